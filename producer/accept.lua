@@ -1,0 +1,31 @@
+-- Take up to 100 messages into the house: all records are written before any of them is put on a lane.
+-- KEYS  10 suppressed, 11.. records
+-- ARGV  now, then for each record: id, to, lane, parts, due (0: at once), expires, print, cost centre, body
+-- ->    for each record: 'new', 'same', 'conflict', or the JSON of what suppresses it
+local FIELDS = 9
+local now = ARGV[1]
+local answers = {}
+for i = 1, #KEYS - 10 do
+  local record, a = KEYS[10 + i], 2 + (i - 1) * FIELDS
+  local id, to, lane, due, print = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 6]
+  local known = redis.call('HMGET', record, 'status', 'print')
+  local suppressed = not known[1] and redis.call('HGET', KEYS[10], to)
+  if known[1] then
+    answers[i] = (known[2] or '') == print and 'same' or 'conflict'
+    count('repeated:' .. lane)
+  elseif suppressed then
+    answers[i] = suppressed
+  else
+    redis.call('HSET', record, 'lane', lane, 'to', to, 'parts', ARGV[a + 3], 'accepted', now,
+      'expires', ARGV[a + 5], 'body', ARGV[a + 8])
+    if print ~= '' then redis.call('HSET', record, 'print', print) end
+    if ARGV[a + 7] ~= '' then redis.call('HSET', record, 'centre', ARGV[a + 7]) end
+    local waits = due ~= '0'
+    if waits then redis.call('HSET', record, 'due', due) end
+    place(record, id, lane, waits and 'scheduled' or 'queued', waits and due or now)
+    count('accepted:' .. lane)
+    count('parts:' .. lane, tonumber(ARGV[a + 3]))
+    answers[i] = 'new'
+  end
+end
+return tallied(answers)

@@ -1,0 +1,123 @@
+"""Accept: one script takes up to 100 messages into the house, or says why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from producer import keys, logs, message, phone
+from producer.message import Draft
+from producer.refusal import Code, Owner, Refused
+from producer.scripts import Script
+
+BATCH = 100
+_accept = Script(__file__, "accept", intake=True)
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that Threelane has taken on; from now on it is never lost.
+
+    ``repeated`` tells that it had been accepted before under the same client message id, ``parts_saved`` what
+    look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off; ``due_at`` is Unix time in
+    milliseconds, 0 when it is sent at once.
+    """
+
+    id: str
+    lane: int
+    parts: int
+    encoding: str
+    units: int
+    due_at: int = 0
+    repeated: bool = False
+    parts_saved: int = 0
+    characters_cut: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """True: lets a caller ask the same question of both answers."""
+        return True
+
+
+Answer = Accepted | Refused
+
+
+def accept(client: redis.Redis, drafts: Sequence[Draft], now: int) -> list[Answer]:
+    """Take up to 100 drafts; the answers come in the same order.
+
+    Safe to repeat with the same drafts: what is known is answered as it was the first time.
+    """
+    arguments: list[Any] = [now]
+    for draft in drafts:
+        arguments += _arguments(draft)
+    records = [keys.record(draft.message.id) for draft in drafts]
+    replies = _accept(client, [keys.SUPPRESSED, *records], arguments)
+    return [_answer(draft, reply.decode()) for draft, reply in zip(drafts, replies, strict=True)]
+
+
+def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
+    """Add what was refused before it came to Redis to the counts that people watch."""
+    if refusals:
+        with client.pipeline(transaction=False) as pipe:
+            for code, times in Counter(refused.code for refused in refusals).items():
+                pipe.hincrby(keys.TALLY, f"refused:{code}", times)
+            pipe.execute()
+
+
+def _arguments(draft: Draft) -> tuple[Any, ...]:
+    sms = draft.message
+    body = message.encode(sms)
+    return (
+        sms.id,
+        sms.to,
+        sms.lane,
+        sms.parts,
+        sms.due_at,
+        sms.expires_at,
+        draft.fingerprint,
+        sms.cost_centre,
+        body,
+    )
+
+
+def _answer(draft: Draft, reply: str) -> Answer:
+    sms = draft.message
+    if reply in ("new", "same"):
+        if reply == "new":
+            logs.event("accepted", id=sms.id, lane=sms.lane, parts=sms.parts, to=phone.mask(sms.to))
+        return Accepted(
+            id=sms.id,
+            lane=sms.lane,
+            parts=sms.parts,
+            encoding=sms.encoding,
+            units=sms.units,
+            due_at=sms.due_at,
+            repeated=reply == "same",
+            parts_saved=draft.parts_saved,
+            characters_cut=draft.characters_cut,
+        )
+    return _conflict(draft) if reply == "conflict" else _suppressed(draft, reply)
+
+
+def _conflict(draft: Draft) -> Refused:
+    return Refused(
+        code=Code.CONFLICT,
+        field="clientMessageId",
+        problem="this client message id was accepted with other content",
+        mend="use a new id for a new message; the first one stands as it was",
+        id=draft.message.id,
+    )
+
+
+def _suppressed(draft: Draft, reply: str) -> Refused:
+    entry = msgspec.json.decode(reply)
+    return Refused(
+        code=entry["code"],
+        field="to",
+        problem=f"the recipient is suppressed since {entry['at']} by {entry['source']}",
+        mend="do not send to this number; only its owner can ask for messages again",
+        owner=Owner.RECIPIENT,
+    )

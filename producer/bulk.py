@@ -1,0 +1,118 @@
+"""Bulk: a CSV file becomes messages; a bad row is reported by its number and loses no other."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader, TextIOWrapper
+from itertools import islice
+from typing import Any, NamedTuple
+
+from producer.accept import Answer
+from producer.client import WINDOW, Producer, Unavailable
+from producer.fields import BY_SPELLING, FIELDS, invalid
+from producer.refusal import Code, Refused
+
+MAX_CELL = 10_000_000  # characters; a longer cell means that a quote was never closed
+
+
+class WrongFile(Exception):
+    """The file cannot be read as messages at all; nothing was sent."""
+
+
+class Row(NamedTuple):
+    """A row of the file: its number (1 is the first below the header), its line, and what it says."""
+
+    number: int
+    line: int
+    said: Mapping[str, str] | Refused
+
+
+def read_csv(file: BufferedReader) -> Iterator[Row]:
+    """Read rows; the header names the fields as the README's table does, and may begin with a byte order mark."""
+    csv.field_size_limit(MAX_CELL)
+    text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _rows(csv.reader(text, strict=True))
+    finally:
+        text.detach()  # the file is the caller's to close
+
+
+def _rows(reader: Any) -> Iterator[Row]:
+    try:
+        columns = _columns(next(reader, []))
+    except csv.Error as broken:
+        raise WrongFile(f"the header cannot be read: {broken}") from None
+    number = 0
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as broken:
+            yield Row(number + 1, reader.line_num, invalid("row", str(broken), "close the quote; see the line"))
+            return
+        if cells is None:
+            return
+        if cells:  # an empty line is no row
+            number += 1
+            yield Row(number, reader.line_num, _said(columns, cells))
+
+
+def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
+    """Enqueue rows while their answers are read, in order."""
+    while window := list(islice(rows, WINDOW)):
+        good = [row.said for row in window if not isinstance(row.said, Refused)]
+        try:
+            answers = iter(producer.send_many(good))
+        except Unavailable as away:
+            raise _numbered(away, window) from None
+        for row in window:
+            yield row, row.said if isinstance(row.said, Refused) else next(answers)
+
+
+def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
+    first, last = window[0].number, window[-1].number
+    told = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was. "
+    return Unavailable(
+        told + "Give rows a clientMessageId, and the same file can be sent again without sending twice.",
+        away.answers,
+        away.unsure,
+    )
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    columns = [name.strip() for name in header]
+    if not any(columns):
+        raise WrongFile("the file is empty: its first row must name the columns, at least to,text")
+    fields = [BY_SPELLING.get(column) for column in columns]
+    unknown = [column for column, field in zip(columns, fields, strict=True) if field is None]
+    if unknown:
+        known = ", ".join(field.gateway_name for field in FIELDS)
+        shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
+        raise WrongFile(f"unknown column {shown}; known are {known}")
+    names = [field.name for field in fields if field]
+    for name in names:
+        if names.count(name) > 1:
+            raise WrongFile(f"two columns give the field {name}: keep one")
+    if "to" not in names:
+        raise WrongFile("the column to is missing: it gives the recipient")
+    if not {"text", "binary"} & set(names):
+        raise WrongFile("the column text is missing: it gives the message")
+    return columns
+
+
+def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refused:
+    if len(cells) < len(columns):
+        return invalid(columns[len(cells)], "the row ends before this column", "give every column a cell")
+    if len(cells) > len(columns):
+        more = len(cells) - len(columns)
+        return invalid("row", f"{more} more cells than columns", "put texts with commas into quotes")
+    said = dict(zip(columns, cells, strict=True))
+    for column, cell in said.items():
+        if any("\udc80" <= letter <= "\udcff" for letter in cell):
+            return Refused(
+                code=Code.UNICODE,
+                field=column,
+                problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",
+                mend="save the file as UTF-8",
+            )
+    return {column: cell for column, cell in said.items() if cell != "" or column in ("to", "text")}

@@ -1,0 +1,178 @@
+"""Command line of a caller: send, bulk, status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from producer import bulk as bulk_file
+from producer import logs
+from producer.accept import Accepted, Answer
+from producer.client import Producer, Unavailable
+from producer.exits import Exit
+from producer.refusal import Refused
+from producer.settings import ProducerSettings, load_or_exit
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Lane = Annotated[int | None, typer.Option(help="1 (first), 2 or 3.")]
+_out, _err = Console(), Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the one command line."""
+    app.command(epilog="Example: threelane send 27831234567 'Your code is 4711' --lane 1")(send)
+    app.command(epilog="Example: threelane bulk messages.csv --json > verdicts.jsonl")(bulk)
+    app.command(epilog="Example: threelane status 0f3c... --json")(status)
+
+
+def send(
+    to: Annotated[str, typer.Argument(help="Recipient in international form.")],
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    lane: Lane = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender ID.")] = None,
+    client_message_id: Annotated[str | None, typer.Option(help="Makes a repeated call safe.")] = None,
+    deliver_at: Annotated[str | None, typer.Option(help="When, as 2031-06-30T14:00:00Z.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Or in how many seconds.")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Enqueue one message."""
+    said: dict[str, Any] = {
+        "to": to,
+        "text": text,
+        "lane": lane,
+        "from": sender,
+        "clientMessageId": client_message_id,
+        "scheduledDeliveryTime": deliver_at,
+        "delay": delay,
+    }
+    for pair in field or []:
+        name, _, value = pair.partition("=")
+        said[name] = value
+    with _producer() as producer:
+        try:
+            answer = producer.send_many([{name: value for name, value in said.items() if value is not None}])[0]
+        except Unavailable as away:
+            _give_up(away, as_json)
+    if as_json:
+        print(_json(answer))
+    elif isinstance(answer, Accepted):
+        waits = "scheduled" if answer.due_at else "queued"
+        _out.print(f"{waits} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
+    else:
+        _err.print(f"refused {answer}", markup=False)
+    raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
+
+
+def bulk(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, UTF-8; columns as in the README's table.")],
+    as_json: Json = False,
+) -> None:
+    """Enqueue a file of messages; each bad row is reported with its number and code."""
+    told: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    refused: list[tuple[bulk_file.Row, Refused]] = []
+    try:
+        with _producer() as producer, file.open("rb") as opened, _progress(as_json) as progress:
+            bar = progress.add_task(file.name, total=file.stat().st_size, rows=0)
+            for row, answer in bulk_file.send(producer, bulk_file.read_csv(opened)):
+                if as_json:
+                    print(_json(answer, row=row.number, line=row.line))
+                if isinstance(answer, Refused):
+                    refused.append((row, answer))
+                _count(told, answer)
+                if row.number % 100 == 0:
+                    progress.update(bar, completed=opened.tell(), rows=row.number)
+            progress.update(bar, completed=file.stat().st_size, rows=told["accepted"] + told["refused"])
+    except OSError as unreadable:
+        _usage(f"{file}: {unreadable.strerror}")
+    except bulk_file.WrongFile as wrong:
+        _usage(f"{file}: {wrong}")
+    except Unavailable as away:
+        for answer in away.answers:
+            _count(told, answer)
+        _give_up(away, as_json, told)
+    if as_json:
+        print(msgspec.json.encode({"summary": told}).decode())
+    else:
+        _report(told, refused)
+    raise typer.Exit(Exit.REFUSED if refused else Exit.OK)
+
+
+def status(
+    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
+    as_json: Json = False,
+) -> None:
+    """Tell how a message stands."""
+    with _producer() as producer:
+        try:
+            found = producer.status(message_id)
+        except Unavailable as away:
+            _give_up(away, as_json)
+    if found is None:
+        _usage(f"{message_id}: unknown, or ended so long ago that it is forgotten")
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in msgspec.structs.asdict(found).items():
+        if value not in ("", 0, ()):
+            table.add_row(name.replace("_", " "), str(value))
+    _out.print(table)
+
+
+def _producer() -> Producer:
+    settings = load_or_exit(ProducerSettings)
+    logs.configure(os.environ.get("THREELANE_LOG_LEVEL", "ERROR"))
+    return Producer(settings)
+
+
+def _count(told: Counter[str], answer: Answer) -> None:
+    if isinstance(answer, Accepted):
+        told["accepted"] += 1
+        told["repeated"] += answer.repeated
+        told["parts"] += 0 if answer.repeated else answer.parts
+    else:
+        told["refused"] += 1
+
+
+def _report(told: Counter[str], refused: list[tuple[bulk_file.Row, Refused]]) -> None:
+    if refused:
+        table = Table("row", "line", "code", "field", "what is wrong", "what would be right", title="refused")
+        for row, answer in refused:
+            table.add_row(str(row.number), str(row.line), answer.code, answer.field, answer.problem, answer.mend)
+        _out.print(table)
+    again = f", {told['repeated']} of them known already" if told["repeated"] else ""
+    _out.print(f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused")
+
+
+def _progress(quiet: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]} rows"))
+    return Progress(*columns, TimeElapsedColumn(), console=_err, disable=quiet, transient=True)
+
+
+def _json(answer: Answer, **more: Any) -> str:
+    return msgspec.json.encode(more | {"accepted": answer.accepted} | msgspec.structs.asdict(answer)).decode()
+
+
+def _usage(problem: str) -> NoReturn:
+    _err.print(problem, markup=False, highlight=False)
+    raise typer.Exit(Exit.USAGE)
+
+
+def _give_up(away: Unavailable, as_json: bool, told: Counter[str] | None = None) -> NoReturn:
+    if as_json:
+        print(msgspec.json.encode({"unavailable": str(away), "unsure": away.unsure, "summary": told}).decode())
+    if told:
+        _err.print(f"{told['accepted']} accepted and {told['refused']} refused before this:", highlight=False)
+    _err.print(str(away), markup=False, highlight=False)
+    sys.stdout.flush()
+    raise typer.Exit(Exit.UNAVAILABLE)

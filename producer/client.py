@@ -1,0 +1,199 @@
+"""Producer: the way in for Python."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
+from redis.retry import Retry
+
+from producer import accept as acceptance
+from producer import logs, message, phone
+from producer import status as statuses
+from producer.accept import Accepted, Answer
+from producer.clock import RedisClock
+from producer.enqueue import Nudger
+from producer.message import Draft
+from producer.refusal import Refused
+from producer.settings import ProducerSettings, Settings, load
+from producer.status import MessageStatus
+
+WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
+
+
+class Unavailable(Exception):
+    """Redis cannot take messages now; the text says why and what to do.
+
+    ``answers`` are those that were given before it happened.  ``unsure`` are ids that may have been accepted, or
+    not: ask ``status`` for them, or send again with the same client message id, which never sends twice.
+    """
+
+    def __init__(self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = ()) -> None:
+        """Keep what is known and what is not."""
+        super().__init__(problem)
+        self.answers = list(answers)
+        self.unsure = list(unsure)
+
+
+class Producer:
+    """Enqueues messages and tells how they stand; safe to share between threads.
+
+    Everything a caller can do wrong is answered with ``Refused``; only an outage raises (``Unavailable``).
+    """
+
+    def __init__(self, settings: ProducerSettings | None = None, *, redis_url: str | None = None) -> None:
+        """Take the settings from the environment (THREELANE_...) unless they are given."""
+        given = {"redis_url": redis_url} if redis_url else {}
+        self._settings = settings or load(ProducerSettings, **given)
+        self._redis = connect(self._settings)
+        self._clock = RedisClock()
+        self._nudger = Nudger(self._settings)
+
+    def send(
+        self,
+        to: str,
+        text: str | None = None,
+        *,
+        lane: int = 3,
+        sender: str | None = None,
+        client_message_id: str | None = None,
+        deliver_at: datetime | str | None = None,
+        delay: float | timedelta | None = None,
+        validity_period: int | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Enqueue one message.
+
+        ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3.  ``client_message_id``
+        makes a repeated call safe.  ``deliver_at`` is an aware datetime within 7 days, ``delay`` a number of
+        seconds; ``validity_period`` minutes.  ``fields`` are the others of the README's table, by our name or the
+        gateway's.  Returns Accepted or Refused; raises Unavailable when Redis does not answer.
+        """
+        named = {
+            "to": to,
+            "text": text,
+            "lane": lane,
+            "sender": sender,
+            "client_message_id": client_message_id,
+            "deliver_at": deliver_at,
+            "delay": delay,
+            "validity_period": validity_period,
+        }
+        return self.send_many([{name: value for name, value in named.items() if value is not None} | fields])[0]
+
+    def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
+        """Enqueue messages given as mappings of field names; the answers come in the same order."""
+        return list(self.send_stream(messages))
+
+    def send_stream(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
+        """Enqueue messages while the answers are read, a thousand at a time: for files longer than memory."""
+        remaining = iter(messages)
+        while window := list(islice(remaining, WINDOW)):
+            yield from self._send_window(window)
+
+    def status(self, message_id: str) -> MessageStatus | None:
+        """Return how a message stands, or None when its id is unknown or forgotten."""
+        return self.statuses([message_id])[0]
+
+    def statuses(self, ids: Sequence[str]) -> list[MessageStatus | None]:
+        """Return how messages stand, in the order of the ids."""
+        try:
+            return statuses.read(self._redis, ids)
+        except RedisError as failed:
+            raise Unavailable(explain(failed)) from None
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._nudger.close()
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        """Use it as a context."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        answers: list[Answer | None] = [None] * len(window)
+        lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
+        now = self._now()
+        for position, raw in enumerate(window):
+            draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+            if isinstance(draft, Refused):
+                answers[position] = draft
+                logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
+            else:
+                lanes[draft.message.lane].append((position, draft))
+        pending = [draft.message.id for drafts in lanes.values() for _, draft in drafts]
+        try:
+            acceptance.count_refusals(self._redis, [refused for refused in answers if isinstance(refused, Refused)])
+            for lane in sorted(lanes):
+                self._accept_lane(lane, lanes[lane], answers)
+        except RedisError as failed:
+            answered = [answer for answer in answers if answer is not None]
+            known = {answer.id for answer in answered}
+            unsure = [] if never_sent(failed) else [one for one in pending if one not in known]
+            raise Unavailable(explain(failed), answered, unsure) from None
+        return [answer for answer in answers if answer is not None]
+
+    def _accept_lane(self, lane: int, drafts: Sequence[tuple[int, Draft]], answers: list[Answer | None]) -> None:
+        for start in range(0, len(drafts), acceptance.BATCH):
+            batch = drafts[start : start + acceptance.BATCH]
+            replies = acceptance.accept(self._redis, [draft for _, draft in batch], self._clock.now())
+            for (position, _), answer in zip(batch, replies, strict=True):
+                answers[position] = answer
+            due = [one.id for one in replies if isinstance(one, Accepted) and not one.due_at and not one.repeated]
+            if due:
+                self._nudger.publish(lane, due)
+
+    def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        centre = self._settings.cost_centre
+        if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
+            return raw
+        return {**raw, "cost_centre": centre}
+
+    def _now(self) -> int:
+        try:
+            self._clock.ask(self._redis)
+        except RedisError as failed:
+            raise Unavailable(explain(failed)) from None
+        return self._clock.now()
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """Return a Redis client that fails within seconds and repeats a command once at most."""
+    return redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=settings.redis_timeout_seconds,
+        socket_connect_timeout=settings.redis_timeout_seconds,
+        socket_keepalive=True,
+        health_check_interval=25,
+        max_connections=settings.redis_connections,
+        retry=Retry(ConstantBackoff(0.05), 1),
+    )
+
+
+def never_sent(failed: RedisError) -> bool:
+    """Tell whether the command surely did not reach Redis."""
+    return isinstance(failed, OutOfMemoryError) or (
+        isinstance(failed, RedisConnectionError) and "connecting to" in str(failed)
+    )
+
+
+def explain(failed: RedisError) -> str:
+    """Return what happened and what to do about it; never an address or a password."""
+    if isinstance(failed, OutOfMemoryError):
+        return "Redis is at its memory ceiling: nothing is taken in until workers have drained the queue"
+    if never_sent(failed):
+        return "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address"
+    return f"Redis failed while it was asked ({type(failed).__name__}): ask again with the same client message id"

@@ -1,0 +1,56 @@
+"""Enqueue: tell the workers of a lane that messages are due, up to 100 ids in one nudge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from producer import keys, logs
+from producer.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+NUDGE_SIZE = 100
+
+
+class Nudger:
+    """Publishes nudges.
+
+    A nudge is a hint: the record says that the message is queued, and workers find what no nudge told them of.
+    So a broker that cannot be reached makes a nudge late, never a message lost, and ``publish`` does not raise.
+    """
+
+    def __init__(self, settings: Settings, app: Celery | None = None) -> None:
+        """Publish through ``app``, or through an application of its own that is made at the first nudge."""
+        self._settings = settings
+        self._app = app
+
+    def publish(self, lane: int, ids: Sequence[str]) -> bool:
+        """Put the ids on their lane; tells whether the broker took all of them."""
+        try:
+            with self._application().producer_or_acquire() as broker:
+                for start in range(0, len(ids), NUDGE_SIZE):
+                    self._application().send_task(
+                        keys.TASK,
+                        args=(lane, list(ids[start : start + NUDGE_SIZE])),
+                        queue=keys.queue(lane),
+                        producer=broker,
+                        retry=False,
+                    )
+        except Exception as failed:  # whatever the transport raises, the records are written
+            logs.event("nudge_failed", level=30, lane=lane, messages=len(ids), error=type(failed).__name__)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give the broker's connections back."""
+        if self._app is not None:
+            self._app.close()
+
+    def _application(self) -> Celery:
+        if self._app is None:
+            from producer.broker import application  # Celery takes a third of a second to import
+
+            self._app = application(self._settings)
+        return self._app

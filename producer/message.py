@@ -1,0 +1,199 @@
+"""Message: what is to be sent, parsed once at the door and never checked again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from producer import fields, lookalike, schedule
+from producer import text as texts
+from producer.phone import Msisdn
+from producer.refusal import Code, Refused
+from producer.text import Encoding, Size
+
+SCHEMA = 1
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One SMS to one recipient; also, as JSON, the body of its record in Redis.
+
+    ``id`` is ours and the gateway's client message id; times are milliseconds of Unix time; ``udh`` and
+    ``binary`` are hexadecimal; ``units`` are septets, UTF-16 code units or octets, by ``encoding``.
+    """
+
+    id: str
+    to: Msisdn
+    expires_at: int
+    text: str = ""
+    encoding: Encoding = Encoding.GSM_7
+    units: int = 0
+    parts: int = 1
+    lane: int = 3
+    due_at: int = 0  # 0: at once
+    sender: str = ""
+    client_message_id: str = ""
+    callback: int = 7
+    escalate: bool = False
+    max_credits: str = ""
+    flash: bool = False
+    mo: bool = False
+    required_features: int | None = None
+    udh: str = ""
+    binary: str = ""
+    bypass_dnc: bool = False
+    cost_centre: str = ""
+    producer: str = ""
+    tags: tuple[str, ...] = ()
+    on_doubt: str = "resend"
+    retry_every: float | None = None
+    stop_retrying_after: float | None = None
+    schema: int = SCHEMA
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A message that is fit to be accepted, and what its caller should be told of it."""
+
+    message: Message
+    fingerprint: str  # of what the caller said; empty without a client message id
+    parts_saved: int = 0
+    characters_cut: int = 0
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Message).decode
+
+
+def identify(producer: str, client_message_id: str) -> str:
+    """Return the id that a client message id always has: a repeated call finds the message by it."""
+    return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
+
+
+def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refused:
+    """Parse what a caller said; ``now`` is Unix time in milliseconds, ``producer`` the name it sends under."""
+    given = _read(raw)
+    if isinstance(given, Refused):
+        return given
+    body = _body(given)
+    if isinstance(body, Refused):
+        return body
+    text, size, parts_saved, characters_cut = body
+    due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, "scheduledDeliveryTime")
+    if isinstance(due_at, Refused):
+        return due_at
+    expires_at = schedule.expiry(given.get("validity_period"), due_at, now, "validityPeriod")
+    if isinstance(expires_at, Refused):
+        return expires_at
+    name = given.get("producer", producer)
+    client_message_id = given.get("client_message_id", "")
+    message = Message(
+        id=identify(name, client_message_id) if client_message_id else uuid.uuid4().hex,
+        to=given["to"],
+        expires_at=expires_at,
+        text=text,
+        encoding=size.encoding,
+        units=size.units,
+        parts=size.parts,
+        due_at=due_at,
+        flash=given.get("type") == "flash",
+        producer=name,
+        **{key: given[key] for key in _COPIED if key in given},
+    )
+    return Draft(message, _fingerprint(given) if client_message_id else "", parts_saved, characters_cut)
+
+
+_COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {"to", "text", "producer"}
+
+
+def _read(raw: Mapping[str, Any]) -> dict[str, Any] | Refused:
+    """Read each field by its table entry; the first that is wrong is the answer."""
+    given: dict[str, Any] = {}
+    for spelling, value in raw.items():
+        field = fields.BY_SPELLING.get(spelling)
+        if field is None:
+            return fields.invalid(str(spelling)[:40], "unknown field", "see the table of fields in the README")
+        if field.name in given:
+            return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
+        if value is None:
+            continue
+        parsed = field.parse(value, spelling)
+        if isinstance(parsed, Refused):
+            return parsed
+        given[field.name] = parsed
+    if "to" not in given:
+        return Refused(
+            code=Code.DESTINATION, field="to", problem="no recipient", mend="give a number, as in 27831234567"
+        )
+    return given
+
+
+def _body(given: Mapping[str, Any]) -> tuple[str, Size, int, int] | Refused:
+    """Settle what will be sent: the text, its size, the parts that look-alikes saved, the characters cut."""
+    binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
+    most = given.get("max_message_parts", 3)
+    if binary:
+        return _binary_body(given, text, binary, udh_octets, most)
+    if not text or text.isspace():
+        return Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
+    try:
+        return _text_body(given, text, udh_octets, most)
+    except UnicodeEncodeError as broken:
+        return Refused(
+            code=Code.UNICODE,
+            field="text",
+            problem=f"half of a surrogate pair at character {broken.start + 1}",
+            mend="the text was cut or decoded wrongly before it came here: send it whole, as UTF-8",
+        )
+
+
+def _binary_body(
+    given: Mapping[str, Any], text: str, binary: str, udh_octets: int, most: int
+) -> tuple[str, Size, int, int] | Refused:
+    if text:
+        return fields.invalid("binary", "binary data together with a text", "give one of the two")
+    if not given.get("sender", "0").isdigit():
+        return Refused(
+            code=Code.SENDER, field="from", problem="a name cannot send binary data", mend="give a number as sender"
+        )
+    size = texts.measure_binary(len(binary) // 2, udh_octets)
+    return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
+
+
+def _text_body(
+    given: Mapping[str, Any], text: str, udh_octets: int, most: int
+) -> tuple[str, Size, int, int] | Refused:
+    forced = given.get("unicode", False)
+    size = texts.measure(text, unicode=forced, udh_octets=udh_octets)
+    saved = 0
+    if given.get("look_alikes") and not forced:
+        plain = lookalike.replace(text)
+        plain_size = texts.measure(plain, udh_octets=udh_octets)
+        if plain_size.parts <= size.parts:
+            saved, text, size = size.parts - plain_size.parts, plain, plain_size
+    if size.parts <= most:
+        return text, size, saved, 0
+    if given.get("on_too_long") != "cut":
+        return _too_long("text", size, most)
+    beginning = texts.cut(text, most, unicode=forced, udh_octets=udh_octets)
+    size = texts.measure(beginning, unicode=forced, udh_octets=udh_octets)
+    return beginning, size, saved, len(text) - len(beginning)
+
+
+def _too_long(field: str, size: Size, most: int) -> Refused:
+    return Refused(
+        code=Code.PARTS,
+        field=field,
+        problem=f"{size.units} {_UNITS[size.encoding]} make {size.parts} parts, at most {most} are allowed",
+        mend="shorten it, ask for onTooLong=cut, or for lookAlikes if a few letters cost the GSM alphabet",
+    )
+
+
+_UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
+
+
+def _fingerprint(given: Mapping[str, Any]) -> str:
+    said = sorted((key, value) for key, value in given.items() if key != "client_message_id")
+    return blake2b(msgspec.json.encode(said), digest_size=9).hexdigest()

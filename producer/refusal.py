@@ -1,0 +1,55 @@
+"""Refusals: what is wrong with a message, said in the gateway's language before a credit is spent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Owner(StrEnum):
+    """Who can mend it. Every refusal, dead letter and alarm has one."""
+
+    PRODUCER = "producer"
+    OPERATOR = "operator"
+    RECIPIENT = "recipient"
+    GATEWAY = "gateway"
+
+
+class Code(StrEnum):
+    """The gateway's codes that are answered at the door (its list of error codes gives the meaning)."""
+
+    INVALID = "101"
+    UDH = "102"
+    DESTINATION = "105"
+    SENDER = "106"
+    EMPTY = "107"
+    PARTS = "113"
+    UNICODE = "116"
+    TIME_OR_CLIENT_ID = "120"
+    OPTED_OUT = "122"
+    CONFLICT = "409"  # ours: the gateway has no word for one client id with two contents
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was not accepted; nothing was stored and nothing is charged.
+
+    ``field`` is the field's name as the caller wrote it, ``problem`` what is wrong with it and ``mend`` what
+    would be right.
+    """
+
+    code: str
+    field: str
+    problem: str
+    mend: str
+    owner: Owner = Owner.PRODUCER
+    id: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """False: lets a caller ask the same question of both answers."""
+        return False
+
+    def __str__(self) -> str:
+        """One line for people: code, field, problem, mend."""
+        return f"{self.code} {self.field}: {self.problem}; {self.mend}"

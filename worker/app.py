@@ -1,0 +1,58 @@
+"""App: the Celery application, and the life of a worker process around it.
+
+Started by ``threelane worker`` or ``celery -A worker.app worker``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+from prometheus_client import start_http_server
+
+from producer import logs
+from producer.broker import application
+from producer.enqueue import Nudger
+from producer.settings import load_or_exit
+from worker import tasks
+from worker.engine import Engine
+from worker.settings import WorkerSettings
+
+settings = load_or_exit(WorkerSettings)
+app = application(
+    settings,
+    worker_pool="threads",
+    worker_concurrency=settings.threads,
+    worker_prefetch_multiplier=1,
+    worker_send_task_events=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    task_acks_late=True,
+    task_track_started=False,
+)
+engine = Engine(settings, Nudger(settings))
+tasks.register(app, engine.attempt)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    logs.configure(settings.log_level)
+
+
+@signals.worker_init.connect
+def _start(**_: Any) -> None:
+    logs.configure(settings.log_level)  # Celery sets up logging after this signal
+    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
+    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    engine.start()
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    logs.event("draining")
+    engine.drain()
+
+
+@signals.worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    engine.stop()
+    logs.event("stopped")

@@ -1,0 +1,129 @@
+"""Attempt: a nudge's way through the worker: claim, send, settle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import redis.asyncio
+from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from producer.clock import Clock
+from worker import metrics
+from worker.claim import Claimed, claim
+from worker.gateway.gate import Gate
+from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from worker.gateway.protocol import Gateway
+from worker.lanes import Lanes
+from worker.policy.judge import Decision, Patience, Tried, judge
+from worker.settings import WorkerSettings
+from worker.settle import Settlement, settle
+
+SETTLE_EVERY_SECONDS = 0.2  # what is done by then is settled; the slow ones do not hold the rest up
+STOP_SECONDS = 1.0  # longer than Redis needs to tell this process of the hold that it set
+
+
+class Attempts:
+    """Makes the attempts of one process; everything it needs is given, so a test can give it."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        gateway: Gateway,
+        settings: WorkerSettings,
+        clock: Clock,
+        lanes: Lanes,
+        rng: Random,
+    ) -> None:
+        """Work for one gateway, on one Redis."""
+        self._client = client
+        self._gateway = gateway
+        self._settings = settings
+        self._clock = clock
+        self._lanes = lanes
+        self._rng = rng
+        self._gate = Gate(settings.gateway_connections)
+        self._patience = Patience(settings.retry_every_seconds, settings.stop_retrying_after_seconds)
+        self.draining = False
+
+    async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
+        """Attempt the messages of a nudge; False: some could not be tried now, and the nudge goes back."""
+        if self.draining or self._lanes.is_held(lane):
+            return False
+        claims = await claim(self._client, lane, ids, self._settings, self._clock.now())
+        if claims.held:
+            self._lanes.close_for(lane, 0.5)  # until the next look at the holds
+            return False
+        if claims.wait_ms:
+            self._lanes.close_for(lane, claims.wait_ms / 1000)
+        self._lanes.served(lane, len(claims.claimed))
+        metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
+        all_tried = await self._send_and_settle(lane, claims.claimed)
+        return all_tried and not claims.wait_ms
+
+    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed]) -> bool:
+        size = self._gateway.batch_size
+        ended: list[Settlement] = []
+        batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
+        pending = {asyncio.create_task(self._send(lane, batch, ended)) for batch in batches}
+        all_tried = True
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=SETTLE_EVERY_SECONDS)
+            all_tried = all_tried and all(task.result() for task in done)
+            if ended:
+                settlements = ended[:]
+                ended.clear()
+                await self._settle(settlements)
+        return all_tried
+
+    async def _send(self, lane: int, batch: Sequence[Claimed], ended: list[Settlement]) -> bool:
+        """Send one request's messages; tells whether all of them were tried."""
+        send_by = self._clock.now() + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
+        async with self._gate.pass_through(lane):
+            now = self._clock.now()
+            if self.draining or self._lanes.is_held(lane) or now > send_by:
+                outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
+            else:
+                with metrics.UNDER_WAY.track_inprogress(), metrics.CALL.labels(self._gateway.name).time():
+                    outcomes = await self._gateway.send([one.message for one in batch], now)
+            settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+            if any(one.decision.hold for one in settlements):
+                self._lanes.stop_all_for(STOP_SECONDS)
+                await self._settle(settlements)  # before the place is given to the next call
+            else:
+                ended.extend(settlements)
+        for one in settlements:
+            self._measure(lane, one, now)
+        return all(one.decision.spends_attempt for one in settlements)
+
+    def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
+        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
+        now = self._clock.now()
+        decision = judge(tried, outcome, self._gateway.table, self._patience, now, self._rng)
+        return Settlement(claimed, outcome, decision)
+
+    def _measure(self, lane: int, one: Settlement, called_at: int) -> None:
+        decision: Decision = one.decision
+        reason = decision.rule.reason if decision.rule else ""
+        metrics.OUTCOMES.labels(lane, one.outcome.kind, reason).inc()
+        if decision.rule and decision.rule.alarm:
+            metrics.ALARMS.labels(decision.rule.code, decision.rule.owner).inc()
+        if one.claimed.attempt == 1 and one.outcome.kind is not Kind.NOT_TRIED:
+            since = one.claimed.message.due_at or one.claimed.accepted_at
+            metrics.TO_GATEWAY.labels(lane).observe(max(0, called_at - since) / 1000)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Settle, and keep trying while Redis is away: what we know of a message is lost with us."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, OSError)),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            stop=stop_after_delay(self._settings.lease_seconds),
+            reraise=True,
+        ):
+            with attempt:
+                settled = await settle(self._client, settlements, self._settings.retention_ms, self._clock.now())
+        metrics.STALE.inc(settled.count(False))
+
+

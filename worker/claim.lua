@@ -1,0 +1,68 @@
+-- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
+-- Safe to repeat with the same token: what this token holds already is given again.
+-- KEYS  10 holds, 11 rate, 12 suppressed, 13.. records
+-- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, then the ids
+-- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
+--       {'claimed', id, attempt, first tried, queued at, accepted, body} or {'expired', id} or {'suppressed', id, why}
+local now, lane, token = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local rate, burst, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local function held(scope)
+  local hold = redis.call('HGET', KEYS[10], scope)
+  if not hold then return false end
+  local ends = cjson.decode(hold)['until']
+  if ends == 0 or ends > now then return true end
+  redis.call('HDEL', KEYS[10], scope)
+  return false
+end
+
+local function ended(record, id, to, seen)
+  if not move(record, id, lane, 'queued', to, now) then return end
+  redis.call('HSET', record, 'ended', now)
+  redis.call('PEXPIRE', record, ARGV[8])
+  return seen
+end
+
+local function suppressed(record, id, to)
+  local why = redis.call('HGET', KEYS[12], to)
+  if not why then return nil end
+  local entry = cjson.decode(why)
+  redis.call('HSET', record, 'code', entry.code, 'reason', 'suppressed', 'owner', 'recipient')
+  count('dead:' .. entry.code .. ':recipient')
+  return ended(record, id, 'dead', {'suppressed', id, why})
+end
+
+if held('account') or held('lane:' .. lane) then return {'held'} end
+
+local bucket = redis.call('HMGET', KEYS[11], 'tokens', 'at')
+local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - (tonumber(bucket[2]) or now)) * rate / 1000)
+local entries, wait = {}, 0
+for i = 1, #KEYS - 12 do
+  local record, id = KEYS[12 + i], ARGV[8 + i]
+  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane')
+  local queued = known[1] == 'queued' and known[10] == lane
+  if known[1] == 'sending' and known[5] == token then
+    entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9]}
+  elseif queued and tonumber(known[3]) <= now then
+    entries[#entries + 1] = ended(record, id, 'expired', {'expired', id})
+  elseif queued then
+    local stopped = suppressed(record, id, known[4])
+    local parts = tonumber(known[2])
+    if stopped then
+      entries[#entries + 1] = stopped
+    elseif tokens - parts < reserve then
+      wait = math.ceil((parts + reserve - tokens) * 1000 / rate)
+      break
+    else
+      tokens = tokens - parts
+      local attempt = (tonumber(known[6]) or 0) + 1
+      local first = known[7] or ARGV[1]
+      local queued_at = redis.call('ZSCORE', KEYS[1 + lane], id) or ARGV[1]
+      move(record, id, lane, 'queued', 'sending', ARGV[4])
+      redis.call('HSET', record, 'token', token, 'attempt', attempt, 'first', first)
+      entries[#entries + 1] = {'claimed', id, tostring(attempt), first, queued_at, known[8], known[9]}
+    end
+  end
+end
+redis.call('HSET', KEYS[11], 'tokens', string.format('%.3f', tokens), 'at', now)
+return tallied({tostring(wait), entries})

@@ -1,0 +1,153 @@
+"""Command line: the caller's commands, the processes, and the operator's levers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from producer import cli as producer_cli
+from producer.client import connect, explain
+from producer.exits import Exit
+from producer.settings import Settings, load_or_exit
+
+app = typer.Typer(
+    name="threelane",
+    help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
+    epilog="Exit codes: 0 done, 1 some messages were refused, 2 wrong usage or settings, 3 Redis is away, "
+    "4 ledgers differ.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+producer_cli.register(app)
+_out, _err = Console(), Console(stderr=True)
+Json = producer_cli.Json
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
+def worker() -> None:
+    """Run a worker: fetches the lanes 1, 2, 3 and sends."""
+    from worker.app import app as celery
+
+    celery.worker_main(
+        ["--quiet", "worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
+    )
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_CALLBACK_SECRET=... threelane callbacks")
+def callbacks() -> None:
+    """Run the door for Clickatell's status callbacks."""
+    from worker.inbound.serve import serve
+    from worker.settings import CallbackSettings
+
+    serve(load_or_exit(CallbackSettings))
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: threelane exporter")
+def exporter() -> None:
+    """Serve the fleet's metrics: depths, ages, holds, counts and credits, once, from Redis."""
+    from worker.exporter import serve
+    from worker.settings import ExporterSettings
+
+    serve(load_or_exit(ExporterSettings))
+
+
+@app.command(rich_help_panel="Operator", epilog="Example: threelane holds --json")
+def holds(as_json: Json = False) -> None:
+    """List what is on hold, and why."""
+    from worker.account import hold
+
+    found = _asked(lambda client: hold.holds(client, int(time.time() * 1000)))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+        return
+    table = Table("scope", "code", "cause", "since", "until")
+    for scope, one in sorted(found.items()):
+        ends = _shown(one.until) if one.until else "resumed by an operator"
+        table.add_row(scope, one.code, one.cause, _shown(one.since), ends)
+    _out.print(table if found else "nothing is on hold")
+
+
+@app.command(rich_help_panel="Operator", epilog="Example: threelane resume --redrive 301")
+def resume(
+    scope: Annotated[str, typer.Argument(help="What to resume: account, or lane:1 to lane:3.")] = "account",
+    redrive: Annotated[str | None, typer.Option(help="Put the dead letters of this code back, too.")] = None,
+) -> None:
+    """Lift a hold; sending goes on where it stopped."""
+    from worker.account import hold
+
+    lifted = _asked(lambda client: hold.resume(client, scope))
+    _out.print(f"{scope} resumed" if lifted else f"{scope} was not on hold")
+    if redrive:
+        redrive_code(redrive)
+
+
+@app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")
+def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' code, as 301.")]) -> None:
+    """Put the dead letters of a code back on their lanes, each once."""
+    from producer.clock import RedisClock
+    from producer.enqueue import Nudger
+    from worker import redrive as dead_letters
+
+    def again(client):  # type: ignore[no-untyped-def]
+        clock = RedisClock()
+        clock.ask(client)
+        return dead_letters.redrive(client, Nudger(load_or_exit(Settings)), code, clock.now())
+
+    told = _asked(again)
+    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity and left dead")
+
+
+@app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
+def demo(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
+    messages: Annotated[Path | None, typer.Option(help="Send this CSV in place of the one that ships.")] = None,
+) -> None:
+    """Run the whole main job on this machine: Redis, sandbox, worker, callbacks; ends with three ledgers."""
+    from worker.demo.run import demonstrate
+
+    raise typer.Exit(demonstrate(json_file, messages))
+
+
+@app.command(rich_help_panel="Try it", epilog="Example: threelane up, and in another terminal: threelane send ...")
+def up() -> None:
+    """Keep the same stack running until Ctrl-C; its addresses are in .threelane/stack.json."""
+    from worker.demo.up import keep_up
+
+    raise typer.Exit(keep_up())
+
+
+def _mount_sandbox() -> None:
+    from sandbox.cli import sandbox
+
+    app.command(rich_help_panel="Try it")(sandbox)
+
+
+def _asked(question):  # type: ignore[no-untyped-def]
+    """Ask Redis one thing, or end with a sentence and not a traceback."""
+    client = connect(load_or_exit(Settings))
+    try:
+        return question(client)
+    except (RedisError, OSError) as failed:
+        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+        _err.print(problem, markup=False, highlight=False)
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+    finally:
+        client.close()
+
+
+def _shown(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
+
+
+def main() -> None:
+    """Run the command line."""
+    _mount_sandbox()
+    app()

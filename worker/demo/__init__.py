@@ -1,0 +1,1 @@
+"""Demo: the whole stack on one machine, as real processes."""

@@ -1,0 +1,153 @@
+"""Engine: one event loop per process, with its Redis, its gateway and its housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+from redis.exceptions import RedisError
+
+from producer import keys, logs
+from producer.clock import RedisClock
+from producer.enqueue import Nudger
+from producer.settings import Settings
+from worker import metrics
+from worker.account import hold
+from worker.attempt import Attempts
+from worker.gateway.http import HttpGateway
+from worker.gateway.protocol import Gateway
+from worker.lanes import LANES
+from worker.lapse import BATCH as LAPSE_BATCH
+from worker.lapse import lapse
+from worker.release import BATCH as RELEASE_BATCH
+from worker.release import release
+from worker.settings import WorkerSettings
+
+FIRST_PROBE_MS = 5_000
+LOOK_AT_HOLDS_SECONDS = 0.25
+RELEASE_SECONDS = 0.2
+LAPSE_SECONDS = 5.0
+
+
+class Engine:
+    """Runs attempts for the threads of Celery's pool, and keeps time for everything that waits."""
+
+    def __init__(self, settings: WorkerSettings, nudger: Nudger) -> None:
+        """Take what is needed; ``start`` begins."""
+        self._settings = settings
+        self._nudger = nudger
+        self._clock = RedisClock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="threelane-loop", daemon=True)
+        self._rounds: list[asyncio.Task[None]] = []
+        LANES.share = settings.lower_lane_share
+
+    def start(self) -> None:
+        """Start the loop and its housekeeping, and say in one log line who we are."""
+        self._thread.start()
+        self._await(self._open())
+
+    def attempt(self, lane: int, ids: Sequence[str]) -> bool:
+        """Attempt a nudge's messages from any thread; False: the nudge has to go back to its lane."""
+        return self._await(self._attempts.attempt(lane, ids))
+
+    def drain(self) -> None:
+        """Claim and release nothing new; what is under way goes on."""
+        self._attempts.draining = True
+
+    def stop(self) -> None:
+        """End the housekeeping and give all connections back."""
+        self._await(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    def _await(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _open(self) -> None:
+        settings = self._settings
+        self._client = connect(settings)
+        self._gateway: Gateway = HttpGateway(settings)
+        self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
+        rounds: dict[Callable[[], Awaitable[bool]], float] = {
+            self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
+            self._release: RELEASE_SECONDS,
+            self._lapse: LAPSE_SECONDS,
+        }
+        self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
+        balance = await self._gateway.balance()
+        logs.event(
+            "started",
+            gateway=self._gateway.name,
+            url=settings.gateway_url,
+            account=f"{settings.clickatell_user}/{settings.clickatell_api_id}",
+            balance=balance,
+            lanes=list(keys.LANES),
+            parts_per_second=settings.parts_per_second,
+        )
+
+    async def _close(self) -> None:
+        for one in self._rounds:
+            one.cancel()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
+        await self._gateway.close()
+        await self._client.aclose()
+
+    async def _repeat(self, work: Callable[[], Awaitable[bool]], pause: float) -> None:
+        """Do a round of work again and again; more work waiting: at once, Redis away: later."""
+        while True:
+            more = False
+            try:
+                await self._follow_the_clock()
+                more = await work()
+            except (RedisError, OSError) as failed:
+                name = work.__name__.strip("_")
+                metrics.HOUSEKEEPING_FAILED.labels(name).inc()
+                logs.event("housekeeping_failed", level=30, round=name, error=type(failed).__name__)
+                await asyncio.sleep(1.0)
+            if not more:
+                await asyncio.sleep(pause)
+
+    async def _follow_the_clock(self) -> None:
+        if self._clock.is_stale():
+            asked_at = self._loop.time()
+            self._clock.follow(await self._client.time(), asked_at)  # type: ignore[arg-type]
+
+    async def _look_at_holds(self) -> bool:
+        entries = await self._client.hgetall(keys.HOLDS)  # type: ignore[misc]
+        held = hold.decode(entries, self._clock.now())
+        LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
+        return False
+
+    async def _release(self) -> bool:
+        if self._attempts.draining:
+            return False
+        released = await release(self._client, self._clock.now())
+        for lane, ids in sorted(released.items()):
+            metrics.RELEASED.labels(lane).inc(len(ids))
+            await asyncio.to_thread(self._nudger.publish, lane, ids)
+        return sum(map(len, released.values())) == RELEASE_BATCH
+
+    async def _lapse(self) -> bool:
+        lapsed = await lapse(self._client, FIRST_PROBE_MS, self._clock.now())
+        metrics.LAPSED.inc(len(lapsed))
+        return len(lapsed) == LAPSE_BATCH
+
+
+def connect(settings: Settings) -> redis.asyncio.Redis:
+    """Return an asyncio client that fails within seconds and repeats a command once at most."""
+    return redis.asyncio.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=settings.redis_timeout_seconds,
+        socket_connect_timeout=settings.redis_timeout_seconds,
+        socket_keepalive=True,
+        health_check_interval=25,
+        max_connections=settings.redis_connections,
+        retry=Retry(ConstantBackoff(0.05), 1),
+    )

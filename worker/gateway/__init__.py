@@ -1,0 +1,1 @@
+"""Gateway: how a message is put to Clickatell, and what its answer comes to."""

@@ -1,0 +1,50 @@
+"""Gate: the calls that one process may have under way, given to the highest lane first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from producer.keys import LANES
+
+
+class Gate:
+    """A semaphore with lanes: whoever waits in lane 1 goes before all who wait in lanes 2 and 3."""
+
+    def __init__(self, places: int) -> None:
+        """Let ``places`` pass at once."""
+        self._free = places
+        self._waiting: dict[int, deque[asyncio.Future[None]]] = {lane: deque() for lane in LANES}
+
+    @asynccontextmanager
+    async def pass_through(self, lane: int) -> AsyncIterator[None]:
+        """Wait for a place, and give it back."""
+        await self._take(lane)
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def _take(self, lane: int) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[lane].append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        for lane in LANES:
+            while self._waiting[lane]:
+                place = self._waiting[lane].popleft()
+                if not place.done():
+                    place.set_result(None)
+                    return
+        self._free += 1

@@ -1,0 +1,116 @@
+"""HTTP API: form in, lines of text out; always HTTP 200, so the body alone decides.
+
+Source: Clickatell's HTTP API guide and its 2006 specification; every request carries its own credentials, by POST,
+so that no session is shared and none stands in an access log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from producer.message import Message
+from producer.schedule import MINUTE
+from producer.text import GSM_7, Encoding
+from worker.gateway.outcome import Kind, Outcome
+from worker.gateway.wire import Reply, Wire
+from worker.policy.legacy import LEGACY
+from worker.settings import AccountSettings
+
+_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
+_ID = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})(?:\s+to:\s*\d+)?", re.IGNORECASE)
+_ERR = re.compile(r"err:\s*(?:(\d{1,4})\s*(?:,|$))?\s*(.*?)(?:\s+to:\s*\d+)?", re.IGNORECASE | re.DOTALL)
+_CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+
+
+class HttpGateway:
+    """The HTTP API: one message a request, side by side on kept connections."""
+
+    name = "http"
+    batch_size = 1
+    table = LEGACY
+
+    def __init__(self, settings: AccountSettings) -> None:
+        """Open the session; to be called on the event loop."""
+        self._wire = Wire(settings.gateway_timeout_seconds)
+        self._base = settings.gateway_url.rstrip("/")
+        self._credentials = {
+            "api_id": settings.clickatell_api_id,
+            "user": settings.clickatell_user,
+            "password": settings.clickatell_password.get_secret_value(),
+        }
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Send one message."""
+        reply = await self._ask("http/sendmsg", form(messages[0], now))
+        return [reply if isinstance(reply, Outcome) else read_send(reply.body)]
+
+    async def balance(self) -> float | str:
+        """Return the credits left, or why they cannot be told."""
+        reply = await self._ask("http/getbalance", {})
+        if isinstance(reply, Outcome):
+            return f"{reply.kind} ({reply.text})"
+        body = _text(reply.body)
+        found = _CREDIT.fullmatch(body)
+        return float(found[1]) if found else body[:100] or "an empty answer"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def _ask(self, command: str, parameters: dict[str, str]) -> Reply | Outcome:
+        body = urlencode(self._credentials | parameters).encode()
+        return await self._wire.post(f"{self._base}/{command}", body, _HEADERS)
+
+
+def form(message: Message, now: int) -> dict[str, str]:
+    """Return the parameters of ``sendmsg``; ``concat`` is the counted number of parts, since it caps the cost."""
+    remaining = max(1, (message.expires_at - now) // MINUTE)
+    parameters = {
+        "to": message.to,
+        "climsgid": message.id,
+        "concat": str(message.parts),
+        "queue": str(message.lane),
+        "callback": str(message.callback),
+        "validity": str(remaining),
+        **_body(message),
+    }
+    optional = {
+        "from": message.sender,
+        "deliv_ack": "1" if message.callback else "",
+        "escalate": "1" if message.escalate else "",
+        "mo": "1" if message.mo else "",
+        "max_credits": message.max_credits,
+        "req_feat": "" if message.required_features is None else str(message.required_features),
+        "msg_type": "SMS_FLASH" if message.flash else "",
+        "udh": message.udh,
+    }
+    return parameters | {name: value for name, value in optional.items() if value}
+
+
+def read_send(body: bytes) -> Outcome:
+    """Read the answer to one ``sendmsg``; whatever is neither a plain yes nor a plain no is unreadable."""
+    text = _text(body)
+    accepted = _ID.fullmatch(text)
+    if accepted:
+        return Outcome(Kind.ACCEPTED, gateway_id=accepted[1])
+    refused = _ERR.fullmatch(text)
+    if refused and "\n" not in text:
+        return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
+    return Outcome(Kind.UNREADABLE, text=re.sub(r"\s+", " ", text)[:80])
+
+
+def _body(message: Message) -> dict[str, str]:
+    """Return the text in the one form of three that survives the gateway's default of Windows-1252."""
+    if message.encoding is Encoding.BINARY:
+        return {"data": message.binary, "binary": "1"}
+    if message.encoding is Encoding.UCS_2:
+        return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
+    if message.text.isascii() and GSM_7.issuperset(message.text):
+        return {"text": message.text}
+    return {"text": message.text, "charset": "UTF-8"}
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", errors="replace").strip()

@@ -1,0 +1,29 @@
+"""Outcome: what an attempt came to, as a value; a gateway never raises for what a network may do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """The five ways an attempt can end."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # the gateway answered with a code
+    NOT_REACHED = "not_reached"  # surely not sent: no connection was had
+    LOST = "lost"  # the request left, and no answer came
+    UNREADABLE = "unreadable"  # an answer came that says neither yes nor no
+    NOT_TRIED = "not_tried"  # we stopped before the request left
+
+
+class Outcome(NamedTuple):
+    """One attempt's end; ``code`` is the gateway's, ``text`` what it said or what broke."""
+
+    kind: Kind
+    code: str = ""
+    text: str = ""
+    gateway_id: str = ""
+
+
+NOT_TRIED = Outcome(Kind.NOT_TRIED)

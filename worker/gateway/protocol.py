@@ -1,0 +1,32 @@
+"""Protocol: what any gateway must be able to do; a new provider is one more file that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from producer.message import Message
+from worker.gateway.outcome import Outcome
+from worker.policy.rule import Table
+
+
+class Gateway(Protocol):
+    """A way to send messages; no method raises for what a network or a gateway may do."""
+
+    name: str
+    batch_size: int
+    """How many messages go in one request."""
+    table: Table
+    """What its codes mean."""
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Put up to batch_size messages to the gateway in one request; one outcome each, in order."""
+        ...
+
+    async def balance(self) -> float | str:
+        """Return the credits left, or why they cannot be told."""
+        ...
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        ...

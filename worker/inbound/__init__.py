@@ -1,0 +1,1 @@
+"""Inbound: what Clickatell tells us by itself."""

@@ -1,0 +1,109 @@
+"""Callbacks: the door for Clickatell's status callbacks; it answers when the record is written, or not at all.
+
+An address is ``/<secret>/status``.  Anything that is not 2xx is repeated by the gateway, 8 times over 3 days, so a
+Redis that is away costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import redis.asyncio
+from aiohttp import BasicAuth, web
+from redis.exceptions import RedisError
+
+from producer import logs
+from producer.clock import RedisClock
+from worker.receipt import Receipt, millionths, receive, status_code
+from worker.settings import CallbackSettings
+
+MAX_BODY = 64 * 1024
+_OUR_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Door:
+    """Answers the callbacks of one account."""
+
+    def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis) -> None:
+        """Guard the door with the secret, and with basic authentication if it is set."""
+        self._settings = settings
+        self._client = client
+        self._clock = RedisClock()
+        self._retention_ms = int(settings.retention_days * 24 * 3600 * 1000)
+
+    def application(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", "/{secret}/status", self.status)
+        app.router.add_get("/health", self.health)
+        return app
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Say that the door is open; a probe of the container, not of the gateway."""
+        return web.Response(text="ok\n")
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Take one status callback, by GET or as a form."""
+        if request.method not in ("GET", "POST") or not self._is_known(request):
+            return web.Response(status=404, text="not found\n")
+        try:
+            fields = await _fields(request)
+        except ValueError as unreadable:
+            return web.Response(status=400, text=f"{unreadable}\n")
+        if not fields:
+            return web.Response(text="ok\n")  # the gateway tries the address without parameters
+        receipt = _receipt(fields)
+        if isinstance(receipt, str):
+            logs.event("receipt_refused", level=30, reason=receipt)
+            return web.Response(status=400, text=f"{receipt}\n")
+        return await self._receive(receipt)
+
+    async def _receive(self, receipt: Receipt) -> web.Response:
+        try:
+            if self._clock.is_stale():
+                asked_at = self._clock.monotonic()
+                self._clock.follow(await self._client.time(), asked_at)  # type: ignore[arg-type]
+            await receive(self._client, [receipt], self._retention_ms, self._clock.now())
+        except (RedisError, OSError):
+            return web.Response(status=503, text="not written down: send it again\n")
+        return web.Response(text="ok\n")
+
+    def _is_known(self, request: web.Request) -> bool:
+        secret = self._settings.callback_secret.get_secret_value()
+        known = hmac.compare_digest(request.match_info["secret"].encode(), secret.encode())
+        if not self._settings.callback_user:
+            return known
+        try:
+            given = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
+        except ValueError:
+            return False
+        password = self._settings.callback_password.get_secret_value()
+        same_user = hmac.compare_digest(given.login.encode(), self._settings.callback_user.encode())
+        return known and same_user and hmac.compare_digest(given.password.encode(), password.encode())
+
+
+async def _fields(request: web.Request) -> Mapping[str, str]:
+    """Return the parameters with their names in lower case, from the query and a form body together."""
+    try:
+        body = await request.read()  # more than client_max_size is answered with 413
+        pairs = parse_qsl(request.query_string) + parse_qsl(body.decode("utf-8", errors="replace"), max_num_fields=50)
+    except ValueError as unreadable:
+        raise ValueError(str(unreadable) or "unreadable") from None
+    return {name.lower(): value for name, value in pairs}
+
+
+def _receipt(fields: Mapping[str, str]) -> Receipt | str:
+    """Return the receipt, or what is wrong with it."""
+    message_id = fields.get("climsgid", "")
+    status = fields.get("status", "")
+    if not _OUR_ID.fullmatch(message_id):
+        return "cliMsgId is missing or not one of ours: 32 hexadecimal digits"
+    if not re.fullmatch(r"[0-9A-Ca-c]{1,3}", status):
+        return "status is missing or not a status code, such as 004"
+    charge = millionths(fields["charge"]) if "charge" in fields else None
+    if charge is None and fields.get("charge"):
+        return "charge is not an amount, such as 0.800000"
+    return Receipt(message_id, fields.get("apimsgid", "")[:64], status_code(status), charge)

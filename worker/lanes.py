@@ -1,0 +1,84 @@
+"""Lanes: which lanes this process fetches from now, and in which order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from producer import keys
+
+MOST_OWED = 10.0  # messages; an idle lane does not save up for a rush
+MOST_OWING = 100.0  # one nudge; a lane that was alone for hours does not pay for them later
+
+
+class Lanes:
+    """The lanes of this process: 1, 2, 3 with a floor; a closed lane is not fetched at all.
+
+    The floor: for each message of a higher lane a lower lane is owed a share of one, and a lane that is owed goes
+    first once.  What it then takes is charged to it, so the share holds whatever the size of its nudges.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Start with all lanes open."""
+        self._monotonic = monotonic
+        self._closed_until: dict[int, float] = {}
+        self._held: frozenset[int] = frozenset()
+        self._stopped_until = 0.0
+        self._owed = dict.fromkeys(keys.LANES[1:], 0.0)
+        self.share = 0.1
+
+    def order(self) -> list[int]:
+        """Return the lanes to fetch from, first choice first."""
+        now = self._monotonic()
+        opened = [one for one in keys.LANES if not self.is_held(one) and self._closed_until.get(one, 0.0) <= now]
+        owed = [lane for lane in opened[1:] if self._owed.get(lane, 0.0) >= 1.0]
+        return owed[:1] + [lane for lane in opened if lane not in owed[:1]]
+
+    def served(self, lane: int, messages: int) -> None:
+        """Count what a lane was given: it pays for it, and the lanes below it are owed their share."""
+        for lower in self._owed:
+            if lower > lane:
+                self._owed[lower] = min(MOST_OWED, self._owed[lower] + messages * self.share)
+        if lane in self._owed:
+            self._owed[lane] = max(-MOST_OWING, self._owed[lane] - messages)
+
+    def close_for(self, lane: int, seconds: float) -> None:
+        """Fetch nothing from the lane for a while: the rate is used up."""
+        self._closed_until[lane] = self._monotonic() + seconds
+
+    def hold(self, lanes: Iterable[int]) -> None:
+        """Fetch nothing from these lanes until told otherwise."""
+        self._held = frozenset(lanes)
+
+    def is_held(self, lane: int) -> bool:
+        """Tell whether the lane is on hold."""
+        return lane in self._held or self._stopped_until > self._monotonic()
+
+    def stop_all_for(self, seconds: float) -> None:
+        """Stop all lanes at once: this process has just learnt of a hold, ahead of everybody else."""
+        self._stopped_until = self._monotonic() + seconds
+
+
+LANES = Lanes()
+"""The lanes of this process: kombu makes its strategy by name, so the two meet here."""
+
+
+class LaneOrder:
+    """kombu's ``queue_order_strategy``: the queues of each BRPOP, in order."""
+
+    def __init__(self, it: Iterable[str] | None = None) -> None:
+        """Start with the queues that kombu consumes."""
+        self._queues = set(it or ())
+
+    def update(self, it: Iterable[str]) -> None:
+        """Take over the queues that kombu consumes now."""
+        self._queues = set(it)
+
+    def consume(self, n: int) -> list[str]:
+        """Return the open lanes' queues; none, and kombu asks again at its next turn."""
+        names = (keys.queue(lane) for lane in LANES.order())
+        return [name for name in names if name in self._queues][:n]
+
+    def rotate(self, last_used: str) -> str:
+        """Do nothing: the order does not depend on what was fetched last, but on what was served."""
+        return last_used

@@ -1,0 +1,1 @@
+"""Policy: what a code means for a message and for all others, as tables."""

@@ -1,0 +1,83 @@
+"""Legacy: the codes of the HTTP, XML and Central REST APIs.
+
+Source: Clickatell's HTTP API guide and list of error codes; codes 004, 100, 110-112, 115, 160-167, 302, 606, 607
+and 900 from its 2006 specification and from clients that handle them.
+"""
+
+from __future__ import annotations
+
+from producer.refusal import Owner
+from worker.policy.rule import LATER, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+
+RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
+MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
+PRODUCER, OPERATOR, RECIPIENT_OWNER, GATEWAY = Owner
+
+# fmt: off
+LEGACY = table(
+    # the account: nothing can be sent until somebody acts
+    Rule("001", HOLD,     ACCOUNT,   OPERATOR, "authentication_failed", alarm=True),
+    Rule("002", HOLD,     ACCOUNT,   OPERATOR, "unknown_user", alarm=True),
+    Rule("003", REAUTH,   ACCOUNT,   OPERATOR, "session_expired", most_attempts=2),
+    Rule("004", HOLD,     ACCOUNT,   GATEWAY,  "account_frozen", alarm=True),
+    Rule("005", REAUTH,   ACCOUNT,   OPERATOR, "session_missing", most_attempts=2),
+    Rule("007", HOLD,     ACCOUNT,   OPERATOR, "ip_lockdown", alarm=True),
+    Rule("108", HOLD,     ACCOUNT,   OPERATOR, "invalid_api_id", alarm=True),
+    Rule("130", HOLD,     ACCOUNT,   OPERATOR, "mt_limit"),
+    Rule("301", STOP,     ACCOUNT,   OPERATOR, "no_credit", alarm=True),
+    # the recipient: never again
+    Rule("121", SUPPRESS, RECIPIENT, GATEWAY,  "blocked"),
+    Rule("122", SUPPRESS, RECIPIENT, RECIPIENT_OWNER, "opted_out"),
+    Rule("128", SUPPRESS, RECIPIENT, RECIPIENT_OWNER, "delisted"),
+    # the message: the same bytes fail again
+    Rule("101", STOP,     MESSAGE,   PRODUCER, "invalid_parameter"),
+    Rule("102", STOP,     MESSAGE,   PRODUCER, "invalid_udh"),
+    Rule("105", STOP,     MESSAGE,   PRODUCER, "invalid_destination"),
+    Rule("106", STOP,     SENDER,    OPERATOR, "invalid_source"),
+    Rule("107", STOP,     MESSAGE,   PRODUCER, "empty"),
+    Rule("110", STOP,     MESSAGE,   PRODUCER, "email_error"),
+    Rule("112", STOP,     MESSAGE,   PRODUCER, "invalid_type"),
+    Rule("113", STOP,     MESSAGE,   PRODUCER, "too_many_parts"),
+    Rule("114", STOP,     PREFIX,    GATEWAY,  "cannot_route"),
+    Rule("115", STOP,     MESSAGE,   PRODUCER, "expired"),
+    Rule("116", STOP,     MESSAGE,   PRODUCER, "invalid_unicode"),
+    Rule("120", STOP,     MESSAGE,   PRODUCER, "invalid_time_or_client_id"),
+    Rule("123", STOP,     SENDER,    OPERATOR, "sender_not_registered"),
+    Rule("302", STOP,     MESSAGE,   PRODUCER, "dearer_than_allowed"),
+    # our own mistakes: a dead letter, and an alarm
+    Rule("100", STOP,     MESSAGE,   OPERATOR, "malformed", alarm=True),
+    Rule("111", STOP,     MESSAGE,   OPERATOR, "invalid_protocol", alarm=True),
+    Rule("160", STOP,     MESSAGE,   OPERATOR, "method_not_supported", alarm=True),
+    Rule("161", STOP,     MESSAGE,   OPERATOR, "no_such_resource", alarm=True),
+    Rule("165", STOP,     ACCOUNT,   OPERATOR, "wrong_version_header", alarm=True),
+    Rule("166", STOP,     ACCOUNT,   OPERATOR, "wrong_accept_header", alarm=True),
+    Rule("167", STOP,     ACCOUNT,   OPERATOR, "wrong_content_type", alarm=True),
+    # answers to questions, never to a send: if one comes, only a question settles it
+    Rule("103", UNSURE,   MESSAGE,   GATEWAY,  "unknown_gateway_id", alarm=True),
+    Rule("104", UNSURE,   MESSAGE,   GATEWAY,  "unknown_client_id", alarm=True),
+    Rule("109", UNSURE,   MESSAGE,   GATEWAY,  "missing_message_id", alarm=True),
+    Rule("606", STOP,     MESSAGE,   OPERATOR, "invalid_voucher", alarm=True),
+    Rule("607", STOP,     MESSAGE,   OPERATOR, "expired_voucher", alarm=True),
+    # the gateway's bad moments
+    Rule("201", RETRY,    MESSAGE,   GATEWAY,  "batch_lost"),
+    Rule("202", RETRY,    MESSAGE,   GATEWAY,  "batch_template_lost"),
+    Rule("900", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
+    Rule("901", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
+    by_hundred={
+        "0": Rule("0xx", HOLD,  ACCOUNT, OPERATOR, "unlisted_account_code", alarm=True),
+        "1": Rule("1xx", STOP,  MESSAGE, PRODUCER, "unlisted_message_code", alarm=True),
+        "2": Rule("2xx", RETRY, MESSAGE, GATEWAY,  "unlisted_batch_code", most_attempts=2, alarm=True),
+        "3": Rule("3xx", HOLD,  ACCOUNT, OPERATOR, "unlisted_credit_code", alarm=True),
+        "9": Rule("9xx", RETRY, MESSAGE, GATEWAY,  "unlisted_internal_code", alarm=True),
+    },
+    otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
+)
+
+TRANSPORT = table(
+    Rule("not_reached", RETRY,  MESSAGE, OPERATOR, "not_reached", most_attempts=UNTIL_EXPIRY),
+    Rule("lost",        UNSURE, MESSAGE, GATEWAY,  "answer_lost"),
+    Rule("unreadable",  UNSURE, MESSAGE, GATEWAY,  "answer_unreadable"),
+    by_hundred={},
+    otherwise=Rule("lost", UNSURE, MESSAGE, GATEWAY, "answer_lost", wait=LATER),
+)
+# fmt: on

@@ -1,0 +1,72 @@
+"""Rule: one line of a policy table, and the words it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tenacity import wait_exponential
+from tenacity.wait import wait_base
+
+from producer.refusal import Owner
+
+
+class Verdict(StrEnum):
+    """What is to be done about an answer that is no acceptance."""
+
+    RETRY = "retry"  # nothing was sent; try again later
+    REAUTH = "reauth"  # nothing was sent; log in anew, then try again
+    HOLD = "hold"  # nothing is wrong with the message; nothing can be sent for now
+    STOP = "stop"  # this message will not be sent
+    SUPPRESS = "suppress"  # nor will any other to this recipient
+    UNSURE = "unsure"  # it may have been sent; ask
+
+
+class Scope(StrEnum):
+    """How far a verdict reaches."""
+
+    MESSAGE = "message"
+    RECIPIENT = "recipient"
+    PREFIX = "prefix"
+    SENDER = "sender"
+    ACCOUNT = "account"
+
+
+SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
+LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
+UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
+
+
+class Rule(NamedTuple):
+    """One code: what to do, for whom, who can mend it, and how patient to be."""
+
+    code: str
+    verdict: Verdict
+    scope: Scope
+    owner: Owner
+    reason: str  # a metric label, so: short, stable, from these tables only
+    wait: wait_base = SOON
+    most_attempts: int = 8
+    alarm: bool = False  # somebody should look at the code, at the account, or at us
+
+
+class Table(NamedTuple):
+    """The rules of one API family, and what to do about a code that is in none of them."""
+
+    rules: Mapping[str, Rule]
+    by_hundred: Mapping[str, Rule]
+    otherwise: Rule
+
+    def of(self, code: str) -> Rule:
+        """Return the code's rule, or that of its hundred, which raises an alarm."""
+        return self.rules.get(code) or self.by_hundred.get(code[:1] if len(code) == 3 else "", self.otherwise)
+
+
+def table(*rules: Rule, by_hundred: Mapping[str, Rule], otherwise: Rule) -> Table:
+    """Return a table; a code that stands in it twice is a mistake."""
+    by_code = {rule.code: rule for rule in rules}
+    if len(by_code) != len(rules):
+        raise ValueError("a code has two rules")
+    return Table(MappingProxyType(by_code), MappingProxyType(dict(by_hundred)), otherwise)

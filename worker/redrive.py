@@ -1,0 +1,46 @@
+"""Redrive: dead letters go back to their lanes, once, when whoever could mend them has."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import redis
+
+from producer import keys
+from producer.enqueue import Nudger
+from producer.scripts import Script
+
+BATCH = 100
+_redrive = Script(__file__, "redrive")
+
+
+def redrive(client: redis.Redis, nudger: Nudger, code: str, now: int) -> Counter[str]:
+    """Redrive all dead letters of a code, oldest first; returns how many were redriven and how many expired."""
+    told: Counter[str] = Counter(redriven=0, expired=0)
+    for ids in _dead(client, code):
+        lanes = _redrive(client, [keys.record(one) for one in ids], [now, *ids])
+        redriven: dict[int, list[str]] = defaultdict(list)
+        for one, lane in zip(ids, (lane.decode() for lane in lanes), strict=True):
+            if lane.isdigit():
+                redriven[int(lane)].append(one)
+            elif lane:
+                told["expired"] += 1
+        for lane in sorted(redriven):
+            nudger.publish(lane, redriven[lane])
+            told["redriven"] += len(redriven[lane])
+    return told
+
+
+def _dead(client: redis.Redis, code: str) -> Iterator[list[str]]:
+    """Return the ids of dead letters with the code in batches; the list is read before any of them moves."""
+    ids = [one.decode() for one in client.zrange(keys.DEAD, 0, -1)]  # type: ignore[union-attr]
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        with client.pipeline(transaction=False) as pipe:
+            for one in batch:
+                pipe.hget(keys.record(one), "code")
+            codes = pipe.execute()
+        matching = [one for one, found in zip(batch, codes, strict=True) if found == code.encode()]
+        if matching:
+            yield matching

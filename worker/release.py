@@ -1,0 +1,27 @@
+"""Release: what waited for its time goes to its lane; every worker does it, in small batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import redis.asyncio
+
+from producer import keys
+from producer.scripts import Script
+
+BATCH = 100
+_release = Script(__file__, "release")
+
+
+async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
+    """Release up to 100 due messages; returns the ids by lane, which are to be nudged."""
+    due = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)  # type: ignore[arg-type]
+    if not due:
+        return {}
+    ids = [one.decode() for one in due]
+    lanes = await _release.run(client, [keys.record(one) for one in ids], [now, *ids])
+    released: dict[int, list[str]] = defaultdict(list)
+    for one, lane in zip(ids, lanes, strict=True):
+        if lane:
+            released[int(lane)].append(one)
+    return released

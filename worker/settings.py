@@ -1,0 +1,103 @@
+"""Settings of the worker's side: the account, the pace, and the ports."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+
+from producer.settings import Settings
+
+MAX_PARTS = 3
+
+
+class AccountSettings(Settings):
+    """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
+
+    gateway: Literal["http"] = Field("http", description="which of Clickatell's APIs")
+    gateway_url: str = Field("https://api.clickatell.com", description="the gateway's base address")
+    clickatell_api_id: str = Field("", description="the API's id, or a Portal API key in its place")
+    clickatell_user: str = Field("", description="the account's user name")
+    clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
+    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
+
+
+class WorkerSettings(AccountSettings):
+    """What a worker needs besides: how fast, how patient, and for how long it remembers."""
+
+    threads: PositiveInt = Field(8, description="nudges that one process works on at once")
+    gateway_connections: PositiveInt = Field(64, description="calls that one process has under way at once")
+    parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")
+    burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may go at once")
+    lower_lane_share: float = Field(
+        0.1, gt=0, lt=0.5, description="the share that lanes 2 and 3 keep each while a higher lane is never empty"
+    )
+    lease_seconds: PositiveFloat = Field(60.0, description="after this an attempt without an end is in doubt")
+    retry_every_seconds: PositiveFloat | None = Field(
+        None, description="a fixed wait between retries, in place of each code's curve"
+    )
+    stop_retrying_after_seconds: PositiveFloat | None = Field(
+        None, description="give up this long after the first attempt, in place of each code's number of attempts"
+    )
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return int(self.lease_seconds * 1000)
+
+    @property
+    def retention_ms(self) -> int:
+        """The retention in milliseconds."""
+        return int(self.retention_days * 24 * 3600 * 1000)
+
+    @property
+    def burst(self) -> float:
+        """The most parts that may go at once; one long message fits even beside the reserve of lane 1."""
+        return max(self.parts_per_second * self.burst_seconds, 2 * MAX_PARTS)
+
+    def reserve(self, lane: int) -> float:
+        """The parts that a lane leaves in the bucket for the lanes above it."""
+        return self.burst * 0.1 * (lane - 1)
+
+    @model_validator(mode="after")
+    def _a_lease_outlives_a_send(self) -> Self:
+        if self.lease_seconds <= 2 * self.gateway_timeout_seconds:
+            raise ValueError(
+                f"THREELANE_LEASE_SECONDS={self.lease_seconds:g} must be more than twice "
+                f"THREELANE_GATEWAY_TIMEOUT_SECONDS={self.gateway_timeout_seconds:g}: a lease outlives a send"
+            )
+        return self
+
+
+class CallbackSettings(Settings):
+    """What the door for Clickatell's callbacks needs."""
+
+    callbacks_host: str = Field("127.0.0.1", description="where the callback door listens")
+    callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback door; 0: any free one")
+    callback_secret: SecretStr = Field(
+        SecretStr(""), description="the secret part of the callback address; at least 16 letters and digits"
+    )
+    callback_user: str = Field("", description="user of basic authentication, if the callbacks carry it")
+    callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
+
+    @model_validator(mode="after")
+    def _the_door_is_guarded(self) -> Self:
+        secret = self.callback_secret.get_secret_value()
+        if len(secret) < 16 or not secret.isascii() or not secret.isalnum():
+            raise ValueError("THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it guards the door")
+        if bool(self.callback_user) != bool(self.callback_password.get_secret_value()):
+            raise ValueError("THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD go together")
+        return self
+
+
+class ExporterSettings(Settings):
+    """What the exporter of fleet metrics needs."""
+
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9466, le=65535, description="port of /metrics; 0: any free one")

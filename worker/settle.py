@@ -1,0 +1,110 @@
+"""Settle: write down what attempts came to, if the token is still the message's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis.asyncio
+
+from producer import keys, logs
+from producer.scripts import Script
+from producer.states import AT_REST, Status
+from worker.account.hold import encode as encode_hold
+from worker.claim import Claimed
+from worker.gateway.outcome import Outcome
+from worker.policy.judge import Decision
+
+_settle = Script(__file__, "settle")
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """One attempt with its end and what was decided of it."""
+
+    claimed: Claimed
+    outcome: Outcome
+    decision: Decision
+
+
+async def settle(
+    client: redis.asyncio.Redis, settlements: Sequence[Settlement], retention_ms: int, now: int
+) -> list[bool]:
+    """Settle; False for one that something else settled first: a receipt, or a lease that ran out."""
+    hold = next((one.decision.hold for one in settlements if one.decision.hold), None)
+    arguments: list[Any] = [now, hold.scope if hold else "", encode_hold(hold, now) if hold else ""]
+    for one in settlements:
+        arguments += _arguments(one, retention_ms, now)
+    shelved = [keys.HOLDS, keys.SUPPRESSED, *(keys.record(one.claimed.id) for one in settlements)]
+    replies = await _settle.run(client, shelved, arguments)
+    settled = [reply == 1 for reply in replies]
+    for one, done in zip(settlements, settled, strict=True):
+        _log(one, done)
+    return settled
+
+
+def _arguments(one: Settlement, retention_ms: int, now: int) -> list[Any]:
+    claimed, decision = one.claimed, one.decision
+    values = _values(one, now)
+    rests = decision.to in AT_REST or decision.to is Status.SENT
+    keep = retention_ms if rests else 0
+    return [
+        claimed.id,
+        claimed.token,
+        decision.to,
+        decision.at,
+        keep,
+        _count(decision, claimed.message.lane),
+        _suppression(decision, now) if decision.suppresses else "",
+        claimed.attempt - (not decision.spends_attempt),
+        len(values),
+        *values,
+    ]
+
+
+def _values(one: Settlement, now: int) -> list[Any]:
+    decision, rule = one.decision, one.decision.rule
+    values: list[Any] = []
+    if decision.to is Status.SENT:
+        values += ["gateway_id", one.outcome.gateway_id, "sent", now]
+    if rule:
+        values += ["code", decision.code, "reason", rule.reason, "text", decision.text[:200], "owner", rule.owner]
+    if decision.to is Status.DEAD:
+        values += ["ended", now]
+    return values
+
+
+def _count(decision: Decision, lane: int) -> str:
+    """Return the count that watchers read; its words are from the policy tables, so there are only so many."""
+    rule = decision.rule
+    if rule is None:
+        return ""
+    if decision.to is Status.DEAD:
+        return f"dead:{rule.code}:{rule.owner}"
+    if decision.to is Status.SCHEDULED:
+        return f"retried:{lane}:{rule.code}"
+    return f"{decision.to}:{lane}:{rule.code}"
+
+
+def _suppression(decision: Decision, now: int) -> bytes:
+    source = f"code {decision.code}"
+    return msgspec.json.encode({"code": decision.code, "source": source, "at": now})
+
+
+def _log(one: Settlement, settled: bool) -> None:
+    decision, claimed = one.decision, one.claimed
+    about: dict[str, Any] = {"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt}
+    if not settled:
+        logs.event("settled_elsewhere", **about)
+        return
+    if decision.rule:
+        about |= {"code": decision.code, "reason": decision.rule.reason, "owner": decision.rule.owner}
+    match decision.to:
+        case Status.SENT:
+            logs.event("sent", gateway_id=one.outcome.gateway_id, parts=claimed.message.parts, **about)
+        case Status.SCHEDULED:
+            logs.event("retried", wait_seconds=round(decision.wait_seconds, 3), **about)
+        case Status.QUEUED:
+            logs.event("put_back", **about)
+        case _:
+            logs.event(str(decision.to), level=30, **about)
