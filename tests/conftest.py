@@ -43,7 +43,9 @@ def running_sandbox() -> Iterator[Running]:
 
 
 @pytest.fixture
-def sandbox(running_sandbox: Running) -> Running:
-    """A sandbox with an empty ledger and no faults."""
-    running_sandbox.reset()
-    return running_sandbox
+def sandbox(running_sandbox: Running) -> Iterator[Running]:
+    """A sandbox with an empty ledger, no faults and its settings as they were."""
+    before = running_sandbox.control("GET", "settings")
+    running_sandbox.control("POST", "reset")
+    yield running_sandbox
+    running_sandbox.control("POST", "settings", before)
