@@ -11,10 +11,12 @@ for i = 1, #KEYS - 10 do
   local known = redis.call('HMGET', record, 'status', 'print')
   local suppressed = not known[1] and redis.call('HGET', KEYS[10], to)
   if known[1] then
-    answers[i] = (known[2] or '') == print and 'same' or 'conflict'
-    count('repeated:' .. lane)
+    local same = (known[2] or '') == print
+    answers[i] = same and 'same' or 'conflict'
+    count(same and 'repeated:' .. lane or 'refused:409')
   elseif suppressed then
     answers[i] = suppressed
+    count('refused:' .. (string.match(suppressed, '"code":"?(%d+)') or '122'))
   else
     redis.call('HSET', record, 'lane', lane, 'to', to, 'parts', ARGV[a + 3], 'accepted', now,
       'expires', ARGV[a + 5], 'body', ARGV[a + 8])

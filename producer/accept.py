@@ -105,7 +105,7 @@ def _answer(draft: Draft, reply: str) -> Answer:
 def _conflict(draft: Draft) -> Refused:
     return Refused(
         code=Code.CONFLICT,
-        field="clientMessageId",
+        field=draft.id_field,
         problem="this client message id was accepted with other content",
         mend="use a new id for a new message; the first one stands as it was",
         id=draft.message.id,

@@ -45,11 +45,13 @@ def _rows(reader: Any) -> Iterator[Row]:
         raise WrongFile(f"the header cannot be read: {broken}") from None
     number = 0
     while True:
+        first = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as broken:
-            yield Row(number + 1, reader.line_num, invalid("row", str(broken), "close the quote; see the line"))
-            return
+            number += 1
+            yield Row(number, reader.line_num, _unreadable(broken, first, reader.line_num))
+            continue
         if cells is None:
             return
         if cells:  # an empty line is no row
@@ -71,9 +73,11 @@ def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]
 
 def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
     first, last = window[0].number, window[-1].number
-    told = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was. "
+    told = f"{away}. No row from {first} on was accepted."
+    if away.unsure or any(answer.accepted for answer in away.answers):
+        told = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was."
     return Unavailable(
-        told + "Give rows a clientMessageId, and the same file can be sent again without sending twice.",
+        told + " Give rows a clientMessageId, and the same file can be sent again without sending twice.",
         away.answers,
         away.unsure,
     )
@@ -98,6 +102,11 @@ def _columns(header: Sequence[str]) -> list[str]:
     if not {"text", "binary"} & set(names):
         raise WrongFile("the column text is missing: it gives the message")
     return columns
+
+
+def _unreadable(broken: csv.Error, first: int, last: int) -> Refused:
+    lines = f"line {first}" if first >= last else f"lines {first} to {last}, read as one row"
+    return invalid("row", f"{broken} ({lines})", "close each quote, and write a quote inside a text twice")
 
 
 def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refused:

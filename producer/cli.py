@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -90,7 +91,8 @@ def bulk(
                     refused.append((row, answer))
                 _count(told, answer)
                 if row.number % 100 == 0:
-                    progress.update(bar, completed=opened.tell(), rows=row.number)
+                    read = opened.tell() if opened.seekable() else None  # a pipe cannot tell
+                    progress.update(bar, completed=read, rows=row.number)
             progress.update(bar, completed=file.stat().st_size, rows=told["accepted"] + told["refused"])
     except OSError as unreadable:
         _usage(f"{file}: {unreadable.strerror}")
@@ -125,7 +127,7 @@ def status(
     table = Table(show_header=False, box=None)
     for name, value in msgspec.structs.asdict(found).items():
         if value not in ("", 0, ()):
-            table.add_row(name.replace("_", " "), str(value))
+            table.add_row(name.replace("_", " "), escape(str(value)))
     _out.print(table)
 
 
@@ -148,14 +150,19 @@ def _report(told: Counter[str], refused: list[tuple[bulk_file.Row, Refused]]) ->
     if refused:
         table = Table("row", "line", "code", "field", "what is wrong", "what would be right", title="refused")
         for row, answer in refused:
-            table.add_row(str(row.number), str(row.line), answer.code, answer.field, answer.problem, answer.mend)
+            told_by = (answer.code, answer.field, answer.problem, answer.mend)
+            table.add_row(str(row.number), str(row.line), *map(escape, told_by))
         _out.print(table)
     again = f", {told['repeated']} of them known already" if told["repeated"] else ""
     _out.print(f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused")
 
 
 def _progress(quiet: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]} rows"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+    )
     return Progress(*columns, TimeElapsedColumn(), console=_err, disable=quiet, transient=True)
 
 
@@ -171,7 +178,7 @@ def _usage(problem: str) -> NoReturn:
 def _give_up(away: Unavailable, as_json: bool, told: Counter[str] | None = None) -> NoReturn:
     if as_json:
         print(msgspec.json.encode({"unavailable": str(away), "unsure": away.unsure, "summary": told}).decode())
-    if told:
+    if told and told.total():
         _err.print(f"{told['accepted']} accepted and {told['refused']} refused before this:", highlight=False)
     _err.print(str(away), markup=False, highlight=False)
     sys.stdout.flush()

@@ -9,21 +9,20 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-import redis
-from redis.backoff import ConstantBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError
-from redis.retry import Retry
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
 from producer import logs, message, phone
 from producer import status as statuses
 from producer.accept import Accepted, Answer
 from producer.clock import RedisClock
+from producer.connect import connect
 from producer.enqueue import Nudger
 from producer.message import Draft
 from producer.refusal import Refused
-from producer.settings import ProducerSettings, Settings, load
+from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
 
 WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
@@ -55,14 +54,14 @@ class Producer:
         self._settings = settings or load(ProducerSettings, **given)
         self._redis = connect(self._settings)
         self._clock = RedisClock()
-        self._nudger = Nudger(self._settings)
+        self.nudger = Nudger(self._settings)
 
     def send(
         self,
         to: str,
         text: str | None = None,
         *,
-        lane: int = 3,
+        lane: int | None = None,
         sender: str | None = None,
         client_message_id: str | None = None,
         deliver_at: datetime | str | None = None,
@@ -72,10 +71,10 @@ class Producer:
     ) -> Answer:
         """Enqueue one message.
 
-        ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3.  ``client_message_id``
-        makes a repeated call safe.  ``deliver_at`` is an aware datetime within 7 days, ``delay`` a number of
-        seconds; ``validity_period`` minutes.  ``fields`` are the others of the README's table, by our name or the
-        gateway's.  Returns Accepted or Refused; raises Unavailable when Redis does not answer.
+        ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3 (as when left out).
+        ``client_message_id`` makes a repeated call safe.  ``deliver_at`` is an aware datetime within 7 days,
+        ``delay`` a number of seconds; ``validity_period`` minutes.  ``fields`` are the others of the README's
+        table, by our name or the gateway's.  Returns Accepted or Refused; raises Unavailable when Redis does not answer.
         """
         named = {
             "to": to,
@@ -91,7 +90,13 @@ class Producer:
 
     def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
         """Enqueue messages given as mappings of field names; the answers come in the same order."""
-        return list(self.send_stream(messages))
+        answers: list[Answer] = []
+        try:
+            for answer in self.send_stream(messages):
+                answers.append(answer)
+        except Unavailable as away:
+            raise Unavailable(str(away), [*answers, *away.answers], away.unsure) from None
+        return answers
 
     def send_stream(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
         """Enqueue messages while the answers are read, a thousand at a time: for files longer than memory."""
@@ -112,7 +117,7 @@ class Producer:
 
     def close(self) -> None:
         """Give all connections back."""
-        self._nudger.close()
+        self.nudger.close()
         self._redis.close()
 
     def __enter__(self) -> Self:
@@ -154,7 +159,7 @@ class Producer:
                 answers[position] = answer
             due = [one.id for one in replies if isinstance(one, Accepted) and not one.due_at and not one.repeated]
             if due:
-                self._nudger.publish(lane, due)
+                self.nudger.publish(lane, due)
 
     def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         centre = self._settings.cost_centre
@@ -170,19 +175,6 @@ class Producer:
         return self._clock.now()
 
 
-def connect(settings: Settings) -> redis.Redis:
-    """Return a Redis client that fails within seconds and repeats a command once at most."""
-    return redis.Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=settings.redis_timeout_seconds,
-        socket_connect_timeout=settings.redis_timeout_seconds,
-        socket_keepalive=True,
-        health_check_interval=25,
-        max_connections=settings.redis_connections,
-        retry=Retry(ConstantBackoff(0.05), 1),
-    )
-
-
 def never_sent(failed: RedisError) -> bool:
     """Tell whether the command surely did not reach Redis."""
     return isinstance(failed, OutOfMemoryError) or (
@@ -194,6 +186,13 @@ def explain(failed: RedisError) -> str:
     """Return what happened and what to do about it; never an address or a password."""
     if isinstance(failed, OutOfMemoryError):
         return "Redis is at its memory ceiling: nothing is taken in until workers have drained the queue"
+    if isinstance(failed, AuthenticationError | NoPermissionError):
+        return "Redis refuses the user or the password in THREELANE_REDIS_URL: correct them"
+    if isinstance(failed, RedisTimeoutError):
+        return (
+            "Redis gave no answer within THREELANE_REDIS_TIMEOUT_SECONDS: see whether it is overloaded or the "
+            "address is another server's, and ask again with the same client message id"
+        )
     if never_sent(failed):
         return "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address"
     return f"Redis failed while it was asked ({type(failed).__name__}): ask again with the same client message id"

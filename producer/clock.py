@@ -47,4 +47,4 @@ class RedisClock:
         """Ask Redis, if the last answer is old."""
         if self.is_stale():
             asked_at = self.monotonic()
-            self.follow(client.time(), asked_at)  # type: ignore[arg-type]  # the sync client answers at once
+            self.follow(client.time(), asked_at)

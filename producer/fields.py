@@ -17,6 +17,7 @@ MAX_TEXT = 100_000  # characters; longer ones are refused unread, they are some 
 CREDIT_LIMITS = ("0.8", "1", "1.5", "2", "2.5", "3")
 FEATURE_BITS = 1 | 2 | 4 | 8 | 16 | 32 | 512 | 8192 | 16384
 WEEK_SECONDS = 7 * 24 * 3600
+MAX_HEADER = 130  # octets; some room must be left for the text
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _SENDER_DIGITS = re.compile(r"[0-9]{1,16}")
@@ -63,7 +64,7 @@ def seconds(raw: Any, field: str) -> Parsed:
     """Parse a positive number of seconds up to a week."""
     try:
         value = float(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = -1.0
     if isinstance(raw, bool) or not 0 < value <= WEEK_SECONDS:
         return invalid(field, f"{_shown(raw)} is not a number of seconds", "give more than 0, up to a week")
@@ -84,7 +85,10 @@ def text(raw: Any, field: str) -> Parsed:
     body = raw.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in body:
         return Refused(
-            code=Code.UNICODE, field=field, problem="the text has a NUL in it", mend="remove the character U+0000"
+            code=Code.UNICODE,
+            field=field,
+            problem="the text has a NUL in it",
+            mend="remove the character U+0000",
         )
     return body
 
@@ -144,7 +148,14 @@ def header(raw: Any, field: str) -> Parsed:
     if isinstance(value, Refused) or not value:
         return value
     length = len(value) // 2
-    if int(value[:2], 16) != length - 1 or length > 130:
+    if length > MAX_HEADER:
+        return Refused(
+            code=Code.UDH,
+            field=field,
+            problem=f"{length} octets",
+            mend=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
+        )
+    if int(value[:2], 16) != length - 1:
         return Refused(
             code=Code.UDH,
             field=field,
@@ -158,7 +169,7 @@ def credit_limit(raw: Any, field: str) -> Parsed:
     """Parse the most credits the message may cost, one of the gateway's steps."""
     try:
         value = None if isinstance(raw, bool) else f"{float(raw):g}"
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = None
     if value not in CREDIT_LIMITS:
         return invalid(field, f"{_shown(raw)} is not a step", f"give one of {', '.join(CREDIT_LIMITS)}")

@@ -59,6 +59,7 @@ class Draft(msgspec.Struct, frozen=True):
 
     message: Message
     fingerprint: str  # of what the caller said; empty without a client message id
+    id_field: str = ""  # how the caller spelt the name of that id's field
     parts_saved: int = 0
     characters_cut: int = 0
 
@@ -74,17 +75,18 @@ def identify(producer: str, client_message_id: str) -> str:
 
 def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refused:
     """Parse what a caller said; ``now`` is Unix time in milliseconds, ``producer`` the name it sends under."""
-    given = _read(raw)
-    if isinstance(given, Refused):
-        return given
-    body = _body(given)
+    read = _read(raw)
+    if isinstance(read, Refused):
+        return read
+    given, spelt = read
+    body = _body(given, spelt)
     if isinstance(body, Refused):
         return body
     text, size, parts_saved, characters_cut = body
-    due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, "scheduledDeliveryTime")
+    due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
     if isinstance(due_at, Refused):
         return due_at
-    expires_at = schedule.expiry(given.get("validity_period"), due_at, now, "validityPeriod")
+    expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
     if isinstance(expires_at, Refused):
         return expires_at
     name = given.get("producer", producer)
@@ -102,19 +104,25 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
         producer=name,
         **{key: given[key] for key in _COPIED if key in given},
     )
-    return Draft(message, _fingerprint(given) if client_message_id else "", parts_saved, characters_cut)
+    fingerprint = _fingerprint(given) if client_message_id else ""
+    return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut)
 
 
-_COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {"to", "text", "producer"}
+_COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {
+    "to",
+    "text",
+    "producer",
+}
 
 
-def _read(raw: Mapping[str, Any]) -> dict[str, Any] | Refused:
-    """Read each field by its table entry; the first that is wrong is the answer."""
+def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Refused:
+    """Read each field by its table entry, and note how it was spelt; the first that is wrong is the answer."""
     given: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
     for spelling, value in raw.items():
         field = fields.BY_SPELLING.get(spelling)
         if field is None:
-            return fields.invalid(str(spelling)[:40], "unknown field", "see the table of fields in the README")
+            return fields.invalid(_printable(spelling), "unknown field", "see the table of fields in the README")
         if field.name in given:
             return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
         if value is None:
@@ -122,20 +130,24 @@ def _read(raw: Mapping[str, Any]) -> dict[str, Any] | Refused:
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refused):
             return parsed
-        given[field.name] = parsed
+        given[field.name], spelt[field.name] = parsed, spelling
     if "to" not in given:
         return Refused(
             code=Code.DESTINATION, field="to", problem="no recipient", mend="give a number, as in 27831234567"
         )
-    return given
+    return given, spelt
 
 
-def _body(given: Mapping[str, Any]) -> tuple[str, Size, int, int] | Refused:
+def _printable(spelling: object) -> str:
+    return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
+
+
+def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size, int, int] | Refused:
     """Settle what will be sent: the text, its size, the parts that look-alikes saved, the characters cut."""
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
-        return _binary_body(given, text, binary, udh_octets, most)
+        return _binary_body(given, spelt, binary, udh_octets, most)
     if not text or text.isspace():
         return Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
     try:
@@ -150,21 +162,22 @@ def _body(given: Mapping[str, Any]) -> tuple[str, Size, int, int] | Refused:
 
 
 def _binary_body(
-    given: Mapping[str, Any], text: str, binary: str, udh_octets: int, most: int
+    given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
 ) -> tuple[str, Size, int, int] | Refused:
-    if text:
+    if given.get("text"):
         return fields.invalid("binary", "binary data together with a text", "give one of the two")
     if not given.get("sender", "0").isdigit():
         return Refused(
-            code=Code.SENDER, field="from", problem="a name cannot send binary data", mend="give a number as sender"
+            code=Code.SENDER,
+            field=spelt["sender"],
+            problem="a name cannot send binary data",
+            mend="give a number as sender",
         )
     size = texts.measure_binary(len(binary) // 2, udh_octets)
     return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
 
 
-def _text_body(
-    given: Mapping[str, Any], text: str, udh_octets: int, most: int
-) -> tuple[str, Size, int, int] | Refused:
+def _text_body(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> tuple[str, Size, int, int] | Refused:
     forced = given.get("unicode", False)
     size = texts.measure(text, unicode=forced, udh_octets=udh_octets)
     saved = 0
@@ -194,6 +207,20 @@ def _too_long(field: str, size: Size, most: int) -> Refused:
 _UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
 
 
+# Saying a default is the same content as leaving it out.
+# fmt: off
+_UNSAID: dict[str, Any] = {
+    "lane": 3, "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
+    "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False,
+    "text": "", "binary": "", "udh": "", "tags": (), "on_doubt": "resend", "on_too_long": "refuse",
+}
+# fmt: on
+
+
 def _fingerprint(given: Mapping[str, Any]) -> str:
-    said = sorted((key, value) for key, value in given.items() if key != "client_message_id")
+    said = sorted(
+        (key, value)
+        for key, value in given.items()
+        if key != "client_message_id" and (key not in _UNSAID or value != _UNSAID[key])
+    )
     return blake2b(msgspec.json.encode(said), digest_size=9).hexdigest()

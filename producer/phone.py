@@ -44,7 +44,7 @@ def parse(raw: object, field: str = "to") -> Msisdn | Refused:
     if not 7 <= len(digits) <= 15:
         return _refused(field, f"{len(digits)} digits", "an international number has 7 to 15")
     verdict = _class_of(digits[:_CLASS_DIGITS], len(digits))
-    if verdict is None:
+    if verdict != ():  # a class is never refused as a whole: one of its numbers may be mended
         verdict = _judge(digits)
     if verdict:
         return _refused(field, *verdict)

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 STACK_FILE = Path(".threelane/stack.json")
 
@@ -25,7 +26,26 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(None, description="where nudges travel; without it, the same Redis")
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address_of_redis(cls, url: SecretStr) -> SecretStr:
+        try:
+            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+        except ValueError:  # its text may show a part of the password
+            raise ValueError(
+                "not an address of Redis; write redis://host:6379/0 (or rediss://, unix://), "
+                "with / @ : # in a password as %2F %40 %3A %23"
+            ) from None
+        return url
 
     @property
     def broker(self) -> str:

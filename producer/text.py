@@ -69,9 +69,10 @@ def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0
             low = middle
         else:
             high = middle - 1
-    while low < len(text) and unicodedata.combining(text[low]):
-        low -= 1
-    return text[:low]
+    whole = low
+    while 0 < whole < len(text) and unicodedata.combining(text[whole]):
+        whole -= 1
+    return text[: whole or low]  # a letter with accents for three parts is torn all the same
 
 
 def _septets(udh_octets: int) -> tuple[int, int]:

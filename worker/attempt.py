@@ -125,5 +125,3 @@ class Attempts:
             with attempt:
                 settled = await settle(self._client, settlements, self._settings.retention_ms, self._clock.now())
         metrics.STALE.inc(settled.count(False))
-
-

@@ -75,7 +75,12 @@ async def claim(
 def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
     _, _, attempt, first_tried_at, queued_at, accepted_at, body = entry
     return Claimed(
-        message.decode(body), token, int(attempt), int(first_tried_at), int(float(queued_at)), int(accepted_at)
+        message.decode(body),
+        token,
+        int(attempt),
+        int(first_tried_at),
+        int(float(queued_at)),
+        int(accepted_at),
     )
 
 

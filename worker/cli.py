@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
+import redis
 import typer
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
 from producer import cli as producer_cli
-from producer.client import connect, explain
+from producer.client import explain
+from producer.connect import connect
 from producer.exits import Exit
 from producer.settings import Settings, load_or_exit
 
@@ -29,6 +33,7 @@ app = typer.Typer(
 producer_cli.register(app)
 _out, _err = Console(), Console(stderr=True)
 Json = producer_cli.Json
+Answer = TypeVar("Answer")
 
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
@@ -37,7 +42,14 @@ def worker() -> None:
     from worker.app import app as celery
 
     celery.worker_main(
-        ["--quiet", "worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
+        [
+            "--quiet",
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+        ]
     )
 
 
@@ -96,7 +108,7 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
     from producer.enqueue import Nudger
     from worker import redrive as dead_letters
 
-    def again(client):  # type: ignore[no-untyped-def]
+    def again(client: redis.Redis) -> Counter[str]:
         clock = RedisClock()
         clock.ask(client)
         return dead_letters.redrive(client, Nudger(load_or_exit(Settings)), code, clock.now())
@@ -130,7 +142,7 @@ def _mount_sandbox() -> None:
     app.command(rich_help_panel="Try it")(sandbox)
 
 
-def _asked(question):  # type: ignore[no-untyped-def]
+def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
     """Ask Redis one thing, or end with a sentence and not a traceback."""
     client = connect(load_or_exit(Settings))
     try:

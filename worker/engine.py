@@ -8,15 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 
 from producer import keys, logs
 from producer.clock import RedisClock
+from producer.connect import connect_async
 from producer.enqueue import Nudger
-from producer.settings import Settings
 from worker import metrics
 from worker.account import hold
 from worker.attempt import Attempts
@@ -55,7 +52,7 @@ class Engine:
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt a nudge's messages from any thread; False: the nudge has to go back to its lane."""
-        return self._await(self._attempts.attempt(lane, ids))
+        return bool(self._await(self._attempts.attempt(lane, ids)))
 
     def drain(self) -> None:
         """Claim and release nothing new; what is under way goes on."""
@@ -72,7 +69,7 @@ class Engine:
 
     async def _open(self) -> None:
         settings = self._settings
-        self._client = connect(settings)
+        self._client = connect_async(settings)
         self._gateway: Gateway = HttpGateway(settings)
         self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
@@ -117,10 +114,10 @@ class Engine:
     async def _follow_the_clock(self) -> None:
         if self._clock.is_stale():
             asked_at = self._loop.time()
-            self._clock.follow(await self._client.time(), asked_at)  # type: ignore[arg-type]
+            self._clock.follow(await self._client.time(), asked_at)
 
     async def _look_at_holds(self) -> bool:
-        entries = await self._client.hgetall(keys.HOLDS)  # type: ignore[misc]
+        entries: Any = await self._client.hgetall(keys.HOLDS)
         held = hold.decode(entries, self._clock.now())
         LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
         return False
@@ -138,16 +135,3 @@ class Engine:
         lapsed = await lapse(self._client, FIRST_PROBE_MS, self._clock.now())
         metrics.LAPSED.inc(len(lapsed))
         return len(lapsed) == LAPSE_BATCH
-
-
-def connect(settings: Settings) -> redis.asyncio.Redis:
-    """Return an asyncio client that fails within seconds and repeats a command once at most."""
-    return redis.asyncio.Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=settings.redis_timeout_seconds,
-        socket_connect_timeout=settings.redis_timeout_seconds,
-        socket_keepalive=True,
-        health_check_interval=25,
-        max_connections=settings.redis_connections,
-        retry=Retry(ConstantBackoff(0.05), 1),
-    )

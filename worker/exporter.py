@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from producer import keys, logs
-from producer.client import connect
 from producer.clock import RedisClock
+from producer.connect import connect
 from producer.status import CREDIT
 from worker.account import hold
 from worker.settings import ExporterSettings

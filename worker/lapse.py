@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis.asyncio
 
 from producer import keys, logs
@@ -13,7 +15,7 @@ _lapse = Script(__file__, "lapse")
 
 async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> list[str]:
     """Put up to 100 messages with a lapsed lease in doubt; returns their ids."""
-    over = await client.zrange(keys.LEASES, "-inf", now, byscore=True, offset=0, num=BATCH)  # type: ignore[arg-type]
+    over: Any = await client.zrange(keys.LEASES, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not over:
         return []
     ids = [one.decode() for one in over]

@@ -7,7 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 OUTCOMES = Counter(
-    "threelane_attempts", "Attempts of this process by lane, outcome and policy reason", ["lane", "outcome", "reason"]
+    "threelane_attempts",
+    "Attempts of this process by lane, outcome and policy reason",
+    ["lane", "outcome", "reason"],
 )
 ALARMS = Counter("threelane_alarms", "Answers that somebody should look at, by rule and owner", ["code", "owner"])
 STALE = Counter("threelane_settled_elsewhere", "Attempts that something else had settled when they ended")

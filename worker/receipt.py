@@ -62,9 +62,7 @@ def millionths(raw: str) -> int | None:
     return int(amount) if amount.is_finite() and 0 <= amount < 10**12 else None
 
 
-async def receive(
-    client: redis.asyncio.Redis, receipts: Sequence[Receipt], retention_ms: int, now: int
-) -> list[str]:
+async def receive(client: redis.asyncio.Redis, receipts: Sequence[Receipt], retention_ms: int, now: int) -> list[str]:
     """Apply receipts; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
     arguments: list[Any] = [now, retention_ms]
     for one in receipts:

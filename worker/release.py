@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import redis.asyncio
 
@@ -15,7 +16,7 @@ _release = Script(__file__, "release")
 
 async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
     """Release up to 100 due messages; returns the ids by lane, which are to be nudged."""
-    due = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)  # type: ignore[arg-type]
+    due: Any = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return {}
     ids = [one.decode() for one in due]

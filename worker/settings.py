@@ -30,14 +30,18 @@ class WorkerSettings(AccountSettings):
     parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")
     burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may go at once")
     lower_lane_share: float = Field(
-        0.1, gt=0, lt=0.5, description="the share that lanes 2 and 3 keep each while a higher lane is never empty"
+        0.1,
+        gt=0,
+        lt=0.5,
+        description="the share that lanes 2 and 3 keep each while a higher lane is never empty",
     )
     lease_seconds: PositiveFloat = Field(60.0, description="after this an attempt without an end is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
         None, description="a fixed wait between retries, in place of each code's curve"
     )
     stop_retrying_after_seconds: PositiveFloat | None = Field(
-        None, description="give up this long after the first attempt, in place of each code's number of attempts"
+        None,
+        description="give up this long after the first attempt, in place of each code's number of attempts",
     )
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")

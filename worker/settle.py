@@ -68,7 +68,16 @@ def _values(one: Settlement, now: int) -> list[Any]:
     if decision.to is Status.SENT:
         values += ["gateway_id", one.outcome.gateway_id, "sent", now]
     if rule:
-        values += ["code", decision.code, "reason", rule.reason, "text", decision.text[:200], "owner", rule.owner]
+        values += [
+            "code",
+            decision.code,
+            "reason",
+            rule.reason,
+            "text",
+            decision.text[:200],
+            "owner",
+            rule.owner,
+        ]
     if decision.to is Status.DEAD:
         values += ["ended", now]
     return values

@@ -41,11 +41,7 @@ def _wanted() -> dict[str, str]:
     """Return what the caller's environment says of the worker's pace; addresses are the stack's own."""
     own = ("REDIS_URL", "BROKER_URL", "GATEWAY_URL", "CLICKATELL_", "CALLBACK", "METRICS_PORT", "SANDBOX_")
     named = {name: value for name, value in os.environ.items() if name.startswith("THREELANE_")}
-    return {
-        name: value
-        for name, value in named.items()
-        if not name.removeprefix("THREELANE_").startswith(own)
-    }
+    return {name: value for name, value in named.items() if not name.removeprefix("THREELANE_").startswith(own)}
 
 
 def _tell(stack: Stack) -> None:

@@ -34,7 +34,7 @@ class Wire:
 
     def __init__(self, timeout_seconds: float) -> None:
         """Make the session; to be called on the event loop."""
-        trace = aiohttp.TraceConfig(trace_config_ctx_factory=_context)
+        trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_connected)
         self._session = aiohttp.ClientSession(
@@ -62,10 +62,5 @@ class Wire:
         await self._session.close()
 
 
-def _context(trace_request_ctx: Any = None) -> SimpleNamespace:
-    return SimpleNamespace(trace=trace_request_ctx)
-
-
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
-    if context.trace is not None:
-        context.trace.connected = True
+    context.trace_request_ctx.connected = True

@@ -65,7 +65,7 @@ class Door:
         try:
             if self._clock.is_stale():
                 asked_at = self._clock.monotonic()
-                self._clock.follow(await self._client.time(), asked_at)  # type: ignore[arg-type]
+                self._clock.follow(await self._client.time(), asked_at)
             await receive(self._client, [receipt], self._retention_ms, self._clock.now())
         except (RedisError, OSError):
             return web.Response(status=503, text="not written down: send it again\n")

@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import start_http_server
 
 from producer import logs
-from worker.engine import connect
+from producer.connect import connect_async
 from worker.inbound.callbacks import Door
 from worker.settings import CallbackSettings
 
@@ -26,7 +26,7 @@ async def _serve(settings: CallbackSettings) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    client = connect(settings)
+    client = connect_async(settings)
     runner = web.AppRunner(Door(settings, client).application(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:

@@ -78,7 +78,13 @@ def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now:
         case Verdict.HOLD:
             hold = Hold(rule.scope, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
             return Decision(
-                Status.QUEUED, tried.queued_at, rule, hold=hold, spends_attempt=False, code=code, text=outcome.text
+                Status.QUEUED,
+                tried.queued_at,
+                rule,
+                hold=hold,
+                spends_attempt=False,
+                code=code,
+                text=outcome.text,
             )
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)

@@ -1,0 +1,50 @@
+# Two commands: make demo, make test. Each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check clean lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+$(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/run
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: $(VENV)/dev  ## set up .venv with everything, and the command threelane in it
+
+demo: $(VENV)/run  ## run the main job: a file of messages goes in, SMSes come out, three ledgers are compared
+	$(BIN)/python -m worker demo $(ARGS)
+
+up: $(VENV)/run  ## keep the same stack running until Ctrl-C; addresses in .threelane/stack.json
+	$(BIN)/python -m worker up
+
+test: $(VENV)/dev  ## run all tests, with a Redis of their own
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/deptry .
+	$(MAKE) test
+
+lock: $(VENV)/dev  ## write the hashed requirements anew from pyproject.toml
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) --group build -o requirements/build.txt
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

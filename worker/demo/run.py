@@ -1,0 +1,136 @@
+"""Run: the demo: a file of messages goes in, SMSes come out, and three ledgers are compared."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import redis
+from rich.console import Console
+from rich.live import Live
+
+from producer import bulk, keys, logs
+from producer.accept import Accepted
+from producer.client import Producer
+from producer.exits import Exit
+from producer.settings import ProducerSettings, load
+from producer.status import MessageStatus
+from worker.account import hold
+from worker.demo import view
+from worker.demo.child import Failed
+from worker.demo.reconcile import Summary, reconcile
+from worker.demo.stack import Stack
+from worker.redrive import redrive
+
+MESSAGES = Path(__file__).with_name("messages.csv")
+CREDIT = "2500"  # less than the file costs, so that the account runs dry on the way
+TOP_UP = "5000"
+LONGEST_SECONDS = 180.0
+NO_CREDIT = "301"
+
+
+def demonstrate(json_file: Path | None, messages: Path | None) -> int:
+    """Run the demo and return the exit code: 0 when the three ledgers are equal."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logs.configure("ERROR")
+    console = Console()
+    try:
+        with tempfile.TemporaryDirectory(prefix="threelane-demo-", ignore_cleanup_errors=True) as folder:
+            console.print("Starting Redis, the sandbox, a worker, the callback door and the exporter ...")
+            with Stack(Path(folder), {"credit": CREDIT}, {}) as stack, _Demo(stack, console) as demo:
+                summary = demo.run(messages or MESSAGES)
+    except Failed as failed:
+        console.print(str(failed), markup=False)
+        return Exit.DIFFERENT
+    except (bulk.WrongFile, OSError) as unreadable:
+        console.print(str(unreadable), markup=False)
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        print("stopped; nothing is left running", file=sys.stderr)
+        return 130
+    console.print(view.summary(summary))
+    if json_file:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    return Exit.OK if summary.equal else Exit.DIFFERENT
+
+
+class _Demo(contextlib.AbstractContextManager["_Demo"]):
+    """One demonstration on a running stack."""
+
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self._stack = stack
+        self._console = console
+        self._redis = redis.Redis.from_url(stack.redis_url)
+        self._producer = Producer(load(ProducerSettings, redis_url=stack.redis_url, producer="demo"))
+        self._accepted: dict[str, int] = {}
+        self._refused: Counter[str] = Counter()
+        self._repeated = 0
+
+    def __exit__(self, *_: object) -> None:
+        self._producer.close()
+        self._redis.close()
+
+    def run(self, file: Path) -> Summary:
+        """Send the file, wait until nothing moves any more, and compare."""
+        started = time.monotonic()
+        with Live(console=self._console, refresh_per_second=4) as live:
+            self._send(file, live)
+            self._wait(live)
+        summary = reconcile(
+            self._accepted,
+            self._refused,
+            self._repeated,
+            self._records(),
+            self._stack.ask_sandbox("/sandbox/ledger"),
+        )
+        summary.seconds = round(time.monotonic() - started, 1)
+        return summary
+
+    def _send(self, file: Path, live: Live) -> None:
+        with file.open("rb") as opened:
+            for row, answer in bulk.send(self._producer, bulk.read_csv(opened)):
+                if isinstance(answer, Accepted):
+                    self._accepted[answer.id] = answer.parts
+                    self._repeated += answer.repeated
+                else:
+                    self._refused[answer.code] += 1
+                    self._console.print(
+                        f"[yellow]row {row.number} refused[/] {answer.code} {answer.field}: {answer.problem}"
+                    )
+                if row.number % 500 == 0:
+                    live.update(view.lanes(self._redis))
+
+    def _wait(self, live: Live) -> None:
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while self._moving() and time.monotonic() < deadline:
+            live.update(view.lanes(self._redis))
+            self._mend()
+            time.sleep(0.25)
+        live.update(view.lanes(self._redis))
+
+    def _moving(self) -> int:
+        shelves = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
+        return sum(int(self._redis.zcard(shelf)) for shelf in shelves)
+
+    def _mend(self) -> None:
+        """Do what an operator does: when the account is out of credit, top it up, resume, and redrive."""
+        held = hold.holds(self._redis, int(time.time() * 1000)).get("account")
+        if held is None or held.code != NO_CREDIT or self._redis.zcard(keys.LEASES):
+            return  # calls under way would be refused for want of credit, and hold the account again
+        waiting = sum(int(self._redis.zcard(shelf)) for shelf in keys.QUEUED.values())
+        self._console.print(f"[bold yellow]no credit: the account is held, {waiting} messages wait untried[/]")
+        self._stack.ask_sandbox("/sandbox/credit", {"add": TOP_UP})
+        hold.resume(self._redis)
+        told = redrive(self._redis, self._producer.nudger, NO_CREDIT, int(time.time() * 1000))
+        self._console.print(f"[bold green]topped up, resumed, {told['redriven']} dead letters redriven[/]")
+
+    def _records(self) -> list[MessageStatus | None]:
+        ids = list(self._accepted)
+        batches = (ids[start : start + 1000] for start in range(0, len(ids), 1000))
+        return [one for batch in batches for one in self._producer.statuses(batch)]
