@@ -99,7 +99,7 @@ def _answer(draft: Draft, reply: str) -> Answer:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    return _conflict(draft) if reply == "conflict" else _suppressed(draft, reply)
+    return _conflict(draft) if reply == "conflict" else _suppressed(reply)
 
 
 def _conflict(draft: Draft) -> Refused:
@@ -112,7 +112,7 @@ def _conflict(draft: Draft) -> Refused:
     )
 
 
-def _suppressed(draft: Draft, reply: str) -> Refused:
+def _suppressed(reply: str) -> Refused:
     entry = msgspec.json.decode(reply)
     return Refused(
         code=entry["code"],

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from types import TracebackType
 from typing import Any, Self
 
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
@@ -124,7 +123,7 @@ class Producer:
         """Use it as a context."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 

@@ -15,8 +15,8 @@
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON of code, source, at |
 
 A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre``
-if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason text owner waits charge network ended`` from settle
-and receipt.
+if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason text owner waits ended`` from
+settle; ``charge network`` and the same from receipt.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 @pytest.fixture
 def producer(client: redis.Redis, redis_server: RedisServer) -> Iterator[Producer]:
     """A producer on that Redis."""
+    assert client.ping()
     with Producer(ProducerSettings(redis_url=redis_server.url)) as made:
         yield made
 

@@ -91,9 +91,7 @@ class Stack:
     def ask_sandbox(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Ask one of the sandbox's own addresses."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.sandbox_url + path, data, {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(self.sandbox_url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read())
 

@@ -119,10 +119,7 @@ def _retry(
     stop_after = message.stop_retrying_after or patience.stop_retrying_after_seconds
     seconds = every or backoff(rule.wait, tried.attempt, rng)
     at = now + int(seconds * 1000)
-    if stop_after:
-        given_up = at > tried.first_tried_at + stop_after * 1000
-    else:
-        given_up = tried.attempt >= rule.most_attempts
+    given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
     if given_up or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
     return Decision(Status.SCHEDULED, at, rule, wait_seconds=seconds, code=code, text=outcome.text)

@@ -1,0 +1,125 @@
+"""The account: credentials, credits, prices by prefix, vouchers, and the numbers that may not be sent to."""
+
+from decimal import Decimal
+from typing import Final
+
+from sandbox.codes import Refusal, refusal
+from sandbox.settings import Settings
+
+_VOUCHER_DIGITS: Final = 16
+_CREDIT_DIGITS: Final = 8
+_EXPIRED_SERIAL: Final = "9"
+
+BARRED_CODES: Final = ("121", "122", "128")
+
+
+def money(amount: Decimal) -> str:
+    """Returns an amount in plain digits, with three decimals or as many more as it has."""
+    exponent = amount.as_tuple().exponent
+    decimals = max(3, -exponent) if isinstance(exponent, int) else 3
+    return f"{amount:.{decimals}f}"
+
+
+class Account:
+    """One customer account: `balance == started_with + topped_up - charged` always, and never below zero."""
+
+    __slots__ = (
+        "_default_price",
+        "_password",
+        "_prices",
+        "_prices_by_length",
+        "_unrouted",
+        "_vouchers_used",
+        "api_id",
+        "balance",
+        "barred",
+        "charged",
+        "started_with",
+        "topped_up",
+        "user",
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self.api_id = settings.api_id
+        self.user = settings.user
+        self._password = settings.password.get_secret_value()
+        self._default_price = settings.default_price
+        self._prices = settings.price
+        self._prices_by_length = sorted({len(prefix) for prefix in settings.price}, reverse=True)
+        self._unrouted = settings.unrouted
+        self.reset(settings.credit)
+
+    def reset(self, credit: Decimal) -> None:
+        """Starts over with that credit: nothing charged, no number barred, every voucher fresh."""
+        self.started_with = self.balance = credit
+        self.topped_up = Decimal(0)
+        self.charged = Decimal(0)
+        self.barred: dict[str, str] = {}  # number -> 121, 122 or 128
+        self._vouchers_used: set[str] = set()
+
+    def refuses(self, api_id: str | None, user: str | None, password: str | None) -> Refusal | None:
+        """Returns why these credentials are not good, or None when they are."""
+        if user != self.user:
+            return refusal("002")
+        if password != self._password:
+            return refusal("001")
+        if api_id != self.api_id:
+            return refusal("108")
+        return None
+
+    def price(self, number: str) -> Decimal | None:
+        """Returns the credits one part to a number costs, or None when no route leads there."""
+        if self._unrouted and number.startswith(self._unrouted):
+            return None
+        for length in self._prices_by_length:
+            price = self._prices.get(number[:length])
+            if price is not None:
+                return price
+        return self._default_price
+
+    def pay(self, charge: Decimal) -> bool:
+        """Takes a charge from the credit, or nothing when the credit does not suffice."""
+        if charge > self.balance:
+            return False
+        self.balance -= charge
+        self.charged += charge
+        return True
+
+    def give_back(self, charge: Decimal) -> None:
+        """Returns a charge to the credit."""
+        self.balance += charge
+        self.charged -= charge
+
+    def add(self, credits: Decimal) -> None:
+        """Tops the credit up; a negative amount takes away."""
+        self.balance += credits
+        self.topped_up += credits
+
+    def redeem(self, token: str) -> Refusal | None:
+        """Pays in a test voucher once: eight digits of credits, eight of serial; a serial 9... is expired."""
+        if len(token) != _VOUCHER_DIGITS or not (token.isascii() and token.isdecimal()):
+            return refusal("606")
+        credits, serial = int(token[:_CREDIT_DIGITS]), token[_CREDIT_DIGITS:]
+        if credits == 0:
+            return refusal("606")
+        if serial.startswith(_EXPIRED_SERIAL) or token in self._vouchers_used:
+            return refusal("607")
+        self._vouchers_used.add(token)
+        self.add(Decimal(credits))
+        return None
+
+    def as_json(self) -> dict[str, object]:
+        """Returns the account as the control address shows it; the password is never part of it."""
+        return {
+            "api_id": self.api_id,
+            "user": self.user,
+            "balance": money(self.balance),
+            "started_with": money(self.started_with),
+            "topped_up": money(self.topped_up),
+            "charged": money(self.charged),
+            "default_price": format(self._default_price, "f"),
+            "prices": {prefix: format(price, "f") for prefix, price in self._prices.items()},
+            "unrouted": list(self._unrouted),
+            "barred": self.barred,
+            "vouchers_used": len(self._vouchers_used),
+        }

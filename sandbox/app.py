@@ -1,0 +1,32 @@
+"""The web application: every API and the sandbox's own addresses over one gateway."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.control import Control
+from sandbox.gateway import Gateway
+from sandbox.http_api import HttpApi
+from sandbox.settings import Settings
+
+GATEWAY: Final = web.AppKey("gateway", Gateway)
+_LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
+
+
+def create(settings: Settings, clock: Callable[[], float] = time.time) -> web.Application:
+    """Returns the application of one sandbox; its clock starts with the server."""
+    app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
+    gateway = app[GATEWAY] = Gateway(settings, clock)
+    HttpApi(gateway).add_to(app)
+    Control(gateway).add_to(app)
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    gateway = app[GATEWAY]
+    await gateway.start()
+    yield
+    await gateway.stop()

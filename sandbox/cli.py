@@ -1,0 +1,86 @@
+"""`threelane sandbox`: starts the sandbox and says where it listens."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from aiohttp import web
+from pydantic import ValidationError
+
+from sandbox.app import create
+from sandbox.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+_SHUTDOWN_SECONDS = 0.5
+
+
+def _option(help: str) -> Any:
+    return typer.Option(help=help, show_default=False)
+
+
+@app.command("sandbox")
+def sandbox(
+    host: Annotated[str | None, _option("Address to listen on [127.0.0.1]")] = None,
+    port: Annotated[int | None, _option("Port to listen on, 0 takes a free one [8077]")] = None,
+    seed: Annotated[int | None, _option("Makes ids, jitter and chances repeat [drawn at start]")] = None,
+    api_id: Annotated[str | None, _option("API id to accept [sandbox]")] = None,
+    user: Annotated[str | None, _option("User to accept [sandbox]")] = None,
+    password: Annotated[str | None, _option("Password to accept [sandbox]; better by environment")] = None,
+    session_seconds: Annotated[float | None, _option("Life of an unused session [900]")] = None,
+    credit: Annotated[str | None, _option("Credits to start with [100000]")] = None,
+    default_price: Annotated[str | None, _option("Credits of one part [0.8]")] = None,
+    price: Annotated[list[str] | None, _option("PREFIX=CREDITS of one part; may be repeated")] = None,
+    unrouted: Annotated[list[str] | None, _option("Prefix without a route, code 114; may be repeated [999]")] = None,
+    sender: Annotated[list[str] | None, _option("Registered sender id; may be repeated [any is]")] = None,
+    default_concat: Annotated[int | None, _option("Parts allowed when a request does not say [3]")] = None,
+    latency_ms: Annotated[float | None, _option("Delay of every answer [0]")] = None,
+    latency_jitter_ms: Annotated[float | None, _option("Up to so much more, by chance [0]")] = None,
+    lookup_lag_seconds: Annotated[float | None, _option("Look-ups do not find a message before [0]")] = None,
+    gateway_after_seconds: Annotated[float | None, _option("Status 003 after [0.05]")] = None,
+    handset_after_seconds: Annotated[float | None, _option("Final status after [0.2]")] = None,
+    callback_url: Annotated[str | None, _option("Where to push statuses; may hold user:password@")] = None,
+    callback_method: Annotated[str | None, _option("POST or GET [POST]")] = None,
+    callback_retry_scale: Annotated[float | None, _option("Factor on the 2, 4, 8... minutes [1]")] = None,
+    callback_timeout_seconds: Annotated[float | None, _option("Longest wait for an acknowledgement [10]")] = None,
+    callback_connections: Annotated[int | None, _option("Callbacks under way at once [64]")] = None,
+    ledger: Annotated[Path | None, _option("File that gets a JSON line for each message and status")] = None,
+) -> None:
+    """Run a local Clickatell; every option is also read from THREELANE_SANDBOX_<NAME>."""
+    given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
+    given["senders"] = given.pop("sender", None) or None
+    for name in ("price", "unrouted", "senders"):
+        if given.get(name):
+            given[name] = ",".join(given[name])
+        else:
+            given.pop(name, None)
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise typer.BadParameter("; ".join(reasons)) from None
+    run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; the first line on stdout says where, once it listens."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    runner = web.AppRunner(create(settings), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        port = runner.addresses[0][1]
+        print(json.dumps({"event": "listening", "url": f"http://{settings.host}:{port}"}), flush=True)
+        await stopped.wait()
+    finally:
+        await runner.cleanup()

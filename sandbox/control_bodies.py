@@ -1,0 +1,83 @@
+"""The bodies that the sandbox's own addresses take, and the refusal of those that cannot be used."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from sandbox.account import BARRED_CODES
+
+_Body = TypeVar("_Body")
+
+_NAMED_FIELD: Final = re.compile(r"(?:.*field `(\w+)`|(\w+): )")
+
+
+class CreditChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adds to the credit or sets it."""
+
+    add: Decimal | None = None
+    set: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.add is None) == (self.set is None):
+            raise ValueError("add: give either add or set")
+        if not all(amount is None or amount.is_finite() for amount in (self.add, self.set)):
+            raise ValueError("add: an amount has to be finite")
+        if self.set is not None and self.set < 0:
+            raise ValueError("set: has to be 0 or more")
+
+
+class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bars a number, or no longer."""
+
+    to: Annotated[str, msgspec.Meta(pattern="^[0-9]+$")]
+    remove: bool = False
+    code: str = "122"
+
+    def __post_init__(self) -> None:
+        if self.code not in BARRED_CODES:
+            raise ValueError(f"code: not one of {', '.join(BARRED_CODES)}")
+
+
+class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Starts over, with the credit of the settings or another."""
+
+    credit: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if self.credit is not None and not (self.credit.is_finite() and self.credit >= 0):
+            raise ValueError("credit: has to be 0 or more")
+
+
+class BadRequest(Exception):
+    """A body or a parameter that cannot be used; becomes a 400 with its field and reason."""
+
+    def __init__(self, field: str | None, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
+async def read(request: web.Request, type: type[_Body]) -> _Body:
+    """Returns the body of a request, or raises BadRequest."""
+    return decode(await request.read(), type)
+
+
+def decode(body: bytes, type: type[_Body]) -> _Body:
+    """Returns the JSON of a body, or raises BadRequest."""
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise BadRequest(_field(reason, path.strip("`.")), reason) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(None, f"not JSON: {error}") from error
+
+
+def _field(reason: str, path: str) -> str | None:
+    """Returns the field a reason is about: where it happened, and the name it holds or starts with."""
+    named = _NAMED_FIELD.match(reason)
+    name = (named[1] or named[2]) if named else ""
+    return ".".join(part for part in (path, name) if part) or None

@@ -1,0 +1,161 @@
+"""The gateway behind every API: takes, finds, cancels; knows no wire format."""
+
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from random import Random, SystemRandom
+from typing import Final
+
+from sandbox import numbers
+from sandbox.account import Account
+from sandbox.attempts import Attempt, Attempts
+from sandbox.callbacks import Callbacks
+from sandbox.codes import UNKNOWN, Refusal, refusal
+from sandbox.faults import Do, Faults, Script
+from sandbox.journey import Journey
+from sandbox.ledger import Ledger, Message
+from sandbox.order import Order, effects
+from sandbox.sessions import Sessions
+from sandbox.settings import Settings
+from sandbox.timetable import Timetable
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
+_SEED_BITS: Final = 32
+_NOTHING_WRONG: Final = Script()  # never added to
+
+# Codes whose text ends in the time until which they hold.
+_UNTIL: Final = frozenset({"130"})
+
+
+class Gateway:
+    """One account and all that happens to its messages."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.started_at = clock()
+        self.seed = settings.seed if settings.seed is not None else SystemRandom().getrandbits(_SEED_BITS)
+        # One source of chance for each use, so that a fault with a probability does not change the ids.
+        self._ids, self.jitter = Random(f"{self.seed} ids"), Random(f"{self.seed} jitter")
+        self.account = Account(settings)
+        self.ledger = Ledger(settings.ledger)
+        self.attempts = Attempts()
+        self.faults = Faults(Random(f"{self.seed} faults"))
+        self.numbers = numbers.Numbers()
+        self.sessions = Sessions(settings.session_seconds, self.new_id)
+        self.timetable = Timetable(clock)
+        self.callbacks = Callbacks(self.timetable, clock, lambda: self.settings)
+        self._journey = Journey(self.account, self.ledger, self.callbacks, self.timetable, clock, lambda: self.settings)
+
+    async def start(self) -> None:
+        """Starts the clock and the callbacks."""
+        self.timetable.start()
+        await self.callbacks.start()
+
+    async def stop(self) -> None:
+        """Stops both at once."""
+        self.timetable.stop()
+        await self.callbacks.stop()
+        self.ledger.close()
+
+    def new_id(self) -> str:
+        """Returns the next id, 32 hex digits."""
+        return f"{self._ids.getrandbits(128):032x}"
+
+    def reset(self, credit: Decimal) -> None:
+        """Starts over with that credit and without messages, faults or barred numbers; ids go on."""
+        for part in (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers):
+            part.clear()
+        self.account.reset(credit)
+
+    def script(self, command: str, recipients: Sequence[str] = (), client_id: str = "") -> Script:
+        """Returns what is to go wrong with a request, by the armed faults and by its magic recipients."""
+        magic = [number for number in recipients if number.startswith(numbers.RANGE)]
+        if not magic and not self.faults:
+            return _NOTHING_WRONG
+        script, now = self.faults.script(command, recipients), self.clock()
+        for number in magic:
+            if fault := self.numbers.fault(number, client_id, now):
+                script.add(fault, number)
+        return script
+
+    def wording(self, code: str, text: str, seconds: float) -> Refusal:
+        """Returns the refusal a fault asks for; 130 names the time until which it holds."""
+        words = text or refusal(code).text
+        if code in _UNTIL and not words[-1].isdecimal():  # else it names its time already
+            words = f"{words} {math.ceil(self.clock() + seconds)}"
+        return Refusal(code, words)
+
+    def take(self, order: Order, to: str, script: Script) -> Message | Refusal:
+        """Takes, charges and sends off a message for one recipient, or says why not; a refusal is free."""
+        faults = script.by_recipient.get(to, ())
+        refused = None if _NUMBER.fullmatch(to) else refusal("105")
+        for fault in faults:
+            if fault.do is Do.CODE and refused is None:
+                refused = self.wording(fault.code, fault.text, fault.seconds)
+        charge = refused or self._charge(order, to)
+        if isinstance(charge, Refusal):
+            self.refused(order.client_id, (to,), charge, script)
+            return charge
+        now = self.clock()
+        message = Message(
+            sequence=len(self.ledger.messages) + 1,
+            api_id=self.account.api_id,
+            id=self.new_id(),
+            to=to,
+            order=order,
+            charge=charge,
+            effects=effects(faults),
+            at=now,
+        )
+        self._journey.begin(message)
+        wire = script.wire.do if script.wire else ""
+        self.attempts.add(Attempt(now, order.client_id, to, id=message.id, fault=wire))
+        return message
+
+    def refused(self, client_id: str, recipients: Sequence[str], why: Refusal, script: Script) -> None:
+        """Keeps the attempts of a send that was refused."""
+        wire = script.wire.do if script.wire else ""
+        for to in recipients or ("",):
+            self.attempts.add(Attempt(self.clock(), client_id, to, code=why.code, text=why.text, fault=wire))
+
+    def lost(self, client_id: str, recipients: Sequence[str], fault: Do) -> None:
+        """Keeps the attempts of a send that a transport fault kept from being handled."""
+        for to in recipients or ("",):
+            self.attempts.add(Attempt(self.clock(), client_id, to, fault=fault))
+
+    def find(self, id: str, client_id: str) -> Message | Refusal:
+        """Returns the message of a gateway id, or the latest of a client id, with its status as of now."""
+        if not id and not client_id:
+            return refusal("109")
+        self.timetable.run_due()
+        message = self.ledger.by_id(id) if id else self.ledger.by_client_id(client_id)
+        if message is None or (not id and self._hidden(message)):
+            return refusal("103" if id else "104")
+        return message
+
+    def visible_status(self, message: Message) -> str:
+        """Returns the status a look-up shows: 001 while reporting lags."""
+        return UNKNOWN if self._hidden(message) else message.status
+
+    def cancel(self, message: Message) -> None:
+        """Stops a message that still waits for its time; any other is left as it is."""
+        self._journey.cancel(message)
+
+    def _hidden(self, message: Message) -> bool:
+        lag = max(self.settings.lookup_lag_seconds, message.effects.hidden_seconds)
+        return self.clock() < message.taken_at + lag
+
+    def _charge(self, order: Order, to: str) -> Decimal | Refusal:
+        """Pays for a message, or says why that number cannot be sent to."""
+        if to in self.account.barred:
+            return refusal(self.account.barred[to])
+        price = self.account.price(to)
+        if price is None:
+            return refusal("114")
+        if order.max_credits is not None and price > order.max_credits:
+            return refusal("302")
+        charge = price * order.parts
+        return charge if self.account.pay(charge) else refusal("301")

@@ -1,0 +1,81 @@
+"""The journey of a message: its statuses by the clock, and the receipts that go with them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from sandbox.account import Account
+from sandbox.codes import AT_NETWORK, CANCELLED, REACHES_NETWORK, RECEIVED, SCHEDULED, UNCHARGED
+from sandbox.ledger import Ledger, Message
+from sandbox.settings import Settings
+from sandbox.timetable import Timetable
+
+
+class Receipts(Protocol):
+    """Whoever passes statuses on."""
+
+    def push(self, message: Message, status: str, at: float) -> None:
+        """Passes a status of a message on."""
+
+
+class Journey:
+    """Moves messages: 011 until due, 008, then 003 and a final status, or the final one alone."""
+
+    __slots__ = ("_account", "_clock", "_ledger", "_receipts", "_settings", "_timetable")
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        receipts: Receipts,
+        timetable: Timetable,
+        clock: Callable[[], float],
+        settings: Callable[[], Settings],
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._receipts = receipts
+        self._timetable = timetable
+        self._clock = clock
+        self._settings = settings
+
+    def begin(self, message: Message) -> None:
+        """Enters a message just taken and sets it on its way, now or when it is due."""
+        due_at = message.order.due_at
+        if due_at is not None and due_at > message.taken_at:
+            self._ledger.enter(message, SCHEDULED)
+            self._timetable.at(due_at, partial(self._release, message, due_at))
+        else:
+            self._ledger.enter(message, RECEIVED)
+            self._set_out(message, message.taken_at)
+
+    def cancel(self, message: Message) -> None:
+        """Stops a message that still waits for its time and gives its charge back; leaves any other alone."""
+        if message.status == SCHEDULED:
+            self._move(message, CANCELLED)
+
+    def _release(self, message: Message, due_at: float) -> None:
+        if message.status == SCHEDULED:
+            self._move(message, RECEIVED)
+            self._set_out(message, due_at)
+
+    def _set_out(self, message: Message, since: float) -> None:
+        settings, ends_in = self._settings(), message.effects.ends_in
+        network_at = since + settings.gateway_after_seconds
+        end_at = max(network_at, since + settings.handset_after_seconds) + message.effects.ends_later_seconds
+        if ends_in in REACHES_NETWORK:
+            self._timetable.at(network_at, partial(self._reach_network, message, end_at))
+        elif ends_in != RECEIVED:
+            self._timetable.at(end_at, partial(self._move, message, ends_in))
+
+    def _reach_network(self, message: Message, end_at: float) -> None:
+        self._move(message, AT_NETWORK)
+        self._timetable.at(end_at, partial(self._move, message, message.effects.ends_in))
+
+    def _move(self, message: Message, status: str) -> None:
+        if status in UNCHARGED:
+            self._account.give_back(message.charge)
+            message.charge -= message.charge
+        now = self._clock()
+        self._ledger.move(message, status, now)
+        self._receipts.push(message, status, now)

@@ -1,0 +1,110 @@
+"""Magic recipients: eleven digits from which the outcome can be read.
+
+| number          | outcome                                                                              |
+|-----------------|--------------------------------------------------------------------------------------|
+| `279991 CCC NN` | answers error CCC to the first NN attempts, then accepts; NN=00 always               |
+| `279991 130 NN` | answers 130 until NN seconds (at least 1) after the first attempt, naming that time  |
+| `279992 SSS NN` | accepted; ends in status SSS (001-014), NN seconds later than usual                  |
+| `279993 001 NN` | takes the message, never answers, for the first NN attempts; NN=00 always            |
+| `279993 002 NN` | cuts the connection before the request is handled; NN as above, also below           |
+| `279993 003 NN` | takes the message, cuts the connection in the middle of the answer                   |
+| `279993 004 NN` | answers HTTP 502 with an HTML page, does not take the message                        |
+| `279993 005 NN` | takes the message, answers HTTP 502 with an HTML page                                |
+| `279993 006 NN` | takes the message, answers NN seconds later; every time                              |
+| `279993 007 NN` | takes the message, answers unreadable text                                           |
+| `279994 001 NN` | pushes its receipts NN seconds late                                                  |
+| `279994 002 00` | pushes every receipt twice                                                           |
+| `279994 003 00` | pushes the final receipt before the 003                                              |
+| `279994 004 00` | pushes no receipt                                                                    |
+
+Attempts are counted by client id and number, by number alone when there is no client id. Any other number is
+an ordinary recipient, also one of these ranges that matches no line.
+"""
+
+import math
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from sandbox.codes import ERRORS, STATUSES
+from sandbox.faults import Do, Fault
+
+RANGE: Final = "27999"
+_DIGITS: Final = 11
+_ALWAYS: Final = 0
+_LIMIT_REACHED: Final = "130"
+
+_TRANSPORT: Final = {
+    "001": Do.LOSE_ANSWER,
+    "002": Do.CUT_BEFORE,
+    "003": Do.CUT_MIDDLE,
+    "004": Do.HTML_502,
+    "005": Do.HTML_502_AFTER,
+    "006": Do.SLOW,
+    "007": Do.GARBAGE,
+}
+_RECEIPTS: Final = {
+    "001": Do.RECEIPTS_LATE,
+    "002": Do.RECEIPTS_DOUBLED,
+    "003": Do.RECEIPTS_OUT_OF_ORDER,
+    "004": Do.RECEIPTS_LOST,
+}
+
+
+class Rule(NamedTuple):
+    """What a number stands for."""
+
+    fault: Fault
+    first_attempts: int = _ALWAYS
+
+
+@lru_cache(maxsize=10_000)
+def rule(number: str) -> Rule | None:
+    """Returns what a number stands for, or None for an ordinary one."""
+    if len(number) != _DIGITS or not number.startswith(RANGE) or not number.isdecimal():
+        return None
+    kind, code, count = number[5], number[6:9], int(number[9:])
+    if kind == "1" and code != "000":
+        return Rule(Fault(Do.CODE, code=code, seconds=max(count, 1)), count)
+    if kind == "2" and code in STATUSES:
+        return Rule(Fault(Do.STATUS, code=code, seconds=count))
+    if kind == "3" and code in _TRANSPORT:
+        do = _TRANSPORT[code]
+        if do is Do.SLOW:
+            return Rule(Fault(do, seconds=count)) if count else None
+        return Rule(Fault(do), count)
+    if kind == "4" and code in _RECEIPTS:
+        do = _RECEIPTS[code]
+        if do is Do.RECEIPTS_LATE:
+            return Rule(Fault(do, seconds=count)) if count else None
+        return Rule(Fault(do))
+    return None
+
+
+class Numbers:
+    """Remembers how often each magic number was tried."""
+
+    __slots__ = ("_attempts", "_refused_until")
+
+    def __init__(self) -> None:
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._refused_until: dict[tuple[str, str], int] = {}
+
+    def clear(self) -> None:
+        """Forgets every attempt."""
+        self._attempts.clear()
+        self._refused_until.clear()
+
+    def fault(self, number: str, client_id: str, now: float) -> Fault | None:
+        """Returns what this attempt at a number comes to, and counts it; None when it goes through."""
+        found = rule(number)
+        if found is None:
+            return None
+        fault, key = found.fault, (client_id, number)
+        if fault.do is Do.CODE and fault.code == _LIMIT_REACHED:
+            until = self._refused_until.setdefault(key, math.ceil(now + fault.seconds))
+            words = f"{ERRORS[_LIMIT_REACHED]} {until}"
+            return Fault(Do.CODE, code=_LIMIT_REACHED, text=words) if now < until else None
+        if found.first_attempts == _ALWAYS:
+            return fault
+        attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
+        return fault if attempt <= found.first_attempts else None

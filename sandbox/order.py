@@ -1,0 +1,54 @@
+"""An order: what a caller asks to have sent, whichever API it came by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from sandbox.faults import Do, Fault
+from sandbox.text import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One text for one or more recipients, read and found sound."""
+
+    client_id: str
+    sender: str
+    text: str  # as the handset shows it; hex when the encoding is 8bit
+    encoding: Encoding
+    parts: int
+    queue: int
+    callback: int  # the mask of statuses to push
+    due_at: float | None  # Unix seconds; None is at once
+    max_credits: Decimal | None  # the dearest price of a part
+    options: dict[str, str]  # every parameter as it was sent, without the credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the faults make of a message that was taken."""
+
+    ends_in: str = "004"
+    ends_later_seconds: float = 0.0
+    hidden_seconds: float = 0.0  # look-ups do not find it before
+    receipts: frozenset[Do] = field(default=frozenset())
+    receipts_late_seconds: float = 0.0
+
+
+ORDINARY: Final = Effects()
+
+
+def effects(faults: Sequence[Fault]) -> Effects:
+    """Returns what these faults together make of a message; of two of a kind the first counts."""
+    first = {fault.do: fault for fault in reversed(faults)}
+    if not first:
+        return ORDINARY
+    status, lag, late = first.get(Do.STATUS), first.get(Do.LOOKUP_LAG), first.get(Do.RECEIPTS_LATE)
+    return Effects(
+        ends_in=status.code if status else ORDINARY.ends_in,
+        ends_later_seconds=status.seconds if status else 0.0,
+        hidden_seconds=lag.seconds if lag else 0.0,
+        receipts=frozenset(first),
+        receipts_late_seconds=late.seconds if late else 0.0,
+    )

@@ -1,0 +1,85 @@
+"""A sandbox in a process of its own, for tests and demos: starts it, speaks to it, ends it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlencode, urlsplit
+
+from sandbox.form import FORM_TYPE
+
+_CREDENTIALS: Final = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
+_PROJECT: Final = Path(__file__).resolve().parent.parent
+_TIMEOUT_SECONDS: Final = 10.0
+
+
+class Running:
+    """A started sandbox; leaving its `with` block ends it."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    @classmethod
+    def start(cls, *options: str) -> Self:
+        """Starts a sandbox on a free port with those command line options, and returns when it listens."""
+        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the sandbox did not start: exit code {process.wait()}")
+        return cls(process, json.loads(line)["url"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the process by a signal and returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(_TIMEOUT_SECONDS)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+    def command(self, name: str, /, **parameters: str) -> str:
+        """Returns the answer of an HTTP API command by POST, with the usual credentials."""
+        body = urlencode({**_CREDENTIALS, **parameters}).encode("ascii")
+        return self.request("POST", f"/http/{name}", body, FORM_TYPE)[1].decode("latin-1")
+
+    def send(self, to: str, text: str = "Hello", **parameters: str) -> str:
+        """Returns the answer of a send."""
+        return self.command("sendmsg", to=to, text=text, **parameters)
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """Returns the JSON of one of the sandbox's own addresses, errors included."""
+        content = b"" if body is None else json.dumps(body).encode("utf-8")
+        return json.loads(self.request(method, f"/sandbox/{path}", content, "application/json")[1])
+
+    def request(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> tuple[int, bytes]:
+        """Returns the status and the body of any request; raises what a cut connection raises."""
+        address = urlsplit(self.url)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)
+        try:
+            headers = {"Content-Type": content_type} if content_type else {}
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()

@@ -1,0 +1,99 @@
+"""The sandbox's settings: frozen, each also read from `THREELANE_SANDBOX_<NAME>`."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Prefixes = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What one sandbox needs; those named in LIVE may be changed while it runs."""
+
+    model_config = SettingsConfigDict(env_prefix="THREELANE_SANDBOX_", frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8077, ge=0, le=65535)  # 0 takes a free one
+    seed: int | None = None  # None draws one, so that ids differ from run to run
+
+    api_id: str = "sandbox"
+    user: str = "sandbox"
+    password: SecretStr = SecretStr("sandbox")
+    session_seconds: PositiveFloat = 900.0
+
+    credit: Price = Decimal(100_000)
+    default_price: Price = Decimal("0.8")  # credits a part
+    price: Annotated[dict[str, Price], NoDecode] = Field(default_factory=dict)  # by prefix, the longest wins
+    unrouted: Prefixes = ("999",)  # prefixes answered with 114
+    senders: Prefixes = ()  # registered sender ids; empty allows any
+    default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request does not say
+
+    latency_ms: NonNegativeFloat = 0.0
+    latency_jitter_ms: NonNegativeFloat = 0.0
+    lookup_lag_seconds: NonNegativeFloat = 0.0
+    gateway_after_seconds: NonNegativeFloat = 0.05
+    handset_after_seconds: NonNegativeFloat = 0.2
+
+    callback_url: str | None = None
+    callback_method: Literal["POST", "GET"] = "POST"
+    callback_retry_scale: NonNegativeFloat = 1.0  # 1 waits real minutes
+    callback_timeout_seconds: PositiveFloat = 10.0
+    callback_connections: PositiveInt = 64
+
+    ledger: Path | None = None  # a file that gets a JSON line for every message and status
+
+    @field_validator("price", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """Reads `27=0.8,1=1.2`."""
+        if not isinstance(value, str):
+            return value
+        prices: dict[str, str] = {}
+        for pair in _listed(value):
+            prefix, equals, price = pair.partition("=")
+            if not equals or not prefix.isdecimal():
+                raise ValueError(f"{pair!r} is not PREFIX=PRICE")
+            prices[prefix] = price
+        return prices
+
+    @field_validator("unrouted", "senders", mode="before")
+    @classmethod
+    def _separated(cls, value: Any) -> Any:
+        """Reads a comma list."""
+        return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("callback_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("a callback URL starts with http:// or https://")
+        return value
+
+
+LIVE: Final = (
+    "latency_ms",
+    "latency_jitter_ms",
+    "lookup_lag_seconds",
+    "gateway_after_seconds",
+    "handset_after_seconds",
+    "callback_url",
+    "callback_method",
+    "callback_retry_scale",
+    "callback_timeout_seconds",
+)
+
+
+def changed(settings: Settings, changes: dict[str, object]) -> Settings:
+    """Returns the settings with those changes, checked as at start."""
+    present: dict[str, Any] = {name: getattr(settings, name) for name in Settings.model_fields}
+    return Settings(**{**present, **changes})
+
+
+def _listed(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
