@@ -73,7 +73,8 @@ class Producer:
         ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3 (as when left out).
         ``client_message_id`` makes a repeated call safe.  ``deliver_at`` is an aware datetime within 7 days,
         ``delay`` a number of seconds; ``validity_period`` minutes.  ``fields`` are the others of the README's
-        table, by our name or the gateway's.  Returns Accepted or Refused; raises Unavailable when Redis does not answer.
+        table, by our name or the gateway's.  Returns Accepted or Refused; raises Unavailable when Redis does
+        not answer.
         """
         named = {
             "to": to,

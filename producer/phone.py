@@ -48,7 +48,12 @@ def parse(raw: object, field: str = "to") -> Msisdn | Refused:
         verdict = _judge(digits)
     if verdict:
         return _refused(field, *verdict)
-    return Msisdn(digits) if verdict == () else _rewritten(digits)
+    if verdict == ():
+        return Msisdn(digits)
+    rewritten = _rewritten(digits)
+    if len(rewritten) < 7 or _judge(rewritten) != ():
+        return _refused(field, "the number has a 0 behind its country code", "check its digits")
+    return rewritten
 
 
 def mask(msisdn: str) -> str:

@@ -32,7 +32,7 @@ class Lanes:
         now = self._monotonic()
         opened = [one for one in keys.LANES if not self.is_held(one) and self._closed_until.get(one, 0.0) <= now]
         owed = [lane for lane in opened[1:] if self._owed.get(lane, 0.0) >= 1.0]
-        return owed[:1] + [lane for lane in opened if lane not in owed[:1]]
+        return owed + [lane for lane in opened if lane not in owed]
 
     def served(self, lane: int, messages: int) -> None:
         """Count what a lane was given: it pays for it, and the lanes below it are owed their share."""

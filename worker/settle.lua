@@ -2,24 +2,25 @@
 -- KEYS  10 holds, 11 suppressed, 12.. records
 -- ARGV  now, hold scope ('': none), hold JSON, then for each record:
 --       id, token, state, score, ms to keep ('0': for ever), count ('': none), suppression JSON ('': none), attempt,
---       number of further values, and these: field, value ...
+--       seconds to wait ('': none), number of further values, and these: field, value ...
 -- ->    for each record 1, or 0 when the token is no longer the message's: something else settled it
 local answers, a = {}, 4
 if ARGV[2] ~= '' and redis.call('HSETNX', KEYS[10], ARGV[2], ARGV[3]) == 1 then count('held:' .. ARGV[2]) end
 for i = 1, #KEYS - 11 do
-  local record, id, to, more = KEYS[11 + i], ARGV[a], ARGV[a + 2], tonumber(ARGV[a + 8])
-  local known = redis.call('HMGET', record, 'status', 'token', 'lane', 'to')
+  local record, id, to, more = KEYS[11 + i], ARGV[a], ARGV[a + 2], tonumber(ARGV[a + 9])
+  local known = redis.call('HMGET', record, 'status', 'token', 'lane', 'to', 'waits')
   answers[i] = 0
   if known[2] == ARGV[a + 1] and move(record, id, known[3], known[1], to, ARGV[a + 3]) then
     answers[i] = 1
     redis.call('HDEL', record, 'token')
-    redis.call('HSET', record, 'attempt', ARGV[a + 7], unpack(ARGV, a + 9, a + 8 + more))
+    redis.call('HSET', record, 'attempt', ARGV[a + 7], unpack(ARGV, a + 10, a + 9 + more))
+    if ARGV[a + 8] ~= '' then redis.call('HSET', record, 'waits', (known[5] and known[5] .. ' ' or '') .. ARGV[a + 8]) end
     if ARGV[a + 4] ~= '0' then redis.call('PEXPIRE', record, ARGV[a + 4]) end
     if ARGV[a + 5] ~= '' then count(ARGV[a + 5]) end
     if ARGV[a + 6] ~= '' then redis.call('HSETNX', KEYS[11], known[4], ARGV[a + 6]) end
   else
     count('stale_settle')
   end
-  a = a + 9 + more
+  a = a + 10 + more
 end
 return tallied(answers)

@@ -57,6 +57,7 @@ def _arguments(one: Settlement, retention_ms: int, now: int) -> list[Any]:
         _count(decision, claimed.message.lane),
         _suppression(decision, now) if decision.suppresses else "",
         claimed.attempt - (not decision.spends_attempt),
+        f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
         len(values),
         *values,
     ]

@@ -1,0 +1,243 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""What is accepted is in Redis before anyone is told, on its lane, counted, and nudged."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+
+from producer import Accepted, Owner, Producer, ProducerSettings, Refused, Status, keys
+from producer.enqueue import Nudger
+from tests.servers import RedisServer
+
+TO = "27831234567"
+
+
+def nudged(client: redis.Redis) -> dict[int, list[list[str]]]:
+    """Return, lane by lane, the ids of each nudge that waits on the broker, oldest first."""
+    found: dict[int, list[list[str]]] = {}
+    for lane in keys.LANES:
+        for envelope in reversed(client.lrange(keys.queue(lane), 0, -1)):  # type: ignore[arg-type]
+            told = json.loads(envelope)
+            assert keys.TASK == told["headers"]["task"]
+            said_lane, ids = json.loads(base64.b64decode(told["body"]))[0]
+            assert lane == said_lane
+            found.setdefault(lane, []).append(ids)
+    return found
+
+
+def stored(client: redis.Redis) -> list[str]:
+    """Return the keys of all records."""
+    return sorted(key.decode() for key in client.keys("tl:m:*"))  # type: ignore[union-attr]
+
+
+def tally(client: redis.Redis) -> dict[str, int]:
+    return {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
+
+
+def ahead(**time: float) -> datetime:
+    return datetime.now(UTC) + timedelta(**time)
+
+
+def test_a_message_is_stored_queued_and_nudged(producer: Producer, client: redis.Redis) -> None:
+    """Accepted means all three: the record, its place on the lane, and a hint to the workers."""
+    answer = producer.send(TO, "Hello", lane=2)
+
+    assert isinstance(answer, Accepted)
+    assert [keys.record(answer.id)] == stored(client)
+    assert [answer.id.encode()] == client.zrange(keys.QUEUED[2], 0, -1)
+    assert {2: [[answer.id]]} == nudged(client)
+
+
+def test_a_message_without_a_lane_goes_to_the_last(producer: Producer, client: redis.Redis) -> None:
+    """Nobody gets ahead by forgetting to say."""
+    producer.send(TO, "Hello")
+
+    assert [3] == list(nudged(client))
+
+
+def test_send_takes_a_lane_by_the_gateways_name(producer: Producer) -> None:
+    """A parameter of ``send`` that was left out says nothing, so it cannot contradict its other spelling."""
+    assert 1 == producer.send(TO, "Hello", userPriorityQueue=1).lane
+
+
+def test_a_scheduled_message_waits_for_its_time_and_is_not_nudged(producer: Producer, client: redis.Redis) -> None:
+    """A nudge before its time would find nothing to do."""
+    at = ahead(hours=2)
+    answer = producer.send(TO, "Hello", lane=1, deliver_at=at)
+
+    assert isinstance(answer, Accepted)
+    due_at = round(at.timestamp() * 1000)
+    assert due_at == answer.due_at
+    assert [(answer.id.encode(), float(due_at))] == client.zrange(keys.DUE, 0, -1, withscores=True)
+    assert {} == nudged(client)
+    assert not client.exists(keys.QUEUED[1])
+
+
+def test_a_delay_counts_from_the_clock_of_redis(producer: Producer, client: redis.Redis) -> None:
+    """All machines agree on when it is due, whatever their own clocks say."""
+    before = client.time()
+    answer = producer.send(TO, "Hello", delay=timedelta(minutes=5))
+    after = client.time()
+
+    assert before[0] * 1000 + 299_900 <= answer.due_at <= after[0] * 1000 + 301_100
+
+
+class BrokenNudger(Nudger):
+    """A broker that takes nothing."""
+
+    def _application(self) -> Any:
+        raise ConnectionRefusedError("no broker")
+
+
+class WatchingNudger(Nudger):
+    """Looks, at the moment of a nudge, at what Redis holds."""
+
+    def __init__(self, settings: ProducerSettings, client: redis.Redis) -> None:
+        super().__init__(settings)
+        self.client = client
+        self.seen: list[bytes | None] = []
+
+    def publish(self, lane: int, ids: Any) -> bool:
+        self.seen += [self.client.hget(keys.record(one), "status") for one in ids]
+        return super().publish(lane, ids)
+
+
+def test_a_broker_that_is_away_makes_a_nudge_late_and_no_message_lost(
+    producer: Producer, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """The record says queued, and workers look for what no nudge told them of."""
+    producer.nudger = BrokenNudger(ProducerSettings(redis_url=redis_server.url))
+    answer = producer.send(TO, "Hello", lane=1)
+
+    assert isinstance(answer, Accepted)
+    assert Status.QUEUED == producer.status(answer.id).status
+    assert [answer.id.encode()] == client.zrange(keys.QUEUED[1], 0, -1)
+    assert {} == nudged(client)
+
+
+def test_the_record_is_written_before_the_nudge(
+    producer: Producer, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """A worker that is faster than we are finds what it was nudged for."""
+    watching = producer.nudger = WatchingNudger(ProducerSettings(redis_url=redis_server.url), client)
+    producer.send_many([{"to": TO, "text": f"Hello {n}"} for n in range(250)])
+
+    assert [b"queued"] * 250 == watching.seen
+
+
+@pytest.fixture
+def crowd() -> list[dict[str, Any]]:
+    """2,500 messages in three lanes, every seventh of them wrong, every eleventh for later."""
+    return [
+        {"to": "083" if n % 7 == 0 else TO, "text": f"Hello {n}", "lane": n % 3 + 1}
+        | ({"delay": 600} if n % 11 == 0 else {})
+        for n in range(2_500)
+    ]
+
+
+def test_answers_come_in_the_order_of_the_messages(
+    producer: Producer, client: redis.Redis, crowd: list[dict[str, Any]]
+) -> None:
+    """Over several windows and lanes, with refused ones between: answer n is message n's."""
+    answers = producer.send_many(crowd)
+
+    assert [said["to"] == TO for said in crowd] == [answer.accepted for answer in answers]
+    with client.pipeline(transaction=False) as pipe:
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                pipe.hget(keys.record(answer.id), "body")
+        bodies = pipe.execute()
+    assert [said["text"] for said in crowd if said["to"] == TO] == [json.loads(body)["text"] for body in bodies]
+
+
+def test_nudges_carry_up_to_a_hundred_ids_of_one_lane(
+    producer: Producer, client: redis.Redis, crowd: list[dict[str, Any]]
+) -> None:
+    """Each message that is due is nudged once, in order, on its lane; a scheduled one is not."""
+    answers = producer.send_many(crowd)
+    due: dict[int, list[str]] = {lane: [] for lane in keys.LANES}
+    for answer in answers:
+        if isinstance(answer, Accepted) and not answer.due_at:
+            due[answer.lane].append(answer.id)
+
+    nudges = nudged(client)
+    assert due == {lane: [one for ids in nudges[lane] for one in ids] for lane in keys.LANES}
+    assert 100 >= max(len(ids) for lane in keys.LANES for ids in nudges[lane])
+    assert 30 >= sum(map(len, nudges.values()))
+
+
+def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Redis) -> None:
+    """What dashboards show is what callers were told."""
+    client.hset(keys.SUPPRESSED, "27830000000", json.dumps({"code": "122", "source": "STOP", "at": "2031-06-30"}))
+    ours = [
+        {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},
+        {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},  # again
+        {"to": TO, "text": "b", "lane": 1, "climsgid": "one"},  # in conflict
+        {"to": TO, "text": "a" * 161, "lane": 2},
+        {"to": TO, "text": "later", "lane": 2, "delay": 60},
+        {"to": "27830000000", "text": "a"},
+        {"to": TO, "text": ""},
+        {"to": "083", "text": "a"},
+        {"to": "084", "text": "a"},
+    ]
+    answers = producer.send_many(ours)
+
+    told: Counter[str] = Counter()
+    for answer in answers:
+        if isinstance(answer, Refused):
+            told[f"refused:{answer.code}"] += 1
+        elif answer.repeated:
+            told[f"repeated:{answer.lane}"] += 1
+        else:
+            told[f"accepted:{answer.lane}"] += 1
+            told[f"parts:{answer.lane}"] += answer.parts
+            told[f"to:{answer.lane}:{'scheduled' if answer.due_at else 'queued'}"] += 1
+    assert dict(told) == tally(client)
+    assert {"refused:409", "refused:122", "refused:107", "refused:105", "repeated:1"} < told.keys()
+
+
+def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer, client: redis.Redis) -> None:
+    """Who said STOP is left alone; only that person can mend it."""
+    client.hset(keys.SUPPRESSED, TO, json.dumps({"code": "122", "source": "reply STOP", "at": "2031-06-30"}))
+    answer = producer.send("+27 83 123 4567", "Hello")
+
+    assert isinstance(answer, Refused)
+    assert ("122", "to", Owner.RECIPIENT) == (answer.code, answer.field, answer.owner)
+    assert "reply STOP" in answer.problem
+    assert [] == stored(client)
+    assert {} == nudged(client)
+
+
+def test_an_unknown_id_has_no_status(producer: Producer) -> None:
+    """None, not an error: it may have been forgotten after its time."""
+    assert [None, None] == producer.statuses(["f" * 32, ""])
+
+
+def test_the_status_of_a_message_tells_what_was_accepted(producer: Producer) -> None:
+    """Queued and scheduled, before any attempt."""
+    queued = producer.send("+27 83 123 4567", "a" * 161, lane=2, validity_period=5)
+    later = producer.send(TO, "Hello", delay=60)
+    now, then = producer.statuses([queued.id, later.id])
+
+    assert (Status.QUEUED, 2, TO, 2, 0, 0) == (now.status, now.lane, now.to, now.parts, now.due_at, now.attempts)
+    assert 300_000 == now.expires_at - now.accepted_at
+    assert (Status.SCHEDULED, 3, later.due_at) == (then.status, then.lane, then.due_at)
+    assert ("", "", 0.0, ()) == (then.gateway_id, then.code, then.charge, then.waits)
+
+
+def test_a_setting_gives_the_cost_centre_that_a_message_does_not_name(
+    redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """By any of its spellings a message can name another."""
+    settings = ProducerSettings(redis_url=redis_server.url, cost_centre="Shop", producer="shop")
+    with Producer(settings) as shop:
+        answers = [shop.send(TO, "a"), shop.send(TO, "a", costCenter="Bank")]
+
+    assert [b"Shop", b"Bank"] == [client.hget(keys.record(one.id), "centre") for one in answers]

@@ -1,0 +1,148 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""``threelane bulk`` as a user types it: good rows go out, bad ones are reported by number."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer import keys
+from tests.integration.test_accept import nudged
+from tests.servers import RedisServer, free_port, threelane
+
+# row by row: the cells, and the code and the field of the refusal, if any
+# fmt: off
+ROWS: list[tuple[bytes, str, str]] = [
+    (b"27831234567,Hello,1,order1", "", ""),
+    (b'27831234567,"two\nlines, and ""quotes""",2,', "", ""),
+    (b"0831234567,Hello,,", "105", "to"),
+    (b"27831234567,caf\xe9,,", "116", "text"),
+    (b"27831234567,Hello,[/b],", "101", "lane"),
+    (b"27831234567,Hello", "101", "lane"),
+    (b"27831234567,Hello, World,,", "101", "row"),
+    (b"27831234567,,,", "107", "text"),
+    (b"27831234567," + b"a" * 460 + b",,", "113", "text"),
+    (b"27831234567,Hello,,order 9", "120", "clientMessageId"),
+    (b'27831234567,"Hel"lo,,', "101", "row"),
+    (b"+27 83 123 4567,Hello,1,order1", "", ""),
+    (b"27831234567,Bye,1,order1", "409", "clientMessageId"),
+    (b"27831234567,last,,", "", ""),
+    (b'27831234567,"never closed,,\n', "101", "row"),
+]
+# fmt: on
+FILE = b"\xef\xbb\xbfto,text,lane,clientMessageId\r\n" + b"\r\n".join(cells for cells, _, _ in ROWS)
+BAD = [(number, code, field) for number, (_, code, field) in enumerate(ROWS, 1) if code]
+
+
+@pytest.fixture
+def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
+    """What a user sets: the address of an empty Redis, and a terminal wide enough."""
+    return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> str:
+    """A file with every kind of row, whose name is no markup either."""
+    file = tmp_path / "[/b] mixed.csv"
+    file.write_bytes(FILE)
+    return str(file)
+
+
+def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], client: redis.Redis, mixed: str) -> None:
+    """In the order of the file, with the row's number; then the sums; exit code 1 tells that some were refused."""
+    told = threelane("bulk", mixed, "--json", environment=environment)
+    *answers, last = map(json.loads, told.stdout.splitlines())
+
+    assert (1, "") == (told.returncode, told.stderr)
+    assert list(range(1, len(ROWS) + 1)) == [answer["row"] for answer in answers]
+    assert BAD == [(one["row"], one["code"], one["field"]) for one in answers if not one["accepted"]]
+    assert all(one["problem"] and one["mend"] for one in answers if not one["accepted"])
+    assert {"accepted": 4, "refused": len(BAD), "repeated": 1, "parts": 3} == last["summary"]
+    assert 3 == len(client.keys("tl:m:*"))
+    body = json.loads(client.hget(keys.record(answers[1]["id"]), "body"))
+    assert 'two\nlines, and "quotes"' == body["text"]
+    assert {1: 1, 2: 1, 3: 1} == {lane: sum(map(len, nudges)) for lane, nudges in nudged(client).items()}
+
+
+def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: str) -> None:
+    """A table of number, line, code, field and both sentences, and the sums below it."""
+    told = threelane("bulk", mixed, environment=environment)
+
+    assert 1 == told.returncode
+    assert "Traceback" not in told.stderr
+    cells = [[cell.strip() for cell in line.split("│")] for line in told.stdout.splitlines() if "│" in line]
+    assert BAD == [(int(row[1]), row[3], row[4]) for row in cells if row[1].isdigit()]
+    assert f"4 accepted (3 parts, 1 of them known already), {len(BAD)} refused" in told.stdout
+
+
+def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """With client message ids, the second time accepts nothing new."""
+    file = tmp_path / "good.csv"
+    file.write_text("to,text,climsgid\n" + "".join(f"27831234567,Hello,o{n}\n" for n in range(120)), encoding="utf-8")
+    first = threelane("bulk", str(file), environment=environment)
+    again = threelane("bulk", str(file), environment=environment)
+
+    assert (0, 0) == (first.returncode, again.returncode)
+    assert "120 accepted (120 parts), 0 refused" in first.stdout
+    assert "120 accepted (0 parts, 120 of them known already), 0 refused" in again.stdout
+    assert 120 == len(client.keys("tl:m:*"))
+
+
+def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
+    """``zcat messages.csv.gz | threelane bulk /dev/stdin``: a pipe cannot tell its place or its length."""
+    told = subprocess.run(
+        [sys.executable, "-m", "worker", "bulk", "/dev/stdin"],
+        input="to,text\n" + "27831234567,Hello\n" * 120,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (0, "120 accepted (120 parts), 0 refused") == (told.returncode, told.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"number,text\n27831234567,Hello\n", "unknown column 'number'; known are to, text, from"),
+        (b"text,lane\nHello,1\n", "the column to is missing"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_as_a_whole(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    """Exit code 2 and a sentence that names the file; nothing was done."""
+    file = tmp_path / "wrong.csv"
+    if content is not None:
+        file.write_bytes(content)
+    told = threelane("bulk", str(file), environment=environment)
+    said = " ".join(told.stderr.split())
+
+    assert (2, "") == (told.returncode, told.stdout)
+    assert "wrong.csv: " in said
+    assert sentence in said
+    assert "Traceback" not in said
+    assert [] == client.keys("tl:m:*")
+
+
+def test_without_redis_no_row_is_accepted_and_the_command_says_so(mixed: str) -> None:
+    """Exit code 3; the whole file can be sent again."""
+    url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
+    told = threelane("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"}, timeout=20)
+    said = " ".join(told.stderr.split())
+
+    assert (3, "") == (told.returncode, told.stdout)
+    assert "Redis does not answer at THREELANE_REDIS_URL" in said
+    assert "No row from 1 on was accepted" in said
+    assert not any(secret in said for secret in ("hunter2", "127.0.0.1", "Traceback"))

@@ -1,0 +1,86 @@
+"""What people see of it: log lines and metrics, without secrets, texts or whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.request import urlopen
+
+import pytest
+
+from producer import Producer, Status
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import SECRET, Workers, log_of, threelane_child
+from tests.servers import wait_until
+
+Until = Callable[..., MessageStatus]
+TEXT = "The secret word is zanzibar"
+
+
+def test_no_log_shows_a_text_a_whole_number_or_a_secret(
+    producer: Producer,
+    reporting: Running,
+    workers: Workers,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A log is read by more people than may know these."""
+    caplog.set_level("DEBUG")
+    child = workers.start(log_level="DEBUG", clickatell_password="sandbox")
+    ends = {"27999500001": Status.DELIVERED, "27999112200": Status.DEAD, "27999190101": Status.DELIVERED}
+    for number, status in ends.items():
+        until(producer.send(number, TEXT).id, status)
+    until(producer.send("27999300101", TEXT).id, Status.IN_DOUBT, Status.DELIVERED)
+    producer.send("2799950000100x", TEXT)
+    log = child.log.read_text() + "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+
+    assert "sent" in {line["event"] for line in log_of(child)}
+    for hidden in ("zanzibar", SECRET, "password=", *ends, "27999300101"):
+        assert hidden not in log
+
+
+def test_the_first_line_of_a_worker_says_which_api_account_balance_and_lanes(workers: Workers) -> None:
+    """Who starts a worker sees at once whether it speaks for the right account."""
+    (line,) = [line for line in log_of(workers.start()) if line["event"] == "started"]
+    assert line["gateway"] == "http"
+    assert line["account"] == "sandbox/sandbox"
+    assert line["balance"] == 100_000
+    assert line["lanes"] == [1, 2, 3]
+
+
+def test_the_metrics_say_what_happened_to_every_message(
+    producer: Producer, reporting: Running, workers: Workers, until: Until, base_environment: dict[str, str]
+) -> None:
+    """Counts are made by the scripts that move messages, so they agree with the records to the last one."""
+    worker = workers.start()
+    until(producer.send("27999500001", "One", lane=1, cost_centre="login").id, Status.DELIVERED)
+    until(producer.send("27999500002", "a" * 400, cost_centre="news").id, Status.DELIVERED)
+    until(producer.send("27999190101", "Two", lane=2).id, Status.DELIVERED)
+    until(producer.send("27999112200", "Three").id, Status.DEAD)
+    until(producer.send("27999300101", "Four").id, Status.IN_DOUBT, Status.DELIVERED)
+    producer.send("1", "Five")
+    exporter = threelane_child("exporter", workers.folder, base_environment)
+    workers.children.append(exporter)
+    address = exporter.event("metrics")["url"]
+
+    def page() -> str:
+        return str(urlopen(address).read().decode())
+
+    wait_until(lambda: 'threelane_charged_credits_total{cost_centre="none",lane="3"}' in page())
+    for line in (
+        'threelane_accepted_total{lane="3"} 3.0',
+        'threelane_refused_total{code="105"} 1.0',
+        'threelane_parts_total{lane="3"} 5.0',
+        'threelane_moved_total{lane="1",status="delivered"} 1.0',
+        'threelane_retried_total{code="901",lane="2"} 1.0',
+        'threelane_dead_total{code="122",owner="recipient"} 1.0',
+        'threelane_in_doubt_total{code="lost",lane="3"} 1.0',
+        'threelane_charged_credits_total{cost_centre="login",lane="1"} 0.8',
+        'threelane_charged_credits_total{cost_centre="news",lane="3"} 2.4',
+        'threelane_lane_depth{lane="1"} 0.0',
+        'threelane_lane_oldest_seconds{lane="1"} 0.0',
+        "threelane_redis_up 1.0",
+    ):
+        assert line in page()
+    own = urlopen(worker.event("metrics")["url"]).read().decode()
+    assert 'threelane_accept_to_gateway_seconds_count{lane="1"} 1.0' in own

@@ -1,0 +1,102 @@
+"""Who goes first: a login code never waits behind a newsletter, and the newsletter still goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+
+from producer import Producer, Status, keys
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers
+from tests.servers import wait_until
+
+Until = Callable[..., MessageStatus]
+
+
+def _flood(producer: Producer, lane: int, number: int) -> None:
+    answers = producer.send_many({"to": f"27999{500000 + n}", "text": "News", "lane": lane} for n in range(number))
+    assert all(answer.accepted for answer in answers)
+
+
+def _before(sandbox: Running, message_id: str) -> int:
+    """Return how many messages of lane 3 the sandbox took before the one."""
+    entries = sandbox.control("GET", "ledger")["messages"]
+    mine = next(entry["sequence"] for entry in entries if entry["client_id"] == message_id)
+    return sum(1 for entry in entries if entry["queue"] == 3 and entry["sequence"] < mine)
+
+
+def test_a_login_code_goes_before_all_but_a_thousand_of_twenty_thousand_newsletters(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """One worker, a backlog in lane 3, and a message in lane 1 after it."""
+    sandbox.control("POST", "settings", {"latency_ms": 20})
+    _flood(producer, 3, 20_000)
+    workers.start(parts_per_second=100_000)
+    wait_until(lambda: client.zcard(keys.QUEUED[3]) < 19_500, what="lane 3 to move")
+    waiting = int(client.zcard(keys.QUEUED[3]))
+    code = producer.send("27999500001", "Your code is 4711", lane=1)
+    until(code.id, Status.SENT, Status.DELIVERED)
+
+    overtaken = waiting - (20_000 - _before(sandbox, code.id))
+    assert overtaken <= 1_000
+    assert waiting > 15_000
+
+
+def test_lane_3_moves_while_lane_1_is_never_empty(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """The floor: a flood of codes slows the newsletters down, and does not stop them."""
+    sandbox.control("POST", "settings", {"latency_ms": 10})
+    _flood(producer, 3, 1_000)
+    _flood(producer, 1, 6_000)
+    workers.start(parts_per_second=100_000, gateway_connections=16)
+    wait_until(lambda: not client.zcard(keys.QUEUED[1]), what="lane 1 to end")
+    entries = sandbox.control("GET", "ledger")["messages"]
+    last = max(entry["sequence"] for entry in entries if entry["queue"] == 1)
+    between = sum(1 for entry in entries if entry["queue"] == 3 and entry["sequence"] < last)
+
+    assert 100 <= between <= 1_000
+
+
+def test_the_rate_is_kept_by_all_workers_together_and_lane_1_goes_first(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """Two workers share one bucket; a code that comes while it is empty goes before what waited."""
+    _flood(producer, 3, 400)
+    workers.start(parts_per_second=50)
+    workers.start(parts_per_second=50)
+    wait_until(lambda: client.zcard(keys.QUEUED[3]) < 330, what="two seconds' worth")
+    code = producer.send("27999500001", "Your code is 4711", lane=1)
+    until(code.id, Status.SENT, Status.DELIVERED)
+    entries = sandbox.control("GET", "ledger")["messages"]
+    times = sorted(entry["taken_at"] for entry in entries)
+    burst = 50
+
+    assert len(times) <= burst + 50 * (times[-1] - times[0]) + burst * 0.2 + 2
+    assert _before(sandbox, code.id) < 330
+    assert {0} == {found.attempts for found in producer.statuses(_queued(client)) if found}
+
+
+def _queued(client: redis.Redis) -> list[str]:
+    """Waiting for the rate spends no attempt: these are the ids that wait."""
+    return [one.decode() for one in client.zrange(keys.QUEUED[3], 0, 20)]
+
+
+def test_a_paused_lane_waits_and_the_others_go_on(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """A hold may be of one lane; closing it leaves its backlog untouched on the broker."""
+    client.hset(keys.HOLDS, "lane:3", '{"code":"","cause":"paused","since":0,"until":0}')
+    workers.start()
+    wait_until(lambda: client.hexists(keys.HOLDS, "lane:3"))
+    slow = producer.send("27999500001", "News", lane=3)
+    quick = producer.send("27999500002", "Code", lane=1)
+    until(quick.id, Status.SENT, Status.DELIVERED)
+    found = producer.status(slow.id)
+    assert found
+    assert (found.status, found.attempts) == (Status.QUEUED, 0)
+
+    client.hdel(keys.HOLDS, "lane:3")
+    until(slow.id, Status.SENT, Status.DELIVERED)
