@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from producer import keys, logs
 from producer.settings import Settings
@@ -43,6 +43,11 @@ class Nudger:
             return False
         return True
 
+    def depths(self) -> dict[int, int]:
+        """Return how many nudges wait on each lane; raises what the transport raises when it is away."""
+        with self._application().pool.acquire(block=True) as broker:
+            return {lane: _depth(broker, keys.queue(lane)) for lane in keys.LANES}
+
     def close(self) -> None:
         """Give the broker's connections back."""
         if self._app is not None:
@@ -54,3 +59,10 @@ class Nudger:
 
             self._app = application(self._settings)
         return self._app
+
+
+def _depth(broker: Any, queue: str) -> int:
+    try:
+        return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
+    except broker.channel_errors:  # on Redis an empty queue does not exist
+        return 0

@@ -11,12 +11,15 @@
 | ``tl:awaiting`` | zset | ids that were sent and have no final receipt; score: when they were sent, ms |
 | ``tl:tally`` | hash | counts of all that happened, made by the scripts that let it happen |
 | ``tl:holds`` | hash | what is on hold: scope -> JSON of cause, since, until |
-| ``tl:rate`` | hash | the token bucket all workers share: ``tokens``, ``at`` |
+| ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
+| ``tl:claimed`` | hash | lane -> when the latest of its claimed ids was queued, ms: how far the lane has come |
+| ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
+| ``tl:sweeping`` | string | one sweep at a time; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON of code, source, at |
 
-A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre``
-if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason text owner waits ended`` from
-settle; ``charge network`` and the same from receipt.
+A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre`` if there is
+any; ``attempt first token`` from claim; ``gateway_id sent code reason text owner waits ended`` from settle;
+``charge network`` and the same from receipt; ``lapses`` from lapse; ``probes doubted`` from probe and resolve.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ AWAITING = "tl:awaiting"
 TALLY = "tl:tally"
 HOLDS = "tl:holds"
 RATE = "tl:rate"
+CLAIMED = "tl:claimed"
+SWEEP = "tl:sweep"
+SWEEPING = "tl:sweeping"
 SUPPRESSED = "tl:suppressed"
 
 SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY)

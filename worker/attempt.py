@@ -45,7 +45,9 @@ class Attempts:
         self._lanes = lanes
         self._rng = rng
         self._gate = Gate(settings.gateway_connections)
-        self._patience = Patience(settings.retry_every_seconds, settings.stop_retrying_after_seconds)
+        self._patience = Patience(
+            settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
+        )
         self.draining = False
 
     async def attempt(self, lane: int, ids: Sequence[str]) -> bool:

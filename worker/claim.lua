@@ -1,6 +1,6 @@
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
 -- Safe to repeat with the same token: what this token holds already is given again.
--- KEYS  10 holds, 11 rate, 12 suppressed, 13.. records
+-- KEYS  10 holds, 11 rate, 12 suppressed, 13 how far the lanes have come, 14.. records
 -- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, then the ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body} or {'expired', id} or {'suppressed', id, why}
@@ -37,8 +37,9 @@ if held('account') or held('lane:' .. lane) then return {'held'} end
 local bucket = redis.call('HMGET', KEYS[11], 'tokens', 'at')
 local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - (tonumber(bucket[2]) or now)) * rate / 1000)
 local entries, wait = {}, 0
-for i = 1, #KEYS - 12 do
-  local record, id = KEYS[12 + i], ARGV[8 + i]
+local furthest = 0
+for i = 1, #KEYS - 13 do
+  local record, id = KEYS[13 + i], ARGV[8 + i]
   local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane')
   local queued = known[1] == 'queued' and known[10] == lane
   if known[1] == 'sending' and known[5] == token then
@@ -58,11 +59,15 @@ for i = 1, #KEYS - 12 do
       local attempt = (tonumber(known[6]) or 0) + 1
       local first = known[7] or ARGV[1]
       local queued_at = redis.call('ZSCORE', KEYS[1 + lane], id) or ARGV[1]
+      furthest = math.max(furthest, tonumber(queued_at))
       move(record, id, lane, 'queued', 'sending', ARGV[4])
       redis.call('HSET', record, 'token', token, 'attempt', attempt, 'first', first)
       entries[#entries + 1] = {'claimed', id, tostring(attempt), first, queued_at, known[8], known[9]}
     end
   end
+end
+if furthest > (tonumber(redis.call('HGET', KEYS[13], lane)) or 0) then
+  redis.call('HSET', KEYS[13], lane, string.format('%d', furthest))
 end
 redis.call('HSET', KEYS[11], 'tokens', string.format('%.3f', tokens), 'at', now)
 return tallied({tostring(wait), entries})

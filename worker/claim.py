@@ -59,7 +59,7 @@ async def claim(
         settings.retention_ms,
         *ids,
     ]
-    shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, *map(keys.record, ids)]
+    shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, *map(keys.record, ids)]
     reply = await _claim.run(client, shelved, arguments)
     if reply[0] == b"held":
         return Claims((), held=True)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
-
-from redis.exceptions import RedisError
 
 from producer import keys, logs
 from producer.clock import RedisClock
@@ -24,12 +22,14 @@ from worker.lapse import BATCH as LAPSE_BATCH
 from worker.lapse import lapse
 from worker.release import BATCH as RELEASE_BATCH
 from worker.release import release
+from worker.resolve import resolve
 from worker.settings import WorkerSettings
+from worker.sweep import sweep, take_turn
 
-FIRST_PROBE_MS = 5_000
 LOOK_AT_HOLDS_SECONDS = 0.25
 RELEASE_SECONDS = 0.2
-LAPSE_SECONDS = 5.0
+LAPSE_SECONDS = 1.0
+RESOLVE_SECONDS = 0.5
 
 
 class Engine:
@@ -76,6 +76,8 @@ class Engine:
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
             self._release: RELEASE_SECONDS,
             self._lapse: LAPSE_SECONDS,
+            self._resolve: RESOLVE_SECONDS,
+            self._sweep: settings.sweep_seconds,
         }
         self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
         balance = await self._gateway.balance()
@@ -103,7 +105,7 @@ class Engine:
             try:
                 await self._follow_the_clock()
                 more = await work()
-            except (RedisError, OSError) as failed:
+            except Exception as failed:  # a round may fail, whatever the reason; the rounds must not end
                 name = work.__name__.strip("_")
                 metrics.HOUSEKEEPING_FAILED.labels(name).inc()
                 logs.event("housekeeping_failed", level=30, round=name, error=type(failed).__name__)
@@ -128,10 +130,32 @@ class Engine:
         released = await release(self._client, self._clock.now())
         for lane, ids in sorted(released.items()):
             metrics.RELEASED.labels(lane).inc(len(ids))
-            await asyncio.to_thread(self._nudger.publish, lane, ids)
+        await self._nudge(released)
         return sum(map(len, released.values())) == RELEASE_BATCH
 
+    async def _nudge(self, lanes: Mapping[int, Sequence[str]]) -> None:
+        for lane in sorted(lanes):
+            await asyncio.to_thread(self._nudger.publish, lane, lanes[lane])
+
+    async def _resolve(self) -> bool:
+        if self._attempts.draining:
+            return False
+        asked, again = await resolve(self._client, self._gateway, self._settings, self._clock.now())
+        await self._nudge(again)
+        return asked > 0
+
+    async def _sweep(self) -> bool:
+        if self._attempts.draining or not await take_turn(self._client, self._settings):
+            return False
+        depths = await asyncio.to_thread(self._nudger.depths)
+        lost = await sweep(self._client, depths, self._settings, self._clock.now())
+        for lane, ids in lost.items():
+            metrics.SWEPT.labels(lane).inc(len(ids))
+        await self._nudge(lost)
+        return False
+
     async def _lapse(self) -> bool:
-        lapsed = await lapse(self._client, FIRST_PROBE_MS, self._clock.now())
+        first_probe_ms = int(self._settings.doubt_delays_seconds[0] * 1000)
+        lapsed = await lapse(self._client, first_probe_ms, self._clock.now())
         metrics.LAPSED.inc(len(lapsed))
         return len(lapsed) == LAPSE_BATCH

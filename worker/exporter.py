@@ -31,6 +31,9 @@ _COUNTS = {
     "dead": ("threelane_dead", "Dead letters", ("code", "owner")),
     "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
     "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died in the middle", ("lane",)),
+    "resolved": ("threelane_resolved_doubts", "Messages in doubt that a look-up did not find", ("status",)),
+    "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
+    "unknown": ("threelane_unknown", "Messages whose end will never be known", ("code", "owner")),
     "redriven": ("threelane_redriven", "Dead letters put back", ("lane",)),
     "held": ("threelane_held", "Times something was put on hold", ("scope",)),
 }

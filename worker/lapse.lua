@@ -10,6 +10,7 @@ for i = 1, #KEYS - 9 do
   if ends and tonumber(ends) <= tonumber(ARGV[1]) then
     if known[1] == 'sending' and move(record, id, known[2], 'sending', 'in_doubt', ARGV[2]) then
       redis.call('HDEL', record, 'token')
+      redis.call('HINCRBY', record, 'lapses', 1)
       redis.call('HSET', record, 'code', 'lapsed', 'reason', 'lease_ran_out', 'owner', 'operator')
       count('lapsed:' .. known[2])
       answers[i] = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -11,31 +10,10 @@ import redis.asyncio
 
 from producer import keys, logs
 from producer.scripts import Script
-from producer.states import Status
-from producer.status import CREDIT
 from worker import metrics
+from worker.policy.statuses import STATUSES
 
 _receipt = Script(__file__, "receipt")
-
-# What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
-# client.  008 is "received by the gateway" and not, as some have it, delivered.
-STATUSES: dict[str, Status | None] = {
-    "001": None,
-    "002": Status.SENT,
-    "003": Status.SENT,
-    "004": Status.DELIVERED,
-    "005": Status.UNDELIVERED,
-    "006": Status.CANCELLED,
-    "007": Status.UNDELIVERED,
-    "008": Status.SENT,
-    "009": Status.UNDELIVERED,
-    "010": Status.EXPIRED,
-    "011": Status.SENT,
-    "012": Status.UNDELIVERED,
-    "013": Status.CANCELLED,
-    "014": Status.UNDELIVERED,
-}
-_HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations write them so
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -45,21 +23,6 @@ class Receipt(msgspec.Struct, frozen=True):
     gateway_id: str
     network_status: str
     charge_millionths: int | None = None
-
-
-def status_code(raw: str) -> str:
-    """Return a status as three digits: ``3``, ``003`` and ``00A`` are all seen."""
-    code = raw.strip().lower()
-    return _HEXADECIMAL.get(code.zfill(3), code.zfill(3))
-
-
-def millionths(raw: str) -> int | None:
-    """Return a charge such as ``0.300000`` in millionths of a credit, or None when it is no amount."""
-    try:
-        amount = Decimal(raw.strip()) * CREDIT
-    except InvalidOperation:
-        return None
-    return int(amount) if amount.is_finite() and 0 <= amount < 10**12 else None
 
 
 async def receive(client: redis.asyncio.Redis, receipts: Sequence[Receipt], retention_ms: int, now: int) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from producer.settings import Settings
 
@@ -43,6 +44,12 @@ class WorkerSettings(AccountSettings):
         None,
         description="give up this long after the first attempt, in place of each code's number of attempts",
     )
+    doubt_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+        (5, 30, 120, 300, 900), description="waits before each look-up of a message in doubt; their sum is the grace"
+    )
+    look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups a second, of all workers together")
+    sweep_seconds: PositiveFloat = Field(10.0, description="how often lost nudges are looked for")
+    lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
@@ -65,6 +72,18 @@ class WorkerSettings(AccountSettings):
     def reserve(self, lane: int) -> float:
         """The parts that a lane leaves in the bucket for the lanes above it."""
         return self.burst * 0.1 * (lane - 1)
+
+    @field_validator("doubt_delays_seconds", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("doubt_delays_seconds")
+    @classmethod
+    def _someone_asks(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("at least one look-up is needed before a message in doubt is sent again")
+        return value
 
     @model_validator(mode="after")
     def _a_lease_outlives_a_send(self) -> Self:

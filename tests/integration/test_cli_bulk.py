@@ -43,13 +43,14 @@ BAD = [(number, code, field) for number, (_, code, field) in enumerate(ROWS, 1) 
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
     """What a user sets: the address of an empty Redis, and a terminal wide enough."""
+    assert client.dbsize() == 0
     return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
 
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> str:
     """A file with every kind of row, whose name is no markup either."""
-    file = tmp_path / "[/b] mixed.csv"
+    file = tmp_path / "[red] mixed.csv"
     file.write_bytes(FILE)
     return str(file)
 

@@ -18,6 +18,7 @@ TO = "27831234567"
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
     """What a user sets: the address of an empty Redis."""
+    assert client.dbsize() == 0
     return {"THREELANE_REDIS_URL": redis_server.url}
 
 

@@ -13,14 +13,17 @@ from urllib.parse import urlencode
 from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import GSM_7, Encoding
-from worker.gateway.outcome import Kind, Outcome
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
 from worker.gateway.wire import Reply, Wire
 from worker.policy.legacy import LEGACY
+from worker.policy.statuses import millionths, status_code
 from worker.settings import AccountSettings
 
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _ID = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})(?:\s+to:\s*\d+)?", re.IGNORECASE)
 _ERR = re.compile(r"err:\s*(?:(\d{1,4})\s*(?:,|$))?\s*(.*?)(?:\s+to:\s*\d+)?", re.IGNORECASE | re.DOTALL)
+_STATUS = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})\s+status:\s*([0-9a-c]{1,3})", re.IGNORECASE)
+_CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", re.IGNORECASE)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
@@ -45,6 +48,17 @@ class HttpGateway:
         """Send one message."""
         reply = await self._ask("http/sendmsg", form(messages[0], now))
         return [reply if isinstance(reply, Outcome) else read_send(reply.body)]
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Ask by client id for the status, then for the charge; a charge that is not told comes with a receipt."""
+        reply = await self._ask("http/querymsg", {"climsgid": message_id})
+        if isinstance(reply, Outcome):
+            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
+        found = read_look_up(reply.body)
+        if found.known is not Known.FOUND:
+            return found
+        priced = await self._ask("http/getmsgcharge", {"apimsgid": found.gateway_id})
+        return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced.body))
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
@@ -99,6 +113,25 @@ def read_send(body: bytes) -> Outcome:
     if refused and "\n" not in text:
         return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
     return Outcome(Kind.UNREADABLE, text=re.sub(r"\s+", " ", text)[:80])
+
+
+def read_look_up(body: bytes) -> LookUp:
+    """Read the answer to ``querymsg``; only code 104 says that the message is not known."""
+    text = _text(body)
+    status = _STATUS.fullmatch(text)
+    if status:
+        code = status_code(status[2])
+        return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, status[1], code)
+    refused = _ERR.fullmatch(text)
+    if refused and refused[1] and refused[1].zfill(3) == "104" and "\n" not in text:
+        return LookUp(Known.NOT_FOUND, text=refused[2])
+    return LookUp(Known.FAILED, text=re.sub(r"\s+", " ", text)[:80])
+
+
+def read_charge(body: bytes) -> int | None:
+    """Read the charge from the answer to ``getmsgcharge``, in millionths of a credit."""
+    found = _CHARGE.search(_text(body))
+    return millionths(found[1]) if found else None
 
 
 def _body(message: Message) -> dict[str, str]:

@@ -26,4 +26,23 @@ class Outcome(NamedTuple):
     gateway_id: str = ""
 
 
+class Known(StrEnum):
+    """What a gateway may answer when it is asked for a message by our id."""
+
+    FOUND = "found"
+    NOT_FOUND = "not_found"
+    SAYS_NOTHING = "says_nothing"  # status 001: unknown, or not reported yet
+    FAILED = "failed"  # the question got no usable answer; nothing follows from it
+
+
+class LookUp(NamedTuple):
+    """The answer to a look-up; ``status`` is the network's, ``charge_millionths`` None when it was not told."""
+
+    known: Known
+    gateway_id: str = ""
+    status: str = ""
+    charge_millionths: int | None = None
+    text: str = ""
+
+
 NOT_TRIED = Outcome(Kind.NOT_TRIED)

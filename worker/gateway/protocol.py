@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from producer.message import Message
-from worker.gateway.outcome import Outcome
+from worker.gateway.outcome import LookUp, Outcome
 from worker.policy.rule import Table
 
 
@@ -21,6 +21,10 @@ class Gateway(Protocol):
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Put up to batch_size messages to the gateway in one request; one outcome each, in order."""
+        ...
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Ask for a message by our id: what is known of it, and its charge."""
         ...
 
     async def balance(self) -> float | str:

@@ -17,7 +17,8 @@ from redis.exceptions import RedisError
 
 from producer import logs
 from producer.clock import RedisClock
-from worker.receipt import Receipt, millionths, receive, status_code
+from worker.policy.statuses import millionths, status_code
+from worker.receipt import Receipt, receive
 from worker.settings import CallbackSettings
 
 MAX_BODY = 64 * 1024

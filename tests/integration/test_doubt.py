@@ -1,0 +1,136 @@
+"""In doubt: only the gateway can tell, so it is asked; nothing is sent a second time on a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+
+from producer import Producer, Status, keys
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, kill, taken
+from tests.servers import wait_until
+
+Until = Callable[..., MessageStatus]
+QUICK = {"doubt_delays_seconds": "0.3,0.5,0.7"}
+
+
+def test_a_lost_answer_is_looked_up_and_adopted(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """The gateway has it: status and charge are taken over, and there is no second SMS."""
+    workers.start(**QUICK)
+    message = producer.send("27999300101", "Hello").id
+    found = until(message, Status.SENT, Status.DELIVERED)
+    (entry,) = taken(sandbox)[message]
+    assert (entry["id"], 800_000) == (found.gateway_id, found.charge_millionths)
+
+
+def test_what_the_gateway_never_saw_is_sent_again_with_the_same_id(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """The connection was cut before the request was handled: 104 at every look-up, then once more."""
+    workers.start(**QUICK)
+    message = producer.send("27999300201", "Hello").id
+    found = until(message, Status.SENT, Status.DELIVERED)
+    assert 1 == len(taken(sandbox)[message])
+    assert 2 == found.attempts
+
+
+def test_a_look_up_that_lags_is_not_proof(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """104 right after the loss, found later: adopted, since only 104 through the whole grace period counts."""
+    sandbox.control("POST", "settings", {"lookup_lag_seconds": 1.0})
+    workers.start(**QUICK)
+    message = producer.send("27999300101", "Hello").id
+    until(message, Status.SENT, Status.DELIVERED)
+    assert 1 == len(taken(sandbox)[message])
+
+
+def test_a_look_up_that_fails_changes_nothing(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """An unreadable answer to the question neither proves nor disproves: it is asked again."""
+    sandbox.control("POST", "faults", {"do": "html_502", "command": "querymsg", "times": 5})
+    workers.start(**QUICK)
+    message = producer.send("27999300101", "Hello").id
+    until(message, Status.SENT, Status.DELIVERED)
+    assert 1 == len(taken(sandbox)[message])
+
+
+def test_the_caller_may_choose_that_a_doubtful_message_is_dropped(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """A code that comes twice, or late, may be worse than none."""
+    workers.start(**QUICK)
+    message = producer.send("27999300201", "Hello", on_doubt="drop").id
+    found = until(message, Status.DEAD)
+    assert ("in_doubt", "producer") == (found.code, found.owner)
+    assert {} == taken(sandbox)
+
+
+def test_the_caller_may_choose_that_a_doubtful_message_is_held(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """It stays in doubt, is asked for once a day, and is not sent."""
+    workers.start(**QUICK)
+    message = producer.send("27999300201", "Hello", on_doubt="hold").id
+    day = 24 * 3600 * 1000
+
+    def put_off() -> bool:
+        score = client.zscore(keys.DOUBT, message)
+        return bool(score and score - client.time()[0] * 1000 > day / 2)
+
+    wait_until(put_off, what="the daily look-up")
+    assert {} == taken(sandbox)
+
+
+def test_a_receipt_that_arrives_meanwhile_settles_the_doubt(
+    producer: Producer, reporting: Running, workers: Workers, until: Until
+) -> None:
+    """The network itself says where the message is: nothing is left to ask."""
+    workers.start(doubt_delays_seconds="600")
+    message = producer.send("27999300101", "Hello").id
+    until(message, Status.DELIVERED)
+    assert 1 == len(taken(reporting)[message])
+
+
+def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """Kill -9 after the request left: the lease runs out, the gateway is asked, the message is adopted."""
+    timing = {"lease_seconds": 2, "gateway_timeout_seconds": 0.9}
+    sandbox.control("POST", "faults", {"do": "slow", "seconds": 30})
+    first = workers.start(**QUICK, **timing)
+    message = producer.send("27999500001", "Hello").id
+    wait_until(lambda: message in taken(sandbox))
+    kill(first)
+    workers.start(**QUICK, **timing)
+    until(message, Status.SENT, Status.DELIVERED)
+    assert 1 == len(taken(sandbox)[message])
+
+
+def test_a_message_that_kills_three_workers_is_a_dead_letter(
+    producer: Producer, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """Not a crash loop: after its look-up it is put aside as worker_lost, for the operator."""
+    timing = {"lease_seconds": 2, "gateway_timeout_seconds": 0.9, "doubt_delays_seconds": "0.2"}
+    message = producer.send("27999500001", "Hello").id
+    with Running.start("--seed", "1") as silent:
+        silent.control("POST", "faults", {"do": "slow_before", "seconds": 600, "times": None})
+        for number in (1, 2, 3):
+            victim = workers.start(gateway_url=silent.url, **timing)
+            wait_until(lambda number=number: _is_sending(producer, message, number), what=f"attempt {number}")
+            kill(victim)
+        workers.start(gateway_url=silent.url, **timing)
+        found = until(message, Status.DEAD)
+        assert {} == taken(silent)
+    assert ("worker_lost", "operator") == (found.code, found.owner)
+    assert b"3" == client.hget(keys.record(message), "lapses")
+
+
+def _is_sending(producer: Producer, message: str, attempt: int) -> bool:
+    found = producer.status(message)
+    return bool(found and found.status is Status.SENDING and found.attempts == attempt)

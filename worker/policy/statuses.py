@@ -1,0 +1,43 @@
+"""Statuses: what the network reports of a message, and what it makes of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from producer.states import Status
+from producer.status import CREDIT
+
+# What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
+# client.  008 is "received by the gateway" and not, as some have it, delivered.
+STATUSES: dict[str, Status | None] = {
+    "001": None,
+    "002": Status.SENT,
+    "003": Status.SENT,
+    "004": Status.DELIVERED,
+    "005": Status.UNDELIVERED,
+    "006": Status.CANCELLED,
+    "007": Status.UNDELIVERED,
+    "008": Status.SENT,
+    "009": Status.UNDELIVERED,
+    "010": Status.EXPIRED,
+    "011": Status.SENT,
+    "012": Status.UNDELIVERED,
+    "013": Status.CANCELLED,
+    "014": Status.UNDELIVERED,
+}
+_HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations write them so
+
+
+def status_code(raw: str) -> str:
+    """Return a status as three digits: ``3``, ``003`` and ``00A`` are all seen."""
+    code = raw.strip().lower()
+    return _HEXADECIMAL.get(code.zfill(3), code.zfill(3))
+
+
+def millionths(raw: str) -> int | None:
+    """Return a charge such as ``0.300000`` in millionths of a credit, or None when it is no amount."""
+    try:
+        amount = Decimal(raw.strip()) * CREDIT
+    except InvalidOperation:
+        return None
+    return int(amount) if amount.is_finite() and 0 <= amount < 10**12 else None

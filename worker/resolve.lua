@@ -1,0 +1,30 @@
+-- Write down what look-ups that found nothing came to. What they found goes through receipt.lua.
+-- KEYS  10.. records
+-- ARGV  now, then for each: id, 'ask' | 'queued' | 'dead' | 'unknown', score, 1 when this probe counts, ms to keep,
+--       code, reason, owner ('' each: as they are)
+-- ->    for each its lane when it was moved or put off, or '' when something else had settled it
+local FIELDS, answers = 8, {}
+for i = 1, #KEYS - 9 do
+  local record, a = KEYS[9 + i], 2 + (i - 1) * FIELDS
+  local id, to, score = ARGV[a], ARGV[a + 1], ARGV[a + 2]
+  local known = redis.call('HMGET', record, 'status', 'lane')
+  answers[i] = ''
+  if known[1] == 'in_doubt' then
+    answers[i] = known[2]
+    if ARGV[a + 3] == '1' then redis.call('HINCRBY', record, 'probes', 1) end
+    if ARGV[a + 5] ~= '' then redis.call('HSET', record, 'code', ARGV[a + 5], 'reason', ARGV[a + 6], 'owner', ARGV[a + 7]) end
+    if to == 'ask' then
+      redis.call('ZADD', KEYS[6], score, id)
+    else
+      move(record, id, known[2], 'in_doubt', to, score)
+      redis.call('HDEL', record, 'probes', 'doubted')
+      count('resolved:' .. to)
+      if to ~= 'queued' then
+        redis.call('HSET', record, 'ended', ARGV[1])
+        redis.call('PEXPIRE', record, ARGV[a + 4])
+        count(to .. ':' .. ARGV[a + 5] .. ':' .. ARGV[a + 7])
+      end
+    end
+  end
+end
+return tallied(answers)
