@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from producer import keys, logs, message, phone
 from producer.message import Draft
 from producer.refusal import Code, Owner, Refused
 from producer.scripts import Script
+from producer.states import Status
 
 BATCH = 100
+INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
 _accept = Script(__file__, "accept", intake=True)
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """A message that Threelane has taken on; from now on it is never lost.
 
-    ``repeated`` tells that it had been accepted before under the same client message id, ``parts_saved`` what
-    look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off; ``due_at`` is Unix time in
+    ``status`` is how it stands at this moment, ``repeated`` tells that it had been accepted before under the same
+    client message id, ``parts_saved`` what look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off; ``due_at`` is Unix time in
     milliseconds, 0 when it is sent at once.
     """
 
@@ -31,6 +35,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     parts: int
     encoding: str
     units: int
+    status: Status
     due_at: int = 0
     repeated: bool = False
     parts_saved: int = 0
@@ -50,11 +55,13 @@ def accept(client: redis.Redis, drafts: Sequence[Draft], now: int) -> list[Answe
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
     """
-    arguments: list[Any] = [now]
+    arguments: list[Any] = [now, INTAKE_SHARE]
     for draft in drafts:
         arguments += _arguments(draft)
     records = [keys.record(draft.message.id) for draft in drafts]
     replies = _accept(client, [keys.SUPPRESSED, *records], arguments)
+    if replies == [b"full"]:
+        raise OutOfMemoryError
     return [_answer(draft, reply.decode()) for draft, reply in zip(drafts, replies, strict=True)]
 
 
@@ -85,8 +92,9 @@ def _arguments(draft: Draft) -> tuple[Any, ...]:
 
 def _answer(draft: Draft, reply: str) -> Answer:
     sms = draft.message
-    if reply in ("new", "same"):
-        if reply == "new":
+    known, _, status = reply.partition(":")
+    if known in ("new", "same"):
+        if known == "new":
             logs.event("accepted", id=sms.id, lane=sms.lane, parts=sms.parts, to=phone.mask(sms.to))
         return Accepted(
             id=sms.id,
@@ -94,8 +102,9 @@ def _answer(draft: Draft, reply: str) -> Answer:
             parts=sms.parts,
             encoding=sms.encoding,
             units=sms.units,
+            status=Status(status),
             due_at=sms.due_at,
-            repeated=reply == "same",
+            repeated=known == "same",
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
@@ -114,10 +123,11 @@ def _conflict(draft: Draft) -> Refused:
 
 def _suppressed(reply: str) -> Refused:
     entry = msgspec.json.decode(reply)
+    since = datetime.fromtimestamp(entry["at"] / 1000, UTC).isoformat(timespec="seconds")
     return Refused(
         code=entry["code"],
         field="to",
-        problem=f"the recipient is suppressed since {entry['at']} by {entry['source']}",
+        problem=f"the recipient is suppressed since {since} by {entry['source']}",
         mend="do not send to this number; only its owner can ask for messages again",
         owner=Owner.RECIPIENT,
     )

@@ -67,8 +67,7 @@ def send(
     if as_json:
         print(_json(answer))
     elif isinstance(answer, Accepted):
-        waits = "scheduled" if answer.due_at else "queued"
-        _out.print(f"{waits} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
+        _out.print(f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
     else:
         _err.print(f"refused {answer}", markup=False)
     raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)

@@ -22,6 +22,7 @@ from producer.enqueue import Nudger
 from producer.message import Draft
 from producer.refusal import Refused
 from producer.settings import ProducerSettings, load
+from producer.states import Status
 from producer.status import MessageStatus
 
 WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
@@ -157,9 +158,10 @@ class Producer:
             replies = acceptance.accept(self._redis, [draft for _, draft in batch], self._clock.now())
             for (position, _), answer in zip(batch, replies, strict=True):
                 answers[position] = answer
-            due = [one.id for one in replies if isinstance(one, Accepted) and not one.due_at and not one.repeated]
+            # also what is repeated: its first answer, and with it its nudge, may have been lost
+            due = dict.fromkeys(one.id for one in replies if isinstance(one, Accepted) and one.status is Status.QUEUED)
             if due:
-                self.nudger.publish(lane, due)
+                self.nudger.publish(lane, list(due))
 
     def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         centre = self._settings.cost_centre

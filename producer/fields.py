@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from producer import phone, schedule
 from producer.refusal import Code, Refused
+from producer.settings import LABEL
 
 Parsed = Any  # what a field's parser returns: a value of the field's type, or Refused
 Parser = Callable[[Any, str], Parsed]
@@ -22,7 +23,6 @@ MAX_HEADER = 130  # octets; some room must be left for the text
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _SENDER_DIGITS = re.compile(r"[0-9]{1,16}")
 _SENDER_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -187,7 +187,7 @@ def features(raw: Any, field: str) -> Parsed:
 def label(raw: Any, field: str) -> Parsed:
     """Parse a short name: cost centre or producer."""
     value = raw.strip() if isinstance(raw, str) else ""
-    if not _LABEL.fullmatch(value):
+    if not LABEL.fullmatch(value):
         return invalid(field, f"{_shown(raw)} is no name", "up to 64 letters, digits, spaces and . _ : / -")
     return value
 
@@ -197,7 +197,9 @@ def tags(raw: Any, field: str) -> Parsed:
     given = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(given, Iterable):
         return invalid(field, f"{_shown(raw)} is no list", "give a list of names")
-    parsed = [label(tag, field) for tag in given if tag != ""]
+    parsed = [
+        label(tag, field) for tag in (sorted(given) if isinstance(given, set | frozenset) else given) if tag != ""
+    ]
     if len(parsed) > 10:
         return invalid(field, f"{len(parsed)} tags", "give at most 10")
     return next((tag for tag in parsed if isinstance(tag, Refused)), tuple(parsed))

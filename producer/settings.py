@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
 STACK_FILE = Path(".threelane/stack.json")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 
 
 class Settings(BaseSettings):
@@ -58,6 +60,13 @@ class ProducerSettings(Settings):
 
     producer: str = Field("", description="the name messages are sent under, for budgets and metrics")
     cost_centre: str = Field("", description="the cost centre of messages that name none")
+
+    @field_validator("producer", "cost_centre")
+    @classmethod
+    def _a_name(cls, name: str) -> str:
+        if name and not LABEL.fullmatch(name):
+            raise ValueError("up to 64 letters, digits, spaces and . _ : / -")
+        return name
 
 
 Kind = TypeVar("Kind", bound=Settings)

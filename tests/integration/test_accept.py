@@ -175,7 +175,7 @@ def test_nudges_carry_up_to_a_hundred_ids_of_one_lane(
 
 def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Redis) -> None:
     """What dashboards show is what callers were told."""
-    client.hset(keys.SUPPRESSED, "27830000000", json.dumps({"code": "122", "source": "STOP", "at": "2031-06-30"}))
+    client.hset(keys.SUPPRESSED, "27830000000", json.dumps({"code": "122", "source": "STOP", "at": 1_940_000_000_000}))
     ours = [
         {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},
         {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},  # again
@@ -205,7 +205,7 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
 
 def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer, client: redis.Redis) -> None:
     """Who said STOP is left alone; only that person can mend it."""
-    client.hset(keys.SUPPRESSED, TO, json.dumps({"code": "122", "source": "reply STOP", "at": "2031-06-30"}))
+    client.hset(keys.SUPPRESSED, TO, json.dumps({"code": "122", "source": "reply STOP", "at": 1_940_000_000_000}))
     answer = producer.send("+27 83 123 4567", "Hello")
 
     assert isinstance(answer, Refused)

@@ -22,7 +22,7 @@ def test_a_repeated_call_gets_the_same_answer_and_is_stored_once(producer: Produ
 
     assert (first.id, False, True) == (again.id, first.repeated, again.repeated)
     assert 1 == len(stored(client))
-    assert {3: [[first.id]]} == nudged(client)
+    assert {3: [[first.id], [first.id]]} == nudged(client)  # the first nudge may have been lost with the answer
     assert {"accepted:3": 1, "parts:3": 1, "to:3:queued": 1, "repeated:3": 1} == tally(client)
 
 
@@ -63,7 +63,7 @@ def test_twenty_threads_with_one_client_id_make_one_message(producer: Producer, 
     assert 1 == len({answer.id for answer in answers})
     assert [False] + [True] * 19 == sorted(answer.repeated for answer in answers)
     assert 1 == len(stored(client))
-    assert {3: [[answers[0].id]]} == nudged(client)
+    assert {answers[0].id} == {one for nudge in nudged(client)[3] for one in nudge}
 
 
 def test_two_producers_may_use_the_same_client_id(client: redis.Redis, redis_server: RedisServer) -> None:

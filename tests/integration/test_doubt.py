@@ -38,9 +38,7 @@ def test_what_the_gateway_never_saw_is_sent_again_with_the_same_id(
     assert 2 == found.attempts
 
 
-def test_a_look_up_that_lags_is_not_proof(
-    producer: Producer, sandbox: Running, workers: Workers, until: Until
-) -> None:
+def test_a_look_up_that_lags_is_not_proof(producer: Producer, sandbox: Running, workers: Workers, until: Until) -> None:
     """104 right after the loss, found later: adopted, since only 104 through the whole grace period counts."""
     sandbox.control("POST", "settings", {"lookup_lag_seconds": 1.0})
     workers.start(**QUICK)

@@ -20,8 +20,9 @@ from worker.policy.statuses import millionths, status_code
 from worker.settings import AccountSettings
 
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
-_ID = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})(?:\s+to:\s*\d+)?", re.IGNORECASE)
-_ERR = re.compile(r"err:\s*(?:(\d{1,4})\s*(?:,|$))?\s*(.*?)(?:\s+to:\s*\d+)?", re.IGNORECASE | re.DOTALL)
+_EXACTLY = re.IGNORECASE | re.ASCII
+_ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
+_ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
 _STATUS = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})\s+status:\s*([0-9a-c]{1,3})", re.IGNORECASE)
 _CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", re.IGNORECASE)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -110,7 +111,7 @@ def read_send(body: bytes) -> Outcome:
     if accepted:
         return Outcome(Kind.ACCEPTED, gateway_id=accepted[1])
     refused = _ERR.fullmatch(text)
-    if refused and "\n" not in text:
+    if refused and len(text.splitlines()) == 1:
         return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
     return Outcome(Kind.UNREADABLE, text=re.sub(r"\s+", " ", text)[:80])
 
@@ -146,4 +147,4 @@ def _body(message: Message) -> dict[str, str]:
 
 
 def _text(body: bytes) -> str:
-    return body.decode("utf-8", errors="replace").strip()
+    return body.decode("utf-8", errors="replace").strip(" \t\r\n")

@@ -1,0 +1,259 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""The HTTP API: the form that goes out, and what its line of text is taken to mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
+
+from producer import message
+from producer.message import Draft, Message
+from worker.gateway.http import form, read_send
+from worker.gateway.outcome import Kind, Outcome
+
+NOW = 1_800_000_000_000
+MINUTE = 60_000
+OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+TO = "27999500001"
+EXCHANGES = json.loads(Path(__file__).with_name("data").joinpath("http_send.json").read_text(encoding="utf-8"))
+
+# fmt: off
+ALWAYS = {"to": TO, "climsgid": OUR_ID, "concat": "1", "queue": "3", "callback": "7", "deliv_ack": "1",
+          "validity": "1440"}
+# fmt: on
+
+
+def sms(**fields: Any) -> Message:
+    return Message(**{"id": OUR_ID, "to": TO, "expires_at": NOW + 1440 * MINUTE, "text": "Hello", **fields})
+
+
+def accepted(**fields: Any) -> Message:
+    """Return a message as the door makes it of what a caller says."""
+    draft = message.parse({"to": TO, "text": "Hello", **fields}, NOW)
+    assert isinstance(draft, Draft), draft
+    return draft.message
+
+
+def test_the_plainest_message_says_only_what_it_must() -> None:
+    """Whatever is left out is left to the account's own settings."""
+    assert {**ALWAYS, "text": "Hello"} == form(sms(), NOW)
+
+
+# fmt: off
+FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({"sender": "Acme"},                        {"from": "Acme"}),
+    ({"sender": "12025550100"},                 {"from": "12025550100"}),
+    ({"mo": 1},                                 {"mo": "1"}),
+    ({"escalate": 1},                           {"escalate": "1"}),
+    ({"max_credits": "0.8"},                    {"max_credits": "0.8"}),
+    ({"required_features": 16399},              {"req_feat": "16399"}),
+    ({"required_features": 0},                  {"req_feat": "0"}),
+    ({"type": "flash"},                         {"msg_type": "SMS_FLASH"}),
+    ({"udh": "06050415810000"},                 {"udh": "06050415810000"}),
+    ({"lane": 1},                               {"queue": "1"}),
+    ({"callback": 2},                           {"callback": "2", "deliv_ack": "1"}),
+    ({"validity_period": 30},                   {"validity": "30"}),
+    ({"text": "a" * 160},                       {"text": "a" * 160, "concat": "1"}),
+    ({"text": "a" * 161},                       {"text": "a" * 161, "concat": "2"}),
+    ({"text": "a" * 459},                       {"text": "a" * 459, "concat": "3"}),
+    ({"text": "{" * 153},                       {"text": "{" * 153, "concat": "3"}),   # a pair is not split
+    ({"text": "1 € = [2]"},                     {"text": "1 € = [2]", "charset": "UTF-8"}),
+    ({"text": "[1] {2} ~^|\\"},                 {"text": "[1] {2} ~^|\\"}),            # GSM and ASCII both
+    ({"text": "Ça va, señor Ωß?\n"},            {"text": "Ça va, señor Ωß?\n", "charset": "UTF-8"}),
+    ({"text": "a`b"},                           {"text": "006100600062", "unicode": "1"}),  # ASCII, but not GSM
+    ({"text": "Hi", "unicode": 1},              {"text": "00480069", "unicode": "1"}),
+    ({"text": "Привет"},                        {"text": "041F04400438043204350442", "unicode": "1"}),
+    ({"text": "\U0001f600"},                    {"text": "D83DDE00", "unicode": "1"}),   # both surrogates
+    ({"text": "ç" * 71},                        {"text": "00E7" * 71, "unicode": "1", "concat": "2"}),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("said", "sent"), FEATURES, ids=lambda one: ",".join(one) if isinstance(one, dict) else None)
+def test_a_feature_becomes_the_parameters_that_the_api_has_for_it(said: dict[str, Any], sent: dict[str, str]) -> None:
+    """From what the caller says to what goes over the wire, and nothing besides."""
+    one = accepted(**said)
+    assert {**ALWAYS, "climsgid": one.id, "text": "Hello", **sent} == form(one, NOW)
+
+
+def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
+    """A text has line breaks added to it on the way."""
+    one = accepted(text="", binary="024A3A5585E195B198040042D9049741A69761781B617615617428B525D8", udh="06050415810000")
+    sent = form(one, NOW)
+    assert ("024A3A5585E195B198040042D9049741A69761781B617615617428B525D8", "1", "06050415810000") == (
+        sent["data"].upper(),
+        sent["binary"],
+        sent["udh"],
+    )
+    assert "text" not in sent
+
+
+def test_without_callbacks_no_receipts_are_asked_of_the_networks() -> None:
+    """Handset receipts that nobody is told of would be for nothing."""
+    sent = form(accepted(callback=0), NOW)
+    assert ("0", None) == (sent["callback"], sent.get("deliv_ack"))
+
+
+# fmt: off
+REMAINING = [  # accepted for 30 minutes, and sent after so many milliseconds -> minutes it is told
+    (0, "30"), (1, "29"), (MINUTE, "29"), (29 * MINUTE, "1"), (29 * MINUTE + 59_999, "1"), (30 * MINUTE, "1"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("later", "validity"), REMAINING)
+def test_the_gateway_is_told_what_remains_of_the_validity(later: int, validity: str) -> None:
+    """It counts from when it gets the message; whole minutes, never more than is left, and never none."""
+    assert validity == form(accepted(validity_period=30), NOW + later)["validity"]
+
+
+def test_the_client_id_is_ours_whatever_the_caller_calls_the_message() -> None:
+    """The caller's id is only unique to the caller; a callback has to find the record."""
+    one = accepted(client_message_id="login4711", producer="shop")
+    assert (one.id, 32) == (form(one, NOW)["climsgid"], len(one.id))
+
+
+@given(
+    text=some.text(some.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(str.strip),
+    said=some.fixed_dictionaries({}, optional={"mo": some.just(1), "sender": some.just("1"), "flash": some.just(1)}),
+)
+@example(text="cliMsgId", said={})
+def test_a_parameter_has_one_spelling_and_a_text_comes_back_as_it_was(text: str, said: dict[str, Any]) -> None:
+    """The API tells names apart by case and prints two of them; what is decoded at the other end is the text."""
+    one = accepted(text=text, **({"type": "flash"} if said.pop("flash", 0) else {}), **said)
+    sent = form(one, NOW)
+    decoded = bytes.fromhex(sent["text"]).decode("utf-16-be") if sent.get("unicode") else sent["text"]
+
+    assert len(sent) == len({name.lower() for name in sent})
+    assert "cliMsgId" not in sent
+    assert one.text == decoded
+    assert sent["concat"] == str(one.parts)
+    assert sent.get("unicode") or sent.get("charset") == "UTF-8" or sent["text"].isascii()
+
+
+@pytest.mark.parametrize("exchange", [one for one in EXCHANGES if "asked" in one], ids=lambda one: one["name"])
+def test_a_message_is_asked_for_as_others_have_asked(exchange: dict[str, Any]) -> None:
+    """Requests that other clients of this API are known to make are part of ours."""
+    asked = exchange["asked"]
+    text = bytes.fromhex(asked["text"]).decode("utf-16-be") if "unicode" in asked else asked["text"]
+    said = {"text": text, "to": "27999500001", "callback": asked.get("callback", 7), "mo": asked.get("mo", 0)}
+    if "from" in asked:
+        said["sender"] = asked["from"]
+    sent = form(accepted(**said), NOW)
+    own = {"to": asked["to"], "climsgid": asked.get("climsgid", OUR_ID)}
+    assert asked.items() <= (sent | own).items()
+
+
+# Answers.
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda one: one["name"])
+def test_an_answer_is_read_as_others_have_seen_it(exchange: dict[str, Any]) -> None:
+    """Answers that other clients of this API are known to get."""
+    outcome = read_send(exchange["answered"].encode())
+    expected = exchange["outcome"]
+    assert expected == {name: getattr(outcome, name) for name in expected}
+
+
+# fmt: off
+YES = [
+    f"ID: {ITS_ID}", f"ID: {ITS_ID}\n", f"ID: {ITS_ID}\r\n", f"ID: {ITS_ID} ", f"\n ID: {ITS_ID} \n\n",
+    f"id: {ITS_ID}", f"Id: {ITS_ID}", f"iD:{ITS_ID}",
+    f"apiMsgId: {ITS_ID}", f"APIMSGID: {ITS_ID}", f"apimsgid:{ITS_ID}",
+    f"ID: {ITS_ID} To: {TO}", f"id: {ITS_ID} to: {TO}\n", f"apiMsgId: {ITS_ID} TO:{TO}",
+]
+NO = [
+    ("ERR: 105, Invalid Destination Address",               "105", "Invalid Destination Address"),
+    ("ERR: 105, Invalid Destination Address\n",             "105", "Invalid Destination Address"),
+    ("ERR: 105, Invalid Destination Address \r\n",          "105", "Invalid Destination Address"),
+    ("err: 105, invalid",                                   "105", "invalid"),
+    ("Err:105,invalid",                                     "105", "invalid"),
+    (f"ERR: 128, Number delisted To: {TO}",                 "128", "Number delisted"),
+    (f"ERR: 128, Number delisted to:{TO}\n",                "128", "Number delisted"),
+    ("ERR: 101, Invalid or missing: from, to, text: all",   "101", "Invalid or missing: from, to, text: all"),
+    ("ERR: 130, limit exceeded until 1767225600",           "130", "limit exceeded until 1767225600"),
+    ("ERR: 1, Authentication failed",                       "001", "Authentication failed"),
+    ("ERR: 01, Authentication failed",                      "001", "Authentication failed"),
+    ("ERR: 5,",                                             "005", ""),
+    ("ERR: 301",                                            "301", ""),
+    ("ERR: 301 , No Credit Left",                           "301", "No Credit Left"),
+    ("ERR: 1234, a longer code",                            "1234", "a longer code"),
+    ("ERR: Something went wrong",                           "none", "Something went wrong"),
+    ("ERR: 3 things went wrong",                            "none", "3 things went wrong"),
+    ("ERR:",                                                "none", ""),
+]
+NEITHER = [
+    "", " ", "\n\n", "OK", "OK:", f"OK: {ITS_ID}", "ERR", "ID", "ID:", "ID: ", "ID: 7e1c40b2", "service melting",
+    "<html><head><title>502 Bad Gateway</title></head></html>", f"<p>ID: {ITS_ID}</p>", f"{ITS_ID}",
+    f"MSGID: {ITS_ID}", f"ID {ITS_ID}", f"ID: {ITS_ID} Status: 003", f"ID: {ITS_ID} To: nobody", f"ID: {ITS_ID},",
+    f"ID: {ITS_ID}{ITS_ID}{ITS_ID}", f"ID: {ITS_ID[:-1]}é", f"ID: {ITS_ID[:-1]}\u212a", f"ID: {ITS_ID[:-1]}\u017f",
+    f"ID: {ITS_ID}\nID: {ITS_ID}", f"ID: {ITS_ID}\nERR: 301, No Credit Left", f"ERR: 301, No Credit\nID: {ITS_ID}",
+    f"ID: {ITS_ID}\nTo: {TO}", f"ID:\n{ITS_ID}", f"ID: {ITS_ID}\rTo: {TO}", f"ID: {ITS_ID} To:\n{TO}",
+    "ERR: 301, No Credit\nOK:", "ERR: 301, No Credit\rOK:", "ERR:\n301, No Credit", "ERR: 301, No Credit\x85OK:",
+    "WARN: 301, low", "x ERR: 301, No Credit", f"ID: {ITS_ID} ID: {ITS_ID}", f"ID: {ITS_ID} To: \u0661\u0662\u0663",
+    "\x00", "\ufeff", "null", "{}", f'{{"ID": "{ITS_ID}"}}',
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("answer", YES)
+def test_a_yes_is_read_in_any_case_and_by_either_name(answer: str) -> None:
+    """Keys differ in name and case between editions; the number may be repeated, a line end may follow."""
+    assert Outcome(Kind.ACCEPTED, gateway_id=ITS_ID) == read_send(answer.encode())
+
+
+@pytest.mark.parametrize(("answer", "code", "text"), NO)
+def test_a_no_is_split_at_its_first_comma(answer: str, code: str, text: str) -> None:
+    """Descriptions have commas and colons; codes may lack their zeros, or be missing."""
+    assert Outcome(Kind.REFUSED, code=code, text=text) == read_send(answer.encode())
+
+
+@pytest.mark.parametrize("answer", NEITHER)
+def test_what_is_neither_a_plain_yes_nor_a_plain_no_is_unreadable(answer: str) -> None:
+    """It may have been sent: several lines to one message, pages of a proxy, half a line, nothing at all."""
+    assert Kind.UNREADABLE == read_send(answer.encode()).kind
+
+
+def test_the_beginning_of_an_unreadable_answer_is_kept_on_one_line() -> None:
+    """For the log: short, and without line breaks."""
+    assert Outcome(Kind.UNREADABLE, text="<html> 502 " + "x" * 69) == read_send(b"<html>\r\n\t502 " + b"x" * 500)
+
+
+EXACTLY_A_YES = re.compile(
+    rb"[ \t\r\n]*(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*[0-9]+)?[ \t\r\n]*", re.IGNORECASE
+)
+TEMPLATES = [*YES, *(answer for answer, *_ in NO), *NEITHER]
+
+
+@some.composite
+def mutated(draw: some.DrawFn) -> bytes:
+    """An answer with a few octets cut out, put in, or taken from another answer."""
+    body = draw(some.sampled_from(TEMPLATES)).encode()
+    for _ in range(draw(some.integers(1, 4))):
+        at, length = draw(some.integers(0, len(body))), draw(some.integers(0, 6))
+        put = draw(some.binary(max_size=4) | some.sampled_from([b"\n", b"ID: ", b"To: 1", b"ERR: ", b"\x00"]))
+        body = body[:at] + put + body[at + length :]
+    return body
+
+
+@given(some.binary(max_size=300) | mutated() | some.text(max_size=100).map(str.encode))
+@example(b"ID: " + b"\xff" * 32)
+@example(b"\x1cID: " + ITS_ID.encode())
+@example("\u2003ID: ".encode() + ITS_ID.encode())
+def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(body: bytes) -> None:
+    """What is wrongly taken for a yes is a message that nobody looks for any more."""
+    outcome = read_send(body)
+    yes = EXACTLY_A_YES.fullmatch(body)
+    assert (outcome.kind is Kind.ACCEPTED) == bool(yes)
+    if yes:
+        assert yes[1].decode() == outcome.gateway_id
+    if outcome.kind is Kind.REFUSED:
+        assert re.fullmatch(r"none|[0-9]{3,4}", outcome.code)
+        assert len(body.strip().splitlines()) == 1

@@ -1,0 +1,269 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""From an attempt's outcome to what becomes of the message; the clock and the dice are given."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from producer.message import Message
+from producer.states import MAY_FOLLOW, Status
+from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from worker.policy.judge import Decision, Hold, Patience, Tried, backoff, judge
+from worker.policy.legacy import LEGACY, TRANSPORT
+from worker.policy.rule import LATER, SOON, Scope
+
+NOW = 1_800_000_000_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+QUEUED_AT = NOW - 5_000
+CODES = sorted(LEGACY.rules)
+OUTCOMES = [
+    Outcome(Kind.ACCEPTED, gateway_id="7e1c40b2a9d84f3f8a5b6c7d8e9f0011"),
+    NOT_TRIED,
+    *(Outcome(kind) for kind in (Kind.NOT_REACHED, Kind.LOST, Kind.UNREADABLE)),
+    *(Outcome(Kind.REFUSED, code=code, text="so it says") for code in [*CODES, "006", "199", "299", "777", "none"]),
+]
+
+
+def tried(attempt: int = 1, first_tried_at: int = NOW, expires_in: int = DAY, **fields: Any) -> Tried:
+    sms = Message(id="4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b", to="27999500001", expires_at=NOW + expires_in, **fields)
+    return Tried(sms, attempt, first_tried_at, QUEUED_AT)
+
+
+def judged(outcome: Outcome, one: Tried | None = None, patience: Patience | None = None, seed: int = 1) -> Decision:
+    return judge(one or tried(), outcome, LEGACY, patience or Patience(), NOW, Random(seed))
+
+
+def refused(code: str, text: str = "so it says") -> Outcome:
+    return Outcome(Kind.REFUSED, code=code, text=text)
+
+
+def test_an_accepted_message_is_sent() -> None:
+    """Nothing else is said of it: no code, no hold, no rule."""
+    assert Decision(Status.SENT, NOW) == judged(OUTCOMES[0])
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.code}")
+def test_every_outcome_leads_to_a_state_that_may_follow_sending(outcome: Outcome) -> None:
+    """A decision that the tables forbid would be dropped by the script, and the lease would run out."""
+    assert judged(outcome).to in MAY_FOLLOW[Status.SENDING]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.code}")
+def test_the_same_arguments_give_the_same_decision(outcome: Outcome) -> None:
+    """Nothing but the arguments has a say: no clock and no dice of its own."""
+    assert judged(outcome) == judged(outcome)
+
+
+@pytest.mark.parametrize("outcome", [NOT_TRIED, *map(refused, ("001", "002", "004", "007", "108", "130", "006"))])
+def test_what_was_not_the_message_s_turn_costs_it_nothing(outcome: Outcome) -> None:
+    """It goes back to the place in its lane that it had, and its number of attempts stays."""
+    decision = judged(outcome)
+    assert (Status.QUEUED, QUEUED_AT, False) == (decision.to, decision.at, decision.spends_attempt)
+
+
+# fmt: off
+CORE = {
+    "901": (Status.SCHEDULED, None, False),
+    "121": (Status.DEAD, None, True), "122": (Status.DEAD, None, True), "128": (Status.DEAD, None, True),
+    "301": (Status.DEAD, Hold(Scope.ACCOUNT, "301", "no_credit"), False),
+    "003": (Status.SCHEDULED, None, False), "005": (Status.SCHEDULED, None, False),
+    "130": (Status.QUEUED, Hold(Scope.ACCOUNT, "130", "mt_limit", NOW + HOUR), False),
+    "001": (Status.QUEUED, Hold(Scope.ACCOUNT, "001", "authentication_failed"), False),
+    "002": (Status.QUEUED, Hold(Scope.ACCOUNT, "002", "unknown_user"), False),
+    "007": (Status.QUEUED, Hold(Scope.ACCOUNT, "007", "ip_lockdown"), False),
+    "108": (Status.QUEUED, Hold(Scope.ACCOUNT, "108", "invalid_api_id"), False),
+    "105": (Status.DEAD, None, False), "106": (Status.DEAD, None, False), "114": (Status.DEAD, None, False),
+    "165": (Status.DEAD, Hold(Scope.ACCOUNT, "165", "wrong_version_header"), False),
+    "103": (Status.IN_DOUBT, None, False), "777": (Status.DEAD, None, False), "none": (Status.DEAD, None, False),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("code", "expected"), CORE.items())
+def test_a_code_stops_what_it_has_to_and_nothing_more(code: str, expected: tuple[Status, Hold | None, bool]) -> None:
+    """The message's next state, what is held for all, and whether the number is never asked again."""
+    decision = judged(refused(code))
+    assert expected == (decision.to, decision.hold, decision.suppresses)
+
+
+@pytest.mark.parametrize("code", sorted(CORE))
+def test_what_the_gateway_said_is_kept_with_its_own_code(code: str) -> None:
+    """Also for a code that no table lists: who looks into it needs the number, not our word for it."""
+    decision = judged(refused(code, "the gateway's words"))
+    assert (code, "the gateway's words") == (decision.code, decision.text)
+
+
+@pytest.mark.parametrize("kind", [Kind.LOST, Kind.UNREADABLE])
+def test_an_answer_that_cannot_be_known_leaves_the_message_in_doubt(kind: Kind) -> None:
+    """It is asked about a little later, and never simply sent again, however often it was tried."""
+    decision = judged(Outcome(kind), tried(attempt=1), Patience(first_probe_seconds=7))
+    assert (Status.IN_DOUBT, NOW + 7 * SECOND, kind) == (decision.to, decision.at, decision.code)
+
+
+# The moment that code 130 names.
+
+# fmt: off
+LIMITS = [
+    (f"Maximum MT limit exceeded until {NOW // 1000 + 90}",         NOW + 90 * SECOND),
+    (f"until {NOW // 1000 + 1}",                                    NOW + SECOND),
+    (f"limit of 123456789 messages used up until {NOW // 1000 + 5}.", NOW + 5 * SECOND),
+    (f"until {NOW // 1000 + 34 * 86_400}",                          NOW + 34 * DAY),
+    (f"until {NOW // 1000 + 36 * 86_400}",                          NOW + 35 * DAY),
+    ("until 99999999999",                                           NOW + 35 * DAY),
+    (f"until {NOW // 1000}",                                        NOW + HOUR),
+    (f"until {NOW // 1000 - 1}",                                    NOW + HOUR),
+    ("until 1767225600",                                            NOW + HOUR),
+    ("Maximum MT limit exceeded",                                   NOW + HOUR),
+    ("until tomorrow, 12345",                                       NOW + HOUR),
+    ("until 99999999999999999999",                                  NOW + HOUR),
+    ("",                                                            NOW + HOUR),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("text", "until"), LIMITS)
+def test_a_limit_holds_until_the_moment_it_names_if_that_makes_sense(text: str, until: int) -> None:
+    """To come: exactly then; past or missing: an hour; beyond any month: 35 days."""
+    hold = judged(refused("130", text)).hold
+    assert hold
+    assert (until, Scope.ACCOUNT) == (hold.until, hold.scope)
+
+
+@given(some.text())
+def test_no_text_of_a_limit_holds_the_account_for_ever_or_not_at_all(text: str) -> None:
+    """``until`` 0 would mean: until a person comes."""
+    hold = judged(refused("130", text)).hold
+    assert hold
+    assert NOW < hold.until <= NOW + 35 * DAY
+
+
+# Waits.
+
+
+@given(seed=some.integers(), attempt=some.integers(1, 8))
+def test_each_wait_is_longer_than_the_one_before(seed: int, attempt: int) -> None:
+    """As long as the curve grows, whatever the dice say."""
+    rng = Random(seed)
+    assert backoff(SOON, attempt, rng) < backoff(SOON, attempt + 1, rng)
+
+
+@given(seed=some.integers(), attempt=some.integers(1, 1_000_000))
+def test_a_wait_is_its_step_of_the_curve_and_at_most_one_first_step_more(seed: int, attempt: int) -> None:
+    """2, 4, 8 seconds to 5 minutes; 1, 2, 4 minutes to an hour."""
+    for curve, first, most in ((SOON, 2, 300), (LATER, 60, 3600)):
+        step = min(first * 2 ** min(attempt - 1, 30), most)
+        assert step <= backoff(curve, attempt, Random(seed)) <= step + first
+
+
+def test_a_thousand_that_failed_together_do_not_come_back_together() -> None:
+    """Jitter: no tenth of a second is asked for by more than a tenth of them."""
+    rng = Random(7)
+    slots = [int(backoff(SOON, 3, rng) * 10) for _ in range(1_000)]
+    assert max(slots.count(slot) for slot in set(slots)) < 100
+
+
+@pytest.mark.parametrize(("attempt", "to"), [(1, Status.SCHEDULED), (7, Status.SCHEDULED), (8, Status.DEAD)])
+def test_an_internal_error_is_tried_eight_times_at_most(attempt: int, to: Status) -> None:
+    """Then it is a dead letter with the gateway's code."""
+    decision = judged(refused("901"), tried(attempt))
+    assert (to, "901") == (decision.to, decision.code)
+
+
+@pytest.mark.parametrize(("attempt", "to"), [(1, Status.SCHEDULED), (2, Status.DEAD)])
+@pytest.mark.parametrize("code", ["003", "005", "299"])
+def test_what_should_not_happen_twice_is_tried_twice_at_most(code: str, attempt: int, to: Status) -> None:
+    """A session is renewed once; an unlisted batch code gets one more chance."""
+    assert to == judged(refused(code), tried(attempt)).to
+
+
+def test_a_gateway_out_of_reach_is_tried_for_as_long_as_the_message_is_worth_sending() -> None:
+    """An outage of a day is no reason to give a message up that is valid for two."""
+    assert Status.SCHEDULED == judged(Outcome(Kind.NOT_REACHED), tried(attempt=5_000, expires_in=2 * DAY)).to
+
+
+@given(
+    expires_in=some.integers(-DAY, 2 * DAY),
+    attempt=some.integers(1, 50),
+    seed=some.integers(),
+    every=some.none() | some.floats(0.001, 100_000),
+    stop_after=some.none() | some.floats(0.001, 200_000),
+    outcome=some.sampled_from([refused("901"), refused("003"), refused("201"), Outcome(Kind.NOT_REACHED)]),
+)
+def test_no_retry_is_planned_for_a_time_at_which_the_message_is_worth_nothing(
+    expires_in: int, attempt: int, seed: int, every: float | None, stop_after: float | None, outcome: Outcome
+) -> None:
+    """It is a dead letter at once, so that its caller knows in time."""
+    one = tried(attempt, expires_in=expires_in, retry_every=every, stop_retrying_after=stop_after)
+    decision = judged(outcome, one, seed=seed)
+    if decision.to is Status.SCHEDULED:
+        assert NOW <= decision.at < one.message.expires_at
+        assert decision.at == NOW + int(decision.wait_seconds * 1000)
+    else:
+        assert (Status.DEAD, NOW) == (decision.to, decision.at)
+
+
+def test_a_retry_that_would_come_at_the_very_end_is_not_planned() -> None:
+    """Claim takes a message as expired from that millisecond on."""
+    assert Status.DEAD == judged(refused("901"), tried(expires_in=30 * SECOND, retry_every=30)).to
+    assert Status.SCHEDULED == judged(refused("901"), tried(expires_in=30 * SECOND + 1, retry_every=30)).to
+
+
+# A pace that a message or a deployment sets.
+
+
+@pytest.mark.parametrize(
+    ("message", "deployment", "seconds"), [(0.5, None, 0.5), (None, 9.0, 9.0), (0.5, 9.0, 0.5), (40.0, 9.0, 40.0)]
+)
+def test_a_fixed_rate_is_the_message_s_or_else_the_deployment_s(
+    message: float | None, deployment: float | None, seconds: float
+) -> None:
+    """And it does not grow with the attempts."""
+    decisions = [
+        judged(refused("901"), tried(attempt, retry_every=message), Patience(retry_every_seconds=deployment))
+        for attempt in (1, 2, 7)
+    ]
+    assert [(seconds, NOW + int(seconds * 1000))] * 3 == [(one.wait_seconds, one.at) for one in decisions]
+
+
+# fmt: off
+STOPS = [  # first tried so long ago, the message's end, the deployment's end -> what becomes of it (every 10 s)
+    (0,   60.0, None, Status.SCHEDULED),
+    (50,  60.0, None, Status.SCHEDULED),   # in 10 s it is exactly 60: still tried
+    (51,  60.0, None, Status.DEAD),
+    (51,  None, 60.0, Status.DEAD),
+    (51,  90.0, 60.0, Status.SCHEDULED),   # the message's word is first, both ways
+    (51,  60.0, 90.0, Status.DEAD),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("ago", "message", "deployment", "to"), STOPS)
+def test_retries_stop_when_the_message_or_else_the_deployment_says(
+    ago: int, message: float | None, deployment: float | None, to: Status
+) -> None:
+    """Counted from the first attempt; no attempt is made after that."""
+    one = tried(3, first_tried_at=NOW - ago * SECOND, retry_every=10, stop_retrying_after=message)
+    assert to == judged(refused("901"), one, Patience(stop_retrying_after_seconds=deployment)).to
+
+
+def test_an_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
+    """Every second for a minute is sixty attempts."""
+    one = tried(59, first_tried_at=NOW - 58 * SECOND, retry_every=1, stop_retrying_after=60)
+    assert Status.SCHEDULED == judged(refused("901"), one).to
+
+
+def test_a_pace_says_nothing_about_codes_that_end_a_message() -> None:
+    """Who asks for retries does not ask for a second SMS to somebody who opted out."""
+    paced = tried(1, retry_every=1, stop_retrying_after=60)
+    assert [Status.DEAD, Status.IN_DOUBT] == [judged(one, paced).to for one in (refused("122"), Outcome(Kind.LOST))]
+
+
+def test_the_transport_table_decides_what_the_gateway_did_not_say() -> None:
+    """Its codes are the kinds themselves, so a log line says what broke."""
+    decision = judged(Outcome(Kind.NOT_REACHED, text="ClientConnectorError"))
+    assert (TRANSPORT.of("not_reached"), "not_reached") == (decision.rule, decision.code)

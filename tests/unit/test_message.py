@@ -1,0 +1,346 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""A message is parsed once at the door: every field by every name, every range, and the way into Redis and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from producer import message
+from producer.fields import BY_SPELLING, FIELDS
+from producer.message import Draft, Message
+from producer.phone import Msisdn
+from producer.refusal import Code, Refused
+from producer.schedule import DAY, HORIZON
+from producer.text import Encoding
+
+NOW = 1_900_000_000_000
+TO = "27831234567"
+AT = datetime.fromtimestamp(NOW / 1000 + 3600, UTC)
+HEADER = "06050415810000"
+
+# what is said of each field of the table, and what the message then has
+# fmt: off
+SAID: dict[str, tuple[Any, dict[str, Any]]] = {
+    "to":                  ("+27 83 123 4567", {"to": TO}),
+    "text":                ("Hi\r\nthere", {"text": "Hi\nthere", "units": 8}),
+    "sender":              (" +27 831-000 ", {"sender": "27831000"}),
+    "client_message_id":   ("order4711", {"client_message_id": "order4711", "id": message.identify("", "order4711")}),
+    "max_message_parts":   ("2", {"parts": 1}),
+    "lane":                ("1", {"lane": 1}),
+    "callback":            ("3", {"callback": 3}),
+    "escalate":            ("1", {"escalate": True}),
+    "max_credits":         ("1.50", {"max_credits": "1.5"}),
+    "type":                (" Flash ", {"flash": True}),
+    "mo":                  (1, {"mo": True}),
+    "required_features":   ("48", {"required_features": 48}),
+    "deliver_at":          (AT, {"due_at": NOW + 3_600_000, "expires_at": NOW + 3_600_000 + DAY}),
+    "unicode":             ("1", {"encoding": Encoding.UCS_2}),
+    "udh":                 (HEADER.upper().lower(), {"udh": HEADER}),
+    "binary":              ("00FF", {"binary": "00ff", "encoding": Encoding.BINARY, "units": 2, "text": ""}),
+    "validity_period":     ("5", {"expires_at": NOW + 300_000}),
+    "bypass_dnc":          ("true", {"bypass_dnc": True}),
+    "delay":               (60, {"due_at": NOW + 60_000}),
+    "cost_centre":         (" Billing/EU ", {"cost_centre": "Billing/EU"}),
+    "producer":            ("shop", {"producer": "shop"}),
+    "tags":                ("otp, login", {"tags": ("otp", "login")}),
+    "on_doubt":            ("hold", {"on_doubt": "hold"}),
+    "on_too_long":         ("cut", {"parts": 1}),
+    "look_alikes":         ("1", {"text": "Hello"}),
+    "retry_every":         ("2.5", {"retry_every": 2.5}),
+    "stop_retrying_after": (3600, {"stop_retrying_after": 3600.0}),
+}
+# fmt: on
+
+
+def parsed(**said: Any) -> Draft | Refused:
+    """Parse a message that is fine but for what is said of it."""
+    plain = {} if {"binary"} & said.keys() else {"text": "Hello"}
+    return message.parse({"to": TO} | plain | said, NOW)
+
+
+def accepted(**said: Any) -> Message:
+    draft = parsed(**said)
+    assert isinstance(draft, Draft), draft
+    return draft.message
+
+
+def refused(**said: Any) -> Refused:
+    answer = parsed(**said)
+    assert isinstance(answer, Refused)
+    assert answer.problem
+    assert answer.mend
+    return answer
+
+
+def test_no_field_of_the_table_is_left_out_here() -> None:
+    """A field that is added to the product is added to these tests."""
+    assert {field.name for field in FIELDS} == SAID.keys()
+
+
+@pytest.mark.parametrize(("spelling", "name"), [(spelling, field.name) for spelling, field in BY_SPELLING.items()])
+def test_every_field_is_understood_by_each_of_its_names(spelling: str, name: str) -> None:
+    """Ours, the gateway's, and what other clients of the gateway call it: all say the same."""
+    said, expected = SAID[name]
+    sms = accepted(**{spelling: said})
+
+    assert expected == {key: getattr(sms, key) for key in expected}
+
+
+def test_no_two_fields_share_a_name() -> None:
+    """Else one of them could never be said."""
+    spellings = {
+        (spelling, field.name) for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
+    }
+
+    assert len(spellings) == len(BY_SPELLING)
+
+
+@pytest.mark.parametrize("spelling", BY_SPELLING)
+def test_a_refusal_names_the_field_as_its_caller_wrote_it(spelling: str) -> None:
+    """People search for the name that is in their own code."""
+    answer = refused(**{spelling: object()})
+
+    assert spelling == answer.field
+
+
+# fmt: off
+AT_BOTH_ENDS = [
+    ("lane", (1, 3), (0, 4), Code.INVALID), ("max_message_parts", (1, 3), (0, 4), Code.INVALID),
+    ("callback", (0, 7), (-1, 8), Code.INVALID), ("validity_period", (1, 11_520), (0, 11_521), Code.INVALID),
+    ("max_credits", (0.8, 3), (0.7, 3.5), Code.INVALID),
+    ("required_features", (0, 25_151), (-1, 25_152), Code.INVALID),
+    ("required_features", (1, 512), (64, 256), Code.INVALID),
+    ("delay", (0, 604_800), (-1, 604_801), Code.TIME_OR_CLIENT_ID),
+    ("retry_every", (0.001, 604_800), (0, 604_801), Code.INVALID),
+    ("stop_retrying_after", (1, 604_800), (-1, 10**400), Code.INVALID),
+    ("client_message_id", ("a", "a" * 32), ("", "a" * 33), Code.TIME_OR_CLIENT_ID),
+    ("sender", ("1", "1" * 16), ("", "1" * 17), Code.SENDER),
+    ("sender", ("a", "Eleven Char"), ("Twelve chars", "Café"), Code.SENDER),
+    ("cost_centre", ("a", "a" * 64), ("", "a" * 65), Code.INVALID),
+    ("producer", ("a", "a" * 64), ("-a", "a" * 65), Code.INVALID),
+    ("tags", ([], ["a"] * 10), (["a"] * 11, 5), Code.INVALID),
+    ("tags", ("a,b", ("a",)), ("a,-b", {"": 1, "-": 2}), Code.INVALID),
+    ("escalate", (0, 1), (2, "yes"), Code.INVALID), ("escalate", (False, "TRUE"), (-1, "on"), Code.INVALID),
+    ("type", ("text", "SMS_FLASH"), ("mms", 1), Code.INVALID),
+    ("on_doubt", ("resend", "drop"), ("retry", True), Code.INVALID),
+    ("on_too_long", ("refuse", "CUT"), ("split", 0), Code.INVALID),
+    ("udh", ("", "00"), ("0", "0605041581000"), Code.UDH), ("udh", ("0101", b"\x00"), ("0201", "zz"), Code.UDH),
+    ("udh", ("00", "81" + "00" * 129), ("05", "82" + "00" * 130), Code.UDH),
+    ("binary", ("00", b"\x00" * 402), ("000", "xy"), Code.INVALID),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("name", "inside", "outside", "code"), AT_BOTH_ENDS)
+def test_a_range_holds_at_both_ends(name: str, inside: tuple[Any, Any], outside: tuple[Any, Any], code: Code) -> None:
+    """The last value that is fine is accepted, the first that is not is refused with the gateway's code."""
+    for value in inside:
+        short = {"text": "a"} if name == "udh" else {}
+        accepted(**{name: value} | short)
+    for value in outside:
+        assert (code, name) == ((answer := refused(**{name: value})).code, answer.field)
+
+
+def test_a_whole_number_is_neither_a_fraction_nor_a_switch() -> None:
+    """1.0 and True are mistakes of the caller's program, and are told as such."""
+    for value in (1.0, True, "1.0", "", " ", "²", "١"):
+        assert Code.INVALID == refused(lane=value).code
+
+
+def test_a_schedule_in_text_is_a_time_of_the_gateway() -> None:
+    """ISO 8601, as JSON and CSV carry it."""
+    assert NOW + HORIZON == accepted(scheduledDeliveryTime=(AT + timedelta(days=7, hours=-1)).isoformat()).due_at
+
+
+def test_none_is_as_good_as_leaving_a_field_out() -> None:
+    """Programs pass what they have; None says nothing."""
+    assert accepted(lane=None, sender=None, delay=None).lane == accepted().lane
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field"),
+    [
+        ({"to": None}, Code.DESTINATION, "to"),
+        ({"text": None}, Code.EMPTY, "text"),
+        ({"text": "\u00a0\n"}, Code.EMPTY, "text"),
+        ({"text": 4711}, Code.INVALID, "text"),
+        ({"text": "a" * 161, "concat": 1}, Code.PARTS, "text"),
+        ({"text": "a" * 153, "udh": HEADER, "concat": 1}, Code.PARTS, "text"),
+        ({"text": "a" * 71, "unicode": 1, "concat": 1}, Code.PARTS, "text"),
+        ({"binary": "00" * 403}, Code.PARTS, "binary"),
+        ({"binary": "00", "text": "a"}, Code.INVALID, "binary"),
+        ({"binary": "00", "from_": "Shop"}, Code.SENDER, "from_"),
+        ({"validity": 5, "delay": 300}, Code.TIME_OR_CLIENT_ID, "validity"),
+        ({"delay": 5, "deliver_at": AT}, Code.TIME_OR_CLIENT_ID, "delay"),
+        ({"colour": "red"}, Code.INVALID, "colour"),
+        ({"x" * 1000: 1}, Code.INVALID, "x" * 40),
+        ({"\udce9": 1}, Code.INVALID, "\\udce9"),
+        ({"lane": 1, "queue": 1}, Code.INVALID, "queue"),
+        ({"from": "1", "sender": "1"}, Code.INVALID, "sender"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(said: dict[str, Any], code: Code, field: str) -> None:
+    """Each field may be fine alone."""
+    answer = refused(**said)
+
+    assert (code, field) == (answer.code, answer.field)
+
+
+def test_a_long_header_is_refused_with_the_reason() -> None:
+    """Its first octet is right; what is wrong is that nothing else would fit."""
+    assert "131 octets" == refused(udh="82" + "00" * 130).problem
+
+
+def test_the_gateways_switch_for_binary_means_none_at_zero() -> None:
+    """binary=0 beside a text is what the gateway's own clients send."""
+    assert "Hello" == accepted(text="Hello", binary="0").text
+
+
+def test_a_cut_tells_how_much_it_took_off() -> None:
+    """The caller asked for it, and can still warn its user."""
+    draft = parsed(text="a" * 500, onTooLong="cut")
+
+    assert isinstance(draft, Draft)
+    assert (3, "a" * 459, 41) == (draft.message.parts, draft.message.text, draft.characters_cut)
+
+
+def test_look_alikes_tell_the_parts_that_they_save() -> None:
+    """One curly quote costs a text of 150 letters two parts."""
+    draft = parsed(text="’" + "a" * 149, lookAlikes=1)
+
+    assert isinstance(draft, Draft)
+    assert (1, Encoding.GSM_7, 2) == (draft.message.parts, draft.message.encoding, draft.parts_saved)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"), [("’" + "ж" * 100, {}), ("’" + "a" * 100, {"unicode": 1}), ("’" + "a" * 100, {"lookAlikes": 0})]
+)
+def test_look_alikes_change_nothing_where_nothing_is_saved(text: str, more: dict[str, Any]) -> None:
+    """A text that stays in UCS-2 keeps its letters as they were written."""
+    assert text == accepted(**{"text": text, "lookAlikes": 1} | more).text
+
+
+def test_an_id_hangs_on_the_producer_and_its_own_id_alone() -> None:
+    """So a repeated call finds the message, and two producers that count from 1 do not meet."""
+    assert message.identify("shop", "1") == message.identify("shop", "1")
+    assert message.identify("shop", "1") != message.identify("bank", "1")
+    assert message.identify("ab", "c") != message.identify("a", "bc")
+    assert accepted(clientMessageId="1", producer="shop").id == message.identify("shop", "1")
+
+
+def test_messages_without_a_client_id_have_ids_of_their_own() -> None:
+    """32 letters and digits, as the gateway wants a client message id."""
+    first, second = accepted().id, accepted().id
+
+    assert first != second
+    assert 32 == len(first)
+    assert first.isalnum()
+
+
+# fmt: off
+SAME_SAID = [
+    ({"lane": 3}, {}), ({"lane": "2"}, {"userPriorityQueue": 2}), ({"to": "+27 83 123 4567"}, {}),
+    ({"escalate": 0}, {}), ({"type": "SMS_TEXT"}, {}), ({"text": "a\r\nb"}, {"text": "a\nb"}),
+    ({"delay": 60}, {"delay": "60"}),
+    ({"tags": "a,b"}, {"tags": ["a", "b"]}), ({"callback": 7, "concat": 3, "delay": 0}, {}),
+]
+OTHER_SAID = [
+    ({"text": "Bye"}, {}), ({"to": "27831234568"}, {}), ({"lane": 1}, {}), ({"delay": 60}, {"delay": 61}),
+    ({"sender": "Shop"}, {}), ({"callback": 0}, {}), ({"validity": 5}, {}), ({"deliver_at": AT}, {}),
+    ({"required_features": 0}, {}),
+]
+# fmt: on
+
+
+def fingerprint(said: dict[str, Any], now: int = NOW) -> str:
+    draft = message.parse({"to": TO, "text": "Hello", "clientMessageId": "1"} | said, now)
+    assert isinstance(draft, Draft)
+    return draft.fingerprint
+
+
+@pytest.mark.parametrize(("said", "again"), SAME_SAID)
+def test_the_same_content_in_other_words_is_the_same(said: dict[str, Any], again: dict[str, Any]) -> None:
+    """A repeated call may come by another door: Python first, then a file."""
+    assert fingerprint(said) == fingerprint(again)
+
+
+@pytest.mark.parametrize(("said", "again"), OTHER_SAID)
+def test_other_content_is_told_from_the_same(said: dict[str, Any], again: dict[str, Any]) -> None:
+    """Else a second message would be swallowed as a repetition of the first."""
+    assert fingerprint(said) != fingerprint(again)
+
+
+def test_a_delay_is_the_same_content_a_minute_later() -> None:
+    """It is repeated as it was said, though it would now be due at another time."""
+    assert fingerprint({"delay": 60}, NOW) == fingerprint({"delay": 60}, NOW + 60_000)
+
+
+words = some.text(some.characters(exclude_categories=("Cs",)), max_size=60)
+switches = some.booleans()
+moments = some.integers(0, 2**53)
+messages = some.builds(
+    Message,
+    id=words,
+    to=some.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True).map(Msisdn),
+    expires_at=moments,
+    text=words,
+    encoding=some.sampled_from(Encoding),
+    units=some.integers(0, 459),
+    parts=some.integers(1, 3),
+    lane=some.integers(1, 3),
+    due_at=moments,
+    sender=words,
+    callback=some.integers(0, 7),
+    escalate=switches,
+    max_credits=words,
+    flash=switches,
+    required_features=some.none() | some.integers(0, 25_151),
+    udh=words,
+    tags=some.lists(words, max_size=10).map(tuple),
+    retry_every=some.none() | some.floats(0.001, 604_800),
+)
+
+
+@settings(deadline=None)
+@given(messages)
+def test_a_message_comes_back_from_redis_as_it_went_in(sms: Message) -> None:
+    """The record's body is the whole message: a worker reads what the producer wrote."""
+    assert sms == message.decode(message.encode(sms))
+
+
+anything = (
+    some.none()
+    | switches
+    | some.integers()
+    | some.floats()
+    | some.text(some.characters(), max_size=200)
+    | some.binary(max_size=20)
+    | some.datetimes()
+    | some.timedeltas()
+    | some.lists(some.text(max_size=5) | some.none(), max_size=12)
+    | some.dictionaries(some.text(max_size=3), some.integers(), max_size=2)
+)
+
+
+@settings(deadline=None)
+@given(
+    some.dictionaries(
+        some.sampled_from(sorted(BY_SPELLING)) | some.text(some.characters(), max_size=9), anything, max_size=5
+    )
+)
+def test_whatever_a_caller_says_is_accepted_or_refused(said: dict[str, Any]) -> None:
+    """Nothing that is said can raise, and what is let in can be stored."""
+    answer = message.parse({"to": TO, "text": "Hello"} | said, NOW)
+
+    if isinstance(answer, Draft):
+        assert answer.message == message.decode(message.encode(answer.message))
+        assert 1 <= answer.message.parts <= 3
+    else:
+        assert answer.problem
+        assert answer.mend
+        answer.field.encode()  # so that it can be printed and logged

@@ -1,0 +1,116 @@
+# ruff: noqa: SIM300 - an assert reads expected == actual
+"""When a message is due, and until when it is worth sending."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from producer import schedule
+from producer.refusal import Code, Refused
+from producer.schedule import DAY, HORIZON, MINUTE
+
+NOW = 1_900_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("raw", "instant"),
+    [
+        (datetime(2031, 6, 30, 14, tzinfo=UTC), 1_940_594_400_000),
+        (datetime(2031, 6, 30, 16, tzinfo=timezone(timedelta(hours=2))), 1_940_594_400_000),
+        ("2031-06-30T14:00:00Z", 1_940_594_400_000),
+        (" 2031-06-30 16:00:00.000+02:00\n", 1_940_594_400_000),
+    ],
+)
+def test_a_time_with_a_zone_is_one_instant(raw: object, instant: int) -> None:
+    """The same moment in any zone and notation is the same number."""
+    assert instant == schedule.instant(raw, "deliver_at")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        datetime(2031, 6, 30, 14),  # noqa: DTZ001, RUF100 - the lack of a zone is the subject
+        "2031-06-30T14:00:00",
+        "2031-06-30",
+        "tomorrow",
+        "",
+        "\ud800",
+        1_940_594_400,
+        None,
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_what_is_no_instant_is_refused(raw: object) -> None:
+    """A time without a zone is refused, never guessed: an hour's error at night is a complaint."""
+    refused = schedule.instant(raw, "deliver_at")
+
+    assert isinstance(refused, Refused)
+    assert (Code.TIME_OR_CLIENT_ID, "deliver_at") == (refused.code, refused.field)
+
+
+@pytest.mark.parametrize(
+    ("raw", "milliseconds"),
+    [(0, 0), (90, 90_000), (1.5, 1_500), ("90", 90_000), (timedelta(minutes=2), 120_000), (604_800, HORIZON)],
+)
+def test_a_delay_is_seconds_or_a_timedelta(raw: object, milliseconds: int) -> None:
+    """Also as text, which is all that a CSV cell can be."""
+    assert milliseconds == schedule.wait(raw, "delay")
+
+
+@pytest.mark.parametrize(
+    "raw", [-1, 604_801, "soon", "", None, True, float("nan"), float("inf"), "inf", 10**400, timedelta(days=8)]
+)
+def test_what_is_no_delay_is_refused(raw: object) -> None:
+    """Up to the gateway's horizon of a week, and only forward."""
+    refused = schedule.wait(raw, "delay")
+
+    assert isinstance(refused, Refused)
+    assert (Code.TIME_OR_CLIENT_ID, "delay") == (refused.code, refused.field)
+
+
+@pytest.mark.parametrize(
+    ("at", "delay", "due"),
+    [
+        (None, None, 0),
+        (None, 0, 0),
+        (None, 5_000, NOW + 5_000),
+        (NOW, None, 0),
+        (NOW - schedule.SLACK, None, 0),
+        (NOW + 1, None, NOW + 1),
+        (NOW + HORIZON, None, NOW + HORIZON),
+    ],
+)
+def test_a_message_is_due_at_once_or_at_its_time(at: int | None, delay: int | None, due: int) -> None:
+    """A caller's "now" is a little past when it arrives; that is at once."""
+    assert due == schedule.due(at, delay, NOW, "deliver_at")
+
+
+@pytest.mark.parametrize(
+    ("at", "delay", "field"),
+    [
+        (NOW - schedule.SLACK - 1, None, "deliver_at"),
+        (NOW + HORIZON + 1, None, "deliver_at"),
+        (NOW + DAY, 0, "delay"),
+    ],
+)
+def test_a_time_outside_the_week_ahead_is_refused(at: int, delay: int | None, field: str) -> None:
+    """The gateway schedules seven days ahead; and one message has one time."""
+    refused = schedule.due(at, delay, NOW, field)
+
+    assert isinstance(refused, Refused)
+    assert (Code.TIME_OR_CLIENT_ID, field) == (refused.code, refused.field)
+
+
+def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
+    """A validity is the gateway's: minutes from acceptance; a day after delivery is what nobody has to think of."""
+    assert NOW + 5 * MINUTE == schedule.expiry(5, 0, NOW, "validity")
+    assert NOW + DAY == schedule.expiry(None, 0, NOW, "validity")
+    assert NOW + 6 * DAY == schedule.expiry(None, NOW + 5 * DAY, NOW, "validity")
+
+
+@pytest.mark.parametrize(("wait", "refused"), [(5 * MINUTE - 1, False), (5 * MINUTE, True), (DAY, True)])
+def test_a_validity_that_ends_before_the_delivery_is_refused(wait: int, refused: bool) -> None:
+    """It would expire in the queue for certain."""
+    assert refused is isinstance(schedule.expiry(5, NOW + wait, NOW, "validity"), Refused)
