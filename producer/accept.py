@@ -25,9 +25,9 @@ _accept = Script(__file__, "accept", intake=True)
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """A message that Threelane has taken on; from now on it is never lost.
 
-    ``status`` is how it stands at this moment, ``repeated`` tells that it had been accepted before under the same
-    client message id, ``parts_saved`` what look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off; ``due_at`` is Unix time in
-    milliseconds, 0 when it is sent at once.
+    ``status`` is how it stands at this moment; ``repeated`` tells that it had been accepted before under the same
+    client message id, ``parts_saved`` what look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off;
+    ``due_at`` is Unix time in milliseconds, 0 when it is sent at once.
     """
 
     id: str

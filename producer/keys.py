@@ -13,6 +13,7 @@
 | ``tl:holds`` | hash | what is on hold: scope -> JSON of cause, since, until |
 | ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
 | ``tl:claimed`` | hash | lane -> when the latest of its claimed ids was queued, ms: how far the lane has come |
+| ``tl:worker:<name>`` | hash | a worker's last report: ``beat``, ``fetched``, ``lanes``; expires in a day |
 | ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
 | ``tl:sweeping`` | string | one sweep at a time; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON of code, source, at |
@@ -60,6 +61,11 @@ TASK = "threelane.send"
 def record(message_id: str) -> str:
     """Return the key of a message's record."""
     return "tl:m:" + message_id
+
+
+def worker(name: str) -> str:
+    """Return the key of a worker's report."""
+    return "tl:worker:" + name
 
 
 def queue(lane: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from producer import cli as producer_cli
+from producer import keys
 from producer.client import explain
 from producer.connect import connect
 from producer.exits import Exit
@@ -25,7 +27,7 @@ app = typer.Typer(
     name="threelane",
     help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
     epilog="Exit codes: 0 done, 1 some messages were refused, 2 wrong usage or settings, 3 Redis is away, "
-    "4 ledgers differ.",
+    "4 ledgers differ, 5 a worker does not consume.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,8 +39,13 @@ Answer = TypeVar("Answer")
 
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
-def worker() -> None:
-    """Run a worker: fetches the lanes 1, 2, 3 and sends."""
+def worker(
+    lanes: Annotated[str, typer.Option(help="Lanes to fetch: 1,2,3, or 1 for a reserved worker.")] = "1,2,3",
+) -> None:
+    """Run a worker: fetches its lanes and sends."""
+    queues = [keys.queue(int(lane)) for lane in lanes.split(",") if lane in ("1", "2", "3")]
+    if len(queues) != len(lanes.split(",")):
+        raise typer.BadParameter(f"{lanes!r}: give lanes from 1 to 3 with commas, as in 1,2,3", param_hint="--lanes")
     from worker.app import app as celery
 
     celery.worker_main(
@@ -49,6 +56,7 @@ def worker() -> None:
             "--without-mingle",
             "--without-heartbeat",
             "--loglevel=WARNING",
+            f"--queues={','.join(queues)}",
         ]
     )
 
@@ -71,12 +79,27 @@ def exporter() -> None:
     serve(load_or_exit(ExporterSettings))
 
 
+@app.command(rich_help_panel="Operator", epilog="Example: threelane health --worker web-7")
+def health(
+    name: Annotated[str, typer.Option("--worker", help="Its name.")] = "",
+) -> None:
+    """Tell whether a worker consumes: fails when it fetched nothing for a minute while its lanes hold work."""
+    from worker.health import ailment
+
+    name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
+    problem = _asked(lambda client: ailment(client, name, _now(client)))
+    if problem:
+        _err.print(problem, markup=False, highlight=False)
+        raise typer.Exit(Exit.UNHEALTHY)
+    _out.print(f"worker {name} consumes", markup=False, highlight=False)
+
+
 @app.command(rich_help_panel="Operator", epilog="Example: threelane holds --json")
 def holds(as_json: Json = False) -> None:
     """List what is on hold, and why."""
     from worker.account import hold
 
-    found = _asked(lambda client: hold.holds(client, int(time.time() * 1000)))
+    found = _asked(lambda client: hold.holds(client, _now(client)))
     if as_json:
         print(msgspec.json.encode(found).decode())
         return
@@ -104,16 +127,11 @@ def resume(
 @app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")
 def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' code, as 301.")]) -> None:
     """Put the dead letters of a code back on their lanes, each once."""
-    from producer.clock import RedisClock
     from producer.enqueue import Nudger
     from worker import redrive as dead_letters
 
-    def again(client: redis.Redis) -> Counter[str]:
-        clock = RedisClock()
-        clock.ask(client)
-        return dead_letters.redrive(client, Nudger(load_or_exit(Settings)), code, clock.now())
-
-    told = _asked(again)
+    nudger = Nudger(load_or_exit(Settings))
+    told = _asked(lambda client: dead_letters.redrive(client, nudger, code, _now(client)))
     _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity and left dead")
 
 
@@ -153,6 +171,12 @@ def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
         raise typer.Exit(Exit.UNAVAILABLE) from None
     finally:
         client.close()
+
+
+def _now(client: redis.Redis) -> int:
+    """Return the time of Redis in milliseconds."""
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def _shown(at: int) -> str:

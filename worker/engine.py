@@ -12,7 +12,7 @@ from producer import keys, logs
 from producer.clock import RedisClock
 from producer.connect import connect_async
 from producer.enqueue import Nudger
-from worker import metrics
+from worker import health, metrics
 from worker.account import hold
 from worker.attempt import Attempts
 from worker.gateway.http import HttpGateway
@@ -42,6 +42,7 @@ class Engine:
         self._clock = RedisClock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="threelane-loop", daemon=True)
+        self._fetched_at = self._clock.now()
         self._rounds: list[asyncio.Task[None]] = []
         LANES.share = settings.lower_lane_share
 
@@ -52,6 +53,7 @@ class Engine:
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt a nudge's messages from any thread; False: the nudge has to go back to its lane."""
+        self._fetched_at = self._clock.now()
         return bool(self._await(self._attempts.attempt(lane, ids)))
 
     def drain(self) -> None:
@@ -78,6 +80,7 @@ class Engine:
             self._lapse: LAPSE_SECONDS,
             self._resolve: RESOLVE_SECONDS,
             self._sweep: settings.sweep_seconds,
+            self._beat: health.BEAT_SECONDS,
         }
         self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
         balance = await self._gateway.balance()
@@ -122,6 +125,11 @@ class Engine:
         entries: Any = await self._client.hgetall(keys.HOLDS)
         held = hold.decode(entries, self._clock.now())
         LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
+        return False
+
+    async def _beat(self) -> bool:
+        lanes = sorted(LANES.consumed)
+        await health.beat(self._client, self._settings.worker_name, lanes, self._fetched_at, self._clock.now())
         return False
 
     async def _release(self) -> bool:

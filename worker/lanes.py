@@ -26,6 +26,7 @@ class Lanes:
         self._stopped_until = 0.0
         self._owed = dict.fromkeys(keys.LANES[1:], 0.0)
         self.share = 0.1
+        self.consumed: frozenset[int] = frozenset()  # the lanes that this process's queues are
 
     def order(self) -> list[int]:
         """Return the lanes to fetch from, first choice first."""
@@ -73,6 +74,7 @@ class LaneOrder:
     def update(self, it: Iterable[str]) -> None:
         """Take over the queues that kombu consumes now."""
         self._queues = set(it)
+        LANES.consumed = frozenset(lane for lane in keys.LANES if keys.queue(lane) in self._queues)
 
     def consume(self, n: int) -> list[str]:
         """Return the open lanes' queues; none, and kombu asks again at its next turn."""

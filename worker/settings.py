@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
@@ -26,6 +27,9 @@ class AccountSettings(Settings):
 class WorkerSettings(AccountSettings):
     """What a worker needs besides: how fast, how patient, and for how long it remembers."""
 
+    worker_name: str = Field(
+        default_factory=socket.gethostname, description="the name this worker reports under, for `threelane health`"
+    )
     threads: PositiveInt = Field(8, description="nudges that one process works on at once")
     gateway_connections: PositiveInt = Field(64, description="calls that one process has under way at once")
     parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")

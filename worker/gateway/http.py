@@ -23,8 +23,8 @@ _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _EXACTLY = re.IGNORECASE | re.ASCII
 _ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
 _ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
-_STATUS = re.compile(r"(?:apimsg)?id:\s*([0-9a-z]{16,64})\s+status:\s*([0-9a-c]{1,3})", re.IGNORECASE)
-_CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", re.IGNORECASE)
+_STATUS = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})[ \t]+status:[ \t]*([0-9a-c]{1,3})", _EXACTLY)
+_CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", _EXACTLY)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
@@ -124,7 +124,7 @@ def read_look_up(body: bytes) -> LookUp:
         code = status_code(status[2])
         return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, status[1], code)
     refused = _ERR.fullmatch(text)
-    if refused and refused[1] and refused[1].zfill(3) == "104" and "\n" not in text:
+    if refused and refused[1] and refused[1].zfill(3) == "104" and len(text.splitlines()) == 1:
         return LookUp(Known.NOT_FOUND, text=refused[2])
     return LookUp(Known.FAILED, text=re.sub(r"\s+", " ", text)[:80])
 

@@ -52,7 +52,7 @@ class Wire:
             async with self._session.post(
                 url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trace
             ) as response:
-                return Reply(response.status, await response.content.read(MAX_ANSWER))
+                return Reply(response.status, await _whole(response.content))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failed:
             kind = Kind.LOST if trace.connected else Kind.NOT_REACHED
             return Outcome(kind, text=type(failed).__name__)
@@ -60,6 +60,16 @@ class Wire:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Return the answer when it has come to its end, in however many pieces, or its first megabyte."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) >= MAX_ANSWER:
+            break
+    return bytes(body[:MAX_ANSWER])
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
