@@ -14,11 +14,12 @@ from producer import logs
 from producer.broker import application
 from producer.enqueue import Nudger
 from producer.settings import load_or_exit
-from worker import tasks
+from worker import tasks, transport
 from worker.engine import Engine
 from worker.settings import WorkerSettings
 
 settings = load_or_exit(WorkerSettings)
+transport.install()
 app = application(
     settings,
     worker_pool="threads",

@@ -37,12 +37,13 @@ if held('account') or held('lane:' .. lane) then return {'held'} end
 local bucket = redis.call('HMGET', KEYS[11], 'tokens', 'at')
 local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - (tonumber(bucket[2]) or now)) * rate / 1000)
 local entries, wait = {}, 0
-local furthest = 0
+local furthest, given = 0, {}  -- a nudge that names an id twice gets it once
 for i = 1, #KEYS - 13 do
   local record, id = KEYS[13 + i], ARGV[8 + i]
   local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane')
   local queued = known[1] == 'queued' and known[10] == lane
-  if known[1] == 'sending' and known[5] == token then
+  if known[1] == 'sending' and known[5] == token and not given[id] then
+    given[id] = true
     entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9]}
   elseif queued and tonumber(known[3]) <= now then
     entries[#entries + 1] = ended(record, id, 'expired', {'expired', id})
@@ -56,6 +57,7 @@ for i = 1, #KEYS - 13 do
       break
     else
       tokens = tokens - parts
+      given[id] = true
       local attempt = (tonumber(known[6]) or 0) + 1
       local first = known[7] or ARGV[1]
       local queued_at = redis.call('ZSCORE', KEYS[1 + lane], id) or ARGV[1]

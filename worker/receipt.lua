@@ -6,11 +6,11 @@ local FIELDS, answers = 5, {}
 for i = 1, #KEYS - 9 do
   local record, a = KEYS[9 + i], 3 + (i - 1) * FIELDS
   local id, network, to, charge = ARGV[a], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
-  local known = redis.call('HMGET', record, 'status', 'lane', 'attempt', 'charge', 'centre', 'network', 'sent')
+  local known = redis.call('HMGET', record, 'status', 'lane', 'attempt', 'charge', 'centre', 'network', 'sent', 'gateway_id')
   local from, lane = known[1], known[2]
   if not from then
     answers[i] = 'unknown'
-  elseif not known[3] then
+  elseif not known[3] or known[3] == '0' then
     answers[i] = 'never_sent'
   else
     if charge ~= '' and charge ~= (known[4] or '0') then
@@ -24,7 +24,8 @@ for i = 1, #KEYS - 9 do
       if to == 'sent' then redis.call('HSET', record, 'network', network) end
     elseif move(record, id, lane, from, to, ARGV[1]) then
       redis.call('HDEL', record, 'token')
-      redis.call('HSET', record, 'network', network, 'gateway_id', ARGV[a + 1], 'sent', known[7] or ARGV[1])
+      local gateway_id = ARGV[a + 1] ~= '' and ARGV[a + 1] or known[8] or ''
+      redis.call('HSET', record, 'network', network, 'gateway_id', gateway_id, 'sent', known[7] or ARGV[1])
       if to ~= 'sent' then redis.call('HSET', record, 'ended', ARGV[1]) end
       redis.call('PEXPIRE', record, ARGV[2])
       answers[i] = 'moved'

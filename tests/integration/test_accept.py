@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """What is accepted is in Redis before anyone is told, on its lane, counted, and nudged."""
 
 from __future__ import annotations

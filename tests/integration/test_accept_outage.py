@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """An outage is told within seconds, in a sentence, without an address or a password."""
 
 from __future__ import annotations

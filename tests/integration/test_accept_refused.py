@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """A message that is refused leaves nothing behind, and its caller knows what to mend."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """A client message id makes a repeated call safe."""
 
 from __future__ import annotations

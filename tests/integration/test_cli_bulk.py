@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """``threelane bulk`` as a user types it: good rows go out, bad ones are reported by number."""
 
 from __future__ import annotations

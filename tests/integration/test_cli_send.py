@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """``threelane send`` and ``threelane status`` as a user types them."""
 
 from __future__ import annotations

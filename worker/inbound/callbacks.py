@@ -93,6 +93,8 @@ async def _fields(request: web.Request) -> Mapping[str, str]:
         pairs = parse_qsl(request.query_string) + parse_qsl(body.decode("utf-8", errors="replace"), max_num_fields=50)
     except ValueError as unreadable:
         raise ValueError(str(unreadable) or "unreadable") from None
+    if body.strip() and not pairs:
+        raise ValueError("the body is no form")  # not the probe, which has none: a callback in another format
     return {name.lower(): value for name, value in pairs}
 
 

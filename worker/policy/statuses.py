@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 from producer.states import Status
 from producer.status import CREDIT
@@ -38,6 +38,6 @@ def millionths(raw: str) -> int | None:
     """Return a charge such as ``0.300000`` in millionths of a credit, or None when it is no amount."""
     try:
         amount = Decimal(raw.strip()) * CREDIT
-    except InvalidOperation:
+    except DecimalException:  # no number, or one beyond all numbers
         return None
     return int(amount) if amount.is_finite() and 0 <= amount < 10**12 else None

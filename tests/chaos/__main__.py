@@ -1,0 +1,129 @@
+"""Chaos: everything dies, again and again, and then three ledgers are compared.
+
+``make chaos MESSAGES=20000 SECONDS=150 SEED=1``; exits with 1 on any breach of "nothing lost, nothing twice".
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from rich.console import Console
+from rich.table import Table
+
+from producer import keys
+from tests.chaos import ledger, script
+from tests.chaos.world import World
+
+QUIET_SECONDS = 240.0
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--messages", type=int, default=20_000)
+    words.add_argument("--seconds", type=float, default=150)
+    words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--workers", type=int, default=3)
+    words.add_argument("--kills", type=int, default=36)
+    words.add_argument("--restarts", type=int, default=6)
+    asked = words.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="threelane-chaos-"))
+    world = World(folder, asked.seed, asked.workers, producers=2)
+    console = Console()
+    try:
+        world.start(asked.messages, asked.seconds * 3 / 4)
+        longest = _run(world, script.write(asked.seed, asked.seconds, asked.kills, asked.restarts), console)
+        sound = _judge(world, longest, console, asked)
+    finally:
+        world.stop()
+    if sound:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0 if sound else 1
+
+
+def _run(world: World, acts: list[script.Act], console: Console) -> float:
+    """Play the script; returns the longest time in which nothing was sent although something waited."""
+    for fault in script.standing():
+        world.sandbox.control("POST", "faults", fault)
+    started = time.monotonic()
+    watch = _Watch(world)
+    for act in acts:
+        while (left := started + act.at - time.monotonic()) > 0:
+            watch.look()
+            time.sleep(min(left, 0.25))
+        act.harm(world)
+    console.print(f"[{time.monotonic() - started:.0f} s] {len(acts)} acts played; waiting for the producers")
+    while any(process.poll() is None for process in world.producing.values()):
+        watch.look()
+        time.sleep(0.25)
+    world.heal()
+    client = world.client()
+    deadline = time.monotonic() + QUIET_SECONDS
+    while ledger.moving(client) and time.monotonic() < deadline:
+        watch.look()
+        time.sleep(0.25)
+    console.print(f"[{time.monotonic() - started:.0f} s] quiet")
+    return watch.longest
+
+
+class _Watch:
+    """Measures the longest pause in sending while messages wait."""
+
+    def __init__(self, world: World) -> None:
+        self._client = world.client()
+        self._sent = 0
+        self._since = time.monotonic()
+        self.longest = 0.0
+
+    def look(self) -> None:
+        try:
+            sent = sum(int(self._client.hget(keys.TALLY, f"to:{lane}:sending") or 0) for lane in keys.LANES)
+            waiting = sum(int(self._client.zcard(keys.QUEUED[lane])) for lane in keys.LANES)
+        except redis.RedisError:
+            sent, waiting = self._sent, 1
+        if sent != self._sent or not waiting:
+            self._sent, self._since = sent, time.monotonic()
+        self.longest = max(self.longest, time.monotonic() - self._since)
+
+
+def _judge(world: World, longest: float, console: Console, asked: argparse.Namespace) -> bool:
+    taken = world.sandbox.control("GET", "ledger")
+    client = world.client()
+    verdict = ledger.compare(world.told(), client, taken)
+    table = Table(title=f"chaos: {asked.messages} messages, seed {asked.seed}", show_header=False)
+    for harm, times in sorted(world.harm.items()):
+        table.add_row(harm, str(times))
+    table.add_section()
+    table.add_row("told accepted", str(verdict.told))
+    table.add_row("taken by the gateway", str(verdict.taken))
+    for status, number in sorted(verdict.by_status.items()):
+        table.add_row(f"  {status}", str(number))
+    for name in ("lapsed", "swept", "resolved", "in_doubt", "stale_settle"):
+        number = sum(n for field, n in verdict.tally.items() if field.split(":")[0] == name)
+        table.add_row(f"  counted: {name}", str(number))
+    table.add_row("longest pause", f"{longest:.1f} s")
+    table.add_row("credits", f"{verdict.charged_in_records / 1e6} recorded, {verdict.charged_at_sandbox / 1e6} charged")
+    breaches = ("lost", "twice", "unfinished", "disagree")
+    for name in breaches:
+        table.add_row(f"[bold]{name}[/]", str(len(getattr(verdict, name))))
+    console.print(table)
+    if len(world.told()) < asked.messages // 2 * 2:
+        console.print(f"producers were told only {len(world.told())} of {asked.messages}")
+        return False
+    if world.harm.get("worker that had ended by itself"):
+        console.print(f"a worker ended that nobody killed; logs in {world.folder}", markup=False)
+        return False
+    if not verdict.sound:
+        for one in [one for name in breaches for one in getattr(verdict, name)][:3]:
+            console.print(ledger.history(one, client, taken, world.folder), markup=False, highlight=False)
+        console.print(f"seed {asked.seed} repeats it; logs in {world.folder}", markup=False)
+    return verdict.sound
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The comparison when quiet returns: told, recorded, taken."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+
+from producer import keys
+from producer.states import AT_REST
+from producer.status import MessageStatus, read
+
+
+class Verdict(msgspec.Struct):
+    told: int
+    recorded: int
+    taken: int
+    by_status: dict[str, int]
+    lost: list[str]
+    twice: list[str]
+    unfinished: list[str]
+    disagree: list[str]
+    charged_in_records: int
+    charged_at_sandbox: int
+    tally: dict[str, int]
+
+    @property
+    def sound(self) -> bool:
+        charges = self.charged_in_records == self.charged_at_sandbox
+        return charges and not (self.lost or self.twice or self.unfinished or self.disagree)
+
+
+def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any]) -> Verdict:
+    records = {one.id: one for one in _all(client)}
+    taken = Counter(entry["client_id"] for entry in ledger["messages"])
+    sent = {one.id for one in records.values() if one.sent_at}
+    tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}
+    return Verdict(
+        told=len(told),
+        recorded=len(records),
+        taken=len(taken),
+        by_status=dict(Counter(str(one.status) for one in records.values())),
+        lost=sorted(told - set(records)),
+        twice=sorted(one for one, times in taken.items() if times > 1),
+        unfinished=sorted(one.id for one in records.values() if one.status not in AT_REST),
+        disagree=sorted((sent ^ set(taken)) | (set(taken) - set(records))),
+        charged_in_records=sum(one.charge_millionths for one in records.values()),
+        charged_at_sandbox=round(float(ledger["summary"]["charged"]) * 1_000_000),
+        tally=tally,
+    )
+
+
+def moving(client: redis.Redis) -> int:
+    shelves = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
+    return sum(int(client.zcard(shelf)) for shelf in shelves)
+
+
+def history(message_id: str, client: redis.Redis, ledger: dict[str, Any], folder: Path) -> str:
+    """Return everything that is known of one message, from all ledgers and logs."""
+    record = {name.decode(): value.decode() for name, value in client.hgetall(keys.record(message_id)).items()}
+    lines = [json.dumps({"record": record})]
+    lines += [json.dumps(entry) for entry in ledger["messages"] if entry["client_id"] == message_id]
+    events = []
+    for log in folder.glob("*.log"):
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if message_id in line:
+                events.append((line.partition('"at":"')[2][:23], f"{log.stem}: {line}"))
+    return "\n".join(lines + [line for _, line in sorted(events)])
+
+
+def _all(client: redis.Redis) -> list[MessageStatus]:
+    ids = [key.decode().removeprefix("tl:m:") for key in client.scan_iter("tl:m:*", count=10_000)]
+    found: list[MessageStatus] = []
+    for start in range(0, len(ids), 1000):
+        found += [one for one in read(client, ids[start : start + 1000]) if one]
+    return found

@@ -1,0 +1,116 @@
+"""A TCP proxy that misbehaves when told to: one route for each pair of processes.
+
+Started with its routes as JSON on the command line; commands come as JSON lines on standard input:
+{"route": "redis", "do": "cut"}           every open connection is cut
+{"route": "redis", "do": "refuse", "seconds": 2}   connections are cut, and new ones too for a while
+{"route": "redis", "do": "mute", "seconds": 2}     bytes wait for a while, in both directions
+{"route": "gateway", "do": "drop_answer", "times": 5}   cut when the answer comes, before any of it is passed on
+{"route": "gateway", "do": "half_answer", "times": 5}   pass on half of the answer, then cut
+{"route": "gateway", "do": "drop_request", "times": 5}  cut when the request comes, before any of it is passed on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+
+class Route:
+    """One pair: a port of ours, and the port behind it."""
+
+    def __init__(self, upstream: int) -> None:
+        self.upstream = upstream
+        self.open: set[asyncio.StreamWriter] = set()
+        self.refuse_until = self.mute_until = 0.0
+        self.next: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self.refuse_until:
+            self.done["refused"] += 1
+            writer.transport.abort()
+            return
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = (writer, up_writer)
+        self.open.update(pair)
+        try:
+            tasks = [
+                asyncio.create_task(self._pump(reader, up_writer, "drop_request", "")),
+                asyncio.create_task(self._pump(up_reader, writer, "drop_answer", "half_answer")),
+            ]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self.open.difference_update(pair)
+            for one in pair:
+                one.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, drop: str, half: str) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError, ConnectionError):
+            while data := await source.read(65536):
+                if loop.time() < self.mute_until:
+                    await asyncio.sleep(self.mute_until - loop.time())
+                if self._takes(drop):
+                    return
+                if half and self._takes(half):
+                    sink.write(data[: len(data) // 2])
+                    await sink.drain()
+                    return
+                sink.write(data)
+                await sink.drain()
+
+    def _takes(self, kind: str) -> bool:
+        if self.next[kind] <= 0:
+            return False
+        self.next[kind] -= 1
+        self.done[kind] += 1
+        return True
+
+    def obey(self, order: dict[str, Any]) -> None:
+        now = asyncio.get_running_loop().time()
+        match order["do"]:
+            case "cut" | "refuse":
+                if order["do"] == "refuse":
+                    self.refuse_until = now + order["seconds"]
+                self.done["cut"] += len(self.open) // 2
+                for one in list(self.open):
+                    one.transport.abort()
+            case "mute":
+                self.mute_until = now + order["seconds"]
+                self.done["mute"] += 1
+            case "heal":
+                self.refuse_until = self.mute_until = 0.0
+                self.next.clear()
+            case kind:
+                self.next[kind] += order["times"]
+
+
+async def main(routes: dict[str, tuple[int, int]]) -> None:
+    made = {name: Route(upstream) for name, (_, upstream) in routes.items()}
+    for name, (port, _) in routes.items():
+        await asyncio.start_server(made[name].serve, "127.0.0.1", port, backlog=512)
+    orders = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    print(json.dumps({"event": "listening"}), flush=True)
+    while line := await orders.readline():
+        order = json.loads(line)
+        if order["do"] == "tell":
+            print(json.dumps({name: dict(route.done) for name, route in made.items()}), flush=True)
+        else:
+            made[order["route"]].obey(order)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

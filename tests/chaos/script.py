@@ -1,0 +1,91 @@
+"""The script of a run: which harm comes when, drawn from the seed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from tests.chaos.world import ROUTES, World
+
+Harm = Callable[[World], None]
+
+
+class Act(NamedTuple):
+    at: float
+    name: str
+    harm: Harm
+
+
+def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
+    """Return the acts in order of time; the last eighth of the time is left for producers to finish."""
+    rng = Random(f"script-{seed}")
+    span = seconds * 7 / 8
+    acts: list[Act] = []
+
+    def add(times: int, name: str, harm: Callable[[Random], Harm]) -> None:
+        step = span / times
+        acts.extend(Act(step * (n + rng.random()), name, harm(rng)) for n in range(times))
+
+    add(kills * 2 // 3, "kill a worker", lambda _: lambda world: world.end_worker(signal.SIGKILL))
+    add(kills - kills * 2 // 3, "stop a worker", lambda _: lambda world: world.end_worker(signal.SIGTERM))
+    add(restarts, "restart Redis", _restart)
+    add(max(4, kills // 6), "kill a producer", lambda _: lambda world: world.kill_producer())
+    add(kills, "cut connections", _cut)
+    add(kills, "spoil answers", _spoil)
+    add(max(3, kills // 8), "901 storm", lambda _: _fault(do="code", code="901", times=150))
+    add(max(3, kills // 8), "502 pages", _pages)
+    add(max(3, kills // 8), "look-ups lag", _lag)
+    return sorted(acts)
+
+
+def standing() -> list[dict[str, object]]:
+    """Return the faults that are there all the time, by probability."""
+    return [
+        {"do": "lose_answer", "times": None, "probability": 0.04},
+        {"do": "cut_before", "times": None, "probability": 0.01},
+        {"do": "cut_middle", "times": None, "probability": 0.01},
+        {"do": "slow", "seconds": 4, "times": None, "probability": 0.005},
+        {"do": "slow_before", "seconds": 3, "times": None, "probability": 0.002},
+        {"do": "garbage", "times": None, "probability": 0.005},
+        {"do": "receipts_late", "seconds": 3, "times": None, "probability": 0.02},
+        {"do": "receipts_doubled", "times": None, "probability": 0.05},
+        {"do": "receipts_out_of_order", "times": None, "probability": 0.05},
+        {"do": "html_502", "command": "querymsg", "times": None, "probability": 0.05},
+    ]
+
+
+def _restart(rng: Random) -> Harm:
+    down = rng.uniform(0.2, 3)
+    return lambda world: world.restart_redis(down)
+
+
+def _cut(rng: Random) -> Harm:
+    route, kind, seconds = rng.choice(ROUTES), rng.choice(("cut", "cut", "refuse", "mute")), rng.uniform(0.3, 3)
+    return lambda world: world.order(route, kind, seconds=seconds)
+
+
+def _spoil(rng: Random) -> Harm:
+    route = rng.choice((*ROUTES, "workers-gateway", "workers-gateway"))
+    kind = rng.choice(("drop_answer", "half_answer", "drop_request"))
+    times = 20 if route == "workers-gateway" else 2
+    return lambda world: world.order(route, kind, times=times)
+
+
+def _pages(rng: Random) -> Harm:
+    return _fault(do=rng.choice(("html_502", "html_502_after")), times=40)
+
+
+def _lag(rng: Random) -> Harm:
+    seconds = rng.uniform(0.5, 3)
+
+    def harm(world: World) -> None:
+        world.sandbox.control("POST", "settings", {"lookup_lag_seconds": seconds})
+        world.count("look-ups lag")
+
+    return harm
+
+
+def _fault(**fault: object) -> Harm:
+    return lambda world: world.sandbox.control("POST", "faults", fault)

@@ -1,0 +1,195 @@
+"""The world of a chaos run: all real processes, with the proxy between each pair."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import redis
+
+from sandbox.running import Running
+from tests.servers import RedisServer, free_port
+from worker.demo.child import Child, _end_with_parent
+
+SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
+ROUTES = ("workers-redis", "producers-redis", "door-redis", "workers-gateway", "gateway-door")
+TIMING = {
+    "THREELANE_GATEWAY_TIMEOUT_SECONDS": "2",
+    "THREELANE_LEASE_SECONDS": "6",
+    "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",
+    "THREELANE_LOOK_UPS_PER_SECOND": "200",
+    "THREELANE_SWEEP_SECONDS": "2",
+    "THREELANE_LOST_NUDGE_SECONDS": "3",
+    "THREELANE_REDIS_TIMEOUT_SECONDS": "2",
+    "THREELANE_PARTS_PER_SECOND": "5000",
+}
+
+
+class World:
+    """Starts everything, harms it on order, and counts the harm."""
+
+    def __init__(self, folder: Path, seed: int, workers: int, producers: int) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.rng = Random(seed)
+        self.wanted = workers
+        self.producers_wanted = producers
+        self.workers: dict[int, Child] = {}
+        self.worker_number = 0
+        self.producing: dict[int, subprocess.Popen[bytes]] = {}
+        self.harm: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def start(self, messages: int, seconds: float) -> None:
+        (self.folder / "redis").mkdir()
+        self.redis = RedisServer(self.folder / "redis").start()
+        self.sandbox = Running.start(
+            "--seed", str(self.seed), "--credit", "100000000", "--callback-retry-scale", "0.004"
+        )
+        door_port = free_port()
+        ports = {name: free_port() for name in ROUTES}
+        gateway_port = int(self.sandbox.url.rsplit(":", 1)[1])
+        behind = {"workers-gateway": gateway_port, "gateway-door": door_port}
+        routes = {name: (port, behind.get(name, self.redis.port)) for name, port in ports.items()}
+        self.proxy = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.proxy", json.dumps(routes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=_end_with_parent,
+        )
+        assert self.proxy.stdout
+        assert b"listening" in self.proxy.stdout.readline()
+        self.environment = {
+            **TIMING,
+            "THREELANE_CLICKATELL_API_ID": "sandbox",
+            "THREELANE_CLICKATELL_USER": "sandbox",
+            "THREELANE_CLICKATELL_PASSWORD": "sandbox",
+            "THREELANE_GATEWAY_URL": f"http://127.0.0.1:{ports['workers-gateway']}",
+            "THREELANE_CALLBACK_SECRET": SECRET,
+            "THREELANE_CALLBACKS_PORT": str(door_port),
+            "THREELANE_METRICS_PORT": "0",
+        }
+        self.redis_urls = {name: f"redis://127.0.0.1:{ports[name]}/0" for name in ROUTES if name.endswith("redis")}
+        self.door = self._threelane("callbacks", ["callbacks"], "door-redis")
+        self.door.event("callbacks")
+        door_url = f"http://127.0.0.1:{ports['gateway-door']}/{SECRET}/status"
+        pace = {"latency_ms": 80, "latency_jitter_ms": 80}  # so that many calls are under way when a worker dies
+        self.sandbox.control("POST", "settings", {"callback_url": door_url, "callback_timeout_seconds": 3, **pace})
+        for _ in range(self.wanted):
+            self.start_worker()
+        self._share = messages // self.producers_wanted
+        self._seconds = seconds
+        for number in range(self.producers_wanted):
+            self.start_producer(number)
+
+    # what a fault does -------------------------------------------------------------------------------------------
+
+    def start_worker(self, skew: int = 0) -> None:
+        number = self.worker_number
+        self.worker_number += 1
+        module = ["tests.chaos.skewed", str(skew)] if skew else ["worker"]
+        self.workers[number] = self._threelane(f"worker-{number}", [*module, "worker"], "workers-redis", bare=True)
+
+    def end_worker(self, number: signal.Signals) -> None:
+        """Kill or ask one worker to stop, and start another; every fifth has a clock that is off by a minute."""
+        victim = self.rng.choice(sorted(self.workers))
+        child = self.workers.pop(victim)
+        if child.process.poll() is None:
+            child.process.send_signal(number)
+            self.count(f"worker {number.name}")
+        else:
+            self.count("worker that had ended by itself")
+        threading.Thread(target=child.stop, daemon=True).start()
+        skew = self.rng.choice((0, 0, 0, 0, 60, -60))
+        if skew:
+            self.count("worker with its clock off by a minute")
+        self.start_worker(skew)
+
+    def kill_producer(self) -> None:
+        number = self.rng.randrange(self.producers_wanted)
+        child = self.producing[number]
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+            self.count("producer SIGKILL")
+            self.start_producer(number)
+
+    def start_producer(self, number: int) -> None:
+        words = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.told_file(number))]
+        self.producing[number] = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.producing", *words],
+            env={**os.environ, **self.environment, "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},
+            stderr=(self.folder / f"producer-{number}.log").open("ab"),
+            preexec_fn=_end_with_parent,
+        )
+
+    def restart_redis(self, down_seconds: float) -> None:
+        self.count("Redis SIGKILL and restart")
+        self.redis.kill()
+        time.sleep(down_seconds)
+        self.redis.start()
+
+    def order(self, route: str, do: str, **more: Any) -> None:
+        assert self.proxy.stdin
+        self.proxy.stdin.write(json.dumps({"route": route, "do": do, **more}).encode() + b"\n")
+        self.proxy.stdin.flush()
+
+    def count(self, harm: str, times: int = 1) -> None:
+        with self._lock:
+            self.harm[harm] = self.harm.get(harm, 0) + times
+
+    # when quiet returns ------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        for route in ROUTES:
+            self.order(route, "heal")
+        faults = self.sandbox.control("GET", "faults")["faults"]
+        for fault in faults:
+            if fault["hits"]:
+                self.count(f"gateway {fault['do']} {fault['code'] or ''}".strip(), fault["hits"])
+        self.sandbox.control("DELETE", "faults")
+        self.sandbox.control("POST", "settings", {"lookup_lag_seconds": 0})
+        assert self.proxy.stdin
+        assert self.proxy.stdout
+        self.proxy.stdin.write(b'{"do": "tell"}\n')
+        self.proxy.stdin.flush()
+        for route, done in json.loads(self.proxy.stdout.readline()).items():
+            for kind, times in done.items():
+                self.count(f"{route} {kind}", times)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.redis.port)
+
+    def told_file(self, number: int) -> Path:
+        return self.folder / f"told-{number}.txt"
+
+    def told(self) -> set[str]:
+        """Return the ids that producers were told are accepted."""
+        files = (self.told_file(number) for number in range(self.producers_wanted))
+        return {one for file in files if file.exists() for one in file.read_text(encoding="ascii").split()}
+
+    def stop(self) -> None:
+        for child in [*self.workers.values(), self.door]:
+            child.stop()
+        for process in [*self.producing.values(), self.proxy]:
+            process.kill()
+            process.wait()
+        self.sandbox.stop()
+        self.redis.stop()
+
+    def _threelane(self, name: str, words: list[str], route: str, *, bare: bool = False) -> Child:
+        command = [sys.executable, "-m", *(words if bare else ["worker", *words])]
+        environment = {
+            **self.environment,
+            "THREELANE_REDIS_URL": self.redis_urls[route],
+            "THREELANE_WORKER_NAME": name,
+        }
+        return Child(name, command, self.folder / f"{name}.log", environment)

@@ -1,0 +1,129 @@
+"""Dead letters go back to their lanes: each once, and only while they are worth sending."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from producer import Producer, ProducerSettings, Status, keys
+from producer.enqueue import Nudger
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, taken
+from tests.integration.test_callbacks import attempted
+from tests.servers import RedisServer, threelane
+from worker.gateway.outcome import Kind, Outcome
+from worker.redrive import redrive
+
+Until = Callable[..., MessageStatus]
+NO_ROUTE = Outcome(Kind.REFUSED, code="114", text="Cannot route message")
+
+
+def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: Outcome = NO_ROUTE) -> list[str]:
+    """Return ids of messages that the gateway refused, as a worker leaves them; no nudge is left of them."""
+    answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hello"} for n in range(number))
+    ids = [answer.id for answer in answers]
+    attempted(redis_server.url, ids, outcome)
+    with redis.Redis(port=redis_server.port) as client:
+        client.delete(*map(keys.queue, keys.LANES))
+        assert number <= client.zcard(keys.DEAD)
+    return ids
+
+
+def nudged(client: redis.Redis) -> int:
+    """Return how many ids the nudges on the broker carry."""
+    import base64
+    import json
+
+    bodies = [json.loads(base64.b64decode(json.loads(one)["body"])) for one in client.lrange("sms.3", 0, -1)]
+    return sum(len(arguments[1]) for arguments, *_ in bodies)
+
+
+def test_two_that_redrive_at_once_put_each_dead_letter_back_once(
+    producer: Producer, redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """An operator and a script, or an operator who is impatient."""
+    ids = dead(producer, redis_server, 200)
+    now = int(time.time() * 1000)
+    start = threading.Barrier(2)
+    told: list[Counter[str]] = []
+
+    def operator() -> None:
+        nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
+        with redis.Redis(port=redis_server.port) as own:
+            start.wait()
+            told.append(redrive(own, nudger, "114", now))
+        nudger.close()
+
+    operators = [threading.Thread(target=operator) for _ in range(2)]
+    for one in operators:
+        one.start()
+    for one in operators:
+        one.join(30)
+
+    assert Counter(redriven=200, expired=0) == told[0] + told[1] + Counter(redriven=0, expired=0)
+    assert (0, 200) == (client.zcard(keys.DEAD), client.zcard(keys.QUEUED[3]))
+    assert sorted(ids) == sorted(one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1))
+    assert (b"200", 200) == (client.hget(keys.TALLY, "redriven:3"), nudged(client))
+    assert {-1} == {client.pttl(keys.record(one)) for one in ids}  # work to be done is not forgotten
+
+
+def test_only_the_code_that_is_asked_for_is_redriven(
+    producer: Producer, redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """The others have reasons of their own."""
+    routes = dead(producer, redis_server, 3)
+    credits = dead(producer, redis_server, 2, Outcome(Kind.REFUSED, code="302"))
+    told = redrive(client, producer.nudger, "302", int(time.time() * 1000))
+    assert {"redriven": 2, "expired": 0} == told
+    assert sorted(routes) == sorted(one.decode() for one in client.zrange(keys.DEAD, 0, -1))
+    assert sorted(credits) == sorted(one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1))
+
+
+def test_dead_letters_past_their_validity_stay_dead(
+    producer: Producer, redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """A code of last week helps nobody; the validity's very end is past it."""
+    ids = dead(producer, redis_server, 30)
+    now = int(time.time() * 1000)
+    for one, expires in zip(ids, [now - 1] * 5 + [now] * 5 + [now + 1] * 20, strict=True):
+        client.hset(keys.record(one), "expires", expires)
+    assert {"redriven": 20, "expired": 10} == redrive(client, producer.nudger, "114", now)
+    assert [Status.DEAD] * 10 + [Status.QUEUED] * 20 == [one.status for one in producer.statuses(ids) if one]
+    assert {True} == {client.pttl(keys.record(one)) > 0 for one in ids[:10]}
+    assert {"redriven": 0, "expired": 10} == redrive(client, producer.nudger, "114", now)
+
+
+@pytest.mark.parametrize("code", ["114", "999", ""])
+def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, client: redis.Redis, code: str) -> None:
+    """No nudge, and no count."""
+    assert {"redriven": 0, "expired": 0} == redrive(client, producer.nudger, code, int(time.time() * 1000))
+    assert 0 == client.dbsize()
+
+
+def test_what_was_redriven_is_claimed_and_sent_once(
+    producer: Producer,
+    redis_server: RedisServer,
+    client: redis.Redis,
+    sandbox: Running,
+    workers: Workers,
+    until: Until,
+) -> None:
+    """By the command line, as an operator does it, with a worker that runs."""
+    ids = dead(producer, redis_server, 200)
+    late = ids[:20]
+    for one in late:
+        client.hset(keys.record(one), "expires", 1)
+    workers.start()
+    told = threelane("redrive", "114", environment=workers.environment)
+    assert (0, "180 redriven, 20 past their validity and left dead\n") == (told.returncode, told.stdout), told.stderr
+    for one in ids[20:]:
+        until(one, Status.SENT)
+    assert sorted(ids[20:]) == sorted(taken(sandbox))
+    assert {1} == {len(entries) for entries in taken(sandbox).values()}
+    assert {Status.DEAD} == {one.status for one in producer.statuses(late) if one}
