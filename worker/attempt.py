@@ -54,7 +54,8 @@ class Attempts:
         """Attempt the messages of a nudge; False: some could not be tried now, and the nudge goes back."""
         if self.draining or self._lanes.is_held(lane):
             return False
-        claims = await claim(self._client, lane, ids, self._settings, self._clock.now())
+        now = self._clock.now()  # before the claim: the lease runs from here, however long its answer takes
+        claims = await claim(self._client, lane, ids, self._settings, now)
         if claims.held:
             self._lanes.close_for(lane, 0.5)  # until the next look at the holds
             return False
@@ -62,14 +63,15 @@ class Attempts:
             self._lanes.close_for(lane, claims.wait_ms / 1000)
         self._lanes.served(lane, len(claims.claimed))
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
-        all_tried = await self._send_and_settle(lane, claims.claimed)
+        send_by = now + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
+        all_tried = await self._send_and_settle(lane, claims.claimed, send_by)
         return all_tried and not claims.wait_ms
 
-    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed]) -> bool:
+    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], send_by: int) -> bool:
         size = self._gateway.batch_size
         ended: list[Settlement] = []
         batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
-        pending = {asyncio.create_task(self._send(lane, batch, ended)) for batch in batches}
+        pending = {asyncio.create_task(self._send(lane, batch, send_by, ended)) for batch in batches}
         all_tried = True
         while pending:
             done, pending = await asyncio.wait(pending, timeout=SETTLE_EVERY_SECONDS)
@@ -80,9 +82,8 @@ class Attempts:
                 await self._settle(settlements)
         return all_tried
 
-    async def _send(self, lane: int, batch: Sequence[Claimed], ended: list[Settlement]) -> bool:
+    async def _send(self, lane: int, batch: Sequence[Claimed], send_by: int, ended: list[Settlement]) -> bool:
         """Send one request's messages; tells whether all of them were tried."""
-        send_by = self._clock.now() + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
         async with self._gate.pass_through(lane):
             now = self._clock.now()
             if self.draining or self._lanes.is_held(lane) or now > send_by:

@@ -35,7 +35,10 @@ end
 if held('account') or held('lane:' .. lane) then return {'held'} end
 
 local bucket = redis.call('HMGET', KEYS[11], 'tokens', 'at')
-local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - (tonumber(bucket[2]) or now)) * rate / 1000)
+local at = tonumber(bucket[2]) or now
+local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - at) * rate / 1000)
+-- workers' clocks differ a little: one that is behind does not fill the bucket twice for the next one
+if at < now or at > now + 10000 then at = now end
 local entries, wait = {}, 0
 local furthest, given = 0, {}  -- a nudge that names an id twice gets it once
 for i = 1, #KEYS - 13 do
@@ -71,5 +74,5 @@ end
 if furthest > (tonumber(redis.call('HGET', KEYS[13], lane)) or 0) then
   redis.call('HSET', KEYS[13], lane, string.format('%d', furthest))
 end
-redis.call('HSET', KEYS[11], 'tokens', string.format('%.3f', tokens), 'at', now)
+redis.call('HSET', KEYS[11], 'tokens', string.format('%.3f', tokens), 'at', at)
 return tallied({tostring(wait), entries})

@@ -5,7 +5,9 @@
 local now, rate = tonumber(ARGV[1]), tonumber(ARGV[3])
 local bucket = redis.call('HMGET', KEYS[10], 'asks', 'asked')
 local burst = math.max(1, rate)
-local asks = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - (tonumber(bucket[2]) or now)) * rate / 1000)
+local at = tonumber(bucket[2]) or now
+local asks = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - at) * rate / 1000)
+if at < now or at > now + 10000 then at = now end  -- as in claim.lua
 local answers = {}
 for i = 1, #KEYS - 10 do
   local record, id = KEYS[10 + i], ARGV[3 + i]
@@ -20,5 +22,5 @@ for i = 1, #KEYS - 10 do
     answers[#answers + 1] = {id, known[2] or '0', known[3] or ARGV[1], known[4] or '0', known[5]}
   end
 end
-redis.call('HSET', KEYS[10], 'asks', string.format('%.3f', asks), 'asked', now)
+redis.call('HSET', KEYS[10], 'asks', string.format('%.3f', asks), 'asked', at)
 return tallied(answers)

@@ -13,6 +13,7 @@ for i = 1, #KEYS - 9 do
     move(record, id, known[2], 'dead', 'queued', ARGV[1])
     redis.call('PERSIST', record)
     redis.call('HDEL', record, 'ended', 'first')
+    redis.call('HSET', record, 'attempt', 0)
     count('redriven:' .. known[2])
     answers[i] = known[2]
   end

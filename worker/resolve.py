@@ -112,7 +112,7 @@ async def _write(
     arguments: list[Any] = [now]
     for doubt, then in rest:
         arguments += [doubt.message.id, then.to, then.at, int(then.counts), retention_ms]
-        arguments += [then.code, then.reason, then.owner]
+        arguments += [then.code, then.reason, then.owner, doubt.probes, doubt.since]
     lanes = await _resolve.run(client, [keys.record(doubt.message.id) for doubt, _ in rest], arguments)
     again: dict[int, list[str]] = defaultdict(list)
     told: Counter[str] = Counter()

@@ -68,9 +68,7 @@ def test_an_unknown_worker_and_a_missing_redis_are_told_apart(producer: Producer
     assert "Traceback" not in away.stderr
 
 
-def test_a_reserved_worker_fetches_its_lane_alone(
-    producer: Producer, workers: Workers, client: redis.Redis
-) -> None:
+def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: Workers, client: redis.Redis) -> None:
     """A deployment adds workers for lane 1: they leave the others' backlog to the others."""
     import sys
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.request import urlopen
-
-import pytest
 
 from tests.integration.test_demo import Command, command
 from tests.servers import wait_until
@@ -33,10 +32,7 @@ def _status(command: Command, message_id: str) -> Callable[[], bool]:
     return delivered
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(
-    command: Command, number: signal.Signals
-) -> None:
+def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(command: Command) -> None:
     """Its addresses are in .threelane/stack.json, for nobody else to read, and go with it."""
     process = command.start("up")
     stack = wait_until(lambda: _stack(command), 60, "stack.json")
@@ -48,12 +44,11 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(
     pages = [urlopen(url, timeout=5).status for url in (*stack["metrics"].values(), stack["callbacks"])]
     assert [200] * len(pages) == pages
 
-    if number is signal.SIGTERM:
-        told = command.run("send", "27999500001", "Hello", "--json")
-        assert 0 == told.returncode, told.stderr
-        wait_until(_status(command, json.loads(told.stdout)["id"]), what="its delivery")
+    told = command.run("send", "27999500001", "Hello", "--json")
+    assert 0 == told.returncode, told.stderr
+    wait_until(_status(command, json.loads(told.stdout)["id"]), what="its delivery")
 
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert (0, "") == (process.returncode, error)
     assert {} == command.processes()
@@ -67,8 +62,6 @@ def test_without_a_stack_a_command_does_not_find_one(command: Command) -> None:
     gone = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}
     folder.joinpath("stack.json").write_text(json.dumps({"pid": 2**22 + 1, "environment": gone}), encoding="utf-8")
     code = "from producer.settings import *; print(load(Settings).redis_url.get_secret_value())"
-    import subprocess
-
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=command.folder, env=command.environment, capture_output=True, text=True
     )

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """A CSV file becomes rows; a bad row is reported and loses no other."""
 
 from __future__ import annotations

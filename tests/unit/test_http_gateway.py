@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """The HTTP API: the form that goes out, and what its line of text is taken to mean."""
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from hypothesis import strategies as some
 
 from producer import message
 from producer.message import Draft, Message
-from worker.gateway.http import form, read_send
-from worker.gateway.outcome import Kind, Outcome
+from worker.gateway.http import form, read_charge, read_look_up, read_send
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -257,3 +256,56 @@ def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(body: bytes) -> None:
     if outcome.kind is Kind.REFUSED:
         assert re.fullmatch(r"none|[0-9]{3,4}", outcome.code)
         assert len(body.strip().splitlines()) == 1
+
+
+# Answers to questions about a message in doubt.
+
+# fmt: off
+LOOK_UPS = [
+    (f"ID: {ITS_ID} Status: 003",            LookUp(Known.FOUND, ITS_ID, "003")),
+    (f"id: {ITS_ID} status: 3\n",            LookUp(Known.FOUND, ITS_ID, "003")),
+    (f"apiMsgId: {ITS_ID} status: 00A",      LookUp(Known.FOUND, ITS_ID, "010")),
+    (f"ID: {ITS_ID} Status: 001",            LookUp(Known.SAYS_NOTHING, ITS_ID, "001")),
+    ("ERR: 104, Unknown client message ID",  LookUp(Known.NOT_FOUND, text="Unknown client message ID")),
+    ("err: 104",                             LookUp(Known.NOT_FOUND)),
+]
+NO_LOOK_UPS = [
+    "", "OK", f"ID: {ITS_ID}", "ID: Status: 003", f"ID: {ITS_ID} Status: delivered", f"ID: {ITS_ID}\nStatus: 003",
+    "ERR: 103, Unknown API message ID", "ERR: 001, Authentication failed", "ERR: 901, Internal error", "ERR: Unknown",
+    "ERR: 1040, no", "104", "<p>ERR: 104, Unknown</p>", f"ERR: 104, Unknown\nID: {ITS_ID} Status: 004",
+    f"ERR: 104, Unknown\rID: {ITS_ID} Status: 004", "ERR: \u0661\u0660\u0664, Unknown",
+]
+CHARGES = [
+    (f"apiMsgId: {ITS_ID} charge: 0.8 status: 004", 800_000),
+    (f"apiMsgId: {ITS_ID} cliMsgId: {OUR_ID} charge: 0.8 status: 004", 800_000),
+    (f"ID: {ITS_ID} Charge: 0.8 Status: 004\n", 800_000),
+    ("status: 004 charge: 1.6", 1_600_000),
+    ("Charge: 0", 0),
+    ("ERR: 104, Unknown client message ID", None), ("charge: free", None), ("discharge: 0.8", None), ("", None),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("answer", "found"), LOOK_UPS)
+def test_a_look_up_says_where_the_message_is_or_that_it_is_not_known(answer: str, found: LookUp) -> None:
+    """Status 001 says neither: the gateway's reports may be late."""
+    assert found == read_look_up(answer.encode())
+
+
+@pytest.mark.parametrize("answer", NO_LOOK_UPS)
+def test_nothing_but_a_plain_104_says_that_a_message_is_not_known(answer: str) -> None:
+    """It is what a second SMS would be sent for."""
+    assert Known.FAILED == read_look_up(answer.encode()).known
+
+
+@given(some.binary(max_size=200))
+def test_no_answer_to_a_question_raises(body: bytes) -> None:
+    """Nor is noise ever a 104."""
+    assert read_look_up(body).known is not Known.NOT_FOUND or b"104" in body
+    assert (read_charge(body) or 0) >= 0
+
+
+@pytest.mark.parametrize(("answer", "amount"), CHARGES)
+def test_a_charge_is_found_wherever_it_stands_in_its_line(answer: str, amount: int | None) -> None:
+    """Editions differ in names, case and order."""
+    assert amount == read_charge(answer.encode())

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """Imports run one way, and a caller does not pay for what only workers need."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """From an attempt's outcome to what becomes of the message; the clock and the dice are given."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """Every key has one name, and the table in the module tells of it."""
 
 from __future__ import annotations

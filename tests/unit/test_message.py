@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """A message is parsed once at the door: every field by every name, every range, and the way into Redis and back."""
 
 from __future__ import annotations

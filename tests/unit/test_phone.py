@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """Whatever people write becomes an MSISDN, or a refusal with code 105."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """What each code of the HTTP API is taken to mean."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """When a message is due, and until when it is worth sending."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - an assert reads expected == actual
 """Parts are counted as a handset joins them."""
 
 from __future__ import annotations

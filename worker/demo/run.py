@@ -41,6 +41,9 @@ def demonstrate(json_file: Path | None, messages: Path | None) -> int:
     logs.configure("ERROR")
     console = Console()
     try:
+        _look_at(messages or MESSAGES)
+        if json_file:
+            json_file.touch()
         with tempfile.TemporaryDirectory(prefix="threelane-demo-", ignore_cleanup_errors=True) as folder:
             console.print("Starting Redis, the sandbox, a worker, the callback door and the exporter ...")
             with Stack(Path(folder), {"credit": CREDIT}, {}) as stack, _Demo(stack, console) as demo:
@@ -58,6 +61,12 @@ def demonstrate(json_file: Path | None, messages: Path | None) -> int:
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2))
     return Exit.OK if summary.equal else Exit.DIFFERENT
+
+
+def _look_at(file: Path) -> None:
+    """Raise what is wrong with the file as a whole, before anything is started for it."""
+    with file.open("rb") as opened:
+        next(bulk.read_csv(opened), None)
 
 
 class _Demo(contextlib.AbstractContextManager["_Demo"]):

@@ -18,6 +18,10 @@ from worker.demo.stack import Stack
 def keep_up() -> int:
     """Start a stack, write its addresses into .threelane/stack.json, and keep it until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running = _running()
+    if running:
+        print(f"a stack runs here already, process {running}: end it first, or use another folder", file=sys.stderr)
+        return Exit.USAGE
     folder = STACK_FILE.parent / time.strftime("up-%Y%m%d-%H%M%S")
     try:
         with Stack(folder, {}, _wanted()) as stack:
@@ -35,6 +39,16 @@ def keep_up() -> int:
         return Exit.OK
     finally:
         STACK_FILE.unlink(missing_ok=True)
+
+
+def _running() -> int:
+    """Return the process that keeps a stack up in this folder, or 0."""
+    try:
+        pid = int(json.loads(STACK_FILE.read_text(encoding="utf-8"))["pid"])
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return pid
 
 
 def _wanted() -> dict[str, str]:

@@ -1,0 +1,204 @@
+"""Redis is killed, frozen or full: callers are told, workers go on by themselves, and the ledgers are equal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+import producer as producer_package
+import worker as worker_package
+from producer import Producer, ProducerSettings, Status, Unavailable, keys
+from sandbox.running import Running
+from tests.integration.conftest import Workers, taken
+from tests.servers import RedisServer, wait_until
+
+SETTINGS = {
+    "doubt_delays_seconds": "0.3,0.5",
+    "sweep_seconds": 0.5,
+    "lost_nudge_seconds": 1,
+    "lease_seconds": 5,
+    "gateway_timeout_seconds": 2,
+}
+LONGEST_CALL_SECONDS = 10
+OURS = tuple(str(Path(package.__file__).parent) for package in (producer_package, worker_package))
+
+
+class Caller:
+    """A service that enqueues all the time, and asks again what it got no answer for."""
+
+    def __init__(self, url: str) -> None:
+        self.accepted: set[str] = set()
+        self.unsure: set[str] = set()
+        self.outages = 0
+        self.raised: list[BaseException] = []
+        self.longest = 0.0
+        self._producer = Producer(ProducerSettings(redis_url=url))
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._call, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "a call hangs"
+        self._producer.close()
+
+    def _call(self) -> None:
+        number = 0
+        while not self._stopped.is_set():
+            number += 1
+            started = time.monotonic()
+            try:
+                said = [{"to": f"27999500{one:03d}", "text": f"Hello {number}"} for one in range(10)]
+                self.accepted |= {answer.id for answer in self._producer.send_many(said)}
+            except Unavailable as away:
+                self.outages += 1
+                self.accepted |= {answer.id for answer in away.answers}
+                self.unsure |= set(away.unsure)
+            except BaseException as other:
+                self.raised.append(other)
+            self.longest = max(self.longest, time.monotonic() - started)
+            self._stopped.wait(0.05)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that this test may harm; it has on the disk whatever it answered."""
+    server = RedisServer(tmp_path, "--appendfsync", "always").start()
+    yield server
+    server.process.send_signal(signal.SIGCONT)
+    server.kill()
+
+
+@pytest.fixture
+def workers_there(
+    own_redis: RedisServer, sandbox: Running, base_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Workers]:
+    """Workers on that Redis."""
+    made = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": own_redis.url})
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def caller(own_redis: RedisServer, workers_there: Workers, sandbox: Running) -> Iterator[Caller]:
+    """Two workers and a caller at work."""
+    for _ in range(2):
+        workers_there.start(**SETTINGS)
+    made = Caller(own_redis.url)
+    wait_until(lambda: len(taken(sandbox)) > 100, what="the first messages")
+    yield made
+    made.stop()
+
+
+def killed_and_started_again(server: RedisServer) -> None:
+    """Kill -9, and three seconds of nothing."""
+    server.kill()
+    _let_pass(3)
+    server.start()
+
+
+def frozen(server: RedisServer) -> None:
+    """Connections are taken and nothing is answered for five seconds."""
+    server.process.send_signal(signal.SIGSTOP)
+    _let_pass(5)
+    server.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("harm", [killed_and_started_again, frozen])
+def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
+    own_redis: RedisServer,
+    workers_there: Workers,
+    caller: Caller,
+    sandbox: Running,
+    harm: Callable[[RedisServer], None],
+) -> None:
+    """Callers get Unavailable and nothing else; the same workers send on; each message is at the gateway once."""
+    harm(own_redis)
+    before, accepted = len(taken(sandbox)), len(caller.accepted)
+    wait_until(lambda: len(caller.accepted) > accepted + 50, 30, what="intake after the outage")
+    wait_until(lambda: len(taken(sandbox)) > before + 50, 30, what="sending after the outage")
+    caller.stop()
+
+    assert [] == caller.raised
+    assert caller.outages > 0
+    assert caller.longest < LONGEST_CALL_SECONDS
+    there = caller.accepted | _known(own_redis, caller.unsure)
+    wait_until(lambda: taken(sandbox).keys() >= there, 60, what="every accepted message at the gateway")
+    wait_until(lambda: _at_rest(own_redis, there), 30, what="every record to say so")
+    assert there == taken(sandbox).keys()
+    assert {1} == {len(entries) for entries in taken(sandbox).values()}
+    assert [None, None] == [child.process.poll() for child in workers_there.children]
+    assert [] == _our_tracebacks(workers_there)
+
+
+def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
+    tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
+) -> None:
+    """Intake ends below the ceiling, so that the rest is room to work in; with more room it begins again."""
+    server = RedisServer(tmp_path, "--maxmemory", "6mb").start()
+    workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
+    try:
+        with Producer(ProducerSettings(redis_url=server.url)) as producer, redis.Redis(port=server.port) as client:
+            accepted = _fill(producer)
+            assert 500 < len(accepted)
+            with pytest.raises(Unavailable, match="memory"):
+                producer.send("27999500001", "One more")
+
+            workers.start(**SETTINGS)
+            wait_until(lambda: len(taken(sandbox)) == len(accepted), 60, what="all that was taken in")
+            wait_until(lambda: _at_rest(server, accepted), 30, what="every record to say so")
+            assert accepted == taken(sandbox).keys()
+            assert {1} == {len(entries) for entries in taken(sandbox).values()}
+            assert [] == _our_tracebacks(workers)
+
+            client.config_set("maxmemory", "60mb")
+            one_more = producer.send("27999500001", "One more").id
+            wait_until(lambda: one_more in taken(sandbox), what="the one that was accepted then")
+    finally:
+        workers.stop()
+        server.kill()
+
+
+def _fill(producer: Producer) -> set[str]:
+    """Enqueue until Redis has no room; returns the ids that were accepted."""
+    accepted: set[str] = set()
+    for _ in range(200):
+        said = [{"to": f"27999500{one:03d}", "text": "News " * 80} for one in range(100)]
+        try:
+            accepted |= {answer.id for answer in producer.send_many(said)}
+        except Unavailable as full:
+            assert "memory" in str(full)
+            assert [] == full.unsure
+            return accepted | {answer.id for answer in full.answers}
+    raise AssertionError("it never was full")
+
+
+def _known(server: RedisServer, ids: set[str]) -> set[str]:
+    """Return those that were accepted although the answer did not come."""
+    with redis.Redis(port=server.port) as client:
+        return {one for one in ids if client.exists(keys.record(one))}
+
+
+def _at_rest(server: RedisServer, ids: set[str]) -> bool:
+    with redis.Redis(port=server.port) as client, client.pipeline() as pipe:
+        for one in ids:
+            pipe.hget(keys.record(one), "status")
+        return {status.decode() for status in pipe.execute()} <= {Status.SENT, Status.DELIVERED}
+
+
+def _our_tracebacks(workers: Workers) -> list[str]:
+    """Return the lines of logged tracebacks that lead through our code."""
+    lines = [line for child in workers.children for line in child.log.read_text(encoding="utf-8").splitlines()]
+    return [line[:2000] for line in lines if "File " in line and any(folder in line for folder in OURS)]
+
+
+def _let_pass(seconds: float) -> None:
+    """An outage lasts a time, whatever happens in it."""
+    threading.Event().wait(seconds)

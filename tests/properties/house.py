@@ -1,0 +1,183 @@
+"""House: the real scripts on a real Redis, a clock that is moved by hand, and everything Redis holds at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from unittest import mock
+
+import redis
+import redis.asyncio
+
+from producer import keys, message
+from producer.accept import Answer, accept
+from producer.message import Draft
+from producer.refusal import Refused
+from producer.states import Status
+from worker import redrive as dead_letters
+from worker.claim import Claimed, Claims, claim
+from worker.gateway.outcome import Kind, LookUp, Outcome
+from worker.lapse import lapse
+from worker.policy.judge import Decision, Patience, Tried, judge
+from worker.policy.legacy import LEGACY
+from worker.receipt import Receipt, receive
+from worker.release import release
+from worker.resolve import resolve
+from worker.settings import WorkerSettings
+from worker.settle import Settlement, settle
+from worker.sweep import sweep
+
+START = 1_800_000_000_000
+
+
+@dataclass
+class Glance:
+    """All of Redis that matters, read between two steps."""
+
+    records: dict[str, dict[str, str]] = field(default_factory=dict)
+    expiring: dict[str, bool] = field(default_factory=dict)
+    shelves: dict[str, dict[str, float]] = field(default_factory=dict)
+    tally: dict[str, int] = field(default_factory=dict)
+    holds: dict[str, str] = field(default_factory=dict)
+    rate: dict[str, float] = field(default_factory=dict)
+    claimed: dict[str, int] = field(default_factory=dict)
+
+    def status(self, message_id: str) -> Status | None:
+        record = self.records.get(message_id)
+        return Status(record["status"]) if record else None
+
+
+class Asking:
+    """A look-up under way: the gateway is asked, and its answer is still on the way."""
+
+    def __init__(self, house: House) -> None:
+        self.asked: dict[str, asyncio.Future[LookUp]] = {}
+        self._house = house
+        self._waits = asyncio.Event()
+        self.task = house.loop.create_task(resolve(house.client, self, house.settings, house.now))
+        house.run(self._until_it_waits())
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Stand in for the gateway."""
+        answer: asyncio.Future[LookUp] = asyncio.get_running_loop().create_future()
+        self.asked[message_id] = answer
+        self._waits.set()
+        return await answer
+
+    def answer(self, found: dict[str, LookUp]) -> dict[int, list[str]]:
+        """Let the answers arrive; returns what is to be nudged."""
+        for message_id, future in self.asked.items():
+            future.set_result(found[message_id])
+        _, again = self._house.run(self.task)
+        return again
+
+    async def _until_it_waits(self) -> None:
+        waits = asyncio.create_task(self._waits.wait())
+        await asyncio.wait({self.task, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+
+
+class House:
+    """Every verb of a message's life, with the time and the token as a test wants them."""
+
+    def __init__(self, port: int, loop: asyncio.AbstractEventLoop, settings: WorkerSettings) -> None:
+        self.loop = loop
+        self.settings = settings
+        self.now = START
+        self.sync = redis.Redis(port=port)
+        self.client = redis.asyncio.Redis(port=port)
+
+    def run(self, work: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def empty(self) -> None:
+        self.now = START
+        self.sync.flushdb()
+
+    def close(self) -> None:
+        self.run(self.client.aclose())
+        self.sync.close()
+
+    def draft(self, **said: Any) -> Draft:
+        parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
+        assert not isinstance(parsed, Refused), parsed
+        return parsed
+
+    def accept(self, drafts: list[Draft]) -> list[Answer]:
+        return accept(self.sync, drafts, self.now)
+
+    def claim(self, lane: int, ids: list[str], token: str, behind: int = 0) -> Claims:
+        """Claim with a token of the test's choice, by a clock that may be a little behind."""
+        with mock.patch("worker.claim.secrets.token_hex", return_value=token):
+            return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
+
+    def judge(self, claimed: Claimed, outcome: Outcome) -> Decision:
+        patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0])
+        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
+        return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
+
+    def settle(self, ended: list[Settlement]) -> list[bool]:
+        return self.run(settle(self.client, ended, self.settings.retention_ms, self.now))
+
+    def release(self) -> dict[int, list[str]]:
+        return self.run(release(self.client, self.now))
+
+    def lapse(self) -> list[str]:
+        return self.run(lapse(self.client, int(self.settings.doubt_delays_seconds[0] * 1000), self.now))
+
+    def ask(self) -> Asking:
+        return Asking(self)
+
+    def receive(self, receipts: list[Receipt]) -> list[str]:
+        return self.run(receive(self.client, receipts, self.settings.retention_ms, self.now))
+
+    def sweep(self, depths: dict[int, int]) -> dict[int, list[str]]:
+        return self.run(sweep(self.client, depths, self.settings, self.now))
+
+    def redrive(self, code: str) -> dict[str, int]:
+        return dead_letters.redrive(self.sync, mock.Mock(), code, self.now)
+
+    def suppress(self, number: str) -> None:
+        self.sync.hset(keys.SUPPRESSED, number, '{"code":"122","source":"test","at":0}')
+
+    def hold(self, scope: str, until: int) -> None:
+        self.sync.hset(keys.HOLDS, scope, f'{{"code":"130","cause":"test","since":0,"until":{until}}}')
+
+    def glance(self, ids: list[str]) -> Glance:
+        """Read everything in one trip."""
+        shelves = [key for key in keys.SHELVES if key != keys.TALLY]
+        with self.sync.pipeline() as pipe:
+            for one in ids:
+                pipe.hgetall(keys.record(one))
+                pipe.pttl(keys.record(one))
+            for key in shelves:
+                pipe.zrange(key, 0, -1, withscores=True)
+            for key in (keys.TALLY, keys.HOLDS, keys.RATE, keys.CLAIMED):
+                pipe.hgetall(key)
+            replies = pipe.execute()
+        seen = Glance()
+        for number, one in enumerate(ids):
+            record, left = replies[2 * number], replies[2 * number + 1]
+            if record:
+                seen.records[one] = _text(record)
+                seen.expiring[one] = left > 0
+        for key, members in zip(shelves, replies[2 * len(ids) :], strict=False):
+            seen.shelves[key] = {member.decode(): score for member, score in members}
+        tally, holds, rate, claimed = (_text(reply) for reply in replies[-4:])
+        seen.tally = {name: int(count) for name, count in tally.items()}
+        seen.holds = holds
+        seen.rate = {name: float(value) for name, value in rate.items()}
+        seen.claimed = {lane: int(score) for lane, score in claimed.items()}
+        return seen
+
+
+def reached(outcome: Outcome) -> bool:
+    """Tell whether the gateway took the message, for outcomes made by this package."""
+    return outcome.kind is Kind.ACCEPTED or outcome.text == "taken"
+
+
+def _text(reply: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in reply.items()}

@@ -1,0 +1,605 @@
+"""The scripts as a whole: whatever comes, in whatever order, nothing is lost and nothing is sent twice.
+
+A random walk over every verb of a message's life, on a real Redis.  The gateway is truthful: it finds what it took,
+and a worker sends only while its lease leaves it the time, as the product does.  Everything else may happen: answers
+come late, workers die in the middle, receipts come for anything, in any order, twice.
+
+THREELANE_EXAMPLES and THREELANE_STEPS make the walks more and longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from producer import keys
+from producer.accept import Accepted
+from producer.message import Draft
+from producer.states import AT_REST, FINAL, MAY_FOLLOW, Status
+from tests.properties.house import Asking, Glance, House, reached
+from tests.servers import RedisServer
+from worker.claim import Claimed
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.policy.statuses import STATUSES
+from worker.receipt import Receipt
+from worker.settings import WorkerSettings
+from worker.settle import Settlement
+
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "120"))
+STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
+
+SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT
+IN_DOUBT, DEAD, UNKNOWN, EXPIRED = Status.IN_DOUBT, Status.DEAD, Status.UNKNOWN, Status.EXPIRED
+
+# fmt: off
+MOVES: dict[str, set[tuple[Status | None, Status]]] = {
+    "accept":  {(None, SCHEDULED), (None, QUEUED)},
+    "release": {(SCHEDULED, QUEUED)},
+    "claim":   {(QUEUED, SENDING), (QUEUED, EXPIRED), (QUEUED, DEAD)},
+    "settle":  {(SENDING, to) for to in (SENT, SCHEDULED, DEAD, IN_DOUBT, QUEUED)},
+    "lapse":   {(SENDING, IN_DOUBT)},
+    "resolve": {(IN_DOUBT, to) for to in (QUEUED, DEAD, UNKNOWN, *filter(None, STATUSES.values()))},
+    "receipt": {(was, to) for was, following in MAY_FOLLOW.items() for to in following & set(STATUSES.values())},
+    "redrive": {(DEAD, QUEUED)},
+}
+# fmt: on
+"""What each verb may do; anything else that moves a message is a fault of the script."""
+
+OUTCOMES = (
+    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
+    Outcome(Kind.REFUSED, "901", "internal error"),
+    Outcome(Kind.REFUSED, "105", "invalid destination"),
+    Outcome(Kind.REFUSED, "122", "opted out"),
+    Outcome(Kind.REFUSED, "301", "no credit"),
+    Outcome(Kind.REFUSED, "130", "limit reached"),
+    Outcome(Kind.NOT_REACHED),
+    Outcome(Kind.LOST, text="taken"),
+    Outcome(Kind.LOST, text="not taken"),
+    Outcome(Kind.UNREADABLE, text="taken"),
+    Outcome(Kind.NOT_TRIED),
+)
+NUMBERS = ("27831234567", "27831234568", "27831234569")
+TEXTS = ("Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
+WAITS = (1, 300, 5_000, 5_000, 30_000, 61_000, 61_000, 3_600_000, 86_400_000)
+
+
+@dataclass
+class Attempt:
+    """A claim in a worker's hands; the outcome is known once the request was made."""
+
+    claimed: Claimed
+    send_by: int
+    outcome: Outcome | None = None
+
+
+class Machine(RuleBasedStateMachine):
+    """The model: who holds what, what the gateway took, and what Redis said after the last step."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self.house = house
+        self.house.empty()
+        self.seen = house.glance([])
+        self.drafts: list[Draft] = []
+        self.in_hand: list[Attempt] = []
+        self.holder: dict[str, str] = {}  # id -> the token of its one live claim
+        self.taken: Counter[str] = Counter()  # what the gateway took
+        self.spent: Counter[str] = Counter()  # claims less those given back
+        self.moved: Counter[str] = Counter()
+        self.stale = 0
+        self.swept: Counter[int] = Counter()
+        self.asking: list[tuple[Asking, dict[str, bool]]] = []
+        self.furthest_clock = house.now
+        self.first_claim_at: int | None = None
+        self.parts_claimed = 0
+        self.tokens = 0
+
+    @initialize(delays=st.sampled_from(((5,), (5, 30))), rate=st.sampled_from((2, 1_000)))
+    def begin(self, delays: tuple[float, ...], rate: float) -> None:
+        changes = {"doubt_delays_seconds": delays, "parts_per_second": rate, "look_ups_per_second": rate}
+        self.house.settings = self.house.settings.model_copy(update=changes)
+
+    # -- taking in --
+
+    @rule(
+        lane=st.sampled_from(keys.LANES),
+        to=st.sampled_from(NUMBERS),
+        text=st.sampled_from(TEXTS),
+        delay=st.sampled_from((0, 0, 0, 4, 3_000)),
+        validity=st.sampled_from((None, None, 1, 120)),
+        on_doubt=st.sampled_from(("resend", "resend", "hold", "drop")),
+        named=st.booleans(),
+    )
+    def accept_new(
+        self, lane: int, to: str, text: str, delay: int, validity: int | None, on_doubt: str, named: bool
+    ) -> None:
+        if len(self.drafts) >= 8:
+            return
+        said: dict[str, Any] = {"to": to, "text": text, "lane": lane, "delay": delay, "on_doubt": on_doubt}
+        if validity and validity * 60 > delay:
+            said["validity_period"] = validity
+        if named:
+            said |= {"client_message_id": f"order{len(self.drafts)}", "cost_centre": "ops"}
+        draft = self.house.draft(**said)
+        suppressed = self.house.sync.hexists(keys.SUPPRESSED, to)
+        (answer,) = self.house.accept([draft])
+        assert (not suppressed) == isinstance(answer, Accepted)
+        if isinstance(answer, Accepted):
+            assert (False, SCHEDULED if delay else QUEUED) == (answer.repeated, answer.status)
+            self.drafts.append(draft)
+        self.look("accept", {draft.message.id} - ({draft.message.id} if suppressed else set()))
+
+    @precondition(lambda self: self.drafts)
+    @rule(pick=st.integers(0, 7), conflicting=st.booleans())
+    def accept_again(self, pick: int, conflicting: bool) -> None:
+        """A repeated call finds the first one; other content under the same id is refused."""
+        draft = self.pick(pick)
+        named = bool(draft.message.client_message_id)
+        if conflicting and named:
+            draft = Draft(draft.message, "another")
+        (answer,) = self.house.accept([draft])
+        if conflicting and named:
+            assert 409 == int(answer.code)
+        else:
+            assert (True, self.seen.status(answer.id)) == (answer.repeated, answer.status)
+        self.look("accept", set())
+
+    # -- the way out --
+
+    @rule(data=st.data(), lane=st.sampled_from(keys.LANES), behind=st.sampled_from((0, 0, 0, 7)))
+    def claim(self, data: st.DataObject, lane: int, behind: int) -> None:
+        """Any ids, in any number and order: of other lanes, settled, unknown, twice."""
+        known = [*self.ids(), "0" * 32]
+        self.tokens += 1
+        self.claim_these(lane, data.draw(st.lists(st.sampled_from(known), max_size=8)), f"token{self.tokens}", behind)
+
+    @rule(lane=st.sampled_from(keys.LANES))
+    def claim_the_lane(self, lane: int) -> None:
+        """What an honest nudge does; without it the walks would seldom get far."""
+        self.tokens += 1
+        self.claim_these(lane, list(self.seen.shelves[keys.QUEUED[lane]]), f"token{self.tokens}", 0)
+
+    @rule(lane=st.sampled_from(keys.LANES), outcome=st.sampled_from(OUTCOMES))
+    def attempt(self, lane: int, outcome: Outcome) -> None:
+        """A nudge's whole way at once, since a walk in single steps would seldom get to the second attempt."""
+        before = len(self.in_hand)
+        self.claim_the_lane(lane)
+        for number in range(before, len(self.in_hand)):
+            self.request_one(self.in_hand[number], outcome)
+        ended = self.in_hand[before:]
+        if ended:
+            self.settle_these(ended, None)
+            self.in_hand = self.in_hand[:before]
+
+    @precondition(lambda self: self.in_hand)
+    @rule(pick=st.integers(0, 50))
+    def claim_again(self, pick: int) -> None:
+        """The answer to a claim was lost on the way, and the command is repeated: the same is given once more."""
+        attempt = self.in_hand[pick % len(self.in_hand)]
+        held = {one for one, token in self.holder.items() if token == attempt.claimed.token}
+        ids = [one.claimed.id for one in self.in_hand if one.claimed.token == attempt.claimed.token]
+        self.claim_these(attempt.claimed.message.lane, ids, attempt.claimed.token, 0, already=held)
+
+    def claim_these(
+        self, lane: int, ids: list[str], token: str, behind: int, already: frozenset[str] | set[str] = frozenset()
+    ) -> None:
+        before, now = self.seen, self.house.now - behind
+        claims = self.house.claim(lane, ids, token, behind)
+        held = any(self.is_held(scope, now) for scope in ("account", f"lane:{lane}"))
+        assert held == claims.held
+        given = [one.id for one in claims.claimed]
+        assert len(set(given)) == len(given), "one claim gave a message twice"
+        for one in claims.claimed:
+            self.take(one, token, lane, already, now)
+        if not held:
+            self.everything_free_is_given(lane, ids, set(given), claims.wait_ms, before, now)
+        self.furthest_clock = max(self.furthest_clock, now)
+        if self.first_claim_at is None:
+            self.first_claim_at = now
+        self.look("claim", set(ids))
+
+    def take(self, one: Claimed, token: str, lane: int, already: frozenset[str] | set[str], now: int) -> None:
+        holder = self.holder.get(one.id)
+        if one.id in already:
+            assert token == holder
+            return
+        assert holder is None, "claimed while another claim on it is live"
+        assert QUEUED is self.seen.status(one.id), "claimed while it was not queued"
+        assert lane == one.message.lane
+        self.holder[one.id] = token
+        self.spent[one.id] += 1
+        self.parts_claimed += one.message.parts
+        assert self.spent[one.id] == one.attempt
+        settings = self.house.settings
+        send_by = now + settings.lease_ms - int(settings.gateway_timeout_seconds * 1000)
+        self.in_hand.append(Attempt(one, send_by))
+
+    def everything_free_is_given(
+        self, lane: int, ids: list[str], given: set[str], wait: int, before: Glance, now: int
+    ) -> None:
+        """A queued message that nothing stops is claimed; the rate is the one reason to wait."""
+        free = {
+            one
+            for one in ids
+            if before.status(one) is QUEUED
+            and str(lane) == before.records[one]["lane"]
+            and int(before.records[one]["expires"]) > now
+            and not self.house.sync.hexists(keys.SUPPRESSED, before.records[one]["to"])
+        }
+        assert (free - given == set()) or wait > 0
+        assert wait <= 4_000 * 3 / self.house.settings.parts_per_second
+
+    @precondition(lambda self: self.unsent())
+    @rule(pick=st.integers(0, 50), outcome=st.sampled_from(OUTCOMES))
+    def request(self, pick: int, outcome: Outcome) -> None:
+        """The request leaves, if the lease leaves time for it."""
+        unsent = self.unsent()
+        self.request_one(unsent[pick % len(unsent)], outcome)
+
+    def request_one(self, attempt: Attempt, outcome: Outcome) -> None:
+        if self.house.now > attempt.send_by:
+            outcome = Outcome(Kind.NOT_TRIED)
+        attempt.outcome = outcome
+        if reached(outcome):
+            self.taken[attempt.claimed.id] += 1
+
+    @precondition(lambda self: self.in_hand)
+    @rule(
+        picks=st.lists(st.integers(0, 50), min_size=1, max_size=4),
+        token=st.sampled_from((None, None, None, "token1", "never")),
+        keep=st.booleans(),
+    )
+    def settle(self, picks: list[int], token: str | None, keep: bool) -> None:
+        """Several at once, the same twice, late, or with a token that is not theirs."""
+        ended = [one for one in self.in_hand if one.outcome is not None]
+        chosen = [ended[pick % len(ended)] for pick in picks] if ended else []
+        if not chosen:
+            return
+        self.settle_these(chosen, token)
+        if not keep:
+            self.in_hand = [one for one in self.in_hand if one not in chosen]
+
+    def settle_these(self, chosen: list[Attempt], token: str | None) -> None:
+        settlements: list[Settlement] = []
+        for attempt in chosen:
+            assert attempt.outcome
+            claimed = dataclasses.replace(attempt.claimed, token=token) if token else attempt.claimed
+            settlements.append(Settlement(claimed, attempt.outcome, self.house.judge(claimed, attempt.outcome)))
+        done = self.house.settle(settlements)
+        for one, settled in zip(settlements, done, strict=True):
+            right = self.holder.get(one.claimed.id) == one.claimed.token
+            assert right == settled, "settled without the token" if settled else "not settled with the right token"
+            self.stale += not settled
+            if settled:
+                del self.holder[one.claimed.id]
+                self.spent[one.claimed.id] -= not one.decision.spends_attempt
+        settled_ids = {one.claimed.id for one, settled in zip(settlements, done, strict=True) if settled}
+        self.look("settle", settled_ids)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(pick=st.integers(0, 50))
+    def die(self, pick: int) -> None:
+        """A worker is gone, and what it knew with it."""
+        attempt = self.in_hand[pick % len(self.in_hand)]
+        self.in_hand = [one for one in self.in_hand if one.claimed.token != attempt.claimed.token]
+
+    # -- time --
+
+    @rule(wait=st.sampled_from(WAITS))
+    def wait(self, wait: int) -> None:
+        self.house.now += wait
+
+    @rule()
+    def release(self) -> None:
+        due = {one for one, score in self.seen.shelves[keys.DUE].items() if score <= self.house.now}
+        released = {one for ids in self.house.release().values() for one in ids}
+        assert due == released
+        self.look("release", due)
+
+    @rule()
+    def lapse(self) -> None:
+        over = {one for one, score in self.seen.shelves[keys.LEASES].items() if score <= self.house.now}
+        assert over == set(self.house.lapse())
+        for one in over:
+            del self.holder[one]
+        self.look("lapse", over)
+
+    # -- doubt --
+
+    @precondition(lambda self: len(self.asking) < 3)
+    @rule()
+    def ask(self) -> None:
+        """A look-up begins: the gateway tells how it is at this moment, and the answer takes its time."""
+        asking = self.house.ask()
+        for one in asking.asked:
+            assert self.seen.shelves[keys.DOUBT][one] <= self.house.now
+        if asking.asked:
+            self.asking.append((asking, {one: self.taken[one] > 0 for one in asking.asked}))
+        else:
+            self.house.run(asking.task)
+        self.look("resolve", set())
+
+    @precondition(lambda self: self.asking)
+    @rule(pick=st.integers(0, 2), fails=st.integers(0, 9), status=st.sampled_from(("002", "003", "004", "007", "010")))
+    def answer(self, pick: int, fails: int, status: str) -> None:
+        """The answer arrives, perhaps long after others have asked, and resolved it."""
+        asking, took = self.asking.pop(pick % len(self.asking))
+        answers = {}
+        for one, found in took.items():
+            if fails == 0:
+                answers[one] = LookUp(Known.FAILED)
+            elif fails == 1:
+                answers[one] = LookUp(Known.SAYS_NOTHING)
+            elif found:
+                answers[one] = LookUp(Known.FOUND, "g" * 32, status, 800_000)
+            else:
+                answers[one] = LookUp(Known.NOT_FOUND)
+        again = asking.answer(answers)
+        nudged = {one for ids in again.values() for one in ids}
+        found_ids = {one for one, answer in answers.items() if answer.known is Known.FOUND}
+        moved = self.look("resolve" if not found_ids else "receipt or resolve", set(took))
+        assert nudged == {one for one, to in moved.items() if to is QUEUED}
+
+    @rule(
+        pick=st.integers(0, 8),
+        status=st.sampled_from(tuple(STATUSES)),
+        charge=st.sampled_from((None, None, 800_000, 1_600_000, 0)),
+        times=st.sampled_from((1, 1, 2)),
+    )
+    def receipt(self, pick: int, status: str, charge: int | None, times: int) -> None:
+        """For anything, in any order, with or without a charge, twice; for an id that nobody knows."""
+        ids = [*self.ids(), "f" * 32]
+        one = ids[pick % len(ids)]
+        before = self.seen
+        for _ in range(times):
+            (result,) = self.house.receive([Receipt(one, "g" * 32, status, charge)])
+        was, to = before.status(one), STATUSES[status]
+        if was is None:
+            assert "unknown" == result
+        elif times == 1 and not self.was_tried(one):
+            assert "never_sent" == result
+        elif to is not None and times == 1 and was is not to:
+            assert ("moved" if to in MAY_FOLLOW[was] else "late") == result
+        elif times == 2:
+            assert "moved" != result, "the same receipt moved it twice"
+        if self.look("receipt", {one}):
+            self.holder.pop(one, None)
+        assert self.seen.records.keys() == set(self.ids()), "a receipt created a record"
+
+    # -- operators --
+
+    @rule(empty=st.booleans())
+    def sweep(self, empty: bool) -> None:
+        """It may nudge too often, which costs nothing; it never moves a message."""
+        before = self.seen
+        lost = self.house.sweep(dict.fromkeys(keys.LANES, 0 if empty else 1))
+        for lane, ids in lost.items():
+            self.swept[lane] += len(ids)
+            assert set(ids) <= before.shelves[keys.QUEUED[lane]].keys()
+            margin = self.house.settings.lost_nudge_seconds * 1000
+            assert all(before.shelves[keys.QUEUED[lane]][one] <= self.house.now - margin for one in ids)
+        self.look("sweep", {one for ids in lost.values() for one in ids})
+
+    @rule(scope=st.sampled_from(("account", "lane:1", "lane:3")), seconds=st.sampled_from((0, 0, 5)))
+    def hold(self, scope: str, seconds: int) -> None:
+        self.house.hold(scope, self.house.now + seconds * 1000 if seconds else 0)
+        self.look("hold", set())
+
+    @rule()
+    def resume(self) -> None:
+        self.house.sync.delete(keys.HOLDS)
+        self.look("resume", set())
+
+    @rule(number=st.sampled_from(NUMBERS), lift=st.booleans())
+    def suppress(self, number: str, lift: bool) -> None:
+        if lift:
+            self.house.sync.hdel(keys.SUPPRESSED, number)
+        else:
+            self.house.suppress(number)
+
+    @rule(code=st.sampled_from(("122", "301", "105", "in_doubt", "worker_lost", "901")))
+    def redrive(self, code: str) -> None:
+        """Each dead letter of the code once, unless its time is over."""
+        of_code = {one for one in self.seen.shelves[keys.DEAD] if self.seen.records[one].get("code") == code}
+        valid = {one for one in of_code if int(self.seen.records[one]["expires"]) > self.house.now}
+        told = self.house.redrive(code)
+        assert (len(valid), len(of_code - valid)) == (told["redriven"], told["expired"])
+        moved = self.look("redrive", valid)
+        assert valid == moved.keys()
+
+    # -- what must be true --
+
+    def look(self, verb: str, touched: set[str]) -> dict[str, Status]:
+        """Look again, and judge what the verb did; returns what moved."""
+        before, after = self.seen, self.house.glance([*self.ids(), "0" * 32, "f" * 32])
+        self.seen = after
+        moved: dict[str, Status] = {}
+        for one, record in after.records.items():
+            was, to = before.status(one), Status(record["status"])
+            if one not in touched:
+                assert before.records.get(one) in (record, None) or verb == "resolve", f"{verb} changed {one}"
+                assert was is to or verb == "accept"
+            if was is to:
+                continue
+            moved[one] = to
+            allowed = set().union(*(MOVES[name] for name in verb.split(" or ") if name in MOVES))
+            assert (was, to) in allowed, f"{verb}: {was} to {to}"
+            assert was is None or to in MAY_FOLLOW[was]
+            self.moved[f"to:{record['lane']}:{to}"] += 1
+        for one in after.records:
+            if before.status(one) in FINAL:
+                assert before.status(one) is after.status(one)
+        return moved
+
+    def nothing_is_sent_twice(self) -> None:
+        assert not [one for one, times in self.taken.items() if times > 1]
+
+    def nothing_is_lost_or_invented(self) -> None:
+        assert set(self.ids()) == self.seen.records.keys()
+
+    def an_id_is_where_its_record_says_and_nowhere_else(self) -> None:
+        for one, record in self.seen.records.items():
+            status = Status(record["status"])
+            own = keys.QUEUED[int(record["lane"])] if status is QUEUED else keys.SHELF_OF.get(status)
+            where = [shelf for shelf, members in self.seen.shelves.items() if one in members]
+            assert ([own] if own else []) == where
+
+    def a_token_is_there_exactly_while_an_attempt_is(self) -> None:
+        tokens = {one: record["token"] for one, record in self.seen.records.items() if "token" in record}
+        assert self.holder == tokens
+        assert {one for one, record in self.seen.records.items() if SENDING == record["status"]} == tokens.keys()
+
+    def attempts_are_counted_once_each(self) -> None:
+        counted = {one: int(record.get("attempt", 0)) for one, record in self.seen.records.items()}
+        assert {one: self.spent[one] for one in counted} == counted
+
+    def only_what_has_ended_or_was_sent_is_forgotten(self) -> None:
+        for one, record in self.seen.records.items():
+            assert (Status(record["status"]) in AT_REST | {SENT}) == self.seen.expiring[one], record["status"]
+
+    def every_credit_is_accounted_for(self) -> None:
+        by_centre: Counter[str] = Counter()
+        for record in self.seen.records.values():
+            by_centre[f"charged:{record['lane']}:{record.get('centre', '')}"] += int(record.get("charge", 0))
+        assert +by_centre == +Counter({k: v for k, v in self.seen.tally.items() if k.startswith("charged:")})
+
+    def the_counts_agree_with_what_happened(self) -> None:
+        tally = self.seen.tally
+        assert self.moved == Counter({k: v for k, v in tally.items() if k.startswith("to:")})
+        assert self.stale == tally.get("stale_settle", 0)
+        for lane in keys.LANES:
+            of_lane = [one for one in self.drafts if one.message.lane == lane]
+            assert len(of_lane) == tally.get(f"accepted:{lane}", 0)
+            assert sum(one.message.parts for one in of_lane) == tally.get(f"parts:{lane}", 0)
+            assert self.swept[lane] == tally.get(f"swept:{lane}", 0)
+
+    def the_rate_is_kept(self) -> None:
+        """Whatever the workers' clocks say: a burst at first, then so many a second."""
+        if self.first_claim_at is None:
+            return
+        allowed = self.house.settings.burst
+        allowed += (self.furthest_clock - self.first_claim_at) / 1000 * self.house.settings.parts_per_second
+        assert self.parts_claimed <= allowed + 0.1
+        assert self.seen.rate.get("tokens", 0) >= 0
+        assert self.seen.rate.get("asks", 0) >= 0
+
+    @invariant()
+    def what_must_be_true_is(self) -> None:
+        self.nothing_is_sent_twice()
+        self.nothing_is_lost_or_invented()
+        self.an_id_is_where_its_record_says_and_nowhere_else()
+        self.a_token_is_there_exactly_while_an_attempt_is()
+        self.attempts_are_counted_once_each()
+        self.only_what_has_ended_or_was_sent_is_forgotten()
+        self.every_credit_is_accounted_for()
+        self.the_counts_agree_with_what_happened()
+        self.the_rate_is_kept()
+
+    def teardown(self) -> None:
+        """Whatever happened before: with healthy workers every message comes to its end, and still only once."""
+        self.house.sync.delete(keys.HOLDS, keys.SUPPRESSED)
+        self.seen = self.house.glance(self.ids())
+        self.in_hand = []
+        for asking, took in self.asking:
+            asking.answer({one: LookUp(Known.FAILED) for one in took})
+        self.seen = self.house.glance(self.ids())
+        held_back = {one.message.id for one in self.drafts if one.message.on_doubt == "hold"}
+        for _ in range(100):
+            self.house.now += 61_000
+            self.one_healthy_round()
+            self.nothing_is_sent_twice()
+            if not [one for one in self.unfinished() if one not in held_back or self.seen.status(one) is not IN_DOUBT]:
+                return
+        raise AssertionError(f"never came to an end: {[self.seen.records[one] for one in self.unfinished()]}")
+
+    def one_healthy_round(self) -> None:
+        self.house.lapse()
+        self.house.release()
+        asking = self.house.ask()
+        asking.answer(
+            {
+                one: LookUp(Known.FOUND, "g" * 32, "003") if self.taken[one] else LookUp(Known.NOT_FOUND)
+                for one in asking.asked
+            }
+        )
+        for lane in keys.LANES:
+            self.tokens += 1
+            ids = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, -1)]
+            for one in self.house.claim(lane, ids, f"token{self.tokens}").claimed:
+                self.taken[one.id] += 1
+                outcome = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+                assert [True] == self.house.settle([Settlement(one, outcome, self.house.judge(one, outcome))])
+        self.seen = self.house.glance(self.ids())
+
+    def unfinished(self) -> list[str]:
+        return [one for one in self.ids() if self.seen.status(one) not in AT_REST | {SENT}]
+
+    # -- small things --
+
+    def ids(self) -> list[str]:
+        return [draft.message.id for draft in self.drafts]
+
+    def pick(self, pick: int) -> Draft:
+        return self.drafts[pick % len(self.drafts)]
+
+    def unsent(self) -> list[Attempt]:
+        return [one for one in self.in_hand if one.outcome is None]
+
+    def was_tried(self, one: str) -> bool:
+        return self.spent[one] > 0
+
+    def is_held(self, scope: str, now: int) -> bool:
+        hold = self.seen.holds.get(scope)
+        if hold is None:
+            return False
+        ends = json.loads(hold)["until"]
+        return ends == 0 or ends > now
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: RedisServer) -> Iterator[House]:
+    loop = asyncio.new_event_loop()
+    settings = WorkerSettings(
+        redis_url=redis_server.url,
+        parts_per_second=2,
+        doubt_delays_seconds=(5, 30),
+        look_ups_per_second=2,
+    )
+    made = House(redis_server.port, loop, settings)
+    yield made
+    made.close()
+    loop.close()
+
+
+def test_nothing_is_lost_and_nothing_is_sent_twice(house: House, client: redis.Redis) -> None:
+    """Examples show what somebody thought of; a walk of a machine shows the rest."""
+    run_state_machine_as_test(
+        lambda: Machine(house),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )

@@ -1,0 +1,216 @@
+"""Which lane is fetched from next: 1 first, with a floor for those below."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from producer import keys
+from worker import lanes as house
+from worker.lanes import LaneOrder, Lanes
+
+
+class Clock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lanes(clock: Clock) -> Lanes:
+    return Lanes(clock)
+
+
+def test_lane_1_is_first_and_lane_3_last(lanes: Lanes) -> None:
+    """As long as nobody is owed anything."""
+    assert [1, 2, 3] == lanes.order()
+
+
+def test_asking_for_the_order_changes_nothing(lanes: Lanes) -> None:
+    """kombu asks at every turn, also when all lanes are empty."""
+    lanes.served(1, 10)
+    assert [[2, 3, 1]] * 5 == [lanes.order() for _ in range(5)]
+
+
+# Lanes that are closed, held or stopped.
+
+
+def test_a_closed_lane_is_left_out_until_its_time_is_up(lanes: Lanes, clock: Clock) -> None:
+    """The rate is used up: its nudges stay on the broker, for whoever may fetch them first."""
+    lanes.close_for(2, 0.5)
+    assert [1, 3] == lanes.order()
+    clock.now += 0.499
+    assert [1, 3] == lanes.order()
+    clock.now += 0.001
+    assert [1, 2, 3] == lanes.order()
+
+
+def test_a_lane_that_is_closed_again_stays_closed_for_the_newer_time(lanes: Lanes, clock: Clock) -> None:
+    """What the last claim said of the rate is what is true."""
+    lanes.close_for(1, 10)
+    lanes.close_for(1, 1)
+    clock.now += 1
+    assert [1, 2, 3] == lanes.order()
+
+
+def test_a_held_lane_is_left_out_until_the_hold_is_lifted(lanes: Lanes, clock: Clock) -> None:
+    """A hold has no time of its own here: who looks at the holds says when it is over."""
+    lanes.hold([1, 3])
+    clock.now += 1e9
+    assert ([2], [True, False, True]) == (lanes.order(), [lanes.is_held(lane) for lane in keys.LANES])
+    lanes.hold([])
+    assert [1, 2, 3] == lanes.order()
+
+
+def test_a_stop_of_all_lanes_ends_by_itself_and_leaves_holds_as_they_are(lanes: Lanes, clock: Clock) -> None:
+    """Between the gateway's refusal and the next look at the holds nothing more is fetched."""
+    lanes.hold([3])
+    lanes.stop_all_for(1.0)
+    assert ([], [True] * 3) == (lanes.order(), [lanes.is_held(lane) for lane in keys.LANES])
+    clock.now += 0.999
+    assert [] == lanes.order()
+    clock.now += 0.001
+    assert [1, 2] == lanes.order()
+
+
+def test_a_closed_lane_is_not_held(lanes: Lanes) -> None:
+    """What was fetched from it already may still be sent."""
+    lanes.close_for(2, 5)
+    assert not lanes.is_held(2)
+
+
+def test_a_lane_that_is_owed_is_not_fetched_from_while_it_is_closed(lanes: Lanes) -> None:
+    """The floor is no way around a hold or the rate."""
+    lanes.served(1, 100)
+    lanes.close_for(3, 1)
+    lanes.hold([2])
+    assert [1] == lanes.order()
+
+
+# The floor.
+
+
+def simulated(lanes: Lanes, backlog: dict[int, float], sizes: dict[int, int], fetches: int) -> Counter[int]:
+    """Fetch nudge after nudge of the first lane that has any; returns the messages served by lane."""
+    told: Counter[int] = Counter()
+    for _ in range(fetches):
+        lane = next((lane for lane in lanes.order() if backlog[lane] > 0), None)
+        if lane is None:
+            break
+        backlog[lane] -= sizes[lane]
+        lanes.served(lane, sizes[lane])
+        told[lane] += sizes[lane]
+    return told
+
+
+ENDLESS = float("inf")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+@pytest.mark.parametrize("size_1", [1, 10, 100])
+@pytest.mark.parametrize("size_3", [1, 10, 100])
+def test_lane_3_keeps_its_share_while_lane_1_is_never_empty(share: float, size_1: int, size_3: int) -> None:
+    """For each message of lane 1 a share of one, whatever the size of the nudges, to within a tenth of it."""
+    lanes = Lanes(Clock())
+    lanes.share = share
+    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: size_1, 2: 1, 3: size_3}, 20_000)
+    assert share == pytest.approx(told[3] / told[1], rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_lanes_2_and_3_keep_a_share_each_while_no_lane_is_ever_empty(share: float) -> None:
+    """Lane 3 has its share of both above it: it is not the one that pays for the floor of lane 2."""
+    lanes = Lanes(Clock())
+    lanes.share = share
+    told = simulated(lanes, dict.fromkeys(keys.LANES, ENDLESS), dict.fromkeys(keys.LANES, 10), 50_000)
+    assert (share, share) == pytest.approx((told[2] / told[1], told[3] / (told[1] + told[2])), rel=0.1)
+
+
+@given(some.lists(some.tuples(some.sampled_from([1, 2, 3]), some.integers(1, 100)), max_size=60))
+def test_the_order_is_strict_unless_a_lane_is_owed_a_whole_message(history: list[tuple[int, int]]) -> None:
+    """Whatever was served: no lane goes before a higher one without a message that it is owed."""
+    lanes = Lanes(Clock())
+    owed = {2: 0.0, 3: 0.0}
+    for lane, messages in history:
+        lanes.served(lane, messages)
+        for lower in owed:
+            if lower > lane:
+                owed[lower] = min(10.0, owed[lower] + messages * 0.1)
+            elif lower == lane:
+                owed[lower] = max(-100.0, owed[lower] - messages)
+        first = [one for one in (2, 3) if owed[one] >= 1.0]
+        assert [*first, *(one for one in (1, 2, 3) if one not in first)] == lanes.order()
+
+
+def test_an_idle_lane_does_not_save_up_for_a_rush(lanes: Lanes) -> None:
+    """A day of codes does not let a newsletter go before the next code for minutes."""
+    lanes.served(1, 1_000_000)
+    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 100)
+    assert told[3] <= 10 + 10
+
+
+def test_a_lane_that_was_alone_for_hours_does_not_pay_for_them_later(lanes: Lanes) -> None:
+    """A night of newsletters does not starve them through the morning's codes."""
+    lanes.served(3, 1_000_000)
+    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 2_000)
+    assert told[3] >= 50
+
+
+def test_nothing_is_lost_of_the_pace_when_higher_lanes_are_empty(lanes: Lanes) -> None:
+    """A floor is no ceiling: a lane alone is served all the time."""
+    assert Counter({3: 500}) == simulated(lanes, {1: 0, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 5}, 100)
+
+
+# The strategy that kombu makes by its name.
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch, lanes: Lanes) -> LaneOrder:
+    monkeypatch.setattr(house, "LANES", lanes)
+    return LaneOrder(["sms.3", "sms.1", "sms.2"])
+
+
+def test_the_order_is_of_kombu_s_queues(order: LaneOrder, lanes: Lanes) -> None:
+    """As many as it asks for, in the lanes' order."""
+    assert ["sms.1", "sms.2", "sms.3"] == order.consume(10)
+    assert ["sms.1"] == order.consume(1)
+    lanes.served(1, 10)
+    assert ["sms.2", "sms.3", "sms.1"] == order.consume(3)
+
+
+@pytest.mark.parametrize("way", list(permutations(["sms.1", "sms.2", "sms.3"])))
+def test_neither_kombu_s_order_nor_what_was_fetched_last_changes_ours(order: LaneOrder, way: tuple[str, ...]) -> None:
+    """A round robin would let a newsletter go before a code every third time."""
+    order.update(way)
+    assert ["sms.3", "sms.1", "sms.2"] == [order.rotate(name) for name in ("sms.3", "sms.1", "sms.2")]
+    assert ["sms.1", "sms.2", "sms.3"] == order.consume(3)
+
+
+def test_a_queue_that_kombu_does_not_consume_is_not_fetched(order: LaneOrder) -> None:
+    """``-Q sms.1`` makes a worker for codes alone."""
+    order.update(["sms.1", "celery"])
+    assert ["sms.1"] == order.consume(3)
+
+
+def test_with_all_lanes_closed_nothing_is_fetched(order: LaneOrder, lanes: Lanes) -> None:
+    """An empty list, and kombu asks again at its next turn."""
+    lanes.stop_all_for(1)
+    assert [] == order.consume(3)
+
+
+def test_a_strategy_without_queues_fetches_nothing() -> None:
+    """kombu makes it before it knows its queues."""
+    assert [] == LaneOrder().consume(3)

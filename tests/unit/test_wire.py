@@ -1,0 +1,362 @@
+"""One request, once: against a server that counts what it reads and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from tests.servers import free_port
+from worker.gateway.http import HttpGateway
+from worker.gateway.outcome import Kind, Outcome
+from worker.gateway.wire import MAX_ANSWER, Reply, Wire
+from worker.settings import AccountSettings
+
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+YES = b"ID: " + ITS_ID.encode()
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+T = TypeVar("T")
+Act = Callable[["Server", asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Reads whole requests, keeps them, and lets an act do the rest; the last act is played again and again."""
+
+    def __init__(self, *acts: Act) -> None:
+        self.acts = list(acts)
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.over = asyncio.Event()
+
+    async def __aenter__(self) -> Server:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.over.set()
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le"))
+                self.requests.append(head + await reader.readexactly(length))
+                act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+                await act(self, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+def says(body: bytes, status: str = "200 OK", *headers: str, close: bool = False, pieces: int = 1) -> Act:
+    """Return an act that answers, in some pieces that arrive one by one, and may close after it."""
+
+    async def act(_: Server, writer: asyncio.StreamWriter) -> None:
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Content-Type: text/html", *headers]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        size = -(-len(body) // pieces) or 1
+        for start in range(0, len(body), size):
+            await turn()
+            writer.write(body[start : start + size])
+            await writer.drain()
+        if close:
+            writer.close()
+
+    return act
+
+
+def writes(raw: bytes) -> Act:
+    """Return an act that writes this, whatever it is, and closes."""
+
+    async def act(_: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await writer.drain()
+        await turn()
+        writer.close()
+
+    return act
+
+
+async def cuts(_: Server, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def closes(_: Server, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def is_silent(server: Server, _: asyncio.StreamWriter) -> None:
+    await server.over.wait()
+
+
+async def turn() -> None:
+    """Let the other side read what was written: client and server share one loop."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def run(test: Callable[[Wire], Awaitable[T]], timeout_seconds: float = 5.0) -> T:
+    async def main() -> T:
+        wire = Wire(timeout_seconds)
+        try:
+            return await test(wire)
+        finally:
+            await wire.close()
+
+    return asyncio.run(main())
+
+
+def posted(*acts: Act, times: int = 1, timeout_seconds: float = 5.0) -> tuple[list[Reply | Outcome], Server]:
+    """Post so many requests, one after the other; returns what came of them, and the server."""
+
+    async def test(wire: Wire) -> tuple[list[Reply | Outcome], Server]:
+        async with Server(*acts) as server:
+            answers = []
+            for number in range(times):
+                answers.append(await wire.post(server.url + "/http/sendmsg", f"climsgid={number}".encode(), FORM))
+                await turn()
+            return answers, server
+
+    return run(test, timeout_seconds)
+
+
+def kinds(answers: list[Reply | Outcome]) -> list[Kind]:
+    assert all(isinstance(answer, Outcome) for answer in answers), answers
+    return [answer.kind for answer in answers if isinstance(answer, Outcome)]
+
+
+def test_an_answer_comes_whole_and_the_request_goes_out_once() -> None:
+    """The body is ours, by POST, with the type without which the gateway sees no parameters."""
+    (answer,), server = posted(says(YES))
+    assert Reply(200, YES) == answer
+    (request,) = server.requests
+    assert request.startswith(b"POST /http/sendmsg HTTP/1.1\r\n")
+    assert request.endswith(b"\r\n\r\nclimsgid=0")
+    assert b"content-type: application/x-www-form-urlencoded\r\n" in request.lower()
+
+
+@pytest.mark.parametrize("pieces", [2, 5, 36])
+def test_an_answer_that_comes_in_pieces_is_read_to_its_end(pieces: int) -> None:
+    """Half an id would be kept as the gateway's, and half a code would be another code."""
+    (answer,), _ = posted(says(YES, pieces=pieces))
+    assert Reply(200, YES) == answer
+
+
+def test_an_answer_in_chunks_and_compressed_is_one_answer() -> None:
+    """What a proxy may do to it."""
+    packed = gzip.compress(YES)
+    chunks = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (packed[:9], packed[9:]))
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+    (answer,), _ = posted(writes(head + chunks + b"0\r\n\r\n"))
+    assert Reply(200, YES) == answer
+
+
+def test_connections_are_kept_for_the_next_request() -> None:
+    """A connection for each message would cost a handshake each."""
+    answers, server = posted(says(YES), times=5)
+    assert ([Reply(200, YES)] * 5, 5, 1) == (answers, len(server.requests), server.connections)
+
+
+# Surely not sent.
+
+
+def test_a_refused_connection_is_a_gateway_not_reached() -> None:
+    """Nothing was sent, so it can be tried again without asking."""
+    answer = run(lambda wire: wire.post(f"http://127.0.0.1:{free_port()}/", b"x", FORM))
+    assert Outcome(Kind.NOT_REACHED, text="ClientConnectorError") == answer
+
+
+# fmt: off
+NOWHERE = [
+    "http://gateway.invalid/",                # a name that never resolves
+    "http://" + "a" * 64 + ".invalid/",       # a label longer than a name may have
+    "http://127.0.0.1:0/", "http://:80/", "nonsense", "",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("url", NOWHERE)
+def test_an_address_that_leads_nowhere_is_a_gateway_not_reached(url: str) -> None:
+    """A value and not an exception, also for an address that makes no sense."""
+    answer = run(lambda wire: wire.post(url, b"x", FORM))
+    assert isinstance(answer, Outcome)
+    assert Kind.NOT_REACHED == answer.kind
+
+
+def test_a_server_that_does_not_speak_tls_is_not_reached() -> None:
+    """The handshake comes before the request, so the request was not written."""
+
+    async def test(wire: Wire) -> tuple[Reply | Outcome, int]:
+        async with Server(says(YES)) as server:
+            answer = await wire.post(server.url.replace("http://", "https://"), b"x", FORM)
+            return answer, len(server.requests)
+
+    answer, requests = run(test, 0.3)
+    assert isinstance(answer, Outcome)
+    assert (Kind.NOT_REACHED, 0) == (answer.kind, requests)
+
+
+# Perhaps sent: the request was had, and its end is not known.
+
+# fmt: off
+OK = b"HTTP/1.1 200 OK\r\n"
+LENGTH, CHUNKED, PACKED = b"Content-Length: 36\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n"
+LOSSES: dict[str, Act] = {
+    "closed without an answer":   closes,
+    "reset without an answer":    cuts,
+    "half a head":                writes(b"HTTP/1.1 200 O"),
+    "a head and no body":         writes(OK + LENGTH + b"\r\n"),
+    "half a body":                writes(OK + LENGTH + b"\r\n" + YES[:20]),
+    "half a chunk":               writes(OK + CHUNKED + b"\r\n24\r\n" + YES[:20]),
+    "no last chunk":              writes(OK + CHUNKED + b"\r\n24\r\n" + YES + b"\r\n"),
+    "chunks that are none":       writes(OK + CHUNKED + b"\r\nzz\r\n" + YES),
+    "no HTTP at all":             writes(b"\x16\x03\x01 not a web server\r\n\r\n"),
+    "packed, and it is not":      writes(OK + PACKED + LENGTH + b"\r\n" + YES),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("act", LOSSES.values(), ids=LOSSES)
+def test_an_answer_that_breaks_off_is_lost_and_its_request_is_not_repeated(act: Act) -> None:
+    """The gateway may have taken it: one request was read, and no second one follows."""
+    answers, server = posted(act)
+    assert ([Kind.LOST], 1, 1) == (kinds(answers), len(server.requests), server.connections)
+
+
+def test_silence_after_the_request_is_a_lost_answer() -> None:
+    """The time is up, and the gateway has the request."""
+    answers, server = posted(is_silent, timeout_seconds=0.1)
+    assert ([Outcome(Kind.LOST, text="TimeoutError")], 1) == (answers, len(server.requests))
+
+
+def test_silence_in_the_middle_of_an_answer_is_a_lost_answer() -> None:
+    """Half an answer is none, however it ends."""
+
+    async def begins(server: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n" + YES[:30])
+        await server.over.wait()
+
+    answers, server = posted(begins, timeout_seconds=0.1)
+    assert ([Kind.LOST], 1) == (kinds(answers), len(server.requests))
+
+
+def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
+    """Its end is seen between two requests: the second goes out on a new one, once."""
+    answers, server = posted(says(YES, close=True), times=3)
+    assert [Reply(200, YES)] * 3 == answers
+    assert [b"climsgid=0", b"climsgid=1", b"climsgid=2"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
+
+
+@pytest.mark.parametrize("act", [closes, cuts], ids=["closed", "reset"])
+def test_a_kept_connection_that_ends_under_the_second_request_is_not_followed_by_a_third(act: Act) -> None:
+    """The server read the request before it went away: to send it again by itself would be a second SMS."""
+    answers, server = posted(says(YES), act, says(YES), times=2)
+    assert Reply(200, YES) == answers[0]
+    assert [Kind.LOST] == kinds(answers[1:])
+    assert [b"climsgid=0", b"climsgid=1"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
+
+
+def test_a_kept_connection_that_ends_just_as_the_second_request_leaves_is_used_at_most_once() -> None:
+    """The race that cannot be told apart: whatever comes of it, no request is read twice."""
+
+    async def test(wire: Wire) -> list[bytes]:
+        async with Server(says(YES, close=True)) as server:
+            for number in range(50):  # without a turn of the loop between the answer and the next request
+                await wire.post(server.url, f"climsgid={number}".encode(), FORM)
+            return [one.split(b"\r\n\r\n")[1] for one in server.requests]
+
+    requests = run(test)
+    assert len(requests) == len(set(requests))
+
+
+# What the answer must not make of us.
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_a_redirect_is_an_answer_and_is_not_followed(status: str) -> None:
+    """It would be a second request, with our credentials, to wherever somebody says."""
+
+    async def test(wire: Wire) -> tuple[Reply | Outcome, int, int]:
+        elsewhere = Server(says(YES))
+        async with elsewhere, Server(says(b"moved", status, f"Location: {elsewhere.url}/http/sendmsg")) as server:
+            answer = await wire.post(server.url, b"climsgid=0", FORM)
+            return answer, len(server.requests), len(elsewhere.requests)
+
+    assert (Reply(int(status[:3]), b"moved"), 1, 0) == run(test)
+
+
+def test_an_answer_of_50_megabytes_is_cut() -> None:
+    """No answer of the gateway is longer than a line; more than a megabyte is not even read."""
+    flood = says(b"x" * 50_000_000, pieces=800)
+    (answer,), server = posted(flood)
+    assert (Reply(200, b"x" * MAX_ANSWER), 1) == (answer, len(server.requests))
+
+
+def test_a_small_answer_that_unpacks_to_50_megabytes_is_cut() -> None:
+    """The same by compression."""
+    packed = gzip.compress(b"x" * 50_000_000, compresslevel=1)
+    (answer,), _ = posted(says(packed, "200 OK", "Content-Encoding: gzip"))
+    assert Reply(200, b"x" * MAX_ANSWER) == answer
+
+
+def test_no_cookie_is_kept() -> None:
+    """Requests have nothing to do with each other."""
+    _, server = posted(says(YES, "200 OK", "Set-Cookie: session=1"), times=2)
+    assert [False, False] == [b"cookie" in one.lower() for one in server.requests]
+
+
+# The HTTP API over this wire.
+
+
+async def _balance(url: str) -> float | str:
+    gateway = HttpGateway(AccountSettings(gateway_url=url, gateway_timeout_seconds=1, clickatell_password="hush"))
+    try:
+        return await gateway.balance()
+    finally:
+        await gateway.close()
+
+
+# fmt: off
+BALANCES: list[tuple[bytes, float | str]] = [
+    (b"Credit: 250.40", 250.4), (b"credit: 3\n", 3.0), (b"Credit: -1.5", -1.5),
+    (b"ERR: 001, Authentication failed", "ERR: 001, Authentication failed"),
+    (b"bananas", "bananas"), (b"", "an empty answer"), (b"x" * 300, "x" * 100),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("body", "told"), BALANCES)
+def test_the_balance_is_told_or_why_it_cannot_be(body: bytes, told: float | str) -> None:
+    """A worker starts all the same; its first log line says what the gateway said."""
+
+    async def main() -> float | str:
+        async with Server(says(body)) as server:
+            return await _balance(server.url)
+
+    assert told == asyncio.run(main())
+
+
+def test_the_balance_of_a_gateway_out_of_reach_says_so() -> None:
+    """Not an exception: the worker starts and tries."""
+    told = asyncio.run(_balance(f"http://127.0.0.1:{free_port()}"))
+    assert "not_reached (ClientConnectorError)" == told
+
+
+def test_credentials_travel_in_the_body_and_never_in_the_address() -> None:
+    """Addresses stand in access logs."""
+
+    async def main() -> bytes:
+        async with Server(says(b"Credit: 1")) as server:
+            await _balance(server.url)
+            return server.requests[0]
+
+    head, body = asyncio.run(main()).split(b"\r\n\r\n")
+    assert (False, True) == (b"hush" in head, b"password=hush" in body)

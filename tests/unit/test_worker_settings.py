@@ -1,0 +1,256 @@
+"""The environment: what makes sense, what does not, and that the README says the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from producer import fields
+from producer.settings import InvalidSettings, ProducerSettings, Settings, load, load_or_exit
+from worker.settings import AccountSettings, CallbackSettings, ExporterSettings, WorkerSettings
+
+SECRET = "a1b2c3d4e5f60718"
+README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+KINDS = (Settings, ProducerSettings, AccountSettings, WorkerSettings, CallbackSettings, ExporterSettings)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Nothing is set, and no stack runs in this folder."""
+    for name in os.environ:
+        if name.startswith("THREELANE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def refused(kind: type[Settings], environment: pytest.MonkeyPatch, **variables: str) -> str:
+    """Return what is said of an environment that makes no sense."""
+    for name, value in variables.items():
+        environment.setenv(f"THREELANE_{name.upper()}", value)
+    with pytest.raises(InvalidSettings) as invalid:
+        load(kind)
+    return str(invalid.value)
+
+
+@pytest.mark.parametrize("kind", [Settings, ProducerSettings, AccountSettings, WorkerSettings, ExporterSettings])
+def test_without_an_environment_the_defaults_make_sense(kind: type[Settings]) -> None:
+    """Only the callback door needs something said: its secret."""
+    assert isinstance(load(kind), kind)
+
+
+# fmt: off
+LEASES = [("60", "10", True), ("20.001", "10", True), ("20", "10", False), ("5", "10", False), ("60", "30", False)]
+# fmt: on
+
+
+@pytest.mark.parametrize(("lease", "timeout", "fits"), LEASES)
+def test_a_lease_outlives_a_send(environment: pytest.MonkeyPatch, lease: str, timeout: str, fits: bool) -> None:
+    """A lease that ends in the middle of a call puts a message in doubt that is being sent."""
+    environment.setenv("THREELANE_LEASE_SECONDS", lease)
+    environment.setenv("THREELANE_GATEWAY_TIMEOUT_SECONDS", timeout)
+    if fits:
+        assert float(lease) * 1000 == load(WorkerSettings).lease_ms
+        return
+    with pytest.raises(InvalidSettings) as invalid:
+        load(WorkerSettings)
+    for told in (f"THREELANE_LEASE_SECONDS={lease}", f"THREELANE_GATEWAY_TIMEOUT_SECONDS={timeout}", "more than twice"):
+        assert told in str(invalid.value)
+
+
+# fmt: off
+WRONG = [
+    (WorkerSettings, "threads", "0"), (WorkerSettings, "threads", "-1"), (WorkerSettings, "threads", "many"),
+    (WorkerSettings, "gateway_connections", "0"), (WorkerSettings, "parts_per_second", "0"),
+    (WorkerSettings, "burst_seconds", "0"), (WorkerSettings, "lower_lane_share", "0"),
+    (WorkerSettings, "lower_lane_share", "0.5"), (WorkerSettings, "lease_seconds", "0"),
+    (WorkerSettings, "retry_every_seconds", "0"), (WorkerSettings, "stop_retrying_after_seconds", "-1"),
+    (WorkerSettings, "retention_days", "7.9"), (WorkerSettings, "metrics_port", "65536"),
+    (WorkerSettings, "metrics_port", "-1"), (WorkerSettings, "gateway", "smtp"),
+    (WorkerSettings, "gateway_timeout_seconds", "0"), (WorkerSettings, "doubt_delays_seconds", ""),
+    (WorkerSettings, "doubt_delays_seconds", "5,0"), (WorkerSettings, "doubt_delays_seconds", "5;30"),
+    (WorkerSettings, "look_ups_per_second", "0"), (WorkerSettings, "sweep_seconds", "0"),
+    (CallbackSettings, "callbacks_port", "70000"), (CallbackSettings, "retention_days", "1"),
+    (ExporterSettings, "metrics_port", "x"), (ProducerSettings, "redis_timeout_seconds", "0"),
+    (ProducerSettings, "redis_connections", "0"), (ProducerSettings, "log_level", "loud"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), WRONG, ids=lambda one: str(getattr(one, "__name__", one)))
+def test_an_error_names_the_variable_and_no_other(
+    environment: pytest.MonkeyPatch, kind: type[Settings], name: str, value: str
+) -> None:
+    """One line for each variable that is wrong."""
+    environment.setenv("THREELANE_CALLBACK_SECRET", SECRET)
+    told = refused(kind, environment, **{name: value})
+    assert [f"THREELANE_{name.upper()}"] == re.findall(r"^  (\w+):", told, re.MULTILINE)
+
+
+# fmt: off
+BAD_DOORS = [  # what is set, and the variable that is named
+    ({},                                                                        "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": ""},                                                   "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": "hunter2hunter2x"},                                    "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": "hunter2/hunter2/hunter2"},                            "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": "hunter2 hunter2 hunter2"},                            "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": "hünter2hünter2hünter2"},                              "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": "hunter2hunter2\u0661\u0662"},                         "THREELANE_CALLBACK_SECRET"),
+    ({"callback_secret": SECRET, "callback_user": "ops"},                       "THREELANE_CALLBACK_PASSWORD"),
+    ({"callback_secret": SECRET, "callback_password": "hunter2"},               "THREELANE_CALLBACK_USER"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("variables", "named"), BAD_DOORS)
+def test_a_door_that_is_not_guarded_does_not_open(
+    environment: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    """The error names the variable, and shows no part of a secret."""
+    told = refused(CallbackSettings, environment, **variables)
+    assert named in told
+    assert not any(hidden in told for hidden in ("hunter2", "hünter2", SECRET))
+
+
+@pytest.mark.parametrize("more", [{}, {"callback_user": "ops", "callback_password": "hunter2"}])
+def test_a_door_with_a_secret_opens(environment: pytest.MonkeyPatch, more: dict[str, str]) -> None:
+    """Sixteen letters and digits are enough; basic authentication is both of its halves or none."""
+    for name, value in {"callback_secret": SECRET, **more}.items():
+        environment.setenv(f"THREELANE_{name.upper()}", value)
+    door = load(CallbackSettings)
+    assert (SECRET, more.get("callback_user", "")) == (door.callback_secret.get_secret_value(), door.callback_user)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables"),
+    [
+        (WorkerSettings, {"clickatell_password": "hunter2", "threads": "none"}),
+        (WorkerSettings, {"clickatell_password": "hunter2", "lease_seconds": "1"}),
+        (WorkerSettings, {"redis_url": "redis://:hunter2/x@localhost"}),
+        (CallbackSettings, {"callback_secret": "hunter2", "callback_password": "hunter2", "retention_days": "1"}),
+    ],
+)
+def test_a_process_with_bad_settings_ends_with_code_2_and_shows_no_secret(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Settings], variables: dict[str, str]
+) -> None:
+    """What stands on standard error ends up in a log that more people read."""
+    for name, value in variables.items():
+        environment.setenv(f"THREELANE_{name.upper()}", value)
+    with pytest.raises(SystemExit) as ended:
+        load_or_exit(kind)
+    told = capsys.readouterr()
+    assert (2, "") == (ended.value.code, told.out)
+    assert "THREELANE_" in told.err
+    assert "hunter2" not in told.err
+
+
+def test_settings_do_not_show_their_secrets_when_they_are_printed(environment: pytest.MonkeyPatch) -> None:
+    """A debugger or a log line may print the whole of them."""
+    variables = {"clickatell_password": "hunter2", "redis_url": "redis://:hunter2@localhost:6379/0"}
+    for name, value in variables.items():
+        environment.setenv(f"THREELANE_{name.upper()}", value)
+    assert "hunter2" not in repr(load(WorkerSettings)) + str(load(WorkerSettings))
+
+
+def test_the_waits_of_a_message_in_doubt_are_a_comma_list(environment: pytest.MonkeyPatch) -> None:
+    """Each is the wait before a look-up."""
+    environment.setenv("THREELANE_DOUBT_DELAYS_SECONDS", "1, 2.5,30")
+    assert (1.0, 2.5, 30.0) == load(WorkerSettings).doubt_delays_seconds
+
+
+@pytest.mark.parametrize("parts_per_second", [0.1, 1, 2, 100, 5000])
+def test_the_longest_message_fits_into_the_bucket_of_every_lane(
+    environment: pytest.MonkeyPatch, parts_per_second: float
+) -> None:
+    """Three parts beside what the lowest lane leaves for the others; else it would wait for ever."""
+    environment.setenv("THREELANE_PARTS_PER_SECOND", str(parts_per_second))
+    settings = load(WorkerSettings)
+    assert [True] * 3 == [3 + settings.reserve(lane) <= settings.burst for lane in (1, 2, 3)]
+
+
+# The README says the same.
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading."""
+    section = README.split(f"### {heading}\n", 1)[1].split("\n#", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def documented() -> dict[str, str]:
+    """Return the README's variables with what it says of their defaults."""
+    told: dict[str, str] = {}
+    for variables, default, _ in table("Configuration"):
+        names = re.findall(r"`(THREELANE_\w+)`", variables)
+        defaults = default.split(", ") if len(names) > 1 and default else [default] * len(names)
+        told |= dict(zip(names, (one.strip("`") for one in defaults), strict=True))
+    return told
+
+
+def shown(value: Any) -> str:
+    """Return a default as the README writes it."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(f"{one:g}" for one in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
+
+
+def test_the_readme_lists_exactly_the_variables_there_are() -> None:
+    """A setting that nobody can find is no setting."""
+    there_are = {f"THREELANE_{name.upper()}" for kind in KINDS for name in kind.model_fields}
+    assert sorted(there_are) == sorted(documented())
+
+
+IN_WORDS = {"the same Redis": "", "the host's name": socket.gethostname()}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
+def test_the_readme_s_defaults_are_the_defaults(kind: type[Settings]) -> None:
+    """Some are said in words; each process has a port of metrics of its own."""
+    told = {name: IN_WORDS.get(default, default) for name, default in documented().items()}
+    process = kind.__name__.removesuffix("Settings").lower()
+    ports = re.findall(rf"(\d+) {process}", told["THREELANE_METRICS_PORT"])
+    told |= {"THREELANE_METRICS_PORT": ports[0] if ports else ""}
+    fields_of = kind.model_fields.items()
+    defaults = {
+        f"THREELANE_{name.upper()}": shown(one.get_default(call_default_factory=True)) for name, one in fields_of
+    }
+    assert defaults == {name: told[name] for name in defaults}
+
+
+def test_without_a_broker_of_its_own_nudges_travel_through_the_same_redis(environment: pytest.MonkeyPatch) -> None:
+    """As the README says."""
+    environment.setenv("THREELANE_REDIS_URL", "redis://elsewhere:6380/3")
+    assert "redis://elsewhere:6380/3" == load(Settings).broker
+
+
+def test_the_readme_lists_exactly_the_fields_there_are() -> None:
+    """By our name, and by Clickatell's if it has one."""
+    told: dict[str, str] = {}
+    for ours, theirs, *_ in table("What a message can say"):
+        names, others = re.findall(r"`(\w+)`", ours), re.findall(r"`(\w+)`", theirs)
+        told |= dict(zip(names, [*others, *names[len(others) :]], strict=True))
+    spelt = {field.name: field.gateway_name for field in fields.FIELDS}
+    assert sorted(spelt) == sorted(told)
+    assert {} == {
+        name: other for name, other in told.items() if fields.BY_SPELLING.get(other) != fields.BY_SPELLING[name]
+    }
+    assert [] == [field.name for field in fields.FIELDS if told[field.name] not in (field.name, field.gateway_name)]
+
+
+def test_the_readme_s_codes_of_refusal_are_the_door_s() -> None:
+    """The last column of the table of fields has only codes that the door can answer."""
+    from producer.refusal import Code
+
+    codes = {code for row in table("What a message can say") for code in re.findall(r"\d{3}", row[3])}
+    assert set() == codes - {str(code) for code in Code}
