@@ -37,7 +37,8 @@ NO_CREDIT = "301"
 
 def demonstrate(json_file: Path | None, messages: Path | None) -> int:
     """Run the demo and return the exit code: 0 when the three ledgers are equal."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     logs.configure("ERROR")
     console = Console()
     try:

@@ -17,7 +17,8 @@ from worker.demo.stack import Stack
 
 def keep_up() -> int:
     """Start a stack, write its addresses into .threelane/stack.json, and keep it until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     running = _running()
     if running:
         print(f"a stack runs here already, process {running}: end it first, or use another folder", file=sys.stderr)
