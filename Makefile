@@ -25,8 +25,9 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 
 install: $(VENV)/dev  ## set up .venv with everything, and the command threelane in it
 
-demo: $(VENV)/run  ## run the main job: a file of messages goes in, SMSes come out, three ledgers are compared
-	$(BIN)/python -m worker demo $(ARGS)
+GATEWAY ?= http
+demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml or one
+	$(BIN)/python -m worker demo --gateway $(GATEWAY) $(ARGS)
 
 up: $(VENV)/run  ## keep the same stack running until Ctrl-C; addresses in .threelane/stack.json
 	$(BIN)/python -m worker up

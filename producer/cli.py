@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -33,6 +34,24 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: threelane send 27831234567 'Your code is 4711' --lane 1")(send)
     app.command(epilog="Example: threelane bulk messages.csv --json > verdicts.jsonl")(bulk)
     app.command(epilog="Example: threelane status 0f3c... --json")(status)
+    app.command(epilog="Example: threelane features --json")(features)
+
+
+def features(as_json: Json = False) -> None:
+    """Show what each of Clickatell's APIs can say: sent as, done by us, or refused at accept."""
+    from producer.features import ABILITIES, FEATURES, NEVER, Api
+
+    rows = {feature.name: {api.value: feature.on(api) or None for api in Api} for feature in FEATURES + ABILITIES}
+    if as_json:
+        print(msgspec.json.encode(rows).decode())
+        return
+    table = Table("feature", *Api, box=SIMPLE_HEAD)
+    for feature in FEATURES + ABILITIES:
+        table.add_row(feature.name, *(feature.on(api) if feature.on(api) != NEVER else "-" for api in Api))
+    for column in table.columns:
+        column.overflow = "fold"
+    _out.print(table)
+    _out.print("- : the API lacks it, so a message that asks for it is refused at accept", highlight=False)
 
 
 def send(

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
-from producer import logs, message, phone
+from producer import features, logs, message, phone
 from producer import status as statuses
 from producer.accept import Accepted, Answer
 from producer.clock import RedisClock
@@ -54,6 +54,7 @@ class Producer:
         self._settings = settings or load(ProducerSettings, **given)
         self._redis = connect(self._settings)
         self._clock = RedisClock()
+        self._api = features.Api(self._settings.gateway)
         self.nudger = Nudger(self._settings)
 
     def send(
@@ -134,7 +135,7 @@ class Producer:
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         now = self._now()
         for position, raw in enumerate(window):
-            draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+            draft = self._draft(raw, now)
             if isinstance(draft, Refused):
                 answers[position] = draft
                 logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
@@ -162,6 +163,12 @@ class Producer:
             due = dict.fromkeys(one.id for one in replies if isinstance(one, Accepted) and one.status is Status.QUEUED)
             if due:
                 self.nudger.publish(lane, list(due))
+
+    def _draft(self, raw: Mapping[str, Any], now: int) -> Draft | Refused:
+        draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+        if isinstance(draft, Refused):
+            return draft
+        return features.refuse(draft.message, self._api) or draft
 
     def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         centre = self._settings.cost_centre

@@ -244,6 +244,7 @@ FIELDS = (
     Field("max_credits",         "maxCredits",            credit_limit),
     Field("type",                "type",                  one_of("text", "flash", also={
         "sms_text": "text", "sms_flash": "flash"}), ("msg_type",)),
+    Field("channel",             "channel",               one_of("sms", "whatsapp")),
     Field("mo",                  "mo",                    yes_or_no),
     Field("required_features",   "requiredFeatures",      features, ("req_feat",)),
     Field("deliver_at",          "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",)),

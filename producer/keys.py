@@ -14,6 +14,7 @@
 | ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
 | ``tl:claimed`` | hash | lane -> when the latest of its claimed ids was queued, ms: how far the lane has come |
 | ``tl:worker:<name>`` | hash | a worker's last report: ``beat``, ``fetched``, ``lanes``; expires in a day |
+| ``tl:session:<api>`` | string | the gateway session that all workers share; ``:renewing``, ``:pinged`` beside it |
 | ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
 | ``tl:sweeping`` | string | one sweep at a time; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON of code, source, at |
@@ -61,6 +62,11 @@ TASK = "threelane.send"
 def record(message_id: str) -> str:
     """Return the key of a message's record."""
     return "tl:m:" + message_id
+
+
+def session(api: str) -> str:
+    """Return the key of the gateway session that all workers share."""
+    return "tl:session:" + api
 
 
 def worker(name: str) -> str:

@@ -40,6 +40,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     escalate: bool = False
     max_credits: str = ""
     flash: bool = False
+    channel: str = "sms"
     mo: bool = False
     required_features: int | None = None
     udh: str = ""

@@ -24,6 +24,7 @@ local function move(record, id, lane, from, to, score)
   if not MAY[from] or not MAY[from][to] then return false end
   local set = shelf(from, lane)
   if set then redis.call('ZREM', set, id) end
+  if to == 'sent' or next(MAY[to]) == nil then redis.call('HDEL', record, 'body') end  -- it is never sent again
   place(record, id, lane, to, score)
   return true
 end

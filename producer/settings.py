@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(None, description="where nudges travel; without it, the same Redis")
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
+    gateway: Literal["http", "rest", "xml", "one"] = Field("http", description="which of Clickatell's APIs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )

@@ -13,7 +13,9 @@ import msgspec
 import redis
 import typer
 from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from producer import cli as producer_cli
@@ -21,6 +23,7 @@ from producer import keys
 from producer.client import explain
 from producer.connect import connect
 from producer.exits import Exit
+from producer.features import Api
 from producer.settings import Settings, load_or_exit
 
 app = typer.Typer(
@@ -94,6 +97,27 @@ def health(
     _out.print(f"worker {name} consumes", markup=False, highlight=False)
 
 
+@app.command(rich_help_panel="Operator", epilog="Example: threelane check --live")
+def check(
+    live: Annotated[bool, typer.Option("--live", help="Ask the gateway, too: credentials and balance.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell whether the settings are sound, Redis keeps its word, and, with --live, whether the account answers."""
+    from worker.check import Grade
+    from worker.check import check as look
+
+    findings = list(look(live=live))
+    if as_json:
+        print(msgspec.json.encode([one._asdict() for one in findings]).decode())
+    else:
+        table = Table("", "what", "told", "next step", box=SIMPLE_HEAD)
+        for one in findings:
+            table.add_row(*map(escape, one))
+        _out.print(table)
+    if any(one.grade is Grade.ERROR for one in findings):
+        raise typer.Exit(Exit.USAGE)
+
+
 @app.command(rich_help_panel="Operator", epilog="Example: threelane holds --json")
 def holds(as_json: Json = False) -> None:
     """List what is on hold, and why."""
@@ -139,11 +163,12 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
     messages: Annotated[Path | None, typer.Option(help="Send this CSV in place of the one that ships.")] = None,
+    gateway: Annotated[Api, typer.Option(help="Which of Clickatell's APIs to send through.")] = Api.HTTP,
 ) -> None:
     """Run the whole main job on this machine: Redis, sandbox, worker, callbacks; ends with three ledgers."""
     from worker.demo.run import demonstrate
 
-    raise typer.Exit(demonstrate(json_file, messages))
+    raise typer.Exit(demonstrate(json_file, messages, gateway))
 
 
 @app.command(rich_help_panel="Try it", epilog="Example: threelane up, and in another terminal: threelane send ...")

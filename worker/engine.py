@@ -15,7 +15,7 @@ from producer.enqueue import Nudger
 from worker import health, metrics
 from worker.account import hold
 from worker.attempt import Attempts
-from worker.gateway.http import HttpGateway
+from worker.gateway.choose import gateway
 from worker.gateway.protocol import Gateway
 from worker.lanes import LANES
 from worker.lapse import BATCH as LAPSE_BATCH
@@ -72,7 +72,7 @@ class Engine:
     async def _open(self) -> None:
         settings = self._settings
         self._client = connect_async(settings)
-        self._gateway: Gateway = HttpGateway(settings)
+        self._gateway: Gateway = gateway(settings)
         self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,

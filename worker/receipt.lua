@@ -10,7 +10,7 @@ for i = 1, #KEYS - 9 do
   local from, lane = known[1], known[2]
   if not from then
     answers[i] = 'unknown'
-  elseif not known[3] or known[3] == '0' then
+  elseif not known[3] then
     answers[i] = 'never_sent'
   else
     if charge ~= '' and charge ~= (known[4] or '0') then

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,9 +10,11 @@ import redis.asyncio
 
 from producer import keys, logs
 from producer.scripts import Script
+from producer.states import Status
 from worker import metrics
 from worker.policy.statuses import STATUSES
 
+Meaning = Callable[[str], Status | None]
 _receipt = Script(__file__, "receipt")
 
 
@@ -25,13 +27,21 @@ class Receipt(msgspec.Struct, frozen=True):
     charge_millionths: int | None = None
 
 
-async def receive(client: redis.asyncio.Redis, receipts: Sequence[Receipt], retention_ms: int, now: int) -> list[str]:
-    """Apply receipts; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
+async def receive(
+    client: redis.asyncio.Redis,
+    receipts: Sequence[Receipt],
+    retention_ms: int,
+    now: int,
+    meaning: Meaning = STATUSES.get,
+) -> list[str]:
+    """Apply receipts; ``meaning`` tells what a network status makes of a message, None when it says nothing.
+
+    Returns for each what it did: moved, noted, repeated, late, never_sent or unknown.
+    """
     arguments: list[Any] = [now, retention_ms]
     for one in receipts:
-        to = STATUSES.get(one.network_status)
         charge = "" if one.charge_millionths is None else one.charge_millionths
-        arguments += [one.id, one.gateway_id, one.network_status, to or "", charge]
+        arguments += [one.id, one.gateway_id, one.network_status, meaning(one.network_status) or "", charge]
     replies = await _receipt.run(client, [keys.record(one.id) for one in receipts], arguments)
     results = [reply.decode() for reply in replies]
     for one, result in zip(receipts, results, strict=True):

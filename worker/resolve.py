@@ -82,6 +82,11 @@ def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Ne
 
     A look-up that failed, or that says nothing, changes nothing: it is repeated after the same delay.
     """
+    if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, while it is valid
+        ends = doubt.message.expires_at
+        if now < ends:
+            return Next("ask", ends)
+        return Next(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
     if now - doubt.since > GATEWAY_REMEMBERS:
         return Next(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
     if answer.known is not Known.NOT_FOUND:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -11,17 +11,25 @@ from pydantic_settings import NoDecode
 from producer.settings import Settings
 
 MAX_PARTS = 3
+CENTRAL_URL = "https://api.clickatell.com"
+PLATFORM_URL = "https://platform.clickatell.com"
 
 
 class AccountSettings(Settings):
     """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
 
-    gateway: Literal["http"] = Field("http", description="which of Clickatell's APIs")
-    gateway_url: str = Field("https://api.clickatell.com", description="the gateway's base address")
+    gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
     clickatell_api_id: str = Field("", description="the API's id, or a Portal API key in its place")
     clickatell_user: str = Field("", description="the account's user name")
     clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
+    clickatell_token: SecretStr = Field(SecretStr(""), description="the bearer token of `rest`")
+    clickatell_api_key: SecretStr = Field(SecretStr(""), description="the API key of `one`")
     gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
+
+    @property
+    def gateway_address(self) -> str:
+        """The base address in force, without a slash at its end."""
+        return (self.gateway_url or (PLATFORM_URL if self.gateway == "one" else CENTRAL_URL)).rstrip("/")
 
 
 class WorkerSettings(AccountSettings):

@@ -1,4 +1,4 @@
-"""Transport: kombu's Redis transport, mended where a lost connection would end the whole worker.
+"""Transport: kombu's Redis transport, mended where a lost connection or a full Redis would end the whole worker.
 
 When the connection breaks while nudges are un-acknowledged, kombu 5.7 closes the channel twice.  The second time it
 puts them back through a connection that is already gone, which raises what nobody catches.  There is nothing to put
@@ -7,10 +7,12 @@ back then: what Redis keeps of them comes back by the visibility timeout, and th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from redis.exceptions import OutOfMemoryError
 
 
 class QoS(kombu_redis.QoS):
@@ -22,6 +24,23 @@ class QoS(kombu_redis.QoS):
             (self._delivered or {}).clear()
         else:
             super().restore_unacked(client)
+
+    def append(self, message: Any, delivery_tag: Any) -> None:
+        """Remember a nudge that was fetched; a full Redis cannot, and the nudge is served all the same."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: ARG002
+        """Put a nudge back to the head of its lane, the right; kombu would put what we reject at the end."""
+        with suppress(OutOfMemoryError):  # it comes back by the visibility timeout, or by the sweep
+            super().restore_by_tag(tag, client=client)
+
+    def restore_visible(self, *given: Any, **named: Any) -> None:
+        """Put back what dead workers held, if there is room for the lock that it takes."""
+        with suppress(OutOfMemoryError):
+            super().restore_visible(*given, **named)
 
 
 class Channel(kombu_redis.Channel):

@@ -85,7 +85,7 @@ class World:
         self.sandbox.control("POST", "settings", {"callback_url": door_url, "callback_timeout_seconds": 3, **pace})
         for _ in range(self.wanted):
             self.start_worker()
-        self._share = messages // self.producers_wanted
+        self._share = messages // max(1, self.producers_wanted)
         self._seconds = seconds
         for number in range(self.producers_wanted):
             self.start_producer(number)

@@ -78,8 +78,17 @@ OUTCOMES = (
     Outcome(Kind.NOT_TRIED),
 )
 NUMBERS = ("27831234567", "27831234568", "27831234569")
-TEXTS = ("Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
-WAITS = (1, 300, 5_000, 5_000, 30_000, 61_000, 61_000, 3_600_000, 86_400_000)
+TEXTS = ("Hello", "Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
+SAID = {
+    "lane": st.sampled_from(keys.LANES),
+    "to": st.sampled_from(NUMBERS),
+    "text": st.sampled_from(TEXTS),
+    "delay": st.sampled_from((0, 0, 0, 4, 3_000)),
+    "validity": st.sampled_from((None, None, None, 1, 120)),
+    "on_doubt": st.sampled_from(("resend", "resend", "hold", "drop")),
+    "named": st.booleans(),
+}
+WAITS = (1, 300, 5_000, 30_000, 61_000, 61_000, 3_600_000)
 
 
 @dataclass
@@ -103,7 +112,8 @@ class Machine(RuleBasedStateMachine):
         self.in_hand: list[Attempt] = []
         self.holder: dict[str, str] = {}  # id -> the token of its one live claim
         self.taken: Counter[str] = Counter()  # what the gateway took
-        self.spent: Counter[str] = Counter()  # claims less those given back
+        self.tried: set[str] = set()  # what was claimed or redriven once
+        self.spent: Counter[str] = Counter()  # claims since it was redriven, less those given back
         self.moved: Counter[str] = Counter()
         self.stale = 0
         self.swept: Counter[int] = Counter()
@@ -113,27 +123,27 @@ class Machine(RuleBasedStateMachine):
         self.parts_claimed = 0
         self.tokens = 0
 
-    @initialize(delays=st.sampled_from(((5,), (5, 30))), rate=st.sampled_from((2, 1_000)))
-    def begin(self, delays: tuple[float, ...], rate: float) -> None:
+    @initialize(
+        delays=st.sampled_from(((5,), (5, 30))),
+        rate=st.sampled_from((2, 1_000)),
+        first=st.lists(st.fixed_dictionaries(SAID), min_size=2, max_size=5),
+    )
+    def begin(self, delays: tuple[float, ...], rate: float, first: list[dict[str, Any]]) -> None:
         changes = {"doubt_delays_seconds": delays, "parts_per_second": rate, "look_ups_per_second": rate}
         self.house.settings = self.house.settings.model_copy(update=changes)
+        for said in first:
+            self.accept_one(**said)
 
     # -- taking in --
 
-    @rule(
-        lane=st.sampled_from(keys.LANES),
-        to=st.sampled_from(NUMBERS),
-        text=st.sampled_from(TEXTS),
-        delay=st.sampled_from((0, 0, 0, 4, 3_000)),
-        validity=st.sampled_from((None, None, 1, 120)),
-        on_doubt=st.sampled_from(("resend", "resend", "hold", "drop")),
-        named=st.booleans(),
-    )
-    def accept_new(
+    @precondition(lambda self: len(self.drafts) < 8)
+    @rule(said=st.fixed_dictionaries(SAID))
+    def accept_new(self, said: dict[str, Any]) -> None:
+        self.accept_one(**said)
+
+    def accept_one(
         self, lane: int, to: str, text: str, delay: int, validity: int | None, on_doubt: str, named: bool
     ) -> None:
-        if len(self.drafts) >= 8:
-            return
         said: dict[str, Any] = {"to": to, "text": text, "lane": lane, "delay": delay, "on_doubt": on_doubt}
         if validity and validity * 60 > delay:
             said["validity_period"] = validity
@@ -172,12 +182,15 @@ class Machine(RuleBasedStateMachine):
         self.tokens += 1
         self.claim_these(lane, data.draw(st.lists(st.sampled_from(known), max_size=8)), f"token{self.tokens}", behind)
 
+    @precondition(lambda self: self.queued())
     @rule(lane=st.sampled_from(keys.LANES))
     def claim_the_lane(self, lane: int) -> None:
         """What an honest nudge does; without it the walks would seldom get far."""
+        lane = lane if self.seen.shelves[keys.QUEUED[lane]] else int(self.seen.records[self.queued()[0]]["lane"])
         self.tokens += 1
         self.claim_these(lane, list(self.seen.shelves[keys.QUEUED[lane]]), f"token{self.tokens}", 0)
 
+    @precondition(lambda self: self.queued())
     @rule(lane=st.sampled_from(keys.LANES), outcome=st.sampled_from(OUTCOMES))
     def attempt(self, lane: int, outcome: Outcome) -> None:
         """A nudge's whole way at once, since a walk in single steps would seldom get to the second attempt."""
@@ -210,6 +223,12 @@ class Machine(RuleBasedStateMachine):
         assert len(set(given)) == len(given), "one claim gave a message twice"
         for one in claims.claimed:
             self.take(one, token, lane, already, now)
+        stopped = [
+            one
+            for one in given
+            if one not in already and self.house.sync.hexists(keys.SUPPRESSED, before.records[one]["to"])
+        ]
+        assert [] == stopped, "claimed although its recipient is suppressed"
         if not held:
             self.everything_free_is_given(lane, ids, set(given), claims.wait_ms, before, now)
         self.furthest_clock = max(self.furthest_clock, now)
@@ -226,6 +245,7 @@ class Machine(RuleBasedStateMachine):
         assert QUEUED is self.seen.status(one.id), "claimed while it was not queued"
         assert lane == one.message.lane
         self.holder[one.id] = token
+        self.tried.add(one.id)
         self.spent[one.id] += 1
         self.parts_claimed += one.message.parts
         assert self.spent[one.id] == one.attempt
@@ -308,15 +328,19 @@ class Machine(RuleBasedStateMachine):
     def wait(self, wait: int) -> None:
         self.house.now += wait
 
-    @rule()
-    def release(self) -> None:
+    @precondition(lambda self: self.seen.shelves[keys.DUE])
+    @rule(patient=st.booleans())
+    def release(self, patient: bool) -> None:
+        self.wait_for(keys.DUE, patient)
         due = {one for one, score in self.seen.shelves[keys.DUE].items() if score <= self.house.now}
         released = {one for ids in self.house.release().values() for one in ids}
         assert due == released
         self.look("release", due)
 
-    @rule()
-    def lapse(self) -> None:
+    @precondition(lambda self: self.seen.shelves[keys.LEASES])
+    @rule(patient=st.booleans())
+    def lapse(self, patient: bool) -> None:
+        self.wait_for(keys.LEASES, patient)
         over = {one for one, score in self.seen.shelves[keys.LEASES].items() if score <= self.house.now}
         assert over == set(self.house.lapse())
         for one in over:
@@ -325,10 +349,11 @@ class Machine(RuleBasedStateMachine):
 
     # -- doubt --
 
-    @precondition(lambda self: len(self.asking) < 3)
-    @rule()
-    def ask(self) -> None:
+    @precondition(lambda self: len(self.asking) < 3 and self.seen.shelves[keys.DOUBT])
+    @rule(patient=st.booleans())
+    def ask(self, patient: bool) -> None:
         """A look-up begins: the gateway tells how it is at this moment, and the answer takes its time."""
+        self.wait_for(keys.DOUBT, patient)
         asking = self.house.ask()
         for one in asking.asked:
             assert self.seen.shelves[keys.DOUBT][one] <= self.house.now
@@ -339,7 +364,7 @@ class Machine(RuleBasedStateMachine):
         self.look("resolve", set())
 
     @precondition(lambda self: self.asking)
-    @rule(pick=st.integers(0, 2), fails=st.integers(0, 9), status=st.sampled_from(("002", "003", "004", "007", "010")))
+    @rule(pick=st.integers(0, 3), fails=st.integers(0, 9), status=st.sampled_from(("002", "003", "004", "007", "010")))
     def answer(self, pick: int, fails: int, status: str) -> None:
         """The answer arrives, perhaps long after others have asked, and resolved it."""
         asking, took = self.asking.pop(pick % len(self.asking))
@@ -359,6 +384,15 @@ class Machine(RuleBasedStateMachine):
         moved = self.look("resolve" if not found_ids else "receipt or resolve", set(took))
         assert nudged == {one for one, to in moved.items() if to is QUEUED}
 
+    @precondition(lambda self: self.seen.shelves[keys.DOUBT])
+    @rule()
+    def ask_and_be_answered(self) -> None:
+        """What a healthy worker does, while others may still wait for their answers."""
+        waiting = len(self.asking)
+        self.ask(patient=True)
+        if len(self.asking) > waiting:
+            self.answer(waiting, 9, "002")
+
     @rule(
         pick=st.integers(0, 8),
         status=st.sampled_from(tuple(STATUSES)),
@@ -375,7 +409,7 @@ class Machine(RuleBasedStateMachine):
         was, to = before.status(one), STATUSES[status]
         if was is None:
             assert "unknown" == result
-        elif times == 1 and not self.was_tried(one):
+        elif one not in self.tried:
             assert "never_sent" == result
         elif to is not None and times == 1 and was is not to:
             assert ("moved" if to in MAY_FOLLOW[was] else "late") == result
@@ -387,6 +421,7 @@ class Machine(RuleBasedStateMachine):
 
     # -- operators --
 
+    @precondition(lambda self: self.queued())
     @rule(empty=st.booleans())
     def sweep(self, empty: bool) -> None:
         """It may nudge too often, which costs nothing; it never moves a message."""
@@ -399,11 +434,12 @@ class Machine(RuleBasedStateMachine):
             assert all(before.shelves[keys.QUEUED[lane]][one] <= self.house.now - margin for one in ids)
         self.look("sweep", {one for ids in lost.values() for one in ids})
 
-    @rule(scope=st.sampled_from(("account", "lane:1", "lane:3")), seconds=st.sampled_from((0, 0, 5)))
+    @rule(scope=st.sampled_from(("account", "lane:1", "lane:3")), seconds=st.sampled_from((0, 5, 5)))
     def hold(self, scope: str, seconds: int) -> None:
         self.house.hold(scope, self.house.now + seconds * 1000 if seconds else 0)
         self.look("hold", set())
 
+    @precondition(lambda self: self.seen.holds)
     @rule()
     def resume(self) -> None:
         self.house.sync.delete(keys.HOLDS)
@@ -416,13 +452,18 @@ class Machine(RuleBasedStateMachine):
         else:
             self.house.suppress(number)
 
-    @rule(code=st.sampled_from(("122", "301", "105", "in_doubt", "worker_lost", "901")))
-    def redrive(self, code: str) -> None:
+    @precondition(lambda self: self.seen.shelves[keys.DEAD])
+    @rule(pick=st.integers(0, 7))
+    def redrive(self, pick: int) -> None:
         """Each dead letter of the code once, unless its time is over."""
+        dead = list(self.seen.shelves[keys.DEAD])
+        code = self.seen.records[dead[pick % len(dead)]]["code"]
         of_code = {one for one in self.seen.shelves[keys.DEAD] if self.seen.records[one].get("code") == code}
         valid = {one for one in of_code if int(self.seen.records[one]["expires"]) > self.house.now}
         told = self.house.redrive(code)
         assert (len(valid), len(of_code - valid)) == (told["redriven"], told["expired"])
+        self.spent.subtract({one: self.spent[one] for one in valid})
+        self.tried |= valid  # a receipt may tell of an attempt before it
         moved = self.look("redrive", valid)
         assert valid == moved.keys()
 
@@ -561,11 +602,16 @@ class Machine(RuleBasedStateMachine):
     def pick(self, pick: int) -> Draft:
         return self.drafts[pick % len(self.drafts)]
 
+    def queued(self) -> list[str]:
+        return [one for one in self.ids() if self.seen.status(one) is QUEUED]
+
+    def wait_for(self, shelf: str, patient: bool) -> None:
+        """Let the time of the first on a shelf come."""
+        if patient:
+            self.house.now = max(self.house.now, int(min(self.seen.shelves[shelf].values())))
+
     def unsent(self) -> list[Attempt]:
         return [one for one in self.in_hand if one.outcome is None]
-
-    def was_tried(self, one: str) -> bool:
-        return self.spent[one] > 0
 
     def is_held(self, scope: str, now: int) -> bool:
         hold = self.seen.holds.get(scope)
@@ -590,6 +636,7 @@ def house(redis_server: RedisServer) -> Iterator[House]:
     loop.close()
 
 
+@pytest.mark.timeout(600)  # a walk that fails is made shorter for up to five minutes
 def test_nothing_is_lost_and_nothing_is_sent_twice(house: House, client: redis.Redis) -> None:
     """Examples show what somebody thought of; a walk of a machine shows the rest."""
     run_state_machine_as_test(

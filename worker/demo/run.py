@@ -19,6 +19,7 @@ from producer import bulk, keys, logs
 from producer.accept import Accepted
 from producer.client import Producer
 from producer.exits import Exit
+from producer.features import Api
 from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
 from worker.account import hold
@@ -35,7 +36,7 @@ LONGEST_SECONDS = 180.0
 NO_CREDIT = "301"
 
 
-def demonstrate(json_file: Path | None, messages: Path | None) -> int:
+def demonstrate(json_file: Path | None, messages: Path | None, gateway: Api) -> int:
     """Run the demo and return the exit code: 0 when the three ledgers are equal."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
@@ -46,8 +47,9 @@ def demonstrate(json_file: Path | None, messages: Path | None) -> int:
         if json_file:
             json_file.touch()
         with tempfile.TemporaryDirectory(prefix="threelane-demo-", ignore_cleanup_errors=True) as folder:
+            environment = {"THREELANE_GATEWAY": gateway.value}
             console.print("Starting Redis, the sandbox, a worker, the callback door and the exporter ...")
-            with Stack(Path(folder), {"credit": CREDIT}, {}) as stack, _Demo(stack, console) as demo:
+            with Stack(Path(folder), {"credit": CREDIT}, environment) as stack, _Demo(stack, console, gateway) as demo:
                 summary = demo.run(messages or MESSAGES)
     except Failed as failed:
         console.print(str(failed), markup=False)
@@ -73,11 +75,12 @@ def _look_at(file: Path) -> None:
 class _Demo(contextlib.AbstractContextManager["_Demo"]):
     """One demonstration on a running stack."""
 
-    def __init__(self, stack: Stack, console: Console) -> None:
+    def __init__(self, stack: Stack, console: Console, gateway: Api) -> None:
         self._stack = stack
+        self._gateway = gateway
         self._console = console
         self._redis = redis.Redis.from_url(stack.redis_url)
-        self._producer = Producer(load(ProducerSettings, redis_url=stack.redis_url, producer="demo"))
+        self._producer = Producer(load(ProducerSettings, redis_url=stack.redis_url, producer="demo", gateway=gateway))
         self._accepted: dict[str, int] = {}
         self._refused: Counter[str] = Counter()
         self._repeated = 0
@@ -98,6 +101,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
             self._repeated,
             self._records(),
             self._stack.ask_sandbox("/sandbox/ledger"),
+            tells_charge=self._gateway is not Api.ONE,
         )
         summary.seconds = round(time.monotonic() - started, 1)
         return summary

@@ -34,6 +34,8 @@ class Stack:
             "THREELANE_CLICKATELL_API_ID": "sandbox",
             "THREELANE_CLICKATELL_USER": "sandbox",
             "THREELANE_CLICKATELL_PASSWORD": "sandbox",
+            "THREELANE_CLICKATELL_TOKEN": "sandbox",
+            "THREELANE_CLICKATELL_API_KEY": "sandbox",
             "THREELANE_CALLBACK_SECRET": self.callback_secret,
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",

@@ -17,7 +17,17 @@ _COLUMNS = {"delivered": "arrived", "undelivered": "failed", "expired": "expired
 def lanes(client: redis.Redis) -> Table:
     """Return the lanes as they stand; counts are of moves, so a redriven dead letter is counted each time."""
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
-    table = Table("lane", "accepted", "waiting", "sent", *_COLUMNS.values(), "retries", "credits", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        "lane",
+        "accepted",
+        "waiting",
+        "sent",
+        *_COLUMNS.values(),
+        "retries",
+        "credits",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for column in table.columns:
         column.justify = "right"
     for lane in keys.LANES:

@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import GSM_7, Encoding
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment, done
 from worker.gateway.wire import Reply, Wire
 from worker.policy.legacy import LEGACY
-from worker.policy.statuses import millionths, status_code
+from worker.policy.statuses import STOPPED, millionths, status_code
 from worker.settings import AccountSettings
 
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -25,6 +25,8 @@ _ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?"
 _ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
 _STATUS = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})[ \t]+status:[ \t]*([0-9a-c]{1,3})", _EXACTLY)
 _CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", _EXACTLY)
+_COVERED = re.compile(r"(?:ok:.*?)?(?:\bcharge:[ \t]*(\d+(?:\.\d+)?))?", _EXACTLY)
+_PAID = re.compile(r"ok:[ \t]*605(?:[ \t]*,.*)?", _EXACTLY)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
@@ -33,12 +35,13 @@ class HttpGateway:
 
     name = "http"
     batch_size = 1
+    can_look_up = True
     table = LEGACY
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the session; to be called on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
-        self._base = settings.gateway_url.rstrip("/")
+        self._base = settings.gateway_address
         self._credentials = {
             "api_id": settings.clickatell_api_id,
             "user": settings.clickatell_user,
@@ -52,27 +55,45 @@ class HttpGateway:
 
     async def look_up(self, message_id: str) -> LookUp:
         """Ask by client id for the status, then for the charge; a charge that is not told comes with a receipt."""
-        reply = await self._ask("http/querymsg", {"climsgid": message_id})
-        if isinstance(reply, Outcome):
-            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
-        found = read_look_up(reply.body)
-        if found.known is not Known.FOUND:
-            return found
-        priced = await self._ask("http/getmsgcharge", {"apimsgid": found.gateway_id})
-        return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced.body))
+        return await self._known("climsgid", message_id, unknown="104")
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask by the gateway's id for the status, then for the charge."""
+        return await self._known("apimsgid", gateway_id, unknown="103")
+
+    async def cancel(self, gateway_id: str) -> Cancellation:
+        """Stop a message that the gateway still holds."""
+        reply = await self._ask("http/delmsg", {"apimsgid": gateway_id})
+        return Cancellation(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_cancel(reply.body)
+
+    async def coverage(self, msisdn: str) -> Coverage:
+        """Ask whether a number can be reached; not meant to be asked before each message."""
+        reply = await self._ask("utils/routeCoverage", {"msisdn": msisdn})
+        return Coverage(None, text=reply.kind) if isinstance(reply, Outcome) else read_coverage(reply.body)
+
+    async def pay(self, token: str) -> Payment:
+        """Pay a voucher in."""
+        reply = await self._ask("http/token_pay", {"token": token})
+        return Payment(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_payment(reply.body)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
         reply = await self._ask("http/getbalance", {})
-        if isinstance(reply, Outcome):
-            return f"{reply.kind} ({reply.text})"
-        body = _text(reply.body)
-        found = _CREDIT.fullmatch(body)
-        return float(found[1]) if found else body[:100] or "an empty answer"
+        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply.body)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
+
+    async def _known(self, name: str, value: str, unknown: str) -> LookUp:
+        reply = await self._ask("http/querymsg", {name: value})
+        if isinstance(reply, Outcome):
+            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
+        found = read_look_up(reply.body, unknown)
+        if found.known is not Known.FOUND:
+            return found
+        priced = await self._ask("http/getmsgcharge", {"apimsgid": found.gateway_id})
+        return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced.body))
 
     async def _ask(self, command: str, parameters: dict[str, str]) -> Reply | Outcome:
         body = urlencode(self._credentials | parameters).encode()
@@ -113,26 +134,68 @@ def read_send(body: bytes) -> Outcome:
     refused = _ERR.fullmatch(text)
     if refused and len(text.splitlines()) == 1:
         return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
-    return Outcome(Kind.UNREADABLE, text=re.sub(r"\s+", " ", text)[:80])
+    return Outcome(Kind.UNREADABLE, text=_beginning(text))
 
 
-def read_look_up(body: bytes) -> LookUp:
-    """Read the answer to ``querymsg``; only code 104 says that the message is not known."""
+def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
+    """Read the answer to ``querymsg``; only code 104 (103 for the gateway's id) says that it is not known."""
     text = _text(body)
     status = _STATUS.fullmatch(text)
     if status:
         code = status_code(status[2])
         return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, status[1], code)
-    refused = _ERR.fullmatch(text)
-    if refused and refused[1] and refused[1].zfill(3) == "104" and len(text.splitlines()) == 1:
-        return LookUp(Known.NOT_FOUND, text=refused[2])
-    return LookUp(Known.FAILED, text=re.sub(r"\s+", " ", text)[:80])
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED and refused.code == unknown:
+        return LookUp(Known.NOT_FOUND, text=refused.text)
+    return LookUp(Known.FAILED, text=_beginning(text))
 
 
 def read_charge(body: bytes) -> int | None:
     """Read the charge from the answer to ``getmsgcharge``, in millionths of a credit."""
     found = _CHARGE.search(_text(body))
     return millionths(found[1]) if found else None
+
+
+def read_cancel(body: bytes) -> Cancellation:
+    """Read the answer to ``delmsg``: a status; another one than 006 says that it was too late."""
+    text = _text(body)
+    status = _STATUS.fullmatch(text)
+    if status:
+        code = status_code(status[2])
+        return Cancellation(code == STOPPED, code)
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED:
+        return Cancellation(False, code=refused.code, text=refused.text)
+    return Cancellation(None, text=_beginning(text))
+
+
+def read_coverage(body: bytes) -> Coverage:
+    """Read the answer to ``routeCoverage``; an old edition answers with a sentence, which says nothing."""
+    text = _text(body)
+    covered = _COVERED.fullmatch(text)
+    if covered and text:
+        return Coverage(True, millionths(covered[1]) if covered[1] else None)
+    refused = read_send(body)
+    against = refused.kind is Kind.REFUSED and LEGACY.stops(refused.code)
+    return Coverage(False if against else None, text=_beginning(text))
+
+
+def read_payment(body: bytes) -> Payment:
+    """Read the answer to ``token_pay``; its success is the number 605."""
+    text = _text(body)
+    if _PAID.fullmatch(text):
+        return Payment(True)
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED:
+        return Payment(False, refused.code, refused.text)
+    return Payment(None, text=_beginning(text))
+
+
+def read_balance(body: bytes) -> float | str:
+    """Read the credits left, or say why they cannot be told."""
+    text = _text(body)
+    found = _CREDIT.fullmatch(text)
+    return float(found[1]) if found else text[:100] or "an empty answer"
 
 
 def _body(message: Message) -> dict[str, str]:
@@ -148,3 +211,7 @@ def _body(message: Message) -> dict[str, str]:
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8", errors="replace").strip(" \t\r\n")
+
+
+def _beginning(text: str) -> str:
+    return re.sub(r"\s+", " ", text)[:80]

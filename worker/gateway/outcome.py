@@ -33,6 +33,7 @@ class Known(StrEnum):
     NOT_FOUND = "not_found"
     SAYS_NOTHING = "says_nothing"  # status 001: unknown, or not reported yet
     FAILED = "failed"  # the question got no usable answer; nothing follows from it
+    CANNOT = "cannot"  # the API has no such question: only a receipt can tell
 
 
 class LookUp(NamedTuple):
@@ -45,4 +46,39 @@ class LookUp(NamedTuple):
     text: str = ""
 
 
+class Cancellation(NamedTuple):
+    """What a cancel came to; ``stopped`` is True only for status 006, and None when nobody can tell."""
+
+    stopped: bool | None
+    status: str = ""
+    code: str = ""
+    text: str = ""
+
+
+class Coverage(NamedTuple):
+    """Whether a number can be reached, and the least charge; ``routable`` None: the answer does not say."""
+
+    routable: bool | None
+    charge_millionths: int | None = None
+    text: str = ""
+
+
+class Payment(NamedTuple):
+    """What a voucher came to; ``paid`` is None when nobody can tell: look at the balance."""
+
+    paid: bool | None
+    code: str = ""
+    text: str = ""
+
+
+def done(outcome: Outcome) -> bool | None:
+    """Tell whether a command took effect that got no answer: surely not if it never left, else nobody can tell."""
+    return False if outcome.kind is Kind.NOT_REACHED else None
+
+
 NOT_TRIED = Outcome(Kind.NOT_TRIED)
+# What a gateway answers whose API has no such command.
+NO_LOOK_UP = LookUp(Known.CANNOT, text="this API knows no message by our id")
+NO_CANCEL = Cancellation(False, text="this API cannot cancel")
+NO_COVERAGE = Coverage(None, text="this API does not tell its coverage")
+NO_PAYMENT = Payment(False, text="this API takes no vouchers")

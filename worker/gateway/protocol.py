@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from producer.message import Message
-from worker.gateway.outcome import LookUp, Outcome
+from worker.gateway.outcome import Cancellation, Coverage, LookUp, Outcome, Payment
 from worker.policy.rule import Table
 
 
@@ -15,7 +15,9 @@ class Gateway(Protocol):
 
     name: str
     batch_size: int
-    """How many messages go in one request."""
+    """How many messages go in one request; it may shrink if the gateway says that they were too many."""
+    can_look_up: bool
+    """Whether a message can be asked for by our id; if not, only its receipt resolves a doubt."""
     table: Table
     """What its codes mean."""
 
@@ -24,7 +26,23 @@ class Gateway(Protocol):
         ...
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask for a message by our id: what is known of it, and its charge."""
+        """Ask for a message by our id: what is known of it, and its charge; or NO_LOOK_UP."""
+        ...
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask for a message by the gateway's id: its status and, where the API tells it, its charge."""
+        ...
+
+    async def cancel(self, gateway_id: str) -> Cancellation:
+        """Stop a message that the gateway still holds; or NO_CANCEL."""
+        ...
+
+    async def coverage(self, msisdn: str) -> Coverage:
+        """Ask whether a number can be reached; or NO_COVERAGE."""
+        ...
+
+    async def pay(self, token: str) -> Payment:
+        """Pay a voucher in; or NO_PAYMENT."""
         ...
 
     async def balance(self) -> float | str:

@@ -30,7 +30,7 @@ class Reply:
 
 
 class Wire:
-    """Sends requests and never repeats one; redirects are not followed, answers are cut at a megabyte."""
+    """Sends requests and never repeats a POST; redirects are not followed, answers are cut at a megabyte."""
 
     def __init__(self, timeout_seconds: float) -> None:
         """Make the session; to be called on the event loop."""
@@ -46,11 +46,20 @@ class Wire:
         )
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Reply | Outcome:
-        """Post; returns the whole answer, or NOT_REACHED before a connection was had, or LOST after."""
+        """Post; returns what ``request`` does."""
+        return await self.request("POST", url, headers, body)
+
+    async def request(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Reply | Outcome:
+        """Ask; returns the whole answer, or NOT_REACHED before a connection was had, or LOST after.
+
+        GET and DELETE may be repeated, once, when a kept connection ends under them: they change nothing twice.
+        """
         trace = Trace()
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trace
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=trace
             ) as response:
                 return Reply(response.status, await _whole(response.content))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failed:

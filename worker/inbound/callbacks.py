@@ -1,14 +1,14 @@
 """Callbacks: the door for Clickatell's status callbacks; it answers when the record is written, or not at all.
 
-An address is ``/<secret>/status``.  Anything that is not 2xx is repeated by the gateway, 8 times over 3 days, so a
-Redis that is away costs nothing but time.
+The addresses are ``/<secret>/status`` (HTTP, XML and REST API) and ``/<secret>/one`` (One API).  Anything that is not
+2xx is repeated by the gateway, 8 times over 3 days, so a Redis that is away costs nothing but time.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 import redis.asyncio
@@ -17,8 +17,9 @@ from redis.exceptions import RedisError
 
 from producer import logs
 from producer.clock import RedisClock
-from worker.policy.statuses import millionths, status_code
-from worker.receipt import Receipt, receive
+from worker.inbound import one_events
+from worker.policy.statuses import STATUSES, millionths, status_code
+from worker.receipt import Meaning, Receipt, receive
 from worker.settings import CallbackSettings
 
 MAX_BODY = 64 * 1024
@@ -39,6 +40,7 @@ class Door:
         """Return the web application."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{secret}/status", self.status)
+        app.router.add_route("*", "/{secret}/one", self.one)
         app.router.add_get("/health", self.health)
         return app
 
@@ -60,14 +62,31 @@ class Door:
         if isinstance(receipt, str):
             logs.event("receipt_refused", level=30, reason=receipt)
             return web.Response(status=400, text=f"{receipt}\n")
-        return await self._receive(receipt)
+        return await self._receive([receipt])
 
-    async def _receive(self, receipt: Receipt) -> web.Response:
+    async def one(self, request: web.Request) -> web.Response:
+        """Take the One API's events, as JSON."""
+        if request.method not in ("GET", "POST") or not self._is_known(request):
+            return web.Response(status=404, text="not found\n")
+        body = await request.read()
+        if not body.strip():
+            return web.Response(text="ok\n")  # the address is tried without a body
+        try:
+            updates = one_events.read(body)
+        except ValueError as wrong:
+            logs.event("receipt_refused", level=30, reason=str(wrong))
+            return web.Response(status=400, text=f"{wrong}\n")
+        meanings = {receipt.network_status: to for receipt, to in updates}
+        return await self._receive([receipt for receipt, _ in updates], meanings.get)
+
+    async def _receive(self, receipts: Sequence[Receipt], meaning: Meaning = STATUSES.get) -> web.Response:
+        if not receipts:
+            return web.Response(text="ok\n")
         try:
             if self._clock.is_stale():
                 asked_at = self._clock.monotonic()
                 self._clock.follow(await self._client.time(), asked_at)
-            await receive(self._client, [receipt], self._retention_ms, self._clock.now())
+            await receive(self._client, receipts, self._retention_ms, self._clock.now(), meaning)
         except (RedisError, OSError):
             return web.Response(status=503, text="not written down: send it again\n")
         return web.Response(text="ok\n")

@@ -122,7 +122,17 @@ def _retry(
     given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
     if given_up or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
-    return Decision(Status.SCHEDULED, at, rule, wait_seconds=seconds, code=code, text=outcome.text)
+    hold = Hold(rule.scope, code, rule.reason, now + int(rule.hold_seconds * 1000)) if rule.hold_seconds else None
+    return Decision(
+        Status.SCHEDULED,
+        at,
+        rule,
+        wait_seconds=seconds,
+        hold=hold,
+        spends_attempt=rule.spends_attempt,
+        code=code,
+        text=outcome.text,
+    )
 
 
 def _until(text: str, now: int) -> int:

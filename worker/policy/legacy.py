@@ -7,7 +7,7 @@ and 900 from its 2006 specification and from clients that handle them.
 from __future__ import annotations
 
 from producer.refusal import Owner
-from worker.policy.rule import LATER, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from worker.policy.rule import LATER, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -71,6 +71,14 @@ LEGACY = table(
         "9": Rule("9xx", RETRY, MESSAGE, GATEWAY,  "unlisted_internal_code", alarm=True),
     },
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
+)
+
+# Central REST answers some requests with an HTTP status and nothing else: a rate limit, and an address that is no API.
+REST = LEGACY.also(
+    Rule("404", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
+    Rule("405", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
+    Rule("429", RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", THROTTLED, UNTIL_EXPIRY, spends_attempt=False,
+         hold_seconds=2),
 )
 
 TRANSPORT = table(

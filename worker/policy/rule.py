@@ -36,6 +36,7 @@ class Scope(StrEnum):
 
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
 LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
+THROTTLED = wait_exponential(multiplier=10, max=300)  # 10, 20 ... seconds: the account was too fast, not the message
 UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
 
@@ -50,6 +51,8 @@ class Rule(NamedTuple):
     wait: wait_base = SOON
     most_attempts: int = 8
     alarm: bool = False  # somebody should look at the code, at the account, or at us
+    spends_attempt: bool = True  # False: it was not the message's fault
+    hold_seconds: float = 0.0  # of a retry: how long everything in the scope waits
 
 
 class Table(NamedTuple):
@@ -62,6 +65,15 @@ class Table(NamedTuple):
     def of(self, code: str) -> Rule:
         """Return the code's rule, or that of its hundred, which raises an alarm."""
         return self.rules.get(code) or self.by_hundred.get(code[:1] if len(code) == 3 else "", self.otherwise)
+
+    def stops(self, code: str) -> bool:
+        """Tell whether a code speaks against this message or number, and not of the account or of a bad moment."""
+        rule = self.of(code)
+        return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and rule.scope is not Scope.ACCOUNT
+
+    def also(self, *rules: Rule) -> Table:
+        """Return the table with more rules."""
+        return table(*self.rules.values(), *rules, by_hundred=self.by_hundred, otherwise=self.otherwise)
 
 
 def table(*rules: Rule, by_hundred: Mapping[str, Rule], otherwise: Rule) -> Table:

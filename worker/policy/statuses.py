@@ -25,6 +25,7 @@ STATUSES: dict[str, Status | None] = {
     "013": Status.CANCELLED,
     "014": Status.UNDELIVERED,
 }
+STOPPED = "006"  # what a cancel has to come to
 _HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations write them so
 
 

@@ -1,0 +1,109 @@
+"""Features: what each of Clickatell's APIs can say, what it cannot, and what we do ourselves.
+
+Sources: the HTTP API guide, the REST API's table of features, the XML specification, the One API's message page.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from producer.message import Message
+from producer.refusal import Code, Owner, Refused
+from producer.text import Encoding
+
+
+class Api(StrEnum):
+    """The four APIs."""
+
+    HTTP = "http"
+    REST = "rest"
+    XML = "xml"
+    ONE = "one"
+
+
+OURS = "(by us)"  # done before the gateway is asked, so it works on every API
+NEVER = ""  # the API lacks it: refused at accept
+
+
+class Feature(NamedTuple):
+    """One thing a message can ask for, and the parameter that carries it on each API."""
+
+    name: str  # our field
+    http: str
+    rest: str
+    xml: str
+    one: str
+
+    def on(self, api: Api) -> str:
+        """Return the API's parameter, OURS, or NEVER."""
+        parameter: str = getattr(self, api.value)
+        return parameter
+
+
+# fmt: off
+FEATURES = (
+    Feature("to",                "to",          "to",                "to",          "to"),
+    Feature("text",              "text",        "text",              "text",        "content"),
+    Feature("sender",            "from",        "from",              "from",        "from"),
+    Feature("client_message_id", "climsgid",    "clientMessageId",   "cliMsgId",    "clientMessageId"),
+    Feature("max_message_parts", "concat",      "maxMessageParts",   "concat",      OURS),
+    Feature("lane",              "queue",       "userPriorityQueue", "queue",       OURS),
+    Feature("callback",          "callback",    "callback",          "callback",    OURS),
+    Feature("validity_period",   "validity",    "validityPeriod",    "validity",    "validityPeriod"),
+    Feature("deliver_at",        OURS,          OURS,                OURS,          OURS),
+    Feature("unicode",           "unicode",     "unicode",           "unicode",     "content"),
+    Feature("udh",               "udh",         "udh",               "udh",         "userDataHeader"),
+    Feature("binary",            "binary",      "binary",            "binary",      "binary"),
+    Feature("flash",             "msg_type",    "type",              "msg_type",    NEVER),
+    Feature("max_credits",       "max_credits", "maxCredits",        "max_credits", NEVER),
+    Feature("escalate",          "escalate",    "escalate",          "escalate",    NEVER),
+    Feature("mo",                "mo",          "mo",                "mo",          NEVER),
+    Feature("required_features", "req_feat",    "requiredFeatures",  "req_feat",    NEVER),
+    Feature("bypass_dnc",        NEVER,         "bypassDNCCheck",    NEVER,         NEVER),
+    Feature("channel",           NEVER,         NEVER,               NEVER,         "channel"),
+)
+# What an account can be asked.
+ABILITIES = (
+    Feature("look up by our id", "querymsg",      "GET message",     "queryMsg",      NEVER),
+    Feature("charge",            "getmsgcharge",  "GET message",     "getMsgCharge",  NEVER),
+    Feature("balance",           "getbalance",    "account/balance", "getBalance",    "balance"),
+    Feature("cancel",            "delmsg",        "DELETE message",  "delMsg",        NEVER),
+    Feature("coverage",          "routeCoverage", "coverage",        "routeCoverage", NEVER),
+    Feature("voucher",           "token_pay",     NEVER,             NEVER,           NEVER),
+    Feature("session",           "auth, ping",    NEVER,             "auth, ping",    NEVER),
+    Feature("many a request",    NEVER,           NEVER,             "sendMsg",       "messages"),
+)
+# fmt: on
+
+
+def asked(message: Message) -> set[str]:
+    """Return the features beyond a plain text that a message asks for."""
+    wanted = {
+        "flash": message.flash,
+        "max_credits": message.max_credits,
+        "escalate": message.escalate,
+        "mo": message.mo,
+        "required_features": message.required_features is not None,
+        "udh": message.udh,
+        "binary": message.encoding is Encoding.BINARY,
+        "bypass_dnc": message.bypass_dnc,
+        "channel": message.channel != "sms",
+    }
+    return {name for name, value in wanted.items() if value}
+
+
+def refuse(message: Message, api: Api) -> Refused | None:
+    """Refuse what the API cannot carry and what would change the message if it were left out."""
+    wanted = asked(message)
+    for feature in FEATURES:
+        if feature.name in wanted and feature.on(api) == NEVER:
+            able = [other.value for other in Api if feature.on(other) != NEVER]
+            return Refused(
+                code=Code.INVALID,
+                field="type" if feature.name == "flash" else feature.name,
+                problem=f"the API that this account uses ({api}) has no {feature.name.replace('_', ' ')}",
+                mend=f"leave it out, or use an account of the API {' or '.join(able)}",
+                owner=Owner.PRODUCER,
+            )
+    return None

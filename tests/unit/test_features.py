@@ -1,0 +1,76 @@
+"""The table of features is held against what the gateways really put on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from producer import Refused, message
+from producer.features import ABILITIES, FEATURES, NEVER, OURS, Api, refuse
+from producer.message import Draft, Message
+from worker.gateway import http, one, rest, xml
+
+NOW = 1_800_000_000_000
+ORDERS: dict[Api, Callable[[Message, int], Mapping[str, Any]]] = {
+    Api.HTTP: http.form,
+    Api.REST: rest.order,
+    Api.XML: xml.order,
+    Api.ONE: one.order,
+}
+ASKS: dict[str, dict[str, Any]] = {
+    "to": {},
+    "text": {},
+    "sender": {"sender": "12025550100"},
+    "client_message_id": {},
+    "max_message_parts": {},
+    "lane": {"lane": 1},
+    "callback": {},
+    "validity_period": {"validity_period": 60},
+    "deliver_at": {"delay": 60},
+    "unicode": {"unicode": 1},
+    "udh": {"udh": "06050415810000"},
+    "binary": {"binary": "0102", "text": None},
+    "flash": {"type": "flash"},
+    "max_credits": {"max_credits": 1.5},
+    "escalate": {"escalate": 1},
+    "mo": {"mo": 1},
+    "required_features": {"required_features": 16},
+    "bypass_dnc": {"bypass_dnc": 1},
+    "channel": {"channel": "whatsapp"},
+}
+
+
+def _asking(name: str) -> Message:
+    draft = message.parse({"to": "27831234567", "text": "Hello"} | ASKS[name], NOW)
+    assert isinstance(draft, Draft), draft
+    return draft.message
+
+
+@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_a_feature_is_sent_as_the_table_says_or_refused(feature: Any, api: Api) -> None:
+    """No feature is dropped silently: it is on the wire, done by us, or refused at accept."""
+    asked, parameter = _asking(feature.name), feature.on(api)
+    if parameter == NEVER:
+        refused = refuse(asked, api)
+        assert isinstance(refused, Refused)
+        assert ("101", True) == (refused.code, str(api) in refused.problem)
+        return
+    assert refuse(asked, api) is None
+    if parameter != OURS:
+        assert parameter in ORDERS[api](asked, NOW)
+
+
+@pytest.mark.parametrize("api", Api)
+def test_a_plain_text_is_refused_by_no_api(api: Api) -> None:
+    """What every API can say needs no table."""
+    assert refuse(_asking("text"), api) is None
+
+
+def test_each_feature_and_ability_is_named_once() -> None:
+    """One row each."""
+    names = [feature.name for feature in FEATURES + ABILITIES]
+    assert sorted(set(names)) == sorted(names)
+    assert set(ASKS) == {feature.name for feature in FEATURES}

@@ -1,0 +1,64 @@
+"""An operator's overrides: checked, merged, and never able to weaken the promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from producer.refusal import Owner
+from worker.policy.legacy import LEGACY
+from worker.policy.overrides import WrongPolicy, override
+from worker.policy.rule import LATER, Scope, Verdict
+
+
+def _file(folder: Path, text: str) -> Path:
+    file = folder / "policy.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_what_the_file_says_is_changed_and_nothing_else(tmp_path: Path) -> None:
+    """A rule keeps what the file does not name."""
+    changed = override(LEGACY, "legacy", _file(tmp_path, '[legacy.901]\nmost_attempts = 3\nwait = "later"\n'))
+    assert LEGACY.of("901")._replace(most_attempts=3, wait=LATER) == changed.of("901")
+    assert {code: rule for code, rule in LEGACY.rules.items() if code != "901"} == {
+        code: rule for code, rule in changed.rules.items() if code != "901"
+    }
+
+
+def test_a_new_code_needs_a_whole_rule(tmp_path: Path) -> None:
+    """Half a rule would leave a message to chance."""
+    whole = '[legacy.710]\nverdict = "stop"\nscope = "message"\nowner = "gateway"\nreason = "not_documented"\n'
+    rule = override(LEGACY, "legacy", _file(tmp_path, whole)).of("710")
+    assert (Verdict.STOP, Scope.MESSAGE, Owner.GATEWAY) == (rule.verdict, rule.scope, rule.owner)
+    with pytest.raises(WrongPolicy, match="owner, reason, scope, verdict"):
+        override(LEGACY, "legacy", _file(tmp_path, "[legacy.710]\nalarm = true\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[legacy.104]\nverdict = 'retry'\n", "stays unsure"),
+        ("[legacy.901]\nverdict = 'again'\n", "none of retry"),
+        ("[legacy.901]\nmost_attempts = 0\n", "from 1 to 1000"),
+        ("[legacy.901]\nmost_attempts = true\n", "from 1 to 1000"),
+        ("[legacy.901]\nwait = 7\n", "neither soon nor later"),
+        ("[legacy.901]\nreason = 'Not A Label'\n", "no label"),
+        ("[legacy.901]\ncolour = 'red'\n", "unknown"),
+        ("[legacy.abc]\nalarm = true\n", "three digits"),
+        ("[transport.lost]\nverdict = 'retry'\n", "no such family"),
+        ("legacy = 5\n", "a section for each code"),
+        ("[legacy.901\n", "policy.toml"),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    """Nothing runs on a file that is half understood, and no override may lead to a second SMS."""
+    with pytest.raises(WrongPolicy, match=told):
+        override(LEGACY, "legacy", _file(tmp_path, text))
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    """By its name."""
+    with pytest.raises(WrongPolicy, match=r"nowhere\.toml"):
+        override(LEGACY, "legacy", tmp_path / "nowhere.toml")

@@ -1,0 +1,179 @@
+"""Exchanges that other clients of Clickatell have had: we ask alike, and understand the same of the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.unit.test_vectors_wire import Asked, answered, sms
+from worker.gateway import entries, http, rest, xml
+from worker.gateway.markup import rows_of
+from worker.gateway.outcome import Outcome
+from worker.gateway.protocol import Gateway
+from worker.gateway.wire import Reply
+from worker.policy.legacy import LEGACY, REST
+from worker.policy.one_api import ONE_API
+
+DATA = Path(__file__).with_name("data")
+EXCHANGES = json.loads(DATA.joinpath("gateway_exchanges.json").read_text(encoding="utf-8"))
+OTHERS = json.loads(DATA.joinpath("other_answers.json").read_text(encoding="utf-8"))
+TABLES = {"http": LEGACY, "rest": REST, "xml": LEGACY, "one": ONE_API}
+NOW = 1_800_000_000_000
+
+
+def encoded(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+
+
+def told(found: Any, expected: Mapping[str, Any], api: str) -> dict[str, Any]:
+    """Return what the expectation speaks of, as the gateway told it."""
+    rule = TABLES[api].of(found.code) if "verdict" in expected else None
+    return {name: getattr(rule if name in ("verdict", "scope") else found, name) for name in expected}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda one: f"{one['gateway']}-{one['name']}")
+def test_an_exchange_that_others_have_had_is_had_by_us_alike(exchange: dict[str, Any]) -> None:
+    """Over a real connection: what is asked is part of our request, and what is answered is understood."""
+    api, command, expected = exchange["gateway"], exchange["call"], exchange["becomes"]
+
+    async def call(made: Gateway) -> Any:
+        if command == "send":
+            return await made.send([sms(**said) for said in exchange["given"]], NOW)
+        return await getattr(made, command)(*([] if exchange["given"] is None else [exchange["given"]]))
+
+    answer = exchange["answered"]
+    found, requests = answered(api, answer["status"], encoded(answer["body"]), call)
+    if isinstance(expected, list):
+        assert expected == [told(one, wanted, api) for one, wanted in zip(found, expected, strict=True)]
+    else:
+        assert expected == (told(found, expected, api) if isinstance(expected, dict) else found)
+    asked = exchange["asked"]
+    assert (asked["method"], asked["path"]) == (requests[0].method, requests[0].path)
+    assert_part_of(asked.get("body", {}), requests[0])
+
+
+def assert_part_of(asked: Mapping[str, Any], ours: Asked) -> None:
+    """What others asked is asked by us too; we may say more, since they leave much to the account's settings."""
+    if not asked:
+        return
+    if ours.headers["content-type"] == "application/json":
+        body = json.loads(ours.body)
+        for theirs, own in zip(asked.get("messages", [asked]), body.get("messages", [body]), strict=True):
+            assert theirs.items() <= own.items()
+        return
+    form = dict(parse_qsl(ours.body.decode(), keep_blank_values=True))
+    if "data" not in asked:
+        assert asked.items() <= form.items()
+        return
+    for theirs, own in zip(ElementTree.fromstring(asked["data"]), ElementTree.fromstring(form["data"]), strict=True):
+        assert theirs.tag == own.tag
+        assert {one.tag: one.text for one in theirs}.items() <= {one.tag: one.text for one in own}.items()
+
+
+# Commands that we never give (logins, batches, several recipients in a request) and an API that we do not speak: their
+# answers are still read as far as ours go.  Several lines are read one by one here; together, as the answer to one
+# message, they are neither yes nor no.
+
+PLATFORM = rest.FAMILY  # the Platform's REST API answers in the One API's shape with the legacy codes
+READERS: dict[str, Any] = {
+    "http_send": lambda _, body: http.read_send(body),
+    "http_lines": lambda _, body: [http.read_send(line) for line in body.splitlines()],
+    "http_charge": lambda _, body: http.read_charge(body),
+    "xml_rows": lambda _, body: [
+        xml.read_row(row, to) for row, to in zip(rows_of(body, "clickapi"), ("2799900001", "2799900002"), strict=True)
+    ],
+    "platform": lambda status, body: [
+        entries.read_entry(one, "2799900001", status, PLATFORM) for one in (entries.decode(body) or {})["messages"]
+    ],
+    "platform_whole": lambda status, body: platform_whole(status, body),
+}
+
+
+def platform_whole(status: int, body: bytes) -> Outcome:
+    failed = entries.fault(entries.decode(body) or {}, PLATFORM)
+    if failed:
+        return entries.refused(failed, status, PLATFORM)
+    return entries.without_error(status, body, PLATFORM)
+
+
+@pytest.mark.parametrize("answer", OTHERS, ids=lambda one: one["name"])
+def test_an_answer_to_what_we_never_ask_is_read_as_far_as_ours_go(answer: dict[str, Any]) -> None:
+    """The same parsers; nothing of it is taken for the acceptance of a message that is not there."""
+    found, expected = READERS[answer["read"]](answer["status"], encoded(answer["body"])), answer["becomes"]
+    if isinstance(expected, list):
+        assert expected == [told(one, wanted, "http") for one, wanted in zip(found, expected, strict=True)]
+    else:
+        assert expected == (told(found, expected, "http") if isinstance(expected, dict) else found)
+
+
+@pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "http_lines"], ids=lambda one: one["name"])
+def test_several_lines_are_no_answer_to_one_message(answer: dict[str, Any]) -> None:
+    """We ask for one recipient at a time."""
+    assert "unreadable" == http.read_send(answer["body"].encode()).kind
+
+
+@pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "xml_rows"], ids=lambda one: one["name"])
+def test_rows_without_a_number_are_nobody_s(answer: dict[str, Any]) -> None:
+    """Order says nothing, and we number every element."""
+    outcomes = xml.read_send(Reply(200, answer["body"].encode()), ["2799900001", "2799900002"])
+    assert ["unreadable"] * 2 == [one.kind for one in outcomes]
+
+
+# The HTTP API's other commands.
+
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+# fmt: off
+CANCELS: list[tuple[str, tuple[bool | None, str, str]]] = [
+    (f"ID: {ITS_ID} Status: 006", (True, "006", "")),    (f"apiMsgId: {ITS_ID} status: 6\n", (True, "006", "")),
+    (f"ID: {ITS_ID} Status: 003", (False, "003", "")),   (f"ID: {ITS_ID} Status: 013", (False, "013", "")),
+    ("ERR: 103, Unknown API message ID", (False, "", "103")),
+    (f"ID: {ITS_ID}", (None, "", "")), ("OK", (None, "", "")), ("", (None, "", "")), ("006", (None, "", "")),
+    (f"ID: {ITS_ID} Status: 006\nERR: 103, no", (None, "", "")),
+]
+COVERAGES: list[tuple[str, tuple[bool | None, int | None]]] = [
+    ("OK: This prefix is currently supported. Charge: 1", (True, 1_000_000)),
+    ("OK: Messages may be sent. Charge: 0.8\n", (True, 800_000)),
+    ("ok: yes charge: 1.5", (True, 1_500_000)), ("Charge: 0.33", (True, 330_000)), ("OK: supported", (True, None)),
+    ("ERR: 114, Cannot route message", (False, None)), ("ERR: 105, Invalid", (False, None)),
+    ("ERR: no route", (False, None)),
+    ("ERR: 001, Authentication failed", (None, None)), ("ERR: 901, Internal error", (None, None)),
+    ("ERR: 301, No credit", (None, None)),
+    ("This prefix is currently supported.", (None, None)), ("Messages sent to this prefix cost 1", (None, None)),
+    ("", (None, None)), ("Charge:", (None, None)), ("Charge: much", (None, None)), ("<html>", (None, None)),
+    ("OK: yes\nERR: 114, no", (None, None)),
+]
+PAYMENTS: list[tuple[str, tuple[bool | None, str]]] = [
+    ("OK: 605", (True, "")), ("ok:605\n", (True, "")), ("OK: 605, Valid Voucher", (True, "")),
+    ("ERR: 606, Invalid Voucher", (False, "606")), ("ERR: 607, Expired Voucher", (False, "607")),
+    ("ERR: 001, Authentication failed", (False, "001")),
+    ("OK: 606", (None, "")), ("OK", (None, "")), ("605", (None, "")), ("OK: 6055", (None, "")), ("", (None, "")),
+    ("ERR: 605\nOK: 605", (None, "")), ("<html>OK: 605</html>", (None, "")),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("answer", "expected"), CANCELS)
+def test_a_message_is_stopped_only_when_its_status_says_so(answer: str, expected: tuple[Any, ...]) -> None:
+    """A delivered one is answered with a status, too."""
+    found = http.read_cancel(answer.encode())
+    assert expected == (found.stopped, found.status, found.code)
+
+
+@pytest.mark.parametrize(("answer", "expected"), COVERAGES)
+def test_coverage_is_yes_no_or_not_told(answer: str, expected: tuple[Any, ...]) -> None:
+    """An old edition answers with a sentence, and an empty account says nothing of a number."""
+    found = http.read_coverage(answer.encode())
+    assert expected == (found.routable, found.charge_millionths)
+
+
+@pytest.mark.parametrize(("answer", "expected"), PAYMENTS)
+def test_a_voucher_is_paid_in_only_when_605_says_so(answer: str, expected: tuple[Any, ...]) -> None:
+    """Here 605 is a success, and anything unclear is left to the balance."""
+    found = http.read_payment(answer.encode())
+    assert expected == (found.paid, found.code)

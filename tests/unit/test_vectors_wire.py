@@ -1,0 +1,327 @@
+"""What an HTTP status alone comes to, for each API, against a real server that keeps what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from producer import text as texts
+from producer.message import Message
+from producer.states import Status
+from tests.servers import free_port
+from worker.gateway.choose import gateway
+from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, Outcome, Payment
+from worker.gateway.protocol import Gateway
+from worker.policy.judge import Decision, Patience, Tried, judge
+from worker.settings import AccountSettings
+
+NOW = 1_800_000_000_000
+MINUTE = 60_000
+OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+TO = "2799900001"
+T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """One request as the server read it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+def sms(**fields: Any) -> Message:
+    """Return a message as the door would make it, also one that the door would not let in."""
+    size = texts.measure(fields.get("text", "Hello"), unicode=fields.pop("unicode", False))
+    said = {"id": OUR_ID, "to": TO, "expires_at": NOW + 1440 * MINUTE, "text": "Hello"}
+    return Message(**{**said, "encoding": size.encoding, "units": size.units, "parts": size.parts, **fields})
+
+
+def account(api: str, url: str) -> AccountSettings:
+    return AccountSettings(
+        gateway=api,
+        gateway_url=url,
+        gateway_timeout_seconds=5,
+        clickatell_api_id="9001",
+        clickatell_user="ops",
+        clickatell_password="pw",
+        clickatell_token="t0ken",
+        clickatell_api_key="k3y",
+    )
+
+
+def answered(
+    api: str, status: int, body: bytes, call: Callable[[Gateway], Awaitable[T]], kind: str = "application/json"
+) -> tuple[T, list[Asked]]:
+    """Let a gateway of this API call a server that answers everything so; returns what it made of it."""
+    asked: list[Asked] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        read = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked.append(Asked(request.method, request.path, dict(request.query), headers, read))
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    async def main() -> T:
+        app = web.Application()
+        app.router.add_route("*", "/{anything:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        made = gateway(account(api, f"http://{host}:{port}/"))
+        try:
+            return await call(made)
+        finally:
+            await made.close()
+            await runner.cleanup()
+
+    return asyncio.run(main()), asked
+
+
+def sent(api: str, status: int, body: bytes = b"", kind: str = "text/html") -> Outcome:
+    """Return what becomes of one message that is answered so."""
+    (outcome,), requests = answered(api, status, body, lambda made: made.send([sms()], NOW), kind)
+    assert 1 == len(requests)
+    return outcome
+
+
+def judged(api: str, outcome: Outcome) -> Decision:
+    async def table() -> Any:
+        made = gateway(account(api, "http://127.0.0.1:9"))
+        await made.close()
+        return made.table
+
+    tried = Tried(sms(), 3, NOW, NOW)
+    return judge(tried, outcome, asyncio.run(table()), Patience(), NOW, Random(1))
+
+
+PAGE = b"<html><head><title>Bad Gateway</title></head></html>"
+UNSURE = None
+
+# fmt: off
+STATUSES: list[tuple[str, int, str | None]] = [  # without an error body: the code it amounts to, None if unsure
+    ("rest", 401, "001"), ("rest", 402, "301"), ("rest", 403, "001"), ("rest", 404, "404"), ("rest", 405, "405"),
+    ("rest", 410, "114"), ("rest", 429, "429"),
+    ("one",  401, "1"),   ("one",  402, "20"),  ("one",  403, "1"),   ("one",  404, "41"),  ("one",  405, "42"),
+    ("one",  429, "43"),
+    *((api, status, UNSURE) for api in ("rest", "one")
+      for status in (200, 201, 202, 204, 207, 301, 302, 400, 408, 410 if api == "one" else 409, 413, 418, 500, 502, 503,
+                     504, 520)),
+    *(("xml", status, UNSURE) for status in (200, 202, 301, 400, 401, 402, 404, 429, 500, 503)),
+    *(("http", status, UNSURE) for status in (200, 401, 402, 429, 500, 503)),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("api", "status", "code"), STATUSES)
+def test_a_status_without_an_error_body_may_say_no_and_never_yes(api: str, status: int, code: str | None) -> None:
+    """Who may not come in was not served; a server error, a proxy's page and an odd 2xx leave it open."""
+    outcome = sent(api, status, b"" if status == 204 else PAGE)
+    expected = (Kind.REFUSED, code) if code else (Kind.UNREADABLE, "")
+    assert expected == (outcome.kind, outcome.code)
+    assert (Status.IN_DOUBT == judged(api, outcome).to) == (code is UNSURE)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'{"message": "Unauthorized"}', b'{"error": null}'])
+def test_json_without_an_error_is_no_error_body(body: bytes) -> None:
+    """Whatever stands in front of the API may say so."""
+    assert "001" == sent("rest", 401, body).code
+    assert "1" == sent("one", 401, body).code
+    assert Kind.UNREADABLE == sent("rest", 503, body).kind == sent("one", 503, body).kind
+
+
+# fmt: off
+WITH_BODY: list[tuple[str, int, Any, str | None]] = [  # an error object: its code decides
+    ("rest", 401, {"code": "007", "description": "IP lockdown"},          "007"),
+    ("rest", 401, {"code": 7, "description": "IP lockdown"},              "007"),
+    ("rest", 402, {"code": "301", "description": "No credit left"},       "301"),
+    ("rest", 404, {"code": "161", "description": "No such resource"},     "161"),
+    ("rest", 405, {"code": "160", "description": "Method not supported"}, "160"),
+    ("rest", 410, {"code": "122", "description": "Opted out"},            "122"),
+    ("rest", 410, {"code": "114", "description": "Cannot route"},         "114"),
+    ("rest", 429, {"code": "130", "description": "limit until 1"},        "130"),
+    ("rest", 503, {"code": "901", "description": "Internal error"},       "901"),
+    ("rest", 500, {"code": 900},                                          "900"),
+    ("rest", 200, {"code": "105", "description": "Invalid"},              "105"),
+    ("rest", 400, {"code": "129", "description": "new"},                  "129"),
+    ("rest", 503, {"code": "503", "description": "a proxy's"},            None),
+    ("rest", 502, {"code": "999"},                                        None),
+    ("rest", 500, "upstream timed out",                                   None),
+    ("rest", 302, {"code": "555"},                                        None),
+    ("rest", 401, "unauthorized",                                         "001"),
+    ("rest", 401, {"code": 401, "description": "Unauthorized"},           "001"),
+    ("rest", 400, "Bad request",                                          "none"),
+    ("one",  401, {"code": 7, "description": "IP"},                       "7"),
+    ("one",  400, {"code": 43, "description": "Rate limit exceeded"},     "43"),
+    ("one",  429, {"code": "43"},                                         "43"),
+    ("one",  400, {"code": "0043"},                                       "43"),
+    ("one",  402, {"code": 20},                                           "20"),
+    ("one",  404, {"code": 41},                                           "41"),
+    ("one",  400, {"code": 21},                                           "21"),
+    ("one",  503, {"code": 19, "description": "please retry"},            "19"),
+    ("one",  500, {"code": 18, "description": "internal"},                None),
+    ("one",  400, {"code": 18, "description": "internal"},                None),
+    ("one",  500, {"code": 500, "description": "a proxy's"},              None),
+    ("one",  403, {"code": 403},                                          "1"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("api", "status", "error", "code"), WITH_BODY)
+def test_with_an_error_body_its_code_decides(api: str, status: int, error: Any, code: str | None) -> None:
+    """In a server error only a code that the table lists is one: the rest may be a proxy's own numbers."""
+    outcome = sent(api, status, msgspec.json.encode({"error": error}), "application/json")
+    expected = (Kind.REFUSED, code) if code else (Kind.UNREADABLE, "")
+    assert expected == (outcome.kind, outcome.code)
+
+
+@pytest.mark.parametrize(("api", "status"), [("rest", 429), ("one", 429)])
+def test_a_rate_limit_slows_the_account_and_costs_the_message_nothing(api: str, status: int) -> None:
+    """Its attempts are kept for faults of its own; everybody waits a moment, it waits a little longer."""
+    decision = judged(api, sent(api, status))
+    assert (Status.SCHEDULED, False) == (decision.to, decision.spends_attempt)
+    assert decision.hold is not None
+    assert ("account", "rate_limited", NOW + 2000) == (decision.hold.scope, decision.hold.cause, decision.hold.until)
+    assert decision.at >= decision.hold.until
+
+
+@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
+def test_a_gateway_that_is_not_there_is_a_value_for_every_command(api: str) -> None:
+    """No command raises; what never left did not take effect, and what cannot be asked says so."""
+
+    async def main() -> list[Any]:
+        made = gateway(account(api, f"http://127.0.0.1:{free_port()}"))
+        try:
+            return [
+                *await made.send([sms()], NOW),
+                await made.look_up(OUR_ID),
+                await made.status(ITS_ID),
+                await made.cancel(ITS_ID),
+                await made.coverage(TO),
+                await made.pay("1111"),
+                await made.balance(),
+            ]
+        finally:
+            await made.close()
+
+    outcome, look_up, status, cancellation, coverage, payment, balance = asyncio.run(main())
+    assert Kind.NOT_REACHED == outcome.kind
+    assert (Known.CANNOT if api == "one" else Known.FAILED, Known.FAILED) == (look_up.known, status.known)
+    assert isinstance(cancellation, Cancellation)
+    assert isinstance(coverage, Coverage)
+    assert isinstance(payment, Payment)
+    assert (False, None, False) == (cancellation.stopped, coverage.routable, payment.paid)
+    assert "not_reached (ClientConnectorError)" == balance
+
+
+# fmt: off
+ADDRESSES = [  # API, command, argument -> what goes out
+    ("http", "send",     None,       "POST",   "/http/sendmsg",                  {}),
+    ("http", "look_up",  OUR_ID,     "POST",   "/http/querymsg",                 {}),
+    ("http", "cancel",   ITS_ID,     "POST",   "/http/delmsg",                   {}),
+    ("http", "coverage", TO,         "POST",   "/utils/routeCoverage",           {}),
+    ("http", "pay",      "1111",     "POST",   "/http/token_pay",                {}),
+    ("rest", "send",     None,       "POST",   "/rest/message",                  {}),
+    ("rest", "look_up",  OUR_ID,     "GET",    "/rest/message",                  {"clientMessageId": OUR_ID}),
+    ("rest", "status",   ITS_ID,     "GET",    f"/rest/message/{ITS_ID}",        {}),
+    ("rest", "status",   "../a?b=1", "GET",    "/rest/message/../a?b=1",         {}),  # quoted: one part of the path
+    ("rest", "cancel",   ITS_ID,     "DELETE", f"/rest/message/{ITS_ID}",        {}),
+    ("rest", "coverage", TO,         "GET",    f"/rest/coverage/{TO}",           {}),
+    ("rest", "balance",  None,       "GET",    "/rest/account/balance",          {}),
+    ("xml",  "send",     None,       "POST",   "/xml/xml",                       {}),
+    ("xml",  "look_up",  OUR_ID,     "POST",   "/xml/xml",                       {}),
+    ("one",  "send",     None,       "POST",   "/v1/message",                    {}),
+    ("one",  "status",   ITS_ID,     "GET",    f"/v1/message/{ITS_ID}",          {}),
+    ("one",  "balance",  None,       "GET",    "/v1/balance",                    {}),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("api", "command", "argument", "method", "path", "query"), ADDRESSES)
+def test_a_command_has_its_method_and_its_address(
+    api: str, command: str, argument: str | None, method: str, path: str, query: dict[str, str]
+) -> None:
+    """And no part of what is asked for can become another address."""
+
+    async def call(made: Gateway) -> Any:
+        if command == "send":
+            return await made.send([sms()], NOW)
+        return await getattr(made, command)(*([argument] if argument else []))
+
+    _, requests = answered(api, 500, b"", call)
+    assert [(method, path, query)] == [(one.method, one.path, one.query) for one in requests]
+
+
+# fmt: off
+HEADERS = {
+    "rest": {"authorization": "Bearer t0ken", "x-version": "1", "content-type": "application/json",
+             "accept": "application/json"},
+    "one":  {"authorization": "k3y", "content-type": "application/json", "accept": "application/json"},
+    "xml":  {"content-type": "application/x-www-form-urlencoded"},
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("api", HEADERS)
+def test_each_api_has_its_headers_and_no_secret_stands_in_an_address(api: str) -> None:
+    """Addresses stand in access logs; the One API wants its key without a word before it."""
+    _, (asked,) = answered(api, 500, b"", lambda made: made.send([sms()], NOW))
+    assert HEADERS[api] == {name: asked.headers.get(name) for name in HEADERS[api]}
+    assert not any(secret in f"{asked.path}{asked.query}" for secret in ("t0ken", "k3y", "pw"))
+
+
+# fmt: off
+DEFAULTS = [("http", "https://api.clickatell.com"), ("rest", "https://api.clickatell.com"),
+            ("xml", "https://api.clickatell.com"), ("one", "https://platform.clickatell.com")]
+NEEDS = {
+    "http": ["THREELANE_CLICKATELL_API_ID", "THREELANE_CLICKATELL_USER", "THREELANE_CLICKATELL_PASSWORD"],
+    "rest": ["THREELANE_CLICKATELL_TOKEN"],
+    "xml":  ["THREELANE_CLICKATELL_API_ID", "THREELANE_CLICKATELL_USER", "THREELANE_CLICKATELL_PASSWORD"],
+    "one":  ["THREELANE_CLICKATELL_API_KEY"],
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("api", "address"), DEFAULTS)
+def test_each_api_has_its_own_address_unless_one_is_set(api: str, address: str) -> None:
+    """The One API lives elsewhere."""
+    assert address == AccountSettings(gateway=api).gateway_address
+    assert "https://elsewhere.example" == account(api, "https://elsewhere.example/").gateway_address
+
+
+@pytest.mark.parametrize("api", NEEDS)
+def test_what_an_api_needs_to_know_and_is_not_told_is_named(api: str) -> None:
+    """Tests and demos start without; whoever checks the settings gets the variables' names."""
+    from worker.gateway.choose import missing_credentials
+
+    assert NEEDS[api] == missing_credentials(AccountSettings(gateway=api))
+    assert [] == missing_credentials(account(api, ""))
+
+
+def test_settings_show_neither_token_nor_key() -> None:
+    """They are printed into logs."""
+    shown = repr(account("rest", "")) + str(account("one", ""))
+    assert not any(secret in shown for secret in ("t0ken", "k3y"))
+
+
+@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
+def test_only_the_one_api_cannot_be_asked_by_our_id(api: str) -> None:
+    """A message in doubt waits there for its receipt."""
+
+    async def main() -> tuple[str, bool]:
+        made = gateway(account(api, "http://127.0.0.1:9"))
+        await made.close()
+        return made.name, made.can_look_up
+
+    assert (api, api != "one") == asyncio.run(main())

@@ -1,0 +1,106 @@
+"""Check: whether the settings are sound, and, when asked, whether the account answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from producer.client import explain
+from producer.connect import connect
+from producer.settings import InvalidSettings, ProducerSettings, load
+from worker.gateway.choose import gateway, missing_credentials
+from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
+
+MOST_SKEW_SECONDS = 5.0
+
+
+class Grade(StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; ``step`` is what to do about it."""
+
+    grade: Grade
+    what: str
+    told: str
+    step: str = ""
+
+
+def check(*, live: bool) -> Iterator[Finding]:
+    """Look at the settings of every kind of process, at Redis, and, if ``live``, at the account."""
+    worker: WorkerSettings | None = None
+    for kind in (ProducerSettings, WorkerSettings, CallbackSettings, ExporterSettings):
+        try:
+            loaded = load(kind)
+        except InvalidSettings as invalid:
+            for line in str(invalid).splitlines():
+                yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
+            continue
+        yield Finding(Grade.OK, kind.__name__, "sound")
+        worker = loaded if isinstance(loaded, WorkerSettings) else worker
+    if worker is None:
+        return
+    for variable in missing_credentials(worker):
+        yield Finding(
+            Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
+        )
+    yield from _redis(worker)
+    if live and not missing_credentials(worker):
+        yield asyncio.run(_account(worker))
+
+
+def _redis(settings: WorkerSettings) -> Iterator[Finding]:
+    client = connect(settings)
+    try:
+        told = {**client.info("server"), **client.info("memory"), **client.info("persistence")}
+        skew = time.time() - client.time()[0]
+    except (RedisError, OSError) as failed:
+        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+        yield Finding(Grade.ERROR, "Redis", problem, "start Redis, or correct THREELANE_REDIS_URL")
+        return
+    finally:
+        client.close()
+    yield Finding(Grade.OK, "Redis", f"answers, version {told['redis_version']}")
+    yield from _promises(told)
+    if abs(skew) > MOST_SKEW_SECONDS:
+        yield Finding(
+            Grade.WARNING, "clock", f"this machine is {skew:+.0f} s off the clock of Redis", "run a time service"
+        )
+
+
+def _promises(told: dict[str, Any]) -> Iterator[Finding]:
+    """Look at what the delivery guarantee needs of Redis."""
+    if not told.get("aof_enabled"):
+        yield Finding(Grade.ERROR, "Redis", "keeps no append-only file", "set appendonly yes: see deploy/redis.conf")
+    if told.get("maxmemory_policy") != "noeviction":
+        yield Finding(
+            Grade.ERROR,
+            "Redis",
+            f"may evict records ({told.get('maxmemory_policy')})",
+            "set maxmemory-policy noeviction",
+        )
+    if not told.get("maxmemory"):
+        yield Finding(Grade.WARNING, "Redis", "has no memory ceiling", "set maxmemory: intake then ends in time")
+
+
+async def _account(settings: WorkerSettings) -> Finding:
+    made = gateway(settings)
+    try:
+        balance = await made.balance()
+    finally:
+        await made.close()
+    what = f"account at {settings.gateway_address}, API {made.name}"
+    if isinstance(balance, float):
+        grade = Grade.OK if balance > 0 else Grade.WARNING
+        return Finding(grade, what, f"credentials accepted, balance {balance:g}", "" if balance > 0 else "top up")
+    return Finding(Grade.ERROR, what, balance, "check the credentials, the address, and that this host may call it")

@@ -1,0 +1,221 @@
+"""Central REST API: JSON in and out, one message a request; what holds a message's entry decides, whatever the status.
+
+Source: Clickatell's Central REST guide and its table of features.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from producer.message import Message
+from producer.schedule import MINUTE
+from producer.text import Encoding
+from worker.gateway import entries
+from worker.gateway.entries import Family, decode, fault
+from worker.gateway.outcome import (
+    NO_PAYMENT,
+    Cancellation,
+    Coverage,
+    Kind,
+    Known,
+    LookUp,
+    Outcome,
+    Payment,
+    done,
+)
+from worker.gateway.wire import Reply, Wire
+from worker.policy.legacy import REST
+from worker.policy.statuses import STOPPED, status_code
+from worker.settings import AccountSettings
+
+_STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
+FAMILY = Family(
+    REST,
+    digits=3,
+    by_status=MappingProxyType({401: "001", 402: "301", 403: "001", 404: "404", 405: "405", 410: "114", 429: "429"}),
+)
+
+
+class RestGateway:
+    """Central REST: one recipient a request, so that a look-up by our id means one message."""
+
+    name = "rest"
+    batch_size = 1
+    can_look_up = True
+    table = REST
+
+    def __init__(self, settings: AccountSettings) -> None:
+        """Open the session; to be called on the event loop."""
+        self._wire = Wire(settings.gateway_timeout_seconds)
+        self._base = settings.gateway_address
+        self._headers = {
+            "Authorization": f"Bearer {settings.clickatell_token.get_secret_value()}",
+            "X-Version": "1",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Send one message."""
+        message = messages[0]
+        reply = await self._ask("POST", "message", msgspec.json.encode(order(message, now)))
+        return [reply if isinstance(reply, Outcome) else read_send(reply, message.to)]
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Ask by our id; the charge comes with the status."""
+        reply = await self._ask("GET", f"message?{urlencode({'clientMessageId': message_id})}")
+        return _unheard(reply) if isinstance(reply, Outcome) else read_look_up(reply, "104", message_id)
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask by the gateway's id."""
+        reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
+        return _unheard(reply) if isinstance(reply, Outcome) else read_look_up(reply, "103")
+
+    async def cancel(self, gateway_id: str) -> Cancellation:
+        """Stop a message that is scheduled, or queued at the gateway."""
+        reply = await self._ask("DELETE", f"message/{quote(gateway_id, safe='')}")
+        return Cancellation(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_cancel(reply)
+
+    async def coverage(self, msisdn: str) -> Coverage:
+        """Ask whether a number can be reached."""
+        reply = await self._ask("GET", f"coverage/{quote(msisdn, safe='')}")
+        return Coverage(None, text=reply.kind) if isinstance(reply, Outcome) else read_coverage(reply)
+
+    async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
+        """Say that this API takes no vouchers."""
+        return NO_PAYMENT
+
+    async def balance(self) -> float | str:
+        """Return the credits left, or why they cannot be told."""
+        reply = await self._ask("GET", "account/balance")
+        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def _ask(self, method: str, resource: str, body: bytes | None = None) -> Reply | Outcome:
+        return await self._wire.request(method, f"{self._base}/rest/{resource}", self._headers, body)
+
+
+def order(message: Message, now: int) -> dict[str, Any]:
+    """Return the body of ``POST /rest/message``; ``maxMessageParts`` is the counted number, since it caps the cost."""
+    fields: dict[str, Any] = {
+        "to": [message.to],
+        "text": message.text,
+        "clientMessageId": message.id,
+        "maxMessageParts": message.parts,
+        "userPriorityQueue": message.lane,
+        "callback": message.callback,
+        "validityPeriod": max(1, (message.expires_at - now) // MINUTE),
+    }
+    if message.encoding is Encoding.BINARY:
+        fields |= {"text": message.binary, "binary": 1}
+    elif message.encoding is Encoding.UCS_2:
+        fields |= {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": 1}
+    optional = {
+        "from": message.sender,
+        "escalate": int(message.escalate),
+        "mo": int(message.mo),
+        "maxCredits": _number(message.max_credits or "0"),
+        "type": "SMS_FLASH" if message.flash else "",
+        "udh": message.udh,
+        "bypassDNCCheck": int(message.bypass_dnc),
+    }
+    fields |= {name: value for name, value in optional.items() if value}
+    return fields if message.required_features is None else fields | {"requiredFeatures": message.required_features}
+
+
+def read_send(reply: Reply, to: str) -> Outcome:
+    """Read the answer to one message: its entry, or the error of the whole request, or what the status says."""
+    answer = decode(reply.body) or {}
+    failed = fault(answer, FAMILY)
+    found = _at(answer, "data", "message")
+    if found and failed:
+        return Outcome(Kind.UNREADABLE, text=f"HTTP {reply.status} an entry and an error")
+    if failed:
+        return entries.refused(failed, reply.status, FAMILY)
+    if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
+        return entries.read_entry(found[0], to, reply.status, FAMILY)
+    return entries.without_error(reply.status, reply.body, FAMILY)
+
+
+def read_look_up(reply: Reply, unknown: str, message_id: str = "") -> LookUp:
+    """Read the answer to a question for a message; only its own code says that it is not known."""
+    answer = decode(reply.body) or {}
+    failed = fault(answer, FAMILY)
+    if failed:
+        known = Known.NOT_FOUND if failed.code == unknown and reply.status < 500 else Known.FAILED
+        return LookUp(known if _at(answer, "data") is None else Known.FAILED, text=failed.text)
+    data = _at(answer, "data")
+    gateway_id, code = _at(data, "apiMessageId"), _status(data)
+    of_another = message_id and _at(data, "clientMessageId") not in (None, "", message_id)
+    if not entries.is_yes(reply.status) or not entries.is_id(gateway_id) or not code or of_another:
+        return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
+    known = Known.SAYS_NOTHING if code == "001" else Known.FOUND
+    return LookUp(known, gateway_id, code, entries.amount(_at(data, "charge")))
+
+
+def read_cancel(reply: Reply) -> Cancellation:
+    """Read the answer to a cancel: a status; another one than 006 says that it was too late."""
+    answer = decode(reply.body) or {}
+    failed, code = fault(answer, FAMILY), _status(_at(answer, "data"))
+    if code and not failed and entries.is_yes(reply.status):
+        return Cancellation(code == STOPPED, code)
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    if outcome.kind is Kind.REFUSED:
+        return Cancellation(False, code=outcome.code, text=outcome.text)
+    return Cancellation(None, text=outcome.text)
+
+
+def read_coverage(reply: Reply) -> Coverage:
+    """Read whether a number can be reached; an error that speaks of the account or of a bad moment says nothing."""
+    answer = decode(reply.body) or {}
+    failed, data = fault(answer, FAMILY), _at(answer, "data")
+    routable = _at(data, "routable")
+    if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
+        return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    against = outcome.kind is Kind.REFUSED and REST.stops(outcome.code)
+    return Coverage(False if against else None, text=outcome.text)
+
+
+def read_balance(reply: Reply) -> float | str:
+    """Read the credits left, or say why they cannot be told."""
+    answer = decode(reply.body) or {}
+    failed, left = fault(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
+    if left is not None and not failed and entries.is_yes(reply.status):
+        return left
+    return f"{failed.code} {failed.text}".strip() if failed else _unsaid(reply).text
+
+
+def _number(step: str) -> float:
+    """Return a step of the cost limit as the API lists it: 0.8, 1, 1.5."""
+    return float(step) if "." in step else int(step)
+
+
+def _unsaid(reply: Reply) -> Outcome:
+    return entries.without_error(reply.status, reply.body, FAMILY)
+
+
+def _unheard(outcome: Outcome) -> LookUp:
+    return LookUp(Known.FAILED, text=f"{outcome.kind} {outcome.text}")
+
+
+def _status(data: Any) -> str:
+    raw = _at(data, "messageStatus")
+    text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    return status_code(text) if _STATUS.fullmatch(text) else ""
+
+
+def _at(found: Any, *names: str) -> Any:
+    """Return what stands at a path of names, or None."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
