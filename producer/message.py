@@ -211,7 +211,7 @@ _UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BI
 # Saying a default is the same content as leaving it out.
 # fmt: off
 _UNSAID: dict[str, Any] = {
-    "lane": 3, "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
+    "lane": 3, "channel": "sms", "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
     "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False,
     "text": "", "binary": "", "udh": "", "tags": (), "on_doubt": "resend", "on_too_long": "refuse",
 }

@@ -18,6 +18,7 @@ from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
 from worker.gateway.protocol import Gateway
 from worker.lanes import Lanes
 from worker.policy.judge import Decision, Patience, Tried, judge
+from worker.policy.overrides import effective
 from worker.settings import WorkerSettings
 from worker.settle import Settlement, settle
 
@@ -40,6 +41,7 @@ class Attempts:
         """Work for one gateway, on one Redis."""
         self._client = client
         self._gateway = gateway
+        self._table = effective(gateway.table, settings.policy_file)
         self._settings = settings
         self._clock = clock
         self._lanes = lanes
@@ -104,7 +106,7 @@ class Attempts:
     def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         now = self._clock.now()
-        decision = judge(tried, outcome, self._gateway.table, self._patience, now, self._rng)
+        decision = judge(tried, outcome, self._table, self._patience, now, self._rng)
         return Settlement(claimed, outcome, decision)
 
     def _measure(self, lane: int, one: Settlement, called_at: int) -> None:

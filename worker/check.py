@@ -14,6 +14,7 @@ from producer.client import explain
 from producer.connect import connect
 from producer.settings import InvalidSettings, ProducerSettings, load
 from worker.gateway.choose import gateway, missing_credentials
+from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
 
 MOST_SKEW_SECONDS = 5.0
@@ -54,9 +55,23 @@ def check(*, live: bool) -> Iterator[Finding]:
         yield Finding(
             Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
         )
+    yield from _policy(worker)
     yield from _redis(worker)
     if live and not missing_credentials(worker):
         yield asyncio.run(_account(worker))
+
+
+def _policy(settings: WorkerSettings) -> Iterator[Finding]:
+    if settings.policy_file is None:
+        return
+    try:
+        for family in FAMILIES:
+            override(TABLES[family], family, settings.policy_file)
+    except WrongPolicy as wrong:
+        for line in str(wrong).splitlines():
+            yield Finding(Grade.ERROR, "policy file", line, "see docs/gateways.md")
+    else:
+        yield Finding(Grade.OK, "policy file", "sound")
 
 
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:

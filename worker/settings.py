@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
@@ -56,6 +57,7 @@ class WorkerSettings(AccountSettings):
         None,
         description="give up this long after the first attempt, in place of each code's number of attempts",
     )
+    policy_file: Path | None = Field(None, description="an operator's changes to the table of codes")
     doubt_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
         (5, 30, 120, 300, 900), description="waits before each look-up of a message in doubt; their sum is the grace"
     )

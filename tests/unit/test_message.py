@@ -35,6 +35,7 @@ SAID: dict[str, tuple[Any, dict[str, Any]]] = {
     "escalate":            ("1", {"escalate": True}),
     "max_credits":         ("1.50", {"max_credits": "1.5"}),
     "type":                (" Flash ", {"flash": True}),
+    "channel":             ("whatsapp", {"channel": "whatsapp"}),
     "mo":                  (1, {"mo": True}),
     "required_features":   ("48", {"required_features": 48}),
     "deliver_at":          (AT, {"due_at": NOW + 3_600_000, "expires_at": NOW + 3_600_000 + DAY}),

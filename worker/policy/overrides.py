@@ -24,6 +24,8 @@ from types import MappingProxyType
 from typing import Any
 
 from producer.refusal import Owner
+from worker.policy.legacy import LEGACY
+from worker.policy.one_api import ONE_API
 from worker.policy.rule import LATER, SOON, Rule, Scope, Table, Verdict
 
 _WAITS = {"soon": SOON, "later": LATER}
@@ -56,7 +58,14 @@ def override(table: Table, family: str, file: Path) -> Table:
     return table._replace(rules=MappingProxyType(rules))
 
 
-FAMILIES = ("legacy", "one_api")
+TABLES = MappingProxyType({"legacy": LEGACY, "one_api": ONE_API})
+FAMILIES = tuple(TABLES)
+
+
+def effective(table: Table, file: Path | None) -> Table:
+    """Return a gateway's table with the operator's changes, if there are any; raises WrongPolicy."""
+    family = next((name for name, one in TABLES.items() if one is table), "")
+    return override(table, family, file) if file and family else table
 
 
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:

@@ -1,0 +1,75 @@
+"""threelane check: a new operator learns in seconds what is wrong, why, and what to do."""
+
+from __future__ import annotations
+
+import json
+
+import redis
+
+from sandbox.running import Running
+from tests.servers import RedisServer, threelane
+
+
+def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:
+    told = threelane("check", "--json", *words, environment=environment)
+    assert "Traceback" not in told.stderr
+    return told.returncode, json.loads(told.stdout)
+
+
+def _errors(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(one["what"], one["told"]) for one in findings if one["grade"] == "error"]
+
+
+def test_a_sound_deployment_passes_and_the_account_answers(
+    client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
+) -> None:
+    """Settings of each kind of process, Redis and its promises, credentials, balance."""
+    client.config_set("maxmemory", "1gb")
+    try:
+        code, findings = _check(base_environment, "--live")
+    finally:
+        client.config_set("maxmemory", "0")
+    assert [] == _errors(findings)
+    assert 0 == code
+    assert any("credentials accepted, balance 100000" in one["told"] for one in findings)
+
+
+def test_each_failure_is_told_with_its_cause_and_the_next_step(
+    client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
+) -> None:
+    """Wrong password, no credentials, Redis that forgets, Redis that is away, settings that contradict."""
+    wrong = base_environment | {"THREELANE_CLICKATELL_PASSWORD": "hunter2"}
+    code, findings = _check(wrong, "--live")
+    assert 2 == code
+    (account,) = _errors(findings)
+    assert "001" in account[1]
+    assert "hunter2" not in json.dumps(findings)
+
+    none = {name: value for name, value in base_environment.items() if "CLICKATELL" not in name}
+    assert 3 == len(_errors(_check(none, "--live")[1]))
+
+    client.config_set("appendonly", "no")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        told = _errors(_check(base_environment)[1])
+    finally:
+        client.config_set("appendonly", "yes")
+        client.config_set("maxmemory-policy", "noeviction")
+    assert ["keeps no append-only file", "may evict records (allkeys-lru)"] == [problem for _, problem in told]
+
+    away = base_environment | {"THREELANE_REDIS_URL": "redis://:hunter2@127.0.0.1:9/0"}
+    code, findings = _check(away)
+    assert 2 == code
+    assert "Redis" in dict(_errors(findings))
+    assert "hunter2" not in json.dumps(findings)
+
+    contradicting = base_environment | {"THREELANE_LEASE_SECONDS": "5"}
+    told = _errors(_check(contradicting)[1])
+    assert "WorkerSettings" in dict(told)
+    assert all(one["step"] for one in findings if one["grade"] != "ok")
+
+
+def test_for_people_it_is_a_table(redis_server: RedisServer, base_environment: dict[str, str]) -> None:
+    """Without --json."""
+    told = threelane("check", environment=base_environment)
+    assert "next step" in told.stdout

@@ -1,0 +1,195 @@
+"""What each code and each status of the One API is taken to mean, and what Central REST adds to the legacy codes."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+
+from producer.message import Message
+from producer.refusal import Owner
+from producer.states import MAY_FOLLOW, Status
+from worker.gateway.outcome import Kind, Outcome
+from worker.policy.judge import Hold, Patience, Tried, judge
+from worker.policy.legacy import LEGACY, REST, TRANSPORT
+from worker.policy.one_api import ONE_API
+from worker.policy.one_statuses import ONE_STATUSES, one_status
+from worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
+from worker.policy.statuses import STATUSES
+
+RETRY, HOLD, STOP, SUPPRESS = Verdict.RETRY, Verdict.HOLD, Verdict.STOP, Verdict.SUPPRESS
+MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
+CALLER, OPERATOR, PERSON, GATEWAY = Owner.PRODUCER, Owner.OPERATOR, Owner.RECIPIENT, Owner.GATEWAY
+NOW = 1_800_000_000_000
+ALARM = True
+
+# fmt: off
+EXPECTED = {
+    # pause the account until somebody acts; the message waits
+    "1": (HOLD, ACCOUNT, OPERATOR, ALARM), "2": (HOLD, ACCOUNT, OPERATOR, ALARM), "3": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "7": (HOLD, ACCOUNT, OPERATOR, ALARM), "20": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "38": (HOLD, ACCOUNT, OPERATOR, ALARM), "39": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "41": (HOLD, ACCOUNT, OPERATOR, ALARM), "42": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "46": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    # a dead letter, and nothing more to this number
+    "26": (SUPPRESS, RECIPIENT, PERSON, False),
+    # a dead letter
+    "23": (STOP, MESSAGE, CALLER, False), "24": (STOP, MESSAGE, CALLER, False), "25": (STOP, MESSAGE, CALLER, False),
+    "27": (STOP, MESSAGE, CALLER, False), "28": (STOP, MESSAGE, OPERATOR, False), "30": (STOP, MESSAGE, CALLER, False),
+    "31": (STOP, MESSAGE, CALLER, False), "32": (STOP, MESSAGE, CALLER, False), "33": (STOP, MESSAGE, CALLER, False),
+    "40": (STOP, MESSAGE, CALLER, False), "100": (STOP, MESSAGE, CALLER, False),
+    "44": (STOP, SENDER, OPERATOR, False), "45": (STOP, SENDER, OPERATOR, False),
+    "101": (STOP, PREFIX, OPERATOR, False), "110": (STOP, PREFIX, OPERATOR, ALARM),
+    "111": (STOP, PREFIX, OPERATOR, ALARM), "21": (STOP, MESSAGE, OPERATOR, ALARM),
+    # it passes
+    "18": (RETRY, MESSAGE, GATEWAY, False), "19": (RETRY, MESSAGE, GATEWAY, False),
+    "22": (RETRY, MESSAGE, OPERATOR, ALARM), "43": (RETRY, ACCOUNT, GATEWAY, False),
+}
+UNLISTED = ["4", "5", "6", "29", "34", "35", "36", "37", "47", "130", "301", "901", "none", "", "xxx"]
+TABLES = {"legacy": LEGACY, "rest": REST, "one": ONE_API, "transport": TRANSPORT}
+# fmt: on
+
+
+def judged(code: str, attempt: int = 1, table: Table = ONE_API) -> tuple[Status, Hold | None, bool, bool]:
+    message = Message(id="4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b", to="27999500001", expires_at=NOW + 86_400_000)
+    tried = Tried(message, attempt, NOW, NOW - 5000)
+    decision = judge(tried, Outcome(Kind.REFUSED, code=code), table, Patience(), NOW, Random(1))
+    assert decision.to in MAY_FOLLOW[Status.SENDING]
+    return decision.to, decision.hold, decision.suppresses, decision.spends_attempt
+
+
+def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
+    """A code more is one that nobody decided on."""
+    assert sorted(EXPECTED) == sorted(ONE_API.rules)
+
+
+@pytest.mark.parametrize("code", EXPECTED)
+def test_a_listed_code_has_its_verdict_reach_owner_and_alarm(code: str) -> None:
+    """What is done, for whom else, who can mend it, and whether somebody is told."""
+    rule = ONE_API.of(code)
+    assert (code, *EXPECTED[code]) == (rule.code, rule.verdict, rule.scope, rule.owner, rule.alarm)
+
+
+@pytest.mark.parametrize("code", UNLISTED)
+def test_an_unlisted_code_ends_the_message_and_raises_an_alarm(code: str) -> None:
+    """Numbers of the legacy APIs among them: here they mean nothing."""
+    rule = ONE_API.of(code)
+    assert ("xxx", STOP, MESSAGE, True) == (rule.code, rule.verdict, rule.scope, rule.alarm)
+
+
+@pytest.mark.parametrize("code", [code for code, (verdict, *_) in EXPECTED.items() if verdict is HOLD])
+def test_what_stops_the_account_costs_no_message_anything(code: str) -> None:
+    """It waits in its place; the hold ends when somebody resumes it."""
+    to, hold, suppresses, spends = judged(code)
+    assert (Status.QUEUED, False, False) == (to, suppresses, spends)
+    assert hold is not None
+    assert (ACCOUNT, code, 0) == (hold.scope, hold.code, hold.until)
+
+
+# fmt: off
+COURSES = [
+    ("18", 1, Status.SCHEDULED), ("18", 2, Status.SCHEDULED), ("18", 3, Status.DEAD),   # few attempts
+    ("19", 7, Status.SCHEDULED), ("19", 8, Status.DEAD),
+    ("22", 1, Status.SCHEDULED), ("43", 500, Status.SCHEDULED), ("26", 1, Status.DEAD), ("25", 1, Status.DEAD),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("code", "attempt", "to"), COURSES)
+def test_a_code_is_as_patient_as_it_should_be(code: str, attempt: int, to: Status) -> None:
+    """An internal error is given up soon, a rate limit never."""
+    assert to == judged(code, attempt)[0]
+
+
+@pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (REST, "429")])
+def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table: Table, code: str) -> None:
+    """Waiting for rate is not the message's fault; the hold ends by itself."""
+    to, hold, _, spends = judged(code, 5, table)
+    assert (Status.SCHEDULED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
+    assert UNTIL_EXPIRY == table.of(code).most_attempts
+
+
+def test_central_rest_adds_three_codes_and_changes_none() -> None:
+    """HTTP statuses that come without a code."""
+    assert {"404", "405", "429"} == set(REST.rules) - set(LEGACY.rules)
+    assert dict(LEGACY.rules) == {code: rule for code, rule in REST.rules.items() if code in LEGACY.rules}
+    assert (LEGACY.by_hundred, LEGACY.otherwise) == (REST.by_hundred, REST.otherwise)
+
+
+@pytest.mark.parametrize("code", ["404", "405"])
+def test_an_address_that_is_no_api_stops_the_account_and_kills_no_message(code: str) -> None:
+    """A mistake in one variable must not turn a whole queue into dead letters."""
+    to, hold, _, _ = judged(code, table=REST)
+    assert (Status.QUEUED, Hold(ACCOUNT, code, "wrong_address")) == (to, hold)
+
+
+def test_reasons_are_few_short_words_and_mean_one_thing_in_all_tables() -> None:
+    """They are metric labels, and a dashboard does not ask which API an account uses."""
+    rules: list[Rule] = [
+        rule for one in TABLES.values() for rule in (*one.rules.values(), *one.by_hundred.values(), one.otherwise)
+    ]
+    meanings: dict[str, set[tuple[Verdict, Scope, Owner]]] = {}
+    for rule in rules:
+        meanings.setdefault(rule.reason, set()).add((rule.verdict, rule.scope, rule.owner))
+    assert [] == [reason for reason in meanings if not re.fullmatch(r"[a-z_]{4,32}", reason)]
+    assert {} == {reason: several for reason, several in meanings.items() if len(several) > 1}
+
+
+# fmt: off
+SPEAKS_AGAINST = [
+    (LEGACY, "114", True), (LEGACY, "105", True), (LEGACY, "122", True), (LEGACY, "106", True), (LEGACY, "none", True),
+    (LEGACY, "001", False), (LEGACY, "301", False), (LEGACY, "130", False), (LEGACY, "901", False),
+    (LEGACY, "003", False), (LEGACY, "165", False), (LEGACY, "104", False), (REST, "429", False), (REST, "404", False),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("table", "code", "against"), SPEAKS_AGAINST)
+def test_only_some_codes_speak_against_a_number(table: Table, code: str, against: bool) -> None:
+    """An empty account, or a bad moment, says nothing of where messages can go."""
+    assert against == table.stops(code)
+
+
+# Statuses.
+
+# fmt: off
+MEANINGS = {
+    "UNKNOWN": None, "QUEUED": Status.SENT, "SCHEDULED": Status.SENT, "SENT_TO_SUPPLIER": Status.SENT,
+    "DEVICE_ACK": Status.DELIVERED, "READ": Status.DELIVERED, "EXPIRED": Status.EXPIRED,
+    "STOPPED_BY_USER": Status.CANCELLED, "STOPPED_BY_ADMIN": Status.CANCELLED, "DELIVERY_FAILURE": Status.UNDELIVERED,
+    "EMULATED": Status.UNDELIVERED, "INSUFFICIENT_ACCOUNT_BALANCE": Status.UNDELIVERED,
+    "VOLUME_LIMIT": Status.UNDELIVERED, "VOLUME_LIMIT_DAILY": Status.UNDELIVERED,
+    "VOLUME_LIMIT_MONTHLY": Status.UNDELIVERED, "RECIPIENT_DOES_NOT_EXIST": Status.UNDELIVERED,
+    "STOP_MARKETING_MESSAGES": Status.UNDELIVERED, "EXCESSIVE_MESSAGES_TO_RECIPIENT": Status.UNDELIVERED,
+    "ROUTING_ERROR": Status.UNDELIVERED,
+}
+NEW_NAMES = [
+    ("SOMETHING_NEW", None, None), ("SOMETHING_NEW", 0, None), ("SOMETHING_NEW", 1, None),
+    ("SOMETHING_NEW", 2, Status.SENT), ("SOMETHING_NEW", 6, Status.SENT), ("SOMETHING_NEW", 7, None),
+    ("SOMETHING_NEW", 19, None), ("SOMETHING_NEW", 20, Status.UNDELIVERED), ("SOMETHING_NEW", 85, Status.UNDELIVERED),
+    ("SOMETHING_NEW", 131, Status.UNDELIVERED), ("SOMETHING_NEW", -1, None), ("", 5, Status.SENT), ("", None, None),
+]
+# fmt: on
+
+
+def test_each_status_has_its_meaning_and_there_is_no_other() -> None:
+    """A message that a sandbox only pretended to send is not delivered."""
+    assert MEANINGS == ONE_STATUSES == {name: one_status(name) for name in ONE_STATUSES}
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_a_known_name_counts_and_its_number_does_not(name: str) -> None:
+    """The same numbers mean other things in other APIs."""
+    assert [MEANINGS[name]] * 4 == [one_status(name, number) for number in (None, 1, 4, 23)]
+
+
+@pytest.mark.parametrize(("name", "number", "status"), NEW_NAMES)
+def test_a_new_name_is_read_by_its_number(name: str, number: int | None, status: Status | None) -> None:
+    """From 20 on all are failures; nothing new is ever taken for delivered."""
+    assert status == one_status(name, number)
+
+
+def test_names_and_legacy_numbers_cannot_be_mistaken_for_each_other() -> None:
+    """Both stand in a record's network status."""
+    assert set() == set(ONE_STATUSES) & set(STATUSES)
