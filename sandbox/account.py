@@ -24,10 +24,12 @@ class Account:
     """One customer account: `balance == started_with + topped_up - charged` always, and never below zero."""
 
     __slots__ = (
+        "_api_key",
         "_default_price",
         "_password",
         "_prices",
         "_prices_by_length",
+        "_rest_token",
         "_unrouted",
         "_vouchers_used",
         "api_id",
@@ -43,6 +45,8 @@ class Account:
         self.api_id = settings.api_id
         self.user = settings.user
         self._password = settings.password.get_secret_value()
+        self._rest_token = settings.rest_token.get_secret_value()
+        self._api_key = settings.api_key.get_secret_value()
         self._default_price = settings.default_price
         self._prices = settings.price
         self._prices_by_length = sorted({len(prefix) for prefix in settings.price}, reverse=True)
@@ -66,6 +70,14 @@ class Account:
         if api_id != self.api_id:
             return refusal("108")
         return None
+
+    def refuses_token(self, token: str) -> Refusal | None:
+        """Returns why this token of the REST API is not good, or None when it is."""
+        return None if token == self._rest_token else refusal("001")
+
+    def refuses_key(self, key: str) -> Refusal | None:
+        """Returns why this API key of the Platform is not good, or None when it is."""
+        return None if key == self._api_key else refusal("001")
 
     def price(self, number: str) -> Decimal | None:
         """Returns the credits one part to a number costs, or None when no route leads there."""

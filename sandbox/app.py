@@ -9,7 +9,11 @@ from aiohttp import web
 from sandbox.control import Control
 from sandbox.gateway import Gateway
 from sandbox.http_api import HttpApi
+from sandbox.one_api import OneApi
+from sandbox.platform_api import PlatformApi
+from sandbox.rest_api import RestApi
 from sandbox.settings import Settings
+from sandbox.xml_api import XmlApi
 
 GATEWAY: Final = web.AppKey("gateway", Gateway)
 _LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -19,8 +23,8 @@ def create(settings: Settings, clock: Callable[[], float] = time.time) -> web.Ap
     """Returns the application of one sandbox; its clock starts with the server."""
     app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
     gateway = app[GATEWAY] = Gateway(settings, clock)
-    HttpApi(gateway).add_to(app)
-    Control(gateway).add_to(app)
+    for part in (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control):
+        part(gateway).add_to(app)
     app.cleanup_ctx.append(_running)
     return app
 

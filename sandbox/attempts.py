@@ -3,6 +3,8 @@
 from collections import Counter, deque
 from typing import Final, NamedTuple
 
+from sandbox.apis import Api
+
 _KEPT: Final = 100_000
 
 
@@ -10,6 +12,7 @@ class Attempt(NamedTuple):
     """One try at one recipient; `id` is empty when it was not taken, `code` when it was not refused."""
 
     at: float
+    api: Api
     client_id: str
     to: str
     id: str = ""
@@ -22,6 +25,7 @@ class Attempt(NamedTuple):
         answer = f"ID: {self.id}" if self.id else f"ERR: {self.code}, {self.text}" if self.code else ""
         return {
             "at": self.at,
+            "api": self.api,
             "client_id": self.client_id,
             "to": self.to,
             "id": self.id or None,

@@ -1,38 +1,30 @@
-"""Status callbacks: pushes the statuses of each message's mask, and again when they are not acknowledged."""
+"""Status callbacks: pushes what receipts say, and again when they are not acknowledged."""
 
 import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final
-from urllib.parse import quote_plus
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from sandbox.codes import AT_NETWORK, MASKS
+from sandbox import receipts
+from sandbox.apis import Api
+from sandbox.codes import AT_NETWORK
 from sandbox.faults import Do
-from sandbox.form import FORM_TYPE
 from sandbox.ledger import Message
+from sandbox.receipts import Receipt
 from sandbox.settings import Settings
 from sandbox.timetable import Timetable
 
 _MINUTES: Final = 60.0
-_FORM: Final = {"Content-Type": FORM_TYPE}
 RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 8)), 3 * 24 * 60 * _MINUTES)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One status of one message on its way to the callback URL."""
-
-    form: str
-    retries: int = 0
 
 
 class Callbacks:
@@ -85,31 +77,31 @@ class Callbacks:
         self._epoch += 1
 
     def push(self, message: Message, status: str, at: float) -> None:
-        """Pushes a status that the message's mask holds, if a URL is set, as the message's faults have it."""
-        if not self._settings().callback_url or status not in MASKS[message.order.callback]:
+        """Pushes a status that is wanted, if a URL is set, as the message's faults have it."""
+        if not receipts.address(message.order.api, self._settings()) or not receipts.is_wanted(message, status):
             return
-        receipts, faults = [Receipt(_form(message, status, at))], message.effects.receipts
+        train, faults = [receipts.write(message, status, at)], message.effects.receipts
         if Do.RECEIPTS_LOST in faults:
             return
         if Do.RECEIPTS_DOUBLED in faults:
-            receipts *= 2
+            train *= 2
         if Do.RECEIPTS_OUT_OF_ORDER in faults:
             if status == AT_NETWORK:
-                self._swapped[message.id] = receipts
+                self._swapped[message.id] = train
                 return
-            receipts += self._swapped.pop(message.id, [])
+            train += self._swapped.pop(message.id, [])
         if message.effects.receipts_late_seconds:
-            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self._enqueue, receipts))
+            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self._enqueue, train))
         else:
-            self._enqueue(receipts)
+            self._enqueue(train)
 
     def as_json(self) -> dict[str, int]:
         """Returns how many receipts wait, and how many requests came to what."""
         counts = {name: self._counts[name] for name in ("acknowledged", "refused", "given_up")}
         return {"waiting": sum(map(len, self._queue)), **counts}
 
-    def _enqueue(self, receipts: list[Receipt]) -> None:
-        self._queue.append(receipts)
+    def _enqueue(self, train: list[Receipt]) -> None:
+        self._queue.append(train)
         self._arrived.release()
 
     async def _carry_all(self, session: ClientSession) -> None:
@@ -125,11 +117,12 @@ class Callbacks:
 
     async def _carry(self, session: ClientSession, receipt: Receipt) -> None:
         settings = self._settings()
-        if settings.callback_url is None:
+        address = receipts.address(receipt.api, settings)
+        if address is None:
             return
         acknowledged, epoch = False, self._epoch
         try:
-            async with self._request(session, settings, settings.callback_url, receipt) as answer:
+            async with self._request(session, settings, address, receipt) as answer:
                 acknowledged = 200 <= answer.status < 300
         except (ClientError, TimeoutError, OSError) as error:
             _log.debug("a callback failed: %s", type(error).__name__)
@@ -141,11 +134,11 @@ class Callbacks:
         session: ClientSession, settings: Settings, address: str, receipt: Receipt
     ) -> AbstractAsyncContextManager[ClientResponse]:
         timeout = _timeout(settings.callback_timeout_seconds)
-        if settings.callback_method == "GET":
-            url = URL(f"{address}{'&' if '?' in address else '?'}{receipt.form}", encoded=True)
+        if settings.callback_method == "GET" and receipt.api is not Api.ONE:
+            url = URL(f"{address}{'&' if '?' in address else '?'}{receipt.content}", encoded=True)
             return session.get(url, timeout=timeout, allow_redirects=False)
-        body = receipt.form.encode("ascii")
-        return session.post(_url(address), data=body, headers=_FORM, timeout=timeout, allow_redirects=False)
+        body, headers = receipt.content.encode(), {"Content-Type": receipt.content_type}
+        return session.post(_url(address), data=body, headers=headers, timeout=timeout, allow_redirects=False)
 
     def _settle(self, receipt: Receipt, acknowledged: bool, retry_scale: float) -> None:
         if acknowledged:
@@ -168,13 +161,3 @@ def _url(address: str) -> URL:
 @lru_cache(maxsize=8)
 def _timeout(seconds: float) -> ClientTimeout:
     return ClientTimeout(total=seconds)
-
-
-def _form(message: Message, status: str, at: float) -> str:
-    """Returns a callback as a form; written by hand, since urlencode costs as much as taking a message."""
-    order = message.order
-    return (
-        f"api_id={quote_plus(message.api_id)}&apiMsgId={message.id}&cliMsgId={quote_plus(order.client_id)}"
-        f"&to={message.to}&from={quote_plus(order.sender)}&timestamp={int(at)}&status={status}"
-        f"&charge={message.charge:.6f}"
-    )

@@ -41,6 +41,11 @@ ERRORS: Final[dict[str, str]] = {
     "123": "Invalid Sender ID",
     "128": "Number delisted",
     "130": "Maximum MT limit exceeded until",  # a Unix time follows
+    "160": "HTTP method not supported on this resource",
+    "161": "Resource does not exist",
+    "165": "Invalid or missing version",
+    "166": "Invalid accept header",
+    "167": "Invalid content type",
     "201": "Invalid batch ID",
     "202": "No batch template",
     "301": "No Credit Left",

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from sandbox.apis import Api
 from sandbox.codes import STATUSES
 
 EVERY_COMMAND: Final = "*"
@@ -67,6 +68,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0  # let so many go first
     to: Annotated[str, msgspec.Meta(pattern="^[0-9]*$")] = ""  # a number or a prefix; empty is any
     command: str = "sendmsg"
+    api: Api | None = None  # None is any
     probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     code: str = ""  # of `code` and `status`
     text: str = ""  # of `code`, when not its usual words
@@ -83,22 +85,32 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"seconds: has to be above 0 for {self.do}")
 
 
+class Target(NamedTuple):
+    """One thing that a request asks for: a command, and of a send one recipient."""
+
+    command: str
+    to: str = ""
+    client_id: str = ""
+
+
 @dataclass(slots=True)
 class Script:
-    """What the faults hold for a request: at most one on the wire, one for all of it, some by recipient."""
+    """What the faults hold for a request: at most one on the wire, one for all of it, some for one target."""
 
     wire: Fault | None = None
     whole: Fault | None = None
-    by_recipient: dict[str, list[Fault]] = field(default_factory=dict)
+    by_place: dict[int, list[Fault]] = field(default_factory=dict)  # by the place among the targets
 
-    def add(self, fault: Fault, recipient: str = "") -> None:
-        """Gives the fault its place; of two on the wire or for all of it, the first stays."""
+    def add(self, fault: Fault, place: int) -> None:
+        """Gives a fault of one target its place; of two on the wire the first stays."""
         if fault.do in TRANSPORT:
             self.wire = self.wire or fault
-        elif recipient:
-            self.by_recipient.setdefault(recipient, []).append(fault)
         else:
-            self.whole = self.whole or fault
+            self.by_place.setdefault(place, []).append(fault)
+
+    def at(self, place: int) -> Sequence[Fault]:
+        """Returns what is to go wrong with the target of a place."""
+        return self.by_place.get(place, ())
 
 
 @dataclass(slots=True)
@@ -129,20 +141,27 @@ class Faults:
         """Disarms all."""
         self._armed.clear()
 
-    def script(self, command: str, recipients: Sequence[str]) -> Script:
-        """Returns what is to go wrong with this request, and counts it as done."""
+    def script(self, api: Api, targets: Sequence[Target], apart: bool = False) -> Script:
+        """Returns what is to go wrong with this request, and counts it as done.
+
+        A code without a number is one answer for all of the request, or, when its targets stand apart, for one.
+        """
         script = Script()
         for armed in self._armed:
             fault = armed.fault
-            if fault.command not in (command, EVERY_COMMAND):
+            reached = [place for place, target in enumerate(targets) if _reaches(fault, api, target)]
+            if not reached:
                 continue
-            reached = [number for number in recipients if number.startswith(fault.to)]
-            if fault.do in ON_MESSAGES or (fault.do is Do.CODE and fault.to):
-                for number in reached:
+            if fault.do in TRANSPORT:
+                if script.wire is None and self._strikes(armed):  # else this one keeps its turn
+                    script.wire = fault
+            elif fault.do is Do.CODE and not (fault.to or apart):
+                if script.whole is None and self._strikes(armed):
+                    script.whole = fault
+            else:
+                for place in reached:
                     if self._strikes(armed):
-                        script.add(fault, number)
-            elif (reached or not fault.to) and not self._has_place_taken(script, fault) and self._strikes(armed):
-                script.add(fault)
+                        script.add(fault, place)
         return script
 
     def as_json(self) -> list[dict[str, object]]:
@@ -170,7 +189,10 @@ class Faults:
         armed.hits += 1
         return True
 
-    @staticmethod
-    def _has_place_taken(script: Script, fault: Fault) -> bool:
-        """Tells whether an earlier fault already decides the same thing, so that this one keeps its turn."""
-        return (script.wire if fault.do in TRANSPORT else script.whole) is not None
+
+def _reaches(fault: Fault, api: Api, target: Target) -> bool:
+    if fault.api not in (None, api) or fault.command not in (target.command, EVERY_COMMAND):
+        return False
+    if not target.to and fault.do in ON_MESSAGES:
+        return False
+    return target.to.startswith(fault.to)

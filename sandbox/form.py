@@ -4,7 +4,6 @@ import codecs
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _DEFAULT_CHARSET: Final = "cp1252"
 _HOLES: Final = "sandbox-holes-as-latin-1"
 
@@ -21,17 +20,23 @@ codecs.register_error(_HOLES, _as_latin_1)
 
 def parse(body: bytes) -> dict[str, str] | None:
     """Returns the parameters with lower-case names, the last of a name; None when its charset is unknown."""
-    fields: dict[str, bytes] = {}
-    for pair in body.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if name:
-            fields[_octets(name).decode("latin-1").lower()] = _octets(value)
+    fields = octets(body)
     charset = fields.get("charset", b"").decode("ascii", "replace") or _DEFAULT_CHARSET
     try:
         codec = codecs.lookup(charset).name
         return {name: _text(value, codec) for name, value in fields.items()}
     except (LookupError, ValueError):
         return None
+
+
+def octets(body: bytes) -> dict[str, bytes]:
+    """Returns the parameters undecoded, with lower-case names, the last of a name."""
+    fields: dict[str, bytes] = {}
+    for pair in body.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name:
+            fields[_octets(name).decode("latin-1").lower()] = _octets(value)
+    return fields
 
 
 def _octets(value: bytes) -> bytes:

@@ -10,10 +10,11 @@ from typing import Final
 
 from sandbox import numbers
 from sandbox.account import Account
+from sandbox.apis import Api
 from sandbox.attempts import Attempt, Attempts
 from sandbox.callbacks import Callbacks
 from sandbox.codes import UNKNOWN, Refusal, refusal
-from sandbox.faults import Do, Faults, Script
+from sandbox.faults import NOT_TAKEN, Do, Faults, Script, Target
 from sandbox.journey import Journey
 from sandbox.ledger import Ledger, Message
 from sandbox.order import Order, effects
@@ -70,16 +71,22 @@ class Gateway:
             part.clear()
         self.account.reset(credit)
 
-    def script(self, command: str, recipients: Sequence[str] = (), client_id: str = "") -> Script:
+    def script(self, api: Api, targets: Sequence[Target], apart: bool = False) -> Script:
         """Returns what is to go wrong with a request, by the armed faults and by its magic recipients."""
-        magic = [number for number in recipients if number.startswith(numbers.RANGE)]
+        magic = [place for place, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
         if not magic and not self.faults:
             return _NOTHING_WRONG
-        script, now = self.faults.script(command, recipients), self.clock()
-        for number in magic:
-            if fault := self.numbers.fault(number, client_id, now):
-                script.add(fault, number)
+        script, now = self.faults.script(api, targets, apart), self.clock()
+        for place in magic:
+            target = targets[place]
+            if fault := self.numbers.fault(target.to, target.client_id, now):
+                script.add(fault, place)
         return script
+
+    def whole(self, script: Script) -> Refusal | None:
+        """Returns the refusal that a script holds for all of a request."""
+        fault = script.whole
+        return self.wording(fault.code, fault.text, fault.seconds) if fault else None
 
     def wording(self, code: str, text: str, seconds: float) -> Refusal:
         """Returns the refusal a fault asks for; 130 names the time until which it holds."""
@@ -88,16 +95,16 @@ class Gateway:
             words = f"{words} {math.ceil(self.clock() + seconds)}"
         return Refusal(code, words)
 
-    def take(self, order: Order, to: str, script: Script) -> Message | Refusal:
+    def take(self, order: Order, to: str, script: Script, place: int = 0) -> Message | Refusal:
         """Takes, charges and sends off a message for one recipient, or says why not; a refusal is free."""
-        faults = script.by_recipient.get(to, ())
+        faults = script.at(place)
         refused = None if _NUMBER.fullmatch(to) else refusal("105")
         for fault in faults:
             if fault.do is Do.CODE and refused is None:
                 refused = self.wording(fault.code, fault.text, fault.seconds)
         charge = refused or self._charge(order, to)
         if isinstance(charge, Refusal):
-            self.refused(order.client_id, (to,), charge, script)
+            self.refused(order.api, (Target("sendmsg", to, order.client_id),), charge, script)
             return charge
         now = self.clock()
         message = Message(
@@ -112,19 +119,22 @@ class Gateway:
         )
         self._journey.begin(message)
         wire = script.wire.do if script.wire else ""
-        self.attempts.add(Attempt(now, order.client_id, to, id=message.id, fault=wire))
+        self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
         return message
 
-    def refused(self, client_id: str, recipients: Sequence[str], why: Refusal, script: Script) -> None:
+    def refused(self, api: Api, targets: Sequence[Target], why: Refusal, script: Script) -> None:
         """Keeps the attempts of a send that was refused."""
-        wire = script.wire.do if script.wire else ""
-        for to in recipients or ("",):
-            self.attempts.add(Attempt(self.clock(), client_id, to, code=why.code, text=why.text, fault=wire))
+        wire, now = script.wire.do if script.wire else "", self.clock()
+        for target in targets:
+            attempt = Attempt(now, api, target.client_id, target.to, code=why.code, text=why.text, fault=wire)
+            self.attempts.add(attempt)
 
-    def lost(self, client_id: str, recipients: Sequence[str], fault: Do) -> None:
-        """Keeps the attempts of a send that a transport fault kept from being handled."""
-        for to in recipients or ("",):
-            self.attempts.add(Attempt(self.clock(), client_id, to, fault=fault))
+    def lost(self, api: Api, targets: Sequence[Target], script: Script) -> None:
+        """Keeps the attempts of a send whose transport fault keeps it from being handled."""
+        if script.wire is None or script.wire.do not in NOT_TAKEN:
+            return
+        for target in targets:
+            self.attempts.add(Attempt(self.clock(), api, target.client_id, target.to, fault=script.wire.do))
 
     def find(self, id: str, client_id: str) -> Message | Refusal:
         """Returns the message of a gateway id, or the latest of a client id, with its status as of now."""
@@ -139,6 +149,15 @@ class Gateway:
     def visible_status(self, message: Message) -> str:
         """Returns the status a look-up shows: 001 while reporting lags."""
         return UNKNOWN if self._hidden(message) else message.status
+
+    def route(self, number: str) -> Decimal | Refusal:
+        """Returns the credits of one part to a number, or why none can go there."""
+        if not number:
+            return refusal("101")
+        if not number.isdecimal():
+            return refusal("105")
+        price = self.account.price(number)
+        return refusal("114") if price is None else price
 
     def cancel(self, message: Message) -> None:
         """Stops a message that still waits for its time; any other is left as it is."""

@@ -1,15 +1,15 @@
 """The HTTP API: form parameters in, lines of text out, every answer an HTTP 200."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Final
 
 from aiohttp import web
 
-from sandbox import form, http_order
+from sandbox import central_order, credentials, form
 from sandbox.account import money
+from sandbox.apis import FORM_TYPE, Api
 from sandbox.codes import Refusal, refusal
-from sandbox.faults import NOT_TAKEN, Script
+from sandbox.faults import Script, Target
 from sandbox.gateway import Gateway
 from sandbox.ledger import Message
 from sandbox.transport import Answer, carry
@@ -55,12 +55,12 @@ class HttpApi:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             parameters = await _parameters(request)
-            script = self._gateway.script(name)
+            script = self._gateway.script(Api.HTTP, (Target(name),))
 
             def answer() -> Answer:
                 if isinstance(parameters, Refusal):
                     return _answer(_error(parameters))
-                if whole := self._whole(script):
+                if whole := self._gateway.whole(script):
                     return _answer(_error(whole))
                 return _answer(command(parameters))
 
@@ -70,66 +70,46 @@ class HttpApi:
 
     def _authenticated(self, command: Callable[[Parameters], str]) -> Callable[[Parameters], str]:
         def checked(parameters: Parameters) -> str:
-            refused = self._refuses(parameters)
+            refused = credentials.refuses(self._gateway, parameters)
             return _error(refused) if refused else command(parameters)
 
         return checked
 
-    def _refuses(self, parameters: Parameters) -> Refusal | None:
-        """Returns why the caller may not come in: by session, or by the credentials of this request."""
-        if session_id := parameters.get("session_id"):
-            return None if self._gateway.sessions.renew(session_id, self._gateway.clock()) else refusal("003")
-        given = parameters.get
-        if given("api_id") or given("user") or given("password"):
-            return self._gateway.account.refuses(given("api_id"), given("user"), given("password"))
-        return refusal("005" if parameters else "001")
-
-    def _whole(self, script: Script) -> Refusal | None:
-        fault = script.whole
-        return self._gateway.wording(fault.code, fault.text, fault.seconds) if fault else None
-
     # --- sendmsg
 
     async def _sendmsg(self, request: web.Request) -> web.StreamResponse:
-        read = await _parameters(request)
+        read, gateway = await _parameters(request), self._gateway
         parameters, unreadable = ({}, read) if isinstance(read, Refusal) else (read, None)
-        client_id, recipients = parameters.get("climsgid", ""), _recipients(parameters)
-        script = self._gateway.script("sendmsg", recipients, client_id)
-        wire = script.wire
-        if wire is not None and wire.do in NOT_TAKEN:
-            self._gateway.lost(client_id, recipients, wire.do)
+        targets = _targets(parameters)
+        script = gateway.script(Api.HTTP, targets)
+        gateway.lost(Api.HTTP, targets, script)
 
         def answer() -> Answer:
-            refused = unreadable or self._whole(script) or self._refuses(parameters)
-            return self._send(parameters, recipients, script, refused)
+            refused = unreadable or gateway.whole(script) or credentials.refuses(gateway, parameters)
+            return self._send(parameters, targets, script, refused)
 
-        return await carry(self._gateway, request, answer, wire)
+        return await carry(gateway, request, answer, script.wire)
 
-    def _send(self, parameters: Parameters, recipients: list[str], script: Script, refused: Refusal | None) -> Answer:
+    def _send(self, parameters: Parameters, targets: list[Target], script: Script, refused: Refusal | None) -> Answer:
         """Sends one text to each recipient; a fault of the whole request is one line for all of them."""
         gateway = self._gateway
-        if refused is None and not 0 < len(recipients) <= _MOST_RECIPIENTS:
+        if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
-        order = refused or http_order.read(
-            parameters, gateway.clock(), gateway.settings.default_concat, gateway.settings.senders
-        )
+        order = refused or central_order.read(Api.HTTP, parameters, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
-            gateway.refused(parameters.get("climsgid", ""), recipients, order, script)
+            gateway.refused(Api.HTTP, targets, order, script)
             return _answer(_error(order))
-        results = [gateway.take(order, to, script) for to in recipients]
+        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
         lines = [_error(result) if isinstance(result, Refusal) else f"ID: {result.id}" for result in results]
         if len(lines) == 1:
             return _answer(lines[0])
-        return _answer("\n".join(f"{line} To: {to}" for line, to in zip(lines, recipients, strict=True)))
+        return _answer("\n".join(f"{line} To: {target.to}" for line, target in zip(lines, targets, strict=True)))
 
     # --- the other commands
 
     def _auth(self, parameters: Parameters) -> str:
-        if not parameters:
-            return _error(refusal("001"))
-        given = parameters.get
-        refused = self._gateway.account.refuses(given("api_id"), given("user"), given("password"))
-        return _error(refused) if refused else f"OK: {self._gateway.sessions.open(self._gateway.clock())}"
+        opened = credentials.open_session(self._gateway, parameters)
+        return _error(opened) if isinstance(opened, Refusal) else f"OK: {opened}"
 
     def _ping(self, _parameters: Parameters) -> str:
         return "OK: "
@@ -161,18 +141,10 @@ class HttpApi:
         return _error(refused) if refused else "OK: 605"
 
     def _route_coverage(self, parameters: Parameters) -> str:
-        price = self._price(parameters.get("msisdn", ""))
+        price = self._gateway.route(parameters.get("msisdn", ""))
         if isinstance(price, Refusal):
             return _error(price)
         return f"OK: This prefix is currently supported. Charge: {price:f}"
-
-    def _price(self, number: str) -> Decimal | Refusal:
-        if not number:
-            return refusal("101")
-        if not number.isdecimal():
-            return refusal("105")
-        price = self._gateway.account.price(number)
-        return refusal("114") if price is None else price
 
     def _found(self, parameters: Parameters) -> Message | Refusal:
         return self._gateway.find(parameters.get("apimsgid", ""), parameters.get("climsgid", ""))
@@ -185,7 +157,7 @@ async def _parameters(request: web.Request) -> Parameters | Refusal:
     """Returns the parameters of the query and the form; a body that is not declared a form hides them all."""
     octets = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
     if request.method == "POST":
-        if request.content_type != form.FORM_TYPE:
+        if request.content_type != FORM_TYPE:
             return refusal("001")
         body = await request.read()
         octets = octets + b"&" + body if octets else body
@@ -193,9 +165,9 @@ async def _parameters(request: web.Request) -> Parameters | Refusal:
     return refusal("101") if parameters is None else parameters
 
 
-def _recipients(parameters: Parameters) -> list[str]:
-    to = parameters.get("to", "")
-    return to.split(",") if to else []
+def _targets(parameters: Parameters) -> list[Target]:
+    client_id = parameters.get("climsgid", "")
+    return [Target("sendmsg", to, client_id) for to in parameters.get("to", "").split(",")]
 
 
 def _error(why: Refusal) -> str:

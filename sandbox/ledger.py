@@ -59,6 +59,7 @@ class Message:
         order = self.order
         return {
             "sequence": self.sequence,
+            "api": order.api,
             "api_id": self.api_id,
             "client_id": order.client_id,
             "id": self.id,

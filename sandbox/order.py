@@ -1,10 +1,11 @@
 """An order: what a caller asks to have sent, whichever API it came by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from sandbox.apis import Api
 from sandbox.faults import Do, Fault
 from sandbox.text import Encoding
 
@@ -13,6 +14,7 @@ from sandbox.text import Encoding
 class Order:
     """One text for one or more recipients, read and found sound."""
 
+    api: Api
     client_id: str
     sender: str
     text: str  # as the handset shows it; hex when the encoding is 8bit
@@ -22,7 +24,8 @@ class Order:
     callback: int  # the mask of statuses to push
     due_at: float | None  # Unix seconds; None is at once
     max_credits: Decimal | None  # the dearest price of a part
-    options: dict[str, str]  # every parameter as it was sent, without the credentials
+    options: Mapping[str, object]  # every parameter as it was sent, without the credentials
+    channel: str = "sms"
 
 
 @dataclass(frozen=True, slots=True)

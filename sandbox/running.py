@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
-from sandbox.form import FORM_TYPE
+from sandbox.apis import FORM_TYPE, JSON_TYPE
 
 _CREDENTIALS: Final = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
 _PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -72,13 +73,42 @@ class Running:
         content = b"" if body is None else json.dumps(body).encode("utf-8")
         return json.loads(self.request(method, f"/sandbox/{path}", content, "application/json")[1])
 
-    def request(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> tuple[int, bytes]:
+    def rest(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """Returns the status and the JSON of a REST API request, with the usual headers."""
+        usual = {"Authorization": "Bearer sandbox", "X-Version": "1"}
+        return self._json(method, f"/rest/{path}", body, {**usual, **headers})
+
+    def one(self, method: str, path: str, body: object = None, key: str = "sandbox") -> tuple[int, Any]:
+        """Returns the status and the JSON of a One API or Platform REST request."""
+        return self._json(method, path, body, {"Authorization": key})
+
+    def xml(self, document: str) -> str:
+        """Returns the answer of the XML API to a document."""
+        body = urlencode({"data": document}).encode("ascii")
+        return self.request("POST", "/xml/xml", body, FORM_TYPE)[1].decode("utf-8")
+
+    def _json(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> tuple[int, Any]:
+        """Sends bytes and strings as they are, anything else as JSON."""
+        if isinstance(body, str):
+            body = body.encode("utf-8")
+        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode("utf-8")
+        status, answer = self.request(method, path, content, JSON_TYPE, {"Accept": JSON_TYPE, **headers})
+        return status, json.loads(answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        content_type: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[int, bytes]:
         """Returns the status and the body of any request; raises what a cut connection raises."""
         address = urlsplit(self.url)
         connection = HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)
         try:
-            headers = {"Content-Type": content_type} if content_type else {}
-            connection.request(method, path, body or None, headers)
+            typed = {"Content-Type": content_type} if content_type else {}
+            connection.request(method, path, body or None, {**typed, **headers})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

@@ -8,6 +8,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, Secret
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+_STATUS_PATH: Final = "/status"
+_ONE_PATH: Final = "/one"
 Prefixes = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -23,6 +25,8 @@ class Settings(BaseSettings):
     api_id: str = "sandbox"
     user: str = "sandbox"
     password: SecretStr = SecretStr("sandbox")
+    rest_token: SecretStr = SecretStr("sandbox")
+    api_key: SecretStr = SecretStr("sandbox")  # of the One API and Platform REST
     session_seconds: PositiveFloat = 900.0
 
     credit: Price = Decimal(100_000)
@@ -31,6 +35,7 @@ class Settings(BaseSettings):
     unrouted: Prefixes = ("999",)  # prefixes answered with 114
     senders: Prefixes = ()  # registered sender ids; empty allows any
     default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request does not say
+    one_api_most: PositiveInt = 100  # messages in one request of the One API
 
     latency_ms: NonNegativeFloat = 0.0
     latency_jitter_ms: NonNegativeFloat = 0.0
@@ -39,6 +44,7 @@ class Settings(BaseSettings):
     handset_after_seconds: NonNegativeFloat = 0.2
 
     callback_url: str | None = None
+    one_callback_url: str | None = None  # of the One API; else callback_url with its last /status as /one
     callback_method: Literal["POST", "GET"] = "POST"
     callback_retry_scale: NonNegativeFloat = 1.0  # 1 waits real minutes
     callback_timeout_seconds: PositiveFloat = 10.0
@@ -66,7 +72,7 @@ class Settings(BaseSettings):
         """Reads a comma list."""
         return _listed(value) if isinstance(value, str) else value
 
-    @field_validator("callback_url")
+    @field_validator("callback_url", "one_callback_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if not value:
@@ -74,6 +80,16 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("a callback URL starts with http:// or https://")
         return value
+
+    @property
+    def one_callback(self) -> str | None:
+        """Returns where statuses of the One API go: as set, or beside `.../status` of the others, or nowhere."""
+        if self.one_callback_url or not self.callback_url:
+            return self.one_callback_url
+        address, question, query = self.callback_url.partition("?")
+        if not address.endswith(_STATUS_PATH):
+            return None
+        return f"{address.removesuffix(_STATUS_PATH)}{_ONE_PATH}{question}{query}"
 
 
 LIVE: Final = (
@@ -83,6 +99,8 @@ LIVE: Final = (
     "gateway_after_seconds",
     "handset_after_seconds",
     "callback_url",
+    "one_callback_url",
+    "one_api_most",
     "callback_method",
     "callback_retry_scale",
     "callback_timeout_seconds",

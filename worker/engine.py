@@ -30,6 +30,7 @@ LOOK_AT_HOLDS_SECONDS = 0.25
 RELEASE_SECONDS = 0.2
 LAPSE_SECONDS = 1.0
 RESOLVE_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 60.0
 
 
 class Engine:
@@ -72,7 +73,7 @@ class Engine:
     async def _open(self) -> None:
         settings = self._settings
         self._client = connect_async(settings)
-        self._gateway: Gateway = gateway(settings)
+        self._gateway: Gateway = gateway(settings, self._client)
         self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
@@ -81,14 +82,15 @@ class Engine:
             self._resolve: RESOLVE_SECONDS,
             self._sweep: settings.sweep_seconds,
             self._beat: health.BEAT_SECONDS,
+            self._keep_alive: KEEP_ALIVE_SECONDS,
         }
         self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
         balance = await self._gateway.balance()
         logs.event(
             "started",
             gateway=self._gateway.name,
-            url=settings.gateway_url,
-            account=f"{settings.clickatell_user}/{settings.clickatell_api_id}",
+            url=settings.gateway_address,
+            account=settings.account,
             balance=balance,
             lanes=list(keys.LANES),
             parts_per_second=settings.parts_per_second,
@@ -130,6 +132,10 @@ class Engine:
     async def _beat(self) -> bool:
         lanes = sorted(LANES.consumed)
         await health.beat(self._client, self._settings.worker_name, lanes, self._fetched_at, self._clock.now())
+        return False
+
+    async def _keep_alive(self) -> bool:
+        await self._gateway.keep_alive()
         return False
 
     async def _release(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ from producer.states import Status
 from worker import metrics
 from worker.policy.statuses import STATUSES
 
-Meaning = Callable[[str], Status | None]
 _receipt = Script(__file__, "receipt")
 
 
@@ -32,16 +31,16 @@ async def receive(
     receipts: Sequence[Receipt],
     retention_ms: int,
     now: int,
-    meaning: Meaning = STATUSES.get,
+    states: Sequence[Status | None] | None = None,
 ) -> list[str]:
-    """Apply receipts; ``meaning`` tells what a network status makes of a message, None when it says nothing.
+    """Apply receipts; ``states`` are what they make of their messages, by the legacy statuses unless given.
 
     Returns for each what it did: moved, noted, repeated, late, never_sent or unknown.
     """
     arguments: list[Any] = [now, retention_ms]
-    for one in receipts:
+    for one, to in zip(receipts, states or [STATUSES.get(one.network_status) for one in receipts], strict=True):
         charge = "" if one.charge_millionths is None else one.charge_millionths
-        arguments += [one.id, one.gateway_id, one.network_status, meaning(one.network_status) or "", charge]
+        arguments += [one.id, one.gateway_id, one.network_status, to or "", charge]
     replies = await _receipt.run(client, [keys.record(one.id) for one in receipts], arguments)
     results = [reply.decode() for reply in replies]
     for one, result in zip(receipts, results, strict=True):

@@ -15,7 +15,7 @@ from producer.refusal import Owner
 from producer.scripts import Script
 from producer.states import Status
 from worker import metrics
-from worker.gateway.outcome import Known, LookUp
+from worker.gateway.outcome import NO_LOOK_UP, Known, LookUp
 from worker.gateway.protocol import Gateway
 from worker.receipt import Receipt, receive
 from worker.settings import WorkerSettings
@@ -60,7 +60,9 @@ async def resolve(
     rate = settings.look_ups_per_second
     taken = await _probe.run(client, [keys.RATE, *map(keys.record, ids)], [now, again, rate, *ids])
     doubts = [_doubt(entry) for entry in taken]
-    found = await asyncio.gather(*(gateway.look_up(one.message.id) for one in doubts))
+    asked = doubts if gateway.can_look_up else []
+    answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
+    found = answers if gateway.can_look_up else [NO_LOOK_UP] * len(doubts)
     adopted = [
         Receipt(one.message.id, answer.gateway_id, answer.status, answer.charge_millionths)
         for one, answer in zip(doubts, found, strict=True)
@@ -82,8 +84,8 @@ def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Ne
 
     A look-up that failed, or that says nothing, changes nothing: it is repeated after the same delay.
     """
-    if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, while it is valid
-        ends = doubt.message.expires_at
+    if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, to the end and a little
+        ends = doubt.message.expires_at + int(sum(delays) * 1000)
         if now < ends:
             return Next("ask", ends)
         return Next(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)

@@ -25,12 +25,19 @@ class AccountSettings(Settings):
     clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
     clickatell_token: SecretStr = Field(SecretStr(""), description="the bearer token of `rest`")
     clickatell_api_key: SecretStr = Field(SecretStr(""), description="the API key of `one`")
+    gateway_sessions: bool = Field(False, description="log in once for all workers (HTTP and XML API alone)")
     gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
 
     @property
     def gateway_address(self) -> str:
         """The base address in force, without a slash at its end."""
         return (self.gateway_url or (PLATFORM_URL if self.gateway == "one" else CENTRAL_URL)).rstrip("/")
+
+    @property
+    def account(self) -> str:
+        """Who we are, for logs: user and API id where there are any, never a secret."""
+        named = self.gateway in ("http", "xml")
+        return f"{self.clickatell_user}/{self.clickatell_api_id}" if named else f"by the key of {self.gateway}"
 
 
 class WorkerSettings(AccountSettings):

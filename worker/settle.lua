@@ -5,7 +5,12 @@
 --       seconds to wait ('': none), number of further values, and these: field, value ...
 -- ->    for each record 1, or 0 when the token is no longer the message's: something else settled it
 local answers, a = {}, 4
-if ARGV[2] ~= '' and redis.call('HSETNX', KEYS[10], ARGV[2], ARGV[3]) == 1 then count('held:' .. ARGV[2]) end
+local function lasts(hold) local ends = cjson.decode(hold)['until'] return ends == 0 and math.huge or ends end
+if ARGV[2] ~= '' then -- a hold gives way to one that lasts longer
+  local standing = redis.call('HGET', KEYS[10], ARGV[2])
+  if not standing or lasts(ARGV[3]) > lasts(standing) then redis.call('HSET', KEYS[10], ARGV[2], ARGV[3]) end
+  if not standing then count('held:' .. ARGV[2]) end
+end
 for i = 1, #KEYS - 11 do
   local record, id, to, more = KEYS[11 + i], ARGV[a], ARGV[a + 2], tonumber(ARGV[a + 9])
   local known = redis.call('HMGET', record, 'status', 'token', 'lane', 'to', 'waits')

@@ -14,7 +14,7 @@ from producer.states import AT_REST, Status
 from worker.account.hold import encode as encode_hold
 from worker.claim import Claimed
 from worker.gateway.outcome import Outcome
-from worker.policy.judge import Decision
+from worker.policy.judge import Decision, Hold
 
 _settle = Script(__file__, "settle")
 
@@ -31,7 +31,7 @@ async def settle(
     client: redis.asyncio.Redis, settlements: Sequence[Settlement], retention_ms: int, now: int
 ) -> list[bool]:
     """Settle; False for one that something else settled first: a receipt, or a lease that ran out."""
-    hold = next((one.decision.hold for one in settlements if one.decision.hold), None)
+    hold = _gravest([one.decision.hold for one in settlements if one.decision.hold])
     arguments: list[Any] = [now, hold.scope if hold else "", encode_hold(hold, now) if hold else ""]
     for one in settlements:
         arguments += _arguments(one, retention_ms, now)
@@ -41,6 +41,11 @@ async def settle(
     for one, done in zip(settlements, settled, strict=True):
         _log(one, done)
     return settled
+
+
+def _gravest(holds: Sequence[Hold]) -> Hold | None:
+    """Return the hold that lasts longest; one without an end before all others."""
+    return max(holds, key=lambda hold: hold.until or float("inf"), default=None)
 
 
 def _arguments(one: Settlement, retention_ms: int, now: int) -> list[Any]:

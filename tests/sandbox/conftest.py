@@ -1,5 +1,6 @@
 """One sandbox process for each test worker, fresh for each test, and a receiver for its callbacks."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.received: list[dict[str, str]] = []
+        self.bodies: list[str] = []
+        self.paths: list[str] = []
         self.methods: list[str] = []
         self.authorizations: list[str | None] = []
         self.answers: list[int] = []
@@ -54,7 +57,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                receiver._take(self, self.rfile.read(int(self.headers["Content-Length"])).decode("ascii"))
+                receiver._take(self, self.rfile.read(int(self.headers["Content-Length"])).decode("utf-8"))
 
             def do_GET(self) -> None:
                 receiver._take(self, urlsplit(self.path).query)
@@ -72,6 +75,11 @@ class Receiver:
         """Returns the statuses that arrived for a client id, in order."""
         return [each["status"] for each in self.received if each["cliMsgId"] == client_id]
 
+    def updates(self) -> list[dict[str, Any]]:
+        """Returns the status updates that arrived as JSON, in order."""
+        events = [json.loads(body)["event"] for body in self.bodies if body.startswith("{")]
+        return [update for event in events for update in event["messageStatusUpdate"]]
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -79,6 +87,8 @@ class Receiver:
     def _take(self, handler: BaseHTTPRequestHandler, query: str) -> None:
         with self._lock:
             self.received.append(dict(parse_qsl(query, keep_blank_values=True)))
+            self.bodies.append(query)
+            self.paths.append(urlsplit(handler.path).path)
             self.methods.append(handler.command)
             self.authorizations.append(handler.headers["Authorization"])
             answer = self.answers.pop(0) if self.answers else 200

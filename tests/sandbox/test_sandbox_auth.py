@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from sandbox.apis import FORM_TYPE
 from sandbox.app import create
-from sandbox.form import FORM_TYPE
 from sandbox.running import Running
 from sandbox.settings import Settings
 

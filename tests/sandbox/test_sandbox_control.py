@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.running import Running
+from sandbox.settings import Settings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -159,6 +162,16 @@ def test_every_option_is_read_from_the_environment(monkeypatch: pytest.MonkeyPat
         account = running.control("GET", "account")
     assert (account["balance"], account["default_price"]) == ("5.000", "2")
     assert account["prices"] == {"27": "0.5", "2782": "0.25"}
+
+
+def test_the_help_names_each_setting_and_its_default() -> None:
+    """As plain text: what stands in brackets would be taken for markup."""
+    words = [sys.executable, "-m", "sandbox", "--help"]
+    told = subprocess.run(words, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True)
+    plural = {"senders": "sender"}
+    for name in Settings.model_fields:
+        assert f"--{plural.get(name, name).replace('_', '-')} " in told.stdout
+    assert told.stdout.count("(sandbox)") == 5
 
 
 def test_a_wrong_option_is_refused_by_name(capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes, urlencode
 
 import pytest
 
-from sandbox.form import FORM_TYPE
+from sandbox.apis import FORM_TYPE
 from sandbox.running import Running
 
 TO = "27820000001"

@@ -222,9 +222,10 @@ STATUSES: list[tuple[int, bytes, LookUp]] = [
     (200, b'{"whatsapp": {"status": "device_ack"}}',                    LookUp(Known.FOUND, A, "DEVICE_ACK")),
     (200, b'{"sms": {"status": "SOMETHING_NEW"}}',                      LookUp(Known.FOUND, A, "SOMETHING_NEW")),
     (200, b'{"sms": {"status": "UNKNOWN"}}',                            LookUp(Known.SAYS_NOTHING, A, "UNKNOWN")),
+    (200, b'{"messageId": "x", "status": "UNKNOWN", "timestamp": 1}',   LookUp(Known.SAYS_NOTHING, A, "UNKNOWN")),
 ]
 NO_STATUSES = [
-    (200, b""), (200, b"{}"), (200, b'{"status": "UNKNOWN", "timestamp": 1}'), (200, b'{"sms": {"status": 4}}'),
+    (200, b""), (200, b"{}"), (200, b'{"status": 4}'), (200, b'{"sms": {"status": 4}}'),
     (200, b'{"sms": "QUEUED"}'), (200, b'{"sms": {"status": "READ"}, "whatsapp": {"status": "READ"}}'),
     (404, b'{"sms": {"status": "QUEUED"}}'), (401, b'{"error": {"code": 1}}'),
     (200, b'{"sms": {"status": "READ"}, "error": {"code": 1}}'),
@@ -246,7 +247,7 @@ def test_a_status_is_told_by_its_name(status: int, body: bytes, found: LookUp) -
 
 @pytest.mark.parametrize(("status", "body"), NO_STATUSES)
 def test_what_is_no_status_fails(status: int, body: bytes) -> None:
-    """Also the answer for an id that is not known, which has another shape."""
+    """Two of them, another shape, or an error."""
     assert Known.FAILED == read_status(Reply(status, body), A).known
 
 

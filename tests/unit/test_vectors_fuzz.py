@@ -286,12 +286,14 @@ def test_a_real_answer_cut_anywhere_is_never_more_than_it_says(parser: Parser) -
 
 # fmt: off
 BOMBS = [
-    b"[" * 500_000, b'{"a":' * 200_000, b"<clickAPI>" * 100_000, b"9" * 500_000, b'{"error":{"code":' + b"9" * 6000 + b"}}",
+    b"[" * 500_000, b'{"a":' * 200_000, b"<clickAPI>" * 100_000, b"9" * 500_000,
+    b'{"error":{"code":' + b"9" * 6000 + b"}}",
     b'{"error":{"code":' + b"9" * 4000 + b"}}", b'{"data":{"balance":' + b"9" * 4000 + b"}}", b"\x00" * 1_000_000,
     b'{"data":{"apiMessageId":"7e1c40b2a9d84f3f8a5b6c7d8e9f0011","messageStatus":' + b"9" * 4000 + b"}}",
     b"<clickAPI><a>" + b"<b/>" * 100_000 + b"</a></clickAPI>", b"<clickAPI><a>" + b"x" * 900_000 + b"</a></clickAPI>",
     b'<!DOCTYPE l [<!ENTITY a "aaaaaaaaaa">' + b"".join(
-        b'<!ENTITY %c "' % (98 + n) + b"&%c;" % (97 + n) * 10 + b'">' for n in range(9)) + b"]><clickAPI>&j;</clickAPI>",
+        b'<!ENTITY %c "' % (98 + n) + b"&%c;" % (97 + n) * 10 + b'">' for n in range(9))
+    + b"]><clickAPI>&j;</clickAPI>",
     b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><clickAPI/>',
     b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><clickAPI><sendMsgResp><fault>&x;</fault></sendMsgResp>'
     b"</clickAPI>",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
+import redis.asyncio
 from pydantic import SecretStr
 
 from worker.gateway.http import HttpGateway
@@ -15,17 +16,23 @@ from worker.gateway.xml import XmlGateway
 from worker.settings import AccountSettings
 
 _CENTRAL = ("clickatell_api_id", "clickatell_user", "clickatell_password")
-_MAKERS: MappingProxyType[str, Callable[[AccountSettings], Gateway]] = MappingProxyType(
-    {"http": HttpGateway, "rest": RestGateway, "xml": XmlGateway, "one": OneGateway}
+_Maker = Callable[[AccountSettings, redis.asyncio.Redis | None], Gateway]
+_MAKERS: MappingProxyType[str, _Maker] = MappingProxyType(
+    {
+        "http": HttpGateway,
+        "rest": lambda settings, _: RestGateway(settings),
+        "xml": XmlGateway,
+        "one": lambda settings, _: OneGateway(settings),
+    }
 )
 _NEEDS = MappingProxyType(
     {"http": _CENTRAL, "rest": ("clickatell_token",), "xml": _CENTRAL, "one": ("clickatell_api_key",)}
 )
 
 
-def gateway(settings: AccountSettings) -> Gateway:
-    """Return the gateway; to be called on the event loop."""
-    return _MAKERS[settings.gateway](settings)
+def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> Gateway:
+    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    return _MAKERS[settings.gateway](settings, client)
 
 
 def missing_credentials(settings: AccountSettings) -> list[str]:

@@ -7,12 +7,15 @@ so that no session is shared and none stands in an access log.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
+
+import redis.asyncio
 
 from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import GSM_7, Encoding
+from worker.gateway.login import EXPIRED, Login
 from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment, done
 from worker.gateway.wire import Reply, Wire
 from worker.policy.legacy import LEGACY
@@ -23,6 +26,7 @@ _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _EXACTLY = re.IGNORECASE | re.ASCII
 _ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
 _ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
+_SESSION = re.compile(r"ok:[ \t]*([0-9a-z]{16,64})", _EXACTLY)
 _STATUS = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})[ \t]+status:[ \t]*([0-9a-c]{1,3})", _EXACTLY)
 _CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", _EXACTLY)
 _COVERED = re.compile(r"(?:ok:.*?)?(?:\bcharge:[ \t]*(\d+(?:\.\d+)?))?", _EXACTLY)
@@ -38,15 +42,11 @@ class HttpGateway:
     can_look_up = True
     table = LEGACY
 
-    def __init__(self, settings: AccountSettings) -> None:
-        """Open the session; to be called on the event loop."""
+    def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
+        """Open the connections; to be called on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
         self._base = settings.gateway_address
-        self._credentials = {
-            "api_id": settings.clickatell_api_id,
-            "user": settings.clickatell_user,
-            "password": settings.clickatell_password.get_secret_value(),
-        }
+        self._login = Login(settings, client, self.name, self._authenticate)
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send one message."""
@@ -95,9 +95,30 @@ class HttpGateway:
         priced = await self._ask("http/getmsgcharge", {"apimsgid": found.gateway_id})
         return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced.body))
 
+    async def keep_alive(self) -> None:
+        """Prevent a shared session from expiring while nothing is sent."""
+        if await self._login.is_my_turn_to_ping():
+            await self._ask("http/ping", {})
+
     async def _ask(self, command: str, parameters: dict[str, str]) -> Reply | Outcome:
-        body = urlencode(self._credentials | parameters).encode()
+        """Ask once; and once more when all that was wrong was an expired session, since then nothing was accepted."""
+        login = await self._login.now()
+        if isinstance(login, Outcome):
+            return login
+        reply = await self._post(command, login, parameters)
+        if isinstance(reply, Reply) and _code(reply.body) in EXPIRED:
+            renewed = await self._login.renewed(login)
+            if renewed is not None:
+                return renewed if isinstance(renewed, Outcome) else await self._post(command, renewed, parameters)
+        return reply
+
+    async def _post(self, command: str, login: Mapping[str, str], parameters: dict[str, str]) -> Reply | Outcome:
+        body = urlencode({**login, **parameters}).encode()
         return await self._wire.post(f"{self._base}/{command}", body, _HEADERS)
+
+    async def _authenticate(self) -> str | Outcome:
+        reply = await self._post("http/auth", self._login.credentials, {})
+        return reply if isinstance(reply, Outcome) else read_auth(reply.body)
 
 
 def form(message: Message, now: int) -> dict[str, str]:
@@ -135,6 +156,15 @@ def read_send(body: bytes) -> Outcome:
     if refused and len(text.splitlines()) == 1:
         return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
     return Outcome(Kind.UNREADABLE, text=_beginning(text))
+
+
+def read_auth(body: bytes) -> str | Outcome:
+    """Read the answer to ``auth``: the session id, or the refusal."""
+    text = _text(body)
+    session = _SESSION.fullmatch(text)
+    if session:
+        return session[1]
+    return Outcome(Kind.REFUSED, code=_code(body), text=text[:80]) if _code(body) else Outcome(Kind.UNREADABLE)
 
 
 def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
@@ -207,6 +237,13 @@ def _body(message: Message) -> dict[str, str]:
     if message.text.isascii() and GSM_7.issuperset(message.text):
         return {"text": message.text}
     return {"text": message.text, "charset": "UTF-8"}
+
+
+def _code(body: bytes) -> str:
+    """Return the code of an answer that is a refusal as a whole, or ''."""
+    text = _text(body)
+    refused = _ERR.fullmatch(text)
+    return refused[1].zfill(3) if refused and refused[1] and len(text.splitlines()) == 1 else ""
 
 
 def _text(body: bytes) -> str:

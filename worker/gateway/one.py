@@ -100,6 +100,9 @@ class OneGateway:
         reply = await self._ask("GET", "balance")
         return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
 
+    async def keep_alive(self) -> None:
+        """Do nothing: this API has no sessions."""
+
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
@@ -143,9 +146,10 @@ def read_send(reply: Reply, messages: Sequence[Message]) -> list[Outcome]:
 
 
 def read_status(reply: Reply, gateway_id: str) -> LookUp:
-    """Read the answer to a question for a status, which stands under its channel's name."""
+    """Read the answer to a question for a status: under its channel's name, or bare for an id that is not known."""
     answer = decode(reply.body) or {}
-    told = [one["status"] for one in answer.values() if isinstance(one, dict) and isinstance(one.get("status"), str)]
+    holders = [one for one in (answer, *answer.values()) if isinstance(one, dict)]
+    told = [one["status"] for one in holders if isinstance(one.get("status"), str)]
     if len(told) != 1 or fault(answer, FAMILY) or not entries.is_yes(reply.status):
         return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
     name = told[0].upper()

@@ -49,6 +49,10 @@ class Gateway(Protocol):
         """Return the credits left, or why they cannot be told."""
         ...
 
+    async def keep_alive(self) -> None:
+        """Keep a shared session alive, if there is one; called now and then."""
+        ...
+
     async def close(self) -> None:
         """Give all connections back."""
         ...

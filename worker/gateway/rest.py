@@ -96,6 +96,9 @@ class RestGateway:
         reply = await self._ask("GET", "account/balance")
         return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
 
+    async def keep_alive(self) -> None:
+        """Do nothing: this API has no sessions."""
+
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()

@@ -10,10 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
+import redis.asyncio
+
 from producer.message import Message
 from producer.text import Encoding
 from worker.gateway import http
 from worker.gateway.entries import balance, clean, is_id
+from worker.gateway.login import EXPIRED, Login
 from worker.gateway.markup import UNWRITABLE, Row, document, rows_of
 from worker.gateway.outcome import (
     NO_PAYMENT,
@@ -47,15 +50,11 @@ class XmlGateway:
     can_look_up = True
     table = LEGACY
 
-    def __init__(self, settings: AccountSettings) -> None:
-        """Open the session; to be called on the event loop."""
+    def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
+        """Open the connections; to be called on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
         self._url = f"{settings.gateway_address}/xml/xml"
-        self._credentials = {
-            "api_id": settings.clickatell_api_id,
-            "user": settings.clickatell_user,
-            "password": settings.clickatell_password.get_secret_value(),
-        }
+        self._login = Login(settings, client, self.name, self._authenticate)
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send up to 99 messages in one document."""
@@ -104,9 +103,30 @@ class XmlGateway:
         priced = await self._ask("getMsgCharge", {"apiMsgId": found.gateway_id})
         return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced))
 
+    async def keep_alive(self) -> None:
+        """Prevent a shared session from expiring while nothing is sent."""
+        if await self._login.is_my_turn_to_ping():
+            await self._ask("ping", {})
+
     async def _ask(self, tag: str, *elements: Mapping[str, str]) -> Reply | Outcome:
-        body = urlencode({"data": document(tag, [self._credentials | dict(one) for one in elements])}).encode()
+        """Ask once; and once more when the session had expired for every element, since then nothing was accepted."""
+        login = await self._login.now()
+        if isinstance(login, Outcome):
+            return login
+        reply = await self._post(tag, login, elements)
+        if isinstance(reply, Reply) and _has_expired(reply):
+            renewed = await self._login.renewed(login)
+            if renewed is not None:
+                return renewed if isinstance(renewed, Outcome) else await self._post(tag, renewed, elements)
+        return reply
+
+    async def _post(self, tag: str, login: Mapping[str, str], elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+        body = urlencode({"data": document(tag, [{**login, **one} for one in elements])}).encode()
         return await self._wire.post(self._url, body, _HEADERS)
+
+    async def _authenticate(self) -> str | Outcome:
+        reply = await self._post("auth", self._login.credentials, [{}])
+        return reply if isinstance(reply, Outcome) else read_auth(reply)
 
 
 def order(message: Message, now: int) -> dict[str, str]:
@@ -143,6 +163,12 @@ def read_row(row: Row, to: str) -> Outcome:
     if refused and "apimsgid" not in row:
         return refused
     return Outcome(Kind.UNREADABLE, text=clean(str(dict(row)))[:80])
+
+
+def read_auth(reply: Reply) -> str | Outcome:
+    """Read the answer to ``auth``: the session id, or the refusal."""
+    row = _one(reply, "authresp")
+    return row.get("session_id") or _fault(row) or Outcome(Kind.UNREADABLE, text=_beginning(reply))
 
 
 def read_look_up(reply: Reply, unknown: str) -> LookUp:
@@ -190,6 +216,12 @@ def read_balance(reply: Reply) -> float | str:
     if refused:
         return f"{refused.code} {refused.text}"
     return _beginning(reply) if left is None else left
+
+
+def _has_expired(reply: Reply) -> bool:
+    """Tell whether every element was refused because the session had expired."""
+    faults = [_fault(row) for row in _rows(reply)]
+    return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
 def _rows(reply: Reply) -> list[Row]:

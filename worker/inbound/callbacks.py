@@ -17,9 +17,10 @@ from redis.exceptions import RedisError
 
 from producer import logs
 from producer.clock import RedisClock
+from producer.states import Status
 from worker.inbound import one_events
-from worker.policy.statuses import STATUSES, millionths, status_code
-from worker.receipt import Meaning, Receipt, receive
+from worker.policy.statuses import millionths, status_code
+from worker.receipt import Receipt, receive
 from worker.settings import CallbackSettings
 
 MAX_BODY = 64 * 1024
@@ -76,17 +77,18 @@ class Door:
         except ValueError as wrong:
             logs.event("receipt_refused", level=30, reason=str(wrong))
             return web.Response(status=400, text=f"{wrong}\n")
-        meanings = {receipt.network_status: to for receipt, to in updates}
-        return await self._receive([receipt for receipt, _ in updates], meanings.get)
+        return await self._receive([receipt for receipt, _ in updates], [to for _, to in updates])
 
-    async def _receive(self, receipts: Sequence[Receipt], meaning: Meaning = STATUSES.get) -> web.Response:
+    async def _receive(
+        self, receipts: Sequence[Receipt], states: Sequence[Status | None] | None = None
+    ) -> web.Response:
         if not receipts:
             return web.Response(text="ok\n")
         try:
             if self._clock.is_stale():
                 asked_at = self._clock.monotonic()
                 self._clock.follow(await self._client.time(), asked_at)
-            await receive(self._client, receipts, self._retention_ms, self._clock.now(), meaning)
+            await receive(self._client, receipts, self._retention_ms, self._clock.now(), states)
         except (RedisError, OSError):
             return web.Response(status=503, text="not written down: send it again\n")
         return web.Response(text="ok\n")

@@ -1,0 +1,18 @@
+"""The APIs the sandbox speaks, by the names that faults, attempts and the ledger call them."""
+
+from enum import StrEnum
+from typing import Final
+
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+JSON_TYPE: Final = "application/json"
+XML_TYPE: Final = "text/xml"
+
+
+class Api(StrEnum):
+    """The way a message came."""
+
+    HTTP = "http"
+    REST = "rest"
+    XML = "xml"
+    ONE = "one"
+    PLATFORM = "platform"

@@ -1,0 +1,153 @@
+"""The One API: many messages in a request, each with its own recipient and client id, and an entry for each."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import json_body, one_codes, one_order
+from sandbox.apis import Api
+from sandbox.codes import UNKNOWN, Refusal, refusal
+from sandbox.faults import Script, Target
+from sandbox.gateway import Gateway
+from sandbox.ledger import Message
+from sandbox.transport import Answer, carry
+
+Entry = dict[str, object]
+CURRENCY: Final = "EUR"
+_ACCEPTED: Final = 202
+_MIXED: Final = 207
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class OneApi:
+    """The resources, each from a request to a JSON answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds every resource; another method on it is code 42, another resource code 41."""
+        resources: dict[str, tuple[str, _Handler]] = {
+            "/v1/message": ("POST", self._post_message),
+            "/v1/message/{id}": ("GET", self._door("querymsg", self._standing)),
+            "/v1/balance": ("GET", self._door("getbalance", self._balance)),
+            "/public-client/balance": ("GET", self._door("getbalance", self._balance)),
+        }
+        for path, (method, handler) in resources.items():
+            resource = app.router.add_resource(path)
+            resource.add_route(method, handler)
+            resource.add_route("*", self._door("", lambda _request: _error(refusal("160"))))
+        app.router.add_route("*", "/v1/{rest:.*}", self._door("", lambda _request: _error(refusal("161"))))
+
+    # --- from a request to a resource
+
+    def _door(self, command: str, resource: Callable[[web.Request], Answer]) -> _Handler:
+        """Returns the request handler of a resource that is not a send."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            gateway = self._gateway
+            script = gateway.script(Api.ONE, (Target(command),))
+
+            def answer() -> Answer:
+                refused = gateway.whole(script) or refuses(gateway, request)
+                return _error(refused) if refused else resource(request)
+
+            return await carry(gateway, request, answer, script.wire)
+
+        return handle
+
+    # --- sending
+
+    async def _post_message(self, request: web.Request) -> web.StreamResponse:
+        gateway, entries = self._gateway, _entries(await request.read())
+        targets = [_target(entry) for entry in entries] or [Target("sendmsg")]
+        script = gateway.script(Api.ONE, targets)
+        gateway.lost(Api.ONE, targets, script)
+
+        def answer() -> Answer:
+            refused = gateway.whole(script) or refuses(gateway, request)
+            if refused is None and not entries:
+                refused = refusal("100")
+            if refused is None and len(entries) > gateway.settings.one_api_most:
+                refused = one_codes.TOO_MANY
+            if refused is None:
+                return self._send(entries, targets, script)
+            gateway.refused(Api.ONE, targets, refused, script)
+            return _error(refused)
+
+        return await carry(gateway, request, answer, script.wire)
+
+    def _send(self, entries: Sequence[Entry], targets: Sequence[Target], script: Script) -> Answer:
+        """Takes or refuses each message for itself."""
+        gateway, now = self._gateway, self._gateway.clock()
+        results: list[Message | Refusal] = []
+        for place, (entry, target) in enumerate(zip(entries, targets, strict=True)):
+            order = one_order.read(Api.ONE, entry, gateway.settings, now)
+            if isinstance(order, Refusal):
+                gateway.refused(Api.ONE, (target,), order, script)
+                results.append(order)
+            else:
+                results.append(gateway.take(order, target.to, script, place))
+        rows = [_row(target.to, result) for target, result in zip(targets, results, strict=True)]
+        return json_body.answer({"messages": rows, "error": None}, _status(results))
+
+    # --- the other resources
+
+    def _standing(self, request: web.Request) -> Answer:
+        id = request.match_info["id"]
+        found = self._gateway.find(id, "")
+        status = UNKNOWN if isinstance(found, Refusal) else self._gateway.visible_status(found)
+        name = one_codes.STATUSES[status].name
+        if isinstance(found, Refusal) or status == UNKNOWN:
+            return json_body.answer({"messageId": id, "status": name, "timestamp": _ms(self._gateway.clock())})
+        return json_body.answer({found.order.channel: {"status": name, "timestamp": _ms(found.history[-1][1])}})
+
+    def _balance(self, _request: web.Request) -> Answer:
+        return json_body.answer({"balance": float(self._gateway.account.balance), "currency": CURRENCY})
+
+
+def refuses(gateway: Gateway, request: web.Request) -> Refusal | None:
+    """Returns why a caller may not come in; the header holds the key alone, without a scheme."""
+    return gateway.account.refuses_key(request.headers.get("Authorization", ""))
+
+
+def _entries(body: bytes) -> list[Entry]:
+    """Returns the messages of a request; none when it is malformed."""
+    content = json_body.read(body) or {}
+    messages = content.get("messages")
+    if not isinstance(messages, list) or not all(isinstance(entry, dict) for entry in messages):
+        return []
+    return messages
+
+
+def _target(entry: Entry) -> Target:
+    return Target("sendmsg", json_body.string(entry, "to"), json_body.string(entry, "clientMessageId"))
+
+
+def _row(to: str, result: Message | Refusal) -> Entry:
+    if isinstance(result, Refusal):
+        return {"accepted": False, "to": to, "error": _described(one_codes.error(result))}
+    return {"apiMessageId": result.id, "accepted": True, "to": to, "error": None}
+
+
+def _status(results: Sequence[Message | Refusal]) -> int:
+    """Returns 202 when all were taken, else 207, or the status of its error when there is one message only."""
+    refused = [result for result in results if isinstance(result, Refusal)]
+    if not refused:
+        return _ACCEPTED
+    return one_codes.error(refused[0]).http if len(results) == 1 else _MIXED
+
+
+def _described(error: one_codes.Error) -> Entry:
+    return {"code": error.code, "description": error.description}
+
+
+def _error(why: Refusal) -> Answer:
+    error = one_codes.error(why)
+    return json_body.answer({"error": _described(error)}, error.http)
+
+
+def _ms(moment: float) -> int:
+    return int(moment * 1000)

@@ -1,0 +1,116 @@
+"""Reads a message of the One API, or a request of Platform REST, into an order or into the code that refuses it."""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from sandbox import central_order, text
+from sandbox.apis import Api
+from sandbox.codes import Refusal, refusal
+from sandbox.one_codes import TOO_BIG
+from sandbox.order import Order
+from sandbox.settings import Settings
+from sandbox.text import Encoding
+
+CHANNELS: Final = ("sms", "whatsapp")
+_SMS: Final = "sms"
+_SMS_ONLY: Final = ("from", "binary", "userDataHeader")
+_STRINGS: Final = ("content", "from", "clientMessageId", "scheduledDeliveryTime", "userDataHeader")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{4}")
+_MOST_PARTS: Final = 35  # what joined parts can be at most, whatever an integration allows
+_MOST_WHATSAPP_CHARACTERS: Final = 4096
+_MOST_CHARACTERS: Final = 16_384  # more than 35 parts of anything
+_LOWEST_QUEUE: Final = 3
+
+
+def read(api: Api, entry: dict[str, object], settings: Settings, now: float) -> Order | Refusal:
+    """Returns the order of a message; `null` is as if the field were not there."""
+    given = {name: value for name, value in entry.items() if value is not None}
+    channel = given.get("channel", _SMS)
+    wrong = _wrong_field(given, channel)
+    if wrong:
+        return _missing(wrong)
+    sender, header = str(given.get("from", "")), str(given.get("userDataHeader", ""))
+    if fault := central_order.sender_fault(sender, settings.senders):
+        return refusal(fault)
+    due_at = _moment(given.get("scheduledDeliveryTime"))
+    if "scheduledDeliveryTime" in given and (due_at is None or not central_order.is_possible(due_at, now)):
+        return _missing("scheduledDeliveryTime")
+    body = _body(str(given["content"]), channel == _SMS, given.get("binary") is True, header)
+    if isinstance(body, Refusal):
+        return body
+    encoding, parts = body
+    return Order(
+        api=api,
+        client_id=str(given.get("clientMessageId", "")),
+        sender=sender,
+        text=str(given["content"]),
+        encoding=encoding,
+        parts=parts,
+        queue=_LOWEST_QUEUE,
+        callback=0,
+        due_at=due_at,
+        max_credits=None,
+        options=given,
+        channel=str(channel),
+    )
+
+
+def _wrong_field(given: dict[str, object], channel: object) -> str | None:
+    """Returns the first field that is missing or has no such value."""
+    if channel not in CHANNELS:
+        return "channel"
+    if not given.get("to") or not isinstance(given["to"], (str, list)):  # Platform REST takes an array
+        return "to"
+    for name in _STRINGS:
+        if name in given and not isinstance(given[name], str):
+            return name
+    if not given.get("content"):
+        return "content"
+    if channel != _SMS:
+        for name in _SMS_ONLY:
+            if name in given:
+                return name
+    if not isinstance(given.get("binary", False), bool):
+        return "binary"
+    if given.get("userDataHeader") and central_order.header_octets(str(given["userDataHeader"])) is None:
+        return "userDataHeader"
+    validity = given.get("validityPeriod", 1)
+    if isinstance(validity, bool) or not isinstance(validity, int):
+        return "validityPeriod"
+    return None if 1 <= validity <= central_order.LATEST_MINUTES else "validityPeriod"
+
+
+def _missing(name: str) -> Refusal:
+    return Refusal("101", f"Invalid or missing parameter: {name}")
+
+
+def _moment(value: object) -> float | None:
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[Encoding, int] | Refusal:
+    """Returns the encoding, chosen by the content, and the parts; a message of another channel is one."""
+    is_gsm = text.deliverable(content) == content
+    if not is_sms:
+        if len(content) > _MOST_WHATSAPP_CHARACTERS:
+            return TOO_BIG
+        return (Encoding.GSM7 if is_gsm else Encoding.UCS2), 1
+    if len(content) > _MOST_CHARACTERS:
+        return refusal("113")
+    header = central_order.header_octets(udh) or 0
+    if is_binary:
+        octets = text.from_hex(content)
+        if octets is None:
+            return _missing("content")
+        encoding, parts = Encoding.OCTETS, text.octet_parts(len(octets), header)
+    elif is_gsm:
+        encoding, parts = Encoding.GSM7, text.gsm_parts(content, header)
+    else:
+        encoding, parts = Encoding.UCS2, text.ucs2_parts(content, header)
+    return (encoding, parts) if parts <= _MOST_PARTS else refusal("113")

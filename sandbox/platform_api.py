@@ -1,0 +1,78 @@
+"""Platform REST: one content for several recipients, always HTTP 202 once it is read, with the gateway's own codes."""
+
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import json_body, one_api, one_order
+from sandbox.apis import Api
+from sandbox.codes import Refusal, refusal
+from sandbox.faults import Script, Target
+from sandbox.gateway import Gateway
+from sandbox.ledger import Message
+from sandbox.transport import Answer, carry
+
+Content = dict[str, object]
+_ACCEPTED: Final = 202
+_BAD_REQUEST: Final = 400
+_UNAUTHORIZED: Final = 401
+_NO_ERROR: Final = {"errorCode": None, "error": None, "errorDescription": None}
+_MOST_RECIPIENTS: Final = 600
+
+
+class PlatformApi:
+    """The one resource; statuses of its messages are neither pushed nor to be asked for."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds it."""
+        app.router.add_post("/messages", self._post_messages)
+
+    async def _post_messages(self, request: web.Request) -> web.StreamResponse:
+        read, gateway = json_body.read(await request.read()), self._gateway
+        content = read or {}
+        targets = _targets(content)
+        script = gateway.script(Api.PLATFORM, targets)
+        gateway.lost(Api.PLATFORM, targets, script)
+
+        def answer() -> Answer:
+            refused = gateway.whole(script) or one_api.refuses(gateway, request)
+            if refused is None and read is None:
+                refused = refusal("100")
+            return self._send(content, targets, script, refused)
+
+        return await carry(gateway, request, answer, script.wire)
+
+    def _send(self, content: Content, targets: list[Target], script: Script, refused: Refusal | None) -> Answer:
+        gateway = self._gateway
+        numbers = {target.to for target in targets}
+        if refused is None and ("" in numbers or not len(numbers) == len(targets) <= _MOST_RECIPIENTS):
+            refused = refusal("101")
+        order = refused or one_order.read(Api.PLATFORM, content, gateway.settings, gateway.clock())
+        if isinstance(order, Refusal):
+            gateway.refused(Api.PLATFORM, targets, order, script)
+            http = _UNAUTHORIZED if order.code == "001" else _BAD_REQUEST
+            return json_body.answer({"messages": [], **_described(order)}, http)
+        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
+        rows = [_row(target.to, result) for target, result in zip(targets, results, strict=True)]
+        return json_body.answer({"messages": rows, **_NO_ERROR}, _ACCEPTED)
+
+
+def _targets(content: Content) -> list[Target]:
+    """Returns the recipients without their plus; one without a number when they are not strings in an array."""
+    to, client_id = content.get("to"), json_body.string(content, "clientMessageId")
+    if not isinstance(to, list) or not all(isinstance(number, str) for number in to):
+        to = []
+    return [Target("sendmsg", number.removeprefix("+"), client_id) for number in to] or [Target("sendmsg")]
+
+
+def _row(to: str, result: Message | Refusal) -> Content:
+    if isinstance(result, Refusal):
+        return {"apiMessageId": None, "accepted": False, "to": to, **_described(result)}
+    return {"apiMessageId": result.id, "accepted": True, "to": to, **_NO_ERROR}
+
+
+def _described(why: Refusal) -> Content:
+    return {"errorCode": int(why.code), "error": why.text, "errorDescription": why.text}

@@ -1,0 +1,201 @@
+"""The Central REST API: JSON in, JSON out, HTTP statuses that mean something."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import json_body, rest_order
+from sandbox.account import money
+from sandbox.apis import JSON_TYPE, Api
+from sandbox.codes import STATUSES, Refusal, refusal
+from sandbox.faults import Script, Target
+from sandbox.gateway import Gateway
+from sandbox.ledger import Message
+from sandbox.transport import Answer, carry
+
+_VERSION: Final = "1"
+_SCHEME: Final = "bearer "  # in any case
+_MOST_RECIPIENTS: Final = 600
+_DOCUMENTATION: Final = "https://www.clickatell.com/help/apidocs/error/{}.htm"
+
+_ACCEPTED: Final = 202
+_MIXED: Final = 207
+_BAD_REQUEST: Final = 400
+# fmt: off
+_HTTP: Final = {
+    **dict.fromkeys(("001", "002", "003", "004", "005", "007", "108"), 401),
+    **dict.fromkeys(("301",), 402),
+    **dict.fromkeys(("103", "104", "161"), 404),
+    **dict.fromkeys(("160",), 405),
+    **dict.fromkeys(("114", "121", "122", "128"), 410),
+    **dict.fromkeys(("130",), 429),
+    **dict.fromkeys(("900", "901"), 503),
+}
+# fmt: on
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RestApi:
+    """The resources, each from a request to a JSON answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds every resource; another method on it is code 160, another resource code 161."""
+        resources: dict[str, dict[str, _Handler]] = {
+            "/rest/message": {"POST": self._post_message, "GET": self._door("querymsg", self._by_client_id)},
+            "/rest/message/{id}": {
+                "GET": self._door("querymsg", self._by_id),
+                "DELETE": self._door("delmsg", self._stop),
+            },
+            "/rest/account/balance": {"GET": self._door("getbalance", self._balance)},
+            "/rest/coverage/{msisdn}": {"GET": self._door("routecoverage", self._coverage)},
+        }
+        for path, handlers in resources.items():
+            resource = app.router.add_resource(path)
+            for method, handler in handlers.items():
+                resource.add_route(method, handler)
+            resource.add_route("*", self._door("", _refuse("160")))
+        app.router.add_route("*", "/rest/{rest:.*}", self._door("", _refuse("161")))
+
+    # --- from a request to a resource
+
+    def _door(self, command: str, resource: Callable[[web.Request], Answer]) -> _Handler:
+        """Returns the request handler of a resource that is not a send."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            script = self._gateway.script(Api.REST, (Target(command),))
+
+            def answer() -> Answer:
+                refused = self._gateway.whole(script) or self._refuses(request)
+                return _error(refused) if refused else resource(request)
+
+            return await carry(self._gateway, request, answer, script.wire)
+
+        return handle
+
+    def _refuses(self, request: web.Request) -> Refusal | None:
+        """Returns what is wrong with the headers: who calls, then what is spoken."""
+        headers = request.headers
+        authorization = headers.get("Authorization", "")
+        if not authorization.lower().startswith(_SCHEME):
+            return refusal("001")
+        if refused := self._gateway.account.refuses_token(authorization[len(_SCHEME) :].strip()):
+            return refused
+        if headers.get("X-Version") != _VERSION:
+            return refusal("165")
+        if JSON_TYPE not in headers.get("Accept", ""):
+            return refusal("166")
+        if request.method == "POST" and request.content_type != JSON_TYPE:
+            return refusal("167")
+        return None
+
+    # --- sending
+
+    async def _post_message(self, request: web.Request) -> web.StreamResponse:
+        read, gateway = json_body.read(await request.read()), self._gateway
+        content = read or {}
+        recipients = _recipients(content.get("to"))
+        client_id = json_body.string(content, "clientMessageId")
+        targets = [Target("sendmsg", to, client_id) for to in recipients or ("",)]
+        script = gateway.script(Api.REST, targets)
+        gateway.lost(Api.REST, targets, script)
+
+        def answer() -> Answer:
+            refused = gateway.whole(script) or self._refuses(request)
+            if refused is None and read is None:
+                refused = refusal("100")
+            if refused is None and not 0 < len(recipients) <= _MOST_RECIPIENTS:
+                refused = refusal("101")
+            return self._send(content, targets, script, refused)
+
+        return await carry(gateway, request, answer, script.wire)
+
+    def _send(
+        self, content: dict[str, object], targets: Sequence[Target], script: Script, refused: Refusal | None
+    ) -> Answer:
+        """Sends one text to each recipient; what is wrong with all of the request is a global error."""
+        gateway = self._gateway
+        order = refused or rest_order.read(content, gateway.settings, gateway.clock())
+        if isinstance(order, Refusal):
+            gateway.refused(Api.REST, targets, order, script)
+            return _error(order)
+        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
+        entries = [_entry(target.to, result) for target, result in zip(targets, results, strict=True)]
+        return json_body.answer({"data": {"message": entries}}, _status(results))
+
+    # --- the other resources
+
+    def _by_id(self, request: web.Request) -> Answer:
+        return self._shown(self._gateway.find(request.match_info["id"], ""))
+
+    def _by_client_id(self, request: web.Request) -> Answer:
+        return self._shown(self._gateway.find("", request.query.get("clientMessageId", "")))
+
+    def _stop(self, request: web.Request) -> Answer:
+        found = self._gateway.find(request.match_info["id"], "")
+        if isinstance(found, Refusal):
+            return _error(found)
+        self._gateway.cancel(found)
+        return json_body.answer({"data": self._standing(found)})
+
+    def _balance(self, _request: web.Request) -> Answer:
+        return json_body.answer({"data": {"balance": money(self._gateway.account.balance)}})
+
+    def _coverage(self, request: web.Request) -> Answer:
+        number = request.match_info["msisdn"]
+        price = self._gateway.route(number)
+        if isinstance(price, Refusal):
+            return _error(price)
+        return json_body.answer(
+            {"data": {"routable": True, "destination": number, "minimumCharge": float(price)}},
+        )
+
+    def _shown(self, found: Message | Refusal) -> Answer:
+        if isinstance(found, Refusal):
+            return _error(found)
+        return json_body.answer({"data": {**self._standing(found), "charge": float(found.charge)}})
+
+    def _standing(self, message: Message) -> dict[str, object]:
+        status = self._gateway.visible_status(message)
+        standing: dict[str, object] = {"apiMessageId": message.id, "messageStatus": status}
+        standing["description"] = STATUSES[status]
+        if message.order.client_id:
+            standing["clientMessageId"] = message.order.client_id
+        return standing
+
+
+def _refuse(code: str) -> Callable[[web.Request], Answer]:
+    return lambda _request: _error(refusal(code))
+
+
+def _recipients(to: object) -> list[str]:
+    """Returns the recipients of a send; none when these are not strings, or not in an array."""
+    if not isinstance(to, list) or not all(isinstance(number, str) for number in to):
+        return []
+    return to
+
+
+def _entry(to: str, result: Message | Refusal) -> dict[str, object]:
+    if isinstance(result, Refusal):
+        return {"accepted": False, "to": to, "error": _described(result)}
+    return {"accepted": True, "to": to, "apiMessageId": result.id}
+
+
+def _status(results: Sequence[Message | Refusal]) -> int:
+    """Returns 202 when all were taken, the status of the code when all met the same one, else 207."""
+    codes = {result.code if isinstance(result, Refusal) else "" for result in results}
+    if codes == {""}:
+        return _ACCEPTED
+    return _HTTP.get(codes.pop(), _BAD_REQUEST) if len(codes) == 1 else _MIXED
+
+
+def _described(why: Refusal) -> dict[str, str]:
+    return {"code": why.code, "description": why.text, "documentation": _DOCUMENTATION.format(why.code)}
+
+
+def _error(why: Refusal) -> Answer:
+    return json_body.answer({"error": _described(why)}, _HTTP.get(why.code, _BAD_REQUEST))

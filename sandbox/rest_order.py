@@ -1,0 +1,79 @@
+"""Reads the fields of Central REST's `POST /rest/message` into an order, or into the code that refuses them."""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from sandbox import central_order
+from sandbox.apis import Api
+from sandbox.codes import Refusal, refusal
+from sandbox.order import Order
+from sandbox.settings import Settings
+
+# What each field is called by the HTTP API, which has the same rules for its value.
+# fmt: off
+_STRINGS: Final = {
+    "text":            "text",
+    "from":            "from",
+    "clientMessageId": "climsgid",
+    "type":            "msg_type",
+    "udh":             "udh",
+}
+_NUMBERS: Final = {
+    "maxMessageParts":   "concat",
+    "userPriorityQueue": "queue",
+    "callback":          "callback",
+    "escalate":          "escalate",
+    "maxCredits":        "max_credits",
+    "mo":                "mo",
+    "requiredFeatures":  "req_feat",
+    "validityPeriod":    "validity",
+    "unicode":           "unicode",
+    "binary":            "binary",
+}
+# fmt: on
+_SCHEDULE: Final = "scheduledDeliveryTime"
+_BYPASS: Final = "bypassDNCCheck"
+_ISO_IN_GMT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
+_MOST_DIGITS: Final = 12
+
+
+def read(content: dict[str, object], settings: Settings, now: float) -> Order | Refusal:
+    """Returns the order of a request; `null` is as if the field were not there."""
+    given = {name: value for name, value in content.items() if value is not None}
+    parameters: dict[str, str] = {}
+    for name, value in given.items():
+        if name in _STRINGS:
+            if not isinstance(value, str):
+                return refusal("101")
+            parameters[_STRINGS[name]] = value
+        elif name in _NUMBERS or name == _BYPASS:
+            digits = _digits(value)
+            if digits is None or (name == _BYPASS and digits not in ("0", "1")):
+                return refusal("101")
+            if name != _BYPASS:
+                parameters[_NUMBERS[name]] = digits
+    if _SCHEDULE in given:
+        due_at = _moment(given[_SCHEDULE])
+        if due_at is None or not central_order.is_possible(due_at, now):
+            return refusal("101")  # where the HTTP API says 120
+        parameters["scheduled_time"] = str(int(due_at))
+    return central_order.read(Api.REST, parameters, settings, now, sent=given)
+
+
+def _digits(value: object) -> str | None:
+    """Returns a number as the HTTP API would get it; a string is taken as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 10**_MOST_DIGITS:
+        return None
+    return str(value)
+
+
+def _moment(value: object) -> float | None:
+    if not isinstance(value, str) or not _ISO_IN_GMT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,183 @@
+"""The XML API: a document of requests in a form field, a document with an answer to each, always an HTTP 200."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import central_order, credentials, form, xml_document
+from sandbox.account import money
+from sandbox.apis import FORM_TYPE, XML_TYPE, Api
+from sandbox.codes import Refusal, refusal
+from sandbox.faults import Do, Script, Target
+from sandbox.gateway import Gateway
+from sandbox.ledger import Message
+from sandbox.transport import Answer, carry
+from sandbox.xml_document import Element
+
+Children = Mapping[str, str]
+_SEND: Final = "sendMsg"
+_FIELD: Final = "data"
+_SEQUENCE: Final = "sequence_no"
+_NOT_A_DOCUMENT: Final = "xmlErrorResp"
+_MOST_RECIPIENTS: Final = 300  # of one element, as of one POST of the HTTP API
+
+# The spellings that count; every other child is kept in the ledger and otherwise ignored.
+_PARAMETERS: Final = {
+    **{name: name for name in credentials.NAMES},
+    **{name: name for name in ("to", "text", "from", "callback", "concat", "queue", "escalate", "mo", "validity")},
+    **{name: name for name in ("deliv_ack", "deliv_time", "scheduled_time", "msg_type", "udh", "unicode", "data")},
+    **{name: name for name in ("req_feat", "max_credits", "binary", "mclass", "msisdn", "apiMsgId")},
+    "cliMsgId": "climsgid",
+}
+
+
+class XmlApi:
+    """The requests of a document, each from an element to one or more elements."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._commands = {
+            "auth": self._auth,
+            "ping": self._ping,
+            "queryMsg": self._query,
+            "getMsgCharge": self._charge,
+            "delMsg": self._stop,
+            "getBalance": self._balance,
+            "routeCoverage": self._coverage,
+        }
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds the one address."""
+        app.router.add_post("/xml/xml", self._post)
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        gateway = self._gateway
+        elements = _elements(request.content_type, await request.read())
+        spans = [_targets(element) for element in elements] if not isinstance(elements, Refusal) else []
+        targets = [target for span in spans for target in span] or [Target("sendmsg")]
+        script = gateway.script(Api.XML, targets, apart=True)
+        gateway.lost(Api.XML, [target for target in targets if target.command == "sendmsg"], script)
+
+        def answer() -> Answer:
+            if isinstance(elements, Refusal):
+                gateway.refused(Api.XML, targets, elements, script)
+                return _answer([Element(_NOT_A_DOCUMENT, _fault(elements))])
+            return _answer(self._all(elements, spans, script))
+
+        return await carry(gateway, request, answer, script.wire)
+
+    def _all(self, elements: list[Element], spans: list[list[Target]], script: Script) -> Iterator[Element]:
+        """Handles every element in its order, whatever became of those before."""
+        place = 0
+        for element, span in zip(elements, spans, strict=True):
+            rows = self._send(element.children, span, script, place) if element.tag == _SEND else None
+            place += len(span)
+            sequence = {_SEQUENCE: element.children[_SEQUENCE]} if _SEQUENCE in element.children else {}
+            for row in rows or (self._other(element, script, place - 1),):
+                yield Element(f"{element.tag}Resp", {**row, **sequence})
+
+    # --- sendMsg
+
+    def _send(self, children: Children, targets: list[Target], script: Script, first: int) -> list[Children]:
+        """Sends one text to each recipient: a row for each of several, one row when all of it is refused."""
+        gateway, parameters = self._gateway, _parameters(children)
+        refused = credentials.refuses(gateway, parameters)
+        if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
+            refused = refusal("101")
+        sent = {name: text for name, text in children.items() if name not in credentials.NAMES}
+        order = refused or central_order.read(Api.XML, parameters, gateway.settings, gateway.clock(), sent)
+        if isinstance(order, Refusal):
+            gateway.refused(Api.XML, targets, order, script)
+            return [_fault(order)]
+        results = [gateway.take(order, target.to, script, first + index) for index, target in enumerate(targets)]
+        glued = [f" To:{target.to}" if len(targets) > 1 else "" for target in targets]
+        return [_row(result, to) for result, to in zip(results, glued, strict=True)]
+
+    # --- the other elements
+
+    def _other(self, element: Element, script: Script, place: int) -> Children:
+        for fault in script.at(place):
+            if fault.do is Do.CODE:
+                return _fault(self._gateway.wording(fault.code, fault.text, fault.seconds))
+        command = self._commands.get(element.tag)
+        if command is None:
+            return _fault(refusal("101"))
+        parameters = _parameters(element.children)
+        refused = None if element.tag == "auth" else credentials.refuses(self._gateway, parameters)
+        return _fault(refused) if refused else command(parameters)
+
+    def _auth(self, parameters: Children) -> Children:
+        opened = credentials.open_session(self._gateway, parameters)
+        return _fault(opened) if isinstance(opened, Refusal) else {"session_id": opened}
+
+    def _ping(self, _parameters: Children) -> Children:
+        return {"ok": ""}
+
+    def _query(self, parameters: Children) -> Children:
+        found = self._found(parameters)
+        return _fault(found) if isinstance(found, Refusal) else self._standing(found)
+
+    def _charge(self, parameters: Children) -> Children:
+        found = self._found(parameters)
+        if isinstance(found, Refusal):
+            return _fault(found)
+        return {"apiMsgId": found.id, "charge": f"{found.charge:f}", "status": self._gateway.visible_status(found)}
+
+    def _stop(self, parameters: Children) -> Children:
+        found = self._found(parameters)
+        if isinstance(found, Refusal):
+            return _fault(found)
+        self._gateway.cancel(found)
+        return self._standing(found)
+
+    def _balance(self, _parameters: Children) -> Children:
+        return {"ok": money(self._gateway.account.balance)}
+
+    def _coverage(self, parameters: Children) -> Children:
+        price = self._gateway.route(parameters.get("msisdn", ""))
+        if isinstance(price, Refusal):
+            return _fault(price)
+        return {"ok": "This prefix is currently supported.", "charge": f"{price:f}"}
+
+    def _found(self, parameters: Children) -> Message | Refusal:
+        return self._gateway.find(parameters.get("apiMsgId", ""), parameters.get("climsgid", ""))
+
+    def _standing(self, message: Message) -> Children:
+        return {"apiMsgId": message.id, "status": self._gateway.visible_status(message)}
+
+
+def _elements(content_type: str, body: bytes) -> list[Element] | Refusal:
+    """Returns the elements of the document in a form, or why there are none."""
+    if content_type != FORM_TYPE:
+        return refusal("001")
+    document = form.octets(body).get(_FIELD)
+    if not document:
+        return refusal("101")
+    elements = xml_document.read(document)
+    return refusal("100") if elements is None else elements
+
+
+def _targets(element: Element) -> list[Target]:
+    if element.tag != _SEND:
+        return [Target(element.tag.lower())]
+    client_id = element.children.get("cliMsgId", "")
+    return [Target("sendmsg", to, client_id) for to in element.children.get("to", "").split(",")]
+
+
+def _parameters(children: Children) -> dict[str, str]:
+    return {_PARAMETERS[name]: text for name, text in children.items() if name in _PARAMETERS}
+
+
+def _row(result: Message | Refusal, to: str) -> Children:
+    if isinstance(result, Refusal):
+        return {"fault": f"{result.code}, {result.text}{to}"}
+    return {"apiMsgId": f"{result.id}{to}"}
+
+
+def _fault(why: Refusal) -> Children:
+    return {"fault": f"{why.code}, {why.text}"}
+
+
+def _answer(elements: Iterable[Element]) -> Answer:
+    return Answer(xml_document.write(elements), XML_TYPE)

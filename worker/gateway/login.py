@@ -1,0 +1,48 @@
+"""Login: how a request says who we are: with credentials of its own, or with a session that all workers share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import redis.asyncio
+
+from worker.gateway.outcome import Kind, Outcome
+from worker.gateway.session import Authenticate, Session
+from worker.settings import AccountSettings
+
+EXPIRED = ("003", "005")  # session expired, session id missing: nothing was accepted
+
+
+class Login:
+    """What stands in a request of the HTTP and XML APIs to name the account."""
+
+    def __init__(
+        self, settings: AccountSettings, client: redis.asyncio.Redis | None, api: str, authenticate: Authenticate
+    ) -> None:
+        """Use a session if the settings ask for one and there is a Redis to share it through."""
+        self.credentials = {
+            "api_id": settings.clickatell_api_id,
+            "user": settings.clickatell_user,
+            "password": settings.clickatell_password.get_secret_value(),
+        }
+        shared = client if settings.gateway_sessions else None
+        self._session = Session(shared, api, authenticate) if shared is not None else None
+
+    async def now(self) -> Mapping[str, str] | Outcome:
+        """Return the parameters, or why there are none; then nothing has left."""
+        return _named(await self._session.current()) if self._session else self.credentials
+
+    async def renewed(self, expired: Mapping[str, str]) -> Mapping[str, str] | Outcome | None:
+        """Return new parameters after these have expired; None when they are no session's."""
+        return _named(await self._session.renew(expired["session_id"])) if self._session else None
+
+    async def is_my_turn_to_ping(self) -> bool:
+        """Tell whether this process should keep a shared session alive now."""
+        return await self._session.is_my_turn_to_ping() if self._session else False
+
+
+def _named(session: str | Outcome) -> Mapping[str, str] | Outcome:
+    """A login whose answer is lost leaves no message in doubt: none has been sent."""
+    if isinstance(session, str):
+        return {"session_id": session}
+    return session if session.kind is Kind.REFUSED else session._replace(kind=Kind.NOT_REACHED)
