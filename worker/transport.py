@@ -12,7 +12,9 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 class QoS(kombu_redis.QoS):
@@ -20,10 +22,24 @@ class QoS(kombu_redis.QoS):
 
     def restore_unacked(self, client: Any = None) -> None:
         """Put back what is held, if there is still a connection to do it through."""
-        if self.channel.connection.client is None:
+        if self._is_cut_off():
             (self._delivered or {}).clear()
         else:
             super().restore_unacked(client)
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge; if the connection is lost, the nudge will come again, and find nothing to do."""
+        if self._is_cut_off():
+            return
+        try:
+            super().ack(delivery_tag)
+        except (RedisConnectionError, RedisTimeoutError):
+            virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        """Put back or drop, unless the connection was lost meanwhile."""
+        if not self._is_cut_off():
+            super().reject(delivery_tag, requeue)
 
     def append(self, message: Any, delivery_tag: Any) -> None:
         """Remember a nudge that was fetched; a full Redis cannot, and the nudge is served all the same."""
@@ -42,11 +58,20 @@ class QoS(kombu_redis.QoS):
         with suppress(OutOfMemoryError):
             super().restore_visible(*given, **named)
 
+    def _is_cut_off(self) -> bool:
+        connection = self.channel.connection
+        return connection is None or connection.client is None
+
 
 class Channel(kombu_redis.Channel):
-    """A channel that can be closed twice."""
+    """A channel that can be closed twice, and opened on a full Redis."""
 
     QoS = QoS
+
+    def _queue_bind(self, *given: Any) -> None:
+        """Write down that the queue exists; a full Redis has it from others, and a worker must start all the same."""
+        with suppress(OutOfMemoryError):
+            super()._queue_bind(*given)  # type: ignore[misc]
 
 
 class Transport(kombu_redis.Transport):

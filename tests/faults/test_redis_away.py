@@ -175,6 +175,8 @@ def test_a_redis_without_any_room_does_not_end_a_worker(
     try:
         child = workers.start(**SETTINGS)
         with Producer(ProducerSettings(redis_url=server.url)) as producer, redis.Redis(port=server.port) as client:
+            first = producer.send("27999500001", "Hello").id
+            wait_until(lambda: first in taken(sandbox), what="the worker to consume")
             message = producer.send("27999500001", "Hello", delay=2).id
             nudged = producer.send("27999500002", "Hello").id
             client.config_set("maxmemory", "1")

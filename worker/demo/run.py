@@ -20,6 +20,7 @@ from producer.accept import Accepted
 from producer.client import Producer
 from producer.exits import Exit
 from producer.features import Api
+from producer.refusal import Refused
 from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
 from worker.account import hold
@@ -33,7 +34,8 @@ MESSAGES = Path(__file__).with_name("messages.csv")
 CREDIT = "2500"  # less than the file costs, so that the account runs dry on the way
 TOP_UP = "5000"
 LONGEST_SECONDS = 180.0
-NO_CREDIT = "301"
+NO_CREDIT = {"301", "20"}  # the legacy code, and the One API's
+ONE_MINUTE = "1"  # validity on the One API: what is in doubt there is known, or given up, only when it ends
 
 
 def demonstrate(json_file: Path | None, messages: Path | None, gateway: Api) -> int:
@@ -108,7 +110,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
 
     def _send(self, file: Path, live: Live) -> None:
         with file.open("rb") as opened:
-            for row, answer in bulk.send(self._producer, bulk.read_csv(opened)):
+            for row, answer in bulk.send(self._producer, map(self._limited, bulk.read_csv(opened))):
                 if isinstance(answer, Accepted):
                     self._accepted[answer.id] = answer.parts
                     self._repeated += answer.repeated
@@ -119,6 +121,11 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
                     )
                 if row.number % 500 == 0:
                     live.update(view.lanes(self._redis))
+
+    def _limited(self, row: bulk.Row) -> bulk.Row:
+        if self._gateway is not Api.ONE or isinstance(row.said, Refused):
+            return row
+        return row._replace(said={**row.said, "validityPeriod": ONE_MINUTE})
 
     def _wait(self, live: Live) -> None:
         deadline = time.monotonic() + LONGEST_SECONDS
@@ -135,13 +142,13 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
     def _mend(self) -> None:
         """Do what an operator does: when the account is out of credit, top it up, resume, and redrive."""
         held = hold.holds(self._redis, int(time.time() * 1000)).get("account")
-        if held is None or held.code != NO_CREDIT or self._redis.zcard(keys.LEASES):
+        if held is None or held.code not in NO_CREDIT or self._redis.zcard(keys.LEASES):
             return  # calls under way would be refused for want of credit, and hold the account again
         waiting = sum(int(self._redis.zcard(shelf)) for shelf in keys.QUEUED.values())
         self._console.print(f"[bold yellow]no credit: the account is held, {waiting} messages wait untried[/]")
         self._stack.ask_sandbox("/sandbox/credit", {"add": TOP_UP})
         hold.resume(self._redis)
-        told = redrive(self._redis, self._producer.nudger, NO_CREDIT, int(time.time() * 1000))
+        told = redrive(self._redis, self._producer.nudger, held.code, int(time.time() * 1000))
         self._console.print(f"[bold green]topped up, resumed, {told['redriven']} dead letters redriven[/]")
 
     def _records(self) -> list[MessageStatus | None]:

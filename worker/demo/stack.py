@@ -40,6 +40,7 @@ class Stack:
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",
             "THREELANE_PARTS_PER_SECOND": "2000",
+            "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox knows at once what it took
             **environment,
         }
         self.metrics: dict[str, str] = {}

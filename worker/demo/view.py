@@ -19,7 +19,7 @@ def lanes(client: redis.Redis) -> Table:
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
     table = Table(
         "lane",
-        "accepted",
+        "in",
         "waiting",
         "sent",
         *_COLUMNS.values(),
