@@ -39,7 +39,7 @@ MESSAGES ?= 20000
 SECONDS ?= 150
 SEED ?= 1
 chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
-	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) $(ARGS)
+	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/ruff check .

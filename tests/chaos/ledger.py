@@ -11,7 +11,7 @@ import msgspec
 import redis
 
 from producer import keys
-from producer.states import AT_REST
+from producer.states import AT_REST, Status
 from producer.status import MessageStatus, read
 
 
@@ -34,10 +34,12 @@ class Verdict(msgspec.Struct):
         return charges and not (self.lost or self.twice or self.unfinished or self.disagree)
 
 
-def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any]) -> Verdict:
+def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_ask: bool = True) -> Verdict:
+    """Compare; where the gateway cannot be asked (One API), ``unknown`` is an end, and no charge is told."""
     records = {one.id: one for one in _all(client)}
     taken = Counter(entry["client_id"] for entry in ledger["messages"])
     sent = {one.id for one in records.values() if one.sent_at}
+    unknown = {one.id for one in records.values() if one.status is Status.UNKNOWN and not can_ask}
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}
     return Verdict(
         told=len(told),
@@ -47,9 +49,9 @@ def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any]) -> Verd
         lost=sorted(told - set(records)),
         twice=sorted(one for one, times in taken.items() if times > 1),
         unfinished=sorted(one.id for one in records.values() if one.status not in AT_REST),
-        disagree=sorted((sent ^ set(taken)) | (set(taken) - set(records))),
+        disagree=sorted(((sent ^ set(taken)) - unknown) | (set(taken) - set(records))),
         charged_in_records=sum(one.charge_millionths for one in records.values()),
-        charged_at_sandbox=round(float(ledger["summary"]["charged"]) * 1_000_000),
+        charged_at_sandbox=round(float(ledger["summary"]["charged"]) * 1_000_000) if can_ask else 0,
         tally=tally,
     )
 

@@ -16,9 +16,9 @@ from random import Random
 from producer import Accepted, Producer, Unavailable
 
 
-def main(number: int, count: int, seconds: float, seed: int, file: Path) -> None:
+def main(number: int, count: int, seconds: float, seed: int, file: Path, validity: str = "") -> None:
     rng = Random(f"{seed}-{number}")
-    messages = [_message(rng, number, position) for position in range(count)]
+    messages = [_message(rng, number, position, validity) for position in range(count)]
     pace = seconds / count
     with Producer() as producer, file.open("a", encoding="ascii") as ledger:
         position = _told_before(file)
@@ -44,7 +44,7 @@ def _send(producer: Producer, batch: list[dict[str, object]], ledger) -> int:
         return len(batch)
 
 
-def _message(rng: Random, number: int, position: int) -> dict[str, object]:
+def _message(rng: Random, number: int, position: int, validity: str) -> dict[str, object]:
     message: dict[str, object] = {
         "to": f"27999{500_000 + rng.randrange(400_000)}",
         "text": rng.choice(("Your code is 4711", "News " * rng.randint(1, 60), "Привет " * rng.randint(1, 20))),
@@ -52,6 +52,8 @@ def _message(rng: Random, number: int, position: int) -> dict[str, object]:
         "client_message_id": f"n{number}p{position}",
         "producer": f"chaos{number}",
     }
+    if validity:
+        message["validity_period"] = validity
     if rng.random() < 0.1:
         message["delay"] = rng.randint(1, 10)
     return message
@@ -68,4 +70,4 @@ def _told_before(file: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]), *sys.argv[6:])

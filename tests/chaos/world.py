@@ -36,9 +36,10 @@ TIMING = {
 class World:
     """Starts everything, harms it on order, and counts the harm."""
 
-    def __init__(self, folder: Path, seed: int, workers: int, producers: int) -> None:
+    def __init__(self, folder: Path, seed: int, workers: int, producers: int, gateway: str = "http") -> None:
         self.folder = folder
         self.seed = seed
+        self.gateway = gateway
         self.rng = Random(seed)
         self.wanted = workers
         self.producers_wanted = producers
@@ -72,6 +73,9 @@ class World:
             "THREELANE_CLICKATELL_API_ID": "sandbox",
             "THREELANE_CLICKATELL_USER": "sandbox",
             "THREELANE_CLICKATELL_PASSWORD": "sandbox",
+            "THREELANE_CLICKATELL_TOKEN": "sandbox",
+            "THREELANE_CLICKATELL_API_KEY": "sandbox",
+            "THREELANE_GATEWAY": self.gateway,
             "THREELANE_GATEWAY_URL": f"http://127.0.0.1:{ports['workers-gateway']}",
             "THREELANE_CALLBACK_SECRET": SECRET,
             "THREELANE_CALLBACKS_PORT": str(door_port),
@@ -124,6 +128,7 @@ class World:
 
     def start_producer(self, number: int) -> None:
         words = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.told_file(number))]
+        words += ["2"] if self.gateway == "one" else []  # minutes of validity
         self.producing[number] = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.producing", *words],
             env={**os.environ, **self.environment, "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},

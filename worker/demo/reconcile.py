@@ -28,6 +28,7 @@ class Summary(msgspec.Struct, kw_only=True):
     credits_in_records: str
     credits_at_sandbox: str
     balance_moved: str
+    tells_charge: bool = True
     seconds: float = 0.0
     breaches: list[str] = []
 
@@ -69,6 +70,7 @@ def reconcile(
         credits_in_records=str(Decimal(charged) / CREDIT),
         credits_at_sandbox=account["charged"],
         balance_moved=str(moved),
+        tells_charge=tells_charge,
     )
     checks = {
         "accepted, and no record of it": set(accepted) - set(found),
