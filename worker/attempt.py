@@ -10,7 +10,9 @@ import redis.asyncio
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from producer import logs
 from producer.clock import Clock
+from producer.message import Message
 from worker import metrics
 from worker.claim import Claimed, claim
 from worker.gateway.gate import Gate
@@ -92,7 +94,7 @@ class Attempts:
                 outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
             else:
                 with metrics.UNDER_WAY.track_inprogress(), metrics.CALL.labels(self._gateway.name).time():
-                    outcomes = await self._gateway.send([one.message for one in batch], now)
+                    outcomes = await self._call([one.message for one in batch], now)
             settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
             if any(one.decision.hold for one in settlements):
                 self._lanes.stop_all_for(STOP_SECONDS)
@@ -102,6 +104,14 @@ class Attempts:
         for one in settlements:
             self._measure(lane, one, now)
         return all(one.decision.spends_attempt for one in settlements)
+
+    async def _call(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
+        """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        try:
+            return await self._gateway.send(messages, now)
+        except Exception as broken:
+            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
+            return [Outcome(Kind.LOST, text=type(broken).__name__)] * len(messages)
 
     def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from worker.gateway.outcome import Kind, Outcome
 from worker.gateway.session import Authenticate, Session
@@ -30,19 +31,23 @@ class Login:
 
     async def now(self) -> Mapping[str, str] | Outcome:
         """Return the parameters, or why there are none; then nothing has left."""
-        return _named(await self._session.current()) if self._session else self.credentials
+        return await _asked(self._session.current()) if self._session else self.credentials
 
     async def renewed(self, expired: Mapping[str, str]) -> Mapping[str, str] | Outcome | None:
         """Return new parameters after these have expired; None when they are no session's."""
-        return _named(await self._session.renew(expired["session_id"])) if self._session else None
+        return await _asked(self._session.renew(expired["session_id"])) if self._session else None
 
     async def is_my_turn_to_ping(self) -> bool:
         """Tell whether this process should keep a shared session alive now."""
         return await self._session.is_my_turn_to_ping() if self._session else False
 
 
-def _named(session: str | Outcome) -> Mapping[str, str] | Outcome:
-    """A login whose answer is lost leaves no message in doubt: none has been sent."""
+async def _asked(asking: Awaitable[str | Outcome]) -> Mapping[str, str] | Outcome:
+    """A login whose answer is lost leaves no message in doubt, nor does a Redis that is away: none has been sent."""
+    try:
+        session = await asking
+    except (RedisError, OSError) as failed:
+        return Outcome(Kind.NOT_REACHED, text=f"no session: {type(failed).__name__}")
     if isinstance(session, str):
         return {"session_id": session}
     return session if session.kind is Kind.REFUSED else session._replace(kind=Kind.NOT_REACHED)
