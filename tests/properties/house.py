@@ -54,6 +54,8 @@ class Glance:
 class Asking:
     """A look-up under way: the gateway is asked, and its answer is still on the way."""
 
+    can_look_up = True
+
     def __init__(self, house: House) -> None:
         self.asked: dict[str, asyncio.Future[LookUp]] = {}
         self._house = house
