@@ -93,7 +93,7 @@ class _Watch:
 
 
 def _judge(world: World, longest: float, console: Console, asked: argparse.Namespace) -> bool:
-    taken = world.sandbox.control("GET", "ledger")
+    taken = world.ledger()
     client = world.client()
     verdict = ledger.compare(world.told(), client, taken, can_ask=asked.gateway != "one")
     table = Table(title=f"chaos: {asked.messages} messages, seed {asked.seed}, API {asked.gateway}", show_header=False)

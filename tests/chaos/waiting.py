@@ -38,7 +38,7 @@ def main() -> int:
         world.sandbox.control("DELETE", "faults")
         while ledger.moving(client):
             time.sleep(1)
-        verdict = ledger.compare(told, client, world.sandbox.control("GET", "ledger"))
+        verdict = ledger.compare(told, client, world.ledger())
         print(f"sent {verdict.taken}, twice {len(verdict.twice)}, lost {len(verdict.lost)}, {verdict.by_status}")
         return 0 if verdict.sound and not held and verdict.taken == len(told) == asked.messages else 1
     finally:

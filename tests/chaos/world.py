@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.request import urlopen
 
 import redis
 
@@ -172,6 +173,12 @@ class World:
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.redis.port)
+
+    def ledger(self) -> dict[str, Any]:
+        """Return all that the sandbox took; of 200,000 messages that is a long answer."""
+        with urlopen(f"{self.sandbox.url}/sandbox/ledger", timeout=300) as reply:
+            found: dict[str, Any] = json.loads(reply.read())
+        return found
 
     def told_file(self, number: int) -> Path:
         return self.folder / f"told-{number}.txt"
