@@ -122,7 +122,7 @@ class HttpApi:
         found = self._found(parameters)
         if isinstance(found, Refusal):
             return _error(found)
-        return f"ID: {found.id} Charge: {found.charge:f} Status: {self._gateway.visible_status(found)}"
+        return f"apiMsgId: {found.id} charge: {found.charge:f} status: {self._gateway.visible_status(found)}"
 
     def _delmsg(self, parameters: Parameters) -> str:
         found = self._found(parameters)

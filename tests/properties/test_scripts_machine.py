@@ -44,7 +44,7 @@ from worker.receipt import Receipt
 from worker.settings import WorkerSettings
 from worker.settle import Settlement
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "60"))
 STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
 
 SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT

@@ -23,7 +23,7 @@ def test_a_message_is_found_by_either_id(sandbox: Running, wait_until: WaitUntil
     id = sandbox.send(TO, "a" * 161, climsgid="c1").removeprefix("ID: ")
     which = {key: {"apimsgid": id, "climsgid": "c1"}[key]}
     wait_until(lambda: sandbox.command("querymsg", **which) == f"ID: {id} Status: 004")
-    assert sandbox.command("getmsgcharge", **which) == f"ID: {id} Charge: 1.6 Status: 004"
+    assert sandbox.command("getmsgcharge", **which) == f"apiMsgId: {id} charge: 1.6 status: 004"
     assert sandbox.command("delmsg", **which) == f"ID: {id} Status: 004"  # too late to stop: a status, no error
 
 
