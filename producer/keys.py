@@ -2,7 +2,8 @@
 
 | key | type | holds |
 |---|---|---|
-| ``tl:m:<id>`` | hash | the record, the truth about one message; expires ``retention`` after it was sent or ended |
+| ``tl:m:<id>`` | hash | the record, the truth about one message; expires ``retention`` after it was sent or ended, |
+|  |  | and is without its ``body`` from then on |
 | ``tl:due`` | zset | ids that wait for a time; score: when they are due, ms |
 | ``tl:queued:<lane>`` | zset | ids that are due and not claimed; score: when they were queued, ms |
 | ``tl:leases`` | zset | ids with an attempt under way; score: when the lease runs out, ms |

@@ -45,7 +45,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
         *_REPORTED,
     },
     Status.SENT: {Status.UNKNOWN, *_REPORTED},
-    Status.DEAD: {Status.QUEUED},  # redrive, and nothing else
+    Status.DEAD: {Status.QUEUED, Status.SENT, *_REPORTED},  # redrive, or the network knows better
     Status.DELIVERED: set(),
     Status.UNDELIVERED: set(),
     Status.EXPIRED: set(),

@@ -24,7 +24,7 @@ from worker.release import BATCH as RELEASE_BATCH
 from worker.release import release
 from worker.resolve import resolve
 from worker.settings import WorkerSettings
-from worker.sweep import sweep, take_turn
+from worker.sweep import forget, sweep, take_turn
 
 LOOK_AT_HOLDS_SECONDS = 0.25
 RELEASE_SECONDS = 0.2
@@ -161,6 +161,7 @@ class Engine:
     async def _sweep(self) -> bool:
         if self._attempts.draining or not await take_turn(self._client, self._settings):
             return False
+        await forget(self._client, self._clock.now() - self._settings.retention_ms)
         depths = await asyncio.to_thread(self._nudger.depths)
         lost = await sweep(self._client, depths, self._settings, self._clock.now())
         for lane, ids in lost.items():

@@ -12,7 +12,7 @@ for i = 1, #KEYS - 9 do
   else
     move(record, id, known[2], 'dead', 'queued', ARGV[1])
     redis.call('PERSIST', record)
-    redis.call('HDEL', record, 'ended', 'first')
+    redis.call('HDEL', record, 'ended', 'first', 'lapses')
     redis.call('HSET', record, 'attempt', 0)
     count('redriven:' .. known[2])
     answers[i] = known[2]

@@ -34,6 +34,12 @@ async def sweep(
     return lost
 
 
+async def forget(client: redis.asyncio.Redis, before: int) -> None:
+    """Take ids out of the sets of dead letters and of the sent whose records have expired."""
+    for shelf in (keys.DEAD, keys.AWAITING):
+        await client.zremrangebyscore(shelf, "-inf", before)
+
+
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:
     """Tell whether it is this worker's turn: one sweep in each interval, whoever makes it."""
     milliseconds = int(settings.sweep_seconds * 900)  # a little less, so that no interval is missed

@@ -121,15 +121,15 @@ def test_a_receipt_settles_an_attempt_whatever_its_answer_was(
     assert becomes == status_of(producer, message).status
 
 
-def test_a_receipt_for_a_dead_letter_leaves_it_dead_and_counts_its_charge(
+def test_a_receipt_for_a_dead_letter_tells_the_truth_and_counts_its_charge(
     door: str, producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
-    """The gateway refused it and yet reports on it: a person has to look; the credits are gone all the same."""
+    """The gateway refused it and yet delivered it: a redrive would be a second SMS, and the credits are gone."""
     message = producer.send("27999500001", "Hello").id
     attempted(redis_server.url, [message], Outcome(Kind.REFUSED, code="105"))
     assert 200 == Caller(door).report(message, "004")
     found = status_of(producer, message)
-    assert (Status.DEAD, "105", CHARGE) == (found.status, found.code, found.charge_millionths)
+    assert (Status.DELIVERED, "105", CHARGE) == (found.status, found.code, found.charge_millionths)
     assert [message.encode()] == client.zrange(keys.DEAD, 0, -1)
 
 

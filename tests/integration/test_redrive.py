@@ -127,3 +127,18 @@ def test_what_was_redriven_is_claimed_and_sent_once(
     assert sorted(ids[20:]) == sorted(taken(sandbox))
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert {Status.DEAD} == {one.status for one in producer.statuses(late) if one}
+
+
+def test_a_receipt_for_a_dead_letter_keeps_it_from_being_sent_again(
+    producer: Producer, client: redis.Redis, sandbox: Running, workers: Workers, until: Until, door: str
+) -> None:
+    """The network says that it arrived after all: it is delivered, and redrive finds nothing to send."""
+    sandbox.control(
+        "POST", "settings", {"callback_url": door, "gateway_after_seconds": 4, "handset_after_seconds": 4.5}
+    )
+    workers.start(doubt_delays_seconds="0.2,0.3")
+    sandbox.control("POST", "settings", {"lookup_lag_seconds": 3})
+    message = producer.send("27999300101", "Hello", on_doubt="drop").id
+    assert "in_doubt" == until(message, Status.DEAD).code
+    until(message, Status.DELIVERED)
+    assert "0 redriven" in threelane("redrive", "in_doubt", environment=workers.environment).stdout

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from producer import keys, scripts
-from producer.states import AT_REST, FINAL, MAY_FOLLOW, Status
+from producer.states import FINAL, MAY_FOLLOW, Status
 
 
 def test_every_state_is_in_the_table() -> None:
@@ -32,10 +32,10 @@ def test_a_final_state_has_no_way_out() -> None:
     assert all(not MAY_FOLLOW[status] for status in FINAL)
 
 
-def test_a_dead_letter_can_only_be_queued_again() -> None:
-    """By an operator's redrive; it rests until then."""
-    assert {Status.QUEUED} == MAY_FOLLOW[Status.DEAD]
-    assert Status.DEAD in AT_REST
+def test_a_dead_letter_is_redriven_or_found_to_have_been_sent_and_nothing_else() -> None:
+    """A receipt for a dead letter is the truth: redriving it afterwards would be a second SMS."""
+    reported = {Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED, Status.CANCELLED}
+    assert {Status.QUEUED} | reported == MAY_FOLLOW[Status.DEAD]
 
 
 def test_every_state_that_is_not_final_has_a_shelf() -> None:
