@@ -130,7 +130,7 @@ def test_a_receipt_for_a_dead_letter_tells_the_truth_and_counts_its_charge(
     assert 200 == Caller(door).report(message, "004")
     found = status_of(producer, message)
     assert (Status.DELIVERED, "105", CHARGE) == (found.status, found.code, found.charge_millionths)
-    assert [message.encode()] == client.zrange(keys.DEAD, 0, -1)
+    assert [] == client.zrange(keys.DEAD, 0, -1)
 
 
 def test_a_message_whose_turn_was_given_back_is_not_moved_by_silence(
