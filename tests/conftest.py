@@ -6,10 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from producer import Producer, ProducerSettings
 from sandbox.running import Running
 from tests.servers import RedisServer
+
+# no verdict of a test depends on how fast the machine is
+settings.register_profile("threelane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("threelane")
 
 
 @pytest.fixture(scope="session")
