@@ -28,18 +28,22 @@ class QoS(kombu_redis.QoS):
             super().restore_unacked(client)
 
     def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge; if the connection is lost, the nudge will come again, and find nothing to do."""
+        """Acknowledge; if the connection is lost or Redis full, the nudge will come again, and find nothing to do."""
         if self._is_cut_off():
             return
         try:
             super().ack(delivery_tag)
-        except (RedisConnectionError, RedisTimeoutError):
+        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
             virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
         """Put back or drop, unless the connection was lost meanwhile."""
-        if not self._is_cut_off():
+        if self._is_cut_off():
+            return
+        try:
             super().reject(delivery_tag, requeue)
+        except OutOfMemoryError:
+            virtual.QoS.ack(self, delivery_tag)
 
     def append(self, message: Any, delivery_tag: Any) -> None:
         """Remember a nudge that was fetched; a full Redis cannot, and the nudge is served all the same."""
