@@ -10,7 +10,8 @@ _VOUCHER_DIGITS: Final = 16
 _CREDIT_DIGITS: Final = 8
 _EXPIRED_SERIAL: Final = "9"
 
-BARRED_CODES: Final = ("121", "122", "128")
+OPTED_OUT: Final = "122"
+BARRED_CODES: Final = ("121", OPTED_OUT, "128")
 
 
 def money(amount: Decimal) -> str:
@@ -106,6 +107,15 @@ class Account:
         """Tops the credit up; a negative amount takes away."""
         self.balance += credits
         self.topped_up += credits
+
+    def opt_out(self, number: str) -> None:
+        """Bars a number whose owner wants no more; one that is barred stays as it is."""
+        self.barred.setdefault(number, OPTED_OUT)
+
+    def opt_in(self, number: str) -> None:
+        """Lets a number in again whose owner had opted out."""
+        if self.barred.get(number) == OPTED_OUT:
+            del self.barred[number]
 
     def redeem(self, token: str) -> Refusal | None:
         """Pays in a test voucher once: eight digits of credits, eight of serial; a serial 9... is expired."""

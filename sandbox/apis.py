@@ -16,3 +16,15 @@ class Api(StrEnum):
     XML = "xml"
     ONE = "one"
     PLATFORM = "platform"
+
+
+CENTRAL: Final = frozenset({Api.HTTP, Api.REST, Api.XML})  # they share their callbacks
+
+
+class Form(StrEnum):
+    """The way a callback carries its fields."""
+
+    POST = "POST"
+    GET = "GET"
+    XML = "XML"  # a document in a form field
+    JSON = "JSON"

@@ -1,9 +1,9 @@
-"""Status callbacks: pushes what receipts say, and again when they are not acknowledged."""
+"""Callbacks: pushes statuses and replies, and again what is not acknowledged."""
 
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -13,22 +13,23 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from yarl import URL
 
 from sandbox import receipts
-from sandbox.apis import Api
+from sandbox.apis import CENTRAL, Form
 from sandbox.codes import AT_NETWORK
 from sandbox.faults import Do
 from sandbox.ledger import Message
-from sandbox.receipts import Receipt
+from sandbox.push import Push, address
 from sandbox.settings import Settings
 from sandbox.timetable import Timetable
 
 _MINUTES: Final = 60.0
 RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 8)), 3 * 24 * 60 * _MINUTES)
+CENTRAL_REPLY_RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 5)), 25 * _MINUTES)
 
 _log = logging.getLogger(__name__)
 
 
 class Callbacks:
-    """The receipts that wait and the few connections that carry them."""
+    """The callbacks that wait and the few connections that carry them."""
 
     __slots__ = (
         "_arrived",
@@ -47,9 +48,9 @@ class Callbacks:
         self._timetable = timetable
         self._clock = clock
         self._settings = settings
-        self._queue: deque[list[Receipt]] = deque()  # the receipts of a list go one after the other
+        self._queue: deque[Sequence[Push]] = deque()  # those of a train go one after the other
         self._arrived = asyncio.Semaphore(0)
-        self._swapped: dict[str, list[Receipt]] = {}  # by gateway id: a 003 that lets the final status pass
+        self._swapped: dict[str, list[Push]] = {}  # by gateway id: a 003 that lets the final status pass
         self._counts: Counter[str] = Counter()
         self._epoch = 0  # what is under way at a clear no longer counts
         self._session: ClientSession | None = None
@@ -70,7 +71,7 @@ class Callbacks:
             await self._session.close()
 
     def clear(self) -> None:
-        """Forgets every receipt that waits, and the counts."""
+        """Forgets every callback that waits, and the counts."""
         self._queue.clear()
         self._swapped.clear()
         self._counts.clear()
@@ -78,9 +79,10 @@ class Callbacks:
 
     def push(self, message: Message, status: str, at: float) -> None:
         """Pushes a status that is wanted, if a URL is set, as the message's faults have it."""
-        if not receipts.address(message.order.api, self._settings()) or not receipts.is_wanted(message, status):
+        settings = self._settings()
+        if not address(message.order.api, False, settings) or not receipts.is_wanted(message, status):
             return
-        train, faults = [receipts.write(message, status, at)], message.effects.receipts
+        train, faults = [receipts.write(message, status, at, settings.callback_method)], message.effects.receipts
         if Do.RECEIPTS_LOST in faults:
             return
         if Do.RECEIPTS_DOUBLED in faults:
@@ -91,16 +93,17 @@ class Callbacks:
                 return
             train += self._swapped.pop(message.id, [])
         if message.effects.receipts_late_seconds:
-            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self._enqueue, train))
+            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self.enqueue, train))
         else:
-            self._enqueue(train)
+            self.enqueue(train)
 
     def as_json(self) -> dict[str, int]:
-        """Returns how many receipts wait, and how many requests came to what."""
+        """Returns how many callbacks wait, and how many requests came to what."""
         counts = {name: self._counts[name] for name in ("acknowledged", "refused", "given_up")}
         return {"waiting": sum(map(len, self._queue)), **counts}
 
-    def _enqueue(self, train: list[Receipt]) -> None:
+    def enqueue(self, train: Sequence[Push]) -> None:
+        """Pushes these one after the other, as soon as a connection is free."""
         self._queue.append(train)
         self._arrived.release()
 
@@ -109,48 +112,55 @@ class Callbacks:
             await self._arrived.acquire()
             if not self._queue:  # cleared meanwhile
                 continue
-            for receipt in self._queue.popleft():
+            for push in self._queue.popleft():
                 try:
-                    await self._carry(session, receipt)
+                    await self._carry(session, push)
                 except Exception:
                     _log.exception("a callback could not be made")  # a bad URL must not stop this worker
 
-    async def _carry(self, session: ClientSession, receipt: Receipt) -> None:
+    async def _carry(self, session: ClientSession, push: Push) -> None:
         settings = self._settings()
-        address = receipts.address(receipt.api, settings)
-        if address is None:
+        url = address(push.api, push.is_reply, settings)
+        if url is None:
             return
         acknowledged, epoch = False, self._epoch
         try:
-            async with self._request(session, settings, address, receipt) as answer:
+            async with _request(session, settings, url, push) as answer:
                 acknowledged = 200 <= answer.status < 300
         except (ClientError, TimeoutError, OSError) as error:
             _log.debug("a callback failed: %s", type(error).__name__)
         if epoch == self._epoch:
-            self._settle(receipt, acknowledged, settings.callback_retry_scale)
+            self._settle(push, acknowledged, settings.callback_retry_scale)
 
-    @staticmethod
-    def _request(
-        session: ClientSession, settings: Settings, address: str, receipt: Receipt
-    ) -> AbstractAsyncContextManager[ClientResponse]:
-        timeout = _timeout(settings.callback_timeout_seconds)
-        if settings.callback_method == "GET" and receipt.api is not Api.ONE:
-            url = URL(f"{address}{'&' if '?' in address else '?'}{receipt.content}", encoded=True)
-            return session.get(url, timeout=timeout, allow_redirects=False)
-        body, headers = receipt.content.encode(), {"Content-Type": receipt.content_type}
-        return session.post(_url(address), data=body, headers=headers, timeout=timeout, allow_redirects=False)
-
-    def _settle(self, receipt: Receipt, acknowledged: bool, retry_scale: float) -> None:
+    def _settle(self, push: Push, acknowledged: bool, retry_scale: float) -> None:
         if acknowledged:
-            self._counts["acknowledged"] += 1
+            self._count(push, "acknowledged")
             return
-        self._counts["refused"] += 1
-        if receipt.retries == len(RETRIES_AFTER_SECONDS):
-            self._counts["given_up"] += 1
+        self._count(push, "refused")
+        waits = RETRIES_AFTER_SECONDS
+        if push.is_reply and push.api in CENTRAL:
+            waits = CENTRAL_REPLY_RETRIES_AFTER_SECONDS
+        if push.retries == len(waits):
+            self._count(push, "given_up")
             return
-        wait = RETRIES_AFTER_SECONDS[receipt.retries] * retry_scale
-        again = replace(receipt, retries=receipt.retries + 1)
-        self._timetable.at(self._clock() + wait, partial(self._enqueue, [again]))
+        again = replace(push, retries=push.retries + 1)
+        self._timetable.at(self._clock() + waits[push.retries] * retry_scale, partial(self.enqueue, [again]))
+
+    def _count(self, push: Push, what: str) -> None:
+        self._counts[what] += 1
+        if push.tally is not None:
+            push.tally[what] += 1
+
+
+def _request(
+    session: ClientSession, settings: Settings, url: str, push: Push
+) -> AbstractAsyncContextManager[ClientResponse]:
+    timeout = _timeout(settings.callback_timeout_seconds)
+    if push.form is Form.GET:
+        asked = URL(f"{url}{'&' if '?' in url else '?'}{push.content}", encoded=True)  # its octets as they are
+        return session.get(asked, timeout=timeout, allow_redirects=False)
+    body, headers = push.content.encode(), {"Content-Type": push.content_type}
+    return session.post(_url(url), data=body, headers=headers, timeout=timeout, allow_redirects=False)
 
 
 @lru_cache(maxsize=8)

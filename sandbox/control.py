@@ -13,6 +13,7 @@ from sandbox.control_bodies import BadRequest, CreditChange, OptOut, Reset, deco
 from sandbox.faults import Fault
 from sandbox.gateway import Gateway
 from sandbox.ledger import Message
+from sandbox.reply import Reply
 from sandbox.settings import LIVE, changed
 
 _LINES_AT_ONCE: Final = 500
@@ -41,6 +42,8 @@ class Control:
             ("GET", "ledger"): self._ledger,
             ("GET", "ledger.jsonl"): self._ledger_lines,
             ("GET", "attempts"): self._attempts,
+            ("GET", "replies"): self._replies,
+            ("POST", "replies"): self._reply,
         }
         for (method, name), handler in handlers.items():
             app.router.add_route(method, f"/sandbox/{name}", _checked(handler))
@@ -131,6 +134,14 @@ class Control:
     async def _attempts(self, request: web.Request) -> web.StreamResponse:
         found = self._gateway.attempts.select(request.query.get("client_id"), request.query.get("to"))
         return _json({"attempts": [attempt.as_json() for attempt in found]})
+
+    async def _replies(self, request: web.Request) -> web.StreamResponse:
+        return _json({"replies": self._gateway.replies.as_json(request.query.get("from"))})
+
+    async def _reply(self, request: web.Request) -> web.StreamResponse:
+        taken = self._gateway.replies.take(await read(request, Reply))
+        ids = [part.id for part in taken.parts if not part.is_dropped]
+        return _json({"moMsgIds": ids, "callbacks": sum(part.callbacks for part in taken.parts)})
 
     def _selected(self, request: web.Request) -> Iterable[Message]:
         return self._gateway.ledger.select(request.query.get("client_id"), request.query.get("to"))

@@ -18,6 +18,7 @@ from sandbox.faults import NOT_TAKEN, Do, Faults, Script, Target
 from sandbox.journey import Journey
 from sandbox.ledger import Ledger, Message
 from sandbox.order import Order, effects
+from sandbox.replies import Replies
 from sandbox.sessions import Sessions
 from sandbox.settings import Settings
 from sandbox.timetable import Timetable
@@ -48,6 +49,7 @@ class Gateway:
         self.sessions = Sessions(settings.session_seconds, self.new_id)
         self.timetable = Timetable(clock)
         self.callbacks = Callbacks(self.timetable, clock, lambda: self.settings)
+        self.replies = Replies(self.account, self.ledger, self.callbacks, clock, lambda: self.settings, self.seed)
         self._journey = Journey(self.account, self.ledger, self.callbacks, self.timetable, clock, lambda: self.settings)
 
     async def start(self) -> None:
@@ -66,8 +68,9 @@ class Gateway:
         return f"{self._ids.getrandbits(128):032x}"
 
     def reset(self, credit: Decimal) -> None:
-        """Starts over with that credit and without messages, faults or barred numbers; ids go on."""
-        for part in (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers):
+        """Starts over with that credit and without messages, replies, faults or barred numbers; ids go on."""
+        parts = (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers, self.replies)
+        for part in parts:
             part.clear()
         self.account.reset(credit)
 

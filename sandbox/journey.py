@@ -44,7 +44,8 @@ class Journey:
         due_at = message.order.due_at
         if due_at is not None and due_at > message.taken_at:
             self._ledger.enter(message, SCHEDULED)
-            self._timetable.at(due_at, partial(self._release, message, due_at))
+            goes_at = message.taken_at + (due_at - message.taken_at) * self._settings().schedule_scale
+            self._timetable.at(goes_at, partial(self._release, message, goes_at))
         else:
             self._ledger.enter(message, RECEIVED)
             self._set_out(message, message.taken_at)
@@ -54,10 +55,10 @@ class Journey:
         if message.status == SCHEDULED:
             self._move(message, CANCELLED)
 
-    def _release(self, message: Message, due_at: float) -> None:
+    def _release(self, message: Message, goes_at: float) -> None:
         if message.status == SCHEDULED:
             self._move(message, RECEIVED)
-            self._set_out(message, due_at)
+            self._set_out(message, goes_at)
 
     def _set_out(self, message: Message, since: float) -> None:
         settings, ends_in = self._settings(), message.effects.ends_in

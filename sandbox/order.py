@@ -26,6 +26,7 @@ class Order:
     max_credits: Decimal | None  # the dearest price of a part
     options: Mapping[str, object]  # every parameter as it was sent, without the credentials
     channel: str = "sms"
+    request_id: str = ""  # of Platform REST: the same for all recipients of a request
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Platform REST: one content for several recipients, always HTTP 202 once it is read, with the gateway's own codes."""
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -21,7 +22,7 @@ _MOST_RECIPIENTS: Final = 600
 
 
 class PlatformApi:
-    """The one resource; statuses of its messages are neither pushed nor to be asked for."""
+    """The one resource; statuses of its messages are pushed and not to be asked for."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -55,6 +56,7 @@ class PlatformApi:
             gateway.refused(Api.PLATFORM, targets, order, script)
             http = _UNAUTHORIZED if order.code == "001" else _BAD_REQUEST
             return json_body.answer({"messages": [], **_described(order)}, http)
+        order = replace(order, request_id=gateway.new_id())
         results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
         rows = [_row(target.to, result) for target, result in zip(targets, results, strict=True)]
         return json_body.answer({"messages": rows, **_NO_ERROR}, _ACCEPTED)

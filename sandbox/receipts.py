@@ -1,53 +1,41 @@
-"""What a status callback says and where it goes, by the API of its message."""
+"""What a status callback says, by the API of its message."""
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_plus
 
-import msgspec
-
-from sandbox.apis import FORM_TYPE, JSON_TYPE, Api
-from sandbox.codes import MASKS
+from sandbox import platform_codes, push
+from sandbox.apis import CENTRAL, Api, Form
+from sandbox.codes import MASKS, STATUSES
 from sandbox.ledger import Message
-from sandbox.one_codes import STATUSES
-from sandbox.settings import Settings
+from sandbox.one_codes import STATUSES as ONE_STATUSES
+from sandbox.push import Push
 
-_INTEGRATION: Final = "sandbox"
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One status of one message on its way to the callback URL of its API."""
-
-    api: Api
-    content: str
-    retries: int = 0
-
-    @property
-    def content_type(self) -> str:
-        """Returns what the content is: JSON for the One API, a form for the others."""
-        return JSON_TYPE if self.api is Api.ONE else FORM_TYPE
-
-
-def address(api: Api, settings: Settings) -> str | None:
-    """Returns where the statuses of an API go, if anywhere."""
-    return settings.one_callback if api is Api.ONE else settings.callback_url
+INTEGRATION: Final = "sandbox"
+_ROOT: Final = "callback"  # no document names it
 
 
 def is_wanted(message: Message, status: str) -> bool:
-    """Tells whether a status is pushed: by the One API each, by the Central APIs those of the message's mask."""
-    return message.order.api is Api.ONE or status in MASKS[message.order.callback]
+    """Tells whether a status is pushed: by the Central APIs those of the message's mask, by the others each."""
+    return message.order.api not in CENTRAL or status in MASKS[message.order.callback]
 
 
-def write(message: Message, status: str, at: float) -> Receipt:
-    """Returns the receipt of a status that a message came to."""
+def write(message: Message, status: str, at: float, method: Form) -> Push:
+    """Returns the callback of a status that a message came to; the One API knows no method but its own."""
     api = message.order.api
-    return Receipt(api, _update(message, status, at) if api is Api.ONE else _form(message, status, at))
+    if api is Api.ONE:
+        return Push(api, Form.JSON, _update(message, status, at))
+    if api is Api.PLATFORM:
+        form = Form.GET if method is Form.GET else Form.JSON
+        return Push(api, form, push.pack(form, _platform(message, status, at)))
+    if method is Form.XML:
+        return Push(api, method, push.pack(method, _central(message, status, at), _ROOT))
+    if method is Form.JSON:
+        return Push(api, method, push.pack(method, _central_json(message, status, at)))
+    return Push(api, method, _form(message, status, at))
 
 
 def _form(message: Message, status: str, at: float) -> str:
-    """Returns a callback as a form; written by hand, since urlencode costs as much as taking a message."""
+    """Returns a callback as a form; written by hand, since packing it costs as much as taking a message."""
     order = message.order
     return (
         f"api_id={quote_plus(message.api_id)}&apiMsgId={message.id}&cliMsgId={quote_plus(order.client_id)}"
@@ -56,9 +44,52 @@ def _form(message: Message, status: str, at: float) -> str:
     )
 
 
+def _central(message: Message, status: str, at: float) -> push.Fields:
+    """Returns the fields of a form, to be written otherwise."""
+    return {
+        "api_id": message.api_id,
+        "apiMsgId": message.id,
+        "cliMsgId": message.order.client_id,
+        "to": message.to,
+        "from": message.order.sender,
+        "timestamp": int(at),
+        "status": status,
+        "charge": f"{message.charge:.6f}",
+    }
+
+
+def _central_json(message: Message, status: str, at: float) -> push.Fields:
+    """Returns the fields by the names of Central REST."""
+    return {
+        "apiMessageId": message.id,
+        "clientMessageId": message.order.client_id,
+        "messageStatus": status,
+        "charge": float(message.charge),
+        "timestamp": int(at),
+        "to": message.to,
+    }
+
+
+def _platform(message: Message, status: str, at: float) -> push.Fields:
+    """Returns the fields of Platform REST: the gateway's own number of a status, which the One API counts otherwise."""
+    order = message.order
+    return {
+        "integrationName": INTEGRATION,
+        "messageId": message.id,
+        "requestId": order.request_id,
+        "clientMessageId": order.client_id or None,
+        "to": message.to,
+        "from": order.sender or None,
+        "statusCode": int(status),
+        "status": platform_codes.STATUSES[status],
+        "statusDescription": STATUSES[status],
+        "timestamp": int(at * 1000),
+    }
+
+
 def _update(message: Message, status: str, at: float) -> str:
-    """Returns a callback as JSON; it names no charge."""
-    number, name = STATUSES[status]
+    """Returns a callback of the One API; it names no charge."""
+    number, name = ONE_STATUSES[status]
     update = {
         "channel": message.order.channel,
         "messageId": message.id,
@@ -68,4 +99,4 @@ def _update(message: Message, status: str, at: float) -> str:
         "status": name,
     }
     event = {"messageStatusUpdate": [update]}
-    return _encode({"integrationId": message.api_id, "integrationName": _INTEGRATION, "event": event}).decode()
+    return push.as_json({"integrationId": message.api_id, "integrationName": INTEGRATION, "event": event})

@@ -73,6 +73,10 @@ class Running:
         content = b"" if body is None else json.dumps(body).encode("utf-8")
         return json.loads(self.request(method, f"/sandbox/{path}", content, "application/json")[1])
 
+    def reply(self, sender: str, text: str, **fields: object) -> Any:
+        """Returns the answer to a text that a person sends to 12025550100."""
+        return self.control("POST", "replies", {"from": sender, "to": "12025550100", "text": text, **fields})
+
     def rest(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """Returns the status and the JSON of a REST API request, with the usual headers."""
         usual = {"Authorization": "Bearer sandbox", "X-Version": "1"}

@@ -2,14 +2,15 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sandbox.apis import Form
+
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 _STATUS_PATH: Final = "/status"
-_ONE_PATH: Final = "/one"
 Prefixes = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -42,10 +43,13 @@ class Settings(BaseSettings):
     lookup_lag_seconds: NonNegativeFloat = 0.0
     gateway_after_seconds: NonNegativeFloat = 0.05
     handset_after_seconds: NonNegativeFloat = 0.2
+    schedule_scale: NonNegativeFloat = 1.0  # 1 keeps a scheduled message for as long as it asks
 
     callback_url: str | None = None
-    one_callback_url: str | None = None  # of the One API; else callback_url with its last /status as /one
-    callback_method: Literal["POST", "GET"] = "POST"
+    reply_url: str | None = None  # of the Central APIs' replies; else callback_url with its last /status as /mo
+    one_callback_url: str | None = None  # of the One API; else as /one
+    platform_callback_url: str | None = None  # of Platform REST; else as /platform
+    callback_method: Form = Form.POST
     callback_retry_scale: NonNegativeFloat = 1.0  # 1 waits real minutes
     callback_timeout_seconds: PositiveFloat = 10.0
     callback_connections: PositiveInt = 64
@@ -72,7 +76,7 @@ class Settings(BaseSettings):
         """Reads a comma list."""
         return _listed(value) if isinstance(value, str) else value
 
-    @field_validator("callback_url", "one_callback_url")
+    @field_validator("callback_url", "reply_url", "one_callback_url", "platform_callback_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if not value:
@@ -82,14 +86,26 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def reply_callback(self) -> str | None:
+        """Returns where replies of the Central APIs go, if anywhere."""
+        return self.reply_url or self._beside_status("/mo")
+
+    @property
     def one_callback(self) -> str | None:
-        """Returns where statuses of the One API go: as set, or beside `.../status` of the others, or nowhere."""
-        if self.one_callback_url or not self.callback_url:
-            return self.one_callback_url
-        address, question, query = self.callback_url.partition("?")
+        """Returns where statuses and replies of the One API go, if anywhere."""
+        return self.one_callback_url or self._beside_status("/one")
+
+    @property
+    def platform_callback(self) -> str | None:
+        """Returns where statuses and replies of Platform REST go, if anywhere."""
+        return self.platform_callback_url or self._beside_status("/platform")
+
+    def _beside_status(self, path: str) -> str | None:
+        """Returns the callback URL with another path for its last `/status`, or None when it does not end so."""
+        address, question, query = (self.callback_url or "").partition("?")
         if not address.endswith(_STATUS_PATH):
             return None
-        return f"{address.removesuffix(_STATUS_PATH)}{_ONE_PATH}{question}{query}"
+        return f"{address.removesuffix(_STATUS_PATH)}{path}{question}{query}"
 
 
 LIVE: Final = (
@@ -98,8 +114,11 @@ LIVE: Final = (
     "lookup_lag_seconds",
     "gateway_after_seconds",
     "handset_after_seconds",
+    "schedule_scale",
     "callback_url",
+    "reply_url",
     "one_callback_url",
+    "platform_callback_url",
     "one_api_most",
     "callback_method",
     "callback_retry_scale",

@@ -53,6 +53,25 @@ def octet_parts(count: int, header_octets: int = 0) -> int:
     return _fill((1 for _ in range(count)), single, joined)
 
 
+def cut(text: str, as_ucs2: bool) -> list[str]:
+    """Returns the texts of the parts as a handset sends them: one, or as many as joined parts need."""
+    if as_ucs2:
+        sizes = [2 if letter > "\uffff" else 1 for letter in text]
+        single, joined = (octets // 2 for octets in _room(0))
+    else:
+        sizes = [2 if letter in _EXTENDED_SET else 1 for letter in text]
+        single, joined = (octets * 8 // 7 for octets in _room(0))
+    if sum(sizes) <= single:
+        return [text]
+    starts, left = [0], joined
+    for place, size in enumerate(sizes):
+        if size > left:
+            starts.append(place)
+            left = joined
+        left -= size
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
 def from_ucs2_hex(digits: str) -> str | None:
     """Returns the text of UTF-16BE hex, or None when digits are missing or a surrogate stands alone."""
     octets = from_hex(digits)

@@ -87,11 +87,13 @@ def read(octets: bytes) -> list[Element] | None:
 
 def write(elements: Iterable[Element]) -> bytes:
     """Returns the document of these elements."""
-    rows = "".join(
-        f"<{tag}>{''.join(f'<{name}>{_text(text)}</{name}>' for name, text in children.items())}</{tag}>"
-        for tag, children in elements
-    )
+    rows = "".join(element(tag, children) for tag, children in elements)
     return f"<{ROOT}>{rows}</{ROOT}>".encode()
+
+
+def element(tag: str, children: Mapping[str, str]) -> str:
+    """Returns one element with its children."""
+    return f"<{tag}>{''.join(f'<{name}>{_text(text)}</{name}>' for name, text in children.items())}</{tag}>"
 
 
 def _text(text: str) -> str:

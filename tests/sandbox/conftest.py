@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 import pytest
 
@@ -51,6 +51,7 @@ class Receiver:
         self.bodies: list[str] = []
         self.paths: list[str] = []
         self.methods: list[str] = []
+        self.content_types: list[str | None] = []
         self.authorizations: list[str | None] = []
         self.answers: list[int] = []
         receiver = self
@@ -75,6 +76,11 @@ class Receiver:
         """Returns the statuses that arrived for a client id, in order."""
         return [each["status"] for each in self.received if each["cliMsgId"] == client_id]
 
+    def octets(self) -> list[dict[str, bytes]]:
+        """Returns the fields of the forms that arrived, percent-decoded and no further."""
+        pairs = [[pair.partition("=") for pair in body.split("&")] for body in self.bodies]
+        return [{name: unquote_to_bytes(text.replace("+", " ")) for name, _, text in each} for each in pairs]
+
     def updates(self) -> list[dict[str, Any]]:
         """Returns the status updates that arrived as JSON, in order."""
         events = [json.loads(body)["event"] for body in self.bodies if body.startswith("{")]
@@ -90,6 +96,7 @@ class Receiver:
             self.bodies.append(query)
             self.paths.append(urlsplit(handler.path).path)
             self.methods.append(handler.command)
+            self.content_types.append(handler.headers["Content-Type"])
             self.authorizations.append(handler.headers["Authorization"])
             answer = self.answers.pop(0) if self.answers else 200
         handler.send_response(answer)

@@ -1,9 +1,11 @@
 """Status callbacks: by mask, by clock, again until acknowledged."""
 
 import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
@@ -90,6 +92,46 @@ def test_a_callback_can_be_a_get_with_basic_auth(sandbox: Running, receiver: Any
     assert receiver.methods == ["GET"]
     assert receiver.authorizations == [f"Basic {base64.b64encode(b'hook:s3cret').decode()}"]
     assert (receiver.received[0]["from"], receiver.received[0]["cliMsgId"]) == ("", "")
+
+
+def test_a_callback_can_be_xml_in_a_form_field(sandbox: Running, receiver: Any, wait_until: WaitUntil) -> None:
+    """The fields of the form, as elements; those without a value are there too."""
+    sandbox.control("POST", "settings", {"callback_method": "XML"})
+    id = sandbox.send(TO, callback="1", climsgid="a&b").removeprefix("ID: ")
+    settle(sandbox, wait_until, 1)
+    fields = {child.tag: child.text for child in fromstring(receiver.received[0]["data"])}
+    assert abs(int(fields.pop("timestamp") or 0) - time.time()) < 30
+    expected = {"api_id": "sandbox", "apiMsgId": id, "cliMsgId": "a&b", "to": TO, "from": None}
+    assert fields == {**expected, "status": "003", "charge": "0.800000"}
+    assert (receiver.methods, receiver.content_types) == (["POST"], ["application/x-www-form-urlencoded"])
+
+
+def test_a_callback_can_be_json(sandbox: Running, receiver: Any, wait_until: WaitUntil) -> None:
+    """With the names of Central REST, and made again like any other."""
+    sandbox.control("POST", "settings", {"callback_method": "JSON"})
+    receiver.answers = [500]
+    answer = sandbox.rest("POST", "message", {"to": [TO], "text": "x", "clientMessageId": "c1", "callback": 1})[1]
+    settle(sandbox, wait_until, 1)
+    first, second = map(json.loads, receiver.bodies)
+    assert abs(first["timestamp"] - time.time()) < 30
+    assert (
+        first
+        == second
+        == {
+            "apiMessageId": answer["data"]["message"][0]["apiMessageId"],
+            "clientMessageId": "c1",
+            "messageStatus": "003",
+            "charge": 0.8,
+            "timestamp": first["timestamp"],
+            "to": TO,
+        }
+    )
+    assert set(receiver.content_types) == {"application/json"}
+
+
+def test_another_method_is_refused(sandbox: Running) -> None:
+    """SOAP was offered once; nobody knows its shape."""
+    assert sandbox.control("POST", "settings", {"callback_method": "SOAP"})["error"]["field"] == "callback_method"
 
 
 def test_a_callback_is_made_again_until_it_is_acknowledged(

@@ -1,0 +1,61 @@
+"""A callback on its way: what it carries, in which form, and where it goes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote_plus
+
+import msgspec
+
+from sandbox import xml_document
+from sandbox.apis import FORM_TYPE, JSON_TYPE, Api, Form
+from sandbox.settings import Settings
+
+Fields = Mapping[str, str | bytes | int | float | None]
+_DOCUMENT_FIELD: Final = "data"
+_DECLARATION: Final = '<?xml version="1.0"?>'
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One status of a message, or one part of a reply, written for the URL of its API."""
+
+    api: Api
+    form: Form
+    content: str
+    is_reply: bool = False
+    tally: Counter[str] | None = None  # what became of its requests, for whoever wants to know
+    retries: int = 0
+
+    @property
+    def content_type(self) -> str:
+        """Returns what the content is."""
+        return JSON_TYPE if self.form is Form.JSON else FORM_TYPE
+
+
+def address(api: Api, is_reply: bool, settings: Settings) -> str | None:
+    """Returns where the statuses or the replies of an API go, if anywhere."""
+    if api is Api.ONE:
+        return settings.one_callback
+    if api is Api.PLATFORM:
+        return settings.platform_callback
+    return settings.reply_callback if is_reply else settings.callback_url
+
+
+def pack(form: Form, fields: Fields, root: str = "") -> str:
+    """Returns the fields in a form, with octets only where it percent-encodes; XML needs the name of its root."""
+    if form is Form.JSON:
+        return as_json(fields)
+    given = {name: value for name, value in fields.items() if value is not None}
+    if form is Form.XML:
+        document = _DECLARATION + xml_document.element(root, {name: str(value) for name, value in given.items()})
+        return f"{_DOCUMENT_FIELD}={quote_plus(document)}"
+    pairs = ((name, value if isinstance(value, bytes) else str(value)) for name, value in given.items())
+    return "&".join(f"{name}={quote_plus(value)}" for name, value in pairs)
+
+
+def as_json(content: object) -> str:
+    """Returns JSON of any depth."""
+    return _encode(content).decode()

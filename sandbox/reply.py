@@ -1,0 +1,122 @@
+"""A reply: what a person texts back, as the control address takes it, and the parts it makes."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+
+from sandbox import text
+from sandbox.apis import CENTRAL, Api, Form
+
+_MOST_PARTS: Final = 255  # a header counts them in one octet
+_Number = Annotated[str, msgspec.Meta(pattern="^[0-9]+$", max_length=32)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=_MOST_PARTS)]
+
+
+class Charset(StrEnum):
+    """The charsets in which the text of a reply was seen."""
+
+    UTF_8 = "UTF-8"
+    LATIN_1 = "ISO-8859-1"
+    UTF_16 = "UTF-16BE"
+
+
+_FORMS: Final[dict[Api, tuple[Form, ...]]] = {  # the first is the API's own
+    Api.HTTP: (Form.POST, Form.GET, Form.XML, Form.JSON),
+    Api.REST: (Form.POST, Form.GET, Form.XML, Form.JSON),
+    Api.XML: (Form.XML, Form.POST, Form.GET, Form.JSON),
+    Api.PLATFORM: (Form.JSON, Form.GET),
+    Api.ONE: (Form.JSON,),
+}
+
+
+class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One text of a person, and how it shall arrive; what cannot be is refused when it is read."""
+
+    sender: _Number = msgspec.field(name="from")
+    to: _Number
+    text: str
+    api: Api = Api.HTTP
+    form: Form | None = None  # None is the API's own
+    charset: Charset | None = None  # None is what the gateway would choose
+    network: str = ""
+    related: str = ""  # the gateway id of the message that is answered
+    parts: _Count | None = None  # None is as many as it needs
+    reference: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None  # of the parts; None draws one
+    shuffle: bool = False
+    drop_part: _Count | None = None  # the part, from 1, that never arrives
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    opts_out: bool = True  # keywords count for the gateway's own list too
+
+    def __post_init__(self) -> None:
+        if self.form and self.form not in _FORMS[self.api]:
+            raise ValueError(f"form: {self.api} knows {', '.join(_FORMS[self.api])}")
+        try:
+            self.text.encode(self.carried_in)
+        except UnicodeEncodeError:
+            raise ValueError(f"charset: {self.carried_in} lacks a character of the text") from None
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        needed = len(self._natural_cut())
+        if self.api is Api.ONE and (self.parts or self.drop_part or self.reference is not None):
+            raise ValueError("parts: the One API has no header for parts, a text comes whole")
+        if needed > _MOST_PARTS:
+            raise ValueError(f"text: longer than {_MOST_PARTS} parts")
+        if self.parts and not needed <= self.parts <= max(len(self.text), 1):
+            raise ValueError(f"parts: this text makes {needed} to {max(len(self.text), 1)}")
+        if self.drop_part and self.drop_part > (self.parts or needed):
+            raise ValueError("drop_part: there is no such part")
+
+    @property
+    def carried_as(self) -> Form:
+        """Returns the form of its callbacks."""
+        return self.form or _FORMS[self.api][0]
+
+    @property
+    def carried_in(self) -> Charset:
+        """Returns the charset: of a Central form what suits the text on the air, else UTF-8."""
+        if self.charset:
+            return self.charset
+        if self.api not in CENTRAL or self.carried_as in (Form.XML, Form.JSON):
+            return Charset.UTF_8
+        if not _is_gsm(self.text):
+            return Charset.UTF_16
+        return Charset.LATIN_1 if all(letter <= "\xff" for letter in self.text) else Charset.UTF_8
+
+    def cut(self) -> list[str]:
+        """Returns the texts of its parts: as many as it needs, or, for more, the longest halved again and again."""
+        if self.api is Api.ONE:
+            return [self.text]
+        pieces = self._natural_cut()
+        while self.parts and len(pieces) < self.parts:
+            longest = max(range(len(pieces)), key=lambda place: len(pieces[place]))
+            half = len(pieces[longest]) // 2
+            pieces[longest : longest + 1] = [pieces[longest][:half], pieces[longest][half:]]
+        return pieces
+
+    def _natural_cut(self) -> list[str]:
+        return text.cut(self.text, as_ucs2=self.charset is Charset.UTF_16 or not _is_gsm(self.text))
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a reply, with what became of its callbacks."""
+
+    id: str
+    text: str
+    udh: str  # empty when it is the only one
+    is_dropped: bool
+    callbacks: int = 0  # put on their way; each is requested until it is acknowledged
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, object]:
+        """Returns the part as the control address shows it."""
+        came_to = {name: self.tally[name] for name in ("acknowledged", "refused", "given_up")}
+        return {"moMsgId": self.id, "text": self.text, "udh": self.udh, "callbacks": self.callbacks, **came_to}
+
+
+def _is_gsm(content: str) -> bool:
+    return text.deliverable(content) == content
