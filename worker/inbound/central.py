@@ -1,0 +1,72 @@
+"""Central: what the HTTP, REST and XML APIs report: a status or a reply, by GET, as a form, as XML or as JSON.
+
+Source: the HTTP API guide and Clickatell's page on callbacks; the keys of JSON are not published, so those of the REST
+API and of the HTTP API are both known.
+"""
+
+from __future__ import annotations
+
+import re
+
+from worker.inbound import moment
+from worker.inbound.fields import Fields
+from worker.inbound.fields import read as read_fields
+from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from worker.inbound.speech import sender, spoken
+from worker.policy.statuses import STATUSES, millionths, status_code
+
+_STATUS = re.compile(r"[0-9A-Fa-f]{1,3}")
+_OURS = ("climsgid", "clientmessageid", "climessageid")
+_THEIRS = ("apimsgid", "apimessageid")
+
+
+def read(query: bytes, body: bytes) -> Inbound:
+    """Return what a request says, by its content alone, so that either address takes either kind.
+
+    ``query`` is the query as it stood in the request line, not decoded.  Without a parameter it is a probe, and says
+    nothing.  What cannot be read raises ValueError, whose sentence holds none of the values.
+    """
+    fields = read_fields(query, body)
+    if not fields:
+        return Inbound()
+    status = fields.get("messagestatus", "status")
+    if not status and "text" in fields and fields.get("momsgid"):
+        return Inbound(replies=(_reply(fields),))
+    return Inbound(reports=(_report(fields, status),))
+
+
+def _report(fields: Fields, status: str) -> Report:
+    message_id = our_id(fields.get(*_OURS))
+    if not message_id:
+        raise ValueError("cliMsgId is missing or not one of ours: 32 hexadecimal digits")
+    if not _STATUS.fullmatch(status):
+        raise ValueError("status is missing or not a status code, such as 004")
+    charge = fields.get("charge")
+    amount = millionths(charge) if charge else None
+    if charge and amount is None:
+        raise ValueError("charge is not an amount, such as 0.800000")
+    code = status_code(status)
+    return Report(
+        message_id,
+        printable(fields.get(*_THEIRS)),
+        code,
+        to=STATUSES.get(code),
+        charge_millionths=amount,
+        said=said(status, fields.get("timestamp"), charge, fields.get("statusdescription", "description")),
+        unlisted=code not in STATUSES,
+    )
+
+
+def _reply(fields: Fields) -> Reply:
+    part, text = spoken(fields, escaped=False)
+    return Reply(
+        printable(fields.get("momsgid")),
+        sender(fields.get("from"), "from"),
+        printable(fields.get("to")),
+        text,
+        at=moment.milliseconds(fields.get("timestamp"), moment.CENTRAL),
+        network=printable(fields.get("network")),
+        related_id=our_id(fields.get(*_OURS)),
+        related_gateway_id=printable(fields.get(*_THEIRS)),
+        part=part,
+    )

@@ -1,0 +1,95 @@
+"""Platform: what the Portal's HTTP and REST APIs report: a status by the legacy numbers, or a reply; by GET or JSON.
+
+Source: Clickatell's pages on status and reply callbacks, and its client libraries, which know the early shape: no
+statusCode, and apiKey in place of integrationName.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+
+from worker.inbound import moment
+from worker.inbound.fields import Fields
+from worker.inbound.fields import read as read_fields
+from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from worker.inbound.speech import sender, spoken
+from worker.policy.statuses import STATUSES, status_code
+
+# The first two and ERROR_WITH_MESSAGE are seen in callbacks; all are the guide's descriptions, written as names.
+# fmt: off
+NAMES = {
+    "MESSAGE_UNKNOWN": "001",           "MESSAGE_QUEUED": "002",
+    "DELIVERED_TO_GATEWAY": "003",      "RECEIVED_BY_RECIPIENT": "004",
+    "ERROR_WITH_MESSAGE": "005",        "USER_CANCELLED_MESSAGE_DELIVERY": "006",
+    "ERROR_DELIVERING_MESSAGE": "007",  "OK": "008",
+    "ROUTING_ERROR": "009",             "MESSAGE_EXPIRED": "010",
+    "MESSAGE_QUEUED_FOR_LATER_DELIVERY": "011",
+    "MESSAGE_RECEIVED_BY_GATEWAY": "008",
+    "OUT_OF_CREDIT": "012",             "MAXIMUM_MT_LIMIT_EXCEEDED": "014",
+}
+# fmt: on
+_CODE = re.compile(r"-?[0-9]{1,4}")
+_NAME = re.compile(r"[A-Z?][A-Z0-9_]{0,63}")
+
+
+def read(query: bytes, body: bytes) -> Inbound:
+    """Return what a request says; nothing for a probe, and for the message of another application of the account.
+
+    ``query`` is the query as it stood in the request line, not decoded.  What cannot be read raises ValueError, whose
+    sentence holds none of the values.
+    """
+    fields = read_fields(query, body)
+    if not fields:
+        return Inbound()
+    code, name = fields.get("statuscode"), fields.get("status")
+    if "fromnumber" in fields and not code:
+        return Inbound(replies=(_reply(fields),))
+    if not fields.get("clientmessageid", "messageid"):
+        raise ValueError("messageId and clientMessageId are missing: one of them says which message is meant")
+    message_id, written = our_id(fields.get("clientmessageid")), code or name
+    status = _status(code, name)
+    if not message_id:
+        return Inbound()
+    told = said(written, fields.get("timestamp"), "", fields.get("statusdescription"))
+    report = Report(
+        message_id,
+        printable(fields.get("messageid", "apimessageid")),
+        status,
+        to=STATUSES.get(status),
+        said=told,
+        unlisted=status not in STATUSES,
+    )
+    return Inbound(reports=(report,))
+
+
+def _status(code: str, name: str) -> str:
+    """Return the legacy status, by its number or, in the early shape, by its name."""
+    if code:
+        if not _CODE.fullmatch(code):
+            raise ValueError("statusCode is no status code, such as 4")
+        return status_code(code) if code.isdigit() else code
+    name = name.strip().upper().replace(" ", "_")
+    if re.fullmatch(r"[0-9]{1,3}", name):
+        return status_code(name)
+    if not _NAME.fullmatch(name):
+        raise ValueError("statusCode is missing, and status is no status name, such as RECEIVED_BY_RECIPIENT")
+    return NAMES.get(name, name)
+
+
+def _reply(fields: Fields) -> Reply:
+    reply_id, original = fields.get("replymessageid"), fields.get("messageid")
+    if not reply_id and not original:
+        raise ValueError("replyMessageId is missing: it says which reply this is")
+    part, text = spoken(fields, escaped=True)
+    return Reply(
+        printable(reply_id or original),  # alone, messageId is the reply's own
+        sender(fields.get("fromnumber"), "fromNumber"),
+        printable(fields.get("tonumber")),
+        text,
+        at=moment.milliseconds(fields.get("timestamp"), UTC),
+        network=printable(fields.get("network")),
+        related_id=our_id(fields.get("clientmessageid")),
+        related_gateway_id=printable(original) if reply_id else "",
+        part=part,
+    )

@@ -1,0 +1,101 @@
+"""Words: a reply that is nothing but a word of an agreed list takes its sender off our messages, or back on.
+
+Source: Clickatell's guide lists the English words to stop, and asks to honour them; START and UNSTOP are the custom of
+the trade.  Operators add the words of their countries.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+Meaning = Literal["stop", "start", ""]
+ENGLISH: Mapping[str, tuple[str, ...]] = {
+    "stop": ("STOP", "END", "CANCEL", "UNSUBSCRIBE", "QUIT", "STOP STOP", "STOP ALL"),
+    "start": ("START", "UNSTOP"),
+}
+_MOST = 70  # letters of a word; a whole SMS of most scripts
+
+
+class Words(msgspec.Struct, frozen=True):
+    """The words of all languages, in the plain form in which texts are compared."""
+
+    stop: frozenset[str]
+    start: frozenset[str]
+
+    def meaning(self, text: str) -> Meaning:
+        """Return what a whole message means: case, spaces and punctuation around it are forgiven, other words not."""
+        said = plain(text)
+        return "stop" if said in self.stop else "start" if said in self.start else ""
+
+
+def plain(text: str) -> str:
+    """Return a text as it is compared: letters and digits without case, one space between words."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join("".join(_shown(letter) for letter in folded).split())
+
+
+def build(languages: Mapping[str, Any]) -> Words:
+    """Return the words of these languages and the English ones of Clickatell, which always count.
+
+    ``languages`` is ``{"fr": {"stop": ["ARRET"], "start": ["DEBUT"]}}``.  What is wrong raises ValueError, which says
+    in which language and with which word.
+    """
+    meanings: dict[str, tuple[str, str]] = {}  # what a word means, and in which language
+    for language, kind, word in (*_words("Clickatell's English", ENGLISH), *_all(languages)):
+        known, where = meanings.setdefault(plain(word), (kind, language))
+        if known != kind:
+            raise ValueError(f"{language}: {word!r} cannot mean {kind}, since it means {known} in {where}")
+    by_kind = {kind: frozenset(word for word, (mine, _) in meanings.items() if mine == kind) for kind in ENGLISH}
+    return Words(by_kind["stop"], by_kind["start"])
+
+
+def load(path: Path | str | None = None) -> Words:
+    """Return the words of an operator's JSON file besides the English ones; ValueError says what is wrong with it."""
+    if path is None:
+        return build({})
+    try:
+        told = msgspec.json.decode(Path(path).read_bytes())
+    except OSError as away:
+        raise ValueError(f"{path}: {away.strerror or 'cannot be read'}") from None
+    except (ValueError, RecursionError) as broken:
+        raise ValueError(f"{path} is no JSON: {broken}") from None
+    try:
+        return build(told)
+    except ValueError as wrong:
+        raise ValueError(f"{path}: {wrong}") from None
+
+
+def _all(languages: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(languages, Mapping):
+        raise ValueError('the languages should be an object, such as {"fr": {"stop": ["ARRET"]}}')
+    for language, lists in languages.items():
+        if not plain(language):
+            raise ValueError('a language has no name; it should be one such as "fr"')
+        if not isinstance(lists, Mapping):
+            raise ValueError(f'{language}: an object was expected, such as {{"stop": ["ARRET"], "start": ["DEBUT"]}}')
+        yield from _words(language, lists)
+
+
+def _words(language: str, lists: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for kind, words in lists.items():
+        if kind not in ENGLISH:
+            raise ValueError(f"{language}: {kind!r} is not known; there are stop and start")
+        if not isinstance(words, list | tuple):
+            raise ValueError(f"{language}: {kind} should be a list of words")
+        for word in words:
+            if not isinstance(word, str) or not plain(word):
+                raise ValueError(f"{language}: {kind} has {word!r}, which has no letter or digit")
+            if len(word) > _MOST:
+                raise ValueError(f"{language}: {kind} has {word[:_MOST]!r}..., which is longer than {_MOST} letters")
+            yield language, kind, word
+
+
+def _shown(letter: str) -> str:
+    """Letters, digits and their marks stay; what is not seen goes; anything else parts words."""
+    category = unicodedata.category(letter)
+    return letter if category[0] in "LNM" else "" if category == "Cf" else " "
