@@ -9,7 +9,7 @@
 | ``tl:leases`` | zset | ids with an attempt under way; score: when the lease runs out, ms |
 | ``tl:doubt`` | zset | ids in doubt; score: when to ask the gateway next, ms |
 | ``tl:dead`` | zset | dead letters; score: since when, ms |
-| ``tl:awaiting`` | zset | ids that were sent and have no final receipt; score: when they were sent, ms |
+| ``tl:awaiting`` | zset | ids that were sent and have no final receipt; score: when to ask the gateway for it, ms |
 | ``tl:tally`` | hash | counts of all that happened, made by the scripts that let it happen |
 | ``tl:holds`` | hash | what is on hold: scope -> JSON of cause, since, until |
 | ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
@@ -18,11 +18,23 @@
 | ``tl:session:<api>`` | string | the gateway session that all workers share; ``:renewing``, ``:pinged`` beside it |
 | ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
 | ``tl:sweeping`` | string | one sweep at a time; expires |
-| ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON of code, source, at |
+| ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON list of entries, see suppression.py |
+| ``tl:events`` | stream | outcomes, replies and late messages, for producers; trimmed by the sweep |
+| ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
+| ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
+| ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
+| ``tl:windows`` | hash | ``lane:2``, ``lane:3`` or ``tag:<tag>`` -> when its messages may be sent, as text |
+| ``tl:reply:<id>`` | string | replies that were taken, by the gateway's id of them; expires |
+| ``tl:reply-parts:<key>`` | hash | the parts of a long reply that came so far |
+| ``tl:reply-halves`` | zset | keys of these; score: when what came is passed on as it is, ms |
+| ``tl:deliveries:<producer>`` | zset | events on their way to a webhook; score: when to try next, ms |
+| ``tl:delivery:<producer>`` | hash | the same ids -> JSON of event and tries |
+| ``tl:undelivered:<producer>`` | zset | events that a webhook never took; score: since when, ms; their JSON stays in the hash |
 
-A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre`` if there is
-any; ``attempt first token`` from claim; ``gateway_id sent code reason text owner waits ended`` from settle;
-``charge network`` and the same from receipt; ``lapses`` from lapse; ``probes doubted`` from probe and resolve.
+A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre producer client
+tags batch gateway_due bypassed`` if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason
+text owner waits ended`` from settle; ``charge network rank reports`` and the same from receipt; ``lapses`` from lapse;
+``probes doubted`` from probe and resolve; ``asks`` from poll.
 """
 
 from __future__ import annotations
@@ -44,6 +56,12 @@ CLAIMED = "tl:claimed"
 SWEEP = "tl:sweep"
 SWEEPING = "tl:sweeping"
 SUPPRESSED = "tl:suppressed"
+EVENTS = "tl:events"
+LATE = "tl:late"
+STOPPING = "tl:stopping"
+PRODUCERS = "tl:producers"
+WINDOWS = "tl:windows"
+REPLY_HALVES = "tl:reply-halves"
 
 SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY)
 """The first keys of every script that moves messages; their order is known to move.lua."""
@@ -73,6 +91,31 @@ def session(api: str) -> str:
 def worker(name: str) -> str:
     """Return the key of a worker's report."""
     return "tl:worker:" + name
+
+
+def reply(reply_id: str) -> str:
+    """Return the key that says that a reply was taken."""
+    return "tl:reply:" + reply_id
+
+
+def reply_parts(key: str) -> str:
+    """Return the key of the parts of a long reply."""
+    return "tl:reply-parts:" + key
+
+
+def deliveries(producer: str) -> str:
+    """Return the key of the events on their way to a producer's webhook."""
+    return "tl:deliveries:" + producer
+
+
+def delivery(producer: str) -> str:
+    """Return the key of these events' contents."""
+    return "tl:delivery:" + producer
+
+
+def undelivered(producer: str) -> str:
+    """Return the key of the events that a producer's webhook never took."""
+    return "tl:undelivered:" + producer
 
 
 def queue(lane: int) -> str:

@@ -145,3 +145,38 @@ class ExporterSettings(Settings):
 
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9466, le=65535, description="port of /metrics; 0: any free one")
+
+
+class WebhookSettings(Settings):
+    """What the dispatcher of webhooks needs."""
+
+    webhook_timeout_seconds: PositiveFloat = Field(10.0, description="how long a webhook may take to answer, in all")
+    webhook_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+        (5, 30, 120, 600, 3600, 10800, 21600, 43200, 86400, 86400),
+        description="waits before each further try; after the last one an event is laid aside",
+    )
+    webhook_connections: PositiveInt = Field(8, description="posts under way at once for one producer, per process")
+    webhook_backlog: PositiveInt = Field(
+        100_000, description="events kept for one producer whose webhook does not take them; further ones are dropped"
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="whether webhooks may lead to private and loopback addresses"
+    )
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9467, le=65535, description="port of /metrics; 0: any free one")
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a try is its dispatcher's alone, in milliseconds: a lease outlives a post."""
+        return int((2 * self.webhook_timeout_seconds + 5) * 1000)
+
+    @property
+    def retention_ms(self) -> int:
+        """The retention in milliseconds."""
+        return int(self.retention_days * 24 * 3600 * 1000)
+
+    @field_validator("webhook_delays_seconds", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value

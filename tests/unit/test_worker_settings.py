@@ -13,11 +13,19 @@ from pydantic import SecretStr
 
 from producer import fields
 from producer.settings import InvalidSettings, ProducerSettings, Settings, load, load_or_exit
-from worker.settings import AccountSettings, CallbackSettings, ExporterSettings, WorkerSettings
+from worker.settings import AccountSettings, CallbackSettings, ExporterSettings, WebhookSettings, WorkerSettings
 
 SECRET = "a1b2c3d4e5f60718"
 README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-KINDS = (Settings, ProducerSettings, AccountSettings, WorkerSettings, CallbackSettings, ExporterSettings)
+KINDS = (
+    Settings,
+    ProducerSettings,
+    AccountSettings,
+    WorkerSettings,
+    CallbackSettings,
+    ExporterSettings,
+    WebhookSettings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +47,7 @@ def refused(kind: type[Settings], environment: pytest.MonkeyPatch, **variables: 
     return str(invalid.value)
 
 
-@pytest.mark.parametrize("kind", [Settings, ProducerSettings, AccountSettings, WorkerSettings, ExporterSettings])
+@pytest.mark.parametrize("kind", [one for one in KINDS if one is not CallbackSettings])
 def test_without_an_environment_the_defaults_make_sense(kind: type[Settings]) -> None:
     """Only the callback door needs something said: its secret."""
     assert isinstance(load(kind), kind)
@@ -78,6 +86,8 @@ WRONG = [
     (WorkerSettings, "look_ups_per_second", "0"), (WorkerSettings, "sweep_seconds", "0"),
     (CallbackSettings, "callbacks_port", "70000"), (CallbackSettings, "retention_days", "1"),
     (ExporterSettings, "metrics_port", "x"), (ProducerSettings, "redis_timeout_seconds", "0"),
+    (WebhookSettings, "webhook_timeout_seconds", "0"), (WebhookSettings, "webhook_delays_seconds", "5;30"),
+    (WebhookSettings, "webhook_delays_seconds", ""), (WebhookSettings, "webhook_private_addresses", "maybe"),
     (ProducerSettings, "redis_connections", "0"), (ProducerSettings, "log_level", "loud"),
 ]
 # fmt: on

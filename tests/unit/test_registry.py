@@ -1,0 +1,112 @@
+"""Registry: what can be registered, and what cannot."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from producer import keys, registry
+from producer.registry import Registration, check_webhook
+
+HOOK = "https://shop.example/threelane"
+
+
+@pytest.mark.parametrize("webhook", [HOOK, HOOK + "?a=b", "https://shop.example:8443/x", "https://[2001:db8::1]/x"])
+def test_an_address_that_can_be_is_taken(webhook: str) -> None:
+    """Where it leads is looked at when it is connected to."""
+    check_webhook(webhook)
+
+
+# fmt: off
+IMPOSSIBLE = [  # address, whether this machine is allowed, what is told
+    ("http://shop.example/x",               True,  "https://"),
+    ("http://127.0.0.1/x",                  False, "https://"),
+    ("http://10.0.0.1/x",                   True,  "https://"),
+    ("http://localhost.example.com/x",      True,  "https://"),
+    ("ftp://shop.example/x",                True,  "https://"),
+    ("shop.example/x",                      True,  "host"),
+    ("https://",                            True,  "host"),
+    ("https:///x",                          True,  "host"),
+    ("https://shop.example:99999/x",        True,  "host"),
+    ("https://shop.example:0/x",            True,  "host"),
+    ("https://[::1/x",                      True,  "host"),
+    ("https://user:pass@shop.example/x",    True,  "no user"),
+    ("https://user@shop.example/x",         True,  "no user"),
+    ("https://@shop.example/x",             True,  "no user"),
+    ("https://shop.example/x#part",         True,  "fragment"),
+    ("https://shop.example/x#",             True,  "fragment"),
+    ("https://shop.example/a b",            True,  "visible"),
+    ("https://shop.example\\@127.0.0.1/",   True,  "visible"),
+    ("https://shöp.example/x",              True,  "visible"),
+    ("https://shop.example/\n",             True,  "visible"),
+    ("https://shop.example/" + "x" * 2048,  True,  "visible"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("webhook", "inside", "told"), IMPOSSIBLE)
+def test_an_address_that_cannot_be_is_refused_in_words(webhook: str, inside: bool, told: str) -> None:
+    """Before anything is stored."""
+    with pytest.raises(ValueError, match=told):
+        check_webhook(webhook, allow_loopback=inside)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:80", "127.9.9.9"])
+def test_plain_http_is_for_this_machine_when_that_is_allowed(host: str) -> None:
+    """As tests and a first try need it."""
+    check_webhook(f"http://{host}/x", allow_loopback=True)
+
+
+def test_a_secret_is_made_with_the_first_webhook_and_told_once(client: redis.Redis) -> None:
+    """Another address keeps it; asking for a new one, or a webhook after none, makes a new one."""
+    first, told = registry.put(client, "shop", webhook=HOOK)
+    assert (first.secret, True) == (told, len(told) >= 43)
+    assert (first.secret, "") == (lambda one: (one[0].secret, one[1]))(registry.put(client, "shop", webhook=HOOK + "2"))
+    second, told = registry.put(client, "shop", new_secret=True)
+    assert told == second.secret != first.secret
+    assert Registration() == registry.put(client, "shop", webhook="")[0]
+    assert registry.put(client, "shop", webhook=HOOK)[1] not in ("", first.secret, second.secret)
+
+
+def test_what_is_not_given_stays(client: redis.Redis) -> None:
+    """A right and a webhook are changed one by one."""
+    registry.put(client, "shop", bypass=True)
+    registry.put(client, "shop", webhook=HOOK)
+    registry.put(client, "bank")
+    found = registry.read_all(client)
+    assert {"shop": (True, HOOK), "bank": (False, "")} == {n: (one.bypass, one.webhook) for n, one in found.items()}
+    assert found["shop"] == registry.read(client, "shop")
+    assert [True, False, None] == [
+        registry.remove(client, "shop"),
+        registry.remove(client, "shop"),
+        registry.read(client, "shop"),
+    ]
+
+
+def test_the_scripts_can_read_the_right(client: redis.Redis) -> None:
+    """They look for ``bypass`` in the JSON."""
+    registry.put(client, "shop", bypass=True)
+    registry.put(client, "bank", webhook=HOOK)
+    look = "return cjson.decode(redis.call('HGET', KEYS[1], ARGV[1])).bypass and 1 or 0"
+    assert [1, 0] == [client.eval(look, 1, keys.PRODUCERS, name) for name in ("shop", "bank")]
+
+
+@pytest.mark.parametrize("name", ["", " shop", "a|b", "a\nb", "x" * 65, "shöp"])
+def test_a_name_that_messages_cannot_carry_is_refused(client: redis.Redis, name: str) -> None:
+    """Nothing would ever reach it."""
+    with pytest.raises(ValueError, match="name of a producer"):
+        registry.put(client, name)
+    assert not client.exists(keys.PRODUCERS)
+
+
+def test_a_registration_does_not_show_its_secret() -> None:
+    """Nor what may be one, in its address."""
+    said = repr(Registration(True, HOOK + "?token=hunter2", "hunter2"))
+    assert "hunter2" not in said
+    assert "shop.example" in said
+
+
+def test_a_secret_needs_a_webhook(client: redis.Redis) -> None:
+    """It would sign nothing."""
+    with pytest.raises(ValueError, match="webhook"):
+        registry.put(client, "shop", new_secret=True)

@@ -1,0 +1,63 @@
+"""A receiver can tell a webhook of ours from anybody else's."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+
+from producer.signature import sign, verify
+
+SECRET = "k3y-of-the-shop"
+BODY = '{"type":"outcome","text":"Grüße"}'.encode()
+NOW = 1_750_000_000
+
+
+def test_a_signature_is_what_the_documentation_says() -> None:
+    """Receivers in other languages compute it themselves: v1=hex(hmac-sha256(secret, "<timestamp>.<body>"))."""
+    expected = hmac.new(SECRET.encode(), f"{NOW}.".encode() + BODY, hashlib.sha256).hexdigest()
+    assert f"v1={expected}" == sign(SECRET, NOW, BODY)
+
+
+@pytest.mark.parametrize("now", [NOW - 300, NOW, NOW + 0.5, NOW + 300])
+def test_a_genuine_webhook_is_verified(now: float) -> None:
+    """The timestamp is taken as the header came: text."""
+    assert verify(SECRET, str(NOW), BODY, sign(SECRET, NOW, BODY), now)
+    assert verify(SECRET, NOW, BODY, sign(SECRET, NOW, BODY), now)
+
+
+# fmt: off
+FORGED = {
+    "another secret":        (SECRET + "x", str(NOW),     BODY,        NOW),
+    "another body":          (SECRET,       str(NOW),     BODY + b" ", NOW),
+    "another time":          (SECRET,       str(NOW + 1), BODY,        NOW),
+    "too old":               (SECRET,       str(NOW),     BODY,        NOW + 301),
+    "of the future":         (SECRET,       str(NOW),     BODY,        NOW - 301),
+    "no time":               (SECRET,       "",           BODY,        NOW),
+    "a time in words":       (SECRET,       "now",        BODY,        NOW),
+    "a time with a sign":    (SECRET,       f"+{NOW}",    BODY,        NOW),
+    "a time of other digits": (SECRET,      "".join(chr(0x660 + int(one)) for one in str(NOW)), BODY, NOW),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_anything_else_is_not(case: str) -> None:
+    """Nothing of it raises: a receiver answers 401 and is done."""
+    secret, timestamp, body, now = FORGED[case]
+    assert not verify(secret, timestamp, body, sign(SECRET, NOW, BODY), now)
+
+
+@pytest.mark.parametrize("signature", ["", "v1=", "v2=" + "0" * 64, "v1=" + "0" * 64, "v1=\u00e9", "v1=\ud800"])
+def test_a_signature_that_is_none_is_refused(signature: str) -> None:
+    """Whatever stands in the header."""
+    assert not verify(SECRET, NOW, BODY, signature, NOW)
+
+
+def test_without_a_secret_nothing_is_signed_and_nothing_verified() -> None:
+    """An empty key is known to everybody."""
+    with pytest.raises(ValueError, match="secret"):
+        sign("", NOW, BODY)
+    forged = "v1=" + hmac.new(b"", f"{NOW}.".encode() + BODY, "sha256").hexdigest()
+    assert not verify("", NOW, BODY, forged, NOW)

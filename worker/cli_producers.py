@@ -1,0 +1,176 @@
+"""Command line of an operator: producers, their rights and webhooks, and the dispatcher."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated, NoReturn, TypeVar
+
+import msgspec
+import redis
+import typer
+from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from producer import registry
+from producer.client import explain
+from producer.connect import connect
+from producer.exits import Exit
+from producer.settings import Settings, load_or_exit
+from worker.outcome import undelivered as laid_aside
+from worker.settings import WebhookSettings
+
+producers = typer.Typer(
+    help="Producers: their rights, and the webhooks their events are brought to.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Name = Annotated[str, typer.Argument(help="The producer's name, as its messages carry it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_out, _err = Console(), Console(stderr=True)
+Answer = TypeVar("Answer")
+
+
+def webhooks() -> None:
+    """Run the dispatcher: brings outcomes and replies to the producers' webhooks. Several may run."""
+    from worker.outcome.webhooks import serve
+
+    serve(load_or_exit(WebhookSettings))
+
+
+@producers.command("set", epilog="Example: threelane producers set shop --webhook https://shop.example/threelane")
+def set_producer(
+    name: Name,
+    webhook: Annotated[str | None, typer.Option(help="Where its events are posted: https://...")] = None,
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="Post nothing any more.")] = False,
+    bypass: Annotated[
+        bool | None,
+        typer.Option("--bypass/--no-bypass", help="The right to send legal notices to who opted out."),
+    ] = None,
+    new_secret: Annotated[bool, typer.Option("--new-secret", help="Sign with a new secret from now on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register a producer, or change what is given of it. A new secret is shown once, here."""
+    if webhook is not None and no_webhook:
+        _usage("--webhook and --no-webhook contradict each other: give one")
+    if webhook == "":
+        _usage("an empty --webhook: give its address, or --no-webhook")
+    allow = load_or_exit(WebhookSettings).webhook_private_addresses
+
+    def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
+        address = "" if no_webhook else webhook
+        after, made = registry.put(
+            client, name, bypass=bypass, webhook=address, new_secret=new_secret, allow_loopback=allow
+        )
+        return after, made, laid_aside.lay_aside(client, name, _now(client)) if no_webhook else 0
+
+    after, secret, aside = _asked(change)
+    if as_json:
+        shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
+        print(msgspec.json.encode(shown | ({"secret": secret} if secret else {})).decode())
+        return
+    _say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
+    if secret:
+        _say(f"secret: {secret}\nKeep it: it is not shown again. The receiver verifies Threelane-Signature with it.")
+    if aside:
+        _say(f"{aside} events on their way were laid aside: threelane producers undelivered")
+
+
+@producers.command("list", epilog="Example: threelane producers list --json")
+def list_producers(as_json: Json = False) -> None:
+    """List producers with their rights and webhooks; never a secret."""
+    found = _asked(registry.read_all)
+    rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
+    if as_json:
+        print(msgspec.json.encode(rows).decode())
+        return
+    table = Table("name", "bypass", "webhook", box=SIMPLE_HEAD)
+    for name, one in found.items():
+        table.add_row(escape(name), "yes" if one.bypass else "no", escape(registry.shown(one.webhook)))
+    _out.print(table if found else "no producer is registered")
+
+
+@producers.command(epilog="Example: threelane producers remove shop")
+def remove(name: Name) -> None:
+    """Remove a producer's rights and webhook, and the events that wait for it."""
+
+    def forget(client: redis.Redis) -> tuple[bool, int]:
+        return registry.remove(client, name), laid_aside.discard(client, name)
+
+    known, discarded = _asked(forget)
+    if not known and not discarded:
+        _unknown(name)
+    _say(f"{name} removed, and {discarded} events that waited for its webhook")
+
+
+@producers.command(epilog="Example: threelane producers undelivered shop --json")
+def undelivered(name: Name, as_json: Json = False) -> None:
+    """List the events that a producer's webhook never took."""
+    found = _asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
+    if as_json:
+        print(msgspec.json.encode([one._asdict() for one in found or []]).decode())
+        return
+    table = Table("event", "type", "message or reply", "tries", "last answer", "laid aside", box=SIMPLE_HEAD)
+    for one in found or []:
+        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), _shown(one.since))
+    _out.print(table if found else "nothing was laid aside")
+
+
+@producers.command(epilog="Example: threelane producers redeliver shop")
+def redeliver(name: Name) -> None:
+    """Put the events that a webhook never took back on their way, each once."""
+
+    def again(client: redis.Redis) -> int:
+        registration = _known(client, name)
+        if not registration.webhook:
+            _usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
+        return laid_aside.redeliver(client, name, _now(client))
+
+    _say(f"{_asked(again)} events are on their way again")
+
+
+def _known(client: redis.Redis, name: str) -> registry.Registration:
+    return registry.read(client, name) or _unknown(name)
+
+
+def _unknown(name: str) -> NoReturn:
+    _usage(f"no producer named {name!r} is registered: threelane producers list")
+
+
+def _usage(problem: str) -> NoReturn:
+    _err.print(problem, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(Exit.USAGE)
+
+
+def _say(sentence: str) -> None:
+    _out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
+    """Ask Redis one thing, or end with a sentence and not a traceback."""
+    client = connect(load_or_exit(Settings))
+    try:
+        return question(client)
+    except ValueError as wrong:
+        _usage(str(wrong))
+    except (RedisError, OSError) as failed:
+        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+        _err.print(problem, markup=False, highlight=False)
+        sys.stdout.flush()
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+    finally:
+        client.close()
+
+
+def _now(client: redis.Redis) -> int:
+    """Return the time of Redis in milliseconds."""
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _shown(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
