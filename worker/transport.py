@@ -3,6 +3,9 @@
 When the connection breaks while nudges are un-acknowledged, kombu 5.7 closes the channel twice.  The second time it
 puts them back through a connection that is already gone, which raises what nobody catches.  There is nothing to put
 back then: what Redis keeps of them comes back by the visibility timeout, and the sweep is faster.
+
+Above its memory ceiling Redis before 7.4 refuses whatever stands in a transaction, also what asks or deletes.  So
+nothing that a full Redis would otherwise do is asked for in one.
 """
 
 from __future__ import annotations
@@ -28,22 +31,18 @@ class QoS(kombu_redis.QoS):
             super().restore_unacked(client)
 
     def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge; if the connection is lost or Redis full, the nudge will come again, and find nothing to do."""
+        """Acknowledge; if the connection is lost, the nudge will come again, and find nothing to do."""
         if self._is_cut_off():
             return
         try:
             super().ack(delivery_tag)
-        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
+        except (RedisConnectionError, RedisTimeoutError):
             virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
         """Put back or drop, unless the connection was lost meanwhile."""
-        if self._is_cut_off():
-            return
-        try:
+        if not self._is_cut_off():
             super().reject(delivery_tag, requeue)
-        except OutOfMemoryError:
-            virtual.QoS.ack(self, delivery_tag)
 
     def append(self, message: Any, delivery_tag: Any) -> None:
         """Remember a nudge that was fetched; a full Redis cannot, and the nudge is served all the same."""
@@ -62,6 +61,13 @@ class QoS(kombu_redis.QoS):
         with suppress(OutOfMemoryError):
             super().restore_visible(*given, **named)
 
+    def _remove_from_indices(self, delivery_tag: Any, pipe: Any = None) -> Any:
+        """Forget a nudge: its text first, since an entry of the index alone restores nothing."""
+        if pipe is None:
+            with self.channel.conn_or_acquire() as client:  # type: ignore[attr-defined]
+                pipe = client.pipeline(transaction=False)
+        return pipe.hdel(self.unacked_key, delivery_tag).zrem(self.unacked_index_key, delivery_tag)
+
     def _is_cut_off(self) -> bool:
         connection = self.channel.connection
         return connection is None or connection.client is None
@@ -76,6 +82,16 @@ class Channel(kombu_redis.Channel):
         """Write down that the queue exists; a full Redis has it from others, and a worker must start all the same."""
         with suppress(OutOfMemoryError):
             super()._queue_bind(*given)  # type: ignore[misc]
+
+    def _size(self, queue: str) -> int:
+        """Count the nudges that wait in a queue."""
+        with self.conn_or_acquire() as client:
+            shelves = [self._q_for_pri(queue, step) for step in self.priority_steps]  # type: ignore[attr-defined]
+            return sum(client.llen(one) for one in shelves)
+
+    def _has_queue(self, queue: str, **_: Any) -> bool:
+        """Tell whether a queue has nudges; an empty one does not exist."""
+        return self._size(queue) > 0
 
 
 class Transport(kombu_redis.Transport):

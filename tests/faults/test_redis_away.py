@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from kombu import Connection
 
 import producer as producer_package
 import worker as worker_package
@@ -18,6 +18,7 @@ from producer import Producer, ProducerSettings, Status, Unavailable, keys
 from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.servers import RedisServer, wait_until
+from worker.transport import Transport
 
 SETTINGS = {
     "doubt_delays_seconds": "0.3,0.5",
@@ -128,7 +129,7 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     caller.stop()
 
     assert [] == caller.raised
-    assert caller.outages > 0 or caller.longest > 4  # a command is repeated once: the frozen one may yet be answered
+    assert caller.outages > 0 or caller.longest > 2  # what is frozen may be a nudge, or a command that is answered yet
     assert caller.longest < LONGEST_CALL_SECONDS
     there = caller.accepted | _known(own_redis, caller.unsure)
     wait_until(lambda: taken(sandbox).keys() >= there, 60, what="every accepted message at the gateway")
@@ -139,10 +140,6 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     assert [] == _our_tracebacks(workers_there)
 
 
-@pytest.mark.skipif(
-    "THREELANE_TEST_REDIS" in os.environ,
-    reason="on Redis 7.0 the 6 MB of this test do not drain; not understood yet, an open weakness",
-)
 def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
     tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
@@ -164,7 +161,7 @@ def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
             assert {1} == {len(entries) for entries in taken(sandbox).values()}
             assert [] == _our_tracebacks(workers)
 
-            one_more = producer.send("27999500001", "One more").id
+            one_more = wait_until(lambda: _taken_in(producer), what="room for one more")
             wait_until(lambda: one_more in taken(sandbox), what="what was accepted then")
     finally:
         workers.stop()
@@ -199,6 +196,46 @@ def test_a_redis_without_any_room_does_not_end_a_worker(
         server.kill()
 
 
+def test_a_worker_starts_on_a_redis_without_any_room(
+    tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
+) -> None:
+    """Else nothing that is in there could be sent, and no room would ever be made."""
+    server = RedisServer(tmp_path).start()
+    workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
+    try:
+        with Producer(ProducerSettings(redis_url=server.url)) as producer, redis.Redis(port=server.port) as client:
+            there = {producer.send("27999500001", "Hello", lane=lane).id for lane in keys.LANES}
+            client.config_set("maxmemory", "1")
+            child = workers.start(**SETTINGS)
+            wait_until(lambda: taken(sandbox).keys() >= there, 30, what="what was in there")
+            assert child.process.poll() is None
+            client.config_set("maxmemory", "0")
+            message = producer.send("27999500001", "Hello").id
+            wait_until(lambda: message in taken(sandbox), 30, what="what came later")
+    finally:
+        workers.stop()
+        server.kill()
+
+
+def test_a_redis_without_any_room_forgets_what_is_acknowledged(own_redis: RedisServer) -> None:
+    """It is room: an acknowledged nudge that stays there comes again five minutes later, and takes it until then."""
+    with (
+        Connection(own_redis.url, transport=Transport) as connection,
+        connection.SimpleQueue(keys.queue(1)) as lane,
+        redis.Redis(port=own_redis.port) as client,
+    ):
+        for number in range(3):
+            lane.put(number)
+        acknowledged, dropped = lane.get(timeout=5), lane.get(timeout=5)
+        assert (2, 2) == (client.hlen("unacked"), client.zcard("unacked_index"))
+        client.config_set("maxmemory", "1")
+        acknowledged.ack()
+        dropped.reject()
+        assert (0, 0) == (client.hlen("unacked"), client.zcard("unacked_index"))
+        assert 1 == lane.qsize()
+        client.config_set("maxmemory", "0")
+
+
 def _fill(producer: Producer) -> set[str]:
     """Enqueue until Redis has no room; returns the ids that were accepted."""
     accepted: set[str] = set()
@@ -219,6 +256,14 @@ def _one_by_one(producer: Producer, accepted: set[str]) -> Unavailable:
         except Unavailable as full:
             return full
     raise AssertionError("it never was full")
+
+
+def _taken_in(producer: Producer) -> str:
+    """Return the id of a message that is taken in; empty while the room of the workers' buffers is not given back."""
+    try:
+        return producer.send("27999500001", "One more").id
+    except Unavailable:
+        return ""
 
 
 def _known(server: RedisServer, ids: set[str]) -> set[str]:

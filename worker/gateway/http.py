@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
-
-import redis.asyncio
 
 from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import GSM_7, Encoding
-from worker.gateway.login import EXPIRED, Login
-from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment, done
-from worker.gateway.wire import Reply, Wire
+from worker.gateway.api import FormApi
+from worker.gateway.login import EXPIRED
+from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment
+from worker.gateway.wire import Reply
 from worker.policy.legacy import LEGACY
 from worker.policy.statuses import STOPPED, millionths, status_code
-from worker.settings import AccountSettings
 
-_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _EXACTLY = re.IGNORECASE | re.ASCII
 _ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
 _ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
@@ -34,19 +30,13 @@ _PAID = re.compile(r"ok:[ \t]*605(?:[ \t]*,.*)?", _EXACTLY)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
-class HttpGateway:
+class HttpGateway(FormApi):
     """The HTTP API: one message a request, side by side on kept connections."""
 
     name = "http"
+    ping = "http/ping"
     batch_size = 1
-    can_look_up = True
     table = LEGACY
-
-    def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
-        """Open the connections; to be called on the event loop."""
-        self._wire = Wire(settings.gateway_timeout_seconds)
-        self._base = settings.gateway_address
-        self._login = Login(settings, client, self.name, self._authenticate)
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send one message."""
@@ -54,71 +44,53 @@ class HttpGateway:
         return [reply if isinstance(reply, Outcome) else read_send(reply.body)]
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask by client id for the status, then for the charge; a charge that is not told comes with a receipt."""
-        return await self._known("climsgid", message_id, unknown="104")
+        """Ask by client id for the status, then for the charge."""
+        return await self._known({"climsgid": message_id}, unknown="104")
 
     async def status(self, gateway_id: str) -> LookUp:
         """Ask by the gateway's id for the status, then for the charge."""
-        return await self._known("apimsgid", gateway_id, unknown="103")
+        return await self._known({"apimsgid": gateway_id}, unknown="103")
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
         reply = await self._ask("http/delmsg", {"apimsgid": gateway_id})
-        return Cancellation(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_cancel(reply.body)
+        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply.body)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached; not meant to be asked before each message."""
         reply = await self._ask("utils/routeCoverage", {"msisdn": msisdn})
-        return Coverage(None, text=reply.kind) if isinstance(reply, Outcome) else read_coverage(reply.body)
+        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply.body)
 
     async def pay(self, token: str) -> Payment:
         """Pay a voucher in."""
         reply = await self._ask("http/token_pay", {"token": token})
-        return Payment(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_payment(reply.body)
+        return Payment.unanswered(reply) if isinstance(reply, Outcome) else read_payment(reply.body)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
         reply = await self._ask("http/getbalance", {})
-        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply.body)
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply.body)
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._wire.close()
-
-    async def _known(self, name: str, value: str, unknown: str) -> LookUp:
-        reply = await self._ask("http/querymsg", {name: value})
+    async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
+        reply = await self._ask("http/querymsg", named)
         if isinstance(reply, Outcome):
-            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
-        found = read_look_up(reply.body, unknown)
-        if found.known is not Known.FOUND:
-            return found
-        priced = await self._ask("http/getmsgcharge", {"apimsgid": found.gateway_id})
-        return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced.body))
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply.body, unknown))
 
-    async def keep_alive(self) -> None:
-        """Prevent a shared session from expiring while nothing is sent."""
-        if await self._login.is_my_turn_to_ping():
-            await self._ask("http/ping", {})
+    async def _charge(self, gateway_id: str) -> int | None:
+        reply = await self._ask("http/getmsgcharge", {"apimsgid": gateway_id})
+        return None if isinstance(reply, Outcome) else read_charge(reply.body)
 
-    async def _ask(self, command: str, parameters: dict[str, str]) -> Reply | Outcome:
-        """Ask once; and once more when all that was wrong was an expired session, since then nothing was accepted."""
-        login = await self._login.now()
-        if isinstance(login, Outcome):
-            return login
-        reply = await self._post(command, login, parameters)
-        if isinstance(reply, Reply) and _code(reply.body) in EXPIRED:
-            renewed = await self._login.renewed(login)
-            if renewed is not None:
-                return renewed if isinstance(renewed, Outcome) else await self._post(command, renewed, parameters)
-        return reply
-
-    async def _post(self, command: str, login: Mapping[str, str], parameters: dict[str, str]) -> Reply | Outcome:
-        body = urlencode({**login, **parameters}).encode()
-        return await self._wire.post(f"{self._base}/{command}", body, _HEADERS)
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+        (parameters,) = elements
+        return await self._submit(command, parameters)
 
     async def _authenticate(self) -> str | Outcome:
-        reply = await self._post("http/auth", self._login.credentials, {})
+        reply = await self._post("http/auth", [self._login.credentials])
         return reply if isinstance(reply, Outcome) else read_auth(reply.body)
+
+    def _has_expired(self, reply: Reply) -> bool:
+        return _code(reply.body) in EXPIRED
 
 
 def form(message: Message, now: int) -> dict[str, str]:

@@ -17,21 +17,10 @@ from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import Encoding
 from worker.gateway import entries
+from worker.gateway.api import JsonApi
 from worker.gateway.entries import Family, Fault, decode, fault
-from worker.gateway.outcome import (
-    NO_CANCEL,
-    NO_COVERAGE,
-    NO_LOOK_UP,
-    NO_PAYMENT,
-    Cancellation,
-    Coverage,
-    Kind,
-    Known,
-    LookUp,
-    Outcome,
-    Payment,
-)
-from worker.gateway.wire import Reply, Wire
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.gateway.wire import Reply
 from worker.policy.one_api import ONE_API
 from worker.settings import AccountSettings
 
@@ -43,23 +32,17 @@ FAMILY = Family(
 TOO_MANY, INTERNAL = "22", "18"
 
 
-class OneGateway:
+class OneGateway(JsonApi):
     """The One API: many messages a request, and only receipts to resolve a doubt."""
 
     name = "one"
+    root = "v1"
     batch_size = 99
-    can_look_up = False
     table = ONE_API
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the session; to be called on the event loop."""
-        self._wire = Wire(settings.gateway_timeout_seconds)
-        self._base = settings.gateway_address
-        self._headers = {
-            "Authorization": settings.clickatell_api_key.get_secret_value(),
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        }
+        super().__init__(settings, {"Authorization": settings.clickatell_api_key.get_secret_value()})
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send up to 99 messages; if the gateway says that they were too many, the next requests have half as many."""
@@ -72,43 +55,15 @@ class OneGateway:
             self.batch_size = max(1, min(self.batch_size, len(messages) // 2))
         return outcomes
 
-    async def look_up(self, message_id: str) -> LookUp:  # noqa: ARG002 - the protocol's
-        """Say that this API knows no message by our id."""
-        return NO_LOOK_UP
-
     async def status(self, gateway_id: str) -> LookUp:
         """Ask by the gateway's id; the charge is not told."""
         reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
-        if isinstance(reply, Outcome):
-            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
-        return read_status(reply, gateway_id)
-
-    async def cancel(self, gateway_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
-        """Say that this API cannot cancel."""
-        return NO_CANCEL
-
-    async def coverage(self, msisdn: str) -> Coverage:  # noqa: ARG002 - the protocol's
-        """Say that this API does not tell its coverage."""
-        return NO_COVERAGE
-
-    async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
-        """Say that this API takes no vouchers."""
-        return NO_PAYMENT
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_status(reply, gateway_id)
 
     async def balance(self) -> float | str:
         """Return what is left, in the account's currency, or why it cannot be told."""
         reply = await self._ask("GET", "balance")
-        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
-
-    async def keep_alive(self) -> None:
-        """Do nothing: this API has no sessions."""
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._wire.close()
-
-    async def _ask(self, method: str, resource: str, body: bytes | None = None) -> Reply | Outcome:
-        return await self._wire.request(method, f"{self._base}/v1/{resource}", self._headers, body)
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:

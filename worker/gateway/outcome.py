@@ -25,6 +25,10 @@ class Outcome(NamedTuple):
     text: str = ""
     gateway_id: str = ""
 
+    def in_words(self) -> str:
+        """Return why a question got no answer, for people."""
+        return f"{self.kind} ({self.text})"
+
 
 class Known(StrEnum):
     """What a gateway may answer when it is asked for a message by our id."""
@@ -45,6 +49,11 @@ class LookUp(NamedTuple):
     charge_millionths: int | None = None
     text: str = ""
 
+    @classmethod
+    def unanswered(cls, outcome: Outcome) -> LookUp:
+        """Return what a question comes to that got no answer."""
+        return cls(Known.FAILED, text=f"{outcome.kind} {outcome.text}")
+
 
 class Cancellation(NamedTuple):
     """What a cancel came to; ``stopped`` is True only for status 006, and None when nobody can tell."""
@@ -54,6 +63,11 @@ class Cancellation(NamedTuple):
     code: str = ""
     text: str = ""
 
+    @classmethod
+    def unanswered(cls, outcome: Outcome) -> Cancellation:
+        """Return what a cancel comes to that got no answer."""
+        return cls(_done(outcome), text=outcome.kind)
+
 
 class Coverage(NamedTuple):
     """Whether a number can be reached, and the least charge; ``routable`` None: the answer does not say."""
@@ -61,6 +75,11 @@ class Coverage(NamedTuple):
     routable: bool | None
     charge_millionths: int | None = None
     text: str = ""
+
+    @classmethod
+    def unanswered(cls, outcome: Outcome) -> Coverage:
+        """Return what a question for a number comes to that got no answer."""
+        return cls(None, text=outcome.kind)
 
 
 class Payment(NamedTuple):
@@ -70,8 +89,13 @@ class Payment(NamedTuple):
     code: str = ""
     text: str = ""
 
+    @classmethod
+    def unanswered(cls, outcome: Outcome) -> Payment:
+        """Return what a voucher comes to that got no answer."""
+        return cls(_done(outcome), text=outcome.kind)
 
-def done(outcome: Outcome) -> bool | None:
+
+def _done(outcome: Outcome) -> bool | None:
     """Tell whether a command took effect that got no answer: surely not if it never left, else nobody can tell."""
     return False if outcome.kind is Kind.NOT_REACHED else None
 

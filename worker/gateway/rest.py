@@ -17,19 +17,10 @@ from producer.message import Message
 from producer.schedule import MINUTE
 from producer.text import Encoding
 from worker.gateway import entries
+from worker.gateway.api import JsonApi
 from worker.gateway.entries import Family, decode, fault
-from worker.gateway.outcome import (
-    NO_PAYMENT,
-    Cancellation,
-    Coverage,
-    Kind,
-    Known,
-    LookUp,
-    Outcome,
-    Payment,
-    done,
-)
-from worker.gateway.wire import Reply, Wire
+from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome
+from worker.gateway.wire import Reply
 from worker.policy.legacy import REST
 from worker.policy.statuses import STOPPED, status_code
 from worker.settings import AccountSettings
@@ -42,24 +33,19 @@ FAMILY = Family(
 )
 
 
-class RestGateway:
+class RestGateway(JsonApi):
     """Central REST: one recipient a request, so that a look-up by our id means one message."""
 
     name = "rest"
+    root = "rest"
     batch_size = 1
     can_look_up = True
     table = REST
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the session; to be called on the event loop."""
-        self._wire = Wire(settings.gateway_timeout_seconds)
-        self._base = settings.gateway_address
-        self._headers = {
-            "Authorization": f"Bearer {settings.clickatell_token.get_secret_value()}",
-            "X-Version": "1",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        }
+        token = settings.clickatell_token.get_secret_value()
+        super().__init__(settings, {"Authorization": f"Bearer {token}", "X-Version": "1"})
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send one message."""
@@ -70,41 +56,27 @@ class RestGateway:
     async def look_up(self, message_id: str) -> LookUp:
         """Ask by our id; the charge comes with the status."""
         reply = await self._ask("GET", f"message?{urlencode({'clientMessageId': message_id})}")
-        return _unheard(reply) if isinstance(reply, Outcome) else read_look_up(reply, "104", message_id)
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "104", message_id)
 
     async def status(self, gateway_id: str) -> LookUp:
         """Ask by the gateway's id."""
         reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
-        return _unheard(reply) if isinstance(reply, Outcome) else read_look_up(reply, "103")
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "103")
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that is scheduled, or queued at the gateway."""
         reply = await self._ask("DELETE", f"message/{quote(gateway_id, safe='')}")
-        return Cancellation(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_cancel(reply)
+        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached."""
         reply = await self._ask("GET", f"coverage/{quote(msisdn, safe='')}")
-        return Coverage(None, text=reply.kind) if isinstance(reply, Outcome) else read_coverage(reply)
-
-    async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
-        """Say that this API takes no vouchers."""
-        return NO_PAYMENT
+        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
         reply = await self._ask("GET", "account/balance")
-        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
-
-    async def keep_alive(self) -> None:
-        """Do nothing: this API has no sessions."""
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._wire.close()
-
-    async def _ask(self, method: str, resource: str, body: bytes | None = None) -> Reply | Outcome:
-        return await self._wire.request(method, f"{self._base}/rest/{resource}", self._headers, body)
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:
@@ -205,10 +177,6 @@ def _number(step: str) -> float:
 
 def _unsaid(reply: Reply) -> Outcome:
     return entries.without_error(reply.status, reply.body, FAMILY)
-
-
-def _unheard(outcome: Outcome) -> LookUp:
-    return LookUp(Known.FAILED, text=f"{outcome.kind} {outcome.text}")
 
 
 def _status(data: Any) -> str:

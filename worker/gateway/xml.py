@@ -8,53 +8,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
-
-import redis.asyncio
 
 from producer.message import Message
 from producer.text import Encoding
 from worker.gateway import http
+from worker.gateway.api import FormApi
 from worker.gateway.entries import balance, clean, is_id
-from worker.gateway.login import EXPIRED, Login
+from worker.gateway.login import EXPIRED
 from worker.gateway.markup import UNWRITABLE, Row, document, rows_of
-from worker.gateway.outcome import (
-    NO_PAYMENT,
-    Cancellation,
-    Coverage,
-    Kind,
-    Known,
-    LookUp,
-    Outcome,
-    Payment,
-    done,
-)
-from worker.gateway.wire import Reply, Wire
+from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome
+from worker.gateway.wire import Reply
 from worker.policy.legacy import LEGACY
 from worker.policy.rule import Scope
 from worker.policy.statuses import STOPPED, millionths, status_code
-from worker.settings import AccountSettings
 
-_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _ID = re.compile(r"([0-9A-Za-z]{16,64})(?:[ \t]+to:[ \t]*([0-9]+))?", re.IGNORECASE | re.ASCII)
 _FAULT = re.compile(r"(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*)", re.ASCII | re.DOTALL)
 _STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
 _OF_ALL = ("100", "900", "901")  # besides those of the account: the whole document was not understood, or not handled
 
 
-class XmlGateway:
+class XmlGateway(FormApi):
     """The XML API: up to 99 messages a request, each with its own credentials and our id."""
 
     name = "xml"
+    ping = "ping"
     batch_size = 99
-    can_look_up = True
     table = LEGACY
-
-    def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
-        """Open the connections; to be called on the event loop."""
-        self._wire = Wire(settings.gateway_timeout_seconds)
-        self._url = f"{settings.gateway_address}/xml/xml"
-        self._login = Login(settings, client, self.name, self._authenticate)
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send up to 99 messages in one document."""
@@ -73,60 +53,39 @@ class XmlGateway:
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
         reply = await self._ask("delMsg", {"apiMsgId": gateway_id})
-        return Cancellation(done(reply), text=reply.kind) if isinstance(reply, Outcome) else read_cancel(reply)
+        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached."""
         reply = await self._ask("routeCoverage", {"msisdn": msisdn})
-        return Coverage(None, text=reply.kind) if isinstance(reply, Outcome) else read_coverage(reply)
-
-    async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
-        """Say that this API takes no vouchers."""
-        return NO_PAYMENT
+        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
         reply = await self._ask("getBalance", {})
-        return f"{reply.kind} ({reply.text})" if isinstance(reply, Outcome) else read_balance(reply)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._wire.close()
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
 
     async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
         reply = await self._ask("queryMsg", named)
         if isinstance(reply, Outcome):
-            return LookUp(Known.FAILED, text=f"{reply.kind} {reply.text}")
-        found = read_look_up(reply, unknown)
-        if found.known is not Known.FOUND:
-            return found
-        priced = await self._ask("getMsgCharge", {"apiMsgId": found.gateway_id})
-        return found if isinstance(priced, Outcome) else found._replace(charge_millionths=read_charge(priced))
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply, unknown))
 
-    async def keep_alive(self) -> None:
-        """Prevent a shared session from expiring while nothing is sent."""
-        if await self._login.is_my_turn_to_ping():
-            await self._ask("ping", {})
+    async def _charge(self, gateway_id: str) -> int | None:
+        reply = await self._ask("getMsgCharge", {"apiMsgId": gateway_id})
+        return None if isinstance(reply, Outcome) else read_charge(reply)
 
-    async def _ask(self, tag: str, *elements: Mapping[str, str]) -> Reply | Outcome:
-        """Ask once; and once more when the session had expired for every element, since then nothing was accepted."""
-        login = await self._login.now()
-        if isinstance(login, Outcome):
-            return login
-        reply = await self._post(tag, login, elements)
-        if isinstance(reply, Reply) and _has_expired(reply):
-            renewed = await self._login.renewed(login)
-            if renewed is not None:
-                return renewed if isinstance(renewed, Outcome) else await self._post(tag, renewed, elements)
-        return reply
-
-    async def _post(self, tag: str, login: Mapping[str, str], elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
-        body = urlencode({"data": document(tag, [{**login, **one} for one in elements])}).encode()
-        return await self._wire.post(self._url, body, _HEADERS)
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+        return await self._submit("xml/xml", {"data": document(command, elements)})
 
     async def _authenticate(self) -> str | Outcome:
-        reply = await self._post("auth", self._login.credentials, [{}])
+        reply = await self._post("auth", [self._login.credentials])
         return reply if isinstance(reply, Outcome) else read_auth(reply)
+
+    def _has_expired(self, reply: Reply) -> bool:
+        """Every element has to say so: what is left of a document may have been accepted."""
+        faults = [_fault(row) for row in _rows(reply)]
+        return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
 def order(message: Message, now: int) -> dict[str, str]:
@@ -216,12 +175,6 @@ def read_balance(reply: Reply) -> float | str:
     if refused:
         return f"{refused.code} {refused.text}"
     return _beginning(reply) if left is None else left
-
-
-def _has_expired(reply: Reply) -> bool:
-    """Tell whether every element was refused because the session had expired."""
-    faults = [_fault(row) for row in _rows(reply)]
-    return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
 def _rows(reply: Reply) -> list[Row]:
