@@ -8,10 +8,10 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test chaos check clean lock
+.PHONY: help install demo up test test-apis chaos check clean lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 $(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ up: $(VENV)/run  ## keep the same stack running until Ctrl-C; addresses in .thre
 
 test: $(VENV)/dev  ## run all tests, with a Redis of their own
 	$(BIN)/python -m pytest $(ARGS)
+
+test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API too
+	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs $(ARGS) || exit 1; done
 
 MESSAGES ?= 20000
 SECONDS ?= 150

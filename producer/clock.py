@@ -9,6 +9,7 @@ from typing import Protocol
 import redis
 
 RESYNC_SECONDS = 10.0
+PROMPT_SECONDS, RESYNC_SOON_SECONDS = 0.1, 1.0  # an answer that took longer is soon asked for again
 
 
 class Clock(Protocol):
@@ -26,7 +27,7 @@ class RedisClock:
         """Start with this machine's time, until Redis has been asked."""
         self.monotonic = monotonic
         self._offset = time.time() - monotonic()
-        self._asked_at = float("-inf")
+        self._stale_at = float("-inf")
 
     def now(self) -> int:
         """Return the time of Redis in milliseconds."""
@@ -34,14 +35,18 @@ class RedisClock:
 
     def is_stale(self) -> bool:
         """Tell whether Redis should be asked again."""
-        return self.monotonic() - self._asked_at > RESYNC_SECONDS
+        return self.monotonic() > self._stale_at
 
     def follow(self, told: tuple[int, int], asked_at: float) -> None:
-        """Take over what TIME answered; half of the way there and back is taken as the answer's age."""
+        """Take over what TIME answered, as if it was said just now.
+
+        This clock is behind by what the answer took to come back, and never ahead: nothing goes before its time.
+        """
         answered_at = self.monotonic()
         seconds, microseconds = told
-        self._offset = seconds + microseconds / 1e6 - (asked_at + answered_at) / 2
-        self._asked_at = answered_at
+        self._offset = seconds + microseconds / 1e6 - answered_at
+        prompt = answered_at - asked_at < PROMPT_SECONDS
+        self._stale_at = answered_at + (RESYNC_SECONDS if prompt else RESYNC_SOON_SECONDS)
 
     def ask(self, client: redis.Redis) -> None:
         """Ask Redis, if the last answer is old."""

@@ -16,14 +16,14 @@ from producer.enqueue import Nudger
 from producer.settings import load_or_exit
 from worker import tasks, transport
 from worker.engine import Engine
-from worker.policy.legacy import LEGACY
-from worker.policy.overrides import WrongPolicy, effective
+from worker.policy.overrides import TABLES, WrongPolicy, effective
 from worker.settings import WorkerSettings
 
 settings = load_or_exit(WorkerSettings)
 transport.install()
 try:
-    effective(LEGACY, settings.policy_file)
+    for table in TABLES.values():
+        effective(table, settings.policy_file)
 except WrongPolicy as wrong:
     raise SystemExit(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}") from None
 app = application(

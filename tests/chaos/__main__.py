@@ -49,8 +49,7 @@ def main() -> int:
 
 def _run(world: World, acts: list[script.Act], console: Console) -> float:
     """Play the script; returns the longest time in which nothing was sent although something waited."""
-    for fault in script.standing():
-        world.sandbox.control("POST", "faults", fault)
+    world.arm(script.standing())
     started = time.monotonic()
     watch = _Watch(world)
     for act in acts:

@@ -1,12 +1,15 @@
 """A TCP proxy that misbehaves when told to: one route for each pair of processes.
 
-Started with its routes as JSON on the command line; commands come as JSON lines on standard input:
+Started with its routes as JSON and a seed on the command line; commands come as JSON lines on standard input:
 {"route": "redis", "do": "cut"}           every open connection is cut
 {"route": "redis", "do": "refuse", "seconds": 2}   connections are cut, and new ones too for a while
 {"route": "redis", "do": "mute", "seconds": 2}     bytes wait for a while, in both directions
-{"route": "gateway", "do": "drop_answer", "times": 5}   cut when the answer comes, before any of it is passed on
-{"route": "gateway", "do": "half_answer", "times": 5}   pass on half of the answer, then cut
-{"route": "gateway", "do": "drop_request", "times": 5}  cut when the request comes, before any of it is passed on
+{"route": "redis", "do": "drop_answer", "times": 2}     cut when an answer comes, before any of it is passed on
+{"route": "redis", "do": "half_answer", "times": 2}     pass on half of what came of it, then cut
+{"route": "redis", "do": "drop_request", "times": 2}    cut when a request comes, before any of it is passed on
+{"route": "gateway", "do": "drop_answer", "share": 0.25, "seconds": 2}   this share of the answers, for a while
+
+A request, or an answer, is drawn for once, however long it is.
 """
 
 from __future__ import annotations
@@ -15,18 +18,51 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from collections import Counter
+from random import Random
 from typing import Any
+
+FOREVER = float("inf")
+
+
+class Spell:
+    """A kind of damage that is done a number of times, or to a share of what passes, for a while."""
+
+    def __init__(self, rng: Random, times: float = FOREVER, share: float = 1.0, seconds: float = FOREVER) -> None:
+        self._rng = rng
+        self._left = times
+        self._share = share
+        self._ends = time.monotonic() + seconds
+
+    def strikes(self) -> bool:
+        if self._left <= 0 or time.monotonic() >= self._ends or self._rng.random() >= self._share:
+            return False
+        self._left -= 1
+        return True
+
+
+class Turn:
+    """Whose turn it is to speak on a connection: a request, or an answer, begins when it changes."""
+
+    def __init__(self) -> None:
+        self._side = ""
+
+    def is_now(self, side: str) -> bool:
+        """Note who speaks; tells whether that is the beginning of what it says."""
+        begins, self._side = side != self._side, side
+        return begins
 
 
 class Route:
     """One pair: a port of ours, and the port behind it."""
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, rng: Random) -> None:
         self.upstream = upstream
+        self.rng = rng
         self.open: set[asyncio.StreamWriter] = set()
         self.refuse_until = self.mute_until = 0.0
-        self.next: Counter[str] = Counter()
+        self.spells: dict[str, Spell] = {}
         self.done: Counter[str] = Counter()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,10 +78,11 @@ class Route:
             return
         pair = (writer, up_writer)
         self.open.update(pair)
+        turn = Turn()
         try:
             tasks = [
-                asyncio.create_task(self._pump(reader, up_writer, "drop_request", "")),
-                asyncio.create_task(self._pump(up_reader, writer, "drop_answer", "half_answer")),
+                asyncio.create_task(self._pump(turn, reader, up_writer, "drop_request", "")),
+                asyncio.create_task(self._pump(turn, up_reader, writer, "drop_answer", "half_answer")),
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -56,15 +93,18 @@ class Route:
             for one in pair:
                 one.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, drop: str, half: str) -> None:
+    async def _pump(
+        self, turn: Turn, source: asyncio.StreamReader, sink: asyncio.StreamWriter, drop: str, half: str
+    ) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError, ConnectionError):
             while data := await source.read(65536):
                 if loop.time() < self.mute_until:
                     await asyncio.sleep(self.mute_until - loop.time())
-                if self._takes(drop):
+                begins = turn.is_now(drop)
+                if begins and self._takes(drop):
                     return
-                if half and self._takes(half):
+                if begins and half and self._takes(half):
                     sink.write(data[: len(data) // 2])
                     await sink.drain()
                     return
@@ -72,9 +112,8 @@ class Route:
                 await sink.drain()
 
     def _takes(self, kind: str) -> bool:
-        if self.next[kind] <= 0:
+        if kind not in self.spells or not self.spells[kind].strikes():
             return False
-        self.next[kind] -= 1
         self.done[kind] += 1
         return True
 
@@ -92,13 +131,14 @@ class Route:
                 self.done["mute"] += 1
             case "heal":
                 self.refuse_until = self.mute_until = 0.0
-                self.next.clear()
+                self.spells.clear()
             case kind:
-                self.next[kind] += order["times"]
+                limits = {name: order[name] for name in ("times", "share", "seconds") if name in order}
+                self.spells[kind] = Spell(self.rng, **limits)
 
 
-async def main(routes: dict[str, tuple[int, int]]) -> None:
-    made = {name: Route(upstream) for name, (_, upstream) in routes.items()}
+async def main(routes: dict[str, tuple[int, int]], seed: str) -> None:
+    made = {name: Route(upstream, Random(f"{seed}-{name}")) for name, (_, upstream) in routes.items()}
     for name, (port, _) in routes.items():
         await asyncio.start_server(made[name].serve, "127.0.0.1", port, backlog=512)
     orders = asyncio.StreamReader()
@@ -113,4 +153,4 @@ async def main(routes: dict[str, tuple[int, int]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+    asyncio.run(main(json.loads(sys.argv[1]), sys.argv[2]))

@@ -1,4 +1,8 @@
-"""The script of a run: which harm comes when, drawn from the seed."""
+"""The script of a run: which harm comes when, drawn from the seed.
+
+What befalls calls to the gateway befalls a share of them for a while, and never a number: an API that carries many
+messages a request makes few requests, and each is as likely to be hit as any other API's.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,10 @@ from typing import NamedTuple
 from tests.chaos.world import ROUTES, World
 
 Harm = Callable[[World], None]
+Fault = dict[str, object]
+STORM = {"do": "code", "code": "901", "times": None, "probability": 0.8}
+STORM_SECONDS, PAGES_SECONDS = 3.0, 1.5
+SPELL = {"share": 0.25, "seconds": 2}
 
 
 class Act(NamedTuple):
@@ -24,9 +32,12 @@ def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
     span = seconds * 7 / 8
     acts: list[Act] = []
 
-    def add(times: int, name: str, harm: Callable[[Random], Harm]) -> None:
+    def add(times: int, name: str, harm: Callable[[Random], Harm], lasts: float = 0.0) -> None:
         step = span / times
-        acts.extend(Act(step * (n + rng.random()), name, harm(rng)) for n in range(times))
+        for n in range(times):
+            acts.append(Act(step * (n + rng.random()), name, harm(rng)))
+            if lasts:
+                acts.append(Act(acts[-1].at + lasts, f"{name} ends", _calm))
 
     add(kills * 2 // 3, "kill a worker", lambda _: lambda world: world.end_worker(signal.SIGKILL))
     add(kills - kills * 2 // 3, "stop a worker", lambda _: lambda world: world.end_worker(signal.SIGTERM))
@@ -34,14 +45,14 @@ def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
     add(max(4, kills // 6), "kill a producer", lambda _: lambda world: world.kill_producer())
     add(kills, "cut connections", _cut)
     add(kills, "spoil answers", _spoil)
-    add(max(3, kills // 8), "901 storm", lambda _: _fault(do="code", code="901", times=150))
-    add(max(3, kills // 8), "502 pages", _pages)
+    add(max(3, kills // 8), "901 storm", lambda _: _weather(STORM), STORM_SECONDS)
+    add(max(3, kills // 8), "502 pages", _pages, PAGES_SECONDS)
     add(max(3, kills // 8), "look-ups lag", _lag)
     return sorted(acts)
 
 
-def standing() -> list[dict[str, object]]:
-    """Return the faults that are there all the time, by probability."""
+def standing() -> list[Fault]:
+    """Return the faults that are there all the time, by probability: of a request, or of a message's receipts."""
     return [
         {"do": "lose_answer", "times": None, "probability": 0.04},
         {"do": "cut_before", "times": None, "probability": 0.01},
@@ -69,12 +80,12 @@ def _cut(rng: Random) -> Harm:
 def _spoil(rng: Random) -> Harm:
     route = rng.choice((*ROUTES, "workers-gateway", "workers-gateway"))
     kind = rng.choice(("drop_answer", "half_answer", "drop_request"))
-    times = 20 if route == "workers-gateway" else 2
-    return lambda world: world.order(route, kind, times=times)
+    limits = SPELL if route == "workers-gateway" else {"times": 2}
+    return lambda world: world.order(route, kind, **limits)
 
 
 def _pages(rng: Random) -> Harm:
-    return _fault(do=rng.choice(("html_502", "html_502_after")), times=40)
+    return _weather({"do": rng.choice(("html_502", "html_502_after")), "times": None, "probability": 0.5})
 
 
 def _lag(rng: Random) -> Harm:
@@ -87,5 +98,9 @@ def _lag(rng: Random) -> Harm:
     return harm
 
 
-def _fault(**fault: object) -> Harm:
-    return lambda world: world.sandbox.control("POST", "faults", fault)
+def _weather(fault: Fault) -> Harm:
+    return lambda world: world.arm([*standing(), fault])
+
+
+def _calm(world: World) -> None:
+    world.arm(standing())

@@ -62,7 +62,7 @@ class World:
         behind = {"workers-gateway": gateway_port, "gateway-door": door_port}
         routes = {name: (port, behind.get(name, self.redis.port)) for name, port in ports.items()}
         self.proxy = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.proxy", json.dumps(routes)],
+            [sys.executable, "-m", "tests.chaos.proxy", json.dumps(routes), str(self.seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             preexec_fn=_end_with_parent,
@@ -143,6 +143,15 @@ class World:
         time.sleep(down_seconds)
         self.redis.start()
 
+    def arm(self, faults: list[dict[str, object]]) -> None:
+        """Let these be all that is wrong with the gateway, and count what the faults before did."""
+        for fault in self.sandbox.control("GET", "faults")["faults"]:
+            if fault["hits"]:
+                self.count(f"gateway {fault['do']} {fault['code'] or ''}".strip(), fault["hits"])
+        self.sandbox.control("DELETE", "faults")
+        if faults:
+            self.sandbox.control("POST", "faults", faults)
+
     def order(self, route: str, do: str, **more: Any) -> None:
         assert self.proxy.stdin
         self.proxy.stdin.write(json.dumps({"route": route, "do": do, **more}).encode() + b"\n")
@@ -157,11 +166,7 @@ class World:
     def heal(self) -> None:
         for route in ROUTES:
             self.order(route, "heal")
-        faults = self.sandbox.control("GET", "faults")["faults"]
-        for fault in faults:
-            if fault["hits"]:
-                self.count(f"gateway {fault['do']} {fault['code'] or ''}".strip(), fault["hits"])
-        self.sandbox.control("DELETE", "faults")
+        self.arm([])
         self.sandbox.control("POST", "settings", {"lookup_lag_seconds": 0})
         assert self.proxy.stdin
         assert self.proxy.stdout

@@ -11,9 +11,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
+
+from worker.gateway.http import HttpGateway
+from worker.gateway.one import OneGateway
+from worker.gateway.rest import RestGateway
+from worker.gateway.xml import XmlGateway
+
+GATEWAYS = (HttpGateway, RestGateway, XmlGateway, OneGateway)
 
 
 def die(_answer: Any = None) -> None:
@@ -81,20 +89,26 @@ def after_the_request_left() -> None:
     """The sandbox is slow then: its answer is still to come when the body has been written."""
     from aiohttp.client_reqrep import ClientRequest
 
-    real = ClientRequest.write_bytes
+    from worker.attempt import Attempts
 
-    async def written(self: Any, *given: Any) -> None:
-        await real(self, *given)
-        if self.url.path.endswith("sendmsg"):
+    sends = ContextVar("sends", default=False)  # and does not ask for the balance, as it does first of all
+    send, write = Attempts._call, ClientRequest.write_bytes
+
+    async def sending(*given: Any) -> Any:
+        sends.set(True)
+        return await send(*given)
+
+    async def written(*given: Any) -> None:
+        await write(*given)
+        if sends.get():
             die()
 
-    ClientRequest.write_bytes = written
+    Attempts._call, ClientRequest.write_bytes = sending, written
 
 
 def after_the_answer() -> None:
-    from worker.gateway.http import HttpGateway
-
-    after(HttpGateway, "send")
+    for gateway in GATEWAYS:
+        after(gateway, "send")
 
 
 def after_settle() -> None:
@@ -111,9 +125,8 @@ def after_release() -> None:
 
 def in_a_look_up() -> None:
     """The probe is written, the gateway has answered, and nothing of it is."""
-    from worker.gateway.http import HttpGateway
-
-    after(HttpGateway, "look_up")
+    for gateway in GATEWAYS:
+        after(gateway, "look_up")
 
 
 def after_resolve() -> None:

@@ -20,11 +20,13 @@ import redis
 from producer import Producer, Status, keys
 from producer.status import MessageStatus
 from sandbox.running import Running
+from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, attempts, log_of, taken
 from tests.servers import wait_until
 from worker.demo.child import Child
 
 Until = Callable[..., MessageStatus]
+pytestmark = pytest.mark.main_job
 TO = "27999500001"
 QUICK = {
     "doubt_delays_seconds": "0.3,0.5",
@@ -130,6 +132,7 @@ def test_a_worker_dies_with_a_nudge_before_the_claim(
     assert 1 == ends_once(message).attempts
 
 
+@needs_a_look_up
 def test_a_worker_dies_after_the_claim_before_the_request(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_worker_dies_after_the_claim_before_the_request(
     assert 2 == ends_once(message).attempts
 
 
+@needs_a_look_up
 def test_a_worker_dies_after_the_request_left_before_the_answer(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
@@ -154,6 +158,7 @@ def test_a_worker_dies_after_the_request_left_before_the_answer(
     assert 1 == ends_once(message).attempts
 
 
+@needs_a_look_up
 def test_a_worker_dies_after_the_answer_before_settle(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
@@ -197,6 +202,7 @@ def test_a_worker_dies_after_release_before_the_nudge(
     assert 1 == ends_once(message).attempts
 
 
+@needs_a_look_up
 @pytest.mark.parametrize(("to", "times"), [("27999300101", 1), ("27999300201", 2)], ids=["taken", "not-taken"])
 def test_a_worker_dies_in_a_look_up(
     producer: Producer, dying: Dying, ends_once: Callable[[str], MessageStatus], to: str, times: int
@@ -209,6 +215,7 @@ def test_a_worker_dies_in_a_look_up(
     assert times == ends_once(message).attempts
 
 
+@needs_a_look_up
 def test_a_worker_dies_after_a_look_up_before_the_nudge(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
@@ -221,6 +228,7 @@ def test_a_worker_dies_after_a_look_up_before_the_nudge(
     assert 2 == ends_once(message).attempts
 
 
+@needs_a_look_up
 def test_a_worker_that_slept_through_its_lease_does_not_send_when_it_wakes(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, Status
+from producer import Producer, ProducerSettings, Status
 from producer.status import MessageStatus
 from sandbox.running import Running
+from tests.integration.api import API
 from tests.servers import RedisServer, wait_until
 from worker.demo.child import Child
 
@@ -77,12 +78,20 @@ def base_environment(redis_server: RedisServer, running_sandbox: Running) -> dic
         "THREELANE_CLICKATELL_PASSWORD": "sandbox",
         "THREELANE_CLICKATELL_TOKEN": "sandbox",
         "THREELANE_CLICKATELL_API_KEY": "sandbox",
-        "THREELANE_GATEWAY": os.environ.get("THREELANE_TEST_GATEWAY", "http"),
+        "THREELANE_GATEWAY": API.name,
         "THREELANE_CALLBACK_SECRET": SECRET,
         "THREELANE_CALLBACKS_PORT": "0",
         "THREELANE_METRICS_PORT": "0",
         "THREELANE_PARTS_PER_SECOND": "5000",
     }
+
+
+@pytest.fixture
+def producer(client: redis.Redis, redis_server: RedisServer) -> Iterator[Producer]:
+    """A producer of the API under test, on an empty Redis."""
+    assert client.ping()
+    with Producer(ProducerSettings(redis_url=redis_server.url, gateway=API.name)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 import redis
 
 from sandbox.running import Running
+from tests.integration.api import API
 from tests.servers import RedisServer, threelane
+
+pytestmark = pytest.mark.main_job
 
 
 def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:
@@ -38,15 +43,16 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
     client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
     """Wrong password, no credentials, Redis that forgets, Redis that is away, settings that contradict."""
-    wrong = base_environment | {"THREELANE_CLICKATELL_PASSWORD": "hunter2"}
+    wrong = base_environment | {f"THREELANE_CLICKATELL_{API.credentials[-1]}": "hunter2"}
     code, findings = _check(wrong, "--live")
     assert 2 == code
     (account,) = _errors(findings)
-    assert "001" in account[1]
+    assert API.code("001") in account[1]
     assert "hunter2" not in json.dumps(findings)
 
     none = {name: value for name, value in base_environment.items() if "CLICKATELL" not in name}
-    assert 3 == len(_errors(_check(none, "--live")[1]))
+    missing = [f"THREELANE_CLICKATELL_{name} is not set" for name in API.credentials]
+    assert missing == [told for _, told in _errors(_check(none, "--live")[1])]
 
     client.config_set("appendonly", "no")
     client.config_set("maxmemory-policy", "allkeys-lru")
@@ -67,6 +73,18 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
     told = _errors(_check(contradicting)[1])
     assert "WorkerSettings" in dict(told)
     assert all(one["step"] for one in findings if one["grade"] != "ok")
+
+
+@pytest.mark.parametrize("family", ["legacy.901", "one_api.18"])
+def test_a_worker_does_not_start_on_a_wrong_policy_file(
+    base_environment: dict[str, str], tmp_path: Path, family: str
+) -> None:
+    """Whichever API it speaks: the file is one for all of them."""
+    file = tmp_path / "policy.toml"
+    file.write_text(f"[{family}]\nmost_attempts = 0\n", encoding="utf-8")
+    told = threelane("worker", environment=base_environment | {"THREELANE_POLICY_FILE": str(file)})
+    assert 1 == told.returncode
+    assert f"[{family}] most_attempts: 0 is not a number from 1 to 1000" in told.stderr
 
 
 def test_for_people_it_is_a_table(redis_server: RedisServer, base_environment: dict[str, str]) -> None:

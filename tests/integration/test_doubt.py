@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from producer import Producer, Status, keys
 from producer.status import MessageStatus
 from sandbox.running import Running
+from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, kill, taken
 from tests.servers import wait_until
 
 Until = Callable[..., MessageStatus]
+pytestmark = pytest.mark.main_job
 QUICK = {"doubt_delays_seconds": "0.3,0.5,0.7"}
 
 
+@needs_a_look_up
 def test_a_lost_answer_is_looked_up_and_adopted(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -27,6 +31,7 @@ def test_a_lost_answer_is_looked_up_and_adopted(
     assert (entry["id"], 800_000) == (found.gateway_id, found.charge_millionths)
 
 
+@needs_a_look_up
 def test_what_the_gateway_never_saw_is_sent_again_with_the_same_id(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -38,6 +43,7 @@ def test_what_the_gateway_never_saw_is_sent_again_with_the_same_id(
     assert 2 == found.attempts
 
 
+@needs_a_look_up
 def test_a_look_up_that_lags_is_not_proof(producer: Producer, sandbox: Running, workers: Workers, until: Until) -> None:
     """104 right after the loss, found later: adopted, since only 104 through the whole grace period counts."""
     sandbox.control("POST", "settings", {"lookup_lag_seconds": 1.0})
@@ -47,6 +53,7 @@ def test_a_look_up_that_lags_is_not_proof(producer: Producer, sandbox: Running, 
     assert 1 == len(taken(sandbox)[message])
 
 
+@needs_a_look_up
 def test_a_look_up_that_fails_changes_nothing(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -58,6 +65,7 @@ def test_a_look_up_that_fails_changes_nothing(
     assert 1 == len(taken(sandbox)[message])
 
 
+@needs_a_look_up
 def test_the_caller_may_choose_that_a_doubtful_message_is_dropped(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -95,6 +103,20 @@ def test_a_receipt_that_arrives_meanwhile_settles_the_doubt(
     assert 1 == len(taken(reporting)[message])
 
 
+def test_the_answer_to_many_is_lost_and_no_second_sms_follows(
+    producer: Producer, reporting: Running, workers: Workers, until: Until
+) -> None:
+    """One message of 60, or all that were in its request: receipts settle each, whoever is asked meanwhile."""
+    reporting.control("POST", "faults", {"do": "lose_answer"})
+    workers.start(**QUICK)
+    answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hello"} for n in range(60))
+    for answer in answers:
+        assert 1 == until(answer.id, Status.DELIVERED).attempts
+    assert sorted(answer.id for answer in answers) == sorted(taken(reporting))
+    assert {1} == {len(entries) for entries in taken(reporting).values()}
+
+
+@needs_a_look_up
 def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -110,6 +132,7 @@ def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
     assert 1 == len(taken(sandbox)[message])
 
 
+@needs_a_look_up
 def test_a_message_that_kills_three_workers_is_a_dead_letter(
     producer: Producer, workers: Workers, until: Until, client: redis.Redis
 ) -> None:

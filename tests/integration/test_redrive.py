@@ -14,6 +14,7 @@ from producer import Producer, ProducerSettings, Status, keys
 from producer.enqueue import Nudger
 from producer.status import MessageStatus
 from sandbox.running import Running
+from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
 from tests.servers import RedisServer, threelane
@@ -106,6 +107,7 @@ def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, cl
     assert 0 == client.dbsize()
 
 
+@pytest.mark.main_job
 def test_what_was_redriven_is_claimed_and_sent_once(
     producer: Producer,
     redis_server: RedisServer,
@@ -129,6 +131,8 @@ def test_what_was_redriven_is_claimed_and_sent_once(
     assert {Status.DEAD} == {one.status for one in producer.statuses(late) if one}
 
 
+@pytest.mark.main_job
+@needs_a_look_up
 def test_a_receipt_for_a_dead_letter_keeps_it_from_being_sent_again(
     producer: Producer, client: redis.Redis, sandbox: Running, workers: Workers, until: Until, door: str
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from producer import Producer, Status, keys
@@ -14,6 +15,7 @@ from tests.integration.conftest import Workers, kill, log_of, taken
 from tests.servers import wait_until
 
 Until = Callable[..., MessageStatus]
+pytestmark = pytest.mark.main_job
 
 
 def test_sigterm_ends_the_calls_under_way_and_leaves_the_rest_to_others(

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from producer.refusal import Owner
+from worker.gateway.http import HttpGateway
+from worker.gateway.one import OneGateway
+from worker.gateway.protocol import Gateway
+from worker.gateway.rest import RestGateway
+from worker.gateway.xml import XmlGateway
 from worker.policy.legacy import LEGACY
-from worker.policy.overrides import WrongPolicy, override
+from worker.policy.overrides import WrongPolicy, effective, override
 from worker.policy.rule import LATER, Scope, Verdict
 
 
@@ -34,6 +39,16 @@ def test_a_new_code_needs_a_whole_rule(tmp_path: Path) -> None:
     assert (Verdict.STOP, Scope.MESSAGE, Owner.GATEWAY) == (rule.verdict, rule.scope, rule.owner)
     with pytest.raises(WrongPolicy, match="owner, reason, scope, verdict"):
         override(LEGACY, "legacy", _file(tmp_path, "[legacy.710]\nalarm = true\n"))
+
+
+@pytest.mark.parametrize("gateway", [HttpGateway, RestGateway, XmlGateway, OneGateway])
+def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: type[Gateway]) -> None:
+    """Also on Central REST, which adds rules of its own to the legacy ones."""
+    file = _file(tmp_path, "[legacy.901]\nmost_attempts = 2\n[one_api.18]\nmost_attempts = 2\n")
+    internal = "18" if gateway is OneGateway else "901"
+    assert 2 != gateway.table.of(internal).most_attempts
+    assert 2 == effective(gateway.table, file).of(internal).most_attempts
+    assert gateway.table is effective(gateway.table, None)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Any
 
 from producer.refusal import Owner
-from worker.policy.legacy import LEGACY
+from worker.policy.legacy import LEGACY, REST
 from worker.policy.one_api import ONE_API
 from worker.policy.rule import LATER, SOON, Rule, Scope, Table, Verdict
 
@@ -60,12 +60,15 @@ def override(table: Table, family: str, file: Path) -> Table:
 
 TABLES = MappingProxyType({"legacy": LEGACY, "one_api": ONE_API})
 FAMILIES = tuple(TABLES)
+_MEMBERS = (("legacy", LEGACY), ("legacy", REST), ("one_api", ONE_API))
 
 
 def effective(table: Table, file: Path | None) -> Table:
     """Return a gateway's table with the operator's changes, if there are any; raises WrongPolicy."""
-    family = next((name for name, one in TABLES.items() if one is table), "")
-    return override(table, family, file) if file and family else table
+    if file is None:
+        return table
+    (family,) = (name for name, member in _MEMBERS if member is table)
+    return override(table, family, file)
 
 
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:

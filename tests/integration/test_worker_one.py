@@ -1,0 +1,88 @@
+"""What is true of the One API alone: nobody can be asked for a lost answer, and a limit names no time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from producer import Producer, Status, keys
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, attempts, kill, taken
+from tests.servers import wait_until
+
+Until = Callable[..., MessageStatus]
+
+
+def let_end(client: redis.Redis, message_id: str) -> None:
+    """Move the end of a message's validity to a minute ago: the shortest is a minute, too long for a test."""
+    body = json.loads(client.hget(keys.record(message_id), "body"))
+    body["expires_at"] = int(time.time() * 1000) - 60_000
+    client.hset(keys.record(message_id), "body", json.dumps(body))
+    client.zadd(keys.DOUBT, {message_id: 0})
+
+
+@pytest.mark.parametrize("on_doubt", ["resend", "hold", "drop"])
+@pytest.mark.parametrize(("to", "sent"), [("27999300101", 1), ("27999300201", 0)], ids=["taken", "not-taken"])
+def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
+    producer: Producer,
+    sandbox: Running,
+    workers: Workers,
+    until: Until,
+    client: redis.Redis,
+    to: str,
+    sent: int,
+    on_doubt: str,
+) -> None:
+    """Whether the gateway has it or not: no receipt came while it was valid, so nobody will ever know."""
+    workers.start(gateway="one", doubt_delays_seconds="0.3,0.5")
+    message = producer.send(to, "Hello", on_doubt=on_doubt).id
+    until(message, Status.IN_DOUBT)
+    let_end(client, message)
+    found = until(message, Status.UNKNOWN)
+
+    assert ("no_look_up", "gateway", 1) == (found.code, found.owner, found.attempts)
+    assert sent == len(taken(sandbox).get(message, []))
+    assert 1 == len(attempts(sandbox, message))
+    assert 0 == client.zcard(keys.DOUBT)
+
+
+def test_a_receipt_settles_what_a_dead_worker_left(
+    producer: Producer, reporting: Running, workers: Workers, until: Until
+) -> None:
+    """Kill -9 after the request left: the lease runs out, and the message waits for its receipt."""
+    timing = {"gateway": "one", "lease_seconds": 2, "gateway_timeout_seconds": 0.9}
+    late = {"latency_ms": 60_000, "gateway_after_seconds": 6, "handset_after_seconds": 6.5}
+    reporting.control("POST", "settings", late)
+    first = workers.start(**timing)
+    message = producer.send("27999500001", "Hello").id
+    wait_until(lambda: message in taken(reporting))
+    kill(first)
+    workers.start(**timing)
+    assert "lapsed" == until(message, Status.IN_DOUBT).code
+
+    assert 1 == until(message, Status.DELIVERED).attempts
+    assert 1 == len(taken(reporting)[message])
+
+
+def test_a_limit_slows_the_account_down_and_spends_no_attempt(
+    producer: Producer, sandbox: Running, workers: Workers
+) -> None:
+    """Code 43 is of the account: all that was in the request comes again, and meanwhile nothing else is tried."""
+    sandbox.control("POST", "faults", {"do": "code", "code": "130"})
+    answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hi", "retry_every": 3} for n in range(150))
+    workers.start(gateway="one", gateway_connections=1)
+    wait_until(lambda: 150 == len(taken(sandbox)), what="all to be taken")
+    tried = sandbox.control("GET", "attempts")["attempts"]
+    refused = [one for one in tried if one["code"]]
+    first_taken = min(one["at"] for one in tried if one["id"])
+
+    assert {"130"} == {one["code"] for one in refused}  # the sandbox's own words for 43
+    assert 50 <= len(refused) <= 99
+    assert 2 <= first_taken - max(one["at"] for one in refused)
+    assert {1} == {len(entries) for entries in taken(sandbox).values()}
+    assert {1} == {one.attempts for one in producer.statuses([answer.id for answer in answers]) if one}
