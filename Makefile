@@ -36,7 +36,7 @@ test: $(VENV)/dev  ## run all tests, with a Redis of their own
 	$(BIN)/python -m pytest $(ARGS)
 
 test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API too
-	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs $(ARGS) || exit 1; done
+	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs tests/integration tests/faults $(ARGS) || exit 1; done
 
 MESSAGES ?= 20000
 SECONDS ?= 150

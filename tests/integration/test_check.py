@@ -12,8 +12,6 @@ from sandbox.running import Running
 from tests.integration.api import API
 from tests.servers import RedisServer, threelane
 
-pytestmark = pytest.mark.main_job
-
 
 def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:
     told = threelane("check", "--json", *words, environment=environment)
@@ -25,6 +23,7 @@ def _errors(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
     return [(one["what"], one["told"]) for one in findings if one["grade"] == "error"]
 
 
+@pytest.mark.main_job
 def test_a_sound_deployment_passes_and_the_account_answers(
     client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
@@ -39,6 +38,7 @@ def test_a_sound_deployment_passes_and_the_account_answers(
     assert any("credentials accepted, balance 100000" in one["told"] for one in findings)
 
 
+@pytest.mark.main_job
 def test_each_failure_is_told_with_its_cause_and_the_next_step(
     client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
