@@ -2,6 +2,7 @@
 
 from producer.accept import Accepted, Answer
 from producer.client import Producer, Unavailable
+from producer.events import Event, Late, Outcome, Reply
 from producer.message import Message
 from producer.refusal import Code, Owner, Refused
 from producer.settings import InvalidSettings, ProducerSettings
@@ -12,13 +13,17 @@ __all__ = [
     "Accepted",
     "Answer",
     "Code",
+    "Event",
     "InvalidSettings",
+    "Late",
     "Message",
     "MessageStatus",
+    "Outcome",
     "Owner",
     "Producer",
     "ProducerSettings",
     "Refused",
+    "Reply",
     "Status",
     "Unavailable",
 ]

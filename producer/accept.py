@@ -12,14 +12,15 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 from producer import keys, logs, message, phone
-from producer.message import Draft
+from producer.message import Draft, Message
 from producer.refusal import Code, Owner, Refused
 from producer.scripts import Script
 from producer.states import Status
+from producer.suppression import Entry
 
 BATCH = 100
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
-_accept = Script(__file__, "accept", intake=True)
+_accept = Script(__file__, "accept", intake=True, suppresses=True)
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ def accept(client: redis.Redis, drafts: Sequence[Draft], now: int) -> list[Answe
     for draft in drafts:
         arguments += _arguments(draft)
     records = [keys.record(draft.message.id) for draft in drafts]
-    replies = _accept(client, [keys.SUPPRESSED, *records], arguments)
+    replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], arguments)
     if replies == [b"full"]:
         raise OutOfMemoryError
     return [_answer(draft, reply.decode()) for draft, reply in zip(drafts, replies, strict=True)]
@@ -76,17 +77,30 @@ def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
 
 def _arguments(draft: Draft) -> tuple[Any, ...]:
     sms = draft.message
-    body = message.encode(sms)
+    said = {
+        "expires": sms.expires_at,
+        "body": message.encode(sms),
+        "centre": sms.cost_centre,
+        "producer": sms.producer,
+        "client": sms.client_message_id,
+        "tags": ",".join(sms.tags),
+        "batch": sms.batch,
+        "gateway_due": sms.due_at if sms.at_gateway else "",
+    }
+    values = [part for name, value in said.items() if value != "" for part in (name, value)]
     return (
         sms.id,
         sms.to,
         sms.lane,
         sms.parts,
-        sms.due_at,
-        sms.expires_at,
+        0 if sms.at_gateway else sms.due_at,
         draft.fingerprint,
-        sms.cost_centre,
-        body,
+        sms.sender,
+        said["tags"],
+        sms.producer,
+        int(sms.legal_notice),
+        len(values),
+        *values,
     )
 
 
@@ -108,7 +122,9 @@ def _answer(draft: Draft, reply: str) -> Answer:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    return _conflict(draft) if reply == "conflict" else _suppressed(reply)
+    if reply == "conflict":
+        return _conflict(draft)
+    return _no_right(sms) if reply == "no_right" else _suppressed(reply)
 
 
 def _conflict(draft: Draft) -> Refused:
@@ -121,13 +137,24 @@ def _conflict(draft: Draft) -> Refused:
     )
 
 
-def _suppressed(reply: str) -> Refused:
-    entry = msgspec.json.decode(reply)
-    since = datetime.fromtimestamp(entry["at"] / 1000, UTC).isoformat(timespec="seconds")
+def _no_right(sms: Message) -> Refused:
     return Refused(
-        code=entry["code"],
+        code=Code.INVALID,
+        field="legal_notice",
+        problem=f"the producer {sms.producer!r} has no right to pass over the list of suppressed numbers",
+        mend="leave it out, or have an operator grant it: threelane producers set NAME --bypass",
+        owner=Owner.OPERATOR,
+    )
+
+
+def _suppressed(reply: str) -> Refused:
+    entry = msgspec.json.decode(reply, type=Entry)
+    since = datetime.fromtimestamp(entry.first / 1000, UTC).isoformat(timespec="seconds")
+    scope = "" if entry.scope == "all" else f" for {entry.scope}"
+    return Refused(
+        code=entry.code,
         field="to",
-        problem=f"the recipient is suppressed since {since} by {entry['source']}",
+        problem=f"the recipient is suppressed{scope} since {since} by {entry.source}",
         mend="do not send to this number; only its owner can ask for messages again",
         owner=Owner.RECIPIENT,
     )

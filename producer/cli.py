@@ -26,7 +26,7 @@ from producer.settings import ProducerSettings, load_or_exit
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Lane = Annotated[int | None, typer.Option(help="1 (first), 2 or 3.")]
-_out, _err = Console(), Console(stderr=True)
+out, err = Console(), Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -50,8 +50,8 @@ def features(as_json: Json = False) -> None:
         table.add_row(feature.name, *(feature.on(api) if feature.on(api) != NEVER else "-" for api in Api))
     for column in table.columns:
         column.overflow = "fold"
-    _out.print(table)
-    _out.print("- : the API lacks it, so a message that asks for it is refused at accept", highlight=False)
+    out.print(table)
+    out.print("- : the API lacks it, so a message that asks for it is refused at accept", highlight=False)
 
 
 def send(
@@ -78,17 +78,17 @@ def send(
     for pair in field or []:
         name, _, value = pair.partition("=")
         said[name] = value
-    with _producer() as producer:
+    with open_producer() as producer:
         try:
             answer = producer.send_many([{name: value for name, value in said.items() if value is not None}])[0]
         except Unavailable as away:
-            _give_up(away, as_json)
+            give_up(away, as_json)
     if as_json:
         print(_json(answer))
     elif isinstance(answer, Accepted):
-        _out.print(f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
+        out.print(f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
     else:
-        _err.print(f"refused {answer}", markup=False)
+        err.print(f"refused {answer}", markup=False)
     raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
 
 
@@ -100,7 +100,7 @@ def bulk(
     told: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
     refused: list[tuple[bulk_file.Row, Refused]] = []
     try:
-        with _producer() as producer, file.open("rb") as opened, _progress(as_json) as progress:
+        with open_producer() as producer, file.open("rb") as opened, _progress(as_json) as progress:
             bar = progress.add_task(file.name, total=file.stat().st_size, rows=0)
             for row, answer in bulk_file.send(producer, bulk_file.read_csv(opened)):
                 if as_json:
@@ -113,13 +113,13 @@ def bulk(
                     progress.update(bar, completed=read, rows=row.number)
             progress.update(bar, completed=file.stat().st_size, rows=told["accepted"] + told["refused"])
     except OSError as unreadable:
-        _usage(f"{file}: {unreadable.strerror}")
+        wrong_usage(f"{file}: {unreadable.strerror}")
     except bulk_file.WrongFile as wrong:
-        _usage(f"{file}: {wrong}")
+        wrong_usage(f"{file}: {wrong}")
     except Unavailable as away:
         for answer in away.answers:
             _count(told, answer)
-        _give_up(away, as_json, told)
+        give_up(away, as_json, told)
     if as_json:
         print(msgspec.json.encode({"summary": told}).decode())
     else:
@@ -132,13 +132,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Tell how a message stands."""
-    with _producer() as producer:
+    with open_producer() as producer:
         try:
             found = producer.status(message_id)
         except Unavailable as away:
-            _give_up(away, as_json)
+            give_up(away, as_json)
     if found is None:
-        _usage(f"{message_id}: unknown, or ended so long ago that it is forgotten")
+        wrong_usage(f"{message_id}: unknown, or ended so long ago that it is forgotten")
     if as_json:
         print(msgspec.json.encode(found).decode())
         return
@@ -146,10 +146,10 @@ def status(
     for name, value in msgspec.structs.asdict(found).items():
         if value not in ("", 0, ()):
             table.add_row(name.replace("_", " "), escape(str(value)))
-    _out.print(table)
+    out.print(table)
 
 
-def _producer() -> Producer:
+def open_producer() -> Producer:
     settings = load_or_exit(ProducerSettings)
     logs.configure(os.environ.get("THREELANE_LOG_LEVEL", "ERROR"))
     return Producer(settings)
@@ -170,9 +170,9 @@ def _report(told: Counter[str], refused: list[tuple[bulk_file.Row, Refused]]) ->
         for row, answer in refused:
             told_by = (answer.code, answer.field, answer.problem, answer.mend)
             table.add_row(str(row.number), str(row.line), *map(escape, told_by))
-        _out.print(table)
+        out.print(table)
     again = f", {told['repeated']} of them known already" if told["repeated"] else ""
-    _out.print(f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused")
+    out.print(f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused")
 
 
 def _progress(quiet: bool) -> Progress:
@@ -181,23 +181,23 @@ def _progress(quiet: bool) -> Progress:
         BarColumn(),
         TextColumn("{task.fields[rows]} rows"),
     )
-    return Progress(*columns, TimeElapsedColumn(), console=_err, disable=quiet, transient=True)
+    return Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet, transient=True)
 
 
 def _json(answer: Answer, **more: Any) -> str:
     return msgspec.json.encode(more | {"accepted": answer.accepted} | msgspec.structs.asdict(answer)).decode()
 
 
-def _usage(problem: str) -> NoReturn:
-    _err.print(problem, markup=False, highlight=False)
+def wrong_usage(problem: str) -> NoReturn:
+    err.print(problem, markup=False, highlight=False)
     raise typer.Exit(Exit.USAGE)
 
 
-def _give_up(away: Unavailable, as_json: bool, told: Counter[str] | None = None) -> NoReturn:
+def give_up(away: Unavailable, as_json: bool, told: Counter[str] | None = None) -> NoReturn:
     if as_json:
         print(msgspec.json.encode({"unavailable": str(away), "unsure": away.unsure, "summary": told}).decode())
     if told and told.total():
-        _err.print(f"{told['accepted']} accepted and {told['refused']} refused before this:", highlight=False)
-    _err.print(str(away), markup=False, highlight=False)
+        err.print(f"{told['accepted']} accepted and {told['refused']} refused before this:", highlight=False)
+    err.print(str(away), markup=False, highlight=False)
     sys.stdout.flush()
     raise typer.Exit(Exit.UNAVAILABLE)

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
-from producer import features, logs, message, phone
+from producer import cancel as cancelling
+from producer import features, find, logs, message, phone, schedule, suppression
+from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Accepted, Answer
+from producer.cancel import Cancelled
 from producer.clock import RedisClock
 from producer.connect import connect
 from producer.enqueue import Nudger
+from producer.events import EventReader
+from producer.find import Found
 from producer.message import Draft
 from producer.refusal import Refused
+from producer.reschedule import Moved
 from producer.settings import ProducerSettings, load
 from producer.states import Status
 from producer.status import MessageStatus
 
+Told = TypeVar("Told")
 WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
 
 
@@ -112,10 +119,58 @@ class Producer:
 
     def statuses(self, ids: Sequence[str]) -> list[MessageStatus | None]:
         """Return how messages stand, in the order of the ids."""
-        try:
-            return statuses.read(self._redis, ids)
-        except RedisError as failed:
-            raise Unavailable(explain(failed)) from None
+        return self._asked(lambda: statuses.read(self._redis, ids))
+
+    def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
+        """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        now, keep, stops = self._now(), self._settings.retention_ms, features.able("cancel", self._api)
+        return self._asked(lambda: cancelling.cancel(self._redis, ids, keep, now, gateway_stops=stops))
+
+    def cancel_all(
+        self, *, batch: str = "", tag: str = "", to: str = "", producer: str = "", lane: int = 0
+    ) -> Iterator[Cancelled]:
+        """Cancel all that waits, is queued or is dead and matches what is given, while the answers are read.
+
+        Raises ValueError when nothing is given: that would be everything.
+        """
+        wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
+        if not wanted:
+            raise ValueError("say what to cancel: a batch, a tag, a recipient, a producer or a lane")
+        return self._cancel_found(find.cancellable(self._redis, wanted))
+
+    def scheduled(
+        self,
+        *,
+        batch: str = "",
+        tag: str = "",
+        to: str = "",
+        producer: str = "",
+        lane: int = 0,
+        after: datetime | str | None = None,
+        before: datetime | str | None = None,
+        most: int | None = None,
+    ) -> list[Found]:
+        """Return what waits for a time and matches what is given, the earliest first.
+
+        ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
+        """
+        wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
+        first, last = _instant(after, "after"), _instant(before, "before")
+        return self._asked(lambda: list(find.scheduled(self._redis, wanted, first or 0, last, most)))
+
+    def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
+        """Put a message that waits to another time within 7 days; its validity moves along, unless it was named."""
+        now = self._now()
+        due_at = schedule.instant(deliver_at, "deliver_at")
+        if not isinstance(due_at, Refused):
+            due_at = schedule.due(due_at, None, now, "deliver_at")
+        if isinstance(due_at, Refused):
+            return due_at
+        return self._asked(lambda: rescheduling.move(self._redis, message_id, due_at or now, now))
+
+    def events(self, group: str, consumer: str, **options: Any) -> EventReader:
+        """Return a reader of this producer's outcomes and replies; the consumers of a group share them."""
+        return EventReader(self._redis, group, consumer, self._settings.producer, **options)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -129,6 +184,16 @@ class Producer:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _cancel_found(self, lots: Iterator[Sequence[str]]) -> Iterator[Cancelled]:
+        while (ids := self._asked(lambda: next(lots, None))) is not None:
+            yield from self.cancel(ids)
+
+    def _asked(self, question: Callable[[], Told]) -> Told:
+        try:
+            return question()
+        except RedisError as failed:
+            raise Unavailable(explain(failed)) from None
 
     def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
         answers: list[Answer | None] = [None] * len(window)
@@ -182,6 +247,19 @@ class Producer:
         except RedisError as failed:
             raise Unavailable(explain(failed)) from None
         return self._clock.now()
+
+
+def _number(raw: str) -> str:
+    """Return a recipient as records have it; raises ValueError with what is wrong."""
+    return suppression.parse_number(raw) if raw else ""
+
+
+def _instant(raw: datetime | str | None, field: str) -> int | None:
+    """Return a bound in milliseconds of Unix time; raises ValueError with what is wrong."""
+    at = schedule.instant(raw, field) if raw else None
+    if isinstance(at, Refused):
+        raise ValueError(f"{field}: {at.problem}; {at.mend}")
+    return at
 
 
 def never_sent(failed: RedisError) -> bool:

@@ -52,6 +52,7 @@ FEATURES = (
     Feature("callback",          "callback",    "callback",          "callback",    OURS),
     Feature("validity_period",   "validity",    "validityPeriod",    "validity",    "validityPeriod"),
     Feature("deliver_at",        OURS,          OURS,                OURS,          OURS),
+    Feature("at_gateway",        "scheduled_time", "scheduledDeliveryTime", "deliv_time", "scheduledDeliveryTime"),
     Feature("unicode",           "unicode",     "unicode",           "unicode",     "content"),
     Feature("udh",               "udh",         "udh",               "udh",         "userDataHeader"),
     Feature("binary",            "binary",      "binary",            "binary",      "binary"),
@@ -75,6 +76,11 @@ ABILITIES = (
     Feature("many a request",    NEVER,           NEVER,             "sendMsg",       "messages"),
 )
 # fmt: on
+
+
+def able(name: str, api: Api) -> bool:
+    """Tell whether an account on an API can be asked for something."""
+    return any(ability.name == name and ability.on(api) != NEVER for ability in ABILITIES)
 
 
 def asked(message: Message) -> set[str]:

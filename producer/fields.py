@@ -255,9 +255,12 @@ FIELDS = (
     Field("bypass_dnc",          "bypassDNCCheck",        yes_or_no, ("bypass_dnc_check",)),
     # what Threelane adds
     Field("delay",               "delay",                 schedule.wait),
+    Field("at_gateway",          "atGateway",             yes_or_no),
     Field("cost_centre",         "costCentre",            label, ("cost_center", "costCenter")),
     Field("producer",            "producer",              label),
     Field("tags",                "tags",                  tags),
+    Field("batch",               "batch",                 label),
+    Field("legal_notice",        "legalNotice",           yes_or_no),
     Field("on_doubt",            "onDoubt",               one_of("resend", "hold", "drop")),
     Field("on_too_long",         "onTooLong",             one_of("refuse", "cut")),
     Field("look_alikes",         "lookAlikes",            yes_or_no),

@@ -29,7 +29,7 @@
 | ``tl:reply-halves`` | zset | keys of these; score: when what came is passed on as it is, ms |
 | ``tl:deliveries:<producer>`` | zset | events on their way to a webhook; score: when to try next, ms |
 | ``tl:delivery:<producer>`` | hash | the same ids -> JSON of event and tries |
-| ``tl:undelivered:<producer>`` | zset | events that a webhook never took; score: since when, ms; their JSON stays in the hash |
+| ``tl:undelivered:<producer>`` | zset | events that a webhook never took; score: since when, ms |
 
 A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre producer client
 tags batch gateway_due bypassed`` if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason
@@ -63,7 +63,7 @@ PRODUCERS = "tl:producers"
 WINDOWS = "tl:windows"
 REPLY_HALVES = "tl:reply-halves"
 
-SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY)
+SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
 """The first keys of every script that moves messages; their order is known to move.lua."""
 
 SHELF_OF = {

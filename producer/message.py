@@ -34,6 +34,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: int = 1
     lane: int = 3
     due_at: int = 0  # 0: at once
+    at_gateway: bool = False  # the gateway waits until it is due, not we
+    own_validity: bool = False  # the caller named it; otherwise it moves with the time of delivery
     sender: str = ""
     client_message_id: str = ""
     callback: int = 7
@@ -49,6 +51,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_centre: str = ""
     producer: str = ""
     tags: tuple[str, ...] = ()
+    batch: str = ""
+    legal_notice: bool = False  # goes to suppressed recipients, too, if its producer has the right
     on_doubt: str = "resend"
     retry_every: float | None = None
     stop_retrying_after: float | None = None
@@ -65,8 +69,18 @@ class Draft(msgspec.Struct, frozen=True):
     characters_cut: int = 0
 
 
-encode = msgspec.json.Encoder().encode
+def gateway_time(message: Message, now: int) -> int:
+    """Return the Unix time, in seconds, until which the gateway is to keep the message; 0: it goes at once."""
+    return message.due_at // 1000 if message.at_gateway and message.due_at > now else 0
+
+
+_encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
+
+
+def encode(message: Message) -> bytes:
+    """Return the body of a record: what sending needs, without what the record itself says for as long as it lives."""
+    return _encode(msgspec.structs.replace(message, client_message_id="", producer="", cost_centre="", batch=""))
 
 
 def identify(producer: str, client_message_id: str) -> str:
@@ -87,6 +101,10 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
     if isinstance(due_at, Refused):
         return due_at
+    if given.get("at_gateway") and not due_at:
+        return fields.invalid(
+            spelt["at_gateway"], "there is no time to wait for", "give a delivery time or a delay, too, or leave it out"
+        )
     expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
     if isinstance(expires_at, Refused):
         return expires_at
@@ -101,6 +119,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
         units=size.units,
         parts=size.parts,
         due_at=due_at,
+        own_validity="validity_period" in given,
         flash=given.get("type") == "flash",
         producer=name,
         **{key: given[key] for key in _COPIED if key in given},
@@ -212,7 +231,8 @@ _UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BI
 # fmt: off
 _UNSAID: dict[str, Any] = {
     "lane": 3, "channel": "sms", "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
-    "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False,
+    "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False, "at_gateway": False,
+    "legal_notice": False,
     "text": "", "binary": "", "udh": "", "tags": (), "on_doubt": "resend", "on_too_long": "refuse",
 }
 # fmt: on

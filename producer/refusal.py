@@ -21,6 +21,7 @@ class Code(StrEnum):
 
     INVALID = "101"
     UDH = "102"
+    CLIENT_ID = "104"
     DESTINATION = "105"
     SENDER = "106"
     EMPTY = "107"

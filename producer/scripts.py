@@ -26,10 +26,14 @@ class Script:
     it, is let through, so that a full queue can drain.
     """
 
-    def __init__(self, beside: str, name: str, *, intake: bool = False) -> None:
-        """Read ``name``.lua from the folder of the module ``beside`` (its __file__)."""
+    def __init__(self, beside: str, name: str, *, intake: bool = False, suppresses: bool = False) -> None:
+        """Read ``name``.lua from the folder of the module ``beside`` (its __file__).
+
+        ``suppresses``: it asks, or writes, the list of suppressed numbers.
+        """
         source = Path(beside).with_name(f"{name}.lua").read_text(encoding="utf-8")
-        self.source = (_REFUSE_OOM if intake else _ALLOW_OOM) + _tables() + _move() + source
+        flags = _REFUSE_OOM if intake else _ALLOW_OOM
+        self.source = flags + _tables() + _part("move") + (_part("suppressing") if suppresses else "") + source
         self._sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, client: redis.Redis, shelved: list[str], arguments: list[Any]) -> Any:
@@ -50,8 +54,8 @@ class Script:
 
 
 @cache
-def _move() -> str:
-    return Path(__file__).with_name("move.lua").read_text(encoding="utf-8")
+def _part(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
 
 
 @cache

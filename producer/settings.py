@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(None, description="where nudges travel; without it, the same Redis")
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     gateway: Literal["http", "rest", "xml", "one"] = Field("http", description="which of Clickatell's APIs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
                 "with / @ : # in a password as %2F %40 %3A %23"
             ) from None
         return url
+
+    @property
+    def retention_ms(self) -> int:
+        """The retention in milliseconds."""
+        return int(self.retention_days * 24 * 3600 * 1000)
 
     @property
     def broker(self) -> str:

@@ -16,6 +16,7 @@ class Status(StrEnum):
     UNDELIVERED = "undelivered"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    EMULATED = "emulated"  # not on the allow-list of a staging system: all was done but the sending
     DEAD = "dead"  # will not be sent; can be redriven
     IN_DOUBT = "in_doubt"  # it may have been sent; only the gateway can tell
     UNKNOWN = "unknown"  # in doubt for ever
@@ -34,6 +35,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
         Status.SENT,
         Status.DEAD,
         Status.IN_DOUBT,
+        Status.EMULATED,
         *_REPORTED,
     },
     Status.IN_DOUBT: {
@@ -50,6 +52,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
     Status.UNDELIVERED: set(),
     Status.EXPIRED: set(),
     Status.CANCELLED: set(),
+    Status.EMULATED: set(),
     Status.UNKNOWN: set(),
 }
 

@@ -16,6 +16,7 @@ from producer.enqueue import Nudger
 from producer.settings import load_or_exit
 from worker import tasks, transport
 from worker.engine import Engine
+from worker.inbound import words
 from worker.policy.overrides import TABLES, WrongPolicy, effective
 from worker.settings import WorkerSettings
 
@@ -26,6 +27,7 @@ try:
         effective(table, settings.policy_file)
 except WrongPolicy as wrong:
     raise SystemExit(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}") from None
+words.load_or_exit(settings.words_file)
 app = application(
     settings,
     worker_pool="threads",

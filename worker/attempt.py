@@ -13,10 +13,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from producer import logs
 from producer.clock import Clock
 from producer.message import Message
+from producer.window import Windows
 from worker import metrics
 from worker.claim import Claimed, claim
+from worker.defer import defer
 from worker.gateway.gate import Gate
-from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from worker.gateway.outcome import EMULATED, NOT_TRIED, Kind, Outcome
 from worker.gateway.protocol import Gateway
 from worker.lanes import Lanes
 from worker.policy.judge import Decision, Patience, Tried, judge
@@ -26,6 +28,11 @@ from worker.settle import Settlement, settle
 
 SETTLE_EVERY_SECONDS = 0.2  # what is done by then is settled; the slow ones do not hold the rest up
 STOP_SECONDS = 1.0  # longer than Redis needs to tell this process of the hold that it set
+
+
+def allows(listed: Sequence[str], to: str) -> bool:
+    """Tell whether an allow-list lets a number through; an empty one lets all through, ``2799*`` a beginning."""
+    return not listed or any(to == one or (one.endswith("*") and to.startswith(one[:-1])) for one in listed)
 
 
 class Attempts:
@@ -53,11 +60,13 @@ class Attempts:
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
         self.draining = False
+        self.windows = Windows({})
 
     async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt the messages of a nudge; False: some could not be tried now, and the nudge goes back."""
         if self.draining or self._lanes.is_held(lane):
             return False
+        ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
         now = self._clock.now()  # before the claim: the lease runs from here, however long its answer takes
         claims = await claim(self._client, lane, ids, self._settings, now)
         if claims.held:
@@ -106,12 +115,15 @@ class Attempts:
         return all(one.decision.spends_attempt for one in settlements)
 
     async def _call(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
-        """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        """Send what may be sent; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        going = [one for one in messages if allows(self._settings.allow_only, one.to)]
         try:
-            return await self._gateway.send(messages, now)
+            answers = await self._gateway.send(going, now) if going else ()
         except Exception as broken:
-            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
-            return [Outcome(Kind.LOST, text=type(broken).__name__)] * len(messages)
+            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(going))
+            answers = [Outcome(Kind.LOST, text=type(broken).__name__)] * len(going)
+        outcomes = dict(zip((one.id for one in going), answers, strict=True))
+        return [outcomes.get(one.id, EMULATED) for one in messages]
 
     def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
@@ -138,5 +150,5 @@ class Attempts:
             reraise=True,
         ):
             with attempt:
-                settled = await settle(self._client, settlements, self._settings.retention_ms, self._clock.now())
+                settled = await settle(self._client, settlements, self._settings.keeping, self._clock.now())
         metrics.STALE.inc(settled.count(False))

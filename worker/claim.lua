@@ -1,6 +1,6 @@
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
 -- Safe to repeat with the same token: what this token holds already is given again.
--- KEYS  10 holds, 11 rate, 12 suppressed, 13 how far the lanes have come, 14.. records
+-- KEYS  11 holds, 12 rate, 13 suppressed, 14 how far the lanes have come, 15.. records
 -- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, then the ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body} or {'expired', id} or {'suppressed', id, why}
@@ -8,53 +8,59 @@ local now, lane, token = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local rate, burst, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local function held(scope)
-  local hold = redis.call('HGET', KEYS[10], scope)
+  local hold = redis.call('HGET', KEYS[11], scope)
   if not hold then return false end
   local ends = cjson.decode(hold)['until']
   if ends == 0 or ends > now then return true end
-  redis.call('HDEL', KEYS[10], scope)
+  redis.call('HDEL', KEYS[11], scope)
   return false
 end
 
-local function ended(record, id, to, seen)
+local function ended_now(record, id, to, seen)
   if not move(record, id, lane, 'queued', to, now) then return end
   redis.call('HSET', record, 'ended', now)
   redis.call('PEXPIRE', record, ARGV[8])
   return seen
 end
 
-local function suppressed(record, id, to)
-  local why = redis.call('HGET', KEYS[12], to)
-  if not why then return nil end
-  local entry = cjson.decode(why)
-  redis.call('HSET', record, 'code', entry.code, 'reason', 'suppressed', 'owner', 'recipient')
+-- End a message whose recipient must not be sent to, unless its producer had the right to pass over that.
+local function stopped(record, id, to, tags, body)
+  if not redis.call('HEXISTS', KEYS[13], to) then return nil end
+  local sms = cjson.decode(body)
+  local entry = forbidden(KEYS[13], to, sms.sender or '', tags or '', now)
+  if not entry then return nil end
+  if sms.legal_notice then
+    if redis.call('HSETNX', record, 'bypassed', entry.source) == 1 then count('bypassed:' .. lane) end
+    return nil
+  end
+  redis.call('HSET', record, 'code', entry.code, 'reason', 'suppressed', 'text', 'by ' .. entry.source, 'owner', 'recipient')
   count('dead:' .. entry.code .. ':recipient')
-  return ended(record, id, 'dead', {'suppressed', id, why})
+  return ended_now(record, id, 'dead', {'suppressed', id, entry.source})
 end
 
 if held('account') or held('lane:' .. lane) then return {'held'} end
 
-local bucket = redis.call('HMGET', KEYS[11], 'tokens', 'at')
+local bucket = redis.call('HMGET', KEYS[12], 'tokens', 'at')
 local at = tonumber(bucket[2]) or now
 local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - at) * rate / 1000)
 -- workers' clocks differ a little: one that is behind does not fill the bucket twice for the next one
 if at < now or at > now + 10000 then at = now end
 local entries, wait = {}, 0
 local furthest, given = 0, {}  -- a nudge that names an id twice gets it once
-for i = 1, #KEYS - 13 do
-  local record, id = KEYS[13 + i], ARGV[8 + i]
-  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane')
+for i = 1, #KEYS - 14 do
+  local record, id = KEYS[14 + i], ARGV[8 + i]
+  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane', 'tags')
   local queued = known[1] == 'queued' and known[10] == lane
   if known[1] == 'sending' and known[5] == token and not given[id] then
     given[id] = true
     entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9]}
   elseif queued and tonumber(known[3]) <= now then
-    entries[#entries + 1] = ended(record, id, 'expired', {'expired', id})
+    entries[#entries + 1] = ended_now(record, id, 'expired', {'expired', id})
   elseif queued then
-    local stopped = suppressed(record, id, known[4])
+    local forbidding = stopped(record, id, known[4], known[11], known[9])
     local parts = tonumber(known[2])
-    if stopped then
-      entries[#entries + 1] = stopped
+    if forbidding then
+      entries[#entries + 1] = forbidding
     elseif tokens - parts < reserve then
       wait = math.ceil((parts + reserve - tokens) * 1000 / rate)
       break
@@ -71,8 +77,8 @@ for i = 1, #KEYS - 13 do
     end
   end
 end
-if furthest > (tonumber(redis.call('HGET', KEYS[13], lane)) or 0) then
-  redis.call('HSET', KEYS[13], lane, string.format('%d', furthest))
+if furthest > (tonumber(redis.call('HGET', KEYS[14], lane)) or 0) then
+  redis.call('HSET', KEYS[14], lane, string.format('%d', furthest))
 end
-redis.call('HSET', KEYS[11], 'tokens', string.format('%.3f', tokens), 'at', at)
+redis.call('HSET', KEYS[12], 'tokens', string.format('%.3f', tokens), 'at', at)
 return tallied({tostring(wait), entries})

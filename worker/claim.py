@@ -14,7 +14,7 @@ from producer.message import Message
 from producer.scripts import Script
 from worker.settings import WorkerSettings
 
-_claim = Script(__file__, "claim")
+_claim = Script(__file__, "claim", suppresses=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +89,4 @@ def _log_ended(entry: Sequence[bytes], lane: int) -> None:
     if entry[0] == b"expired":
         logs.event("expired", id=message_id, lane=lane, owner="operator")
     else:
-        logs.event("dead", id=message_id, lane=lane, reason="suppressed", owner="recipient")
+        logs.event("dead", id=message_id, lane=lane, reason="suppressed", by=entry[2].decode(), owner="recipient")

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
-import redis
 import typer
-from redis.exceptions import RedisError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from producer import cli as producer_cli
-from producer import keys
-from producer.client import explain
-from producer.connect import connect
+from producer import cli_schedule, keys
 from producer.exits import Exit
 from producer.features import Api
 from producer.settings import Settings, load_or_exit
+from worker import cli_producers, cli_suppress, cli_windows
+from worker.asking import asked, now_of, shown
 
 app = typer.Typer(
     name="threelane",
@@ -36,9 +32,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 producer_cli.register(app)
+cli_schedule.register(app)
+app.add_typer(cli_suppress.app, rich_help_panel="Operator")
+app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
+app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
+app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
 _out, _err = Console(), Console(stderr=True)
 Json = producer_cli.Json
-Answer = TypeVar("Answer")
 
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
@@ -90,7 +90,7 @@ def health(
     from worker.health import ailment
 
     name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
-    problem = _asked(lambda client: ailment(client, name, _now(client)))
+    problem = asked(lambda client: ailment(client, name, now_of(client)))
     if problem:
         _err.print(problem, markup=False, highlight=False)
         raise typer.Exit(Exit.UNHEALTHY)
@@ -123,14 +123,14 @@ def holds(as_json: Json = False) -> None:
     """List what is on hold, and why."""
     from worker.account import hold
 
-    found = _asked(lambda client: hold.holds(client, _now(client)))
+    found = asked(lambda client: hold.holds(client, now_of(client)))
     if as_json:
         print(msgspec.json.encode(found).decode())
         return
     table = Table("scope", "code", "cause", "since", "until")
     for scope, one in sorted(found.items()):
-        ends = _shown(one.until) if one.until else "resumed by an operator"
-        table.add_row(scope, one.code, one.cause, _shown(one.since), ends)
+        ends = shown(one.until) if one.until else "resumed by an operator"
+        table.add_row(scope, one.code, one.cause, shown(one.since), ends)
     _out.print(table if found else "nothing is on hold")
 
 
@@ -142,7 +142,7 @@ def resume(
     """Lift a hold; sending goes on where it stopped."""
     from worker.account import hold
 
-    lifted = _asked(lambda client: hold.resume(client, scope))
+    lifted = asked(lambda client: hold.resume(client, scope))
     _out.print(f"{scope} resumed" if lifted else f"{scope} was not on hold")
     if redrive:
         redrive_code(redrive)
@@ -155,7 +155,7 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
     from worker import redrive as dead_letters
 
     nudger = Nudger(load_or_exit(Settings))
-    told = _asked(lambda client: dead_letters.redrive(client, nudger, code, _now(client)))
+    told = asked(lambda client: dead_letters.redrive(client, nudger, code, now_of(client)))
     _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity and left dead")
 
 
@@ -183,29 +183,6 @@ def _mount_sandbox() -> None:
     from sandbox.cli import sandbox
 
     app.command(rich_help_panel="Try it")(sandbox)
-
-
-def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
-    """Ask Redis one thing, or end with a sentence and not a traceback."""
-    client = connect(load_or_exit(Settings))
-    try:
-        return question(client)
-    except (RedisError, OSError) as failed:
-        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
-        _err.print(problem, markup=False, highlight=False)
-        raise typer.Exit(Exit.UNAVAILABLE) from None
-    finally:
-        client.close()
-
-
-def _now(client: redis.Redis) -> int:
-    """Return the time of Redis in milliseconds."""
-    seconds, microseconds = client.time()
-    return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def _shown(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
 
 
 def main() -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import msgspec
 import redis
 import typer
-from redis.exceptions import RedisError
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from producer import registry
-from producer.client import explain
-from producer.connect import connect
-from producer.exits import Exit
-from producer.settings import Settings, load_or_exit
+from producer.cli import Json, out, wrong_usage
+from producer.settings import load_or_exit
+from worker.asking import asked, now_of, shown
 from worker.outcome import undelivered as laid_aside
 from worker.settings import WebhookSettings
 
@@ -30,9 +24,6 @@ producers = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Name = Annotated[str, typer.Argument(help="The producer's name, as its messages carry it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-_out, _err = Console(), Console(stderr=True)
-Answer = TypeVar("Answer")
 
 
 def webhooks() -> None:
@@ -56,9 +47,9 @@ def set_producer(
 ) -> None:
     """Register a producer, or change what is given of it. A new secret is shown once, here."""
     if webhook is not None and no_webhook:
-        _usage("--webhook and --no-webhook contradict each other: give one")
+        wrong_usage("--webhook and --no-webhook contradict each other: give one")
     if webhook == "":
-        _usage("an empty --webhook: give its address, or --no-webhook")
+        wrong_usage("an empty --webhook: give its address, or --no-webhook")
     allow = load_or_exit(WebhookSettings).webhook_private_addresses
 
     def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
@@ -66,9 +57,9 @@ def set_producer(
         after, made = registry.put(
             client, name, bypass=bypass, webhook=address, new_secret=new_secret, allow_loopback=allow
         )
-        return after, made, laid_aside.lay_aside(client, name, _now(client)) if no_webhook else 0
+        return after, made, laid_aside.lay_aside(client, name, now_of(client)) if no_webhook else 0
 
-    after, secret, aside = _asked(change)
+    after, secret, aside = asked(change)
     if as_json:
         shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
         print(msgspec.json.encode(shown | ({"secret": secret} if secret else {})).decode())
@@ -83,7 +74,7 @@ def set_producer(
 @producers.command("list", epilog="Example: threelane producers list --json")
 def list_producers(as_json: Json = False) -> None:
     """List producers with their rights and webhooks; never a secret."""
-    found = _asked(registry.read_all)
+    found = asked(registry.read_all)
     rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
     if as_json:
         print(msgspec.json.encode(rows).decode())
@@ -91,7 +82,7 @@ def list_producers(as_json: Json = False) -> None:
     table = Table("name", "bypass", "webhook", box=SIMPLE_HEAD)
     for name, one in found.items():
         table.add_row(escape(name), "yes" if one.bypass else "no", escape(registry.shown(one.webhook)))
-    _out.print(table if found else "no producer is registered")
+    out.print(table if found else "no producer is registered")
 
 
 @producers.command(epilog="Example: threelane producers remove shop")
@@ -101,7 +92,7 @@ def remove(name: Name) -> None:
     def forget(client: redis.Redis) -> tuple[bool, int]:
         return registry.remove(client, name), laid_aside.discard(client, name)
 
-    known, discarded = _asked(forget)
+    known, discarded = asked(forget)
     if not known and not discarded:
         _unknown(name)
     _say(f"{name} removed, and {discarded} events that waited for its webhook")
@@ -110,14 +101,14 @@ def remove(name: Name) -> None:
 @producers.command(epilog="Example: threelane producers undelivered shop --json")
 def undelivered(name: Name, as_json: Json = False) -> None:
     """List the events that a producer's webhook never took."""
-    found = _asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
+    found = asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
     if as_json:
         print(msgspec.json.encode([one._asdict() for one in found or []]).decode())
         return
     table = Table("event", "type", "message or reply", "tries", "last answer", "laid aside", box=SIMPLE_HEAD)
     for one in found or []:
-        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), _shown(one.since))
-    _out.print(table if found else "nothing was laid aside")
+        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
+    out.print(table if found else "nothing was laid aside")
 
 
 @producers.command(epilog="Example: threelane producers redeliver shop")
@@ -127,10 +118,10 @@ def redeliver(name: Name) -> None:
     def again(client: redis.Redis) -> int:
         registration = _known(client, name)
         if not registration.webhook:
-            _usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
-        return laid_aside.redeliver(client, name, _now(client))
+            wrong_usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
+        return laid_aside.redeliver(client, name, now_of(client))
 
-    _say(f"{_asked(again)} events are on their way again")
+    _say(f"{asked(again)} events are on their way again")
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:
@@ -138,39 +129,8 @@ def _known(client: redis.Redis, name: str) -> registry.Registration:
 
 
 def _unknown(name: str) -> NoReturn:
-    _usage(f"no producer named {name!r} is registered: threelane producers list")
-
-
-def _usage(problem: str) -> NoReturn:
-    _err.print(problem, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(Exit.USAGE)
+    wrong_usage(f"no producer named {name!r} is registered: threelane producers list")
 
 
 def _say(sentence: str) -> None:
-    _out.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
-    """Ask Redis one thing, or end with a sentence and not a traceback."""
-    client = connect(load_or_exit(Settings))
-    try:
-        return question(client)
-    except ValueError as wrong:
-        _usage(str(wrong))
-    except (RedisError, OSError) as failed:
-        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
-        _err.print(problem, markup=False, highlight=False)
-        sys.stdout.flush()
-        raise typer.Exit(Exit.UNAVAILABLE) from None
-    finally:
-        client.close()
-
-
-def _now(client: redis.Redis) -> int:
-    """Return the time of Redis in milliseconds."""
-    seconds, microseconds = client.time()
-    return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def _shown(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
+    out.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-import redis
 import typer
-from redis.exceptions import RedisError
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from producer import phone, schedule, windows, zones
-from producer.cli import Json
-from producer.client import explain
-from producer.connect import connect
-from producer.exits import Exit
+from producer.cli import Json, out, wrong_usage
 from producer.refusal import Refused
-from producer.settings import Settings, load_or_exit
 from producer.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
+from worker.asking import asked, now_of, shown
 
 app = typer.Typer(
     help="Sending windows: the hours in which a lane's or a tag's messages may go. Outside of them they wait.",
     no_args_is_help=True,
 )
 Scope = Annotated[str, typer.Argument(help="lane:2, lane:3 or tag:<tag>; lane 1 never waits.")]
-Answer = TypeVar("Answer")
 Parsed = TypeVar("Parsed", int, phone.Msisdn)
-_out, _err = Console(), Console(stderr=True)
 _EXAMPLES = """Examples:
 
 threelane windows set lane:3 "daily 08:00-21:00 recipient"
@@ -60,16 +50,16 @@ def set_window(
 ) -> None:
     """Give a lane or a tag its window, in place of an earlier one."""
     try:
-        window = _asked(lambda client: windows.set_window(client, scope, text))
+        window = asked(lambda client: windows.set_window(client, scope, text))
     except ValueError as wrong:
-        _usage(str(wrong))
-    _out.print(f"{scope.strip()} is sent {window}", markup=False, highlight=False, soft_wrap=True)
+        wrong_usage(str(wrong))
+    out.print(f"{scope.strip()} is sent {window}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("list", epilog="Example: threelane windows list --json")
 def list_windows(as_json: Json = False) -> None:
     """List the windows, and the entries that cannot be read and so hold nothing back."""
-    found = _asked(windows.read)
+    found = asked(windows.read)
     if as_json:
         told = {"windows": {scope: str(window) for scope, window in sorted(found.by_scope.items())}}
         print(msgspec.json.encode(told | {"unreadable": found.unreadable}).decode())
@@ -81,14 +71,14 @@ def list_windows(as_json: Json = False) -> None:
         table.add_row(escape(scope), f"[red]at any hour: cannot be read[/]: {escape(problem)}")
     for column in table.columns:
         column.overflow = "fold"
-    _out.print(table if table.row_count else "there are no windows: all is sent at any hour")
+    out.print(table if table.row_count else "there are no windows: all is sent at any hour")
 
 
 @app.command(epilog="Example: threelane windows remove lane:3")
 def remove(scope: Scope) -> None:
     """Take a window away; its messages go at any hour from then on."""
-    removed = _asked(lambda client: windows.remove(client, scope))
-    _out.print(
+    removed = asked(lambda client: windows.remove(client, scope))
+    out.print(
         f"{scope} " + ("is sent at any hour" if removed else "had no window"),
         markup=False,
         highlight=False,
@@ -106,31 +96,31 @@ def try_window(
     """Tell when a message would go."""
     number = _right(phone.parse(to))
     due = None if at is None else _right(schedule.instant(at, "--at"))
-    found, now = _asked(lambda client: (windows.read(client), _now(client)))
+    found, now = asked(lambda client: (windows.read(client), now_of(client)))
     applying = _applying(found, scopes)
     moment = now if due is None else due
     try:
         opens = common_opening(applying, number, moment)
     except OverflowError:
-        _usage("--at is out of the calendar: give a time of these years, as in 2031-06-30T14:00:00Z")
+        wrong_usage("--at is out of the calendar: give a time of these years, as in 2031-06-30T14:00:00Z")
     trial = Trial(scopes, zones.country(number), moment, opens == moment, opens)
     if as_json:
         print(msgspec.json.encode(trial).decode())
     else:
-        _out.print(_verdict(trial, applying, number), markup=False, highlight=False, soft_wrap=True)
+        out.print(_verdict(trial, applying, number), markup=False, highlight=False, soft_wrap=True)
 
 
 def _applying(found: Windows, scopes: list[str]) -> tuple[Window, ...]:
     applying = []
     for scope in scopes:
         if scope in found.unreadable:
-            _usage(f"{scope} cannot be read and holds nothing back: {found.unreadable[scope]}")
+            wrong_usage(f"{scope} cannot be read and holds nothing back: {found.unreadable[scope]}")
         if scope == "lane:1":  # never waits, whatever its tags
             return ()
         try:
             applying.append(found.by_scope.get(parse_scope(scope)))
         except ValueError as wrong:
-            _usage(str(wrong))
+            wrong_usage(str(wrong))
     return tuple(window for window in applying if window)
 
 
@@ -140,41 +130,13 @@ def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
     if trial.opens is None:
         return f"it cannot go: the windows are not open together within {LOOK_AHEAD_DAYS} days"
     clocks = dict.fromkeys(window.zones(number)[0] for window in applying)
-    shown = ", ".join(f"{datetime.fromtimestamp(trial.opens / 1000, zone):%a %H:%M} in {zone.key}" for zone in clocks)
+    places = ", ".join(f"{datetime.fromtimestamp(trial.opens / 1000, zone):%a %H:%M} in {zone.key}" for zone in clocks)
     several = max(len(window.zones(number)) for window in applying)
     note = f"; {trial.country} has {several} zones" if several > 1 else ""
-    return f"{'open: it goes at once' if trial.open else 'it waits until'} {_shown(trial.opens)} ({shown}{note})"
+    return f"{'open: it goes at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places}{note})"
 
 
 def _right(parsed: Parsed | Refused) -> Parsed:
     if isinstance(parsed, Refused):
-        _usage(f"{parsed.problem}: {parsed.mend}")
+        wrong_usage(f"{parsed.problem}: {parsed.mend}")
     return parsed
-
-
-def _asked(question: Callable[[redis.Redis], Answer]) -> Answer:
-    """Ask Redis one thing, or end with a sentence and not a traceback."""
-    client = connect(load_or_exit(Settings))
-    try:
-        return question(client)
-    except (RedisError, OSError) as failed:
-        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
-        _err.print(problem, markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(Exit.UNAVAILABLE) from None
-    finally:
-        client.close()
-
-
-def _now(client: redis.Redis) -> int:
-    """Return the time of Redis in milliseconds."""
-    seconds, microseconds = client.time()
-    return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def _shown(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
-
-
-def _usage(problem: str) -> NoReturn:
-    _err.print(problem, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(Exit.USAGE)

@@ -12,23 +12,33 @@ from producer import keys, logs
 from producer.clock import RedisClock
 from producer.connect import connect_async
 from producer.enqueue import Nudger
+from producer.window import Windows
 from worker import health, metrics
 from worker.account import hold
 from worker.attempt import Attempts
 from worker.gateway.choose import gateway
 from worker.gateway.protocol import Gateway
+from worker.inbound import words
 from worker.lanes import LANES
 from worker.lapse import BATCH as LAPSE_BATCH
 from worker.lapse import lapse
+from worker.late import BATCH as LATE_BATCH
+from worker.late import late
+from worker.poll import poll
 from worker.release import BATCH as RELEASE_BATCH
 from worker.release import release
+from worker.reply import tell_halves
 from worker.resolve import resolve
 from worker.settings import WorkerSettings
+from worker.stop import stop
 from worker.sweep import forget, sweep, take_turn
 
 LOOK_AT_HOLDS_SECONDS = 0.25
+LOOK_AT_WINDOWS_SECONDS = 5.0
 RELEASE_SECONDS = 0.2
 LAPSE_SECONDS = 1.0
+LATE_SECONDS = 1.0
+HALVES_SECONDS = 30.0
 RESOLVE_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0
 
@@ -45,6 +55,7 @@ class Engine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="threelane-loop", daemon=True)
         self._fetched_at = self._clock.now()
         self._rounds: list[asyncio.Task[None]] = []
+        self._words = words.load(settings.words_file)
         LANES.share = settings.lower_lane_share
 
     def start(self) -> None:
@@ -77,13 +88,19 @@ class Engine:
         self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
+            self._look_at_windows: LOOK_AT_WINDOWS_SECONDS,
             self._release: RELEASE_SECONDS,
             self._lapse: LAPSE_SECONDS,
             self._resolve: RESOLVE_SECONDS,
             self._sweep: settings.sweep_seconds,
             self._beat: health.BEAT_SECONDS,
             self._keep_alive: KEEP_ALIVE_SECONDS,
+            self._poll: RESOLVE_SECONDS,
+            self._late: LATE_SECONDS,
+            self._stop: LATE_SECONDS,
+            self._tell_halves: HALVES_SECONDS,
         }
+        await self._look_at_windows()  # before the first message
         self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
         balance = await self._gateway.balance()
         logs.event(
@@ -129,6 +146,14 @@ class Engine:
         LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
         return False
 
+    async def _look_at_windows(self) -> bool:
+        entries: Any = await self._client.hgetall(keys.WINDOWS)
+        windows = Windows.decode(entries)
+        if windows.unreadable and windows.unreadable != self._attempts.windows.unreadable:
+            logs.event("windows_unreadable", level=40, scopes=sorted(windows.unreadable), owner="operator")
+        self._attempts.windows = windows
+        return False
+
     async def _beat(self) -> bool:
         lanes = sorted(LANES.consumed)
         await health.beat(self._client, self._settings.worker_name, lanes, self._fetched_at, self._clock.now())
@@ -161,13 +186,29 @@ class Engine:
     async def _sweep(self) -> bool:
         if self._attempts.draining or not await take_turn(self._client, self._settings):
             return False
-        await forget(self._client, self._clock.now() - self._settings.retention_ms)
+        await forget(self._client, self._settings, self._clock.now())
         depths = await asyncio.to_thread(self._nudger.depths)
         lost = await sweep(self._client, depths, self._settings, self._clock.now())
         for lane, ids in lost.items():
             metrics.SWEPT.labels(lane).inc(len(ids))
         await self._nudge(lost)
         return False
+
+    async def _poll(self) -> bool:
+        if self._attempts.draining:
+            return False
+        return await poll(self._client, self._gateway, self._settings, self._clock.now()) > 0
+
+    async def _late(self) -> bool:
+        return len(await late(self._client, self._clock.now())) == LATE_BATCH
+
+    async def _stop(self) -> bool:
+        if self._attempts.draining:
+            return False
+        return await stop(self._client, self._gateway, self._settings, self._clock.now()) > 0
+
+    async def _tell_halves(self) -> bool:
+        return await tell_halves(self._client, self._words, self._clock.now()) > 0
 
     async def _lapse(self) -> bool:
         first_probe_ms = int(self._settings.doubt_delays_seconds[0] * 1000)

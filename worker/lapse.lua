@@ -1,9 +1,9 @@
 -- Leases that ran out: the worker died, or lost its way, in the middle of the call; only the gateway can tell.
--- KEYS  10.. records   ARGV  now, when to ask first, then the ids
+-- KEYS  11.. records   ARGV  now, when to ask first, then the ids
 -- ->    for each id 1, or 0 when its lease is not over
 local answers = {}
-for i = 1, #KEYS - 9 do
-  local record, id = KEYS[9 + i], ARGV[2 + i]
+for i = 1, #KEYS - 10 do
+  local record, id = KEYS[10 + i], ARGV[2 + i]
   local ends = redis.call('ZSCORE', KEYS[5], id)
   local known = redis.call('HMGET', record, 'status', 'lane')
   answers[i] = 0

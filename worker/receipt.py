@@ -5,45 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import redis.asyncio
 
 from producer import keys, logs
 from producer.scripts import Script
 from producer.states import Status
 from worker import metrics
-from worker.policy.statuses import STATUSES
+from worker.gateway.outcome import Known, LookUp
+from worker.inbound.report import Report
+from worker.policy.statuses import meaning
+from worker.settings import Keeping
 
+MOST_SAID = 300  # characters
+SCHEDULED = ("011", "SCHEDULED")
+AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
 _receipt = Script(__file__, "receipt")
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """One report: our id, the gateway's, the network's status, and the charge in millionths of a credit."""
-
-    id: str
-    gateway_id: str
-    network_status: str
-    charge_millionths: int | None = None
-
-
-async def receive(
-    client: redis.asyncio.Redis,
-    receipts: Sequence[Receipt],
-    retention_ms: int,
-    now: int,
-    states: Sequence[Status | None] | None = None,
-) -> list[str]:
-    """Apply receipts; ``states`` are what they make of their messages, by the legacy statuses unless given.
-
-    Returns for each what it did: moved, noted, repeated, late, never_sent or unknown.
-    """
-    arguments: list[Any] = [now, retention_ms]
-    for one, to in zip(receipts, states or [STATUSES.get(one.network_status) for one in receipts], strict=True):
+async def receive(client: redis.asyncio.Redis, reports: Sequence[Report], keeping: Keeping, now: int) -> list[str]:
+    """Apply reports; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
+    arguments: list[Any] = [now, *keeping]
+    for one in reports:
         charge = "" if one.charge_millionths is None else one.charge_millionths
-        arguments += [one.id, one.gateway_id, one.network_status, to or "", charge]
-    replies = await _receipt.run(client, [keys.record(one.id) for one in receipts], arguments)
+        said = one.said or one.network_status
+        arguments += [one.id, one.gateway_id, one.network_status, one.to or "", charge, rank(one), said[:MOST_SAID]]
+    replies = await _receipt.run(client, [keys.LATE, *(keys.record(one.id) for one in reports)], arguments)
     results = [reply.decode() for reply in replies]
-    for one, result in zip(receipts, results, strict=True):
+    for one, result in zip(reports, results, strict=True):
         metrics.RECEIPTS.labels(result).inc()
         logs.event("receipt", id=one.id, network_status=one.network_status, result=result)
     return results
+
+
+def told_by(message_id: str, answer: LookUp) -> Report:
+    """Return what a look-up says of a message; the gateway has what it found, be the status one that we do not know."""
+    to = meaning(answer.status) or (Status.SENT if answer.known is Known.FOUND else None)
+    said = f"look-up {answer.status}"
+    return Report(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, said)
+
+
+def rank(report: Report) -> int:
+    """Return how far on its way a message is: nothing known, scheduled, at the gateway, at the network, at its end."""
+    if report.to is Status.SENT:
+        return 1 if report.network_status in SCHEDULED else 3 if report.network_status in AT_NETWORK else 2
+    return 4 if report.to else 0

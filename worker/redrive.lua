@@ -1,9 +1,9 @@
 -- Put dead letters back on their lanes, each once, however many ask for it.
--- KEYS  10.. records   ARGV  now, then the ids
+-- KEYS  11.. records   ARGV  now, then the ids
 -- ->    for each id its lane, 'expired' when its validity is over, or '' when it is no dead letter (any more)
 local answers = {}
-for i = 1, #KEYS - 9 do
-  local record, id = KEYS[9 + i], ARGV[1 + i]
+for i = 1, #KEYS - 10 do
+  local record, id = KEYS[10 + i], ARGV[1 + i]
   local known = redis.call('HMGET', record, 'status', 'lane', 'expires')
   if known[1] ~= 'dead' then
     answers[i] = ''

@@ -1,9 +1,9 @@
 -- Put messages whose time has come onto their lanes.
--- KEYS  10.. records   ARGV  now, then the ids
+-- KEYS  11.. records   ARGV  now, then the ids
 -- ->    for each id its lane, or '' when it is not due any more: another worker was first
 local answers = {}
-for i = 1, #KEYS - 9 do
-  local record, id = KEYS[9 + i], ARGV[1 + i]
+for i = 1, #KEYS - 10 do
+  local record, id = KEYS[10 + i], ARGV[1 + i]
   local due = redis.call('ZSCORE', KEYS[1], id)
   local known = redis.call('HMGET', record, 'status', 'lane')
   answers[i] = ''

@@ -1,12 +1,12 @@
 -- Write down what look-ups that found nothing came to. What they found goes through receipt.lua.
 -- An answer counts for the look-up it was asked in, once: one that comes late says nothing of the doubt of today.
--- KEYS  10.. records
+-- KEYS  11.. records
 -- ARGV  now, then for each: id, 'ask' | 'queued' | 'dead' | 'unknown', score, 1 when this probe counts, ms to keep,
 --       code, reason, owner ('' each: as they are), look-ups made before, since when in doubt
 -- ->    for each its lane when it was moved or put off, or '' when something else had settled it
 local FIELDS, answers = 10, {}
-for i = 1, #KEYS - 9 do
-  local record, a = KEYS[9 + i], 2 + (i - 1) * FIELDS
+for i = 1, #KEYS - 10 do
+  local record, a = KEYS[10 + i], 2 + (i - 1) * FIELDS
   local id, to, score = ARGV[a], ARGV[a + 1], ARGV[a + 2]
   local known = redis.call('HMGET', record, 'status', 'lane', 'probes', 'doubted')
   answers[i] = ''

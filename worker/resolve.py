@@ -17,7 +17,7 @@ from producer.states import Status
 from worker import metrics
 from worker.gateway.outcome import NO_LOOK_UP, Known, LookUp
 from worker.gateway.protocol import Gateway
-from worker.receipt import Receipt, receive
+from worker.receipt import receive, told_by
 from worker.settings import WorkerSettings
 
 BATCH = 20
@@ -58,18 +58,18 @@ async def resolve(
     ids = [one.decode() for one in due]
     again = now + settings.lease_ms
     rate = settings.look_ups_per_second
-    taken = await _probe.run(client, [keys.RATE, *map(keys.record, ids)], [now, again, rate, *ids])
+    taken = await _probe.run(client, [keys.RATE, *map(keys.record, ids)], [Status.IN_DOUBT, now, again, rate, *ids])
     doubts = [_doubt(entry) for entry in taken]
     asked = doubts if gateway.can_look_up else []
     answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
     found = answers if gateway.can_look_up else [NO_LOOK_UP] * len(doubts)
     adopted = [
-        Receipt(one.message.id, answer.gateway_id, answer.status, answer.charge_millionths)
+        told_by(one.message.id, answer)
         for one, answer in zip(doubts, found, strict=True)
         if answer.known is Known.FOUND
     ]
     if adopted:
-        results = await receive(client, adopted, settings.retention_ms, now)
+        results = await receive(client, adopted, settings.keeping, now)
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
     rest = [
         (one, after(one, answer, settings.doubt_delays_seconds, now))
@@ -107,7 +107,7 @@ def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Ne
 
 
 def _doubt(entry: Sequence[bytes]) -> Doubt:
-    _, probes, since, lapses, body = entry
+    _, probes, since, lapses, body = entry[:5]
     return Doubt(message.decode(body), int(probes), int(since), int(lapses))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -14,6 +15,50 @@ from producer.settings import Settings
 MAX_PARTS = 3
 CENTRAL_URL = "https://api.clickatell.com"
 PLATFORM_URL = "https://platform.clickatell.com"
+
+
+CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
+
+
+class ReceiptSettings(Settings):
+    """How long the network's word on a message is waited for."""
+
+    receipt_delays_seconds: CommaList = Field(
+        (600, 3600, 43200, 86400),
+        description="waits before the gateway is asked for a status that no receipt told; the last one repeats",
+    )
+    late_after_seconds: PositiveFloat = Field(
+        30.0, description="after this a message of lane 1 without a receipt is told to its producer as late"
+    )
+
+    words_file: Path | None = Field(None, description="STOP and START in more languages")
+
+    @field_validator("receipt_delays_seconds", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("receipt_delays_seconds")
+    @classmethod
+    def _is_asked(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("at least one wait is needed, in seconds")
+        return value
+
+    @property
+    def keeping(self) -> Keeping:
+        """The same in milliseconds, for the scripts."""
+        return Keeping(
+            self.retention_ms, int(self.receipt_delays_seconds[0] * 1000), int(self.late_after_seconds * 1000)
+        )
+
+
+class Keeping(NamedTuple):
+    """For how long a message is remembered, and its receipt waited for; milliseconds."""
+
+    keep: int
+    first_ask: int
+    late: int
 
 
 class AccountSettings(Settings):
@@ -40,7 +85,7 @@ class AccountSettings(Settings):
         return f"{self.clickatell_user}/{self.clickatell_api_id}" if named else f"by the key of {self.gateway}"
 
 
-class WorkerSettings(AccountSettings):
+class WorkerSettings(AccountSettings, ReceiptSettings):
     """What a worker needs besides: how fast, how patient, and for how long it remembers."""
 
     worker_name: str = Field(
@@ -65,13 +110,16 @@ class WorkerSettings(AccountSettings):
         description="give up this long after the first attempt, in place of each code's number of attempts",
     )
     policy_file: Path | None = Field(None, description="an operator's changes to the table of codes")
-    doubt_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+    doubt_delays_seconds: CommaList = Field(
         (5, 30, 120, 300, 900), description="waits before each look-up of a message in doubt; their sum is the grace"
     )
     look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups a second, of all workers together")
+    allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="for staging: numbers, or beginnings of numbers with a *, that are sent to; others are emulated"
+    )
+    events_kept: PositiveInt = Field(200_000, description="most outcome events that the stream keeps for its readers")
     sweep_seconds: PositiveFloat = Field(10.0, description="how often lost nudges are looked for")
     lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
-    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
 
@@ -79,11 +127,6 @@ class WorkerSettings(AccountSettings):
     def lease_ms(self) -> int:
         """The lease in milliseconds."""
         return int(self.lease_seconds * 1000)
-
-    @property
-    def retention_ms(self) -> int:
-        """The retention in milliseconds."""
-        return int(self.retention_days * 24 * 3600 * 1000)
 
     @property
     def burst(self) -> float:
@@ -96,8 +139,22 @@ class WorkerSettings(AccountSettings):
 
     @field_validator("doubt_delays_seconds", mode="before")
     @classmethod
-    def _comma_list(cls, value: Any) -> Any:
-        return tuple(part for part in value.split(",")) if isinstance(value, str) else value
+    def _comma_lists(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("allow_only", mode="before")
+    @classmethod
+    def _list_of_numbers(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(one.strip().removeprefix("+") for one in value.split(",")) if value.strip() else ()
+
+    @field_validator("allow_only")
+    @classmethod
+    def _numbers_or_beginnings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[0-9]+\*?", one) for one in value):
+            raise ValueError("write numbers with their country code, or beginnings with a *, as in 27831234567,2799*")
+        return value
 
     @field_validator("doubt_delays_seconds")
     @classmethod
@@ -116,7 +173,7 @@ class WorkerSettings(AccountSettings):
         return self
 
 
-class CallbackSettings(Settings):
+class CallbackSettings(ReceiptSettings):
     """What the door for Clickatell's callbacks needs."""
 
     callbacks_host: str = Field("127.0.0.1", description="where the callback door listens")
@@ -126,7 +183,6 @@ class CallbackSettings(Settings):
     )
     callback_user: str = Field("", description="user of basic authentication, if the callbacks carry it")
     callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
-    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
 

@@ -11,12 +11,16 @@ import redis.asyncio
 from producer import keys, logs
 from producer.scripts import Script
 from producer.states import AT_REST, Status
+from producer.suppression import Entry
+from producer.suppression import encode as encode_entry
 from worker.account.hold import encode as encode_hold
 from worker.claim import Claimed
 from worker.gateway.outcome import Outcome
 from worker.policy.judge import Decision, Hold
+from worker.settings import Keeping
 
-_settle = Script(__file__, "settle")
+STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be given to somebody else
+_settle = Script(__file__, "settle", suppresses=True)
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -28,14 +32,14 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 async def settle(
-    client: redis.asyncio.Redis, settlements: Sequence[Settlement], retention_ms: int, now: int
+    client: redis.asyncio.Redis, settlements: Sequence[Settlement], keeping: Keeping, now: int
 ) -> list[bool]:
     """Settle; False for one that something else settled first: a receipt, or a lease that ran out."""
     hold = _gravest([one.decision.hold for one in settlements if one.decision.hold])
     arguments: list[Any] = [now, hold.scope if hold else "", encode_hold(hold, now) if hold else ""]
     for one in settlements:
-        arguments += _arguments(one, retention_ms, now)
-    shelved = [keys.HOLDS, keys.SUPPRESSED, *(keys.record(one.claimed.id) for one in settlements)]
+        arguments += _arguments(one, keeping, now)
+    shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one.claimed.id) for one in settlements)]
     replies = await _settle.run(client, shelved, arguments)
     settled = [reply == 1 for reply in replies]
     for one, done in zip(settlements, settled, strict=True):
@@ -48,21 +52,23 @@ def _gravest(holds: Sequence[Hold]) -> Hold | None:
     return max(holds, key=lambda hold: hold.until or float("inf"), default=None)
 
 
-def _arguments(one: Settlement, retention_ms: int, now: int) -> list[Any]:
+def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:
     claimed, decision = one.claimed, one.decision
     values = _values(one, now)
-    rests = decision.to in AT_REST or decision.to is Status.SENT
-    keep = retention_ms if rests else 0
+    sent = decision.to is Status.SENT
+    rests = sent or decision.to in AT_REST
+    expected = max(now, claimed.message.due_at)  # later than now when the gateway waits for the time
     return [
         claimed.id,
         claimed.token,
         decision.to,
-        decision.at,
-        keep,
+        expected + keeping.first_ask if sent else decision.at,
+        keeping.keep + expected - now if rests else 0,
         _count(decision, claimed.message.lane),
-        _suppression(decision, now) if decision.suppresses else "",
+        encode_entry(_suppression(decision, now)) if decision.suppresses else "",
         claimed.attempt - (not decision.spends_attempt),
         f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
+        expected + keeping.late if sent and claimed.message.lane == 1 else "",
         len(values),
         *values,
     ]
@@ -84,7 +90,7 @@ def _values(one: Settlement, now: int) -> list[Any]:
             "owner",
             rule.owner,
         ]
-    if decision.to is Status.DEAD:
+    if decision.to in AT_REST:
         values += ["ended", now]
     return values
 
@@ -101,9 +107,17 @@ def _count(decision: Decision, lane: int) -> str:
     return f"{decision.to}:{lane}:{rule.code}"
 
 
-def _suppression(decision: Decision, now: int) -> bytes:
-    source = f"code {decision.code}"
-    return msgspec.json.encode({"code": decision.code, "source": source, "at": now})
+def _suppression(decision: Decision, now: int) -> Entry:
+    strikes = max(1, decision.rule.strikes if decision.rule else 1)
+    return Entry(
+        source=f"code {decision.code}",
+        code=decision.code,
+        evidence=decision.text[:120],
+        first=now,
+        last=now,
+        expires=now + STRUCK_OUT_MS if strikes > 1 else 0,
+        needs=strikes,
+    )
 
 
 def _log(one: Settlement, settled: bool) -> None:

@@ -34,10 +34,10 @@ async def sweep(
     return lost
 
 
-async def forget(client: redis.asyncio.Redis, before: int) -> None:
-    """Take ids out of the sets of dead letters and of the sent whose records have expired."""
-    for shelf in (keys.DEAD, keys.AWAITING):
-        await client.zremrangebyscore(shelf, "-inf", before)
+async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
+    """Take ids out of the set of dead letters whose records have expired, and events that are too many."""
+    await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
+    await client.xtrim(keys.EVENTS, maxlen=settings.events_kept, approximate=True)
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:

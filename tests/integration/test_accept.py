@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Accepted, Owner, Producer, ProducerSettings, Refused, Status, keys
+from producer import Accepted, Owner, Producer, ProducerSettings, Refused, Status, keys, suppression
 from producer.enqueue import Nudger
+from producer.suppression import Entry
 from tests.servers import RedisServer
 
 TO = "27831234567"
@@ -174,7 +175,7 @@ def test_nudges_carry_up_to_a_hundred_ids_of_one_lane(
 
 def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Redis) -> None:
     """What dashboards show is what callers were told."""
-    client.hset(keys.SUPPRESSED, "27830000000", json.dumps({"code": "122", "source": "STOP", "at": 1_940_000_000_000}))
+    suppression.add(client, [("27830000000", Entry(source="STOP", first=1_940_000_000_000))])
     ours = [
         {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},
         {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},  # again
@@ -188,7 +189,7 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
     ]
     answers = producer.send_many(ours)
 
-    told: Counter[str] = Counter()
+    told = Counter({"suppressed:STOP": 1})
     for answer in answers:
         if isinstance(answer, Refused):
             told[f"refused:{answer.code}"] += 1
@@ -204,12 +205,12 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
 
 def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer, client: redis.Redis) -> None:
     """Who said STOP is left alone; only that person can mend it."""
-    client.hset(keys.SUPPRESSED, TO, json.dumps({"code": "122", "source": "reply STOP", "at": 1_940_000_000_000}))
+    suppression.add(client, [(TO, Entry(source="STOP", first=1_940_000_000_000))])
     answer = producer.send("+27 83 123 4567", "Hello")
 
     assert isinstance(answer, Refused)
     assert ("122", "to", Owner.RECIPIENT) == (answer.code, answer.field, answer.owner)
-    assert "reply STOP" in answer.problem
+    assert "STOP" in answer.problem
     assert [] == stored(client)
     assert {} == nudged(client)
 

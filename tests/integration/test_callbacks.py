@@ -47,7 +47,7 @@ def attempted(url: str, ids: Sequence[str], outcome: Outcome | None = None) -> l
                     decision = judge(tried, outcome or TAKEN, LEGACY, Patience(), now, Random(1))
                     made.append(Settlement(one, outcome or TAKEN, decision))
             for start in range(0, len(made) if outcome else 0, 100):
-                await settle(client, made[start : start + 100], settings.retention_ms, now)
+                await settle(client, made[start : start + 100], settings.keeping, now)
             return made
 
     return asyncio.run(attempt())
@@ -59,7 +59,7 @@ def settled_now(url: str, settlements: Sequence[Settlement]) -> list[bool]:
     async def end() -> list[bool]:
         async with redis.asyncio.Redis.from_url(url) as client:
             now = int((await client.time())[0]) * 1000 + 999
-            return await settle(client, settlements, WorkerSettings().retention_ms, now)
+            return await settle(client, settlements, WorkerSettings().keeping, now)
 
     return asyncio.run(end())
 

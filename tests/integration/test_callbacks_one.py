@@ -15,7 +15,7 @@ from producer import Producer, Status, keys
 from producer.scripts import Script
 from tests.servers import wait_until
 
-_claim = Script(__import__("worker.claim").claim.__file__, "claim")
+_claim = Script(__import__("worker.claim").claim.__file__, "claim", suppresses=True)
 
 
 def _post(door: str, body: object) -> int:

@@ -25,22 +25,29 @@ from tests.integration.test_callbacks import (
 )
 from tests.servers import RedisServer
 from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
-from worker.receipt import Receipt, receive
+from worker.inbound.report import Report
+from worker.policy.statuses import meaning
+from worker.receipt import receive
+from worker.settings import Keeping
 
 CHARGE = 800_000
-RETENTION_MS = 8 * 24 * 3600 * 1000
+KEEPING = Keeping(keep=8 * 24 * 3600 * 1000, first_ask=600_000, late=30_000)
 BECOMES = {"004": Status.DELIVERED, "007": Status.UNDELIVERED}
 ORDERS = sorted(
     {*permutations(["003", "003", "004", "004"]), *permutations(["003", "003", "007", "007", "004", "004"])}
 )
 
 
-def received(url: str, receipts: Sequence[Receipt], now: int = 1_800_000_000_000) -> list[str]:
+def received(url: str, receipts: Sequence[Report], now: int = 1_800_000_000_000) -> list[str]:
     async def main() -> list[str]:
         async with redis.asyncio.Redis.from_url(url) as client:
-            return await receive(client, receipts, RETENTION_MS, now)
+            return await receive(client, receipts, KEEPING, now)
 
     return asyncio.run(main())
+
+
+def report(message: str, status: str) -> Report:
+    return Report(message, ITS_ID, status, meaning(status), CHARGE)
 
 
 def first_final(order: Sequence[str]) -> str:
@@ -77,9 +84,7 @@ def test_all_receipts_of_many_messages_shuffled_into_one_batch_come_to_the_same(
 ) -> None:
     """One script call with hundreds of receipts keeps their order."""
     ids = taken_by_the_gateway(producer, redis_server, 100)
-    receipts = [
-        Receipt(message, ITS_ID, status, CHARGE) for message in ids for status in ("003", "004", "007", "003", "004")
-    ]
+    receipts = [report(message, status) for message in ids for status in ("003", "004", "007", "003", "004")]
     Random(7).shuffle(receipts)
     results = received(redis_server.url, receipts)
     expected = [BECOMES[first_final([one.network_status for one in receipts if one.id == message])] for message in ids]
@@ -164,7 +169,7 @@ def test_what_each_receipt_did_is_told(
 ) -> None:
     """For the log and the metrics: moved, noted, repeated or late."""
     (message,) = taken_by_the_gateway(producer, redis_server, 1)
-    receipts = [Receipt(message, ITS_ID, status, CHARGE) for status in reported]
+    receipts = [report(message, status) for status in reported]
     assert results == received(redis_server.url, receipts)
     first = next((status for status in reported if "moved" in results), reported[-1])
     known = "" if reported[0] == "001" else first
@@ -174,5 +179,5 @@ def test_what_each_receipt_did_is_told(
 def test_receipts_nobody_can_place_are_told_apart(producer: Producer, redis_server: RedisServer) -> None:
     """Unknown is another system's, or forgotten; never sent is a mistake of somebody's."""
     waiting = producer.send("27999500001", "Hello").id
-    receipts = [Receipt("0" * 32, "", "004"), Receipt(waiting, "", "004")]
+    receipts = [report("0" * 32, "004"), report(waiting, "004")]
     assert ["unknown", "never_sent"] == received(redis_server.url, receipts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -13,18 +15,25 @@ from unittest import mock
 import redis
 import redis.asyncio
 
-from producer import keys, message
+from producer import keys, message, suppression
 from producer.accept import Answer, accept
+from producer.cancel import Cancelled, cancel
 from producer.message import Draft
 from producer.refusal import Refused
+from producer.reschedule import Moved, move
 from producer.states import Status
+from producer.suppression import Entry
+from producer.window import Windows
+from tests.servers import RedisServer
 from worker import redrive as dead_letters
 from worker.claim import Claimed, Claims, claim
+from worker.defer import defer
 from worker.gateway.outcome import Kind, LookUp, Outcome
+from worker.inbound.report import Report
 from worker.lapse import lapse
 from worker.policy.judge import Decision, Patience, Tried, judge
 from worker.policy.legacy import LEGACY
-from worker.receipt import Receipt, receive
+from worker.receipt import receive
 from worker.release import release
 from worker.resolve import resolve
 from worker.settings import WorkerSettings
@@ -109,7 +118,7 @@ class House:
     def draft(self, **said: Any) -> Draft:
         """Make a draft; ids are counted, since Hypothesis repeats a walk to make it shorter."""
         self._drafts += 1
-        with mock.patch("producer.message.uuid.uuid4", return_value=uuid.UUID(int=self._drafts)):
+        with mock.patch("producer.message.uuid.uuid4", new=partial(uuid.UUID, int=self._drafts)):
             parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
         assert not isinstance(parsed, Refused), parsed
         return parsed
@@ -119,7 +128,7 @@ class House:
 
     def claim(self, lane: int, ids: list[str], token: str, behind: int = 0) -> Claims:
         """Claim with a token of the test's choice, by a clock that may be a little behind."""
-        with mock.patch("worker.claim.secrets.token_hex", return_value=token):
+        with mock.patch("worker.claim.secrets.token_hex", lambda _: token):  # noqa: PT008 - a Mock is slow to make
             return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
 
     def judge(self, claimed: Claimed, outcome: Outcome) -> Decision:
@@ -128,7 +137,27 @@ class House:
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 
     def settle(self, ended: list[Settlement]) -> list[bool]:
-        return self.run(settle(self.client, ended, self.settings.retention_ms, self.now))
+        return self.run(settle(self.client, ended, self.settings.keeping, self.now))
+
+    def cancel(self, ids: list[str], *, gateway_stops: bool = True) -> list[Cancelled]:
+        return cancel(self.sync, ids, self.settings.retention_ms, self.now, gateway_stops=gateway_stops)
+
+    def move(self, message_id: str, due_at: int) -> Moved | Refused:
+        return move(self.sync, message_id, due_at, self.now)
+
+    def defer(self, windows: Windows, lane: int, ids: list[str]) -> list[str]:
+        """Return those that may go on to be claimed."""
+        return list(self.run(defer(self.client, windows, lane, ids, self.now)))
+
+    def attempt(self, message_id: str, outcome: Outcome, lane: int = 3) -> None:
+        """Do all that a worker does with a queued message."""
+        (claimed,) = self.claim(lane, [message_id], f"token of {message_id}").claimed
+        assert [True] == self.settle([Settlement(claimed, outcome, self.judge(claimed, outcome))])
+
+    def outcomes(self, message_id: str) -> list[dict[str, str]]:
+        """Return the events of a message's end, in the order in which producers get them."""
+        told = [_text(said) for _, said in self.sync.xrange(keys.EVENTS)]
+        return [said for said in told if said["id"] == message_id and said["type"] == "outcome"]
 
     def release(self) -> dict[int, list[str]]:
         return self.run(release(self.client, self.now))
@@ -139,8 +168,8 @@ class House:
     def ask(self) -> Asking:
         return Asking(self)
 
-    def receive(self, receipts: list[Receipt]) -> list[str]:
-        return self.run(receive(self.client, receipts, self.settings.retention_ms, self.now))
+    def receive(self, reports: list[Report]) -> list[str]:
+        return self.run(receive(self.client, reports, self.settings.keeping, self.now))
 
     def sweep(self, depths: dict[int, int]) -> dict[int, list[str]]:
         return self.run(sweep(self.client, depths, self.settings, self.now))
@@ -149,14 +178,14 @@ class House:
         return dead_letters.redrive(self.sync, mock.Mock(), code, self.now)
 
     def suppress(self, number: str) -> None:
-        self.sync.hset(keys.SUPPRESSED, number, '{"code":"122","source":"test","at":0}')
+        suppression.add(self.sync, [(number, Entry(source="test", first=self.now, last=self.now))])
 
     def hold(self, scope: str, until: int) -> None:
         self.sync.hset(keys.HOLDS, scope, f'{{"code":"130","cause":"test","since":0,"until":{until}}}')
 
     def glance(self, ids: list[str]) -> Glance:
         """Read everything in one trip."""
-        shelves = [key for key in keys.SHELVES if key != keys.TALLY]
+        shelves = [key for key in keys.SHELVES if key not in (keys.TALLY, keys.EVENTS)]
         with self.sync.pipeline() as pipe:
             for one in ids:
                 pipe.hgetall(keys.record(one))
@@ -180,6 +209,18 @@ class House:
         seen.rate = {name: float(value) for name, value in rate.items()}
         seen.claimed = {lane: int(score) for lane, score in claimed.items()}
         return seen
+
+
+@contextmanager
+def a_house(server: RedisServer, **changes: Any) -> Iterator[House]:
+    """Give a house on a test's Redis, with a loop of its own."""
+    loop = asyncio.new_event_loop()
+    made = House(server.port, loop, WorkerSettings(redis_url=server.url, **changes))
+    try:
+        yield made
+    finally:
+        made.close()
+        loop.close()
 
 
 def reached(outcome: Outcome) -> bool:

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from producer import keys
+from producer import keys, suppression
 from producer.accept import Accepted
 from producer.message import Draft
 from producer.states import AT_REST, FINAL, MAY_FOLLOW, Status
@@ -39,8 +39,8 @@ from tests.properties.house import Asking, Glance, House, reached
 from tests.servers import RedisServer
 from worker.claim import Claimed
 from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.inbound.report import Report
 from worker.policy.statuses import STATUSES
-from worker.receipt import Receipt
 from worker.settings import WorkerSettings
 from worker.settle import Settlement
 
@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
         if named:
             said |= {"client_message_id": f"order{len(self.drafts)}", "cost_centre": "ops"}
         draft = self.house.draft(**said)
-        suppressed = self.house.sync.hexists(keys.SUPPRESSED, to)
+        suppressed = self.is_suppressed(to)
         (answer,) = self.house.accept([draft])
         assert (not suppressed) == isinstance(answer, Accepted)
         if isinstance(answer, Accepted):
@@ -223,11 +223,7 @@ class Machine(RuleBasedStateMachine):
         assert len(set(given)) == len(given), "one claim gave a message twice"
         for one in claims.claimed:
             self.take(one, token, lane, already, now)
-        stopped = [
-            one
-            for one in given
-            if one not in already and self.house.sync.hexists(keys.SUPPRESSED, before.records[one]["to"])
-        ]
+        stopped = [one for one in given if one not in already and self.is_suppressed(before.records[one]["to"])]
         assert [] == stopped, "claimed although its recipient is suppressed"
         if not held:
             self.everything_free_is_given(lane, ids, set(given), claims.wait_ms, before, now)
@@ -263,7 +259,7 @@ class Machine(RuleBasedStateMachine):
             if before.status(one) is QUEUED
             and str(lane) == before.records[one]["lane"]
             and int(before.records[one]["expires"]) > now
-            and not self.house.sync.hexists(keys.SUPPRESSED, before.records[one]["to"])
+            and not self.is_suppressed(before.records[one]["to"])
         }
         assert (free - given == set()) or wait > 0
         assert wait <= 4_000 * 3 / self.house.settings.parts_per_second
@@ -404,7 +400,7 @@ class Machine(RuleBasedStateMachine):
         one, times = ids[pick % len(ids)], len(charges)
         before = self.seen
         for charge in charges:
-            (result,) = self.house.receive([Receipt(one, "g" * 32, status, charge)])
+            (result,) = self.house.receive([Report(one, "g" * 32, status, STATUSES[status], charge)])
         was, to = before.status(one), STATUSES[status]
         if was is None:
             assert "unknown" == result
@@ -597,6 +593,10 @@ class Machine(RuleBasedStateMachine):
 
     def ids(self) -> list[str]:
         return [draft.message.id for draft in self.drafts]
+
+    def is_suppressed(self, number: str) -> bool:
+        """Tell whether an entry is in force; the first invalid destinations of a number only count."""
+        return any(entry.forbids(self.house.now) for entry in suppression.why(self.house.sync, number))
 
     def pick(self, pick: int) -> Draft:
         return self.drafts[pick % len(self.drafts)]

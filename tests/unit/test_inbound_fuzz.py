@@ -25,7 +25,7 @@ OURS = b"4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 READERS: dict[str, Callable[[bytes, bytes], Inbound]] = {
     "central": central.read,
     "platform": platform.read,
-    "one": lambda _, body: one_events.read_events(body),
+    "one": lambda _, body: one_events.read(body),
 }
 
 

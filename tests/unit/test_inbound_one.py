@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from producer.states import Status
-from worker.inbound import one_events
-from worker.inbound.one_events import read_events
+from worker.inbound.one_events import read
 from worker.inbound.report import Inbound, Part, Reply, Report
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
@@ -42,7 +41,7 @@ def said(**event: Any) -> bytes:
 def test_statuses_and_replies_are_read_from_one_request() -> None:
     """One event each today; the lists may grow."""
     other = UPDATE | {"status": "SENT_TO_SUPPLIER", "statusCode": 4}
-    found = read_events(said(messageStatusUpdate=[UPDATE, None, {}, other], moText=[TEXT, TEXT | {"content": "No"}]))
+    found = read(said(messageStatusUpdate=[UPDATE, None, {}, other], moText=[TEXT, TEXT | {"content": "No"}]))
     assert ["DEVICE_ACK", "SENT_TO_SUPPLIER"] == [one.network_status for one in found.reports]
     assert [Status.DELIVERED, Status.SENT] == [one.to for one in found.reports]
     assert ["Yes", "No"] == [one.text for one in found.replies]
@@ -65,7 +64,7 @@ def test_a_status_is_read_by_its_name_and_a_new_one_by_its_number(
     name: str, number: object, to: Status | None, unlisted: bool
 ) -> None:
     """A name that is not listed is marked."""
-    found = read_events(said(messageStatusUpdate=[UPDATE | {"status": name, "statusCode": number}])).reports[0]
+    found = read(said(messageStatusUpdate=[UPDATE | {"status": name, "statusCode": number}])).reports[0]
     assert (name, to, unlisted) == (found.network_status, found.to, found.unlisted)
 
 
@@ -92,19 +91,19 @@ WRONG: list[tuple[bytes, str]] = [
 @pytest.mark.parametrize("body", NOTHING)
 def test_what_is_new_or_not_ours_says_nothing(body: bytes) -> None:
     """It is acknowledged."""
-    assert Inbound() == read_events(body)
+    assert Inbound() == read(body)
 
 
 @pytest.mark.parametrize(("body", "about"), WRONG)
 def test_what_cannot_be_read_is_refused_with_a_sentence(body: bytes, about: str) -> None:
     """The gateway repeats it, so it is seen in both logs."""
     with pytest.raises(ValueError, match=about):
-        read_events(body)
+        read(body)
 
 
 def test_a_wrong_event_does_not_take_the_others_with_it() -> None:
     """The good ones count, and the request is repeated for the other one."""
-    found = read_events(said(messageStatusUpdate=[UPDATE, UPDATE | {"status": "?"}], moText=[5, TEXT]))
+    found = read(said(messageStatusUpdate=[UPDATE, UPDATE | {"status": "?"}], moText=[5, TEXT]))
     assert ((REPORT,), (REPLY,)) == (found.reports, found.replies)
     assert found.problem.startswith("messageStatusUpdate: status")
 
@@ -113,28 +112,18 @@ def test_media_and_places_are_replies_with_what_text_they_have() -> None:
     """Somebody answered; what he sent stays with the gateway."""
     base = {name: value for name, value in TEXT.items() if name != "content"}
     picture, place = base | {"caption": "Here", "fileId": "f"}, base | {"latitude": 1.5, "longitude": 2.5}
-    found = read_events(said(moMedia=[picture, base], moLocation=[place, place | {"name": "Home"}]))
+    found = read(said(moMedia=[picture, base], moLocation=[place, place | {"name": "Home"}]))
     assert ["Here", "", "", "Home"] == [one.text for one in found.replies]
 
 
 def test_a_reply_may_say_less_or_differently() -> None:
     """Only an id and a sender are needed."""
-    assert (
-        Reply("5", "2799900001", "", "") == read_events(said(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
-    )
+    assert Reply("5", "2799900001", "", "") == read(said(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
     changed = {
         "content": "%00%E9",
         "charset": "UTF-16BE",
         "timestamp": "2026-01-01T00:00:00Z",
         "sms": {"udh": "050003010201"},
     }
-    found = read_events(said(moText=[TEXT | changed])).replies[0]
+    found = read(said(moText=[TEXT | changed])).replies[0]
     assert ("é", AT, Part(1, 2, 1)) == (found.text, found.at, found.part)
-
-
-def test_the_older_reader_says_the_same_of_statuses() -> None:
-    """Until nobody calls it."""
-    body = said(messageStatusUpdate=[UPDATE], moText=[TEXT])
-    assert [(REPORT.id, REPORT.network_status, REPORT.to)] == [
-        (one.id, one.network_status, to) for one, to in one_events.read(body)
-    ]

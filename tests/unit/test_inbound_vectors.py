@@ -18,7 +18,7 @@ from worker.inbound.report import Inbound
 DATA = Path(__file__).with_name("data").joinpath("inbound_callbacks.json")
 CALLBACKS: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
 BY_NAME = {one["name"]: one for one in CALLBACKS}
-READERS = {"central": central.read, "platform": platform.read, "one": lambda _, body: one_events.read_events(body)}
+READERS = {"central": central.read, "platform": platform.read, "one": lambda _, body: one_events.read(body)}
 
 
 def heard(callback: Mapping[str, Any]) -> Inbound:

@@ -76,7 +76,7 @@ CORE = {
     "002": (Status.QUEUED, Hold(Scope.ACCOUNT, "002", "unknown_user"), False),
     "007": (Status.QUEUED, Hold(Scope.ACCOUNT, "007", "ip_lockdown"), False),
     "108": (Status.QUEUED, Hold(Scope.ACCOUNT, "108", "invalid_api_id"), False),
-    "105": (Status.DEAD, None, False), "106": (Status.DEAD, None, False), "114": (Status.DEAD, None, False),
+    "105": (Status.DEAD, None, True), "106": (Status.DEAD, None, False), "114": (Status.DEAD, None, False),
     "165": (Status.DEAD, Hold(Scope.ACCOUNT, "165", "wrong_version_header"), False),
     "103": (Status.IN_DOUBT, None, False), "777": (Status.DEAD, None, False), "none": (Status.DEAD, None, False),
 }
@@ -114,8 +114,8 @@ LIMITS = [
     (f"until {NOW // 1000 + 34 * 86_400}",                          NOW + 34 * DAY),
     (f"until {NOW // 1000 + 36 * 86_400}",                          NOW + 35 * DAY),
     ("until 99999999999",                                           NOW + 35 * DAY),
-    (f"until {NOW // 1000}",                                        NOW + HOUR),
-    (f"until {NOW // 1000 - 1}",                                    NOW + HOUR),
+    (f"until {NOW // 1000}",                                        NOW + MINUTE),
+    (f"until {NOW // 1000 - 1}",                                    NOW + MINUTE),
     ("until 1767225600",                                            NOW + HOUR),
     ("Maximum MT limit exceeded",                                   NOW + HOUR),
     ("until tomorrow, 12345",                                       NOW + HOUR),
@@ -127,7 +127,7 @@ LIMITS = [
 
 @pytest.mark.parametrize(("text", "until"), LIMITS)
 def test_a_limit_holds_until_the_moment_it_names_if_that_makes_sense(text: str, until: int) -> None:
-    """To come: exactly then; past or missing: an hour; beyond any month: 35 days."""
+    """To come: exactly then; just past: a minute; missing: an hour; beyond any month: 35 days."""
     hold = judged(refused("130", text)).hold
     assert hold
     assert (until, Scope.ACCOUNT) == (hold.until, hold.scope)

@@ -47,6 +47,9 @@ SAID: dict[str, tuple[Any, dict[str, Any]]] = {
     "delay":               (60, {"due_at": NOW + 60_000}),
     "cost_centre":         (" Billing/EU ", {"cost_centre": "Billing/EU"}),
     "producer":            ("shop", {"producer": "shop"}),
+    "at_gateway":          ("1", {"at_gateway": True}),
+    "batch":               ("May/7", {"batch": "May/7"}),
+    "legal_notice":        (1, {"legal_notice": True}),
     "tags":                ("otp, login", {"tags": ("otp", "login")}),
     "on_doubt":            ("hold", {"on_doubt": "hold"}),
     "on_too_long":         ("cut", {"parts": 1}),
@@ -60,6 +63,8 @@ SAID: dict[str, tuple[Any, dict[str, Any]]] = {
 def parsed(**said: Any) -> Draft | Refused:
     """Parse a message that is fine but for what is said of it."""
     plain = {} if {"binary"} & said.keys() else {"text": "Hello"}
+    if {"at_gateway", "atGateway"} & said.keys():
+        plain["delay"] = 600
     return message.parse({"to": TO} | plain | said, NOW)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from producer.message import Message
+from producer.message import Message, gateway_time
 from producer.schedule import MINUTE
 from producer.text import GSM_7, Encoding
 from worker.gateway.api import FormApi
@@ -114,6 +114,7 @@ def form(message: Message, now: int) -> dict[str, str]:
         "req_feat": "" if message.required_features is None else str(message.required_features),
         "msg_type": "SMS_FLASH" if message.flash else "",
         "udh": message.udh,
+        "scheduled_time": str(gateway_time(message, now) or ""),
     }
     return parameters | {name: value for name, value in optional.items() if value}
 

@@ -7,13 +7,14 @@ integration and not of a message.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from producer.message import Message
+from producer.message import Message, gateway_time
 from producer.schedule import MINUTE
 from producer.text import Encoding
 from worker.gateway import entries
@@ -81,6 +82,8 @@ def order(message: Message, now: int) -> dict[str, Any]:
         fields |= {"content": message.binary, "binary": True}
     if message.udh:
         fields["userDataHeader"] = message.udh
+    if at := gateway_time(message, now):  # its offset has no colon
+        fields["scheduledDeliveryTime"] = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
     return fields
 
 

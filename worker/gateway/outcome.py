@@ -15,6 +15,7 @@ class Kind(StrEnum):
     LOST = "lost"  # the request left, and no answer came
     UNREADABLE = "unreadable"  # an answer came that says neither yes nor no
     NOT_TRIED = "not_tried"  # we stopped before the request left
+    EMULATED = "emulated"  # it is not on the allow-list: all but the request
 
 
 class Outcome(NamedTuple):
@@ -101,6 +102,7 @@ def _done(outcome: Outcome) -> bool | None:
 
 
 NOT_TRIED = Outcome(Kind.NOT_TRIED)
+EMULATED = Outcome(Kind.EMULATED)
 # What a gateway answers whose API has no such command.
 NO_LOOK_UP = LookUp(Known.CANNOT, text="this API knows no message by our id")
 NO_CANCEL = Cancellation(False, text="this API cannot cancel")

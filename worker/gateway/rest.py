@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from producer.message import Message
+from producer.message import Message, gateway_time
 from producer.schedule import MINUTE
 from producer.text import Encoding
 from worker.gateway import entries
@@ -102,9 +103,14 @@ def order(message: Message, now: int) -> dict[str, Any]:
         "type": "SMS_FLASH" if message.flash else "",
         "udh": message.udh,
         "bypassDNCCheck": int(message.bypass_dnc),
+        "scheduledDeliveryTime": _in_gmt(gateway_time(message, now)),
     }
     fields |= {name: value for name, value in optional.items() if value}
     return fields if message.required_features is None else fields | {"requiredFeatures": message.required_features}
+
+
+def _in_gmt(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
 
 
 def read_send(reply: Reply, to: str) -> Outcome:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from producer.message import Message
+from producer.schedule import MINUTE
 from producer.text import Encoding
 from worker.gateway import http
 from worker.gateway.api import FormApi
@@ -91,6 +92,8 @@ class XmlGateway(FormApi):
 def order(message: Message, now: int) -> dict[str, str]:
     """Return the children of a ``sendMsg``: the HTTP API's parameters, with our id under the name it has here."""
     fields = http.form(message, now)
+    if at := fields.pop("scheduled_time", ""):  # here it is minutes from now
+        fields["deliv_time"] = str(max(1, -(-(int(at) * 1000 - now) // MINUTE)))
     named = {{"climsgid": "cliMsgId"}.get(name, name): value for name, value in fields.items() if name != "charset"}
     if message.encoding is Encoding.GSM_7 and UNWRITABLE.search(message.text):  # a form feed: GSM has it, XML does not
         named |= {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}

@@ -190,6 +190,8 @@ def _unquoted(octets: bytes) -> bytes:
 
 
 def _text(value: bytes | str) -> str:
+    if value.isascii():  # nearly all are, and it is the same in every charset that a field without one may have
+        return value.decode() if isinstance(value, bytes) else value
     return writable(charset.decode(value) if isinstance(value, bytes) else value)
 
 

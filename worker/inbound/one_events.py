@@ -12,9 +12,6 @@ from datetime import UTC
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
-from producer.states import Status
 from worker.inbound import moment
 from worker.inbound.charset import unescape
 from worker.inbound.fields import decode_json, word
@@ -22,15 +19,13 @@ from worker.inbound.joining import part_of, writable
 from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
 from worker.inbound.speech import sender
 from worker.policy.one_statuses import ONE_STATUSES, one_status
-from worker.receipt import Receipt
 
-_OUR_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REPLIES = {"moText": "content", "moMedia": "caption", "moLocation": "name"}  # the kinds, and where their text is
 _T = TypeVar("_T")
 
 
-def read_events(body: bytes) -> Inbound:
+def read(body: bytes) -> Inbound:
     """Return the statuses of ours and the replies; nothing for a probe and for events of kinds that we do not know.
 
     An update without an id of ours belongs to another application of the account, and is passed over.  ValueError says
@@ -107,34 +102,3 @@ def _reply(told: dict[str, Any], text: str) -> Reply:
         related_gateway_id=printable(word(told.get("relatedMessageId"))),
         part=part,
     )
-
-
-def read(body: bytes) -> list[tuple[Receipt, Status | None]]:
-    """Return the status updates of ours, each with what it makes of the message; raises ValueError with a sentence.
-
-    An update without an id of ours belongs to another application of the account: it is no mistake, and not ours.
-    """
-    try:
-        told = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError("the body is no JSON") from None
-    event = told.get("event") if isinstance(told, dict) else None
-    if not isinstance(event, dict):
-        raise ValueError("event is missing")
-    updates = event.get("messageStatusUpdate", [])
-    if not isinstance(updates, list):
-        raise ValueError("messageStatusUpdate is no list")
-    return [found for found in map(_update, updates) if found is not None]
-
-
-def _update(told: Any) -> tuple[Receipt, Status | None] | None:
-    if not isinstance(told, dict):
-        raise ValueError("an update is no object")
-    ours, name, number = told.get("clientMessageId"), told.get("status"), told.get("statusCode")
-    if not isinstance(ours, str) or not _OUR_ID.fullmatch(ours):
-        return None
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError("status is missing or no status name, such as DEVICE_ACK")
-    theirs = told.get("messageId")
-    gateway_id = theirs[:64] if isinstance(theirs, str) else ""
-    return Receipt(ours, gateway_id, name), one_status(name, number if type(number) is int else None)

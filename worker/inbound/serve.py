@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import start_http_server
 
 from producer import logs
 from producer.connect import connect_async
+from worker.inbound import words
 from worker.inbound.callbacks import Door
+from worker.inbound.words import Words
 from worker.settings import CallbackSettings
 
 
 def serve(settings: CallbackSettings) -> None:
     """Keep the door open until told to stop."""
     logs.configure(settings.log_level)
+    logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
+    known = words.load_or_exit(settings.words_file)
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, known))
 
 
-async def _serve(settings: CallbackSettings) -> None:
+async def _serve(settings: CallbackSettings, known: Words) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     client = connect_async(settings)
-    runner = web.AppRunner(Door(settings, client).application(), access_log=None, shutdown_timeout=5)
+    door = Door(settings, client, known)
+    runner = web.AppRunner(door.application(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.callbacks_host, settings.callbacks_port, backlog=1024).start()
@@ -37,3 +44,11 @@ async def _serve(settings: CallbackSettings) -> None:
     finally:
         await runner.cleanup()
         await client.aclose()
+
+
+def _keep_secrets(record: logging.LogRecord) -> bool:
+    """Log of what is no HTTP only that it came: the text of such an error holds the address, secret included."""
+    failed = record.exc_info[1] if record.exc_info else None
+    if isinstance(failed, HttpProcessingError):
+        logs.event("callback_refused", level=logging.WARNING, reason=f"no HTTP: {type(failed).__name__}")
+    return not isinstance(failed, HttpProcessingError | web.RequestPayloadError)  # of the latter the door told

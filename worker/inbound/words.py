@@ -6,6 +6,7 @@ the trade.  Operators add the words of their countries.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,6 +69,15 @@ def load(path: Path | str | None = None) -> Words:
         return build(told)
     except ValueError as wrong:
         raise ValueError(f"{path}: {wrong}") from None
+
+
+def load_or_exit(path: Path | str | None) -> Words:
+    """Return the words, or end the process with code 2 and the reason on standard error."""
+    try:
+        return load(path)
+    except ValueError as wrong:
+        print(f"threelane: THREELANE_WORDS_FILE does not make sense\n  {wrong}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _all(languages: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from worker.gateway.outcome import Kind, Outcome
 from worker.policy.legacy import TRANSPORT
 from worker.policy.rule import Rule, Scope, Table, Verdict
 
-HOUR = 3600_000
+MINUTE, HOUR = 60_000, 3600_000
 FARTHEST_HOLD = 35 * 24 * HOUR
 _UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
 
@@ -68,6 +68,8 @@ def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now:
     """Decide; pure: the same arguments give the same decision."""
     if outcome.kind is Kind.ACCEPTED:
         return Decision(Status.SENT, now)
+    if outcome.kind is Kind.EMULATED:
+        return Decision(Status.EMULATED, now)
     if outcome.kind is Kind.NOT_TRIED:
         return Decision(Status.QUEUED, tried.queued_at, spends_attempt=False)
     rule = table.of(outcome.code) if outcome.kind is Kind.REFUSED else TRANSPORT.of(outcome.kind)
@@ -95,7 +97,7 @@ def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now:
         now,
         rule,
         hold=Hold(rule.scope, code, rule.reason) if hold_all else None,
-        suppresses=rule.verdict is Verdict.SUPPRESS,
+        suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
         code=code,
         text=outcome.text,
     )
@@ -136,10 +138,12 @@ def _retry(
 
 
 def _until(text: str, now: int) -> int:
-    """Return the moment that code 130 names in its text; an hour from now if it names none that is to come."""
+    """Return the moment that code 130 names; soon if it has just passed, an hour from now if it names none."""
     found = _UNIX_TIME.findall(text)
     named = int(found[-1]) * 1000 if found else 0
-    return min(named, now + FARTHEST_HOLD) if named > now else now + HOUR
+    if named > now:
+        return min(named, now + FARTHEST_HOLD)
+    return now + (MINUTE if named > now - HOUR else HOUR)  # just over by our clock: theirs may be behind
 
 
 def _after(attempt: int) -> RetryCallState:

@@ -32,7 +32,7 @@ LEGACY = table(
     # the message: the same bytes fail again
     Rule("101", STOP,     MESSAGE,   PRODUCER, "invalid_parameter"),
     Rule("102", STOP,     MESSAGE,   PRODUCER, "invalid_udh"),
-    Rule("105", STOP,     MESSAGE,   PRODUCER, "invalid_destination"),
+    Rule("105", STOP,     MESSAGE,   PRODUCER, "invalid_destination", strikes=3),
     Rule("106", STOP,     SENDER,    OPERATOR, "invalid_source"),
     Rule("107", STOP,     MESSAGE,   PRODUCER, "empty"),
     Rule("110", STOP,     MESSAGE,   PRODUCER, "email_error"),

@@ -30,7 +30,7 @@ ONE_API = table(
     # the message: the same content fails again
     Rule("23",  STOP,     MESSAGE,   PRODUCER, "invalid_parameter"),
     Rule("24",  STOP,     MESSAGE,   PRODUCER, "content_too_big"),
-    Rule("25",  STOP,     MESSAGE,   PRODUCER, "invalid_destination"),
+    Rule("25",  STOP,     MESSAGE,   PRODUCER, "invalid_destination", strikes=3),
     Rule("27",  STOP,     MESSAGE,   PRODUCER, "not_on_channel"),
     Rule("28",  STOP,     MESSAGE,   OPERATOR, "not_in_sandbox"),
     Rule("30",  STOP,     MESSAGE,   PRODUCER, "bad_media"),

@@ -53,6 +53,7 @@ class Rule(NamedTuple):
     alarm: bool = False  # somebody should look at the code, at the account, or at us
     spends_attempt: bool = True  # False: it was not the message's fault
     hold_seconds: float = 0.0  # of a retry: how long everything in the scope waits
+    strikes: int = 0  # after so many the recipient is suppressed for a while
 
 
 class Table(NamedTuple):

@@ -6,6 +6,7 @@ from decimal import Decimal, DecimalException
 
 from producer.states import Status
 from producer.status import CREDIT
+from worker.policy.one_statuses import one_status
 
 # What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
 # client.  008 is "received by the gateway" and not, as some have it, delivered.
@@ -27,6 +28,11 @@ STATUSES: dict[str, Status | None] = {
 }
 STOPPED = "006"  # what a cancel has to come to
 _HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations write them so
+
+
+def meaning(status: str) -> Status | None:
+    """Return what a status of any API makes of a message: three digits, or one of the One API's names."""
+    return STATUSES.get(status) if status.isdigit() else one_status(status)
 
 
 def status_code(raw: str) -> str:

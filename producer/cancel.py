@@ -1,0 +1,71 @@
+"""Cancel: what was not sent yet is not sent any more, or the answer says why it is too late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+import redis
+
+from producer import keys, logs
+from producer.scripts import Script
+from producer.states import Status
+
+BATCH = 500
+_cancel = Script(__file__, "cancel")
+
+
+class Answer(StrEnum):
+    """What a cancel came to."""
+
+    CANCELLED = "cancelled"  # it will not be sent
+    ASKED = "asked"  # the gateway keeps it until its time, and is asked to stop it; an outcome tells
+    TOO_LATE = "too_late"
+    UNKNOWN = "unknown"  # no such message, or forgotten
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """The answer for one message; ``status`` is how it stood, ``why`` the reason when it was too late."""
+
+    id: str
+    answer: Answer
+    status: str = ""
+    why: str = ""
+
+
+_WHY = {
+    Status.SENDING: "it is being sent at this moment",
+    Status.SENT: "the gateway has it",
+    Status.IN_DOUBT: "it may have been sent: the gateway's answer was lost",
+    Status.DELIVERED: "it was delivered",
+    Status.UNDELIVERED: "it was sent, and not delivered",
+    Status.EXPIRED: "its validity ended before",
+    Status.CANCELLED: "it was cancelled before",
+    Status.EMULATED: "it is not on the allow-list, so it was not sent",
+    Status.UNKNOWN: "it may have been sent: nobody will ever know",
+}
+
+
+def cancel(
+    client: redis.Redis, ids: Sequence[str], retention_ms: int, now: int, *, gateway_stops: bool = True
+) -> list[Cancelled]:
+    """Cancel messages that wait or are queued, and dead letters, each in one atomic step; answers in order.
+
+    ``gateway_stops`` tells whether the gateway's API can stop what the gateway keeps until its time.
+    """
+    answers: list[Cancelled] = []
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        records = [keys.record(one) for one in batch]
+        replies = _cancel(client, [keys.STOPPING, *records], [now, retention_ms, int(gateway_stops), *batch])
+        answers += [_answer(one, reply.decode()) for one, reply in zip(batch, replies, strict=True)]
+    return answers
+
+
+def _answer(message_id: str, reply: str) -> Cancelled:
+    answer, _, status = reply.partition(":")
+    if answer == Answer.CANCELLED:
+        logs.event("cancelled", id=message_id, was=status)
+    why = _WHY[Status(status)] if answer == Answer.TOO_LATE else ""
+    return Cancelled(message_id, Answer(answer), status, why)

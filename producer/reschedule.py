@@ -1,0 +1,94 @@
+"""Reschedule: another time for a message that waits; its validity moves with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from producer import keys, logs, message
+from producer.message import Message
+from producer.refusal import Code, Refused
+from producer.scripts import Script
+from producer.states import Status
+
+MOST_TRIES = 5  # somebody else may move it at the same time
+_reschedule = Script(__file__, "reschedule")
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A message that waits for another time now; milliseconds of Unix time."""
+
+    id: str
+    due_at: int
+    expires_at: int
+
+    @property
+    def accepted(self) -> bool:
+        """True: lets a caller ask the same question of both answers."""
+        return True
+
+
+def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved | Refused:
+    """Put a message that waits to another time, unless it waits no more."""
+    for _ in range(MOST_TRIES):
+        status, body = read(client, message_id)
+        if status != Status.SCHEDULED.value.encode():
+            return _not_waiting(message_id, status.decode())
+        sms = later(message.decode(body), due_at, now)
+        if sms.expires_at <= due_at:
+            return Refused(
+                code=Code.TIME_OR_CLIENT_ID,
+                field="deliver_at",
+                problem="the validity that was given for this message ends before",
+                mend="give an earlier time, or cancel it and send it anew",
+                id=message_id,
+            )
+        if reschedule(client, [(body, sms)], Status.SCHEDULED) == [True]:
+            logs.event("moved", id=message_id, due_at=due_at)
+            return Moved(message_id, sms.due_at, sms.expires_at)
+    return _not_waiting(message_id, "")
+
+
+def _not_waiting(message_id: str, status: str) -> Refused:
+    problem = f"the message does not wait for a time: it is {status}" if status else "no such message, or forgotten"
+    return Refused(
+        code=Code.TIME_OR_CLIENT_ID if status else Code.CLIENT_ID,
+        field="id",
+        problem=problem,
+        mend="only a message that waits can be moved" if status else "give the id that accept gave",
+        id=message_id,
+    )
+
+
+def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes]:
+    """Return a message's status and body, both empty when it is unknown."""
+    found: Any = client.hmget(keys.record(message_id), ["status", "body"])
+    return found[0] or b"", found[1] or b""
+
+
+def later(sms: Message, due_at: int, now: int) -> Message:
+    """Return the message for another time; a validity that the caller named stays where it was set."""
+    shift = due_at - (sms.due_at or now)
+    expires_at = sms.expires_at if sms.own_validity else sms.expires_at + shift
+    return msgspec.structs.replace(sms, due_at=due_at, expires_at=expires_at)
+
+
+def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status) -> list[bool]:
+    """Write messages' new times, given with the bodies that they replace; False: something else was first."""
+    return [reply == 1 for reply in _reschedule(client, *arguments(moves, source))]
+
+
+async def reschedule_async(client: Any, moves: Sequence[tuple[bytes, Message]], source: Status) -> list[bool]:
+    """Do the same on an asyncio client."""
+    return [reply == 1 for reply in await _reschedule.run(client, *arguments(moves, source))]
+
+
+def arguments(moves: Sequence[tuple[bytes, Message]], source: Status) -> tuple[list[str], list[Any]]:
+    """Return the keys and arguments of the script."""
+    said: list[Any] = [source]
+    for body, sms in moves:
+        said += [sms.id, body, message.encode(sms), sms.due_at, sms.expires_at]
+    return [keys.record(sms.id) for _, sms in moves], said

@@ -1,0 +1,47 @@
+"""Asking: one question to Redis from the command line, or a sentence and an exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import redis
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from producer.client import explain
+from producer.connect import connect
+from producer.exits import Exit
+from producer.settings import Settings, load_or_exit
+
+Answer = TypeVar("Answer")
+_err = Console(stderr=True)
+
+
+def asked(question: Callable[[redis.Redis], Answer]) -> Answer:
+    """Ask Redis one thing, or end with a sentence and not a traceback; a ValueError is a mistake in what was asked."""
+    client = connect(load_or_exit(Settings))
+    try:
+        return question(client)
+    except ValueError as wrong:
+        _err.print(str(wrong), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(Exit.USAGE) from None
+    except (RedisError, OSError) as failed:
+        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+        _err.print(problem, markup=False, highlight=False)
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+    finally:
+        client.close()
+
+
+def now_of(client: redis.Redis) -> int:
+    """Return the time of Redis in milliseconds."""
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def shown(at: int) -> str:
+    """Return a time, given in milliseconds of Unix time, as people read it."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
