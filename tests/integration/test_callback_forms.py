@@ -1,0 +1,493 @@
+"""The door for callbacks: every form of every API has its effect, and whatever else comes has its answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from http.client import HTTPConnection
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import urlopen
+from uuid import UUID
+
+import pytest
+import redis
+
+from producer import Producer, ProducerSettings, Status, keys
+from sandbox.running import Running
+from tests.integration.conftest import SECRET, log_of, taken, threelane_child
+from tests.integration.test_callbacks import TAKEN, attempted, basic, charged, status_of, taken_by_the_gateway
+from tests.servers import RedisServer, wait_until
+from worker.demo.child import Child
+
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
+NOBODYS = "f" * 32
+DATA = Path(__file__).parents[1] / "unit" / "data" / "inbound_callbacks.json"
+VECTORS: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
+PATHS = ("status", "mo", "platform", "one")
+CHARGE = 800_000
+
+
+class Answer(NamedTuple):
+    """What the door said."""
+
+    status: int
+    text: str
+
+
+class Door:
+    """The door's addresses, each asked on a connection of its own."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self._url = urlsplit(url)
+        self._headers = headers
+
+    def ask(self, path: str, method: str = "POST", query: str = "", body: bytes | str | None = None) -> Answer:
+        """Send a request to one of the paths beside ``status``."""
+        address = self._url.path.replace("/status", f"/{path}") + (f"?{query}" if query else "")
+        connection = HTTPConnection(self._url.hostname or "", self._url.port, timeout=20)
+        try:
+            connection.request(method, address, body.encode() if isinstance(body, str) else body, self._headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        finally:
+            connection.close()
+
+    def tell(self, form: Form) -> Answer:
+        """Send a callback."""
+        return self.ask(form.path, form.method, form.query, form.body)
+
+
+class Form(NamedTuple):
+    """One status callback as a gateway writes it."""
+
+    path: str
+    method: str = "POST"
+    query: str = ""
+    body: str | None = None
+
+
+def forms(message: str, number: int, name: str, timestamp: str = "1767225600") -> dict[str, Form]:
+    """Return a status in all the forms in which it may come: its number, and its name of the One API."""
+    # fmt: off
+    legacy = {"api_id": "1", "apiMsgId": ITS_ID, "cliMsgId": message, "timestamp": timestamp, "to": "27999500001",
+              "from": "", "status": f"{number:03}", "charge": "0.800000"}
+    central = {"apiMessageId": ITS_ID, "clientMessageId": message, "messageStatus": f"{number:03}", "charge": 0.8,
+               "timestamp": timestamp, "to": "27999500001"}
+    platform = {"integrationName": "shop", "messageId": ITS_ID, "requestId": "r", "clientMessageId": message,
+                "to": "27999500001", "from": "", "statusCode": number, "timestamp": timestamp}
+    # fmt: on
+    update = {"channel": "sms", "messageId": ITS_ID, "clientMessageId": message, "timestamp": timestamp}
+    events = {"event": {"messageStatusUpdate": [update | {"statusCode": number, "status": name}]}}
+    document = "".join(f"<{tag}>{value}</{tag}>" for tag, value in legacy.items())
+    xml = f'<?xml version="1.0"?><callback>{document}</callback>'
+    return {
+        "GET": Form("status", "GET", urlencode(legacy)),
+        "form": Form("status", body=urlencode(legacy)),
+        "form to the address of replies": Form("mo", body=urlencode(legacy)),
+        "XML in a field": Form("status", body=f"data={quote(xml)}"),
+        "XML in a query": Form("status", "GET", f"data={quote(xml)}"),
+        "raw XML": Form("status", body=xml),
+        "JSON": Form("status", body=json.dumps(central)),
+        "Platform JSON": Form("platform", body=json.dumps(platform)),
+        "Platform GET": Form("platform", "GET", urlencode(platform)),
+        "One": Form("one", body=json.dumps(events)),
+    }
+
+
+FORMS = tuple(forms(OURS, 4, "DEVICE_ACK"))
+WITH_A_CHARGE = tuple(name for name in FORMS if name != "One" and not name.startswith("Platform"))
+
+
+@pytest.fixture
+def at(door: str, client: redis.Redis) -> Door:
+    """The door of an empty Redis."""
+    assert client.ping()
+    return Door(door)
+
+
+@pytest.fixture
+def sent(producer: Producer, redis_server: RedisServer) -> str:
+    """The id of a message that the gateway has."""
+    return taken_by_the_gateway(producer, redis_server, 1)[0]
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Child, dict[str, str]]]:
+    """A door of our own, whose metrics nobody else moves, with basic authentication; and the headers it wants."""
+    user = {"THREELANE_CALLBACK_USER": "gateway", "THREELANE_CALLBACK_PASSWORD": "p4ss"}
+    child = threelane_child("callbacks", tmp_path_factory.mktemp("guarded"), base_environment | user)
+    yield child, basic("gateway", "p4ss")
+    child.stop()
+
+
+def url_of(child: Child) -> str:
+    address: str = child.event("callbacks")["url"]
+    return address.replace("<secret>", SECRET)
+
+
+def outcomes(client: redis.Redis) -> list[tuple[str, str]]:
+    """Return what producers were told of: message and status."""
+    events = [fields for _, fields in client.xrange(keys.EVENTS)]
+    return [(one[b"id"].decode(), one[b"status"].decode()) for one in events if one[b"type"] == b"outcome"]
+
+
+def replies(client: redis.Redis) -> list[dict[str, str]]:
+    events = [fields for _, fields in client.xrange(keys.EVENTS)]
+    told = [{name.decode(): value.decode() for name, value in one.items()} for one in events]
+    return [one for one in told if one["type"] == "reply"]
+
+
+# What the sandbox pushes.
+
+
+WAYS = [
+    (api, method) for api in ("http", "rest", "xml", "platform", "one") for method in ("GET", "POST", "XML", "JSON")
+]
+ENDS = {
+    "27999500001": Status.DELIVERED,
+    "27999200500": Status.UNDELIVERED,
+    "27999200900": Status.UNDELIVERED,
+    "27999201000": Status.EXPIRED,
+}
+
+
+def handed_over(sandbox: Running, api: str, ids: dict[str, str]) -> None:
+    """Put messages to the sandbox by one of its APIs: number -> our id."""
+    for to, message in ids.items():
+        if api == "http":
+            assert sandbox.send(to, climsgid=message, callback="7", deliv_ack="1").startswith("ID")
+        elif api == "rest":
+            body = {"text": "Hello", "to": [to], "clientMessageId": message, "callback": 7}
+            assert 202 == sandbox.rest("POST", "message", body)[0]
+        elif api == "xml":
+            login = "<api_id>sandbox</api_id><user>sandbox</user><password>sandbox</password>"
+            row = f"<to>{to}</to><text>Hello</text><cliMsgId>{message}</cliMsgId><callback>7</callback>"
+            assert "apiMsgId" in sandbox.xml(f"<clickAPI><sendMsg>{login}{row}</sendMsg></clickAPI>")
+        elif api == "platform":
+            body = {"content": "Hello", "to": [to], "clientMessageId": message}
+            assert 202 == sandbox.one("POST", "/messages", body)[0]
+        else:
+            body = {"messages": [{"channel": "sms", "to": to, "content": "Hello", "clientMessageId": message}]}
+            assert 202 == sandbox.one("POST", "/v1/message", body)[0]
+
+
+@pytest.mark.parametrize(("api", "method"), WAYS)
+def test_what_the_gateway_pushes_brings_messages_to_their_end(
+    producer: Producer, redis_server: RedisServer, reporting: Running, client: redis.Redis, api: str, method: str
+) -> None:
+    """By each of its APIs, in each form that it can be told to push."""
+    reporting.control("POST", "settings", {"callback_method": method})
+    ids = dict(zip(ENDS, taken_by_the_gateway(producer, redis_server, len(ENDS)), strict=True))
+    handed_over(reporting, api, ids)
+
+    def stand() -> dict[str, Status]:
+        found = producer.statuses(list(ids.values()))
+        return {to: one.status for to, one in zip(ids, found, strict=True) if one}
+
+    wait_until(lambda: stand() == ENDS, what=f"{stand()} to be {ENDS}")
+    ledger = taken(reporting)
+    entries = {to: ledger[message][0] for to, message in ids.items()}
+    gateway_ids = {to: status_of(producer, message).gateway_id for to, message in ids.items()}
+    assert {to: entry["id"] for to, entry in entries.items()} == gateway_ids
+    told = entries if api in ("http", "rest", "xml") else {}
+    charges = {to: round(float(entry["charge"]) * 1_000_000) for to, entry in told.items()}
+    assert charges == {to: status_of(producer, ids[to]).charge_millionths for to in charges}
+    assert sum(charges.values()) == charged(client)
+
+
+# What others have had from the gateway.
+
+
+@pytest.fixture
+def theirs(producer: Producer, redis_server: RedisServer) -> str:
+    """A message with the id that the recorded callbacks name, which the gateway has."""
+    with mock.patch("producer.message.uuid.uuid4", return_value=UUID(OURS)):
+        message = producer.send("27999500001", "Hello").id
+    assert OURS == message
+    attempted(redis_server.url, [message], TAKEN)
+    return message
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda one: one["name"])
+def test_a_recorded_callback_has_its_effect_through_the_door(
+    at: Door, producer: Producer, client: redis.Redis, theirs: str, vector: dict[str, Any]
+) -> None:
+    """Statuses move the message, replies become events, the rest is answered as it deserves."""
+    body, expected = vector["body"] or "", vector["becomes"]
+    if not isinstance(body, str):
+        body = urlencode(body) if vector["as_form"] else json.dumps(body)
+    before = client.hgetall(keys.record(theirs))
+    path = {"central": "status"}.get(vector["reads"], vector["reads"])
+    answer = at.ask(path, "POST" if body else "GET", urlencode(vector["query"]), body or None)
+
+    if "wrong" in expected:
+        assert (400, True) == (answer.status, expected["wrong"] in answer.text)
+        assert before == client.hgetall(keys.record(theirs))
+        return
+    assert Answer(200, "ok\n") == answer
+    for report in expected.get("reports", ()):
+        found = status_of(producer, theirs)
+        becomes = report.get("to") or Status.SENT
+        moves = report["id"] == theirs
+        assert (becomes if moves else Status.SENT) == found.status
+        assert (report.get("charge_millionths") or 0) == found.charge_millionths == charged(client)
+        if moves and report.get("to"):
+            assert report["network_status"] == found.network_status
+    whole = [one for one in expected.get("replies", ()) if not one.get("part")]
+    assert [(one["from_"], one["text"]) for one in whole] == [(one["from"], one["text"]) for one in replies(client)]
+    if not expected.get("reports"):
+        assert before == client.hgetall(keys.record(theirs))
+
+
+# Every form, again and again.
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_callback_that_comes_eight_times_has_one_effect(
+    at: Door, producer: Producer, client: redis.Redis, sent: str, name: str
+) -> None:
+    """The gateway repeats what it did not hear acknowledged: one move, one charge, one outcome."""
+    on_its_way, end = (
+        forms(sent, 3, "SENT_TO_SUPPLIER")[name],
+        forms(sent, 5 if name == "One" else 4, "DEVICE_ACK")[name],
+    )
+    assert [200] * 9 == [at.tell(on_its_way).status] + [at.tell(end).status for _ in range(8)]
+    found = status_of(producer, sent)
+    charge = CHARGE if name in WITH_A_CHARGE else 0
+    assert (Status.DELIVERED, charge, charge) == (found.status, found.charge_millionths, charged(client))
+    assert [(sent, "delivered")] == outcomes(client)
+    assert b"1" == client.hget(keys.TALLY, "to:3:delivered")
+    assert 9 == len((client.hget(keys.record(sent), "reports") or b"").splitlines())
+    assert 200 == at.tell(on_its_way).status  # it was late
+    assert Status.DELIVERED is status_of(producer, sent).status
+
+
+@pytest.mark.parametrize("timestamp", ["4102444800", "4102444800000", "9" * 18, "-1", "0", "tomorrow"])
+@pytest.mark.parametrize("name", ["form", "JSON", "Platform JSON", "One"])
+def test_the_time_that_a_callback_names_is_not_our_clock(
+    at: Door, producer: Producer, client: redis.Redis, sent: str, name: str, timestamp: str
+) -> None:
+    """A gateway whose clock is years ahead makes no message end, or expire, in years."""
+    assert 200 == at.tell(forms(sent, 7, "DELIVERY_FAILURE", timestamp)[name]).status
+    found, now = status_of(producer, sent), client.time()[0] * 1000
+    assert Status.UNDELIVERED is found.status
+    assert abs(found.ended_at - now) < 60_000
+    assert 7.9 < client.pttl(keys.record(sent)) / 86_400_000 <= 8
+
+
+# What nobody can place, or read.
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_unknown_id_is_acknowledged_and_creates_nothing(at: Door, client: redis.Redis, sent: str, name: str) -> None:
+    """Another application of the same account, or a message that is forgotten: no key comes of it, or goes."""
+    before = {key: client.dump(key) for key in client.keys("*")}
+    asked = [*(forms(NOBODYS, n, "DEVICE_ACK")[name] for n in (3, 4, 7)), forms("0" * 32, 4, "READ")[name]]
+    assert [200] * 4 == [at.tell(one).status for one in asked]
+    assert before == {key: client.dump(key) for key in client.keys("*")}
+
+
+TENFOLD = "".join(f'<!ENTITY {one} "{f"&{before};" * 10}">' for before, one in pairwise("abcdefgh"))
+BOMB = f'<!DOCTYPE a [<!ENTITY a "{"lol" * 10}">{TENFOLD}]><callback><status>&h;</status></callback>'
+FILE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><callback><status>004</status><text>&x;</text></callback>'
+ADDRESS = '<!DOCTYPE a [<!ENTITY % x SYSTEM "http://127.0.0.1:1/"> %x;]><callback><status>004</status></callback>'
+DOCTYPE = f"<!DOCTYPE callback><callback><cliMsgId>{OURS}</cliMsgId><status>004</status></callback>"
+# fmt: off
+BROKEN = {
+    "JSON cut off": '{"clientMessageId": "' + OURS,
+    "JSON that is a list": "[1, 2]",
+    "JSON nested deeply": "[" * 30_000,
+    "JSON with NaN": '{"charge": NaN}',
+    "JSON in octets": b'{"a": "\xff\xfe"',
+    "JSON of an event": '{"event": 5}',
+    "XML cut off": f"<callback><cliMsgId>{OURS}</cliMsgId>",
+    "XML with a document type": DOCTYPE,
+    "XML of UTF-16": DOCTYPE.encode("utf-16"),
+    "XML in a field": f"data={quote(DOCTYPE)}",
+    "XML with an entity": f"<callback><cliMsgId>{OURS}</cliMsgId><status>&four;</status></callback>",
+    "XML with a bomb": BOMB,
+    "XML with a bomb in a field": f"data={quote(BOMB)}",
+    "XML with a file": FILE,
+    "XML with an address": ADDRESS,
+    "XML nested deeply": "<a>" * 9_000,
+    "a form of something else": "a=1&b=2",
+    "too many fields": "&".join(f"f{n}=1" for n in range(200)),
+    "octets": bytes(range(256)),
+    "an id that is none of ours": "cliMsgId=../x&status=004",
+    "a status that is none": f"cliMsgId={OURS}&status=delivered",
+    "two statuses": f"cliMsgId={OURS}&status=004&status=007",
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("path", PATHS)
+def test_what_cannot_be_read_is_answered_400_with_a_sentence(
+    at: Door, client: redis.Redis, theirs: str, path: str, body: bytes | str
+) -> None:
+    """One line that says what is wrong, with none of what was sent in it; nothing is resolved, and nothing changes."""
+    before = client.hgetall(keys.record(theirs))
+    answer = at.ask(path, body=body)
+    assert 400 == answer.status
+    assert (1, True) == (answer.text.count("\n"), answer.text.endswith("\n") and " " in answer.text)
+    assert [False] * 5 == [said in answer.text for said in (OURS, "lol", "root:", "<", "delivered")]
+    assert before == client.hgetall(keys.record(theirs))
+    assert 200 == at.ask(path, "GET").status  # the door stands
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_of_ten_megabytes_is_answered_413_and_the_next_one_is_served(
+    at: Door, producer: Producer, sent: str, path: str
+) -> None:
+    """It is not read into memory, whatever begins it."""
+    start = json.dumps({"clientMessageId": sent, "statusCode": 4})[:-1].encode()
+    assert [413, 413] == [at.ask(path, body=begin + b" " * 10_000_000).status for begin in (start, b"cliMsgId=")]
+    assert Status.SENT is status_of(producer, sent).status
+    assert 200 == at.tell(forms(sent, 4, "DEVICE_ACK")["form"]).status
+    assert Status.DELIVERED is status_of(producer, sent).status
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_probe_says_nothing_and_is_acknowledged(at: Door, client: redis.Redis, path: str) -> None:
+    """The gateway tries an address before it registers it."""
+    assert [Answer(200, "ok\n")] * 3 == [at.ask(path, "GET"), at.ask(path), at.ask(path, body=b"")]
+    assert 0 == client.dbsize()
+
+
+NO_HTTP = {
+    "octets in the address": b"GET /%s/status?cliMsgId=\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long address": b"GET /%s/status?cliMsgId=" + b"0" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a length below nothing": b"POST /%s/status HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    "a field without an end": b"POST /%s/status HTTP/1.1\r\nHost: x\r\nX: " + b"0" * 20_000 + b"\r\n\r\n",
+    "a body that is not compressed": (
+        b"POST /%s/status HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", NO_HTTP.values(), ids=NO_HTTP)
+def test_what_is_no_http_is_answered_400_and_the_secret_stays_out_of_the_log(
+    guarded: tuple[Child, dict[str, str]], client: redis.Redis, said: bytes
+) -> None:
+    """Whoever finds the port can send anything; of each there is a line in the log, and no traceback."""
+    child, right = guarded
+    url = url_of(child)
+    before = len(log_of(child))
+    authorized = said.replace(b"Host: x\r\n", f"Host: x\r\nAuthorization: {right['Authorization']}\r\n".encode(), 1)
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as connection:
+        connection.sendall(authorized.replace(b"%s", SECRET.encode()))
+        assert b" 400 " in connection.recv(64)
+    assert 200 == Door(url, **right).ask("status", "GET").status
+    assert ["callback_refused"] == [line["event"] for line in log_of(child)[before:]]
+    log = child.log.read_text()
+    assert (False, False) == (SECRET in log, "Traceback" in log)
+
+
+def test_a_caller_who_leaves_in_the_middle_disturbs_nobody(
+    guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str
+) -> None:
+    """Half a callback is none."""
+    child, right = guarded
+    url = url_of(child)
+    end = forms(sent, 4, "DEVICE_ACK")["form"]
+    head = f"POST {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nAuthorization: {right['Authorization']}\r\n"
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: 5000\r\n\r\n{end.body}".encode())
+    wait_until(lambda: any("breaks off" in line.get("reason", "") for line in log_of(child)), what="the door to see it")
+    assert Status.SENT is status_of(producer, sent).status
+    assert 200 == Door(url, **right).tell(end).status
+    assert "Traceback" not in child.log.read_text()
+
+
+# Who is let in.
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_the_secret_and_by_other_methods_there_is_nothing_here(
+    door: str, producer: Producer, sent: str, path: str
+) -> None:
+    """404, as for any address; HTTP methods that no callback uses find as little."""
+    end = forms(sent, 4, "DEVICE_ACK")["One" if path == "one" else "Platform JSON" if path == "platform" else "form"]
+    for wrong in (SECRET[:-1], SECRET + "0", SECRET.upper(), "x", "%2e%2e"):
+        assert 404 == Door(door.replace(SECRET, wrong)).ask(path, body=end.body).status
+    for method in ("PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"):
+        assert 404 == Door(door).ask(path, method, body=end.body).status
+    assert Status.SENT is status_of(producer, sent).status
+
+
+def test_a_guarded_door_lets_nobody_in_without_user_and_password(
+    guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str
+) -> None:
+    """At every address; with both, a callback has its effect."""
+    child, right = guarded
+    url = url_of(child)
+    wrong: Sequence[dict[str, str]] = ({}, basic("gateway", "x"), basic("x", "p4ss"), {"Authorization": "Basic Og=="})
+    forms_of = forms(sent, 4, "DEVICE_ACK")
+    for name in FORMS:
+        assert [404] * 4 == [Door(url, **headers).tell(forms_of[name]).status for headers in wrong]
+    assert Status.SENT is status_of(producer, sent).status
+    assert 200 == Door(url, **right).tell(forms_of["form"]).status
+    assert Status.DELIVERED is status_of(producer, sent).status
+
+
+# What somebody should look at.
+
+
+def alarms(child: Child) -> float:
+    page = urlopen(child.event("metrics")["url"]).read().decode()
+    lines = [line for line in page.splitlines() if line.startswith('threelane_alarms_total{code="status",')]
+    return sum(float(line.split()[-1]) for line in lines)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_status_that_no_table_lists_is_acknowledged_and_raises_an_alarm(
+    guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str, name: str
+) -> None:
+    """The vendor may add one any day: the message stands where it stood, what was said is kept, somebody is told."""
+    child, right = guarded
+    before = alarms(child)
+    assert 200 == Door(url_of(child), **right).tell(forms(sent, 15, "NEW_KIND")[name]).status
+    found = status_of(producer, sent)
+    assert (Status.SENT, "", before + 1) == (found.status, found.network_status, alarms(child))
+    assert b"status=" in (client.hget(keys.record(sent), "reports") or b"")
+    assert [sent.encode()] == client.zrange(keys.AWAITING, 0, -1)
+
+
+# When Redis is away.
+
+
+def test_what_cannot_be_written_down_is_not_acknowledged_and_counts_when_it_comes_again(
+    base_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """503 in every form, known id or not; probes are answered all the while."""
+    server = RedisServer(tmp_path).start()
+    environment = base_environment | {"THREELANE_REDIS_URL": server.url, "THREELANE_REDIS_TIMEOUT_SECONDS": "0.5"}
+    child = threelane_child("callbacks", tmp_path, environment)
+    try:
+        at = Door(url_of(child))
+        with Producer(ProducerSettings(redis_url=server.url)) as producer:
+            messages = dict(zip(FORMS, taken_by_the_gateway(producer, server, len(FORMS)), strict=True))
+            pushed = [forms(one, 5 if name == "One" else 4, "DEVICE_ACK")[name] for name, one in messages.items()]
+            mo = Form("mo", body=urlencode({"moMsgId": "m1", "from": "27831234567", "to": "1", "text": "Hello"}))
+            assert 200 == at.tell(forms(NOBODYS, 4, "READ")["form"]).status  # it had a connection
+            server.stop()
+            assert [503] * (len(pushed) + 1) == [at.tell(one).status for one in (*pushed, mo)]
+            assert 200 == at.ask("status", "GET").status
+            server.start()
+            assert [200] * (len(pushed) + 1) == [at.tell(one).status for one in (*pushed, mo)]
+            found = producer.statuses(list(messages.values()))
+            assert {Status.DELIVERED} == {one.status for one in found if one}
+            with redis.Redis(port=server.port) as again:
+                assert len(WITH_A_CHARGE) * CHARGE == charged(again)
+                assert ["Hello"] == [one["text"] for one in replies(again)]
+    finally:
+        child.stop()
+        server.stop()

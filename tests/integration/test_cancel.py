@@ -1,0 +1,311 @@
+"""Cancel: what was not sent yet is not sent any more, and the answer says so, or why it is too late."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+
+from producer import Producer, ProducerSettings, Status, keys
+from producer.accept import Accepted
+from producer.cancel import Answer
+from producer.client import Unavailable
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, taken
+from tests.properties.house import House, a_house
+from tests.servers import RedisServer, free_port, wait_until
+from worker.gateway.outcome import Kind, Outcome
+
+Until = Callable[..., MessageStatus]
+TO = "27999500001"
+ACCEPTED = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+REFUSED = Outcome(Kind.REFUSED, "114", "cannot route")
+LOST = Outcome(Kind.LOST)
+
+
+@pytest.fixture
+def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+    """The worker's verbs, one by one, at the time of this machine."""
+    assert client.dbsize() == 0
+    with a_house(redis_server, parts_per_second=10_000) as made:
+        made.now = int(time.time() * 1000)
+        yield made
+
+
+@pytest.fixture
+def shop(redis_server: RedisServer, client: redis.Redis) -> Iterator[Producer]:
+    """A producer with a name."""
+    assert client.ping()
+    with Producer(ProducerSettings(redis_url=redis_server.url, producer="shop")) as made:
+        yield made
+
+
+def accepted(by: Producer, /, **said: Any) -> str:
+    answer = by.send(**{"to": TO, "text": "Hello", **said})
+    assert isinstance(answer, Accepted), answer
+    return answer.id
+
+
+def test_each_answer_says_how_the_message_stood(producer: Producer, house: House) -> None:
+    """Queued, waiting and dead ones are cancelled; for all others it is too late, and the answer says why."""
+    queued, scheduled = accepted(producer), accepted(producer, delay=600)
+    dead, sent, doubtful, sending = (accepted(producer) for _ in range(4))
+    for one, outcome in ((dead, REFUSED), (sent, ACCEPTED), (doubtful, LOST)):
+        house.attempt(one, outcome)
+    assert house.claim(3, [sending], "token").claimed
+    asked = [queued, scheduled, dead, sent, doubtful, sending, "0" * 32, queued, "no id at all"]
+    answers = producer.cancel(asked)
+
+    assert asked == [one.id for one in answers]
+    assert [
+        (Answer.CANCELLED, "queued", ""),
+        (Answer.CANCELLED, "scheduled", ""),
+        (Answer.CANCELLED, "dead", ""),
+        (Answer.TOO_LATE, "sent", "the gateway has it"),
+        (Answer.TOO_LATE, "in_doubt", "it may have been sent: the gateway's answer was lost"),
+        (Answer.TOO_LATE, "sending", "it is being sent at this moment"),
+        (Answer.UNKNOWN, "", ""),
+        (Answer.TOO_LATE, "cancelled", "it was cancelled before"),
+        (Answer.UNKNOWN, "", ""),
+    ] == [(one.answer, one.status, one.why) for one in answers]
+    cancelled = [one for one in producer.statuses([queued, scheduled, dead]) if one]
+    assert [Status.CANCELLED] * 3 == [one.status for one in cancelled]
+    assert all(one.ended_at for one in cancelled)
+    assert [] == producer.cancel([])
+
+
+def test_a_cancelled_message_is_gone_from_every_set_and_is_forgotten_in_time(
+    producer: Producer, house: House, client: redis.Redis
+) -> None:
+    """Else a release, a redrive or a sweep could bring it back, and its text would stay for ever."""
+    ids = [accepted(producer), accepted(producer, delay=600), accepted(producer)]
+    house.attempt(ids[2], REFUSED)
+    producer.cancel(ids)
+    seen = house.glance(ids)
+
+    assert [] == [members for members in seen.shelves.values() if members]
+    assert all("body" not in record for record in seen.records.values())
+    week = 7 * 24 * 3600_000
+    assert all(week < client.pttl(keys.record(one)) <= house.settings.retention_ms for one in ids)
+    assert 3 == seen.tally["cancelled:3"]
+    assert {"redriven": 0, "expired": 0} == house.redrive("114")
+    house.now += 700_000
+    assert {} == house.release()
+    assert [] == list(house.claim(3, ids, "token").claimed)
+
+
+def test_every_final_state_has_its_reason(producer: Producer, client: redis.Redis) -> None:
+    """A person reads why; no state is without a sentence."""
+    one = accepted(producer)
+    for status in set(Status) - {Status.QUEUED, Status.SCHEDULED, Status.DEAD}:
+        client.hset(keys.record(one), "status", status)
+        (answer,) = producer.cancel([one])
+        assert (Answer.TOO_LATE, status) == (answer.answer, answer.status)
+        assert answer.why
+
+
+def test_more_ids_than_one_script_takes(producer: Producer) -> None:
+    """1,100 in three lots; the answers come in the order of the ids."""
+    ids = [one.id for one in producer.send_many({"to": TO, "text": "x", "delay": 60} for _ in range(1_100))]
+    answers = producer.cancel(ids[::-1])
+
+    assert ids[::-1] == [one.id for one in answers]
+    assert {Answer.CANCELLED: 1_100} == Counter(one.answer for one in answers)
+
+
+# fmt: off
+GRID: list[dict[str, Any]] = [
+    {"batch": "news-7", "tags": "promo,march", "lane": 3},
+    {"batch": "news-7", "tags": "promo", "lane": 2, "delay": 60},
+    {"batch": "news-8", "tags": "march", "lane": 3, "delay": 60},
+    {"tags": "promotion", "lane": 1},
+    {"to": "27999500002", "lane": 2},
+    {"producer": "shop", "lane": 3, "delay": 60},
+    {"producer": "shop", "batch": "news-7", "to": "27999500002", "tags": "promo", "lane": 2},
+]
+FILTERS: list[tuple[dict[str, Any], set[int]]] = [
+    ({"batch": "news-7"}, {0, 1, 6}),
+    ({"tag": "promo"}, {0, 1, 6}),
+    ({"tag": "march"}, {0, 2}),
+    ({"to": "+27 999 500 002"}, {4, 6}),
+    ({"producer": "shop"}, {5, 6}),
+    ({"lane": 2}, {1, 4, 6}),
+    ({"lane": 1}, {3}),
+    ({"batch": "news-7", "tag": "promo", "to": "27999500002", "producer": "shop", "lane": 2}, {6}),
+    ({"batch": "news-7", "lane": 1}, set()),
+    ({"tag": "prom"}, set()),
+    ({"batch": "news"}, set()),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("wanted", "meant"), FILTERS, ids=lambda value: str(value)[:40])
+def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
+    producer: Producer, wanted: dict[str, Any], meant: set[int]
+) -> None:
+    """Each matches as a whole: the tag promo is not promotion."""
+    ids = [accepted(producer, **said) for said in GRID]
+    answers = list(producer.cancel_all(**wanted))
+
+    assert {ids[number] for number in meant} == {one.id for one in answers}
+    assert {Answer.CANCELLED} >= {one.answer for one in answers}
+    stand = {number for number, one in enumerate(producer.statuses(ids)) if one and one.status is Status.CANCELLED}
+    assert meant == stand
+    assert [] == list(producer.cancel_all(**wanted)), "a second time there is nothing left"
+
+
+def test_a_filter_finds_dead_letters_and_leaves_alone_what_was_sent(producer: Producer, house: House) -> None:
+    """Of a batch that is half sent, only the other half is spoken of; what waits at the gateway is asked for."""
+    dead, sent, kept, sending = (accepted(producer, batch="b", delay=0) for _ in range(4))
+    at_gateway = accepted(producer, batch="b", delay=600, at_gateway=True)
+    for one, outcome in ((dead, REFUSED), (sent, ACCEPTED), (at_gateway, ACCEPTED)):
+        house.attempt(one, outcome)
+    assert house.claim(3, [sending], "token").claimed
+    told = {one.id: one.answer for one in producer.cancel_all(batch="b")}
+
+    assert {dead: Answer.CANCELLED, kept: Answer.CANCELLED, at_gateway: Answer.ASKED} == told
+
+
+def test_thousands_are_found_in_every_set(producer: Producer) -> None:
+    """More than one scan returns, on the due set and on two lanes, among as many of another batch."""
+    said = [
+        {"to": TO, "text": "x", "lane": 2 + n % 2, "batch": f"b{n % 4 // 2}", "delay": 600 * (n % 3)}
+        for n in range(3_600)
+    ]
+    mine = {one.id for one, what in zip(producer.send_many(said), said, strict=True) if what["batch"] == "b1"}
+    told = list(producer.cancel_all(batch="b1"))
+
+    assert mine == {one.id for one in told}
+    assert {Answer.CANCELLED: 1_800} == Counter(one.answer for one in told)
+    assert 1_800 == len(list(producer.cancel_all(batch="b0")))
+
+
+def test_what_a_scan_shows_a_second_time_is_spoken_of_once(producer: Producer, client: redis.Redis) -> None:
+    """Redis may repeat itself while a set shrinks under the scan; "too late" would be said of what was cancelled."""
+    one = accepted(producer, batch="b", delay=60)
+    producer.cancel([one])
+    client.zadd(keys.DUE, {one: 1})  # as the scan has it
+
+    assert [] == list(producer.cancel_all(batch="b"))
+
+
+def test_without_a_filter_nothing_is_cancelled(producer: Producer) -> None:
+    """That would be everything, so it is refused at once, and not only when the answers are read."""
+    one = accepted(producer, delay=60)
+    with pytest.raises(ValueError, match="say what to cancel"):
+        producer.cancel_all()
+    with pytest.raises(ValueError, match="country code"):
+        producer.cancel_all(to="0831234567")
+    found = producer.status(one)
+    assert found
+    assert found.status is Status.SCHEDULED
+
+
+def test_without_redis_nothing_is_promised(shop: Producer) -> None:
+    """An outage raises Unavailable, as everywhere."""
+    with Producer(ProducerSettings(redis_url=f"redis://127.0.0.1:{free_port()}/0")) as away:
+        for call in (
+            lambda: away.cancel(["a"]),
+            lambda: list(away.cancel_all(batch="b")),
+            lambda: away.scheduled(),
+            lambda: away.move("a", datetime.now(UTC) + timedelta(hours=1)),
+        ):
+            with pytest.raises(Unavailable):
+                call()
+
+
+def test_the_producer_hears_of_it_once(shop: Producer, house: House, client: redis.Redis) -> None:
+    """With its own name and its own id of the message, however often somebody cancels."""
+    queued = accepted(shop, client_message_id="order1", lane=2)
+    waiting = accepted(shop, client_message_id="order2", delay=600, lane=1)
+    late = accepted(shop, client_message_id="order3")
+    house.attempt(late, ACCEPTED)
+    for _ in range(2):
+        shop.cancel([queued, waiting, queued, late])
+        list(shop.cancel_all(producer="shop"))
+
+    for one, name, lane in ((queued, "order1", "2"), (waiting, "order2", "1")):
+        (told,) = house.outcomes(one)
+        assert ("cancelled", "shop", name, lane) == (told["status"], told["producer"], told["client"], told["lane"])
+        assert told["ended"]
+        assert "sent" not in told
+    assert [] == house.outcomes(late)
+    heard = {event.message_id: event.status for event in shop.events("app", "one", block_seconds=0.1)}
+    assert {queued: "cancelled", waiting: "cancelled"} == heard
+
+
+def test_a_repeated_call_does_not_bring_back_what_was_cancelled(shop: Producer, house: House) -> None:
+    """The client message id is still known: the answer says cancelled, and nothing is queued."""
+    one = accepted(shop, client_message_id="order1")
+    shop.cancel([one])
+    again = shop.send(TO, "Hello", client_message_id="order1")
+
+    assert isinstance(again, Accepted)
+    assert (True, Status.CANCELLED) == (again.repeated, again.status)
+    assert [] == list(house.claim(3, [one], "token").claimed)
+
+
+def test_a_dead_letter_tells_both_ends(shop: Producer, house: House, client: redis.Redis) -> None:
+    """It was dead, and could have been redriven; cancelled is its last word."""
+    one = accepted(shop)
+    house.attempt(one, REFUSED)
+    shop.cancel([one])
+    shop.cancel([one])
+
+    assert ["dead", "cancelled"] == [told["status"] for told in house.outcomes(one)]
+
+
+def test_what_is_cancelled_before_a_worker_comes_is_never_at_the_gateway(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """Its nudge is on the broker and its time comes, and neither sends it."""
+    queued = [accepted(producer) for _ in range(20)]
+    due = datetime.now(UTC) + timedelta(seconds=2)
+    waiting = [accepted(producer, deliver_at=due) for _ in range(20)]
+    told = producer.cancel([*queued[::2], *waiting[::2]])
+    assert {Answer.CANCELLED: 20} == Counter(one.answer for one in told)
+    workers.start()
+    for one in (*queued[1::2], *waiting[1::2]):
+        until(one, Status.SENT, Status.DELIVERED)
+
+    assert sorted([*queued[1::2], *waiting[1::2]]) == sorted(taken(sandbox))
+    assert {Status.CANCELLED} == {one.status for one in producer.statuses([*queued[::2], *waiting[::2]]) if one}
+    assert 0 == client.zcard(keys.DUE)
+
+
+def test_2000_fall_due_and_are_cancelled_at_that_moment(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """Each is cancelled or at the gateway, never both, and the answer is the truth."""
+    workers.start(parts_per_second=500)
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    answers = producer.send_many({"to": TO, "text": "Race", "deliver_at": due} for _ in range(2_000))
+    ids = [one.id for one in answers]
+    wait_until(lambda: 0 < client.zcard(keys.AWAITING), what="the first to be sent")
+    with ThreadPoolExecutor(2) as pool:  # from both ends, in small lots
+        halves = [ids[:1_000], ids[:999:-1]]
+        told = [one for lots in pool.map(lambda half: _in_lots(producer, half), halves) for one in lots]
+
+    cancelled = {one.id for one in told if one.answer is Answer.CANCELLED}
+    late = {one.id: one.status for one in told if one.answer is Answer.TOO_LATE}
+    assert set(ids) == cancelled | late.keys()
+    assert {"sending", "sent", "delivered"} >= set(late.values())
+    wait_until(lambda: not client.exists(keys.DUE, keys.LEASES, *keys.QUEUED.values()), what="the rest to be sent")
+    at_gateway = taken(sandbox)
+    assert cancelled.isdisjoint(at_gateway)
+    assert set(ids) - cancelled == at_gateway.keys()
+    assert {1} == {len(entries) for entries in at_gateway.values()}
+    assert {Status.CANCELLED} >= {one.status for one in producer.statuses(sorted(cancelled)) if one}
+    said = Counter(entry[b"id"].decode() for _, entry in client.xrange(keys.EVENTS) if entry[b"status"] == b"cancelled")
+    assert dict.fromkeys(cancelled, 1) == said
+
+
+def _in_lots(producer: Producer, ids: list[str]) -> list[Any]:
+    return [one for start in range(0, len(ids), 20) for one in producer.cancel(ids[start : start + 20])]

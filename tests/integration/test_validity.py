@@ -1,0 +1,170 @@
+"""Validity: after it a message is not sent any more, however it came to be late; the gateway is told what remains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from producer import Producer, Status, keys
+from producer.accept import Accepted
+from producer.message import Message
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, attempts, taken
+from tests.properties.house import House, a_house
+from tests.servers import RedisServer
+from worker.gateway import http, one, rest, xml
+from worker.gateway.outcome import NOT_TRIED, Kind, Known, LookUp, Outcome
+from worker.settle import Settlement
+
+Until = Callable[..., MessageStatus]
+MINUTE, HOUR = 60_000, 3600_000
+BUSY = Outcome(Kind.REFUSED, "901", "internal error")
+LOST = Outcome(Kind.LOST)
+
+
+@pytest.fixture
+def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+    assert client.dbsize() == 0
+    with a_house(redis_server, doubt_delays_seconds=(5,)) as made:
+        yield made
+
+
+def queued(house: House, **said: Any) -> str:
+    draft = house.draft(producer="shop", client_message_id="order1", **said)
+    house.accept([draft])
+    return draft.message.id
+
+
+def expires(house: House, message_id: str) -> None:
+    """Let a worker come by: nothing may be claimed, and the message ends, once, and is told of."""
+    before = house.glance([message_id]).records[message_id]
+    assert [] == list(house.claim(3, [message_id], "late").claimed)
+    assert [] == list(house.claim(3, [message_id], "later").claimed)
+    seen = house.glance([message_id])
+    assert Status.EXPIRED is seen.status(message_id)
+    assert before.get("attempt") == seen.records[message_id].get("attempt"), "an attempt was counted"
+    assert str(house.now) == seen.records[message_id]["ended"]
+    assert seen.expiring[message_id]
+    assert [] == [members for members in seen.shelves.values() if message_id in members]
+    (told,) = house.outcomes(message_id)
+    assert ("expired", "shop", "order1") == (told["status"], told["producer"], told["client"])
+
+
+def test_a_retry_whose_validity_ran_out_during_a_hold_is_expired(house: House) -> None:
+    """Refused once, then the account stood still for an hour; its half hour is over."""
+    message_id = queued(house, validity_period=30)
+    house.attempt(message_id, BUSY)
+    house.hold("account", house.now + HOUR)
+    house.now += 30_000
+    assert {3: [message_id]} == house.release()
+    assert house.claim(3, [message_id], "held").held
+    assert Status.QUEUED is house.glance([message_id]).status(message_id)
+    house.now += HOUR
+    expires(house, message_id)
+
+
+@pytest.mark.parametrize(("late_ms", "is_sent"), [(-1, True), (0, False), (1, False)])
+def test_it_ends_at_its_minute(house: House, late_ms: int, is_sent: bool) -> None:
+    """To the millisecond, by the time of Redis."""
+    message_id = queued(house, validity_period=30)
+    house.now += 30 * MINUTE + late_ms
+    if is_sent:
+        assert [message_id] == [claimed.id for claimed in house.claim(3, [message_id], "token").claimed]
+    else:
+        expires(house, message_id)
+
+
+def test_a_schedule_that_comes_late_is_still_valid_for_a_day(house: House) -> None:
+    """The default counts from the delivery: all workers were away for 23 hours."""
+    message_id = queued(house, delay=3600)
+    house.now += 24 * HOUR
+    house.release()
+    assert [message_id] == [claimed.id for claimed in house.claim(3, [message_id], "token").claimed]
+
+
+def test_a_schedule_that_comes_a_day_late_is_expired(house: House) -> None:
+    """As the gateway would do with it."""
+    message_id = queued(house, delay=3600)
+    house.now += 25 * HOUR
+    house.release()
+    expires(house, message_id)
+
+
+def test_no_retry_is_planned_behind_the_end(house: House) -> None:
+    """It would only be expired then; its producer hears now that it was not sent, and of the code."""
+    message_id = queued(house, validity_period=1)
+    house.now += MINUTE - 1_000
+    house.attempt(message_id, BUSY)
+    (told,) = house.outcomes(message_id)
+
+    assert ("dead", "901") == (told["status"], told["code"])
+
+
+def test_a_doubt_that_outlasts_the_validity_is_not_sent_again(house: House) -> None:
+    """The gateway never had it, and by the time that this is sure it is too late."""
+    message_id = queued(house, validity_period=1)
+    house.attempt(message_id, LOST)
+    house.now += 2 * MINUTE
+    assert {3: [message_id]} == house.ask().answer({message_id: LookUp(Known.NOT_FOUND)})
+    expires(house, message_id)
+
+
+WIRES: list[tuple[Callable[[Message, int], Any], str]] = [
+    (http.form, "validity"),
+    (rest.order, "validityPeriod"),
+    (xml.order, "validity"),
+    (one.order, "validityPeriod"),
+]
+
+
+@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
+def test_the_gateway_is_told_what_remains(house: House, write: Callable[[Message, int], Any], name: str) -> None:
+    """Of two hours, 70 minutes after an hour's retries; a moment before the end, the one minute that can be said."""
+    message_id = queued(house, validity_period=120)
+    house.attempt(message_id, BUSY)
+    for waited, remains in ((50 * MINUTE, 70), (70 * MINUTE - 500, 1)):
+        house.now += waited
+        house.release()
+        (claimed,) = house.claim(3, [message_id], f"token{remains}").claimed
+        assert remains == int(write(claimed.message, house.now)[name])
+        house.settle([Settlement(claimed, NOT_TRIED, house.judge(claimed, NOT_TRIED))])
+
+
+@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
+def test_what_was_moved_is_told_with_its_new_validity(
+    house: House, write: Callable[[Message, int], Any], name: str
+) -> None:
+    """A day from its new time, as the record says."""
+    message_id = queued(house, delay=600)
+    house.move(message_id, house.now + 3 * HOUR)
+    house.now += 3 * HOUR
+    house.release()
+    (claimed,) = house.claim(3, [message_id], "token").claimed
+    assert 24 * 60 == int(write(claimed.message, house.now)[name])
+
+
+def test_a_worker_expires_a_retry_that_a_hold_kept_too_long(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """The end of its validity is moved, since the shortest would take a minute; the next message goes."""
+    workers.start(retry_every_seconds=2)
+    answer = producer.send("27999190101", "Late", validity_period=30)  # 901, once
+    assert isinstance(answer, Accepted)
+    until(answer.id, Status.SCHEDULED)
+    client.hset(keys.HOLDS, "account", '{"code":"301","cause":"test","since":0,"until":0}')
+    assert 1 == until(answer.id, Status.QUEUED).attempts
+    client.hset(keys.record(answer.id), "expires", int(time.time() * 1000) - 1)
+    client.delete(keys.HOLDS)
+    found = until(answer.id, Status.EXPIRED)
+    following = producer.send("27999500001", "Next")
+    until(following.id, Status.SENT, Status.DELIVERED)
+
+    assert 1 == found.attempts == len(attempts(sandbox, answer.id))
+    assert {following.id} == taken(sandbox).keys()
+    (told,) = [said for _, said in client.xrange(keys.EVENTS) if said[b"id"] == answer.id.encode()]
+    assert b"expired" == told[b"status"]

@@ -1,0 +1,259 @@
+"""Windows at work: what is due while its window is closed waits until it opens, at no cost; lane 1 never waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+
+from producer import Producer, Status, keys, windows
+from producer.accept import Accepted
+from producer.reschedule import Moved
+from producer.status import MessageStatus
+from producer.window import Windows, parse
+from sandbox.running import Running
+from tests.integration.conftest import Workers, attempts, taken
+from tests.properties.house import START, House, a_house
+from tests.servers import RedisServer, wait_until
+from worker.gateway.outcome import Kind, Outcome
+
+Until = Callable[..., MessageStatus]
+TO = "27999500001"
+HOUR = 3600_000
+DAY = 24 * HOUR
+OPEN = "daily 00:00-24:00 UTC"
+BUSY = Outcome(Kind.REFUSED, "901", "internal error")
+
+
+def accepted(by: Producer, /, **said: Any) -> str:
+    answer = by.send(**{"to": TO, "text": "Hello", **said})
+    assert isinstance(answer, Accepted), answer
+    return answer.id
+
+
+def closed_now() -> tuple[str, int]:
+    """Return a window that opens in some hours, and when it does."""
+    opens = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=5)
+    return f"daily {opens:%H}:00-{opens:%H}:30 UTC", int(opens.timestamp() * 1000)
+
+
+def test_what_is_outside_its_window_waits_until_it_opens(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """By its lane or by a tag; no attempt is spent and the gateway hears nothing; without the window it goes."""
+    text, opens = closed_now()
+    windows.set_window(client, "lane:3", text)
+    windows.set_window(client, "tag:promo", text)
+    windows.set_window(client, "tag:news", OPEN)
+    workers.start(retry_every_seconds=1)
+    waiting = [accepted(producer), accepted(producer, lane=2, tags="a,promo"), accepted(producer, delay=1)]
+    waiting.append(accepted(producer, lane=2, tags="promo,news"))
+    going = [accepted(producer, lane=lane, tags=tags) for lane, tags in ((1, ""), (1, "promo"), (2, "x"), (2, "news"))]
+    for one in going:
+        until(one, Status.SENT, Status.DELIVERED)
+    for one in waiting:
+        wait_until(lambda one=one: client.hget(keys.record(one), "due") == str(opens).encode(), what="a deferral")
+        found = until(one, Status.SCHEDULED)
+        assert (opens, 0, ()) == (found.due_at, found.attempts, found.waits)
+        assert opens + DAY - 60_000 < found.expires_at <= opens + DAY, "its validity counts from its delivery"
+    assert sorted(going) == sorted(taken(sandbox))
+    assert sorted(waiting) == sorted(one.id for one in producer.scheduled())
+    assert client.exists(*map(keys.record, waiting)) == 4
+
+    assert windows.remove(client, "lane:3")
+    assert windows.remove(client, "tag:promo")
+    for one in waiting:
+        wait_until(lambda one=one: _is_sent_when_moved(producer, one), seconds=40, what="a move to send it")
+    assert sorted(going + waiting) == sorted(taken(sandbox))
+    assert {1} == {found.attempts for found in producer.statuses(waiting) if found}
+
+
+def _is_sent_when_moved(producer: Producer, one: str) -> bool:
+    """Move it to now, since the worker may still know the window; tell whether it was sent."""
+    found = producer.status(one)
+    assert found
+    if found.status is Status.SCHEDULED:
+        answer = producer.move(one, datetime.now(UTC) + timedelta(milliseconds=100))
+        assert isinstance(answer, Moved) or answer.field == "id"
+        time.sleep(0.5)  # else a retry could be moved on for ever
+    return found.status in (Status.SENT, Status.DELIVERED)
+
+
+def test_a_retry_that_falls_outside_the_window_waits_too(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
+) -> None:
+    """The window closes between two attempts; the next is made when it opens, and is the next."""
+    workers.start(retry_every_seconds=2)
+    one = accepted(producer, to="27999190100", stop_retrying_after=600)  # 901, always
+    until(one, Status.SCHEDULED)
+    text, opens = closed_now()
+    windows.set_window(client, "lane:3", text)
+    wait_until(lambda: client.hget(keys.record(one), "due") == str(opens).encode(), seconds=40, what="the deferral")
+
+    found = until(one, Status.SCHEDULED)
+    assert (len(attempts(sandbox, one)), opens) == (found.attempts, found.due_at)
+    assert found.attempts == len(found.waits) >= 1
+
+
+# -- by hand, with a clock that is moved: START is a Friday, 08:00 UTC --
+
+OPENS = START + 2 * HOUR
+WINDOW = "daily 10:00-11:00 UTC"
+CLOSED = Windows({"lane:3": parse(WINDOW), "lane:2": parse(OPEN), "tag:promo": parse(WINDOW)})
+NEVER = Windows({"lane:3": parse(WINDOW), "tag:promo": parse("daily 12:00-13:00 UTC")})
+
+
+@pytest.fixture
+def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+    assert client.dbsize() == 0
+    with a_house(redis_server) as made:
+        yield made
+
+
+def queued(house: House, **said: Any) -> str:
+    draft = house.draft(**said)
+    house.accept([draft])
+    return draft.message.id
+
+
+def test_the_house_opens_when_these_tests_say(house: House) -> None:
+    """Friday morning."""
+    assert ("Fri", 8) == (f"{datetime.fromtimestamp(START / 1000, UTC):%a}", START // HOUR % 24)
+
+
+def test_a_deferral_costs_neither_an_attempt_nor_rate(house: House) -> None:
+    """It goes to the due set of the opening, with a validity that counts from there, and changes nothing else."""
+    one, plain = queued(house), queued(house, lane=2)
+    before = house.glance([one])
+    assert [] == house.defer(CLOSED, 3, [one])
+    seen = house.glance([one])
+
+    assert {one: OPENS} == seen.shelves[keys.DUE]
+    assert {} == seen.shelves[keys.QUEUED[3]]
+    changed = {"status": "scheduled", "due": str(OPENS), "expires": str(OPENS + DAY)}
+    same = before.records[one].keys() - changed.keys() - {"body"}
+    assert {name: before.records[one][name] for name in same} | changed == {
+        name: value for name, value in seen.records[one].items() if name != "body"
+    }
+    assert ({}, {}, False) == (seen.rate, seen.claimed, seen.expiring[one])
+    assert 1 == seen.tally["to:3:scheduled"]
+    assert [plain] == house.defer(CLOSED, 2, [plain])
+    assert {} == house.release()
+    house.now = OPENS - 1
+    assert {} == house.release()
+    house.now = OPENS
+    assert {3: [one]} == house.release()
+    assert [one] == house.defer(CLOSED, 3, [one])
+    (claimed,) = house.claim(3, [one], "token").claimed
+    assert (1, OPENS, OPENS + DAY) == (claimed.attempt, claimed.message.due_at, claimed.message.expires_at)
+
+
+def test_a_nudge_is_split_into_what_may_go_and_what_waits(house: House) -> None:
+    """Tags, lanes, the unknown and the settled; the order of those that go stays."""
+    promo, plain, other = queued(house, lane=2, tags="a,promo"), queued(house, lane=2), queued(house, lane=2, tags="b")
+    sent, waits = queued(house, lane=2, tags="promo"), queued(house, lane=2, tags="promo", delay=60)
+    house.attempt(sent, Outcome(Kind.ACCEPTED, gateway_id="g" * 32), lane=2)
+    ids = [other, promo, "0" * 32, sent, plain, waits]
+
+    assert [other, "0" * 32, sent, plain, waits] == house.defer(CLOSED, 2, ids)
+    seen = house.glance([promo, sent, waits])
+    assert (Status.SCHEDULED, Status.SENT) == (seen.status(promo), seen.status(sent))
+    assert START + 60_000 == seen.shelves[keys.DUE][waits]
+
+
+def test_lane_1_and_a_fleet_without_windows_never_wait(house: House) -> None:
+    """Not even with a tag that has a window."""
+    one, other = queued(house, lane=1, tags="promo"), queued(house, tags="promo")
+
+    assert [one] == house.defer(CLOSED, 1, [one])
+    assert [other] == house.defer(Windows(), 3, [other])
+    assert {} == house.glance([one]).shelves[keys.DUE]
+
+
+def test_a_named_validity_stays_and_ends_the_message(house: House) -> None:
+    """It waits for no window that opens after its end; at its end it is expired, and its producer hears of it."""
+    short, long = queued(house, validity_period=90), queued(house, validity_period=180)
+    assert [] == house.defer(CLOSED, 3, [short, long])
+    assert {short: START + 90 * 60_000, long: OPENS} == house.glance([]).shelves[keys.DUE]
+    house.now = START + 90 * 60_000
+    assert {3: [short]} == house.release()
+    assert [short] == house.defer(CLOSED, 3, [short]), "what is past its validity is not put off again"
+    assert [] == list(house.claim(3, [short], "token").claimed)
+    seen = house.glance([short])
+    assert Status.EXPIRED is seen.status(short)
+    assert "attempt" not in seen.records[short]
+    assert ["expired"] == [told["status"] for told in house.outcomes(short)]
+    house.now = OPENS
+    assert {3: [long]} == house.release()
+    (claimed,) = house.claim(3, house.defer(CLOSED, 3, [long]), "again").claimed
+    assert START + 180 * 60_000 == claimed.message.expires_at
+
+
+def test_windows_that_are_never_open_together_end_a_message_with_its_validity(house: House) -> None:
+    """It expires, once, and does not go round for ever between its lane and the due set."""
+    one = queued(house, tags="promo")
+    assert [] == house.defer(NEVER, 3, [one])
+    assert {one: START + DAY} == house.glance([]).shelves[keys.DUE]
+    house.now = START + DAY
+    assert {3: [one]} == house.release()
+    assert [one] == house.defer(NEVER, 3, [one])
+    house.claim(3, [one], "token")
+    assert Status.EXPIRED is house.glance([one]).status(one)
+
+
+def test_what_waits_for_a_window_that_never_opens_can_be_moved_once_it_is_gone(house: House) -> None:
+    """An operator takes the window away before the message expires."""
+    one = queued(house, tags="promo")
+    house.defer(NEVER, 3, [one])
+    house.now += HOUR
+    assert Moved(one, house.now + 1_000, START + DAY) == house.move(one, house.now + 1_000)
+
+
+def test_a_message_is_deferred_again_when_nobody_worked_while_it_was_open(house: House) -> None:
+    """To the next day, with a validity that counts from there."""
+    one = queued(house)
+    house.defer(CLOSED, 3, [one])
+    house.now = OPENS + 2 * HOUR
+    assert {3: [one]} == house.release()
+    assert [] == house.defer(CLOSED, 3, [one])
+    record = house.glance([one]).records[one]
+    assert (str(OPENS + DAY), str(OPENS + 2 * DAY)) == (record["due"], record["expires"])
+
+
+def test_two_workers_that_defer_the_same_count_it_once(house: House) -> None:
+    """Its nudge was delivered twice; nobody claims what the other has put off."""
+    one = queued(house)
+    assert [] == house.defer(CLOSED, 3, [one])
+    assert [one] == house.defer(CLOSED, 3, [one])
+    assert [] == list(house.claim(3, [one], "token").claimed)
+    assert 1 == house.glance([one]).tally["to:3:scheduled"]
+
+
+def test_a_retry_keeps_its_attempts_when_it_is_deferred(house: House) -> None:
+    """The second attempt is made when the window opens."""
+    one = queued(house)
+    house.attempt(one, BUSY)
+    house.now += 60_000
+    assert {3: [one]} == house.release()
+    assert [] == house.defer(CLOSED, 3, [one])
+    house.now = OPENS
+    house.release()
+    (claimed,) = house.claim(3, house.defer(CLOSED, 3, [one]), "token").claimed
+    assert 2 == claimed.attempt
+
+
+def test_what_the_gateway_keeps_has_to_be_in_its_window_when_it_is_due(house: House) -> None:
+    """Sent at once, at night, with a time by day; but not with a time by night, whenever it is sent."""
+    by_day = queued(house, delay=2.5 * 3600, at_gateway=True)
+    at_night = queued(house, delay=12 * 3600, at_gateway=True)
+    assert [by_day] == house.defer(CLOSED, 3, [by_day, at_night])
+    seen = house.glance([by_day, at_night])
+    assert {at_night: OPENS + DAY} == seen.shelves[keys.DUE]
+    assert {str(OPENS + DAY)} == {seen.records[at_night]["due"]}
+    assert "gateway_due" not in seen.records[at_night], "it waits with us now"
+    (claimed,) = house.claim(3, [by_day], "token").claimed
+    assert START + int(2.5 * HOUR) == claimed.message.due_at

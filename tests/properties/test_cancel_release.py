@@ -1,0 +1,326 @@
+"""A message is cancelled or sent, never both, and every answer to a cancel is true.
+
+10,000 messages, each with a random history of release, claim, settle, look-up, deferral, redrive and moves, and
+cancels in between; then the same in threads, as many processes would do it.  THREELANE_INTERLEAVINGS makes it more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import pytest
+import redis
+import redis.asyncio
+
+from producer import keys
+from producer.cancel import Answer, Cancelled, cancel
+from producer.message import Draft
+from producer.reschedule import Moved
+from producer.states import Status
+from producer.window import Windows, parse
+from tests.properties.house import Glance, House, a_house, reached
+from tests.servers import RedisServer
+from worker.claim import Claimed, claim
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.release import release
+from worker.settle import Settlement
+
+INTERLEAVINGS = int(os.environ.get("THREELANE_INTERLEAVINGS", "10000"))
+A_ROUND = 500  # messages that live at the same time
+STEPS = 30
+NEVER = "0" * 32
+CLOSED = Windows({f"lane:{lane}": parse("sat 10:00-11:00 UTC") for lane in (2, 3)})  # START is a Friday morning
+
+SURELY_NOT_SENT = (Status.SCHEDULED, Status.QUEUED, Status.DEAD)
+OUTCOMES = (
+    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
+    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
+    Outcome(Kind.REFUSED, "901", "internal error"),
+    Outcome(Kind.REFUSED, "901", "internal error"),
+    Outcome(Kind.REFUSED, "105", "invalid destination"),
+    Outcome(Kind.NOT_REACHED),
+    Outcome(Kind.NOT_TRIED),
+    Outcome(Kind.LOST, text="taken"),
+    Outcome(Kind.LOST, text="not taken"),
+)
+
+
+@pytest.fixture
+def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+    assert client.ping()
+    with a_house(redis_server, parts_per_second=100_000, look_ups_per_second=10_000, doubt_delays_seconds=(1,)) as made:
+        yield made
+
+
+class Round:
+    """Some hundred messages, what was told of them, and what the gateway has of them."""
+
+    def __init__(self, house: House, rng: Random, size: int) -> None:
+        house.empty()
+        self.house, self.rng = house, rng
+        self.lanes: dict[str, int] = {}
+        self.in_hand: list[Claimed] = []
+        self.taken: Counter[str] = Counter()
+        self.cancelled: set[str] = set()
+        self.asked: set[str] = set()
+        self.answers: Counter[str] = Counter()
+        self.token = 0
+        for start in range(0, size, 100):
+            drafts = [self.draft() for _ in range(min(100, size - start))]
+            house.accept(drafts)
+            self.lanes |= {one.message.id: one.message.lane for one in drafts}
+        self.ids = list(self.lanes)
+
+    def draft(self) -> Draft:
+        said = {"lane": self.rng.choice(keys.LANES), "delay": self.rng.choice((0, 2, 5, 600))}
+        if said["delay"] == 600:
+            said["at_gateway"] = self.rng.random() < 0.5
+        return self.house.draft(**said)
+
+    def step(self) -> None:
+        verbs = (self.release, self.claim, self.claim, self.settle, self.settle, self.look_up, self.defer, self.move)
+        self.rng.choice((*verbs, self.cancel, self.cancel, self.redrive))()
+        self.house.now += self.rng.choice((0, 100, 1_000, 3_000))
+
+    def some(self, most: int) -> list[str]:
+        return self.rng.sample(self.ids, min(most, len(self.ids)))
+
+    def release(self) -> None:
+        while released := self.house.release():
+            assert not self.cancelled & set().union(*released.values()), "released after it was cancelled"
+
+    def claim(self) -> None:
+        """A nudge may name anything of its lane: waiting, sent, cancelled."""
+        lane = self.rng.choice(keys.LANES)
+        self.claim_these(lane, [one for one in self.some(150) if self.lanes[one] == lane])
+
+    def claim_these(self, lane: int, ids: list[str]) -> list[Claimed]:
+        self.token += 1
+        claimed = self.house.claim(lane, ids, f"token{self.token}").claimed
+        given = {one.id for one in claimed}
+        assert not given & self.cancelled, "claimed after it was cancelled"
+        assert not [one for one in given if self.taken[one]], "claimed although the gateway has it"
+        self.in_hand += claimed
+        return list(claimed)
+
+    def settle(self) -> None:
+        """Some of what is under way ends; the rest stays under way while others cancel."""
+        self.rng.shuffle(self.in_hand)
+        half = len(self.in_hand) // 2 + 1
+        ended, self.in_hand = self.in_hand[:half], self.in_hand[half:]
+        self.settle_these([(one, self.rng.choice(OUTCOMES)) for one in ended])
+
+    def settle_these(self, ended: list[tuple[Claimed, Outcome]]) -> None:
+        for one, outcome in ended:
+            assert one.id not in self.cancelled
+            self.taken[one.id] += reached(outcome)
+        done = self.house.settle([Settlement(one, outcome, self.house.judge(one, outcome)) for one, outcome in ended])
+        assert all(done), "an attempt was not settled, so somebody took it away"
+
+    def look_up(self) -> None:
+        """The gateway is truthful: what it took it finds, and the rest is queued again."""
+        while (asking := self.house.ask()).asked:
+            found, missing = LookUp(Known.FOUND, "g" * 32, "002"), LookUp(Known.NOT_FOUND)
+            again = asking.answer({one: found if self.taken[one] else missing for one in asking.asked})
+            assert not self.cancelled & set().union(*again.values()), "queued after it was cancelled"
+        self.house.run(asking.task)
+
+    def defer(self) -> None:
+        lane = self.rng.choice((2, 3))
+        ids = [one for one in self.some(60) if self.lanes[one] == lane]
+        passed = self.house.defer(CLOSED, lane, ids)
+        assert not [one for one in passed if self.house.sync.zscore(keys.QUEUED[lane], one)]
+
+    def move(self) -> None:
+        for one in self.some(8):
+            answer = self.house.move(one, self.house.now + self.rng.choice((1, 1_000, 100_000)))
+            assert not (isinstance(answer, Moved) and (one in self.cancelled or self.taken[one]))
+
+    def redrive(self) -> None:
+        self.house.redrive("105")
+
+    def cancel(self) -> None:
+        ids = [*self.some(self.rng.choice((3, 30, 60))), NEVER]
+        before = self.house.glance(ids)
+        answers = self.house.cancel(ids)
+        assert ids == [one.id for one in answers]
+        for answer in answers:
+            assert self.truth(before, answer.id) == (answer.answer, answer.status), before.records.get(answer.id)
+            assert (answer.answer is Answer.TOO_LATE) == bool(answer.why)
+            self.answers[f"{answer.answer}:{answer.status}"] += 1
+        self.cancelled |= {one.id for one in answers if one.answer is Answer.CANCELLED}
+        self.asked |= {one.id for one in answers if one.answer is Answer.ASKED}
+
+    def truth(self, before: Glance, one: str) -> tuple[Answer, str]:
+        status = before.status(one)
+        if status is None:
+            return Answer.UNKNOWN, ""
+        if status in SURELY_NOT_SENT:
+            assert not self.taken[one], "what the gateway has was cancelled"
+            return Answer.CANCELLED, status
+        at_gateway = int(before.records[one].get("gateway_due", "0")) > self.house.now
+        return Answer.ASKED if status is Status.SENT and at_gateway else Answer.TOO_LATE, status
+
+    def finish(self) -> None:
+        """Healthy workers bring everything that was not cancelled to its end."""
+        self.settle_these([(one, OUTCOMES[0]) for one in self.in_hand])
+        self.in_hand = []
+        for _ in range(60):
+            self.look_up()
+            self.release()
+            for lane in keys.LANES:
+                queued = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, -1)]
+                for start in range(0, len(queued), 100):
+                    ended = self.claim_these(lane, queued[start : start + 100])
+                    self.settle_these([(one, OUTCOMES[0]) for one in ended])
+            self.in_hand = []
+            if not self.house.sync.exists(keys.DUE, keys.DOUBT, *keys.QUEUED.values()):
+                return
+            self.house.now += 3_600_000
+        raise AssertionError(f"never came to an end: {self.house.glance([]).shelves}")
+
+    def judge(self) -> None:
+        seen = self.house.glance(self.ids)
+        told = self.told()
+        for one in self.ids:
+            status, was_cancelled = seen.status(one), one in self.cancelled
+            assert was_cancelled == (status is Status.CANCELLED)
+            assert self.taken[one] <= (0 if was_cancelled else 1)
+            assert (1 if was_cancelled else 0) == told[one]
+            if was_cancelled:
+                self.is_at_rest(seen, one)
+            else:
+                assert (Status.SENT if self.taken[one] else Status.DEAD) is status, seen.records[one]
+        stopping = {one.decode() for one in self.house.sync.zrange(keys.STOPPING, 0, -1)}
+        assert self.asked == stopping
+
+    def is_at_rest(self, seen: Glance, one: str) -> None:
+        assert seen.expiring[one]
+        assert not {"body", "token"} & seen.records[one].keys()
+        assert not [shelf for shelf, members in seen.shelves.items() if one in members]
+
+    def told(self) -> Counter[str]:
+        """Count the producers' events that say cancelled."""
+        entries = self.house.sync.xrange(keys.EVENTS)
+        return Counter(said[b"id"].decode() for _, said in entries if said[b"status"] == b"cancelled")
+
+
+def test_a_message_is_cancelled_or_sent_and_never_both(house: House) -> None:
+    """Whatever comes between: a release, a claim, an answer, a lost answer, a retry, a deferral, another time."""
+    rng, answers = Random(4711), Counter[str]()
+    for start in range(0, INTERLEAVINGS, A_ROUND):
+        one = Round(house, rng, min(A_ROUND, INTERLEAVINGS - start))
+        for _ in range(STEPS):
+            one.step()
+        one.finish()
+        one.judge()
+        answers += one.answers
+    states = (Status.SENDING, Status.SENT, Status.IN_DOUBT, Status.CANCELLED)
+    wanted = {f"cancelled:{one}" for one in SURELY_NOT_SENT} | {f"too_late:{one}" for one in states}
+    assert set() == (wanted | {"asked:sent", "unknown:"}) - answers.keys(), "the walk never came there"
+
+
+def test_asked_is_said_only_while_the_gateway_keeps_it_and_can_stop_it(house: House) -> None:
+    """Before it is sent a cancel needs no gateway; from its time on nobody can stop it; some APIs never can."""
+    drafts = [house.draft(delay=60, at_gateway=True) for _ in range(3)]
+    plain = house.draft()
+    house.accept([*drafts, plain])
+    first, second, third = (one.message.id for one in drafts)
+    assert (Answer.CANCELLED, "queued") == _said(house.cancel([first]))
+    accepted = OUTCOMES[0]
+    for one in house.claim(3, [first, second, third, plain.message.id], "token").claimed:
+        assert [True] == house.settle([Settlement(one, accepted, house.judge(one, accepted))])
+
+    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([plain.message.id]))
+    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([second], gateway_stops=False))
+    house.now += 59_999
+    assert (Answer.ASKED, "sent") == _said(house.cancel([second]))
+    assert (Answer.ASKED, "sent") == _said(house.cancel([second])), "a second time is no other answer"
+    house.now += 1
+    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([third]))
+    assert [second.encode()] == house.sync.zrange(keys.STOPPING, 0, -1)
+
+
+def test_what_was_moved_waits_with_us_and_no_more_at_the_gateway(house: House) -> None:
+    """It was refused for a moment, moved to an earlier time and sent then: a cancel must not promise to stop it."""
+    draft = house.draft(delay=600, at_gateway=True)
+    house.accept([draft])
+    one = draft.message.id
+    (claimed,) = house.claim(3, [one], "token").claimed
+    busy = Outcome(Kind.REFUSED, "901", "internal error")
+    house.settle([Settlement(claimed, busy, house.judge(claimed, busy))])
+    assert isinstance(house.move(one, house.now + 10_000), Moved)
+    house.now += 10_000
+    assert {3: [one]} == house.release()
+    (claimed,) = house.claim(3, [one], "again").claimed
+    house.settle([Settlement(claimed, OUTCOMES[0], house.judge(claimed, OUTCOMES[0]))])
+
+    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([one]))
+
+
+def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
+    house: House, redis_server: RedisServer
+) -> None:
+    """Two threads cancel one by one, two workers release and claim: each message has one fate, told to one of them."""
+    drafts = [house.draft(delay=1) for _ in range(1_000)]
+    for start in range(0, len(drafts), 100):
+        house.accept(drafts[start : start + 100])
+    ids = [one.message.id for one in drafts]
+    house.now += 1_000
+    claimed: list[str] = []
+    answers: list[Cancelled] = []
+    everybody = threading.Barrier(4)
+
+    def cancels(seed: int) -> None:
+        client, rng = redis.Redis(port=redis_server.port), Random(seed)
+        for lot in _lots(ids):
+            everybody.wait(60)
+            for one in rng.sample(lot, len(lot)):
+                answers.extend(cancel(client, [one], house.settings.retention_ms, house.now))
+        client.close()
+
+    async def works(name: str) -> None:
+        client = redis.asyncio.Redis(port=redis_server.port)
+        for lot in _lots(ids):
+            await asyncio.to_thread(everybody.wait, 60)
+            await release(client, house.now)
+            for start in range(0, len(lot), 5):
+                found = await claim(client, 3, lot[start : start + 5], house.settings, house.now)
+                claimed.extend(one.id for one in found.claimed)
+        await client.aclose()
+
+    with ThreadPoolExecutor(4) as pool:
+        tasks = [pool.submit(cancels, seed) for seed in (1, 2)]
+        tasks += [pool.submit(asyncio.run, works(name)) for name in ("a", "b")]
+        for task in tasks:
+            task.result()
+
+    cancelled = [one.id for one in answers if one.answer is Answer.CANCELLED]
+    late = [(one.answer, one.status) for one in answers if one.answer is not Answer.CANCELLED]
+    seen = house.glance(ids)
+    assert dict.fromkeys(ids, 1) == Counter(cancelled + claimed) | Counter(_left(seen))
+    assert {(Answer.TOO_LATE, "sending"), (Answer.TOO_LATE, "cancelled")} >= set(late)
+    assert all(seen.status(one) is Status.CANCELLED for one in cancelled)
+    assert all(seen.status(one) is Status.SENDING for one in claimed)
+    assert claimed
+    assert cancelled
+
+
+def _lots(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), 25):
+        yield ids[start : start + 25]
+
+
+def _left(seen: Glance) -> list[str]:
+    return [one for one, record in seen.records.items() if record["status"] in (Status.SCHEDULED, Status.QUEUED)]
+
+
+def _said(answers: list[Cancelled]) -> tuple[Answer, str]:
+    (answer,) = answers
+    return answer.answer, answer.status

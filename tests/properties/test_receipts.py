@@ -1,0 +1,349 @@
+"""Receipts: whatever the network reports, in whatever order and however often, a message ends as it truly ended.
+
+The truth is told by a model of the vendor's two tables of statuses: the first final status; without one, the status
+that is furthest on the way.  With the status goes its charge, which is counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producer import cancel, keys
+from producer.states import FINAL, Status
+from tests.properties.house import House
+from tests.servers import RedisServer
+from worker.claim import Claimed
+from worker.gateway.outcome import EMULATED, Kind, Known, LookUp, Outcome
+from worker.inbound import central, one_events
+from worker.inbound.report import Report
+from worker.policy.judge import Decision
+from worker.poll import poll
+from worker.settings import WorkerSettings
+from worker.settle import Settlement
+
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "60"))
+DAY = 24 * 3600 * 1000
+ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
+TAKEN = Outcome(Kind.ACCEPTED, gateway_id=ITS_ID)
+SAYS_NOTHING, SCHEDULED, AT_GATEWAY, AT_NETWORK, END = range(5)
+
+
+class Step(NamedTuple):
+    """How far a status is on a message's way, and what the message is then."""
+
+    at: int
+    becomes: Status | None = None
+
+
+def _end(status: Status) -> Step:
+    return Step(END, status)
+
+
+_DELIVERED, _FAILED = _end(Status.DELIVERED), _end(Status.UNDELIVERED)
+_EXPIRED, _CANCELLED = _end(Status.EXPIRED), _end(Status.CANCELLED)
+_WAITS, _TAKEN, _AWAY = (Step(at, Status.SENT) for at in (SCHEDULED, AT_GATEWAY, AT_NETWORK))
+
+# fmt: off
+LEGACY = {  # the vendor's table of message statuses; the last is in none
+    "001": Step(SAYS_NOTHING), "002": _TAKEN, "003": _AWAY, "004": _DELIVERED, "005": _FAILED, "006": _CANCELLED,
+    "007": _FAILED, "008": _TAKEN, "009": _FAILED, "010": _EXPIRED, "011": _WAITS, "012": _FAILED, "013": _CANCELLED,
+    "014": _FAILED, "099": Step(SAYS_NOTHING),
+}
+ONE = {  # name and number; the last three are in no table
+    ("UNKNOWN", 1): Step(SAYS_NOTHING), ("QUEUED", 2): _TAKEN, ("SCHEDULED", 3): _WAITS, ("SENT_TO_SUPPLIER", 4): _AWAY,
+    ("DEVICE_ACK", 5): _DELIVERED, ("READ", 6): _DELIVERED, ("EXPIRED", 20): _EXPIRED,
+    ("STOPPED_BY_USER", 21): _CANCELLED, ("STOPPED_BY_ADMIN", 22): _CANCELLED, ("DELIVERY_FAILURE", 23): _FAILED,
+    ("EMULATED", 24): _FAILED, ("INSUFFICIENT_ACCOUNT_BALANCE", 25): _FAILED, ("VOLUME_LIMIT", 26): _FAILED,
+    ("VOLUME_LIMIT_DAILY", 27): _FAILED, ("VOLUME_LIMIT_MONTHLY", 28): _FAILED,
+    ("RECIPIENT_DOES_NOT_EXIST", 29): _FAILED, ("STOP_MARKETING_MESSAGES", 30): _FAILED,
+    ("EXCESSIVE_MESSAGES_TO_RECIPIENT", 31): _FAILED, ("ROUTING_ERROR", 100): _FAILED,
+    ("NEW_WAY", 4): _TAKEN, ("NEW_END", 77): _FAILED, ("NEW_RIDDLE", 9): Step(SAYS_NOTHING),
+}
+STATES = {  # how a message stands when the first receipt comes, and as what
+    "new": Status.QUEUED,        "planned": Status.SCHEDULED,   "sending": Status.SENDING,  "sent": Status.SENT,
+    "in doubt": Status.IN_DOUBT, "to be retried": Status.SCHEDULED, "queued again": Status.QUEUED,
+    "dead": Status.DEAD,         "expired here": Status.EXPIRED, "cancelled here": Status.CANCELLED,
+    "emulated": Status.EMULATED, "never known": Status.UNKNOWN,
+}
+NEVER_TRIED = ("new", "planned")
+OUTCOMES = {
+    "sent": TAKEN, "in doubt": Outcome(Kind.LOST), "to be retried": Outcome(Kind.REFUSED, "901"),
+    "queued again": Outcome(Kind.REFUSED, "901"), "dead": Outcome(Kind.REFUSED, "105"),
+    "expired here": Outcome(Kind.REFUSED, "901"), "cancelled here": Outcome(Kind.REFUSED, "901"),
+    "emulated": EMULATED, "never known": TAKEN,
+}
+# fmt: on
+WITH_A_PAST = ("expired here", "queued again", "never known")
+
+
+class Told(NamedTuple):
+    """One status of one message; ``charge`` in millionths, or None when the report names none."""
+
+    status: Any  # of LEGACY or ONE
+    charge: int | None
+
+    @property
+    def name(self) -> str:
+        return self.status if isinstance(self.status, str) else self.status[0]
+
+    @property
+    def step(self) -> Step:
+        return LEGACY[self.status] if isinstance(self.status, str) else ONE[self.status]
+
+
+@dataclass
+class Story:
+    """One message: where it is from, how it stands, and what is reported of it in which order."""
+
+    state: str
+    lane: int
+    centre: str
+    told: list[Told]
+    id: str = ""
+    claimed: Claimed | None = None
+
+
+class Truth(NamedTuple):
+    """How a message has to stand in the end."""
+
+    status: Status
+    network: str
+    charge: int
+
+
+def truth(story: Story) -> Truth:
+    """Return how a message ends."""
+    stands = STATES[story.state]
+    if story.state in NEVER_TRIED:
+        return Truth(stands, "", 0)
+    ends = [one for one in story.told if one.step.at == END]
+    on_the_way = sorted((one for one in story.told if 0 < one.step.at < END), key=lambda one: one.step.at)
+    best = ends[0] if ends else on_the_way[-1] if on_the_way else None
+    nothing = [one for one in story.told if one.step.at == SAYS_NOTHING]
+    other_ends = [one for one in ends if best and one.name != best.name]
+    trusted = (
+        [one for one in ends if best and one.name == best.name] + on_the_way[::-1] + nothing[::-1] + other_ends[::-1]
+    )
+    charge = next((one.charge for one in trusted if one.charge is not None), 0)
+    if best and best.step.becomes and stands not in FINAL:
+        stands = best.step.becomes
+    return Truth(stands, best.name if best else "", charge)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """A message of one API's family: a status has one charge, or none, however often it is told."""
+    statuses = draw(st.sampled_from((sorted(LEGACY), sorted(ONE))))
+    reported = draw(st.lists(st.sampled_from(statuses), max_size=8))
+    charges = st.sampled_from((None, 0, 300_000, 800_000, 2_400_000, 999_999_999_999))
+    of_status = {one: draw(charges) for one in dict.fromkeys(reported)}
+    state, lane = draw(st.sampled_from(sorted(STATES))), draw(st.sampled_from(keys.LANES))
+    return Story(state, lane, draw(st.sampled_from(("", "news"))), [Told(one, of_status[one]) for one in reported])
+
+
+def report(message_id: str, told: Told) -> Report:
+    """Return what the door reads from a callback; a charge of the One API is what a later version may tell."""
+    if isinstance(told.status, str):
+        fields = {"cliMsgId": message_id, "apiMsgId": ITS_ID, "status": told.status, "timestamp": "4102444800"}
+        if told.charge is not None:
+            fields["charge"] = f"{told.charge / 1_000_000:.6f}"
+        return central.read(urlencode(fields).encode(), b"").reports[0]
+    name, number = told.status
+    update = {"clientMessageId": message_id, "messageId": ITS_ID, "status": name, "statusCode": number}
+    body = json.dumps({"event": {"messageStatusUpdate": [update]}}).encode()
+    (read,) = one_events.read(body).reports
+    return Report(read.id, read.gateway_id, read.network_status, read.to, told.charge, read.said, read.unlisted)
+
+
+class NobodyKnows:
+    """A gateway that answers no question."""
+
+    async def status(self, _gateway_id: str) -> LookUp:
+        return LookUp(Known.FAILED)
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: RedisServer) -> Iterator[House]:
+    loop = asyncio.new_event_loop()
+    pace = WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000, look_ups_per_second=1_000)
+    made = House(redis_server.port, loop, pace)
+    yield made
+    made.close()
+    loop.close()
+
+
+def arrange(house: House, all_stories: Sequence[Story]) -> None:
+    """Bring every message into its state, by the verbs of the house."""
+    house.empty()
+    past = [one for one in all_stories if one.state in WITH_A_PAST]
+    for story in past:
+        begin(house, story)
+    house.now += 6 * DAY + 1
+    house.release()
+    house.run(poll(house.client, NobodyKnows(), house.settings, house.now))
+    for story in past:
+        if story.state == "expired here":
+            house.claim(story.lane, [story.id], "later")
+    for story in all_stories:
+        if story not in past:
+            begin(house, story)
+    given_up = [one.id for one in all_stories if one.state == "cancelled here"]
+    cancel.cancel(house.sync, given_up, DAY, house.now)
+    seen = house.glance([one.id for one in all_stories])
+    assert {one.id: STATES[one.state] for one in all_stories} == {one.id: seen.status(one.id) for one in all_stories}
+
+
+def begin(house: House, story: Story) -> None:
+    """Take a message in, and let its first attempt come to what it shall."""
+    said = {"lane": story.lane, "cost_centre": story.centre, "delay": 3600 if story.state == "planned" else 0}
+    draft = house.draft(**{name: value for name, value in said.items() if value})
+    story.id = draft.message.id
+    house.accept([draft])
+    if story.state in NEVER_TRIED:
+        return
+    (story.claimed,) = house.claim(story.lane, [story.id], "first").claimed
+    if story.state != "sending":
+        answered(house, story.claimed, OUTCOMES[story.state])
+
+
+def answered(house: House, claimed: Claimed, outcome: Outcome) -> bool:
+    """Let the gateway's answer to an attempt arrive; False when a receipt was first."""
+    decision: Decision = house.judge(claimed, outcome)
+    (settled,) = house.settle([Settlement(claimed, outcome, decision)])
+    return settled
+
+
+def outcomes(house: House) -> Counter[tuple[str, str]]:
+    """Count what producers were told: message and status."""
+    told = [fields for _, fields in house.sync.xrange(keys.EVENTS)]
+    return Counter((one[b"id"].decode(), one[b"status"].decode()) for one in told if one[b"type"] == b"outcome")
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data(), all_stories=st.lists(stories(), min_size=1, max_size=6))
+def test_a_message_ends_as_it_truly_ended(house: House, data: st.DataObject, all_stories: list[Story]) -> None:
+    """First final, else the furthest; a charge once in record and tally; each end told once; nothing created."""
+    arrange(house, all_stories)
+    before, told_before = set(house.sync.keys("tl:m:*")), outcomes(house)
+    order = data.draw(st.permutations([n for n, one in enumerate(all_stories) for _ in one.told]), "order")
+    left = [list(one.told) for one in all_stories]
+    reports = [report(all_stories[n].id, left[n].pop(0)) for n in order]
+    strangers = data.draw(st.lists(st.integers(0, len(reports)), max_size=3), "strangers")
+    for place in strangers:
+        reports.insert(place, report(f"{place:x}".rjust(32, "f"), Told("004", 800_000)))
+    while reports:
+        size = data.draw(st.integers(1, 20), "batch")
+        house.receive(reports[:size])
+        reports = reports[size:]
+        house.now += 1_000
+
+    for story in all_stories:  # the gateway's answer to an attempt comes last of all
+        expected = truth(story)
+        if story.state == "sending" and story.claimed:
+            moved = expected.status is not Status.SENDING
+            assert moved is not answered(house, story.claimed, TAKEN)
+            story.state = "sending" if moved else "sent"
+
+    seen = house.glance([one.id for one in all_stories])
+    for story in all_stories:
+        record = seen.records[story.id]
+        charge = int(record.get("charge", 0))
+        assert truth(story) == Truth(Status(record["status"]), record.get("network", ""), charge), story
+        said = [] if story.state in NEVER_TRIED else [one.name for one in story.told]
+        assert [f"status={name}" for name in said] == [
+            line.split()[1] for line in record.get("reports", "").splitlines()
+        ]
+        shelves = [key for key, ids in seen.shelves.items() if story.id in ids]
+        assert (0 if truth(story).status in FINAL else 1) == len(shelves)
+        ended_before = STATES[story.state] in FINAL or (story.state == "dead" and truth(story).status is Status.DEAD)
+        assert (truth(story).status in {*FINAL, Status.DEAD}) == ("ended" in record)
+        ends = {} if ended_before or truth(story).status not in FINAL else {(story.id, truth(story).status): 1}
+        assert ends == {one: n for one, n in (outcomes(house) - told_before).items() if one[0] == story.id}
+    charged: Counter[str] = Counter()
+    for story in all_stories:
+        charged[f"charged:{story.lane}:{story.centre}"] += truth(story).charge
+    assert +charged == Counter({name: n for name, n in seen.tally.items() if name.startswith("charged:") and n})
+    assert before == set(house.sync.keys("tl:m:*"))
+    assert {one.id for one in all_stories} == {key.decode().removeprefix("tl:m:") for key in before}
+
+
+# fmt: off
+ORDERS = [  # what is told of one message, and what it cost: the same in each order in which its end is the same
+    ([("010", None), ("003", 800_000)], 800_000),
+    ([("010", 0), ("003", 800_000)], 0),
+    ([("004", None), ("003", 800_000), ("001", 300_000)], 800_000),
+    ([("004", 800_000), ("003", 300_000), ("008", 100_000)], 800_000),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("told", "charge"), ORDERS)
+def test_what_a_message_cost_does_not_hang_on_which_receipt_came_first(
+    house: House, told: list[tuple[str, int | None]], charge: int, backwards: bool
+) -> None:
+    """The charge of the status that is furthest, of those that name one."""
+    story = Story("sent", 3, "", [Told(*one) for one in told])
+    arrange(house, [story])
+    house.receive([report(story.id, one) for one in (story.told[::-1] if backwards else story.told)])
+    assert str(charge) == house.glance([story.id]).records[story.id]["charge"]
+
+
+def test_a_final_status_that_contradicts_the_first_does_not_take_its_charge_back(house: House) -> None:
+    """Delivered, and charged when it was handed over; a stray "expired, not charged" changes neither."""
+    story = Story("sent", 3, "", [Told("003", 800_000), Told("004", None), Told("010", 0)])
+    arrange(house, [story])
+    house.receive([report(story.id, one) for one in story.told])
+    seen = house.glance([story.id])
+    record = seen.records[story.id]
+    assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
+    assert 800_000 == seen.tally["charged:3:"]
+
+
+def test_reports_of_one_message_do_not_fill_the_memory(house: House) -> None:
+    """Each is kept as it was said, until there are 2,000 characters of them."""
+    story = Story("sent", 3, "", [])
+    arrange(house, [story])
+    for _ in range(20):
+        house.receive([report(story.id, Told("003", 800_000))] * 20)
+    kept = house.glance([story.id]).records[story.id]["reports"]
+    assert 2_000 <= len(kept) < 2_400
+    assert {"status=003 timestamp=4102444800 charge=0.800000"} == {line.partition(" ")[2] for line in kept.splitlines()}
+
+
+def test_a_dead_letter_that_was_sent_after_all_has_not_ended(house: House) -> None:
+    """The network has it: until its end is told it is on its way, and asked for."""
+    story = Story("dead", 1, "", [])
+    arrange(house, [story])
+    house.receive([report(story.id, Told("003", 800_000))])
+    seen = house.glance([story.id])
+    assert "ended" not in seen.records[story.id]
+    assert house.now + 600_000 == seen.shelves[keys.AWAITING][story.id]
+    assert house.now + 30_000 == house.sync.zscore(keys.LATE, story.id)
+
+
+def test_the_model_knows_every_status_of_both_tables() -> None:
+    """So that a status which is added is not left out here."""
+    from worker.policy.one_statuses import ONE_STATUSES
+    from worker.policy.statuses import STATUSES
+
+    assert {"099"} == set(LEGACY) ^ set(STATUSES)
+    assert {"NEW_WAY", "NEW_END", "NEW_RIDDLE"} == {name for name, _ in ONE} ^ set(ONE_STATUSES)
+
+
+def test_an_empty_redis_stays_empty(house: House, client: redis.Redis) -> None:
+    """An id that nobody knows leaves no key behind, not even a count."""
+    results = house.receive([report("f" * 32, Told(status, 800_000)) for status in LEGACY])
+    assert (["unknown"] * len(LEGACY), []) == (results, client.keys("*"))

@@ -1,0 +1,131 @@
+"""The list as a whole: whoever adds and lifts what, in whatever order, both checks say what a simple model says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producer import suppression
+from producer.accept import Accepted
+from producer.suppression import OPERATOR, STOP, Entry
+from tests.properties.house import House
+from tests.servers import RedisServer
+from worker.inbound.report import Reply
+from worker.inbound.words import build
+from worker.reply import take
+from worker.settings import WorkerSettings
+
+DAY = 24 * 3600 * 1000
+NUMBERS = ("27831234567", "27831234568")
+SOURCES = {OPERATOR: 1, "code 122": 1, "code 105": 3, STOP: 1}  # and how many times each is needed
+SCOPES = ("all", "sender:Shop", "tag:promo")
+MESSAGES: list[dict[str, Any]] = [
+    {"to": number, **said} for number in NUMBERS for said in ({}, {"sender": "Shop"}, {"tags": ["news", "promo"]})
+]
+
+number = st.sampled_from(NUMBERS)
+add = st.tuples(
+    st.just("add"),
+    number,
+    st.sampled_from(tuple(SOURCES)),
+    st.sampled_from(SCOPES),
+    st.sampled_from((0, 0, 3 * DAY, 90 * DAY)),
+)
+lift = st.tuples(st.just("lift"), number, st.sampled_from(("", *SOURCES)), st.sampled_from(("", *SCOPES)))
+says = st.tuples(st.just("says"), number, st.sampled_from(("STOP", "stop all!", "START", "unstop", "please stop by")))
+waits = st.tuples(st.just("waits"), st.sampled_from((1, DAY, 3 * DAY, 60 * DAY)))
+steps = st.lists(st.one_of(add, add, lift, says, says, waits), max_size=14)
+
+
+@dataclass
+class Known:
+    """One entry of the model."""
+
+    times: int
+    last: int
+    expires: int
+
+    def is_over(self, now: int) -> bool:
+        return 0 < self.expires <= now
+
+
+@dataclass
+class Model:
+    """What stands against whom, in plain Python."""
+
+    entries: dict[tuple[str, str, str], Known] = field(default_factory=dict)
+
+    def add(self, to: str, source: str, scope: str, expires: int, now: int) -> None:
+        known = self.entries.get((to, source, scope))
+        times = 0 if known is None or known.is_over(now) else known.times
+        self.entries[to, source, scope] = Known(times + 1, now, expires)
+
+    def lift(self, to: str, source: str, scope: str) -> int:
+        meant = [one for one in self.entries if one[0] == to and source in ("", one[1]) and scope in ("", one[2])]
+        for one in meant:
+            del self.entries[one]
+        return len(meant)
+
+    def forbids(self, message: dict[str, Any], now: int) -> bool:
+        fits = {"all", f"sender:{message.get('sender')}", *(f"tag:{tag}" for tag in message.get("tags", ()))}
+        return any(
+            to == message["to"] and scope in fits and known.times >= SOURCES[source] and not known.is_over(now)
+            for (to, source, scope), known in self.entries.items()
+        )
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: RedisServer) -> Iterator[House]:
+    loop = asyncio.new_event_loop()
+    made = House(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
+    yield made
+    made.close()
+    loop.close()
+
+
+@settings(max_examples=150, database=None)
+@given(walk=steps)
+def test_accept_and_claim_see_what_the_model_sees(house: House, walk: list[tuple[Any, ...]]) -> None:
+    """The messages wait while the list changes, so that the claim has to see by itself what accept could not."""
+    house.empty()
+    model, words = Model(), build({})
+    waiting = [house.draft(**said) for said in MESSAGES]
+    house.accept(waiting)
+    now = house.now - 1_000 * DAY  # the past may be as long as it likes; the messages wait a moment
+    for number, (verb, *said) in enumerate(walk):
+        if verb == "add":
+            to, source, scope, lasts = said
+            expires = now + lasts if lasts else 0
+            entry = Entry(
+                source=source, scope=scope, first=now, last=now, expires=expires, needs=SOURCES[source], evidence="é/\\"
+            )
+            suppression.add(house.sync, [(to, entry)])
+            model.add(to, source, scope, expires, now)
+        elif verb == "lift":
+            assert model.lift(*said) == suppression.lift(house.sync, *said)
+        elif verb == "says":
+            to, text = said
+            for _ in range(2):  # the gateway repeats itself
+                reply = Reply(f"reply{number}", to, "12025550100", text, at=now)
+                house.run(take(house.client, reply, words, now + 5))
+            if text in ("STOP", "stop all!"):
+                model.add(to, STOP, "all", 0, now)
+            elif text in ("START", "unstop"):
+                model.lift(to, STOP, "")
+        else:
+            now += said[0]
+    expected = [model.forbids(said, now) for said in MESSAGES]
+
+    house.now = now  # for the two checks alone: the messages' own times are of no matter to them
+    answers = house.accept([house.draft(**said) for said in MESSAGES])
+    assert expected == [not isinstance(one, Accepted) for one in answers]
+    ids = [one.message.id for one in waiting]
+    claimed = {one.id for one in house.claim(3, ids, "token").claimed}
+    assert expected == [one not in claimed for one in ids]
+    assert {to for to, _, _ in model.entries} == {one.number for one in suppression.every(house.sync)}
