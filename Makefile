@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis chaos check clean lock
+.PHONY: help install demo up test test-apis chaos bench check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ SECONDS ?= 150
 SEED ?= 1
 chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
+
+bench: $(VENV)/dev  ## measure: a million scheduled messages over an hour of simulated time
+	$(BIN)/python -m bench.schedule $(ARGS)
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/ruff check .

@@ -1,0 +1,142 @@
+"""Schedule: a million messages wait for times over an hour, and the hour passes in a minute or two.
+
+``python -m bench.schedule --messages 1000000 --hours 1``
+
+Prints the rate of intake, what a waiting message takes of Redis, and how late the released ones are.  The hour is
+simulated: the release loop of a worker runs as it does in life, but its pauses move its clock and are not slept; the
+time that its work takes is real.  Half way the process is killed (SIGKILL) in the middle of its work and another
+begins after ``--away`` seconds of that clock.  Exit code 1 when one was early, lost or released twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from producer import Producer, ProducerSettings, keys
+from producer.enqueue import Nudger
+from tests.servers import RedisServer
+from worker.engine import RELEASE_SECONDS
+from worker.release import BATCH, release
+from worker.settings import WorkerSettings
+
+CLOCK = "bench:clock"  # ms, what the simulated clock shows
+AHEAD = 2 * 3600  # seconds: the first is due when all are in
+OPTIONS = ("--hash-max-listpack-value", "1024", "--appendfsync", "everysec")  # as in deploy/redis.conf
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--messages", type=int, default=1_000_000)
+    words.add_argument("--hours", type=float, default=1.0)
+    words.add_argument("--away", type=float, default=3.0, help="seconds without any worker after the kill")
+    words.add_argument("--release", nargs=2, metavar=("URL", "UNTIL"), help=argparse.SUPPRESS)
+    asked = words.parse_args()
+    if asked.release:
+        asyncio.run(_release(asked.release[0], int(asked.release[1])))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="threelane-bench-") as folder:
+        server = RedisServer(Path(folder), *OPTIONS).start()
+        try:
+            return _measure(server, asked.messages, asked.hours, asked.away)
+        finally:
+            server.stop()
+
+
+def _measure(server: RedisServer, messages: int, hours: float, away: float) -> int:
+    client = redis.Redis.from_url(server.url)
+    empty, begins = int(client.info("memory")["used_memory"]), (int(time.time()) + AHEAD) * 1000
+    span = int(hours * 3600 * 1000)
+    started = time.perf_counter()
+    due_at = _accept(server.url, messages, begins, span)
+    seconds = time.perf_counter() - started
+    waiting = int(client.info("memory")["used_memory"]) - empty
+    print(f"intake   {messages / seconds:,.0f} messages a second, {messages:,} in {seconds:.0f} s, one process")
+    print(f"memory   {waiting / messages:,.0f} bytes a waiting message of 100 characters, {waiting / 2**20:,.0f} MiB")
+
+    client.set(CLOCK, begins)
+    half, end = begins + span // 2, begins + span + 60_000
+    real = time.perf_counter()
+    child = _start(server.url, end)
+    while int(client.get(CLOCK) or 0) < half:  # type: ignore[arg-type]
+        time.sleep(0.005)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    died = int(client.get(CLOCK) or 0)  # type: ignore[arg-type]
+    client.set(CLOCK, died + int(away * 1000))
+    _start(server.url, end).wait()
+    real = time.perf_counter() - real
+    return _judge(client, due_at, died, int(away * 1000), real)
+
+
+def _accept(url: str, messages: int, begins: int, span: int) -> dict[str, int]:
+    """Enqueue; returns by id when each is due, ms."""
+    text = "Your parcel is on its way and comes to your door today between two and four o'clock. Reply STOP to end."[
+        :100
+    ]
+
+    def drafts() -> Iterator[dict[str, Any]]:
+        for number in range(messages):
+            at = datetime.fromtimestamp((begins + number * span // messages) / 1000, UTC)
+            yield {"to": f"2783{number % 10_000_000:07d}", "text": text, "deliver_at": at}
+
+    with Producer(ProducerSettings(redis_url=url)) as producer:
+        return {answer.id: answer.due_at for answer in producer.send_stream(drafts())}  # type: ignore[union-attr]
+
+
+def _start(url: str, until: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "bench.schedule", "--release", url, str(until)])
+
+
+async def _release(url: str, until: int) -> None:
+    """Be the release loop of a worker, by a clock whose pauses are not slept."""
+    client = redis.asyncio.Redis.from_url(url)
+    nudger = Nudger(WorkerSettings(redis_url=url))
+    now = float(await client.get(CLOCK))
+    while now < until:
+        started = time.perf_counter()
+        released = await release(client, int(now))
+        for lane, ids in sorted(released.items()):
+            await asyncio.to_thread(nudger.publish, lane, ids)
+        now += (time.perf_counter() - started) * 1000
+        if sum(map(len, released.values())) < BATCH:
+            now += RELEASE_SECONDS * 1000
+        await client.set(CLOCK, int(now))
+    nudger.close()
+    await client.aclose()
+
+
+def _judge(client: redis.Redis, due_at: dict[str, int], died: int, away: int, real: float) -> int:
+    """Compare: each was released once, none before its time; print how late they were."""
+    released = {one.decode(): int(at) for one, at in client.zscan_iter(keys.QUEUED[3], count=10_000)}
+    lost = due_at.keys() - released.keys()
+    late = {one: at - due_at[one] for one, at in released.items()}
+    early = sum(wait < 0 for wait in late.values())
+    nobody = sum(died - 1000 <= due_at[one] <= died + away for one in late)
+    served = sorted(wait for one, wait in late.items() if not died - 1000 <= due_at[one] <= died + away)
+    moves = int(client.hget(keys.TALLY, "to:3:queued") or 0)  # type: ignore[arg-type]
+    print(f"release  {len(released):,} released in {real:.0f} s of real time, {moves:,} moves")
+    middle, late_one = statistics.median(served), served[len(served) * 99 // 100]
+    print(f"lateness median {middle / 1000:.3f} s, 99th {late_one / 1000:.3f} s, worst {served[-1] / 1000:.3f} s")
+    worst = max(late.values()) / 1000
+    print(f"         {worst:.3f} s at worst for the {nobody:,} that were due around {away / 1000:g} s without a worker")
+    print(f"early    {early}   lost {len(lost)}   twice {moves - len(released)}")
+    return int(bool(early or lost or moves != len(due_at)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
