@@ -18,6 +18,8 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``code``, ``reason``, ``text`` and ``owner`` tell of the last answer that was no success; ``waits`` are the
     seconds waited before each retry; ``charge_millionths`` is what the gateway charged, in millionths of a credit.
+    ``bypassed`` is whose suppression a legal notice passed over; ``reports`` are the network's reports, each with when
+    it came (ms) and what it said.
     """
 
     id: str
@@ -39,6 +41,9 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     owner: str = ""
     charge_millionths: int = 0
+    batch: str = ""
+    bypassed: str = ""
+    reports: tuple[str, ...] = ()
 
     @property
     def charge(self) -> float:
@@ -82,4 +87,7 @@ def _status(message_id: str, record: Mapping[bytes, bytes]) -> MessageStatus:
         text=text(b"text"),
         owner=text(b"owner"),
         charge_millionths=number(b"charge"),
+        batch=text(b"batch"),
+        bypassed=text(b"bypassed"),
+        reports=tuple(text(b"reports").splitlines()),
     )
