@@ -11,14 +11,19 @@ import msgspec
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from producer import keys, logs, message, phone
+from producer import budgets, keys, logs, message, phone
 from producer.message import Draft, Message
+from producer.prices import Prices, country
 from producer.refusal import Code, Owner, Refused
+from producer.schedule import DAY
 from producer.scripts import Script
 from producer.states import Status
+from producer.status import CREDIT
 from producer.suppression import Entry
+from producer.tracing import Tracer
 
 BATCH = 100
+ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
 _accept = Script(__file__, "accept", intake=True, suppresses=True)
 
@@ -51,14 +56,41 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 Answer = Accepted | Refused
 
 
-def accept(client: redis.Redis, drafts: Sequence[Draft], now: int) -> list[Answer]:
-    """Take up to 100 drafts; the answers come in the same order.
+def accept(
+    client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
+) -> list[Answer]:
+    """Take up to 100 drafts, at prices that only estimate what they cost; the answers come in the same order.
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
     """
-    arguments: list[Any] = [now, INTAKE_SHARE]
-    for draft in drafts:
-        arguments += _arguments(draft)
+    if not tracer:
+        return _take(client, drafts, [""] * len(drafts), now, prices)
+    spans = [tracer.begin("accept") for _ in drafts]
+    try:
+        answers = _take(client, drafts, [span.traceparent for span in spans], now, prices)
+    except Exception as failed:
+        for span in spans:
+            span.end(failed=True, error=type(failed).__name__)
+        raise
+    for draft, span, answer in zip(drafts, spans, answers, strict=True):
+        span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_came_to(answer))
+    return answers
+
+
+def _came_to(answer: Answer) -> dict[str, Any]:
+    """Return what a span may say of an answer."""
+    if isinstance(answer, Refused):
+        return {"result": "refused", "code": answer.code}
+    return {"result": "repeated" if answer.repeated else "accepted"}
+
+
+def _take(
+    client: redis.Redis, drafts: Sequence[Draft], traces: Sequence[str], now: int, prices: Prices
+) -> list[Answer]:
+    tomorrow = (now // DAY + 1) * DAY
+    arguments: list[Any] = [now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow]
+    for draft, trace in zip(drafts, traces, strict=True):
+        arguments += _arguments(draft, prices, trace)
     records = [keys.record(draft.message.id) for draft in drafts]
     replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], arguments)
     if replies == [b"full"]:
@@ -75,8 +107,9 @@ def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
             pipe.execute()
 
 
-def _arguments(draft: Draft) -> tuple[Any, ...]:
+def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
     sms = draft.message
+    estimate = prices.of(sms.to) * sms.parts
     said = {
         "expires": sms.expires_at,
         "body": message.encode(sms),
@@ -86,6 +119,9 @@ def _arguments(draft: Draft) -> tuple[Any, ...]:
         "tags": ",".join(sms.tags),
         "batch": sms.batch,
         "gateway_due": sms.due_at if sms.at_gateway else "",
+        "estimate": estimate or "",
+        "country": country(sms.to),
+        "trace": trace,
     }
     values = [part for name, value in said.items() if value != "" for part in (name, value)]
     return (
@@ -99,6 +135,9 @@ def _arguments(draft: Draft) -> tuple[Any, ...]:
         said["tags"],
         sms.producer,
         int(sms.legal_notice),
+        sms.cost_centre,
+        estimate,
+        sms.expires_at,
         len(values),
         *values,
     )
@@ -106,8 +145,9 @@ def _arguments(draft: Draft) -> tuple[Any, ...]:
 
 def _answer(draft: Draft, reply: str) -> Answer:
     sms = draft.message
-    known, _, status = reply.partition(":")
+    known, _, said = reply.partition(":")
     if known in ("new", "same"):
+        status, due = said.split(":")
         if known == "new":
             logs.event("accepted", id=sms.id, lane=sms.lane, parts=sms.parts, to=phone.mask(sms.to))
         return Accepted(
@@ -117,14 +157,16 @@ def _answer(draft: Draft, reply: str) -> Answer:
             encoding=sms.encoding,
             units=sms.units,
             status=Status(status),
-            due_at=sms.due_at,
+            due_at=int(due) or sms.due_at,
             repeated=known == "same",
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
     if reply == "conflict":
         return _conflict(draft)
-    return _no_right(sms) if reply == "no_right" else _suppressed(reply)
+    if reply == "no_right":
+        return _no_right(sms)
+    return _over_budget(reply) if reply.startswith("over:") else _suppressed(reply)
 
 
 def _conflict(draft: Draft) -> Refused:
@@ -143,6 +185,20 @@ def _no_right(sms: Message) -> Refused:
         field="legal_notice",
         problem=f"the producer {sms.producer!r} has no right to pass over the list of suppressed numbers",
         mend="leave it out, or have an operator grant it: threelane producers set NAME --bypass",
+        owner=Owner.OPERATOR,
+    )
+
+
+def _over_budget(reply: str) -> Refused:
+    _, limit, spent, name = reply.split(":", 3)
+    kind, _, rest = name.partition(":")
+    whose, _, period = rest.rpartition(":")
+    left = max(0, int(limit) - int(spent)) / CREDIT
+    return Refused(
+        code=Code.BUDGET,
+        field="cost_centre" if kind == "centre" else "producer",
+        problem=f"{left:g} of the {int(limit) / CREDIT:g} credits of {whose} in a {period} are left: too few for this",
+        mend=f"send it when the next {period} begins, or have an operator raise it: threelane money budget set",
         owner=Owner.OPERATOR,
     )
 

@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
 from producer import cancel as cancelling
-from producer import features, find, logs, message, phone, schedule, suppression
+from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Accepted, Answer
@@ -32,6 +32,7 @@ from producer.states import Status
 from producer.status import MessageStatus
 
 Told = TypeVar("Told")
+PRICES_MS = 60_000
 WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
 
 
@@ -62,7 +63,10 @@ class Producer:
         self._redis = connect(self._settings)
         self._clock = RedisClock()
         self._api = features.Api(self._settings.gateway)
+        self._tracer = tracing.of(self._settings)
         self.nudger = Nudger(self._settings)
+        self._prices = prices.parse(self._settings.prices)
+        self._prices_at = 0
 
     def send(
         self,
@@ -199,6 +203,7 @@ class Producer:
         answers: list[Answer | None] = [None] * len(window)
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         now = self._now()
+        self._learn_prices(now)
         for position, raw in enumerate(window):
             draft = self._draft(raw, now)
             if isinstance(draft, Refused):
@@ -221,13 +226,20 @@ class Producer:
     def _accept_lane(self, lane: int, drafts: Sequence[tuple[int, Draft]], answers: list[Answer | None]) -> None:
         for start in range(0, len(drafts), acceptance.BATCH):
             batch = drafts[start : start + acceptance.BATCH]
-            replies = acceptance.accept(self._redis, [draft for _, draft in batch], self._clock.now())
+            drafted = [draft for _, draft in batch]
+            replies = acceptance.accept(self._redis, drafted, self._clock.now(), self._prices, self._tracer)
             for (position, _), answer in zip(batch, replies, strict=True):
                 answers[position] = answer
             # also what is repeated: its first answer, and with it its nudge, may have been lost
             due = dict.fromkeys(one.id for one in replies if isinstance(one, Accepted) and one.status is Status.QUEUED)
             if due:
                 self.nudger.publish(lane, list(due))
+
+    def _learn_prices(self, now: int) -> None:
+        """Take over, once a minute, what charges have told of prices."""
+        if now - self._prices_at > PRICES_MS:
+            found: Any = self._asked(lambda: self._redis.hgetall(keys.PRICES))
+            self._prices, self._prices_at = self._prices.knowing(found), now
 
     def _draft(self, raw: Mapping[str, Any], now: int) -> Draft | Refused:
         draft = message.parse(self._with_defaults(raw), now, self._settings.producer)

@@ -83,6 +83,11 @@ def able(name: str, api: Api) -> bool:
     return any(ability.name == name and ability.on(api) != NEVER for ability in ABILITIES)
 
 
+def tells_charge(api: Api) -> bool:
+    """Tell whether an API says what a message cost; if not, its estimate has to do."""
+    return next(one for one in ABILITIES if one.name == "charge").on(api) != NEVER
+
+
 def asked(message: Message) -> set[str]:
     """Return the features beyond a plain text that a message asks for."""
     wanted = {

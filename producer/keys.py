@@ -14,7 +14,8 @@
 | ``tl:holds`` | hash | what is on hold: scope -> JSON of cause, since, until |
 | ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
 | ``tl:claimed`` | hash | lane -> when the latest of its claimed ids was queued, ms: how far the lane has come |
-| ``tl:worker:<name>`` | hash | a worker's last report: ``beat``, ``fetched``, ``lanes``; expires in a day |
+| ``tl:worker:<name>`` | hash | a worker's last report: ``beat fetched lanes rate served``; expires in a day |
+| ``tl:workers`` | zset | names of workers; score: when each reported last, ms |
 | ``tl:session:<api>`` | string | the gateway session that all workers share; ``:renewing``, ``:pinged`` beside it |
 | ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
 | ``tl:sweeping`` | string | one sweep at a time; expires |
@@ -24,6 +25,11 @@
 | ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
 | ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
 | ``tl:windows`` | hash | ``lane:2``, ``lane:3`` or ``tag:<tag>`` -> when its messages may be sent, as text |
+| ``tl:prices`` | hash | country -> the last price of a part there, millionths of a credit |
+| ``tl:balance`` | hash | what the gateway said last: ``credits at error``; ``left``: less what was claimed since |
+| ``tl:burn`` | hash | minute of Unix time -> what was charged in it; the last day |
+| ``tl:budgets`` | hash | ``<scope>:<period>`` -> JSON of the limit |
+| ``tl:spent:<period>`` | hash | scope -> what is reserved and charged in the day or month; expires |
 | ``tl:reply:<id>`` | string | replies that were taken, by the gateway's id of them; expires |
 | ``tl:reply-parts:<key>`` | hash | the parts of a long reply that came so far |
 | ``tl:reply-halves`` | zset | keys of these; score: when what came is passed on as it is, ms |
@@ -32,9 +38,10 @@
 | ``tl:undelivered:<producer>`` | zset | events that a webhook never took; score: since when, ms |
 
 A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre producer client
-tags batch gateway_due bypassed`` if there is any; ``attempt first token`` from claim; ``gateway_id sent code reason
-text owner waits ended`` from settle; ``charge network rank reports`` and the same from receipt; ``lapses`` from lapse;
-``probes doubted`` from probe and resolve; ``asks`` from poll.
+tags batch gateway_due bypassed estimate country`` if there is any; under a budget ``period counted``; ``trace`` (a
+W3C traceparent) if its producer traces; ``attempt first token`` from claim; ``gateway_id sent code reason text owner
+waits ended`` from settle; ``charge network rank charge_rank reports`` and the same from receipt; ``lapses`` from
+lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll.
 """
 
 from __future__ import annotations
@@ -62,9 +69,18 @@ STOPPING = "tl:stopping"
 PRODUCERS = "tl:producers"
 WINDOWS = "tl:windows"
 REPLY_HALVES = "tl:reply-halves"
+WORKERS = "tl:workers"
+PRICES = "tl:prices"
+BALANCE = "tl:balance"
+BURN = "tl:burn"
+BUDGETS = "tl:budgets"
+SPENT = "tl:spent:"
 
 SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
 """The first keys of every script that moves messages; their order is known to move.lua."""
+
+MONEY = {"burn": BURN, "prices": PRICES, "balance": BALANCE, "budgets": BUDGETS, "spent": SPENT}
+"""What the scripts count credits in; written in front of them."""
 
 SHELF_OF = {
     Status.SCHEDULED: DUE,

@@ -11,6 +11,75 @@ local function shelf(status, lane)
   return SHELF[status] and KEYS[SHELF[status]]
 end
 
+local COMMITTED = {scheduled = true, queued = true, sending = true, in_doubt = true}
+local GIVEN_BACK = {dead = true, cancelled = true, expired = true, emulated = true}
+
+-- -> what a message in a state counts for in its budgets: its estimate, until it is known what it did cost. A charge of
+--    nothing that is told on the way may be followed by another.
+local function share(status, estimate, charge)
+  if GIVEN_BACK[status] then return charge or 0 end
+  if charge and not COMMITTED[status] and (charge > 0 or status ~= 'sent') then return charge end
+  return math.max(estimate, charge or 0)
+end
+
+-- Keep a message's share of its cost centre's and its producer's budgets.
+local function budget(record, status)
+  local known = redis.call('HMGET', record, 'period', 'counted', 'centre', 'producer', 'estimate', 'charge')
+  if not known[1] then return end
+  local amount = share(status, tonumber(known[5]) or 0, known[6] and tonumber(known[6]))
+  local more = amount - (tonumber(known[2]) or 0)
+  if more == 0 then return end
+  redis.call('HSET', record, 'counted', amount)
+  for _, period in ipairs({known[1], string.sub(known[1], 1, 6)}) do
+    if known[3] then redis.call('HINCRBY', MONEY.spent .. period, 'centre:' .. known[3], more) end
+    if known[4] then redis.call('HINCRBY', MONEY.spent .. period, 'producer:' .. known[4], more) end
+    redis.call('EXPIRE', MONEY.spent .. period, #period == 8 and 40 * 86400 or 400 * 86400)
+  end
+end
+
+-- -> the budget of a cost centre or a producer that has no room for an amount on a day, or nil; one that refuses goes
+--    before one that lets wait.
+local function over(centre, producer, amount, day)
+  local full
+  for _, scope in ipairs({'centre:' .. centre, 'producer:' .. producer}) do
+    for _, period in ipairs({'day', 'month'}) do
+      local name, spent_in = scope .. ':' .. period, period == 'day' and day or string.sub(day, 1, 6)
+      local set = redis.call('HGET', MONEY.budgets, name)
+      if set then
+        local limit, spent = cjson.decode(set), tonumber(redis.call('HGET', MONEY.spent .. spent_in, scope)) or 0
+        if spent + amount > limit.limit and (not full or limit.over ~= 'hold') then
+          full = {name = name, limit = limit.limit, spent = spent, waits = limit.over == 'hold'}
+          if not full.waits then return full end
+        end
+      end
+    end
+  end
+  return full
+end
+
+-- Write down what a message cost; it is counted by what it is more, or less, than was known.
+local function pay(record, lane, amount)
+  local known = redis.call('HMGET', record, 'charge', 'centre', 'producer', 'country', 'parts', 'status')
+  local more = amount - (tonumber(known[1]) or 0)
+  redis.call('HSET', record, 'charge', string.format('%d', amount))
+  budget(record, known[6])
+  if not known[1] then count('charged_parts:' .. lane, tonumber(known[5])) end
+  if more == 0 then return end
+  count('charged:' .. lane .. ':' .. (known[2] or ''), more)
+  count('charged_by:producer:' .. (known[3] or ''), more)
+  count('charged_by:country:' .. (known[4] or ''), more)
+  redis.call('HINCRBY', MONEY.burn, math.floor(redis.call('TIME')[1] / 60), more)
+end
+
+-- Keep the sum of what is still to be paid: the estimates of all that is not sent yet.
+local function commit(record, lane, from, to)
+  if COMMITTED[from] ~= COMMITTED[to] then
+    local estimate = tonumber(redis.call('HGET', record, 'estimate')) or 0
+    if estimate ~= 0 then count('committed:' .. lane, COMMITTED[to] and estimate or -estimate) end
+  end
+  budget(record, to)
+end
+
 -- Put a record into a state: its field, its place in the state's set, and the count.
 local function place(record, id, lane, to, score)
   redis.call('HSET', record, 'status', to)
@@ -26,6 +95,7 @@ local function move(record, id, lane, from, to, score)
   local set = shelf(from, lane)
   if set then redis.call('ZREM', set, id) end
   if to == 'sent' or not next(MAY[to]) then redis.call('HDEL', record, 'body') end  -- it is never sent again
+  commit(record, lane, from, to)
   place(record, id, lane, to, score)
   return true
 end

@@ -20,6 +20,15 @@ _EXTENSION = re.compile(r"(ext|x|#|;|,)", re.IGNORECASE)
 _CLASS_DIGITS = 4  # country code and at least one digit behind it
 
 
+def network(msisdn: str) -> str:
+    """Return the beginning of a number that its network's other numbers share: the calling code and five digits.
+
+    Not the calling code alone: one number that cannot be reached must not hold up a country.
+    """
+    lengths = (length for length in (1, 2, 3) if int(msisdn[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    return msisdn[: next(lengths, 0) + 5]
+
+
 def parse(raw: object, field: str = "to") -> Msisdn | Refused:
     """Return the number as digits; spaces, dashes, a plus and digits of any script are normalised.
 

@@ -29,6 +29,7 @@ class Code(StrEnum):
     UNICODE = "116"
     TIME_OR_CLIENT_ID = "120"
     OPTED_OUT = "122"
+    BUDGET = "302"  # the gateway's "max allowed credit", here of a budget of ours
     CONFLICT = "409"  # ours: the gateway has no word for one client id with two contents
 
 

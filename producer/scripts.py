@@ -62,7 +62,8 @@ def _part(name: str) -> str:
 def _tables() -> str:
     may = {str(status): {str(to): "true" for to in sorted(following)} for status, following in MAY_FOLLOW.items()}
     shelf = {str(status): str(keys.SHELVES.index(key) + 1) for status, key in keys.SHELF_OF.items()}
-    return f"local MAY = {_lua(may)}\nlocal SHELF = {_lua(shelf)}\n"
+    money = {name: f"'{key}'" for name, key in keys.MONEY.items()}
+    return f"local MAY = {_lua(may)}\nlocal SHELF = {_lua(shelf)}\nlocal MONEY = {_lua(money)}\n"
 
 
 def _lua(table: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationErr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
+from producer import prices, tracing
+
 STACK_FILE = Path(".threelane/stack.json")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 
@@ -29,10 +31,25 @@ class Settings(BaseSettings):
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
+    prices: str = Field("*=1", description="credits of a part by prefix, before a charge has told it: 27=0.8,1=1.2,*=1")
     gateway: Literal["http", "rest", "xml", "one"] = Field("http", description="which of Clickatell's APIs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
+    otel: bool = Field(False, description="traces through OpenTelemetry; needs threelane[otel]")
+
+    @field_validator("prices")
+    @classmethod
+    def _prices(cls, text: str) -> str:
+        prices.parse(text)
+        return text
+
+    @field_validator("otel")
+    @classmethod
+    def _can_trace(cls, on: bool) -> bool:
+        if on and (problem := tracing.problem()):
+            raise ValueError(problem)
+        return on
 
     @field_validator("log_level", mode="before")
     @classmethod

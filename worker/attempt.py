@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import redis.asyncio
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from producer import logs
+from producer import logs, phone, tracing
 from producer.clock import Clock
+from producer.features import Api, tells_charge
 from producer.message import Message
 from producer.window import Windows
 from worker import metrics
+from worker.account.hold import OF_SETTINGS
 from worker.claim import Claimed, claim
 from worker.defer import defer
 from worker.gateway.gate import Gate
 from worker.gateway.outcome import EMULATED, NOT_TRIED, Kind, Outcome
 from worker.gateway.protocol import Gateway
 from worker.lanes import Lanes
-from worker.policy.judge import Decision, Patience, Tried, judge
+from worker.policy.judge import Decision, Hold, Patience, Tried, judge
 from worker.policy.overrides import effective
+from worker.policy.rule import Scope
 from worker.settings import WorkerSettings
 from worker.settle import Settlement, settle
 
@@ -59,6 +64,10 @@ class Attempts:
         self._patience = Patience(
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
+        self._assumes = not tells_charge(Api(gateway.name))
+        self._tracer = tracing.of(settings)
+        self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learnt of its hold, ms
+        self.claimed = 0
         self.draining = False
         self.windows = Windows({})
 
@@ -75,16 +84,16 @@ class Attempts:
         if claims.wait_ms:
             self._lanes.close_for(lane, claims.wait_ms / 1000)
         self._lanes.served(lane, len(claims.claimed))
+        self.claimed += len(claims.claimed)
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
-        send_by = now + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
-        all_tried = await self._send_and_settle(lane, claims.claimed, send_by)
+        all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
 
-    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], send_by: int) -> bool:
+    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], claimed_at: int) -> bool:
         size = self._gateway.batch_size
         ended: list[Settlement] = []
         batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
-        pending = {asyncio.create_task(self._send(lane, batch, send_by, ended)) for batch in batches}
+        pending = {asyncio.create_task(self._send(lane, batch, claimed_at, ended)) for batch in batches}
         all_tried = True
         while pending:
             done, pending = await asyncio.wait(pending, timeout=SETTLE_EVERY_SECONDS)
@@ -95,41 +104,82 @@ class Attempts:
                 await self._settle(settlements)
         return all_tried
 
-    async def _send(self, lane: int, batch: Sequence[Claimed], send_by: int, ended: list[Settlement]) -> bool:
+    async def _send(self, lane: int, batch: Sequence[Claimed], claimed_at: int, ended: list[Settlement]) -> bool:
         """Send one request's messages; tells whether all of them were tried."""
+        send_by = claimed_at + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
         async with self._gate.pass_through(lane):
-            now = self._clock.now()
+            now, began_ns = self._clock.now(), time.time_ns()
             if self.draining or self._lanes.is_held(lane) or now > send_by:
                 outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
             else:
                 with metrics.UNDER_WAY.track_inprogress(), metrics.CALL.labels(self._gateway.name).time():
-                    outcomes = await self._call([one.message for one in batch], now)
+                    outcomes = await self._call([one.message for one in batch], claimed_at, now)
             settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
-            if any(one.decision.hold for one in settlements):
-                self._lanes.stop_all_for(STOP_SECONDS)
+            if self._tracer:
+                self._trace(self._tracer, settlements, began_ns)
+            holds = [one.decision.hold for one in settlements if one.decision.hold]
+            if holds:
+                self._heed(holds, self._clock.now())
                 await self._settle(settlements)  # before the place is given to the next call
+                self._heed(holds, self._clock.now())  # until then a claim did not see it
             else:
                 ended.extend(settlements)
         for one in settlements:
             self._measure(lane, one, now)
         return all(one.decision.spends_attempt for one in settlements)
 
-    async def _call(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
+    def _heed(self, holds: Sequence[Hold], now: int) -> None:
+        """Stop what a hold stops at once, also what is claimed already: all lanes, or one sender, or one prefix."""
+        for one in holds:
+            if one.scope == Scope.ACCOUNT:
+                self._lanes.stop_all_for(STOP_SECONDS)
+            else:
+                self._narrowed[one.scope] = now
+        self._narrowed = {scope: at for scope, at in self._narrowed.items() if at > now - self._settings.lease_ms}
+
+    def _is_held(self, message: Message, claimed_at: int) -> bool:
+        """Tell whether a hold of its sender or prefix came after the claim, which looks at those before it."""
+        scopes = (f"sender:{message.sender}", f"prefix:{phone.network(message.to)}")
+        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
+
+    async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[Outcome]:
         """Send what may be sent; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
-        going = [one for one in messages if allows(self._settings.allow_only, one.to)]
+        free = [one for one in messages if not self._is_held(one, claimed_at)]
+        going = [one for one in free if allows(self._settings.allow_only, one.to)]
         try:
             answers = await self._gateway.send(going, now) if going else ()
         except Exception as broken:
             logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(going))
             answers = [Outcome(Kind.LOST, text=type(broken).__name__)] * len(going)
-        outcomes = dict(zip((one.id for one in going), answers, strict=True))
-        return [outcomes.get(one.id, EMULATED) for one in messages]
+        outcomes = {one.id: NOT_TRIED for one in messages} | {one.id: EMULATED for one in free}
+        outcomes |= dict(zip((one.id for one in going), answers, strict=True))
+        return [outcomes[one.id] for one in messages]
 
     def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         now = self._clock.now()
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng)
+        if decision.hold and decision.hold.cause in OF_SETTINGS:
+            decision = replace(decision, hold=replace(decision.hold, credentials=self._settings.fingerprint))
         return Settlement(claimed, outcome, decision)
+
+    def _trace(self, tracer: tracing.Tracer, settlements: Sequence[Settlement], began_ns: int) -> None:
+        """Tell of the attempts of a call in their messages' traces."""
+        for one in settlements:
+            claimed, kind = one.claimed, one.outcome.kind
+            if claimed.trace and kind is not Kind.NOT_TRIED:
+                tracer.tell(
+                    "attempt",
+                    claimed.trace,
+                    began_ns,
+                    failed=kind not in (Kind.ACCEPTED, Kind.EMULATED),
+                    id=claimed.id,
+                    lane=claimed.message.lane,
+                    attempt=claimed.attempt,
+                    gateway=self._gateway.name,
+                    outcome=str(kind),
+                    code=one.decision.code,
+                )
 
     def _measure(self, lane: int, one: Settlement, called_at: int) -> None:
         decision: Decision = one.decision
@@ -150,5 +200,7 @@ class Attempts:
             reraise=True,
         ):
             with attempt:
-                settled = await settle(self._client, settlements, self._settings.keeping, self._clock.now())
+                settled = await settle(
+                    self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
+                )
         metrics.STALE.inc(settled.count(False))

@@ -1,19 +1,37 @@
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
 -- Safe to repeat with the same token: what this token holds already is given again.
 -- KEYS  11 holds, 12 rate, 13 suppressed, 14 how far the lanes have come, 15.. records
--- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, then the ids
+-- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, ms until the rate is
+--       whole again after a resume, credits that the lane leaves to those above it, then the ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
---       {'claimed', id, attempt, first tried, queued at, accepted, body} or {'expired', id} or {'suppressed', id, why}
+--       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
+--       or {'suppressed', id, why} or {'held', id, scope}: its sender or its prefix is on hold, and it waits
 local now, lane, token = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local rate, burst, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
-local function held(scope)
-  local hold = redis.call('HGET', KEYS[11], scope)
-  if not hold then return false end
-  local ends = cjson.decode(hold)['until']
-  if ends == 0 or ends > now then return true end
-  redis.call('HDEL', KEYS[11], scope)
-  return false
+local RETRY_HELD = 60000  -- ms after which a message whose sender or prefix is on hold is looked at again
+local ramp_ms, floor = tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local held, narrow, entry_of = {}, false, redis.call('HGETALL', KEYS[11])  -- scope -> until
+for i = 1, #entry_of, 2 do
+  local scope, ends = entry_of[i], cjson.decode(entry_of[i + 1])['until']
+  if ends == 0 or ends > now then
+    held[scope] = ends
+    narrow = narrow or string.find(scope, '^sender:') or string.find(scope, '^prefix:')
+  else
+    redis.call('HDEL', KEYS[11], scope)
+  end
+end
+
+-- -> the hold of a message's sender or prefix, or nil.
+local function narrowly(to, body)
+  if not narrow then return nil end
+  local sender = 'sender:' .. (cjson.decode(body).sender or '')
+  if held[sender] then return sender end
+  for scope in pairs(held) do
+    local prefix = string.match(scope, '^prefix:(%d+)$')
+    if prefix and string.sub(to, 1, #prefix) == prefix then return scope end
+  end
 end
 
 local function ended_now(record, id, to, seen)
@@ -38,34 +56,49 @@ local function stopped(record, id, to, tags, body)
   return ended_now(record, id, 'dead', {'suppressed', id, entry.source})
 end
 
-if held('account') or held('lane:' .. lane) then return {'held'} end
+if held.account or held['lane:' .. lane] then return {'held'} end
 
-local bucket = redis.call('HMGET', KEYS[12], 'tokens', 'at')
+local bucket = redis.call('HMGET', KEYS[12], 'tokens', 'at', 'ramp')
+local ramp_left = math.huge
+if bucket[3] and ramp_ms > 0 then  -- sending goes on after a hold: the rate grows back
+  local whole = (now - tonumber(bucket[3])) / ramp_ms
+  if whole >= 1 then redis.call('HDEL', KEYS[12], 'ramp') else ramp_left = math.max(100, (1 - whole) * ramp_ms) end
+  rate = rate * math.max(0.05, math.min(1, whole))
+end
 local at = tonumber(bucket[2]) or now
 local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - at) * rate / 1000)
 -- workers' clocks differ a little: one that is behind does not fill the bucket twice for the next one
 if at < now or at > now + 10000 then at = now end
 local entries, wait = {}, 0
+local left, taken = tonumber(redis.call('HGET', MONEY.balance, 'left')), 0
 local furthest, given = 0, {}  -- a nudge that names an id twice gets it once
 for i = 1, #KEYS - 14 do
-  local record, id = KEYS[14 + i], ARGV[8 + i]
-  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane', 'tags')
+  local record, id = KEYS[14 + i], ARGV[10 + i]
+  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane', 'tags', 'estimate', 'trace')
   local queued = known[1] == 'queued' and known[10] == lane
   if known[1] == 'sending' and known[5] == token and not given[id] then
     given[id] = true
-    entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9]}
+    entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9], known[13] or nil}
   elseif queued and tonumber(known[3]) <= now then
     entries[#entries + 1] = ended_now(record, id, 'expired', {'expired', id})
   elseif queued then
     local forbidding = stopped(record, id, known[4], known[11], known[9])
-    local parts = tonumber(known[2])
+    local parts, estimate = tonumber(known[2]), tonumber(known[12]) or 0
+    local scope = not forbidding and narrowly(known[4], known[9])
     if forbidding then
       entries[#entries + 1] = forbidding
+    elseif scope then
+      move(record, id, lane, 'queued', 'scheduled', now + RETRY_HELD)
+      entries[#entries + 1] = {'held', id, scope}
+    elseif floor > 0 and left and left - taken - estimate < floor then
+      wait = 1000
+      count('reserved:' .. lane)
+      break
     elseif tokens - parts < reserve then
-      wait = math.ceil((parts + reserve - tokens) * 1000 / rate)
+      wait = math.ceil(math.min((parts + reserve - tokens) * 1000 / rate, ramp_left))
       break
     else
-      tokens = tokens - parts
+      tokens, taken = tokens - parts, taken + estimate
       given[id] = true
       local attempt = (tonumber(known[6]) or 0) + 1
       local first = known[7] or ARGV[1]
@@ -73,12 +106,13 @@ for i = 1, #KEYS - 14 do
       furthest = math.max(furthest, tonumber(queued_at))
       move(record, id, lane, 'queued', 'sending', ARGV[4])
       redis.call('HSET', record, 'token', token, 'attempt', attempt, 'first', first)
-      entries[#entries + 1] = {'claimed', id, tostring(attempt), first, queued_at, known[8], known[9]}
+      entries[#entries + 1] = {'claimed', id, tostring(attempt), first, queued_at, known[8], known[9], known[13] or nil}
     end
   end
 end
 if furthest > (tonumber(redis.call('HGET', KEYS[14], lane)) or 0) then
   redis.call('HSET', KEYS[14], lane, string.format('%d', furthest))
 end
+if left and taken > 0 then redis.call('HINCRBY', MONEY.balance, 'left', string.format('%d', -taken)) end
 redis.call('HSET', KEYS[12], 'tokens', string.format('%.3f', tokens), 'at', at)
 return tallied({tostring(wait), entries})

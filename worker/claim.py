@@ -27,6 +27,7 @@ class Claimed:
     first_tried_at: int
     queued_at: int
     accepted_at: int
+    trace: str = ""  # the W3C traceparent of its accept, if it is traced
 
     @property
     def id(self) -> str:
@@ -57,6 +58,8 @@ async def claim(
         settings.burst,
         settings.reserve(lane),
         settings.retention_ms,
+        settings.ramp_ms,
+        settings.floor(lane),
         *ids,
     ]
     shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, *map(keys.record, ids)]
@@ -73,7 +76,7 @@ async def claim(
 
 
 def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
-    _, _, attempt, first_tried_at, queued_at, accepted_at, body = entry
+    _, _, attempt, first_tried_at, queued_at, accepted_at, body, *trace = entry
     return Claimed(
         message.decode(body),
         token,
@@ -81,12 +84,15 @@ def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
         int(first_tried_at),
         int(float(queued_at)),
         int(accepted_at),
+        trace[0].decode() if trace else "",
     )
 
 
 def _log_ended(entry: Sequence[bytes], lane: int) -> None:
     message_id = entry[1].decode()
-    if entry[0] == b"expired":
+    if entry[0] == b"held":
+        logs.event("waits", id=message_id, lane=lane, hold=entry[2].decode().partition(":")[0])
+    elif entry[0] == b"expired":
         logs.event("expired", id=message_id, lane=lane, owner="operator")
     else:
         logs.event("dead", id=message_id, lane=lane, reason="suppressed", by=entry[2].decode(), owner="recipient")

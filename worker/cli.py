@@ -19,7 +19,7 @@ from producer import cli_schedule, keys
 from producer.exits import Exit
 from producer.features import Api
 from producer.settings import Settings, load_or_exit
-from worker import cli_producers, cli_suppress, cli_windows
+from worker import cli_money, cli_producers, cli_suppress, cli_top, cli_windows
 from worker.asking import asked, now_of, shown
 
 app = typer.Typer(
@@ -34,9 +34,11 @@ app = typer.Typer(
 producer_cli.register(app)
 cli_schedule.register(app)
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
+app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
 app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
+app.command(rich_help_panel="Operator", epilog="Example: threelane top --once")(cli_top.top)
 _out, _err = Console(), Console(stderr=True)
 Json = producer_cli.Json
 
@@ -129,20 +131,29 @@ def holds(as_json: Json = False) -> None:
         return
     table = Table("scope", "code", "cause", "since", "until")
     for scope, one in sorted(found.items()):
-        ends = shown(one.until) if one.until else "resumed by an operator"
+        ends = shown(one.until) if one.until else _ending(one.cause)
         table.add_row(scope, one.code, one.cause, shown(one.since), ends)
     _out.print(table if found else "nothing is on hold")
 
 
+def _ending(cause: str) -> str:
+    from worker.account.balance import NO_CREDIT
+    from worker.account.hold import OF_SETTINGS
+
+    if cause in NO_CREDIT:
+        return "there is credit again, or threelane resume"
+    return "a worker starts with other settings, or threelane resume" if cause in OF_SETTINGS else "threelane resume"
+
+
 @app.command(rich_help_panel="Operator", epilog="Example: threelane resume --redrive 301")
 def resume(
-    scope: Annotated[str, typer.Argument(help="What to resume: account, or lane:1 to lane:3.")] = "account",
+    scope: Annotated[str, typer.Argument(help="account, lane:1, sender:ACME or prefix:2783123.")] = "account",
     redrive: Annotated[str | None, typer.Option(help="Put the dead letters of this code back, too.")] = None,
 ) -> None:
     """Lift a hold; sending goes on where it stopped."""
     from worker.account import hold
 
-    lifted = asked(lambda client: hold.resume(client, scope))
+    lifted = asked(lambda client: hold.resume(client, scope, now_of(client)))
     _out.print(f"{scope} resumed" if lifted else f"{scope} was not on hold")
     if redrive:
         redrive_code(redrive)
@@ -156,7 +167,8 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
 
     nudger = Nudger(load_or_exit(Settings))
     told = asked(lambda client: dead_letters.redrive(client, nudger, code, now_of(client)))
-    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity and left dead")
+    over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
+    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity{over} and left dead")
 
 
 @app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")

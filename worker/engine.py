@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from producer import keys, logs
 from producer.clock import RedisClock
@@ -14,7 +17,7 @@ from producer.connect import connect_async
 from producer.enqueue import Nudger
 from producer.window import Windows
 from worker import health, metrics
-from worker.account import hold
+from worker.account import balance, hold
 from worker.attempt import Attempts
 from worker.gateway.choose import gateway
 from worker.gateway.protocol import Gateway
@@ -25,6 +28,7 @@ from worker.lapse import lapse
 from worker.late import BATCH as LATE_BATCH
 from worker.late import late
 from worker.poll import poll
+from worker.redrive import redrive_async
 from worker.release import BATCH as RELEASE_BATCH
 from worker.release import release
 from worker.reply import tell_halves
@@ -38,6 +42,7 @@ LOOK_AT_WINDOWS_SECONDS = 5.0
 RELEASE_SECONDS = 0.2
 LAPSE_SECONDS = 1.0
 LATE_SECONDS = 1.0
+BALANCE_SECONDS = 1.0  # how often a worker looks whether it is time to read the balance
 HALVES_SECONDS = 30.0
 RESOLVE_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0
@@ -54,6 +59,8 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="threelane-loop", daemon=True)
         self._fetched_at = self._clock.now()
+        self._beaten = 0
+        self._busiest = 0.0
         self._rounds: list[asyncio.Task[None]] = []
         self._words = words.load(settings.words_file)
         LANES.share = settings.lower_lane_share
@@ -96,19 +103,23 @@ class Engine:
             self._beat: health.BEAT_SECONDS,
             self._keep_alive: KEEP_ALIVE_SECONDS,
             self._poll: RESOLVE_SECONDS,
+            self._balance: BALANCE_SECONDS,
             self._late: LATE_SECONDS,
             self._stop: LATE_SECONDS,
             self._tell_halves: HALVES_SECONDS,
         }
         await self._look_at_windows()  # before the first message
+        with contextlib.suppress(RedisError):  # one that has no room left; the rounds go on trying
+            await self._balance()  # for lanes that leave some of it to others
+            if await hold.lift_for(self._client, settings.fingerprint, self._clock.now()):
+                logs.event("resumed", level=30, credentials="others")
         self._rounds = [asyncio.create_task(self._repeat(work, pause)) for work, pause in rounds.items()]
-        balance = await self._gateway.balance()
         logs.event(
             "started",
             gateway=self._gateway.name,
             url=settings.gateway_address,
             account=settings.account,
-            balance=balance,
+            balance=await self._gateway.balance(),
             lanes=list(keys.LANES),
             parts_per_second=settings.parts_per_second,
         )
@@ -155,8 +166,11 @@ class Engine:
         return False
 
     async def _beat(self) -> bool:
-        lanes = sorted(LANES.consumed)
-        await health.beat(self._client, self._settings.worker_name, lanes, self._fetched_at, self._clock.now())
+        lanes, before = sorted(LANES.consumed), self._beaten
+        claimed, self._beaten = self._attempts.claimed, self._attempts.claimed
+        self._busiest = max(self._busiest * 0.99, (claimed - before) / health.BEAT_SECONDS)  # slowly forgotten
+        report = health.Report(lanes, self._fetched_at, self._settings.parts_per_second, self._busiest)
+        await health.beat(self._client, self._settings.worker_name, report, self._clock.now())
         return False
 
     async def _keep_alive(self) -> bool:
@@ -192,6 +206,17 @@ class Engine:
         for lane, ids in lost.items():
             metrics.SWEPT.labels(lane).inc(len(ids))
         await self._nudge(lost)
+        return False
+
+    async def _balance(self) -> bool:
+        if self._attempts.draining:
+            return False
+        if not await balance.read(self._client, self._gateway, self._settings, self._clock.now()):
+            return False
+        if self._settings.on_credit == "auto":  # before the hold is lifted: if we die here, the next to look does both
+            redriven = await redrive_async(self._client, balance.NO_CREDIT_CODES, self._clock.now())
+            await self._nudge({lane: ids for lane, ids in redriven.items() if ids})
+        await balance.lift(self._client, self._clock.now())
         return False
 
     async def _poll(self) -> bool:

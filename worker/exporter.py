@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import redis
 from prometheus_client import CollectorRegistry, start_http_server
@@ -14,11 +15,11 @@ from producer import keys, logs
 from producer.clock import RedisClock
 from producer.connect import connect
 from producer.status import CREDIT
-from worker.account import hold
+from worker import fleet_metrics
+from worker.account import capacity, forecast, hold
+from worker.catalogue import BY_NAME, beforehand
 from worker.settings import ExporterSettings
 from worker.until_told import until_told
-
-MOST_COST_CENTRES = 50  # labels; the rest is summed up as "other"
 
 # tally field, split at ":" -> metric and the labels that its parts fill
 _COUNTS = {
@@ -36,6 +37,14 @@ _COUNTS = {
     "unknown": ("threelane_unknown", "Messages whose end will never be known", ("code", "owner")),
     "redriven": ("threelane_redriven", "Dead letters put back", ("lane",)),
     "held": ("threelane_held", "Times something was put on hold", ("scope",)),
+    "cancelled": ("threelane_cancelled", "Messages that a caller cancelled", ("lane",)),
+    "late": ("threelane_late", "Messages of lane 1 without a receipt in time", ("lane",)),
+    "bypassed": ("threelane_bypassed", "Legal notices that passed over the list of suppressed numbers", ("lane",)),
+    "reserved": ("threelane_reserved", "Times a lane waited, since credits are kept for the lanes above", ("lane",)),
+    "charged_parts": ("threelane_charged_parts", "Message parts that a charge was told for", ("lane",)),
+    "replies": ("threelane_replies_told", "Replies of recipients: stop, start or other", ("word",)),
+    "suppressed": ("threelane_suppressions", "Entries put on the list of suppressed numbers", ("source",)),
+    "lifted": ("threelane_suppressions_lifted", "Entries taken off it", ()),
 }
 
 
@@ -46,12 +55,16 @@ class Fleet(Collector):
         """Read from this Redis."""
         self._client = client
         self._clock = RedisClock()
+        self._named = fleet_metrics.Named()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; when Redis is away only that is told."""
         up = GaugeMetricFamily("threelane_redis_up", "Whether Redis answered this scrape")
         try:
             yield from [*self._waiting(), *self._holds(), *self._counted()]
+            now = self._clock.now()
+            yield from fleet_metrics.money(forecast.read(self._client, now), now, self._named)
+            yield from fleet_metrics.capacity(capacity.read(self._client, now))
             up.add_metric([], 1)
         except (RedisError, OSError):
             up.add_metric([], 0)
@@ -82,21 +95,23 @@ class Fleet(Collector):
     def _holds(self) -> Iterator[Metric]:
         held = hold.holds(self._client, self._clock.now())
         metric = GaugeMetricFamily("threelane_on_hold", "What is on hold, by code", labels=["scope", "code"])
-        for scope, one in sorted(held.items()):
-            metric.add_metric([scope, one.code], 1)
+        kinds = Counter((_kind(scope), one.code) for scope, one in held.items())
+        for (kind, code), number in sorted(kinds.items()):
+            metric.add_metric([kind, code], number)
         yield metric
 
     def _counted(self) -> Iterator[Metric]:
         tally = {name.decode(): int(n) for name, n in self._client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
-        families = {
-            kind: CounterMetricFamily(name, meaning, labels=labels) for kind, (name, meaning, labels) in _COUNTS.items()
+        counts: dict[str, dict[tuple[str, ...], int]] = {
+            kind: dict.fromkeys(beforehand(BY_NAME[name]), 0) for kind, (name, _, _) in _COUNTS.items()
         }
-        for field, number in sorted(tally.items()):
+        for field, number in tally.items():
             kind, *labels = field.split(":")
-            if kind in families and len(labels) == len(_COUNTS[kind][2]):
-                families[kind].add_metric(labels, number)
-        yield from families.values()
-        yield _charged(tally)
+            if kind in counts and len(labels) == len(_COUNTS[kind][2]):
+                counts[kind][tuple(labels)] = number
+        for kind, (name, meaning, labels) in _COUNTS.items():
+            yield _counter(name, meaning, labels, counts[kind], self._named)
+        yield _charged(tally, self._named)
 
 
 def serve(settings: ExporterSettings) -> None:
@@ -110,18 +125,37 @@ def serve(settings: ExporterSettings) -> None:
     server.shutdown()
 
 
-def _charged(tally: dict[str, int]) -> Metric:
+def _charged(tally: Mapping[str, int], named: fleet_metrics.Named) -> Metric:
     """Return the credits charged; the cost centres that cost most have a label of their own."""
-    metric = CounterMetricFamily("threelane_charged_credits", "Credits charged", labels=["lane", "cost_centre"])
-    sums: dict[tuple[str, str], int] = {}
-    centres: dict[str, int] = {}
-    charged = [(name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:")]
-    for (_, _, centre), number in charged:
-        centres[centre] = centres.get(centre, 0) + number
-    named = set(sorted(centres, key=lambda centre: -centres[centre])[:MOST_COST_CENTRES])
-    for (_, lane, centre), number in charged:
-        label = (lane, centre if centre in named else "other")
-        sums[label] = sums.get(label, 0) + number
-    for (lane, centre), millionths in sorted(sums.items()):
-        metric.add_metric([lane, centre or "none"], millionths / CREDIT)
+    fields = ((name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:"))
+    counts: dict[tuple[str, ...], int] = {(lane, centre or "none"): number for (_, lane, centre), number in fields}
+    return _counter("threelane_charged_credits", "Credits charged", ("lane", "cost_centre"), counts, named, CREDIT)
+
+
+def _counter(
+    name: str,
+    meaning: str,
+    labels: Sequence[str],
+    counts: Mapping[tuple[str, ...], int],
+    named: fleet_metrics.Named,
+    unit: int = 1,
+) -> Metric:
+    """Return the counts; of a label's values that the catalogue does not know only so many have series of their own."""
+    called = []
+    for place, label in enumerate(labels):
+        sums: Counter[str] = Counter()
+        for values, number in counts.items():
+            sums[values[place]] += number
+        called.append(named.among(f"{name} {label}", label, sums))
+    told: Counter[tuple[str, ...]] = Counter()
+    for values, number in counts.items():
+        told[tuple(call(value) for call, value in zip(called, values, strict=True))] += number
+    metric = CounterMetricFamily(name, meaning, labels=labels)
+    for values, number in sorted(told.items()):
+        metric.add_metric(values, number / unit)
     return metric
+
+
+def _kind(scope: str) -> str:
+    """Return a scope as a label: senders and prefixes are too many to name."""
+    return scope if scope.startswith("lane:") else scope.partition(":")[0]

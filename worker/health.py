@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 import redis.asyncio
@@ -16,12 +16,25 @@ IDLE_MS = 60_000  # work may wait so long before somebody is told
 KEEP_SECONDS = 24 * 3600
 
 
-async def beat(client: redis.asyncio.Redis, name: str, lanes: list[int], fetched_at: int, now: int) -> None:
-    """Report that this worker's loop runs, which lanes it fetches, and when it fetched last (ms)."""
+class Report(NamedTuple):
+    """Which lanes a worker fetches, when it fetched last (ms), the rate all share, and what it served in a second."""
+
+    lanes: list[int]
+    fetched: int
+    rate: float
+    served: float
+
+
+async def beat(client: redis.asyncio.Redis, name: str, report: Report, now: int) -> None:
+    """Report that this worker's loop runs, and what it does."""
     key = keys.worker(name)
-    entry: Any = {"beat": now, "fetched": fetched_at, "lanes": ",".join(map(str, lanes))}
-    await client.hset(key, mapping=entry)
-    await client.expire(key, KEEP_SECONDS)
+    entry: Any = report._asdict() | {"beat": now, "lanes": ",".join(map(str, report.lanes))}
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.hset(key, mapping=entry)
+        pipe.expire(key, KEEP_SECONDS)
+        pipe.zadd(keys.WORKERS, {name: now})
+        pipe.zremrangebyscore(keys.WORKERS, "-inf", now - KEEP_SECONDS * 1000)
+        await pipe.execute()
 
 
 def ailment(client: redis.Redis, name: str, now: int) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from worker.policy.legacy import REST
+from worker.policy.one_api import ONE_API
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 OUTCOMES = Counter(
@@ -31,3 +34,8 @@ UNDER_WAY = Gauge("threelane_calls_under_way", "Calls of the gateway under way i
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by what they changed", ["result"])
 REPLIES = Counter("threelane_replies", "Replies of recipients by what was made of them", ["result"])
 HOUSEKEEPING_FAILED = Counter("threelane_housekeeping_failed", "Rounds of housekeeping that Redis failed", ["round"])
+
+for _table in (REST, ONE_API):  # told as 0 from the beginning: a count that begins at 1 has no increase
+    for _rule in (*_table.rules.values(), *_table.by_hundred.values(), _table.otherwise):
+        if _rule.alarm:
+            ALARMS.labels(_rule.code, _rule.owner)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import redis.asyncio
 
-from producer import keys, logs
+from producer import keys, logs, tracing
 from producer.scripts import Script
 from producer.states import Status
 from worker import metrics
@@ -54,7 +54,7 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
         if answer.known in (Known.FOUND, Known.SAYS_NOTHING) and answer.status
     ]
     if told:
-        await receive(client, told, settings.keeping, now)
+        await receive(client, told, settings.keeping, now, tracing.of(settings))
     await _write(client, awaited, answers, settings, now)
     return len(awaited)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import redis.asyncio
 
-from producer import keys, logs, message
+from producer import keys, logs, message, tracing
 from producer.message import Message
 from producer.refusal import Owner
 from producer.scripts import Script
@@ -69,7 +69,7 @@ async def resolve(
         if answer.known is Known.FOUND
     ]
     if adopted:
-        results = await receive(client, adopted, settings.keeping, now)
+        results = await receive(client, adopted, settings.keeping, now, tracing.of(settings))
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
     rest = [
         (one, after(one, answer, settings.doubt_delays_seconds, now))

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 import socket
+from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from producer.settings import Settings
+from producer.status import CREDIT
 
 MAX_PARTS = 3
 CENTRAL_URL = "https://api.clickatell.com"
@@ -79,6 +90,14 @@ class AccountSettings(Settings):
         return (self.gateway_url or (PLATFORM_URL if self.gateway == "one" else CENTRAL_URL)).rstrip("/")
 
     @property
+    def fingerprint(self) -> str:
+        """What tells these credentials from others, and does not tell them."""
+        secrets = (self.clickatell_password, self.clickatell_token, self.clickatell_api_key)
+        said = (self.gateway, self.gateway_address, self.clickatell_user, self.clickatell_api_id)
+        whole = "\0".join((*said, *(one.get_secret_value() for one in secrets)))
+        return blake2b(whole.encode(), digest_size=8).hexdigest()
+
+    @property
     def account(self) -> str:
         """Who we are, for logs: user and API id where there are any, never a secret."""
         named = self.gateway in ("http", "xml")
@@ -100,6 +119,14 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
         gt=0,
         lt=0.5,
         description="the share that lanes 2 and 3 keep each while a higher lane is never empty",
+    )
+    ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to grow back after a resume")
+    reserve_credits: Annotated[tuple[NonNegativeFloat, ...], NoDecode] = Field(
+        (0, 0), description="credits kept for lane 1, and for lane 2 besides: below them the lanes under it wait"
+    )
+    balance_seconds: PositiveFloat = Field(60.0, description="how often the balance is read, by one of all workers")
+    on_credit: Literal["auto", "ask"] = Field(
+        "auto", description="when there is credit again: `auto` redrives what had none, `ask` leaves that to you"
     )
     lease_seconds: PositiveFloat = Field(60.0, description="after this an attempt without an end is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
@@ -129,15 +156,24 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
         return int(self.lease_seconds * 1000)
 
     @property
+    def ramp_ms(self) -> int:
+        """The ramp in milliseconds."""
+        return int(self.ramp_seconds * 1000)
+
+    @property
     def burst(self) -> float:
         """The most parts that may go at once; one long message fits even beside the reserve of lane 1."""
         return max(self.parts_per_second * self.burst_seconds, 2 * MAX_PARTS)
+
+    def floor(self, lane: int) -> int:
+        """The credits that a lane leaves to those above it, in millionths."""
+        return int(sum(self.reserve_credits[: lane - 1]) * CREDIT)
 
     def reserve(self, lane: int) -> float:
         """The parts that a lane leaves in the bucket for the lanes above it."""
         return self.burst * 0.1 * (lane - 1)
 
-    @field_validator("doubt_delays_seconds", mode="before")
+    @field_validator("doubt_delays_seconds", "reserve_credits", mode="before")
     @classmethod
     def _comma_lists(cls, value: Any) -> Any:
         return tuple(value.split(",")) if isinstance(value, str) else value

@@ -32,11 +32,21 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 async def settle(
-    client: redis.asyncio.Redis, settlements: Sequence[Settlement], keeping: Keeping, now: int
+    client: redis.asyncio.Redis,
+    settlements: Sequence[Settlement],
+    keeping: Keeping,
+    now: int,
+    *,
+    assumes: bool = False,
 ) -> list[bool]:
-    """Settle; False for one that something else settled first: a receipt, or a lease that ran out."""
-    hold = _gravest([one.decision.hold for one in settlements if one.decision.hold])
-    arguments: list[Any] = [now, hold.scope if hold else "", encode_hold(hold, now) if hold else ""]
+    """Settle; False for one that something else settled first: a receipt, or a lease that ran out.
+
+    ``assumes``: the API tells no charges, so the estimate stands for that of what was sent.
+    """
+    holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
+    arguments: list[Any] = [now, int(assumes), len(holds)]
+    for hold in holds:
+        arguments += [hold.scope, encode_hold(hold, now)]
     for one in settlements:
         arguments += _arguments(one, keeping, now)
     shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one.claimed.id) for one in settlements)]
@@ -47,9 +57,21 @@ async def settle(
     return settled
 
 
-def _gravest(holds: Sequence[Hold]) -> Hold | None:
-    """Return the hold that lasts longest; one without an end before all others."""
-    return max(holds, key=lambda hold: hold.until or float("inf"), default=None)
+async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
+    """Put on hold what no attempt told of; a hold gives way to one that lasts longer."""
+    arguments: list[Any] = [now, 0, len(gravest := _gravest(holds))]
+    for hold in gravest:
+        arguments += [hold.scope, encode_hold(hold, now)]
+        logs.event("held", level=30, scope=hold.scope, code=hold.code, reason=hold.cause)
+    await _settle.run(client, [keys.HOLDS, keys.SUPPRESSED, keys.LATE], arguments)
+
+
+def _gravest(holds: Sequence[Hold]) -> list[Hold]:
+    """Return of each scope the hold that lasts longest; one without an end before all others."""
+    by_scope: dict[str, Hold] = {}
+    for hold in sorted(holds, key=lambda hold: hold.until or float("inf")):
+        by_scope[hold.scope] = hold
+    return list(by_scope.values())
 
 
 def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:

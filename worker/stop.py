@@ -7,7 +7,7 @@ from typing import Any
 
 import redis.asyncio
 
-from producer import keys, logs
+from producer import keys, logs, tracing
 from producer.states import FINAL, Status
 from worker.gateway.outcome import Cancellation, Kind
 from worker.gateway.protocol import Gateway
@@ -43,7 +43,7 @@ async def _stop(
         look_up = await gateway.status(gateway_id)  # it tells the charge, too, which is given back
         found = told_by(message_id, look_up)
         by_cancel = Report(message_id, gateway_id, answer.status, meaning(answer.status))
-        await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now)
+        await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now, tracing.of(settings))
     if is_settled(answer, gateway.table):
         await client.zrem(keys.STOPPING, message_id)
 

@@ -16,6 +16,7 @@ from producer.scripts import Script
 from worker.settings import WorkerSettings
 
 BATCH = 100
+MINUTES_KEPT = 24 * 60  # of what was charged
 MOST = 10_000  # messages of one lane in one sweep
 _sweep = Script(__file__, "sweep")
 
@@ -35,8 +36,11 @@ async def sweep(
 
 
 async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
-    """Take ids out of the set of dead letters whose records have expired, and events that are too many."""
+    """Take away what is over: expired dead letters, charges of yesterday, and events that are too many."""
     await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
+    old: Any = [minute for minute in await client.hkeys(keys.BURN) if int(minute) < now // 60_000 - MINUTES_KEPT]
+    if old:
+        await client.hdel(keys.BURN, *old)
     await client.xtrim(keys.EVENTS, maxlen=settings.events_kept, approximate=True)
 
 

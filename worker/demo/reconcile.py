@@ -28,7 +28,6 @@ class Summary(msgspec.Struct, kw_only=True):
     credits_in_records: str
     credits_at_sandbox: str
     balance_moved: str
-    tells_charge: bool = True
     seconds: float = 0.0
     breaches: list[str] = []
 
@@ -44,12 +43,10 @@ def reconcile(
     repeated: int,
     records: Iterable[MessageStatus | None],
     ledger: Mapping[str, Any],
-    *,
-    tells_charge: bool = True,
 ) -> Summary:
     """Compare; ``accepted`` maps ids to parts, ``ledger`` is what the sandbox's own address says.
 
-    The One API tells nobody what a message cost: there the parts are all that can be compared with the records.
+    The One API tells nobody what a message cost: there the estimate stands for it, at the sandbox's prices.
     """
     found = {one.id: one for one in records if one is not None}
     taken = Counter(entry["client_id"] for entry in ledger["messages"])
@@ -70,7 +67,6 @@ def reconcile(
         credits_in_records=str(Decimal(charged) / CREDIT),
         credits_at_sandbox=account["charged"],
         balance_moved=str(moved),
-        tells_charge=tells_charge,
     )
     checks = {
         "accepted, and no record of it": set(accepted) - set(found),
@@ -83,8 +79,7 @@ def reconcile(
     summary.breaches = [f"{len(ids)} {what}: {', '.join(sorted(ids)[:3])}" for what, ids in checks.items() if ids]
     if summary.parts_counted != summary.parts_charged:
         summary.breaches.append(f"{summary.parts_counted} parts counted, {summary.parts_charged} charged")
-    recorded = Decimal(charged) / CREDIT if tells_charge else moved
-    if not recorded == Decimal(account["charged"]) == moved:
+    if not Decimal(charged) / CREDIT == Decimal(account["charged"]) == moved:
         summary.breaches.append(
             f"{summary.credits_in_records} credits in the records, {account['charged']} at the sandbox, {moved} moved"
         )

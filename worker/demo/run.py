@@ -24,17 +24,16 @@ from producer.refusal import Refused
 from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
 from worker.account import hold
+from worker.account.balance import NO_CREDIT
 from worker.demo import view
 from worker.demo.child import Failed
 from worker.demo.reconcile import Summary, reconcile
 from worker.demo.stack import Stack
-from worker.redrive import redrive
 
 MESSAGES = Path(__file__).with_name("messages.csv")
 CREDIT = "2500"  # less than the file costs, so that the account runs dry on the way
 TOP_UP = "5000"
 LONGEST_SECONDS = 180.0
-NO_CREDIT = {"301", "20"}  # the legacy code, and the One API's
 ONE_MINUTE = "1"  # validity on the One API: what is in doubt there is known, or given up, only when it ends
 
 
@@ -82,7 +81,9 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         self._gateway = gateway
         self._console = console
         self._redis = redis.Redis.from_url(stack.redis_url)
-        self._producer = Producer(load(ProducerSettings, redis_url=stack.redis_url, producer="demo", gateway=gateway))
+        told = {"redis_url": stack.redis_url, "prices": stack.environment["THREELANE_PRICES"]}
+        self._producer = Producer(load(ProducerSettings, producer="demo", gateway=gateway, **told))
+        self._topped_up_at = 0
         self._accepted: dict[str, int] = {}
         self._refused: Counter[str] = Counter()
         self._repeated = 0
@@ -103,7 +104,6 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
             self._repeated,
             self._records(),
             self._stack.ask_sandbox("/sandbox/ledger"),
-            tells_charge=self._gateway is not Api.ONE,
         )
         summary.seconds = round(time.monotonic() - started, 1)
         return summary
@@ -131,7 +131,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         deadline = time.monotonic() + LONGEST_SECONDS
         while self._moving() and time.monotonic() < deadline:
             live.update(view.lanes(self._redis))
-            self._mend()
+            self._top_up()
             time.sleep(0.25)
         live.update(view.lanes(self._redis))
 
@@ -139,17 +139,16 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         shelves = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
         return sum(int(self._redis.zcard(shelf)) for shelf in shelves)
 
-    def _mend(self) -> None:
-        """Do what an operator does: when the account is out of credit, top it up, resume, and redrive."""
+    def _top_up(self) -> None:
+        """Do what an operator does when the account is out of credit; all goes on by itself."""
         held = hold.holds(self._redis, int(time.time() * 1000)).get("account")
-        if held is None or held.code not in NO_CREDIT or self._redis.zcard(keys.LEASES):
-            return  # calls under way would be refused for want of credit, and hold the account again
+        if held is None or held.cause not in NO_CREDIT or held.since < self._topped_up_at:
+            return
+        self._topped_up_at = int(time.time() * 1000)
         waiting = sum(int(self._redis.zcard(shelf)) for shelf in keys.QUEUED.values())
         self._console.print(f"[bold yellow]no credit: the account is held, {waiting} messages wait untried[/]")
         self._stack.ask_sandbox("/sandbox/credit", {"add": TOP_UP})
-        hold.resume(self._redis)
-        told = redrive(self._redis, self._producer.nudger, held.code, int(time.time() * 1000))
-        self._console.print(f"[bold green]topped up, resumed, {told['redriven']} dead letters redriven[/]")
+        self._console.print("[bold green]topped up: a worker sees it, resumes, and redrives what was refused[/]")
 
     def _records(self) -> list[MessageStatus | None]:
         ids = list(self._accepted)

@@ -41,6 +41,7 @@ class Stack:
             "THREELANE_METRICS_PORT": "0",
             "THREELANE_PARTS_PER_SECOND": "2000",
             "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox knows at once what it took
+            "THREELANE_BALANCE_SECONDS": "2",
             **environment,
         }
         self.metrics: dict[str, str] = {}
@@ -132,6 +133,9 @@ class Stack:
         child = self._child("sandbox", [sys.executable, "-m", "sandbox", *words])
         self.sandbox_url = child.event("listening")["url"]
         self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
+        account = self.ask_sandbox("/sandbox/account")
+        prices = account["prices"] | {"*": account["default_price"]}
+        self.environment.setdefault("THREELANE_PRICES", ",".join(f"{where}={price}" for where, price in prices.items()))
 
     def _start_callbacks(self) -> None:
         child = self._threelane("callbacks")

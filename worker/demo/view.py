@@ -66,8 +66,6 @@ def summary(told: Summary) -> RenderableType:
     table.add_row("refused at the door", str(sum(told.refused.values())), "", refused)
     table.add_row("asked for twice", str(told.repeated), "", "")
     verdict = "[bold green]the three ledgers are equal: nothing lost, nothing twice, every credit accounted for[/]"
-    if not told.tells_charge:
-        verdict = "[bold green]the three ledgers are equal: nothing lost, nothing twice; this API tells no charges[/]"
     if not told.equal:
         verdict = "[bold red]the ledgers differ:[/]\n" + "\n".join(f"  {breach}" for breach in told.breaches)
     return Group(table, verdict)

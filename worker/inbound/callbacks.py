@@ -15,7 +15,7 @@ import redis.asyncio
 from aiohttp import BasicAuth, web
 from redis.exceptions import RedisError
 
-from producer import logs
+from producer import logs, tracing
 from producer.clock import RedisClock
 from worker import metrics
 from worker.inbound import central, one_events, platform
@@ -44,7 +44,7 @@ class Door:
         self._client = client
         self._words = words
         self._clock = RedisClock()
-        self._together = Together(client, settings.keeping, self._clock)
+        self._together = Together(client, settings.keeping, self._clock, tracing.of(settings))
 
     def application(self) -> web.Application:
         """Return the web application."""

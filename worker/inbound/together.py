@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import redis.asyncio
 
 from producer.clock import RedisClock
+from producer.tracing import Tracer
 from worker.inbound.report import Report
 from worker.receipt import receive
 from worker.settings import Keeping
@@ -18,11 +19,14 @@ MOST = 200  # reports in one call
 class Together:
     """Nobody waits for company: what comes while a call is under way goes with the next."""
 
-    def __init__(self, client: redis.asyncio.Redis, keeping: Keeping, clock: RedisClock) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, keeping: Keeping, clock: RedisClock, tracer: Tracer | None = None
+    ) -> None:
         """Write to this Redis."""
         self._client = client
         self._keeping = keeping
         self._clock = clock
+        self._tracer = tracer
         self._waiting: list[tuple[Report, asyncio.Future[None]]] = []
         self._under_way: asyncio.Task[None] | None = None
 
@@ -39,7 +43,8 @@ class Together:
             while self._waiting:
                 now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 try:
-                    await receive(self._client, [report for report, _ in now], self._keeping, self._clock.now())
+                    reports = [report for report, _ in now]
+                    await receive(self._client, reports, self._keeping, self._clock.now(), self._tracer)
                 except Exception as failed:  # whatever it is, every caller must hear of it
                     _end(now, failed)
                 else:

@@ -9,6 +9,7 @@ from random import Random
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
+from producer import phone
 from producer.message import Message
 from producer.states import Status
 from worker.gateway.outcome import Kind, Outcome
@@ -43,10 +44,11 @@ class Tried:
 class Hold:
     """A stop for all messages of a scope; ``until`` is 0 when only a person or a top-up ends it."""
 
-    scope: Scope
+    scope: str  # account, sender:<sender ID> or prefix:<digits>
     code: str
     cause: str
     until: int = 0
+    credentials: str = ""  # a fingerprint of those that were refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now:
         case Verdict.RETRY | Verdict.REAUTH:
             return _retry(tried, outcome, rule, code, patience, now, rng)
         case Verdict.HOLD:
-            hold = Hold(rule.scope, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
+            hold = Hold(Scope.ACCOUNT, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
             return Decision(
                 Status.QUEUED,
                 tried.queued_at,
@@ -91,16 +93,28 @@ def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now:
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)
             return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
-    hold_all = rule.verdict is Verdict.STOP and rule.scope is Scope.ACCOUNT
     return Decision(
         Status.DEAD,
         now,
         rule,
-        hold=Hold(rule.scope, code, rule.reason) if hold_all else None,
+        hold=_hold(tried.message, rule, code, now) if rule.verdict is Verdict.STOP else None,
         suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
         code=code,
         text=outcome.text,
     )
+
+
+def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
+    """Return the hold that a dead letter brings with it: of all, of its sender, or of its network's prefix."""
+    until = now + int(rule.hold_seconds * 1000) if rule.hold_seconds else 0
+    match rule.scope:
+        case Scope.ACCOUNT:
+            return Hold(Scope.ACCOUNT, code, rule.reason, until)
+        case Scope.SENDER if message.sender:
+            return Hold(f"sender:{message.sender}", code, rule.reason, until)
+        case Scope.PREFIX:
+            return Hold(f"prefix:{phone.network(message.to)}", code, rule.reason, until)
+    return None
 
 
 def backoff(curve: wait_base, attempt: int, rng: Random) -> float:
@@ -124,7 +138,7 @@ def _retry(
     given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
     if given_up or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
-    hold = Hold(rule.scope, code, rule.reason, now + int(rule.hold_seconds * 1000)) if rule.hold_seconds else None
+    hold = Hold(Scope.ACCOUNT, code, rule.reason, now + int(rule.hold_seconds * 1000)) if rule.hold_seconds else None
     return Decision(
         Status.SCHEDULED,
         at,

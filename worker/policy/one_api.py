@@ -6,7 +6,7 @@ Source: Clickatell's One API table of errors.  A code of a whole request reaches
 from __future__ import annotations
 
 from producer.refusal import Owner
-from worker.policy.rule import THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from worker.policy.rule import HOUR, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, _, HOLD, STOP, SUPPRESS, _ = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -42,9 +42,9 @@ ONE_API = table(
     # the sender, or the way there
     Rule("44",  STOP,     SENDER,    OPERATOR, "sender_suspended"),
     Rule("45",  STOP,     SENDER,    OPERATOR, "sender_not_registered"),
-    Rule("101", STOP,     PREFIX,    OPERATOR, "no_two_way"),
-    Rule("110", STOP,     PREFIX,    OPERATOR, "usa_needs_two_way", alarm=True),
-    Rule("111", STOP,     PREFIX,    OPERATOR, "usa_needs_stop_words", alarm=True),
+    Rule("101", STOP,     MESSAGE,   OPERATOR, "no_two_way"),
+    Rule("110", STOP,     MESSAGE,   OPERATOR, "usa_needs_two_way", alarm=True),
+    Rule("111", STOP,     PREFIX,    OPERATOR, "usa_needs_stop_words", alarm=True, hold_seconds=HOUR),
     # our own mistakes
     Rule("21",  STOP,     MESSAGE,   OPERATOR, "malformed", alarm=True),
     Rule("22",  RETRY,    MESSAGE,   OPERATOR, "too_many_messages", alarm=True),

@@ -37,6 +37,7 @@ class Scope(StrEnum):
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
 LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
 THROTTLED = wait_exponential(multiplier=10, max=300)  # 10, 20 ... seconds: the account was too fast, not the message
+HOUR = 3600.0  # seconds: what a network refuses today it may take later
 UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
 
@@ -52,7 +53,7 @@ class Rule(NamedTuple):
     most_attempts: int = 8
     alarm: bool = False  # somebody should look at the code, at the account, or at us
     spends_attempt: bool = True  # False: it was not the message's fault
-    hold_seconds: float = 0.0  # of a retry: how long everything in the scope waits
+    hold_seconds: float = 0.0  # how long everything in the scope waits; 0: a retry holds nothing, others until resumed
     strikes: int = 0  # after so many the recipient is suppressed for a while
 
 
