@@ -1,0 +1,728 @@
+"""Dashboards as code: ``python -m deploy.grafana.dashboards`` writes dashboards/*.json; a panel's title is a question.
+
+A stat says by its colour whether somebody should act: green, orange for the morning, red for now; the same numbers
+as in deploy/prometheus/rules.yml.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+    VariableRefresh,
+)
+
+FOLDER = Path(__file__).with_name("dashboards")
+SOURCE = DataSourceRef(type_val="prometheus", uid="threelane-prometheus")
+WINDOW = "$__rate_interval"
+_A_MINUTE, _AN_HOUR = " * 60", " * 3600"
+
+
+class Limits(NamedTuple):
+    """From where on a value is orange, and from where on red; with ``falling`` below instead of above."""
+
+    orange: float
+    red: float | None
+    falling: bool = False
+
+
+class Panel(NamedTuple):
+    """One question, and the queries that answer it; ``now`` shows the present value alone, large."""
+
+    title: str
+    unit: str
+    queries: Sequence[tuple[str, str]]  # PromQL, legend
+    help: str = ""
+    limits: Limits | None = None
+    now: bool = False
+    width: int = 12
+    none: str = ""  # what is shown when there is nothing
+    stacked: bool = False
+    words: bool = False  # show the series' names, too
+    yes_no: tuple[str, str] = ("", "")  # what 1 and 0 mean
+
+
+class Board(NamedTuple):
+    """One dashboard: rows of a title and panels."""
+
+    uid: str
+    title: str
+    about: str
+    rows: Sequence[tuple[str, Sequence[Panel]]]
+    variable: str = ""
+
+
+def _rate(metric: str, by: str, where: str = "", per: str = "") -> str:
+    return f"sum by ({by}) (rate({metric}{where}[{WINDOW}])){per}"
+
+
+def _happened(metric: str, by: str) -> str:
+    """Return the rate a minute of what happened at all in the last hour: a hundred codes at 0 answer nothing."""
+    return f"{_rate(metric, by, per=_A_MINUTE)} and sum by ({by}) (increase({metric}[1h])) > 0"
+
+
+def _sum(metric: str, where: str = "", window: str = WINDOW) -> str:
+    """Return the sum of increases; 0 rather than nothing when it has not happened yet."""
+    return f"sum(increase({metric}{where}[{window}])) or vector(0)"
+
+
+LANES = Board(
+    "threelane-lanes",
+    "Threelane / 1 Lanes",
+    "Is it flowing, who waits, and how long?",
+    (
+        (
+            "Now",
+            (
+                Panel(
+                    "How long does the unluckiest wait?",
+                    "s",
+                    [("threelane_lane_oldest_seconds", "lane {{lane}}")],
+                    "Age of the oldest message that is due and not claimed. Lane 1 wakes somebody after 30 s.",
+                    Limits(5, 30),
+                    now=True,
+                    width=5,
+                    words=True,
+                ),
+                Panel(
+                    "How many wait?",
+                    "short",
+                    [("threelane_lane_depth", "lane {{lane}}")],
+                    now=True,
+                    width=4,
+                    words=True,
+                ),
+                Panel(
+                    "What stands still?",
+                    "short",
+                    [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
+                    "threelane holds tells why and until when; docs/operations.md what to do.",
+                    Limits(1, 1),
+                    now=True,
+                    width=4,
+                    none="nothing",
+                    words=True,
+                ),
+                Panel(
+                    "Does anybody work?",
+                    "short",
+                    [("threelane_workers", "workers"), ("threelane_workers_of_lane_1", "of lane 1")],
+                    limits=Limits(1, 1, falling=True),
+                    now=True,
+                    width=4,
+                    words=True,
+                ),
+                Panel(
+                    "When is the backlog gone?",
+                    "m",
+                    [("threelane_drain_minutes", "drained in")],
+                    "At the rate that all workers share.",
+                    Limits(15, 60),
+                    now=True,
+                    width=4,
+                ),
+                Panel(
+                    "Is Redis full?",
+                    "percentunit",
+                    [("threelane_redis_memory_share", "memory of Redis")],
+                    "Of the memory that Redis may use; intake refuses at 90 %. 0 %: it has no maxmemory.",
+                    Limits(0.8, 0.9),
+                    now=True,
+                    width=3,
+                ),
+            ),
+        ),
+        (
+            "Who waits, and how long?",
+            (
+                Panel(
+                    "How long did the unluckiest wait?",
+                    "s",
+                    [("threelane_lane_oldest_seconds", "lane {{lane}}")],
+                    limits=Limits(5, 30),
+                ),
+                Panel("How many waited?", "short", [("threelane_lane_depth", "lane {{lane}}")]),
+                Panel(
+                    "Is a login code fast? (accept to first call, 95 %)",
+                    "s",
+                    [
+                        (
+                            "histogram_quantile(0.95, sum by (lane, le) "
+                            f"(rate(threelane_accept_to_gateway_seconds_bucket[{WINDOW}])))",
+                            "lane {{lane}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "Is it the gateway that is slow? (one call)",
+                    "s",
+                    [
+                        (
+                            f"histogram_quantile({share}, sum by (le) "
+                            f"(rate(threelane_gateway_call_seconds_bucket[{WINDOW}])))",
+                            f"{share:.0%}",
+                        )
+                        for share in (0.5, 0.95, 0.99)
+                    ],
+                ),
+            ),
+        ),
+        (
+            "Is it flowing?",
+            (
+                Panel(
+                    "What comes in? (a second)",
+                    "short",
+                    [(_rate("threelane_accepted_total", "lane"), "lane {{lane}}")],
+                ),
+                Panel(
+                    "What goes out? (a second)",
+                    "short",
+                    [(_rate("threelane_moved_total", "lane", '{status="sent"}'), "lane {{lane}}")],
+                ),
+                Panel(
+                    "What arrives? (a second)",
+                    "short",
+                    [
+                        (
+                            _rate("threelane_moved_total", "status", '{status=~"delivered|undelivered|expired"}'),
+                            "{{status}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "Do login codes arrive? (lane 1, late in a minute)",
+                    "short",
+                    [(_sum("threelane_late_total", window="1m"), "no receipt in time")],
+                ),
+                Panel("Where are the messages now?", "short", [("threelane_messages", "{{status}}")]),
+                Panel(
+                    "Are there enough workers?",
+                    "short",
+                    [("threelane_workers", "report"), ("threelane_workers_worth_having", "are worth having")],
+                ),
+            ),
+        ),
+    ),
+)
+
+MONEY = Board(
+    "threelane-money",
+    "Threelane / 2 Money",
+    "What is spent, what is left, when does it run dry, and by whom?",
+    (
+        (
+            "Now",
+            (
+                Panel(
+                    "When does it run dry?",
+                    "h",
+                    [("threelane_hours_left", "hours left")],
+                    "At the rate of the last hour.",
+                    Limits(24, 2, falling=True),
+                    now=True,
+                    width=4,
+                    none="no charges yet",
+                ),
+                Panel("What is left by now?", "short", [("threelane_left_credits", "credits")], now=True, width=4),
+                Panel(
+                    "Short of how much?",
+                    "short",
+                    [("threelane_short_credits", "credits")],
+                    "What is missing to pay for all that waits.",
+                    Limits(0.01, None),
+                    now=True,
+                    width=4,
+                ),
+                Panel(
+                    "How fast does it go?",
+                    "short",
+                    [("threelane_burn_credits_per_hour", "credits an hour")],
+                    now=True,
+                    width=4,
+                ),
+                Panel(
+                    "Is a lane kept waiting?",
+                    "short",
+                    [("threelane_lane_reserved", "lane {{lane}}")],
+                    "The last credits are kept for the lanes above.",
+                    Limits(1, 1),
+                    now=True,
+                    width=4,
+                    words=True,
+                    yes_no=("waits", "no"),
+                ),
+                Panel(
+                    "How old is the reading?",
+                    "s",
+                    [("threelane_balance_age_seconds", "age")],
+                    limits=Limits(120, 600),
+                    now=True,
+                    width=4,
+                    none="never read",
+                ),
+            ),
+        ),
+        (
+            "Left",
+            (
+                Panel(
+                    "Does it last for all that waits? (credits)",
+                    "short",
+                    [
+                        ("threelane_left_credits", "left"),
+                        ("threelane_balance_credits", "balance as last read"),
+                        ("sum(threelane_committed_credits)", "committed"),
+                    ],
+                ),
+                Panel(
+                    "For how many hours does it last?",
+                    "h",
+                    [("threelane_hours_left", "hours left")],
+                    limits=Limits(24, 2, falling=True),
+                ),
+                Panel(
+                    "What will it cost to send what waits? (credits)",
+                    "short",
+                    [("threelane_committed_credits", "lane {{lane}}")],
+                    stacked=True,
+                ),
+                Panel(
+                    "Does anybody else spend? (credits without a charge)",
+                    "short",
+                    [("threelane_drift_credits", "drift")],
+                    "What the balance fell by more than charges tell.",
+                ),
+            ),
+        ),
+        (
+            "Spent (credits an hour)",
+            (
+                Panel(
+                    "Which lane spends it?",
+                    "short",
+                    [(_rate("threelane_charged_credits_total", "lane", per=_AN_HOUR), "lane {{lane}}")],
+                    stacked=True,
+                ),
+                Panel(
+                    "Which cost centre spends it?",
+                    "short",
+                    [
+                        (
+                            f"topk(10, {_rate('threelane_charged_credits_total', 'cost_centre', per=_AN_HOUR)})",
+                            "{{cost_centre}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "Which producer spends it?",
+                    "short",
+                    [
+                        (
+                            "topk(10, "
+                            f"{_rate('threelane_charged_by_producer_credits_total', 'producer', per=_AN_HOUR)})",
+                            "{{producer}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "In which country is it spent?",
+                    "short",
+                    [
+                        (
+                            f"topk(10, {_rate('threelane_charged_by_country_credits_total', 'country', '', _AN_HOUR)})",
+                            "{{country}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "What does a part cost? (credits, since the beginning)",
+                    "short",
+                    [
+                        (
+                            "sum by (lane) (threelane_charged_credits_total) / sum by (lane) "
+                            "(threelane_charged_parts_total)",
+                            "lane {{lane}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    "Whose budget runs out?",
+                    "percentunit",
+                    [("threelane_budget_used_credits / threelane_budget_credits > 0", "{{scope}} a {{period}}")],
+                    limits=Limits(0.8, 1),
+                    none="no budgets",
+                ),
+            ),
+        ),
+    ),
+)
+
+TROUBLE = Board(
+    "threelane-trouble",
+    "Threelane / 3 Trouble",
+    "What went wrong, whose is it, and does anything stand still?",
+    (
+        (
+            "Now",
+            (
+                Panel(
+                    "What stands still?",
+                    "short",
+                    [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
+                    limits=Limits(1, 1),
+                    now=True,
+                    width=6,
+                    none="nothing",
+                    words=True,
+                ),
+                Panel(
+                    "Messages in doubt",
+                    "short",
+                    [('threelane_messages{status="in_doubt"}', "in doubt")],
+                    "Their answer was lost: they are looked up, and not sent again meanwhile.",
+                    Limits(10, 100),
+                    now=True,
+                    width=4,
+                ),
+                Panel(
+                    "Unlisted, or our fault? (1 hour)",
+                    "short",
+                    [("round(sum by (code) (increase(threelane_alarms_total[1h]))) > 0", "{{code}}")],
+                    "Alarms by rule: 0xx to xxx are codes that nobody has documented.",
+                    Limits(1, 1),
+                    now=True,
+                    width=6,
+                    none="nothing",
+                    words=True,
+                ),
+                Panel(
+                    "Dead letters that wait",
+                    "short",
+                    [('threelane_messages{status="dead"}', "dead")],
+                    "threelane redrive <code> puts them back when their cause is mended.",
+                    now=True,
+                    width=4,
+                ),
+                Panel(
+                    "Is Redis there?",
+                    "short",
+                    [("threelane_redis_up", "Redis")],
+                    limits=Limits(1, 1, falling=True),
+                    now=True,
+                    width=4,
+                    none="no exporter",
+                    yes_no=("yes", "no"),
+                ),
+            ),
+        ),
+        (
+            "Whose is it? (messages in a minute)",
+            (
+                Panel(
+                    "Who can mend the dead letters?",
+                    "short",
+                    [(_happened("threelane_dead_total", "owner"), "{{owner}}")],
+                    stacked=True,
+                ),
+                Panel(
+                    "By which code did they die?",
+                    "short",
+                    [(_happened("threelane_dead_total", "code, owner"), "{{code}} {{owner}}")],
+                ),
+                Panel(
+                    "What do producers do wrong?",
+                    "short",
+                    [(_happened("threelane_refused_total", "code"), "{{code}}")],
+                ),
+                Panel(
+                    "Which codes cost us time?",
+                    "short",
+                    [(_happened("threelane_retried_total", "code"), "{{code}}")],
+                ),
+                Panel(
+                    "What does the gateway answer?",
+                    "short",
+                    [(_rate("threelane_attempts_total", "outcome", per=_A_MINUTE), "{{outcome}}")],
+                ),
+                Panel(
+                    "Does the gateway lose answers?",
+                    "short",
+                    [(_happened("threelane_in_doubt_total", "code"), "{{code}}")],
+                ),
+            ),
+        ),
+        (
+            "Does it mend itself?",
+            (
+                Panel(
+                    "What became of those in doubt? (a minute)",
+                    "short",
+                    [
+                        (_rate("threelane_resolved_total", "result", per=_A_MINUTE), "{{result}}"),
+                        (_sum("threelane_unknown_total", window="1m"), "never known"),
+                    ],
+                ),
+                Panel(
+                    "Do workers die, do nudges get lost? (a minute)",
+                    "short",
+                    [
+                        (_sum("threelane_lapsed_leases_total", window="1m"), "attempts cut off"),
+                        (_sum("threelane_swept_messages_total", window="1m"), "nudges lost"),
+                    ],
+                ),
+                Panel(
+                    "Do receipts come in? (a minute)",
+                    "short",
+                    [
+                        (_rate("threelane_receipts_total", "result", per=_A_MINUTE), "{{result}}"),
+                        (_sum("threelane_polled_total", window="1m"), "asked for, since none came"),
+                    ],
+                ),
+                Panel(
+                    "Does housekeeping fail? (a minute)",
+                    "short",
+                    [(_sum("threelane_housekeeping_failed_total", window="1m"), "rounds failed")],
+                ),
+                Panel(
+                    "Do producers take what we tell them? (a minute)",
+                    "short",
+                    [
+                        (_sum("threelane_webhooks_total", f'{{result="{result}"}}', "1m"), result)
+                        for result in ("taken", "failed", "dead", "dropped")
+                    ],
+                ),
+                Panel(
+                    "Do people say STOP? (a minute)",
+                    "short",
+                    [
+                        (_sum("threelane_replies_told_total", '{word="stop"}', "1m"), "said STOP"),
+                        (_sum("threelane_suppressions_total", window="1m"), "put on the list"),
+                    ],
+                ),
+            ),
+        ),
+    ),
+)
+
+_ONE = '{instance=~"$instance"}'
+WORKER = Board(
+    "threelane-worker",
+    "Threelane / 4 One worker",
+    "What does one worker do, and is it ill?",
+    (
+        (
+            "Work",
+            (
+                Panel(
+                    "What does it send? (messages a second)",
+                    "short",
+                    [(_rate("threelane_claimed_total", "lane", _ONE), "lane {{lane}}")],
+                ),
+                Panel(
+                    "How do its attempts end? (a second)",
+                    "short",
+                    [(_rate("threelane_attempts_total", "outcome, reason", _ONE), "{{outcome}} {{reason}}")],
+                ),
+                Panel(
+                    "Are its calls slow?",
+                    "s",
+                    [
+                        (
+                            f"histogram_quantile({share}, sum by (le) "
+                            f"(rate(threelane_gateway_call_seconds_bucket{_ONE}[{WINDOW}])))",
+                            f"{share:.0%}",
+                        )
+                        for share in (0.5, 0.95, 0.99)
+                    ],
+                ),
+                Panel(
+                    "Is it at its limit of calls under way?",
+                    "short",
+                    [(f"sum by (instance) (threelane_calls_under_way{_ONE})", "{{instance}}")],
+                    "THREELANE_GATEWAY_CONNECTIONS is the limit.",
+                ),
+            ),
+        ),
+        (
+            "Housekeeping, and health",
+            (
+                Panel(
+                    "What does it do besides? (messages a minute)",
+                    "short",
+                    [
+                        (_sum("threelane_released_total", _ONE, "1m"), "released when due"),
+                        (_sum("threelane_deferred_total", _ONE, "1m"), "put off until a window opens"),
+                        (_sum("threelane_polled_total", _ONE, "1m"), "asked for"),
+                        (_sum("threelane_resolved_total", _ONE, "1m"), "doubts resolved"),
+                        (_sum("threelane_swept_total", _ONE, "1m"), "lost nudges found"),
+                        (_sum("threelane_lapsed_total", _ONE, "1m"), "leases of the dead found"),
+                    ],
+                ),
+                Panel(
+                    "Is it ill? (a minute)",
+                    "short",
+                    [
+                        (_sum("threelane_housekeeping_failed_total", _ONE, "1m"), "rounds failed"),
+                        (_sum("threelane_settled_elsewhere_total", _ONE, "1m"), "settled elsewhere"),
+                        (_sum("threelane_alarms_total", _ONE, "1m"), "alarms"),
+                    ],
+                ),
+                Panel(
+                    "Does its memory grow?",
+                    "bytes",
+                    [(f"process_resident_memory_bytes{_ONE}", "{{job}} {{instance}}")],
+                ),
+                Panel(
+                    "Is its core full?",
+                    "percentunit",
+                    [(f"rate(process_cpu_seconds_total{_ONE}[{WINDOW}])", "{{job}} {{instance}}")],
+                    limits=Limits(0.8, 0.95),
+                ),
+            ),
+        ),
+    ),
+    variable="instance",
+)
+BOARDS = (LANES, MONEY, TROUBLE, WORKER)
+
+
+def file_of(board: Board) -> Path:
+    """Return where a dashboard is written."""
+    return FOLDER / f"{board.uid.removeprefix('threelane-')}.json"
+
+
+def written(board: Board) -> str:
+    """Return the dashboard's JSON."""
+    made = (
+        dashboard.Dashboard(board.title)
+        .uid(board.uid)
+        .description(board.about)
+        .tags(["threelane"])
+        .refresh("15s")
+        .time("now-1h", "now")
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .readonly()
+        .link(
+            dashboard.DashboardLink("Threelane").type(DashboardLinkType.DASHBOARDS).tags(["threelane"]).keep_time(True)
+        )
+    )
+    if board.variable:
+        made.with_variable(
+            dashboard.QueryVariable(board.variable)
+            .datasource(SOURCE)
+            .query('label_values(up{job="threelane-worker"}, instance)')
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .include_all(True)
+            .multi(True)
+        )
+    for title, panels in board.rows:
+        made.with_row(dashboard.Row(title))
+        for panel in panels:
+            made.with_panel(_stat(panel) if panel.now else _curves(panel))
+    return json.dumps(made.build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
+
+
+def _targets(panel: Panel) -> list[prometheus.Dataquery]:
+    return [
+        prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + place))
+        for place, (expr, legend) in enumerate(panel.queries)
+    ]
+
+
+def _steps(limits: Limits | None) -> dashboard.ThresholdsConfig:
+    config = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE)
+    if limits is None:
+        return config.steps([Threshold(value=None, color="blue")])
+    if limits.falling:
+        steps = [("red", None), ("orange", limits.red), ("green", limits.orange)]
+    else:
+        steps = [("green", None), ("orange", limits.orange), ("red", limits.red)]
+        steps = [step for step in steps if step[0] == "green" or step[1] is not None]
+    if limits.orange == limits.red:
+        steps = [step for step in steps if step[0] != "orange"]
+    return config.steps([Threshold(value=value, color=color) for color, value in steps])
+
+
+def _stat(panel: Panel) -> stat.Panel:
+    made = (
+        stat.Panel()
+        .title(panel.title)
+        .description(panel.help)
+        .datasource(SOURCE)
+        .unit(panel.unit)
+        .thresholds(_steps(panel.limits))
+        .color_mode(common_models.BigValueColorMode.BACKGROUND)
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .text_mode(
+            common_models.BigValueTextMode.VALUE_AND_NAME if panel.words else common_models.BigValueTextMode.VALUE
+        )
+        .no_value(panel.none or "no data")
+        .span(panel.width)
+        .height(4)
+    )
+    if panel.yes_no[0]:
+        texts = {str(value): ValueMappingResult(text=text) for value, text in zip((1, 0), panel.yes_no, strict=True)}
+        made.mappings([ValueMap(options=texts)])
+    for target in _targets(panel):
+        made.with_target(target.instant())
+    return made
+
+
+def _curves(panel: Panel) -> timeseries.Panel:
+    made = (
+        timeseries.Panel()
+        .title(panel.title)
+        .description(panel.help)
+        .datasource(SOURCE)
+        .unit(panel.unit)
+        .fill_opacity(30 if panel.stacked else 8)
+        .show_points(common_models.VisibilityMode.NEVER)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(common_models.LegendDisplayMode.TABLE)
+            .placement(common_models.LegendPlacement.RIGHT)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
+        .no_value(panel.none or "nothing")
+        .span(panel.width)
+        .height(7)
+    )
+    if "drift" not in panel.queries[0][0]:
+        made.min(0)
+    if panel.stacked:
+        made.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
+    if panel.limits:
+        made.thresholds(_steps(panel.limits))
+        made.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED))
+    for target in _targets(panel):
+        made.with_target(target)
+    return made
+
+
+def main() -> None:
+    """Write all of them."""
+    FOLDER.mkdir(exist_ok=True)
+    for board in BOARDS:
+        file_of(board).write_text(written(board), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A real Prometheus scrapes a real stack: every panel and every rule finds what it asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+from xml.etree import ElementTree
+
+import pytest
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.grafana.dashboards import FOLDER
+from deploy.grafana.render import draw_all
+from producer import Producer, ProducerSettings, budgets, registry
+from producer.budgets import Budget
+from tests.prometheus import MISSING, Prometheus, rules
+from tests.servers import wait_until
+from worker.catalogue import LABELS, METRICS, of_series
+from worker.demo.child import Child
+from worker.demo.stack import Stack
+
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("prometheus")]
+
+ENVIRONMENT = {
+    "THREELANE_BALANCE_SECONDS": "1",
+    "THREELANE_LATE_AFTER_SECONDS": "1",
+    "THREELANE_RECEIPT_DELAYS_SECONDS": "1,2",
+    "THREELANE_WEBHOOK_DELAYS_SECONDS": "0.2",
+    "THREELANE_WEBHOOK_PRIVATE_ADDRESSES": "true",
+}
+NUMBERS = (
+    *(f"2799950000{n}" for n in range(10)),
+    "27999190102",  # 901 twice
+    "27999300101",  # its answer is lost
+    "27999300201",  # it is lost
+    "27999112200",  # opted out
+    "27999177700",  # a code that no table lists
+    "27999400400",  # no receipt
+    "1",  # refused at the door
+)
+# no nudge is lost here, no worker dies, Redis does not fail, no lane has a window, and all ends become known
+NEVER = {
+    "threelane_swept",
+    "threelane_swept_messages",
+    "threelane_lapsed_leases",
+    "threelane_housekeeping_failed",
+    "threelane_deferred",
+    "threelane_unknown",
+}
+
+
+class Scene:
+    """The stack, its Prometheus, and the pages it scrapes."""
+
+    def __init__(self, prometheus: Prometheus, pages: dict[str, str]) -> None:
+        self.prometheus = prometheus
+        self.pages = pages
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A stack under mixed load; it goes on while tests look."""
+    folder = tmp_path_factory.mktemp("scraped")
+    with Stack(folder / "stack", {}, ENVIRONMENT) as stack:
+        hooks = Child("webhooks", [sys.executable, "-m", "worker", "webhooks"], folder / "hooks.log", stack.environment)
+        client = redis.Redis.from_url(stack.redis_url)
+        registry.put(client, "shop", webhook="http://127.0.0.1:9/nobody", allow_loopback=True)
+        budgets.put(client, "producer:shop", "day", Budget(10_000_000_000, "refuse"))
+        pages = stack.metrics | {"webhooks": hooks.event("metrics")["url"]}
+        try:
+            with Prometheus(folder / "prometheus", pages) as prometheus:
+                for turn in range(6):
+                    _load(stack, turn)
+                    time.sleep(1)
+                yield Scene(prometheus, pages)
+        finally:
+            hooks.stop()
+            client.close()
+
+
+def _load(stack: Stack, turn: int) -> None:
+    settings = ProducerSettings(redis_url=stack.redis_url, producer="shop", cost_centre=f"centre{turn % 2}")
+    with Producer(settings) as producer:
+        for lane in (1, 2, 3):
+            producer.send_many([{"to": to, "text": "Hello", "lane": lane} for to in NUMBERS])
+        producer.send("27999112300", "Not registered", sender="ACME")
+        producer.send("27999500001", "Later", delay=2)
+    stack.ask_sandbox("/sandbox/replies", {"from": f"2783000000{turn}", "to": "27999", "text": "STOP"})
+
+
+def _queries() -> Iterator[tuple[str, str]]:
+    """Yield every panel's query, as Grafana would ask it."""
+    for file in sorted(FOLDER.glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                expression = target["expr"].replace("$__rate_interval", "10s").replace("$instance", ".*")
+                yield f"{file.stem}: {panel['title']}", expression
+
+
+def test_all_that_is_told_stands_in_the_catalogue(scene: Scene) -> None:
+    """Names and labels, of every process; and their labels say what they may."""
+    own = re.compile(r"^(process|python)_")
+    for page in scene.pages.values():
+        for family in text_string_to_metric_families(urlopen(page).read().decode()):
+            if own.match(family.name):
+                continue
+            for sample in family.samples:
+                if sample.name.endswith("_created"):
+                    continue
+                known = of_series(sample.name)
+                assert known, sample.name
+                assert set(known.labels) == set(sample.labels) - {"le"}, sample.name
+                for label, value in sample.labels.items():
+                    assert label == "le" or value in LABELS[label].known or LABELS[label].others, sample
+
+
+def test_every_metric_that_an_answer_rests_on_is_scraped(scene: Scene) -> None:
+    """What the rules and panels name is there after a quarter of a minute, but for what never happens here."""
+    asked = " ".join([*(rule["expr"] for rule in rules()), *(expression for _, expression in _queries())])
+    wanted = {one.name for one in METRICS if any(name in asked for name in one.series)}
+    told = set(scene.prometheus.ask("label/__name__/values"))
+    absent = {one.name for one in METRICS if one.name in wanted and not one.series & told}
+    assert absent <= NEVER
+
+
+def test_every_panel_has_data(scene: Scene) -> None:
+    """An empty panel at night is a question more."""
+
+    empty = list(_queries())
+
+    def all_have() -> bool:
+        empty[:] = [(title, expression) for title, expression in empty if not scene.prometheus.ever(expression)]
+        return not empty
+
+    try:
+        wait_until(all_have, 25)
+    except AssertionError:
+        raise AssertionError(f"no data: {empty}") from None
+
+
+def test_every_rule_is_evaluated(scene: Scene) -> None:
+    """Prometheus tells of each whether its last evaluation went well, and of recording rules what came out."""
+
+    def told() -> list[dict[str, Any]]:
+        return [rule for group in scene.prometheus.ask("rules")["groups"] for rule in group["rules"]]
+
+    wait_until(lambda: all(rule["health"] == "ok" for rule in told()), 10, "the evaluation of all rules")
+    assert len(rules()) == len(told())
+    recorded = [rule["name"] for rule in told() if rule["type"] == "recording"]
+    empty = [name for name in recorded if not scene.prometheus.query(name)]
+    assert [] == empty
+
+
+def test_the_alert_for_an_unlisted_code_fires(scene: Scene) -> None:
+    """One of the load's answers has such a code."""
+    wait_until(lambda: {"UnlistedCode", "WebhookDeadLetters"} <= scene.prometheus.firing(), 15, "the alerts")
+
+
+def test_the_dashboards_can_be_drawn_without_a_grafana(scene: Scene, tmp_path: Path) -> None:
+    """So that somebody looks at them when they are changed."""
+    draw_all(scene.prometheus.url, 60, tmp_path, "5s")
+    drawn = {file.stem: ElementTree.parse(file).getroot() for file in tmp_path.iterdir()}
+    assert {"lanes", "money", "trouble", "worker"} == set(drawn)
+    assert all("polyline" in ElementTree.tostring(one, encoding="unicode") for one in drawn.values())

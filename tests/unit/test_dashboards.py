@@ -1,0 +1,65 @@
+"""The dashboards: they are what the generator writes, and ask only for what is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.grafana.dashboards import BOARDS, FOLDER, SOURCE, Board, file_of, written
+from worker.catalogue import LABELS, of_series
+
+NAMED = re.compile(r"\b(?:threelane|process|python)_[a-z0-9_]+")
+BY = re.compile(r"\bby \(([^)]*)\)")
+each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+
+
+def _panels(board: Board) -> list[dict[str, Any]]:
+    return [panel for panel in json.loads(file_of(board).read_text())["panels"] if panel["type"] != "row"]
+
+
+@each_board
+def test_the_file_is_what_the_generator_writes(board: Board) -> None:
+    """python -m deploy.grafana.dashboards writes it anew."""
+    assert file_of(board).read_text(encoding="utf-8") == written(board)
+
+
+def test_there_is_no_other_file() -> None:
+    """A dashboard that was renamed leaves none behind."""
+    assert sorted(FOLDER.iterdir()) == sorted(map(file_of, BOARDS))
+
+
+@each_board
+def test_its_queries_name_only_metrics_and_labels_of_the_catalogue(board: Board) -> None:
+    """A metric that was renamed leaves an empty panel."""
+    for panel in _panels(board):
+        for target in panel["targets"]:
+            for name in NAMED.findall(target["expr"]):
+                assert of_series(name) or name.startswith(("process_", "python_")), panel["title"]
+            for labels in BY.findall(target["expr"]):
+                assert set(labels.split(", ")) <= {*LABELS, "le", "instance", "job"}, panel["title"]
+
+
+@each_board
+def test_no_panel_lies_over_another(board: Board) -> None:
+    """A row is 24 columns wide."""
+    places = [one["gridPos"] for one in _panels(board)]
+    cells = [
+        (x, y)
+        for one in places
+        for x in range(one["x"], one["x"] + one["w"])
+        for y in range(one["y"], one["y"] + one["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(x < 24 for x, _ in cells)
+
+
+def test_the_provisioned_source_is_the_one_that_panels_ask() -> None:
+    """Else all panels are empty."""
+    folder = FOLDER.parent / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "threelane.yaml").read_text())["datasources"]
+    assert (SOURCE.uid, SOURCE.type_val) == (source["uid"], source["type"])
+    assert yaml.safe_load((folder / "dashboards" / "threelane.yaml").read_text())["providers"]
