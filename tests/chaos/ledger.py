@@ -35,7 +35,7 @@ class Verdict(msgspec.Struct):
 
 
 def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_ask: bool = True) -> Verdict:
-    """Compare; where the gateway cannot be asked (One API), ``unknown`` is an end, and no charge is told."""
+    """Compare; where the gateway cannot be asked (One API), ``unknown`` is an end, and its charge is not known."""
     records = {one.id: one for one in _all(client)}
     taken = Counter(entry["client_id"] for entry in ledger["messages"])
     sent = {one.id for one in records.values() if one.sent_at}
@@ -51,7 +51,9 @@ def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_
         unfinished=sorted(one.id for one in records.values() if one.status not in AT_REST),
         disagree=sorted(((sent ^ set(taken)) - unknown) | (set(taken) - set(records))),
         charged_in_records=sum(one.charge_millionths for one in records.values()),
-        charged_at_sandbox=round(float(ledger["summary"]["charged"]) * 1_000_000) if can_ask else 0,
+        charged_at_sandbox=sum(
+            round(float(one["charge"]) * 1_000_000) for one in ledger["messages"] if one["client_id"] not in unknown
+        ),
         tally=tally,
     )
 

@@ -77,6 +77,7 @@ class World:
             "THREELANE_CLICKATELL_TOKEN": "sandbox",
             "THREELANE_CLICKATELL_API_KEY": "sandbox",
             "THREELANE_GATEWAY": self.gateway,
+            "THREELANE_PRICES": "*=0.8",  # the sandbox's; the One API does not tell charges
             "THREELANE_GATEWAY_URL": f"http://127.0.0.1:{ports['workers-gateway']}",
             "THREELANE_CALLBACK_SECRET": SECRET,
             "THREELANE_CALLBACKS_PORT": str(door_port),

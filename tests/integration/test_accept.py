@@ -199,7 +199,8 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
             told[f"accepted:{answer.lane}"] += 1
             told[f"parts:{answer.lane}"] += answer.parts
             told[f"to:{answer.lane}:{'scheduled' if answer.due_at else 'queued'}"] += 1
-    assert dict(told) == tally(client)
+    told |= {"committed:1": 1_000_000, "committed:2": 3_000_000}  # one part, and three: at a credit each
+    assert told == tally(client)
     assert {"refused:409", "refused:122", "refused:107", "refused:105", "repeated:1"} < told.keys()
 
 
@@ -227,7 +228,7 @@ def test_the_status_of_a_message_tells_what_was_accepted(producer: Producer) -> 
     now, then = producer.statuses([queued.id, later.id])
 
     assert (Status.QUEUED, 2, TO, 2, 0, 0) == (now.status, now.lane, now.to, now.parts, now.due_at, now.attempts)
-    assert 300_000 == now.expires_at - now.accepted_at
+    assert 0 <= 300_000 - (now.expires_at - now.accepted_at) < 1_000  # from when it was read; accepted a little later
     assert (Status.SCHEDULED, 3, later.due_at) == (then.status, then.lane, then.due_at)
     assert ("", "", 0.0, ()) == (then.gateway_id, then.code, then.charge, then.waits)
 

@@ -22,7 +22,7 @@ def test_a_repeated_call_gets_the_same_answer_and_is_stored_once(producer: Produ
     assert (first.id, False, True) == (again.id, first.repeated, again.repeated)
     assert 1 == len(stored(client))
     assert {3: [[first.id], [first.id]]} == nudged(client)  # the first nudge may have been lost with the answer
-    assert {"accepted:3": 1, "parts:3": 1, "to:3:queued": 1, "repeated:3": 1} == tally(client)
+    assert {"accepted:3": 1, "parts:3": 1, "to:3:queued": 1, "repeated:3": 1, "committed:3": 1_000_000} == tally(client)
 
 
 def test_a_repetition_inside_one_call_is_found(producer: Producer, client: redis.Redis) -> None:

@@ -26,7 +26,7 @@ from worker.gateway.outcome import Kind, Outcome
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
 ACCEPTED = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
-REFUSED = Outcome(Kind.REFUSED, "114", "cannot route")
+REFUSED = Outcome(Kind.REFUSED, "113", "too many parts")
 LOST = Outcome(Kind.LOST)
 
 
@@ -95,7 +95,7 @@ def test_a_cancelled_message_is_gone_from_every_set_and_is_forgotten_in_time(
     week = 7 * 24 * 3600_000
     assert all(week < client.pttl(keys.record(one)) <= house.settings.retention_ms for one in ids)
     assert 3 == seen.tally["cancelled:3"]
-    assert {"redriven": 0, "expired": 0} == house.redrive("114")
+    assert {"redriven": 0, "expired": 0} == house.redrive("113")
     house.now += 700_000
     assert {} == house.release()
     assert [] == list(house.claim(3, ids, "token").claimed)

@@ -22,10 +22,10 @@ from worker.gateway.outcome import Kind, Outcome
 from worker.redrive import redrive
 
 Until = Callable[..., MessageStatus]
-NO_ROUTE = Outcome(Kind.REFUSED, code="114", text="Cannot route message")
+TOO_LONG = Outcome(Kind.REFUSED, code="113", text="Too many parts")
 
 
-def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: Outcome = NO_ROUTE) -> list[str]:
+def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: Outcome = TOO_LONG) -> list[str]:
     """Return ids of messages that the gateway refused, as a worker leaves them; no nudge is left of them."""
     answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hello"} for n in range(number))
     ids = [answer.id for answer in answers]
@@ -58,7 +58,7 @@ def test_two_that_redrive_at_once_put_each_dead_letter_back_once(
         nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
         with redis.Redis(port=redis_server.port) as own:
             start.wait()
-            told.append(redrive(own, nudger, "114", now))
+            told.append(redrive(own, nudger, "113", now))
         nudger.close()
 
     operators = [threading.Thread(target=operator) for _ in range(2)]
@@ -94,13 +94,13 @@ def test_dead_letters_past_their_validity_stay_dead(
     now = int(time.time() * 1000)
     for one, expires in zip(ids, [now - 1] * 5 + [now] * 5 + [now + 1] * 20, strict=True):
         client.hset(keys.record(one), "expires", expires)
-    assert {"redriven": 20, "expired": 10} == redrive(client, producer.nudger, "114", now)
+    assert {"redriven": 20, "expired": 10} == redrive(client, producer.nudger, "113", now)
     assert [Status.DEAD] * 10 + [Status.QUEUED] * 20 == [one.status for one in producer.statuses(ids) if one]
     assert {True} == {client.pttl(keys.record(one)) > 0 for one in ids[:10]}
-    assert {"redriven": 0, "expired": 10} == redrive(client, producer.nudger, "114", now)
+    assert {"redriven": 0, "expired": 10} == redrive(client, producer.nudger, "113", now)
 
 
-@pytest.mark.parametrize("code", ["114", "999", ""])
+@pytest.mark.parametrize("code", ["113", "999", ""])
 def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, client: redis.Redis, code: str) -> None:
     """No nudge, and no count."""
     assert {"redriven": 0, "expired": 0} == redrive(client, producer.nudger, code, int(time.time() * 1000))
@@ -122,7 +122,7 @@ def test_what_was_redriven_is_claimed_and_sent_once(
     for one in late:
         client.hset(keys.record(one), "expires", 1)
     workers.start()
-    told = threelane("redrive", "114", environment=workers.environment)
+    told = threelane("redrive", "113", environment=workers.environment)
     assert (0, "180 redriven, 20 past their validity and left dead\n") == (told.returncode, told.stdout), told.stderr
     for one in ids[20:]:
         until(one, Status.SENT)

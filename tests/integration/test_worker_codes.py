@@ -112,7 +112,7 @@ def test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest(
     reporting.control("POST", "credit", {"set": "0"})
     answers = producer.send_many({"to": f"2799950{n:04d}", "text": "Hello"} for n in range(500))
     messages = [answer.id for answer in answers]
-    workers.start(gateway_connections=connections, threads=2)
+    workers.start(gateway_connections=connections, threads=2, on_credit="ask")
     wait_until(lambda: client.hexists(keys.HOLDS, "account"), what="the hold")
     wait_until(lambda: not client.zcard(keys.LEASES), what="calls under way to end")
     time.sleep(0.5)  # the time in which a worker that ignores the hold would go on
@@ -129,6 +129,7 @@ def test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest(
     assert {0} == {one.attempts for one in waiting}
 
     reporting.control("POST", "credit", {"set": "1000"})
+    wait_until(lambda: not client.hexists(keys.HOLDS, "account"), what="the balance to be read")
     resumed = threelane("resume", "--redrive", API.code("301"), environment=workers.environment)
     assert resumed.returncode == 0, resumed.stderr
     assert f"{len(dead)} redriven" in resumed.stdout

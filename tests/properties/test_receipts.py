@@ -30,6 +30,7 @@ from worker.inbound import central, one_events
 from worker.inbound.report import Report
 from worker.policy.judge import Decision
 from worker.poll import poll
+from worker.receipt import GIVEN_BACK
 from worker.settings import WorkerSettings
 from worker.settle import Settlement
 
@@ -80,7 +81,7 @@ STATES = {  # how a message stands when the first receipt comes, and as what
 NEVER_TRIED = ("new", "planned")
 OUTCOMES = {
     "sent": TAKEN, "in doubt": Outcome(Kind.LOST), "to be retried": Outcome(Kind.REFUSED, "901"),
-    "queued again": Outcome(Kind.REFUSED, "901"), "dead": Outcome(Kind.REFUSED, "105"),
+    "queued again": Outcome(Kind.REFUSED, "901"), "dead": Outcome(Kind.REFUSED, "113"),
     "expired here": Outcome(Kind.REFUSED, "901"), "cancelled here": Outcome(Kind.REFUSED, "901"),
     "emulated": EMULATED, "never known": TAKEN,
 }
@@ -123,6 +124,14 @@ class Truth(NamedTuple):
     charge: int
 
 
+def assumed(stands: Status, best: Told | None) -> int:
+    """Return the charge of what no charge is told of: on the One API, whose statuses have names, the estimate."""
+    if best is None or isinstance(best.status, str) or best.name in GIVEN_BACK:
+        return 0
+    moves = best.step.becomes not in (None, stands) and stands not in FINAL
+    return 1_000_000 if moves or stands is Status.UNKNOWN else 0
+
+
 def truth(story: Story) -> Truth:
     """Return how a message ends."""
     stands = STATES[story.state]
@@ -136,7 +145,8 @@ def truth(story: Story) -> Truth:
     trusted = (
         [one for one in ends if best and one.name == best.name] + on_the_way[::-1] + nothing[::-1] + other_ends[::-1]
     )
-    charge = next((one.charge for one in trusted if one.charge is not None), 0)
+    told = next((one.charge for one in trusted if one.charge is not None), None)
+    charge = assumed(stands, best) if told is None else told
     if best and best.step.becomes and stands not in FINAL:
         stands = best.step.becomes
     return Truth(stands, best.name if best else "", charge)

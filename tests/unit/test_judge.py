@@ -76,7 +76,9 @@ CORE = {
     "002": (Status.QUEUED, Hold(Scope.ACCOUNT, "002", "unknown_user"), False),
     "007": (Status.QUEUED, Hold(Scope.ACCOUNT, "007", "ip_lockdown"), False),
     "108": (Status.QUEUED, Hold(Scope.ACCOUNT, "108", "invalid_api_id"), False),
-    "105": (Status.DEAD, None, True), "106": (Status.DEAD, None, False), "114": (Status.DEAD, None, False),
+    "105": (Status.DEAD, None, True), "106": (Status.DEAD, None, False),
+    "114": (Status.DEAD, Hold("prefix:2799950", "114", "cannot_route", NOW + HOUR), False),
+   
     "165": (Status.DEAD, Hold(Scope.ACCOUNT, "165", "wrong_version_header"), False),
     "103": (Status.IN_DOUBT, None, False), "777": (Status.DEAD, None, False), "none": (Status.DEAD, None, False),
 }

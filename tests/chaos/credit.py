@@ -1,0 +1,127 @@
+"""Credit: the account runs dry in the middle of 10,000 messages in three lanes, and is topped up; nobody else acts.
+
+``python -m tests.chaos.credit --messages 10000 --seed 1``; exits with 1 when one was lost or sent twice, when more
+were refused than calls were under way, or when lane 1, with a reserve, was ever held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import redis
+
+from producer import Accepted, Producer, ProducerSettings, keys
+from producer.states import Status
+from producer.status import CREDIT
+from tests.chaos import ledger
+from tests.servers import wait_until
+from worker.demo.stack import Stack
+
+CONNECTIONS = 16
+PRICE = Decimal("0.8")
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--messages", type=int, default=10_000)
+    words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--workers", type=int, default=2)
+    words.add_argument("--reserve", action="store_true", help="keep enough for all of lane 1")
+    words.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
+    asked = words.parse_args()
+    of_lane_1 = PRICE * (asked.messages // 3 + 1)
+    credit = PRICE * (asked.messages // 2) + Decimal("0.3")
+    environment = {
+        "THREELANE_GATEWAY": asked.gateway,
+        "THREELANE_GATEWAY_CONNECTIONS": str(CONNECTIONS),
+        "THREELANE_RESERVE_CREDITS": f"{of_lane_1 if asked.reserve else 0},0",
+    }
+    folder = Path(tempfile.mkdtemp(prefix="threelane-credit-"))
+    with Stack(folder, {"credit": str(credit), "seed": str(asked.seed)}, environment) as stack:
+        for number in range(1, asked.workers):
+            stack.environment["THREELANE_WORKER_NAME"] = f"worker-{number}"
+            stack.start_worker(f"worker-{number}")
+        breaches = _play(stack, asked)
+    if not breaches:
+        shutil.rmtree(folder, ignore_errors=True)
+    for one in breaches:
+        print("BREACH", one)
+    return 1 if breaches else 0
+
+
+def _play(stack: Stack, asked: argparse.Namespace) -> list[str]:
+    client = redis.Redis.from_url(stack.redis_url)
+    settings = ProducerSettings(
+        redis_url=stack.redis_url, prices=stack.environment["THREELANE_PRICES"], gateway=asked.gateway
+    )
+    rng = Random(asked.seed)
+    with Producer(settings) as producer:
+        said = (
+            {"to": f"27999{500000 + n}", "text": "Hello", "lane": rng.choice(keys.LANES)} for n in range(asked.messages)
+        )
+        lanes = {one.id: one.lane for one in producer.send_many(said) if isinstance(one, Accepted)}
+        started = time.monotonic()
+        wait_until(lambda: _stands(client, lanes), 300, "the credit to run out, or to be reserved")
+        refused = _refused(stack)
+        stood = {lane: client.zcard(keys.QUEUED[lane]) for lane in keys.LANES}
+        print(f"[{time.monotonic() - started:.0f} s] stands: {stood} wait, {refused} were refused with 301")
+        stack.ask_sandbox("/sandbox/credit", {"add": str(PRICE * asked.messages)})
+        order = _lanes_in_order(client, lanes)
+        print(f"[{time.monotonic() - started:.0f} s] topped up; lanes drained in the order {order}")
+        wait_until(lambda: not ledger.moving(client), 300, "all to end")
+        print(f"[{time.monotonic() - started:.0f} s] quiet")
+        records = producer.statuses(list(lanes))
+    taken = Counter(one["client_id"] for one in stack.ask_sandbox("/sandbox/ledger")["messages"])
+    account = stack.ask_sandbox("/sandbox/account")
+    charged = Decimal(sum(one.charge_millionths for one in records if one)) / CREDIT
+    most = 0 if asked.reserve else CONNECTIONS * asked.workers
+    checks = {
+        f"{len(set(lanes) - set(taken))} lost": set(taken) == set(lanes),
+        f"{sum(n > 1 for n in taken.values())} sent twice": set(taken.values()) == {1},
+        f"{_refused(stack)} refused with 301, {most} calls under way": _refused(stack) <= most,
+        f"ended as {Counter(str(one.status) for one in records if one)}": {Status.DELIVERED}
+        == {one.status for one in records if one},
+        f"{charged} charged in the records, {account['charged']} at the sandbox": Decimal(account["charged"])
+        == charged,
+        f"lane 1 waited: {stood}": not asked.reserve or stood[1] == 0,
+        f"lanes drained in the order {order}": order == sorted(order),
+    }
+    print(f"{len(lanes)} messages, {len(taken)} taken, {_refused(stack)} met 301, {charged} credits")
+    return [what for what, sound in checks.items() if not sound]
+
+
+def _stands(client: redis.Redis, lanes: dict[str, int]) -> bool:
+    """Tell whether nothing moves, since there is no credit or the rest of it is kept for lane 1."""
+    if client.zcard(keys.LEASES):
+        return False
+    if client.hexists(keys.HOLDS, "account"):
+        return True
+    reserved = all(client.hexists(keys.TALLY, f"reserved:{lane}") for lane in (2, 3))
+    return reserved and not client.zcard(keys.QUEUED[1])
+
+
+def _lanes_in_order(client: redis.Redis, lanes: dict[str, int]) -> list[int]:
+    """Return the lanes in the order in which they ran empty; those that stood empty are left out."""
+    left = [lane for lane in keys.LANES if client.zcard(keys.QUEUED[lane])]
+    order: list[int] = []
+    deadline = time.monotonic() + 300
+    while len(order) < len(left) and time.monotonic() < deadline:
+        order += [lane for lane in left if lane not in order and not client.zcard(keys.QUEUED[lane])]
+        time.sleep(0.05)
+    return order
+
+
+def _refused(stack: Stack) -> int:
+    return sum(1 for one in stack.ask_sandbox("/sandbox/attempts")["attempts"] if one["code"] == "301")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Budgets: what a cost centre or a producer may spend, exact while twenty callers spend at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from producer import Accepted, Producer, ProducerSettings, Refused, Status, budgets, keys
+from producer.budgets import Budget
+from producer.refusal import Owner
+from producer.schedule import DAY
+from producer.status import CREDIT
+from tests.properties.house import START, House, a_house
+from tests.servers import RedisServer, threelane
+from worker.gateway.outcome import Kind, Outcome
+from worker.inbound.report import Report
+
+TO = "27831234567"
+NEWS = "centre:news"
+SENT = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+
+
+@pytest.fixture
+def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+    assert client.ping()
+    with a_house(redis_server) as made:
+        yield made
+
+
+def spent(client: redis.Redis, scope: str, period: str) -> float:
+    return int(client.hget(keys.SPENT + period, scope) or 0) / CREDIT  # type: ignore[arg-type]
+
+
+def today() -> str:
+    return budgets.day(int(time.time() * 1000))
+
+
+@pytest.mark.parametrize("scope", [NEWS, "producer:shop"])
+def test_twenty_callers_at_once_never_pass_a_budget(client: redis.Redis, redis_server: RedisServer, scope: str) -> None:
+    """Each of the callers looks, and reserves, in one step; all that is taken in fits, and nothing fits besides."""
+    budgets.put(client, scope, "day", Budget(100 * CREDIT))
+    start, answers, highest = threading.Barrier(21), [], 0.0
+
+    def calls() -> None:
+        settings = ProducerSettings(redis_url=redis_server.url, producer="shop", cost_centre="news", prices="*=0.3")
+        with Producer(settings) as own:
+            start.wait()
+            for n in range(30):
+                said = [{"to": TO, "text": "Hello" if n % 3 else "News " * 40} for _ in range(2)]
+                answers.extend(own.send_many(said))
+
+    callers = [threading.Thread(target=calls) for _ in range(20)]
+    for one in callers:
+        one.start()
+    start.wait()
+    while any(one.is_alive() for one in callers):
+        highest = max(highest, spent(client, scope, today()))
+    for one in callers:
+        one.join()
+
+    taken = [one for one in answers if isinstance(one, Accepted)]
+    refused = [one for one in answers if isinstance(one, Refused)]
+    assert 20 * 60 == len(taken) + len(refused)
+    assert max(highest, spent(client, scope, today())) <= 100
+    assert 100 - 0.3 < round(sum(one.parts * 0.3 for one in taken), 6) <= 100
+    assert round(sum(one.parts * 0.3 for one in taken), 6) == spent(client, scope, today())
+    field = "cost_centre" if scope == NEWS else "producer"
+    assert {("302", field, Owner.OPERATOR)} == {(one.code, one.field, one.owner) for one in refused}
+    assert str(len(refused)).encode() == client.hget(keys.TALLY, "refused:302")
+
+
+def test_a_refusal_says_which_budget_what_is_left_and_what_to_do(client: redis.Redis, producer: Producer) -> None:
+    """Who reads it knows whom to ask for what."""
+    budgets.put(client, NEWS, "month", Budget(5 * CREDIT // 2))
+    answers = producer.send_many([{"to": TO, "text": "Hello", "cost_centre": "news"}] * 3)
+    assert [True, True, False] == [one.accepted for one in answers]
+    refused = answers[2]
+    assert isinstance(refused, Refused)
+    assert ("302", "cost_centre", "operator") == (refused.code, refused.field, refused.owner)
+    assert "0.5 of the 2.5 credits of news in a month are left: too few for this" == refused.problem
+    assert "threelane money budget set" in refused.mend
+    assert isinstance(producer.send(TO, "Hello", cost_centre="ops"), Accepted)
+
+
+def test_what_is_not_sent_gives_its_reservation_back(client: redis.Redis, house: House) -> None:
+    """Cancelled, refused by the gateway, expired: others may spend it."""
+    budgets.put(client, NEWS, "day", Budget(4 * CREDIT))
+    drafts = [house.draft(cost_centre="news", validity_period=n) for n in (5, 60, 60, 60, 60)]
+    answers = house.accept(drafts)
+    assert [True, True, True, True, False] == [one.accepted for one in answers]
+    first, second, third, fourth = (one.id for one in answers if isinstance(one, Accepted))
+    day = budgets.day(house.now)
+
+    house.cancel([second])
+    assert 3 == spent(client, NEWS, day)
+    house.attempt(third, Outcome(Kind.REFUSED, "113"))
+    assert 2 == spent(client, NEWS, day)
+    house.now += 600_000
+    house.claim(3, [first], "t")
+    assert 1 == spent(client, NEWS, day)
+    assert [True, True, True, False] == [
+        one.accepted for one in house.accept([house.draft(cost_centre="news") for _ in range(4)])
+    ]
+
+    told = house.redrive("113")
+    assert (0, 1, Status.DEAD) == (told["redriven"], told["over_budget"], house.glance([third]).status(third))
+    house.cancel([fourth])
+    assert 1 == house.redrive("113")["redriven"]
+    assert 4 == spent(client, NEWS, day)
+
+
+def test_the_charge_takes_the_place_of_the_estimate(client: redis.Redis, house: House) -> None:
+    """Less than was reserved is free again; more is counted, and it shows by how much a limit is passed."""
+    budgets.put(client, NEWS, "day", Budget(2 * CREDIT))
+    cheap, dear = (one.id for one in house.accept([house.draft(cost_centre="news"), house.draft(cost_centre="news")]))
+    house.attempt(cheap, SENT)
+    house.attempt(dear, SENT)
+    day = budgets.day(house.now)
+    house.receive([Report(cheap, "g" * 32, "004", Status.DELIVERED, 300_000)])
+    assert 1.3 == spent(client, NEWS, day)
+    house.receive([Report(dear, "g" * 32, "003", Status.SENT, 0)])
+    assert 1.3 == spent(client, NEWS, day), "a charge of nothing that is told on the way is not the last word"
+    house.receive([Report(dear, "g" * 32, "004", Status.DELIVERED, 2_500_000)])
+    assert 2.8 == spent(client, NEWS, day)
+    (standing,) = budgets.standings(client, house.now)
+    assert (2_000_000, 2_800_000) == (standing.budget.limit, standing.spent)
+
+
+def test_what_is_over_a_budget_that_holds_waits_for_the_next_day(client: redis.Redis, house: House) -> None:
+    """If the next day's budget has room, and it is still valid by then; the answer tells when."""
+    budgets.put(client, NEWS, "day", Budget(2 * CREDIT, "hold"))
+    tomorrow = (START // DAY + 1) * DAY
+    answers = house.accept([house.draft(cost_centre="news") for _ in range(5)])
+    assert [Status.QUEUED] * 2 + [Status.SCHEDULED] * 2 == [one.status for one in answers[:4] if one.accepted]
+    assert [0, 0, tomorrow, tomorrow] == [one.due_at for one in answers[:4] if isinstance(one, Accepted)]
+    assert isinstance(answers[4], Refused)
+    assert isinstance(house.accept([house.draft(cost_centre="news", validity_period=1)])[0], Refused)
+    days = [budgets.day(START), budgets.day(tomorrow)]
+    assert [2, 2] == [spent(client, NEWS, day) for day in days]
+    assert {} == house.release()
+    house.now = tomorrow
+    assert 2 == len(house.release()[3])
+
+
+def test_a_budget_that_refuses_goes_before_one_that_holds(client: redis.Redis, house: House) -> None:
+    """The producer has no more for today, whatever its cost centre would do."""
+    budgets.put(client, NEWS, "day", Budget(0, "hold"))
+    budgets.put(client, "producer:shop", "day", Budget(0, "refuse"))
+    (answer,) = house.accept([house.draft(cost_centre="news", producer="shop")])
+    assert isinstance(answer, Refused)
+    assert "producer" == answer.field
+
+
+def test_a_month_is_the_sum_of_its_days(client: redis.Redis, house: House) -> None:
+    """A new day has no new money in it; a new month has."""
+    budgets.put(client, "producer:shop", "month", Budget(2 * CREDIT))
+    told = []
+    for _ in range(20):  # from the 15th on
+        told.append(house.accept([house.draft(producer="shop")])[0].accepted)
+        house.now += DAY
+    assert [True, True] + [False] * 15 + [True, True, False] == told
+
+
+def test_an_operator_sets_looks_at_and_removes_budgets(client: redis.Redis, redis_server: RedisServer) -> None:
+    """By the command line; what is mistyped is answered with a sentence."""
+    environment = {"THREELANE_REDIS_URL": redis_server.url}
+
+    def said(*words: str) -> tuple[int, str]:
+        told = threelane("money", *words, environment=environment)
+        assert "Traceback" not in told.stderr
+        return told.returncode, told.stdout + told.stderr
+
+    assert (0, "centre:news may spend 2.5 credits a day\n") == said("budget", "set", NEWS, "day", "2.5")
+    with Producer(ProducerSettings(redis_url=redis_server.url, cost_centre="news")) as producer:
+        assert [True, True, False] == [producer.send(TO, "Hello").accepted for _ in range(3)]
+    code, told = said("--json")
+    standing = json.loads(told)["budgets"][0]
+    assert (0, 2_000_000, 2_500_000) == (code, standing["spent"], standing["budget"]["limit"])
+    assert {"1": 0, "2": 0, "3": 2_000_000} == json.loads(told)["committed"]
+    code, told = said()
+    assert 0 == code
+    assert "2.50" in told
+    assert "refuse" in told
+    assert (0, "centre:news has no limit a day\n") == said("budget", "remove", NEWS, "day")
+    assert (0, "there was no such budget\n") == said("budget", "remove", NEWS, "day")
+    assert 2 == said("budget", "set", "news", "day", "2")[0]
+    assert "write centre:<cost centre> or producer:<name>" in said("budget", "set", "news", "day", "2")[1]
+    assert (2, "'week': give day or month\n") == said("budget", "set", NEWS, "week", "2")
+    assert 2 == said("budget", "set", NEWS, "day", "2", "--over", "explode")[0]
+    assert {} == client.hgetall(keys.BUDGETS)

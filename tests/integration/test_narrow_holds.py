@@ -1,0 +1,204 @@
+"""Narrow holds: a bad sender holds that sender, a prefix without a route that prefix, and nothing else waits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from producer import Accepted, Producer, Status, keys, phone
+from producer.status import MessageStatus
+from sandbox.running import Running
+from tests.integration.conftest import Workers, attempts, taken
+from tests.properties.house import House, a_house
+from tests.servers import RedisServer, threelane, wait_until
+from worker.account import hold
+from worker.gateway.outcome import Kind, Outcome
+from worker.policy.judge import Hold
+from worker.settings import WorkerSettings
+
+Until = Callable[..., MessageStatus]
+BAD_SENDER = {"do": "code", "code": "123", "command": "sendmsg", "api": "http", "times": 1}
+
+
+@pytest.fixture
+def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+    assert client.ping()
+    with a_house(redis_server) as made:
+        yield made
+
+
+def taken_in(house: House, **said: object) -> str:
+    (answer,) = house.accept([house.draft(**said)])
+    assert isinstance(answer, Accepted)
+    return answer.id
+
+
+def goes(house: House, message_id: str) -> bool:
+    """Tell whether a claim gives a message out."""
+    return bool(house.claim(3, [message_id], f"token of {message_id}").claimed)
+
+
+@pytest.mark.parametrize("code", ["106", "123"])
+def test_a_bad_sender_holds_that_sender_alone(house: House, client: redis.Redis, code: str) -> None:
+    """Its messages wait without an attempt, until an operator says that it is registered; they go within a minute."""
+    house.attempt(taken_in(house, sender="ACME"), Outcome(Kind.REFUSED, code))
+    assert ["sender:ACME"] == list(hold.holds(client, house.now))
+    waits, other, none = taken_in(house, sender="ACME"), taken_in(house, sender="ACMES"), taken_in(house)
+    assert [False, True, True] == [goes(house, one) for one in (waits, other, none)]
+    record = house.glance([waits]).records[waits]
+    assert ("scheduled", None) == (record["status"], record.get("attempt"))
+    house.now += 60_000
+    house.release()
+    assert not goes(house, waits), "nobody resumed it"
+    assert hold.resume(client, "sender:ACME", house.now)
+    house.now += 60_000
+    house.release()
+    assert goes(house, waits)
+
+
+def test_a_number_without_a_route_holds_its_prefix_for_an_hour(house: House, client: redis.Redis) -> None:
+    """The network of that number: not its country, and not the numbers beside it."""
+    house.attempt(taken_in(house, to="27831234567"), Outcome(Kind.REFUSED, "114"))
+    ((scope, held),) = hold.holds(client, house.now).items()
+    assert ("prefix:2783123", house.now + 3600_000) == (scope, held.until)
+    same, beside = taken_in(house, to="27831239999"), taken_in(house, to="27831244567")
+    assert [False, True] == [goes(house, one) for one in (same, beside)]
+    for _ in range(59):
+        house.now += 60_000
+        house.release()
+        assert not goes(house, same)
+    house.now += 60_000
+    house.release()
+    assert goes(house, same)
+
+
+def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(house: House, client: redis.Redis) -> None:
+    """What waits is looked at each minute."""
+    house.attempt(taken_in(house), Outcome(Kind.REFUSED, "114"))
+    waits = taken_in(house)
+    assert not goes(house, waits)
+    hold.resume(client, f"prefix:{phone.network('27831234567')}", house.now)
+    house.now += 60_000
+    house.release()
+    assert goes(house, waits)
+
+
+def test_a_hold_does_not_outlive_the_validity_of_what_waits(house: House) -> None:
+    """It expires in its time, and is not kept for ever by a hold without an end."""
+    house.attempt(taken_in(house, sender="ACME"), Outcome(Kind.REFUSED, "106"))
+    waits = taken_in(house, sender="ACME", validity_period=2)
+    assert not goes(house, waits)
+    for _ in range(2):
+        house.now += 60_000
+        house.release()
+        goes(house, waits)
+    assert Status.EXPIRED is house.glance([waits]).status(waits)
+
+
+@pytest.mark.parametrize(
+    ("msisdn", "network"),
+    [("27831234567", "2783123"), ("12025550123", "120255"), ("35312345678", "35312345"), ("88112345678", "88112345")],
+)
+def test_a_network_is_the_calling_code_and_five_digits(msisdn: str, network: str) -> None:
+    """One digit of a calling code or three."""
+    assert network == phone.network(msisdn)
+
+
+def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, until: Until
+) -> None:
+    """Also what was claimed before the hold stays untried; another sender's messages do not even pause."""
+    sandbox.control("POST", "faults", {**BAD_SENDER, "to": "279995000"})
+    acme = [{"to": f"27999500{n:03d}", "text": "Hello", "sender": "ACME"} for n in range(80)]
+    messages = [one.id for one in producer.send_many(acme) if isinstance(one, Accepted)]
+    workers.start(gateway_connections=1, threads=2)
+    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME"), what="the hold")
+    others = [{"to": f"27999600{n:03d}", "text": "Hello", "sender": "OTHER"} for n in range(40)]
+    for one in producer.send_many(others):
+        until(one.id, Status.SENT)
+    wait_until(lambda: client.zcard(keys.DUE) == 79, what="the others of the sender to wait")
+    assert 1 == len([one for one in sandbox.control("GET", "attempts")["attempts"] if one["code"] == "123"])
+    assert {0} == {one.attempts for one in producer.statuses(messages) if one and one.status is Status.SCHEDULED}
+
+    told = threelane("holds", "--json", environment=workers.environment)
+    assert ["sender:ACME"] == list(json.loads(told.stdout))
+    assert "sender:ACME" in threelane("holds", environment=workers.environment).stdout
+    told = threelane("resume", "sender:ACME", environment=workers.environment)
+    assert (0, "sender:ACME resumed\n") == (told.returncode, told.stdout)
+    client.zadd(
+        keys.DUE, dict.fromkeys((one.decode() for one in client.zrange(keys.DUE, 0, -1)), 0)
+    )  # the minute is over
+    wait_until(lambda: len(taken(sandbox)) == 40 + 79, what="the rest")
+    assert {} == hold.holds(client, int(time.time() * 1000))
+
+
+def test_wrong_credentials_hold_until_a_worker_comes_with_others(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, until: Until
+) -> None:
+    """The same ones again change nothing; the right ones go on by themselves, and nothing was lost."""
+    messages = [producer.send(f"27999500{n:03d}", "Hello").id for n in range(20)]
+    first = workers.start(clickatell_password="wrong")
+    wait_until(lambda: client.hexists(keys.HOLDS, "account"), what="the hold")
+    first.stop()
+    tried = len(sandbox.control("GET", "attempts")["attempts"])
+    again = workers.start(clickatell_password="wrong")
+    wait_until(lambda: client.zcard(keys.WORKERS), what="its report")
+    again.stop()
+    assert client.hexists(keys.HOLDS, "account")
+    assert tried == len(sandbox.control("GET", "attempts")["attempts"])
+    assert [] == workers.events("resumed")
+
+    workers.start()
+    for one in messages:
+        until(one, Status.SENT)
+    assert 1 == len(workers.events("resumed"))
+    assert {1} == {len(attempts(sandbox, one)) - (one in refused_of(sandbox)) for one in messages}
+    stored = b"".join(client.dump(key) or b"" for key in (keys.HOLDS, keys.BALANCE, keys.RATE))
+    assert b"wrong" not in stored
+
+
+def refused_of(sandbox: Running) -> set[str]:
+    return {one["client_id"] for one in sandbox.control("GET", "attempts")["attempts"] if one["code"]}
+
+
+def settings(**changes: object) -> WorkerSettings:
+    given: dict[str, object] = {
+        "clickatell_user": "us",
+        "clickatell_api_id": "1",
+        "clickatell_password": SecretStr("a"),
+        "clickatell_token": SecretStr("b"),
+        "clickatell_api_key": SecretStr("c"),
+    }
+    return WorkerSettings(**(given | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clickatell_user": "we"},
+        {"clickatell_api_id": "2"},
+        {"clickatell_password": SecretStr("d")},
+        {"clickatell_token": SecretStr("d")},
+        {"clickatell_api_key": SecretStr("d")},
+        {"gateway_url": "http://elsewhere"},
+        {"gateway": "rest"},
+    ],
+)
+def test_each_change_of_credentials_or_address_is_seen(change: dict[str, object]) -> None:
+    """And a change of anything else is none; the fingerprint shows nothing of them."""
+    assert settings().fingerprint != settings(**change).fingerprint
+    assert settings().fingerprint == settings(parts_per_second=1, worker_name="w").fingerprint
+    assert 16 == len(settings().fingerprint)
+
+
+@pytest.mark.parametrize("cause", ["no_credit", "mt_limit", "account_frozen"])
+def test_what_no_setting_mends_stays_on_hold(house: House, client: redis.Redis, cause: str) -> None:
+    """A worker that starts with other credentials has not topped up the account."""
+    client.hset(keys.HOLDS, "account", hold.encode(Hold("account", "301", cause), house.now))
+    assert not house.run(hold.lift_for(house.client, "others", house.now))
+    assert client.hexists(keys.HOLDS, "account")

@@ -1,0 +1,254 @@
+"""Money: whatever happens to messages, in whatever order, every credit is in each of the sums, once.
+
+A random walk over the real scripts: what is committed is the estimates of what waits, what is charged is what the
+records say, in each of the sums, and what is counted of a budget is what its messages reserve, or did cost.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+import redis
+
+from producer import budgets, keys
+from producer.accept import Accepted, accept
+from producer.budgets import Budget
+from producer.prices import parse
+from producer.states import Status
+from producer.status import CREDIT
+from tests.properties.house import Glance, House, a_house
+from tests.servers import RedisServer
+from worker.claim import Claimed
+from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from worker.inbound.report import Report
+from worker.policy.one_statuses import ONE_STATUSES
+from worker.policy.statuses import STATUSES
+from worker.settle import Settlement, settle
+
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "60"))
+STEPS = 60
+PRICES = parse("2783=0.8,27=0.75,1=1.123456,*=0")
+WAITING = {Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT}
+NUMBERS = ("27831234567", "27821234567", "12025550123", "447700900123")
+CENTRES, PRODUCERS = ("", "news", "ops"), ("", "shop")
+TEXTS = ("Hello", "News " * 40, "News " * 80)
+CHARGES = (None, None, 0, 300_000, 800_000, 2_400_000)
+OUTCOMES = (
+    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
+    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
+    Outcome(Kind.REFUSED, "901"),
+    Outcome(Kind.REFUSED, "113"),
+    Outcome(Kind.REFUSED, "301"),
+    Outcome(Kind.NOT_REACHED),
+    Outcome(Kind.LOST),
+    Outcome(Kind.EMULATED),
+    Outcome(Kind.NOT_TRIED),
+)
+
+
+@pytest.fixture(scope="module")
+def house(redis_server: RedisServer) -> Iterator[House]:
+    with a_house(redis_server, parts_per_second=100_000, look_ups_per_second=1_000) as made:
+        yield made
+
+
+class Walk:
+    """Steps drawn from a seed, and what must be true after each."""
+
+    def __init__(self, house: House, seed: int, *, assumes: bool) -> None:
+        self.house = house
+        self.rng = Random(seed)
+        self.assumes = assumes
+        self.ids: list[str] = []
+        self.in_hand: list[Claimed] = []
+        self.tokens = 0
+        self.before = Glance()
+        self.never_died: set[str] = set()
+        house.empty()
+        self.over = self.rng.choice(("refuse", "hold"))
+        self.limits = {
+            ("centre:news", "day"): 12 * CREDIT,
+            ("producer:shop", "month"): 20 * CREDIT,
+        }
+        if self.rng.random() < 0.8:
+            for (scope, period), limit in self.limits.items():
+                budgets.put(house.sync, scope, period, Budget(limit, self.over))
+        self.steps = (
+            self.accept, self.accept, self.accept, self.claim, self.claim, self.claim, self.settle, self.settle,
+            self.settle, self.receive, self.receive, self.receive, self.cancel, self.redrive, self.wait, self.lapse,
+            self.resolve, self.resume,
+        )  # fmt: skip
+
+    def step(self) -> str:
+        chosen = self.rng.choice(self.steps)
+        chosen()
+        return chosen.__name__
+
+    def accept(self) -> None:
+        drafts = []
+        for _ in range(self.rng.randint(1, 4)):
+            said: dict[str, Any] = {
+                "to": self.rng.choice(NUMBERS),
+                "text": self.rng.choice(TEXTS),
+                "lane": self.rng.choice(keys.LANES),
+                "cost_centre": self.rng.choice(CENTRES),
+                "producer": self.rng.choice(PRODUCERS),
+                "delay": self.rng.choice((0, 0, 0, 60)),
+                "on_doubt": self.rng.choice(("resend", "drop")),
+                "validity_period": self.rng.choice((None, 5, 2880)),
+            }
+            drafts.append(self.house.draft(**{name: value for name, value in said.items() if value}))
+        answers = accept(self.house.sync, drafts, self.house.now, PRICES)
+        self.ids += [one.id for one in answers if isinstance(one, Accepted)]
+
+    def claim(self) -> None:
+        lane = self.rng.choice(keys.LANES)
+        ids = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, self.rng.randint(0, 5))]
+        self.tokens += 1
+        self.in_hand += self.house.claim(lane, ids, f"token{self.tokens}").claimed
+
+    def settle(self) -> None:
+        """Also late and twice: a token that is no more the message's changes no sum."""
+        some = self.rng.sample(self.in_hand, min(len(self.in_hand), self.rng.randint(1, 4)))
+        settlements = []
+        for one in some:
+            outcome = self.rng.choice(OUTCOMES)
+            settlements.append(Settlement(one, outcome, self.house.judge(one, outcome)))
+        keeping = self.house.settings.keeping
+        self.house.run(settle(self.house.client, settlements, keeping, self.house.now, assumes=self.assumes))
+        if self.rng.random() < 0.8:
+            self.in_hand = [one for one in self.in_hand if one not in some]
+
+    def receive(self) -> None:
+        """For anything, in any order; the One API names statuses and tells no charge."""
+        reports = []
+        for one in self.rng.sample(self.ids, min(len(self.ids), self.rng.randint(1, 4))):
+            if self.assumes:
+                name = self.rng.choice(sorted(ONE_STATUSES))
+                reports.append(Report(one, "g" * 32, name, ONE_STATUSES[name]))
+            else:
+                name = self.rng.choice(sorted(STATUSES))
+                reports.append(Report(one, "g" * 32, name, STATUSES[name], self.rng.choice(CHARGES)))
+        if reports:
+            self.house.receive(reports)
+
+    def cancel(self) -> None:
+        if self.ids:
+            self.house.cancel([self.rng.choice(self.ids)])
+
+    def redrive(self) -> None:
+        self.house.redrive(self.rng.choice(("113", "301", "in_doubt", "901")))
+
+    def wait(self) -> None:
+        self.house.now += self.rng.choice((1_000, 5_000, 61_000, 400_000, 86_400_000))
+        self.house.release()
+
+    def lapse(self) -> None:
+        self.house.lapse()
+
+    def resolve(self) -> None:
+        asking = self.house.ask()
+        found = LookUp(
+            Known.FOUND, "g" * 32, "DEVICE_ACK" if self.assumes else "004", None if self.assumes else 800_000
+        )
+        answers = {one: self.rng.choice((found, LookUp(Known.NOT_FOUND))) for one in asking.asked}
+        if answers:
+            asking.answer(answers)
+        else:
+            self.house.run(asking.task)
+
+    def resume(self) -> None:
+        self.house.sync.delete(keys.HOLDS)
+
+    def judge(self) -> None:
+        """Each sum holds what the records say, and nothing is below zero."""
+        seen = self.house.glance(self.ids)
+        assert not [name for name, n in seen.tally.items() if n < 0], seen.tally
+        self._what_waits_is_committed(seen)
+        self._charges_are_counted_once(seen)
+        self._budgets_count_their_messages(seen)
+        self.before = seen
+
+    def _what_waits_is_committed(self, seen: Glance) -> None:
+        committed: Counter[str] = Counter()
+        for record in seen.records.values():
+            if record["status"] in WAITING:
+                committed[f"committed:{record['lane']}"] += int(record.get("estimate", 0))
+        assert +committed == +Counter({k: n for k, n in seen.tally.items() if k.startswith("committed:")})
+
+    def _charges_are_counted_once(self, seen: Glance) -> None:
+        charged: Counter[str] = Counter()
+        for record in seen.records.values():
+            charge = int(record.get("charge", 0))
+            charged[f"charged:{record['lane']}:{record.get('centre', '')}"] += charge
+            charged[f"charged_by:producer:{record.get('producer', '')}"] += charge
+            charged[f"charged_by:country:{record['country']}"] += charge
+        told = {k: n for k, n in seen.tally.items() if k.startswith(("charged:", "charged_by:"))}
+        assert +charged == +Counter(told)
+        burnt = sum(int(n) for n in self.house.sync.hvals(keys.BURN))  # type: ignore[union-attr]
+        assert sum(int(one.get("charge", 0)) for one in seen.records.values()) == burnt
+        parts = sum(int(one["parts"]) for one in seen.records.values() if "charge" in one)
+        assert parts == sum(n for k, n in seen.tally.items() if k.startswith("charged_parts:"))
+
+    def _budgets_count_their_messages(self, seen: Glance) -> None:
+        counted: Counter[tuple[str, str]] = Counter()
+        for record in seen.records.values():
+            if "period" not in record:
+                continue
+            amount, charge = int(record.get("counted", 0)), int(record.get("charge", 0))
+            assert amount >= 0
+            if record["status"] in {"dead", "cancelled", "expired", "emulated"}:
+                assert charge == amount, f"not given back: {record}"
+            elif "charge" not in record or record["status"] in WAITING:
+                assert max(charge, int(record.get("estimate", 0))) == amount, f"not reserved: {record}"
+            elif record["status"] != "sent":
+                assert charge == amount, f"not settled: {record}"
+            for period in (record["period"], record["period"][:6]):
+                for scope in (f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"):
+                    if not scope.endswith(":"):
+                        counted[period, scope] += amount
+        told: Counter[tuple[str, str]] = Counter()
+        for key in self.house.sync.scan_iter(keys.SPENT + "*"):
+            assert 0 < self.house.sync.pttl(key)
+            for scope, n in self.house.sync.hgetall(key).items():  # type: ignore[union-attr]
+                assert int(n) >= 0
+                told[key.decode().removeprefix(keys.SPENT), scope.decode()] = int(n)
+        assert +counted == +told
+        if self.house.sync.exists(keys.BUDGETS):
+            self._no_limit_is_passed(seen, told)
+
+    def _no_limit_is_passed(self, seen: Glance, told: Counter[tuple[str, str]]) -> None:
+        """By no more than charges are above their estimates, and what was given back in vain."""
+        above: Counter[tuple[str, str]] = Counter()
+        for one, record in seen.records.items():
+            was, status = self.before.status(one), seen.status(one)
+            if was is Status.DEAD and status not in (was, Status.QUEUED):  # the network says that it was sent after all
+                self.never_died.add(one)
+            given_back = one in self.never_died or status in {"dead", "cancelled", "expired", "emulated"}
+            more = int(record.get("counted", 0)) - (0 if given_back else int(record.get("estimate", 0)))
+            above["centre", record.get("centre", "")] += max(0, more)
+            above["producer", record.get("producer", "")] += max(0, more)
+        for (scope, period), limit in self.limits.items():
+            kind, _, name = scope.partition(":")
+            for (when, whose), spent in told.items():
+                if whose == scope and len(when) == (8 if period == "day" else 6):
+                    assert spent <= limit + above[kind, name], (scope, when, spent)
+
+
+@pytest.mark.parametrize("assumes", [False, True])
+def test_every_credit_is_in_each_sum_once(house: House, client: redis.Redis, assumes: bool) -> None:
+    """Retries, redrives, cancels, refunds, and receipts in any order: the sums are those of the records."""
+    assert client.ping()
+    for seed in range(EXAMPLES):
+        walk, path = Walk(house, seed, assumes=assumes), []
+        for _ in range(STEPS):
+            path.append(walk.step())
+            try:
+                walk.judge()
+            except AssertionError as wrong:
+                raise AssertionError(f"seed {seed}, after {path}: {wrong}") from wrong
