@@ -44,8 +44,9 @@ SEED ?= 1
 chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
 
-bench: $(VENV)/dev  ## measure: a million scheduled messages over an hour of simulated time
+bench: $(VENV)/dev  ## measure: a million scheduled messages over an hour of simulated time; the cost of a scrape
 	$(BIN)/python -m bench.schedule $(ARGS)
+	$(BIN)/python -m bench.exporter
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/ruff check .
