@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -46,6 +46,20 @@ BALANCE_SECONDS = 1.0  # how often a worker looks whether it is time to read the
 HALVES_SECONDS = 30.0
 RESOLVE_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0
+CANCEL_AGAIN_SECONDS = 0.5
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: ``asyncio.wait_for`` of Python 3.11, by which redis-py writes, swallows a cancellation that comes
+    as the write is done; and a round that goes on for ever would keep its worker from stopping.
+    """
+    left = set(tasks)
+    while left:
+        for one in left:
+            one.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 class Engine:
@@ -125,9 +139,7 @@ class Engine:
         )
 
     async def _close(self) -> None:
-        for one in self._rounds:
-            one.cancel()
-        await asyncio.gather(*self._rounds, return_exceptions=True)
+        await end(self._rounds)
         await self._gateway.close()
         await self._client.aclose()
 
