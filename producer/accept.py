@@ -25,6 +25,7 @@ from producer.tracing import Tracer
 BATCH = 100
 ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
+_encode = msgspec.msgpack.Encoder().encode
 _accept = Script(__file__, "accept", intake=True, suppresses=True)
 
 
@@ -88,11 +89,10 @@ def _take(
     client: redis.Redis, drafts: Sequence[Draft], traces: Sequence[str], now: int, prices: Prices
 ) -> list[Answer]:
     tomorrow = (now // DAY + 1) * DAY
-    arguments: list[Any] = [now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow]
-    for draft, trace in zip(drafts, traces, strict=True):
-        arguments += _arguments(draft, prices, trace)
+    messages = [_arguments(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+    asked = _encode((now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow, messages))
     records = [keys.record(draft.message.id) for draft in drafts]
-    replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], arguments)
+    replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], [asked])
     if replies == [b"full"]:
         raise OutOfMemoryError
     return [_answer(draft, reply.decode()) for draft, reply in zip(drafts, replies, strict=True)]
@@ -112,7 +112,7 @@ def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
     estimate = prices.of(sms.to) * sms.parts
     said = {
         "expires": sms.expires_at,
-        "body": message.encode(sms),
+        "body": message.encode(sms).decode(),  # Redis reads no msgpack binaries
         "centre": sms.cost_centre,
         "producer": sms.producer,
         "client": sms.client_message_id,
@@ -127,19 +127,18 @@ def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
     return (
         sms.id,
         sms.to,
-        sms.lane,
+        str(sms.lane),
         sms.parts,
         0 if sms.at_gateway else sms.due_at,
         draft.fingerprint,
         sms.sender,
         said["tags"],
         sms.producer,
-        int(sms.legal_notice),
+        sms.legal_notice,
         sms.cost_centre,
         estimate,
         sms.expires_at,
-        len(values),
-        *values,
+        values,
     )
 
 

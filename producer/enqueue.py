@@ -34,6 +34,8 @@ class Nudger:
                     self._application().send_task(
                         keys.TASK,
                         args=(lane, list(ids[start : start + NUDGE_SIZE])),
+                        argsrepr="",  # for Celery's events, which nobody reads; it would take as long as the rest
+                        kwargsrepr="",
                         queue=keys.queue(lane),
                         producer=broker,
                         retry=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -22,18 +23,39 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
         _LOG.log(level, name, extra={"fields": fields})
 
 
+def events(name: str, each: Iterable[dict[str, Any]], *, level: int = logging.INFO) -> None:
+    """Write the same event of several messages, given by their fields; in our own log at little more than one's cost.
+
+    An application that embeds a producer is given a record of each, as by ``event``.
+    """
+    if not _LOG.isEnabledFor(level):
+        return
+    if _ours():
+        _LOG.log(level, name, extra={"lines": list(each)})
+    else:
+        for fields in each:
+            event(name, level=level, **fields)
+
+
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON line, whoever logged it."""
+    """Formats a record as one JSON line, whoever logged it, or as a line for each of several messages."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the line, or the lines."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
         if record.name != _LOG.name:
             line["logger"] = record.name
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line | getattr(record, "fields", {})).decode()
+        each = getattr(record, "lines", None) or [getattr(record, "fields", {})]
+        return "\n".join([_encode(line | fields).decode() for fields in each])
+
+
+def _ours() -> bool:
+    """Tell whether all that is logged goes through our own formatter."""
+    handlers = logging.getLogger().handlers
+    return not _LOG.handlers and bool(handlers) and all(isinstance(one.formatter, JsonLines) for one in handlers)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

@@ -1,14 +1,34 @@
 -- What every script that moves messages begins with. MAY and SHELF are written in front of it from the tables in
 -- producer/states.py and producer/keys.py, so that the scripts and the code cannot disagree.
 -- KEYS  1-10 the shelves: due, queued 1-3, leases, doubt, dead, awaiting, tally, events
+--
+-- A message costs one reading and one writing of its record; what is counted, and who stands on which shelf, is written
+-- once for all messages of a script, by its last act.
 
-local counted, ended = {}, {}
+local counted, ended, shelved, burnt = {}, {}, {}, 0
 local function count(name, n) counted[name] = (counted[name] or 0) + (n or 1) end
+
+-- The names of the fields that moving a message takes, and those a script reads besides.
+local function fields(...) return {'status', 'lane', 'estimate', 'period', ...} end
+
+-- -> a record's fields by their names; what it has not is nil.
+local function read(record, names)
+  local known, values = {}, redis.call('HMGET', record, unpack(names))
+  for i = 1, #names do known[names[i]] = values[i] or nil end
+  return known
+end
 
 -- The set that holds the ids of a state, or nil for a final one.
 local function shelf(status, lane)
   if status == 'queued' then return KEYS[1 + lane] end
   return SHELF[status] and KEYS[SHELF[status]]
+end
+
+-- An id is to stand in a set with a score, or (without one) to leave it; the last word on it counts.
+local function shelve(set, id, score)
+  if not set then return end
+  if not shelved[set] then shelved[set] = {} end
+  shelved[set][id] = score or false
 end
 
 local COMMITTED = {scheduled = true, queued = true, sending = true, in_doubt = true}
@@ -22,17 +42,16 @@ local function share(status, estimate, charge)
   return math.max(estimate, charge or 0)
 end
 
--- Keep a message's share of its cost centre's and its producer's budgets.
+-- Keep a message's share of its cost centre's and its producer's budgets; only what was accepted under one has a period.
 local function budget(record, status)
-  local known = redis.call('HMGET', record, 'period', 'counted', 'centre', 'producer', 'estimate', 'charge')
-  if not known[1] then return end
-  local amount = share(status, tonumber(known[5]) or 0, known[6] and tonumber(known[6]))
-  local more = amount - (tonumber(known[2]) or 0)
+  local known = read(record, {'period', 'counted', 'centre', 'producer', 'estimate', 'charge'})
+  local amount = share(status, tonumber(known.estimate) or 0, known.charge and tonumber(known.charge))
+  local more = amount - (tonumber(known.counted) or 0)
   if more == 0 then return end
   redis.call('HSET', record, 'counted', amount)
-  for _, period in ipairs({known[1], string.sub(known[1], 1, 6)}) do
-    if known[3] then redis.call('HINCRBY', MONEY.spent .. period, 'centre:' .. known[3], more) end
-    if known[4] then redis.call('HINCRBY', MONEY.spent .. period, 'producer:' .. known[4], more) end
+  for _, period in ipairs({known.period, string.sub(known.period, 1, 6)}) do
+    if known.centre then redis.call('HINCRBY', MONEY.spent .. period, 'centre:' .. known.centre, more) end
+    if known.producer then redis.call('HINCRBY', MONEY.spent .. period, 'producer:' .. known.producer, more) end
     redis.call('EXPIRE', MONEY.spent .. period, #period == 8 and 40 * 86400 or 400 * 86400)
   end
 end
@@ -58,45 +77,51 @@ local function over(centre, producer, amount, day)
 end
 
 -- Write down what a message cost; it is counted by what it is more, or less, than was known.
-local function pay(record, lane, amount)
-  local known = redis.call('HMGET', record, 'charge', 'centre', 'producer', 'country', 'parts', 'status')
-  local more = amount - (tonumber(known[1]) or 0)
+local PAID = {'charge', 'centre', 'producer', 'country', 'parts'}
+local function pay(record, known, amount)
+  local paid = read(record, PAID)
+  local more = amount - (tonumber(paid.charge) or 0)
   redis.call('HSET', record, 'charge', string.format('%d', amount))
-  budget(record, known[6])
-  if not known[1] then count('charged_parts:' .. lane, tonumber(known[5])) end
+  if known.period then budget(record, known.status) end
+  if not paid.charge then count('charged_parts:' .. known.lane, tonumber(paid.parts)) end
   if more == 0 then return end
-  count('charged:' .. lane .. ':' .. (known[2] or ''), more)
-  count('charged_by:producer:' .. (known[3] or ''), more)
-  count('charged_by:country:' .. (known[4] or ''), more)
-  redis.call('HINCRBY', MONEY.burn, math.floor(redis.call('TIME')[1] / 60), more)
+  count('charged:' .. known.lane .. ':' .. (paid.centre or ''), more)
+  count('charged_by:producer:' .. (paid.producer or ''), more)
+  count('charged_by:country:' .. (paid.country or ''), more)
+  burnt = burnt + more
 end
 
 -- Keep the sum of what is still to be paid: the estimates of all that is not sent yet.
-local function commit(record, lane, from, to)
+local function commit(record, known, from, to)
   if COMMITTED[from] ~= COMMITTED[to] then
-    local estimate = tonumber(redis.call('HGET', record, 'estimate')) or 0
-    if estimate ~= 0 then count('committed:' .. lane, COMMITTED[to] and estimate or -estimate) end
+    local estimate = tonumber(known.estimate) or 0
+    if estimate ~= 0 then count('committed:' .. known.lane, COMMITTED[to] and estimate or -estimate) end
   end
-  budget(record, to)
+  if known.period then budget(record, to) end
 end
 
--- Put a record into a state: its field, its place in the state's set, and the count.
-local function place(record, id, lane, to, score)
-  redis.call('HSET', record, 'status', to)
-  local set = shelf(to, lane)
-  if set then redis.call('ZADD', set, score, id) end
+-- Put a record into a state: its fields, its place in the state's set, and the count.
+local function place(record, id, known, to, score, ...)
+  redis.call('HSET', record, 'status', to, ...)
+  shelve(shelf(to, known.lane), id, score)
   if to == 'dead' or not next(MAY[to]) then ended[#ended + 1] = {record, id} end
-  count('to:' .. lane .. ':' .. to)
+  count('to:' .. known.lane .. ':' .. to)
+  known.status = to
 end
 
--- Move a record from the state it is in to another, if the table allows it; -> true, or false and nothing moved.
-local function move(record, id, lane, from, to, score)
+-- Move a record from the state that it was read in to another, if the table allows it, and write the fields that come
+-- with that; -> true, or false and nothing moved. A token ends with its attempt, the body with the last one.
+local function move(record, id, known, to, score, ...)
+  local from = known.status
   if not MAY[from] or not MAY[from][to] then return false end
-  local set = shelf(from, lane)
-  if set then redis.call('ZREM', set, id) end
-  if to == 'sent' or not next(MAY[to]) then redis.call('HDEL', record, 'body') end  -- it is never sent again
-  commit(record, lane, from, to)
-  place(record, id, lane, to, score)
+  shelve(shelf(from, known.lane), id)
+  if to == 'sent' or not next(MAY[to]) then
+    redis.call('HDEL', record, 'body', 'token')
+  elseif from == 'sending' then
+    redis.call('HDEL', record, 'token')
+  end
+  place(record, id, known, to, score, ...)
+  commit(record, known, from, to)
   return true
 end
 
@@ -115,8 +140,28 @@ end
 local TOLD = {'status', 'producer', 'client', 'lane', 'to', 'parts', 'accepted', 'sent', 'ended', 'code', 'reason',
   'owner', 'network', 'charge'}
 
--- Write down what was counted, and tell of what ended; each script's last act.
+local AT_ONCE = 1000  -- ids of one command; Lua hands over no more than some 8,000 arguments
+
+local function write_shelves()
+  for set, ids in pairs(shelved) do
+    local gone, there = {}, {}
+    for id, score in pairs(ids) do
+      if score then
+        there[#there + 1] = score
+        there[#there + 1] = id
+      else
+        gone[#gone + 1] = id
+      end
+    end
+    for i = 1, #gone, AT_ONCE do redis.call('ZREM', set, unpack(gone, i, math.min(i + AT_ONCE - 1, #gone))) end
+    for i = 1, #there, 2 * AT_ONCE do redis.call('ZADD', set, unpack(there, i, math.min(i + 2 * AT_ONCE - 1, #there))) end
+  end
+end
+
+-- Write down what was counted and who stands where, and tell of what ended; each script's last act.
 local function tallied(answer)
+  write_shelves()
+  if burnt ~= 0 then redis.call('HINCRBY', MONEY.burn, math.floor(redis.call('TIME')[1] / 60), burnt) end
   for name, n in pairs(counted) do redis.call('HINCRBY', KEYS[9], name, n) end
   for _, one in ipairs(ended) do
     local known, said = redis.call('HMGET', one[1], unpack(TOLD)), {'type', 'outcome', 'id', one[2]}

@@ -11,9 +11,8 @@ local function forbids(entry, sender, tags, now)
   return true
 end
 
--- -> the entry that forbids sending to a number now, or nil.
-local function forbidden(list, to, sender, tags, now)
-  local entries = redis.call('HGET', list, to)
+-- -> the entry among those of a number (their JSON, if it has any) that forbids sending to it now, or nil.
+local function forbidden(entries, sender, tags, now)
   if not entries then return nil end
   for _, entry in ipairs(cjson.decode(entries)) do
     if forbids(entry, sender, tags, now) then return entry end

@@ -34,26 +34,25 @@ local function narrowly(to, body)
   end
 end
 
-local function ended_now(record, id, to, seen)
-  if not move(record, id, lane, 'queued', to, now) then return end
-  redis.call('HSET', record, 'ended', now)
+local function ended_now(record, id, known, to, seen, ...)
+  if not move(record, id, known, to, now, 'ended', now, ...) then return end
   redis.call('PEXPIRE', record, ARGV[8])
   return seen
 end
 
 -- End a message whose recipient must not be sent to, unless its producer had the right to pass over that.
-local function stopped(record, id, to, tags, body)
-  if not redis.call('HEXISTS', KEYS[13], to) then return nil end
-  local sms = cjson.decode(body)
-  local entry = forbidden(KEYS[13], to, sms.sender or '', tags or '', now)
+local function stopped(record, id, known, entries)
+  if not entries then return nil end
+  local sms = cjson.decode(known.body)
+  local entry = forbidden(entries, sms.sender or '', known.tags or '', now)
   if not entry then return nil end
   if sms.legal_notice then
     if redis.call('HSETNX', record, 'bypassed', entry.source) == 1 then count('bypassed:' .. lane) end
     return nil
   end
-  redis.call('HSET', record, 'code', entry.code, 'reason', 'suppressed', 'text', 'by ' .. entry.source, 'owner', 'recipient')
   count('dead:' .. entry.code .. ':recipient')
-  return ended_now(record, id, 'dead', {'suppressed', id, entry.source})
+  return ended_now(record, id, known, 'dead', {'suppressed', id, entry.source},
+    'code', entry.code, 'reason', 'suppressed', 'text', 'by ' .. entry.source, 'owner', 'recipient')
 end
 
 if held.account or held['lane:' .. lane] then return {'held'} end
@@ -69,26 +68,38 @@ local at = tonumber(bucket[2]) or now
 local tokens = math.min(burst, (tonumber(bucket[1]) or burst) + math.max(0, now - at) * rate / 1000)
 -- workers' clocks differ a little: one that is behind does not fill the bucket twice for the next one
 if at < now or at > now + 10000 then at = now end
-local entries, wait = {}, 0
 local left, taken = tonumber(redis.call('HGET', MONEY.balance, 'left')), 0
-local furthest, given = 0, {}  -- a nudge that names an id twice gets it once
+
+-- What is known of the messages, read before the first of them is moved; an id that is named twice counts once.
+local FIELDS = fields('parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'tags', 'trace')
+local entries, wait, furthest, asked, numbers, ids, seen = {}, 0, 0, {}, {}, {}, {}
 for i = 1, #KEYS - 14 do
   local record, id = KEYS[14 + i], ARGV[10 + i]
-  local known = redis.call('HMGET', record, 'status', 'parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'lane', 'tags', 'estimate', 'trace')
-  local queued = known[1] == 'queued' and known[10] == lane
-  if known[1] == 'sending' and known[5] == token and not given[id] then
-    given[id] = true
-    entries[#entries + 1] = {'claimed', id, known[6], known[7], tostring(now), known[8], known[9], known[13] or nil}
-  elseif queued and tonumber(known[3]) <= now then
-    entries[#entries + 1] = ended_now(record, id, 'expired', {'expired', id})
-  elseif queued then
-    local forbidding = stopped(record, id, known[4], known[11], known[9])
-    local parts, estimate = tonumber(known[2]), tonumber(known[12]) or 0
-    local scope = not forbidding and narrowly(known[4], known[9])
+  local known = not seen[id] and read(record, FIELDS)
+  seen[id] = true
+  if known and known.lane == lane and (known.status == 'queued' or known.status == 'sending' and known.token == token) then
+    asked[#asked + 1] = {record, known}
+    numbers[#numbers + 1] = known.to
+    ids[#ids + 1] = id
+  end
+end
+local suppressed = #asked > 0 and redis.call('HMGET', KEYS[13], unpack(numbers))
+local scores = #asked > 0 and redis.call('ZMSCORE', KEYS[1 + lane], unpack(ids))
+
+for i, id in ipairs(ids) do
+  local record, known = unpack(asked[i])
+  if known.status == 'sending' then
+    entries[#entries + 1] = {'claimed', id, known.attempt, known.first, tostring(now), known.accepted, known.body, known.trace}
+  elseif tonumber(known.expires) <= now then
+    entries[#entries + 1] = ended_now(record, id, known, 'expired', {'expired', id})
+  else
+    local forbidding = stopped(record, id, known, suppressed[i])
+    local parts, estimate = tonumber(known.parts), tonumber(known.estimate) or 0
+    local scope = not forbidding and narrowly(known.to, known.body)
     if forbidding then
       entries[#entries + 1] = forbidding
     elseif scope then
-      move(record, id, lane, 'queued', 'scheduled', now + RETRY_HELD)
+      move(record, id, known, 'scheduled', now + RETRY_HELD)
       entries[#entries + 1] = {'held', id, scope}
     elseif floor > 0 and left and left - taken - estimate < floor then
       wait = 1000
@@ -99,14 +110,11 @@ for i = 1, #KEYS - 14 do
       break
     else
       tokens, taken = tokens - parts, taken + estimate
-      given[id] = true
-      local attempt = (tonumber(known[6]) or 0) + 1
-      local first = known[7] or ARGV[1]
-      local queued_at = redis.call('ZSCORE', KEYS[1 + lane], id) or ARGV[1]
+      local attempt, first = tostring((tonumber(known.attempt) or 0) + 1), known.first or ARGV[1]
+      local queued_at = scores[i] or ARGV[1]
       furthest = math.max(furthest, tonumber(queued_at))
-      move(record, id, lane, 'queued', 'sending', ARGV[4])
-      redis.call('HSET', record, 'token', token, 'attempt', attempt, 'first', first)
-      entries[#entries + 1] = {'claimed', id, tostring(attempt), first, queued_at, known[8], known[9], known[13] or nil}
+      move(record, id, known, 'sending', ARGV[4], 'token', token, 'attempt', attempt, 'first', first)
+      entries[#entries + 1] = {'claimed', id, attempt, first, queued_at, known.accepted, known.body, known.trace}
     end
   end
 end

@@ -67,8 +67,7 @@ async def claim(
     if reply[0] == b"held":
         return Claims((), held=True)
     claimed = [_claimed(entry, token) for entry in reply[1] if entry[0] == b"claimed"]
-    for one in claimed:
-        logs.event("claimed", id=one.id, lane=lane, attempt=one.attempt)
+    logs.events("claimed", ({"id": one.id, "lane": lane, "attempt": one.attempt} for one in claimed))
     for entry in reply[1]:
         if entry[0] != b"claimed":
             _log_ended(entry, lane)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from worker.policy.judge import Decision, Hold
 from worker.settings import Keeping
 
 STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be given to somebody else
+_encode = msgspec.msgpack.Encoder().encode
 _settle = Script(__file__, "settle", suppresses=True)
 
 
@@ -44,26 +47,33 @@ async def settle(
     ``assumes``: the API tells no charges, so the estimate stands for that of what was sent.
     """
     holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
-    arguments: list[Any] = [now, int(assumes), len(holds)]
-    for hold in holds:
-        arguments += [hold.scope, encode_hold(hold, now)]
-    for one in settlements:
-        arguments += _arguments(one, keeping, now)
-    shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one.claimed.id) for one in settlements)]
-    replies = await _settle.run(client, shelved, arguments)
+    replies = await _write(client, holds, now, [_arguments(one, keeping, now) for one in settlements], assumes=assumes)
     settled = [reply == 1 for reply in replies]
-    for one, done in zip(settlements, settled, strict=True):
-        _log(one, done)
+    _log(settlements, settled)
     return settled
 
 
 async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
     """Put on hold what no attempt told of; a hold gives way to one that lasts longer."""
-    arguments: list[Any] = [now, 0, len(gravest := _gravest(holds))]
+    gravest = _gravest(holds)
     for hold in gravest:
-        arguments += [hold.scope, encode_hold(hold, now)]
         logs.event("held", level=30, scope=hold.scope, code=hold.code, reason=hold.cause)
-    await _settle.run(client, [keys.HOLDS, keys.SUPPRESSED, keys.LATE], arguments)
+    await _write(client, gravest, now)
+
+
+async def _write(
+    client: redis.asyncio.Redis,
+    holds: Sequence[Hold],
+    now: int,
+    settled: Sequence[Sequence[Any]] = (),
+    *,
+    assumes: bool = False,
+) -> list[int]:
+    """Run the script; ``settled`` are its settlements, whose first values are the messages' ids."""
+    written = [(hold.scope, encode_hold(hold, now).decode()) for hold in holds]
+    shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one[0]) for one in settled)]
+    replies: list[int] = await _settle.run(client, shelved, [_encode((now, assumes, written, settled))])
+    return replies
 
 
 def _gravest(holds: Sequence[Hold]) -> list[Hold]:
@@ -87,12 +97,11 @@ def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:
         expected + keeping.first_ask if sent else decision.at,
         keeping.keep + expected - now if rests else 0,
         _count(decision, claimed.message.lane),
-        encode_entry(_suppression(decision, now)) if decision.suppresses else "",
+        encode_entry(_suppression(decision, now)).decode() if decision.suppresses else "",
         claimed.attempt - (not decision.spends_attempt),
         f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
-        expected + keeping.late if sent and claimed.message.lane == 1 else "",
-        len(values),
-        *values,
+        expected + keeping.late if sent and claimed.message.lane == 1 else 0,
+        values,
     ]
 
 
@@ -142,20 +151,28 @@ def _suppression(decision: Decision, now: int) -> Entry:
     )
 
 
-def _log(one: Settlement, settled: bool) -> None:
-    decision, claimed = one.decision, one.claimed
-    about: dict[str, Any] = {"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt}
-    if not settled:
-        logs.event("settled_elsewhere", **about)
-        return
-    if decision.rule:
-        about |= {"code": decision.code, "reason": decision.rule.reason, "owner": decision.rule.owner}
+def _log(settlements: Sequence[Settlement], settled: Sequence[bool]) -> None:
+    """Tell of each settlement; those of the same kind together."""
+    told: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for one, done in zip(settlements, settled, strict=True):
+        name, level, fields = _told(one) if done else ("settled_elsewhere", logging.INFO, {})
+        claimed = one.claimed
+        told[name, level].append({"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt} | fields)
+    for (name, level), each in told.items():
+        logs.events(name, each, level=level)
+
+
+def _told(one: Settlement) -> tuple[str, int, dict[str, Any]]:
+    """Return the name, the level and the fields of a settlement's event."""
+    decision, rule = one.decision, one.decision.rule
+    why = {"code": decision.code, "reason": rule.reason, "owner": rule.owner} if rule else {}
     match decision.to:
         case Status.SENT:
-            logs.event("sent", gateway_id=one.outcome.gateway_id, parts=claimed.message.parts, **about)
+            sent = {"gateway_id": one.outcome.gateway_id, "parts": one.claimed.message.parts}
+            return "sent", logging.INFO, sent | why
         case Status.SCHEDULED:
-            logs.event("retried", wait_seconds=round(decision.wait_seconds, 3), **about)
+            return "retried", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
         case Status.QUEUED:
-            logs.event("put_back", **about)
+            return "put_back", logging.INFO, why
         case _:
-            logs.event(str(decision.to), level=30, **about)
+            return str(decision.to), logging.WARNING, why

@@ -10,7 +10,8 @@ nothing that a full Redis would otherwise do is asked for in one.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
@@ -77,6 +78,14 @@ class Channel(kombu_redis.Channel):
     """A channel that can be closed twice, and opened on a full Redis."""
 
     QoS = QoS
+    _cheap: Any = None  # to make a client takes longer than most of what it is asked for
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """Lend the one client of this channel's pool; it may be shared between threads."""
+        if client is None and (self._cheap is None or self._cheap.connection_pool is not self.pool):
+            self._cheap = self._create_client()  # type: ignore[attr-defined]
+        yield client or self._cheap
 
     def _queue_bind(self, *given: Any) -> None:
         """Write down that the queue exists; a full Redis has it from others, and a worker must start all the same."""
