@@ -52,8 +52,8 @@ CANCEL_AGAIN_SECONDS = 0.5
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel tasks until they have ended.
 
-    Once is not enough: ``asyncio.wait_for`` of Python 3.11, by which redis-py writes, swallows a cancellation that comes
-    as the write is done; and a round that goes on for ever would keep its worker from stopping.
+    Once is not enough: ``asyncio.wait_for`` of Python 3.11, by which redis-py writes, swallows a cancellation that
+    comes as the write is done; and a round that goes on for ever would keep its worker from stopping.
     """
     left = set(tasks)
     while left:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
 
 import redis.asyncio
 
+from worker.gateway import form
 from worker.gateway.login import Login
 from worker.gateway.outcome import (
     NO_CANCEL,
@@ -108,8 +108,8 @@ class FormApi(Api, ABC):
                 return await self._post(command, [{**renewed, **one} for one in elements])
         return reply
 
-    async def _submit(self, path: str, form: Mapping[str, str]) -> Reply | Outcome:
-        return await self._wire.post(f"{self._base}/{path}", urlencode(form).encode(), _FORM)
+    async def _submit(self, path: str, fields: Mapping[str, str]) -> Reply | Outcome:
+        return await self._wire.post(f"{self._base}/{path}", form.encode(fields), _FORM)
 
     async def _priced(self, found: LookUp) -> LookUp:
         """Ask for the charge of a message that was found; one that is not told comes with a receipt."""

@@ -11,13 +11,14 @@ Row = Mapping[str, str]
 """One element of an answer: its own tag under ``""``, its children's texts under their tags, all in lower case."""
 
 UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN = re.compile("[ -%'-;=?-~]*")  # printable ASCII without & < >
 _DEPTH = 3  # the document, an answer, its children
 
 
 def document(tag: str, elements: Sequence[Mapping[str, str]]) -> str:
     """Return a clickAPI document; what XML cannot carry at all (it stands in no order of ours) becomes a "?"."""
-    rows = ("".join(f"<{name}>{_escaped(value)}</{name}>" for name, value in one.items()) for one in elements)
-    return f"<clickAPI>{''.join(f'<{tag}>{row}</{tag}>' for row in rows)}</clickAPI>"
+    rows = ["".join([f"<{name}>{_escaped(value)}</{name}>" for name, value in one.items()]) for one in elements]
+    return f"<clickAPI>{''.join([f'<{tag}>{row}</{tag}>' for row in rows])}</clickAPI>"
 
 
 def rows_of(body: bytes, root: str) -> list[Row]:
@@ -90,5 +91,7 @@ class _Reader:
 
 
 def _escaped(value: str) -> str:
+    if (value.isascii() and value.isalnum()) or _PLAIN.fullmatch(value):
+        return value
     text = escape(UNWRITABLE.sub("?", value), {"\r": "&#13;"})
     return text.encode("ascii", "xmlcharrefreplace").decode()
