@@ -95,7 +95,12 @@ def _take(
     replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], [asked])
     if replies == [b"full"]:
         raise OutOfMemoryError
-    return [_answer(draft, reply.decode()) for draft, reply in zip(drafts, replies, strict=True)]
+    said = [reply.decode() for reply in replies]
+    taken = (draft.message for draft, one in zip(drafts, said, strict=True) if one.startswith("new:"))
+    logs.events(
+        "accepted", ({"id": one.id, "lane": one.lane, "parts": one.parts, "to": phone.mask(one.to)} for one in taken)
+    )
+    return [_answer(draft, one) for draft, one in zip(drafts, said, strict=True)]
 
 
 def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
@@ -110,20 +115,21 @@ def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
 def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
     sms = draft.message
     estimate = prices.of(sms.to) * sms.parts
-    said = {
-        "expires": sms.expires_at,
-        "body": message.encode(sms).decode(),  # Redis reads no msgpack binaries
-        "centre": sms.cost_centre,
-        "producer": sms.producer,
-        "client": sms.client_message_id,
-        "tags": ",".join(sms.tags),
-        "batch": sms.batch,
-        "gateway_due": sms.due_at if sms.at_gateway else "",
-        "estimate": estimate or "",
-        "country": country(sms.to),
-        "trace": trace,
-    }
-    values = [part for name, value in said.items() if value != "" for part in (name, value)]
+    tags = ",".join(sms.tags)
+    body = message.encode(sms).decode()  # a text: Redis reads no binaries of msgpack
+    values = ["expires", sms.expires_at, "body", body, "country", country(sms.to)]
+    for name, value in (
+        ("estimate", estimate),
+        ("centre", sms.cost_centre),
+        ("producer", sms.producer),
+        ("client", sms.client_message_id),
+        ("tags", tags),
+        ("batch", sms.batch),
+        ("gateway_due", sms.due_at if sms.at_gateway else 0),
+        ("trace", trace),
+    ):
+        if value:
+            values += (name, value)
     return (
         sms.id,
         sms.to,
@@ -132,7 +138,7 @@ def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
         0 if sms.at_gateway else sms.due_at,
         draft.fingerprint,
         sms.sender,
-        said["tags"],
+        tags,
         sms.producer,
         sms.legal_notice,
         sms.cost_centre,
@@ -147,8 +153,6 @@ def _answer(draft: Draft, reply: str) -> Answer:
     known, _, said = reply.partition(":")
     if known in ("new", "same"):
         status, due = said.split(":")
-        if known == "new":
-            logs.event("accepted", id=sms.id, lane=sms.lane, parts=sms.parts, to=phone.mask(sms.to))
         return Accepted(
             id=sms.id,
             lane=sms.lane,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeVar
 
@@ -30,6 +31,7 @@ from producer.reschedule import Moved
 from producer.settings import ProducerSettings, load
 from producer.states import Status
 from producer.status import MessageStatus
+from producer.together import Together
 
 Told = TypeVar("Told")
 PRICES_MS = 60_000
@@ -67,6 +69,7 @@ class Producer:
         self.nudger = Nudger(self._settings)
         self._prices = prices.parse(self._settings.prices)
         self._prices_at = 0
+        self._lanes = {lane: Together(partial(self._accept, lane), acceptance.BATCH) for lane in keys.LANES}
 
     def send(
         self,
@@ -99,7 +102,7 @@ class Producer:
             "delay": delay,
             "validity_period": validity_period,
         }
-        return self.send_many([{name: value for name, value in named.items() if value is not None} | fields])[0]
+        return self._send_one({name: value for name, value in named.items() if value is not None} | fields)
 
     def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
         """Enqueue messages given as mappings of field names; the answers come in the same order."""
@@ -199,6 +202,19 @@ class Producer:
         except RedisError as failed:
             raise Unavailable(explain(failed)) from None
 
+    def _send_one(self, raw: Mapping[str, Any]) -> Answer:
+        """Send alone, or with what other threads send on the same lane at this moment."""
+        now = self._now()
+        self._learn_prices(now)
+        draft = self._draft(raw, now)
+        refused = [draft] if isinstance(draft, Refused) else []
+        try:
+            acceptance.count_refusals(self._redis, refused)
+            return draft if isinstance(draft, Refused) else self._lanes[draft.message.lane].ask(draft)
+        except RedisError as failed:
+            unsure = [] if isinstance(draft, Refused) or never_sent(failed) else [draft.message.id]
+            raise Unavailable(explain(failed), refused, unsure) from None
+
     def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
         answers: list[Answer | None] = [None] * len(window)
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
@@ -208,7 +224,6 @@ class Producer:
             draft = self._draft(raw, now)
             if isinstance(draft, Refused):
                 answers[position] = draft
-                logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
             else:
                 lanes[draft.message.lane].append((position, draft))
         pending = [draft.message.id for drafts in lanes.values() for _, draft in drafts]
@@ -226,14 +241,17 @@ class Producer:
     def _accept_lane(self, lane: int, drafts: Sequence[tuple[int, Draft]], answers: list[Answer | None]) -> None:
         for start in range(0, len(drafts), acceptance.BATCH):
             batch = drafts[start : start + acceptance.BATCH]
-            drafted = [draft for _, draft in batch]
-            replies = acceptance.accept(self._redis, drafted, self._clock.now(), self._prices, self._tracer)
-            for (position, _), answer in zip(batch, replies, strict=True):
+            for (position, _), answer in zip(batch, self._accept(lane, [draft for _, draft in batch]), strict=True):
                 answers[position] = answer
-            # also what is repeated: its first answer, and with it its nudge, may have been lost
-            due = dict.fromkeys(one.id for one in replies if isinstance(one, Accepted) and one.status is Status.QUEUED)
-            if due:
-                self.nudger.publish(lane, list(due))
+
+    def _accept(self, lane: int, drafts: Sequence[Draft]) -> list[Answer]:
+        """Take up to 100 drafts of a lane into the house and tell its workers; raises what Redis raises."""
+        answers = acceptance.accept(self._redis, drafts, self._clock.now(), self._prices, self._tracer)
+        # also what is repeated: its first answer, and with it its nudge, may have been lost
+        due = dict.fromkeys(one.id for one in answers if isinstance(one, Accepted) and one.status is Status.QUEUED)
+        if due:
+            self.nudger.publish(lane, list(due))
+        return answers
 
     def _learn_prices(self, now: int) -> None:
         """Take over, once a minute, what charges have told of prices."""
@@ -243,9 +261,11 @@ class Producer:
 
     def _draft(self, raw: Mapping[str, Any], now: int) -> Draft | Refused:
         draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+        if not isinstance(draft, Refused):
+            draft = features.refuse(draft.message, self._api) or draft
         if isinstance(draft, Refused):
-            return draft
-        return features.refuse(draft.message, self._api) or draft
+            logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
+        return draft
 
     def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         centre = self._settings.cost_centre

@@ -6,9 +6,11 @@ Sources: the HTTP API guide, the REST API's table of features, the XML specifica
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 from producer.message import Message
+from producer.phone import Msisdn
 from producer.refusal import Code, Owner, Refused
 from producer.text import Encoding
 
@@ -104,8 +106,18 @@ def asked(message: Message) -> set[str]:
     return {name for name, value in wanted.items() if value}
 
 
+_plainness = attrgetter(
+    "flash", "max_credits", "escalate", "mo", "required_features", "udh", "bypass_dnc", "channel", "encoding"
+)
+_PLAIN = [
+    _plainness(Message(id="", to=Msisdn(""), expires_at=0, encoding=one)) for one in (Encoding.GSM_7, Encoding.UCS_2)
+]
+
+
 def refuse(message: Message, api: Api) -> Refused | None:
     """Refuse what the API cannot carry and what would change the message if it were left out."""
+    if _plainness(message) in _PLAIN:  # as nearly all are
+        return None
     wanted = asked(message)
     for feature in FEATURES:
         if feature.name in wanted and feature.on(api) == NEVER:

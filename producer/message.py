@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -111,7 +111,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
     name = given.get("producer", producer)
     client_message_id = given.get("client_message_id", "")
     message = Message(
-        id=identify(name, client_message_id) if client_message_id else uuid.uuid4().hex,
+        id=identify(name, client_message_id) if client_message_id else os.urandom(16).hex(),
         to=given["to"],
         expires_at=expires_at,
         text=text,
@@ -122,7 +122,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
         own_validity="validity_period" in given,
         flash=given.get("type") == "flash",
         producer=name,
-        **{key: given[key] for key in _COPIED if key in given},
+        **{key: value for key, value in given.items() if key in _COPIED},
     )
     fingerprint = _fingerprint(given) if client_message_id else ""
     return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut)

@@ -23,10 +23,11 @@ class Prices(msgspec.Struct, frozen=True):
 
     given: Mapping[str, int]
     learned: Mapping[str, int] = {}
+    longest: int = 0  # prefix that is given
 
     def of(self, to: str) -> int:
         """Return the price of a part to a number."""
-        for length in range(min(len(to), 15), 0, -1):
+        for length in range(self.longest, 0, -1):
             if (price := self.given.get(to[:length])) is not None:
                 return price
         learned = self.learned.get(country(to))
@@ -56,4 +57,4 @@ def parse(text: str) -> Prices:
         if not amount.is_finite() or not 0 <= amount <= 1000 * CREDIT:
             raise ValueError(f"{entry!r}: a part costs from 0 to 1000 credits")
         given[prefix] = int(amount)
-    return Prices(given)
+    return Prices(given, longest=max((len(prefix) for prefix in given if prefix != REST), default=0))

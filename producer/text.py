@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
@@ -15,6 +16,7 @@ GSM_BASIC = frozenset(
 # The extension set: escape and code, so two septets each.
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 GSM_7 = GSM_BASIC | GSM_EXTENSION
+_all_basic = re.compile(f"[{re.escape(''.join(sorted(GSM_BASIC)))}]*").fullmatch
 
 OCTETS = 140  # what one SMS carries
 CONCAT_OCTETS = 6  # the header that joins parts: 05 00 03 reference total number
@@ -44,8 +46,9 @@ def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
     septets are fewer than 3 x 153.  Raises UnicodeEncodeError for half a surrogate pair.  Source: 3GPP TS
     23.038 and 23.040.
     """
-    if not unicode and GSM_7.issuperset(text):
-        pairs = sum(map(text.count, GSM_EXTENSION))
+    basic = not unicode and _all_basic(text) is not None
+    if basic or (not unicode and GSM_7.issuperset(text)):
+        pairs = 0 if basic else sum(map(text.count, GSM_EXTENSION))
         single, part = _septets(udh_octets)
         units = len(text) + pairs
         return Size(Encoding.GSM_7, units, _parts(units, single, part, pairs, _septet_widths(text)))

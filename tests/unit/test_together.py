@@ -1,0 +1,71 @@
+"""Group commit: everybody gets their own answer, nobody waits for company, and a failure reaches all it concerns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from producer.together import Together
+
+
+def test_a_single_caller_is_served_at_once_and_alone() -> None:
+    served: list[Sequence[int]] = []
+
+    def double(wishes: Sequence[int]) -> list[int]:
+        served.append(wishes)
+        return [2 * one for one in wishes]
+
+    together = Together(double, 100)
+    assert [together.ask(1), together.ask(2)] == [2, 4]
+    assert served == [[1], [2]]
+
+
+def test_what_comes_while_one_is_at_work_goes_together_and_each_gets_its_own_answer() -> None:
+    """32 threads, 50 calls each: every answer is the asker's, and none of them is served twice."""
+    served: list[Sequence[int]] = []
+    under_way = threading.Semaphore(1)
+
+    def double(wishes: Sequence[int]) -> list[int]:
+        assert under_way.acquire(blocking=False), "two at work at once"
+        served.append(wishes)
+        threading.Event().wait(0.001)
+        under_way.release()
+        return [2 * one for one in wishes]
+
+    together = Together(double, 10)
+    with ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(together.ask, range(1600)))
+    assert answers == [2 * one for one in range(1600)]
+    assert sorted(one for wishes in served for one in wishes) == list(range(1600))
+    assert max(map(len, served)) == 10
+    assert len(served) < 1600
+
+
+def test_a_failure_is_raised_in_every_thread_that_it_concerns_and_in_no_other() -> None:
+    """Those that gather behind it are served as ever."""
+    gathered = threading.Event()
+
+    def serve(wishes: Sequence[str]) -> list[str]:
+        if "first" in wishes:
+            gathered.wait(5)
+        if "bad" in wishes:
+            raise ConnectionError("cut")
+        return [one.upper() for one in wishes]
+
+    together = Together(serve, 2)
+    with ThreadPoolExecutor(5) as threads:
+        asked = {"first": threads.submit(together.ask, "first")}
+        for wish in ("bad", "beside", "next", "last"):
+            before = len(together._waiting)
+            asked[wish] = threads.submit(together.ask, wish)
+            while len(together._waiting) == before:
+                threading.Event().wait(0.001)
+        gathered.set()
+        for wish in ("bad", "beside"):
+            with pytest.raises(ConnectionError):
+                asked[wish].result(5)
+        assert [asked[wish].result(5) for wish in ("first", "next", "last")] == ["FIRST", "NEXT", "LAST"]
+    assert together.ask("after") == "AFTER"
