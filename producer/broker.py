@@ -10,8 +10,6 @@ from kombu import Exchange, Queue
 from producer import keys
 from producer.settings import Settings
 
-VISIBILITY_SECONDS = 300  # a nudge that a dead worker held comes back after this; a task takes seconds
-
 
 def application(settings: Settings, **more: Any) -> Celery:
     """Return a Celery application that knows the three lanes and keeps nothing of its tasks' results."""
@@ -42,9 +40,6 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.broker.startswith(("redis://", "rediss://", "unix://")):
         return {}
     return {
-        "visibility_timeout": VISIBILITY_SECONDS,
-        "unacked_restore_interval": 30,
-        "unacked_restore_throttle": 10,
         "priority_steps": [0],
         "queue_order_strategy": "worker.lanes:LaneOrder",
         "brpop_timeout": 0.25,

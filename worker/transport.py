@@ -1,11 +1,12 @@
-"""Transport: kombu's Redis transport, mended where a lost connection or a full Redis would end the whole worker.
+"""Transport: kombu's Redis transport, without what a queue of hints does not need and what would end a worker.
 
-When the connection breaks while nudges are un-acknowledged, kombu 5.7 closes the channel twice.  The second time it
-puts them back through a connection that is already gone, which raises what nobody catches.  There is nothing to put
-back then: what Redis keeps of them comes back by the visibility timeout, and the sweep is faster.
+kombu writes down in Redis which nudges a worker holds, so that they come back when it dies.  A nudge is a hint: the
+sweep finds the messages of a lost one, and sooner than kombu's visibility timeout would.  So a worker keeps what it
+holds in its memory alone, which saves two transactions a nudge, and what it cannot serve it puts back itself.
 
-Above its memory ceiling Redis before 7.4 refuses whatever stands in a transaction, also what asks or deletes.  So
-nothing that a full Redis would otherwise do is asked for in one.
+When the connection breaks, kombu closes the channel twice, and the second time it puts back what is held through a
+connection that is already gone, which raises what nobody catches.  And above its memory ceiling Redis before 7.4
+refuses whatever stands in a transaction, also what asks or deletes; so nothing is asked for in one.
 """
 
 from __future__ import annotations
@@ -16,76 +17,47 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
-class QoS(kombu_redis.QoS):
-    """Keeps count of the nudges that this worker holds."""
-
-    def restore_unacked(self, client: Any = None) -> None:
-        """Put back what is held, if there is still a connection to do it through."""
-        if self._is_cut_off():
-            (self._delivered or {}).clear()
-        else:
-            super().restore_unacked(client)
-
-    def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge; if the connection is lost, the nudge will come again, and find nothing to do."""
-        if self._is_cut_off():
-            return
-        try:
-            super().ack(delivery_tag)
-        except (RedisConnectionError, RedisTimeoutError):
-            virtual.QoS.ack(self, delivery_tag)
+class QoS(virtual.QoS):
+    """Keeps the nudges that this worker holds, in its memory."""
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
-        """Put back or drop, unless the connection was lost meanwhile."""
-        if not self._is_cut_off():
+        """Put back or drop, unless the connection was lost meanwhile, and all that was held put back with it."""
+        if delivery_tag in self._delivered:  # type: ignore[operator]
             super().reject(delivery_tag, requeue)
-
-    def append(self, message: Any, delivery_tag: Any) -> None:
-        """Remember a nudge that was fetched; a full Redis cannot, and the nudge is served all the same."""
-        try:
-            super().append(message, delivery_tag)
-        except OutOfMemoryError:
-            virtual.QoS.append(self, message, delivery_tag)
-
-    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: ARG002
-        """Put a nudge back to the head of its lane, the right; kombu would put what we reject at the end."""
-        with suppress(OutOfMemoryError):  # it comes back by the visibility timeout, or by the sweep
-            super().restore_by_tag(tag, client=client)
-
-    def restore_visible(self, *given: Any, **named: Any) -> None:
-        """Put back what dead workers held, if there is room for the lock that it takes."""
-        with suppress(OutOfMemoryError):
-            super().restore_visible(*given, **named)
-
-    def _remove_from_indices(self, delivery_tag: Any, pipe: Any = None) -> Any:
-        """Forget a nudge: its text first, since an entry of the index alone restores nothing."""
-        if pipe is None:
-            with self.channel.conn_or_acquire() as client:  # type: ignore[attr-defined]
-                pipe = client.pipeline(transaction=False)
-        return pipe.hdel(self.unacked_key, delivery_tag).zrem(self.unacked_index_key, delivery_tag)
-
-    def _is_cut_off(self) -> bool:
-        connection = self.channel.connection
-        return connection is None or connection.client is None
 
 
 class Channel(kombu_redis.Channel):
     """A channel that can be closed twice, and opened on a full Redis."""
 
-    QoS = QoS
-    _cheap: Any = None  # to make a client takes longer than most of what it is asked for
+    ack_emulation = False
+    _client_of_pool: Any = None
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Open."""
+        super().__init__(*given, **named)
+        self.QoS: Any = QoS
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
-        """Lend the one client of this channel's pool; it may be shared between threads."""
-        if client is None and (self._cheap is None or self._cheap.connection_pool is not self.pool):
-            self._cheap = self._create_client()  # type: ignore[attr-defined]
-        yield client or self._cheap
+        """Lend the one client of this channel's pool; to make one takes longer than most of what it is asked for."""
+        if client is None and (self._client_of_pool is None or self._client_of_pool.connection_pool is not self.pool):
+            self._client_of_pool = self._create_client()  # type: ignore[attr-defined]
+        yield client or self._client_of_pool
+
+    def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
+        """Put a nudge back to the head of its lane, the right; if that cannot be, the sweep finds its messages."""
+        with (
+            suppress(OutOfMemoryError, RedisConnectionError, RedisTimeoutError),
+            self.conn_or_acquire() as client,
+        ):
+            lane = self._q_for_pri(message.delivery_info["routing_key"], 0)  # type: ignore[attr-defined]
+            client.rpush(lane, dumps(message.serializable()))
 
     def _queue_bind(self, *given: Any) -> None:
         """Write down that the queue exists; a full Redis has it from others, and a worker must start all the same."""

@@ -10,7 +10,7 @@ from tests.integration.conftest import Workers
 from tests.servers import wait_until
 
 NUDGES = 25
-IN_HAND = 10  # a worker has up to eight nudges in hand at once, and the order among those is free
+IN_HAND = 16  # a worker has up to eight nudges in hand, and eight that it put back a moment ago: their order is free
 
 
 def test_what_waits_for_the_rate_is_not_overtaken_by_what_came_later(

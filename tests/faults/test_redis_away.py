@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from kombu import Connection
 
 import producer as producer_package
 import worker as worker_package
@@ -18,7 +17,6 @@ from producer import Producer, ProducerSettings, Status, Unavailable, keys
 from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.servers import RedisServer, wait_until
-from worker.transport import Transport
 
 SETTINGS = {
     "doubt_delays_seconds": "0.3,0.5",
@@ -215,25 +213,6 @@ def test_a_worker_starts_on_a_redis_without_any_room(
     finally:
         workers.stop()
         server.kill()
-
-
-def test_a_redis_without_any_room_forgets_what_is_acknowledged(own_redis: RedisServer) -> None:
-    """It is room: an acknowledged nudge that stays there comes again five minutes later, and takes it until then."""
-    with (
-        Connection(own_redis.url, transport=Transport) as connection,
-        connection.SimpleQueue(keys.queue(1)) as lane,
-        redis.Redis(port=own_redis.port) as client,
-    ):
-        for number in range(3):
-            lane.put(number)
-        acknowledged, dropped = lane.get(timeout=5), lane.get(timeout=5)
-        assert (2, 2) == (client.hlen("unacked"), client.zcard("unacked_index"))
-        client.config_set("maxmemory", "1")
-        acknowledged.ack()
-        dropped.reject()
-        assert (0, 0) == (client.hlen("unacked"), client.zcard("unacked_index"))
-        assert 1 == lane.qsize()
-        client.config_set("maxmemory", "0")
 
 
 def _fill(producer: Producer) -> set[str]:
