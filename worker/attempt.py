@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from random import Random
 
 import redis.asyncio
@@ -40,6 +41,10 @@ def allows(listed: Sequence[str], to: str) -> bool:
     return not listed or any(to == one or (one.endswith("*") and to.startswith(one[:-1])) for one in listed)
 
 
+_outcomes = cache(metrics.OUTCOMES.labels)  # to find one by its labels takes longer than to count
+_to_gateway = cache(metrics.TO_GATEWAY.labels)
+
+
 class Attempts:
     """Makes the attempts of one process; everything it needs is given, so a test can give it."""
 
@@ -66,6 +71,7 @@ class Attempts:
         )
         self._assumes = not tells_charge(Api(gateway.name))
         self._tracer = tracing.of(settings)
+        self._seconds = metrics.CALL.labels(gateway.name)
         self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learnt of its hold, ms
         self.claimed = 0
         self.draining = False
@@ -112,7 +118,7 @@ class Attempts:
             if self.draining or self._lanes.is_held(lane) or now > send_by:
                 outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
             else:
-                with metrics.UNDER_WAY.track_inprogress(), metrics.CALL.labels(self._gateway.name).time():
+                with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
                     outcomes = await self._call([one.message for one in batch], claimed_at, now)
             settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
             if self._tracer:
@@ -143,17 +149,23 @@ class Attempts:
         return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
 
     async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[Outcome]:
-        """Send what may be sent; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        """Send what may be sent; the rest is put back, or is no more than emulated."""
+        if not self._narrowed and not self._settings.allow_only:
+            return await self._ask(messages, now)
         free = [one for one in messages if not self._is_held(one, claimed_at)]
         going = [one for one in free if allows(self._settings.allow_only, one.to)]
-        try:
-            answers = await self._gateway.send(going, now) if going else ()
-        except Exception as broken:
-            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(going))
-            answers = [Outcome(Kind.LOST, text=type(broken).__name__)] * len(going)
+        answers = await self._ask(going, now) if going else ()
         outcomes = {one.id: NOT_TRIED for one in messages} | {one.id: EMULATED for one in free}
         outcomes |= dict(zip((one.id for one in going), answers, strict=True))
         return [outcomes[one.id] for one in messages]
+
+    async def _ask(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
+        """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        try:
+            return await self._gateway.send(messages, now)
+        except Exception as broken:
+            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
+            return [Outcome(Kind.LOST, text=type(broken).__name__)] * len(messages)
 
     def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
@@ -184,12 +196,12 @@ class Attempts:
     def _measure(self, lane: int, one: Settlement, called_at: int) -> None:
         decision: Decision = one.decision
         reason = decision.rule.reason if decision.rule else ""
-        metrics.OUTCOMES.labels(lane, one.outcome.kind, reason).inc()
+        _outcomes(lane, one.outcome.kind, reason).inc()
         if decision.rule and decision.rule.alarm:
             metrics.ALARMS.labels(decision.rule.code, decision.rule.owner).inc()
         if one.claimed.attempt == 1 and one.outcome.kind is not Kind.NOT_TRIED:
             since = one.claimed.message.due_at or one.claimed.accepted_at
-            metrics.TO_GATEWAY.labels(lane).observe(max(0, called_at - since) / 1000)
+            _to_gateway(lane).observe(max(0, called_at - since) / 1000)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         """Settle, and keep trying while Redis is away: what we know of a message is lost with us."""

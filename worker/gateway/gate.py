@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from producer.keys import LANES
 
 FLOOR = 10
+
+
+class _Place:
+    """A place while it is held, as a context."""
+
+    __slots__ = ("_gate", "_lane")
+
+    def __init__(self, gate: Gate, lane: int) -> None:
+        self._gate, self._lane = gate, lane
+
+    async def __aenter__(self) -> None:
+        await self._gate.take(self._lane)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.give_back()
 
 
 class Gate:
@@ -24,16 +37,12 @@ class Gate:
         self._given = 0
         self._waiting: dict[int, deque[asyncio.Future[None]]] = {lane: deque() for lane in LANES}
 
-    @asynccontextmanager
-    async def pass_through(self, lane: int) -> AsyncIterator[None]:
+    def pass_through(self, lane: int) -> _Place:
         """Wait for a place, and give it back."""
-        await self._take(lane)
-        try:
-            yield
-        finally:
-            self._give_back()
+        return _Place(self, lane)
 
-    async def _take(self, lane: int) -> None:
+    async def take(self, lane: int) -> None:
+        """Wait for a place."""
         if self._free > 0:
             self._free -= 1
             return
@@ -43,10 +52,11 @@ class Gate:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._give_back()
+                self.give_back()
             raise
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
+        """Give a place to whoever is next."""
         self._given += 1
         for lane in LANES if self._given % FLOOR else reversed(LANES):
             while self._waiting[lane]:
