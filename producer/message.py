@@ -83,6 +83,11 @@ def encode(message: Message) -> bytes:
     return _encode(msgspec.structs.replace(message, client_message_id="", producer="", cost_centre="", batch=""))
 
 
+def new_id() -> str:
+    """Return an id that no other message has: 32 hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
 def identify(producer: str, client_message_id: str) -> str:
     """Return the id that a client message id always has: a repeated call finds the message by it."""
     return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
@@ -111,7 +116,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
     name = given.get("producer", producer)
     client_message_id = given.get("client_message_id", "")
     message = Message(
-        id=identify(name, client_message_id) if client_message_id else os.urandom(16).hex(),
+        id=identify(name, client_message_id) if client_message_id else new_id(),
         to=given["to"],
         expires_at=expires_at,
         text=text,

@@ -76,18 +76,19 @@ local function over(centre, producer, amount, day)
   return full
 end
 
--- Write down what a message cost; it is counted by what it is more, or less, than was known.
+-- Write down what a message cost; it is counted by what it is more, or less, than was known. What is known has to have
+-- these fields, too.
 local PAID = {'charge', 'centre', 'producer', 'country', 'parts'}
 local function pay(record, known, amount)
-  local paid = read(record, PAID)
-  local more = amount - (tonumber(paid.charge) or 0)
+  local more = amount - (tonumber(known.charge) or 0)
   redis.call('HSET', record, 'charge', string.format('%d', amount))
   if known.period then budget(record, known.status) end
-  if not paid.charge then count('charged_parts:' .. known.lane, tonumber(paid.parts)) end
+  if not known.charge then count('charged_parts:' .. known.lane, tonumber(known.parts)) end
+  known.charge = amount
   if more == 0 then return end
-  count('charged:' .. known.lane .. ':' .. (paid.centre or ''), more)
-  count('charged_by:producer:' .. (paid.producer or ''), more)
-  count('charged_by:country:' .. (paid.country or ''), more)
+  count('charged:' .. known.lane .. ':' .. (known.centre or ''), more)
+  count('charged_by:producer:' .. (known.producer or ''), more)
+  count('charged_by:country:' .. (known.country or ''), more)
   burnt = burnt + more
 end
 

@@ -5,7 +5,7 @@
 --       seconds to wait ('': none), when a receipt is late (0: never), {field, value ...}}
 -- ->    for each record 1, or 0 when the token is no longer the message's: something else settled it
 local now, assumes, holds, settlements = unpack(cmsgpack.unpack(ARGV[1]))
-local FIELDS, answers = fields('token', 'to', 'waits'), {}
+local FIELDS, answers = assumes and fields('token', 'to', 'waits', unpack(PAID)) or fields('token', 'to', 'waits'), {}
 local function lasts(hold)
   local ends = cjson.decode(hold)['until']
   return ends == 0 and math.huge or ends

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from unittest import mock
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import urlopen
-from uuid import UUID
 
 import pytest
 import redis
@@ -212,7 +211,7 @@ def test_what_the_gateway_pushes_brings_messages_to_their_end(
 @pytest.fixture
 def theirs(producer: Producer, redis_server: RedisServer) -> str:
     """A message with the id that the recorded callbacks name, which the gateway has."""
-    with mock.patch("producer.message.uuid.uuid4", return_value=UUID(OURS)):
+    with mock.patch("producer.message.new_id", return_value=OURS):
         message = producer.send("27999500001", "Hello").id
     assert OURS == message
     attempted(redis_server.url, [message], TAKEN)

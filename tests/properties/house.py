@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -118,7 +116,7 @@ class House:
     def draft(self, **said: Any) -> Draft:
         """Make a draft; ids are counted, since Hypothesis repeats a walk to make it shorter."""
         self._drafts += 1
-        with mock.patch("producer.message.uuid.uuid4", new=partial(uuid.UUID, int=self._drafts)):
+        with mock.patch("producer.message.new_id", return_value=f"{self._drafts:032x}"):
             parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
         assert not isinstance(parsed, Refused), parsed
         return parsed
