@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from producer import keys, logs
@@ -10,6 +10,7 @@ from producer.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Queue
 
 NUDGE_SIZE = 100
 
@@ -36,7 +37,6 @@ class Nudger:
                         args=(lane, list(ids[start : start + NUDGE_SIZE])),
                         queue=keys.queue(lane),
                         producer=broker,
-                        retry=False,
                     )
         except Exception as failed:  # whatever the transport raises, the records are written
             logs.event("nudge_failed", level=30, lane=lane, messages=len(ids), error=type(failed).__name__)
@@ -45,8 +45,14 @@ class Nudger:
 
     def depths(self) -> dict[int, int]:
         """Return how many nudges wait on each lane; raises what the transport raises when it is away."""
+        queues = self._application().amqp.queues
+        broker: Any
         with self._application().pool.acquire(block=True) as broker:
-            return {lane: _depth(broker, keys.queue(lane)) for lane in keys.LANES}
+            try:
+                return _depths(broker, queues)
+            except broker.recoverable_connection_errors:  # it may be from before a restart
+                broker.collect()
+                return _depths(broker, queues)
 
     def close(self) -> None:
         """Give the broker's connections back."""
@@ -61,8 +67,14 @@ class Nudger:
         return self._app
 
 
-def _depth(broker: Any, queue: str) -> int:
+def _depths(broker: Any, queues: Mapping[str, Queue]) -> dict[int, int]:
+    return {lane: _depth(broker, queues[keys.queue(lane)]) for lane in keys.LANES}
+
+
+def _depth(broker: Any, queue: Queue) -> int:
     try:
-        return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
+        return int(broker.default_channel.queue_declare(queue.name, passive=True).message_count)
     except broker.channel_errors:  # on Redis an empty queue does not exist
+        if broker.transport.driver_type == "amqp":  # a new RabbitMQ, or somebody deleted it
+            queue(broker.default_channel).declare()
         return 0
