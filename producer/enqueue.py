@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from producer import keys, logs
@@ -10,7 +10,6 @@ from producer.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
-    from kombu import Queue
 
 NUDGE_SIZE = 100
 
@@ -45,14 +44,13 @@ class Nudger:
 
     def depths(self) -> dict[int, int]:
         """Return how many nudges wait on each lane; raises what the transport raises when it is away."""
-        queues = self._application().amqp.queues
         broker: Any
         with self._application().pool.acquire(block=True) as broker:
             try:
-                return _depths(broker, queues)
+                return _depths(broker)
             except broker.recoverable_connection_errors:  # it may be from before a restart
                 broker.collect()
-                return _depths(broker, queues)
+                return _depths(broker)
 
     def close(self) -> None:
         """Give the broker's connections back."""
@@ -67,14 +65,12 @@ class Nudger:
         return self._app
 
 
-def _depths(broker: Any, queues: Mapping[str, Queue]) -> dict[int, int]:
-    return {lane: _depth(broker, queues[keys.queue(lane)]) for lane in keys.LANES}
+def _depths(broker: Any) -> dict[int, int]:
+    return {lane: _depth(broker, keys.queue(lane)) for lane in keys.LANES}
 
 
-def _depth(broker: Any, queue: Queue) -> int:
+def _depth(broker: Any, queue: str) -> int:
     try:
-        return int(broker.default_channel.queue_declare(queue.name, passive=True).message_count)
-    except broker.channel_errors:  # on Redis an empty queue does not exist
-        if broker.transport.driver_type == "amqp":  # a new RabbitMQ, or somebody deleted it
-            queue(broker.default_channel).declare()
+        return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
+    except broker.channel_errors:  # on Redis an empty queue does not exist, nor on a RabbitMQ that has seen no worker
         return 0

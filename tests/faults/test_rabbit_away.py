@@ -116,6 +116,22 @@ def test_a_nudge_is_published_on_a_connection_from_before_a_restart(producer: Pr
     assert 2 == OnRabbitMQ(node.url).depth(1)
 
 
+def test_a_rabbitmq_that_hangs_does_not_hold_a_caller(redis_server: RedisServer, node: RabbitServer) -> None:
+    """The message is accepted before its nudge is tried, and the sweep does the rest."""
+    accepted: list[str] = []
+    with Producer(ProducerSettings(redis_url=redis_server.url, redis_timeout_seconds=0.5)) as producer:
+        accepted.append(producer.send("27999500001", "Code", lane=1).id)
+        node.freeze()
+        call = threading.Thread(target=lambda: accepted.append(producer.send("27999500002", "Code", lane=1).id))
+        call.start()
+        call.join(15)
+        node.thaw()
+        in_time = len(accepted)
+        call.join()
+
+    assert 2 == in_time
+
+
 def test_what_a_dead_worker_held_is_another_s_at_once(
     producer: Producer, workers: Workers, dying: Dying, client: redis.Redis, until: Until
 ) -> None:

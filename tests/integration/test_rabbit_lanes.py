@@ -11,7 +11,7 @@ import redis
 from producer import Producer, Status, keys
 from producer.status import MessageStatus
 from sandbox.running import Running
-from tests.integration.conftest import Workers
+from tests.integration.conftest import Workers, log_of
 from tests.nudges import OnRabbitMQ
 from tests.rabbit import ONLY_THERE
 from tests.servers import wait_until
@@ -81,6 +81,16 @@ def test_a_worker_takes_no_more_than_its_threads_serve(
     workers.start()
     wait_until(lambda: [Status.SENT] * 8 == _begun(producer, ids)[2:], what="the idle one to send what is left")
     assert 0 == nudges.depth(3)
+
+
+def test_workers_of_one_host_share_the_work(producer: Producer, sandbox: Running, workers: Workers) -> None:
+    """One process per core: they have one name, and RabbitMQ would give the queue of that name to the first alone."""
+    sandbox.control("POST", "settings", {"latency_ms": 100})
+    pair = [workers.start(threads=1), workers.start(threads=1)]
+    ids = [producer.send(f"27999{600000 + one}", "News").id for one in range(30)]
+    wait_until(lambda: [Status.SENT] * 30 == _begun(producer, ids), what="all to be sent")
+
+    assert all(any(line["event"] == "sent" for line in log_of(child)) for child in pair)
 
 
 def test_a_reserved_worker_fetches_its_lane_alone(
