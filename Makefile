@@ -8,10 +8,10 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis chaos bench check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq chaos bench check clean lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/run: requirements/run.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,9 @@ test: $(VENV)/dev  ## run all tests, with a Redis of their own
 
 test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API too
 	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs tests/integration tests/faults $(ARGS) || exit 1; done
+
+test-rabbitmq: $(VENV)/dev  ## run all tests with nudges on a RabbitMQ of their own; needs Debian's rabbitmq-server
+	THREELANE_TEST_BROKER=rabbitmq $(BIN)/python -m pytest -rs $(ARGS)
 
 MESSAGES ?= 20000
 SECONDS ?= 150

@@ -38,7 +38,6 @@ class Nudger:
                         kwargsrepr="",
                         queue=keys.queue(lane),
                         producer=broker,
-                        retry=False,
                     )
         except Exception as failed:  # whatever the transport raises, the records are written
             logs.event("nudge_failed", level=30, lane=lane, messages=len(ids), error=type(failed).__name__)
@@ -47,8 +46,13 @@ class Nudger:
 
     def depths(self) -> dict[int, int]:
         """Return how many nudges wait on each lane; raises what the transport raises when it is away."""
+        broker: Any
         with self._application().pool.acquire(block=True) as broker:
-            return {lane: _depth(broker, keys.queue(lane)) for lane in keys.LANES}
+            try:
+                return _depths(broker)
+            except broker.recoverable_connection_errors:  # it may be from before a restart
+                broker.collect()
+                return _depths(broker)
 
     def close(self) -> None:
         """Give the broker's connections back."""
@@ -63,8 +67,12 @@ class Nudger:
         return self._app
 
 
+def _depths(broker: Any) -> dict[int, int]:
+    return {lane: _depth(broker, keys.queue(lane)) for lane in keys.LANES}
+
+
 def _depth(broker: Any, queue: str) -> int:
     try:
         return int(broker.default_channel.queue_declare(queue, passive=True).message_count)
-    except broker.channel_errors:  # on Redis an empty queue does not exist
+    except broker.channel_errors:  # on Redis an empty queue does not exist, nor on a RabbitMQ that has seen no worker
         return 0

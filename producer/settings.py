@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,7 @@ from redis.connection import parse_url
 from producer import prices, tracing
 
 STACK_FILE = Path(".threelane/stack.json")
+BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 
 
@@ -27,7 +29,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="where records, sets and counts are kept"
     )
-    broker_url: SecretStr | None = Field(None, description="where nudges travel; without it, the same Redis")
+    broker_url: SecretStr | None = Field(
+        None, description="where nudges travel, another Redis or a RabbitMQ; without it, the same Redis"
+    )
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
@@ -68,6 +72,17 @@ class Settings(BaseSettings):
             ) from None
         return url
 
+    @field_validator("broker_url")
+    @classmethod
+    def _an_address_of_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        for one in url.get_secret_value().split(";") if url else ():  # RabbitMQ may have several nodes
+            if not _is_an_address_of_a_broker(one):
+                raise ValueError(
+                    "not an address of RabbitMQ or Redis; write amqp://user:password@host:5672/vhost (or amqps://), "
+                    "or redis://host:6379/0, with / @ : # in a password as %2F %40 %3A %23"
+                )
+        return url
+
     @property
     def retention_ms(self) -> int:
         """The retention in milliseconds."""
@@ -77,6 +92,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's address, with its password: hand it to kombu and to nobody else."""
         return (self.broker_url or self.redis_url).get_secret_value()
+
+    @property
+    def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
+        """What kind of broker it is."""
+        return "RabbitMQ" if self.broker.startswith(("amqp://", "amqps://", "pyamqp://")) else "Redis"
 
 
 class ProducerSettings(Settings):
@@ -133,6 +153,14 @@ def _from_stack(kind: type[Kind]) -> dict[str, Any]:
         for name, value in named.items()
         if name in kind.model_fields and f"THREELANE_{name.upper()}" not in os.environ
     }
+
+
+def _is_an_address_of_a_broker(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in BROKER_SCHEMES and parts.port != 0
+    except ValueError:  # of the port; its text may show a part of the password
+        return False
 
 
 def _line(where: tuple[int | str, ...], problem: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 from producer import Producer, ProducerSettings
 from sandbox.running import Running
+from tests import rabbit
+from tests.nudges import OnRabbitMQ
 from tests.servers import RedisServer
 
 # no verdict of a test depends on how fast the machine is
@@ -17,8 +20,27 @@ settings.register_profile("threelane", deadline=None, suppress_health_check=[Hea
 settings.load_profile("threelane")
 
 
+def pytest_configure() -> None:
+    """Say at once, and once, that the broker which was asked for is not to be had."""
+    if rabbit.wanted() and rabbit.script() is None:
+        raise pytest.UsageError("THREELANE_TEST_BROKER=rabbitmq needs RabbitMQ: apt-get install rabbitmq-server")
+
+
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.RabbitServer | None]:
+    """The broker of the whole test process, if it is RabbitMQ; all processes are told of it."""
+    if not rabbit.wanted():
+        yield None
+        return
+    server = rabbit.RabbitServer(tmp_path_factory.mktemp("rabbit")).start()
+    os.environ["THREELANE_BROKER_URL"] = server.url
+    yield server
+    del os.environ["THREELANE_BROKER_URL"]
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(rabbit_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis for the whole test process; tests that kill Redis start one of their own."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     yield server
@@ -26,10 +48,12 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    """A client of an empty Redis."""
+def client(redis_server: RedisServer, rabbit_server: rabbit.RabbitServer | None) -> Iterator[redis.Redis]:
+    """A client of an empty Redis; the broker is empty, too."""
     client = redis.Redis(port=redis_server.port)
     client.flushall()
+    if rabbit_server:
+        OnRabbitMQ(rabbit_server.url).empty()
     yield client
     client.close()
 

@@ -88,7 +88,8 @@ class RedisServer:
 
 def threelane(*words: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, and return what it printed and its exit code."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("THREELANE_")}
+    kept = ("THREELANE_BROKER_URL",)  # of the broker under test
+    clean = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("THREELANE_")}
     return subprocess.run(
         [sys.executable, "-m", "worker", *words],
         env={**clean, **environment},

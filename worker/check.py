@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
+from producer.broker import application
 from producer.client import explain
 from producer.connect import connect
 from producer.settings import InvalidSettings, ProducerSettings, load
@@ -18,6 +19,7 @@ from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
 
 MOST_SKEW_SECONDS = 5.0
+BROKER_SECONDS = 5  # in which a broker has to answer
 
 
 class Grade(StrEnum):
@@ -38,7 +40,7 @@ class Finding(NamedTuple):
 
 
 def check(*, live: bool) -> Iterator[Finding]:
-    """Look at the settings of every kind of process, at Redis, and, if ``live``, at the account."""
+    """Look at the settings of every kind of process, at Redis and the broker, and, if ``live``, at the account."""
     worker: WorkerSettings | None = None
     for kind in (ProducerSettings, WorkerSettings, CallbackSettings, ExporterSettings):
         try:
@@ -57,6 +59,7 @@ def check(*, live: bool) -> Iterator[Finding]:
         )
     yield from _policy(worker)
     yield from _redis(worker)
+    yield from _broker(worker)
     if live and not missing_credentials(worker):
         yield asyncio.run(_account(worker))
 
@@ -91,6 +94,23 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding(
             Grade.WARNING, "clock", f"this machine is {skew:+.0f} s off the clock of Redis", "run a time service"
         )
+
+
+def _broker(settings: WorkerSettings) -> Iterator[Finding]:
+    """Look at the broker, if it is not the Redis of the records."""
+    if settings.broker_url is None:
+        return
+    what = f"broker, {settings.nudges_travel_by}"
+    with application(settings).connection_for_read() as broker:
+        at = broker.as_uri()  # without its password
+        try:
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_max=0, timeout=BROKER_SECONDS)
+            broker.default_channel  # noqa: B018 - Redis connects for it
+        except Exception as failed:  # each transport has its own
+            yield Finding(Grade.ERROR, what, f"{at}: {failed}", "start it, or correct THREELANE_BROKER_URL")
+            return
+        told = getattr(broker.connection, "server_properties", {}).get("version")
+        yield Finding(Grade.OK, what, f"{at} answers" + (f", version {told}" if told else ""))
 
 
 def _promises(told: dict[str, Any]) -> Iterator[Finding]:

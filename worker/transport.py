@@ -82,5 +82,7 @@ class Transport(kombu_redis.Transport):
 
 
 def install() -> None:
-    """Let this process's kombu use it."""
+    """Let this process's kombu use it, and on RabbitMQ the one that fetches in the order of the lanes."""
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "worker.rabbit:Transport"
+    TRANSPORT_ALIASES["amqps"] = "worker.rabbit:SSLTransport"

@@ -1,7 +1,7 @@
 """Kill -9 at each step of a message's way: it is sent once, by somebody else, and nobody has to mend anything.
 
-What the dead process held of a nudge comes back from the broker after five minutes only, so each of these messages is
-found by what the living do by themselves: sweep, lapse, release and look-ups.
+What the dead process held of a nudge is gone with it, so each of these messages is found by what the living do by
+themselves: sweep, lapse, release and look-ups.  RabbitMQ gives a nudge back at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, attempts, log_of, taken
+from tests.nudges import nudges_of
 from tests.servers import wait_until
 from worker.demo.child import Child
 
@@ -103,7 +104,7 @@ def test_a_producer_dies_between_accept_and_the_nudge(
     dying.die_at("before_the_nudge", "send", TO, "Hello", "--client-message-id", "order1")
     (message,) = [key.decode().removeprefix(keys.record("")) for key in client.keys(keys.record("*"))]
     assert Status.QUEUED is status_of(producer, message)
-    assert 0 == client.llen("sms.3")
+    assert 0 == nudges_of(client).depth(3)
 
     assert 1 == ends_once(message).attempts
 
@@ -115,7 +116,7 @@ def test_a_caller_who_asks_again_after_its_death_finds_the_same_message(
     dying.die_at("before_the_nudge", "send", TO, "Hello", "--client-message-id", "order1")
     answer = producer.send(TO, "Hello", client_message_id="order1")
     assert answer.repeated
-    assert 1 == client.llen("sms.3")
+    assert 1 == nudges_of(client).depth(3)
 
     ends_once(answer.id)
 
@@ -123,11 +124,12 @@ def test_a_caller_who_asks_again_after_its_death_finds_the_same_message(
 def test_a_worker_dies_with_a_nudge_before_the_claim(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """Nothing is written yet: the nudge is gone with it, and the sweep replaces it."""
+    """Nothing is written yet: the nudge is gone with it, and the sweep replaces it; RabbitMQ gives it back."""
     message = producer.send(TO, "Hello").id
     dying.die_at("before_the_claim")
     assert Status.QUEUED is status_of(producer, message)
-    assert 0 == client.llen("sms.3")
+    left = nudges_of(client)
+    wait_until(lambda: int(left.returns_at_once) == left.depth(3), what="what the broker makes of a death")
 
     assert 1 == ends_once(message).attempts
 
@@ -181,7 +183,7 @@ def test_a_worker_dies_after_settle_before_the_acknowledgement(
     ends_once(message)
 
     producer.nudger.publish(3, [message])
-    wait_until(lambda: 0 == client.llen("sms.3"), what="the second nudge")
+    wait_until(lambda: 0 == nudges_of(client).depth(3), what="the second nudge")
     follower = producer.send(TO, "The next").id
     wait_until(lambda: status_of(producer, follower) in (Status.SENT, Status.DELIVERED), what="the next message")
     found = producer.status(message)
@@ -196,7 +198,7 @@ def test_a_worker_dies_after_release_before_the_nudge(
     message = producer.send(TO, "Hello", delay=1).id
     dying.die_at("after_release")
     assert Status.QUEUED is status_of(producer, message)
-    assert 0 == client.llen("sms.3")
+    assert 0 == nudges_of(client).depth(3)
 
     assert 1 == ends_once(message).attempts
 
@@ -222,7 +224,7 @@ def test_a_worker_dies_after_a_look_up_before_the_nudge(
     message = producer.send("27999300201", "Hello").id
     dying.die_at("after_resolve")
     assert Status.QUEUED is status_of(producer, message)
-    assert 0 == client.llen("sms.3")
+    assert 0 == nudges_of(client).depth(3)
 
     assert 2 == ends_once(message).attempts
 

@@ -32,13 +32,13 @@ OURS = tuple(str(Path(package.__file__).parent) for package in (producer_package
 class Caller:
     """A service that enqueues all the time, and asks again what it got no answer for."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, settings: ProducerSettings) -> None:
         self.accepted: set[str] = set()
         self.unsure: set[str] = set()
         self.outages = 0
         self.raised: list[BaseException] = []
         self.longest = 0.0
-        self._producer = Producer(ProducerSettings(redis_url=url))
+        self._producer = Producer(settings)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._call, daemon=True)
         self._thread.start()
@@ -91,7 +91,7 @@ def caller(own_redis: RedisServer, workers_there: Workers, sandbox: Running) -> 
     """Two workers and a caller at work."""
     for _ in range(2):
         workers_there.start(**SETTINGS)
-    made = Caller(own_redis.url)
+    made = Caller(ProducerSettings(redis_url=own_redis.url))
     wait_until(lambda: len(taken(sandbox)) > 100, what="the first messages")
     yield made
     made.stop()
@@ -131,11 +131,11 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     assert caller.longest < LONGEST_CALL_SECONDS
     there = caller.accepted | _known(own_redis, caller.unsure)
     wait_until(lambda: taken(sandbox).keys() >= there, 60, what="every accepted message at the gateway")
-    wait_until(lambda: _at_rest(own_redis, there), 30, what="every record to say so")
+    wait_until(lambda: at_rest(own_redis, there), 30, what="every record to say so")
     assert there == taken(sandbox).keys()
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert [None, None] == [child.process.poll() for child in workers_there.children]
-    assert [] == _our_tracebacks(workers_there)
+    assert [] == our_tracebacks(workers_there)
 
 
 def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
@@ -154,10 +154,10 @@ def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
 
             workers.start(**SETTINGS)
             wait_until(lambda: len(taken(sandbox)) == len(accepted), 60, what="all that was taken in")
-            wait_until(lambda: _at_rest(server, accepted), 30, what="every record to say so")
+            wait_until(lambda: at_rest(server, accepted), 30, what="every record to say so")
             assert accepted == taken(sandbox).keys()
             assert {1} == {len(entries) for entries in taken(sandbox).values()}
-            assert [] == _our_tracebacks(workers)
+            assert [] == our_tracebacks(workers)
 
             one_more = wait_until(lambda: _taken_in(producer), what="room for one more")
             wait_until(lambda: one_more in taken(sandbox), what="what was accepted then")
@@ -251,14 +251,14 @@ def _known(server: RedisServer, ids: set[str]) -> set[str]:
         return {one for one in ids if client.exists(keys.record(one))}
 
 
-def _at_rest(server: RedisServer, ids: set[str]) -> bool:
+def at_rest(server: RedisServer, ids: set[str]) -> bool:
     with redis.Redis(port=server.port) as client, client.pipeline() as pipe:
         for one in ids:
             pipe.hget(keys.record(one), "status")
         return {status.decode() for status in pipe.execute()} <= {Status.SENT, Status.DELIVERED}
 
 
-def _our_tracebacks(workers: Workers) -> list[str]:
+def our_tracebacks(workers: Workers) -> list[str]:
     """Return the lines of logged tracebacks that lead through our code."""
     lines = [line for child in workers.children for line in child.log.read_text(encoding="utf-8").splitlines()]
     return [line[:2000] for line in lines if "File " in line and any(folder in line for folder in OURS)]

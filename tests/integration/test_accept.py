@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import redis
 from producer import Accepted, Owner, Producer, ProducerSettings, Refused, Status, keys, suppression
 from producer.enqueue import Nudger
 from producer.suppression import Entry
+from tests.nudges import nudges_of
 from tests.servers import RedisServer
 
 TO = "27831234567"
@@ -21,15 +21,8 @@ TO = "27831234567"
 
 def nudged(client: redis.Redis) -> dict[int, list[list[str]]]:
     """Return, lane by lane, the ids of each nudge that waits on the broker, oldest first."""
-    found: dict[int, list[list[str]]] = {}
-    for lane in keys.LANES:
-        for envelope in reversed(client.lrange(keys.queue(lane), 0, -1)):  # type: ignore[arg-type]
-            told = json.loads(envelope)
-            assert keys.TASK == told["headers"]["task"]
-            said_lane, ids = json.loads(base64.b64decode(told["body"]))[0]
-            assert lane == said_lane
-            found.setdefault(lane, []).append(ids)
-    return found
+    found = {lane: nudges_of(client).waiting(lane) for lane in keys.LANES}
+    return {lane: nudges for lane, nudges in found.items() if nudges}
 
 
 def stored(client: redis.Redis) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import redis
 
 from sandbox.running import Running
+from tests import rabbit
 from tests.integration.api import API
 from tests.servers import RedisServer, threelane
 
@@ -73,6 +75,30 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
     told = _errors(_check(contradicting)[1])
     assert "WorkerSettings" in dict(told)
     assert all(one["step"] for one in findings if one["grade"] != "ok")
+
+
+def test_a_broker_that_does_not_answer_is_told_without_its_password(
+    client: redis.Redis, base_environment: dict[str, str]
+) -> None:
+    """Nudges would wait for the sweep, and nobody would know why all is slow."""
+    away = base_environment | {"THREELANE_BROKER_URL": "amqp://me:hunter2@127.0.0.1:9//"}
+    code, findings = _check(away)
+    assert 2 == code
+    (broker,) = [one for one in findings if one["what"] == "broker, RabbitMQ"]
+    assert "error" == broker["grade"]
+    assert "amqp://me:**@127.0.0.1:9//" in broker["told"]
+    assert "hunter2" not in json.dumps(findings)
+
+
+def test_another_broker_says_what_it_is(
+    client: redis.Redis, redis_server: RedisServer, base_environment: dict[str, str]
+) -> None:
+    """An address that was mistyped may lead to a server that answers, and is the wrong one."""
+    url = os.environ.get("THREELANE_BROKER_URL", redis_server.url.replace("/0", "/1"))
+    _, findings = _check(base_environment | {"THREELANE_BROKER_URL": url})
+    (broker,) = [one for one in findings if one["what"].startswith("broker, ")]
+    assert ("ok", "broker, RabbitMQ" if rabbit.wanted() else "broker, Redis") == (broker["grade"], broker["what"])
+    assert "answers" in broker["told"]
 
 
 @pytest.mark.parametrize("family", ["legacy.901", "one_api.18"])

@@ -10,6 +10,7 @@ import redis
 
 from producer import Producer, keys
 from tests.integration.conftest import Workers
+from tests.nudges import nudges_of
 from tests.servers import threelane, wait_until
 
 
@@ -32,7 +33,7 @@ def test_a_worker_that_fetches_nothing_while_its_lanes_hold_work_is_not(
     """Its loop beats and a ping is answered, yet a message waits for more than a minute."""
     minute_ago = int(time.time() * 1000) - 70_000
     producer.send("27999500001", "Hello", lane=2)
-    client.delete("sms.2")
+    nudges_of(client).lose(2)
     client.zadd(keys.QUEUED[2], {client.zrange(keys.QUEUED[2], 0, 0)[0]: minute_ago})
     report = {"beat": int(time.time() * 1000), "fetched": minute_ago, "lanes": "1,2,3"}
     client.hset(keys.worker("w1"), mapping=report)

@@ -17,6 +17,7 @@ from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
+from tests.nudges import nudges_of
 from tests.servers import RedisServer, threelane
 from worker.gateway.outcome import Kind, Outcome
 from worker.redrive import redrive
@@ -31,18 +32,15 @@ def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: Ou
     ids = [answer.id for answer in answers]
     attempted(redis_server.url, ids, outcome)
     with redis.Redis(port=redis_server.port) as client:
-        client.delete(*map(keys.queue, keys.LANES))
+        for lane in keys.LANES:
+            nudges_of(client).lose(lane)
         assert number <= client.zcard(keys.DEAD)
     return ids
 
 
 def nudged(client: redis.Redis) -> int:
     """Return how many ids the nudges on the broker carry."""
-    import base64
-    import json
-
-    bodies = [json.loads(base64.b64decode(json.loads(one)["body"])) for one in client.lrange("sms.3", 0, -1)]
-    return sum(len(arguments[1]) for arguments, *_ in bodies)
+    return sum(map(len, nudges_of(client).waiting(3)))
 
 
 def test_two_that_redrive_at_once_put_each_dead_letter_back_once(

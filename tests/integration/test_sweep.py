@@ -11,6 +11,7 @@ from producer import Producer, Status, keys
 from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
+from tests.nudges import nudges_of
 from tests.servers import wait_until
 
 Until = Callable[..., MessageStatus]
@@ -26,7 +27,7 @@ def test_a_nudge_that_was_lost_with_its_producer_is_replaced(
 ) -> None:
     """Accepted, and the producer died before it published: the empty lane gives it away."""
     messages = [producer.send(f"27999500{n:03d}", "Hello").id for n in range(10)]
-    client.delete("sms.3")  # what the broker has of them
+    nudges_of(client).lose(3)
     workers.start(**QUICK)
     for message in messages:
         until(message, Status.SENT, Status.DELIVERED)
@@ -39,7 +40,7 @@ def test_a_lost_nudge_is_found_by_the_lane_s_order_while_the_lane_is_busy(
 ) -> None:
     """Messages that were queued later are served: the lane has passed the one without a nudge."""
     lost = producer.send("27999500001", "Hello").id
-    client.delete("sms.3")
+    nudges_of(client).lose(3)
     workers.start(**QUICK)
     deadline = time.monotonic() + 15
     number = 0
@@ -64,7 +65,7 @@ def test_a_backlog_that_waits_for_the_rate_or_for_a_hold_is_not_nudged_again(
     wait_until(lambda: time.monotonic() - held_from > 4, what="several sweeps under a hold")
     assert 0 == swept(client)
 
-    nudged = sum(client.llen(f"sms.{lane}") for lane in keys.LANES)
+    nudged = sum(nudges_of(client).depth(lane) for lane in keys.LANES)
     assert nudged <= 15
     client.hdel(keys.HOLDS, "account")
     assert len(answers) == 1_500

@@ -67,9 +67,9 @@ def test_the_rate_is_kept_by_all_workers_together_and_lane_1_goes_first(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
     """Two workers share one bucket; a code that comes while it is empty goes before what waited."""
+    workers.start(parts_per_second=50)
+    workers.start(parts_per_second=50)
     _flood(producer, 3, 400)
-    workers.start(parts_per_second=50)
-    workers.start(parts_per_second=50)
     wait_until(lambda: client.zcard(keys.QUEUED[3]) < 330, what="two seconds' worth")
     code = producer.send("27999500001", "Your code is 4711", lane=1)
     until(code.id, Status.SENT, Status.DELIVERED)

@@ -215,6 +215,29 @@ def shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+@pytest.mark.parametrize(
+    ("url", "broker"),
+    [
+        ("amqp://me:secret@rabbit:5672/sms", "RabbitMQ"),
+        ("amqps://rabbit//", "RabbitMQ"),
+        ("amqp://one//;amqp://two//", "RabbitMQ"),
+        ("redis://elsewhere:6380/3", "Redis"),
+    ],
+)
+def test_nudges_may_travel_by_another_broker(url: str, broker: str) -> None:
+    """RabbitMQ, one node or several, or another Redis."""
+    settings = load(Settings, broker_url=url)
+    assert (url, broker) == (settings.broker, settings.nudges_travel_by)
+
+
+@pytest.mark.parametrize("url", ["ampq://me:hunter2@rabbit//", "amqp://me:hunter2/x@rabbit//", "rabbit", "sqs://"])
+def test_an_address_that_is_no_broker_s_is_told_without_showing_it(url: str) -> None:
+    """Else kombu would say so at the first nudge, which is not tried again."""
+    with pytest.raises(InvalidSettings, match="THREELANE_BROKER_URL: not an address of RabbitMQ or Redis") as raised:
+        load(Settings, broker_url=url)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_the_readme_lists_exactly_the_variables_there_are() -> None:
     """A setting that nobody can find is no setting."""
     there_are = {f"THREELANE_{name.upper()}" for kind in KINDS for name in kind.model_fields}
