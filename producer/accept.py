@@ -64,18 +64,54 @@ def accept(
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
     """
-    if not tracer:
-        return _take(client, drafts, [""] * len(drafts), now, prices)
-    spans = [tracer.begin("accept") for _ in drafts]
-    try:
-        answers = _take(client, drafts, [span.traceparent for span in spans], now, prices)
-    except Exception as failed:
-        for span in spans:
-            span.end(failed=True, error=type(failed).__name__)
-        raise
-    for draft, span, answer in zip(drafts, spans, answers, strict=True):
-        span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_came_to(answer))
-    return answers
+    intake = Intake(drafts, now, prices, tracer)
+    intake.begin(client)
+    return intake.answers(intake.wait())
+
+
+class Intake:
+    """One call of the script, in steps, so that a bulk can do something else while Redis is at work."""
+
+    def __init__(
+        self, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
+    ) -> None:
+        """Make it ready: up to 100 drafts."""
+        self._drafts = drafts
+        self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
+        traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
+        tomorrow = (now // DAY + 1) * DAY
+        messages = [_arguments(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+        self._asked = _encode((now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow, messages))
+        self._records = [keys.record(draft.message.id) for draft in drafts]
+
+    def begin(self, client: redis.Redis) -> None:
+        """Let Redis begin; does not raise."""
+        self._under_way = _accept.begin(client, [keys.SUPPRESSED, keys.PRODUCERS, *self._records], [self._asked])
+
+    def wait(self) -> list[str]:
+        """Return what the script says of each draft; raises what Redis raises."""
+        try:
+            replies = self._under_way.answer()
+            if replies == [b"full"]:
+                raise OutOfMemoryError
+        except Exception as failed:
+            for span in self._spans:
+                span.end(failed=True, error=type(failed).__name__)
+            raise
+        return [reply.decode() for reply in replies]
+
+    def answers(self, said: Sequence[str]) -> list[Answer]:
+        """Return what the callers are told, and tell the log."""
+        pairs = list(zip(self._drafts, said, strict=True))
+        taken = (draft.message for draft, one in pairs if one.startswith("new:"))
+        logs.events(
+            "accepted",
+            ({"id": one.id, "lane": one.lane, "parts": one.parts, "to": phone.mask(one.to)} for one in taken),
+        )
+        answers = [_answer(draft, one) for draft, one in pairs]
+        for draft, span, answer in zip(self._drafts, self._spans, answers, strict=False):
+            span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_came_to(answer))
+        return answers
 
 
 def _came_to(answer: Answer) -> dict[str, Any]:
@@ -83,24 +119,6 @@ def _came_to(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Refused):
         return {"result": "refused", "code": answer.code}
     return {"result": "repeated" if answer.repeated else "accepted"}
-
-
-def _take(
-    client: redis.Redis, drafts: Sequence[Draft], traces: Sequence[str], now: int, prices: Prices
-) -> list[Answer]:
-    tomorrow = (now // DAY + 1) * DAY
-    messages = [_arguments(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
-    asked = _encode((now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow, messages))
-    records = [keys.record(draft.message.id) for draft in drafts]
-    replies = _accept(client, [keys.SUPPRESSED, keys.PRODUCERS, *records], [asked])
-    if replies == [b"full"]:
-        raise OutOfMemoryError
-    said = [reply.decode() for reply in replies]
-    taken = (draft.message for draft, one in zip(drafts, said, strict=True) if one.startswith("new:"))
-    logs.events(
-        "accepted", ({"id": one.id, "lane": one.lane, "parts": one.parts, "to": phone.mask(one.to)} for one in taken)
-    )
-    return [_answer(draft, one) for draft, one in zip(drafts, said, strict=True)]
 
 
 def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:

@@ -84,4 +84,9 @@ def _on_redis(settings: Settings) -> dict[str, Any]:
         "interval_step": 0.2,
         "interval_max": 0.5,
     }
-    return {"task_publish_retry": False, "broker_transport_options": options}
+    plain = settings.broker.startswith("redis://")  # for TLS kombu wants to choose the transport itself
+    return {
+        "task_publish_retry": False,
+        "broker_transport": "producer.transport:Transport" if plain else None,
+        "broker_transport_options": options,
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeVar
 
@@ -69,7 +68,7 @@ class Producer:
         self.nudger = Nudger(self._settings)
         self._prices = prices.parse(self._settings.prices)
         self._prices_at = 0
-        self._lanes = {lane: Together(partial(self._accept, lane), acceptance.BATCH) for lane in keys.LANES}
+        self._lanes = {lane: Together(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
     def send(
         self,
@@ -227,10 +226,16 @@ class Producer:
             else:
                 lanes[draft.message.lane].append((position, draft))
         pending = [draft.message.id for drafts in lanes.values() for _, draft in drafts]
+        lots = [
+            drafts[start : start + acceptance.BATCH]
+            for _, drafts in sorted(lanes.items())
+            for start in range(0, len(drafts), acceptance.BATCH)
+        ]
         try:
             acceptance.count_refusals(self._redis, [refused for refused in answers if isinstance(refused, Refused)])
-            for lane in sorted(lanes):
-                self._accept_lane(lane, lanes[lane], answers)
+            for lot, given in zip(lots, self._accept_all([draft for _, draft in lot] for lot in lots), strict=True):
+                for (position, _), answer in zip(lot, given, strict=True):
+                    answers[position] = answer
         except RedisError as failed:
             answered = [answer for answer in answers if answer is not None]
             known = {answer.id for answer in answered}
@@ -238,19 +243,32 @@ class Producer:
             raise Unavailable(explain(failed), answered, unsure) from None
         return [answer for answer in answers if answer is not None]
 
-    def _accept_lane(self, lane: int, drafts: Sequence[tuple[int, Draft]], answers: list[Answer | None]) -> None:
-        for start in range(0, len(drafts), acceptance.BATCH):
-            batch = drafts[start : start + acceptance.BATCH]
-            for (position, _), answer in zip(batch, self._accept(lane, [draft for _, draft in batch]), strict=True):
-                answers[position] = answer
-
-    def _accept(self, lane: int, drafts: Sequence[Draft]) -> list[Answer]:
+    def _accept(self, drafts: Sequence[Draft]) -> list[Answer]:
         """Take up to 100 drafts of a lane into the house and tell its workers; raises what Redis raises."""
-        answers = acceptance.accept(self._redis, drafts, self._clock.now(), self._prices, self._tracer)
-        # also what is repeated: its first answer, and with it its nudge, may have been lost
-        due = dict.fromkeys(one.id for one in answers if isinstance(one, Accepted) and one.status is Status.QUEUED)
+        return next(self._accept_all([drafts]))
+
+    def _accept_all(self, lots: Iterable[Sequence[Draft]]) -> Iterator[list[Answer]]:
+        """Take lots of up to 100 drafts of a lane each, and tell their workers, while the answers are read.
+
+        While Redis takes one, the next is made ready and the answers to the last are told; raises what Redis raises,
+        after the answers to what it had taken before.
+        """
+        under_way: acceptance.Intake | None = None
+        for drafts in lots:
+            intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
+            said = under_way.wait() if under_way else []
+            intake.begin(self._redis)
+            if under_way:
+                yield self._nudged(under_way.answers(said))
+            under_way = intake
+        if under_way:
+            yield self._nudged(under_way.answers(under_way.wait()))
+
+    def _nudged(self, answers: list[Answer]) -> list[Answer]:
+        """Tell the workers of what is due; also of what is repeated: its first nudge may have been lost."""
+        due = {one.id: one.lane for one in answers if isinstance(one, Accepted) and one.status is Status.QUEUED}
         if due:
-            self.nudger.publish(lane, list(due))
+            self.nudger.publish(next(iter(due.values())), list(due))
         return answers
 
     def _learn_prices(self, now: int) -> None:

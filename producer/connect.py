@@ -12,7 +12,8 @@ from redis.retry import Retry
 
 from producer.settings import Settings
 
-_PAUSE = ConstantBackoff(0.05)
+PAUSE_SECONDS = 0.05  # before a command is sent once more
+_PAUSE = ConstantBackoff(PAUSE_SECONDS)
 
 
 def connect(settings: Settings) -> redis.Redis:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import keys
+from producer.connect import PAUSE_SECONDS
 from producer.states import MAY_FOLLOW
 
 _ALLOW_OOM = "#!lua flags=allow-oom\n"
@@ -38,11 +42,12 @@ class Script:
 
     def __call__(self, client: redis.Redis, shelved: list[str], arguments: list[Any]) -> Any:
         """Run it with the shelves and ``shelved`` as keys."""
+        return self.begin(client, shelved, arguments).answer()
+
+    def begin(self, client: redis.Redis, shelved: list[str], arguments: list[Any]) -> Asked:
+        """Let Redis begin with it; whoever takes the answer later has done something else meanwhile."""
         rest = (len(keys.SHELVES) + len(shelved), *keys.SHELVES, *shelved, *arguments)
-        try:
-            return client.evalsha(self._sha, *rest)
-        except NoScriptError:
-            return client.eval(self.source, *rest)
+        return Asked(client, ("EVALSHA", self._sha, *rest), ("EVAL", self.source, *rest))
 
     async def run(self, client: redis.asyncio.Redis, shelved: list[str], arguments: list[Any]) -> Any:
         """Run it on an asyncio client."""
@@ -51,6 +56,61 @@ class Script:
             return await client.evalsha(self._sha, *rest)
         except NoScriptError:
             return await client.eval(self.source, *rest)
+
+
+class Asked:
+    """A call of a script that is under way on a connection of its own; ``answer`` has to be called once."""
+
+    def __init__(self, client: redis.Redis, command: Sequence[Any], instead: Sequence[Any]) -> None:
+        """Send ``command``; ``instead`` is sent when Redis does not know the script.  Does not raise."""
+        self._pool: Any = client.connection_pool
+        self._command, self._instead = command, instead
+        self._connection: Any = None
+        self._failed: RedisError | None = None
+        self._send()
+
+    def answer(self) -> Any:
+        """Return what the script answered; like any command it is sent once more when the connection was lost.
+
+        Raises what Redis answered, or the first loss: it may be that the script ran all the same.
+        """
+        try:
+            return self._receive()
+        except NoScriptError:
+            self._command = self._instead
+        except (RedisConnectionError, RedisTimeoutError) as lost:
+            time.sleep(PAUSE_SECONDS)
+            self._send()
+            try:
+                return self._receive()
+            except (RedisConnectionError, RedisTimeoutError):
+                raise lost from None
+            except NoScriptError:  # a Redis that was started anew
+                self._command = self._instead
+        self._send()
+        return self._receive()
+
+    def _send(self) -> None:
+        self._failed = None
+        try:
+            self._connection = self._pool.get_connection()
+            self._connection.send_command(*self._command)
+        except RedisError as failed:
+            self._failed = failed
+
+    def _receive(self) -> Any:
+        connection, self._connection = self._connection, None
+        try:
+            if self._failed:
+                raise self._failed
+            return connection.read_response()
+        except (RedisConnectionError, RedisTimeoutError):
+            if connection:
+                connection.disconnect()
+            raise
+        finally:
+            if connection:
+                self._pool.release(connection)
 
 
 @cache

@@ -30,6 +30,7 @@ except WrongPolicy as wrong:
 words.load_or_exit(settings.words_file)
 app = application(
     settings,
+    broker_transport=None,  # the one that was installed for the address
     worker_pool="threads",
     worker_concurrency=settings.threads,
     worker_prefetch_multiplier=1,
@@ -38,7 +39,7 @@ app = application(
     task_acks_late=True,
     task_track_started=False,
 )
-engine = Engine(settings, Nudger(settings))
+engine = Engine(settings, Nudger(settings, app))
 tasks.register(app, engine.attempt)
 
 

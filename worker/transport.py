@@ -11,8 +11,7 @@ refuses whatever stands in a transaction, also what asks or deletes; so nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
@@ -21,6 +20,8 @@ from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from producer import transport
 
 
 class QoS(virtual.QoS):
@@ -32,23 +33,15 @@ class QoS(virtual.QoS):
             super().reject(delivery_tag, requeue)
 
 
-class Channel(kombu_redis.Channel):
+class Channel(transport.Channel):
     """A channel that can be closed twice, and opened on a full Redis."""
 
     ack_emulation = False
-    _client_of_pool: Any = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
         """Open."""
         super().__init__(*given, **named)
         self.QoS: Any = QoS
-
-    @contextmanager
-    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
-        """Lend the one client of this channel's pool; to make one takes longer than most of what it is asked for."""
-        if client is None and (self._client_of_pool is None or self._client_of_pool.connection_pool is not self.pool):
-            self._client_of_pool = self._create_client()  # type: ignore[attr-defined]
-        yield client or self._client_of_pool
 
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
         """Put a nudge back to the head of its lane, the right; if that cannot be, the sweep finds its messages."""
