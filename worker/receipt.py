@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,9 +55,11 @@ async def receive(
     replies = await _receipt.run(client, [keys.LATE, *(keys.record(one.id) for one in reports)], arguments)
     answers = [reply.decode().partition(" ") for reply in replies]
     results = [result for result, _, _ in answers]
+    for result, times in Counter(results).items():
+        metrics.RECEIPTS.labels(result).inc(times)
+    told = zip(reports, results, strict=True)
+    logs.events("receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in told))
     for one, (result, _, trace) in zip(reports, answers, strict=True):
-        metrics.RECEIPTS.labels(result).inc()
-        logs.event("receipt", id=one.id, network_status=one.network_status, result=result)
         if tracer and trace:
             tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
     await _hold(client, [one for one, result in zip(reports, results, strict=True) if result == "moved"], now)

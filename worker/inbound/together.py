@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -13,11 +15,12 @@ from worker.inbound.report import Report
 from worker.receipt import receive
 from worker.settings import Keeping
 
-MOST = 200  # reports in one call
+MOST = 200  # reports in one call, or those of one request
+LINGER_SECONDS = 0.004  # a receipt is in no hurry, and a call costs as much as ten of the reports in it
 
 
 class Together:
-    """Nobody waits for company: what comes while a call is under way goes with the next."""
+    """What comes within a few milliseconds, and what comes while a call is under way, is written by one call."""
 
     def __init__(
         self, client: redis.asyncio.Redis, keeping: Keeping, clock: RedisClock, tracer: Tracer | None = None
@@ -27,23 +30,30 @@ class Together:
         self._keeping = keeping
         self._clock = clock
         self._tracer = tracer
-        self._waiting: list[tuple[Report, asyncio.Future[None]]] = []
+        self._waiting: deque[_Request] = deque()
         self._under_way: asyncio.Task[None] | None = None
 
     async def receive(self, reports: Sequence[Report]) -> None:
         """Return when all are written down; raises what Redis raises."""
-        written = [asyncio.get_running_loop().create_future() for _ in reports]
-        self._waiting += zip(reports, written, strict=True)
-        if written and self._under_way is None:
+        if not reports:
+            return
+        request = _Request(reports, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        if self._under_way is None:
             self._under_way = asyncio.create_task(self._write())
-        await asyncio.gather(*written)
+        await request.written
 
     async def _write(self) -> None:
         try:
             while self._waiting:
-                now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await asyncio.sleep(LINGER_SECONDS)
+                now = [self._waiting.popleft()]
+                count = len(now[0].reports)
+                while self._waiting and count + len(self._waiting[0].reports) <= MOST:
+                    now.append(self._waiting.popleft())
+                    count += len(now[-1].reports)
                 try:
-                    reports = [report for report, _ in now]
+                    reports = [report for one in now for report in one.reports]
                     await receive(self._client, reports, self._keeping, self._clock.now(), self._tracer)
                 except Exception as failed:  # whatever it is, every caller must hear of it
                     _end(now, failed)
@@ -53,11 +63,16 @@ class Together:
             self._under_way = None
 
 
-def _end(ended: Sequence[tuple[Report, asyncio.Future[None]]], failed: Exception | None) -> None:
-    for _, written in ended:
-        if written.done():  # its caller went away
+class _Request(NamedTuple):
+    reports: Sequence[Report]
+    written: asyncio.Future[None]
+
+
+def _end(ended: Sequence[_Request], failed: Exception | None) -> None:
+    for one in ended:
+        if one.written.done():  # its caller went away
             continue
         if failed:
-            written.set_exception(failed)
+            one.written.set_exception(failed)
         else:
-            written.set_result(None)
+            one.written.set_result(None)
