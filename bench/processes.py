@@ -1,0 +1,101 @@
+"""Processes: what one run starts, and the CPU seconds of each, its children included."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.demo.child import _end_with_parent
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Process:
+    """One process with its log in a file; it ends with us, however we end."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        """Start it; ``environment`` goes over ours, without what is set for other sides."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("THREELANE_", "BENCH_"))}
+        self.name, self.log = name, log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env={**kept, **environment},
+                preexec_fn=_end_with_parent,
+                start_new_session=True,
+            )
+
+    def line(self, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """Return its next line of standard output, which is JSON; raises RuntimeError when none comes."""
+        assert self.process.stdout
+        if not self.has_said(seconds) or not (line := self.process.stdout.readline()):
+            raise RuntimeError(f"{self.name} says nothing; the end of its log:\n{self.log.read_text()[-2000:]}")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def has_said(self, seconds: float = 0.0) -> bool:
+        """Tell whether a line of standard output is there."""
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
+    def tell(self, command: Sequence[Any]) -> None:
+        """Write a line of JSON to its standard input."""
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def event(self, name: str) -> dict[str, Any]:
+        """Wait until it logs a JSON line of this event, and return that."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for line in self.log.read_text(errors="replace").splitlines():
+                if f'"event":"{name}"' in line:
+                    told: dict[str, Any] = json.loads(line)
+                    return told
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} did not start; the end of its log:\n{self.log.read_text()[-2000:]}")
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that it and its children have used."""
+        return cpu_of(self.process.pid)
+
+    def stop(self) -> None:
+        """Ask it to stop, and insist after a while."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def module(name: str, *words: str) -> list[str]:
+    """Return the command that runs a module with this Python."""
+    return [sys.executable, "-m", name, *words]
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds of a process, of its living children and of those it has buried."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except FileNotFoundError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS + sum(map(cpu_of, children))
