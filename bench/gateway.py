@@ -4,7 +4,7 @@ The sandbox checks, charges and keeps what it takes, and costs more than what is
 message, answers as the HTTP, XML and One API do, after ``latency_ms``, and posts two receipts a message (003 and 004),
 each in a request of its own, as the gateway does.  One JSON line on standard output says where it listens.
 
-``GET /bench`` tells the counts, ``POST /bench`` sets ``latency_ms``, ``callback_url``, ``one_callback_url`` and
+``GET /bench`` tells the counts, ``POST /bench`` sets ``latency_ms``, ``door`` (where receipts go) and
 ``receipts_after`` (seconds, of each receipt), and begins the counts anew.  ``GET /bench/arrivals`` tells when the
 messages of lane 1 came: id -> Unix time in ms.
 """
@@ -45,9 +45,9 @@ class Gateway:
         """Begin with no latency and no receipts."""
         self.latency = 0.0
         self.receipts_after: Sequence[float] = ()
-        self.callbacks = {"": "", "one": ""}
-        self.taken = self.posted = self.acknowledged = self.refused = 0
-        self.arrivals: dict[str, int] = {}
+        self.door = ""
+        self.taken = self.acknowledged = self.refused = 0
+        self.arrivals: dict[str, float] = {}
         self.due: dict[float, deque[tuple[float, str, str, list[Message]]]] = {}
         self.ready: deque[tuple[str, str, Message]] = deque()
         self.posters: list[Poster] = []
@@ -59,9 +59,9 @@ class Gateway:
         taken = [b"%032x" % number for number in range(first, self._next_id)]
         self.taken += len(ids)
         if lane == b"1":
-            now = time.time_ns() // 1_000_000
+            now = time.time() * 1000
             self.arrivals.update((one.decode(), now) for one in ids)
-        if self.callbacks[api]:
+        if self.door:
             entries = list(zip(ids, taken, numbers, strict=True))
             now_s = time.monotonic()
             for status, after in zip(STATUSES, self.receipts_after, strict=False):
@@ -72,9 +72,8 @@ class Gateway:
         """Take over settings and begin the counts anew; receipts that wait are dropped."""
         self.latency = float(wanted.get("latency_ms", self.latency * 1000)) / 1000
         self.receipts_after = wanted.get("receipts_after", self.receipts_after)
-        self.callbacks[""] = wanted.get("callback_url", self.callbacks[""])
-        self.callbacks["one"] = wanted.get("one_callback_url", self.callbacks["one"])
-        self.taken = self.posted = self.acknowledged = self.refused = 0
+        self.door = wanted.get("door", self.door)
+        self.taken = self.acknowledged = self.refused = 0
         self.arrivals, self.due = {}, {}
         self.ready.clear()
 
@@ -116,7 +115,7 @@ class Poster(asyncio.Protocol):
 
     async def connect(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect to where the next receipt goes."""
-        self.url = self.gateway.callbacks[self.gateway.ready[0][0]]
+        self.url = self.gateway.door
         where = urlsplit(self.url)
         self._head = f"POST {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: ".encode()
         await loop.create_connection(lambda: self, where.hostname, where.port)
@@ -139,14 +138,13 @@ class Poster(asyncio.Protocol):
             self.busy = False
             return
         api, status, message = gateway.ready.popleft()
-        if gateway.callbacks[api] != self.url:  # the settings changed: connect again
+        if gateway.door != self.url:  # the settings changed: connect again
             gateway.ready.appendleft((api, status, message))
             self.busy = False
             self.transport.close()
             return
         kind, body = _receipt(api, status, message)
         self.busy = True
-        gateway.posted += 1
         self.transport.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._head, kind, len(body), body))
 
     def data_received(self, data: bytes) -> None:

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,24 @@ STOP_SECONDS = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+class Use(dict[str, float]):
+    """CPU seconds by kind of process: producer, worker, callbacks, redis, gateway."""
+
+    def __sub__(self, earlier: Use) -> Use:
+        """Return what was used since."""
+        return Use({kind: seconds - earlier.get(kind, 0.0) for kind, seconds in self.items()})
+
+    def of(self, *kinds: str) -> float:
+        """Return the sum of some kinds, of all without the gateway when none is named."""
+        return sum(seconds for kind, seconds in self.items() if (kind in kinds if kinds else kind != "gateway"))
+
+
 class Process:
     """One process with its log in a file; it ends with us, however we end."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start it; ``environment`` goes over ours, without what is set for other sides."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("THREELANE_", "BENCH_"))}
+        """Start it; ``environment`` goes over ours, without what is set for Threelane there."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("THREELANE_")}
         self.name, self.log = name, log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -35,7 +46,7 @@ class Process:
                 stderr=output,
                 env={**kept, **environment},
                 preexec_fn=_end_with_parent,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C is ours to handle
             )
 
     def line(self, seconds: float = START_SECONDS) -> dict[str, Any]:
@@ -56,16 +67,10 @@ class Process:
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
         self.process.stdin.flush()
 
-    def event(self, name: str) -> dict[str, Any]:
-        """Wait until it logs a JSON line of this event, and return that."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            for line in self.log.read_text(errors="replace").splitlines():
-                if f'"event":"{name}"' in line:
-                    told: dict[str, Any] = json.loads(line)
-                    return told
-            time.sleep(0.05)
-        raise RuntimeError(f"{self.name} did not start; the end of its log:\n{self.log.read_text()[-2000:]}")
+    def ask(self, command: Sequence[Any], seconds: float) -> dict[str, Any]:
+        """Write a line and return what is answered."""
+        self.tell(command)
+        return self.line(seconds)
 
     def cpu(self) -> float:
         """Return the CPU seconds that it and its children have used."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import redis
 
-from bench.processes import Process, cpu_of, module
+from bench.double import Double
+from bench.processes import Process, Use, cpu_of, module
+from bench.run import Run, Taken
 from producer import keys
 from tests.servers import RedisServer, free_port
 
@@ -22,84 +21,35 @@ OPTIONS = ("--hash-max-listpack-value", "1024", "--hash-max-listpack-entries", "
 """As in deploy/redis.conf."""
 
 SECRET = "0123456789abcdef0123"
-MOST_SECONDS = 600.0
+MOST_SECONDS = 400.0
 POLL_SECONDS = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one run of messages came to; seconds from the first accept, CPU seconds by process."""
-
-    messages: int
-    accepted_seconds: float
-    settled_seconds: float
-    cpu: Mapping[str, float]
-    receipts_seconds: float = 0.0
-    receipts_cpu: Mapping[str, float] | None = None
-
-    @property
-    def rate(self) -> float:
-        """Messages a second from the first accept to the last settled."""
-        return self.messages / self.settled_seconds
-
-    @property
-    def intake(self) -> float:
-        """Messages accepted a second."""
-        return self.messages / self.accepted_seconds
-
-    def cpu_without(self, *others: str) -> float:
-        """CPU seconds of all processes but some, until the last was settled."""
-        return sum(seconds for name, seconds in self.cpu.items() if name not in others)
-
-
-class Gateway:
-    """The gateway's double as a process, the same for all sides."""
-
-    def __init__(self, folder: Path) -> None:
-        """Start it."""
-        self.process = Process("gateway", module("bench.gateway"), folder / "gateway.log", {})
-        self.url = self.process.line()["url"]
-
-    def set(self, **settings: Any) -> None:
-        """Set it, and begin its counts anew."""
-        self.ask("/bench", settings)
-
-    def counts(self) -> dict[str, int]:
-        """Return what it has taken and which receipts were acknowledged."""
-        counts: dict[str, int] = self.ask("/bench")
-        return counts
-
-    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Ask one of its own addresses."""
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=60) as reply:
-            return json.loads(reply.read())
 
 
 class Side(ABC):
     """One side: a Redis of its own, workers, a door for receipts, and a caller."""
 
-    name: str
-    caller_module: str
+    name: ClassVar[str]
+    caller: ClassVar[str]
 
-    def __init__(self, folder: Path, gateway: Gateway) -> None:
-        """Keep everything in a new folder below this one."""
-        self.folder = folder / f"{self.name}-{secrets.token_hex(4)}"
+    def __init__(self, folder: Path, double: Double, *, serves: bool = True) -> None:
+        """Keep everything in a new folder below this one; ``serves=False`` is intake alone, without workers."""
+        self.folder = folder / f"{self.name}-{secrets.token_hex(4)}".replace(" ", "-")
         self.folder.mkdir(parents=True)
-        self.gateway = gateway
+        self.double = double
+        self.serves = serves
         self.port = free_port()  # of the door for receipts
+        self.door = ""
         self.server = RedisServer(self.folder, *OPTIONS)
         self.processes: dict[str, Process] = {}
-        self.callbacks: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         """Start its processes."""
         self.server.start()
         self.redis = redis.Redis.from_url(self.server.url)
         try:
-            self._start()
-            caller = self._add("producer", module("bench.caller", self.caller_module))
-            caller.line()
+            if self.serves:
+                self._serve()
+            self._add("producer", module("bench.caller", self.caller)).line()
         except BaseException:
             self.__exit__()
             raise
@@ -112,7 +62,7 @@ class Side(ABC):
         self.server.stop()
 
     @abstractmethod
-    def _start(self) -> None:
+    def _serve(self) -> None:
         """Start the workers and the door for receipts."""
 
     @abstractmethod
@@ -120,19 +70,37 @@ class Side(ABC):
         """Return the settings of all its processes."""
 
     @abstractmethod
-    def settled(self) -> int:
-        """Return how many messages were settled since the start."""
+    def unsettled(self, expected: int) -> int:
+        """Return how many of ``expected`` messages since ``_begin`` are not settled, once all are accepted."""
+
+    def _begin(self) -> None:
+        """Note how things stand before a run."""
 
     def _add(self, name: str, command: Sequence[str]) -> Process:
+        """Start a process; "worker 1" and "worker 2" are counted together as "worker"."""
         process = Process(name, command, self.folder / f"{name}.log", self.environment())
         self.processes[name] = process
         return process
 
-    def cpu(self) -> dict[str, float]:
-        """Return the CPU seconds of each process so far, those of Redis and the gateway too."""
+    def cpu(self) -> Use:
+        """Return the CPU seconds of each kind of process so far, those of Redis and the gateway too."""
         assert self.server.process
-        used = {name: process.cpu() for name, process in self.processes.items()}
-        return used | {"redis": cpu_of(self.server.process.pid), "gateway": self.gateway.process.cpu()}
+        used = Use({"redis": cpu_of(self.server.process.pid), "gateway": self.double.process.cpu()})
+        for name, process in self.processes.items():
+            kind = name.partition(" ")[0]
+            used[kind] = used.get(kind, 0.0) + process.cpu()
+        return used
+
+    def bytes_used(self) -> int:
+        """Return what Redis takes for its data."""
+        info: Any = self.redis.info("memory")
+        return int(info["used_memory"])
+
+    def accept(self, what: str, messages: int, *words: Any) -> Taken:
+        """Have messages accepted by one way in, whatever becomes of them; ``words`` are for that way."""
+        before = self.cpu()
+        told = self.processes["producer"].ask([what, messages, *words], MOST_SECONDS)
+        return Taken(messages, told["seconds"], self.cpu() - before)
 
     def run(
         self,
@@ -143,50 +111,54 @@ class Side(ABC):
         receipts_after: Sequence[float] = (),
         follow: bool = False,
     ) -> Run:
-        """Send messages by one way in, until all are settled, and with ``follow`` until all receipts are written."""
-        self.gateway.set(latency_ms=latency_ms, receipts_after=receipts_after, **self.callbacks)
-        caller, already = self.processes["producer"], self.settled()
+        """Send messages until all are settled, and with ``follow`` until all their receipts are written, too."""
+        self.double.set(latency_ms=latency_ms, receipts_after=receipts_after, door=self.door)
+        self._begin()
+        caller, accepted = self.processes["producer"], 0.0
         before, started = self.cpu(), time.perf_counter()
         caller.tell([what, messages, *words])
-        accepted: dict[str, Any] = {}
-        while not (accepted and self.settled() - already >= messages):
+        while not (accepted and not self.unsettled(messages)):
             if not accepted and caller.has_said():
-                accepted = caller.line()
+                accepted = caller.line()["seconds"]
             time.sleep(POLL_SECONDS)
-            if time.perf_counter() - started > MOST_SECONDS:
-                raise RuntimeError(f"{self.name}: {self.settled() - already} of {messages} settled; {self.folder}")
-        settled, cpu = time.perf_counter() - started, self._since(before)
-        wanted, receipts, receipts_cpu = len(receipts_after) * messages, 0.0, None
-        if follow and wanted:
-            while self.gateway.counts()["acknowledged"] < wanted:
-                time.sleep(0.1)
-                if time.perf_counter() - started > MOST_SECONDS:
-                    raise RuntimeError(f"{self.name}: {self.gateway.counts()} of {wanted} receipts; {self.folder}")
-            receipts, receipts_cpu = time.perf_counter() - started, self._since(before)
-        self.gateway.set()
-        return Run(messages, accepted["seconds"], settled, cpu, receipts, receipts_cpu)
+            self._check(started, f"{messages} messages were not settled: {self.double.counts()}")
+        settled, cpu = time.perf_counter() - started, self.cpu() - before
+        if (taken := self.double.counts()["taken"]) != messages:
+            raise RuntimeError(f"{self.name}: the gateway took {taken} of {messages} messages; {self.folder}")
+        receipts = 0.0
+        if follow and receipts_after and self.door:
+            wanted = messages * len(receipts_after)
+            while self.double.counts()["acknowledged"] < wanted:
+                time.sleep(5 * POLL_SECONDS)
+                self._check(started, f"{wanted} receipts were not written: {self.double.counts()}")
+            receipts = time.perf_counter() - started
+        whole = self.cpu() - before
+        self.double.set(door="")
+        return Run(messages, accepted, settled, cpu, receipts, whole)
 
-    def _since(self, before: Mapping[str, float]) -> dict[str, float]:
-        return {name: seconds - before.get(name, 0.0) for name, seconds in self.cpu().items()}
+    def _check(self, started: float, problem: str) -> None:
+        if time.perf_counter() - started > MOST_SECONDS:
+            raise RuntimeError(f"{self.name}: {problem}; logs are in {self.folder}")
 
 
 class Threelane(Side):
     """Ours: the real worker and the real door for callbacks."""
 
-    name = "threelane"
-    caller_module = "bench.peers.threelane"
+    name, caller = "threelane", "bench.peers.threelane"
 
-    def __init__(self, folder: Path, gateway: Gateway, *, api: str = "http", workers: int = 1, **more: str) -> None:
+    def __init__(
+        self, folder: Path, double: Double, api: str = "http", *, workers: int = 1, serves: bool = True, **more: str
+    ) -> None:
         """Send by an API, with some worker processes; ``more`` are settings, by their names without THREELANE_."""
-        super().__init__(folder, gateway)
+        super().__init__(folder, double, serves=serves)
         self.api, self.workers, self.more = api, workers, more
 
     def environment(self) -> dict[str, str]:
-        """Return the settings; what is set here and nowhere else is told in the table's notes."""
+        """Return the settings: those of a deployment that is not held back, at the log level of the peers."""
         return {
             "THREELANE_REDIS_URL": self.server.url,
             "THREELANE_GATEWAY": self.api,
-            "THREELANE_GATEWAY_URL": self.gateway.url,
+            "THREELANE_GATEWAY_URL": self.double.url,
             "THREELANE_CLICKATELL_API_ID": "bench",
             "THREELANE_CLICKATELL_USER": "bench",
             "THREELANE_CLICKATELL_PASSWORD": "bench",
@@ -195,37 +167,38 @@ class Threelane(Side):
             "THREELANE_CALLBACKS_PORT": str(self.port),
             "THREELANE_METRICS_PORT": "0",
             "THREELANE_PARTS_PER_SECOND": "1000000",
-            "THREELANE_GATEWAY_CONNECTIONS": "256",
             "THREELANE_LOG_LEVEL": "WARNING",
         } | {f"THREELANE_{name.upper()}": value for name, value in self.more.items()}
 
-    def _start(self) -> None:
+    def _serve(self) -> None:
         self._add("callbacks", module("worker", "callbacks"))
         for number in range(self.workers):
-            self._add(f"worker{number + 1}", module("worker", "worker"))
-        door = f"http://127.0.0.1:{self.port}/{SECRET}"
-        self.callbacks = {"callback_url": f"{door}/status", "one_callback_url": f"{door}/one"}
+            self.add_worker(number + 1)
+        self.door = f"http://127.0.0.1:{self.port}/{SECRET}/{'one' if self.api == 'one' else 'status'}"
 
-    def settled(self) -> int:
-        """Count what left the lanes and the leases, and came to the gateway."""
+    def add_worker(self, number: int) -> Process:
+        """Start a worker."""
+        return self._add(f"worker {number}", module("worker", "worker"))
+
+    def unsettled(self, expected: int) -> int:  # noqa: ARG002
+        """Count what is in a lane, under way, or waits to be tried again."""
         with self.redis.pipeline(transaction=False) as pipe:
-            pipe.hget(keys.TALLY, "to:3:queued")
-            for shelf in (*keys.QUEUED.values(), keys.LEASES):
+            for shelf in (*keys.QUEUED.values(), keys.LEASES, keys.DUE, keys.DOUBT):
                 pipe.zcard(shelf)
-            queued, *open_ones = pipe.execute()
-        return int(queued or 0) - sum(open_ones)
+            return sum(pipe.execute())
 
 
 class Peer(Side):
     """One of the others: the broker in database 0, the outcomes in database 1 of the same Redis."""
 
-    command: Sequence[str]
+    command: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, folder: Path, gateway: Gateway, *pool: str) -> None:
+    def __init__(self, folder: Path, double: Double, *pool: str, serves: bool = True) -> None:
         """``pool``: the words of its command line that choose pool and concurrency."""
-        super().__init__(folder, gateway)
+        super().__init__(folder, double, serves=serves)
         self.pool = pool
         self.outcomes = redis.Redis.from_url(self._outcomes_url)
+        self._already = 0
 
     @property
     def _outcomes_url(self) -> str:
@@ -236,50 +209,59 @@ class Peer(Side):
         return {
             "BENCH_BROKER_URL": self.server.url,
             "BENCH_OUTCOMES_URL": self._outcomes_url,
-            "BENCH_GATEWAY_URL": self.gateway.url,
+            "BENCH_GATEWAY_URL": self.double.url,
             "BENCH_RECEIVER_PORT": str(self.port),
-            "PROMETHEUS_MULTIPROC_DIR": "",
-            "dramatiq_prom_port": "0",
         }
 
-    def _start(self) -> None:
-        self.callbacks = {"callback_url": self._add("callbacks", module("bench.peers.receiver")).line()["url"]}
+    def _serve(self) -> None:
+        self._add("callbacks", module("bench.peers.receiver"))
         self._add("worker", [*self.command, *self.pool])
+        self.door = f"http://127.0.0.1:{self.port}/status"
 
-    def settled(self) -> int:
-        """Count the keys of outcomes."""
-        return int(self.outcomes.dbsize())  # type: ignore[arg-type]
+    def _begin(self) -> None:
+        self._already = self._recorded()
+
+    def unsettled(self, expected: int) -> int:
+        """Count the outcomes that are missing."""
+        return expected - (self._recorded() - self._already)
+
+    def _recorded(self) -> int:
+        size: Any = self.outcomes.dbsize()
+        return int(size)
 
 
 class PlainCelery(Peer):
     """A plain Celery task a message."""
 
-    name, caller_module = "celery", "bench.peers.plain_celery"
+    name, caller = "celery", "bench.peers.plain_celery"
     command = module("celery", "-A", "bench.peers.plain_celery", "worker", "--without-gossip", "--without-mingle")
 
 
 class PlainDramatiq(Peer):
     """A plain dramatiq actor a message."""
 
-    name, caller_module = "dramatiq", "bench.peers.plain_dramatiq"
+    name, caller = "dramatiq", "bench.peers.plain_dramatiq"
     command = module("dramatiq", "bench.peers.plain_dramatiq")
 
 
 class PlainTaskiq(Peer):
     """A plain taskiq task a message."""
 
-    name, caller_module = "taskiq", "bench.peers.plain_taskiq"
+    name, caller = "taskiq", "bench.peers.plain_taskiq"
     command = module("taskiq", "worker", "bench.peers.plain_taskiq:broker", "--log-level", "WARNING")
 
 
 class BareLoop(Peer):
     """A bare aiohttp loop, which is its own worker: what it has sent is what it has settled."""
 
-    name, caller_module = "bare loop", "bench.peers.bare_loop"
+    name, caller = "bare loop", "bench.peers.bare_loop"
 
-    def _start(self) -> None:
+    def _serve(self) -> None:
         """Start nothing: there is no worker and no door."""
 
-    def settled(self) -> int:
-        """Count what the gateway has taken."""
-        return self.gateway.counts()["taken"]
+    def _recorded(self) -> int:
+        return 0
+
+    def unsettled(self, expected: int) -> int:  # noqa: ARG002
+        """Nothing: its caller returns when all are sent."""
+        return 0

@@ -20,6 +20,7 @@ from bench.peers import calling
 broker = ListQueueBroker(os.environ["BENCH_BROKER_URL"])
 loop = asyncio.new_event_loop()
 ready = False
+TOGETHER = 32  # calls of a bulk under way at once
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
@@ -48,7 +49,7 @@ async def send_sms(message_id: str, to: str, text: str) -> None:
 
 def bulk(messages: Iterable[Mapping[str, str]]) -> None:
     """Enqueue many: there is no way but one by one."""
-    singles(messages, 1)
+    singles(messages, TOGETHER)
 
 
 def singles(messages: Iterable[Mapping[str, str]], callers: int) -> None:
