@@ -118,7 +118,7 @@ class Poster(asyncio.Protocol):
         self.url = self.gateway.door
         where = urlsplit(self.url)
         self._head = f"POST {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: ".encode()
-        await loop.create_connection(lambda: self, where.hostname, where.port)
+        await loop.create_connection(lambda: self, where.hostname or "", where.port or 80)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""

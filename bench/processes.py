@@ -59,6 +59,7 @@ class Process:
 
     def has_said(self, seconds: float = 0.0) -> bool:
         """Tell whether a line of standard output is there."""
+        assert self.process.stdout
         return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def tell(self, command: Sequence[Any]) -> None:

@@ -39,14 +39,12 @@ class Pools:
         return self.peers[peer].split()
 
 
-GUESS = Pools(
-    {PlainCelery: "-P prefork -c 16", PlainDramatiq: "-p 2 -t 16", PlainTaskiq: CANDIDATES[PlainTaskiq][2]}, 100, "one"
-)
+GUESS = Pools({peer: candidates[1] for peer, candidates in CANDIDATES.items()}, AT_ONCE[1], BULK_APIS[0])
 """For a smoke test, which searches nothing."""
 
 
 def search(folder: Path, double: Double, sizes: Sizes, steps: Steps) -> Pools:
-    """Try each candidate with a few messages at 50 ms; the highest rate from the first accept to the last settled wins."""
+    """Try each candidate with a few messages at 50 ms; the highest rate from first accept to last settled wins."""
     best: dict[type[Peer], str] = {}
     told = []
     for peer, candidates in CANDIDATES.items():

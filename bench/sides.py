@@ -73,7 +73,7 @@ class Side(ABC):
     def unsettled(self, expected: int) -> int:
         """Return how many of ``expected`` messages since ``_begin`` are not settled, once all are accepted."""
 
-    def _begin(self) -> None:
+    def _begin(self) -> None:  # noqa: B027 - most have nothing to note
         """Note how things stand before a run."""
 
     def _add(self, name: str, command: Sequence[str]) -> Process:
@@ -147,11 +147,18 @@ class Threelane(Side):
     name, caller = "threelane", "bench.peers.threelane"
 
     def __init__(
-        self, folder: Path, double: Double, api: str = "http", *, workers: int = 1, serves: bool = True, **more: str
+        self,
+        folder: Path,
+        double: Double,
+        api: str = "http",
+        *,
+        workers: int = 1,
+        connections: int = 64,
+        serves: bool = True,
     ) -> None:
-        """Send by an API, with some worker processes; ``more`` are settings, by their names without THREELANE_."""
+        """Send by an API, with some worker processes and so many connections of each to the gateway."""
         super().__init__(folder, double, serves=serves)
-        self.api, self.workers, self.more = api, workers, more
+        self.api, self.workers, self.connections = api, workers, connections
 
     def environment(self) -> dict[str, str]:
         """Return the settings: those of a deployment that is not held back, at the log level of the peers."""
@@ -167,8 +174,9 @@ class Threelane(Side):
             "THREELANE_CALLBACKS_PORT": str(self.port),
             "THREELANE_METRICS_PORT": "0",
             "THREELANE_PARTS_PER_SECOND": "1000000",
+            "THREELANE_GATEWAY_CONNECTIONS": str(self.connections),
             "THREELANE_LOG_LEVEL": "WARNING",
-        } | {f"THREELANE_{name.upper()}": value for name, value in self.more.items()}
+        }
 
     def _serve(self) -> None:
         self._add("callbacks", module("worker", "callbacks"))

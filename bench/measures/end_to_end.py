@@ -16,7 +16,7 @@ from bench.sizes import RECEIPTS_AFTER
 
 WORKERS = ("producer", "worker", "redis")
 BULK, EACH, NO_RECEIPTS = "threelane, bulk API", "threelane, HTTP API", "threelane, HTTP API, no receipts"
-CONNECTIONS = {"gateway_connections": "256"}  # 64 at 50 ms are 1,280 a second at most
+CONNECTIONS = 256  # at 50 ms: the 64 of the default are 1,280 messages a second at most
 
 
 def measure(bench: Bench) -> None:
@@ -24,7 +24,7 @@ def measure(bench: Bench) -> None:
     sizes, pools = bench.sizes, bench.pools
     with ExitStack() as stack:
         bulk = stack.enter_context(Threelane(bench.folder, bench.double, pools.bulk_api))
-        each = stack.enter_context(Threelane(bench.folder, bench.double, "http", **CONNECTIONS))
+        each = stack.enter_context(Threelane(bench.folder, bench.double, "http", connections=CONNECTIONS))
         peers = {
             peer.name: stack.enter_context(peer(bench.folder, bench.double, *pools.of(peer)))
             for peer in (PlainCelery, PlainDramatiq, PlainTaskiq)
@@ -33,12 +33,14 @@ def measure(bench: Bench) -> None:
         for side in (bulk, each, *peers.values(), bare):
             with bench.steps.step(f"warming up: {side.name}"):
                 side.run("bulk", sizes.warm)
-        receipts = {"receipts_after": RECEIPTS_AFTER}
         turns: dict[str, Callable[..., Run]] = {
-            BULK: partial(bulk.run, "bulk", sizes.bulk, **receipts),
-            EACH: partial(each.run, "bulk", sizes.each, **receipts),
+            BULK: partial(bulk.run, "bulk", sizes.bulk, receipts_after=RECEIPTS_AFTER),
+            EACH: partial(each.run, "bulk", sizes.each, receipts_after=RECEIPTS_AFTER),
             NO_RECEIPTS: partial(each.run, "bulk", sizes.each),
-            **{name: partial(side.run, "bulk", sizes.peer, **receipts) for name, side in peers.items()},
+            **{
+                name: partial(side.run, "bulk", sizes.peer, receipts_after=RECEIPTS_AFTER)
+                for name, side in peers.items()
+            },
             BareLoop.name: partial(bare.run, "bulk", sizes.bare, pools.at_once),
         }
         runs, at_zero = _runs(bench, turns)

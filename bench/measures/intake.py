@@ -7,6 +7,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 
 from bench.bench import Bench
+from bench.measures.end_to_end import CONNECTIONS
 from bench.results import Row, ratio, spread
 from bench.sides import PlainCelery, PlainDramatiq, PlainTaskiq, Side, Threelane
 
@@ -75,7 +76,7 @@ def _end_to_end(bench: Bench) -> tuple[list[float], list[float]]:
     """Return our rates and those of Celery, from the first single send to the last settled."""
     sizes = bench.sizes
     with (
-        Threelane(bench.folder, bench.double, "http", gateway_connections="256") as ours,
+        Threelane(bench.folder, bench.double, "http", connections=CONNECTIONS) as ours,
         PlainCelery(bench.folder, bench.double, *bench.pools.of(PlainCelery)) as theirs,
     ):
         ours.run("bulk", sizes.warm)

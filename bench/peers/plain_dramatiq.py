@@ -17,7 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from bench.peers import calling
 
-dramatiq.set_broker(RedisBroker(url=os.environ["BENCH_BROKER_URL"]))
+dramatiq.set_broker(RedisBroker(url=os.environ["BENCH_BROKER_URL"]))  # type: ignore[no-untyped-call]
 outcomes = redis.Redis.from_url(os.environ["BENCH_OUTCOMES_URL"])
 local = threading.local()
 

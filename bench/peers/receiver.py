@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import redis.asyncio
 from aiohttp import web
@@ -12,8 +13,8 @@ from aiohttp import web
 async def status(request: web.Request) -> web.Response:
     """Write one status down, then answer."""
     said = await request.post()
-    said_values = {"status": str(said["status"]), "charge": str(said["charge"])}
-    await request.app[OUTCOMES].hset(f"sms:{said['cliMsgId']}", mapping=said_values)
+    values: dict[Any, Any] = {"status": str(said["status"]), "charge": str(said["charge"])}
+    await request.app[OUTCOMES].hset(f"sms:{said['cliMsgId']!s}", mapping=values)
     return web.Response(text="ok")
 
 

@@ -17,25 +17,25 @@ def producer() -> Producer:
     return Producer()
 
 
-def enqueue(message: Mapping[str, str]) -> None:
+def enqueue(message: Mapping[str, Any]) -> None:
     """Enqueue one message."""
     if not isinstance(answer := producer().send(**message), Accepted):
         raise ValueError(answer)
 
 
-def bulk(messages: Iterable[Mapping[str, str]]) -> None:
+def bulk(messages: Iterable[Mapping[str, Any]]) -> None:
     """Enqueue many."""
     for answer in producer().send_stream(messages):
         if not isinstance(answer, Accepted):
             raise ValueError(answer)
 
 
-def singles(messages: Iterable[Mapping[str, str]], callers: int) -> None:
+def singles(messages: Iterable[Mapping[str, Any]], callers: int) -> None:
     """Enqueue from as many threads at once, which share the producer."""
     calling.from_threads(enqueue, messages, callers)
 
 
-def paced(messages: Iterable[Mapping[str, str]], per_second: float) -> dict[str, Any]:
+def paced(messages: Iterable[Mapping[str, Any]], per_second: float) -> dict[str, Any]:
     """Enqueue on lane 1 at an even pace; returns under "called" when each was, id -> Unix time in ms."""
     called, next_at = {}, time.monotonic()
     for message in messages:
