@@ -51,6 +51,7 @@ class Gateway:
         self.due: dict[float, deque[tuple[float, str, str, list[Message]]]] = {}
         self.ready: deque[tuple[str, str, Message]] = deque()
         self.posters: list[Poster] = []
+        self.epoch = 0  # what is under way when settings change no longer counts
         self._next_id = 0
 
     def take(self, api: str, ids: Sequence[bytes], numbers: Sequence[bytes], lane: bytes) -> list[bytes]:
@@ -76,6 +77,7 @@ class Gateway:
         self.taken = self.acknowledged = self.refused = 0
         self.arrivals, self.due = {}, {}
         self.ready.clear()
+        self.epoch += 1
 
     def counts(self) -> dict[str, int]:
         """Return what was taken, and what became of receipts."""
@@ -97,7 +99,7 @@ class Gateway:
                     break
                 if poster.transport is None:
                     await poster.connect(loop)
-                if not poster.busy:
+                if poster.current is None:
                     poster.next()
             await asyncio.sleep(PUMP_SECONDS)
 
@@ -109,7 +111,8 @@ class Poster(asyncio.Protocol):
         """Post for this gateway."""
         self.gateway = gateway
         self.transport: asyncio.Transport | None = None
-        self.busy = False
+        self.current: tuple[str, str, Message] | None = None
+        self.epoch = 0
         self.url = ""
         self._buffer = b""
 
@@ -125,26 +128,20 @@ class Poster(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget the connection, and what was under way on it."""
+        """Forget the connection; what was under way on it is posted again."""
         self.transport, self._buffer = None, b""
-        if self.busy:
-            self.busy = False
-            self.gateway.refused += 1
+        self._end(taken=False)
 
     def next(self) -> None:
         """Post the next receipt, if there is one."""
         gateway = self.gateway
         if not gateway.ready or self.transport is None:
-            self.busy = False
             return
-        api, status, message = gateway.ready.popleft()
         if gateway.door != self.url:  # the settings changed: connect again
-            gateway.ready.appendleft((api, status, message))
-            self.busy = False
             self.transport.close()
             return
-        kind, body = _receipt(api, status, message)
-        self.busy = True
+        self.current, self.epoch = gateway.ready.popleft(), gateway.epoch
+        kind, body = _receipt(*self.current)
         self.transport.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._head, kind, len(body), body))
 
     def data_received(self, data: bytes) -> None:
@@ -154,12 +151,19 @@ class Poster(asyncio.Protocol):
         length = _LENGTH.search(head)
         if not found or len(body) < (int(length[1]) if length else 0):
             return
-        if head[9:10] == b"2":
-            self.gateway.acknowledged += 1
-        else:
-            self.gateway.refused += 1
         self._buffer = b""
+        self._end(taken=head[9:10] == b"2")
         self.next()
+
+    def _end(self, *, taken: bool) -> None:
+        gateway, current, self.current = self.gateway, self.current, None
+        if current is None or self.epoch != gateway.epoch:
+            return
+        if taken:
+            gateway.acknowledged += 1
+        else:
+            gateway.refused += 1
+            gateway.ready.append(current)
 
 
 class Server(asyncio.Protocol):
