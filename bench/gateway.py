@@ -1,8 +1,9 @@
 """Gateway: a lean double of Clickatell that serves all sides alike; ``python -m bench.gateway``.
 
-The sandbox checks, charges and keeps what it takes, and costs more than what is measured here.  This one takes every
-message, answers as the HTTP, XML and One API do, after ``latency_ms``, and posts two receipts a message (003 and 004),
-each in a request of its own, as the gateway does.  One JSON line on standard output says where it listens.
+The sandbox checks, charges and keeps what it takes: a message and its receipts cost it about as much as they cost a
+worker, so on the same cores it would be measured, not the sides.  This one takes every message, answers as the HTTP,
+XML and One API do, after ``latency_ms``, and posts two receipts a message (003 and 004), each in a request of its own,
+as the gateway does.  One JSON line on standard output says where it listens.
 
 ``GET /bench`` tells the counts, ``POST /bench`` sets ``latency_ms``, ``door`` (where receipts go) and
 ``receipts_after`` (seconds, of each receipt), and begins the counts anew.  ``GET /bench/arrivals`` tells when the

@@ -93,6 +93,25 @@ def module(name: str, *words: str) -> list[str]:
     return [sys.executable, "-m", name, *words]
 
 
+class Others:
+    """What other programs take of the machine meanwhile: more than a little, and the figures are not worth much."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._begun = self._counts()
+
+    def share(self) -> float:
+        """Return the share of all cores that others had since."""
+        (busy, ours, whole), (busy_before, ours_before, before) = self._counts(), self._begun
+        return max(0.0, busy - busy_before - (ours - ours_before)) / max(whole - before, 1 / _TICKS)
+
+    @staticmethod
+    def _counts() -> tuple[float, float, float]:
+        user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
+        busy = (user + nice + system + sum(rest)) / _TICKS
+        return busy, cpu_of(os.getpid()), busy + (idle + waiting) / _TICKS
+
+
 def cpu_of(pid: int) -> float:
     """Return the CPU seconds of a process, of its living children and of those it has buried."""
     try:

@@ -23,4 +23,4 @@ class Steps:
 
     def told(self, what: str) -> None:
         """Say what a step came to."""
-        self.console.print(what, style="dim", markup=False)
+        self.console.print(what, style="dim", markup=False, soft_wrap=True)
