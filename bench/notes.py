@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.bench import Bench
 from bench.search import Pools
 from bench.sides import OPTIONS
-from bench.sizes import RECEIPTS_AFTER
 
 
 def of(bench: Bench, seconds: float, others: float) -> list[str]:
@@ -13,13 +12,14 @@ def of(bench: Bench, seconds: float, others: float) -> list[str]:
     sizes = bench.sizes
     return [
         f"The run took {seconds / 60:.1f} minutes; other programs had {others:.0%} of the machine meanwhile.",
-        f"Sides run in turn, round by round; a ratio is the median of the {sizes.rounds} rounds' ratios, in brackets the "
-        "least and the greatest; every other figure is a median. "
+        f"Sides run in turn, round by round; a ratio is the median of the {sizes.rounds} rounds' ratios, in brackets "
+        "the least and the greatest; every other figure is a median. "
         "A warm-up before is not counted.",
         "A rate is counted from the first accept to the last settled: by ours in the record, by a peer as a hash in "
         "Redis. Workers are up and idle when a run begins; the caller is a process of its own on the same machine.",
         "The gateway is `bench/gateway.py`, one for all sides: it takes all, answers after the latency, and posts two "
-        f"receipts a message, each in a request, {RECEIPTS_AFTER[0]:g} and {RECEIPTS_AFTER[1]:g} s after the send. "
+        f"receipts a message, each in a request, {sizes.receipts_after[0]:g} and {sizes.receipts_after[1]:g} s after "
+        "the send. "
         "The sandbox, which checks, charges and keeps what it takes, would be the limit itself.",
         "All processes share the machine's cores, the gateway's double too, so a side pays for its receipts while it "
         'sends. Receipts lag behind: "receipts applied" counts until the last one is written.',

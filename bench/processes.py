@@ -79,13 +79,20 @@ class Process:
 
     def stop(self) -> None:
         """Ask it to stop, and insist after a while."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        stop_all([self])
+
+
+def stop_all(processes: Sequence[Process]) -> None:
+    """Ask all to stop, then wait for each, and insist after a while."""
+    for one in processes:
+        if one.process.poll() is None:
+            one.process.send_signal(signal.SIGTERM)
+    for one in processes:
+        try:
+            one.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            one.process.kill()
+            one.process.wait()
 
 
 def module(name: str, *words: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import redis
 
 from bench.double import Double
-from bench.processes import Process, Use, cpu_of, module
+from bench.processes import Process, Use, cpu_of, module, stop_all
 from bench.run import Run, Taken
 from producer import keys
 from tests.servers import RedisServer, free_port
@@ -57,8 +57,7 @@ class Side(ABC):
 
     def __exit__(self, *_: object) -> None:
         """Stop them, Redis last."""
-        for process in reversed(self.processes.values()):
-            process.stop()
+        stop_all(list(self.processes.values()))
         self.server.stop()
 
     @abstractmethod

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RECEIPTS_AFTER = (1.0, 4.0)
-"""Seconds from a send to its receipts 003 and 004; the same for all sides."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -34,6 +31,8 @@ class Sizes:
     due_many: int = 1_000_000
     due_calls: int = 300
     workers: int = 20_000
+    receipts_after: tuple[float, float] = (1.0, 4.0)  # seconds from a send to its receipts 003 and 004
+    window_seconds: float = 15.0
 
 
 FULL = Sizes()
@@ -59,4 +58,6 @@ QUICK = Sizes(
     due_many=10_000,
     due_calls=10,
     workers=500,
+    receipts_after=(0.1, 0.3),
+    window_seconds=1.0,
 )

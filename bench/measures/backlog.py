@@ -16,7 +16,6 @@ SMALL_ROUNDS = 3
 MOST_P99_MS = 250.0
 MOST_BYTES = 700
 MOST_GROWTH = 1.15  # what two runs may differ by
-WINDOW_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def measure(bench: Bench) -> None:
             _until_it_works(side)
             beside = _paced(bench, side)
         with bench.steps.step(f"CPU of sending beside {sizes.backlog:,}"):
-            cost = Cost(taken.cost("producer", "redis"), _sending(side))
+            cost = Cost(taken.cost("producer", "redis"), _sending(side, sizes.window_seconds))
     _told(bench, idle, beside, small, cost, each, taken)
 
 
@@ -84,11 +83,11 @@ def _until_it_works(side: Threelane) -> None:
         time.sleep(0.1)
 
 
-def _sending(side: Threelane) -> float:
+def _sending(side: Threelane, seconds: float) -> float:
     """Return what sending a message costs while lane 3 is worked on, and nothing else is done."""
     side.double.set(latency_ms=0)
     before = side.cpu()
-    time.sleep(WINDOW_SECONDS)
+    time.sleep(seconds)
     used, sent = side.cpu() - before, side.double.counts()["taken"]
     return used.of("worker", "redis") / max(1, sent) * MICRO
 

@@ -12,7 +12,6 @@ from bench.bench import Bench
 from bench.results import Row, ratio, spread
 from bench.run import Run
 from bench.sides import BareLoop, PlainCelery, PlainDramatiq, PlainTaskiq, Threelane
-from bench.sizes import RECEIPTS_AFTER
 
 WORKERS = ("producer", "worker", "redis")
 BULK, EACH, NO_RECEIPTS = "threelane, bulk API", "threelane, HTTP API", "threelane, HTTP API, no receipts"
@@ -34,11 +33,11 @@ def measure(bench: Bench) -> None:
             with bench.steps.step(f"warming up: {side.name}"):
                 side.run("bulk", sizes.warm)
         turns: dict[str, Callable[..., Run]] = {
-            BULK: partial(bulk.run, "bulk", sizes.bulk, receipts_after=RECEIPTS_AFTER),
-            EACH: partial(each.run, "bulk", sizes.each, receipts_after=RECEIPTS_AFTER),
+            BULK: partial(bulk.run, "bulk", sizes.bulk, receipts_after=sizes.receipts_after),
+            EACH: partial(each.run, "bulk", sizes.each, receipts_after=sizes.receipts_after),
             NO_RECEIPTS: partial(each.run, "bulk", sizes.each),
             **{
-                name: partial(side.run, "bulk", sizes.peer, receipts_after=RECEIPTS_AFTER)
+                name: partial(side.run, "bulk", sizes.peer, receipts_after=sizes.receipts_after)
                 for name, side in peers.items()
             },
             BareLoop.name: partial(bare.run, "bulk", sizes.bare, pools.at_once),
