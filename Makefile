@@ -47,9 +47,12 @@ SEED ?= 1
 chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
 
-bench: $(VENV)/dev  ## measure: a million scheduled messages over an hour of simulated time; the cost of a scrape
-	$(BIN)/python -m bench.schedule $(ARGS)
-	$(BIN)/python -m bench.exporter
+$(VENV)/bench: requirements/bench.txt $(VENV)/dev
+	$(PIP) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/bench  ## measure beside what people would use instead, and write bench/RESULTS.md; ARGS="--only 3 4"
+	$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/ruff check .
@@ -61,6 +64,7 @@ check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 lock: $(VENV)/dev  ## write the hashed requirements anew from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --group dev --group bench -o requirements/bench.txt
 	$(LOCK) --group build -o requirements/build.txt
 
 clean:  ## remove what the targets made

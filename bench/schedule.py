@@ -27,6 +27,8 @@ from typing import Any
 import redis
 import redis.asyncio
 
+from bench.messages import TEXT
+from bench.sides import OPTIONS
 from producer import Producer, ProducerSettings, keys
 from producer.enqueue import Nudger
 from tests.servers import RedisServer
@@ -36,7 +38,6 @@ from worker.settings import WorkerSettings
 
 CLOCK = "bench:clock"  # ms, what the simulated clock shows
 AHEAD = 2 * 3600  # seconds: the first is due when all are in
-OPTIONS = ("--hash-max-listpack-value", "1024", "--appendfsync", "everysec")  # as in deploy/redis.conf
 
 
 def main() -> int:
@@ -72,27 +73,29 @@ def _measure(server: RedisServer, messages: int, hours: float, away: float) -> i
     half, end = begins + span // 2, begins + span + 60_000
     real = time.perf_counter()
     child = _start(server.url, end)
-    while int(client.get(CLOCK) or 0) < half:  # type: ignore[arg-type]
+    while _clock(client) < half:
         time.sleep(0.005)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    died = int(client.get(CLOCK) or 0)  # type: ignore[arg-type]
+    died = _clock(client)
     client.set(CLOCK, died + int(away * 1000))
     _start(server.url, end).wait()
     real = time.perf_counter() - real
     return _judge(client, due_at, died, int(away * 1000), real)
 
 
+def _clock(client: redis.Redis) -> int:
+    shown: Any = client.get(CLOCK)
+    return int(shown or 0)
+
+
 def _accept(url: str, messages: int, begins: int, span: int) -> dict[str, int]:
     """Enqueue; returns by id when each is due, ms."""
-    text = "Your parcel is on its way and comes to your door today between two and four o'clock. Reply STOP to end."[
-        :100
-    ]
 
     def drafts() -> Iterator[dict[str, Any]]:
         for number in range(messages):
             at = datetime.fromtimestamp((begins + number * span // messages) / 1000, UTC)
-            yield {"to": f"2783{number % 10_000_000:07d}", "text": text, "deliver_at": at}
+            yield {"to": f"2783{number % 10_000_000:07d}", "text": TEXT, "deliver_at": at}
 
     with Producer(ProducerSettings(redis_url=url)) as producer:
         return {answer.id: answer.due_at for answer in producer.send_stream(drafts())}  # type: ignore[union-attr]
@@ -106,7 +109,8 @@ async def _release(url: str, until: int) -> None:
     """Be the release loop of a worker, by a clock whose pauses are not slept."""
     client = redis.asyncio.Redis.from_url(url)
     nudger = Nudger(WorkerSettings(redis_url=url))
-    now = float(await client.get(CLOCK))
+    shown: Any = await client.get(CLOCK)
+    now = float(shown)
     while now < until:
         started = time.perf_counter()
         released = await release(client, int(now))
@@ -128,7 +132,8 @@ def _judge(client: redis.Redis, due_at: dict[str, int], died: int, away: int, re
     early = sum(wait < 0 for wait in late.values())
     nobody = sum(died - 1000 <= due_at[one] <= died + away for one in late)
     served = sorted(wait for one, wait in late.items() if not died - 1000 <= due_at[one] <= died + away)
-    moves = int(client.hget(keys.TALLY, "to:3:queued") or 0)  # type: ignore[arg-type]
+    counted: Any = client.hget(keys.TALLY, "to:3:queued")
+    moves = int(counted or 0)
     print(f"release  {len(released):,} released in {real:.0f} s of real time, {moves:,} moves")
     middle, late_one = statistics.median(served), served[len(served) * 99 // 100]
     print(f"lateness median {middle / 1000:.3f} s, 99th {late_one / 1000:.3f} s, worst {served[-1] / 1000:.3f} s")

@@ -1,0 +1,1 @@
+"""Measures: each makes some rows of the table."""

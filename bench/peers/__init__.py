@@ -1,0 +1,1 @@
+"""Peers: what teams would use instead, written as they write it."""

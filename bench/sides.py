@@ -1,0 +1,274 @@
+"""Sides: the processes of Threelane and of each peer, and one run of messages through them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import redis
+
+from bench.double import Double
+from bench.processes import Process, Use, cpu_of, module, stop_all
+from bench.run import Run, Taken
+from producer import keys
+from tests.servers import RedisServer, free_port
+
+OPTIONS = ("--hash-max-listpack-value", "1024", "--hash-max-listpack-entries", "64", "--appendfsync", "everysec")
+"""As in deploy/redis.conf."""
+
+SECRET = "0123456789abcdef0123"
+MOST_SECONDS = 400.0
+POLL_SECONDS = 0.01
+
+
+class Side(ABC):
+    """One side: a Redis of its own, workers, a door for receipts, and a caller."""
+
+    name: ClassVar[str]
+    caller: ClassVar[str]
+
+    def __init__(self, folder: Path, double: Double, *, serves: bool = True) -> None:
+        """Keep everything in a new folder below this one; ``serves=False`` is intake alone, without workers."""
+        self.folder = folder / f"{self.name}-{secrets.token_hex(4)}".replace(" ", "-")
+        self.folder.mkdir(parents=True)
+        self.double = double
+        self.serves = serves
+        self.port = free_port()  # of the door for receipts
+        self.door = ""
+        self.server = RedisServer(self.folder, *OPTIONS)
+        self.processes: dict[str, Process] = {}
+
+    def __enter__(self) -> Self:
+        """Start its processes."""
+        self.server.start()
+        self.redis = redis.Redis.from_url(self.server.url)
+        try:
+            if self.serves:
+                self._serve()
+            self._add("producer", module("bench.caller", self.caller)).line()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop them, Redis last."""
+        stop_all(list(self.processes.values()))
+        self.server.stop()
+
+    @abstractmethod
+    def _serve(self) -> None:
+        """Start the workers and the door for receipts."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """Return the settings of all its processes."""
+
+    @abstractmethod
+    def unsettled(self, expected: int) -> int:
+        """Return how many of ``expected`` messages since ``_begin`` are not settled, once all are accepted."""
+
+    def _begin(self) -> None:  # noqa: B027 - most have nothing to note
+        """Note how things stand before a run."""
+
+    def _add(self, name: str, command: Sequence[str]) -> Process:
+        """Start a process; "worker 1" and "worker 2" are counted together as "worker"."""
+        process = Process(name, command, self.folder / f"{name}.log", self.environment())
+        self.processes[name] = process
+        return process
+
+    def cpu(self) -> Use:
+        """Return the CPU seconds of each kind of process so far, those of Redis and the gateway too."""
+        assert self.server.process
+        used = Use({"redis": cpu_of(self.server.process.pid), "gateway": self.double.process.cpu()})
+        for name, process in self.processes.items():
+            kind = name.partition(" ")[0]
+            used[kind] = used.get(kind, 0.0) + process.cpu()
+        return used
+
+    def bytes_used(self) -> int:
+        """Return what Redis takes for its data."""
+        info: Any = self.redis.info("memory")
+        return int(info["used_memory"])
+
+    def accept(self, what: str, messages: int, *words: Any) -> Taken:
+        """Have messages accepted by one way in, whatever becomes of them; ``words`` are for that way."""
+        before = self.cpu()
+        told = self.processes["producer"].ask([what, messages, *words], MOST_SECONDS)
+        return Taken(messages, told["seconds"], self.cpu() - before)
+
+    def run(
+        self,
+        what: str,
+        messages: int,
+        *words: Any,
+        latency_ms: float = 50,
+        receipts_after: Sequence[float] = (),
+        follow: bool = False,
+    ) -> Run:
+        """Send messages until all are settled, and with ``follow`` until all their receipts are written, too."""
+        self.double.set(latency_ms=latency_ms, receipts_after=receipts_after, door=self.door)
+        self._begin()
+        caller, accepted = self.processes["producer"], 0.0
+        before, started = self.cpu(), time.perf_counter()
+        caller.tell([what, messages, *words])
+        while not (accepted and not self.unsettled(messages)):
+            if not accepted and caller.has_said():
+                accepted = caller.line()["seconds"]
+            time.sleep(POLL_SECONDS)
+            self._check(started, f"{messages} messages were not settled: {self.double.counts()}")
+        settled, cpu = time.perf_counter() - started, self.cpu() - before
+        if (taken := self.double.counts()["taken"]) != messages:
+            raise RuntimeError(f"{self.name}: the gateway took {taken} of {messages} messages; {self.folder}")
+        receipts = 0.0
+        if follow and receipts_after and self.door:
+            wanted = messages * len(receipts_after)
+            while self.double.counts()["acknowledged"] < wanted:
+                time.sleep(5 * POLL_SECONDS)
+                self._check(started, f"{wanted} receipts were not written: {self.double.counts()}")
+            receipts = time.perf_counter() - started
+        whole = self.cpu() - before
+        self.double.set(door="")
+        return Run(messages, accepted, settled, cpu, receipts, whole)
+
+    def _check(self, started: float, problem: str) -> None:
+        if time.perf_counter() - started > MOST_SECONDS:
+            raise RuntimeError(f"{self.name}: {problem}; logs are in {self.folder}")
+
+
+class Threelane(Side):
+    """Ours: the real worker and the real door for callbacks."""
+
+    name, caller = "threelane", "bench.peers.threelane"
+
+    def __init__(
+        self,
+        folder: Path,
+        double: Double,
+        api: str = "http",
+        *,
+        workers: int = 1,
+        connections: int = 64,
+        serves: bool = True,
+    ) -> None:
+        """Send by an API, with some worker processes and so many connections of each to the gateway."""
+        super().__init__(folder, double, serves=serves)
+        self.api, self.workers, self.connections = api, workers, connections
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings: those of a deployment that is not held back, at the log level of the peers."""
+        return {
+            "THREELANE_REDIS_URL": self.server.url,
+            "THREELANE_GATEWAY": self.api,
+            "THREELANE_GATEWAY_URL": self.double.url,
+            "THREELANE_CLICKATELL_API_ID": "bench",
+            "THREELANE_CLICKATELL_USER": "bench",
+            "THREELANE_CLICKATELL_PASSWORD": "bench",
+            "THREELANE_CLICKATELL_API_KEY": "bench",
+            "THREELANE_CALLBACK_SECRET": SECRET,
+            "THREELANE_CALLBACKS_PORT": str(self.port),
+            "THREELANE_METRICS_PORT": "0",
+            "THREELANE_PARTS_PER_SECOND": "1000000",
+            "THREELANE_GATEWAY_CONNECTIONS": str(self.connections),
+            "THREELANE_LOG_LEVEL": "WARNING",
+        }
+
+    def _serve(self) -> None:
+        self._add("callbacks", module("worker", "callbacks"))
+        for number in range(self.workers):
+            self.add_worker(number + 1)
+        self.door = f"http://127.0.0.1:{self.port}/{SECRET}/{'one' if self.api == 'one' else 'status'}"
+
+    def add_worker(self, number: int) -> Process:
+        """Start a worker."""
+        return self._add(f"worker {number}", module("worker", "worker"))
+
+    def unsettled(self, expected: int) -> int:  # noqa: ARG002
+        """Count what is in a lane, under way, or waits to be tried again."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for shelf in (*keys.QUEUED.values(), keys.LEASES, keys.DUE, keys.DOUBT):
+                pipe.zcard(shelf)
+            return sum(pipe.execute())
+
+
+class Peer(Side):
+    """One of the others: the broker in database 0, the outcomes in database 1 of the same Redis."""
+
+    command: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, folder: Path, double: Double, *pool: str, serves: bool = True) -> None:
+        """``pool``: the words of its command line that choose pool and concurrency."""
+        super().__init__(folder, double, serves=serves)
+        self.pool = pool
+        self.outcomes = redis.Redis.from_url(self._outcomes_url)
+        self._already = 0
+
+    @property
+    def _outcomes_url(self) -> str:
+        return self.server.url.removesuffix("/0") + "/1"
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings."""
+        return {
+            "BENCH_BROKER_URL": self.server.url,
+            "BENCH_OUTCOMES_URL": self._outcomes_url,
+            "BENCH_GATEWAY_URL": self.double.url,
+            "BENCH_RECEIVER_PORT": str(self.port),
+        }
+
+    def _serve(self) -> None:
+        self._add("callbacks", module("bench.peers.receiver"))
+        self._add("worker", [*self.command, *self.pool])
+        self.door = f"http://127.0.0.1:{self.port}/status"
+
+    def _begin(self) -> None:
+        self._already = self._recorded()
+
+    def unsettled(self, expected: int) -> int:
+        """Count the outcomes that are missing."""
+        return expected - (self._recorded() - self._already)
+
+    def _recorded(self) -> int:
+        size: Any = self.outcomes.dbsize()
+        return int(size)
+
+
+class PlainCelery(Peer):
+    """A plain Celery task a message."""
+
+    name, caller = "celery", "bench.peers.plain_celery"
+    command = module("celery", "-A", "bench.peers.plain_celery", "worker", "--without-gossip", "--without-mingle")
+
+
+class PlainDramatiq(Peer):
+    """A plain dramatiq actor a message."""
+
+    name, caller = "dramatiq", "bench.peers.plain_dramatiq"
+    command = module("dramatiq", "bench.peers.plain_dramatiq")
+
+
+class PlainTaskiq(Peer):
+    """A plain taskiq task a message."""
+
+    name, caller = "taskiq", "bench.peers.plain_taskiq"
+    command = module("taskiq", "worker", "bench.peers.plain_taskiq:broker", "--log-level", "WARNING")
+
+
+class BareLoop(Peer):
+    """A bare aiohttp loop, which is its own worker: what it has sent is what it has settled."""
+
+    name, caller = "bare loop", "bench.peers.bare_loop"
+
+    def _serve(self) -> None:
+        """Start nothing: there is no worker and no door."""
+
+    def _recorded(self) -> int:
+        return 0
+
+    def unsettled(self, expected: int) -> int:  # noqa: ARG002
+        """Nothing: its caller returns when all are sent."""
+        return 0

@@ -1,0 +1,63 @@
+"""Sizes: how many messages each measure sends, for a table and for a smoke test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Messages of one run each, unless it says otherwise."""
+
+    rounds: int = 3
+    warm: int = 300
+    search: int = 600
+    search_ours: int = 5_000
+    bulk: int = 20_000
+    each: int = 6_000  # ours, a request a message
+    peer: int = 1_500
+    bare: int = 3_000
+    intake_rounds: int = 5
+    intake: int = 40_000
+    intake_one: int = 3_000
+    single: int = 2_000
+    single_peer: int = 1_000
+    paced: int = 1_000
+    paced_per_second: int = 25
+    small: int = 10_000
+    backlog: int = 1_000_000
+    due: int = 100_000
+    due_few: int = 1_000
+    due_many: int = 1_000_000
+    due_calls: int = 300
+    workers: int = 20_000
+    receipts_after: tuple[float, float] = (1.0, 4.0)  # seconds from a send to its receipts 003 and 004
+    window_seconds: float = 15.0
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    rounds=1,
+    warm=50,
+    search=60,
+    search_ours=200,
+    bulk=1_000,
+    each=300,
+    peer=100,
+    bare=300,
+    intake_rounds=1,
+    intake=2_000,
+    intake_one=200,
+    single=100,
+    single_peer=100,
+    paced=25,
+    small=500,
+    backlog=5_000,
+    due=1_000,
+    due_few=100,
+    due_many=10_000,
+    due_calls=10,
+    workers=500,
+    receipts_after=(0.1, 0.3),
+    window_seconds=1.0,
+)

@@ -1,0 +1,94 @@
+"""Bench: how figures become rows, and that the gateway's double answers as our gateways read."""
+
+from __future__ import annotations
+
+import io
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from bench import gateway as double
+from bench.measures.workers import _ends
+from bench.messages import messages
+from bench.processes import Use
+from bench.results import Results, Row, document, percentile, ratio, rich_table, spread
+from producer import message
+from worker.gateway import http, one, xml
+from worker.gateway.markup import document as xml_document
+from worker.gateway.outcome import Kind
+from worker.gateway.wire import Reply
+
+MET = Row(2, "bulk", "5 x", "6.0 x", True)
+MISSED = Row(1, "many", "30 x", "29.9 x", False)
+TOLD = Row(9, "workers", "told", "1: 2/s")
+
+
+def orders(most: int) -> list[message.Message]:
+    """Return messages as a worker has them."""
+    return [message.parse(one, 1_700_000_000_000, "").message for one in messages(most)]
+
+
+def test_a_ratio_is_that_of_runs_made_side_by_side() -> None:
+    """A machine that was slow for one round was so for both, so rounds are not mixed."""
+    assert 3.0 == ratio([30, 10, 60], [10, 5, 10])
+    assert "2 to 6" == spread([30, 10, 60], [10, 5, 10])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.99, 99), (0.5, 50), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, expected: float) -> None:
+    """By nearest rank: nothing is interpolated."""
+    assert expected == percentile(list(range(100, 0, -1)), share)
+
+
+def test_use_is_told_by_process_and_leaves_the_gateway_out() -> None:
+    """Its double is on this machine, the real one is not."""
+    used = Use({"worker": 3.0, "redis": 2.0, "gateway": 5.0}) - Use({"worker": 1.0, "gateway": 1.0})
+
+    assert {"worker": 2.0, "redis": 2.0, "gateway": 4.0} == used
+    assert 4.0 == used.of()
+    assert 6.0 == used.of("worker", "gateway")
+
+
+def test_what_is_not_met_is_said_plainly() -> None:
+    """In the table, in the file and by the exit code."""
+    results = Results([TOLD, MET, MISSED], [{"side": "celery", "settled/s": "300"}], ["a note"])
+    console = Console(file=io.StringIO(), width=120)
+    console.print(rich_table(results))
+    written = document(results, "Measured on 2 cores.")
+
+    assert not results.is_met
+    assert "NOT MET" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "| 1 | many | 30 x | 29.9 x | NOT MET |" in written
+    assert written.index("| 1 | many") < written.index("| 2 | bulk") < written.index("| 9 | workers")
+    assert "| celery | 300 |" in written
+    assert "- a note" in written
+
+
+def test_what_is_only_told_misses_nothing() -> None:
+    """Exit code 0 needs no more than the targets."""
+    assert Results([TOLD, MET]).is_met
+
+
+def test_growth_ends_where_more_workers_bring_no_more() -> None:
+    """A tenth more is growth."""
+    assert 2 == _ends({1: 100, 2: 150, 4: 155})
+    assert 4 == _ends({1: 100, 2: 150, 4: 190})
+
+
+def test_the_double_answers_as_each_gateway_reads() -> None:
+    """Whatever the API, each message is accepted under an id of its own."""
+    gateway, sms = double.Gateway(), orders(3)
+    form = urlencode(http.form(sms[0], 0)).encode()
+    rows = [xml.order(each, 0) | {"sequence_no": str(number)} for number, each in enumerate(sms, 1)]
+    markup = urlencode({"data": xml_document("sendMsg", rows)}).encode()
+    json = msgspec.json.encode({"messages": [one.order(each, 0) for each in sms]})
+    answers = [
+        http.read_send(double._sendmsg(gateway, b"POST", form)[0]),
+        *xml.read_send(Reply(200, double._xml(gateway, b"POST", markup)[0]), [each.to for each in sms]),
+        *one.read_send(Reply(202, double._one(gateway, b"POST", json)[0]), sms),
+    ]
+
+    assert [Kind.ACCEPTED] * 7 == [answer.kind for answer in answers]
+    assert 7 == gateway.taken == len({answer.gateway_id for answer in answers})
