@@ -56,8 +56,9 @@ class Attempts:
         clock: Clock,
         lanes: Lanes,
         rng: Random,
+        gate: Gate,
     ) -> None:
-        """Work for one gateway, on one Redis."""
+        """Work for one gateway, on one Redis; ``gate`` is shared by all that work in this process."""
         self._client = client
         self._gateway = gateway
         self._table = effective(gateway.table, settings.policy_file)
@@ -65,7 +66,7 @@ class Attempts:
         self._clock = clock
         self._lanes = lanes
         self._rng = rng
-        self._gate = Gate(settings.gateway_connections)
+        self._gate = gate
         self._patience = Patience(
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -20,6 +20,7 @@ from worker import health, metrics
 from worker.account import balance, hold
 from worker.attempt import Attempts
 from worker.gateway.choose import gateway
+from worker.gateway.gate import Gate
 from worker.gateway.protocol import Gateway
 from worker.inbound import words
 from worker.lanes import LANES
@@ -47,6 +48,8 @@ HALVES_SECONDS = 30.0
 RESOLVE_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 60.0
 CANCEL_AGAIN_SECONDS = 0.5
+KEPT_FOR_LANE_1 = 8  # one in so many of the calls under way
+Result = TypeVar("Result")
 
 
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -62,51 +65,87 @@ async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
+class Side:
+    """An event loop on a thread of its own, with its connections, and the attempts that are made on it."""
+
+    def __init__(self, name: str) -> None:
+        """Take what is needed; ``start`` begins."""
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine on the loop, and wait for it; to be called from any other thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    async def open(self, settings: WorkerSettings, clock: RedisClock, gate: Gate) -> None:
+        """Make the connections."""
+        self.client = connect_async(settings)
+        self.gateway: Gateway = gateway(settings, self.client)
+        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.gateway.close()
+        await self.client.aclose()
+
+    def stop(self) -> None:
+        """End the loop."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(timeout=5)
+
+
 class Engine:
-    """Runs attempts for the threads of Celery's pool, and keeps time for everything that waits."""
+    """Runs attempts for the threads of Celery's pool, and keeps time for everything that waits.
+
+    Lane 1 has an event loop of its own: on one that is busy with a newsletter, each step of a code would wait for a
+    step of every message of it.
+    """
 
     def __init__(self, settings: WorkerSettings, nudger: Nudger) -> None:
         """Take what is needed; ``start`` begins."""
         self._settings = settings
         self._nudger = nudger
         self._clock = RedisClock()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="threelane-loop", daemon=True)
+        places = settings.gateway_connections
+        self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
         self._fetched_at = self._clock.now()
+        self._is_draining = False
         self._beaten = 0
         self._busiest = 0.0
         self._rounds: list[asyncio.Task[None]] = []
         self._words = words.load(settings.words_file)
-        LANES.share = settings.lower_lane_share
+        LANES.share, LANES.threads = settings.lower_lane_share, settings.threads
 
     def start(self) -> None:
-        """Start the loop and its housekeeping, and say in one log line who we are."""
-        self._thread.start()
-        self._await(self._open())
+        """Start the loops and the housekeeping, and say in one log line who we are."""
+        self._rest, self._first = Side("loop"), Side("lane-1")
+        self._first.run(self._first.open(self._settings, self._clock, self._gate))
+        self._rest.run(self._open())
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt a nudge's messages from any thread; False: the nudge has to go back to its lane."""
         self._fetched_at = self._clock.now()
-        return bool(self._await(self._attempts.attempt(lane, ids)))
+        side = self._first if lane == keys.LANES[0] else self._rest
+        return side.run(side.attempts.attempt(lane, ids))
 
     def drain(self) -> None:
         """Claim and release nothing new; what is under way goes on."""
-        self._attempts.draining = True
+        self._is_draining = True
+        for side in (self._first, self._rest):
+            side.attempts.draining = True
 
     def stop(self) -> None:
         """End the housekeeping and give all connections back."""
-        self._await(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-
-    def _await(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        self._first.run(self._first.close())
+        self._rest.run(self._close())
+        for side in (self._first, self._rest):
+            side.stop()
 
     async def _open(self) -> None:
         settings = self._settings
-        self._client = connect_async(settings)
-        self._gateway: Gateway = gateway(settings, self._client)
-        self._attempts = Attempts(self._client, self._gateway, settings, self._clock, LANES, Random())
+        await self._rest.open(settings, self._clock, self._gate)
+        self._client, self._gateway = self._rest.client, self._rest.gateway
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
             self._look_at_windows: LOOK_AT_WINDOWS_SECONDS,
@@ -140,8 +179,7 @@ class Engine:
 
     async def _close(self) -> None:
         await end(self._rounds)
-        await self._gateway.close()
-        await self._client.aclose()
+        await self._rest.close()
 
     async def _repeat(self, work: Callable[[], Awaitable[bool]], pause: float) -> None:
         """Do a round of work again and again; more work waiting: at once, Redis away: later."""
@@ -160,7 +198,7 @@ class Engine:
 
     async def _follow_the_clock(self) -> None:
         if self._clock.is_stale():
-            asked_at = self._loop.time()
+            asked_at = self._clock.monotonic()
             self._clock.follow(await self._client.time(), asked_at)
 
     async def _look_at_holds(self) -> bool:
@@ -172,14 +210,14 @@ class Engine:
     async def _look_at_windows(self) -> bool:
         entries: Any = await self._client.hgetall(keys.WINDOWS)
         windows = Windows.decode(entries)
-        if windows.unreadable and windows.unreadable != self._attempts.windows.unreadable:
+        if windows.unreadable and windows.unreadable != self._rest.attempts.windows.unreadable:
             logs.event("windows_unreadable", level=40, scopes=sorted(windows.unreadable), owner="operator")
-        self._attempts.windows = windows
+        self._rest.attempts.windows = windows  # lane 1 has none
         return False
 
     async def _beat(self) -> bool:
         lanes, before = sorted(LANES.consumed), self._beaten
-        claimed, self._beaten = self._attempts.claimed, self._attempts.claimed
+        claimed = self._beaten = self._first.attempts.claimed + self._rest.attempts.claimed
         self._busiest = max(self._busiest * 0.99, (claimed - before) / health.BEAT_SECONDS)  # slowly forgotten
         report = health.Report(lanes, self._fetched_at, self._settings.parts_per_second, self._busiest)
         await health.beat(self._client, self._settings.worker_name, report, self._clock.now())
@@ -190,7 +228,7 @@ class Engine:
         return False
 
     async def _release(self) -> bool:
-        if self._attempts.draining:
+        if self._is_draining:
             return False
         released = await release(self._client, self._clock.now())
         for lane, ids in sorted(released.items()):
@@ -203,14 +241,14 @@ class Engine:
             await asyncio.to_thread(self._nudger.publish, lane, lanes[lane])
 
     async def _resolve(self) -> bool:
-        if self._attempts.draining:
+        if self._is_draining:
             return False
         asked, again = await resolve(self._client, self._gateway, self._settings, self._clock.now())
         await self._nudge(again)
         return asked > 0
 
     async def _sweep(self) -> bool:
-        if self._attempts.draining or not await take_turn(self._client, self._settings):
+        if self._is_draining or not await take_turn(self._client, self._settings):
             return False
         await forget(self._client, self._settings, self._clock.now())
         depths = await asyncio.to_thread(self._nudger.depths)
@@ -221,7 +259,7 @@ class Engine:
         return False
 
     async def _balance(self) -> bool:
-        if self._attempts.draining:
+        if self._is_draining:
             return False
         if not await balance.read(self._client, self._gateway, self._settings, self._clock.now()):
             return False
@@ -232,7 +270,7 @@ class Engine:
         return False
 
     async def _poll(self) -> bool:
-        if self._attempts.draining:
+        if self._is_draining:
             return False
         return await poll(self._client, self._gateway, self._settings, self._clock.now()) > 0
 
@@ -240,7 +278,7 @@ class Engine:
         return len(await late(self._client, self._clock.now())) == LATE_BATCH
 
     async def _stop(self) -> bool:
-        if self._attempts.draining:
+        if self._is_draining:
             return False
         return await stop(self._client, self._gateway, self._settings, self._clock.now()) > 0
 

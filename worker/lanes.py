@@ -16,6 +16,8 @@ class Lanes:
 
     The floor: for each message of a higher lane a lower lane is owed a share of one, and a lane that is owed goes
     first once.  What it then takes is charged to it, so the share holds whatever the size of its nudges.
+
+    Lanes 2 and 3 together never have all threads: a code does not wait for the end of a newsletter's hundred.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -26,14 +28,22 @@ class Lanes:
         self._stopped_until = 0.0
         self._owed = dict.fromkeys(keys.LANES[1:], 0.0)
         self.share = 0.1
+        self.threads = 1
+        self.is_crowded = False
         self.consumed: frozenset[int] = frozenset()  # the lanes that this process's queues are
 
     def order(self) -> list[int]:
         """Return the lanes to fetch from, first choice first."""
         now = self._monotonic()
-        opened = [one for one in keys.LANES if not self.is_held(one) and self._closed_until.get(one, 0.0) <= now]
+        wanted = keys.LANES[:1] if self.is_crowded else keys.LANES
+        opened = [one for one in wanted if not self.is_held(one) and self._closed_until.get(one, 0.0) <= now]
         owed = [lane for lane in opened[1:] if self._owed.get(lane, 0.0) >= 1.0]
         return owed + [lane for lane in opened if lane not in owed]
+
+    def holding(self, queues: Iterable[str]) -> None:
+        """Take note of the queues whose nudges this process holds now: one thread is always left for lane 1."""
+        lower = sum(queue != keys.queue(keys.LANES[0]) for queue in queues)
+        self.is_crowded = lower >= self.threads - 1 > 0
 
     def served(self, lane: int, messages: int) -> None:
         """Count what a lane was given: it pays for it, and the lanes below it are owed their share."""

@@ -28,7 +28,7 @@ from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from producer import keys
-from worker.lanes import LaneOrder
+from worker.lanes import LANES, LaneOrder
 
 PAUSE_SECONDS = 0.04  # between two rounds of questions to empty lanes
 LOST = (OSError, RecoverableConnectionError)  # the connection, with all that it held
@@ -43,7 +43,7 @@ class Channel(pyamqp.Channel):
         self._takers: dict[str, tuple[str, Callable[[Any], None]]] = {}  # queue -> consumer's tag and callback
         self._order = LaneOrder()
         self._room = 0
-        self._held: set[int] = set()  # delivery tags
+        self._held: dict[int, str] = {}  # delivery tag -> queue
         self._unasked: deque[str] = deque()  # what is left of a round of questions
         self._asked = ""  # the queue whose answer is still to come
         super().__init__(*given, **named)
@@ -92,6 +92,7 @@ class Channel(pyamqp.Channel):
     def fetch(self) -> None:
         """Begin a round of questions, unless one is under way or no thread is free."""
         if not self._asked and len(self._held) < self._room:
+            LANES.holding(self._held.values())
             self._unasked = deque(self._order.consume(len(keys.LANES)))
             self._ask_next()
 
@@ -120,12 +121,12 @@ class Channel(pyamqp.Channel):
             "exchange": exchange,
             "routing_key": routing_key,
         }
-        self._held.add(delivery_tag)
+        self._held[delivery_tag] = queue
         take(message)
         self.fetch()
 
     def _let_go(self, delivery_tag: int) -> None:
-        self._held.discard(delivery_tag)
+        self._held.pop(delivery_tag, None)
         with suppress(*LOST):  # whoever reads from the connection finds out
             self.fetch()
 

@@ -22,10 +22,18 @@ from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import transport
+from worker.lanes import LANES
+
+CROWDED_SECONDS = 0.02  # of waiting for lane 1 alone; meanwhile a thread may have become free for the others
 
 
 class QoS(virtual.QoS):
     """Keeps the nudges that this worker holds, in its memory."""
+
+    def held(self) -> list[virtual.Message]:
+        """Return those that are neither acknowledged nor put back."""
+        delivered: dict[str, virtual.Message] = dict(self._delivered or {})
+        return [one for tag, one in delivered.items() if tag not in (self._dirty or ())]
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
         """Put back or drop, unless the connection was lost meanwhile, and all that was held put back with it."""
@@ -42,6 +50,12 @@ class Channel(transport.Channel):
         """Open."""
         super().__init__(*given, **named)
         self.QoS: Any = QoS
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Wait for a nudge, in the lanes that have a thread free; ask soon again when that is lane 1 alone."""
+        held = self.qos.held()  # type: ignore[attr-defined]
+        LANES.holding(message.delivery_info["routing_key"] for message in held)
+        super()._brpop_start(CROWDED_SECONDS if LANES.is_crowded else timeout)  # type: ignore[misc]
 
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
         """Put a nudge back to the head of its lane, the right; if that cannot be, the sweep finds its messages."""

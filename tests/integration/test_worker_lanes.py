@@ -47,6 +47,19 @@ def test_a_login_code_goes_before_all_but_a_thousand_of_twenty_thousand_newslett
     assert waiting > 15_000
 
 
+def test_a_login_code_is_sent_while_every_call_of_lane_3_hangs(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """A thread and some of the calls are kept for lane 1: it does not wait for the end of anybody's hundred."""
+    workers.start(parts_per_second=100_000, gateway_connections=8, gateway_timeout_seconds=50, lease_seconds=110)
+    sandbox.control("POST", "settings", {"latency_ms": 40_000})
+    _flood(producer, 3, 1_500)
+    wait_until(lambda: int(client.zcard(keys.LEASES)) >= 600, what="all other threads to be busy with lane 3")
+    code = producer.send("27999500001", "Your code is 4711", lane=1)
+    wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]}, 10)
+    assert int(client.zcard(keys.AWAITING)) == 0, "nothing of lane 3 had ended"
+
+
 def test_lane_3_moves_while_lane_1_is_never_empty(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,8 +18,8 @@ from worker.gateway.gate import Gate
 class Calls:
     """Calls through a gate, which last until a test ends them."""
 
-    def __init__(self, places: int) -> None:
-        self.gate = Gate(places)
+    def __init__(self, places: int, kept: int = 0) -> None:
+        self.gate = Gate(places, kept)
         self.inside: list[tuple[int, int]] = []  # lane, number
         self.passed: list[int] = []  # lanes, in the order in which they got a place
         self.most = 0
@@ -214,3 +216,47 @@ async def _any_order(places: int, steps: list[tuple[str, int]]) -> None:
     for one in again:
         await calls.end(one)
     assert [] == calls.inside
+
+
+def test_places_that_are_kept_go_to_lane_1_alone() -> None:
+    """So that a code is sent while all calls of a newsletter hang."""
+
+    async def main() -> None:
+        calls = Calls(4, kept=1)
+        for _ in range(6):
+            calls.call(3)
+        await turn()
+        assert [3, 3, 3] == calls.passed
+        code = calls.call(1)
+        await turn()
+        assert [3, 3, 3, 1] == calls.passed
+        await calls.end(code)
+        assert [3, 3, 3, 1] == calls.passed, "its place was given to lane 3"
+        await calls.end_all()
+        assert (7, 4) == (len(calls.passed), calls.most)
+
+    asyncio.run(main())
+
+
+def test_a_gate_for_several_event_loops_lets_no_more_pass() -> None:
+    """Lane 1 has a loop of its own; who gives a place back on one loop wakes who waits on the other."""
+    gate, inside, most = Gate(3, kept=1), [0], [0]
+    lock = threading.Lock()
+
+    def count(change: int) -> None:
+        with lock:
+            inside[0] += change
+            most[0] = max(most[0], inside[0])
+
+    async def call(lane: int) -> None:
+        async with gate.pass_through(lane):
+            count(1)
+            await asyncio.sleep(0.0005)
+            count(-1)
+
+    async def calls(lane: int) -> int:
+        return len(await asyncio.wait_for(asyncio.gather(*(call(lane) for _ in range(300))), 30))
+
+    with ThreadPoolExecutor(3) as threads:
+        assert [300] * 3 == list(threads.map(lambda lane: asyncio.run(calls(lane)), (1, 2, 3)))
+    assert (0, 3) == (inside[0], most[0])

@@ -66,6 +66,20 @@ def test_a_lane_that_is_closed_again_stays_closed_for_the_newer_time(lanes: Lane
     assert [1, 2, 3] == lanes.order()
 
 
+@pytest.mark.parametrize(("held", "crowded"), [([3] * 6, False), ([3, 2] * 3 + [3], True), ([1] * 6 + [3] * 2, False)])
+def test_lanes_2_and_3_together_leave_one_thread_to_lane_1(lanes: Lanes, held: list[int], crowded: bool) -> None:
+    """Of eight; else a code waits until somebody's hundred newsletters are sent."""
+    lanes.threads = 8
+    lanes.holding(keys.queue(lane) for lane in held)
+    assert ([1] if crowded else [1, 2, 3]) == lanes.order()
+
+
+def test_a_process_of_one_thread_leaves_none(lanes: Lanes) -> None:
+    lanes.threads = 1
+    lanes.holding([])
+    assert [1, 2, 3] == lanes.order()
+
+
 def test_a_held_lane_is_left_out_until_the_hold_is_lifted(lanes: Lanes, clock: Clock) -> None:
     """A hold has no time of its own here: who looks at the holds says when it is over."""
     lanes.hold([1, 3])

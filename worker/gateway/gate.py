@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from threading import Lock
 
 from producer.keys import LANES
 
@@ -25,17 +26,42 @@ class _Place:
         self._gate.give_back()
 
 
-class Gate:
-    """A semaphore with lanes: whoever waits in lane 1 goes before all who wait in lanes 2 and 3.
+class _Waiting:
+    """Somebody who waits for a place, on an event loop that may be another than that of who gives it."""
 
-    One place in ten is given from below, so that what was claimed in a lower lane is sent within its lease.
+    __slots__ = ("has_place", "loop", "told")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.told: asyncio.Future[None] = self.loop.create_future()
+        self.has_place = False
+
+    def tell(self) -> None:
+        """Wake it; to be called from any event loop."""
+        if self.loop is asyncio.get_running_loop():
+            self._wake()
+        else:
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self.told.done():
+            self.told.set_result(None)
+
+
+class Gate:
+    """A semaphore with lanes, for several event loops: who waits in lane 1 goes before all who wait in lanes 2 and 3.
+
+    Some places are kept for lane 1 alone, so that it need not wait for a call of the others to end.  One place in ten
+    is given from below, so that what was claimed in a lower lane is sent within its lease.
     """
 
-    def __init__(self, places: int) -> None:
-        """Let ``places`` pass at once."""
+    def __init__(self, places: int, kept: int = 0) -> None:
+        """Let ``places`` pass at once, ``kept`` of them in lane 1 alone."""
         self._free = places
+        self._kept = kept
         self._given = 0
-        self._waiting: dict[int, deque[asyncio.Future[None]]] = {lane: deque() for lane in LANES}
+        self._waiting: dict[int, deque[_Waiting]] = {lane: deque() for lane in LANES}
+        self._lock = Lock()
 
     def pass_through(self, lane: int) -> _Place:
         """Wait for a place, and give it back."""
@@ -43,25 +69,39 @@ class Gate:
 
     async def take(self, lane: int) -> None:
         """Wait for a place."""
-        if self._free > 0:
-            self._free -= 1
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[lane].append(place)
+        with self._lock:
+            if self._free > self._kept_from(lane):
+                self._free -= 1
+                return
+            one = _Waiting()
+            self._waiting[lane].append(one)
         try:
-            await place
+            await one.told
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            with self._lock:
+                if not one.has_place:
+                    self._waiting[lane].remove(one)
+            if one.has_place:
                 self.give_back()
             raise
 
     def give_back(self) -> None:
         """Give a place to whoever is next."""
-        self._given += 1
+        with self._lock:
+            self._free += 1
+            self._given += 1
+            one = self._next()
+            if one:
+                self._free -= 1
+                one.has_place = True
+        if one:
+            one.tell()
+
+    def _next(self) -> _Waiting | None:
         for lane in LANES if self._given % FLOOR else reversed(LANES):
-            while self._waiting[lane]:
-                place = self._waiting[lane].popleft()
-                if not place.done():
-                    place.set_result(None)
-                    return
-        self._free += 1
+            if self._waiting[lane] and self._free > self._kept_from(lane):
+                return self._waiting[lane].popleft()
+        return None
+
+    def _kept_from(self, lane: int) -> int:
+        return 0 if lane == LANES[0] else self._kept
