@@ -22,7 +22,7 @@ def of(bench: Bench, seconds: float, others: float) -> list[str]:
         "the send. "
         "The sandbox, which checks, charges and keeps what it takes, would be the limit itself.",
         "All processes share the machine's cores, the gateway's double too, so a side pays for its receipts while it "
-        'sends. Receipts lag behind: "receipts applied" counts until the last one is written.',
+        'sends. Receipts lag behind: "receipts applied" counts until the last one is written, in the last round.',
         f"Each side has a Redis of its own with {' '.join(OPTIONS)}. All log at level WARNING.",
         "CPU is counted by process from /proc, children included. Messages a CPU second: our producer, worker and "
         "Redis against the process of the bare loop, which keeps nothing; receipts are off, since a bare loop has "

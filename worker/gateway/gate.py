@@ -23,7 +23,7 @@ class _Place:
         await self._gate.take(self._lane)
 
     async def __aexit__(self, *_: object) -> None:
-        self._gate.give_back()
+        self._gate.give_back(self._lane)
 
 
 class _Waiting:
@@ -58,7 +58,7 @@ class Gate:
     def __init__(self, places: int, kept: int = 0) -> None:
         """Let ``places`` pass at once, ``kept`` of them in lane 1 alone."""
         self._free = places
-        self._kept = kept
+        self._open = places - kept  # how many the lower lanes may still take together
         self._given = 0
         self._waiting: dict[int, deque[_Waiting]] = {lane: deque() for lane in LANES}
         self._lock = Lock()
@@ -70,8 +70,8 @@ class Gate:
     async def take(self, lane: int) -> None:
         """Wait for a place."""
         with self._lock:
-            if self._free > self._kept_from(lane):
-                self._free -= 1
+            if self._has_room(lane):
+                self._count(lane, -1)
                 return
             one = _Waiting()
             self._waiting[lane].append(one)
@@ -82,26 +82,31 @@ class Gate:
                 if not one.has_place:
                     self._waiting[lane].remove(one)
             if one.has_place:
-                self.give_back()
+                self.give_back(lane)
             raise
 
-    def give_back(self) -> None:
-        """Give a place to whoever is next."""
+    def give_back(self, lane: int) -> None:
+        """Give a place of a lane to whoever is next."""
         with self._lock:
-            self._free += 1
+            self._count(lane, 1)
             self._given += 1
             one = self._next()
-            if one:
-                self._free -= 1
-                one.has_place = True
         if one:
             one.tell()
 
     def _next(self) -> _Waiting | None:
         for lane in LANES if self._given % FLOOR else reversed(LANES):
-            if self._waiting[lane] and self._free > self._kept_from(lane):
-                return self._waiting[lane].popleft()
+            if self._waiting[lane] and self._has_room(lane):
+                self._count(lane, -1)
+                one = self._waiting[lane].popleft()
+                one.has_place = True
+                return one
         return None
 
-    def _kept_from(self, lane: int) -> int:
-        return 0 if lane == LANES[0] else self._kept
+    def _has_room(self, lane: int) -> bool:
+        return self._free > 0 and (lane == LANES[0] or self._open > 0)
+
+    def _count(self, lane: int, change: int) -> None:
+        self._free += change
+        if lane != LANES[0]:
+            self._open += change
