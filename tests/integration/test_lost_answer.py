@@ -1,0 +1,61 @@
+"""A lost answer leaves its caller unsure, whatever becomes of the repeated call."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+import pytest
+import redis
+
+from producer import Producer, ProducerSettings, Unavailable, keys
+from tests.servers import RedisServer
+
+
+class _LosesTheAnswer:
+    """A way to Redis on which the first call of a script arrives, its answer does not, and nobody answers after it."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._lines: list[socket.socket] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller, _ = self._server.accept()
+                redis_side = socket.create_connection(("127.0.0.1", self._to))
+                self._lines += [caller, redis_side]
+                threading.Thread(target=self._carry, args=(caller, redis_side), daemon=True).start()
+
+    def _carry(self, caller: socket.socket, redis_side: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while said := caller.recv(1 << 20):
+                redis_side.sendall(said)
+                answer = redis_side.recv(1 << 20)
+                if b"EVAL" in said and not answer.startswith(b"-NOSCRIPT"):
+                    self.end()
+                    return
+                caller.sendall(answer)
+
+    def end(self) -> None:
+        self._server.close()
+        for one in self._lines:
+            one.close()
+
+
+def test_a_message_whose_answer_was_lost_is_unsure_also_when_redis_cannot_be_reached_then(
+    redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """The repeated call was never sent; the first one was, and the caller must not take it for refused."""
+    way = _LosesTheAnswer(redis_server.port)
+    with Producer(
+        ProducerSettings(redis_url=f"redis://127.0.0.1:{way.port}/0", broker_url=redis_server.url)
+    ) as producer, pytest.raises(Unavailable) as lost:
+        producer.send("27999500001", "Hello", client_message_id="order1")
+    way.end()
+    (unsure,) = lost.value.unsure
+    assert client.exists(keys.record(unsure)), "it had been accepted"
