@@ -64,7 +64,7 @@ def test_the_scripts_use_the_shelves_of_the_keys(tables: list[dict[str, object]]
 
 
 PLACE = "place(KEYS[11], 'm1', {lane = ARGV[1]}, ARGV[2], 1) return tallied(1)"
-MOVE = "local known = {lane = ARGV[1], status = ARGV[2]} return tallied(move(KEYS[11], 'm1', known, ARGV[3], 5) and 1 or 0)"
+MOVE = "return tallied(move(KEYS[11], 'm1', {lane = ARGV[1], status = ARGV[2]}, ARGV[3], 5) and 1 or 0)"
 
 
 def test_a_script_moves_only_as_the_table_allows(client: redis.Redis) -> None:
