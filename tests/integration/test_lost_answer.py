@@ -42,6 +42,8 @@ class _LosesTheAnswer:
                 caller.sendall(answer)
 
     def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # else who is at the door is still let in
         self._server.close()
         for one in self._lines:
             one.close()
@@ -52,9 +54,12 @@ def test_a_message_whose_answer_was_lost_is_unsure_also_when_redis_cannot_be_rea
 ) -> None:
     """The repeated call was never sent; the first one was, and the caller must not take it for refused."""
     way = _LosesTheAnswer(redis_server.port)
-    with Producer(
-        ProducerSettings(redis_url=f"redis://127.0.0.1:{way.port}/0", broker_url=redis_server.url)
-    ) as producer, pytest.raises(Unavailable) as lost:
+    with (
+        Producer(
+            ProducerSettings(redis_url=f"redis://127.0.0.1:{way.port}/0", broker_url=redis_server.url)
+        ) as producer,
+        pytest.raises(Unavailable) as lost,
+    ):
         producer.send("27999500001", "Hello", client_message_id="order1")
     way.end()
     (unsure,) = lost.value.unsure
