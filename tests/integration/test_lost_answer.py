@@ -50,17 +50,14 @@ class _LosesTheAnswer:
 
 
 def test_a_message_whose_answer_was_lost_is_unsure_also_when_redis_cannot_be_reached_then(
-    redis_server: RedisServer, client: redis.Redis
+    redis_server: RedisServer, producer: Producer, client: redis.Redis
 ) -> None:
     """The repeated call was never sent; the first one was, and the caller must not take it for refused."""
+    producer.send("27999500002", "So that Redis knows the script")
     way = _LosesTheAnswer(redis_server.port)
-    with (
-        Producer(
-            ProducerSettings(redis_url=f"redis://127.0.0.1:{way.port}/0", broker_url=redis_server.url)
-        ) as producer,
-        pytest.raises(Unavailable) as lost,
-    ):
-        producer.send("27999500001", "Hello", client_message_id="order1")
+    settings = ProducerSettings(redis_url=f"redis://127.0.0.1:{way.port}/0", broker_url=redis_server.url)
+    with Producer(settings) as cut_off, pytest.raises(Unavailable) as lost:
+        cut_off.send("27999500001", "Hello", client_message_id="order1")
     way.end()
     (unsure,) = lost.value.unsure
     assert client.exists(keys.record(unsure)), "it had been accepted"
