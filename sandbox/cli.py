@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from aiohttp import web
 from pydantic import ValidationError
 
-from sandbox.app import create
 from sandbox.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -78,6 +76,10 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    from aiohttp import web  # it would double the time that every other command takes to start
+
+    from sandbox.app import create
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,7 +16,7 @@ from tests.nudges import OnRabbitMQ
 from tests.servers import RedisServer
 
 # no verdict of a test depends on how fast the machine is
-settings.register_profile("threelane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("threelane", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("threelane")
 
 
