@@ -73,8 +73,8 @@ def test_a_worker_takes_no_more_than_its_threads_serve(
     """What waits in a busy worker's hands is out of the reach of an idle one."""
     sandbox.control("POST", "settings", {"latency_ms": 5000})
     ids = [producer.send(f"27999{600000 + one}", "News", lane=3).id for one in range(10)]
-    workers.start(threads=2)
-    wait_until(lambda: [Status.SENDING] * 2 == _begun(producer, ids), what="both threads to call")
+    workers.start(threads=3)  # one is kept for lane 1
+    wait_until(lambda: [Status.SENDING] * 2 == _begun(producer, ids), what="the other two to call")
     assert 8 == nudges.depth(3)
 
     sandbox.control("POST", "settings", {"latency_ms": 0})
