@@ -92,33 +92,22 @@ def tells_charge(api: Api) -> bool:
 
 def asked(message: Message) -> set[str]:
     """Return the features beyond a plain text that a message asks for."""
-    wanted = {
-        "flash": message.flash,
-        "max_credits": message.max_credits,
-        "escalate": message.escalate,
-        "mo": message.mo,
-        "required_features": message.required_features is not None,
-        "udh": message.udh,
-        "binary": message.encoding is Encoding.BINARY,
-        "bypass_dnc": message.bypass_dnc,
-        "channel": message.channel != "sms",
-    }
-    return {name for name, value in wanted.items() if value}
+    said, wanted = _said(message), {"binary"} if message.encoding is Encoding.BINARY else set()
+    if said != _UNSAID:  # few do
+        wanted |= {name for name, value, unsaid in zip(_SAYING, said, _UNSAID, strict=True) if value != unsaid}
+    return wanted
 
 
-_plainness = attrgetter(
-    "flash", "max_credits", "escalate", "mo", "required_features", "udh", "bypass_dnc", "channel", "encoding"
-)
-_PLAIN = [
-    _plainness(Message(id="", to=Msisdn(""), expires_at=0, encoding=one)) for one in (Encoding.GSM_7, Encoding.UCS_2)
-]
+_SAYING = ("flash", "max_credits", "escalate", "mo", "required_features", "udh", "bypass_dnc", "channel")
+_said = attrgetter(*_SAYING)
+_UNSAID = _said(Message(id="", to=Msisdn(""), expires_at=0))
 
 
 def refuse(message: Message, api: Api) -> Refused | None:
     """Refuse what the API cannot carry and what would change the message if it were left out."""
-    if _plainness(message) in _PLAIN:  # as nearly all are
-        return None
     wanted = asked(message)
+    if not wanted:
+        return None
     for feature in FEATURES:
         if feature.name in wanted and feature.on(api) == NEVER:
             able = [other.value for other in Api if feature.on(other) != NEVER]

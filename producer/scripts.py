@@ -74,21 +74,18 @@ class Asked:
 
         Raises what Redis answered, or the first loss: it may be that the script ran all the same.
         """
-        try:
-            return self._receive()
-        except NoScriptError:
-            self._command = self._instead
-        except (RedisConnectionError, RedisTimeoutError) as lost:
-            time.sleep(PAUSE_SECONDS)
-            self._send()
+        lost: RedisError | None = None
+        while True:
             try:
                 return self._receive()
-            except (RedisConnectionError, RedisTimeoutError):
-                raise lost from None
-            except NoScriptError:  # a Redis that was started anew
+            except NoScriptError:
                 self._command = self._instead
-        self._send()
-        return self._receive()
+            except (RedisConnectionError, RedisTimeoutError) as failed:
+                if lost:
+                    raise lost from None
+                lost = failed
+                time.sleep(PAUSE_SECONDS)
+            self._send()
 
     def _send(self) -> None:
         self._failed = None
@@ -104,11 +101,7 @@ class Asked:
             if self._failed:
                 raise self._failed
             return connection.read_response()
-        except (RedisConnectionError, RedisTimeoutError):
-            if connection:
-                connection.disconnect()
-            raise
-        finally:
+        finally:  # one that broke is closed by then
             if connection:
                 self._pool.release(connection)
 

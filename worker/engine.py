@@ -110,7 +110,6 @@ class Engine:
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
         self._fetched_at = self._clock.now()
-        self._is_draining = False
         self._beaten = 0
         self._busiest = 0.0
         self._rounds: list[asyncio.Task[None]] = []
@@ -131,7 +130,6 @@ class Engine:
 
     def drain(self) -> None:
         """Claim and release nothing new; what is under way goes on."""
-        self._is_draining = True
         for side in (self._first, self._rest):
             side.attempts.draining = True
 
@@ -228,7 +226,7 @@ class Engine:
         return False
 
     async def _release(self) -> bool:
-        if self._is_draining:
+        if self._rest.attempts.draining:
             return False
         released = await release(self._client, self._clock.now())
         for lane, ids in sorted(released.items()):
@@ -241,14 +239,14 @@ class Engine:
             await asyncio.to_thread(self._nudger.publish, lane, lanes[lane])
 
     async def _resolve(self) -> bool:
-        if self._is_draining:
+        if self._rest.attempts.draining:
             return False
         asked, again = await resolve(self._client, self._gateway, self._settings, self._clock.now())
         await self._nudge(again)
         return asked > 0
 
     async def _sweep(self) -> bool:
-        if self._is_draining or not await take_turn(self._client, self._settings):
+        if self._rest.attempts.draining or not await take_turn(self._client, self._settings):
             return False
         await forget(self._client, self._settings, self._clock.now())
         depths = await asyncio.to_thread(self._nudger.depths)
@@ -259,7 +257,7 @@ class Engine:
         return False
 
     async def _balance(self) -> bool:
-        if self._is_draining:
+        if self._rest.attempts.draining:
             return False
         if not await balance.read(self._client, self._gateway, self._settings, self._clock.now()):
             return False
@@ -270,7 +268,7 @@ class Engine:
         return False
 
     async def _poll(self) -> bool:
-        if self._is_draining:
+        if self._rest.attempts.draining:
             return False
         return await poll(self._client, self._gateway, self._settings, self._clock.now()) > 0
 
@@ -278,7 +276,7 @@ class Engine:
         return len(await late(self._client, self._clock.now())) == LATE_BATCH
 
     async def _stop(self) -> bool:
-        if self._is_draining:
+        if self._rest.attempts.draining:
             return False
         return await stop(self._client, self._gateway, self._settings, self._clock.now()) > 0
 
