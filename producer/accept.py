@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +55,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Answer = Accepted | Refused
+_QUEUED = (f"new:{Status.QUEUED}:", f"same:{Status.QUEUED}:")
 
 
 def accept(
@@ -100,6 +101,11 @@ class Intake:
             raise
         return [reply.decode() for reply in replies]
 
+    def due(self, said: Sequence[str]) -> list[Message]:
+        """Return what is to be sent at once."""
+        pairs = zip(self._drafts, said, strict=True)
+        return [draft.message for draft, one in pairs if one.startswith(_QUEUED)]
+
     def answers(self, said: Sequence[str]) -> list[Answer]:
         """Return what the callers are told, and tell the log."""
         pairs = list(zip(self._drafts, said, strict=True))
@@ -121,7 +127,7 @@ def _came_to(answer: Answer) -> dict[str, Any]:
     return {"result": "repeated" if answer.repeated else "accepted"}
 
 
-def count_refusals(client: redis.Redis, refusals: Sequence[Refused]) -> None:
+def count_refusals(client: redis.Redis, refusals: Collection[Refused]) -> None:
     """Add what was refused before it came to Redis to the counts that people watch."""
     if refusals:
         with client.pipeline(transaction=False) as pipe:

@@ -17,7 +17,7 @@ from producer import cancel as cancelling
 from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import reschedule as rescheduling
 from producer import status as statuses
-from producer.accept import Accepted, Answer
+from producer.accept import Answer
 from producer.cancel import Cancelled
 from producer.clock import RedisClock
 from producer.connect import connect
@@ -28,7 +28,6 @@ from producer.message import Draft
 from producer.refusal import Refused
 from producer.reschedule import Moved
 from producer.settings import ProducerSettings, load
-from producer.states import Status
 from producer.status import MessageStatus
 from producer.together import Together
 
@@ -215,33 +214,43 @@ class Producer:
             raise Unavailable(explain(failed), refused, unsure) from None
 
     def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        answers: list[Answer | None] = [None] * len(window)
-        lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         now = self._now()
         self._learn_prices(now)
+        answers: dict[int, Answer] = {}
+        refused: dict[int, Refused] = {}
+        drafted: list[list[tuple[int, Draft]]] = []
+
+        def lots() -> Iterator[list[Draft]]:
+            for lot in self._lots(window, now, refused):
+                drafted.append(lot)
+                yield [draft for _, draft in lot]
+
+        try:
+            for number, given in enumerate(self._accept_all(lots())):
+                answers.update(zip((position for position, _ in drafted[number]), given, strict=True))
+            acceptance.count_refusals(self._redis, refused.values())
+        except RedisError as failed:
+            asked = [draft.message.id for lot in drafted for position, draft in lot if position not in answers]
+            raise Unavailable(
+                explain(failed), _in_order(answers | refused), [] if never_sent(failed) else asked
+            ) from None
+        return _in_order(answers | refused)
+
+    def _lots(
+        self, window: Sequence[Mapping[str, Any]], now: int, refused: dict[int, Refused]
+    ) -> Iterator[list[tuple[int, Draft]]]:
+        """Draft, as far as it is read: up to 100 of a lane with their positions; the others go to ``refused``."""
+        lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         for position, raw in enumerate(window):
             draft = self._draft(raw, now)
             if isinstance(draft, Refused):
-                answers[position] = draft
-            else:
-                lanes[draft.message.lane].append((position, draft))
-        pending = [draft.message.id for drafts in lanes.values() for _, draft in drafts]
-        lots = [
-            drafts[start : start + acceptance.BATCH]
-            for _, drafts in sorted(lanes.items())
-            for start in range(0, len(drafts), acceptance.BATCH)
-        ]
-        try:
-            acceptance.count_refusals(self._redis, [refused for refused in answers if isinstance(refused, Refused)])
-            for lot, given in zip(lots, self._accept_all([draft for _, draft in lot] for lot in lots), strict=True):
-                for (position, _), answer in zip(lot, given, strict=True):
-                    answers[position] = answer
-        except RedisError as failed:
-            answered = [answer for answer in answers if answer is not None]
-            known = {answer.id for answer in answered}
-            unsure = [] if never_sent(failed) else [one for one in pending if one not in known]
-            raise Unavailable(explain(failed), answered, unsure) from None
-        return [answer for answer in answers if answer is not None]
+                refused[position] = draft
+                continue
+            lot = lanes[draft.message.lane]
+            lot.append((position, draft))
+            if len(lot) == acceptance.BATCH:
+                yield lanes.pop(draft.message.lane)
+        yield from (lanes[lane] for lane in sorted(lanes))
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Answer]:
         """Take up to 100 drafts of a lane into the house and tell its workers; raises what Redis raises."""
@@ -250,26 +259,27 @@ class Producer:
     def _accept_all(self, lots: Iterable[Sequence[Draft]]) -> Iterator[list[Answer]]:
         """Take lots of up to 100 drafts of a lane each, and tell their workers, while the answers are read.
 
-        While Redis takes one, the next is made ready and the answers to the last are told; raises what Redis raises,
-        after the answers to what it had taken before.
+        While Redis takes one, the answers to the last are told and the next is drafted.  Workers are told in between:
+        a nudge that Redis is given while it takes a lot waits until the lot is taken.  Raises what Redis raises, after
+        the answers to what it had taken before.
         """
         under_way: acceptance.Intake | None = None
         for drafts in lots:
             intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
-            said = under_way.wait() if under_way else []
+            said = self._finish(under_way) if under_way else []
             intake.begin(self._redis)
             if under_way:
-                yield self._nudged(under_way.answers(said))
+                yield under_way.answers(said)
             under_way = intake
         if under_way:
-            yield self._nudged(under_way.answers(under_way.wait()))
+            yield under_way.answers(self._finish(under_way))
 
-    def _nudged(self, answers: list[Answer]) -> list[Answer]:
-        """Tell the workers of what is due; also of what is repeated: its first nudge may have been lost."""
-        due = {one.id: one.lane for one in answers if isinstance(one, Accepted) and one.status is Status.QUEUED}
-        if due:
+    def _finish(self, intake: acceptance.Intake) -> list[str]:
+        """Wait for Redis, and tell the workers of what is due; also of what is repeated: its nudge may be lost."""
+        said = intake.wait()
+        if due := {one.id: one.lane for one in intake.due(said)}:
             self.nudger.publish(next(iter(due.values())), list(due))
-        return answers
+        return said
 
     def _learn_prices(self, now: int) -> None:
         """Take over, once a minute, what charges have told of prices."""
@@ -297,6 +307,10 @@ class Producer:
         except RedisError as failed:
             raise Unavailable(explain(failed)) from None
         return self._clock.now()
+
+
+def _in_order(answers: Mapping[int, Answer]) -> list[Answer]:
+    return [answers[position] for position in sorted(answers)]
 
 
 def _number(raw: str) -> str:
