@@ -183,9 +183,9 @@ class Threelane(Side):
             self.add_worker(number + 1)
         self.door = f"http://127.0.0.1:{self.port}/{SECRET}/{'one' if self.api == 'one' else 'status'}"
 
-    def add_worker(self, number: int) -> Process:
-        """Start a worker."""
-        return self._add(f"worker {number}", module("worker", "worker"))
+    def add_worker(self, number: int, *words: str) -> Process:
+        """Start a worker; ``words`` are options of its command."""
+        return self._add(f"worker {number}", module("worker", "worker", *words))
 
     def unsettled(self, expected: int) -> int:  # noqa: ARG002
         """Count what is in a lane, under way, or waits to be tried again."""

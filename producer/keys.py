@@ -70,6 +70,7 @@ PRODUCERS = "tl:producers"
 WINDOWS = "tl:windows"
 REPLY_HALVES = "tl:reply-halves"
 WORKERS = "tl:workers"
+LANE_1_WORKER = "tl:lane-1-worker"  # the name of one that fetches nothing else, while it lives
 PRICES = "tl:prices"
 BALANCE = "tl:balance"
 BURN = "tl:burn"

@@ -16,7 +16,7 @@ from producer.clock import RedisClock
 from producer.connect import connect_async
 from producer.enqueue import Nudger
 from producer.window import Windows
-from worker import health, metrics
+from worker import health, metrics, reserved
 from worker.account import balance, hold
 from worker.attempt import Attempts
 from worker.gateway.choose import gateway
@@ -203,6 +203,10 @@ class Engine:
         entries: Any = await self._client.hgetall(keys.HOLDS)
         held = hold.decode(entries, self._clock.now())
         LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
+        if LANES.consumed != {keys.LANES[0]}:
+            LANES.spared = await reserved.keeps_up(self._client, self._clock.now())
+        elif not self._rest.attempts.draining:
+            await reserved.sign(self._client, self._settings.worker_name)
         return False
 
     async def _look_at_windows(self) -> bool:

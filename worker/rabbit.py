@@ -93,7 +93,7 @@ class Channel(pyamqp.Channel):
         """Begin a round of questions, unless one is under way or no thread is free."""
         if not self._asked and len(self._held) < self._room:
             LANES.holding(self._held.values())
-            self._unasked = deque(self._order.consume(len(keys.LANES)))
+            self._unasked = deque(self._order.queues())
             self._ask_next()
 
     def _ask_next(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,10 +33,10 @@ class Workers:
         self.environment = environment
         self.children: list[Child] = []
 
-    def start(self, **settings: Any) -> Child:
-        """Start a worker; ``parts_per_second=50`` sets THREELANE_PARTS_PER_SECOND."""
+    def start(self, *words: str, **settings: Any) -> Child:
+        """Start a worker; ``parts_per_second=50`` sets THREELANE_PARTS_PER_SECOND, ``words`` are of its command."""
         more = {f"THREELANE_{name.upper()}": str(value) for name, value in settings.items()}
-        child = threelane_child("worker", self.folder, self.environment | more, len(self.children))
+        child = threelane_child("worker", self.folder, self.environment | more, len(self.children), *words)
         self.children.append(child)
         child.event("started")
         return child
@@ -49,10 +50,8 @@ class Workers:
             child.stop()
 
 
-def threelane_child(command: str, folder: Path, environment: dict[str, str], number: int = 0) -> Child:
-    import sys
-
-    words = [sys.executable, "-m", "worker", command]
+def threelane_child(command: str, folder: Path, environment: dict[str, str], number: int = 0, *options: str) -> Child:
+    words = [sys.executable, "-m", "worker", command, *options]
     return Child(command, words, folder / f"{command}-{number}.log", environment)
 
 

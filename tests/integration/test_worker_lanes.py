@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from urllib.request import urlopen
 
 import pytest
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from producer import Producer, Status, keys
 from producer.status import MessageStatus
 from sandbox.running import Running
-from tests.integration.conftest import Workers
+from tests.integration.conftest import Workers, kill
 from tests.servers import wait_until
+from worker.demo.child import Child
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job
@@ -58,6 +62,38 @@ def test_a_login_code_is_sent_while_every_call_of_lane_3_hangs(
     code = producer.send("27999500001", "Your code is 4711", lane=1)
     wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]}, 10)
     assert int(client.zcard(keys.AWAITING)) == 0, "nothing of lane 3 had ended"
+
+
+def _claimed(worker: Child, lane: int) -> float:
+    """Return how many messages of a lane a worker has claimed."""
+    text = urlopen(worker.event("metrics")["url"]).read().decode()
+    samples = (one for family in text_string_to_metric_families(text) for one in family.samples)
+    return sum(
+        one.value for one in samples if one.name == "threelane_claimed_total" and one.labels["lane"] == str(lane)
+    )
+
+
+def test_a_busy_worker_leaves_codes_to_a_reserved_one_and_takes_them_when_that_is_gone(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """The idle process is the quicker one; a code does not wait for one that does not live any more."""
+    sandbox.control("POST", "settings", {"latency_ms": 300})
+    reserved = workers.start("--lanes", "1", parts_per_second=100_000)
+    _flood(producer, 3, 15_000)
+    shared = workers.start(parts_per_second=100_000, threads=3, gateway_connections=8)
+    wait_until(lambda: _claimed(shared, 3) >= 200, what="the shared worker to be busy")
+    time.sleep(0.5)  # of its look at who else is there
+    before = _claimed(shared, 1)
+    for _ in range(5):
+        producer.send("27999500001", "Code", lane=1)
+    wait_until(lambda: not client.zcard(keys.QUEUED[1]), what="the codes to be claimed")
+    assert (5, before) == (_claimed(reserved, 1), _claimed(shared, 1))
+
+    kill(reserved)
+    producer.send("27999500001", "Code", lane=1)
+    wait_until(lambda: not client.zcard(keys.QUEUED[1]), 10, "the other to take it")
+    assert client.zcard(keys.QUEUED[3]), "it was busy all the time"
+    assert before + 1 == _claimed(shared, 1)
 
 
 def test_lane_3_moves_while_lane_1_is_never_empty(

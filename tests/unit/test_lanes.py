@@ -74,6 +74,16 @@ def test_lanes_2_and_3_together_leave_one_thread_to_lane_1(lanes: Lanes, held: l
     assert ([1] if crowded else [1, 2, 3]) == lanes.order()
 
 
+@pytest.mark.parametrize(("held", "order"), [([], [1, 2, 3]), ([1], [1, 2, 3]), ([3], [2, 3]), ([2, 3] * 3 + [3], [])])
+def test_a_busy_process_leaves_lane_1_to_a_reserved_worker(lanes: Lanes, held: list[int], order: list[int]) -> None:
+    """An idle one is as quick as the other, and takes what comes."""
+    lanes.threads, lanes.spared = 8, True
+    lanes.holding(keys.queue(lane) for lane in held)
+    assert order == lanes.order()
+    lanes.spared = False
+    assert 1 in lanes.order()
+
+
 def test_a_process_of_one_thread_leaves_none(lanes: Lanes) -> None:
     lanes.threads = 1
     lanes.holding([])
