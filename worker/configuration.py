@@ -12,7 +12,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from producer.settings import ProducerSettings, Settings
 from worker.settings import (
@@ -76,7 +75,7 @@ def default(name: str, field: FieldInfo) -> str:
     """Return a setting's default as it would be written; in words where it is taken from elsewhere."""
     if name in IN_WORDS:
         return IN_WORDS[name]
-    value = field.default
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, tuple):
@@ -85,7 +84,7 @@ def default(name: str, field: FieldInfo) -> str:
         value = f"{value:g}"
     if isinstance(value, bool):
         value = str(value).lower()
-    return "" if value in (None, "", PydanticUndefined) else f"`{value}`"
+    return "" if value in (None, "") else f"`{value}`"
 
 
 def takes(name: str, field: FieldInfo) -> str:
