@@ -193,7 +193,8 @@ def up() -> None:
     raise typer.Exit(keep_up())
 
 
-def _mount_sandbox() -> None:
+def mount_sandbox() -> None:
+    """Add the command that starts the sandbox; it is loaded for nothing else."""
     from sandbox.cli import sandbox
 
     app.command(rich_help_panel="Try it")(sandbox)
@@ -201,5 +202,5 @@ def _mount_sandbox() -> None:
 
 def main() -> None:
     """Run the command line."""
-    _mount_sandbox()
+    mount_sandbox()
     app()
