@@ -21,6 +21,7 @@ from worker.account import balance, hold
 from worker.attempt import Attempts
 from worker.erase import erase_old
 from worker.erase import take_turn as take_turn_to_erase
+from worker.expire import expire
 from worker.gateway.choose import gateway
 from worker.gateway.gate import Gate
 from worker.gateway.protocol import Gateway
@@ -289,6 +290,7 @@ class Engine:
 
     async def _erase(self) -> bool:
         if not self._rest.attempts.draining and await take_turn_to_erase(self._client):
+            await expire(self._client, self._settings.retention_ms, self._clock.now())
             await erase_old(self._client, self._settings, self._clock.now())
         return False
 

@@ -22,6 +22,7 @@ from tests.integration.test_callbacks import TAKEN, attempted
 from tests.servers import RedisServer
 from worker.cli import app
 from worker.erase import BATCH, erase, erase_old
+from worker.expire import expire
 from worker.gateway.outcome import Kind, Outcome
 from worker.inbound.report import Part, Report
 from worker.inbound.report import Reply as Written
@@ -268,6 +269,28 @@ def test_a_dead_letter_keeps_its_text_no_longer_than_it_is_remembered(
     run(lambda away: forget(away, settings, later))
     assert 0 == client.zcard(keys.DEAD)
     assert {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")} == set(places(client, NUMBER, WORD))
+
+
+def test_what_waits_behind_a_hold_ends_with_its_validity(client: redis.Redis, producer: Producer, run: Run) -> None:
+    """Nobody claims from a lane that stands still, so nobody would see that it is over; and its text would stay."""
+    said = {"to": NUMBER, "text": TEXT, "producer": "shop"}
+    answers = producer.send_many(
+        [{**said, "validityPeriod": 60}, {**said, "validityPeriod": 600}, {**said, "delay": 60}]
+    )
+    over, valid, waits = (one.id for one in answers)
+    later = now_of(client) + 61 * 60_000
+
+    assert 1 == run(lambda away: expire(away, DAY, later))
+    assert 0 == run(lambda away: expire(away, DAY, later)), "once"
+    found = [one.status for one in (producer.status(over), producer.status(valid), producer.status(waits)) if one]
+    assert [Status.EXPIRED, Status.QUEUED, Status.SCHEDULED] == found
+    assert 0 < client.pttl(keys.record(over)) <= DAY
+    assert [keys.record(valid), keys.record(waits)] == [
+        key for key in (keys.record(over), keys.record(valid), keys.record(waits)) if key in places(client, WORD)
+    ]
+    (event,) = client.xrange(keys.EVENTS)  # type: ignore[misc]
+    assert (over.encode(), b"expired") == (event[1][b"id"], event[1][b"status"])
+    assert [valid.encode()] == client.zrange(keys.QUEUED[3], 0, -1)
 
 
 def test_a_number_on_the_list_is_forgotten_only_when_all_its_entries_are_over(client: redis.Redis, run: Run) -> None:
