@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq chaos bench check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq chaos fuzz bench check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -44,8 +44,16 @@ test-rabbitmq: $(VENV)/dev  ## run all tests with nudges on a RabbitMQ of their 
 MESSAGES ?= 20000
 SECONDS ?= 150
 SEED ?= 1
+FUZZ_SECONDS ?= 60
 chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
+
+$(VENV)/fuzz: requirements/fuzz.txt $(VENV)/dev
+	$(PIP) --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: $(VENV)/fuzz  ## fuzz every parser of what strangers write, FUZZ_SECONDS each; ARGS="callbacks rows"
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 
 $(VENV)/bench: requirements/bench.txt $(VENV)/dev
 	$(PIP) --require-hashes -r requirements/bench.txt
@@ -65,7 +73,8 @@ lock: $(VENV)/dev  ## write the hashed requirements anew from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml --group dev --group bench -o requirements/bench.txt
+	$(LOCK) pyproject.toml --group dev --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group build -o requirements/build.txt
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build dist

@@ -4,7 +4,7 @@
 -- ARGV  msgpack of {now, share of the ceiling that intake may fill, today (YYYYMMDD), tomorrow, when that begins, messages}:
 --       a message is {id, to, lane, parts, due (0: at once), print, sender, tags, producer, whether it is a legal notice,
 --       cost centre, estimate, expires, {field, value ...}}
--- ->    for each record: 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'no_right',
+-- ->    for each record: 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
 --       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it; {'full'}
 local now, ceiling_share, today, tomorrow, tomorrow_at, messages = unpack(cmsgpack.unpack(ARGV[1]))
 local memory = redis.call('INFO', 'memory')
@@ -72,10 +72,10 @@ for i, said in ipairs(messages) do
   local record, one = KEYS[12 + i], {}
   one.id, one.to, one.lane, one.parts, one.due, one.print, one.sender, one.tags, one.producer, one.legal, one.centre,
     one.estimate, one.expires, one.values = unpack(said)
-  local status, print, due = unpack(redis.call('HMGET', record, 'status', 'print', 'due'))
+  local status, print, due, erased = unpack(redis.call('HMGET', record, 'status', 'print', 'due', 'erased'))
   if status then
-    local same = (print or '') == one.print
-    answers[i] = same and 'same:' .. status .. ':' .. (due or '0') or 'conflict'
+    local same = not erased and (print or '') == one.print
+    answers[i] = same and 'same:' .. status .. ':' .. (due or '0') or erased and 'erased' or 'conflict'
     count(same and 'repeated:' .. one.lane or 'refused:409')
   else
     answers[i] = take(record, one, suppressed[i])

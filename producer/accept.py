@@ -189,18 +189,19 @@ def _answer(draft: Draft, reply: str) -> Answer:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    if reply == "conflict":
-        return _conflict(draft)
+    if reply in ("conflict", "erased"):
+        return _conflict(draft, erased=reply == "erased")
     if reply == "no_right":
         return _no_right(sms)
     return _over_budget(reply) if reply.startswith("over:") else _suppressed(reply)
 
 
-def _conflict(draft: Draft) -> Refused:
+def _conflict(draft: Draft, *, erased: bool) -> Refused:
+    content = ", and its content has been erased since" if erased else " with other content"
     return Refused(
         code=Code.CONFLICT,
         field=draft.id_field,
-        problem="this client message id was accepted with other content",
+        problem=f"this client message id was accepted{content}",
         mend="use a new id for a new message; the first one stands as it was",
         id=draft.message.id,
     )

@@ -114,7 +114,10 @@ def decode(event_id: str, raw: Raw) -> Event | None:
 
 def from_json(body: bytes) -> Event:
     """Return the event in a webhook's body; raises msgspec.DecodeError when it is none."""
-    event: Event = msgspec.json.decode(body, type=Event)
+    try:
+        event: Event = msgspec.json.decode(body, type=Event)
+    except UnicodeDecodeError as broken:
+        raise msgspec.DecodeError(f"not UTF-8: {broken.reason}") from None
     return event
 
 

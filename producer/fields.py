@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from producer import phone, schedule
@@ -15,6 +16,8 @@ Parser = Callable[[Any, str], Parsed]
 
 LANES = (1, 2, 3)
 MAX_TEXT = 100_000  # characters; longer ones are refused unread, they are some 600 parts
+MAX_OCTETS = 10_000  # of binary data and headers; longer ones are refused unread
+MAX_TAGS = 10
 CREDIT_LIMITS = ("0.8", "1", "1.5", "2", "2.5", "3")
 FEATURE_BITS = 1 | 2 | 4 | 8 | 16 | 32 | 512 | 8192 | 16384
 WEEK_SECONDS = 7 * 24 * 3600
@@ -125,6 +128,13 @@ def octets(code: Code) -> Parser:
     """Return a parser of octets, given as bytes or as pairs of hexadecimal digits; returns hexadecimal."""
 
     def parse(raw: Any, field: str) -> Parsed:
+        if isinstance(raw, str | bytes | bytearray) and len(raw) > (2 if isinstance(raw, str) else 1) * MAX_OCTETS:
+            return Refused(
+                code=Code.UDH if code is Code.UDH else Code.PARTS,
+                field=field,
+                problem=f"more than {MAX_OCTETS:,} octets",
+                mend="three parts hold at most 420 octets, less what a header takes",
+            )
         value = bytes(raw).hex() if isinstance(raw, bytes | bytearray) else raw
         if isinstance(value, str) and not value:
             return ""
@@ -194,14 +204,13 @@ def label(raw: Any, field: str) -> Parsed:
 
 def tags(raw: Any, field: str) -> Parsed:
     """Parse up to 10 tags, given as a list or as one text with commas."""
-    given = raw.split(",") if isinstance(raw, str) else raw
+    given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw
     if not isinstance(given, Iterable):
         return invalid(field, f"{_shown(raw)} is no list", "give a list of names")
-    parsed = [
-        label(tag, field) for tag in (sorted(given) if isinstance(given, set | frozenset) else given) if tag != ""
-    ]
-    if len(parsed) > 10:
-        return invalid(field, f"{len(parsed)} tags", "give at most 10")
+    ordered = sorted(given) if isinstance(given, set | frozenset) else given
+    parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]
+    if len(parsed) > MAX_TAGS:
+        return invalid(field, f"more than {MAX_TAGS} tags", f"give at most {MAX_TAGS}")
     return next((tag for tag in parsed if isinstance(tag, Refused)), tuple(parsed))
 
 
@@ -226,7 +235,10 @@ def _integer(raw: Any) -> int | None:
 
 
 def _shown(raw: Any) -> str:
-    shown = repr(raw)
+    try:
+        shown = repr(raw)
+    except ValueError:  # a number with more digits than Python writes
+        shown = "a number of thousands of digits"
     return shown if len(shown) <= 40 else shown[:37] + "..."
 
 

@@ -8,7 +8,7 @@ for i = 1, #KEYS - 10 do
   if known[1] and not differs(ARGV[1], known[5]) and not differs(ARGV[3], known[3]) and not differs(ARGV[4], known[7])
     and not differs(ARGV[5], known[2]) and (ARGV[6] == '0' or known[8])
     and (ARGV[2] == '' or string.find(',' .. (known[6] or '') .. ',', ',' .. ARGV[2] .. ',', 1, true)) then
-    answers[#answers + 1] = {tostring(i), known[1], known[2], known[3], known[4] or '', known[5] or '', known[6] or '', known[7] or ''}
+    answers[#answers + 1] = {tostring(i), known[1], known[2], known[3] or '', known[4] or '', known[5] or '', known[6] or '', known[7] or ''}
   end
 end
 return answers

@@ -19,6 +19,7 @@
 | ``tl:session:<api>`` | string | the gateway session that all workers share; ``:renewing``, ``:pinged`` beside it |
 | ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
 | ``tl:sweeping`` | string | one sweep at a time; expires |
+| ``tl:erasing`` | string | one look for what is to be erased in an hour; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON list of entries, see suppression.py |
 | ``tl:events`` | stream | outcomes, replies and late messages, for producers; trimmed by the sweep |
 | ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
@@ -41,7 +42,8 @@ A record's fields: ``status lane to parts accepted expires body`` from accept, a
 tags batch gateway_due bypassed estimate country`` if there is any; under a budget ``period counted``; ``trace`` (a
 W3C traceparent) if its producer traces; ``attempt first token`` from claim; ``gateway_id sent code reason text owner
 waits ended`` from settle; ``charge network rank charge_rank reports`` and the same from receipt; ``lapses`` from
-lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll.
+lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll; ``erased`` from erase, which takes ``to body print
+client text reports`` away.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ RATE = "tl:rate"
 CLAIMED = "tl:claimed"
 SWEEP = "tl:sweep"
 SWEEPING = "tl:sweeping"
+ERASING = "tl:erasing"
 SUPPRESSED = "tl:suppressed"
 EVENTS = "tl:events"
 LATE = "tl:late"

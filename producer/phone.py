@@ -17,6 +17,7 @@ Msisdn = NewType("Msisdn", str)
 
 _PUNCTUATION = re.compile(r"[\s\-.()/\u00ad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]+")
 _EXTENSION = re.compile(r"(ext|x|#|;|,)", re.IGNORECASE)
+MOST_LETTERS = 100  # a number with all the dashes and spaces that people write; longer ones are refused unread
 _CLASS_DIGITS = 4  # country code and at least one digit behind it
 
 
@@ -36,9 +37,11 @@ def parse(raw: object, field: str = "to") -> Msisdn | Refused:
     faster than any copy of them, and a login code must not be refused for a range allotted last month.
     """
     if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)
+        raw = str(raw) if abs(raw) < 10**MOST_LETTERS else "9" * 2 * MOST_LETTERS  # Python writes no longer one
     if not isinstance(raw, str):
         return _refused(field, f"a number is text, this is {type(raw).__name__}", "write it as a string")
+    if len(raw) > MOST_LETTERS:
+        return _refused(field, f"{len(raw):,} characters in place of digits", "an international number has 7 to 15")
     digits = raw if raw.isascii() and raw.isdigit() else _only_digits(raw)
     if not digits:
         return _refused(field, "the number is empty", "give the recipient in international form")

@@ -18,6 +18,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``code``, ``reason``, ``text`` and ``owner`` tell of the last answer that was no success; ``waits`` are the
     seconds waited before each retry; ``charge_millionths`` is what the gateway charged, in millionths of a credit.
+    ``erased_at`` is when number and text were erased: ``to`` is empty from then on.
     ``bypassed`` is whose suppression a legal notice passed over; ``reports`` are the network's reports, each with when
     it came (ms) and what it said.
     """
@@ -44,6 +45,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     batch: str = ""
     bypassed: str = ""
     reports: tuple[str, ...] = ()
+    erased_at: int = 0
 
     @property
     def charge(self) -> float:
@@ -90,4 +92,5 @@ def _status(message_id: str, record: Mapping[bytes, bytes]) -> MessageStatus:
         batch=text(b"batch"),
         bypassed=text(b"bypassed"),
         reports=tuple(text(b"reports").splitlines()),
+        erased_at=number(b"erased"),
     )

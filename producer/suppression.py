@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import redis
+import redis.asyncio
 
 from producer import keys, phone
 from producer.refusal import Code, Refused
@@ -101,6 +102,14 @@ def every(client: redis.Redis) -> Iterator[Suppressed]:
     """Return the whole list, in no order, a few hundred at a time."""
     for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
         yield Suppressed(number.decode(), msgspec.json.decode(found, type=list[Entry]))
+
+
+async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
+    """Take numbers off the list whose entries all ended before a time (ms)."""
+    async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
+        entries = msgspec.json.decode(found, type=list[Entry])
+        if all(0 < one.expires <= before for one in entries):
+            await _suppress.run(client, [keys.SUPPRESSED], ["over", number, found])
 
 
 def _put(client: redis.Redis, how: str, numbers: Sequence[tuple[str, Entry]]) -> None:

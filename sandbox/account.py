@@ -1,5 +1,6 @@
 """The account: credentials, credits, prices by prefix, vouchers, and the numbers that may not be sent to."""
 
+import hmac
 from decimal import Decimal
 from typing import Final
 
@@ -19,6 +20,11 @@ def money(amount: Decimal) -> str:
     exponent = amount.as_tuple().exponent
     decimals = max(3, -exponent) if isinstance(exponent, int) else 3
     return f"{amount:.{decimals}f}"
+
+
+def _same(given: str, secret: str) -> bool:
+    """Compares in a time that tells nothing."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 class Account:
@@ -66,7 +72,7 @@ class Account:
         """Returns why these credentials are not good, or None when they are."""
         if user != self.user:
             return refusal("002")
-        if password != self._password:
+        if not _same(password or "", self._password):
             return refusal("001")
         if api_id != self.api_id:
             return refusal("108")
@@ -74,11 +80,11 @@ class Account:
 
     def refuses_token(self, token: str) -> Refusal | None:
         """Returns why this token of the REST API is not good, or None when it is."""
-        return None if token == self._rest_token else refusal("001")
+        return None if _same(token, self._rest_token) else refusal("001")
 
     def refuses_key(self, key: str) -> Refusal | None:
         """Returns why this API key of the Platform is not good, or None when it is."""
-        return None if key == self._api_key else refusal("001")
+        return None if _same(key, self._api_key) else refusal("001")
 
     def price(self, number: str) -> Decimal | None:
         """Returns the credits one part to a number costs, or None when no route leads there."""

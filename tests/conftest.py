@@ -14,6 +14,7 @@ from sandbox.running import Running
 from tests import rabbit
 from tests.nudges import OnRabbitMQ
 from tests.servers import RedisServer
+from tests.watch import watching
 
 # no verdict of a test depends on how fast the machine is
 settings.register_profile("threelane", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +25,15 @@ def pytest_configure() -> None:
     """Say at once, and once, that the broker which was asked for is not to be had."""
     if rabbit.wanted() and rabbit.script() is None:
         raise pytest.UsageError("THREELANE_TEST_BROKER=rabbitmq needs RabbitMQ: apt-get install rabbitmq-server")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_logged_that_must_not_be() -> Iterator[None]:
+    """At the end of each test process its logs, and those of all it started, are read: tests/watch.py."""
+    with watching() as watch:
+        yield
+    found = watch.found()
+    assert not found, "\n".join(f"{kind} in {where}: ...{around}..." for where, kind, around in found)
 
 
 @pytest.fixture(scope="session")

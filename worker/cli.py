@@ -19,7 +19,7 @@ from producer import cli_schedule, keys
 from producer.exits import Exit
 from producer.features import Api
 from producer.settings import Settings, load_or_exit
-from worker import cli_money, cli_producers, cli_suppress, cli_top, cli_windows
+from worker import cli_erase, cli_money, cli_producers, cli_suppress, cli_top, cli_windows
 from worker.asking import asked, now_of, shown
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
 app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
+app.command(rich_help_panel="Operator", epilog="Example: threelane erase 27831234567")(cli_erase.erase)
 app.command(rich_help_panel="Operator", epilog="Example: threelane top --once")(cli_top.top)
 _out, _err = Console(), Console(stderr=True)
 Json = producer_cli.Json
@@ -168,7 +169,8 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
     nudger = Nudger(load_or_exit(Settings))
     told = asked(lambda client: dead_letters.redrive(client, nudger, code, now_of(client)))
     over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
-    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity{over} and left dead")
+    gone = f", {told['erased']} erased: their number and text are gone" if told["erased"] else ""
+    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity{over}{gone} and left dead")
 
 
 @app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
@@ -191,7 +193,8 @@ def up() -> None:
     raise typer.Exit(keep_up())
 
 
-def _mount_sandbox() -> None:
+def mount_sandbox() -> None:
+    """Add the command that starts the sandbox; it is loaded for nothing else."""
     from sandbox.cli import sandbox
 
     app.command(rich_help_panel="Try it")(sandbox)
@@ -199,5 +202,5 @@ def _mount_sandbox() -> None:
 
 def main() -> None:
     """Run the command line."""
-    _mount_sandbox()
+    mount_sandbox()
     app()

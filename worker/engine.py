@@ -19,6 +19,9 @@ from producer.window import Windows
 from worker import health, metrics, reserved
 from worker.account import balance, hold
 from worker.attempt import Attempts
+from worker.erase import erase_old
+from worker.erase import take_turn as take_turn_to_erase
+from worker.expire import expire
 from worker.gateway.choose import gateway
 from worker.gateway.gate import Gate
 from worker.gateway.protocol import Gateway
@@ -43,6 +46,7 @@ LOOK_AT_WINDOWS_SECONDS = 5.0
 RELEASE_SECONDS = 0.2
 LAPSE_SECONDS = 1.0
 LATE_SECONDS = 1.0
+ERASE_SECONDS = 60.0  # how often a worker looks whether it is its turn
 BALANCE_SECONDS = 1.0  # how often a worker looks whether it is time to read the balance
 HALVES_SECONDS = 30.0
 RESOLVE_SECONDS = 0.5
@@ -158,6 +162,7 @@ class Engine:
             self._late: LATE_SECONDS,
             self._stop: LATE_SECONDS,
             self._tell_halves: HALVES_SECONDS,
+            self._erase: ERASE_SECONDS,
         }
         await self._look_at_windows()  # before the first message
         with contextlib.suppress(RedisError):  # one that has no room left; the rounds go on trying
@@ -286,6 +291,12 @@ class Engine:
 
     async def _tell_halves(self) -> bool:
         return await tell_halves(self._client, self._words, self._clock.now()) > 0
+
+    async def _erase(self) -> bool:
+        if not self._rest.attempts.draining and await take_turn_to_erase(self._client):
+            await expire(self._client, self._settings.retention_ms, self._clock.now())
+            await erase_old(self._client, self._settings, self._clock.now())
+        return False
 
     async def _lapse(self) -> bool:
         first_probe_ms = int(self._settings.doubt_delays_seconds[0] * 1000)

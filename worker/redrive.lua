@@ -1,8 +1,8 @@
 -- Put dead letters back on their lanes, each once, however many ask for it. They count in the budgets of today.
 -- KEYS  11.. records   ARGV  now, today (YYYYMMDD), then the ids
--- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room for it any more, or
---       '' when it is no dead letter (any more)
-local answers, FIELDS = {}, fields('expires', 'counted', 'centre', 'producer')
+-- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room for it any more,
+--       'erased' when its number and text are gone, or '' when it is no dead letter (any more)
+local answers, FIELDS = {}, fields('expires', 'counted', 'centre', 'producer', 'erased')
 for i = 1, #KEYS - 10 do
   local record, id = KEYS[10 + i], ARGV[2 + i]
   local known = read(record, FIELDS)
@@ -10,6 +10,8 @@ for i = 1, #KEYS - 10 do
   local more = (tonumber(known.estimate) or 0) - counted_before
   if known.status ~= 'dead' then
     answers[i] = ''
+  elseif known.erased then
+    answers[i] = 'erased'
   elseif tonumber(known.expires) <= tonumber(ARGV[1]) then
     answers[i] = 'expired'
   elseif known.period and more > 0 and over(known.centre or '', known.producer or '', more, ARGV[2]) then

@@ -38,7 +38,7 @@ async def redrive_async(client: redis.asyncio.Redis, codes: Sequence[str], now: 
 
 
 def redrive(client: redis.Redis, nudger: Nudger, code: str, now: int) -> Counter[str]:
-    """Redrive all dead letters of a code, oldest first; returns how many were redriven, expired, and over budget."""
+    """Redrive all dead letters of a code, oldest first; returns how many were redriven, and how many not, and why."""
     told: Counter[str] = Counter(redriven=0, expired=0)
     for ids in _dead(client, code):
         lanes = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])

@@ -24,6 +24,7 @@ from producer.settings import Settings
 from producer.status import CREDIT
 
 MAX_PARTS = 3
+MOST_OF_AN_ID = 12  # letters of an API id; what is longer is a key
 CENTRAL_URL = "https://api.clickatell.com"
 PLATFORM_URL = "https://platform.clickatell.com"
 
@@ -76,7 +77,7 @@ class AccountSettings(Settings):
     """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
 
     gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
-    clickatell_api_id: str = Field("", description="the API's id, or a Portal API key in its place")
+    clickatell_api_id: str = Field("", repr=False, description="the API's id, or a Portal API key in its place")
     clickatell_user: str = Field("", description="the account's user name")
     clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
     clickatell_token: SecretStr = Field(SecretStr(""), description="the bearer token of `rest`")
@@ -100,8 +101,11 @@ class AccountSettings(Settings):
     @property
     def account(self) -> str:
         """Who we are, for logs: user and API id where there are any, never a secret."""
-        named = self.gateway in ("http", "xml")
-        return f"{self.clickatell_user}/{self.clickatell_api_id}" if named else f"by the key of {self.gateway}"
+        api_id = self.clickatell_api_id
+        shown = (
+            api_id if len(api_id) <= MOST_OF_AN_ID else api_id[:4] + "..."
+        )  # a Portal API key may stand in its place
+        return f"{self.clickatell_user}/{shown}" if self.gateway in ("http", "xml") else f"by the key of {self.gateway}"
 
 
 class WorkerSettings(AccountSettings, ReceiptSettings):
@@ -110,8 +114,12 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
     worker_name: str = Field(
         default_factory=socket.gethostname, description="the name this worker reports under, for `threelane health`"
     )
-    threads: PositiveInt = Field(8, description="nudges that one process works on at once")
-    gateway_connections: PositiveInt = Field(64, description="calls that one process has under way at once")
+    threads: PositiveInt = Field(
+        8, description="nudges that one process works on at once; where there are several, one is kept for lane 1"
+    )
+    gateway_connections: PositiveInt = Field(
+        64, description="calls that one process has under way at once; an eighth of them is kept for lane 1"
+    )
     parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")
     burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may go at once")
     lower_lane_share: float = Field(
@@ -144,6 +152,10 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
     allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for staging: numbers, or beginnings of numbers with a *, that are sent to; others are emulated"
     )
+    erase_after_days: PositiveFloat | None = Field(
+        None,
+        description="how long a message keeps its number and text after its end; without it, while it is remembered",
+    )
     events_kept: PositiveInt = Field(200_000, description="most outcome events that the stream keeps for its readers")
     sweep_seconds: PositiveFloat = Field(10.0, description="how often lost nudges are looked for")
     lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
@@ -154,6 +166,11 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
     def lease_ms(self) -> int:
         """The lease in milliseconds."""
         return int(self.lease_seconds * 1000)
+
+    @property
+    def erase_after_ms(self) -> int:
+        """How long numbers and texts stay, in milliseconds."""
+        return int((self.erase_after_days or self.retention_days) * 24 * 3600 * 1000)
 
     @property
     def ramp_ms(self) -> int:
@@ -198,6 +215,15 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
         if not value:
             raise ValueError("at least one look-up is needed before a message in doubt is sent again")
         return value
+
+    @model_validator(mode="after")
+    def _nothing_outlives_its_record(self) -> Self:
+        if self.erase_after_days and self.erase_after_days > self.retention_days:
+            raise ValueError(
+                f"THREELANE_ERASE_AFTER_DAYS={self.erase_after_days:g} is more than "
+                f"THREELANE_RETENTION_DAYS={self.retention_days:g}, after which nothing is left to erase"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_lease_outlives_a_send(self) -> Self:
@@ -254,7 +280,6 @@ class WebhookSettings(Settings):
     webhook_private_addresses: bool = Field(
         False, description="whether webhooks may lead to private and loopback addresses"
     )
-    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9467, le=65535, description="port of /metrics; 0: any free one")
 
@@ -262,11 +287,6 @@ class WebhookSettings(Settings):
     def lease_ms(self) -> int:
         """How long a try is its dispatcher's alone, in milliseconds: a lease outlives a post."""
         return int((2 * self.webhook_timeout_seconds + 5) * 1000)
-
-    @property
-    def retention_ms(self) -> int:
-        """The retention in milliseconds."""
-        return int(self.retention_days * 24 * 3600 * 1000)
 
     @field_validator("webhook_delays_seconds", mode="before")
     @classmethod

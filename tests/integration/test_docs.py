@@ -1,0 +1,213 @@
+"""What the documents tell people to type is typed: every command and every snippet runs, or says here why not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import typer
+from typer.testing import CliRunner
+
+import producer as library
+from producer import Producer, ProducerSettings
+from producer.events import EventReader
+from sandbox.running import Running
+from tests.documents import FILES, ROOT, SHELL, Block, Command, blocks, commands, spans
+from tests.servers import RedisServer
+from worker.cli import app, mount_sandbox
+from worker.inbound import words
+from worker.policy.overrides import FAMILIES, TABLES, override
+
+NOT_RUN = {  # the beginning of a command, and why no test types it
+    "make": "its targets are what CI runs, and test_a_target_that_is_named_is_there holds the names",
+    ". .venv/bin/activate": "changes the shell that it is typed in",
+    "threelane worker": "runs until it is stopped; the other tests of this folder start it",
+    "threelane callbacks": "as the worker",
+    "threelane webhooks": "as the worker",
+    "threelane exporter": "as the worker",
+    "threelane up": "as the worker: test_up.py",
+    "threelane demo": "takes half a minute: test_demo.py",
+    "python -m sandbox": "runs until it is stopped; tests/sandbox starts it so",
+    "python -m bench": "measures for minutes: make bench",
+    "python -m tests.chaos": "kills for minutes: make chaos",
+    "curl": "asks a server that the reader runs",
+    "docker": "needs a container engine",
+    "kubectl": "needs a cluster",
+    "kustomize": "needs a cluster",
+    "buildah": "builds an image, for minutes",
+    "apt-get": "changes the machine",
+    "pip": "installs from a registry",
+    "pip-audit": "asks the advisories of the day: needs the network",
+    "rabbitmqctl": "changes a broker",
+}
+ENDS_OTHERWISE = {  # a command that does what it should with another exit code than 0
+    "threelane erase 27831234567": (1, "a message of the reader's still waits to be sent"),
+}
+NO_SUCH = {"threelane send ...", "threelane up, and in another terminal: threelane send ..."}
+PICTURES = ("text", "mermaid")  # nothing that can be run
+DATA = ("json", "toml", "yaml", "nginx", "lua", "promql", "csv")
+
+
+def reason(command: Command) -> str | None:
+    """Return why a command is not run, or None."""
+    typed = str(command)
+    return next((why for said, why in NOT_RUN.items() if typed == said or typed.startswith(said + " ")), None)
+
+
+def threelane() -> Any:  # typer has a click of its own
+    """Return the whole command line."""
+    mount_sandbox()
+    return typer.main.get_command(app)
+
+
+ALL = [block for file in FILES for block in blocks(file)]
+BY_FILE = {file: [block for block in ALL if block.file == file] for file in FILES}
+NAMES = {file: str(file.relative_to(ROOT)) for file in FILES}
+
+
+def test_every_block_says_what_it_is() -> None:
+    """One without a language would be run by nobody: bash, console, python, json, toml; or text, mermaid: pictures."""
+    assert [] == [str(block) for block in ALL if block.language not in (*SHELL, "python", *PICTURES, *DATA)]
+
+
+class Reader:
+    """Somebody who reads a document from its top, and types what it says."""
+
+    def __init__(self, client: redis.Redis, url: str, sandbox: Running, folder: Path) -> None:
+        self.client, self.url, self.sandbox, self.folder = client, url, sandbox, folder
+        self.producer = Producer(ProducerSettings(redis_url=url, producer="shop"))
+        (folder / "messages.csv").write_text("to,text\n27831234567,Hello\n", encoding="utf-8")
+        self.known = self.producer.send("27831234567", "Your code is 4711").id
+        self.environment = {
+            "THREELANE_REDIS_URL": url,
+            "THREELANE_GATEWAY_URL": sandbox.url,
+            "THREELANE_CLICKATELL_API_ID": "sandbox",
+            "THREELANE_CLICKATELL_USER": "sandbox",
+            "THREELANE_CLICKATELL_PASSWORD": "sandbox",
+            "THREELANE_CALLBACK_SECRET": "a1b2c3d4e5f60718",
+        }
+
+    def types(self, command: Command) -> None:
+        assert command.words[0] == "threelane", f"{command}: run it here, or say in NOT_RUN why not"
+        typed = [self.known if re.fullmatch(r"[0-9a-f]{4}\.\.\.|<id>", word) else word for word in command.words[1:]]
+        if ">" in typed:
+            typed = typed[: typed.index(">")]
+        told = CliRunner().invoke(app, typed, env=self.environment | command.settings)
+        wanted, _ = ENDS_OTHERWISE.get(str(command), (0, ""))
+        assert told.exit_code == wanted, f"{command}: exit code {told.exit_code}\n{told.output}\n{told.exception!r}"
+
+    def runs(self, block: Block) -> None:
+        names: dict[str, Any] = {name: getattr(library, name) for name in library.__all__}
+        exec(compile(block.text, str(block), "exec"), {**names, "producer": self.producer})
+
+    def reads(self, block: Block) -> None:
+        file = self.folder / f"read.{block.language}"
+        file.write_text(block.text, encoding="utf-8")
+        if block.language == "toml":
+            assert tomllib.loads(block.text)
+            for family in FAMILIES:
+                override(TABLES[family], family, file)
+        elif block.language == "json":
+            told = json.loads(block.text)
+            if {"stop", "start"} & set(next((one for one in told.values() if isinstance(one, dict)), {})):
+                words.load(file)
+
+
+@pytest.fixture
+def reader(
+    client: redis.Redis,
+    redis_server: RedisServer,
+    sandbox: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Reader]:
+    """A reader in a folder of their own; a loop over events ends when there are none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THREELANE_REDIS_URL", redis_server.url)
+    monkeypatch.setitem(EventReader.__init__.__kwdefaults__, "block_seconds", 0.1)
+    made = Reader(client, redis_server.url, sandbox, tmp_path)
+    yield made
+    made.producer.close()
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if BY_FILE[file]], ids=lambda file: NAMES[file])
+def test_what_a_document_says_can_be_done(reader: Reader, file: Path) -> None:
+    """From its top to its end, as somebody would who reads it."""
+    for block in BY_FILE[file]:
+        if block.language in SHELL:
+            for command in commands(block):
+                if not reason(command):
+                    reader.types(command)
+        elif block.language == "python":
+            reader.runs(block)
+        elif block.language in DATA:
+            reader.reads(block)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
+def test_a_command_that_is_named_in_passing_is_there(file: Path) -> None:
+    """With all the options that are named with it; it is not run."""
+    group = threelane()
+    for span in spans(file):
+        if not span.startswith("threelane ") or span in NO_SUCH:
+            continue
+        assert "" == misnamed(group, span.split()[1:]), f"{NAMES[file]}: `{span}`"
+
+
+def misnamed(group: Any, typed: list[str]) -> str:
+    """Return the first word of a command that there is not."""
+    at, words = group, [word for word in typed if word not in ("|", "...")]
+    while hasattr(at, "commands") and words and not words[0].startswith("-"):
+        found = at.commands.get(words[0])
+        if found is None:
+            return words[0]
+        at, words = found, words[1:]
+    options = {opt for parameter in at.params for opt in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    return next((word for word in words if word.startswith("--") and word.split("=")[0] not in options), "")
+
+
+def test_a_command_that_is_not_there_would_be_found() -> None:
+    """The rule itself."""
+    group = threelane()
+    assert "" == misnamed(group, ["suppress", "why", "27831234567", "--json"])
+    assert "forget" == misnamed(group, ["suppress", "forget", "27831234567"])
+    assert "--jsonl" == misnamed(group, ["status", "0f3c", "--jsonl"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
+def test_a_target_and_a_module_that_is_named_is_there(file: Path) -> None:
+    """``make bench``, ``python -m worker.catalogue``."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    typed = [str(one) for block in BY_FILE[file] if block.language in SHELL for one in commands(block)]
+    for said in [*spans(file), *typed]:
+        if target := re.match(r"make ([a-z-]+)", said):
+            assert target[1] in targets, f"{NAMES[file]}: {said}"
+        if module := re.match(r"python -m ([a-z_.]+)", said):
+            assert importlib.util.find_spec(module[1]), f"{NAMES[file]}: {said}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
+def test_a_link_leads_somewhere(file: Path) -> None:
+    """To a file that there is, and to a heading of it."""
+    for target in re.findall(r"\]\(([^)#:\s]*(?:#[^)\s]+)?)\)", file.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        leads = (file.parent / path).resolve() if path else file
+        assert leads.exists(), f"{NAMES[file]}: {target}"
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", leads.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in slugs, f"{NAMES[file]}: {target}"
+
+
+def test_every_reason_is_needed_or_could_be() -> None:
+    """No reason stands for a command of ours that could be run: each names a process, a tool of others or a target."""
+    ours = [said for said in NOT_RUN if said.startswith("threelane ")]
+    group = threelane()
+    assert [] == [said for said in ours if misnamed(group, said.split()[1:])]

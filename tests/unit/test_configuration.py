@@ -1,0 +1,66 @@
+"""docs/configuration.md is what the settings classes say, and what is secret is typed as such."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from producer.settings import Settings, load
+from worker import configuration
+from worker.configuration import READERS, variable
+from worker.settings import AccountSettings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "configuration.md"
+HIDDEN = "hunter2-and-some-more"
+SECRET = re.compile(r"password|secret|token|api_key|redis_url|broker_url")
+CLASS = re.compile(r"^class (\w+)\([^)]*Settings\b[^)]*\):", re.MULTILINE)
+
+
+def test_the_document_is_that_of_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is written by a command; python -m worker.configuration > docs/configuration.md writes it anew."""
+    configuration.main()
+    assert capsys.readouterr().out == DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_class_of_settings_is_in_the_document() -> None:
+    """A process whose settings nobody can look up is run by guess."""
+    files = [*(ROOT / "producer").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
+    there_are = {name for file in files for name in CLASS.findall(file.read_text(encoding="utf-8"))}
+    assert there_are - {"Settings"} == {kind.__name__ for kind in READERS} - {"Settings"}
+
+
+@pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.__name__)
+def test_each_setting_says_what_it_means_and_where_it_stands(kind: type[Settings]) -> None:
+    """Also those that a class has from another."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, field in kind.model_fields.items():
+        assert field.description, name
+        assert f"`{variable(name)}`" in text
+
+
+@pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.__name__)
+def test_what_is_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settings]) -> None:
+    """By repr, by str, and by what a traceback would print."""
+    secrets = [name for name in kind.model_fields if SECRET.search(name)]
+    for name in secrets:
+        assert SecretStr in configuration._kinds(kind.model_fields[name].annotation), name
+    given = {name: f"redis://:{HIDDEN}@redis/0" if name.endswith("_url") else HIDDEN for name in secrets}
+    if "callback_user" in kind.model_fields:
+        given |= {"callback_user": "us", "callback_secret": HIDDEN.replace("-", "")}
+    told = load(kind, **given)
+    for shown in (repr(told), str(told), f"{told.model_dump()}", told.model_dump_json()):
+        assert HIDDEN not in shown
+        assert HIDDEN.replace("-", "") not in shown
+
+
+def test_a_portal_key_in_place_of_an_api_id_is_told_in_no_log() -> None:
+    """The first line of a worker names the account; an id is short, a key is not."""
+    key = "bXkta2V5LWlzLW15LWNhc3RsZQ=="
+    told = load(AccountSettings, clickatell_api_id=key, clickatell_user="us")
+    assert "us/bXkt..." == told.account
+    assert key not in repr(told)
+    assert "us/3428561" == load(AccountSettings, clickatell_api_id="3428561", clickatell_user="us").account

@@ -1,0 +1,71 @@
+"""Each way in has a size that it takes, and refuses more at once, unread and in words."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer import bulk, message, suppression
+from producer.bulk import MAX_CELL
+from producer.fields import FIELDS
+from producer.refusal import Refused
+
+ZA = "27831234567"
+HUGE = 3_000_000
+NOW = int(time.time() * 1000)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+@pytest.mark.parametrize("letter", ["9", "a", "\uff12", "“", " ", ","])
+def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, letter: str) -> None:
+    """Of what was sent no more than its beginning is said again."""
+    said = {"to": ZA, "text": "Hello", field.gateway_name: letter * HUGE}
+    if field.name == "binary":
+        del said["text"]
+    refused = message.parse(said, NOW)
+    assert isinstance(refused, Refused)
+    assert len(str(refused)) < 400
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"to": 10**5000},
+        {"lane": 10**5000},
+        {"tags": itertools.repeat("promo")},
+        {"tags": itertools.repeat("")},
+        {"binary": bytes(HUGE), "text": None},
+        {"udh": bytes(HUGE)},
+        {"x" * HUGE: 1},
+        dict.fromkeys(map(str, range(100_000)), 1),
+    ],
+    ids=["to", "lane", "tags", "no tags", "binary", "udh", "name", "names"],
+)
+def test_what_only_a_library_can_be_given_is_refused_as_well(said: dict[str, Any]) -> None:
+    """Numbers that Python cannot write, lists without an end, more names than anybody has."""
+    answer = message.parse({"to": ZA, "text": "Hello", **said}, NOW)
+    if "tags" in said and not isinstance(answer, Refused):
+        assert () == answer.message.tags
+        return
+    assert isinstance(answer, Refused)
+    assert len(str(answer)) < 400
+
+
+def test_a_cell_that_never_ends_is_one_bad_row(tmp_path: Path) -> None:
+    """A quote that was never closed is not read into memory as a whole."""
+    file = tmp_path / "rows.csv"
+    file.write_text(f'to,text\n{ZA},"' + "a" * (MAX_CELL + 2) + '"\n' + f"{ZA},Hello\n")
+    with file.open("rb") as opened:
+        rows = list(bulk.read_csv(opened))
+    assert isinstance(rows[0].said, Refused)
+    assert len(str(rows[0].said)) < 400
+
+
+def test_a_number_for_the_list_has_a_length() -> None:
+    """As one that is sent to."""
+    with pytest.raises(ValueError, match="3,000,000 characters in place"):
+        suppression.parse_number("2" * HUGE)
