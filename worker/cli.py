@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import cli as producer_cli
-from producer import cli_schedule, keys
+from producer import cli_bulk, cli_schedule, keys
 from producer.exits import Exit
 from producer.features import Api
 from producer.find import Filter
@@ -33,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 producer_cli.register(app)
+cli_bulk.register(app)
 cli_schedule.register(app)
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
