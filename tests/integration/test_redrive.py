@@ -19,7 +19,7 @@ from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
 from tests.nudges import nudges_of
-from tests.servers import RedisServer, threelane
+from tests.servers import RedisServer, typed
 from worker.gateway.outcome import Kind, Outcome
 from worker.redrive import redrive
 
@@ -121,7 +121,7 @@ def test_what_was_redriven_is_claimed_and_sent_once(
     for one in late:
         client.hset(keys.record(one), "expires", 1)
     workers.start()
-    told = threelane("redrive", "113", environment=workers.environment)
+    told = typed("redrive", "113", environment=workers.environment)
     assert (0, "180 redriven, 20 past their validity and left dead\n") == (told.returncode, told.stdout), told.stderr
     for one in ids[20:]:
         until(one, Status.SENT)
@@ -144,4 +144,4 @@ def test_a_receipt_for_a_dead_letter_keeps_it_from_being_sent_again(
     message = producer.send("27999300101", "Hello", on_doubt="drop").id
     assert "in_doubt" == until(message, Status.DEAD).code
     until(message, Status.DELIVERED)
-    assert "0 redriven" in threelane("redrive", "in_doubt", environment=workers.environment).stdout
+    assert "0 redriven" in typed("redrive", "in_doubt", environment=workers.environment).stdout
