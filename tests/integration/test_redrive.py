@@ -119,13 +119,16 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     workers: Workers,
     until: Until,
 ) -> None:
-    """1,000 dead letters, two processes, and a worker that runs: each goes out once, what is too old not at all."""
+    """1,000 dead letters, two processes, and a worker that runs: each goes out once, what is too old not at all.
+
+    They are paced so that one is still at it when the other begins.
+    """
     ids = dead(producer, redis_server, 1_000)
     late = ids[:20]
     for one in late:
         client.hset(keys.record(one), "expires", 1)
     workers.start()
-    command = [sys.executable, "-m", "worker", "dead", "redrive", "--code", "113", "--json"]
+    command = [sys.executable, "-m", "worker", "dead", "redrive", "--code", "113", "--a-second", "500", "--json"]
     environment = os.environ | workers.environment
     operators = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(one.communicate(timeout=60)[0]) for one in operators]
