@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from producer import accept as acceptance
 from producer import cancel as cancelling
 from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
+from producer import rehearse as rehearsing
 from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Answer
@@ -26,6 +27,7 @@ from producer.events import EventReader
 from producer.find import Found
 from producer.message import Draft
 from producer.refusal import Refused
+from producer.rehearse import Rehearsed
 from producer.reschedule import Moved
 from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
@@ -118,6 +120,22 @@ class Producer:
         while window := list(islice(remaining, WINDOW)):
             yield from self._send_window(window)
 
+    def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
+        """Return what ``send_stream`` would answer, and at which cost; nothing is stored, and no credit spent."""
+        remaining = iter(messages)
+        while window := list(islice(remaining, WINDOW)):
+            now = self._now()
+            self._learn_prices(now)
+            drafts = [self._draft(raw, now) for raw in window]
+            good = [draft for draft in drafts if not isinstance(draft, Refused)]
+            told = iter(self._asked(lambda: rehearsing.rehearse(self._redis, good, now, self._prices)))  # noqa: B023
+            yield from (draft if isinstance(draft, Refused) else next(told) for draft in drafts)
+
+    def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
+        """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
+        now = self._now()
+        return self._asked(lambda: rehearsing.over(self._redis, estimates, now))
+
     def status(self, message_id: str) -> MessageStatus | None:
         """Return how a message stands, or None when its id is unknown or forgotten."""
         return self.statuses([message_id])[0]
@@ -160,7 +178,7 @@ class Producer:
         ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
         """
         wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
-        first, last = _instant(after, "after"), _instant(before, "before")
+        first, last = schedule.bound(after, "after"), schedule.bound(before, "before")
         return self._asked(lambda: list(find.scheduled(self._redis, wanted, first or 0, last, most)))
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
@@ -316,14 +334,6 @@ def _in_order(answers: Mapping[int, Answer]) -> list[Answer]:
 def _number(raw: str) -> str:
     """Return a recipient as records have it; raises ValueError with what is wrong."""
     return suppression.parse_number(raw) if raw else ""
-
-
-def _instant(raw: datetime | str | None, field: str) -> int | None:
-    """Return a bound in milliseconds of Unix time; raises ValueError with what is wrong."""
-    at = schedule.instant(raw, field) if raw else None
-    if isinstance(at, Refused):
-        raise ValueError(f"{field}: {at.problem}; {at.mend}")
-    return at
 
 
 def never_sent(failed: RedisError) -> bool:

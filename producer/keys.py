@@ -22,6 +22,7 @@
 | ``tl:erasing`` | string | one look for what is to be erased in an hour; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON list of entries, see suppression.py |
 | ``tl:events`` | stream | outcomes, replies and late messages, for producers; trimmed by the sweep |
+| ``tl:heard`` | string | when a callback door last wrote a report down, ms; to within some seconds |
 | ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
 | ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
 | ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
@@ -68,6 +69,7 @@ ERASING = "tl:erasing"
 SUPPRESSED = "tl:suppressed"
 EVENTS = "tl:events"
 LATE = "tl:late"
+HEARD = "tl:heard"
 STOPPING = "tl:stopping"
 PRODUCERS = "tl:producers"
 WINDOWS = "tl:windows"

@@ -17,6 +17,7 @@ from producer import Accepted, Producer, ProducerSettings, Refused, Status, budg
 from producer.budgets import Budget
 from producer.clock import RedisClock
 from producer.enqueue import Nudger
+from producer.find import Filter
 from producer.suppression import Entry
 from tests.integration.test_callbacks import TAKEN, attempted
 from tests.servers import RedisServer
@@ -209,7 +210,7 @@ def test_an_erased_dead_letter_cannot_be_redriven_and_says_so(
     """It has no number and no text any more."""
     erase(client, NUMBER, DAY, now_of(client))
     nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
-    told = redrive(client, nudger, "113", now_of(client))
+    told = redrive(client, nudger, Filter(code="113"), now_of(client))
     nudger.close()
     assert {"redriven": 0, "expired": 0, "erased": 1} == dict(told)
     assert b"dead" == client.hget(keys.record(at_rest["dead"]), "status")
