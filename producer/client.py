@@ -13,11 +13,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
+from producer import access, features, fields, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import cancel as cancelling
-from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Accepted, Answer
+from producer.access import Key
 from producer.cancel import Cancelled
 from producer.clock import RedisClock
 from producer.connect import connect
@@ -103,21 +104,28 @@ class Producer:
         }
         return self._send_one({name: value for name, value in named.items() if value is not None} | fields)
 
-    def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Enqueue messages given as mappings of field names; the answers come in the same order."""
+    def send_as(self, key: Key, message: Mapping[str, Any]) -> Answer:
+        """Enqueue one message, given as a mapping of field names, for the holder of a key and within its rights."""
+        return self._send_one(message, key)
+
+    def send_many(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> list[Answer]:
+        """Enqueue messages given as mappings of field names; the answers come in the same order.
+
+        With a ``key`` it is done for its holder, and within its rights.
+        """
         answers: list[Answer] = []
         try:
-            for answer in self.send_stream(messages):
+            for answer in self.send_stream(messages, key):
                 answers.append(answer)
         except Unavailable as away:
             raise Unavailable(str(away), [*answers, *away.answers], away.unsure) from None
         return answers
 
-    def send_stream(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
+    def send_stream(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> Iterator[Answer]:
         """Enqueue messages while the answers are read, a thousand at a time: for files longer than memory."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
-            yield from self._send_window(window)
+            yield from self._send_window(window, key)
 
     def status(self, message_id: str) -> MessageStatus | None:
         """Return how a message stands, or None when its id is unknown or forgotten."""
@@ -129,7 +137,7 @@ class Producer:
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
-        now, keep, stops = self._now(), self._settings.retention_ms, features.able("cancel", self._api)
+        now, keep, stops = self.now(), self._settings.retention_ms, features.able("cancel", self._api)
         return self._asked(lambda: cancelling.cancel(self._redis, ids, keep, now, gateway_stops=stops))
 
     def cancel_all(
@@ -166,7 +174,7 @@ class Producer:
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
         """Put a message that waits to another time within 7 days; its validity moves along, unless it was named."""
-        now = self._now()
+        now = self.now()
         due_at = schedule.instant(deliver_at, "deliver_at")
         if not isinstance(due_at, Refused):
             due_at = schedule.due(due_at, None, now, "deliver_at")
@@ -177,6 +185,14 @@ class Producer:
     def events(self, group: str, consumer: str, **options: Any) -> EventReader:
         """Return a reader of this producer's outcomes and replies; the consumers of a group share them."""
         return EventReader(self._redis, group, consumer, self._settings.producer, **options)
+
+    def now(self) -> int:
+        """Return the time of Redis, milliseconds of Unix time."""
+        try:
+            self._clock.ask(self._redis)
+        except RedisError as failed:
+            raise Unavailable(explain(failed)) from None
+        return self._clock.now()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -201,11 +217,11 @@ class Producer:
         except RedisError as failed:
             raise Unavailable(explain(failed)) from None
 
-    def _send_one(self, raw: Mapping[str, Any]) -> Answer:
+    def _send_one(self, raw: Mapping[str, Any], key: Key | None = None) -> Answer:
         """Send alone, or with what other threads send on the same lane at this moment."""
-        now = self._now()
+        now = self.now()
         self._learn_prices(now)
-        draft = self._draft(raw, now)
+        draft = self._draft(raw, now, key)
         refused = [draft] if isinstance(draft, Refused) else []
         try:
             acceptance.count_refusals(self._redis, refused)
@@ -214,13 +230,13 @@ class Producer:
             unsure = [] if isinstance(draft, Refused) or never_sent(failed) else [draft.message.id]
             raise Unavailable(explain(failed), refused, unsure) from None
 
-    def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    def _send_window(self, window: Sequence[Mapping[str, Any]], key: Key | None) -> list[Answer]:
         answers: list[Answer | None] = [None] * len(window)
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
-        now = self._now()
+        now = self.now()
         self._learn_prices(now)
         for position, raw in enumerate(window):
-            draft = self._draft(raw, now)
+            draft = self._draft(raw, now, key)
             if isinstance(draft, Refused):
                 answers[position] = draft
             else:
@@ -277,26 +293,25 @@ class Producer:
             found: Any = self._asked(lambda: self._redis.hgetall(keys.PRICES))
             self._prices, self._prices_at = self._prices.knowing(found), now
 
-    def _draft(self, raw: Mapping[str, Any], now: int) -> Draft | Refused:
-        draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+    def _draft(self, raw: Mapping[str, Any], now: int, key: Key | None) -> Draft | Refused:
+        if not isinstance(raw, Mapping):
+            return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
+        name, centre = self._settings.producer, self._settings.cost_centre
+        if key:
+            name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
+        draft = message.parse(_with_centre(raw, centre), now, name)
         if not isinstance(draft, Refused):
-            draft = features.refuse(draft.message, self._api) or draft
+            draft = (key and access.refuse(draft.message, key)) or features.refuse(draft.message, self._api) or draft
         if isinstance(draft, Refused):
             logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
         return draft
 
-    def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        centre = self._settings.cost_centre
-        if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
-            return raw
-        return {**raw, "cost_centre": centre}
 
-    def _now(self) -> int:
-        try:
-            self._clock.ask(self._redis)
-        except RedisError as failed:
-            raise Unavailable(explain(failed)) from None
-        return self._clock.now()
+def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
+    """Return a message with a cost centre, if it names none."""
+    if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
+        return raw
+    return {**raw, "cost_centre": centre}
 
 
 def _number(raw: str) -> str:

@@ -1,0 +1,16 @@
+"""App: the whole API, what producers may do and what operators do."""
+
+from __future__ import annotations
+
+import redis
+from fastapi import FastAPI
+
+from producer.client import Producer
+from producer.http import app
+from producer.settings import ApiSettings
+from worker.http import operator
+
+
+def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> FastAPI:
+    """Return the application that `threelane api` serves."""
+    return app.create(settings, producer, client, routers=[operator.router], values=operator.VALUES)
