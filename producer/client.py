@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
-from producer import access, features, fields, find, keys, logs, message, phone, prices, schedule, suppression, tracing
+from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import cancel as cancelling
 from producer import reschedule as rescheduling
 from producer import status as statuses
@@ -43,13 +43,17 @@ class Unavailable(Exception):
 
     ``answers`` are those that were given before it happened.  ``unsure`` are ids that may have been accepted, or
     not: ask ``status`` for them, or send again with the same client message id, which never sends twice.
+    ``retry_after`` is how many seconds to wait, where that is known.
     """
 
-    def __init__(self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = ()) -> None:
+    def __init__(
+        self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = (), retry_after: float = 0
+    ) -> None:
         """Keep what is known and what is not."""
         super().__init__(problem)
         self.answers = list(answers)
         self.unsure = list(unsure)
+        self.retry_after = retry_after
 
 
 class Producer:
@@ -295,7 +299,7 @@ class Producer:
 
     def _draft(self, raw: Mapping[str, Any], now: int, key: Key | None) -> Draft | Refused:
         if not isinstance(raw, Mapping):
-            return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
+            return message.no_message(raw)
         name, centre = self._settings.producer, self._settings.cost_centre
         if key:
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""

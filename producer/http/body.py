@@ -1,12 +1,13 @@
-"""Body: what a request carries, read up to a limit and within a time."""
+"""Body: what a request carries, read up to a limit and within a time; and what an answer does."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Request
+from fastapi.responses import Response
 
 from producer.http.house import house_of
 from producer.http.problem import stop
@@ -41,11 +42,15 @@ async def _read(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
+def answered(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a value as JSON."""
+    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")
+
+
 def _too_long(most: int) -> Exception:
     mend = "send several shorter ones"
     return stop(413, f"the body is longer than {most:,} octets", field="body", mend=mend)
 
 
-Reader = Callable[[Request], Awaitable[bytes]]
 Single = Annotated[bytes, Depends(_single)]
 List = Annotated[bytes, Depends(_list)]

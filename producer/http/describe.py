@@ -9,7 +9,8 @@ import msgspec
 
 from producer import fields
 from producer.http import values
-from producer.http.problem import MEDIA_TYPE, Problem, stop
+from producer.http.problem import MEDIA_TYPE, stop
+from producer.http.values import Problem
 from producer.refusal import Owner
 
 EXAMPLE_ID = "0f3c5b1a9d84f3f8a5b6c7d8e9f00110"
@@ -121,8 +122,7 @@ def body_of(kind: type, example: Any) -> dict[str, Any]:
 
 def components(more: Sequence[Any] = ()) -> dict[str, Any]:
     """Return the schemas of all values, made from their types, and of a message, made from the table of fields."""
-    every = [*values.ALL, *more, Problem]
-    _, told = msgspec.json.schema_components(every, ref_template="#/components/schemas/{name}")
+    _, told = msgspec.json.schema_components([*values.ALL, *more], ref_template="#/components/schemas/{name}")
     return told | {"Message": message()}
 
 

@@ -14,11 +14,11 @@ from producer.access import Key
 from producer.cancel import Answer, Cancelled
 from producer.fields import BY_SPELLING
 from producer.http import describe, problem
-from producer.http.body import List, Single
+from producer.http.body import List, Single, answered
 from producer.http.caller import Caller, pay
 from producer.http.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
 from producer.http.house import House, Shared
-from producer.http.values import MOST_MESSAGES, Many, Verdict, Verdicts, answered
+from producer.http.values import MOST_MESSAGES, Many, Verdict, Verdicts
 from producer.refusal import Code, Refused
 from producer.states import Status
 from producer.status import MessageStatus
@@ -112,7 +112,7 @@ def cancel_message(house: Shared, key: Caller, message_id: MessageId) -> Respons
         raise problem.unknown("this message", message_id)
     if said.answer is Answer.TOO_LATE:
         mend = "only what is not sent yet can be cancelled"
-        raise problem.stop(409, f"too late: {said.why}", field="id", mend=mend, id=message_id)
+        raise problem.stop(409, said.why, field="id", mend=mend, id=message_id, state=said.status)
     return answered(said, 202 if said.answer is Answer.ASKED else 200)
 
 

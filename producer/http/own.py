@@ -7,10 +7,11 @@ from fastapi.responses import Response
 
 from producer import budgets
 from producer.access import Key
+from producer.http.body import answered
 from producer.http.caller import Caller
 from producer.http.describe import answer, answers, problems
 from producer.http.house import Shared
-from producer.http.values import Budget, Rights, answered
+from producer.http.values import Budget, Rights
 
 router = APIRouter(tags=["this key"])
 _RIGHTS = Rights("4f1c09a2b7e3", "shop", (1, 3), ("ACME",), ("logins",), False, False, False, 50)

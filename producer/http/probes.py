@@ -6,9 +6,10 @@ import anyio
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from producer.http.body import answered
 from producer.http.describe import answer, only_problems
 from producer.http.house import Shared
-from producer.http.values import Health, answered
+from producer.http.values import Health
 
 router = APIRouter(tags=["probes"])
 _aside = anyio.CapacityLimiter(4)  # threads of their own: requests that wait for Redis hold up no probe

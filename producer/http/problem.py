@@ -16,42 +16,12 @@ from starlette.exceptions import HTTPException
 
 from producer.accept import Accepted
 from producer.client import Unavailable, explain
+from producer.http.values import Problem, Wrong
 from producer.refusal import Code, Owner, Refused
 
 MEDIA_TYPE = "application/problem+json"
 AWAY_SECONDS = 5  # after which a caller may ask again when Redis did not answer
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
-
-
-class Wrong(msgspec.Struct, frozen=True):
-    """One thing that is wrong: the path of its field in the request, and why."""
-
-    field: str
-    problem: str
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was not done.
-
-    ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
-    spelt it, ``detail`` what is wrong and ``mend`` what would be right; ``owner`` is who can mend it.  With 503
-    ``unsure`` are ids that may have been accepted, or not: the same client message id never sends twice; ``accepted``
-    and ``refused`` are what was answered before.
-    """
-
-    status: int
-    title: str
-    detail: str
-    code: str
-    type: str = "about:blank"
-    field: str = ""
-    mend: str = ""
-    owner: Owner = Owner.PRODUCER
-    id: str = ""
-    errors: tuple[Wrong, ...] = ()
-    unsure: tuple[str, ...] = ()
-    accepted: tuple[Accepted, ...] = ()
-    refused: tuple[Refused, ...] = ()
 
 
 class Stop(Exception):
@@ -93,12 +63,6 @@ def status_of(refused: Refused) -> int:
     if refused.code == Code.CONFLICT:
         return 409
     return 403 if refused.owner is Owner.OPERATOR else 422
-
-
-def refusal(body: bytes) -> Refused:
-    """Return the refusal that a problem's body tells of; the other way round."""
-    told = msgspec.json.decode(body, type=Problem)
-    return Refused(code=told.code, field=told.field, problem=told.detail, mend=told.mend, owner=told.owner, id=told.id)
 
 
 def away(failed: Unavailable) -> Stop:

@@ -14,11 +14,11 @@ from fastapi.responses import Response
 
 from producer import keys, suppression
 from producer.http import describe, problem
-from producer.http.body import Single
+from producer.http.body import Single, answered
 from producer.http.caller import Caller, Suppressor
 from producer.http.describe import answer, problems
 from producer.http.house import Shared
-from producer.http.values import Lift, Lifted, Number, Page, Standing, Suppress, answered
+from producer.http.values import Lift, Lifted, Number, Page, Standing, Suppress
 from producer.refusal import Code
 from producer.schedule import DAY
 from producer.suppression import OPERATOR, Entry

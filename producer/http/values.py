@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi.responses import Response
 
 from producer.accept import Accepted
 from producer.cancel import Cancelled
 from producer.find import Found
-from producer.refusal import Refused
+from producer.refusal import Owner, Refused
 from producer.reschedule import Moved
 from producer.status import MessageStatus
 from producer.suppression import Entry
@@ -131,6 +130,38 @@ class Health(msgspec.Struct, frozen=True):
     ok: bool
 
 
+class Wrong(msgspec.Struct, frozen=True):
+    """One thing that is wrong: the path of its field in the request, and why."""
+
+    field: str
+    problem: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not done.
+
+    ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
+    spelt it, ``detail`` what is wrong and ``mend`` what would be right; ``owner`` is who can mend it, ``state`` how a
+    message stands that it is too late for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same
+    client message id never sends twice; ``accepted`` and ``refused`` are what was answered before.
+    """
+
+    status: int
+    title: str
+    detail: str
+    code: str
+    type: str = "about:blank"
+    field: str = ""
+    mend: str = ""
+    owner: Owner = Owner.PRODUCER
+    id: str = ""
+    errors: tuple[Wrong, ...] = ()
+    state: str = ""
+    unsure: tuple[str, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
 ALL: list[Any] = [
     Accepted,
     Budget,
@@ -146,6 +177,7 @@ ALL: list[Any] = [
     Moved,
     Number,
     Page,
+    Problem,
     Refused,
     Rights,
     Standing,
@@ -153,8 +185,3 @@ ALL: list[Any] = [
     Verdicts,
 ]
 """What the description of the API knows by name."""
-
-
-def answered(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a value as JSON."""
-    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")

@@ -12,12 +12,12 @@ from producer.access import Key
 from producer.cancel import Answer
 from producer.find import Found
 from producer.http import describe, problem
-from producer.http.body import Single
+from producer.http.body import Single, answered
 from producer.http.caller import Caller
 from producer.http.describe import EXAMPLE_ID, answer, answers, problems
 from producer.http.house import Shared
 from producer.http.messages import MessageId, owned
-from producer.http.values import CancelledBatch, Move, answered
+from producer.http.values import CancelledBatch, Move
 from producer.refusal import Code, Refused
 from producer.reschedule import Moved
 from producer.settings import LABEL

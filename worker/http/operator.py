@@ -8,11 +8,11 @@ import msgspec
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from producer.http.body import answered
 from producer.http.caller import Operator
 from producer.http.describe import answer, answers, problems
 from producer.http.house import Shared
 from producer.http.problem import stop
-from producer.http.values import answered
 from worker.account import hold
 
 router = APIRouter(tags=["operators"])

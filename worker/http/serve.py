@@ -22,7 +22,7 @@ def serve(settings: ApiSettings) -> None:
     """Answer requests until told to stop."""
     logs.configure(settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    listening = _listen(settings.api_host, settings.api_port)
+    listening = listen(settings)
     host, port = listening.getsockname()[:2]
     scheme = "https" if settings.api_tls_cert else "http"
     client = connect(settings)
@@ -52,9 +52,9 @@ def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uv
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(settings: ApiSettings) -> socket.socket:
     """Return a socket on which callers may knock from now on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    listening = socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
     listening.setblocking(False)
     return listening
