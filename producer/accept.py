@@ -184,13 +184,14 @@ def _answer(draft: Draft, reply: str) -> Answer:
             characters_cut=draft.characters_cut,
         )
     if reply == "conflict":
-        return _conflict(draft)
+        return conflict(draft)
     if reply == "no_right":
-        return _no_right(sms)
-    return _over_budget(reply) if reply.startswith("over:") else _suppressed(reply)
+        return no_right(sms)
+    return _over_budget(reply) if reply.startswith("over:") else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
-def _conflict(draft: Draft) -> Refused:
+def conflict(draft: Draft) -> Refused:
+    """Return the refusal of a client message id that stands for another content."""
     return Refused(
         code=Code.CONFLICT,
         field=draft.id_field,
@@ -200,7 +201,8 @@ def _conflict(draft: Draft) -> Refused:
     )
 
 
-def _no_right(sms: Message) -> Refused:
+def no_right(sms: Message) -> Refused:
+    """Return the refusal of a legal notice whose producer may not send one."""
     return Refused(
         code=Code.INVALID,
         field="legal_notice",
@@ -224,8 +226,8 @@ def _over_budget(reply: str) -> Refused:
     )
 
 
-def _suppressed(reply: str) -> Refused:
-    entry = msgspec.json.decode(reply, type=Entry)
+def suppressed(entry: Entry) -> Refused:
+    """Return the refusal of a recipient that an entry stands against."""
     since = datetime.fromtimestamp(entry.first / 1000, UTC).isoformat(timespec="seconds")
     scope = "" if entry.scope == "all" else f" for {entry.scope}"
     return Refused(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from producer.accept import Answer
 from producer.client import WINDOW, Producer, Unavailable
 from producer.fields import BY_SPELLING, FIELDS, invalid
 from producer.refusal import Code, Refused
+from producer.rehearse import Rehearsed
+from producer.template import Template
 
+Told = TypeVar("Told")
 MAX_CELL = 10_000_000  # characters; a longer cell means that a quote was never closed
 
 
@@ -25,22 +28,25 @@ class Row(NamedTuple):
 
     number: int
     line: int
-    said: Mapping[str, str] | Refused
+    said: Mapping[str, Any] | Refused
 
 
-def read_csv(file: BufferedReader) -> Iterator[Row]:
-    """Read rows; the header names the fields as the README's table does, and may begin with a byte order mark."""
+def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[Row]:
+    """Read rows; the header names the fields as the README's table does, and may begin with a byte order mark.
+
+    With a template the text comes from it, and the header may name the columns that it needs besides.
+    """
     csv.field_size_limit(MAX_CELL)
     text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        yield from _rows(csv.reader(text, strict=True))
+        yield from _rows(csv.reader(text, strict=True), template)
     finally:
         text.detach()  # the file is the caller's to close
 
 
-def _rows(reader: Any) -> Iterator[Row]:
+def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
     try:
-        columns = _columns(next(reader, []))
+        columns = _columns(next(reader, []), template)
     except csv.Error as broken:
         raise WrongFile(f"the header cannot be read: {broken}") from None
     number = 0
@@ -60,15 +66,29 @@ def _rows(reader: Any) -> Iterator[Row]:
 
 
 def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
-    """Enqueue rows while their answers are read, in order."""
+    """Enqueue rows while their answers are read, in order; what was yielded is on Redis."""
     while window := list(islice(rows, WINDOW)):
-        good = [row.said for row in window if not isinstance(row.said, Refused)]
         try:
-            answers = iter(producer.send_many(good))
+            answers = producer.send_many(_good(window))
         except Unavailable as away:
             raise _numbered(away, window) from None
-        for row in window:
-            yield row, row.said if isinstance(row.said, Refused) else next(answers)
+        yield from _paired(window, answers)
+
+
+def rehearse(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Rehearsed | Refused]]:
+    """Tell what ``send`` would answer, and at which cost; nothing is stored, and no credit spent."""
+    while window := list(islice(rows, WINDOW)):
+        yield from _paired(window, producer.rehearse(_good(window)))
+
+
+def _good(window: Sequence[Row]) -> list[Mapping[str, Any]]:
+    return [row.said for row in window if not isinstance(row.said, Refused)]
+
+
+def _paired(window: Sequence[Row], answers: Iterable[Told | Refused]) -> Iterator[tuple[Row, Told | Refused]]:
+    remaining = iter(answers)
+    for row in window:
+        yield row, row.said if isinstance(row.said, Refused) else next(remaining)
 
 
 def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
@@ -83,25 +103,35 @@ def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
     )
 
 
-def _columns(header: Sequence[str]) -> list[str]:
+def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     columns = [name.strip() for name in header]
     if not any(columns):
         raise WrongFile("the file is empty: its first row must name the columns, at least to,text")
-    fields = [BY_SPELLING.get(column) for column in columns]
-    unknown = [column for column, field in zip(columns, fields, strict=True) if field is None]
+    wanted = template.names if template else ()
+    unknown = [column for column in columns if column not in BY_SPELLING and column not in wanted]
     if unknown:
         known = ", ".join(field.gateway_name for field in FIELDS)
         shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
         raise WrongFile(f"unknown column {shown}; known are {known}")
-    names = [field.name for field in fields if field]
+    names = [BY_SPELLING[column].name if column in BY_SPELLING else column for column in columns]
     for name in names:
         if names.count(name) > 1:
             raise WrongFile(f"two columns give the field {name}: keep one")
     if "to" not in names:
         raise WrongFile("the column to is missing: it gives the recipient")
-    if not {"text", "binary"} & set(names):
+    if template:
+        _fits(template, columns, names)
+    elif not {"text", "binary"} & set(names):
         raise WrongFile("the column text is missing: it gives the message")
     return columns
+
+
+def _fits(template: Template, columns: Sequence[str], names: Sequence[str]) -> None:
+    missing = next((name for name in template.names if name not in columns), None)
+    if missing is not None:
+        raise WrongFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
+    if "text" in names:
+        raise WrongFile("the column text, and a text for all: give one of them")
 
 
 def _unreadable(broken: csv.Error, first: int, last: int) -> Refused:

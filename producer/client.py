@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from producer import accept as acceptance
 from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import cancel as cancelling
+from producer import rehearse as rehearsing
 from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Accepted, Answer
@@ -27,6 +28,7 @@ from producer.events import EventReader
 from producer.find import Found
 from producer.message import Draft
 from producer.refusal import Refused
+from producer.rehearse import Rehearsed
 from producer.reschedule import Moved
 from producer.settings import ProducerSettings, load
 from producer.states import Status
@@ -130,6 +132,22 @@ class Producer:
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
             yield from self._send_window(window, key)
+
+    def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
+        """Return what ``send_stream`` would answer, and at which cost; nothing is stored, and no credit spent."""
+        remaining = iter(messages)
+        while window := list(islice(remaining, WINDOW)):
+            now = self.now()
+            self._learn_prices(now)
+            drafts = [self._draft(raw, now, None) for raw in window]
+            good = [draft for draft in drafts if not isinstance(draft, Refused)]
+            told = iter(self._asked(lambda: rehearsing.rehearse(self._redis, good, now, self._prices)))  # noqa: B023
+            yield from (draft if isinstance(draft, Refused) else next(told) for draft in drafts)
+
+    def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
+        """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
+        now = self.now()
+        return self._asked(lambda: rehearsing.over(self._redis, estimates, now))
 
     def status(self, message_id: str) -> MessageStatus | None:
         """Return how a message stands, or None when its id is unknown or forgotten."""

@@ -1,14 +1,23 @@
 -- Which of these messages match.
--- KEYS  11.. records   ARGV  batch, tag, recipient, producer, lane ('' each: any), '1': only what waits at the gateway
--- ->    for each that matches {position, status, lane, to, due, batch, tags, producer}
-local answers = {}
-local function differs(wanted, value) return wanted ~= '' and wanted ~= value end
+-- KEYS  11.. records   ARGV  batch, tag, recipient, producer, lane, client message id, state, code, owner ('' each: any),
+--       '1': only what waits at the gateway
+-- ->    for each that matches {position, then the values of SHOWN, '' each for what it has not}
+local ASKED = {[1] = 'batch', [3] = 'to', [4] = 'producer', [5] = 'lane', [6] = 'client', [7] = 'status', [8] = 'code', [9] = 'owner'}
+local SHOWN = {'status', 'lane', 'to', 'due', 'batch', 'tags', 'producer', 'client', 'accepted', 'code', 'reason', 'owner',
+  'parts', 'estimate', 'expires', 'gateway_due'}
+local place, answers = {}, {}
+for i, name in ipairs(SHOWN) do place[name] = i end
 for i = 1, #KEYS - 10 do
-  local known = redis.call('HMGET', KEYS[10 + i], 'status', 'lane', 'to', 'due', 'batch', 'tags', 'producer', 'gateway_due')
-  if known[1] and not differs(ARGV[1], known[5]) and not differs(ARGV[3], known[3]) and not differs(ARGV[4], known[7])
-    and not differs(ARGV[5], known[2]) and (ARGV[6] == '0' or known[8])
-    and (ARGV[2] == '' or string.find(',' .. (known[6] or '') .. ',', ',' .. ARGV[2] .. ',', 1, true)) then
-    answers[#answers + 1] = {tostring(i), known[1], known[2], known[3], known[4] or '', known[5] or '', known[6] or '', known[7] or ''}
+  local known = redis.call('HMGET', KEYS[10 + i], unpack(SHOWN))
+  local matches = known[1] and (ARGV[10] == '0' or known[place.gateway_due])
+    and (ARGV[2] == '' or string.find(',' .. (known[place.tags] or '') .. ',', ',' .. ARGV[2] .. ',', 1, true))
+  for argument, name in pairs(ASKED) do
+    matches = matches and (ARGV[argument] == '' or ARGV[argument] == known[place[name]])
+  end
+  if matches then
+    local answer = {tostring(i)}
+    for j = 1, #SHOWN do answer[j + 1] = known[j] or '' end
+    answers[#answers + 1] = answer
   end
 end
 return answers

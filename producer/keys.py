@@ -21,6 +21,7 @@
 | ``tl:sweeping`` | string | one sweep at a time; expires |
 | ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON list of entries, see suppression.py |
 | ``tl:events`` | stream | outcomes, replies and late messages, for producers; trimmed by the sweep |
+| ``tl:heard`` | string | when a callback door last wrote a report down, ms; to within some seconds |
 | ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
 | ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
 | ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
@@ -67,6 +68,7 @@ SWEEPING = "tl:sweeping"
 SUPPRESSED = "tl:suppressed"
 EVENTS = "tl:events"
 LATE = "tl:late"
+HEARD = "tl:heard"
 STOPPING = "tl:stopping"
 PRODUCERS = "tl:producers"
 API_KEYS = "tl:api-keys"

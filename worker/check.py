@@ -13,12 +13,14 @@ from redis.exceptions import RedisError
 from producer.broker import application
 from producer.client import explain
 from producer.connect import connect
+from producer.refusal import Owner
 from producer.settings import InvalidSettings, ProducerSettings, load
 from worker.gateway.choose import gateway, missing_credentials
 from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
 
 MOST_SKEW_SECONDS = 5.0
+OLDEST_REDIS = 7  # the scripts' commands, and their flags
 BROKER_SECONDS = 5  # in which a broker has to answer
 
 
@@ -31,12 +33,13 @@ class Grade(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; ``step`` is what to do about it."""
+    """One thing that was looked at; ``step`` is what to do about it, ``owner`` who can."""
 
     grade: Grade
     what: str
     told: str
     step: str = ""
+    owner: str = Owner.OPERATOR
 
 
 def check(*, live: bool) -> Iterator[Finding]:
@@ -115,6 +118,13 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
 
 def _promises(told: dict[str, Any]) -> Iterator[Finding]:
     """Look at what the delivery guarantee needs of Redis."""
+    version = str(told["redis_version"])
+    if int(version.partition(".")[0]) < OLDEST_REDIS:
+        yield Finding(Grade.ERROR, "Redis", f"version {version} is too old", "use Redis 7.0 or later, or Valkey")
+    if told.get("aof_last_write_status", "ok") != "ok":
+        yield Finding(
+            Grade.ERROR, "Redis", "could not write its append-only file", "see the disk of Redis, and its log"
+        )
     if not told.get("aof_enabled"):
         yield Finding(Grade.ERROR, "Redis", "keeps no append-only file", "set appendonly yes: see deploy/redis.conf")
     if told.get("maxmemory_policy") != "noeviction":

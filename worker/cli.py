@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import cli as producer_cli
-from producer import cli_schedule, keys
+from producer import cli_bulk, cli_schedule, keys
 from producer.exits import Exit
 from producer.features import Api
+from producer.find import Filter
 from producer.settings import Settings, load_or_exit
 from worker import cli_money, cli_producers, cli_suppress, cli_top, cli_windows
 from worker.asking import asked, now_of, shown
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 producer_cli.register(app)
+cli_bulk.register(app)
 cli_schedule.register(app)
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
@@ -140,18 +142,9 @@ def holds(as_json: Json = False) -> None:
         return
     table = Table("scope", "code", "cause", "since", "until")
     for scope, one in sorted(found.items()):
-        ends = shown(one.until) if one.until else _ending(one.cause)
+        ends = shown(one.until) if one.until else hold.way_back(one)
         table.add_row(scope, one.code, one.cause, shown(one.since), ends)
     _out.print(table if found else "nothing is on hold")
-
-
-def _ending(cause: str) -> str:
-    from worker.account.balance import NO_CREDIT
-    from worker.account.hold import OF_SETTINGS
-
-    if cause in NO_CREDIT:
-        return "there is credit again, or threelane resume"
-    return "a worker starts with other settings, or threelane resume" if cause in OF_SETTINGS else "threelane resume"
 
 
 @app.command(rich_help_panel="Operator", epilog="Example: threelane resume --redrive 301")
@@ -175,7 +168,7 @@ def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' cod
     from worker import redrive as dead_letters
 
     nudger = Nudger(load_or_exit(Settings))
-    told = asked(lambda client: dead_letters.redrive(client, nudger, code, now_of(client)))
+    told = asked(lambda client: dead_letters.redrive(client, nudger, Filter(code=code), now_of(client)))
     over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
     _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity{over} and left dead")
 

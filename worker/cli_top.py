@@ -28,11 +28,10 @@ from worker.account.capacity import Capacity
 from worker.account.forecast import Money
 from worker.account.hold import Held
 from worker.asking import asked, now_of, shown
+from worker.health import GONE_MS, SLOW_SECONDS
 
 EVERY_SECONDS = 2.0
 MOST = 8  # rows of holds, of workers and of trouble
-GONE_MS = 600_000  # who has not reported for so long was stopped, or is known to be gone
-SLOW_SECONDS = {1: (5, 30), 2: (60, 900), 3: (600, 3600)}  # of lanes: yellow from, red from; as the alerts have them
 _RISING = ("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "late", "refused")
 
 

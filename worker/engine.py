@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 
 from producer import keys, logs
 from producer.clock import RedisClock
-from producer.connect import connect_async
+from producer.connect import connect, connect_async
 from producer.enqueue import Nudger
+from producer.find import Filter
 from producer.window import Windows
 from worker import health, metrics
 from worker.account import balance, hold
@@ -29,7 +30,7 @@ from worker.lapse import lapse
 from worker.late import BATCH as LATE_BATCH
 from worker.late import late
 from worker.poll import poll
-from worker.redrive import redrive_async
+from worker.redrive import redrive
 from worker.release import BATCH as RELEASE_BATCH
 from worker.release import release
 from worker.reply import tell_halves
@@ -262,10 +263,14 @@ class Engine:
         if not await balance.read(self._client, self._gateway, self._settings, self._clock.now()):
             return False
         if self._settings.on_credit == "auto":  # before the hold is lifted: if we die here, the next to look does both
-            redriven = await redrive_async(self._client, balance.NO_CREDIT_CODES, self._clock.now())
-            await self._nudge({lane: ids for lane, ids in redriven.items() if ids})
+            await asyncio.to_thread(self._redrive, balance.NO_CREDIT_CODES, self._clock.now())
         await balance.lift(self._client, self._clock.now())
         return False
+
+    def _redrive(self, codes: Sequence[str], now: int) -> None:
+        with connect(self._settings) as client:  # it happens after a top-up alone
+            for code in codes:
+                redrive(client, self._nudger, Filter(code=code), now)
 
     async def _poll(self) -> bool:
         if self._rest.attempts.draining:

@@ -14,6 +14,12 @@ BEAT_SECONDS = 5.0
 SILENT_MS = 20_000  # a worker whose loop stands still misses several beats
 IDLE_MS = 60_000  # work may wait so long before somebody is told
 KEEP_SECONDS = 24 * 3600
+GONE_MS = 600_000  # who has not reported for so long was stopped, or is known to be gone
+SLOW_SECONDS = {
+    1: (5, 30),
+    2: (60, 900),
+    3: (600, 3600),
+}  # of a lane's oldest: a warning, an error; as the alerts have it
 
 
 class Report(NamedTuple):

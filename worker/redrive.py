@@ -2,67 +2,173 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
 
+import msgspec
 import redis
-import redis.asyncio
 
-from producer import budgets, keys
+from producer import budgets, find, keys
 from producer.enqueue import Nudger
+from producer.find import Filter, Found
 from producer.scripts import Script
+from producer.states import FINAL, Status
 
 BATCH = 100
+LOOKED_AT = 10_000  # of the latest dead letters, for what stands against most of them
 _redrive = Script(__file__, "redrive")
 
 
-async def redrive_async(client: redis.asyncio.Redis, codes: Sequence[str], now: int) -> dict[int, list[str]]:
-    """Redrive the dead letters of some codes, by lane and oldest first; returns the ids that are to be nudged."""
-    found: Any = await client.zrange(keys.DEAD, 0, -1)
-    redriven: dict[int, list[str]] = {lane: [] for lane in keys.LANES}
-    wanted = {code.encode() for code in codes}
-    for start in range(0, len(found), BATCH):
-        batch = [one.decode() for one in found[start : start + BATCH]]
-        async with client.pipeline(transaction=False) as pipe:
-            for one in batch:
-                pipe.hget(keys.record(one), "code")
-            told = await pipe.execute()
-        ids = [one for one, code in zip(batch, told, strict=True) if code in wanted]
-        arguments = [now, budgets.day(now), *ids]
-        lanes = await _redrive.run(client, [keys.record(one) for one in ids], arguments) if ids else ()
-        for one, lane in zip(ids, lanes, strict=True):
-            if lane.isdigit():
-                redriven[int(lane)].append(one)
-    return redriven
+class Answer(StrEnum):
+    """What became of one message that was to be redriven."""
+
+    REDRIVEN = "redriven"
+    EXPIRED = "expired"  # its validity is over; it stays dead
+    OVER_BUDGET = "over_budget"  # its budgets have no room for it; it stays dead
+    IN_DOUBT = "in_doubt"  # it may have been sent: the gateway is asked first
+    ENDED = "ended"  # delivered, cancelled, or at another end that is final
+    UNDER_WAY = "under_way"  # it waits, is being sent, or the gateway has it
+    UNKNOWN = "unknown"  # no such message, or forgotten
 
 
-def redrive(client: redis.Redis, nudger: Nudger, code: str, now: int) -> Counter[str]:
-    """Redrive all dead letters of a code, oldest first; returns how many were redriven, expired, and over budget."""
-    told: Counter[str] = Counter(redriven=0, expired=0)
-    for ids in _dead(client, code):
-        lanes = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])
-        redriven: dict[int, list[str]] = defaultdict(list)
-        for one, lane in zip(ids, (lane.decode() for lane in lanes), strict=True):
-            if lane.isdigit():
-                redriven[int(lane)].append(one)
-            elif lane:
-                told["over_budget" if lane == "over" else lane] += 1
-        for lane in sorted(redriven):
-            nudger.publish(lane, redriven[lane])
-            told["redriven"] += len(redriven[lane])
+class Redriven(msgspec.Struct, frozen=True):
+    """The answer for one message; ``status`` is how it stood after it."""
+
+    id: str
+    answer: Answer
+    status: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a redrive would do: how many messages, their parts and likely cost, and how many are past their validity.
+
+    ``over_budget`` is not told beforehand: it depends on what else is spent until then.
+    """
+
+    messages: int = 0
+    parts: int = 0
+    estimate_millionths: int = 0
+    expired: int = 0
+    by_code: dict[str, int] = {}
+    by_lane: dict[int, int] = {}
+
+
+class Cause(NamedTuple):
+    """Who can mend dead letters, and of which code they are."""
+
+    owner: str
+    code: str
+    reason: str
+
+
+def letters(
+    client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
+) -> Iterator[Found]:
+    """Return the dead letters that match, the oldest first, of those that died from ``after`` to ``before`` (ms)."""
+    return find.dead(client, wanted, after, before, most)
+
+
+def causes(client: redis.Redis, most: int = LOOKED_AT) -> Counter[Cause]:
+    """Return how many dead letters there are of each cause, among the latest ``most``."""
+    found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
+    told: Counter[Cause] = Counter()
+    for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
+        told.update(Cause(one.owner, one.code, one.reason) for one in lot)
     return told
 
 
-def _dead(client: redis.Redis, code: str) -> Iterator[list[str]]:
-    """Return the ids of dead letters with the code in batches; the list is read before any of them moves."""
-    ids = [one.decode() for one in client.zrange(keys.DEAD, 0, -1)]  # type: ignore[union-attr]
+def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
+    """Tell what a redrive of these dead letters would do, and do nothing."""
+    good, expired = [], 0
+    for one in letters(client, wanted, after, before):
+        if one.expires_at <= now:
+            expired += 1
+        else:
+            good.append((one.parts, one.estimate_millionths, one.code, one.lane))
+    parts, estimates, codes, lanes = zip(*good, strict=True) if good else ((), (), (), ())
+    return Plan(
+        messages=len(good),
+        parts=sum(parts),
+        estimate_millionths=sum(estimates),
+        expired=expired,
+        by_code=dict(Counter(codes)),
+        by_lane=dict(Counter(lanes)),
+    )
+
+
+def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int) -> Counter[str]:
+    """Redrive all dead letters that match, oldest first; returns how many there were of each answer."""
+    told: Counter[str] = Counter(redriven=0, expired=0)
+    for lot in redrive_paced(client, nudger, wanted, lambda: now):
+        told.update(lot)
+    return told
+
+
+def redrive_paced(
+    client: redis.Redis,
+    nudger: Nudger,
+    wanted: Filter,
+    now: Callable[[], int],
+    *,
+    after: int = 0,
+    before: int | None = None,
+    a_second: float = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Counter[str]]:
+    """Redrive the dead letters that match, lot by lot, ``a_second`` messages (0: as fast as it goes).
+
+    Yields how many of a lot there were of each answer; whoever stops reading stops the redrive.  Several at once put
+    each dead letter back once.  What is in doubt, or has ended, is no dead letter and stays as it is.
+    """
+    died: Any = client.zrange(keys.DEAD, after, "+inf" if before is None else before, byscore=True)  # before any moves
+    ids = (one.id for lot in find.matching(client, [one.decode() for one in died], wanted) for one in lot)
+    size = BATCH if not a_second else max(1, min(BATCH, int(a_second)))
+    while lot := list(islice(ids, size)):
+        answers = _put_back(client, nudger, lot, now())
+        told = Counter(str(answer) for answer in answers if answer)  # the others are no dead letters any more
+        yield told
+        if a_second:
+            sleep(told[Answer.REDRIVEN] / a_second)
+
+
+def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Redriven]:
+    """Redrive these messages, or say of each why not; in their order."""
+    answers: list[Redriven] = []
     for start in range(0, len(ids), BATCH):
-        batch = ids[start : start + BATCH]
+        lot = ids[start : start + BATCH]
+        replies = _put_back(client, nudger, lot, now)
         with client.pipeline(transaction=False) as pipe:
-            for one in batch:
-                pipe.hget(keys.record(one), "code")
-            codes = pipe.execute()
-        matching = [one for one, found in zip(batch, codes, strict=True) if found == code.encode()]
-        if matching:
-            yield matching
+            for one in lot:
+                pipe.hget(keys.record(one), "status")
+            states = [found.decode() if found else "" for found in pipe.execute()]
+        told = zip(lot, replies, states, strict=True)
+        answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in told]
+    return answers
+
+
+def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Answer | None]:
+    """Run the script for up to 100 ids, and tell the workers; None for what was no dead letter."""
+    replies = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])
+    lanes: dict[int, list[str]] = defaultdict(list)
+    answers: list[Answer | None] = []
+    for one, reply in zip(ids, (reply.decode() for reply in replies), strict=True):
+        if reply.isdigit():
+            lanes[int(reply)].append(one)
+            answers.append(Answer.REDRIVEN)
+        else:
+            answers.append({"expired": Answer.EXPIRED, "over": Answer.OVER_BUDGET}.get(reply))
+    for lane in sorted(lanes):
+        nudger.publish(lane, lanes[lane])
+    return answers
+
+
+def _refused(status: str) -> Answer:
+    if not status:
+        return Answer.UNKNOWN
+    if status == Status.IN_DOUBT:
+        return Answer.IN_DOUBT
+    return Answer.ENDED if status in FINAL else Answer.UNDER_WAY

@@ -12,6 +12,7 @@ import redis
 
 from producer import Producer, ProducerSettings, Status, keys
 from producer.enqueue import Nudger
+from producer.find import Filter
 from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
@@ -56,7 +57,7 @@ def test_two_that_redrive_at_once_put_each_dead_letter_back_once(
         nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
         with redis.Redis(port=redis_server.port) as own:
             start.wait()
-            told.append(redrive(own, nudger, "113", now))
+            told.append(redrive(own, nudger, Filter(code="113"), now))
         nudger.close()
 
     operators = [threading.Thread(target=operator) for _ in range(2)]
@@ -78,7 +79,7 @@ def test_only_the_code_that_is_asked_for_is_redriven(
     """The others have reasons of their own."""
     routes = dead(producer, redis_server, 3)
     credits = dead(producer, redis_server, 2, Outcome(Kind.REFUSED, code="302"))
-    told = redrive(client, producer.nudger, "302", int(time.time() * 1000))
+    told = redrive(client, producer.nudger, Filter(code="302"), int(time.time() * 1000))
     assert {"redriven": 2, "expired": 0} == told
     assert sorted(routes) == sorted(one.decode() for one in client.zrange(keys.DEAD, 0, -1))
     assert sorted(credits) == sorted(one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1))
@@ -92,16 +93,16 @@ def test_dead_letters_past_their_validity_stay_dead(
     now = int(time.time() * 1000)
     for one, expires in zip(ids, [now - 1] * 5 + [now] * 5 + [now + 1] * 20, strict=True):
         client.hset(keys.record(one), "expires", expires)
-    assert {"redriven": 20, "expired": 10} == redrive(client, producer.nudger, "113", now)
+    assert {"redriven": 20, "expired": 10} == redrive(client, producer.nudger, Filter(code="113"), now)
     assert [Status.DEAD] * 10 + [Status.QUEUED] * 20 == [one.status for one in producer.statuses(ids) if one]
     assert {True} == {client.pttl(keys.record(one)) > 0 for one in ids[:10]}
-    assert {"redriven": 0, "expired": 10} == redrive(client, producer.nudger, "113", now)
+    assert {"redriven": 0, "expired": 10} == redrive(client, producer.nudger, Filter(code="113"), now)
 
 
 @pytest.mark.parametrize("code", ["113", "999", ""])
 def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, client: redis.Redis, code: str) -> None:
     """No nudge, and no count."""
-    assert {"redriven": 0, "expired": 0} == redrive(client, producer.nudger, code, int(time.time() * 1000))
+    assert {"redriven": 0, "expired": 0} == redrive(client, producer.nudger, Filter(code=code), int(time.time() * 1000))
     assert 0 == client.dbsize()
 
 

@@ -16,6 +16,7 @@ import redis.asyncio
 from producer import keys, message, suppression
 from producer.accept import Answer, accept
 from producer.cancel import Cancelled, cancel
+from producer.find import Filter
 from producer.message import Draft
 from producer.refusal import Refused
 from producer.reschedule import Moved, move
@@ -173,7 +174,7 @@ class House:
         return self.run(sweep(self.client, depths, self.settings, self.now))
 
     def redrive(self, code: str) -> dict[str, int]:
-        return dead_letters.redrive(self.sync, mock.Mock(), code, self.now)
+        return dead_letters.redrive(self.sync, mock.Mock(), Filter(code=code), self.now)
 
     def suppress(self, number: str) -> None:
         suppression.add(self.sync, [(number, Entry(source="test", first=self.now, last=self.now))])

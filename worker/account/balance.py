@@ -18,7 +18,6 @@ from worker.account import hold
 from worker.gateway.protocol import Gateway
 from worker.settings import WorkerSettings
 
-NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})  # reasons of holds that a top-up ends
 NO_CREDIT_CODES = ("301", "20")  # codes of what is dead for want of credit
 PROBE_SECONDS = 10.0  # while the account is on hold for want of credit
 TRY_ANYWAY_MS = 600_000  # after this a hold is lifted though the balance is as it was when it was lifted before
@@ -29,7 +28,7 @@ async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     """Read the balance if it is this worker's turn; True when the account is on hold and credit is there again."""
     entries: Any = await client.hgetall(keys.HOLDS)
     held = hold.decode(entries, now).get("account")
-    wanting = held is not None and held.cause in NO_CREDIT
+    wanting = held is not None and held.cause in hold.NO_CREDIT
     turn, every = (
         (":probe", min(settings.balance_seconds, PROBE_SECONDS)) if wanting else (":turn", settings.balance_seconds)
     )

@@ -1,7 +1,8 @@
-"""Hold: the account (or a lane) is stopped for all workers, with a cause and a way back."""
+"""Hold: the account, a lane, a sender or a prefix is stopped for all workers, with a cause and a way back."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -9,11 +10,19 @@ import msgspec
 import redis
 import redis.asyncio
 
-from producer import keys
+from producer import fields, keys, logs
+from producer.refusal import Refused
 from worker.policy.judge import Hold
+from worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
 """Causes that other credentials, or another address, mend."""
+NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})
+"""Causes that a top-up mends."""
+BY_HAND = "by_hand"
+"""What stands in place of a code when a person put something on hold."""
+MOST_CAUSE = 200  # characters
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -46,6 +55,49 @@ def decode(entries: dict[bytes, bytes], now: int) -> dict[str, Held]:
 def holds(client: redis.Redis, now: int) -> dict[str, Held]:
     """Return what is on hold."""
     return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
+
+
+def parse_scope(raw: str) -> str:
+    """Return ``account``, ``lane:<1 to 3>``, ``sender:<ID>`` or ``prefix:<digits>``; raises ValueError for others."""
+    kind, _, name = raw.strip().partition(":")
+    if kind == Scope.ACCOUNT and not name:
+        return kind
+    if kind == "lane" and name in map(str, keys.LANES):
+        return f"lane:{name}"
+    if kind == Scope.SENDER and not isinstance(sender := fields.sender(name, "sender"), Refused):
+        return f"sender:{sender}"
+    if kind == Scope.PREFIX and _PREFIX.fullmatch(digits := name.removeprefix("+")):
+        return f"prefix:{digits}"
+    raise ValueError(f"{raw!r} cannot be on hold; write account, lane:1 to lane:3, sender:ACME or prefix:2783")
+
+
+def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -> Held | None:
+    """Put something on hold by hand, until a time (ms) or (0) until it is resumed; returns the hold that it replaces.
+
+    Nothing but ``resume`` and its time ends such a hold.  Raises ValueError with what would be right.
+    """
+    scope, cause = parse_scope(scope), cause.strip()
+    if not cause or len(cause) > MOST_CAUSE or not cause.isprintable():
+        raise ValueError(f"a hold needs a cause, for whoever finds it later: one line of up to {MOST_CAUSE} characters")
+    if until and until <= now:
+        raise ValueError("the hold would be over already: give a time to come")
+    before = holds(client, now).get(scope)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
+        if before is None:
+            pipe.hincrby(keys.TALLY, f"held:{scope.partition(':')[0]}", 1)
+        pipe.execute()
+    logs.event("held", level=30, scope=scope.partition(":")[0], code=BY_HAND)
+    return before
+
+
+def way_back(held: Held) -> str:
+    """Return what ends a hold that has no time."""
+    if held.cause in NO_CREDIT:
+        return "there is credit again, or threelane resume"
+    return (
+        "a worker starts with other settings, or threelane resume" if held.cause in OF_SETTINGS else "threelane resume"
+    )
 
 
 def resume(client: redis.Redis, scope: str, now: int) -> bool:

@@ -24,7 +24,6 @@ from producer.refusal import Refused
 from producer.settings import ProducerSettings, load
 from producer.status import MessageStatus
 from worker.account import hold
-from worker.account.balance import NO_CREDIT
 from worker.demo import view
 from worker.demo.child import Failed
 from worker.demo.reconcile import Summary, reconcile
@@ -142,7 +141,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
     def _top_up(self) -> None:
         """Do what an operator does when the account is out of credit; all goes on by itself."""
         held = hold.holds(self._redis, int(time.time() * 1000)).get("account")
-        if held is None or held.cause not in NO_CREDIT or held.since < self._topped_up_at:
+        if held is None or held.cause not in hold.NO_CREDIT or held.since < self._topped_up_at:
             return
         self._topped_up_at = int(time.time() * 1000)
         waiting = sum(int(self._redis.zcard(shelf)) for shelf in keys.QUEUED.values())

@@ -15,7 +15,7 @@ import redis.asyncio
 from aiohttp import BasicAuth, web
 from redis.exceptions import RedisError
 
-from producer import logs, tracing
+from producer import keys, logs, tracing
 from producer.clock import RedisClock
 from worker import metrics
 from worker.inbound import central, one_events, platform
@@ -26,6 +26,7 @@ from worker.reply import take
 from worker.settings import CallbackSettings
 
 MAX_BODY = 64 * 1024
+HEARD_MS = 5_000  # between two notes that the door is used
 Reader = Callable[[bytes, bytes], Inbound]
 _READERS: dict[str, Reader] = {
     "status": central.read,
@@ -45,6 +46,7 @@ class Door:
         self._words = words
         self._clock = RedisClock()
         self._together = Together(client, settings.keeping, self._clock, tracing.of(settings))
+        self._heard_at = 0
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -89,6 +91,9 @@ class Door:
                 metrics.ALARMS.labels("status", "operator").inc()
                 logs.event("status_unlisted", level=40, id=report.id, network_status=report.network_status)
         await self._together.receive(inbound.reports)
+        if inbound.reports and (now := self._clock.now()) > self._heard_at + HEARD_MS:
+            self._heard_at = now
+            await self._client.set(keys.HEARD, now)  # for threelane doctor
         for reply in inbound.replies:
             await take(self._client, reply, self._words, self._clock.now())
 

@@ -60,6 +60,7 @@ def override(table: Table, family: str, file: Path) -> Table:
 
 TABLES = MappingProxyType({"legacy": LEGACY, "one_api": ONE_API})
 FAMILIES = tuple(TABLES)
+BY_API = MappingProxyType({"http": LEGACY, "rest": REST, "xml": LEGACY, "one": ONE_API})
 _MEMBERS = (("legacy", LEGACY), ("legacy", REST), ("one_api", ONE_API))
 
 
@@ -69,6 +70,11 @@ def effective(table: Table, file: Path | None) -> Table:
         return table
     (family,) = (name for name, member in _MEMBERS if member is table)
     return override(table, family, file)
+
+
+def in_force(api: str, file: Path | None) -> Table:
+    """Return the table of an API (``http``, ``rest``, ``xml``, ``one``) as workers use it; raises WrongPolicy."""
+    return effective(BY_API[api], file)
 
 
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:

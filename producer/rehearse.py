@@ -1,0 +1,96 @@
+"""Rehearse: what accept would say of messages, and what they would cost; nothing is stored, and no credit spent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from producer import accept as acceptance
+from producer import budgets, keys, registry, suppression
+from producer.message import Draft, Message
+from producer.prices import Prices
+from producer.refusal import Refused
+from producer.registry import Registration
+from producer.suppression import Entry
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that would be accepted; ``repeated``: it was accepted before, and is not sent again."""
+
+    id: str
+    lane: int
+    parts: int
+    encoding: str
+    units: int
+    estimate_millionths: int
+    cost_centre: str = ""
+    producer: str = ""
+    repeated: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """True: lets a caller ask the same question of both answers."""
+        return True
+
+
+def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices) -> list[Rehearsed | Refused]:
+    """Return for each draft what accept would say of it alone; budgets are looked at by ``over``, for all of them."""
+    if not drafts:
+        return []
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hmget(keys.SUPPRESSED, [draft.message.to for draft in drafts])
+        for draft in drafts:
+            pipe.hget(keys.record(draft.message.id), "print")
+        listed, *prints = pipe.execute()
+    rights = registry.read_all(client) if any(draft.message.legal_notice for draft in drafts) else {}
+    told = zip(drafts, listed, prints, strict=True)
+    return [_answer(draft, entries, known, now, prices, rights) for draft, entries, known in told]
+
+
+def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> dict[str, int]:
+    """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
+    sums: Counter[str] = Counter()
+    for (centre, producer), amount in estimates.items():
+        sums[f"centre:{centre}"] += amount
+        sums[f"producer:{producer}"] += amount
+    standings = budgets.standings(client, now)
+    passed = {
+        f"{one.scope}:{one.period}": one.spent + sums[one.scope] - one.budget.limit
+        for one in standings
+        if sums[one.scope]
+    }
+    return {name: amount for name, amount in passed.items() if amount > 0}
+
+
+def _answer(
+    draft: Draft, entries: Any, known: Any, now: int, prices: Prices, rights: Mapping[str, Registration]
+) -> Rehearsed | Refused:
+    sms = draft.message
+    if known is not None and known.decode() != draft.fingerprint:
+        return acceptance.conflict(draft)
+    if known is None and sms.legal_notice and not (sms.producer in rights and rights[sms.producer].bypass):
+        return acceptance.no_right(sms)
+    if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
+        return acceptance.suppressed(entry)
+    return Rehearsed(
+        id=sms.id,
+        lane=sms.lane,
+        parts=sms.parts,
+        encoding=sms.encoding,
+        units=sms.units,
+        estimate_millionths=prices.of(sms.to) * sms.parts,
+        cost_centre=sms.cost_centre,
+        producer=sms.producer,
+        repeated=known is not None,
+    )
+
+
+def _forbidding(entries: Any, sms: Message, now: int) -> Entry | None:
+    """Return the entry that stands against a message, as suppressing.lua does."""
+    scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
+    found = msgspec.json.decode(entries, type=list[Entry]) if entries else ()
+    return next((one for one in found if one.forbids(now) and one.scope in scopes), None)
