@@ -48,6 +48,7 @@ def create(
         openapi_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.house = House(settings, producer, client)
     for router in (messages.router, waiting.router, suppressed.router, own.router, *routers):

@@ -100,9 +100,15 @@ def only_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _problem(status) for status in statuses}
 
 
-def answer(status: int, kind: type, description: str, example: Any) -> dict[int | str, dict[str, Any]]:
-    """Return the description of an answer."""
-    return {status: {"description": description, "content": _json(_ref(kind), example)}}
+def answer(
+    status: int, kind: type, description: str, example: Any, links: Sequence[str] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """Return the description of an answer; ``links`` are operations that its id can be given to."""
+    told = {"description": description, "content": _json(_ref(kind), example)}
+    if links:
+        parameters = {"message_id": "$response.body#/id"}
+        told["links"] = {name: {"operationId": name, "parameters": parameters} for name in links}
+    return {status: told}
 
 
 def answers(status: int, kind: type, description: str, example: Any) -> dict[int | str, dict[str, Any]]:

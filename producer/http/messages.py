@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path
 from fastapi.responses import Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from producer import fields
 from producer.accept import Accepted
@@ -24,6 +25,22 @@ from producer.states import Status
 from producer.status import MessageStatus
 from producer.text import Encoding
 
+
+class _IdConvertor(Convertor[str]):
+    """Lets an address match only when an id stands in it: anything else is nowhere."""
+
+    regex = "[0-9a-f]{32}"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+
+register_url_convertor("message", _IdConvertor())
 router = APIRouter(tags=["messages"])
 MessageId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="the id that accept gave", examples=[EXAMPLE_ID])]
 IdempotencyKey = Annotated[
@@ -33,16 +50,17 @@ IdempotencyKey = Annotated[
 _ACCEPTED = Accepted(id=EXAMPLE_ID, lane=1, parts=1, encoding=Encoding.GSM_7, units=17, status=Status.QUEUED)
 _REFUSED = Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
 _VERDICTS = Verdicts(1, 1, 0, [Verdict(0, True, message=_ACCEPTED), Verdict(1, False, refusal=_REFUSED)])
-_STANDS = MessageStatus(
+STANDS = MessageStatus(
     id=EXAMPLE_ID, status=Status.SENT, lane=1, to="27831234567", parts=1, accepted_at=1767225600000,
     expires_at=1767312000000, sent_at=1767225600120, attempts=1, producer="shop", client_message_id="login4711",
 )  # fmt: skip
+_LINKS = ("message_status", "message_timeline", "cancel_message", "move_message")
 
 
 @router.post(
     "/messages",
     status_code=201,
-    responses=answer(201, Accepted, "accepted: it is never lost from now on", _ACCEPTED)
+    responses=answer(201, Accepted, "accepted: it is never lost from now on", _ACCEPTED, links=_LINKS)
     | answer(200, Accepted, "accepted before, under the same client message id", _ACCEPTED)
     | problems(400, 408, 409, 413),
     openapi_extra=describe.body(MESSAGE, MESSAGE_EXAMPLE),
@@ -90,8 +108,8 @@ def send_messages(house: Shared, key: Caller, body: List, idempotency_key: Idemp
 
 
 @router.get(
-    "/messages/{message_id}",
-    responses=answer(200, MessageStatus, "how it stands", _STANDS) | problems(404),
+    "/messages/{message_id:message}",
+    responses=answer(200, MessageStatus, "how it stands", STANDS) | problems(404),
 )
 def message_status(house: Shared, key: Caller, message_id: MessageId) -> Response:
     """Tell how a message stands; times are milliseconds of Unix time."""
@@ -99,7 +117,7 @@ def message_status(house: Shared, key: Caller, message_id: MessageId) -> Respons
 
 
 @router.delete(
-    "/messages/{message_id}",
+    "/messages/{message_id:message}",
     responses=answer(200, Cancelled, "it will not be sent", Cancelled(EXAMPLE_ID, Answer.CANCELLED, "queued"))
     | answer(202, Cancelled, "the gateway has it and is asked to stop it", Cancelled(EXAMPLE_ID, Answer.ASKED, "sent"))
     | problems(404, 409),

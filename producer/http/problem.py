@@ -21,6 +21,7 @@ from producer.refusal import Code, Owner, Refused
 
 MEDIA_TYPE = "application/problem+json"
 AWAY_SECONDS = 5  # after which a caller may ask again when Redis did not answer
+_PARAMETER = re.compile(r"\{\w+\}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -123,11 +124,23 @@ async def _wrong_parameters(_: Request, invalid: RequestValidationError) -> Resp
     return _response(stop(422, first.problem, code=Code.INVALID, field=first.field, mend=mend, errors=errors))
 
 
-async def _of_http(_: Request, failed: HTTPException) -> Response:
-    mend = {404: "see /docs for the addresses there are", 405: "see /docs for the methods of this address"}
+async def _of_http(request: Request, failed: HTTPException) -> Response:
+    mend = {404: "see /docs for the addresses there are", 405: "use one of the methods in Allow"}
+    headers = dict(failed.headers or {})
+    if failed.status_code == 405 and (methods := _allowed(request)):
+        headers = {"Allow": ", ".join(sorted(methods))}  # that of the framework names those of one route
     return _response(
-        stop(failed.status_code, str(failed.detail), headers=failed.headers, mend=mend.get(failed.status_code, ""))
+        stop(failed.status_code, str(failed.detail), headers=headers, mend=mend.get(failed.status_code, ""))
     )
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods that the address is described with."""
+    path, described = request.url.path, request.app.openapi()["paths"]
+    alike = (
+        [path] if path in described else [one for one in described if re.fullmatch(_PARAMETER.sub("[^/]+", one), path)]
+    )
+    return {method.upper() for one in alike for method in described[one]}
 
 
 def _response(ended: Stop) -> Response:

@@ -42,6 +42,13 @@ class Verdicts(msgspec.Struct, frozen=True):
     verdicts: list[Verdict]
 
 
+class BatchCounts(msgspec.Struct, frozen=True):
+    """How many messages of a batch are in which state, as far as they are remembered."""
+
+    total: int
+    by_status: dict[str, int]
+
+
 class CancelledBatch(msgspec.Struct, frozen=True):
     """How many of a batch were cancelled, asked for at the gateway, or too late; those that ended are not counted."""
 
@@ -164,6 +171,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ALL: list[Any] = [
     Accepted,
+    BatchCounts,
     Budget,
     Cancelled,
     CancelledBatch,

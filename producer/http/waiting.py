@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
+from producer import find
 from producer.access import Key
 from producer.cancel import Answer
 from producer.find import Found
@@ -17,13 +19,14 @@ from producer.http.caller import Caller
 from producer.http.describe import EXAMPLE_ID, answer, answers, problems
 from producer.http.house import Shared
 from producer.http.messages import MessageId, owned
-from producer.http.values import CancelledBatch, Move
+from producer.http.values import BatchCounts, CancelledBatch, Move
 from producer.refusal import Code, Refused
 from producer.reschedule import Moved
 from producer.settings import LABEL
 from producer.states import Status
 
 router = APIRouter()
+_counting = Lock()
 NAME = f"^{LABEL.pattern}$"
 BatchName = Annotated[
     str, Path(pattern=NAME, description="the batch that its messages name", examples=["newsletter-7"])
@@ -32,6 +35,27 @@ Named = Annotated[str, Query(pattern=f"^({LABEL.pattern})?$")]
 Lane = Annotated[int, Query(ge=0, le=3, description="1, 2 or 3; 0: any")]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
 _FOUND = Found(id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo")
+
+
+@router.get(
+    "/batches/{batch}",
+    tags=["batches"],
+    responses=answer(200, BatchCounts, "of which state", BatchCounts(900, {"delivered": 840, "sent": 60}))
+    | problems(404),
+)
+def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
+    """Count a batch by state.  That looks through all records, so one is counted at a time: 429 until it is done."""
+    if not _counting.acquire(blocking=False):
+        mend = "wait for the seconds in Retry-After"
+        raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, mend=mend)
+    try:
+        wanted = find.Filter(batch=batch, producer=whose(key))
+        told = Counter(str(one.status) for one in find.search(house.redis, wanted))
+    finally:
+        _counting.release()
+    if not told:
+        raise problem.stop(404, "no message of this batch is known", field="path.batch", mend="see its name")
+    return answered(BatchCounts(told.total(), dict(sorted(told.items()))))
 
 
 @router.delete(
@@ -72,7 +96,7 @@ def list_schedules(
 
 
 @router.patch(
-    "/schedules/{message_id}",
+    "/schedules/{message_id:message}",
     tags=["schedules"],
     responses=answer(200, Moved, "when it is due now", Moved(EXAMPLE_ID, 1767225600000, 1767312000000))
     | problems(400, 404, 408, 413),

@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from producer.client import Producer
 from producer.http import app
 from producer.settings import ApiSettings
-from worker.http import operator
+from worker.http import operator, story
 
 
 def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> FastAPI:
     """Return the application that `threelane api` serves."""
-    return app.create(settings, producer, client, routers=[operator.router], values=operator.VALUES)
+    routers, values = [operator.router, story.router], [*operator.VALUES, *story.VALUES]
+    return app.create(settings, producer, client, routers=routers, values=values)
