@@ -147,6 +147,7 @@ def message() -> dict[str, Any]:
 
 
 MESSAGE = {"$ref": "#/components/schemas/Message"}
+JUDGED = {"anyOf": [MESSAGE, {"description": "anything else is refused by itself"}]}
 MESSAGE_EXAMPLE = {"to": "+27 83 123 4567", "text": "Your code is 4711", "lane": 1, "client_message_id": "login4711"}
 
 

@@ -80,7 +80,7 @@ def send_message(house: Shared, key: Caller, body: Single, idempotency_key: Idem
     openapi_extra=describe.body(
         {
             "type": "object",
-            "properties": {"messages": {"type": "array", "maxItems": MOST_MESSAGES, "items": MESSAGE}},
+            "properties": {"messages": {"type": "array", "maxItems": MOST_MESSAGES, "items": describe.JUDGED}},
             "required": ["messages"],
             "additionalProperties": False,
         },

@@ -38,6 +38,7 @@ def serve(settings: ApiSettings) -> None:
 
 def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uvicorn.Config:
     """Return how uvicorn is to serve."""
+    logging.getLogger("uvicorn.access").disabled = True  # it would write addresses with what is asked for in them
     return uvicorn.Config(
         create(settings, producer, client),
         log_config=None,
