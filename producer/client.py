@@ -13,12 +13,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
+from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import cancel as cancelling
-from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
 from producer import rehearse as rehearsing
 from producer import reschedule as rescheduling
 from producer import status as statuses
 from producer.accept import Answer
+from producer.access import Key
 from producer.cancel import Cancelled
 from producer.clock import RedisClock
 from producer.connect import connect
@@ -43,13 +44,17 @@ class Unavailable(Exception):
 
     ``answers`` are those that were given before it happened.  ``unsure`` are ids that may have been accepted, or
     not: ask ``status`` for them, or send again with the same client message id, which never sends twice.
+    ``retry_after`` is how many seconds to wait, where that is known.
     """
 
-    def __init__(self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = ()) -> None:
+    def __init__(
+        self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = (), retry_after: float = 0
+    ) -> None:
         """Keep what is known and what is not."""
         super().__init__(problem)
         self.answers = list(answers)
         self.unsure = list(unsure)
+        self.retry_after = retry_after
 
 
 class Producer:
@@ -104,36 +109,43 @@ class Producer:
         }
         return self._send_one({name: value for name, value in named.items() if value is not None} | fields)
 
-    def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Enqueue messages given as mappings of field names; the answers come in the same order."""
+    def send_as(self, key: Key, message: Mapping[str, Any]) -> Answer:
+        """Enqueue one message, given as a mapping of field names, for the holder of a key and within its rights."""
+        return self._send_one(message, key)
+
+    def send_many(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> list[Answer]:
+        """Enqueue messages given as mappings of field names; the answers come in the same order.
+
+        With a ``key`` it is done for its holder, and within its rights.
+        """
         answers: list[Answer] = []
         try:
-            for answer in self.send_stream(messages):
+            for answer in self.send_stream(messages, key):
                 answers.append(answer)
         except Unavailable as away:
             raise Unavailable(str(away), [*answers, *away.answers], away.unsure) from None
         return answers
 
-    def send_stream(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
+    def send_stream(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> Iterator[Answer]:
         """Enqueue messages while the answers are read, a thousand at a time: for files longer than memory."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
-            yield from self._send_window(window)
+            yield from self._send_window(window, key)
 
     def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
         """Return what ``send_stream`` would answer, and at which cost; nothing is stored, and no credit spent."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
-            now = self._now()
+            now = self.now()
             self._learn_prices(now)
-            drafts = [self._draft(raw, now) for raw in window]
+            drafts = [self._draft(raw, now, None) for raw in window]
             good = [draft for draft in drafts if not isinstance(draft, Refused)]
             told = iter(self._asked(lambda: rehearsing.rehearse(self._redis, good, now, self._prices)))  # noqa: B023
             yield from (draft if isinstance(draft, Refused) else next(told) for draft in drafts)
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
         """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
-        now = self._now()
+        now = self.now()
         return self._asked(lambda: rehearsing.over(self._redis, estimates, now))
 
     def status(self, message_id: str) -> MessageStatus | None:
@@ -146,7 +158,7 @@ class Producer:
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
-        now, keep, stops = self._now(), self._settings.retention_ms, features.able("cancel", self._api)
+        now, keep, stops = self.now(), self._settings.retention_ms, features.able("cancel", self._api)
         return self._asked(lambda: cancelling.cancel(self._redis, ids, keep, now, gateway_stops=stops))
 
     def cancel_all(
@@ -183,7 +195,7 @@ class Producer:
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
         """Put a message that waits to another time within 7 days; its validity moves along, unless it was named."""
-        now = self._now()
+        now = self.now()
         due_at = schedule.instant(deliver_at, "deliver_at")
         if not isinstance(due_at, Refused):
             due_at = schedule.due(due_at, None, now, "deliver_at")
@@ -194,6 +206,14 @@ class Producer:
     def events(self, group: str, consumer: str, **options: Any) -> EventReader:
         """Return a reader of this producer's outcomes and replies; the consumers of a group share them."""
         return EventReader(self._redis, group, consumer, self._settings.producer, **options)
+
+    def now(self) -> int:
+        """Return the time of Redis, milliseconds of Unix time."""
+        try:
+            self._clock.ask(self._redis)
+        except RedisError as failed:
+            raise Unavailable(explain(failed)) from None
+        return self._clock.now()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -218,11 +238,11 @@ class Producer:
         except RedisError as failed:
             raise Unavailable(explain(failed)) from None
 
-    def _send_one(self, raw: Mapping[str, Any]) -> Answer:
+    def _send_one(self, raw: Mapping[str, Any], key: Key | None = None) -> Answer:
         """Send alone, or with what other threads send on the same lane at this moment."""
-        now = self._now()
+        now = self.now()
         self._learn_prices(now)
-        draft = self._draft(raw, now)
+        draft = self._draft(raw, now, key)
         refused = [draft] if isinstance(draft, Refused) else []
         try:
             acceptance.count_refusals(self._redis, refused)
@@ -231,15 +251,15 @@ class Producer:
             unsure = [] if isinstance(draft, Refused) or never_sent(failed) else [draft.message.id]
             raise Unavailable(explain(failed), refused, unsure) from None
 
-    def _send_window(self, window: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        now = self._now()
+    def _send_window(self, window: Sequence[Mapping[str, Any]], key: Key | None) -> list[Answer]:
+        now = self.now()
         self._learn_prices(now)
         answers: dict[int, Answer] = {}
         refused: dict[int, Refused] = {}
         drafted: list[list[tuple[int, Draft]]] = []
 
         def lots() -> Iterator[list[Draft]]:
-            for lot in self._lots(window, now, refused):
+            for lot in self._lots(window, now, key, refused):
                 drafted.append(lot)
                 yield [draft for _, draft in lot]
 
@@ -255,12 +275,12 @@ class Producer:
         return _in_order(answers | refused)
 
     def _lots(
-        self, window: Sequence[Mapping[str, Any]], now: int, refused: dict[int, Refused]
+        self, window: Sequence[Mapping[str, Any]], now: int, key: Key | None, refused: dict[int, Refused]
     ) -> Iterator[list[tuple[int, Draft]]]:
         """Draft, as far as it is read: up to 100 of a lane with their positions; the others go to ``refused``."""
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         for position, raw in enumerate(window):
-            draft = self._draft(raw, now)
+            draft = self._draft(raw, now, key)
             if isinstance(draft, Refused):
                 refused[position] = draft
                 continue
@@ -305,26 +325,25 @@ class Producer:
             found: Any = self._asked(lambda: self._redis.hgetall(keys.PRICES))
             self._prices, self._prices_at = self._prices.knowing(found), now
 
-    def _draft(self, raw: Mapping[str, Any], now: int) -> Draft | Refused:
-        draft = message.parse(self._with_defaults(raw), now, self._settings.producer)
+    def _draft(self, raw: Mapping[str, Any], now: int, key: Key | None) -> Draft | Refused:
+        if not isinstance(raw, Mapping):
+            return message.no_message(raw)
+        name, centre = self._settings.producer, self._settings.cost_centre
+        if key:
+            name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
+        draft = message.parse(_with_centre(raw, centre), now, name)
         if not isinstance(draft, Refused):
-            draft = features.refuse(draft.message, self._api) or draft
+            draft = (key and access.refuse(draft.message, key)) or features.refuse(draft.message, self._api) or draft
         if isinstance(draft, Refused):
             logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
         return draft
 
-    def _with_defaults(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        centre = self._settings.cost_centre
-        if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
-            return raw
-        return {**raw, "cost_centre": centre}
 
-    def _now(self) -> int:
-        try:
-            self._clock.ask(self._redis)
-        except RedisError as failed:
-            raise Unavailable(explain(failed)) from None
-        return self._clock.now()
+def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
+    """Return a message with a cost centre, if it names none."""
+    if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
+        return raw
+    return {**raw, "cost_centre": centre}
 
 
 def _in_order(answers: Mapping[int, Answer]) -> list[Answer]:

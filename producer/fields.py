@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -149,7 +149,7 @@ def octets(code: Code) -> Parser:
 
 def binary(raw: Any, field: str) -> Parsed:
     """Parse 8-bit data; the gateway's switch 0 means that there is none."""
-    return "" if raw in (0, "0") and raw is not None else octets(Code.INVALID)(raw, field)
+    return "" if raw in (0, "0") and raw is not False else octets(Code.INVALID)(raw, field)
 
 
 def header(raw: Any, field: str) -> Parsed:
@@ -205,7 +205,7 @@ def label(raw: Any, field: str) -> Parsed:
 def tags(raw: Any, field: str) -> Parsed:
     """Parse up to 10 tags, given as a list or as one text with commas."""
     given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
         return invalid(field, f"{_shown(raw)} is no list", "give a list of names")
     ordered = sorted(given) if isinstance(given, set | frozenset) else given
     parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]

@@ -26,6 +26,8 @@
 | ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
 | ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
 | ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
+| ``tl:api-keys`` | hash | id of a key of the HTTP API -> JSON of its digest, its producer and its rights |
+| ``tl:api-rate:<id>`` | hash | what a key has left of its rate: ``left at``; expires |
 | ``tl:windows`` | hash | ``lane:2``, ``lane:3`` or ``tag:<tag>`` -> when its messages may be sent, as text |
 | ``tl:prices`` | hash | country -> the last price of a part there, millionths of a credit |
 | ``tl:balance`` | hash | what the gateway said last: ``credits at error``; ``left``: less what was claimed since |
@@ -72,6 +74,7 @@ LATE = "tl:late"
 HEARD = "tl:heard"
 STOPPING = "tl:stopping"
 PRODUCERS = "tl:producers"
+API_KEYS = "tl:api-keys"
 WINDOWS = "tl:windows"
 REPLY_HALVES = "tl:reply-halves"
 WORKERS = "tl:workers"
@@ -113,6 +116,11 @@ def session(api: str) -> str:
 def worker(name: str) -> str:
     """Return the key of a worker's report."""
     return "tl:worker:" + name
+
+
+def api_rate(key_id: str) -> str:
+    """Return the key of what a key of the HTTP API has left of its rate."""
+    return "tl:api-rate:" + key_id
 
 
 def reply(reply_id: str) -> str:

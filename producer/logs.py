@@ -31,7 +31,8 @@ def events(name: str, each: Iterable[dict[str, Any]], *, level: int = logging.IN
     if not _LOG.isEnabledFor(level):
         return
     if _ours():
-        _LOG.log(level, name, extra={"lines": list(each)})
+        if lines := list(each):
+            _LOG.log(level, name, extra={"lines": lines})
     else:
         for fields in each:
             event(name, level=level, **fields)

@@ -93,6 +93,11 @@ def identify(producer: str, client_message_id: str) -> str:
     return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
 
 
+def no_message(raw: object) -> Refused:
+    """Return the refusal of what is no mapping of field names."""
+    return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
+
+
 def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refused:
     """Parse what a caller said; ``now`` is Unix time in milliseconds, ``producer`` the name it sends under."""
     read = _read(raw)

@@ -7,10 +7,20 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    FilePath,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
@@ -111,6 +121,24 @@ class ProducerSettings(Settings):
         if name and not LABEL.fullmatch(name):
             raise ValueError("up to 64 letters, digits, spaces and . _ : / -")
         return name
+
+
+class ApiSettings(ProducerSettings):
+    """What the HTTP API needs besides."""
+
+    api_host: str = Field("127.0.0.1", description="where the HTTP API listens")
+    api_port: NonNegativeInt = Field(8080, le=65535, description="port of the HTTP API; 0: any free one")
+    api_threads: PositiveInt = Field(40, description="requests that one process of the HTTP API works on at once")
+    api_body_mib: PositiveFloat = Field(16.0, le=256, description="most MiB of a list of messages; else half of one")
+    api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
+    api_tls_cert: FilePath | None = Field(None, description="the HTTP API's certificate chain, PEM; with it, TLS")
+    api_tls_key: FilePath | None = Field(None, description="the private key of that certificate, PEM")
+
+    @model_validator(mode="after")
+    def _a_certificate_has_a_key(self) -> Self:
+        if bool(self.api_tls_cert) != bool(self.api_tls_key):
+            raise ValueError("THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together")
+        return self
 
 
 Kind = TypeVar("Kind", bound=Settings)

@@ -43,6 +43,8 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     charge_millionths: int = 0
     batch: str = ""
+    producer: str = ""
+    client_message_id: str = ""
     bypassed: str = ""
     reports: tuple[str, ...] = ()
     erased_at: int = 0
@@ -90,6 +92,8 @@ def _status(message_id: str, record: Mapping[bytes, bytes]) -> MessageStatus:
         owner=text(b"owner"),
         charge_millionths=number(b"charge"),
         batch=text(b"batch"),
+        producer=text(b"producer"),
+        client_message_id=text(b"client"),
         bypassed=text(b"bypassed"),
         reports=tuple(text(b"reports").splitlines()),
         erased_at=number(b"erased"),

@@ -84,6 +84,15 @@ def callbacks() -> None:
     serve(load_or_exit(CallbackSettings))
 
 
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_API_PORT=8080 threelane api")
+def api() -> None:
+    """Serve the HTTP API: messages for producers, holds and dead letters for operators; described at /docs."""
+    from producer.settings import ApiSettings
+    from worker.http.serve import serve
+
+    serve(load_or_exit(ApiSettings))
+
+
 @app.command(rich_help_panel="Processes", epilog="Example: threelane exporter")
 def exporter() -> None:
     """Serve the fleet's metrics: depths, ages, holds, counts and credits, once, from Redis."""

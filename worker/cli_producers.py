@@ -10,9 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from producer import registry
+from producer import access, registry
 from producer.cli import Json, not_found, out, print_json, say, wrong_usage
 from producer.settings import load_or_exit
+from worker import cli_keys
 from worker.asking import asked, now_of, shown
 from worker.outcome import undelivered as laid_aside
 from worker.settings import WebhookSettings
@@ -22,6 +23,7 @@ producers = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+producers.add_typer(cli_keys.app, name="key")
 Name = Annotated[str, typer.Argument(help="The producer's name, as its messages carry it.")]
 
 
@@ -86,15 +88,20 @@ def list_producers(as_json: Json = False) -> None:
 
 @producers.command(epilog="Example: threelane producers remove shop")
 def remove(name: Name) -> None:
-    """Remove a producer's rights and webhook, and the events that wait for it."""
+    """Remove a producer's rights, keys and webhook, and the events that wait for it."""
 
-    def forget(client: redis.Redis) -> tuple[bool, int]:
-        return registry.remove(client, name), laid_aside.discard(client, name)
+    def forget(client: redis.Redis) -> tuple[bool, int, int]:
+        return (
+            registry.remove(client, name),
+            access.revoke_all(client, name),
+            laid_aside.discard(client, name),
+        )
 
-    known, discarded = asked(forget)
-    if not known and not discarded:
+    known, revoked, discarded = asked(forget)
+    if not known and not revoked and not discarded:
         _unknown(name)
-    say(f"{name} removed, and {discarded} events that waited for its webhook")
+    keys = f", {revoked} keys" if revoked else ""
+    say(f"{name} removed{keys}, and {discarded} events that waited for its webhook")
 
 
 @producers.command(epilog="Example: threelane producers undelivered shop --json")

@@ -18,6 +18,7 @@ from producer import Producer, ProducerSettings, Status
 from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.api import API
+from tests.integration.http_api import Api
 from tests.servers import RedisServer, wait_until
 from worker.demo.child import Child
 
@@ -111,6 +112,21 @@ def door(base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFact
     child = threelane_child("callbacks", tmp_path_factory.mktemp("door"), base_environment)
     yield child.event("callbacks")["url"].replace("<secret>", SECRET)
     child.stop()
+
+
+@pytest.fixture(scope="module")
+def running_api(redis_server: RedisServer) -> Iterator[Api]:
+    """The HTTP API on the Redis of the test process."""
+    made = Api(redis_server.url, gateway=API.name).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def api(running_api: Api, client: redis.Redis) -> Api:
+    """The HTTP API on an empty Redis."""
+    assert client.ping()
+    return running_api
 
 
 @pytest.fixture

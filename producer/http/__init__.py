@@ -1,0 +1,1 @@
+"""HTTP: what a caller may do, over the network, with a key."""

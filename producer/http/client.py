@@ -1,0 +1,171 @@
+"""Client: HttpProducer, the way in over HTTP for threads."""
+
+from __future__ import annotations
+
+import select
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Lock
+from typing import Any, Self
+
+from yarl import URL
+
+from producer.accept import Answer
+from producer.cancel import Cancelled
+from producer.client import Unavailable
+from producer.http import wire
+from producer.http.wire import Ask, Told
+from producer.refusal import Refused
+from producer.reschedule import Moved
+from producer.status import MessageStatus
+
+
+class HttpProducer:
+    """Enqueues messages through the HTTP API, with the answers that ``Producer`` gives; safe between threads.
+
+    What a caller does wrong is answered with ``Refused``; what it cannot mend raises ``Unavailable``: an API or a Redis
+    that is away, a key that is not known (401) and a rate that is used up (429, with ``retry_after``).  A request whose
+    connection breaks is sent once more only when it cannot be done twice: when all of its messages have a client
+    message id, or when it only asks.  After a time-out nothing is repeated.
+    """
+
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ca_file: str | None = None) -> None:
+        """Speak to the API at ``url``, as https://threelane.example:8080, with a key of it."""
+        self._url = URL(url)
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise ValueError("give the API's address, as https://threelane.example:8080")
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._timeout = timeout_seconds
+        self._tls = ssl.create_default_context(cafile=ca_file) if self._url.scheme == "https" else None
+        self._idle: list[HTTPConnection] = []
+        self._lock = Lock()
+
+    def send(self, to: str, text: str | None = None, **fields: Any) -> Answer:
+        """Enqueue one message; ``fields`` are those of ``Producer.send``, by our name or the gateway's."""
+        said = {"to": to, "text": text} | fields
+        ask = wire.one({name: value for name, value in said.items() if value is not None})
+        return ask if isinstance(ask, Refused) else wire.answer(self._ask(ask))
+
+    def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
+        """Enqueue messages given as mappings of field names; the answers come in the same order."""
+        answers: list[Answer] = []
+        try:
+            for lot in wire.lots(messages):
+                answers += self._send_lot(lot)
+        except Unavailable as away:
+            raise Unavailable(str(away), [*answers, *away.answers], away.unsure, away.retry_after) from None
+        return answers
+
+    def status(self, message_id: str) -> MessageStatus | None:
+        """Return how a message stands, or None when its id is unknown or forgotten."""
+        return wire.stands(self._ask(wire.status(message_id)))
+
+    def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
+        """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        return [wire.cancelled(one, self._ask(wire.cancel(one))) for one in ids]
+
+    def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
+        """Put a message that waits to another time within 7 days."""
+        return wire.moved(self._ask(wire.move(message_id, deliver_at)))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        """Use it as a context."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _send_lot(self, lot: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        ask, refused = wire.many(lot)
+        answers = wire.answers(self._ask(ask), refused, len(lot))
+        if answers is not None:
+            return answers
+        half = len(lot) // 2
+        return self._send_lot(lot[:half]) + self._send_lot(lot[half:])
+
+    def _ask(self, ask: Ask) -> Told:
+        try:
+            return self._once(ask)
+        except _Broken as broken:
+            if not ask.is_repeatable:
+                raise wire.lost(broken.why, sent=True) from None
+        try:
+            return self._once(ask)
+        except _Broken as broken:
+            raise wire.lost(broken.why, sent=True) from None
+
+    def _once(self, ask: Ask) -> Told:
+        """Send a request and return its answer; raises _Broken when the connection ended before it."""
+        connection = self._connected()
+        try:
+            connection.request(ask.method, ask.path, ask.body or None, self._headers)
+            response = connection.getresponse()
+            told = Told(response.status, response.getheader("Retry-After", ""), response.read())
+        except TimeoutError as failed:
+            connection.close()
+            raise wire.lost(failed, sent=True) from None
+        except (OSError, HTTPException) as failed:
+            answered = _early_answer(connection)
+            connection.close()
+            if answered:
+                return answered
+            raise _Broken(failed) from None
+        except BaseException:  # half an answer must not be read by the next caller
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return told
+
+    def _connected(self) -> HTTPConnection:
+        """Return an idle connection that is still open, or a new one."""
+        while True:
+            with self._lock:
+                kept = self._idle.pop() if self._idle else None
+            if kept is None:
+                return self._new()
+            if kept.sock and not select.select([kept.sock], [], [], 0)[0]:
+                return kept
+            kept.close()
+
+    def _new(self) -> HTTPConnection:
+        host, port = self._url.host or "", self._url.port
+        connection = (
+            HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
+            if self._tls
+            else HTTPConnection(host, port, timeout=self._timeout)
+        )
+        try:
+            connection.connect()
+        except OSError as failed:
+            raise wire.lost(failed, sent=False) from None
+        return connection
+
+
+class _Broken(Exception):
+    """The connection ended before the answer came."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__()
+        self.why = why
+
+
+def _early_answer(connection: HTTPConnection) -> Told | None:
+    """Return what the API said before it had read all: that the body is too long."""
+    with suppress(OSError, HTTPException):
+        if connection.sock:
+            response = connection.response_class(connection.sock, method="POST")
+            response.begin()
+            return Told(response.status, response.getheader("Retry-After", ""), response.read())
+    return None

@@ -1,0 +1,195 @@
+"""Values: what the API takes and gives besides the producer's own types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from producer.accept import Accepted
+from producer.cancel import Cancelled
+from producer.find import Found
+from producer.refusal import Owner, Refused
+from producer.reschedule import Moved
+from producer.status import MessageStatus
+from producer.suppression import Entry
+
+MOST_MESSAGES = 10_000
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A list of messages; each is read, and refused or accepted, by itself."""
+
+    messages: list[Any]
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of one message of a list, which begins with 0."""
+
+    index: int
+    accepted: bool
+    message: Accepted | None = None
+    refusal: Refused | None = None
+
+
+class Verdicts(msgspec.Struct, frozen=True):
+    """What came of a list of messages; ``repeated`` of the accepted ones had been accepted before."""
+
+    accepted: int
+    refused: int
+    repeated: int
+    verdicts: list[Verdict]
+
+
+class BatchCounts(msgspec.Struct, frozen=True):
+    """How many messages of a batch are in which state, as far as they are remembered."""
+
+    total: int
+    by_status: dict[str, int]
+
+
+class CancelledBatch(msgspec.Struct, frozen=True):
+    """How many of a batch were cancelled, asked for at the gateway, or too late; those that ended are not counted."""
+
+    cancelled: int
+    asked: int
+    too_late: int
+
+
+class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another time for a message that waits: ISO 8601 with its zone, within 7 days."""
+
+    deliver_at: str
+
+
+class Suppress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number that must not be sent to; ``scope`` is all, sender:<sender ID> or tag:<tag>; 0 ``days``: for ever."""
+
+    number: str
+    scope: Text = "all"
+    evidence: Text = ""
+    days: Annotated[float, msgspec.Meta(ge=0, le=36_500)] = 0
+
+
+class Lift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entries to take off the list: those of one source and scope, or of any."""
+
+    number: str
+    source: Text = ""
+    scope: Text = ""
+
+
+class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number to look for."""
+
+    number: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A number, whether something stands against it that is in force now, and all that stands there."""
+
+    number: str
+    suppressed: bool
+    entries: list[Entry]
+
+
+class Lifted(msgspec.Struct, frozen=True):
+    """How many entries were taken off."""
+
+    lifted: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Suppressed numbers, and where the next page begins; '0' after the last one."""
+
+    numbers: list[Standing]
+    cursor: str
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A budget and what is reserved and spent of it, in millionths of a credit; ``over``: refuse, or hold."""
+
+    scope: str
+    period: str
+    limit_millionths: int
+    spent_millionths: int
+    over: str
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What a key may do; no senders or cost centres: any; ``rate`` 0: no limit."""
+
+    id: str
+    producer: str
+    lanes: tuple[int, ...]
+    senders: tuple[str, ...]
+    cost_centres: tuple[str, ...]
+    bypass: bool
+    suppression: bool
+    operator: bool
+    rate: float
+
+
+class Health(msgspec.Struct, frozen=True):
+    """That the process answers."""
+
+    ok: bool
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """One thing that is wrong: the path of its field in the request, and why."""
+
+    field: str
+    problem: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not done.
+
+    ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
+    spelt it, ``detail`` what is wrong and ``mend`` what would be right; ``owner`` is who can mend it, ``state`` how a
+    message stands that it is too late for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same
+    client message id never sends twice; ``accepted`` and ``refused`` are what was answered before.
+    """
+
+    status: int
+    title: str
+    detail: str
+    code: str
+    type: str = "about:blank"
+    field: str = ""
+    mend: str = ""
+    owner: Owner = Owner.PRODUCER
+    id: str = ""
+    errors: tuple[Wrong, ...] = ()
+    state: str = ""
+    unsure: tuple[str, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+ALL: list[Any] = [
+    Accepted,
+    BatchCounts,
+    Budget,
+    Cancelled,
+    CancelledBatch,
+    Found,
+    Health,
+    Lift,
+    Lifted,
+    Many,
+    MessageStatus,
+    Move,
+    Moved,
+    Number,
+    Page,
+    Problem,
+    Refused,
+    Rights,
+    Standing,
+    Suppress,
+    Verdicts,
+]
+"""What the description of the API knows by name."""

@@ -1,0 +1,75 @@
+"""The HTTP API for tests: the real application, served by uvicorn in a thread, and a plain way to ask it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.client import HTTPConnection
+from typing import Any, NamedTuple
+
+import redis
+import uvicorn
+
+from producer import Producer, access
+from producer.connect import connect
+from producer.settings import ApiSettings
+from tests.servers import wait_until
+from worker.http.serve import config, listen
+
+
+class Said(NamedTuple):
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Api:
+    """One API on a Redis; ``key`` makes keys for it."""
+
+    def __init__(self, redis_url: str, **settings: Any) -> None:
+        self.settings = ApiSettings(redis_url=redis_url, api_port=0, **settings)
+        self.redis = connect(self.settings)
+        self.producer = Producer(self.settings)
+        self._socket = listen(self.settings)
+        self.port = self._socket.getsockname()[1]
+        self.url = f"{'https' if self.settings.api_tls_cert else 'http'}://127.0.0.1:{self.port}"
+        self._server = uvicorn.Server(config(self.settings, self.producer, self.redis))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def start(self) -> Api:
+        self._thread.start()
+        wait_until(lambda: self._server.started, what="the API to start")
+        return self
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(15)
+        self.producer.close()
+        self.redis.close()
+
+    def key(self, producer: str = "shop", **rights: Any) -> str:
+        """Return a new key's token."""
+        return access.make(self.redis, producer, now(self.redis), **rights).token
+
+    def ask(self, method: str, path: str, body: Any = None, key: str = "", headers: Any = None) -> Said:
+        """Ask once, on a connection of its own; a body that is no bytes goes as JSON."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        more = {"Authorization": f"Bearer {key}"} if key else {}
+        try:
+            connection.request(method, path, sent, more | (headers or {}))
+            answer = connection.getresponse()
+            raw = answer.read()
+        finally:
+            connection.close()
+        told = dict(answer.getheaders())
+        is_json = "json" in told.get("content-type", "")
+        return Said(answer.status, told, json.loads(raw) if is_json else raw)
+
+
+def now(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000

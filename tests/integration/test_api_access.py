@@ -1,0 +1,268 @@
+"""Who may do what through the HTTP API: keys, rights, rates, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from producer import access, keys, registry
+from producer.client import Unavailable
+from producer.http.client import HttpProducer
+from tests.integration.http_api import Api, now
+from tests.servers import RedisServer
+from worker.account import hold
+from worker.cli import app
+
+HELLO = {"to": "27831234567", "text": "Hello"}
+
+
+@pytest.fixture
+def threelane(monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer, client: redis.Redis) -> Any:
+    """The command line on an empty Redis."""
+    assert client.ping()
+    monkeypatch.setenv("THREELANE_REDIS_URL", redis_server.url)
+    return lambda *words: CliRunner().invoke(app, words)
+
+
+# Keys.
+
+
+def test_without_a_key_that_is_known_nothing_is_told(api: Api) -> None:
+    """401, and how to come by one; a wrong secret is as unknown as a wrong id."""
+    token = api.key()
+    expired = access.make(api.redis, "shop", now(api.redis) - 10, expires=now(api.redis) - 1).token
+    wrong = [
+        "",
+        "x",
+        "tl_",
+        token[:-1],
+        token + "a",
+        f"tl_{'0' * 12}_{token[16:]}",
+        f"TL{token[2:]}",
+        "tl_é_x",
+        expired,
+    ]
+    said = [
+        api.ask("GET", "/v1/key", headers={"Authorization": f"Bearer {one}".encode()} if one else {}) for one in wrong
+    ]
+
+    assert {(401, 'Bearer realm="threelane"', "operator")} == {
+        (one.status, one.headers["www-authenticate"], one.body["owner"]) for one in said
+    }
+    assert 200 == api.ask("GET", "/v1/key", key=token).status
+
+
+def test_every_address_needs_a_key(api: Api) -> None:
+    """But the probes and the description; an address that is described is guarded."""
+    described = api.ask("GET", "/openapi.json").body["paths"]
+    open_to_all = {
+        path
+        for path, operations in described.items()
+        for method in operations
+        if api.ask(method.upper(), path.replace("{message_id}", "0" * 32).replace("{", "").replace("}", "")).status
+        != 401
+    }
+
+    assert {"/health/live", "/health/ready"} == open_to_all
+
+
+def test_redis_keeps_a_digest_and_no_key(api: Api, client: redis.Redis) -> None:
+    """Who reads Redis, or a copy of its file, cannot send with what stands there."""
+    token = api.key(rate=5)
+    api.ask("POST", "/v1/messages", HELLO, token)
+    stored = b"".join(client.dump(name) or b"" for name in client.scan_iter())
+
+    assert token.split("_", 2)[2].encode() not in stored
+    assert 64 == len(msgspec.json.decode(client.hvals(keys.API_KEYS)[0])["digest"])
+
+
+def test_a_revoked_key_ends_at_once(api: Api) -> None:
+    """Also between two requests of one connection."""
+    token = api.key()
+    with HttpProducer(api.url, token) as producer:
+        assert producer.send(**HELLO).accepted
+        access.revoke(api.redis, token.split("_")[1])
+        with pytest.raises(Unavailable, match="no key, or one that is not known"):
+            producer.send(**HELLO)
+
+
+def test_keys_are_made_listed_and_revoked_by_the_command_line(threelane: Any, api: Api) -> None:
+    """Shown once at making; the list never shows them."""
+    made = threelane("producers", "key", "make", "shop", "--lane", "3", "--sender", "ACME", "--rate", "50")
+    token = made.output.splitlines()[1].strip()
+    listed = threelane("producers", "key", "list", "shop", "--json")
+    (row,) = json.loads(listed.output)
+
+    assert ("shop", [3], ["ACME"], 50.0) == tuple(row[name] for name in ("producer", "lanes", "senders", "rate"))
+    assert token not in listed.output
+    assert "digest" not in row
+    assert 200 == api.ask("GET", "/v1/key", key=token).status
+    assert 0 == threelane("producers", "key", "revoke", row["id"]).exit_code
+    assert 401 == api.ask("GET", "/v1/key", key=token).status
+    assert 2 == threelane("producers", "key", "revoke", row["id"]).exit_code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("sh?op",), ("shop", "--lane", "4"), ("shop", "--sender", "far too long a name"), ("shop", "--rate", "1e9")],
+)
+def test_a_key_that_cannot_be_is_refused(threelane: Any, client: redis.Redis, words: tuple[str, ...]) -> None:
+    """With a sentence, by the rules that messages have."""
+    said = threelane("producers", "key", "make", *words)
+
+    assert 2 == said.exit_code
+    assert "Traceback" not in said.output
+    assert not client.exists(keys.API_KEYS)
+
+
+def test_the_keys_of_a_removed_producer_are_revoked(threelane: Any, api: Api) -> None:
+    """Whoever removes a producer does not have to remember them."""
+    token = api.key("shop")
+    other = api.key("other")
+    said = threelane("producers", "remove", "shop")
+
+    assert "1 keys" in said.output
+    assert (401, 200) == (api.ask("GET", "/v1/key", key=token).status, api.ask("GET", "/v1/key", key=other).status)
+
+
+# Rights.
+
+
+# fmt: off
+BEYOND: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"lanes": (2, 3)}, {"lane": 1}, "lane"),
+    ({"lanes": (1,)}, {}, "lane"),
+    ({"senders": ("ACME",)}, {"from": "OTHER"}, "sender"),
+    ({"senders": ("ACME",)}, {}, "sender"),
+    ({"cost_centres": ("logins",)}, {"costCentre": "news"}, "cost_centre"),
+    ({}, {"legalNotice": 1}, "legal_notice"),
+    ({}, {"producer": "other"}, "producer"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("rights", "more", "field"), BEYOND, ids=str)
+def test_a_message_beyond_the_rights_of_its_key_is_refused(
+    api: Api, client: redis.Redis, rights: dict[str, Any], more: dict[str, Any], field: str
+) -> None:
+    """403 with the field, what would be right, and who grants it; the same in a list."""
+    registry.put(client, "shop", bypass=True)
+    token = api.key("shop", **rights)
+    said = api.ask("POST", "/v1/messages", HELLO | more, token)
+    listed = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO | more]}, token)
+
+    assert (403, field, "operator") == (said.status, said.body["field"], said.body["owner"])
+    assert said.body["mend"]
+    assert (field, "operator") == tuple(listed.body["verdicts"][0]["refusal"][name] for name in ("field", "owner"))
+    assert 0 == client.zcard(keys.QUEUED[1]) + client.zcard(keys.QUEUED[3])
+
+
+def test_a_message_within_the_rights_of_its_key_is_sent(api: Api, client: redis.Redis) -> None:
+    """Under the producer of the key, and on its first cost centre unless it names another of them."""
+    registry.put(client, "shop", bypass=True)
+    rights = {"lanes": (1,), "senders": ("ACME", "27600"), "cost_centres": ("logins", "news"), "bypass": True}
+    token = api.key("shop", **rights)
+    said = api.ask("POST", "/v1/messages", HELLO | {"lane": 1, "from": "+27600", "legal_notice": 1}, token)
+    named = api.ask("POST", "/v1/messages", HELLO | {"lane": 1, "from": "ACME", "cost_centre": "news"}, token)
+    records = [client.hmget(keys.record(one.body["id"]), "producer", "centre") for one in (said, named)]
+
+    assert [[b"shop", b"logins"], [b"shop", b"news"]] == records
+
+
+def test_what_operators_do_needs_their_right(api: Api) -> None:
+    """Said by name, with the command that grants it."""
+    plain, operator = api.key("shop"), api.key("ops", operator=True)
+    asked = [
+        ("GET", "/v1/holds", None, "operator"),
+        ("DELETE", "/v1/holds/account", None, "operator"),
+        ("GET", "/v1/dead-letters", None, "operator"),
+        ("POST", "/v1/dead-letters/redrive", {"code": "301"}, "operator"),
+        ("POST", "/v1/messages/search", {}, "operator"),
+        ("GET", "/v1/suppressions", None, "suppression"),
+        ("POST", "/v1/suppressions", {"number": "27831234567"}, "suppression"),
+        ("POST", "/v1/suppressions/lift", {"number": "27831234567"}, "suppression"),
+    ]
+    said = [api.ask(method, path, body, plain) for method, path, body, _ in asked]
+
+    assert [403] * len(asked) == [one.status for one in said]
+    assert [f"this key has not the right {right!r}" for *_, right in asked] == [one.body["detail"] for one in said]
+    assert {200, 404} == {api.ask(method, path, body, operator).status for method, path, body, _ in asked}
+
+
+# Rates.
+
+
+def test_a_rate_that_is_used_up_says_when_to_come_again(api: Api) -> None:
+    """429 with Retry-After, and nothing is sent; the client raises with the seconds."""
+    token = api.key("shop", rate=2)
+    said = [api.ask("POST", "/v1/messages", HELLO, token) for _ in range(3)]
+
+    assert [201, 201, 429] == [one.status for one in said]
+    assert ("1", "operator") == (said[2].headers["retry-after"], said[2].body["owner"])
+    with HttpProducer(api.url, token) as producer, pytest.raises(Unavailable) as away:
+        producer.send(**HELLO)
+    assert 1 == away.value.retry_after
+
+
+def test_a_list_counts_by_its_messages(api: Api) -> None:
+    """It is taken as a whole, and paid for by those that come after it."""
+    token = api.key("shop", rate=10)
+    first = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO] * 50}, token)
+    second = api.ask("GET", "/v1/key", key=token)
+
+    assert (200, 429) == (first.status, second.status)
+    assert 4 <= int(second.headers["retry-after"]) <= 5
+
+
+def test_a_rate_fills_up_by_the_clock_of_redis(client: redis.Redis) -> None:
+    """A share for each millisecond, never more than a second's worth, and nothing by a clock that goes back."""
+    key = access.make(client, "shop", 0, rate=10.0).key
+    times = [0] * 10 + [0, 50, 100, 100, 50, 5_000, *[5_000] * 9, 5_000]
+    said = [access.take(client, key, 1_000_000 + at) for at in times]
+
+    assert [0] * 10 + [100, 50, 0, 100, 100, *[0] * 10, 100] == said
+    assert 0 < client.pttl(keys.api_rate(key.id)) <= 3_000
+
+
+# Operators.
+
+
+def test_a_hold_is_put_listed_and_lifted(api: Api) -> None:
+    """By the functions of the command line."""
+    token = api.key("ops", operator=True)
+    put = api.ask("POST", "/v1/holds", {"scope": "sender:ACME", "cause": "asked by legal"}, token)
+    listed = api.ask("GET", "/v1/holds", key=token)
+    lifted = [api.ask("DELETE", "/v1/holds/sender:ACME", key=token).status for _ in range(2)]
+    wrong = [
+        api.ask("POST", "/v1/holds", body, token).body["field"]
+        for body in ({"scope": "x", "cause": "y"}, {"scope": "account", "cause": ""})
+    ]
+
+    assert (200, ["sender:ACME"]) == (put.status, [one["scope"] for one in listed.body])
+    assert [200, 404] == lifted
+    assert ["scope", "cause"] == wrong
+    assert {} == hold.holds(api.redis, now(api.redis))
+
+
+def test_a_number_is_suppressed_checked_and_lifted(api: Api) -> None:
+    """In bodies alone; a message to it is refused with 122 meanwhile."""
+    token = api.key("shop", suppression=True)
+    number = {"number": "+27 83 123 4567"}
+    put = api.ask("POST", "/v1/suppressions", number | {"evidence": "called", "days": 1}, token)
+    refused = api.ask("POST", "/v1/messages", HELLO, token)
+    checked = api.ask("POST", "/v1/suppressions/check", number, api.key("other"))
+    page = api.ask("GET", "/v1/suppressions", key=token)
+    lifted = [api.ask("POST", "/v1/suppressions/lift", number, token).body["lifted"] for _ in range(2)]
+
+    assert (200, True) == (put.status, put.body["suppressed"])
+    assert (422, "122", "recipient") == (refused.status, refused.body["code"], refused.body["owner"])
+    assert put.body == checked.body
+    (row,) = page.body["numbers"]
+    assert ("27831234567", "called") == (row["number"], row["entries"][0]["evidence"])
+    assert [1, 0] == lifted
+    assert 201 == api.ask("POST", "/v1/messages", HELLO, token).status

@@ -1,0 +1,76 @@
+"""The HTTP API against its own description; `make fuzz-api` does the same with thousands of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import CHECKS
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from producer import fields
+from producer.http import describe, values
+from tests.integration.http_api import Api
+
+assert CHECKS
+EACH = 3  # requests to each operation
+
+
+def test_every_answer_is_as_described(api: Api) -> None:
+    """No 5xx, no status, header or body that the description does not have, by requests good and bad."""
+    schema = schemathesis.openapi.from_dict(api.ask("GET", "/openapi.json").body)
+    headers = {"Authorization": f"Bearer {api.key('shop', operator=True)}"}
+    asked = set()
+    for operation in (found.ok() for found in schema.get_all_operations()):
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=EACH,
+            phases=[Phase.generate],
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask(case: Any) -> None:
+            response = case.call(base_url=api.url, headers=headers)
+            # what a phone number or a text may be is more than a schema can say
+            case.validate_response(response, excluded_checks=[positive_data_acceptance], headers=headers)
+            asked.add(case.operation.label)
+
+        ask()
+
+    assert len(asked) == sum(len(one) for one in api.ask("GET", "/openapi.json").body["paths"].values())
+
+
+def test_every_field_of_a_message_is_described() -> None:
+    """By the names that the table of fields has, with an example that is accepted."""
+    described = describe.message()["properties"]
+
+    assert set(fields.BY_SPELLING) == set(described)
+    assert {field.name for field in fields.FIELDS} == set(describe.FIELDS)
+    assert [] == [
+        field.name
+        for field in fields.FIELDS
+        if not isinstance(field.parse(describe.FIELDS[field.name][2], field.name), str | int | float | tuple)
+    ]
+
+
+def test_every_example_is_what_it_is_said_to_be(api: Api) -> None:
+    """Each example of the description can be read as the value that it stands for."""
+    kinds = {kind.__name__: kind for kind in values.ALL}
+    wrong = []
+    for path, operations in api.ask("GET", "/openapi.json").body["paths"].items():
+        for method, operation in operations.items():
+            assert operation["description"], (method, path)
+            for status, answer in operation["responses"].items():
+                for content in answer["content"].values():
+                    kind = kinds.get(content["schema"].get("$ref", "").rpartition("/")[2])
+                    try:
+                        msgspec.convert(content["example"], kind or Any)
+                    except msgspec.ValidationError as invalid:
+                        wrong.append((method, path, status, str(invalid)))
+
+    assert [] == wrong

@@ -1,0 +1,296 @@
+"""What the HTTP API does when it is pressed: long bodies, slow ones, Redis away or full, TLS, secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer import InvalidSettings, keys
+from producer.client import Unavailable
+from producer.http.async_client import AsyncHttpProducer
+from producer.http.client import HttpProducer
+from producer.http.guard import HEADERS
+from producer.settings import ApiSettings, load
+from tests.integration.http_api import Api
+from tests.servers import RedisServer
+
+HELLO = {"to": "27831234567", "text": "Hello"}
+
+
+@pytest.fixture(scope="module")
+def narrow(redis_server: RedisServer) -> Iterator[Api]:
+    """An API with tight limits."""
+    made = Api(redis_server.url, api_body_mib=0.1, api_body_seconds=0.3, api_threads=2).start()
+    yield made
+    made.stop()
+
+
+# Bodies.
+
+
+def test_a_body_that_says_it_is_too_long_is_not_read(narrow: Api, client: redis.Redis) -> None:
+    """413 while none of it was sent."""
+    connection = HTTPConnection("127.0.0.1", narrow.port, timeout=10)
+    connection.putrequest("POST", "/v1/messages/bulk")
+    connection.putheader("Authorization", f"Bearer {narrow.key()}")
+    connection.putheader("Content-Length", str(10**12))
+    connection.endheaders()
+    answer = connection.getresponse()
+
+    assert (413, "body") == (answer.status, json.loads(answer.read())["field"])
+    connection.close()
+
+
+def test_a_body_without_a_length_is_read_up_to_the_limit(narrow: Api, client: redis.Redis) -> None:
+    """In pieces, by chunked encoding; what came until then is thrown away."""
+    connection = HTTPConnection("127.0.0.1", narrow.port, timeout=10)
+    pieces = (b" " * 10_000 for _ in range(50))
+    headers = {"Authorization": f"Bearer {narrow.key()}"}
+    connection.request("POST", "/v1/messages/bulk", pieces, headers, encode_chunked=True)
+
+    assert 413 == connection.getresponse().status
+    connection.close()
+
+
+def test_a_list_that_is_too_long_is_sent_in_halves_by_the_client(narrow: Api, client: redis.Redis) -> None:
+    """413 is before anything was done, so nothing is sent twice."""
+    messages = [HELLO | {"text": "x" * 450, "client_message_id": f"m{n}"} for n in range(400)]
+    with HttpProducer(narrow.url, narrow.key()) as producer:
+        answers = producer.send_many(messages)
+
+    assert [False] * 400 == [one.repeated for one in answers if one.accepted]
+    assert 400 == client.zcard(keys.QUEUED[3])
+
+
+def test_a_list_of_more_than_ten_thousand_is_refused(api: Api) -> None:
+    """413 with the number."""
+    said = api.ask("POST", "/v1/messages/bulk", b'{"messages":[' + b"0," * 10_000 + b"0]}", api.key())
+
+    assert (413, "10,001 messages", "messages") == (said.status, said.body["detail"], said.body["field"])
+
+
+def test_a_body_that_does_not_arrive_is_given_up(narrow: Api, client: redis.Redis) -> None:
+    """408 after the time that is set, and the connection is free again."""
+    with socket.create_connection(("127.0.0.1", narrow.port), timeout=10) as slow:
+        head = f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {narrow.key()}\r\n"
+        slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+
+        assert b"408" in slow.recv(65536).split(b"\r\n")[0]
+
+
+def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: redis.Redis) -> None:
+    """Two threads, both at work on a Redis that stands still: the process still says that it lives."""
+    client.execute_command("CLIENT", "PAUSE", "600", "ALL")
+    waiting = [HTTPConnection("127.0.0.1", narrow.port, timeout=10) for _ in range(4)]
+    for one in waiting:
+        one.request("GET", "/v1/key", headers={"Authorization": "Bearer tl_a_b"})
+    alive = narrow.ask("GET", "/health/live")
+
+    assert (200, {"ok": True}) == (alive.status, alive.body)
+    assert [401] * 4 == [one.getresponse().status for one in waiting]
+    for one in waiting:
+        one.close()
+
+
+# Redis.
+
+
+def test_a_redis_that_is_gone_is_told_with_its_cause(tmp_path: Path) -> None:
+    """503 with Retry-After by every address that needs Redis; the clients raise what the library raises."""
+    server = RedisServer(tmp_path).start()
+    api = Api(server.url, redis_timeout_seconds=1).start()
+    try:
+        token = api.key()
+        with HttpProducer(api.url, token) as producer:
+            assert producer.send(**HELLO).accepted
+            server.kill()
+            said = [
+                api.ask("POST", "/v1/messages", HELLO, token),
+                api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO]}, token),
+                api.ask("GET", "/v1/holds", key=token),
+                api.ask("GET", "/health/ready"),
+            ]
+            with pytest.raises(Unavailable, match="Redis") as away:
+                producer.send(**HELLO)
+    finally:
+        api.stop()
+
+    assert [503] * 4 == [one.status for one in said]
+    assert {("5", "operator")} == {(one.headers["retry-after"], one.body["owner"]) for one in said}
+    assert all("Redis" in one.body["detail"] and "127.0.0.1" not in one.body["detail"] for one in said)
+    assert (5, []) == (away.value.retry_after, away.value.unsure)
+
+
+def test_a_full_redis_takes_nothing_more(tmp_path: Path) -> None:
+    """503 says so; what was accepted stands, and is read and cancelled still."""
+    server = RedisServer(tmp_path).start()
+    api = Api(server.url).start()
+    try:
+        token = api.key()
+        sent = api.ask("POST", "/v1/messages", HELLO, token).body["id"]
+        api.redis.config_set("maxmemory", "1mb")
+        full = api.ask("POST", "/v1/messages", HELLO, token)
+        known = api.ask("GET", f"/v1/messages/{sent}", key=token)
+        cancelled = api.ask("DELETE", f"/v1/messages/{sent}", key=token)
+    finally:
+        api.stop()
+        server.stop()
+
+    assert (503, True) == (full.status, "memory ceiling" in full.body["detail"])
+    assert (200, 200) == (known.status, cancelled.status)
+
+
+def test_an_answer_that_is_lost_on_its_way_tells_which_ids_are_unsure(api: Api, client: redis.Redis) -> None:
+    """Redis took it, and ended before it could say so: the id is told, and the client's exception has it."""
+    token = api.key("shop")
+
+    def lose(*_: object) -> None:
+        raise redis.exceptions.TimeoutError
+
+    with pytest.MonkeyPatch.context() as patched, HttpProducer(api.url, token) as producer:
+        patched.setattr(api.producer._lanes[3], "_serve", lose)
+        said = api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token)
+        with pytest.raises(Unavailable) as away:
+            producer.send(**HELLO, client_message_id="one")
+
+    assert 503 == said.status
+    assert said.body["unsure"] == away.value.unsure
+    assert [
+        api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token).body["id"]
+    ] == away.value.unsure
+
+
+# The way there.
+
+
+class Wall:
+    """Something before the API: takes a request and hangs up, or lets connections go."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def hang_up(self, times: int) -> int:
+        """Read from so many connections and close them; returns how many came."""
+        self.socket.settimeout(1)
+        came = 0
+        try:
+            for _ in range(times):
+                connection, _ = self.socket.accept()
+                came += bool(connection.recv(65536))
+                connection.close()
+        except TimeoutError:
+            pass
+        return came
+
+
+@pytest.mark.parametrize(("more", "times"), [({}, 1), ({"client_message_id": "one"}, 2)], ids=["without", "with an id"])
+def test_a_client_repeats_only_what_cannot_be_done_twice(more: dict[str, str], times: int) -> None:
+    """A request whose connection ends before the answer: once more with a client message id, never without."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    wall = Wall()
+    with ThreadPoolExecutor(1) as pool, HttpProducer(wall.url, "key", timeout_seconds=5) as producer:
+        came = pool.submit(wall.hang_up, 3)
+        with pytest.raises(Unavailable, match="may have been done"):
+            producer.send(**HELLO, **more)
+
+    assert times == came.result()
+    wall.socket.close()
+
+
+async def _told(url: str) -> str:
+    async with AsyncHttpProducer(url, "key") as producer:
+        with pytest.raises(Unavailable) as away:
+            await producer.send(**HELLO)
+        return str(away.value)
+
+
+def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
+    """Both clients say that nothing was sent."""
+    import asyncio
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with HttpProducer(url, "key") as producer, pytest.raises(Unavailable, match="nothing was sent"):
+        producer.send(**HELLO)
+
+    assert "nothing was sent" in asyncio.run(_told(url))
+
+
+def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
+    """Both clients verify it, and refuse one that they do not know."""
+    import asyncio
+
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    cert, secret = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(secret), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    api = Api(redis_server.url, api_tls_cert=cert, api_tls_key=secret).start()
+    try:
+        token = api.key()
+
+        async def ask() -> bool:
+            known = ssl.create_default_context(cafile=str(cert))
+            async with AsyncHttpProducer(api.url, token, ssl=known) as producer:
+                return (await producer.send(**HELLO)).accepted
+
+        with HttpProducer(api.url, token, ca_file=str(cert)) as producer:
+            assert producer.send(**HELLO).accepted
+        assert asyncio.run(ask())
+        with HttpProducer(api.url, token) as stranger, pytest.raises(Unavailable, match="nothing was sent"):
+            stranger.send(**HELLO)
+    finally:
+        api.stop()
+
+
+def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    """By the name of the variable."""
+    (tmp_path / "cert.pem").touch()
+    with pytest.raises(InvalidSettings, match="THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together"):
+        load(ApiSettings, api_tls_cert=tmp_path / "cert.pem")
+
+
+# What is told, and what is not.
+
+
+def test_every_answer_keeps_browsers_safe_and_names_no_server(api: Api) -> None:
+    """Also of what is not there, and of the page for people, which loads nothing from anywhere."""
+    said = [api.ask("GET", path) for path in ("/docs", "/openapi.json", "/v1/key", "/nowhere", "/health/live")]
+    page = said[0].body.decode()
+
+    assert all(name.lower() in one.headers for one in said for name in HEADERS)
+    assert not any("server" in one.headers for one in said)
+    assert [] == [word for word in ("<script", "src=", "@import", "http://", "https://") if word in page]
+    assert "style-src" in said[0].headers["content-security-policy"]
+
+
+def test_logs_have_no_key_no_number_and_no_text(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Of what is accepted, refused, not understood, and of what fails by a mistake of ours."""
+    token = api.key("shop", suppression=True)
+    secret = "Your code is 4711"
+    with caplog.at_level(logging.DEBUG), pytest.MonkeyPatch.context() as patched:
+        api.ask("POST", "/v1/messages", HELLO | {"text": secret}, token)
+        api.ask("POST", "/v1/messages", HELLO | {"text": secret, "lane": 9}, token)
+        api.ask("POST", "/v1/messages", f'{{"to":"27831234567","text":"{secret}'.encode(), token)
+        api.ask("POST", "/v1/suppressions", {"number": "27831234567", "evidence": secret}, token)
+        api.ask("GET", f"/v1/batches/27831234567?token={token}", key=token)
+        patched.setattr(api.producer, "send_as", lambda *_: {}[f"27831234567 {secret}"])
+        failed = api.ask("POST", "/v1/messages", HELLO | {"text": secret}, token)
+    written = "\n".join(f"{one.getMessage()} {one.__dict__}" for one in caplog.records)
+
+    assert (500, "500", "operator") == (failed.status, failed.body["code"], failed.body["owner"])
+    assert "KeyError" in written
+    assert [] == [word for word in (token, token[16:], "27831234567", secret) if word in written]

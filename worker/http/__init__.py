@@ -1,0 +1,1 @@
+"""HTTP: what only operators do, beside what the producers' API offers."""

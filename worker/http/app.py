@@ -1,0 +1,17 @@
+"""App: the whole API, what producers may do and what operators do."""
+
+from __future__ import annotations
+
+import redis
+from fastapi import FastAPI
+
+from producer.client import Producer
+from producer.http import app
+from producer.settings import ApiSettings
+from worker.http import operator, story
+
+
+def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> FastAPI:
+    """Return the application that `threelane api` serves."""
+    routers, values = [operator.router, story.router], [*operator.VALUES, *story.VALUES]
+    return app.create(settings, producer, client, routers=routers, values=values)
