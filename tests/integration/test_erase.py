@@ -242,6 +242,20 @@ def test_the_append_only_file_is_written_anew(
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"] and not named())
 
 
+def test_a_file_that_cannot_be_written_anew_is_told_of(
+    at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """A user of Redis with few rights may erase; somebody else has to see to the file."""
+    user = redis_server.url.replace("redis://", "redis://eraser:do-not-log-me@")
+    client.acl_setuser(
+        "eraser", enabled=True, passwords=["+do-not-log-me"], keys=["*"], commands=["+@all", "-bgrewriteaof"]
+    )
+    told = CliRunner().invoke(app, ["erase", NUMBER], env={"THREELANE_REDIS_URL": user})
+    client.acl_deluser("eraser")
+    assert "still holds it" in told.output
+    assert [] == places(client, NUMBER, WORD)
+
+
 def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client: redis.Redis, workers: Workers) -> None:
     """At its start, if nobody else has looked within the hour."""
     wait_until(lambda: now_of(client) > float(client.hget(keys.record(at_rest["dead"]), "ended") or 0) + 1000)
