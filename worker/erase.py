@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -30,10 +31,19 @@ PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
 _erase = Script(__file__, "erase")
 
 
+class Rewriting(StrEnum):
+    """What becomes of Redis' append-only file, which tells of all that ever was."""
+
+    NONE = "none"  # it keeps none
+    BEGUN = "begun"
+    REFUSED = "refused"  # we may not, or it is busy: it still holds what was erased
+
+
 class Erased(msgspec.Struct, kw_only=True):
     """What was erased of one number, and what could not be.
 
-    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end.
+    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end; ``file`` is the
+    append-only file.
     """
 
     messages: int = 0
@@ -44,7 +54,7 @@ class Erased(msgspec.Struct, kw_only=True):
     suppressed: int = 0
     waiting: int = 0
     under_way: int = 0
-    rewriting: bool = False
+    file: Rewriting = Rewriting.NONE
 
     @property
     def complete(self) -> bool:
@@ -79,7 +89,7 @@ def erase(
     erased.events = _events(client, number)
     if forget:
         erased.suppressed = suppression.lift(client, number)
-    erased.rewriting = _rewrite(client)
+    erased.file = _rewrite(client)
     return erased
 
 
@@ -165,15 +175,16 @@ def _is_about(event: Event, number: str) -> bool:
     return number in (event.to, event.sender if isinstance(event, Reply) else "")
 
 
-def _rewrite(client: redis.Redis) -> bool:
-    """Have the append-only file written anew, since it still tells what is erased; False: it could not be asked for."""
+def _rewrite(client: redis.Redis) -> Rewriting:
+    """Have the append-only file written anew, since it still tells what is erased."""
     persistence: Any = client.info("persistence")
     if not persistence.get("aof_enabled"):
-        return False
+        return Rewriting.NONE
     try:
-        return bool(client.bgrewriteaof())
-    except ResponseError:  # it may not, or a snapshot is being written
-        return False
+        client.bgrewriteaof()
+    except ResponseError:
+        return Rewriting.REFUSED
+    return Rewriting.BEGUN
 
 
 async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:
