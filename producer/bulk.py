@@ -41,7 +41,8 @@ def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator
     try:
         yield from _rows(csv.reader(text, strict=True), template)
     finally:
-        text.detach()  # the file is the caller's to close
+        if not file.closed:  # it is, when whoever read gave up before the end
+            text.detach()  # the file is the caller's to close
 
 
 def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
@@ -108,30 +109,26 @@ def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     if not any(columns):
         raise WrongFile("the file is empty: its first row must name the columns, at least to,text")
     wanted = template.names if template else ()
+    missing = next((name for name in wanted if name not in columns), None)
+    if missing is not None:
+        raise WrongFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
     unknown = [column for column in columns if column not in BY_SPELLING and column not in wanted]
     if unknown:
         known = ", ".join(field.gateway_name for field in FIELDS)
         shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
-        raise WrongFile(f"unknown column {shown}; known are {known}")
+        besides = "; the text needs no such column" if template else ""
+        raise WrongFile(f"unknown column {shown}; known are {known}{besides}")
     names = [BY_SPELLING[column].name if column in BY_SPELLING else column for column in columns]
     for name in names:
         if names.count(name) > 1:
             raise WrongFile(f"two columns give the field {name}: keep one")
     if "to" not in names:
         raise WrongFile("the column to is missing: it gives the recipient")
-    if template:
-        _fits(template, columns, names)
-    elif not {"text", "binary"} & set(names):
+    if template and "text" in names:
+        raise WrongFile("the column text, and a text for all: give one of them")
+    if not template and not {"text", "binary"} & set(names):
         raise WrongFile("the column text is missing: it gives the message")
     return columns
-
-
-def _fits(template: Template, columns: Sequence[str], names: Sequence[str]) -> None:
-    missing = next((name for name in template.names if name not in columns), None)
-    if missing is not None:
-        raise WrongFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
-    if "text" in names:
-        raise WrongFile("the column text, and a text for all: give one of them")
 
 
 def _unreadable(broken: csv.Error, first: int, last: int) -> Refused:

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from producer import phone
 from producer.cancel import Answer, Cancelled
-from producer.cli import Json, err, give_up, open_producer, out, wrong_usage
+from producer.cli import Json, err, give_up, open_producer, out, print_json, wrong_usage
 from producer.client import Unavailable
 from producer.exits import Exit
 from producer.refusal import Refused
@@ -55,7 +55,7 @@ def cancel(
             for answer in answers:
                 told[answer.answer] += 1
                 if as_json:
-                    print(msgspec.json.encode(answer).decode())
+                    print_json(answer)
                 if answer.answer in (Answer.TOO_LATE, Answer.UNKNOWN):
                     late.append(answer)
         except ValueError as wrong:
@@ -63,7 +63,7 @@ def cancel(
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print(msgspec.json.encode({"summary": told}).decode())
+        print_json({"summary": told})
     else:
         for answer in late[:20]:
             out.print(f"{answer.id}: {answer.why or 'unknown, or forgotten'}", markup=False, highlight=False)
@@ -102,7 +102,7 @@ def show(
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print_json(found)
         return
     columns = (Column(name, overflow="fold") for name in ("due", "lane", "to", "batch", "tags"))
     table = Table(Column("id", no_wrap=True), *columns, box=SIMPLE_HEAD)
@@ -125,7 +125,7 @@ def move(
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print(msgspec.json.encode({"accepted": answer.accepted} | msgspec.structs.asdict(answer)).decode())
+        print_json({"accepted": answer.accepted} | msgspec.structs.asdict(answer))
     elif isinstance(answer, Refused):
         err.print(f"refused {answer}", markup=False, highlight=False)
     else:

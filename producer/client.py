@@ -191,7 +191,7 @@ class Producer:
         ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
         """
         wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
-        first, last = _instant(after, "after"), _instant(before, "before")
+        first, last = schedule.bound(after, "after"), schedule.bound(before, "before")
         return self._asked(lambda: list(find.scheduled(self._redis, wanted, first or 0, last, most)))
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
@@ -339,14 +339,6 @@ def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
 def _number(raw: str) -> str:
     """Return a recipient as records have it; raises ValueError with what is wrong."""
     return suppression.parse_number(raw) if raw else ""
-
-
-def _instant(raw: datetime | str | None, field: str) -> int | None:
-    """Return a bound in milliseconds of Unix time; raises ValueError with what is wrong."""
-    at = schedule.instant(raw, field) if raw else None
-    if isinstance(at, Refused):
-        raise ValueError(f"{field}: {at.problem}; {at.mend}")
-    return at
 
 
 def never_sent(failed: RedisError) -> bool:

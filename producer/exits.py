@@ -14,5 +14,6 @@ class Exit(IntEnum):
     UNHEALTHY = 5  # a worker does not consume although there is work, or the doctor found something that is wrong
     NOT_FOUND = 6  # no such message, producer or budget, or it is forgotten
     STOPPED = 7  # too many of a bulk's first messages failed; the others were not sent
+    FAULT = 70  # a fault of ours; what was done until then is done
     INTERRUPTED = 130  # by Ctrl-C; what was done is done, and the same command can be run again
     CLOSED = 141  # whoever read the output went away, as head does

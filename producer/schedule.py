@@ -82,3 +82,11 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
 
 def _refused(field: str, problem: str, mend: str) -> Refused:
     return Refused(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, mend=mend)
+
+
+def bound(raw: datetime | str | None, field: str) -> int | None:
+    """Return a bound of a search in milliseconds of Unix time, or None; raises ValueError with what is wrong."""
+    at = instant(raw, field) if raw else None
+    if isinstance(at, Refused):
+        raise ValueError(f"{field}: {at.problem}; {at.mend}")
+    return at

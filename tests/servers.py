@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -11,8 +12,14 @@ import time
 from pathlib import Path
 
 import redis
+from typer.testing import CliRunner
 
+from producer import cli as commands
+from worker import asking
+from worker.cli import app
 from worker.demo.child import _end_with_parent
+
+_KEPT = ("THREELANE_BROKER_URL",)  # of the broker under test
 
 
 def redis_binary() -> str:
@@ -86,10 +93,24 @@ class RedisServer:
             client.close()
 
 
+def typed(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Do what ``threelane`` does, without a process of its own: a second less of a processor's time."""
+    clean = {name: None for name in os.environ if name.startswith("THREELANE_") and name not in _KEPT}
+    consoles, handlers = (commands.out, commands.err, asking._err), logging.getLogger().handlers[:]
+    for console in consoles:
+        console.width = int(environment.get("COLUMNS", 80))
+    try:
+        told = CliRunner().invoke(app, words, env={**clean, **environment})
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    if told.exception and not isinstance(told.exception, SystemExit):
+        raise told.exception
+    return subprocess.CompletedProcess(["threelane", *words], told.exit_code, told.stdout, told.stderr)
+
+
 def threelane(*words: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, and return what it printed and its exit code."""
-    kept = ("THREELANE_BROKER_URL",)  # of the broker under test
-    clean = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("THREELANE_")}
+    clean = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("THREELANE_")}
     return subprocess.run(
         [sys.executable, "-m", "worker", *words],
         env={**clean, **environment},

@@ -5,6 +5,7 @@ Started by ``threelane worker`` or ``celery -A worker.app worker``.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery import signals
@@ -26,7 +27,8 @@ try:
     for table in TABLES.values():
         effective(table, settings.policy_file)
 except WrongPolicy as wrong:
-    raise SystemExit(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}") from None
+    print(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}", file=sys.stderr)
+    raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
 app = application(
     settings,

@@ -28,6 +28,8 @@ def asked(question: Callable[[redis.Redis], Answer]) -> Answer:
     except ValueError as wrong:
         _err.print(str(wrong), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.USAGE) from None
+    except BrokenPipeError:  # of the output; Redis's own are RedisErrors
+        raise
     except (RedisError, OSError) as failed:
         problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
         _err.print(problem, markup=False, highlight=False)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from producer import cli as producer_cli
 from producer import cli_bulk, cli_schedule, keys
-from producer.exits import Exit
 from producer.features import Api
-from producer.find import Filter
-from producer.settings import Settings, load_or_exit
-from worker import cli_money, cli_producers, cli_suppress, cli_top, cli_windows
-from worker.asking import asked, now_of, shown
+from producer.settings import load_or_exit
+from worker import (
+    cli_check,
+    cli_dead,
+    cli_find,
+    cli_holds,
+    cli_money,
+    cli_producers,
+    cli_suppress,
+    cli_top,
+    cli_windows,
+)
+from worker.commands import Commands
 
 app = typer.Typer(
     name="threelane",
+    cls=Commands,
     help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
     epilog="Exit codes: 0 done, 1 some messages were refused, 2 wrong usage or settings, 3 Redis is away, "
-    "4 ledgers differ, 5 a worker does not consume.",
+    "4 ledgers differ, 5 something is wrong, 6 not found, 7 a canary stopped it; docs/command-line.md has all.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,14 +37,17 @@ app = typer.Typer(
 producer_cli.register(app)
 cli_bulk.register(app)
 cli_schedule.register(app)
+cli_find.register(app)
+cli_check.register(app)
+cli_holds.register(app)
+app.add_typer(cli_dead.app, name="dead", rich_help_panel="Operator")
+app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")(cli_dead.redrive_code)
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
-app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
 app.command(rich_help_panel="Operator", epilog="Example: threelane top --once")(cli_top.top)
-_out, _err = Console(), Console(stderr=True)
-Json = producer_cli.Json
+app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
 
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
@@ -95,84 +100,6 @@ def exporter() -> None:
     serve(load_or_exit(ExporterSettings))
 
 
-@app.command(rich_help_panel="Operator", epilog="Example: threelane health --worker web-7")
-def health(
-    name: Annotated[str, typer.Option("--worker", help="Its name.")] = "",
-) -> None:
-    """Tell whether a worker consumes: fails when it fetched nothing for a minute while its lanes hold work."""
-    from worker.health import ailment
-
-    name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
-    problem = asked(lambda client: ailment(client, name, now_of(client)))
-    if problem:
-        _err.print(problem, markup=False, highlight=False)
-        raise typer.Exit(Exit.UNHEALTHY)
-    _out.print(f"worker {name} consumes", markup=False, highlight=False)
-
-
-@app.command(rich_help_panel="Operator", epilog="Example: threelane check --live")
-def check(
-    live: Annotated[bool, typer.Option("--live", help="Ask the gateway, too: credentials and balance.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Tell whether the settings are sound, Redis keeps its word, and, with --live, whether the account answers."""
-    from worker.check import Grade
-    from worker.check import check as look
-
-    findings = list(look(live=live))
-    if as_json:
-        print(msgspec.json.encode([one._asdict() for one in findings]).decode())
-    else:
-        table = Table("", "what", "told", "next step", box=SIMPLE_HEAD)
-        for one in findings:
-            table.add_row(*map(escape, one))
-        _out.print(table)
-    if any(one.grade is Grade.ERROR for one in findings):
-        raise typer.Exit(Exit.USAGE)
-
-
-@app.command(rich_help_panel="Operator", epilog="Example: threelane holds --json")
-def holds(as_json: Json = False) -> None:
-    """List what is on hold, and why."""
-    from worker.account import hold
-
-    found = asked(lambda client: hold.holds(client, now_of(client)))
-    if as_json:
-        print(msgspec.json.encode(found).decode())
-        return
-    table = Table("scope", "code", "cause", "since", "until")
-    for scope, one in sorted(found.items()):
-        ends = shown(one.until) if one.until else hold.way_back(one)
-        table.add_row(scope, one.code, one.cause, shown(one.since), ends)
-    _out.print(table if found else "nothing is on hold")
-
-
-@app.command(rich_help_panel="Operator", epilog="Example: threelane resume --redrive 301")
-def resume(
-    scope: Annotated[str, typer.Argument(help="account, lane:1, sender:ACME or prefix:2783123.")] = "account",
-    redrive: Annotated[str | None, typer.Option(help="Put the dead letters of this code back, too.")] = None,
-) -> None:
-    """Lift a hold; sending goes on where it stopped."""
-    from worker.account import hold
-
-    lifted = asked(lambda client: hold.resume(client, scope, now_of(client)))
-    _out.print(f"{scope} resumed" if lifted else f"{scope} was not on hold")
-    if redrive:
-        redrive_code(redrive)
-
-
-@app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")
-def redrive_code(code: Annotated[str, typer.Argument(help="The dead letters' code, as 301.")]) -> None:
-    """Put the dead letters of a code back on their lanes, each once."""
-    from producer.enqueue import Nudger
-    from worker import redrive as dead_letters
-
-    nudger = Nudger(load_or_exit(Settings))
-    told = asked(lambda client: dead_letters.redrive(client, nudger, Filter(code=code), now_of(client)))
-    over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
-    _out.print(f"{told['redriven']} redriven, {told['expired']} past their validity{over} and left dead")
-
-
 @app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
@@ -196,7 +123,7 @@ def up() -> None:
 def _mount_sandbox() -> None:
     from sandbox.cli import sandbox
 
-    app.command(rich_help_panel="Try it")(sandbox)
+    app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(sandbox)
 
 
 def main() -> None:

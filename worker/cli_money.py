@@ -13,7 +13,7 @@ from rich.table import Table
 
 from producer import budgets
 from producer.budgets import Budget
-from producer.cli import Json, out
+from producer.cli import Json, out, print_json
 from producer.status import CREDIT
 from worker.account import forecast
 from worker.account.forecast import Money
@@ -35,7 +35,7 @@ def money(context: typer.Context, as_json: Json = False) -> None:
     found, now = asked(lambda client: (forecast.read(client, now_of(client)), now_of(client)))
     if as_json:
         told = msgspec.to_builtins(found) | {"hours_left": found.hours_left, "short": found.short}
-        print(msgspec.json.encode(told).decode())
+        print_json(told)
         return
     out.print(_standing(found, now))
     for title, sums in (

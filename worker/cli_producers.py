@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, NoReturn
 
-import msgspec
 import redis
 import typer
 from rich.box import SIMPLE_HEAD
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import access, registry
-from producer.cli import Json, out, wrong_usage
+from producer.cli import Json, not_found, out, print_json, say, wrong_usage
 from producer.settings import load_or_exit
 from worker import cli_keys
 from worker.asking import asked, now_of, shown
@@ -64,13 +63,13 @@ def set_producer(
     after, secret, aside = asked(change)
     if as_json:
         shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
-        print(msgspec.json.encode(shown | ({"secret": secret} if secret else {})).decode())
+        print_json(shown | ({"secret": secret} if secret else {}))
         return
-    _say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
+    say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
     if secret:
-        _say(f"secret: {secret}\nKeep it: it is not shown again. The receiver verifies Threelane-Signature with it.")
+        say(f"secret: {secret}\nKeep it: it is not shown again. The receiver verifies Threelane-Signature with it.")
     if aside:
-        _say(f"{aside} events on their way were laid aside: threelane producers undelivered")
+        say(f"{aside} events on their way were laid aside: threelane producers undelivered")
 
 
 @producers.command("list", epilog="Example: threelane producers list --json")
@@ -79,7 +78,7 @@ def list_producers(as_json: Json = False) -> None:
     found = asked(registry.read_all)
     rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
     if as_json:
-        print(msgspec.json.encode(rows).decode())
+        print_json(rows)
         return
     table = Table("name", "bypass", "webhook", box=SIMPLE_HEAD)
     for name, one in found.items():
@@ -102,7 +101,7 @@ def remove(name: Name) -> None:
     if not known and not revoked and not discarded:
         _unknown(name)
     keys = f", {revoked} keys" if revoked else ""
-    _say(f"{name} removed{keys}, and {discarded} events that waited for its webhook")
+    say(f"{name} removed{keys}, and {discarded} events that waited for its webhook")
 
 
 @producers.command(epilog="Example: threelane producers undelivered shop --json")
@@ -110,7 +109,7 @@ def undelivered(name: Name, as_json: Json = False) -> None:
     """List the events that a producer's webhook never took."""
     found = asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
     if as_json:
-        print(msgspec.json.encode([one._asdict() for one in found or []]).decode())
+        print_json([one._asdict() for one in found or []])
         return
     table = Table("event", "type", "message or reply", "tries", "last answer", "laid aside", box=SIMPLE_HEAD)
     for one in found or []:
@@ -128,7 +127,7 @@ def redeliver(name: Name) -> None:
             wrong_usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
         return laid_aside.redeliver(client, name, now_of(client))
 
-    _say(f"{asked(again)} events are on their way again")
+    say(f"{asked(again)} events are on their way again")
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:
@@ -136,8 +135,4 @@ def _known(client: redis.Redis, name: str) -> registry.Registration:
 
 
 def _unknown(name: str) -> NoReturn:
-    wrong_usage(f"no producer named {name!r} is registered: threelane producers list")
-
-
-def _say(sentence: str) -> None:
-    out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    not_found(f"no producer named {name!r} is registered: threelane producers list")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import phone, suppression
-from producer.cli import Json, err, out, wrong_usage
+from producer.cli import Json, err, out, print_json, wrong_usage
 from producer.exits import Exit
 from producer.settings import LABEL
 from producer.suppression import IMPORT, OPERATOR, Entry
-from worker.asking import asked, now_of
+from worker.asking import asked, now_of, shown
 
 COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "expires", "times", "needs")
 DAY_MS = 24 * 3600 * 1000
@@ -77,13 +76,13 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
     entries, now = asked(lambda client: (suppression.why(client, msisdn), now_of(client)))
     if as_json:
         rows = [msgspec.structs.asdict(one) | {"in_force": one.forbids(now)} for one in entries]
-        print(msgspec.json.encode(rows).decode())
+        print_json(rows)
         return
     table = Table("source", "code", "scope", "in force", "first", "last", "expires", "evidence", box=SIMPLE_HEAD)
     for one in entries:
         force = "yes" if one.forbids(now) else f"{one.times} of {one.needs}" if one.times < one.needs else "expired"
-        ends = _shown(one.expires) if one.expires else "never"
-        told = (one.source, one.code, one.scope, force, _shown(one.first), _shown(one.last), ends, one.evidence)
+        ends = shown(one.expires) if one.expires else "never"
+        told = (one.source, one.code, one.scope, force, shown(one.first), shown(one.last), ends, one.evidence)
         table.add_row(*map(escape, told))
     for column in table.columns:
         column.overflow = "fold"  # a narrow terminal hides nothing of the evidence
@@ -99,13 +98,13 @@ def show(most: Annotated[int, typer.Option(min=1)] = 100, as_json: Json = False)
 
     found = asked(read)
     if as_json:
-        print(msgspec.json.encode([{"number": one.number, "entries": one.entries} for one in found]).decode())
+        print_json([{"number": one.number, "entries": one.entries} for one in found])
         return
     table = Table("number", "sources", "scopes", "last", box=SIMPLE_HEAD)
     for one in found:
         sources = ", ".join(sorted({entry.source for entry in one.entries}))
         scopes = ", ".join(sorted({entry.scope for entry in one.entries}))
-        table.add_row(one.number, escape(sources), escape(scopes), _shown(max(entry.last for entry in one.entries)))
+        table.add_row(one.number, escape(sources), escape(scopes), shown(max(entry.last for entry in one.entries)))
     for column in table.columns:
         column.overflow = "fold"
     out.print(table if found else "no number is suppressed")
@@ -210,7 +209,3 @@ def _scope(raw: str) -> str:
         return suppression.parse_scope(raw)
     except ValueError as wrong:
         wrong_usage(str(wrong))
-
-
-def _shown(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at / 1000))

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer import keys
-from producer.cli import Json, out
+from producer.cli import Json, out, print_json
 from producer.client import explain
 from producer.connect import connect
 from producer.settings import Settings, load_or_exit
@@ -95,7 +95,7 @@ def top(
         told = msgspec.to_builtins(first)
         told["capacity"] = first.capacity._asdict()
         told["money"] |= {"hours_left": first.money.hours_left, "short": first.money.short}
-        print(msgspec.json.encode(told).decode())
+        print_json(told)
         return
     if once:
         out.print(view(first, None))

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import phone, schedule, windows, zones
-from producer.cli import Json, out, wrong_usage
+from producer.cli import Json, out, print_json, wrong_usage
 from producer.refusal import Refused
 from producer.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from worker.asking import asked, now_of, shown
@@ -62,7 +62,7 @@ def list_windows(as_json: Json = False) -> None:
     found = asked(windows.read)
     if as_json:
         told = {"windows": {scope: str(window) for scope, window in sorted(found.by_scope.items())}}
-        print(msgspec.json.encode(told | {"unreadable": found.unreadable}).decode())
+        print_json(told | {"unreadable": found.unreadable})
         return
     table = Table("scope", "sent", box=SIMPLE_HEAD)
     for scope, window in sorted(found.by_scope.items()):
@@ -105,7 +105,7 @@ def try_window(
         wrong_usage("--at is out of the calendar: give a time of these years, as in 2031-06-30T14:00:00Z")
     trial = Trial(scopes, zones.country(number), moment, opens == moment, opens)
     if as_json:
-        print(msgspec.json.encode(trial).decode())
+        print_json(trial)
     else:
         out.print(_verdict(trial, applying, number), markup=False, highlight=False, soft_wrap=True)
 

@@ -16,7 +16,7 @@ from producer.refusal import Owner
 from producer.schedule import DAY
 from producer.status import CREDIT
 from tests.properties.house import START, House, a_house
-from tests.servers import RedisServer, threelane
+from tests.servers import RedisServer, typed
 from worker.gateway.outcome import Kind, Outcome
 from worker.inbound.report import Report
 
@@ -171,7 +171,7 @@ def test_an_operator_sets_looks_at_and_removes_budgets(client: redis.Redis, redi
     environment = {"THREELANE_REDIS_URL": redis_server.url}
 
     def said(*words: str) -> tuple[int, str]:
-        told = threelane("money", *words, environment=environment)
+        told = typed("money", *words, environment=environment)
         assert "Traceback" not in told.stderr
         return told.returncode, told.stdout + told.stderr
 

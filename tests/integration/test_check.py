@@ -12,11 +12,11 @@ import redis
 from sandbox.running import Running
 from tests import rabbit
 from tests.integration.api import API
-from tests.servers import RedisServer, threelane
+from tests.servers import RedisServer, threelane, typed
 
 
 def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:
-    told = threelane("check", "--json", *words, environment=environment)
+    told = typed("check", "--json", *words, environment=environment)
     assert "Traceback" not in told.stderr
     return told.returncode, json.loads(told.stdout)
 
@@ -109,11 +109,11 @@ def test_a_worker_does_not_start_on_a_wrong_policy_file(
     file = tmp_path / "policy.toml"
     file.write_text(f"[{family}]\nmost_attempts = 0\n", encoding="utf-8")
     told = threelane("worker", environment=base_environment | {"THREELANE_POLICY_FILE": str(file)})
-    assert 1 == told.returncode
+    assert 2 == told.returncode
     assert f"[{family}] most_attempts: 0 is not a number from 1 to 1000" in told.stderr
 
 
 def test_for_people_it_is_a_table(redis_server: RedisServer, base_environment: dict[str, str]) -> None:
     """Without --json."""
-    told = threelane("check", environment=base_environment)
+    told = typed("check", environment=base_environment)
     assert "next step" in told.stdout

@@ -13,7 +13,7 @@ import redis
 
 from producer import keys
 from tests.integration.test_accept import nudged
-from tests.servers import RedisServer, free_port, threelane
+from tests.servers import RedisServer, free_port, typed
 
 # row by row: the cells, and the code and the field of the refusal, if any
 # fmt: off
@@ -56,7 +56,7 @@ def mixed(tmp_path: Path) -> str:
 
 def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], client: redis.Redis, mixed: str) -> None:
     """In the order of the file, with the row's number; then the sums; exit code 1 tells that some were refused."""
-    told = threelane("bulk", mixed, "--json", environment=environment)
+    told = typed("bulk", mixed, "--json", environment=environment)
     *answers, last = map(json.loads, told.stdout.splitlines())
 
     assert (1, "") == (told.returncode, told.stderr)
@@ -72,7 +72,7 @@ def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], cli
 
 def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: str) -> None:
     """A table of number, line, code, field and both sentences, and the sums below it."""
-    told = threelane("bulk", mixed, environment=environment)
+    told = typed("bulk", mixed, environment=environment)
 
     assert 1 == told.returncode
     assert "Traceback" not in told.stderr
@@ -87,8 +87,8 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
     """With client message ids, the second time accepts nothing new."""
     file = tmp_path / "good.csv"
     file.write_text("to,text,climsgid\n" + "".join(f"27831234567,Hello,o{n}\n" for n in range(120)), encoding="utf-8")
-    first = threelane("bulk", str(file), environment=environment)
-    again = threelane("bulk", str(file), environment=environment)
+    first = typed("bulk", str(file), environment=environment)
+    again = typed("bulk", str(file), environment=environment)
 
     assert (0, 0) == (first.returncode, again.returncode)
     assert "120 accepted (120 parts), 0 refused" in first.stdout
@@ -126,7 +126,7 @@ def test_a_file_that_is_none_is_refused_as_a_whole(
     file = tmp_path / "wrong.csv"
     if content is not None:
         file.write_bytes(content)
-    told = threelane("bulk", str(file), environment=environment)
+    told = typed("bulk", str(file), environment=environment)
     said = " ".join(told.stderr.split())
 
     assert (2, "") == (told.returncode, told.stdout)
@@ -139,7 +139,7 @@ def test_a_file_that_is_none_is_refused_as_a_whole(
 def test_without_redis_no_row_is_accepted_and_the_command_says_so(mixed: str) -> None:
     """Exit code 3; the whole file can be sent again."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    told = threelane("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"}, timeout=20)
+    told = typed("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"})
     said = " ".join(told.stderr.split())
 
     assert (3, "") == (told.returncode, told.stdout)

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 
 import pytest
 import redis
 
 from producer import keys, registry
 from producer.exits import Exit
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, free_port, typed
 from worker.outcome.delivery import lua
 
 HOOK = "https://shop.example/threelane?token=hunter2"
 
 
 def run(server: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("THREELANE_")}
-    program = "from worker.cli_producers import producers; producers()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *words],
-        env={**clean, "THREELANE_REDIS_URL": server, "COLUMNS": "160", **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return typed("producers", *words, environment={"THREELANE_REDIS_URL": server, "COLUMNS": "160", **settings})
 
 
 def lay_aside(client: redis.Redis, name: str = "shop") -> None:
@@ -114,9 +103,10 @@ WRONG = [
 def test_what_is_wrong_is_told_in_a_sentence(
     client: redis.Redis, redis_server: RedisServer, words: list[str], told: str
 ) -> None:
-    """With exit code 2, nothing done, and no traceback."""
+    """With an exit code, nothing done, and no traceback."""
     refused = run(redis_server.url, *words)
-    assert (Exit.USAGE, "") == (refused.returncode, refused.stdout)
+    code = Exit.NOT_FOUND if told == "no producer named" else Exit.USAGE
+    assert (code, "") == (refused.returncode, refused.stdout)
     assert told in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not client.exists(keys.PRODUCERS)

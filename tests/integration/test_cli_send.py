@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from producer import keys
-from tests.servers import RedisServer, free_port, threelane
+from tests.servers import RedisServer, free_port, typed
 
 TO = "27831234567"
 
@@ -23,31 +23,31 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
 
 def test_a_message_is_sent_and_its_status_asked(environment: dict[str, str], client: redis.Redis) -> None:
     """The id that one command prints is what the other takes."""
-    sent = threelane(
+    sent = typed(
         "send", TO, "[/b] Hello", "--lane", "1", "--from", "Shop", "--field", "costCentre=[a]", environment=environment
     )
     assert (1, "") == (sent.returncode, sent.stdout)
     assert "refused 101 costCentre" in sent.stderr
 
-    sent = threelane("send", TO, "[/b] Hello", "--lane", "1", "--field", "tags=a,b", "--json", environment=environment)
+    sent = typed("send", TO, "[/b] Hello", "--lane", "1", "--field", "tags=a,b", "--json", environment=environment)
     answer = json.loads(sent.stdout)
     assert (0, True, 1) == (sent.returncode, answer["accepted"], answer["lane"])
 
     client.hset(keys.record(answer["id"]), "text", "said by a gateway: [/b]")
-    asked = threelane("status", answer["id"], environment=environment)
+    asked = typed("status", answer["id"], environment=environment)
     assert (0, "") == (asked.returncode, asked.stderr)
     assert "queued" in asked.stdout
     assert "[/b]" in asked.stdout
 
-    asked = threelane("status", answer["id"], "--json", environment=environment)
+    asked = typed("status", answer["id"], "--json", environment=environment)
     assert ("queued", TO) == (json.loads(asked.stdout)["status"], json.loads(asked.stdout)["to"])
 
 
 def test_a_refusal_is_one_line_of_json_and_exit_code_1(environment: dict[str, str]) -> None:
     """For scripts: the code, the field as it was typed, and what would be right; bad bytes do no harm."""
-    typed = os.fsdecode(b"\xe9=1")
-    sent = threelane("send", "0831234567", "Hello", "--json", environment=environment)
-    odd = threelane("send", TO, "Hello", "--field", typed, "--json", environment=environment)
+    pair = os.fsdecode(b"\xe9=1")
+    sent = typed("send", "0831234567", "Hello", "--json", environment=environment)
+    odd = typed("send", TO, "Hello", "--field", pair, "--json", environment=environment)
 
     assert (1, "") == (sent.returncode, sent.stderr)
     answer = json.loads(sent.stdout)
@@ -55,11 +55,11 @@ def test_a_refusal_is_one_line_of_json_and_exit_code_1(environment: dict[str, st
     assert (1, "\\udce9") == (odd.returncode, json.loads(odd.stdout)["field"])
 
 
-def test_an_unknown_id_is_told_with_exit_code_2(environment: dict[str, str]) -> None:
+def test_an_unknown_id_has_an_exit_code_of_its_own(environment: dict[str, str]) -> None:
     """Never known, or forgotten."""
-    asked = threelane("status", "nothing", environment=environment)
+    asked = typed("status", "nothing", environment=environment)
 
-    assert (2, "") == (asked.returncode, asked.stdout)
+    assert (6, "") == (asked.returncode, asked.stdout)
     assert "nothing: unknown" in asked.stderr
 
 
@@ -75,7 +75,7 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize(("variable", "value"), BAD_SETTINGS)
 def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str], variable: str, value: str) -> None:
     """Exit code 2, the variable, and no traceback; the value may be a secret and is not shown."""
-    told = threelane("send", TO, "Hello", environment=environment | {variable: value})
+    told = typed("send", TO, "Hello", environment=environment | {variable: value})
 
     assert (2, "") == (told.returncode, told.stdout)
     assert variable in told.stderr
@@ -87,7 +87,7 @@ def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str], var
 def test_without_redis_the_command_ends_with_exit_code_3(command: tuple[str, ...]) -> None:
     """A sentence, no traceback, no address and no password."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    told = threelane(*command, "--json", environment={"THREELANE_REDIS_URL": url}, timeout=20)
+    told = typed(*command, "--json", environment={"THREELANE_REDIS_URL": url})
 
     assert 3 == told.returncode
     assert "Redis does not answer at THREELANE_REDIS_URL" in " ".join(told.stderr.split())

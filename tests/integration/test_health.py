@@ -11,11 +11,11 @@ import redis
 from producer import Producer, keys
 from tests.integration.conftest import Workers
 from tests.nudges import nudges_of
-from tests.servers import threelane, wait_until
+from tests.servers import typed, wait_until
 
 
 def _health(workers: Workers, name: str = "w1") -> tuple[int, str]:
-    told = threelane("health", "--worker", name, environment=workers.environment)
+    told = typed("health", "--worker", name, environment=workers.environment)
     return told.returncode, told.stdout + told.stderr
 
 
@@ -64,7 +64,7 @@ def test_a_worker_whose_loop_stands_still_is_found_out(
 def test_an_unknown_worker_and_a_missing_redis_are_told_apart(producer: Producer, workers: Workers) -> None:
     """Each has its own exit code and its own way out."""
     assert 5 == _health(workers, "nobody")[0]
-    away = threelane("health", environment={"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"})
+    away = typed("health", environment={"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"})
     assert 3 == away.returncode
     assert "Traceback" not in away.stderr
 

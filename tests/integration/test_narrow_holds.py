@@ -15,7 +15,7 @@ from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.house import House, a_house
-from tests.servers import RedisServer, threelane, wait_until
+from tests.servers import RedisServer, typed, wait_until
 from worker.account import hold
 from worker.gateway.outcome import Kind, Outcome
 from worker.policy.judge import Hold
@@ -125,10 +125,10 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     assert 1 == len([one for one in sandbox.control("GET", "attempts")["attempts"] if one["code"] == "123"])
     assert {0} == {one.attempts for one in producer.statuses(messages) if one and one.status is Status.SCHEDULED}
 
-    told = threelane("holds", "--json", environment=workers.environment)
+    told = typed("holds", "--json", environment=workers.environment)
     assert ["sender:ACME"] == list(json.loads(told.stdout))
-    assert "sender:ACME" in threelane("holds", environment=workers.environment).stdout
-    told = threelane("resume", "sender:ACME", environment=workers.environment)
+    assert "sender:ACME" in typed("holds", environment=workers.environment).stdout
+    told = typed("resume", "sender:ACME", environment=workers.environment)
     assert (0, "sender:ACME resumed\n") == (told.returncode, told.stdout)
     client.zadd(
         keys.DUE, dict.fromkeys((one.decode() for one in client.zrange(keys.DUE, 0, -1)), 0)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,7 +23,7 @@ from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
 from tests.nudges import nudges_of
-from tests.servers import RedisServer, threelane
+from tests.servers import RedisServer, typed
 from worker.gateway.outcome import Kind, Outcome
 from worker.redrive import redrive
 
@@ -107,7 +111,7 @@ def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, cl
 
 
 @pytest.mark.main_job
-def test_what_was_redriven_is_claimed_and_sent_once(
+def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     producer: Producer,
     redis_server: RedisServer,
     client: redis.Redis,
@@ -115,19 +119,28 @@ def test_what_was_redriven_is_claimed_and_sent_once(
     workers: Workers,
     until: Until,
 ) -> None:
-    """By the command line, as an operator does it, with a worker that runs."""
-    ids = dead(producer, redis_server, 200)
+    """1,000 dead letters, two processes, and a worker that runs: each goes out once, what is too old not at all.
+
+    They are paced so that one is still at it when the other begins.
+    """
+    ids = dead(producer, redis_server, 1_000)
     late = ids[:20]
     for one in late:
         client.hset(keys.record(one), "expires", 1)
     workers.start()
-    told = threelane("redrive", "113", environment=workers.environment)
-    assert (0, "180 redriven, 20 past their validity and left dead\n") == (told.returncode, told.stdout), told.stderr
+    command = [sys.executable, "-m", "worker", "dead", "redrive", "--code", "113", "--a-second", "500", "--json"]
+    environment = os.environ | workers.environment
+    operators = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [json.loads(one.communicate(timeout=60)[0]) for one in operators]
+    assert 980 == sum(one["redriven"] for one in told), told
+    assert {20} == {one["expired"] for one in told}
     for one in ids[20:]:
         until(one, Status.SENT)
     assert sorted(ids[20:]) == sorted(taken(sandbox))
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert {Status.DEAD} == {one.status for one in producer.statuses(late) if one}
+    again = typed("redrive", "113", environment=workers.environment)
+    assert "0 redriven, 20 past their validity and left dead\n" == again.stdout
 
 
 @pytest.mark.main_job
@@ -144,4 +157,4 @@ def test_a_receipt_for_a_dead_letter_keeps_it_from_being_sent_again(
     message = producer.send("27999300101", "Hello", on_doubt="drop").id
     assert "in_doubt" == until(message, Status.DEAD).code
     until(message, Status.DELIVERED)
-    assert "0 redriven" in threelane("redrive", "in_doubt", environment=workers.environment).stdout
+    assert "0 redriven" in typed("redrive", "in_doubt", environment=workers.environment).stdout

@@ -14,7 +14,7 @@ from producer.status import MessageStatus
 from sandbox.running import Running
 from tests.integration.api import API
 from tests.integration.conftest import Workers, attempts, log_of, taken
-from tests.servers import threelane, wait_until
+from tests.servers import typed, wait_until
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job
@@ -130,7 +130,7 @@ def test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest(
 
     reporting.control("POST", "credit", {"set": "1000"})
     wait_until(lambda: not client.hexists(keys.HOLDS, "account"), what="the balance to be read")
-    resumed = threelane("resume", "--redrive", API.code("301"), environment=workers.environment)
+    resumed = typed("resume", "--redrive", API.code("301"), environment=workers.environment)
     assert resumed.returncode == 0, resumed.stderr
     assert f"{len(dead)} redriven" in resumed.stdout
     for message in messages:

@@ -8,7 +8,7 @@ import pytest
 
 from producer import prices
 from producer.settings import InvalidSettings, ProducerSettings, load
-from tests.servers import threelane
+from tests.servers import typed
 from worker.account import forecast
 from worker.account.balance import compare, is_back
 from worker.account.capacity import worth_having
@@ -73,7 +73,7 @@ def test_a_command_with_wrong_prices_ends_with_that_sentence(tmp_path: Path) -> 
         "THREELANE_PRICES": "27=cheap",
         "HOME": str(tmp_path),
     }
-    told = threelane("send", "27831234567", "Hello", environment=environment)
+    told = typed("send", "27831234567", "Hello", environment=environment)
     assert 2 == told.returncode
     assert "THREELANE_PRICES: '27=cheap': 'cheap' is no amount of credits, such as 0.8" in told.stderr
     assert "Traceback" not in told.stderr

@@ -1,0 +1,206 @@
+"""``threelane bulk`` as a job: rehearsed, begun with a canary, and run again without sending a row twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer import Status, budgets, keys, suppression
+from producer.budgets import Budget
+from producer.job import row_id
+from producer.message import identify
+from producer.status import CREDIT
+from producer.suppression import Entry
+from tests.nudges import nudges_of
+from tests.properties.house import a_house
+from tests.servers import RedisServer, typed, wait_until
+from worker.gateway.outcome import Kind, Outcome
+
+PEOPLE = "to,name,sum\n27831234567,Ana,12\n27831234568,Bo,3.50\n27831234569,,7\n0831234567,Cy,9\n"
+TEXT = "Dear {name}, you owe {sum}"
+
+
+@pytest.fixture
+def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
+    assert client.dbsize() == 0
+    return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE, encoding="utf-8")
+    return file
+
+
+def summary(told: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    return dict(json.loads(told.stdout.splitlines()[-1])["summary"])
+
+
+def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], client: redis.Redis, people: Path) -> None:
+    """Each row has its own; one with an empty cell is refused by its number."""
+    told = typed("bulk", str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment)
+    first, second, third, fourth, _ = map(json.loads, told.stdout.splitlines())
+    body = json.loads(client.hget(keys.record(second["id"]), "body"))  # type: ignore[arg-type]
+    assert (1, True, "Dear Bo, you owe 3.50", 2) == (told.returncode, first["accepted"], body["text"], first["lane"])
+    assert [(3, "101", "name"), (4, "105", "to")] == [
+        (one["row"], one["code"], one["field"]) for one in (third, fourth)
+    ]
+    assert b"people.csv" == client.hget(keys.record(first["id"]), "batch")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--text", "Dear {nome}"], "the text needs {nome}, and there is no such column"),
+        (["--text", "Dear {name"], "--text: '{' at character 6"),
+        (["--text", TEXT, "--max-fail", "lots"], "--max-fail 'lots': give a share"),
+        (["--text", TEXT, "--batch", "a|b"], "--batch 'a|b': up to 64 letters"),
+        ([], "unknown column 'name'"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_anything_is_sent(
+    environment: dict[str, str], client: redis.Redis, people: Path, words: list[str], sentence: str
+) -> None:
+    """Exit code 2, and a sentence."""
+    told = typed("bulk", str(people), *words, environment=environment)
+    assert (2, "", 0) == (told.returncode, told.stdout, client.dbsize())
+    assert sentence in told.stderr
+
+
+def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
+    environment: dict[str, str], client: redis.Redis, people: Path
+) -> None:
+    """Also what is suppressed, what is known already, and which budget it would pass."""
+    prices = environment | {"THREELANE_PRICES": "27=0.5", "THREELANE_COST_CENTRE": "news"}
+    typed("bulk", str(people), "--text", TEXT, environment=prices)
+    people.write_text(PEOPLE + "27831234570,Di,1\n27831234571,Ed,2\n27831234572,Flo,2\n", encoding="utf-8")
+    suppression.add(client, [("27831234571", Entry(source="STOP", first=1, last=1))])
+    budgets.put(client, "centre:news", "day", Budget(CREDIT // 2))
+    before = client.dbsize()
+
+    told = typed("bulk", str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
+    last = json.loads(told.stdout.splitlines()[-1])
+    assert 1 == told.returncode
+    assert {"accepted": 4, "repeated": 2, "refused": 3, "parts": 2, "estimate_millionths": CREDIT} == last["summary"]
+    assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
+    assert before == client.dbsize()
+    shown = typed("bulk", str(people), "--text", TEXT, "--dry-run", environment=prices)
+    assert "2 parts, about 1.00 credits, 2 of them known already), 3 refused; nothing was sent" in shown.stdout
+    assert "suppressed" in shown.stdout
+
+
+def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redis.Redis, tmp_path: Path) -> None:
+    """By the ending of the file's name, or as --format says."""
+    file = tmp_path / "people.jsonl"
+    file.write_text('{"to": 27831234567, "text": "Hi", "tags": ["a", "b"]}\nno json\n', encoding="utf-8")
+    told = typed("bulk", str(file), "--json", environment=environment)
+    good, bad, _ = map(json.loads, told.stdout.splitlines())
+    assert (1, True, "101") == (told.returncode, good["accepted"], bad["code"])
+    assert b"a,b" == client.hget(keys.record(good["id"]), "tags")
+    other = file.rename(tmp_path / "people.txt")
+    again = typed("bulk", str(other), "--format", "jsonl", "--batch", "people.jsonl", "--json", environment=environment)
+    assert 1 == summary(again)["repeated"]
+
+
+def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """By SIGKILL, in the middle; the same command goes on where it was, and no row is asked for twice in vain."""
+    rows = 8_000
+    file = tmp_path / "big.csv"
+    file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(rows)), encoding="utf-8")
+    command = [sys.executable, "-m", "worker", "bulk", str(file)]
+    running = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: client.zcard(keys.QUEUED[3]) > 2_500 or running.poll() is not None, what="some rows")
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert -signal.SIGKILL == running.returncode
+    died_at = int(client.zcard(keys.QUEUED[3]))
+    assert 0 < died_at < rows
+    marked = json.loads((tmp_path / "big.csv.progress").read_text(encoding="utf-8"))["rows"]
+    assert 0 < marked <= died_at
+
+    again = typed("bulk", str(file), environment=environment)
+    assert 0 == again.returncode
+    assert f"rows 1 to {marked:,} were answered in an earlier run" in again.stdout
+    assert f"{rows} accepted ({rows - (died_at - marked)} parts" in again.stdout
+    wanted = {identify("", row_id("big.csv", n + 1)) for n in range(rows)}
+    assert wanted == {one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1)}
+    assert rows == int(client.hget(keys.TALLY, "accepted:3"))  # type: ignore[arg-type]
+    assert not (tmp_path / "big.csv.progress").exists()
+
+    third = typed("bulk", str(file), environment=environment)  # and with nothing to go on from
+    assert f"{rows} accepted (0 parts, {rows} of them known already), 0 refused" in third.stdout
+
+
+def test_a_file_that_changed_between_two_runs_is_noticed(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Rows that were accepted as something else are refused, each; what is new is sent."""
+    file = tmp_path / "news.csv"
+    file.write_text("to,text\n27831234567,One\n27831234568,Two\n", encoding="utf-8")
+    assert 0 == typed("bulk", str(file), environment=environment).returncode
+    file.write_text("to,text\n27831234567,One\n27831234568,Changed\n27831234569,Three\n", encoding="utf-8")
+    told = typed("bulk", str(file), "--json", environment=environment)
+    _, second, _, last = map(json.loads, told.stdout.splitlines())
+    assert (1, "409", "row") == (told.returncode, second["code"], second["field"])
+    assert "row 2 of the job news.csv was accepted with other content" in second["problem"]
+    assert (2, 1, 1) == (last["summary"]["accepted"], last["summary"]["repeated"], last["summary"]["refused"])
+
+    progress = {"job": "news.csv", "digest": "of another content", "rows": 3, "told": {}}
+    (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
+    told = typed("bulk", str(file), environment=environment)
+    assert "changed since the job news.csv was begun" in " ".join(told.stderr.split())
+    assert "2 accepted" in told.stdout
+
+
+def test_a_canary_that_fails_stops_the_rest(
+    environment: dict[str, str], client: redis.Redis, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """The first messages are refused by the gateway: the others are not sent, and the exit code says so."""
+    file = tmp_path / "mail.csv"
+    file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(30)), encoding="utf-8")
+    words = ("bulk", str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
+    told = typed(*words, environment=environment)
+    canary = json.loads(told.stdout.splitlines()[-1])["canary"]
+    assert (7, 5, 5, 5, True) == (
+        told.returncode,
+        canary["watched"],
+        canary["failed"],
+        canary["row"],
+        canary["stopped"],
+    )
+    assert 5 == client.zcard(keys.QUEUED[3])
+    assert "run the same command without --canary" in told.stderr
+
+    with a_house(redis_server) as house:
+        house.now = int(client.time()[0]) * 1000 + 5_000
+        for number in range(5):
+            message_id = identify("", row_id("mail.csv", number + 1))
+            house.attempt(
+                message_id, Outcome(Kind.ACCEPTED, gateway_id="g") if number else Outcome(Kind.REFUSED, code="113")
+            )
+    nudges_of(client).lose(3)
+    told = typed(*words, environment=environment)
+    last = summary(told)
+    assert (0, 30, 5) == (told.returncode, last["accepted"], last["repeated"])
+    assert (25, 1) == (client.zcard(keys.QUEUED[3]), client.zcard(keys.DEAD))
+
+
+def test_without_a_name_a_pipe_is_no_job(environment: dict[str, str], client: redis.Redis) -> None:
+    """Two pipes are two files: nothing tells their rows apart but what they say."""
+    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--batch", "nightly", "--json"]
+    for repeated in (0, 1):
+        told = subprocess.run(
+            command, input="to,text\n27831234567,Hi\n", env=os.environ | environment, capture_output=True, text=True
+        )
+        assert repeated == summary(told)["repeated"]
+    assert {Status.QUEUED.value.encode()} == {client.hget(key, "status") for key in client.keys("tl:m:*")}
