@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import access
-from producer.cli import Json, out, print_json, say, wrong_usage
+from producer.cli import Json, not_found, out, print_json, say
 from producer.schedule import DAY
 from worker.asking import asked, now_of, shown
 
@@ -77,7 +77,7 @@ def show(
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as list shows it.")]) -> None:
     """Take a key back; the next request with it is refused."""
     if not asked(lambda client: access.revoke(client, key_id)):
-        wrong_usage(f"no key {key_id!r}: threelane producers key list")
+        not_found(f"no key {key_id!r}: threelane producers key list")
     say(f"key {key_id} revoked")
 
 
