@@ -30,7 +30,7 @@ class Progress(msgspec.Struct):
     """How far a job has come: all rows up to ``rows`` were answered; ``told`` counts the answers."""
 
     job: str
-    digest: str
+    content: str
     rows: int = 0
     told: dict[str, int] = {}
 
@@ -102,7 +102,7 @@ def load(file: Path, job: str, content: str) -> tuple[Progress, bool]:
         found = msgspec.json.decode(file.read_bytes(), type=Progress)
     except (OSError, msgspec.MsgspecError):
         return Progress(job, content), False
-    if (found.job, found.digest) == (job, content):
+    if (found.job, found.content) == (job, content):
         return found, False
     return Progress(job, content), found.job == job
 

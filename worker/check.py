@@ -14,7 +14,7 @@ from producer.broker import application
 from producer.client import explain
 from producer.connect import connect
 from producer.refusal import Owner
-from producer.settings import InvalidSettings, ProducerSettings, load
+from producer.settings import ApiSettings, InvalidSettings, ProducerSettings, load
 from worker.gateway.choose import gateway, missing_credentials
 from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 def check(*, live: bool) -> Iterator[Finding]:
     """Look at the settings of every kind of process, at Redis and the broker, and, if ``live``, at the account."""
     worker: WorkerSettings | None = None
-    for kind in (ProducerSettings, WorkerSettings, CallbackSettings, ExporterSettings):
+    for kind in (ProducerSettings, ApiSettings, WorkerSettings, CallbackSettings, ExporterSettings):
         try:
             loaded = load(kind)
         except InvalidSettings as invalid:

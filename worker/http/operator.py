@@ -77,7 +77,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters to put back: those that match all that is given, or those of ``ids`` alone.
+    """Which dead letters to put back: those that match all that is given, those of ``ids``, or all.
 
     ``after`` and ``before`` are times of death, ISO 8601 with their zone; ``dry_run`` tells and does nothing.
     """
@@ -92,6 +92,7 @@ class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: str = ""
     before: str = ""
     ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = []
+    all: bool = False
     dry_run: bool = False
 
 
@@ -200,13 +201,13 @@ def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Respons
     asked = read(body, Redrive)
     wanted, now = _filter(asked), house.producer.now()
     after, before = _instant(asked.after, "after") or 0, _instant(asked.before, "before")
-    if bool(asked.ids) == bool(wanted or after or before):
+    if bool(asked.ids) == bool(wanted or after or before is not None or asked.all):
         raise stop(
             422,
             "neither, or both, of ids and a filter",
             code=Code.INVALID,
             field="ids",
-            mend="give ids, or what they have in common: code, owner, batch, tag, to, producer, lane, after, before",
+            mend="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
         )
     if asked.ids:
         return answered(_redriven(house, asked, now))
