@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from producer import events, keys, logs, suppression
+from producer import events, keys, logs, registry, suppression
 from producer.cancel import cancel
 from producer.events import Event, Reply
 from producer.scripts import Script
@@ -70,23 +70,28 @@ def erase(
     ``stop`` cancels first what still waits; ``forget`` takes the number off the list of suppressed numbers, too.
     """
     erased = Erased()
-    waiting: list[str] = []
+    left: dict[str, bytes] = {}  # a scan may show the same twice
+    hooked = set(registry.read_all(client))
     for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
         ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
-        waiting += _records(client, ids, number, now, erased)
+        left |= _records(client, ids, number, now, erased)
+        hooked |= {key.removeprefix(keys.delivery("")) for key in found if key.startswith(keys.delivery(""))}
         for key in found:
-            if key.startswith(keys.delivery("")):
-                erased.deliveries += _deliveries(client, key.removeprefix(keys.delivery("")), number)
-            elif key.startswith(keys.reply_parts(f"{number}:")):
+            if key.startswith(keys.reply_parts(f"{number}:")):
                 erased.replies += int(client.delete(key))
                 client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
-    if stop and waiting:
-        erased.waiting = 0
+    if stop:
+        waiting = [one for one, answer in left.items() if answer == b"waits"]
         told = cancel(client, waiting, retention_ms, now, gateway_stops=False)
         erased.cancelled = sum(one.answer == "cancelled" for one in told)
         for ids in _batches(iter(waiting)):
-            _records(client, ids, number, now, erased)
+            left = {one: answer for one, answer in left.items() if one not in ids}
+            left |= _records(client, ids, number, now, erased)
+    erased.waiting = sum(answer == b"waits" for answer in left.values())
+    erased.under_way = len(left) - erased.waiting
+    # what records tell no more: first where events come from, then where they are brought to
     erased.events = _events(client, number)
+    erased.deliveries = sum(_deliveries(client, name, number) for name in hooked)
     if forget:
         erased.suppressed = suppression.lift(client, number)
     erased.file = _rewrite(client)
@@ -99,7 +104,7 @@ async def take_turn(client: redis.asyncio.Redis) -> bool:
 
 
 async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> int:
-    """Erase numbers and texts whose time is over; returns of how many messages.
+    """Erase numbers and texts whose time is over; returns how many messages were.
 
     A record that lives no longer than its number is not looked for: it expires with it.
     """
@@ -130,14 +135,11 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> list[str]:
-    """Erase those of the number; returns the ids of those that wait to be sent."""
+def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, bytes]:
+    """Erase those of the number; returns those that cannot be, with why: they wait, or are under way."""
     answers = _erase(client, [keys.record(one) for one in ids], [now, number, 0, *ids]) if ids else ()
     erased.messages += sum(answer == b"erased" for answer in answers)
-    erased.under_way += sum(answer == b"under_way" for answer in answers)
-    waiting = [one for one, answer in zip(ids, answers, strict=True) if answer == b"waits"]
-    erased.waiting += len(waiting)
-    return waiting
+    return {one: answer for one, answer in zip(ids, answers, strict=True) if answer in (b"waits", b"under_way")}
 
 
 def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
