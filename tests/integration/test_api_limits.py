@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import shutil
@@ -9,8 +10,10 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event
 
 import pytest
 import redis
@@ -20,6 +23,7 @@ from producer.client import Unavailable
 from producer.http.async_client import AsyncHttpProducer
 from producer.http.client import HttpProducer
 from producer.http.guard import HEADERS
+from producer.http.house import LONG
 from producer.settings import ApiSettings, load
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
@@ -100,6 +104,22 @@ def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: r
     assert [401] * 4 == [one.getresponse().status for one in waiting]
     for one in waiting:
         one.close()
+
+
+def test_a_login_code_waits_behind_no_list(api: Api, client: redis.Redis) -> None:
+    """As many lists as may be at work hang, and more wait for their turn: a single message goes all the same."""
+    token, hanging = api.key(), Event()
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(LONG + 4) as pool:
+        patched.setattr(api.producer, "send_many", lambda *_: hanging.wait(20) and [])
+        lists = [
+            pool.submit(api.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
+        ]
+        single = api.ask("POST", "/v1/messages", HELLO, token)
+        done = [one.done() for one in lists]
+        hanging.set()
+
+    assert (201, [False] * (LONG + 4)) == (single.status, done)
+    assert [200] * (LONG + 4) == [one.result().status for one in lists]
 
 
 # Redis.
@@ -197,8 +217,6 @@ class Wall:
 @pytest.mark.parametrize(("more", "times"), [({}, 1), ({"client_message_id": "one"}, 2)], ids=["without", "with an id"])
 def test_a_client_repeats_only_what_cannot_be_done_twice(more: dict[str, str], times: int) -> None:
     """A request whose connection ends before the answer: once more with a client message id, never without."""
-    from concurrent.futures import ThreadPoolExecutor
-
     wall = Wall()
     with ThreadPoolExecutor(1) as pool, HttpProducer(wall.url, "key", timeout_seconds=5) as producer:
         came = pool.submit(wall.hang_up, 3)
@@ -218,8 +236,6 @@ async def _told(url: str) -> str:
 
 def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
     """Both clients say that nothing was sent."""
-    import asyncio
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with HttpProducer(url, "key") as producer, pytest.raises(Unavailable, match="nothing was sent"):
@@ -230,8 +246,6 @@ def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
 
 def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
     """Both clients verify it, and refuse one that they do not know."""
-    import asyncio
-
     if not shutil.which("openssl"):
         pytest.skip("no openssl to make a certificate with")
     cert, secret = tmp_path / "cert.pem", tmp_path / "key.pem"
