@@ -106,15 +106,15 @@ def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: r
         one.close()
 
 
-def test_a_login_code_waits_behind_no_list(api: Api, client: redis.Redis) -> None:
+def test_a_login_code_waits_behind_no_list(narrow: Api, client: redis.Redis) -> None:
     """As many lists as may be at work hang, and more wait for their turn: a single message goes all the same."""
-    token, hanging = api.key(), Event()
+    token, hanging = narrow.key(), Event()
     with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(LONG + 4) as pool:
-        patched.setattr(api.producer, "send_many", lambda *_: hanging.wait(20) and [])
+        patched.setattr(narrow.producer, "send_many", lambda *_: hanging.wait(20) and [])
         lists = [
-            pool.submit(api.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
+            pool.submit(narrow.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
         ]
-        single = api.ask("POST", "/v1/messages", HELLO, token)
+        single = narrow.ask("POST", "/v1/messages", HELLO, token)
         done = [one.done() for one in lists]
         hanging.set()
 
