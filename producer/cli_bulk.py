@@ -54,6 +54,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any]
 
     @property
+    def progresses(self) -> bool:
+        """Whether a file beside it may say how far it came."""
+        return bool(self.name) and _is_file(self.file)
+
+    @property
     def beside(self) -> Path:
         """The small file that says how far it came."""
         return self.file.with_name(f"{self.file.name}.progress")
@@ -131,11 +136,16 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
     told = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
     return Job(
         file=file,
-        name=batch or (jobs.name_of(file) if file.is_file() else ""),
+        name=batch or (jobs.name_of(file) if _is_file(file) else ""),
         format=told,
         template=template,
         fields=given,
     )
+
+
+def _is_file(file: Path) -> bool:
+    """Tell whether its name says what is in it: /dev/stdin is another file each time."""
+    return file.is_file() and not file.absolute().is_relative_to("/dev")
 
 
 class _Sending:
@@ -145,7 +155,7 @@ class _Sending:
         self, producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
     ) -> None:
         self._producer, self._job, self._opened, self._told, self._as_json = producer, job, opened, told, as_json
-        self._known = job.name and opened.seekable()
+        self._known = job.progresses
         content = jobs.digest(opened, job.template, sorted(job.fields.items())) if self._known else ""
         self._before, self._changed = jobs.load(job.beside, job.name, content)
         self._progress = jobs.Progress(job.name, content)

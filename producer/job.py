@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from base64 import b32encode
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -41,8 +42,8 @@ def name_of(file: Path) -> str:
 
 
 def row_id(job: str, number: int) -> str:
-    """Return the client message id that a row of a job always has."""
-    return blake2b(f"{job}\0{number}".encode(), digest_size=16).hexdigest()
+    """Return the client message id that a row of a job always has: 16 letters and digits, for each stays in Redis."""
+    return b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
 
 
 def digest(file: BinaryIO, *said: object) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from producer.broker import application
 from producer.client import explain
 from producer.connect import connect
-from producer.refusal import Owner
 from producer.settings import ApiSettings, InvalidSettings, ProducerSettings, load
+from worker.finding import Finding, Grade
 from worker.gateway.choose import gateway, missing_credentials
 from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
@@ -22,24 +21,6 @@ from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # the scripts' commands, and their flags
 BROKER_SECONDS = 5  # in which a broker has to answer
-
-
-class Grade(StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at; ``step`` is what to do about it, ``owner`` who can."""
-
-    grade: Grade
-    what: str
-    told: str
-    step: str = ""
-    owner: str = Owner.OPERATOR
 
 
 def check(*, live: bool) -> Iterator[Finding]:

@@ -195,12 +195,18 @@ def test_a_canary_that_fails_stops_the_rest(
     assert (25, 1) == (client.zcard(keys.QUEUED[3]), client.zcard(keys.DEAD))
 
 
-def test_without_a_name_a_pipe_is_no_job(environment: dict[str, str], client: redis.Redis) -> None:
-    """Two pipes are two files: nothing tells their rows apart but what they say."""
-    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--batch", "nightly", "--json"]
-    for repeated in (0, 1):
-        told = subprocess.run(
-            command, input="to,text\n27831234567,Hi\n", env=os.environ | environment, capture_output=True, text=True
-        )
-        assert repeated == summary(told)["repeated"]
+def test_without_a_name_standard_input_is_no_job(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Nothing tells its rows apart but what they say, also where it is a file; with a name it is known again."""
+    file = tmp_path / "some.csv"
+    file.write_text("to,text\n27831234567,Hi\n", encoding="utf-8")
+    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--json"]
+    for more, repeated in (([], 0), ([], 0), (["--batch", "nightly"], 0), (["--batch", "nightly"], 1)):
+        with file.open(encoding="utf-8") as opened:
+            told = subprocess.run(
+                [*command, *more], stdin=opened, env=os.environ | environment, capture_output=True, text=True
+            )
+        assert repeated == summary(told)["repeated"], told.stderr
     assert {Status.QUEUED.value.encode()} == {client.hget(key, "status") for key in client.keys("tl:m:*")}
+    assert 3 == len(client.keys("tl:m:*"))
