@@ -17,6 +17,7 @@ from threading import Event
 
 import pytest
 import redis
+import uvicorn
 
 from producer import InvalidSettings, keys
 from producer.client import Unavailable
@@ -27,6 +28,7 @@ from producer.http.house import LONG
 from producer.settings import ApiSettings, load
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
+from worker.http.serve import listen_or_exit, load_or_exit
 
 HELLO = {"to": "27831234567", "text": "Hello"}
 
@@ -275,6 +277,23 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").touch()
     with pytest.raises(InvalidSettings, match="THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together"):
         load(ApiSettings, api_tls_cert=tmp_path / "cert.pem")
+
+
+def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken, a host that is not ours, files that are no certificate."""
+    no_pem = tmp_path / "no.pem"
+    no_pem.write_text("no certificate", encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(SystemExit) as first:
+            listen_or_exit(ApiSettings(api_port=taken.getsockname()[1]))
+        with pytest.raises(SystemExit) as second:
+            listen_or_exit(ApiSettings(api_host="192.0.2.1"))
+    with pytest.raises(SystemExit) as third:
+        load_or_exit(uvicorn.Config(lambda: None, log_config=None, ssl_certfile=no_pem, ssl_keyfile=no_pem))
+    told = capsys.readouterr().err.splitlines()
+
+    assert [2, 2, 2] == [one.value.code for one in (first, second, third)]
+    assert ["THREELANE_API_HOST", "THREELANE_API_HOST", "THREELANE_API_TLS_CERT"] == [one.split()[1] for one in told]
 
 
 # What is told, and what is not.
