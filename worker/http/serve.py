@@ -18,6 +18,7 @@ from producer.settings import ApiSettings
 from worker.http.app import create
 
 BACKLOG = 1024
+IDLE_SECONDS = 75  # longer than proxies keep a connection, so that it is they who end it
 GRACE_SECONDS = 10  # for requests that are under way when the process is told to end
 
 
@@ -50,6 +51,7 @@ def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uv
         proxy_headers=False,
         ws="none",
         http="h11",  # it limits the length of headers
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=settings.api_tls_cert,
         ssl_keyfile=settings.api_tls_key,
