@@ -201,24 +201,25 @@ def test_what_operators_do_needs_their_right(api: Api) -> None:
 
 def test_a_rate_that_is_used_up_says_when_to_come_again(api: Api) -> None:
     """429 with Retry-After, and nothing is sent; the client raises with the seconds."""
-    token = api.key("shop", rate=2)
-    said = [api.ask("POST", "/v1/messages", HELLO, token) for _ in range(3)]
+    token = api.key("shop", rate=0.01)
+    said = [api.ask("POST", "/v1/messages", HELLO, token) for _ in range(2)]
 
-    assert [201, 201, 429] == [one.status for one in said]
-    assert ("1", "operator") == (said[2].headers["retry-after"], said[2].body["owner"])
+    assert [201, 429] == [one.status for one in said]
+    assert 0 < int(said[1].headers["retry-after"]) <= 100
+    assert "operator" == said[1].body["owner"]
     with HttpProducer(api.url, token) as producer, pytest.raises(Unavailable) as away:
         producer.send(**HELLO)
-    assert 1 == away.value.retry_after
+    assert 0 < away.value.retry_after <= 100
 
 
 def test_a_list_counts_by_its_messages(api: Api) -> None:
     """It is taken as a whole, and paid for by those that come after it."""
-    token = api.key("shop", rate=10)
-    first = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO] * 50}, token)
+    token = api.key("shop", rate=1)
+    first = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO] * 500}, token)
     second = api.ask("GET", "/v1/key", key=token)
 
     assert (200, 429) == (first.status, second.status)
-    assert 4 <= int(second.headers["retry-after"]) <= 5
+    assert 400 < int(second.headers["retry-after"]) <= 500
 
 
 def test_a_rate_fills_up_by_the_clock_of_redis(client: redis.Redis) -> None:
