@@ -14,10 +14,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
 from producer import cancel as cancelling
-from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
+from producer import features, find, keys, logs, message, phone, prices, schedule, suppression, tls, tracing
 from producer import reschedule as rescheduling
 from producer import status as statuses
-from producer import tls
 from producer.accept import Accepted, Answer
 from producer.cancel import Cancelled
 from producer.clock import RedisClock

@@ -39,7 +39,9 @@ def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
         path = environment.get(variable(name))
         if not path:
             continue
-        problem = "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is set, too: set one"
+        problem = (
+            "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is set, too: set one"
+        )
         try:
             read[name] = _read(Path(path))
         except WrongFile as failed:

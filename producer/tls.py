@@ -39,7 +39,7 @@ def problem(failed: BaseException) -> str:
     if "CERTIFICATE_REQUIRED" in str(cause) or "HANDSHAKE_FAILURE" in str(cause):
         return "Redis wants a certificate of ours: set THREELANE_REDIS_CERTIFICATE_FILE and THREELANE_REDIS_KEY_FILE"
     return (
-        f"TLS with Redis failed ({cause.reason or 'it hung up'}): see whether it speaks TLS at this port, and whether it "
+        f"TLS with Redis failed ({cause.reason or 'it hung up'}): see whether it speaks TLS at this port, and if it "
         "wants a certificate of ours (THREELANE_REDIS_CERTIFICATE_FILE)"
     )
 

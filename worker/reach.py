@@ -1,4 +1,4 @@
-"""Reach: a worker that starts waits until Redis answers, and ends at once when Redis, or its certificate, is refused."""
+"""Reach: a worker that starts waits until Redis answers, and ends at once where waiting would not help."""
 
 from __future__ import annotations
 

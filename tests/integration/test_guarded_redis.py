@@ -11,6 +11,7 @@ import pytest
 import redis
 import trustme
 from kombu import pools
+from typer.testing import CliRunner
 
 from producer import InvalidSettings, Producer, ProducerSettings, Unavailable
 from producer.enqueue import Nudger
@@ -20,6 +21,7 @@ from tests.chaos import ledger
 from tests.guarded_redis import MISSING, PASSWORD, GuardedRedis
 from tests.integration.conftest import SECRET, threelane_child
 from tests.servers import threelane, wait_until
+from worker.cli import app as commands
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
@@ -39,7 +41,14 @@ def told(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, st
     (guarded.folder / "redis_url").write_text(guarded.url + "\n")
     told = base_environment | guarded.environment(THREELANE_REDIS_URL_FILE=str(guarded.folder / "redis_url"))
     del told["THREELANE_REDIS_URL"]
-    return told | {"THREELANE_GATEWAY": "http", "THREELANE_BROKER_URL": guarded.url}
+    more = {
+        "GATEWAY": "http",
+        "BROKER_URL": guarded.url,
+        "WORKER_NAME": "guarded",
+        "DOUBT_DELAYS_SECONDS": "0.5,1",
+        "RETRY_EVERY_SECONDS": "0.5",
+    }
+    return told | {f"THREELANE_{name}": value for name, value in more.items()}
 
 
 @pytest.fixture
@@ -71,11 +80,11 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
             assert ["cancelled"] == [answer.answer for answer in producer.cancel([later.id])]
             wait_until(lambda: not ledger.moving(client), 40, "all messages to end")
         for words in (
-            ["status", *ids], ["health"], ["holds"], ["schedule", "list"], ["money"], ["producers", "list"],
-            ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
+            ["status", later.id], ["health", "--worker", "guarded"], ["holds"], ["schedule", "list"], ["money"],
+            ["producers", "list"], ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
         ):  # fmt: skip
-            done = threelane(*words, environment=told)
-            assert done.returncode == 0, f"{words} {done.stdout} {done.stderr}"
+            done = CliRunner().invoke(commands, words, env=told)
+            assert 0 == done.exit_code, f"{words} {done.output}"
         assert b"threelane_redis_up 1.0" in urlopen(exporter.event("metrics")["url"]).read()
     finally:
         for child in started:
@@ -151,7 +160,10 @@ def test_redis_may_ask_for_our_certificate(guarded: GuardedRedis, tmp_path: Path
     mine.cert_chain_pems[0].write_to_path(str(tmp_path / "my.pem"))
     told = {"redis_url": guarded.url, "redis_ca_file": guarded.folder / "ca.pem"}
     try:
-        with Producer(ProducerSettings(**told)) as producer, pytest.raises(Unavailable, match="THREELANE_REDIS_CERTIFICATE_FILE"):
+        with (
+            Producer(ProducerSettings(**told)) as producer,
+            pytest.raises(Unavailable, match="THREELANE_REDIS_CERTIFICATE_FILE"),
+        ):
             producer.status("0f3c")
         mine_too = {"redis_certificate_file": tmp_path / "my.pem", "redis_key_file": tmp_path / "my.key"}
         with Producer(ProducerSettings(**told, **mine_too)) as producer:
