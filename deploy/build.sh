@@ -38,6 +38,7 @@ base() {
 }
 
 build() {
+    buildah rm threelane-files >/dev/null 2>&1 || true # the files of the image before
     local said=() folder
     [ ! -s "${PIP_CONFIG_FILE:-/etc/pip.conf}" ] || said+=(--secret "id=pip_conf,src=${PIP_CONFIG_FILE:-/etc/pip.conf}")
     [ ! -s "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" ] || said+=(--secret "id=pip_ca,src=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}")

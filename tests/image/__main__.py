@@ -2,9 +2,9 @@
 
 ``make image && make image-test``; exits with 1 on a breach, and with 0 and the reason where the image cannot be had.
 
-Each process runs with the image's files as its root, read-only, as the image's user, with no way to more rights, /tmp its
-own, and the command, environment and secrets that compose.yaml says.  The network is this machine's: the services' names
-lead to loopback, and a second process of a port takes another.
+Each process runs with the image's files as its root, read-only, as the image's user, with no way to more rights, /tmp
+its own, and the command, environment and secrets that compose.yaml says.  The network is this machine's: the services'
+names lead to loopback, and each process has a port of its own for its metrics.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ mount -t tmpfs -o size=64m,mode=1777 tmpfs "$IMAGE/tmp"
 mount -t tmpfs -o size=1m,mode=755 tmpfs "$IMAGE/run"
 mkdir "$IMAGE/run/secrets"
 mount --bind "$SECRETS" "$IMAGE/run/secrets"
-mount --bind "$HOSTS" "$IMAGE/etc/hosts"
-mount --bind /etc/resolv.conf "$IMAGE/etc/resolv.conf" 2>/dev/null || true
+mount --bind "$ETC" "$IMAGE/etc"
 mount -t tmpfs -o size=1m,mode=755 tmpfs "$IMAGE/dev"
 for one in null zero random urandom; do touch "$IMAGE/dev/$one"; mount --bind "/dev/$one" "$IMAGE/dev/$one"; done
 mkdir "$IMAGE/dev/shm"; mount -t tmpfs -o size=16m,mode=1777 tmpfs "$IMAGE/dev/shm"
@@ -73,7 +72,7 @@ class Image:
             "IMAGE": self.files,
             "OWNER": self.user,
             "SECRETS": str(self.folder / "secrets"),
-            "HOSTS": str(self.folder / "hosts"),
+            "ETC": str(self.folder / "etc"),
         }
 
     def run(self, words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -91,9 +90,10 @@ def main() -> int:
     folder.chmod(0o711)
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     subprocess.run([ROOT / "deploy/secrets.sh"], env={**os.environ, "SECRETS": str(folder / "secrets")}, check=True)
-    hosts = "".join(f"127.0.0.1 {name}\n" for name in ("localhost", *compose))
-    (folder / "hosts").write_text(hosts)
     image = Image(folder)
+    shutil.copytree(Path(image.files) / "etc", folder / "etc", symlinks=True)
+    hosts = "".join(f"127.0.0.1 {name}\n" for name in ("localhost", *compose))
+    (folder / "etc/hosts").write_text(hosts)
     children: list[Child] = []
     try:
         sound = _job(image, compose, children, console)
