@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -18,13 +19,14 @@ from producer.enqueue import Nudger
 from producer.settings import Settings, load
 from sandbox.running import Running
 from tests.chaos import ledger
-from tests.guarded_redis import MISSING, PASSWORD, GuardedRedis
+from tests.guarded_redis import ACL, MISSING, PASSWORD, GuardedRedis
 from tests.integration.conftest import SECRET, threelane_child
 from tests.servers import threelane, wait_until
 from worker.cli import app as commands
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
+ROOT = Path(__file__).parents[2]
 REFUSED = "the certificate of Redis is refused"
 
 
@@ -81,7 +83,8 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
             wait_until(lambda: not ledger.moving(client), 40, "all messages to end")
         for words in (
             ["status", later.id], ["health", "--worker", "guarded"], ["holds"], ["schedule", "list"], ["money"],
-            ["producers", "list"], ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
+            ["producers", "list"], ["producers", "set", "other"],
+            ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
         ):  # fmt: skip
             done = CliRunner().invoke(commands, words, env=told)
             assert 0 == done.exit_code, f"{words} {done.output}"
@@ -93,6 +96,16 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
     assert verdict.sound, verdict
     assert [] == guarded.refusals()
     assert not any(PASSWORD in child.log.read_text() for child in started)
+
+
+def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: GuardedRedis) -> None:
+    """A hold for want of credit, or a registered producer, comes long after the first message."""
+    lua = [file.read_text() for folder in ("producer", "worker") for file in (ROOT / folder).rglob("*.lua")]
+    called = {name for text in lua for name in re.findall(r"redis\.call\('(\w+)'", text)}
+    seldom = {"WATCH", "UNWATCH", "ZREVRANGE", "HSCAN", "ZSCAN", "XAUTOCLAIM", "XTRIM"}
+    allowed = set(re.findall(r" \+(\w+)", ACL.read_text()))
+    assert {"HGETALL"} <= called
+    assert set() == {name.lower() for name in called | seldom} - allowed
 
 
 def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRedis) -> None:
