@@ -179,7 +179,9 @@ def _missing() -> str:
     if os.geteuid():
         return "not root: mounts and chroot need it"
     found = subprocess.run([ROOT / "deploy/build.sh", "inspect"], capture_output=True, text=True, check=False)
-    return "" if found.returncode == 0 else (found.stderr.strip().splitlines() or ["no image"])[-1] + ": make image"
+    if found.returncode == 3:  # what it needs is not to be had
+        return "; ".join(found.stderr.splitlines())
+    return "" if found.returncode == 0 else "no image: make image"
 
 
 def _built(word: str) -> str:
