@@ -19,8 +19,8 @@ buildah() { command buildah --root "$STATE/storage" --runroot "$STATE/run" --sto
 
 missing() {
     [ "$(id -u)" = 0 ] || echo "not root: chroot and mount need it"
-    command -v buildah >/dev/null || echo "no buildah: apt-get install buildah"
-    command -v debootstrap >/dev/null || [ -d "$BASE_FOLDER/usr" ] || echo "no debootstrap: apt-get install debootstrap"
+    type -P buildah >/dev/null || echo "no buildah: apt-get install buildah"
+    type -P debootstrap >/dev/null || [ -d "$BASE_FOLDER/usr" ] || echo "no debootstrap: apt-get install debootstrap"
 }
 
 base() {
