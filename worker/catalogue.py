@@ -194,6 +194,8 @@ METRICS = (
            "What was not sent, and who can mend it?"),
     Metric("threelane_erased", COUNTER, _EXPORTER, ("lane",), "Messages whose number and text were erased",
            "Is erased what has to be?"),
+    Metric("threelane_left_to_newer", COUNTER, _EXPORTER, ("lane",), "Times a worker left a message to newer ones",
+           "Do producers ask for what only a newer worker can do?"),
     Metric("threelane_redriven", COUNTER, _EXPORTER, ("lane",), "Dead letters put back", "Was it mended?"),
     Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
            "Does the gateway lose answers?"),
