@@ -68,7 +68,7 @@ class Made(NamedTuple):
 def make(client: redis.Redis, producer: str, now: int, **rights: Any) -> Made:
     """Make a key for a producer, with the rights of ``Key``; raises ValueError with what would be right."""
     registry.check_name(producer)
-    key_id = secrets.token_hex(6)
+    key_id = "k" + secrets.token_hex(6)  # never digits alone, which would look like a number in a log
     token = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
     key = Key(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
     client.hset(keys.API_KEYS, key_id, msgspec.json.encode(key))

@@ -22,7 +22,8 @@ from producer.accept import Intake
 SHORTEST = 10  # letters of a text that are told from a word of the log
 MOST_TEXTS = 400
 MOST_OF_AN_EVENT = 500  # records of one name; what each says is the same
-STANDING = ("do-not-log-me-sandbox-pw", "a1b2c3d4e5f60718293a4b5c6d7e8f90", "password=", "Bearer ", "Basic ")
+API_KEY = "tl_k"  # the beginning of each
+STANDING = ("do-not-log-me-sandbox-pw", "a1b2c3d4e5f60718293a4b5c6d7e8f90", "password=", "Bearer ", "Basic ", API_KEY)
 # a whole number, as people and gateways write it; times in ms begin with 1 and have 13 digits, ids have letters
 NUMBER = re.compile(r"(?<![\w.:=-])\+?(?:[2-9][0-9]{8,14}|1[2-9][0-9]{9})(?![\w.-])")
 
