@@ -15,7 +15,6 @@ import redis
 from typer.testing import CliRunner
 
 from producer import cli as commands
-from worker import asking
 from worker.cli import app
 from worker.demo.child import _end_with_parent
 
@@ -96,7 +95,7 @@ class RedisServer:
 def typed(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Do what ``threelane`` does, without a process of its own: a second less of a processor's time."""
     clean = {name: None for name in os.environ if name.startswith("THREELANE_") and name not in _KEPT}
-    consoles, handlers = (commands.out, commands.err, asking._err), logging.getLogger().handlers[:]
+    consoles, handlers = (commands.out, commands.err), logging.getLogger().handlers[:]
     for console in consoles:
         console.width = int(environment.get("COLUMNS", 80))
     try:

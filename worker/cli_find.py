@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -19,6 +19,9 @@ from producer.settings import load_or_exit
 from producer.states import Status
 from producer.status import CREDIT
 from worker.asking import asked, now_of, shown, shown_exactly
+
+if TYPE_CHECKING:
+    from worker.explain import Story
 
 State = Annotated[Status | None, typer.Option(help="Those in a state.")]
 Client = Annotated[str, typer.Option("--client-message-id", help="Those with the caller's own id.")]
@@ -138,11 +141,8 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print("not kept: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
 
 
-def _told(story: object) -> Iterable[tuple[str, str]]:
+def _told(story: Story) -> Iterable[tuple[str, str]]:
     """Return the rest of a story, as a name and a sentence each."""
-    from worker.explain import Story
-
-    assert isinstance(story, Story)
     if pending := story.pending:
         yield "waits for", f"{pending.cause}: {pending.told}" + (f", {shown(pending.until)}" if pending.until else "")
     if story.waits:

@@ -47,9 +47,10 @@ def _sandbox() -> None:
 def test_the_page_lists_the_commands_that_there_are() -> None:
     """Each once, with what its help says and the example of its help."""
     rows = re.findall(r"^\| `threelane ([^`]+)` \| (.+?) \| `(.+)` \|$", PAGE, re.MULTILINE)
-    assert sorted(dict(commands())) == sorted(name for name, _, _ in rows)
+    by_name = dict(commands())
+    assert sorted(by_name) == sorted(name for name, _, _ in rows)
     for name, meaning, example in rows:
-        command = dict(commands())[name]
+        command = by_name[name]
         assert meaning == " ".join(command.help.split("\n")[0].split())
         assert example in command.epilog, name
 
