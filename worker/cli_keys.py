@@ -73,7 +73,7 @@ def show(
     out.print(table if found else "there is no key: threelane producers key make NAME")
 
 
-@app.command(epilog="Example: threelane producers key revoke 4f1c09a2b7e3")
+@app.command(epilog="Example: threelane producers key revoke k4f1c09a2b7e3")
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as list shows it.")]) -> None:
     """Take a key back; the next request with it is refused."""
     if not asked(lambda client: access.revoke(client, key_id)):

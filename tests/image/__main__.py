@@ -158,6 +158,7 @@ READY = {
     "worker-lane-1": "started",
     "webhooks": "metrics",
     "exporter": "metrics",
+    "api": "api",
 }
 CHOSEN = {  # what an operator would write into .env for the sandbox
     "THREELANE_GATEWAY_URL": f"http://sandbox:{SANDBOX_PORT}",

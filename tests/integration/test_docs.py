@@ -39,6 +39,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
     "python -m bench": "measures for minutes: make bench",
     "python -m tests.chaos": "kills for minutes: make chaos",
     "curl": "asks a server that the reader runs",
+    "deploy/secrets.sh": "test_compose.py runs it",
     "docker": "needs a container engine",
     "kubectl": "needs a cluster",
     "kustomize": "needs a cluster",
@@ -50,8 +51,14 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
 }
 ENDS_OTHERWISE = {  # a command that does what it should with another exit code than 0
     "threelane erase 27831234567": (1, "a message of the reader's still waits to be sent"),
+    "threelane producers key revoke k4f1c09a2b7e3": (6, "the reader's key has another id"),
 }
-NO_SUCH = {"threelane send ...", "threelane up, and in another terminal: threelane send ..."}
+ELSEWHERE = {"docs/api.md": ("bash", "python")}  # test_api_docs.py runs these, against an API
+NO_SUCH = {
+    "threelane COMMAND --help",
+    "threelane send ...",
+    "threelane up, and in another terminal: threelane send ...",
+}
 PICTURES = ("text", "mermaid")  # nothing that can be run
 DATA = ("json", "toml", "yaml", "nginx", "lua", "promql", "csv")
 
@@ -69,8 +76,11 @@ def threelane() -> Any:  # typer has a click of its own
 
 
 ALL = [block for file in FILES for block in blocks(file)]
-BY_FILE = {file: [block for block in ALL if block.file == file] for file in FILES}
 NAMES = {file: str(file.relative_to(ROOT)) for file in FILES}
+BY_FILE = {
+    file: [one for one in ALL if one.file == file and one.language not in ELSEWHERE.get(NAMES[file], ())]
+    for file in FILES
+}
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -41,7 +41,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[st
 def _sandbox() -> None:
     """As ``threelane`` does before it begins."""
     if "sandbox" not in dict(commands()):
-        cli._mount_sandbox()
+        cli.mount_sandbox()
 
 
 def test_the_page_lists_the_commands_that_there_are() -> None:

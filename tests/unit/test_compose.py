@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from producer.secret_files import secret_fields, variable
-from producer.settings import Settings
+from producer.settings import ApiSettings, Settings
 from worker.settings import CallbackSettings, WebhookSettings, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -62,20 +62,20 @@ def test_every_service_is_held_short(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: str) -> None:
-    """As the image's user; api is built beside this, and may not be there yet."""
-    from worker.cli import _mount_sandbox, app
+    """As the image's user."""
+    from worker.cli import app, mount_sandbox
 
-    _mount_sandbox()
+    mount_sandbox()
     service = OURS[name]
     assert "10001:10001" == service["user"]
     commands = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
-    assert service["command"][0] in commands | {"api"}
+    assert service["command"][0] in commands
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_what_a_process_is_told_are_settings_and_secrets_come_as_files(name: str) -> None:
     """A variable that nobody reads is a mistake; a secret in the environment is told by docker inspect."""
-    kinds = (WorkerSettings, CallbackSettings, WebhookSettings)
+    kinds = (WorkerSettings, CallbackSettings, WebhookSettings, ApiSettings)
     known = {f"THREELANE_{one.upper()}" for kind in kinds for one in kind.model_fields}
     secret = {one for kind in kinds for one in secret_fields(kind)}
     told: dict[str, str] = OURS[name].get("environment", {})
