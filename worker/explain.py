@@ -170,6 +170,12 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
     )
 
 
+def content(client: redis.Redis, message_id: str) -> message.Message | None:
+    """Return what a message says, or None when it is unknown, or its text is forgotten: it was sent, or erased."""
+    body: Any = client.hget(keys.record(message_id), "body")
+    return message.decode(body) if body else None
+
+
 def matched(code: str, table: Table) -> Matched:
     """Return the rule that a code of a record is under."""
     if code in _OURS:
