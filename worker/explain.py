@@ -218,7 +218,8 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     if known.ended_at:
         why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _WELL else ""
         steps.append(Step(known.ended_at, str(known.status), why))
-    yield from sorted(steps, key=lambda step: step.at)
+    yield steps[0]  # before all else, whatever the clock of a worker says
+    yield from sorted(steps[1:], key=lambda step: step.at)
 
 
 _WELL = (Status.DELIVERED, Status.SENT)
