@@ -20,7 +20,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
 )  # fmt: skip
-DESKTOP, PHONE = (1180, 800), (390, 844)
+DESKTOP, PHONE = (1180, 960), (390, 844)
 
 
 def missing() -> str:

@@ -44,7 +44,7 @@ def shoot(browser: Browser, scene: Scene, folder: Path) -> None:
         _sizes(browser, folder, name)
     browser.dark(True)
     browser.driver.get(url)
-    browser.shoot(folder / "console-now-dark.png")
+    browser.shoot(folder / "console-now-dark.png", whole=False)
 
 
 def _sizes(browser: Browser, folder: Path, name: str) -> None:
@@ -52,7 +52,7 @@ def _sizes(browser: Browser, folder: Path, name: str) -> None:
         browser.size(*size)
         if over := browser.overflow():
             print(f"{name}{suffix}: wider than the screen: {over[:5]}", file=sys.stderr)
-        browser.shoot(folder / f"console-{name}{suffix}.png")
+        browser.shoot(folder / f"console-{name}{suffix}.png", whole=size == PHONE)
     browser.size(*DESKTOP)
 
 

@@ -91,7 +91,7 @@ def clock(at: int) -> str:
 def span(seconds: float) -> str:
     """Return a length of time in its two largest units, as ``2 h 5 min``."""
     if seconds < 60:
-        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if 0.05 <= seconds < 10 else f"{seconds:.0f} s"
     rest, told = int(seconds), []
     for name, size in _UNITS:
         if rest >= size:
