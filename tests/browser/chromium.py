@@ -67,7 +67,12 @@ class Browser:
 
     @property
     def words(self) -> str:
-        return self.one("body").text
+        """What is to be read, also while another page comes."""
+        return str(self.js("return document.body ? document.body.innerText : ''"))
+
+    @property
+    def heading(self) -> str:
+        return str(self.js("return document.querySelector('h1')?.innerText || ''"))
 
     def js(self, script: str, *given: Any) -> Any:
         return self.driver.execute_script(script, *given)
