@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos fuzz bench check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos upgrade image image-test fuzz fuzz-api bench check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ test-browser: $(VENV)/dev  ## try the operator's page in a real browser; needs D
 screenshots: $(VENV)/dev  ## take the pictures of the operator's page in docs/images anew; needs the same
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
+fuzz-api: $(VENV)/dev  ## send thousands of requests, good and bad, to the HTTP API and the callback doors; ARGS="--seed 2"
+	$(BIN)/python -m tests.fuzz.http $(ARGS)
+
 MESSAGES ?= 20000
 SECONDS ?= 150
 SEED ?= 1
@@ -60,6 +63,16 @@ $(VENV)/fuzz: requirements/fuzz.txt $(VENV)/dev
 
 fuzz: $(VENV)/fuzz  ## fuzz every parser of what strangers write, FUZZ_SECONDS each; ARGS="callbacks rows"
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+
+FROM ?=
+upgrade: $(VENV)/dev  ## replace the workers of FROM=<tag or commit> by these under load, then compare the ledgers
+	$(BIN)/python -m tests.upgrade $(if $(FROM),--from $(FROM)) $(ARGS)
+
+image:  ## build the image where no container engine runs: root, buildah, debootstrap; else: docker build -f deploy/Dockerfile .
+	deploy/build.sh
+
+image-test: $(VENV)/dev  ## the main job by processes from the image's files, as compose.yaml starts them
+	$(BIN)/python -m tests.image $(ARGS)
 
 $(VENV)/bench: requirements/bench.txt $(VENV)/dev
 	$(PIP) --require-hashes -r requirements/bench.txt

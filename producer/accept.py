@@ -151,6 +151,7 @@ def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
         ("batch", sms.batch),
         ("gateway_due", sms.due_at if sms.at_gateway else 0),
         ("trace", trace),
+        ("schema", sms.schema if sms.schema > 1 else 0),
     ):
         if value:
             values += (name, value)

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from producer import keys
+from producer import keys, tls
 from producer.settings import Settings
 
 HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker that hears nothing for two of these connects anew
@@ -84,9 +84,10 @@ def _on_redis(settings: Settings) -> dict[str, Any]:
         "interval_step": 0.2,
         "interval_max": 0.5,
     }
-    plain = settings.broker.startswith("redis://")  # for TLS kombu wants to choose the transport itself
+    by_network = settings.broker.startswith(("redis://", "rediss://"))
     return {
         "task_publish_retry": False,
-        "broker_transport": "producer.transport:Transport" if plain else None,
+        "broker_transport": "producer.transport:Transport" if by_network else None,
+        "broker_use_ssl": tls.options(settings, settings.broker) or None,
         "broker_transport_options": options,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from io import BufferedReader
 from itertools import islice
@@ -26,6 +26,7 @@ from producer.cli import Json, Lane, answer_json, err, give_up, named_values, op
 from producer.cli import wrong_usage as wrong
 from producer.client import WINDOW, Producer, Unavailable
 from producer.exits import Exit
+from producer.fields import BY_SPELLING
 from producer.jsonlines import read_json_lines
 from producer.refusal import Refused
 from producer.rehearse import Rehearsed
@@ -52,6 +53,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     template: Template | None
     fields: dict[str, Any]
+
+    @property
+    def progresses(self) -> bool:
+        """Whether a file beside it may say how far it came."""
+        return bool(self.name) and _is_file(self.file)
 
     @property
     def beside(self) -> Path:
@@ -87,7 +93,9 @@ def bulk(
     as_json: Json = False,
 ) -> None:
     """Enqueue a file of messages; each bad row is reported. Run again after a crash it sends no row twice."""
-    job = _job(file, text, batch, format, {"lane": lane, "sender": sender} | named_values(field))
+    said = {"--lane": ("lane", lane), "--from": ("sender", sender)}
+    said |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
+    job = _job(file, text, batch, format, dict(_fields(said)))
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
@@ -127,15 +135,33 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
         template = None if text is None else parse(text)
     except WrongTemplate as no_template:
         wrong(f"--text: {no_template}")
-    given = {name: value for name, value in fields.items() if value is not None}
     told = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
     return Job(
         file=file,
-        name=batch or (jobs.name_of(file) if file.is_file() else ""),
+        name=batch or (jobs.name_of(file) if _is_file(file) else ""),
         format=told,
         template=template,
-        fields=given,
+        fields=fields,
     )
+
+
+def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Return what options say of all rows, by our names; what is wrong ends the command, and not each row."""
+    for option, (spelling, value) in said.items():
+        if value is None:
+            continue
+        field = BY_SPELLING.get(spelling)
+        if field is None:
+            wrong(f"{option}: unknown field; see the table of fields in the README")
+        parsed = field.parse(value, spelling)
+        if isinstance(parsed, Refused):
+            wrong(f"{option}: {parsed.problem}; {parsed.mend}")
+        yield field.name, value
+
+
+def _is_file(file: Path) -> bool:
+    """Tell whether its name says what is in it: /dev/stdin is another file each time."""
+    return file.is_file() and not file.absolute().is_relative_to("/dev")
 
 
 class _Sending:
@@ -145,7 +171,7 @@ class _Sending:
         self, producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
     ) -> None:
         self._producer, self._job, self._opened, self._told, self._as_json = producer, job, opened, told, as_json
-        self._known = job.name and opened.seekable()
+        self._known = job.progresses
         content = jobs.digest(opened, job.template, sorted(job.fields.items())) if self._known else ""
         self._before, self._changed = jobs.load(job.beside, job.name, content)
         self._progress = jobs.Progress(job.name, content)

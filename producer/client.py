@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import accept as acceptance
-from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tracing
+from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tls, tracing
 from producer import cancel as cancelling
 from producer import rehearse as rehearsing
 from producer import reschedule as rescheduling
@@ -366,8 +366,12 @@ def explain(failed: RedisError) -> str:
     """Return what happened and what to do about it; never an address or a password."""
     if isinstance(failed, OutOfMemoryError):
         return "Redis is at its memory ceiling: nothing is taken in until workers have drained the queue"
-    if isinstance(failed, AuthenticationError | NoPermissionError):
+    if isinstance(failed, NoPermissionError):
+        return f"Redis does not let this user do it ({failed}): compare its ACL with deploy/redis-users.acl"
+    if isinstance(failed, AuthenticationError):
         return "Redis refuses the user or the password in THREELANE_REDIS_URL: correct them"
+    if problem := tls.problem(failed):
+        return problem
     if isinstance(failed, RedisTimeoutError):
         return (
             "Redis gave no answer within THREELANE_REDIS_TIMEOUT_SECONDS: see whether it is overloaded or the "

@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from producer import tls
 from producer.settings import Settings
 
 PAUSE_SECONDS = 0.05  # before a command is sent once more
@@ -40,4 +41,5 @@ def _options(settings: Settings) -> dict[str, Any]:
         "socket_connect_timeout": settings.redis_timeout_seconds,
         "socket_keepalive": True,
         "health_check_interval": 25,
+        **tls.options(settings, settings.redis_url.get_secret_value()),
     }

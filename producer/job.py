@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from base64 import b32encode
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +31,7 @@ class Progress(msgspec.Struct):
     """How far a job has come: all rows up to ``rows`` were answered; ``told`` counts the answers."""
 
     job: str
-    digest: str
+    content: str
     rows: int = 0
     told: dict[str, int] = {}
 
@@ -41,8 +42,8 @@ def name_of(file: Path) -> str:
 
 
 def row_id(job: str, number: int) -> str:
-    """Return the client message id that a row of a job always has."""
-    return blake2b(f"{job}\0{number}".encode(), digest_size=16).hexdigest()
+    """Return the client message id that a row of a job always has: 16 letters and digits, for each stays in Redis."""
+    return b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
 
 
 def digest(file: BinaryIO, *said: object) -> str:
@@ -102,7 +103,7 @@ def load(file: Path, job: str, content: str) -> tuple[Progress, bool]:
         found = msgspec.json.decode(file.read_bytes(), type=Progress)
     except (OSError, msgspec.MsgspecError):
         return Progress(job, content), False
-    if (found.job, found.digest) == (job, content):
+    if (found.job, found.content) == (job, content):
         return found, False
     return Progress(job, content), found.job == job
 

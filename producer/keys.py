@@ -45,10 +45,10 @@
 
 A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre producer client
 tags batch gateway_due bypassed estimate country`` if there is any; under a budget ``period counted``; ``trace`` (a
-W3C traceparent) if its producer traces; ``attempt first token`` from claim; ``gateway_id sent code reason text owner
-waits ended`` from settle; ``charge network rank charge_rank reports`` and the same from receipt; ``lapses`` from
-lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll; ``erased`` from erase, which takes ``to body print
-client text reports`` away.
+W3C traceparent) if its producer traces; ``schema`` if it is above 1; ``attempt first token`` from claim;
+``gateway_id sent code reason text owner waits ended`` from settle; ``charge network rank charge_rank reports`` and the
+same from receipt; ``lapses`` from lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll; ``erased`` from
+erase, which takes ``to body print client text reports`` away.
 """
 
 from __future__ import annotations

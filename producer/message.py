@@ -15,7 +15,7 @@ from producer.phone import Msisdn
 from producer.refusal import Code, Refused
 from producer.text import Encoding, Size
 
-SCHEMA = 1
+SCHEMA = 1  # the newest that this code can send; a message that says none is of schema 1
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +56,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_doubt: str = "resend"
     retry_every: float | None = None
     stop_retrying_after: float | None = None
-    schema: int = SCHEMA
+    schema: int = 1  # what a worker has to know to send it; a field that an older one would pass over raises it
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -80,7 +80,9 @@ decode = msgspec.json.Decoder(Message).decode
 
 def encode(message: Message) -> bytes:
     """Return the body of a record: what sending needs, without what the record itself says for as long as it lives."""
-    return _encode(msgspec.structs.replace(message, client_message_id="", producer="", cost_centre="", batch=""))
+    return _encode(
+        msgspec.structs.replace(message, client_message_id="", producer="", cost_centre="", batch="", schema=1)
+    )
 
 
 def new_id() -> str:

@@ -34,9 +34,17 @@ class Moved(msgspec.Struct, frozen=True):
 def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved | Refused:
     """Put a message that waits to another time, unless it waits no more."""
     for _ in range(MOST_TRIES):
-        status, body = read(client, message_id)
+        status, body, schema = read(client, message_id)
         if status != Status.SCHEDULED.value.encode():
             return _not_waiting(message_id, status.decode())
+        if schema > message.SCHEMA:  # written anew by us it would lose what we do not know
+            return Refused(
+                code=Code.INVALID,
+                field="id",
+                problem=f"the message is of schema {schema}, and this Threelane knows {message.SCHEMA}",
+                mend="move it with the version that sent it, or cancel it",
+                id=message_id,
+            )
         sms = later(message.decode(body), due_at, now)
         if sms.expires_at <= due_at:
             return Refused(
@@ -63,10 +71,10 @@ def _not_waiting(message_id: str, status: str) -> Refused:
     )
 
 
-def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes]:
-    """Return a message's status and body, both empty when it is unknown."""
-    found: Any = client.hmget(keys.record(message_id), ["status", "body"])
-    return found[0] or b"", found[1] or b""
+def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes, int]:
+    """Return a message's status, body and schema; the first two are empty when it is unknown."""
+    found: Any = client.hmget(keys.record(message_id), ["status", "body", "schema"])
+    return found[0] or b"", found[1] or b"", int(found[2] or 1)
 
 
 def later(sms: Message, due_at: int, now: int) -> Message:

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-from producer import prices, tracing
+from producer import prices, secret_files, tracing
 
 STACK_FILE = Path(".threelane/stack.json")
 BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(
         None, description="where nudges travel, another Redis or a RabbitMQ; without it, the same Redis"
     )
+    redis_ca_file: Path | None = Field(
+        None, description="the CA that signed the certificate of a rediss:// address, PEM; without it, the system's"
+    )
+    redis_certificate_file: Path | None = Field(None, description="our own certificate, if Redis asks for one, PEM")
+    redis_key_file: Path | None = Field(None, description="the key of that certificate, PEM")
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
@@ -80,7 +85,23 @@ class Settings(BaseSettings):
                 "not an address of Redis; write redis://host:6379/0 (or rediss://, unix://), "
                 "with / @ : # in a password as %2F %40 %3A %23"
             ) from None
-        return url
+        return _without_tls_options(url)
+
+    @field_validator("redis_ca_file", "redis_certificate_file", "redis_key_file")
+    @classmethod
+    def _a_file_there_is(cls, path: Path | None) -> Path | None:
+        if path:
+            try:
+                path.open("rb").close()
+            except OSError as failed:
+                raise ValueError(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
+        return path
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if bool(self.redis_certificate_file) != bool(self.redis_key_file):
+            raise ValueError("THREELANE_REDIS_CERTIFICATE_FILE and THREELANE_REDIS_KEY_FILE go together")
+        return self
 
     @field_validator("broker_url")
     @classmethod
@@ -91,7 +112,7 @@ class Settings(BaseSettings):
                     "not an address of RabbitMQ or Redis; write amqp://user:password@host:5672/vhost (or amqps://), "
                     "or redis://host:6379/0, with / @ : # in a password as %2F %40 %3A %23"
                 )
-        return url
+        return _without_tls_options(url) if url else None
 
     @property
     def retention_ms(self) -> int:
@@ -151,7 +172,9 @@ class InvalidSettings(Exception):
 def load(kind: type[Kind], **given: Any) -> Kind:
     """Return the settings; raises InvalidSettings with a line for each variable that is wrong."""
     try:
-        return kind(**(_from_stack(kind) | given))
+        return kind(**(_from_stack(kind) | secret_files.read_all(kind, os.environ) | given))
+    except secret_files.WrongFile as wrong:
+        raise InvalidSettings(str(wrong)) from None
     except ValidationError as invalid:
         lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
         raise InvalidSettings("\n".join(lines)) from None
@@ -168,7 +191,7 @@ def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
 
 def _from_stack(kind: type[Kind]) -> dict[str, Any]:
     """Return the settings of a stack that `threelane up` keeps running here, unless Redis is named already."""
-    if "THREELANE_REDIS_URL" in os.environ:
+    if {"THREELANE_REDIS_URL", secret_files.variable("redis_url")} & set(os.environ):
         return {}
     try:
         stack = json.loads(STACK_FILE.read_text(encoding="utf-8"))
@@ -181,6 +204,16 @@ def _from_stack(kind: type[Kind]) -> dict[str, Any]:
         for name, value in named.items()
         if name in kind.model_fields and f"THREELANE_{name.upper()}" not in os.environ
     }
+
+
+def _without_tls_options(url: SecretStr) -> SecretStr:
+    """Let TLS be told in one place, where nobody can leave the check of the certificate out."""
+    if "ssl_" in urlsplit(url.get_secret_value()).query:
+        raise ValueError(
+            "leave ssl_... out of the address: with rediss:// the certificate is always checked; its CA is named by "
+            "THREELANE_REDIS_CA_FILE"
+        )
+    return url
 
 
 def _is_an_address_of_a_broker(url: str) -> bool:

@@ -21,6 +21,7 @@ from producer.accept import Intake
 
 SHORTEST = 10  # letters of a text that are told from a word of the log
 MOST_TEXTS = 400
+MOST_OF_AN_EVENT = 500  # records of one name; what each says is the same
 STANDING = ("do-not-log-me-sandbox-pw", "a1b2c3d4e5f60718293a4b5c6d7e8f90", "password=", "Bearer ", "Basic ")
 # a whole number, as people and gateways write it; times in ms begin with 1 and have 13 digits, ids have letters
 NUMBER = re.compile(r"(?<![\w.:=-])\+?(?:[2-9][0-9]{8,14}|1[2-9][0-9]{9})(?![\w.-])")
@@ -87,9 +88,13 @@ class _Listening(logging.Handler):
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
+        self._times: dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._watch is not _WATCHING[-1]:
+            return
+        times = self._times[record.getMessage()] = self._times.get(record.getMessage(), 0) + 1
+        if times > MOST_OF_AN_EVENT and record.levelno < logging.WARNING:
             return
         fields = [value for name, value in vars(record).items() if name in ("fields", "lines", "exc_text")]
         self._watch.said[f"{record.getMessage()} {fields}"] = f"logger {record.name}"
@@ -102,6 +107,8 @@ def watching() -> Iterator[Watch]:
     _WATCHING.append(watch)
     listening = _Listening(watch)
     logging.getLogger().addHandler(listening)
+    ours, level = logging.getLogger("threelane"), logging.getLogger("threelane").level
+    ours.setLevel(logging.INFO)
     tell: list[tuple[Any, str, Callable[[Any, dict[Any, Any]], object]]] = [
         (subprocess.Popen, "__init__", lambda _, given: [watch.read(given.get(to)) for to in ("stdout", "stderr")]),
         (subprocess.Popen, "communicate", lambda answer, _: watch.said.update(_stderr(answer))),
@@ -113,6 +120,7 @@ def watching() -> Iterator[Watch]:
         yield watch
     finally:
         logging.getLogger().removeHandler(listening)
+        ours.setLevel(level)
         for undo in began:
             undo()
         _WATCHING.remove(watch)

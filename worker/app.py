@@ -14,11 +14,13 @@ from prometheus_client import start_http_server
 from producer import logs
 from producer.broker import application
 from producer.enqueue import Nudger
+from producer.exits import Exit
 from producer.settings import load_or_exit
 from worker import tasks, transport
 from worker.engine import Engine
 from worker.inbound import words
 from worker.policy.overrides import TABLES, WrongPolicy, effective
+from worker.reach import reach_or_exit
 from worker.settings import WorkerSettings
 
 settings = load_or_exit(WorkerSettings)
@@ -55,7 +57,12 @@ def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
-    engine.start()
+    reach_or_exit(settings)
+    try:
+        engine.start()
+    except Exception as failed:  # Celery would log it, and go on with half an engine
+        logs.event("start_failed", level=40, error=type(failed).__name__)
+        raise SystemExit(Exit.UNAVAILABLE) from failed
 
 
 @signals.worker_shutting_down.connect

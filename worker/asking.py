@@ -9,15 +9,14 @@ from typing import TypeVar
 import redis
 import typer
 from redis.exceptions import RedisError
-from rich.console import Console
 
+from producer.cli import err
 from producer.client import explain
 from producer.connect import connect
 from producer.exits import Exit
 from producer.settings import Settings, load_or_exit
 
 Answer = TypeVar("Answer")
-_err = Console(stderr=True)
 
 
 def asked(question: Callable[[redis.Redis], Answer]) -> Answer:
@@ -26,13 +25,13 @@ def asked(question: Callable[[redis.Redis], Answer]) -> Answer:
     try:
         return question(client)
     except ValueError as wrong:
-        _err.print(str(wrong), markup=False, highlight=False, soft_wrap=True)
+        err.print(str(wrong), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.USAGE) from None
     except BrokenPipeError:  # of the output; Redis's own are RedisErrors
         raise
     except (RedisError, OSError) as failed:
         problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
-        _err.print(problem, markup=False, highlight=False)
+        err.print(problem, markup=False, highlight=False)
         raise typer.Exit(Exit.UNAVAILABLE) from None
     finally:
         client.close()
@@ -47,3 +46,8 @@ def now_of(client: redis.Redis) -> int:
 def shown(at: int) -> str:
     """Return a time, given in milliseconds of Unix time, as people read it."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
+
+
+def shown_exactly(at: int) -> str:
+    """Return a time as ``shown`` does, with its milliseconds: a login code's whole way takes less than a second."""
+    return f"{shown(at)[:-1]}.{at % 1000:03}Z"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from producer import keys
 from producer.refusal import Code, Owner
 from producer.states import Status
+from worker.account import hold
 from worker.gateway.outcome import Kind
 from worker.outcome.post import Result
 from worker.policy.legacy import LEGACY, REST, TRANSPORT
@@ -77,7 +78,7 @@ def _rules(*tables: Table) -> Iterator[Rule]:
 
 
 _RULES = tuple(_rules(LEGACY, REST, ONE_API, TRANSPORT))
-_OURS = {"worker_lost", "in_doubt", "no_look_up", "forgotten", "no_receipt", "expired", "suppressed"}
+_OURS = {"worker_lost", "in_doubt", "no_look_up", "forgotten", "no_receipt", "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in (LEGACY, ONE_API) for one in (*table.by_hundred.values(), table.otherwise)})
 _ROUNDS = frozenset(
@@ -193,6 +194,8 @@ METRICS = (
            "What was not sent, and who can mend it?"),
     Metric("threelane_erased", COUNTER, _EXPORTER, ("lane",), "Messages whose number and text were erased",
            "Is erased what has to be?"),
+    Metric("threelane_left_to_newer", COUNTER, _EXPORTER, ("lane",), "Times a worker left a message to newer ones",
+           "Do producers ask for what only a newer worker can do?"),
     Metric("threelane_redriven", COUNTER, _EXPORTER, ("lane",), "Dead letters put back", "Was it mended?"),
     Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
            "Does the gateway lose answers?"),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis.exceptions import RedisError
 
+from producer import secret_files, tls
 from producer.broker import application
 from producer.client import explain
 from producer.connect import connect
-from producer.refusal import Owner
-from producer.settings import InvalidSettings, ProducerSettings, load
+from producer.settings import ApiSettings, InvalidSettings, ProducerSettings, load
+from worker.finding import Finding, Grade
 from worker.gateway.choose import gateway, missing_credentials
 from worker.policy.overrides import FAMILIES, TABLES, WrongPolicy, override
 from worker.settings import CallbackSettings, ExporterSettings, WorkerSettings
@@ -24,28 +25,11 @@ OLDEST_REDIS = 7  # the scripts' commands, and their flags
 BROKER_SECONDS = 5  # in which a broker has to answer
 
 
-class Grade(StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at; ``step`` is what to do about it, ``owner`` who can."""
-
-    grade: Grade
-    what: str
-    told: str
-    step: str = ""
-    owner: str = Owner.OPERATOR
-
-
 def check(*, live: bool) -> Iterator[Finding]:
     """Look at the settings of every kind of process, at Redis and the broker, and, if ``live``, at the account."""
     worker: WorkerSettings | None = None
-    for kind in (ProducerSettings, WorkerSettings, CallbackSettings, ExporterSettings):
+    open_files: dict[str, str] = {}
+    for kind in (ProducerSettings, ApiSettings, WorkerSettings, CallbackSettings, ExporterSettings):
         try:
             loaded = load(kind)
         except InvalidSettings as invalid:
@@ -53,7 +37,11 @@ def check(*, live: bool) -> Iterator[Finding]:
                 yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
             continue
         yield Finding(Grade.OK, kind.__name__, "sound")
+        for variable, path in secret_files.open_to_others(kind, os.environ):
+            open_files[variable] = path
         worker = loaded if isinstance(loaded, WorkerSettings) else worker
+    for variable, path in open_files.items():
+        yield Finding(Grade.WARNING, variable, f"every user of this machine can read {path}", "chmod o-r, or 0440")
     if worker is None:
         return
     for variable in missing_credentials(worker):
@@ -110,7 +98,8 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_max=0, timeout=BROKER_SECONDS)
             broker.default_channel  # noqa: B018 - Redis connects for it
         except Exception as failed:  # each transport has its own
-            yield Finding(Grade.ERROR, what, f"{at}: {failed}", "start it, or correct THREELANE_BROKER_URL")
+            cause = tls.problem(failed) or str(failed)
+            yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
             return
         told = getattr(broker.connection, "server_properties", {}).get("version")
         yield Finding(Grade.OK, what, f"{at} answers" + (f", version {told}" if told else ""))

@@ -2,15 +2,17 @@
 -- Safe to repeat with the same token: what this token holds already is given again.
 -- KEYS  11 holds, 12 rate, 13 suppressed, 14 how far the lanes have come, 15.. records
 -- ARGV  now, lane, token, lease until, parts a second, burst, reserve, ms to keep what ends here, ms until the rate is
---       whole again after a resume, credits that the lane leaves to those above it, then the ids
+--       whole again after a resume, credits that the lane leaves to those above it, the newest schema that this worker
+--       knows, then the ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or its prefix is on hold, and it waits
+--       or {'newer', id, schema}: it is left to a newer worker, whole as it is
 local now, lane, token = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local rate, burst, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local RETRY_HELD = 60000  -- ms after which a message whose sender or prefix is on hold is looked at again
-local ramp_ms, floor = tonumber(ARGV[9]), tonumber(ARGV[10])
+local ramp_ms, floor, schema = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
 local held, narrow, entry_of = {}, false, redis.call('HGETALL', KEYS[11])  -- scope -> until
 for i = 1, #entry_of, 2 do
@@ -55,6 +57,15 @@ local function stopped(record, id, known, entries)
     'code', entry.code, 'reason', 'suppressed', 'text', 'by ' .. entry.source, 'owner', 'recipient')
 end
 
+-- Leave a message to newer workers: it comes back to its lane in a second, for any worker, and later the longer it waits
+-- already, so that old workers alone do not turn it round and round.
+local function left_to_newer(record, id, known)
+  local since = math.max(tonumber(known.accepted), tonumber(redis.call('HGET', record, 'due')) or 0)
+  move(record, id, known, 'scheduled', now + math.max(1000, math.min(60000, math.floor((now - since) / 4))))
+  count('newer:' .. lane)
+  return {'newer', id, known.schema}
+end
+
 if held.account or held['lane:' .. lane] then return {'held'} end
 
 local bucket = redis.call('HMGET', KEYS[12], 'tokens', 'at', 'ramp')
@@ -71,10 +82,10 @@ if at < now or at > now + 10000 then at = now end
 local left, taken = tonumber(redis.call('HGET', MONEY.balance, 'left')), 0
 
 -- What is known of the messages, read before the first of them is moved; an id that is named twice counts once.
-local FIELDS = fields('parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'tags', 'trace')
+local FIELDS = fields('parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'tags', 'trace', 'schema')
 local entries, wait, furthest, asked, numbers, ids, seen = {}, 0, 0, {}, {}, {}, {}
 for i = 1, #KEYS - 14 do
-  local record, id = KEYS[14 + i], ARGV[10 + i]
+  local record, id = KEYS[14 + i], ARGV[11 + i]
   local known = not seen[id] and read(record, FIELDS)
   seen[id] = true
   if known and known.lane == lane and (known.status == 'queued' or known.status == 'sending' and known.token == token) then
@@ -90,6 +101,8 @@ for i, id in ipairs(ids) do
   local record, known = unpack(asked[i])
   if known.status == 'sending' then
     entries[#entries + 1] = {'claimed', id, known.attempt, known.first, tostring(now), known.accepted, known.body, known.trace}
+  elseif known.schema and tonumber(known.schema) > schema then
+    entries[#entries + 1] = left_to_newer(record, id, known)
   elseif tonumber(known.expires) <= now then
     entries[#entries + 1] = ended_now(record, id, known, 'expired', {'expired', id})
   else

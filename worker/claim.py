@@ -47,7 +47,9 @@ class Claims:
 async def claim(
     client: redis.asyncio.Redis, lane: int, ids: Sequence[str], settings: WorkerSettings, now: int
 ) -> Claims:
-    """Claim as many of the ids as are queued and allowed; suppressed and expired ones are ended on the way."""
+    """Claim as many of the ids as are queued and allowed; suppressed and expired ones are ended on the way, and
+    those of a newer schema are left to workers that know it.
+    """
     token = secrets.token_hex(8)
     arguments: list[Any] = [
         now,
@@ -60,6 +62,7 @@ async def claim(
         settings.retention_ms,
         settings.ramp_ms,
         settings.floor(lane),
+        message.SCHEMA,
         *ids,
     ]
     shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, *map(keys.record, ids)]
@@ -91,6 +94,8 @@ def _log_ended(entry: Sequence[bytes], lane: int) -> None:
     message_id = entry[1].decode()
     if entry[0] == b"held":
         logs.event("waits", id=message_id, lane=lane, hold=entry[2].decode().partition(":")[0])
+    elif entry[0] == b"newer":
+        logs.event("left_to_newer", level=30, id=message_id, lane=lane, schema=int(entry[2]), knows=message.SCHEMA)
     elif entry[0] == b"expired":
         logs.event("expired", id=message_id, lane=lane, owner="operator")
     else:

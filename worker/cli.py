@@ -114,7 +114,7 @@ def demo(
     raise typer.Exit(demonstrate(json_file, messages, gateway))
 
 
-@app.command(rich_help_panel="Try it", epilog="Example: threelane up, and in another terminal: threelane send ...")
+@app.command(rich_help_panel="Try it", epilog="Example: threelane up")
 def up() -> None:
     """Keep the same stack running until Ctrl-C; its addresses are in .threelane/stack.json."""
     from worker.demo.up import keep_up

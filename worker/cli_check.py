@@ -17,7 +17,7 @@ from producer.connect import connect
 from producer.exits import Exit
 from producer.settings import load_or_exit
 from worker.asking import asked, now_of
-from worker.check import Finding, Grade
+from worker.finding import Finding, Grade
 from worker.settings import WorkerSettings
 
 Live = Annotated[bool, typer.Option("--live", help="Ask the gateway, too: credentials and balance.")]

@@ -13,7 +13,7 @@ from producer.exits import Exit
 from producer.settings import Settings, load_or_exit
 from worker import erase as erasing
 from worker.asking import asked, now_of
-from worker.erase import Erased
+from worker.erase import Erased, Rewriting
 
 
 def erase(
@@ -50,7 +50,9 @@ def _tell(masked: str, told: Erased) -> None:
         _left(f"{told.waiting} messages still wait to be sent: erase again with --cancel, or when they have gone")
     if told.under_way:
         _left(f"{told.under_way} messages are under way and cannot be erased yet: erase again when their end is known")
-    if told.rewriting:
+    if told.file is Rewriting.REFUSED:
+        _left("Redis' append-only file still holds it: have it written anew (BGREWRITEAOF)")
+    elif told.file is Rewriting.BEGUN:
         out.print("Redis writes its append-only file anew: until it is done, the old one holds what was erased")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -18,7 +18,10 @@ from producer.find import Filter, Found
 from producer.settings import load_or_exit
 from producer.states import Status
 from producer.status import CREDIT
-from worker.asking import asked, now_of, shown
+from worker.asking import asked, now_of, shown, shown_exactly
+
+if TYPE_CHECKING:
+    from worker.explain import Story
 
 State = Annotated[Status | None, typer.Option(help="Those in a state.")]
 Client = Annotated[str, typer.Option("--client-message-id", help="Those with the caller's own id.")]
@@ -74,13 +77,13 @@ def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    names = ("state", "lane", "to", "accepted", "due", "why", "owner", "batch", "client id")
+    names = ("state", "lane", "to", "accepted", "due", "why", "owner", "batch")
     table = Table(Column("id", no_wrap=True), *(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD)
     for one in found:
         why = escape(f"{one.code} {one.reason}".strip())
         times = (shown(one.accepted_at), shown(one.due_at) if one.status is Status.SCHEDULED else "")
-        rest = (one.owner, escape(one.batch), escape(one.client_message_id))
-        table.add_row(one.id, one.status, str(one.lane), phone.mask(one.to), *times, why, *rest)
+        told = (*times, why, one.owner, escape(one.batch))
+        table.add_row(one.id, one.status, str(one.lane), phone.mask(one.to), *told)
     out.print(table if found else "no message matches")
     if len(found) == most:
         say(f"there may be more than {most}: --most shows them")
@@ -129,7 +132,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print(_pairs((name, value) for name, value in about.items() if value))
     steps = Table("when", "what", "", box=SIMPLE_HEAD)
     for step in story.steps:
-        steps.add_row(shown(step.at), step.what, escape(step.told))
+        steps.add_row(shown_exactly(step.at), step.what, escape(step.told))
     out.print(steps)
     out.print(_pairs(_told(story)))
     for event in story.events:
@@ -138,11 +141,8 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print("not kept: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
 
 
-def _told(story: object) -> Iterable[tuple[str, str]]:
+def _told(story: Story) -> Iterable[tuple[str, str]]:
     """Return the rest of a story, as a name and a sentence each."""
-    from worker.explain import Story
-
-    assert isinstance(story, Story)
     if pending := story.pending:
         yield "waits for", f"{pending.cause}: {pending.told}" + (f", {shown(pending.until)}" if pending.until else "")
     if story.waits:
@@ -151,9 +151,9 @@ def _told(story: object) -> Iterable[tuple[str, str]]:
         "attempts": story.message.attempts,
         "look-ups": story.look_ups,
         "asked for a receipt": story.status_look_ups,
+        "lost with their worker": story.lapses,
     }
-    counts["lost with their worker"] = story.lapses
-    yield "counts", ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no attempt so far"
+    yield "counts", ", ".join(f"{name}: {number}" for name, number in counts.items() if number) or "no attempt so far"
     if rule := story.rule:
         most = "until its validity ends" if rule.most_attempts is None else f"up to {rule.most_attempts} attempts"
         listed = "" if rule.listed else " (the table does not list this code)"

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import access
-from producer.cli import Json, out, wrong_usage
+from producer.cli import Json, not_found, out, print_json, say
 from producer.schedule import DAY
 from worker.asking import asked, now_of, shown
 
@@ -48,11 +48,11 @@ def make(
 
     made = asked(put)
     if as_json:
-        print(msgspec.json.encode(_row(made.key) | {"key": made.token}).decode())
+        print_json(_row(made.key) | {"key": made.token})
         return
-    out.print(f"key {made.key.id} of {name}: {_rights(made.key)}", markup=False, highlight=False, soft_wrap=True)
-    out.print(made.token, markup=False, highlight=False, soft_wrap=True)
-    out.print("Keep it: it is not shown again. Send it as Authorization: Bearer <key>.", highlight=False)
+    say(f"key {made.key.id} of {name}: {_rights(made.key)}")
+    say(made.token)
+    say("Keep it: it is not shown again. Send it as Authorization: Bearer <key>.")
 
 
 @app.command("list", epilog="Example: threelane producers key list shop --json")
@@ -63,7 +63,7 @@ def show(
     """List keys and what they may do; never the keys themselves."""
     found = asked(lambda client: access.listed(client, name))
     if as_json:
-        print(msgspec.json.encode([_row(one) for one in found]).decode())
+        print_json([_row(one) for one in found])
         return
     table = Table("id", "producer", "may", "made", "expires", "note", box=SIMPLE_HEAD)
     for one in found:
@@ -78,8 +78,8 @@ def show(
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as list shows it.")]) -> None:
     """Take a key back; the next request with it is refused."""
     if not asked(lambda client: access.revoke(client, key_id)):
-        wrong_usage(f"no key {key_id!r}: threelane producers key list")
-    out.print(f"key {key_id} revoked", markup=False, highlight=False)
+        not_found(f"no key {key_id!r}: threelane producers key list")
+    say(f"key {key_id} revoked")
 
 
 def _row(key: access.Key) -> dict[str, object]:

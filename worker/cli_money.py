@@ -13,7 +13,7 @@ from rich.table import Table
 
 from producer import budgets
 from producer.budgets import Budget
-from producer.cli import Json, out, print_json
+from producer.cli import Json, not_found, out, print_json, say
 from producer.status import CREDIT
 from worker.account import forecast
 from worker.account.forecast import Money
@@ -58,16 +58,16 @@ def set_budget(
 ) -> None:
     """Limit what may be spent; what is over it is refused with 302, or waits."""
     asked(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
-    out.print(f"{scope} may spend {credits:g} credits a {period}", markup=False, highlight=False)
+    say(f"{scope} may spend {credits:g} credits a {period}")
 
 
 @budget.command("remove", epilog="Example: threelane money budget remove centre:marketing day")
 def remove_budget(scope: Scope, period: Period) -> None:
     """Take a limit away."""
     removed = asked(lambda client: budgets.remove(client, scope, period))
-    out.print(
-        f"{scope} has no limit a {period}" if removed else "there was no such budget", markup=False, highlight=False
-    )
+    if not removed:
+        not_found(f"{scope} has no budget a {period}: threelane money")
+    say(f"{scope} has no limit a {period}")
 
 
 def _standing(found: Money, now: int) -> Table:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from producer.settings import ProducerSettings, Settings
+from producer.settings import ApiSettings, ProducerSettings, Settings
 from worker.settings import (
     AccountSettings,
     CallbackSettings,
@@ -26,6 +27,7 @@ from worker.settings import (
 READERS: dict[type[Settings], tuple[str, str]] = {
     Settings: ("Everything", "every process, producer and command"),
     ProducerSettings: ("Producers", "whatever enqueues: the library, `threelane send` and `bulk`"),
+    ApiSettings: ("The HTTP API", "`threelane api`"),
     AccountSettings: ("The account", "`threelane worker`, and commands that ask the gateway"),
     ReceiptSettings: ("Receipts and replies", "`threelane worker` and `threelane callbacks`"),
     WorkerSettings: ("Workers", "`threelane worker`"),
@@ -37,6 +39,7 @@ READERS: dict[type[Settings], tuple[str, str]] = {
 
 UNITS = {
     "seconds": "seconds",
+    "mib": "MiB",
     "days": "days",
     "credits": "credits",
     "parts_per_second": "parts a second",
@@ -95,6 +98,8 @@ def takes(name: str, field: FieldInfo) -> str:
     words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
     if words:
         return ", ".join(f"`{word}`" for word in words)
+    if any(Path in (kind, *get_args(kind)) for kind in kinds):
+        return "path"
     if bool in kinds:
         return "`true`, `false`"
     unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")

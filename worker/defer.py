@@ -28,11 +28,13 @@ async def defer(
         return ids
     async with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            pipe.hmget(keys.record(one), ["status", "to", "tags", "body", "expires", "gateway_due"])
+            pipe.hmget(keys.record(one), ["status", "to", "tags", "body", "expires", "gateway_due", "schema"])
         found: Any = await pipe.execute()
     moves: list[tuple[bytes, Message]] = []
-    for status, to, tags, body, expires, gateway_due in found:
+    for status, to, tags, body, expires, gateway_due, schema in found:
         if status != Status.QUEUED.value.encode() or int(expires) <= now:  # what is past its validity is claim's
+            continue
+        if int(schema or 1) > message.SCHEMA:  # written anew by us it would lose what we do not know; claim leaves it
             continue
         goes_at = max(now, int(gateway_due or 0))
         opens = windows.opening(lane, tags.decode().split(",") if tags else (), to.decode(), goes_at)

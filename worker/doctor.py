@@ -13,7 +13,7 @@ from producer.refusal import Owner
 from producer.status import CREDIT
 from worker import health, redrive
 from worker.account import capacity, forecast, hold
-from worker.check import Finding, Grade
+from worker.finding import Finding, Grade
 from worker.policy.rule import Table
 
 OK, WARNING, ERROR = Grade

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from producer import events, keys, logs, suppression
+from producer import events, keys, logs, registry, suppression
 from producer.cancel import cancel
 from producer.events import Event, Reply
 from producer.scripts import Script
@@ -30,10 +31,19 @@ PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
 _erase = Script(__file__, "erase")
 
 
+class Rewriting(StrEnum):
+    """What becomes of Redis' append-only file, which tells of all that ever was."""
+
+    NONE = "none"  # it keeps none
+    BEGUN = "begun"
+    REFUSED = "refused"  # we may not, or it is busy: it still holds what was erased
+
+
 class Erased(msgspec.Struct, kw_only=True):
     """What was erased of one number, and what could not be.
 
-    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end.
+    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end; ``file`` is the
+    append-only file.
     """
 
     messages: int = 0
@@ -44,7 +54,7 @@ class Erased(msgspec.Struct, kw_only=True):
     suppressed: int = 0
     waiting: int = 0
     under_way: int = 0
-    rewriting: bool = False
+    file: Rewriting = Rewriting.NONE
 
     @property
     def complete(self) -> bool:
@@ -60,26 +70,31 @@ def erase(
     ``stop`` cancels first what still waits; ``forget`` takes the number off the list of suppressed numbers, too.
     """
     erased = Erased()
-    waiting: list[str] = []
+    left: dict[str, bytes] = {}  # a scan may show the same twice
+    hooked = set(registry.read_all(client))
     for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
         ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
-        waiting += _records(client, ids, number, now, erased)
+        left |= _records(client, ids, number, now, erased)
+        hooked |= {key.removeprefix(keys.delivery("")) for key in found if key.startswith(keys.delivery(""))}
         for key in found:
-            if key.startswith(keys.delivery("")):
-                erased.deliveries += _deliveries(client, key.removeprefix(keys.delivery("")), number)
-            elif key.startswith(keys.reply_parts(f"{number}:")):
+            if key.startswith(keys.reply_parts(f"{number}:")):
                 erased.replies += int(client.delete(key))
                 client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
-    if stop and waiting:
-        erased.waiting = 0
+    if stop:
+        waiting = [one for one, answer in left.items() if answer == b"waits"]
         told = cancel(client, waiting, retention_ms, now, gateway_stops=False)
         erased.cancelled = sum(one.answer == "cancelled" for one in told)
         for ids in _batches(iter(waiting)):
-            _records(client, ids, number, now, erased)
+            left = {one: answer for one, answer in left.items() if one not in ids}
+            left |= _records(client, ids, number, now, erased)
+    erased.waiting = sum(answer == b"waits" for answer in left.values())
+    erased.under_way = len(left) - erased.waiting
+    # what records tell no more: first where events come from, then where they are brought to
     erased.events = _events(client, number)
+    erased.deliveries = sum(_deliveries(client, name, number) for name in hooked)
     if forget:
         erased.suppressed = suppression.lift(client, number)
-    erased.rewriting = _rewrite(client)
+    erased.file = _rewrite(client)
     return erased
 
 
@@ -89,7 +104,7 @@ async def take_turn(client: redis.asyncio.Redis) -> bool:
 
 
 async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> int:
-    """Erase numbers and texts whose time is over; returns of how many messages.
+    """Erase numbers and texts whose time is over; returns how many messages were.
 
     A record that lives no longer than its number is not looked for: it expires with it.
     """
@@ -120,14 +135,11 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> list[str]:
-    """Erase those of the number; returns the ids of those that wait to be sent."""
+def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, bytes]:
+    """Erase those of the number; returns those that cannot be, with why: they wait, or are under way."""
     answers = _erase(client, [keys.record(one) for one in ids], [now, number, 0, *ids]) if ids else ()
     erased.messages += sum(answer == b"erased" for answer in answers)
-    erased.under_way += sum(answer == b"under_way" for answer in answers)
-    waiting = [one for one, answer in zip(ids, answers, strict=True) if answer == b"waits"]
-    erased.waiting += len(waiting)
-    return waiting
+    return {one: answer for one, answer in zip(ids, answers, strict=True) if answer in (b"waits", b"under_way")}
 
 
 def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
@@ -165,15 +177,16 @@ def _is_about(event: Event, number: str) -> bool:
     return number in (event.to, event.sender if isinstance(event, Reply) else "")
 
 
-def _rewrite(client: redis.Redis) -> bool:
-    """Have the append-only file written anew, since it still tells what is erased; False: it could not be asked for."""
+def _rewrite(client: redis.Redis) -> Rewriting:
+    """Have the append-only file written anew, since it still tells what is erased."""
     persistence: Any = client.info("persistence")
     if not persistence.get("aof_enabled"):
-        return False
+        return Rewriting.NONE
     try:
-        return bool(client.bgrewriteaof())
-    except ResponseError:  # it may not, or a snapshot is being written
-        return False
+        client.bgrewriteaof()
+    except ResponseError:
+        return Rewriting.REFUSED
+    return Rewriting.BEGUN
 
 
 async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:

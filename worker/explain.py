@@ -20,14 +20,14 @@ from worker.policy.overrides import in_force
 from worker.policy.rule import UNTIL_EXPIRY, Table
 from worker.settings import WorkerSettings
 
-EVENT_MS = 15_000  # around a time, in which its event must have been written
-LATE_MS = 300_000  # after it was sent, in which a message of lane 1 is told to be late
-MOST_EVENTS = 20_000  # of the stream that are looked through
+BEFORE_MS, AFTER_MS = 1_000, 5_000  # around a time, in which its event was written: clocks differ, rounds take a while
+MOST_EVENTS = 50_000  # of the stream that are looked through
 NOT_KEPT = (
     "the time of each attempt between the first and the last: their number and the waits between them are kept",
     "whether it waited for the rate, for a hold or for its window, once it has gone: the sum of these waits is told",
     "what each look-up answered: their number is kept",
     "its text, once it was sent or has ended",
+    "the events of an earlier end, if it was redriven since",
 )
 _OURS = {  # codes of our own: whose meaning stands in no policy table
     "in_doubt": "its caller wanted it dropped when it is in doubt, and no look-up found it",
@@ -166,7 +166,7 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
         pending=_pending(client, known, record, sms, now),
         money=_money(client, known, record, now),
         receipts=receipts,
-        events=tuple(_events(client, known, record.get("producer", ""), now)),
+        events=tuple(_events(client, known, record.get("producer", ""), settings.keeping.late)),
     )
 
 
@@ -295,11 +295,10 @@ def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str],
     )
 
 
-def _events(client: redis.Redis, known: MessageStatus, producer: str, now: int) -> Iterator[Event]:
-    """Return what producers were told of it, as far as the stream still has it, and how the webhook took it."""
-    spans = [(at - EVENT_MS, at + EVENT_MS) for at in (known.sent_at, known.ended_at) if at]
-    if known.sent_at and known.lane == 1:
-        spans.append((known.sent_at, min(now, known.sent_at + LATE_MS)))
+def _events(client: redis.Redis, known: MessageStatus, producer: str, late_ms: int) -> Iterator[Event]:
+    """Return what producers were told of its end, or that it is late, as far as the stream still has it."""
+    late_at = known.sent_at + late_ms if known.sent_at and known.lane == 1 else 0
+    spans = [(at - BEFORE_MS, at + AFTER_MS) for at in (late_at, known.ended_at) if at]
     registered = registry.read(client, producer) if producer else None
     fetched = _fetched(client)
     for event_id, raw in _told(client, known.id, spans):

@@ -36,6 +36,7 @@ _COUNTS = {
     "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
     "unknown": ("threelane_unknown", "Messages whose end will never be known", ("code", "owner")),
     "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),
+    "newer": ("threelane_left_to_newer", "Times a worker left a message to newer ones", ("lane",)),
     "redriven": ("threelane_redriven", "Dead letters put back", ("lane",)),
     "held": ("threelane_held", "Times something was put on hold", ("scope",)),
     "cancelled": ("threelane_cancelled", "Messages that a caller cancelled", ("lane",)),

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from producer.client import Producer
 from producer.http import describe, messages, own, page, probes, problem, suppressed, waiting
 from producer.http.guard import Guard
-from producer.http.house import House
+from producer.http.house import furnish
 from producer.settings import ApiSettings
 
 VERSION = "1"
@@ -50,7 +50,7 @@ def create(
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.house = House(settings, producer, client)
+    app.state.house = furnish(settings, producer, client)
     for router in (messages.router, waiting.router, suppressed.router, own.router, *routers):
         app.include_router(router, prefix="/v1")
     app.include_router(probes.router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
@@ -20,8 +21,10 @@ async def _single(request: Request) -> bytes:
     return await _read(request, SINGLE)
 
 
-async def _list(request: Request) -> bytes:
-    return await _read(request, int(house_of(request).settings.api_body_mib * MIB))
+async def _list(request: Request) -> AsyncIterator[bytes]:
+    house = house_of(request)
+    async with house.lists:  # so many are kept in memory, and no more are read
+        yield await _read(request, int(house.settings.api_body_mib * MIB))
 
 
 async def _read(request: Request, most: int) -> bytes:

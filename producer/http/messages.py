@@ -87,10 +87,14 @@ def send_message(house: Shared, key: Caller, body: Single, idempotency_key: Idem
         {"messages": [MESSAGE_EXAMPLE, {"to": "27831234568", "text": ""}]},
     ),
 )
-def send_messages(house: Shared, key: Caller, body: List, idempotency_key: IdempotencyKey = None) -> Response:
+async def send_messages(house: Shared, key: Caller, body: List, idempotency_key: IdempotencyKey = None) -> Response:
     """Send up to 10,000 messages: each is accepted or refused by itself, so look at the verdicts."""
     if idempotency_key is not None:
         raise problem.of(_idempotency("one key for a list", "give each of its messages a client_message_id"))
+    return await house.aside(_send_all, house, key, body)
+
+
+def _send_all(house: House, key: Key, body: bytes) -> Response:
     raw = problem.read(body, Many).messages
     if len(raw) > MOST_MESSAGES:
         mend = f"send at most {MOST_MESSAGES:,} at a time"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import anyio
+import anyio.to_thread
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -12,7 +12,6 @@ from producer.http.house import Shared
 from producer.http.values import Health
 
 router = APIRouter(tags=["probes"])
-_aside = anyio.CapacityLimiter(4)  # threads of their own: requests that wait for Redis hold up no probe
 
 
 @router.get("/health/live", responses=answer(200, Health, "the process answers", Health(True)))
@@ -24,5 +23,5 @@ async def live() -> Response:
 @router.get("/health/ready", responses=answer(200, Health, "messages are taken", Health(True)) | only_problems(503))
 async def ready(house: Shared) -> Response:
     """Tell whether Redis answers; 503 says what is wrong."""
-    await anyio.to_thread.run_sync(house.redis.ping, limiter=_aside)
+    await anyio.to_thread.run_sync(house.redis.ping, limiter=house.probes)
     return answered(Health(True))

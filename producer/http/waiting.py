@@ -17,7 +17,7 @@ from producer.http import describe, problem
 from producer.http.body import Single, answered
 from producer.http.caller import Caller
 from producer.http.describe import EXAMPLE_ID, answer, answers, problems
-from producer.http.house import Shared
+from producer.http.house import House, Shared
 from producer.http.messages import MessageId, owned
 from producer.http.values import BatchCounts, CancelledBatch, Move
 from producer.refusal import Code, Refused
@@ -43,8 +43,12 @@ _FOUND = Found(id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567",
     responses=answer(200, BatchCounts, "of which state", BatchCounts(900, {"delivered": 840, "sent": 60}))
     | problems(404),
 )
-def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
+async def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
     """Count a batch by state.  That looks through all records, so one is counted at a time: 429 until it is done."""
+    return await house.aside(_count, house, key, batch)
+
+
+def _count(house: House, key: Key, batch: str) -> Response:
     if not _counting.acquire(blocking=False):
         mend = "wait for the seconds in Retry-After"
         raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, mend=mend)
@@ -63,8 +67,12 @@ def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
     tags=["batches"],
     responses=answer(200, CancelledBatch, "what was still there", CancelledBatch(41, 0, 2)) | problems(),
 )
-def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
+async def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
     """Cancel all of a batch that was not sent yet; safe to repeat."""
+    return await house.aside(_cancel, house, key, batch)
+
+
+def _cancel(house: House, key: Key, batch: str) -> Response:
     told: Counter[str] = Counter()
     for one in house.producer.cancel_all(batch=batch, producer=whose(key)):
         told[one.answer] += 1
@@ -76,7 +84,7 @@ def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
     tags=["schedules"],
     responses=answers(200, Found, "what waits, the earliest first", _FOUND) | problems(),
 )
-def list_schedules(
+async def list_schedules(
     house: Shared,
     key: Caller,
     batch: Named = "",
@@ -89,10 +97,11 @@ def list_schedules(
     """List what waits for a time: schedules, deferrals and retries."""
     wanted: dict[str, Any] = {"batch": batch, "tag": tag, "lane": lane, "producer": whose(key)}
     try:
-        return answered(house.producer.scheduled(**wanted, after=after, before=before, most=most))
+        found = await house.aside(house.producer.scheduled, **wanted, after=after, before=before, most=most)
     except ValueError as wrong:
         field, _, rest = str(wrong).partition(": ")
         raise problem.stop(422, rest, code=Code.TIME_OR_CLIENT_ID, field=f"query.{field}", mend="correct it") from None
+    return answered(found)
 
 
 @router.patch(

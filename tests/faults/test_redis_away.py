@@ -15,7 +15,8 @@ import producer as producer_package
 import worker as worker_package
 from producer import Producer, ProducerSettings, Status, Unavailable, keys
 from sandbox.running import Running
-from tests.integration.conftest import Workers, taken
+from tests.integration.api import API
+from tests.integration.conftest import Workers, taken, threelane_child
 from tests.servers import RedisServer, wait_until
 
 SETTINGS = {
@@ -267,3 +268,21 @@ def our_tracebacks(workers: Workers) -> list[str]:
 def _let_pass(seconds: float) -> None:
     """An outage lasts a time, whatever happens in it."""
     threading.Event().wait(seconds)
+
+
+def test_a_worker_that_starts_before_redis_waits_for_it(
+    tmp_path: Path, base_environment: dict[str, str], sandbox: Running
+) -> None:
+    """Containers start in any order; before, such a worker went on with half an engine and sent nothing."""
+    server = RedisServer(tmp_path)
+    child = threelane_child("worker", tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
+    try:
+        assert "Redis does not answer" in child.event("waits_for_redis")["problem"]
+        server.start()
+        child.event("started")
+        with Producer(ProducerSettings(redis_url=server.url, gateway=API.name)) as producer:
+            answer = producer.send("27999500001", "Hello")
+            wait_until(lambda: producer.status(answer.id).status in ("sent", "delivered"), what="it to be sent")
+    finally:
+        child.stop()
+        server.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import shutil
@@ -9,20 +10,25 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event
 
 import pytest
 import redis
+import uvicorn
 
 from producer import InvalidSettings, keys
 from producer.client import Unavailable
 from producer.http.async_client import AsyncHttpProducer
 from producer.http.client import HttpProducer
 from producer.http.guard import HEADERS
+from producer.http.house import LONG
 from producer.settings import ApiSettings, load
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
+from worker.http.serve import listen_or_exit, load_or_exit
 
 HELLO = {"to": "27831234567", "text": "Hello"}
 
@@ -30,7 +36,7 @@ HELLO = {"to": "27831234567", "text": "Hello"}
 @pytest.fixture(scope="module")
 def narrow(redis_server: RedisServer) -> Iterator[Api]:
     """An API with tight limits."""
-    made = Api(redis_server.url, api_body_mib=0.1, api_body_seconds=0.3, api_threads=2).start()
+    made = Api(redis_server.url, api_body_mib=0.1, api_threads=2).start()
     yield made
     made.stop()
 
@@ -79,13 +85,20 @@ def test_a_list_of_more_than_ten_thousand_is_refused(api: Api) -> None:
     assert (413, "10,001 messages", "messages") == (said.status, said.body["detail"], said.body["field"])
 
 
-def test_a_body_that_does_not_arrive_is_given_up(narrow: Api, client: redis.Redis) -> None:
-    """408 after the time that is set, and the connection is free again."""
-    with socket.create_connection(("127.0.0.1", narrow.port), timeout=10) as slow:
-        head = f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {narrow.key()}\r\n"
-        slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+def test_a_body_that_does_not_arrive_is_given_up(redis_server: RedisServer, client: redis.Redis) -> None:
+    """408 after the time that is set."""
+    api = Api(redis_server.url, api_body_seconds=0.1).start()
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {api.key()}\r\nContent-Length: 100\r\n\r\n{{"
+    )
+    try:
+        with socket.create_connection(("127.0.0.1", api.port), timeout=20) as slow:
+            slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            said = slow.recv(65536)
+    finally:
+        api.stop()
 
-        assert b"408" in slow.recv(65536).split(b"\r\n")[0]
+    assert b"408" in said.split(b"\r\n")[0]
 
 
 def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: redis.Redis) -> None:
@@ -100,6 +113,22 @@ def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: r
     assert [401] * 4 == [one.getresponse().status for one in waiting]
     for one in waiting:
         one.close()
+
+
+def test_a_login_code_waits_behind_no_list(narrow: Api, client: redis.Redis) -> None:
+    """As many lists as may be at work hang, and more wait for their turn: a single message goes all the same."""
+    token, hanging = narrow.key(), Event()
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(LONG + 4) as pool:
+        patched.setattr(narrow.producer, "send_many", lambda *_: hanging.wait(20) and [])
+        lists = [
+            pool.submit(narrow.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
+        ]
+        single = narrow.ask("POST", "/v1/messages", HELLO, token)
+        done = [one.done() for one in lists]
+        hanging.set()
+
+    assert (201, [False] * (LONG + 4)) == (single.status, done)
+    assert [200] * (LONG + 4) == [one.result().status for one in lists]
 
 
 # Redis.
@@ -197,8 +226,6 @@ class Wall:
 @pytest.mark.parametrize(("more", "times"), [({}, 1), ({"client_message_id": "one"}, 2)], ids=["without", "with an id"])
 def test_a_client_repeats_only_what_cannot_be_done_twice(more: dict[str, str], times: int) -> None:
     """A request whose connection ends before the answer: once more with a client message id, never without."""
-    from concurrent.futures import ThreadPoolExecutor
-
     wall = Wall()
     with ThreadPoolExecutor(1) as pool, HttpProducer(wall.url, "key", timeout_seconds=5) as producer:
         came = pool.submit(wall.hang_up, 3)
@@ -218,8 +245,6 @@ async def _told(url: str) -> str:
 
 def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
     """Both clients say that nothing was sent."""
-    import asyncio
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with HttpProducer(url, "key") as producer, pytest.raises(Unavailable, match="nothing was sent"):
@@ -230,8 +255,6 @@ def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
 
 def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
     """Both clients verify it, and refuse one that they do not know."""
-    import asyncio
-
     if not shutil.which("openssl"):
         pytest.skip("no openssl to make a certificate with")
     cert, secret = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -261,6 +284,23 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").touch()
     with pytest.raises(InvalidSettings, match="THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together"):
         load(ApiSettings, api_tls_cert=tmp_path / "cert.pem")
+
+
+def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken, a host that is not ours, files that are no certificate."""
+    no_pem = tmp_path / "no.pem"
+    no_pem.write_text("no certificate", encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(SystemExit) as first:
+            listen_or_exit(ApiSettings(api_port=taken.getsockname()[1]))
+        with pytest.raises(SystemExit) as second:
+            listen_or_exit(ApiSettings(api_host="192.0.2.1"))
+    with pytest.raises(SystemExit) as third:
+        load_or_exit(uvicorn.Config(lambda: None, log_config=None, ssl_certfile=no_pem, ssl_keyfile=no_pem))
+    told = capsys.readouterr().err.splitlines()
+
+    assert [2, 2, 2] == [one.value.code for one in (first, second, third)]
+    assert ["THREELANE_API_HOST", "THREELANE_API_HOST", "THREELANE_API_TLS_CERT"] == [one.split()[1] for one in told]
 
 
 # What is told, and what is not.

@@ -63,6 +63,9 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
         (["--text", "Dear {name"], "--text: '{' at character 6"),
         (["--text", TEXT, "--max-fail", "lots"], "--max-fail 'lots': give a share"),
         (["--text", TEXT, "--batch", "a|b"], "--batch 'a|b': up to 64 letters"),
+        (["--text", TEXT, "--field", "colour=red"], "--field colour: unknown field"),
+        (["--text", TEXT, "--field", "callback=9"], "--field callback: '9' is not a whole number from 0 to 7"),
+        (["--text", TEXT, "--lane", "4"], "--lane: 4 is not a whole number from 1 to 3"),
         ([], "unknown column 'name'"),
     ],
 )
@@ -73,6 +76,17 @@ def test_what_makes_no_sense_is_told_before_anything_is_sent(
     told = typed("bulk", str(people), *words, environment=environment)
     assert (2, "", 0) == (told.returncode, told.stdout, client.dbsize())
     assert sentence in told.stderr
+
+
+def test_an_option_is_for_the_rows_that_do_not_say_it_themselves(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """However the column and the option spell it."""
+    file = tmp_path / "some.csv"
+    file.write_text("to,text,cost_centre\n27831234567,Hi,own\n27831234568,Hi,\n", encoding="utf-8")
+    told = typed("bulk", str(file), "--field", "costCentre=all", "--json", environment=environment)
+    ids = [json.loads(line)["id"] for line in told.stdout.splitlines()[:2]]
+    assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
 
 def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
@@ -195,12 +209,15 @@ def test_a_canary_that_fails_stops_the_rest(
     assert (25, 1) == (client.zcard(keys.QUEUED[3]), client.zcard(keys.DEAD))
 
 
-def test_without_a_name_a_pipe_is_no_job(environment: dict[str, str], client: redis.Redis) -> None:
-    """Two pipes are two files: nothing tells their rows apart but what they say."""
-    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--batch", "nightly", "--json"]
-    for repeated in (0, 1):
-        told = subprocess.run(
-            command, input="to,text\n27831234567,Hi\n", env=os.environ | environment, capture_output=True, text=True
-        )
-        assert repeated == summary(told)["repeated"]
-    assert {Status.QUEUED.value.encode()} == {client.hget(key, "status") for key in client.keys("tl:m:*")}
+def test_without_a_name_standard_input_is_no_job(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Nothing tells its rows apart but what they say, also where it is a file: it is another one each time."""
+    file = tmp_path / "some.csv"
+    file.write_text("to,text\n27831234567,Hi\n", encoding="utf-8")
+    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--json"]
+    for _ in range(2):
+        with file.open(encoding="utf-8") as opened:
+            told = subprocess.run(command, stdin=opened, env=os.environ | environment, capture_output=True, text=True)
+        assert 0 == summary(told)["repeated"], told.stderr
+    assert [Status.QUEUED.value.encode()] * 2 == [client.hget(key, "status") for key in client.keys("tl:m:*")]

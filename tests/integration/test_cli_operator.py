@@ -14,8 +14,10 @@ from producer.status import CREDIT
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, free_port, typed
 from worker import redrive as dead_letters
-from worker.account import hold
+from worker.account import balance, hold
 from worker.gateway.outcome import Kind, Outcome
+from worker.policy.judge import Hold
+from worker.settle import hold_all
 
 ZA = "27831234567"
 
@@ -165,6 +167,16 @@ def test_a_hold_by_hand_holds_and_its_resume_lets_go(house: House) -> None:
     house.now += 60_001
     house.release()
     assert 1 == len(house.claim(3, [draft.message.id], "three").claimed)
+
+
+def test_what_was_held_by_hand_is_lifted_by_hand_alone(house: House) -> None:
+    """Neither credit that is there again nor other credentials end it, nor a hold of the gateway's that came later."""
+    hold.put(house.sync, "account", "audit", house.now)
+    assert not house.run(balance.lift(house.client, house.now))
+    assert not house.run(hold.lift_for(house.client, "others", house.now))
+    house.run(hold_all(house.client, [Hold("account", "301", "no_credit")], house.now))
+    assert "audit" == hold.holds(house.sync, house.now)["account"].cause
+    assert hold.resume(house.sync, "account", house.now)
 
 
 @pytest.mark.parametrize(

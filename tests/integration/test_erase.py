@@ -19,8 +19,9 @@ from producer.clock import RedisClock
 from producer.enqueue import Nudger
 from producer.find import Filter
 from producer.suppression import Entry
+from tests.integration.conftest import Workers
 from tests.integration.test_callbacks import TAKEN, attempted
-from tests.servers import RedisServer
+from tests.servers import RedisServer, wait_until
 from worker.cli import app
 from worker.erase import BATCH, erase, erase_old
 from worker.expire import expire
@@ -40,6 +41,7 @@ TEXT = "The secret word is xylophone"
 WORD = "xylophone"
 DAY = 24 * 3600 * 1000
 REFUSED = Outcome(Kind.REFUSED, code="113", text=f"Too many parts to: {NUMBER}")
+HALVES = {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")}  # told of after an hour, by another round
 Run = Callable[[Callable[[redis.asyncio.Redis], Any]], Any]
 
 
@@ -111,9 +113,8 @@ def at_rest(producer: Producer, client: redis.Redis, redis_server: RedisServer, 
 
     run(afterwards)
     held = places(client, NUMBER, WORD)
-    halves = keys.reply_parts(f"{NUMBER}:{OURS}:7:2")
     records = [keys.record(one) for one in ids.values()]
-    assert {*records, keys.EVENTS, keys.delivery("shop"), keys.REPLY_HALVES, halves} == set(held)
+    assert {*records, keys.EVENTS, keys.delivery("shop"), *HALVES} == set(held)
     return ids | {"other": other.id}
 
 
@@ -216,6 +217,55 @@ def test_an_erased_dead_letter_cannot_be_redriven_and_says_so(
     assert b"dead" == client.hget(keys.record(at_rest["dead"]), "status")
 
 
+def test_an_erased_dead_letter_can_be_looked_at_and_cancelled(
+    at_rest: dict[str, str], client: redis.Redis, producer: Producer
+) -> None:
+    """What looks for messages by other things than their number still finds it."""
+    erase(client, NUMBER, DAY, now_of(client))
+    assert [at_rest["dead"]] == [one.id for one in producer.cancel_all(lane=3) if one.answer == "cancelled"]
+    found = producer.status(at_rest["dead"])
+    assert found is not None
+    assert (Status.CANCELLED, "") == (found.status, found.to)
+
+
+def test_the_append_only_file_is_written_anew(
+    at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """Every command that ever named the number stands in the old one."""
+
+    def named() -> list[str]:
+        files = [file for file in redis_server.folder.rglob("*") if file.is_file()]
+        return [file.name for file in files if NUMBER.encode() in file.read_bytes()]
+
+    wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+    assert named()
+    assert "append-only file anew" in erases(redis_server, NUMBER).output.replace("\n", " ")
+    wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"] and not named())
+
+
+def test_a_file_that_cannot_be_written_anew_is_told_of(
+    at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """A user of Redis with few rights may erase; somebody else has to see to the file."""
+    user = redis_server.url.replace("redis://", "redis://eraser:do-not-log-me@")
+    client.acl_setuser(
+        "eraser", enabled=True, passwords=["+do-not-log-me"], keys=["*"], commands=["+@all", "-bgrewriteaof"]
+    )
+    told = CliRunner().invoke(app, ["erase", NUMBER], env={"THREELANE_REDIS_URL": user})
+    client.acl_deluser("eraser")
+    assert "still holds it" in told.output
+    assert [] == places(client, NUMBER, WORD)
+
+
+def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client: redis.Redis, workers: Workers) -> None:
+    """At its start, if nobody else has looked within the hour."""
+    wait_until(lambda: now_of(client) > float(client.hget(keys.record(at_rest["dead"]), "ended") or 0) + 1000)
+    worker = workers.start(erase_after_days=0.00001)
+    assert 3 == worker.event("erased")["messages"]
+    awaited = {keys.record(at_rest["sent"]), keys.record(at_rest["other"])}
+    assert awaited | HALVES == set(places(client, NUMBER, WORD, OTHER))
+
+
 def test_an_id_that_was_erased_is_not_sent_again(
     at_rest: dict[str, str], client: redis.Redis, producer: Producer
 ) -> None:
@@ -247,8 +297,7 @@ def test_after_n_days_no_key_holds_a_number_or_a_text(
     assert 0 == run(lambda away: erase_old(away, settings, now + 2 * DAY - 60_000)), "not a minute too early"
     assert 3 == run(lambda away: erase_old(away, settings, now + 2 * DAY + 60_000))
     awaited = {keys.record(at_rest["sent"]), keys.record(at_rest["other"])}
-    halves = {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")}  # told of after an hour, by another round
-    assert awaited | halves == set(places(client, NUMBER, WORD, OTHER))
+    assert awaited | HALVES == set(places(client, NUMBER, WORD, OTHER))
     erased = producer.status(at_rest["delivered"])
     assert erased is not None
     assert 800_000 == erased.charge_millionths
@@ -269,7 +318,7 @@ def test_a_dead_letter_keeps_its_text_no_longer_than_it_is_remembered(
     run(lambda away: erase_old(away, settings, later))
     run(lambda away: forget(away, settings, later))
     assert 0 == client.zcard(keys.DEAD)
-    assert {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")} == set(places(client, NUMBER, WORD))
+    assert HALVES == set(places(client, NUMBER, WORD))
 
 
 def test_what_waits_behind_a_hold_ends_with_its_validity(client: redis.Redis, producer: Producer, run: Run) -> None:

@@ -19,6 +19,7 @@ from worker.account import hold
 from worker.explain import Story, explain
 from worker.gateway.outcome import Kind, Outcome
 from worker.inbound.report import Report
+from worker.late import late
 from worker.outcome.delivery import lua
 
 TEXT = "Your code is 4711"
@@ -144,6 +145,17 @@ def test_events_are_told_with_what_the_webhook_did(house: House, client: redis.R
     places = [keys.deliveries("web"), keys.undelivered("web"), keys.delivery("web")]
     client.register_script(lua("shift"))(places, [event.id, content, content, house.now])
     assert ["undelivered"] == [event.webhook for event in told(house, one).events]
+
+
+def test_a_late_login_code_is_told(house: House) -> None:
+    """Its producer was told that no receipt came in time; then one came."""
+    house.now -= house.settings.keeping.late + 500
+    one = take(house, lane=1).message.id
+    house.attempt(one, TAKEN, lane=1)
+    house.now = int(time.time() * 1000)
+    assert [one] == house.run(late(house.client, house.now))
+    house.receive([Report(one, "g" * 32, "004", Status.DELIVERED)])
+    assert ["late", "outcome"] == [event.type for event in told(house, one).events]
 
 
 def test_codes_of_the_transport_and_of_ours_have_their_meaning(house: House) -> None:

@@ -14,11 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 import redis
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.grafana.dashboards import FOLDER
 from deploy.grafana.render import draw_all
-from producer import Producer, ProducerSettings, budgets, registry
+from producer import Producer, ProducerSettings, budgets, keys, registry
 from producer.budgets import Budget
 from tests.prometheus import MISSING, Prometheus, rules
 from tests.servers import wait_until
@@ -59,7 +60,8 @@ NEVER = {
 class Scene:
     """The stack, its Prometheus, and the pages it scrapes."""
 
-    def __init__(self, prometheus: Prometheus, pages: dict[str, str]) -> None:
+    def __init__(self, stack: Stack, prometheus: Prometheus, pages: dict[str, str]) -> None:
+        self.stack = stack
         self.prometheus = prometheus
         self.pages = pages
 
@@ -79,7 +81,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                 for turn in range(6):
                     _load(stack, turn)
                     time.sleep(1)
-                yield Scene(prometheus, pages)
+                yield Scene(stack, prometheus, pages)
         finally:
             hooks.stop()
             client.close()
@@ -161,6 +163,30 @@ def test_every_rule_is_evaluated(scene: Scene) -> None:
 def test_the_alert_for_an_unlisted_code_fires(scene: Scene) -> None:
     """One of the load's answers has such a code."""
     wait_until(lambda: {"UnlistedCode", "WebhookDeadLetters"} <= scene.prometheus.firing(), 15, "the alerts")
+
+
+def test_keda_s_query_is_answered_with_a_number_that_grows_with_the_backlog(scene: Scene) -> None:
+    """With messages waiting: KEDA takes the first series, and none at all for a failure."""
+    (trigger,) = yaml.safe_load((FOLDER.parents[1] / "kubernetes/base/keda.yaml").read_text())["spec"]["triggers"]
+
+    def asked() -> float:
+        answers = scene.prometheus.query(trigger["metadata"]["query"])
+        assert len(answers) <= 1
+        return sum(float(one["value"][1]) for one in answers)  # none just now: a scrape took too long
+
+    client = redis.Redis.from_url(scene.stack.redis_url)
+    client.hset(keys.HOLDS, "lane:3", '{"code":"","cause":"paused","since":0,"until":0}')
+    with Producer(ProducerSettings(redis_url=scene.stack.redis_url)) as producer:
+        producer.send_many([{"to": f"2799950{n:04d}", "text": "Waits", "lane": 3} for n in range(300)])
+    waiting = 'threelane_lane_depth{lane="3"} >= 300'
+    wait_until(lambda: scene.prometheus.query(waiting), 15, "300 messages to wait")
+    wait_until(lambda: asked() == 1, 15, "one worker to be enough for them")
+    now = client.time()[0] * 1000
+    client.zadd(keys.QUEUED[3], {f"waits{n}": now for n in range(200_000)})
+    wait_until(lambda: asked() > 1, 15, "more workers to be worth having")
+    client.zrem(keys.QUEUED[3], *(f"waits{n}" for n in range(200_000)))
+    client.hdel(keys.HOLDS, "lane:3")
+    client.close()
 
 
 def test_the_dashboards_can_be_drawn_without_a_grafana(scene: Scene, tmp_path: Path) -> None:

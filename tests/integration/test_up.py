@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.request import urlopen
 
+from producer.http.client import HttpProducer
 from tests.integration.test_demo import Command, command
 from tests.servers import wait_until
 
@@ -37,7 +38,7 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     process = command.start("up")
     stack = wait_until(lambda: _stack(command), 60, "stack.json")
     assert process.pid == stack["pid"]
-    assert {"redis", "sandbox", "callbacks", "worker", "exporter"} == set(stack["processes"])
+    assert {"redis", "sandbox", "callbacks", "worker", "exporter", "api"} == set(stack["processes"])
     assert set(stack["processes"].values()) <= set(command.processes())
     file = command.folder / ".threelane" / "stack.json"
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
@@ -47,6 +48,8 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     told = command.run("send", "27999500001", "Hello", "--json")
     assert 0 == told.returncode, told.stderr
     wait_until(_status(command, json.loads(told.stdout)["id"]), what="its delivery")
+    with HttpProducer(stack["api"], stack["api_key"]) as producer:
+        assert producer.send("27999500001", "Hello").accepted
 
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)

@@ -59,6 +59,14 @@ def test_what_is_not_json_is_refused(sandbox: Running) -> None:
         assert sandbox.request("POST", f"/sandbox/{path}", b"")[0] == 400
 
 
+@pytest.mark.parametrize("path", ["/sandbox/faults", "/http/sendmsg", "/rest/message", "/v1/message"])
+def test_a_body_of_more_than_sixteen_megabytes_is_refused(sandbox: Running, path: str) -> None:
+    """At its own addresses as at those of the APIs; and it goes on."""
+    status, answer = sandbox.request("POST", path, b" " * (16 * 1024 * 1024 + 1), "application/json")
+    assert status in (400, 413) or answer.startswith(b"ERR: ")  # the HTTP API answers 200, whatever it says
+    assert sandbox.control("GET", "health")["status"] == "ok"
+
+
 def test_the_ledger_can_be_filtered_and_streamed(sandbox: Running) -> None:
     """By client id, by recipient, as a summary alone, as a line each."""
     sandbox.send("27820000001,27820000002", climsgid="both")

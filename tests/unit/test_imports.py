@@ -53,6 +53,24 @@ def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
     assert set() == packages & {"celery", "kombu", "aiohttp", "prometheus_client", "typer", "rich", "worker", "sandbox"}
 
 
+def test_a_command_waits_for_no_library_that_only_a_process_needs() -> None:
+    """Each is loaded by the command that needs it: a command line that thinks for a second is one too slow."""
+    loaded = "import json, sys, worker.cli; print(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in json.loads(told.stdout)}
+
+    assert set() == packages & {"celery", "kombu", "aiohttp", "prometheus_client", "sandbox"}
+
+
+def test_a_client_of_the_http_api_loads_no_server() -> None:
+    """A service that sends over HTTP needs neither the framework nor, for threads, asyncio's client."""
+    loaded = "import json, sys, producer.http.client; print(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in json.loads(told.stdout)}
+
+    assert set() == packages & {"fastapi", "starlette", "uvicorn", "aiohttp", "celery", "kombu", "worker"}
+
+
 def test_everything_that_is_promised_can_be_imported() -> None:
     """``from producer import ...`` gives each name of ``__all__``."""
     assert [] == [name for name in producer.__all__ if not hasattr(producer, name)]

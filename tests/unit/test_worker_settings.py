@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from producer import fields
-from producer.settings import InvalidSettings, ProducerSettings, Settings, load, load_or_exit
+from producer.settings import ApiSettings, InvalidSettings, ProducerSettings, Settings, load, load_or_exit
 from worker.settings import AccountSettings, CallbackSettings, ExporterSettings, WebhookSettings, WorkerSettings
 
 SECRET = "a1b2c3d4e5f60718"
@@ -20,6 +20,7 @@ README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf
 KINDS = (
     Settings,
     ProducerSettings,
+    ApiSettings,
     AccountSettings,
     WorkerSettings,
     CallbackSettings,
@@ -88,6 +89,8 @@ WRONG = [
     (ExporterSettings, "metrics_port", "x"), (ProducerSettings, "redis_timeout_seconds", "0"),
     (WebhookSettings, "webhook_timeout_seconds", "0"), (WebhookSettings, "webhook_delays_seconds", "5;30"),
     (WebhookSettings, "webhook_delays_seconds", ""), (WebhookSettings, "webhook_private_addresses", "maybe"),
+    (ApiSettings, "api_port", "65536"), (ApiSettings, "api_threads", "0"), (ApiSettings, "api_body_mib", "0"),
+    (ApiSettings, "api_tls_cert", "/nowhere/cert.pem"),
     (ProducerSettings, "redis_connections", "0"), (ProducerSettings, "log_level", "loud"),
 ]
 # fmt: on

@@ -59,6 +59,10 @@ def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
 
 async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     """Lift the hold for want of credit; remembers at which balance, and tells whether there was one."""
+    entries: Any = await client.hgetall(keys.HOLDS)
+    held = hold.decode(entries, now).get("account")
+    if held is None or held.cause not in hold.NO_CREDIT:  # somebody put it on hold by hand meanwhile
+        return False
     credits: Any = await client.hget(keys.BALANCE, "credits")
     lifted = await hold.lift(client, now)
     if lifted:

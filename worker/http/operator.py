@@ -77,7 +77,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters to put back: those that match all that is given, or those of ``ids`` alone.
+    """Which dead letters to put back: those that match all that is given, those of ``ids``, or all.
 
     ``after`` and ``before`` are times of death, ISO 8601 with their zone; ``dry_run`` tells and does nothing.
     """
@@ -92,6 +92,7 @@ class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: str = ""
     before: str = ""
     ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = []
+    all: bool = False
     dry_run: bool = False
 
 
@@ -150,14 +151,15 @@ def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
     responses=answers(200, Found, "what matches, in any state", _DEAD) | problems(400, 408, 413),
     openapi_extra=describe.body_of(Wanted, Wanted(batch="newsletter-7", status="dead")),
 )
-def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
+async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
     """Look for messages of all producers.  What has ended is in no index: that looks through all records."""
     wanted = read(body, Wanted)
-    return answered(list(find.search(house.redis, _filter(wanted), wanted.most)))
+    filtered = _filter(wanted)
+    return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
 
 
 @router.get("/dead-letters", responses=answers(200, Found, "the oldest first", _DEAD) | problems())
-def list_dead_letters(
+async def list_dead_letters(
     house: Shared,
     _key: Operator,
     code: Annotated[str, Query(max_length=64)] = "",
@@ -173,7 +175,7 @@ def list_dead_letters(
     """List dead letters with code, cause and who can mend it; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
-    return answered(list(redrive.letters(house.redis, wanted, since or 0, until, most)))
+    return answered(await house.aside(lambda: list(redrive.letters(house.redis, wanted, since or 0, until, most))))
 
 
 @router.get(
@@ -195,18 +197,22 @@ def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Re
     | problems(400, 408, 413),
     openapi_extra=describe.body_of(Redrive, Redrive(code="301", dry_run=True)),
 )
-def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Response:
+async def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Response:
     """Put dead letters back on their lanes, each once however often this is asked; or tell, with ``dry_run``."""
+    return await house.aside(_redrive, house, body)
+
+
+def _redrive(house: House, body: bytes) -> Response:
     asked = read(body, Redrive)
     wanted, now = _filter(asked), house.producer.now()
     after, before = _instant(asked.after, "after") or 0, _instant(asked.before, "before")
-    if bool(asked.ids) == bool(wanted or after or before):
+    if bool(asked.ids) == bool(wanted or after or before is not None or asked.all):
         raise stop(
             422,
             "neither, or both, of ids and a filter",
             code=Code.INVALID,
             field="ids",
-            mend="give ids, or what they have in common: code, owner, batch, tag, to, producer, lane, after, before",
+            mend="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
         )
     if asked.ids:
         return answered(_redriven(house, asked, now))

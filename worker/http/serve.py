@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+import sys
 
 import redis
 import uvicorn
@@ -11,10 +13,12 @@ import uvicorn
 from producer import logs
 from producer.client import Producer
 from producer.connect import connect
+from producer.exits import Exit
 from producer.settings import ApiSettings
 from worker.http.app import create
 
 BACKLOG = 1024
+IDLE_SECONDS = 75  # longer than proxies keep a connection, so that it is they who end it
 GRACE_SECONDS = 10  # for requests that are under way when the process is told to end
 
 
@@ -22,13 +26,13 @@ def serve(settings: ApiSettings) -> None:
     """Answer requests until told to stop."""
     logs.configure(settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    listening = listen(settings)
+    listening = listen_or_exit(settings)
     host, port = listening.getsockname()[:2]
     scheme = "https" if settings.api_tls_cert else "http"
     client = connect(settings)
     try:
         with Producer(settings) as producer:
-            server = uvicorn.Server(config(settings, producer, client))
+            server = uvicorn.Server(load_or_exit(config(settings, producer, client)))
             logs.event("api", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
             server.run(sockets=[listening])
     finally:
@@ -47,10 +51,32 @@ def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uv
         proxy_headers=False,
         ws="none",
         http="h11",  # it limits the length of headers
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=settings.api_tls_cert,
         ssl_keyfile=settings.api_tls_key,
     )
+
+
+def load_or_exit(wanted: uvicorn.Config) -> uvicorn.Config:
+    """Return it with its certificate read, or end the process with a sentence."""
+    try:
+        wanted.load()
+    except (ssl.SSLError, OSError) as failed:
+        print(f"threelane: THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY: {failed}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
+    return wanted
+
+
+def listen_or_exit(settings: ApiSettings) -> socket.socket:
+    """Return a socket on which callers may knock, or end the process with a sentence."""
+    try:
+        return listen(settings)
+    except OSError as failed:
+        where = f"{settings.api_host}:{settings.api_port}"
+        problem = f"{where} cannot be listened on: {failed.strerror or failed}"
+        print(f"threelane: THREELANE_API_HOST and THREELANE_API_PORT: {problem}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
 
 
 def listen(settings: ApiSettings) -> socket.socket:

@@ -1,0 +1,88 @@
+"""Secret files: what is secret may stand in a file, as containers get it: THREELANE_REDIS_URL_FILE and the like."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import get_args
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+PREFIX = "THREELANE_"
+MOST_OCTETS = 64 * 1024  # what is longer is no password
+
+
+class WrongFile(Exception):
+    """A file with a secret cannot be used; the text says which, why, and what would be right, and never its content."""
+
+
+def secret_fields(kind: type[BaseSettings]) -> Iterator[str]:
+    """Yield the names of the settings that are secret: each of them may stand in a file."""
+    for name, field in kind.model_fields.items():
+        if field.annotation is SecretStr or SecretStr in get_args(field.annotation):
+            yield name
+
+
+def variable(name: str) -> str:
+    """Return the variable that names the file of a setting."""
+    return f"{PREFIX}{name.upper()}_FILE"
+
+
+def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of these settings that stand in files; raises WrongFile with a line for each that is wrong."""
+    read: dict[str, str] = {}
+    wrong: list[str] = []
+    for name in secret_fields(kind):
+        path = environment.get(variable(name))
+        if not path:
+            continue
+        problem = (
+            "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is set, too: set one"
+        )
+        try:
+            read[name] = _read(Path(path))
+        except WrongFile as failed:
+            problem = problem or str(failed)
+        if problem:
+            wrong.append(f"  {variable(name)}: {problem}")
+    if wrong:
+        raise WrongFile("\n".join(wrong))
+    return read
+
+
+def open_to_others(kind: type[BaseSettings], environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield variable and path of each file that every user of this machine can read.
+
+    That is a matter for ``threelane check`` and no reason not to start: in a container there is no other user, and
+    Kubernetes mounts a secret so unless it is told a ``defaultMode``.
+    """
+    for name in secret_fields(kind):
+        path = environment.get(variable(name))
+        try:
+            if path and Path(path).stat().st_mode & stat.S_IROTH:
+                yield variable(name), path
+        except OSError:  # of that the settings tell
+            continue
+
+
+def _read(path: Path) -> str:
+    """Return a file's text without the end of its last line."""
+    try:
+        if path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY:
+            raise WrongFile(f"every user can write {path}, and so set the secret: chmod o-w")
+        with path.open("rb") as file:
+            content = file.read(MOST_OCTETS + 1)
+        text = content.decode()
+    except OSError as failed:
+        raise WrongFile(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
+    except UnicodeDecodeError:
+        raise WrongFile(f"{path} is no text") from None
+    if len(content) > MOST_OCTETS:
+        raise WrongFile(f"{path} has more than {MOST_OCTETS} octets: it is not the file of a secret")
+    text = text.rstrip("\r\n")
+    if not text:
+        raise WrongFile(f"{path} is empty")
+    return text

@@ -1,0 +1,79 @@
+"""A Redis as a deployment has it: TLS with a CA of our own, and a user of the ACL that deploy/ ships."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+from pathlib import Path
+
+import redis
+import trustme
+
+from tests.servers import RedisServer, free_port, redis_binary
+
+ACL = Path(__file__).parents[1] / "deploy" / "redis-users.acl"
+PASSWORD = "do-not-log-me-redis-pw"
+ADMIN = "user admin on >admin ~* &* +@all"
+
+
+def _speaks_tls(one: str) -> bool:
+    """Ask for TLS without a certificate: each ends at once, and one that speaks TLS says that there is none."""
+    told = subprocess.run([one, "--port", "0", "--tls-port", "1"], capture_output=True, text=True, check=False)
+    return "No tls-cert-file" in told.stdout + told.stderr
+
+
+@functools.cache
+def binary() -> str:
+    """Return a server that speaks TLS; '' where neither the one under test nor Debian's does."""
+    for one in (redis_binary(), shutil.which("redis-server")):
+        if one and _speaks_tls(one):
+            return one
+    return ""
+
+
+MISSING = "" if binary() else "no Redis that speaks TLS: apt-get install redis-server"
+
+
+def _certificate(ca: trustme.CA, folder: Path) -> list[str]:
+    """Write the server's certificate for localhost; returns the options that name it."""
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued = ca.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(str(folder / "server.key"))
+    (folder / "server.pem").write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
+    named = {"cert": "server.pem", "key": "server.key", "ca-cert": "ca.pem"}
+    options = [word for name, file in named.items() for word in (f"--tls-{name}-file", str(folder / file))]
+    return [*options, "--tls-auth-clients", "optional"]
+
+
+class GuardedRedis:
+    """Its user ``threelane`` may do what deploy/redis-users.acl says; ``admin`` is the tests' own way in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = trustme.CA()
+        self.tls_port = free_port()
+        users = ACL.read_text(encoding="ascii").replace("REDIS_PASSWORD", PASSWORD)
+        (folder / "users.acl").write_text(f"{users}{ADMIN}\n", encoding="ascii")
+        options = ["--tls-port", str(self.tls_port), "--aclfile", str(folder / "users.acl"), "--maxmemory", "1gb"]
+        self.server = RedisServer(folder, *options, *_certificate(self.ca, folder), binary=binary())
+        self.url = f"rediss://threelane:{PASSWORD}@localhost:{self.tls_port}/0"
+        self.plain_url = f"redis://threelane:{PASSWORD}@localhost:{self.server.port}/0"
+
+    def start(self) -> GuardedRedis:
+        self.server.start()
+        return self
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def admin(self) -> redis.Redis:
+        return redis.Redis(port=self.server.port, username="admin", password="admin")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return what a process is told of it, with a CA that signed its certificate."""
+        return {"THREELANE_REDIS_URL": self.url, "THREELANE_REDIS_CA_FILE": str(self.folder / "ca.pem"), **more}
+
+    def refusals(self) -> list[str]:
+        """Return what the ACL kept the user from, as command or key."""
+        return [f"{one['reason']} {one['object']}" for one in self.admin().acl_log() if one["username"] != "default"]

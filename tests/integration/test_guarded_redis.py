@@ -1,0 +1,193 @@
+"""Redis by TLS and as a user of its ACL: the main job passes, and a certificate that is not its own is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import redis
+import trustme
+from kombu import pools
+from typer.testing import CliRunner
+
+from producer import InvalidSettings, Producer, ProducerSettings, Unavailable
+from producer.enqueue import Nudger
+from producer.settings import Settings, load
+from sandbox.running import Running
+from tests.chaos import ledger
+from tests.guarded_redis import ACL, MISSING, PASSWORD, GuardedRedis
+from tests.integration.conftest import SECRET, threelane_child
+from tests.servers import threelane, wait_until
+from worker.cli import app as commands
+
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
+
+ROOT = Path(__file__).parents[2]
+REFUSED = "the certificate of Redis is refused"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
+    server = GuardedRedis(tmp_path_factory.mktemp("guarded")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def told(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, str]) -> dict[str, str]:
+    """What every process is told; the address of Redis stands in a file."""
+    (guarded.folder / "redis_url").write_text(guarded.url + "\n")
+    told = base_environment | guarded.environment(THREELANE_REDIS_URL_FILE=str(guarded.folder / "redis_url"))
+    del told["THREELANE_REDIS_URL"]
+    more = {
+        "GATEWAY": "http",
+        "BROKER_URL": guarded.url,
+        "WORKER_NAME": "guarded",
+        "DOUBT_DELAYS_SECONDS": "0.5,1",
+        "RETRY_EVERY_SECONDS": "0.5",
+    }
+    return told | {f"THREELANE_{name}": value for name, value in more.items()}
+
+
+@pytest.fixture
+def wrong_ca(tmp_path: Path) -> Path:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "wrong.pem"))
+    return tmp_path / "wrong.pem"
+
+
+def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs(
+    guarded: GuardedRedis, told: dict[str, str], sandbox: Running, tmp_path: Path
+) -> None:
+    """Send, retry, ask after a lost answer, receipts, cancel, suppress, exporter, health: and nothing was refused."""
+    started = [threelane_child(name, tmp_path, told) for name in ("worker", "callbacks", "exporter", "webhooks")]
+    worker, door, exporter, _ = started
+    client = guarded.admin()
+    try:
+        url = door.event("callbacks")["url"].replace("<secret>", SECRET)
+        sandbox.control("POST", "settings", {"callback_url": url, "callback_retry_scale": 0.002})
+        worker.event("started")
+        settings = ProducerSettings(
+            redis_url=guarded.url, broker_url=guarded.url, redis_ca_file=guarded.folder / "ca.pem", producer="shop"
+        )
+        with Producer(settings) as producer:
+            numbers = [*(f"27999{500_000 + n}" for n in range(60)), "27999190101", "27999300101", "27999112200"]
+            said = [{"to": to, "text": "Hello", "lane": 1 + n % 3} for n, to in enumerate(numbers)]
+            ids = {answer.id for answer in producer.send_many(said)}
+            ids.add(producer.send("27999500001", "Soon", delay=1).id)
+            later = producer.send("27999500001", "Much later", delay=3600, tags=("promo",))
+            assert ["cancelled"] == [answer.answer for answer in producer.cancel([later.id])]
+            wait_until(lambda: not ledger.moving(client), 40, "all messages to end")
+        for words in (
+            ["status", later.id], ["health", "--worker", "guarded"], ["holds"], ["schedule", "list"], ["money"],
+            ["producers", "list"], ["producers", "set", "other"],
+            ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
+        ):  # fmt: skip
+            done = CliRunner().invoke(commands, words, env=told)
+            assert 0 == done.exit_code, f"{words} {done.output}"
+        assert b"threelane_redis_up 1.0" in urlopen(exporter.event("metrics")["url"]).read()
+    finally:
+        for child in started:
+            child.stop()
+    verdict = ledger.compare(ids, client, sandbox.control("GET", "ledger"))
+    assert verdict.sound, verdict
+    assert [] == guarded.refusals()
+    assert not any(PASSWORD in child.log.read_text() for child in started)
+
+
+def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: GuardedRedis) -> None:
+    """A hold for want of credit, or a registered producer, comes long after the first message."""
+    lua = [file.read_text() for folder in ("producer", "worker") for file in (ROOT / folder).rglob("*.lua")]
+    called = {name for text in lua for name in re.findall(r"redis\.call\('(\w+)'", text)}
+    seldom = {"WATCH", "UNWATCH", "ZREVRANGE", "HSCAN", "ZSCAN", "XAUTOCLAIM", "XTRIM"}
+    allowed = set(re.findall(r" \+(\w+)", ACL.read_text()))
+    assert {"HGETALL"} <= called
+    assert set() == {name.lower() for name in called | seldom} - allowed
+
+
+def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRedis) -> None:
+    """Else the test above would show nothing: not other keys, not other commands, not without the password."""
+    with redis.Redis.from_url(guarded.plain_url) as user:
+        for forbidden in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "session:1"], ["ACL", "LIST"]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                user.execute_command(*forbidden)
+    with redis.Redis(port=guarded.server.port) as nobody, pytest.raises(redis.exceptions.AuthenticationError):
+        nobody.ping()
+    guarded.admin().acl_log_reset()
+
+
+def test_a_certificate_of_another_ca_is_refused_by_check_by_send_and_by_a_worker(
+    guarded: GuardedRedis, told: dict[str, str], wrong_ca: Path, tmp_path: Path
+) -> None:
+    """Each says what is refused and which variable names the CA; nothing is sent to whoever it is."""
+    wrong = told | {"THREELANE_REDIS_CA_FILE": str(wrong_ca)}
+    checked = threelane("check", "--json", environment=wrong)
+    errors = [one["told"] for one in json.loads(checked.stdout) if one["grade"] == "error"]
+    assert 2 == checked.returncode
+    assert [True, True] == [REFUSED in one for one in errors], errors
+    sent = threelane("send", "27999500001", "Hello", environment=wrong)
+    assert 3 == sent.returncode
+    assert REFUSED in sent.stderr
+    assert "THREELANE_REDIS_CA_FILE" in sent.stderr
+    worker = threelane_child("worker", tmp_path, wrong)
+    worker.process.wait(30)
+    log = worker.log.read_text()
+    assert 2 == worker.process.returncode, log
+    assert REFUSED in log
+    assert "Traceback" not in log
+    assert [] == [one for one in (checked.stdout, sent.stderr, log) if PASSWORD in one]
+
+
+def test_the_broker_s_certificate_is_checked_too(guarded: GuardedRedis, wrong_ca: Path) -> None:
+    """kombu's own default for rediss:// is to check nothing."""
+    for ca, published in ((guarded.folder / "ca.pem", True), (wrong_ca, False)):
+        nudger = Nudger(Settings(redis_url=guarded.url, redis_ca_file=ca))
+        assert published == nudger.publish(3, ["0" * 32])
+        nudger.close()
+        pools.reset()  # kombu's are shared by all that go to the same address
+    guarded.admin().delete("sms.3")
+
+
+def test_a_certificate_for_another_name_is_refused(guarded: GuardedRedis) -> None:
+    """The right CA may have signed it for somebody else."""
+    elsewhere = guarded.url.replace("localhost", "127.0.0.1")
+    settings = ProducerSettings(redis_url=elsewhere, redis_ca_file=guarded.folder / "ca.pem")
+    with Producer(settings) as producer, pytest.raises(Unavailable, match="is for another name"):
+        producer.send("27999500001", "Hello")
+
+
+def test_without_a_ca_file_the_system_s_cas_are_asked(guarded: GuardedRedis) -> None:
+    """And they know nothing of ours."""
+    with Producer(ProducerSettings(redis_url=guarded.url)) as producer, pytest.raises(Unavailable, match=REFUSED):
+        producer.send("27999500001", "Hello")
+
+
+def test_redis_may_ask_for_our_certificate(guarded: GuardedRedis, tmp_path: Path) -> None:
+    """tls-auth-clients yes: without one the reason is told, with one all is well."""
+    guarded.admin().config_set("tls-auth-clients", "yes")
+    mine = guarded.ca.issue_cert("worker")
+    mine.private_key_pem.write_to_path(str(tmp_path / "my.key"))
+    mine.cert_chain_pems[0].write_to_path(str(tmp_path / "my.pem"))
+    told = {"redis_url": guarded.url, "redis_ca_file": guarded.folder / "ca.pem"}
+    try:
+        with (
+            Producer(ProducerSettings(**told)) as producer,
+            pytest.raises(Unavailable, match="THREELANE_REDIS_CERTIFICATE_FILE"),
+        ):
+            producer.status("0f3c")
+        mine_too = {"redis_certificate_file": tmp_path / "my.pem", "redis_key_file": tmp_path / "my.key"}
+        with Producer(ProducerSettings(**told, **mine_too)) as producer:
+            assert producer.status("0f3c") is None
+    finally:
+        guarded.admin().config_set("tls-auth-clients", "optional")
+
+
+@pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_check_hostname=false", "ssl_ca_certs=/ca.pem"])
+@pytest.mark.parametrize("variable", ["redis_url", "broker_url"])
+def test_the_check_cannot_be_left_out_by_the_address(variable: str, option: str) -> None:
+    """TLS that checks nothing keeps nobody out."""
+    with pytest.raises(InvalidSettings, match=f"THREELANE_{variable.upper()}: leave ssl_"):
+        load(Settings, **{variable: f"rediss://localhost:6379/0?{option}"})

@@ -1,0 +1,140 @@
+"""The command line keeps its word: its page, its examples, its exit codes, its completion, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import redis
+import typer
+
+from producer import keys
+from producer.exits import Exit
+from tests.servers import RedisServer, typed, wait_until
+from worker import cli
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield all commands, and the groups that are commands themselves, by their words."""
+    group = group or typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        if not hasattr(command, "commands"):
+            yield " ".join((*path, name)), command
+            continue
+        if command.invoke_without_command:
+            yield " ".join((*path, name)), command
+        yield from commands(command, (*path, name))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sandbox() -> None:
+    """As ``threelane`` does before it begins."""
+    if "sandbox" not in dict(commands()):
+        cli._mount_sandbox()
+
+
+def test_the_page_lists_the_commands_that_there_are() -> None:
+    """Each once, with what its help says and the example of its help."""
+    rows = re.findall(r"^\| `threelane ([^`]+)` \| (.+?) \| `(.+)` \|$", PAGE, re.MULTILINE)
+    by_name = dict(commands())
+    assert sorted(by_name) == sorted(name for name, _, _ in rows)
+    for name, meaning, example in rows:
+        command = by_name[name]
+        assert meaning == " ".join(command.help.split("\n")[0].split())
+        assert example in command.epilog, name
+
+
+def test_each_example_is_understood() -> None:
+    """Its options exist, and its words have places."""
+    for name, command in commands():
+        line = next(line for line in command.epilog.splitlines() if "threelane " in line)
+        words = shlex.split(line.partition(" > ")[0])
+        words = words[words.index("threelane") + 1 + len(name.split()) :]
+        with command.make_context(name, words) as context:
+            assert not context.args, name
+
+
+def test_the_page_tells_each_exit_code() -> None:
+    """Those of producer/exits.py."""
+    told = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
+    assert {code.value for code in Exit} == told
+
+
+def test_help_lists_the_commands() -> None:
+    """What people type first."""
+    told = typed("--help", environment={"COLUMNS": "200"})
+    assert 0 == told.returncode
+    assert {name.split()[0] for name, _ in commands()} <= set(re.findall(r"[a-z]+", told.stdout))
+
+
+@pytest.mark.parametrize("words", [["lst"], ["list", "--lane", "x"], ["list", "--stat"], ["explain"], ["dead", "x"]])
+def test_a_word_that_is_none_is_told(words: list[str]) -> None:
+    """Exit code 2, and a sentence."""
+    told = typed(*words, environment={})
+    assert (2, "") == (told.returncode, told.stdout)
+    assert "Traceback" not in told.stderr
+    assert told.stderr
+
+
+def test_a_fault_of_ours_is_told_in_a_sentence() -> None:
+    """Where it was, and nothing that the exception says: it may be a secret."""
+    with mock.patch("worker.asking.connect", side_effect=RuntimeError("hunter2")):
+        told = typed("holds", environment={})
+    assert Exit.FAULT == told.returncode
+    assert "a fault of ours, RuntimeError at " in told.stderr
+    assert "hunter2" not in told.stderr
+
+
+def _started(redis_server: RedisServer, *words: str, **more: Any) -> subprocess.Popen[str]:
+    environment = os.environ | {"THREELANE_REDIS_URL": redis_server.url}
+    command = [sys.executable, "-m", "worker", *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **more)
+
+
+def test_a_reader_that_goes_away_is_no_fault(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
+    """``threelane bulk ... --json | head -1``: it ends, with its own exit code and without a word."""
+    file = tmp_path / "some.csv"
+    file.write_text("to,text\n" + "27831234567,Hello\n" * 3_000, encoding="utf-8")
+    running = _started(redis_server, "bulk", str(file), "--json", stdout=subprocess.PIPE)
+    assert running.stdout
+    assert running.stdout.readline()
+    running.stdout.close()
+    assert (Exit.CLOSED, "") == (running.wait(30), running.stderr and running.stderr.read())
+
+
+def test_ctrl_c_ends_a_bulk_that_can_be_run_again(
+    redis_server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Exit code 130, and no traceback; the same command goes on."""
+    file = tmp_path / "many.csv"
+    file.write_text("to,text\n" + "27831234567,Hello\n" * 30_000, encoding="utf-8")
+    running = _started(redis_server, "bulk", str(file), stdout=subprocess.DEVNULL)
+    wait_until(lambda: client.zcard(keys.QUEUED[3]) > 1_000, what="some rows")
+    running.send_signal(signal.SIGINT)
+    assert Exit.INTERRUPTED == running.wait(30)
+    assert running.stderr
+    assert "Traceback" not in running.stderr.read()
+    assert 0 < client.zcard(keys.QUEUED[3]) < 30_000
+
+
+def test_a_shell_completes_the_words() -> None:
+    """As bash asks; other shells ask the same thing."""
+    environment = os.environ | {
+        "_THREELANE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "threelane dead re",
+        "COMP_CWORD": "2",
+    }
+    program = "import sys; sys.argv[0] = 'threelane'; from worker.cli import main; main()"
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert ["redrive"] == told.stdout.split(), told.stderr

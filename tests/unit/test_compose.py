@@ -1,0 +1,113 @@
+"""compose.yaml and the Dockerfile: what is told to an engine that is not here is held by what can be."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from producer.secret_files import secret_fields, variable
+from producer.settings import Settings
+from worker.settings import CallbackSettings, WebhookSettings, WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: one for name, one in SERVICES.items() if "build" in one}
+BIN = Path(sys.executable).parent
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_compose_is_what_its_schema_says() -> None:
+    """The schema of the Compose specification, as check-jsonschema ships it."""
+    told = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+    assert 0 == told.returncode, told.stdout
+
+
+def test_the_dockerfile_is_clean() -> None:
+    """By hadolint; each exception stands beside its line."""
+    told = _run("hadolint", "deploy/Dockerfile")
+    assert (0, "") == (told.returncode, told.stdout)
+
+
+def test_what_the_image_is_built_from_is_there_and_no_secret_is() -> None:
+    """The list of what is let in, and what the Dockerfile copies, are the same."""
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copies = [line.split()[1:-1] for line in (ROOT / "deploy/Dockerfile").read_text().splitlines() if "COPY" in line]
+    copied = {one for words in copies for one in words if not one.startswith(("--", "/opt"))}
+    assert copied == let_in
+    assert all((ROOT / one).exists() for one in let_in)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_held_short(name: str) -> None:
+    """Read-only, without rights, with a ceiling of memory and an exact version."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert ["ALL"] == service["cap_drop"]
+    assert ["no-new-privileges:true"] == service["security_opt"]
+    assert service["mem_limit"]
+    assert not service["image"].endswith((":latest", ":main"))
+    assert ":" in service["image"].rpartition("/")[2]
+    assert not service.get("privileged")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: str) -> None:
+    """As the image's user; api is built beside this, and may not be there yet."""
+    from worker.cli import _mount_sandbox, app
+
+    _mount_sandbox()
+    service = OURS[name]
+    assert "10001:10001" == service["user"]
+    commands = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
+    assert service["command"][0] in commands | {"api"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_a_process_is_told_are_settings_and_secrets_come_as_files(name: str) -> None:
+    """A variable that nobody reads is a mistake; a secret in the environment is told by docker inspect."""
+    kinds = (WorkerSettings, CallbackSettings, WebhookSettings)
+    known = {f"THREELANE_{one.upper()}" for kind in kinds for one in kind.model_fields}
+    secret = {one for kind in kinds for one in secret_fields(kind)}
+    told: dict[str, str] = OURS[name].get("environment", {})
+    assert set() == set(told) - known - {variable(one) for one in secret}
+    assert not {f"THREELANE_{one.upper()}" for one in secret} & set(told)
+    files = {value.removeprefix("/run/secrets/") for key, value in told.items() if key.endswith("_FILE")}
+    assert files == set(OURS[name].get("secrets", ()))
+    assert files <= set(COMPOSE["secrets"])
+
+
+def test_a_worker_has_time_to_end_its_calls() -> None:
+    """Longer than a lease: what it has claimed is ended, or in doubt, before it is killed."""
+    lease = Settings.model_fields and WorkerSettings.model_fields["lease_seconds"].default
+    for name in ("worker", "worker-lane-1"):
+        assert int(SERVICES[name]["stop_grace_period"].rstrip("s")) > lease
+
+
+def test_prometheus_asks_every_process_that_has_metrics() -> None:
+    """By the services' names and the processes' own ports."""
+    targets = [yaml.safe_load(file.read_text()) for file in (ROOT / "deploy/prometheus/compose").glob("*.yml")]
+    asked = {target.split(":")[0] for one in targets for group in one for target in group["targets"]}
+    assert {"worker", "worker-lane-1", "callbacks", "exporter", "webhooks"} == asked
+    assert asked <= set(SERVICES)
+
+
+def test_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
+    """The address has the password that the ACL has; what is there already stays."""
+    run = [str(shutil.which("bash")), str(ROOT / "deploy/secrets.sh")]
+    for _ in range(2):
+        subprocess.run(run, env={"SECRETS": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True, capture_output=True)
+        made = {file.name: file.read_text() for file in tmp_path.iterdir()}
+        password = made["redis_url"].split(":")[2].split("@")[0]
+        assert f">{password} " in made["redis_users"]
+        assert "REDIS_PASSWORD" not in made["redis_users"]
+        assert set(COMPOSE["secrets"]) == set(made)

@@ -1,0 +1,187 @@
+"""Upgrade: under load the workers of an earlier commit are replaced one by one by these, then ledgers are compared.
+
+``make upgrade FROM=v0.1.0 ARGS="--messages 6000 --seconds 60"``; exits with 1 on a breach.
+
+The earlier commit is checked out into a temporary work tree of git and runs with the same packages.  The order is that
+of docs/deploy.md: producers and the door stay old until the last worker is new, and then are replaced, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos import ledger
+from tests.chaos.world import World
+from worker.demo.child import Child, _end_with_parent
+
+HERE = Path(__file__).parents[2]
+QUIET_SECONDS = 120.0
+BREACHES = ("lost", "twice", "unfinished", "disagree")
+
+
+class Mixed(World):
+    """A world whose processes are of two commits; ``start_worker`` starts what ``tree`` holds."""
+
+    tree = HERE
+
+    def start_worker(self, skew: int = 0) -> None:  # noqa: ARG002 - its parent has it
+        """Start a worker of the tree in force; clocks are right here."""
+        number = self.worker_number
+        self.worker_number += 1
+        self.workers[number] = self._of_tree(f"worker-{number}", ["worker"], "workers-redis")
+        self.workers[number].event("started")
+        self.count(f"workers of {self.named()} started")
+
+    def start_producer(self, number: int) -> None:
+        """Start a producer; it goes on where one of its number was."""
+        words = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.told_file(number))]
+        self.producing[number] = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.producing", *words],
+            env={**self._environment_of_tree(), "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},
+            cwd=self.tree,
+            stderr=(self.folder / f"producer-{number}.log").open("ab"),
+            preexec_fn=_end_with_parent,
+        )
+        self.count(f"producers of {self.named()} started")
+
+    def replace_door(self) -> None:
+        """Replace the callback door; what comes meanwhile comes again."""
+        self.door.stop()
+        self.door = self._of_tree("door", ["callbacks"], "door-redis")
+        self.door.event("callbacks")
+
+    def named(self) -> str:
+        return "this commit" if self.tree == HERE else "the earlier commit"
+
+    def _environment_of_tree(self) -> dict[str, str]:
+        return {**os.environ, **self.environment, "PYTHONPATH": str(self.tree)}
+
+    def _of_tree(self, name: str, words: list[str], route: str) -> Child:
+        environment = self._environment_of_tree() | {
+            "THREELANE_REDIS_URL": self.redis_urls[route],
+            "THREELANE_WORKER_NAME": name,
+        }
+        # the interpreter's own path comes after PYTHONPATH, the installed package, which is this tree's, last of all
+        run = f"import os, sys; os.chdir({str(self.tree)!r}); sys.path[0] = {str(self.tree)!r}; "
+        run += f"sys.argv[1:] = {words!r}; "
+        run += "from worker.cli import main; import worker; "
+        run += f"assert worker.__file__.startswith({str(self.tree)!r}), worker.__file__; main()"
+        return Child(name, [sys.executable, "-c", run], self.folder / f"{name}.log", environment)
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--from", dest="earlier", default=_last_release(), help="a tag or commit; default: the last tag")
+    words.add_argument("--messages", type=int, default=6_000)
+    words.add_argument("--seconds", type=float, default=60)
+    words.add_argument("--workers", type=int, default=3)
+    words.add_argument("--seed", type=int, default=1)
+    asked = words.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="threelane-upgrade-"))
+    earlier = folder / "earlier"
+    _git("worktree", "add", "--detach", str(earlier), asked.earlier)
+    console = Console()
+    world = Mixed(folder, asked.seed, asked.workers, producers=2)
+    try:
+        told = {
+            "earlier": _git("-C", str(earlier), "rev-parse", "--short", "HEAD"),
+            "this": _git("describe", "--always", "--dirty"),
+        }
+        console.print(f"from {told['earlier']} to {told['this']}, {asked.messages} messages in {asked.seconds:g} s")
+        world.tree = earlier
+        world.start(asked.messages, asked.seconds)
+        _roll(world, asked.seconds, console)
+        sound = _judge(world, console, asked)
+    finally:
+        world.stop()
+        _git("worktree", "remove", "--force", str(earlier))
+    if sound:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        console.print(f"logs in {folder}", markup=False)
+    return 0 if sound else 1
+
+
+def _roll(world: Mixed, seconds: float, console: Console) -> None:
+    """Replace the workers one by one, each by SIGTERM as a deployment does; then the door and the producers."""
+    old, started = sorted(world.workers), time.monotonic()
+    world.tree = HERE
+    for step, number in enumerate(old, 1):
+        _sleep_until(started + seconds * step / (len(old) + 3))
+        world.start_worker()
+        child = world.workers.pop(number)
+        child.process.send_signal(signal.SIGTERM)
+        child.stop()
+        world.count("workers of the earlier commit stopped")
+        console.print(
+            f"[{time.monotonic() - started:.0f} s] worker {step} of {len(old)} replaced, {_waiting(world)} wait"
+        )
+    _sleep_until(started + seconds * (len(old) + 1) / (len(old) + 3))
+    world.replace_door()
+    for number, process in sorted(world.producing.items()):
+        process.kill()
+        process.wait()
+        world.start_producer(number)
+    console.print(f"[{time.monotonic() - started:.0f} s] door and producers replaced")
+    while any(process.poll() is None for process in world.producing.values()):
+        time.sleep(0.25)
+    client = world.client()
+    deadline = time.monotonic() + QUIET_SECONDS
+    while ledger.moving(client) and time.monotonic() < deadline:
+        time.sleep(0.25)
+    console.print(f"[{time.monotonic() - started:.0f} s] quiet")
+
+
+def _judge(world: Mixed, console: Console, asked: argparse.Namespace) -> bool:
+    taken, client = world.ledger(), world.client()
+    verdict = ledger.compare(world.told(), client, taken)
+    table = Table(title="rolling upgrade", show_header=False)
+    for what, times in sorted(world.harm.items()):
+        table.add_row(what, str(times))
+    table.add_section()
+    table.add_row("told accepted", str(verdict.told))
+    table.add_row("taken by the gateway", str(verdict.taken))
+    for status, number in sorted(verdict.by_status.items()):
+        table.add_row(f"  {status}", str(number))
+    table.add_row("credits", f"{verdict.charged_in_records / 1e6} recorded, {verdict.charged_at_sandbox / 1e6} charged")
+    for name in BREACHES:
+        table.add_row(f"[bold]{name}[/]", str(len(getattr(verdict, name))))
+    console.print(table)
+    for one in [one for name in BREACHES for one in getattr(verdict, name)][:3]:
+        console.print(ledger.history(one, client, taken, world.folder), markup=False, highlight=False)
+    return verdict.sound and verdict.told >= asked.messages // 2 * 2
+
+
+def _waiting(world: Mixed) -> int:
+    return ledger.moving(world.client())
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def _last_release() -> str:
+    """Return the last tag, or the commit before this one where there is none."""
+    found = subprocess.run(
+        ["git", "describe", "--tags", "--abbrev=0"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "HEAD~1"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
