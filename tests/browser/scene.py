@@ -56,7 +56,7 @@ class Scene:
             RETRIED, "Your code is 4711", lane=1, client_message_id="login4711", tags=["login"], cost_centre="logins"
         ).id
         self._newsletter("27999111300", 14)  # 113, the producer's
-        self._newsletter("27999112800", 9)  # 128, the recipient's
+        self._newsletter("27999112800", 6)  # 128, the recipient's
         parcel = "Your parcel is on its way."
         self.shop.send_many({"to": f"2782555{1000 + n}", "text": parcel, "lane": 2} for n in range(80))
         self.invalid = self.shop.send("27999111300", "Your parcel <b>has arrived</b>.", lane=2, batch="parcels").id
