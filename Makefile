@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq chaos upgrade image image-test fuzz fuzz-api bench check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos upgrade image image-test fuzz fuzz-api bench check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and On
 
 test-rabbitmq: $(VENV)/dev  ## run all tests with nudges on a RabbitMQ of their own; needs Debian's rabbitmq-server
 	THREELANE_TEST_BROKER=rabbitmq $(BIN)/python -m pytest -rs $(ARGS)
+
+test-browser: $(VENV)/dev  ## try the operator's page in a real browser; needs Debian's chromium and chromium-driver
+	$(BIN)/python -m pytest -n 1 -m browser -rs tests/browser $(ARGS)
+
+screenshots: $(VENV)/dev  ## take the pictures of the operator's page in docs/images anew; needs the same
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 fuzz-api: $(VENV)/dev  ## send thousands of requests, good and bad, to the HTTP API and the callback doors; ARGS="--seed 2"
 	$(BIN)/python -m tests.fuzz.http $(ARGS)

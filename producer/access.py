@@ -30,8 +30,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     ``senders`` and ``cost_centres`` are those it may name, empty for any.  ``bypass`` is the right to send legal
     notices (its producer needs it, too), ``suppression`` to read and change the list of suppressed numbers,
-    ``operator`` to do all that operators do, for every producer.  ``rate`` is messages and other requests a second,
-    0 without a limit.
+    ``operator`` to do all that operators do, for every producer, ``texts`` to read texts besides.  ``rate`` is messages
+    and other requests a second, 0 without a limit.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     bypass: bool = False
     suppression: bool = False
     operator: bool = False
+    texts: bool = False
     rate: float = 0.0
     made: int = 0
     expires: int = 0
@@ -99,12 +100,15 @@ def known(client: redis.Redis, token: str, now: int) -> Key | None:
     key_id = rest.partition("_")[0]
     if prefix != PREFIX or not key_id or not token.isascii():
         return None
+    key = standing(client, key_id, now)
+    return key if key and hmac.compare_digest(_digest(token), key.digest) else None
+
+
+def standing(client: redis.Redis, key_id: str, now: int) -> Key | None:
+    """Return the key of an id as it stands now, or None when it was revoked or is expired."""
     entry: Any = client.hget(keys.API_KEYS, key_id)
-    if not entry:
-        return None
-    key = msgspec.json.decode(entry, type=Key)
-    same = hmac.compare_digest(_digest(token), key.digest)
-    return key if same and not 0 < key.expires <= now else None
+    key = msgspec.json.decode(entry, type=Key) if entry else None
+    return key if key and not 0 < key.expires <= now else None
 
 
 def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool = False) -> int:

@@ -28,6 +28,8 @@
 | ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
 | ``tl:api-keys`` | hash | id of a key of the HTTP API -> JSON of its digest, its producer and its rights |
 | ``tl:api-rate:<id>`` | hash | what a key has left of its rate: ``left at``; expires |
+| ``tl:console:<digest>`` | hash | a login at the operator's page: ``key csrf made said search number look``; expires |
+| ``tl:console-tries:<from>`` | string | logins that were tried from an address; expires |
 | ``tl:windows`` | hash | ``lane:2``, ``lane:3`` or ``tag:<tag>`` -> when its messages may be sent, as text |
 | ``tl:prices`` | hash | country -> the last price of a part there, millionths of a credit |
 | ``tl:balance`` | hash | what the gateway said last: ``credits at error``; ``left``: less what was claimed since |
@@ -121,6 +123,16 @@ def worker(name: str) -> str:
 def api_rate(key_id: str) -> str:
     """Return the key of what a key of the HTTP API has left of its rate."""
     return "tl:api-rate:" + key_id
+
+
+def console(digest: str) -> str:
+    """Return the key of a login at the operator's page."""
+    return "tl:console:" + digest
+
+
+def console_tries(address: str) -> str:
+    """Return the key that counts the logins tried from an address."""
+    return "tl:console-tries:" + address
 
 
 def reply(reply_id: str) -> str:

@@ -31,6 +31,7 @@ def make(
     bypass: Annotated[bool, typer.Option("--bypass", help="May send legal notices; its producer must, too.")] = False,
     suppression: Annotated[bool, typer.Option("--suppression", help="May change the list of suppressed.")] = False,
     operator: Annotated[bool, typer.Option("--operator", help="May do what operators do, for all producers.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="An operator who may read texts, at /console.")] = False,
     rate: Annotated[float, typer.Option(min=0, help="Messages and other requests a second; 0: no limit.")] = 0,
     days: Annotated[float, typer.Option(min=0, max=36_500, help="Until it expires; 0: never.")] = 0,
     note: Annotated[str, typer.Option(help="Who holds it, for whoever asks later.")] = "",
@@ -40,10 +41,10 @@ def make(
 
     def put(client: redis.Redis) -> access.Made:
         now = now_of(client)
-        rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "rate": rate, "note": note}
+        rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "texts": texts}
         named = {"lanes": tuple(lane or ()), "senders": tuple(sender or ()), "cost_centres": tuple(cost_centre or ())}
         expires = now + int(days * DAY) if days else 0
-        return access.make(client, name, now, expires=expires, **rights, **named)
+        return access.make(client, name, now, expires=expires, rate=rate, note=note, **rights, **named)
 
     made = asked(put)
     if as_json:
@@ -92,5 +93,5 @@ def _rights(key: access.Key) -> str:
     told = [f"lanes {','.join(map(str, key.lanes))}"]
     told += [f"senders {', '.join(key.senders)}"] if key.senders else []
     told += [f"cost centres {', '.join(key.cost_centres)}"] if key.cost_centres else []
-    told += [name for name in ("bypass", "suppression", "operator") if getattr(key, name)]
+    told += [name for name in ("bypass", "suppression", "operator", "texts") if getattr(key, name)]
     return "; ".join([*told, f"{key.rate:g} a second" if key.rate else "no limit a second"])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import redis
@@ -17,71 +16,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from producer import keys
 from producer.cli import Json, out, print_json
 from producer.client import explain
 from producer.connect import connect
 from producer.settings import Settings, load_or_exit
-from producer.status import CREDIT
-from worker.account import capacity, forecast, hold
-from worker.account.capacity import Capacity
-from worker.account.forecast import Money
-from worker.account.hold import Held
 from worker.asking import asked, now_of, shown
-from worker.health import GONE_MS, SLOW_SECONDS
+from worker.health import SLOW_SECONDS
+from worker.screen import BAD, GOOD, WARN, Screen, money_words, per_second, read
 
 EVERY_SECONDS = 2.0
 MOST = 8  # rows of holds, of workers and of trouble
-_RISING = ("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "late", "refused")
-
-
-class Lane(msgspec.Struct, frozen=True):
-    """One lane: what waits, how long the oldest has, and what has come in and gone out since the beginning."""
-
-    waiting: int
-    oldest_seconds: float
-    accepted: int
-    sent: int
-    delivered: int
-
-
-class Worker(msgspec.Struct, frozen=True):
-    """One worker as it reported last."""
-
-    name: str
-    silent_seconds: float
-    lanes: str
-    served: float
-
-
-class Screen(msgspec.Struct, frozen=True, kw_only=True):
-    """All that top tells, at one moment (ms); ``trouble`` counts since the beginning, by kind and code."""
-
-    at: int
-    lanes: Mapping[int, Lane]
-    shelves: Mapping[str, int]
-    holds: Mapping[str, Held]
-    money: Money
-    capacity: Capacity
-    workers: tuple[Worker, ...]
-    trouble: Mapping[str, int]
-
-
-def read(client: redis.Redis) -> Screen:
-    """Return it; no read grows with the number of messages."""
-    now = now_of(client)
-    tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
-    shelves = {"scheduled": keys.DUE, "sending": keys.LEASES, "in_doubt": keys.DOUBT, "dead": keys.DEAD}
-    return Screen(
-        at=now,
-        lanes={lane: _lane(client, lane, tally, now) for lane in keys.LANES},
-        shelves={name: int(client.zcard(key)) for name, key in (shelves | {"sent": keys.AWAITING}).items()},
-        holds=hold.holds(client, now),
-        money=forecast.read(client, now),
-        capacity=capacity.read(client, now),
-        workers=tuple(_workers(client, now)),
-        trouble={name: n for name, n in tally.items() if name.partition(":")[0] in _RISING},
-    )
+_STYLE = {"": "", GOOD: "green", WARN: "yellow", BAD: "bold red"}
 
 
 def top(
@@ -90,7 +35,7 @@ def top(
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = EVERY_SECONDS,
 ) -> None:
     """Show lanes, holds, money, workers and trouble on one screen, until Ctrl-C."""
-    first = asked(read)
+    first = asked(look)
     if as_json:
         told = msgspec.to_builtins(first)
         told["capacity"] = first.capacity._asdict()
@@ -107,7 +52,7 @@ def top(
             while True:
                 time.sleep(every)
                 try:
-                    before, shown_now = shown_now, read(client)
+                    before, shown_now = shown_now, look(client)
                     live.update(view(shown_now, before), refresh=True)
                 except (RedisError, OSError) as failed:
                     problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
@@ -118,32 +63,14 @@ def top(
         client.close()
 
 
+def look(client: redis.Redis) -> Screen:
+    """Return what it tells at this moment."""
+    return read(client, now_of(client))
+
+
 def view(now: Screen, before: Screen | None) -> RenderableType:
     """Return the screen; rates are those since the look before."""
     return Group(_standing(now), _lanes(now, before), _money(now), _fleet(now), _trouble(now, before))
-
-
-def _lane(client: redis.Redis, lane: int, tally: Mapping[str, int], now: int) -> Lane:
-    first: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-    return Lane(
-        waiting=int(client.zcard(keys.QUEUED[lane])),
-        oldest_seconds=max(0.0, (now - first[0][1]) / 1000) if first else 0.0,
-        accepted=tally.get(f"accepted:{lane}", 0),
-        sent=tally.get(f"to:{lane}:sent", 0),
-        delivered=tally.get(f"to:{lane}:delivered", 0),
-    )
-
-
-def _workers(client: redis.Redis, now: int) -> list[Worker]:
-    names: Any = client.zrange(keys.WORKERS, now - GONE_MS, "+inf", byscore=True, withscores=True)
-    with client.pipeline(transaction=False) as pipe:
-        for name, _ in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "served"])
-        reports = pipe.execute()
-    return [
-        Worker(name.decode(), (now - at) / 1000, (lanes or b"").decode(), float(served or 0))
-        for (name, at), (lanes, served) in zip(names, reports, strict=True)
-    ]
 
 
 def _standing(now: Screen) -> RenderableType:
@@ -176,21 +103,9 @@ def _lanes(now: Screen, before: Screen | None) -> Table:
 
 
 def _money(now: Screen) -> Text:
-    money, line = now.money, Text("credits  ")
-    if money.balance is None:
-        return line.append(money.error or "the balance was not read yet: is a worker running?", style="yellow")
-    hours = money.hours_left
-    line.append(f"{money.left / CREDIT:,.2f} left, {money.burn / CREDIT:,.2f} an hour")
-    line.append(f", {sum(money.committed.values()) / CREDIT:,.2f} committed")
-    if hours is not None:
-        style = "bold red" if hours < 2 else "yellow" if hours < 24 else "green"
-        line.append(f", dry in {hours:,.1f} hours", style=style)
-    if money.short:
-        line.append(f", short of {money.short / CREDIT:,.2f}", style="bold red")
-    if money.waiting_lanes:
-        line.append(f", lanes {', '.join(map(str, money.waiting_lanes))} wait for the reserve", style="bold red")
-    if money.error:
-        line.append(f", last reading failed: {money.error}", style="yellow")
+    line = Text("credits  ")
+    for number, (words, kind) in enumerate(money_words(now.money)):
+        line.append(", " if number else "").append(words, style=_STYLE[kind])
     return line
 
 
@@ -227,4 +142,4 @@ def _trouble(now: Screen, before: Screen | None) -> RenderableType:
 def _per_second(count: int, then: int | None, now: Screen, before: Screen | None) -> str:
     if before is None or then is None:
         return ""
-    return f"{(count - then) * 1000 / max(1, now.at - before.at):,.1f}"
+    return f"{per_second(count, then, now.at - before.at):,.1f}"

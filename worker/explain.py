@@ -170,6 +170,12 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
     )
 
 
+def content(client: redis.Redis, message_id: str) -> message.Message | None:
+    """Return what a message says, or None when it is unknown, or its text is forgotten: it was sent, or erased."""
+    body: Any = client.hget(keys.record(message_id), "body")
+    return message.decode(body) if body else None
+
+
 def matched(code: str, table: Table) -> Matched:
     """Return the rule that a code of a record is under."""
     if code in _OURS:
@@ -212,7 +218,8 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     if known.ended_at:
         why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _WELL else ""
         steps.append(Step(known.ended_at, str(known.status), why))
-    yield from sorted(steps, key=lambda step: step.at)
+    yield steps[0]  # before all else, whatever the clock of a worker says
+    yield from sorted(steps[1:], key=lambda step: step.at)
 
 
 _WELL = (Status.DELIVERED, Status.SENT)

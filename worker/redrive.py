@@ -69,6 +69,21 @@ class Cause(NamedTuple):
     reason: str
 
 
+class Pile(msgspec.Struct, frozen=True, kw_only=True):
+    """The dead letters of one owner and code: how many, and the parts and likely cost of those that can be redriven.
+
+    ``lost`` are past their validity, or erased.
+    """
+
+    owner: str
+    code: str
+    reason: str = ""
+    messages: int = 0
+    lost: int = 0
+    parts: int = 0
+    estimate_millionths: int = 0
+
+
 def letters(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
 ) -> Iterator[Found]:
@@ -83,6 +98,17 @@ def causes(client: redis.Redis, most: int = LOOKED_AT) -> Counter[Cause]:
     for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
         told.update(Cause(one.owner, one.code, one.reason) for one in lot)
     return told
+
+
+def piles(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[Pile]:
+    """Return the latest ``most`` dead letters by owner and code, the largest pile first."""
+    found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
+    kinds: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
+        for one in lot:
+            kinds[one.owner, one.code].append(one)
+    told = [_pile(owner, code, every, now) for (owner, code), every in kinds.items()]
+    return sorted(told, key=lambda pile: (-pile.messages, pile.owner, pile.code))
 
 
 def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
@@ -171,6 +197,19 @@ def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int)
     for lane in sorted(lanes):
         nudger.publish(lane, lanes[lane])
     return answers
+
+
+def _pile(owner: str, code: str, every: Sequence[Found], now: int) -> Pile:
+    good = [one for one in every if one.to and one.expires_at > now]
+    return Pile(
+        owner=owner,
+        code=code,
+        reason=every[0].reason,
+        messages=len(every),
+        lost=len(every) - len(good),
+        parts=sum(one.parts for one in good),
+        estimate_millionths=sum(one.estimate_millionths for one in good),
+    )
 
 
 _LEFT_DEAD = {"expired": Answer.EXPIRED, "over": Answer.OVER_BUDGET, "erased": Answer.ERASED}

@@ -129,6 +129,7 @@ class Rights(msgspec.Struct, frozen=True):
     suppression: bool
     operator: bool
     rate: float
+    texts: bool = False
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from producer import Producer, keys
 from tests.servers import RedisServer
-from worker.cli_top import read, top, view
+from worker.cli_top import look, top, view
 
 app = typer.Typer()
 app.command()(top)
@@ -35,8 +35,8 @@ def troubled(client: redis.Redis, producer: Producer) -> redis.Redis:
 
 def _drawn(client: redis.Redis) -> str:
     console = Console(width=120, record=True, file=StringIO())
-    before = read(client)
-    console.print(view(read(client), before))
+    before = look(client)
+    console.print(view(look(client), before))
     return console.export_text()
 
 

@@ -15,6 +15,8 @@ from producer.http.messages import STANDS, MessageId, owned
 from producer.http.problem import unknown
 from producer.settings import load
 from worker.explain import Money, Pending, Step, Story, explain
+from worker.policy.overrides import in_force
+from worker.policy.rule import Table
 from worker.settings import WorkerSettings
 
 router = APIRouter(tags=["messages"])
@@ -41,8 +43,17 @@ def message_timeline(house: Shared, key: Caller, message_id: MessageId) -> Respo
 
 def story(house: House, message_id: str) -> Story:
     """Return a message's story; ends the request when it is unknown."""
-    settings = load(WorkerSettings, gateway=house.settings.gateway)
-    found = explain(house.redis, message_id, house.producer.now(), settings)
+    found = explain(house.redis, message_id, house.producer.now(), _settings(house))
     if found is None:
         raise unknown("this message", message_id)
     return found
+
+
+def table(house: House) -> Table:
+    """Return the policy table in force."""
+    settings = _settings(house)
+    return in_force(settings.gateway, settings.policy_file)
+
+
+def _settings(house: House) -> WorkerSettings:
+    return load(WorkerSettings, gateway=house.settings.gateway)
