@@ -64,7 +64,7 @@ class Scene:
         wait_until(lambda: redis.zcard(keys.DEAD) >= 20, 60, "dead letters")
         for scope in hold.holds(redis, now):
             hold.resume(redis, scope, now)
-        hold.put(redis, "lane:3", "the newsletter has a wrong link, ask Anna", now)
+        hold.put(redis, "lane:3", "the newsletter has a wrong link", now)
         hold.put(redis, "sender:ACME", "not registered in Kenya yet", now, now + 7_200_000)
         self.shop.send_many({"to": f"2784666{1000 + n}", "text": NEWS, "batch": "newsletter-7"} for n in range(1500))
         tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
