@@ -32,6 +32,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
     "threelane callbacks": "as the worker",
     "threelane webhooks": "as the worker",
     "threelane exporter": "as the worker",
+    "threelane api": "as the worker: test_api_messages.py",
     "threelane up": "as the worker: test_up.py",
     "threelane demo": "takes half a minute: test_demo.py",
     "python -m sandbox": "runs until it is stopped; tests/sandbox starts it so",
