@@ -63,6 +63,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of this process to ``stream`` (standard error) as JSON lines."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.setLevel(level.upper())  # also what a logger with a level of its own lets pass
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("celery", "kombu", "amqp", "aiohttp.access", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -39,7 +39,7 @@ def sending(producer: Producer, client: redis.Redis) -> str:
     message = producer.send("27999500001", "Hello").id
     now = int(time.time() * 1000)
     shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, keys.record(message)]
-    _claim(client, shelved, [now, 3, "token", now + 60_000, 100, 100, 0, 1_000_000, 0, 0, message])
+    _claim(client, shelved, [now, 3, "token", now + 60_000, 100, 100, 0, 1_000_000, 0, 0, 1, message])
     return message
 
 

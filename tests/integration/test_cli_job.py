@@ -169,7 +169,7 @@ def test_a_file_that_changed_between_two_runs_is_noticed(
     assert "row 2 of the job news.csv was accepted with other content" in second["problem"]
     assert (2, 1, 1) == (last["summary"]["accepted"], last["summary"]["repeated"], last["summary"]["refused"])
 
-    progress = {"job": "news.csv", "digest": "of another content", "rows": 3, "told": {}}
+    progress = {"job": "news.csv", "content": "of another file", "rows": 3, "told": {}}
     (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
     told = typed("bulk", str(file), environment=environment)
     assert "changed since the job news.csv was begun" in " ".join(told.stderr.split())

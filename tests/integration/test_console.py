@@ -397,7 +397,7 @@ def test_a_number_is_looked_up_suppressed_and_taken_off(api: Api, visitor: Visit
     assert "27831****** is suppressed (tag:promo)." in words(said)
     (entry,) = suppression.why(api.redis, NUMBER)
     assert (OPERATOR, "tag:promo", 2) == (entry.source, entry.scope, (entry.expires - entry.first) // 86_400_000)
-    assert re.fullmatch("by key [0-9a-f]{12} of ops", entry.evidence)
+    assert re.fullmatch("by key k[0-9a-f]{12} of ops", entry.evidence)
     off = visitor.post("/console/suppression/remove", number=NUMBER, source="operator", scope="tag:promo")
     assert "1 entry of 27831****** removed." in words(off)
     assert not suppression.why(api.redis, NUMBER)

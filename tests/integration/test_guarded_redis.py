@@ -86,7 +86,8 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
             ["producers", "list"], ["producers", "set", "other"],
             ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
             ["explain", later.id], ["search", "27999500001"], ["list", "--tag", "promo"], ["dead", "list"], ["prefix"],
-            ["pause", "3"], ["resume", "lane:3"], ["producers", "key", "make", "shop"], ["erase", "27999500001"],
+            ["pause", "3", "--cause", "a test"], ["resume", "lane:3"], ["producers", "key", "make", "shop"],
+            ["erase", "27999500001"],
         ):  # fmt: skip
             done = CliRunner().invoke(commands, words, env=told)
             assert 0 == done.exit_code, f"{words} {done.output}"
