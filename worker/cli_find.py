@@ -77,14 +77,26 @@ def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    names = ("state", "lane", "to", "accepted", "due", "why", "owner", "batch")
-    table = Table(Column("id", no_wrap=True), *(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD)
-    for one in found:
-        why = escape(f"{one.code} {one.reason}".strip())
-        times = (shown(one.accepted_at), shown(one.due_at) if one.status is Status.SCHEDULED else "")
-        told = (*times, why, one.owner, escape(one.batch))
-        table.add_row(one.id, one.status, str(one.lane), phone.mask(one.to), *told)
-    out.print(table if found else "no message matches")
+    rows = [
+        {
+            "id": one.id,
+            "state": str(one.status),
+            "lane": str(one.lane),
+            "to": phone.mask(one.to),
+            "accepted": shown(one.accepted_at),
+            "due": shown(one.due_at) if one.status is Status.SCHEDULED else "",
+            "why": escape(f"{one.code} {one.reason}".strip()),
+            "owner": one.owner,
+            "batch": escape(one.batch),
+        }
+        for one in found
+    ]
+    names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []  # a narrow screen has no room
+    narrow = ("id", "state", "to")
+    table = Table(*(Column(name, no_wrap=name in narrow, overflow="fold") for name in names), box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
+    out.print(table if rows else "no message matches")
     if len(found) == most:
         say(f"there may be more than {most}: --most shows them")
 

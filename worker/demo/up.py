@@ -65,7 +65,8 @@ def _tell(stack: Stack) -> None:
     print(f"sandbox     {stack.sandbox_url}/sandbox/ledger")
     print(f"callbacks   {stack.callbacks_url}")
     print(f"HTTP API    {stack.api_url}/docs")
-    print(f"API key     {stack.api_key}")
+    print(f"console     {stack.api_url}/console")
+    print(f"API key     {stack.api_key}  (of an operator: for both)")
     for name, url in stack.metrics.items():
         print(f"metrics     {url}  ({name})")
     print(f"state       {stack.folder}, addresses in {Path(STACK_FILE)}")
