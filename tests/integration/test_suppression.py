@@ -355,7 +355,7 @@ entries = st.builds(
 )
 
 
-@settings(max_examples=100, database=None)
+@settings(max_examples=50, database=None)
 @given(wanted=st.lists(entries, min_size=1, max_size=5, unique_by=lambda one: (one.source, one.scope)))
 def test_an_entry_comes_back_as_it_was_put_there(built: House, wanted: list[Entry]) -> None:
     """Each addition reads and writes all entries of the number: no letter and no digit may be lost on the way."""

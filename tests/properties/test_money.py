@@ -30,7 +30,7 @@ from worker.policy.one_statuses import ONE_STATUSES
 from worker.policy.statuses import STATUSES
 from worker.settle import Settlement, settle
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 STEPS = 60
 PRICES = parse("2783=0.8,27=0.75,1=1.123456,*=0")
 WAITING = {Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT}

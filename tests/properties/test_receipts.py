@@ -34,7 +34,7 @@ from worker.receipt import GIVEN_BACK
 from worker.settings import WorkerSettings
 from worker.settle import Settlement
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 DAY = 24 * 3600 * 1000
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 TAKEN = Outcome(Kind.ACCEPTED, gateway_id=ITS_ID)

@@ -44,7 +44,7 @@ from worker.policy.statuses import STATUSES
 from worker.settings import WorkerSettings
 from worker.settle import Settlement
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
 
 SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT

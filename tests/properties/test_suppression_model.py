@@ -89,7 +89,7 @@ def house(redis_server: RedisServer) -> Iterator[House]:
     loop.close()
 
 
-@settings(max_examples=150, database=None)
+@settings(max_examples=60, database=None)
 @given(walk=steps)
 def test_accept_and_claim_see_what_the_model_sees(house: House, walk: list[tuple[Any, ...]]) -> None:
     """The messages wait while the list changes, so that the claim has to see by itself what accept could not."""
