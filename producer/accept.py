@@ -101,10 +101,10 @@ class Intake:
             raise
         return [reply.decode() for reply in replies]
 
-    def due(self, said: Sequence[str]) -> list[Message]:
-        """Return what is to be sent at once."""
+    def due(self, said: Sequence[str]) -> dict[str, int]:
+        """Return what is to be sent at once: id -> lane."""
         pairs = zip(self._drafts, said, strict=True)
-        return [draft.message for draft, one in pairs if one.startswith(_QUEUED)]
+        return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
 
     def answers(self, said: Sequence[str]) -> list[Answer]:
         """Return what the callers are told, and tell the log."""

@@ -315,7 +315,7 @@ class Producer:
     def _finish(self, intake: acceptance.Intake) -> list[str]:
         """Wait for Redis, and tell the workers of what is due; also of what is repeated: its nudge may be lost."""
         said = intake.wait()
-        if due := {one.id: one.lane for one in intake.due(said)}:
+        if due := intake.due(said):
             self.nudger.publish(next(iter(due.values())), list(due))
         return said
 

@@ -16,6 +16,7 @@ import redis.asyncio
 
 from producer import keys, phone
 from producer.refusal import Code, Refused
+from producer.schedule import DAY
 from producer.scripts import Script
 
 STOP = "STOP"
@@ -23,6 +24,7 @@ OPERATOR = "operator"
 IMPORT = "import"
 ALL = "all"
 BATCH = 500
+MOST_DAYS = 36_500
 _SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 _suppress = Script(__file__, "suppress", suppresses=True)
 
@@ -48,6 +50,12 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def forbids(self, now: int) -> bool:
         """Tell whether it is in force."""
         return self.times >= self.needs and not 0 < self.expires <= now
+
+
+def by_hand(scope: str, evidence: str, days: float, now: int) -> Entry:
+    """Return the entry of an operator, from ``now`` (ms) on for ``days``, 0: for ever."""
+    expires = now + int(days * DAY) if days else 0
+    return Entry(source=OPERATOR, scope=scope, evidence=evidence, first=now, last=now, expires=expires)
 
 
 class Suppressed(NamedTuple):

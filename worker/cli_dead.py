@@ -10,7 +10,7 @@ import redis
 import typer
 from rich.progress import Progress
 
-from producer import schedule
+from producer import find, schedule
 from producer.cli import Json, err, print_json, say, wrong_usage
 from producer.cli_schedule import Batch, From, Lane, Tag, To
 from producer.enqueue import Nudger
@@ -51,11 +51,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """List dead letters, the oldest first."""
-    from worker.redrive import letters
-
     wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
-    print_found(asked(lambda client: list(letters(client, wanted, first, last, most))), most, as_json=as_json)
+    print_found(asked(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
 
 
 @app.command("show", epilog="Example: threelane dead show 0f3c...")

@@ -20,12 +20,10 @@ from producer import phone, suppression
 from producer.cli import Json, err, out, print_json, wrong_usage
 from producer.exits import Exit
 from producer.settings import LABEL
-from producer.suppression import IMPORT, OPERATOR, Entry
+from producer.suppression import IMPORT, Entry
 from worker.asking import asked, now_of, shown
 
 COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "expires", "times", "needs")
-DAY_MS = 24 * 3600 * 1000
-MOST_DAYS = 36_500
 MOST_EVIDENCE = 200  # characters
 _WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
 _CODE = re.compile(r"[0-9]{1,3}")
@@ -42,15 +40,12 @@ def add(
 ) -> None:
     """Put a number on the list; messages to it that wait are not sent either."""
     msisdn, scope = _number(number), _scope(scope)
-    if not 0 <= days <= MOST_DAYS:
-        wrong_usage(f"--days {days:g}: give up to {MOST_DAYS} days, or 0 for ever")
+    if not 0 <= days <= suppression.MOST_DAYS:
+        wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for ever")
     evidence = evidence.encode("utf-8", "replace").decode()[:MOST_EVIDENCE]  # a terminal may send octets
 
     def put(client: redis.Redis) -> None:
-        now = now_of(client)
-        expires = now + int(days * DAY_MS) if days else 0
-        entry = Entry(source=OPERATOR, scope=scope, evidence=evidence, first=now, last=now, expires=expires)
-        suppression.add(client, [(msisdn, entry)])
+        suppression.add(client, [(msisdn, suppression.by_hand(scope, evidence, days, now_of(client)))])
 
     asked(put)
     out.print(f"{phone.mask(msisdn)} is suppressed ({scope})", markup=False, highlight=False)

@@ -40,7 +40,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _memory(client, now)
     yield from _overdue(client, now)
     yield from _door(client, now)
-    yield from _dead(client)
+    yield from _dead(client, now)
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:
@@ -162,16 +162,16 @@ def _door(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(OK, "callback door", ago)
 
 
-def _dead(client: redis.Redis) -> Iterator[Finding]:
+def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Tell of dead letters by who can mend them, those of the commonest code first."""
-    causes = redrive.causes(client)
+    piles = redrive.piles(client, now)  # the largest first
     owners: Counter[str] = Counter()
-    for cause, number in causes.items():
-        owners[cause.owner] += number
+    for pile in piles:
+        owners[pile.owner] += pile.messages
     for owner, number in owners.most_common():
-        of_owner = [(cause, n) for cause, n in causes.most_common() if cause.owner == owner]
-        told = ", ".join(f"{cause.code} {cause.reason} ({n:,})" for cause, n in of_owner[:5])
+        of_owner = [pile for pile in piles if pile.owner == owner]
+        told = ", ".join(f"{pile.code} {pile.reason} ({pile.messages:,})" for pile in of_owner[:5])
         step = _MENDS.get(Owner(owner), "") if owner in set(Owner) else "threelane dead list"
-        yield Finding(WARNING, "dead letters", f"{number:,}: {told}", step.format(code=of_owner[0][0].code), owner)
+        yield Finding(WARNING, "dead letters", f"{number:,}: {told}", step.format(code=of_owner[0].code), owner)
     if not owners:
         yield Finding(OK, "dead letters", "there are none")

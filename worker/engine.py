@@ -151,6 +151,7 @@ class Engine:
         self._client, self._gateway = self._rest.client, self._rest.gateway
         rounds: dict[Callable[[], Awaitable[bool]], float] = {
             self._look_at_holds: LOOK_AT_HOLDS_SECONDS,
+            self._look_at_lane_1: LOOK_AT_HOLDS_SECONDS,
             self._look_at_windows: LOOK_AT_WINDOWS_SECONDS,
             self._release: RELEASE_SECONDS,
             self._lapse: LAPSE_SECONDS,
@@ -209,6 +210,9 @@ class Engine:
         entries: Any = await self._client.hgetall(keys.HOLDS)
         held = hold.decode(entries, self._clock.now())
         LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
+        return False
+
+    async def _look_at_lane_1(self) -> bool:
         if LANES.consumed != {keys.LANES[0]}:
             LANES.spared = await reserved.keeps_up(self._client, self._clock.now())
         elif not self._rest.attempts.draining:

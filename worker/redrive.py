@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import redis
@@ -61,14 +61,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     by_lane: dict[int, int] = {}
 
 
-class Cause(NamedTuple):
-    """Who can mend dead letters, and of which code they are."""
-
-    owner: str
-    code: str
-    reason: str
-
-
 class Pile(msgspec.Struct, frozen=True, kw_only=True):
     """The dead letters of one owner and code: how many, and the parts and likely cost of those that can be redriven.
 
@@ -82,22 +74,6 @@ class Pile(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
     parts: int = 0
     estimate_millionths: int = 0
-
-
-def letters(
-    client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
-) -> Iterator[Found]:
-    """Return the dead letters that match, the oldest first, of those that died from ``after`` to ``before`` (ms)."""
-    return find.dead(client, wanted, after, before, most)
-
-
-def causes(client: redis.Redis, most: int = LOOKED_AT) -> Counter[Cause]:
-    """Return how many dead letters there are of each cause, among the latest ``most``."""
-    found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
-    told: Counter[Cause] = Counter()
-    for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
-        told.update(Cause(one.owner, one.code, one.reason) for one in lot)
-    return told
 
 
 def piles(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[Pile]:
@@ -114,7 +90,7 @@ def piles(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[Pile]:
 def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
     """Tell what a redrive of these dead letters would do, and do nothing."""
     good, expired, erased = [], 0, 0
-    for one in letters(client, wanted, after, before):
+    for one in find.dead(client, wanted, after, before):
         if not one.to:
             erased += 1
         elif one.expires_at <= now:

@@ -5,7 +5,7 @@ Numbers come in bodies, never in addresses, so that no log of addresses has them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -20,7 +20,6 @@ from producer.http.describe import answer, problems
 from producer.http.house import Shared
 from producer.http.values import Lift, Lifted, Number, Page, Standing, Suppress
 from producer.refusal import Code
-from producer.schedule import DAY
 from producer.suppression import OPERATOR, Entry
 
 router = APIRouter(prefix="/suppressions", tags=["suppression"])
@@ -55,10 +54,8 @@ def suppress(house: Shared, key: Suppressor, body: Single) -> Response:
     wanted = problem.read(body, Suppress)
     number, scope = _number(wanted.number), _scope(wanted.scope)
     now = house.producer.now()
-    expires = now + int(wanted.days * DAY) if wanted.days else 0
     evidence = wanted.evidence or f"by key {key.id} of {key.producer}"
-    entry = Entry(source=OPERATOR, scope=scope, evidence=evidence, first=now, last=now, expires=expires)
-    suppression.add(house.redis, [(number, entry)])
+    suppression.add(house.redis, [(number, suppression.by_hand(scope, evidence, wanted.days, now))])
     return answered(_standing(number, suppression.why(house.redis, number), now))
 
 
@@ -94,16 +91,16 @@ def _decode(entries: bytes) -> Any:
 
 
 def _number(raw: str) -> str:
-    try:
-        return suppression.parse_number(raw)
-    except ValueError as wrong:
-        what, _, mend = str(wrong).partition("; ")
-        raise problem.stop(422, what, code=Code.DESTINATION, field="number", mend=mend) from None
+    return _parsed(suppression.parse_number, raw, Code.DESTINATION, "number")
 
 
 def _scope(raw: str) -> str:
+    return _parsed(suppression.parse_scope, raw, Code.INVALID, "scope")
+
+
+def _parsed(parse: Callable[[str], str], raw: str, code: Code, field: str) -> str:
     try:
-        return suppression.parse_scope(raw)
+        return parse(raw)
     except ValueError as wrong:
         what, _, mend = str(wrong).partition("; ")
-        raise problem.stop(422, what, code=Code.INVALID, field="scope", mend=mend) from None
+        raise problem.stop(422, what, code=code, field=field, mend=mend) from None

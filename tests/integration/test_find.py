@@ -15,7 +15,6 @@ from tests.servers import RedisServer
 from worker import redrive
 from worker.gateway.outcome import Kind, Outcome
 from worker.inbound.report import Report
-from worker.redrive import Cause
 
 TAKEN = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
 
@@ -105,13 +104,13 @@ def test_dead_letters_are_listed_by_what_and_when_and_their_causes_counted(house
     others = [take(house, lane=1) for _ in range(600)]
     for one in others:
         house.attempt(one, Outcome(Kind.REFUSED, code="302"), lane=1)
-    listed = [one.id for one in redrive.letters(house.sync, Filter())]
+    listed = [one.id for one in find.dead(house.sync, Filter())]
     assert ([first], 601) == (listed[:1], len(set(listed)))
-    assert [first] == [one.id for one in redrive.letters(house.sync, Filter(), before=died)]
-    assert set(others) == {one.id for one in redrive.letters(house.sync, Filter(lane=1), after=died + 1)}
+    assert [first] == [one.id for one in find.dead(house.sync, Filter(), before=died)]
+    assert set(others) == {one.id for one in find.dead(house.sync, Filter(lane=1), after=died + 1)}
     assert {
-        Cause("producer", "302", "dearer_than_allowed"): 600,
-        Cause("producer", "113", "too_many_parts"): 1,
-    } == redrive.causes(house.sync)
+        ("producer", "302", "dearer_than_allowed"): 600,
+        ("producer", "113", "too_many_parts"): 1,
+    } == {(one.owner, one.code, one.reason): one.messages for one in redrive.piles(house.sync, house.now)}
     plan = redrive.plan(house.sync, Filter(code="302"), house.now)
     assert (600, 600, {"302": 600}, {1: 600}) == (plan.messages, plan.parts, plan.by_code, plan.by_lane)

@@ -72,6 +72,16 @@ class Form(NamedTuple):
             raise stop(422, f"{name}: one line of up to {most} characters", mend="go back, and make it shorter")
         return value
 
+    def amount(self, name: str, most: int, otherwise: str) -> float:
+        """Return a field that is a number from 0 to ``most``, 0 when it was left out; ``otherwise`` is a hint."""
+        try:
+            value = float(self.get(name, 10) or 0)
+        except ValueError:
+            value = -1
+        if not 0 <= value <= most:
+            raise stop(422, f"{name}: up to {most:,}, or {otherwise}", mend="go back, and correct it")
+        return value
+
 
 def visit(request: Request, house: Shared) -> Visit:
     """Return the visit of somebody who is logged in; others are led to the login."""

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from producer import find
 from producer.find import Filter
 from producer.http.problem import stop
 from worker import redrive
@@ -32,7 +33,7 @@ def console_pile(here: Here, owner: Word = "", code: Word = "") -> Response:
     """Tell what a redrive of one pile would do, and show its oldest letters."""
     wanted = _wanted(owner, code)
     plan = redrive.plan(here.house.redis, wanted, here.now, before=here.now)
-    oldest = list(redrive.letters(here.house.redis, wanted, before=here.now, most=SHOWN))
+    oldest = list(find.dead(here.house.redis, wanted, before=here.now, most=SHOWN))
     return here.show("pile.html", here="dead", owner=owner, code=code, plan=plan, found=oldest, most=SHOWN)
 
 

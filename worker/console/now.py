@@ -72,8 +72,8 @@ def console_now(here: Here) -> Response:
 @router.post("/hold")
 def console_hold(sent: Sent) -> Response:
     """Put the account, a lane, a sender or a prefix on hold."""
-    here = sent.visit
-    until = here.now + int(_minutes(sent.get("minutes")) * MINUTE) if sent.get("minutes") else 0
+    here, minutes = sent.visit, sent.amount("minutes", MOST_MINUTES, "none")
+    until = here.now + int(minutes * MINUTE) if sent.get("minutes") else 0
     try:
         scope = hold.parse_scope(sent.get("scope"))
         hold.put(here.house.redis, scope, sent.get("cause"), here.now, until)
@@ -114,16 +114,6 @@ def _before(here: Visit, now: Screen) -> Look | None:
 def _owner(held: Held, rules: Any) -> str:
     """Return who can mend what is on hold."""
     return Owner.OPERATOR if held.code == hold.BY_HAND else matched(held.code, rules).owner or Owner.OPERATOR
-
-
-def _minutes(raw: str) -> float:
-    try:
-        minutes = float(raw)
-    except ValueError:
-        minutes = -1
-    if not 0 <= minutes <= MOST_MINUTES:
-        raise stop(422, f"minutes: up to {MOST_MINUTES:,}, or none", mend="go back, and correct it")
-    return minutes
 
 
 def _kind(scope: str) -> str:

@@ -8,15 +8,13 @@ from fastapi.responses import Response
 from producer import keys, phone, suppression
 from producer.http.problem import stop
 from producer.refusal import Code
-from producer.schedule import DAY
-from producer.suppression import ALL, OPERATOR, Entry
+from producer.suppression import ALL
 from worker.console import session
 from worker.console.gate import Here, Sent
 from worker.console.page import HOME, PageRoute
 
 router = APIRouter(prefix="/console/suppression", include_in_schema=False, route_class=PageRoute)
 BACK = f"{HOME}/suppression"
-MOST_DAYS = 36_500
 
 
 @router.get("")
@@ -43,11 +41,9 @@ def console_check(sent: Sent) -> Response:
 def console_suppress(sent: Sent) -> Response:
     """Put a number on the list; messages to it that wait are not sent either."""
     here, number, scope = sent.visit, _number(sent.get("number", 40)), _scope(sent.get("scope", 80) or ALL)
-    days, now = _days(sent.get("days", 10) or "0"), here.now
+    days = sent.amount("days", suppression.MOST_DAYS, "0 for ever")
     evidence = sent.get("evidence") or f"by key {here.session.key.id} of {here.session.key.producer}"
-    expires = now + int(days * DAY) if days else 0
-    entry = Entry(source=OPERATOR, scope=scope, evidence=evidence, first=now, last=now, expires=expires)
-    suppression.add(here.house.redis, [(number, entry)])
+    suppression.add(here.house.redis, [(number, suppression.by_hand(scope, evidence, days, here.now))])
     session.remember(here.house.redis, here.session, number=number)
     return here.did("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
 
@@ -78,13 +74,3 @@ def _scope(raw: str) -> str:
     except ValueError as wrong:
         what, _, mend = str(wrong).partition("; ")
         raise stop(422, f"scope: {what}", mend=mend) from None
-
-
-def _days(raw: str) -> float:
-    try:
-        days = float(raw)
-    except ValueError:
-        days = -1
-    if not 0 <= days <= MOST_DAYS:
-        raise stop(422, f"days: up to {MOST_DAYS:,}, or 0 for ever", mend="go back, and correct it")
-    return days

@@ -175,7 +175,7 @@ async def list_dead_letters(
     """List dead letters with code, cause and who can mend it; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
-    return answered(await house.aside(lambda: list(redrive.letters(house.redis, wanted, since or 0, until, most))))
+    return answered(await house.aside(lambda: list(find.dead(house.redis, wanted, since or 0, until, most))))
 
 
 @router.get(
