@@ -1,9 +1,9 @@
--- Take up to 100 messages into the house: all records are written before any of them is put on a lane.
+-- Take up to 99 messages into the house: all records are written before any of them is put on a lane.
 -- Intake ends a little below the memory ceiling of Redis, so that what was taken in can still be sent.
 -- KEYS  11 suppressed, 12 producers, 13.. records
 -- ARGV  msgpack of {now, share of the ceiling that intake may fill, today (YYYYMMDD), tomorrow, when that begins, messages}:
---       a message is {id, to, lane, parts, due (0: at once), print, sender, tags, producer, whether it is a legal notice,
---       cost centre, estimate, expires, {field, value ...}}
+--       a message is {id, to, lane, parts, due (0: at once), print, estimate, sender, whether it is a legal notice,
+--       {field, value ...}}, of which 'expires' is always there, and 'producer', 'centre' and 'tags' if it has them
 -- ->    for each record: 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
 --       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it; {'full'}
 local now, ceiling_share, today, tomorrow, tomorrow_at, messages = unpack(cmsgpack.unpack(ARGV[1]))
@@ -19,66 +19,70 @@ end
 local budgeted = redis.call('HLEN', MONEY.budgets) > 0
 
 -- -> the day in whose budgets a message has room, and when it may go; or nil and the answer
-local function room(one)
-  local full = over(one.centre, one.producer, one.estimate, today)
-  if not full then return today, one.due end
-  local waits = full.waits and tomorrow_at < one.expires and not over(one.centre, one.producer, one.estimate, tomorrow)
-  if waits then return tomorrow, math.max(one.due, tomorrow_at) end
+local function room(said, estimate, due)
+  local centre, producer = said.centre or '', said.producer or ''
+  local full = over(centre, producer, estimate, today)
+  if not full then return today, due end
+  local waits = full.waits and tomorrow_at < said.expires and not over(centre, producer, estimate, tomorrow)
+  if waits then return tomorrow, math.max(due, tomorrow_at) end
   count('refused:302')
   return nil, 'over:' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
 end
 
 -- Refuse or take a message that was not known; -> the answer.
-local function take(record, one, entries)
-  if one.legal and not may_pass(one.producer) then
-    count('refused:101')
-    return 'no_right'
-  end
-  local entry = forbidden(entries, one.sender, one.tags, now)
-  if entry and not one.legal then
-    count('refused:' .. entry.code)
-    return cjson.encode(entry)
-  end
-  local period, due, values = nil, one.due, one.values
+local function take(record, message, entries)
+  local id, to, lane, parts, due, print, estimate, sender, legal, values = unpack(message)
+  local period
   local function set(name, value)
     values[#values + 1] = name
     values[#values + 1] = value
   end
-  if budgeted then
-    period, due = room(one)
-    if not period then return due end
-    set('period', period)
+  if legal or entries or budgeted then
+    local said = {}
+    for i = 1, #values, 2 do said[values[i]] = values[i + 1] end
+    if legal and not may_pass(said.producer or '') then
+      count('refused:101')
+      return 'no_right'
+    end
+    local entry = forbidden(entries, sender, said.tags or '', now)
+    if entry and not legal then
+      count('refused:' .. entry.code)
+      return cjson.encode(entry)
+    end
+    if budgeted then
+      period, due = room(said, estimate, due)
+      if not period then return due end
+      set('period', period)
+    end
+    if entry then
+      set('bypassed', entry.source)
+      count('bypassed:' .. lane)
+    end
   end
-  if one.print ~= '' then set('print', one.print) end
+  if print ~= '' then set('print', print) end
   if due > 0 then set('due', due) end
-  if entry then
-    set('bypassed', entry.source)
-    count('bypassed:' .. one.lane)
-  end
   local status = due > 0 and 'scheduled' or 'queued'
-  local known = {lane = one.lane, estimate = one.estimate, period = period}
-  place(record, one.id, known, status, due > 0 and due or now,
-    'lane', one.lane, 'to', one.to, 'parts', one.parts, 'accepted', now, unpack(values))
+  local known = {lane = lane, estimate = estimate, period = period}
+  place(record, id, known, status, due > 0 and due or now,
+    'lane', lane, 'to', to, 'parts', parts, 'accepted', now, unpack(values))
   commit(record, known, nil, status)
-  count('accepted:' .. one.lane)
-  count('parts:' .. one.lane, one.parts)
-  return 'new:' .. status .. ':' .. string.format('%d', due)
+  count_of('accepted:', lane)
+  count_of('parts:', lane, parts)
+  return due > 0 and 'new:scheduled:' .. string.format('%d', due) or 'new:queued:0'
 end
 
 local answers, numbers = {}, {}
-for i, one in ipairs(messages) do numbers[i] = one[2] end
+for i, message in ipairs(messages) do numbers[i] = message[2] end
 local suppressed = redis.call('HMGET', KEYS[11], unpack(numbers))
-for i, said in ipairs(messages) do
-  local record, one = KEYS[12 + i], {}
-  one.id, one.to, one.lane, one.parts, one.due, one.print, one.sender, one.tags, one.producer, one.legal, one.centre,
-    one.estimate, one.expires, one.values = unpack(said)
-  local status, print, due, erased = unpack(redis.call('HMGET', record, 'status', 'print', 'due', 'erased'))
+for i, message in ipairs(messages) do
+  local record, lane, print = KEYS[12 + i], message[3], message[6]
+  local status, printed, due, erased = unpack(redis.call('HMGET', record, 'status', 'print', 'due', 'erased'))
   if status then
-    local same = not erased and (print or '') == one.print
+    local same = not erased and (printed or '') == print
     answers[i] = same and 'same:' .. status .. ':' .. (due or '0') or erased and 'erased' or 'conflict'
-    count(same and 'repeated:' .. one.lane or 'refused:409')
+    count(same and 'repeated:' .. lane or 'refused:409')
   else
-    answers[i] = take(record, one, suppressed[i])
+    answers[i] = take(record, message, suppressed[i])
   end
 end
 return tallied(answers)

@@ -1,4 +1,4 @@
-"""Accept: one script takes up to 100 messages into the house, or says why not."""
+"""Accept: one script takes up to 99 messages into the house, or says why not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 from producer import budgets, keys, logs, message, phone
+from producer.enqueue import NUDGE_SIZE
 from producer.message import Draft, Message
 from producer.prices import Prices, country
 from producer.refusal import Code, Owner, Refused
@@ -22,14 +23,14 @@ from producer.status import CREDIT
 from producer.suppression import Entry
 from producer.tracing import Tracer
 
-BATCH = 100
+BATCH = NUDGE_SIZE
 ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
 _encode = msgspec.msgpack.Encoder().encode
 _accept = Script(__file__, "accept", intake=True, suppresses=True)
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message that Threelane has taken on; from now on it is never lost.
 
     ``status`` is how it stands at this moment; ``repeated`` tells that it had been accepted before under the same
@@ -55,13 +56,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Answer = Accepted | Refused
+_STATUS = {status.value: status for status in Status}
 _QUEUED = (f"new:{Status.QUEUED}:", f"same:{Status.QUEUED}:")
 
 
 def accept(
     client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
 ) -> list[Answer]:
-    """Take up to 100 drafts, at prices that only estimate what they cost; the answers come in the same order.
+    """Take up to 99 drafts, at prices that only estimate what they cost; the answers come in the same order.
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
     """
@@ -76,7 +78,7 @@ class Intake:
     def __init__(
         self, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
     ) -> None:
-        """Make it ready: up to 100 drafts."""
+        """Make it ready: up to 99 drafts."""
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
@@ -137,54 +139,46 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refused]) -> None:
 
 
 def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
+    """Return a message as the script wants it; its fields' texts are no binaries, which Redis does not read."""
     sms = draft.message
-    estimate = prices.of(sms.to) * sms.parts
-    tags = ",".join(sms.tags)
-    body = message.encode(sms).decode()  # a text: Redis reads no binaries of msgpack
-    values = ["expires", sms.expires_at, "body", body, "country", country(sms.to)]
-    for name, value in (
-        ("estimate", estimate),
-        ("centre", sms.cost_centre),
-        ("producer", sms.producer),
-        ("client", sms.client_message_id),
-        ("tags", tags),
-        ("batch", sms.batch),
-        ("gateway_due", sms.due_at if sms.at_gateway else 0),
-        ("trace", trace),
-        ("schema", sms.schema if sms.schema > 1 else 0),
-    ):
-        if value:
-            values += (name, value)
-    return (
-        sms.id,
-        sms.to,
-        str(sms.lane),
-        sms.parts,
-        0 if sms.at_gateway else sms.due_at,
-        draft.fingerprint,
-        sms.sender,
-        tags,
-        sms.producer,
-        sms.legal_notice,
-        sms.cost_centre,
-        estimate,
-        sms.expires_at,
-        values,
-    )
+    where = country(sms.to)
+    estimate = prices.of(sms.to, where) * sms.parts
+    values = ["expires", sms.expires_at, "body", message.encode(sms).decode(), "country", where]
+    if estimate:
+        values += "estimate", estimate
+    if sms.producer:
+        values += "producer", sms.producer
+    if sms.cost_centre:
+        values += "centre", sms.cost_centre
+    if sms.client_message_id:
+        values += "client", sms.client_message_id
+    if sms.batch:
+        values += "batch", sms.batch
+    if sms.tags:
+        values += "tags", ",".join(sms.tags)
+    if sms.at_gateway:
+        values += "gateway_due", sms.due_at
+    if trace:
+        values += "trace", trace
+    if sms.schema > 1:
+        values += "schema", sms.schema
+    due = 0 if sms.at_gateway else sms.due_at
+    lane = str(sms.lane)
+    return sms.id, sms.to, lane, sms.parts, due, draft.fingerprint, estimate, sms.sender, sms.legal_notice, values
 
 
 def _answer(draft: Draft, reply: str) -> Answer:
     sms = draft.message
     known, _, said = reply.partition(":")
     if known in ("new", "same"):
-        status, due = said.split(":")
+        status, _, due = said.partition(":")
         return Accepted(
             id=sms.id,
             lane=sms.lane,
             parts=sms.parts,
             encoding=sms.encoding,
             units=sms.units,
-            status=Status(status),
+            status=_STATUS[status],
             due_at=int(due) or sms.due_at,
             repeated=known == "same",
             parts_saved=draft.parts_saved,

@@ -23,7 +23,7 @@ from producer.access import Key
 from producer.cancel import Cancelled
 from producer.clock import RedisClock
 from producer.connect import connect
-from producer.enqueue import Nudger
+from producer.enqueue import NUDGE_SIZE, Nudger
 from producer.events import EventReader
 from producer.find import Found
 from producer.message import Draft
@@ -36,7 +36,7 @@ from producer.together import Together
 
 Told = TypeVar("Told")
 PRICES_MS = 60_000
-WINDOW = 1_000  # messages of a bulk that are parsed and accepted before the first of them is answered
+WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted before the first of them is answered
 
 
 class Unavailable(Exception):
@@ -277,7 +277,7 @@ class Producer:
     def _lots(
         self, window: Sequence[Mapping[str, Any]], now: int, key: Key | None, refused: dict[int, Refused]
     ) -> Iterator[list[tuple[int, Draft]]]:
-        """Draft, as far as it is read: up to 100 of a lane with their positions; the others go to ``refused``."""
+        """Draft, as far as it is read: up to 99 of a lane with their positions; the others go to ``refused``."""
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         for position, raw in enumerate(window):
             draft = self._draft(raw, now, key)
@@ -291,33 +291,50 @@ class Producer:
         yield from (lanes[lane] for lane in sorted(lanes))
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Answer]:
-        """Take up to 100 drafts of a lane into the house and tell its workers; raises what Redis raises."""
+        """Take up to 99 drafts of a lane into the house and tell its workers; raises what Redis raises."""
         return next(self._accept_all([drafts]))
 
     def _accept_all(self, lots: Iterable[Sequence[Draft]]) -> Iterator[list[Answer]]:
-        """Take lots of up to 100 drafts of a lane each, and tell their workers, while the answers are read.
+        """Take lots of up to 99 drafts of a lane each, and tell their workers, while the answers are read.
 
-        While Redis takes one, the answers to the last are told and the next is drafted.  Workers are told in between:
-        a nudge that Redis is given while it takes a lot waits until the lot is taken.  Raises what Redis raises, after
-        the answers to what it had taken before.
+        While Redis takes one, the answers to the last are told and the next is drafted.  Workers of lane 1 are told as
+        soon as a lot is taken, the others of all lots together.  Raises what Redis raises, after the answers to what
+        it had taken before.
         """
+        due: dict[str, int] = {}
         under_way: acceptance.Intake | None = None
-        for drafts in lots:
-            intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
-            said = self._finish(under_way) if under_way else []
-            intake.begin(self._redis)
-            if under_way:
-                yield under_way.answers(said)
-            under_way = intake
+        said: list[str] = []
+        try:
+            for drafts in lots:
+                intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
+                said = self._finish(under_way, due) if under_way else []
+                intake.begin(self._redis)
+                if under_way:
+                    yield under_way.answers(said)
+                under_way = intake
+            said = self._finish(under_way, due) if under_way else []
+        finally:
+            self._nudge(due)
         if under_way:
-            yield under_way.answers(self._finish(under_way))
+            yield under_way.answers(said)
 
-    def _finish(self, intake: acceptance.Intake) -> list[str]:
-        """Wait for Redis, and tell the workers of what is due; also of what is repeated: its nudge may be lost."""
+    def _finish(self, intake: acceptance.Intake, due: dict[str, int]) -> list[str]:
+        """Wait for Redis; what is to be sent at once is added to ``due``, or the workers of lane 1 are told of it."""
         said = intake.wait()
-        if due := intake.due(said):
-            self.nudger.publish(next(iter(due.values())), list(due))
+        fresh = intake.due(said)
+        if keys.LANES[0] in fresh.values():
+            self._nudge(fresh)
+        else:
+            due.update(fresh)
         return said
+
+    def _nudge(self, due: Mapping[str, int]) -> None:
+        """Tell the workers of ids with their lanes; also of what is repeated, since its nudge may be lost."""
+        lanes: dict[int, list[str]] = defaultdict(list)
+        for one, lane in due.items():
+            lanes[lane].append(one)
+        for lane in sorted(lanes):
+            self.nudger.publish(lane, lanes[lane])
 
     def _learn_prices(self, now: int) -> None:
         """Take over, once a minute, what charges have told of prices."""

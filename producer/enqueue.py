@@ -1,8 +1,9 @@
-"""Enqueue: tell the workers of a lane that messages are due, up to 100 ids in one nudge."""
+"""Enqueue: tell the workers of a lane that messages are due, up to 99 ids in one nudge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from producer import keys, logs
@@ -11,7 +12,7 @@ from producer.settings import Settings
 if TYPE_CHECKING:
     from celery import Celery
 
-NUDGE_SIZE = 100
+NUDGE_SIZE = 99  # what one request of the XML and One APIs takes
 
 
 class Nudger:
@@ -27,13 +28,17 @@ class Nudger:
         self._app = app
 
     def publish(self, lane: int, ids: Sequence[str]) -> bool:
-        """Put the ids on their lane; tells whether the broker took all of them."""
+        """Put the ids on their lane, on Redis in one call; tells whether the broker took all of them."""
+        lots = [list(ids[start : start + NUDGE_SIZE]) for start in range(0, len(ids), NUDGE_SIZE)]
         try:
-            with self._application().producer_or_acquire() as broker:
-                for start in range(0, len(ids), NUDGE_SIZE):
+            with (
+                self._application().producer_or_acquire() as broker,
+                broker.batch() if len(lots) > 1 else nullcontext(),
+            ):
+                for lot in lots:
                     self._application().send_task(
                         keys.TASK,
-                        args=(lane, list(ids[start : start + NUDGE_SIZE])),
+                        args=(lane, lot),
                         argsrepr="",  # for Celery's events, which nobody reads; it would take as long as the rest
                         kwargsrepr="",
                         queue=keys.queue(lane),

@@ -5,6 +5,7 @@ Sources: the HTTP API guide, the REST API's table of features, the XML specifica
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from operator import attrgetter
 from typing import NamedTuple
@@ -90,12 +91,13 @@ def tells_charge(api: Api) -> bool:
     return next(one for one in ABILITIES if one.name == "charge").on(api) != NEVER
 
 
-def asked(message: Message) -> set[str]:
+def asked(message: Message) -> Collection[str]:
     """Return the features beyond a plain text that a message asks for."""
-    said, wanted = _said(message), {"binary"} if message.encoding is Encoding.BINARY else set()
-    if said != _UNSAID:  # few do
-        wanted |= {name for name, value, unsaid in zip(_SAYING, said, _UNSAID, strict=True) if value != unsaid}
-    return wanted
+    said, is_binary = _said(message), message.encoding is Encoding.BINARY
+    if said == _UNSAID and not is_binary:  # as nearly all
+        return ()
+    wanted = {name for name, value, unsaid in zip(_SAYING, said, _UNSAID, strict=True) if value != unsaid}
+    return wanted | {"binary"} if is_binary else wanted
 
 
 _SAYING = ("flash", "max_credits", "escalate", "mo", "required_features", "udh", "bypass_dnc", "channel")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from producer.text import Encoding, Size
 SCHEMA = 1  # the newest that this code can send; a message that says none is of schema 1
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One SMS to one recipient; also, as JSON, the body of its record in Redis.
 
     ``id`` is ours and the gateway's client message id; times are milliseconds of Unix time; ``udh`` and
@@ -59,7 +60,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schema: int = 1  # what a worker has to know to send it; a field that an older one would pass over raises it
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A message that is fit to be accepted, and what its caller should be told of it."""
 
     message: Message
@@ -78,16 +79,31 @@ _encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 
 
+_BESIDE_BODY: dict[str, Any] = {"client_message_id": "", "producer": "", "cost_centre": "", "batch": "", "schema": 1}
+_beside_body = attrgetter(*_BESIDE_BODY)
+_NOTHING_BESIDE = tuple(_BESIDE_BODY.values())
+
+
 def encode(message: Message) -> bytes:
     """Return the body of a record: what sending needs, without what the record itself says for as long as it lives."""
-    return _encode(
-        msgspec.structs.replace(message, client_message_id="", producer="", cost_centre="", batch="", schema=1)
-    )
+    if _beside_body(message) != _NOTHING_BESIDE:
+        message = msgspec.structs.replace(message, **_BESIDE_BODY)
+    return _encode(message)
+
+
+_spare: list[str] = []  # ids that were drawn together: the system's generator is asked once for a hundred
+if hasattr(os, "register_at_fork"):  # where processes fork, two must not go on with the same ids
+    os.register_at_fork(after_in_child=_spare.clear)
 
 
 def new_id() -> str:
     """Return an id that no other message has: 32 hexadecimal digits."""
-    return os.urandom(16).hex()
+    try:
+        return _spare.pop()
+    except IndexError:
+        drawn = os.urandom(16 * 100).hex()
+        _spare.extend(drawn[start : start + 32] for start in range(32, len(drawn), 32))
+        return drawn[:32]
 
 
 def identify(producer: str, client_message_id: str) -> str:

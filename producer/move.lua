@@ -8,6 +8,22 @@
 local counted, ended, shelved, burnt = {}, {}, {}, 0
 local function count(name, n) counted[name] = (counted[name] or 0) + (n or 1) end
 
+-- The same for a name and what is put behind it, such as a lane; a name that was put together once is kept.
+local put_together = {}
+local function count_of(name, which, n)
+  local known = put_together[name]
+  if not known then
+    known = {}
+    put_together[name] = known
+  end
+  local whole = known[which]
+  if not whole then
+    whole = name .. which
+    known[which] = whole
+  end
+  counted[whole] = (counted[whole] or 0) + (n or 1)
+end
+
 -- The names of the fields that moving a message takes, and those a script reads besides.
 local function fields(...) return {'status', 'lane', 'estimate', 'period', ...} end
 
@@ -15,6 +31,13 @@ local function fields(...) return {'status', 'lane', 'estimate', 'period', ...} 
 local function read(record, names)
   local known, values = {}, redis.call('HMGET', record, unpack(names))
   for i = 1, #names do known[names[i]] = values[i] or nil end
+  return known
+end
+
+-- -> the same of all its fields: it costs less where most of them are wanted.
+local function read_whole(record)
+  local known, said = {}, redis.call('HGETALL', record)
+  for i = 1, #said, 2 do known[said[i]] = said[i + 1] end
   return known
 end
 
@@ -96,17 +119,19 @@ end
 local function commit(record, known, from, to)
   if COMMITTED[from] ~= COMMITTED[to] then
     local estimate = tonumber(known.estimate) or 0
-    if estimate ~= 0 then count('committed:' .. known.lane, COMMITTED[to] and estimate or -estimate) end
+    if estimate ~= 0 then count_of('committed:', known.lane, COMMITTED[to] and estimate or -estimate) end
   end
   if known.period then budget(record, to) end
 end
+
+local TO = {['1'] = 'to:1:', ['2'] = 'to:2:', ['3'] = 'to:3:'}
 
 -- Put a record into a state: its fields, its place in the state's set, and the count.
 local function place(record, id, known, to, score, ...)
   redis.call('HSET', record, 'status', to, ...)
   shelve(shelf(to, known.lane), id, score)
   if to == 'dead' or not next(MAY[to]) then ended[#ended + 1] = {record, id} end
-  count('to:' .. known.lane .. ':' .. to)
+  count_of(TO[known.lane], to)
   known.status = to
 end
 

@@ -25,12 +25,12 @@ class Prices(msgspec.Struct, frozen=True):
     learned: Mapping[str, int] = {}
     longest: int = 0  # prefix that is given
 
-    def of(self, to: str) -> int:
-        """Return the price of a part to a number."""
+    def of(self, to: str, where: str = "") -> int:
+        """Return the price of a part to a number; ``where`` is its country, if that is known already."""
         for length in range(self.longest, 0, -1):
             if (price := self.given.get(to[:length])) is not None:
                 return price
-        learned = self.learned.get(country(to))
+        learned = self.learned.get(where or country(to))
         return learned if learned is not None else self.given.get(REST, CREDIT)
 
     def knowing(self, entries: Mapping[bytes, bytes]) -> Prices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -51,16 +51,17 @@ def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
         pairs = 0 if basic else sum(map(text.count, GSM_EXTENSION))
         single, part = _septets(udh_octets)
         units = len(text) + pairs
-        return Size(Encoding.GSM_7, units, _parts(units, single, part, pairs, _septet_widths(text)))
+        return Size(Encoding.GSM_7, units, _parts(text, units, single, part, _is_escaped if pairs else None))
     units = len(text.encode("utf-16-be")) // 2
     single, part = _code_units(udh_octets)
-    return Size(Encoding.UCS_2, units, _parts(units, single, part, units - len(text), _unit_widths(text)))
+    is_pair = _is_surrogate_pair if units > len(text) else None
+    return Size(Encoding.UCS_2, units, _parts(text, units, single, part, is_pair))
 
 
 def measure_binary(octets: int, udh_octets: int = 0) -> Size:
     """Count the parts of 8-bit data."""
     single, part = _octets(udh_octets)
-    return Size(Encoding.BINARY, octets, _parts(octets, single, part, 0, ()))
+    return Size(Encoding.BINARY, octets, _parts("", octets, single, part, None))
 
 
 def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> str:
@@ -96,21 +97,23 @@ def _code_units(udh_octets: int) -> tuple[int, int]:
     return single // 2, part // 2
 
 
-def _septet_widths(text: str) -> Iterable[int]:
-    return (2 if letter in GSM_EXTENSION else 1 for letter in text)
+def _is_escaped(letter: str) -> bool:
+    return letter in GSM_EXTENSION
 
 
-def _unit_widths(text: str) -> Iterable[int]:
-    return (2 if letter > "\uffff" else 1 for letter in text)
+def _is_surrogate_pair(letter: str) -> bool:
+    return letter > "\uffff"
 
 
-def _parts(units: int, single: int, part: int, pairs: int, widths: Iterable[int]) -> int:
+def _parts(text: str, units: int, single: int, part: int, is_pair: Callable[[str], bool] | None) -> int:
+    """Return how many parts ``units`` fill; ``is_pair`` tells the letters that take two, where there are any."""
     if units <= single:
         return 1
-    if not pairs:
+    if not is_pair:
         return -(-units // part)
     parts, filled = 1, 0
-    for width in widths:
+    for letter in text:
+        width = 2 if is_pair(letter) else 1
         if filled + width > part:
             parts, filled = parts + 1, 0
         filled += width

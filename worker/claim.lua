@@ -82,11 +82,10 @@ if at < now or at > now + 10000 then at = now end
 local left, taken = tonumber(redis.call('HGET', MONEY.balance, 'left')), 0
 
 -- What is known of the messages, read before the first of them is moved; an id that is named twice counts once.
-local FIELDS = fields('parts', 'expires', 'to', 'token', 'attempt', 'first', 'accepted', 'body', 'tags', 'trace', 'schema')
 local entries, wait, furthest, asked, numbers, ids, seen = {}, 0, 0, {}, {}, {}, {}
 for i = 1, #KEYS - 14 do
   local record, id = KEYS[14 + i], ARGV[11 + i]
-  local known = not seen[id] and read(record, FIELDS)
+  local known = not seen[id] and read_whole(record)
   seen[id] = true
   if known and known.lane == lane and (known.status == 'queued' or known.status == 'sending' and known.token == token) then
     asked[#asked + 1] = {record, known}

@@ -13,12 +13,12 @@ import msgspec
 import redis
 
 from producer import budgets, find, keys
-from producer.enqueue import Nudger
+from producer.enqueue import NUDGE_SIZE, Nudger
 from producer.find import Filter, Found
 from producer.scripts import Script
 from producer.states import FINAL, Status
 
-BATCH = 100
+BATCH = NUDGE_SIZE
 LOOKED_AT = 10_000  # of the latest dead letters, for what stands against most of them
 _redrive = Script(__file__, "redrive")
 
@@ -160,7 +160,7 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
 
 
 def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Answer | None]:
-    """Run the script for up to 100 ids, and tell the workers; None for what was no dead letter."""
+    """Run the script for up to 99 ids, and tell the workers; None for what was no dead letter."""
     replies = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])
     lanes: dict[int, list[str]] = defaultdict(list)
     answers: list[Answer | None] = []

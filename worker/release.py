@@ -8,14 +8,15 @@ from typing import Any
 import redis.asyncio
 
 from producer import keys
+from producer.enqueue import NUDGE_SIZE
 from producer.scripts import Script
 
-BATCH = 100
+BATCH = NUDGE_SIZE
 _release = Script(__file__, "release")
 
 
 async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
-    """Release up to 100 due messages; returns the ids by lane, which are to be nudged."""
+    """Release up to 99 due messages; returns the ids by lane, which are to be nudged."""
     due: Any = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return {}

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Accepted, Owner, Producer, ProducerSettings, Refused, Status, keys, suppression
+from producer import (
+    Accepted,
+    Owner,
+    Producer,
+    ProducerSettings,
+    Refused,
+    Status,
+    Unavailable,
+    accept,
+    keys,
+    suppression,
+)
 from producer.enqueue import Nudger
 from producer.suppression import Entry
 from tests.nudges import nudges_of
@@ -123,6 +134,38 @@ def test_the_record_is_written_before_the_nudge(
     producer.send_many([{"to": TO, "text": f"Hello {n}"} for n in range(250)])
 
     assert [b"queued"] * 250 == watching.seen
+
+
+def test_a_bulk_s_nudges_come_in_order_also_when_the_connections_had_been_lost(
+    producer: Producer, client: redis.Redis
+) -> None:
+    """They go to the broker in one call."""
+    ids = [f"{number:032x}" for number in range(250)]
+    assert producer.nudger.publish(3, ids)
+    client.client_kill_filter(_type="normal", skipme=True)  # as a restart of Redis does
+    assert producer.nudger.publish(3, ids)
+
+    nudges = nudged(client)[3]
+    assert [99, 99, 52] * 2 == [len(one) for one in nudges]
+    assert ids * 2 == [one for nudge in nudges for one in nudge]
+
+
+def test_the_workers_of_a_bulk_are_told_when_it_breaks_off(
+    producer: Producer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Redis had taken before it went away does not wait for the sweep."""
+    begin, lots = accept.Intake.begin, iter(range(3))
+
+    def away_at_the_third(intake: accept.Intake, away: redis.Redis) -> None:
+        if next(lots) == 2:
+            raise redis.ConnectionError("gone")
+        begin(intake, away)
+
+    monkeypatch.setattr(accept.Intake, "begin", away_at_the_third)
+    with pytest.raises(Unavailable):
+        producer.send_many({"to": TO, "text": f"Hello {n}"} for n in range(500))
+
+    assert 2 * accept.BATCH == sum(len(one) for one in nudged(client)[3])
 
 
 @pytest.fixture

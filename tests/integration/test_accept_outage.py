@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from producer import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Unavailable
+from producer.client import WINDOW
 from producer.settings import load
 from tests.servers import RedisServer, free_port
 
@@ -107,7 +108,7 @@ def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> N
         def said() -> Iterator[dict[str, str]]:
             yield {"to": "083", "text": "refused"}
             for n in range(1_500):
-                if n == 1_100:  # the first window of a thousand is answered
+                if n == 1_100:  # the first window is answered
                     own_redis.kill()
                 yield {"to": TO, "text": f"Hello {n}"}
 
@@ -116,7 +117,7 @@ def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> N
 
     first, *others = raised.value.answers
     assert isinstance(first, Refused)
-    assert [True] * 999 == [answer.accepted for answer in others]
+    assert [True] * (WINDOW - 1) == [answer.accepted for answer in others]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -349,3 +350,19 @@ def test_whatever_a_caller_says_is_accepted_or_refused(said: dict[str, Any]) -> 
         assert answer.problem
         assert answer.mend
         answer.field.encode()  # so that it can be printed and logged
+
+
+def test_two_processes_of_one_beginning_draw_no_id_twice() -> None:
+    """Web servers fork; an id that two messages had would be one message."""
+    mine = {message.new_id()}  # the rest of what was drawn with it is there when the child begins
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, "".join(message.new_id() for _ in range(150)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 10_000).decode()
+    os.close(reading), os.close(writing)
+    mine |= {message.new_id() for _ in range(150)}
+    its = {theirs[start : start + 32] for start in range(0, len(theirs), 32)}
+    assert (151, 150, set()) == (len(mine), len(its), mine & its)
