@@ -16,7 +16,7 @@ from producer.broker import application
 from producer.enqueue import Nudger
 from producer.exits import Exit
 from producer.settings import load_or_exit
-from worker import tasks, transport
+from worker import interpreter, tasks, transport
 from worker.engine import Engine
 from worker.inbound import words
 from worker.policy.overrides import TABLES, WrongPolicy, effective
@@ -36,7 +36,7 @@ app = application(
     settings,
     broker_transport=None,  # the one that was installed for the address
     worker_pool="threads",
-    worker_concurrency=settings.threads,
+    worker_concurrency=settings.nudges_at_once,
     worker_prefetch_multiplier=1,
     worker_send_task_events=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -63,6 +63,7 @@ def _start(**_: Any) -> None:
     except Exception as failed:  # Celery would log it, and go on with half an engine
         logs.event("start_failed", level=40, error=type(failed).__name__)
         raise SystemExit(Exit.UNAVAILABLE) from failed
+    interpreter.shorten_pauses()
 
 
 @signals.worker_shutting_down.connect

@@ -119,7 +119,7 @@ class Engine:
         self._busiest = 0.0
         self._rounds: list[asyncio.Task[None]] = []
         self._words = words.load(settings.words_file)
-        LANES.share, LANES.threads = settings.lower_lane_share, settings.threads
+        LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
     def start(self) -> None:
         """Start the loops and the housekeeping, and say in one log line who we are."""

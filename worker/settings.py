@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from producer.features import Api, able
 from producer.settings import Settings
 from producer.status import CREDIT
 
@@ -114,8 +115,10 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
     worker_name: str = Field(
         default_factory=socket.gethostname, description="the name this worker reports under, for `threelane health`"
     )
-    threads: PositiveInt = Field(
-        8, description="nudges that one process works on at once; where there are several, one is kept for lane 1"
+    threads: PositiveInt | None = Field(
+        None,
+        description="nudges that one process works on at once; where there are several, one is kept for lane 1; "
+        "without it, 8, and 32 where the API takes many messages a request",
     )
     gateway_connections: PositiveInt = Field(
         64, description="calls that one process has under way at once; an eighth of them is kept for lane 1"
@@ -161,6 +164,14 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
     lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
+
+    @property
+    def nudges_at_once(self) -> int:
+        """How many nudges one process works on at once.
+
+        A request that takes a hundred messages costs little but the wait for its answer, so many can wait at once.
+        """
+        return self.threads or (32 if able("many a request", Api(self.gateway)) else 8)
 
     @property
     def lease_ms(self) -> int:
