@@ -17,7 +17,16 @@ from bench.run import Run, Taken
 from producer import keys
 from tests.servers import RedisServer, free_port
 
-OPTIONS = ("--hash-max-listpack-value", "1024", "--hash-max-listpack-entries", "64", "--appendfsync", "everysec")
+OPTIONS = (
+    "--hash-max-listpack-value",
+    "1024",
+    "--hash-max-listpack-entries",
+    "64",
+    "--appendfsync",
+    "everysec",
+    "--auto-aof-rewrite-min-size",
+    "256mb",
+)
 """As in deploy/redis.conf."""
 
 SECRET = "0123456789abcdef0123"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Sizes:
     """Messages of one run each, unless it says otherwise."""
 
-    rounds: int = 3
+    rounds: int = 5
     warm: int = 300
     search: int = 600
     search_ours: int = 5_000
@@ -17,7 +17,7 @@ class Sizes:
     each: int = 6_000  # ours, a request a message
     peer: int = 1_500
     bare: int = 3_000
-    intake_rounds: int = 5
+    intake_rounds: int = 7
     intake: int = 40_000
     intake_one: int = 3_000
     single: int = 2_000
