@@ -12,7 +12,8 @@ class Sizes:
     rounds: int = 5
     warm: int = 300
     search: int = 600
-    search_ours: int = 5_000
+    search_ours: int = 15_000
+    search_rounds: int = 3
     bulk: int = 20_000
     each: int = 6_000  # ours, a request a message
     peer: int = 1_500
@@ -41,6 +42,7 @@ QUICK = Sizes(
     warm=30,
     search=60,
     search_ours=200,
+    search_rounds=1,
     bulk=500,
     each=200,
     peer=100,
