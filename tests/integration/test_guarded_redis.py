@@ -146,8 +146,11 @@ def test_a_certificate_of_another_ca_is_refused_by_check_by_send_and_by_a_worker
     assert [] == [one for one in (checked.stdout, sent.stderr, log) if PASSWORD in one]
 
 
-def test_the_broker_s_certificate_is_checked_too(guarded: GuardedRedis, wrong_ca: Path) -> None:
+def test_the_broker_s_certificate_is_checked_too(
+    guarded: GuardedRedis, wrong_ca: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kombu's own default for rediss:// is to check nothing."""
+    monkeypatch.delenv("THREELANE_BROKER_URL", raising=False)  # of a broker that is under test
     for ca, published in ((guarded.folder / "ca.pem", True), (wrong_ca, False)):
         nudger = Nudger(Settings(redis_url=guarded.url, redis_ca_file=ca))
         assert published == nudger.publish(3, ["0" * 32])

@@ -35,6 +35,7 @@ def test_a_secret_is_read_from_its_file_without_the_end_of_its_line(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
     """Whoever writes it with an editor ends the line."""
+    monkeypatch.delenv("THREELANE_BROKER_URL", raising=False)  # of a broker that is under test
     monkeypatch.setenv("THREELANE_REDIS_URL_FILE", str(file))
     assert URL == load(Settings).redis_url.get_secret_value() == load(WorkerSettings).broker
 
