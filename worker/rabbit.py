@@ -99,7 +99,8 @@ class Channel(pyamqp.Channel):
     def _ask_next(self) -> None:
         self._asked = self._unasked.popleft() if self._unasked else ""
         if self._asked:
-            self.send_method(spec.Basic.Get, "Bsb", (0, self._asked, False))
+            with suppress(*LOST):  # whoever reads from the connection finds out
+                self.send_method(spec.Basic.Get, "Bsb", (0, self._asked, False))
 
     def _found_empty(self, *_: Any) -> None:
         self._ask_next()
@@ -127,8 +128,7 @@ class Channel(pyamqp.Channel):
 
     def _let_go(self, delivery_tag: int) -> None:
         self._held.pop(delivery_tag, None)
-        with suppress(*LOST):  # whoever reads from the connection finds out
-            self.fetch()
+        self.fetch()
 
 
 class Connection(pyamqp.Connection):
