@@ -27,10 +27,10 @@ install: $(VENV)/dev  ## set up .venv with everything, and the command threelane
 
 GATEWAY ?= http
 demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml or one
-	$(BIN)/python -m worker demo --gateway $(GATEWAY) $(ARGS)
+	$(BIN)/python -m threelane demo --gateway $(GATEWAY) $(ARGS)
 
 up: $(VENV)/run  ## keep the same stack running until Ctrl-C; addresses in .threelane/stack.json
-	$(BIN)/python -m worker up
+	$(BIN)/python -m threelane up
 
 test: $(VENV)/dev  ## run all tests, with a Redis of their own
 	$(BIN)/python -m pytest $(ARGS)

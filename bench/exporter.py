@@ -10,9 +10,9 @@ from pathlib import Path
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
 
-from producer import keys
 from tests.servers import RedisServer
-from worker.exporter import Fleet
+from threelane.operations.exporter import Fleet
+from threelane.store import keys
 
 SIZES = (1_000, 1_000_000)
 SCRAPES = 50

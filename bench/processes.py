@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.demo.child import _end_with_parent
+from threelane.demo.child import _end_with_parent
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0

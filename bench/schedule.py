@@ -29,12 +29,13 @@ import redis.asyncio
 
 from bench.messages import TEXT
 from bench.sides import OPTIONS
-from producer import Producer, ProducerSettings, keys
-from producer.enqueue import Nudger
 from tests.servers import RedisServer
-from worker.engine import RELEASE_SECONDS
-from worker.release import BATCH, release
-from worker.settings import WorkerSettings
+from threelane import Producer, ProducerSettings
+from threelane.producer.enqueue import Nudger
+from threelane.store import keys
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.upkeep.engine import RELEASE_SECONDS
+from threelane.worker.upkeep.release import BATCH, release
 
 CLOCK = "bench:clock"  # ms, what the simulated clock shows
 AHEAD = 2 * 3600  # seconds: the first is due when all are in

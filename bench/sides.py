@@ -14,8 +14,8 @@ import redis
 from bench.double import Double
 from bench.processes import Process, Use, cpu_of, module, stop_all
 from bench.run import Run, Taken
-from producer import keys
 from tests.servers import RedisServer, free_port
+from threelane.store import keys
 
 OPTIONS = (
     "--hash-max-listpack-value",
@@ -187,14 +187,14 @@ class Threelane(Side):
         }
 
     def _serve(self) -> None:
-        self._add("callbacks", module("worker", "callbacks"))
+        self._add("callbacks", module("threelane", "callbacks"))
         for number in range(self.workers):
             self.add_worker(number + 1)
         self.door = f"http://127.0.0.1:{self.port}/{SECRET}/{'one' if self.api == 'one' else 'status'}"
 
     def add_worker(self, number: int, *words: str) -> Process:
         """Start a worker; ``words`` are options of its command."""
-        return self._add(f"worker {number}", module("worker", "worker", *words))
+        return self._add(f"worker {number}", module("threelane", "worker", *words))
 
     def unsettled(self, expected: int) -> int:  # noqa: ARG002
         """Count what is in a lane, under way, or waits to be tried again."""

@@ -11,17 +11,18 @@ import msgspec
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from producer import budgets, keys, logs, message, phone
-from producer.enqueue import NUDGE_SIZE
-from producer.message import Draft, Message
-from producer.prices import Prices, country
-from producer.refusal import Code, Owner, Refused
-from producer.schedule import DAY
-from producer.scripts import Script
-from producer.states import Status
-from producer.status import CREDIT
-from producer.suppression import Entry
-from producer.tracing import Tracer
+from threelane.contract import message, phone
+from threelane.contract.message import Draft, Message
+from threelane.contract.prices import CREDIT, Prices, country
+from threelane.contract.refusal import Code, Owner, Refused
+from threelane.contract.schedule import DAY
+from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.runtime import logs
+from threelane.runtime.tracing import Tracer
+from threelane.store import budgets, keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
+from threelane.store.suppression import Entry
 
 BATCH = NUDGE_SIZE
 ANY_PRICE = Prices({})

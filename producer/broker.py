@@ -7,8 +7,9 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from producer import keys, tls
-from producer.settings import Settings
+from threelane.runtime import tls
+from threelane.runtime.settings import Settings
+from threelane.store import keys
 
 HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker that hears nothing for two of these connects anew
 
@@ -72,7 +73,7 @@ class _Patience:
 def _on_redis(settings: Settings) -> dict[str, Any]:
     options = {
         "priority_steps": [0],
-        "queue_order_strategy": "worker.lanes:LaneOrder",
+        "queue_order_strategy": "threelane.worker.fetch.lanes:LaneOrder",
         "brpop_timeout": 0.25,
         "max_connections": settings.redis_connections,
         "socket_timeout": settings.redis_timeout_seconds,
@@ -87,7 +88,7 @@ def _on_redis(settings: Settings) -> dict[str, Any]:
     by_network = settings.broker.startswith(("redis://", "rediss://"))
     return {
         "task_publish_retry": False,
-        "broker_transport": "producer.transport:Transport" if by_network else None,
+        "broker_transport": "threelane.producer.transport:Transport" if by_network else None,
         "broker_use_ssl": tls.options(settings, settings.broker) or None,
         "broker_transport_options": options,
     }

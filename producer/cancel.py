@@ -8,9 +8,10 @@ from enum import StrEnum
 import msgspec
 import redis
 
-from producer import keys, logs
-from producer.scripts import Script
-from producer.states import Status
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
 
 BATCH = 500
 _cancel = Script(__file__, "cancel")

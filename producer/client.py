@@ -12,27 +12,29 @@ from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemory
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer import accept as acceptance
-from producer import access, features, find, keys, logs, message, phone, prices, schedule, suppression, tls, tracing
-from producer import cancel as cancelling
-from producer import rehearse as rehearsing
-from producer import reschedule as rescheduling
-from producer import status as statuses
-from producer.accept import Answer
-from producer.access import Key
-from producer.cancel import Cancelled
-from producer.clock import RedisClock
-from producer.connect import connect
-from producer.enqueue import NUDGE_SIZE, Nudger
-from producer.events import EventReader
-from producer.find import Found
-from producer.message import Draft
-from producer.refusal import Refused
-from producer.rehearse import Rehearsed
-from producer.reschedule import Moved
-from producer.settings import ProducerSettings, load
-from producer.status import MessageStatus
-from producer.together import Together
+from threelane.contract import features, message, phone, prices, schedule
+from threelane.contract.message import Draft
+from threelane.contract.refusal import Refused
+from threelane.producer import accept as acceptance
+from threelane.producer import cancel as cancelling
+from threelane.producer import rehearse as rehearsing
+from threelane.producer import reschedule as rescheduling
+from threelane.producer.accept import Answer
+from threelane.producer.cancel import Cancelled
+from threelane.producer.enqueue import NUDGE_SIZE, Nudger
+from threelane.producer.rehearse import Rehearsed
+from threelane.producer.reschedule import Moved
+from threelane.producer.together import Together
+from threelane.runtime import logs, tls, tracing
+from threelane.runtime.clock import RedisClock
+from threelane.runtime.settings import ProducerSettings, load
+from threelane.store import access, find, keys, suppression
+from threelane.store import status as statuses
+from threelane.store.access import Key
+from threelane.store.connect import connect
+from threelane.store.events import EventReader
+from threelane.store.find import Found
+from threelane.store.status import MessageStatus
 
 Told = TypeVar("Told")
 PRICES_MS = 60_000

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from producer import keys, logs
-from producer.settings import Settings
+from threelane.runtime import logs
+from threelane.runtime.settings import Settings
+from threelane.store import keys
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -66,7 +67,7 @@ class Nudger:
 
     def _application(self) -> Celery:
         if self._app is None:
-            from producer.broker import application  # Celery takes a third of a second to import
+            from threelane.producer.broker import application  # Celery takes a third of a second to import
 
             self._app = application(self._settings)
         return self._app

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import redis
 
-from producer import accept as acceptance
-from producer import budgets, keys, registry, suppression
-from producer.message import Draft, Message
-from producer.prices import Prices
-from producer.refusal import Refused
-from producer.registry import Registration
-from producer.suppression import Entry
+from threelane.contract.message import Draft, Message
+from threelane.contract.prices import Prices
+from threelane.contract.refusal import Refused
+from threelane.producer import accept as acceptance
+from threelane.store import budgets, keys, registry, suppression
+from threelane.store.registry import Registration
+from threelane.store.suppression import Entry
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):

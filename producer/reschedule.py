@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import redis
 
-from producer import keys, logs, message
-from producer.message import Message
-from producer.refusal import Code, Refused
-from producer.scripts import Script
-from producer.states import Status
+from threelane.contract import message
+from threelane.contract.message import Message
+from threelane.contract.refusal import Code, Refused
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
 
 MOST_TRIES = 5  # somebody else may move it at the same time
 _reschedule = Script(__file__, "reschedule")

@@ -1,6 +1,6 @@
-"""Runs the sandbox by `python -m sandbox`."""
+"""Runs the sandbox by `python -m threelane.sandbox`."""
 
-from sandbox.cli import app
+from threelane.sandbox.cli import app
 
 if __name__ == "__main__":
     app(prog_name="sandbox")

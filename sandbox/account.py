@@ -4,8 +4,8 @@ import hmac
 from decimal import Decimal
 from typing import Final
 
-from sandbox.codes import Refusal, refusal
-from sandbox.settings import Settings
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.settings import Settings
 
 _VOUCHER_DIGITS: Final = 16
 _CREDIT_DIGITS: Final = 8

@@ -6,14 +6,14 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox.control import Control
-from sandbox.gateway import Gateway
-from sandbox.http_api import HttpApi
-from sandbox.one_api import OneApi
-from sandbox.platform_api import PlatformApi
-from sandbox.rest_api import RestApi
-from sandbox.settings import Settings
-from sandbox.xml_api import XmlApi
+from threelane.sandbox.control import Control
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.http_api import HttpApi
+from threelane.sandbox.one_api import OneApi
+from threelane.sandbox.platform_api import PlatformApi
+from threelane.sandbox.rest_api import RestApi
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.xml_api import XmlApi
 
 GATEWAY: Final = web.AppKey("gateway", Gateway)
 _LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from typing import Final, NamedTuple
 
-from sandbox.apis import Api
+from threelane.sandbox.apis import Api
 
 _KEPT: Final = 100_000
 

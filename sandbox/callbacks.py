@@ -12,14 +12,14 @@ from typing import Final
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from sandbox import receipts
-from sandbox.apis import CENTRAL, Form
-from sandbox.codes import AT_NETWORK
-from sandbox.faults import Do
-from sandbox.ledger import Message
-from sandbox.push import Push, address
-from sandbox.settings import Settings
-from sandbox.timetable import Timetable
+from threelane.sandbox import receipts
+from threelane.sandbox.apis import CENTRAL, Form
+from threelane.sandbox.codes import AT_NETWORK
+from threelane.sandbox.faults import Do
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.push import Push, address
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.timetable import Timetable
 
 _MINUTES: Final = 60.0
 RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 8)), 3 * 24 * 60 * _MINUTES)

@@ -6,12 +6,12 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
 
-from sandbox import credentials, text
-from sandbox.apis import Api
-from sandbox.codes import Refusal, refusal
-from sandbox.order import Order
-from sandbox.settings import Settings
-from sandbox.text import Encoding
+from threelane.sandbox import credentials, text
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.order import Order
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.text import Encoding
 
 _CLIENT_ID_LENGTH: Final = 32
 LATEST_MINUTES: Final = 7 * 24 * 60

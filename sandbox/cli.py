@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from sandbox.settings import Settings
+from threelane.sandbox.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -78,7 +78,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     from aiohttp import web  # it would double the time that every other command takes to start
 
-    from sandbox.app import create
+    from threelane.sandbox.app import create
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -8,13 +8,13 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
-from sandbox.account import money
-from sandbox.control_bodies import BadRequest, CreditChange, OptOut, Reset, decode, read
-from sandbox.faults import Fault
-from sandbox.gateway import Gateway
-from sandbox.ledger import Message
-from sandbox.reply import Reply
-from sandbox.settings import LIVE, changed
+from threelane.sandbox.account import money
+from threelane.sandbox.control_bodies import BadRequest, CreditChange, OptOut, Reset, decode, read
+from threelane.sandbox.faults import Fault
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.reply import Reply
+from threelane.sandbox.settings import LIVE, changed
 
 _LINES_AT_ONCE: Final = 500
 _encode = msgspec.json.Encoder().encode

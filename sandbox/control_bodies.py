@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from sandbox.account import BARRED_CODES
+from threelane.sandbox.account import BARRED_CODES
 
 _Body = TypeVar("_Body")
 

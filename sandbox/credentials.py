@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from sandbox.codes import Refusal, refusal
-from sandbox.gateway import Gateway
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.gateway import Gateway
 
 NAMES = ("api_id", "user", "password", "session_id")
 

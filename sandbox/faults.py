@@ -8,8 +8,8 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from sandbox.apis import Api
-from sandbox.codes import STATUSES
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import STATUSES
 
 EVERY_COMMAND: Final = "*"
 COMMANDS: Final = (

@@ -8,20 +8,20 @@ from decimal import Decimal
 from random import Random, SystemRandom
 from typing import Final
 
-from sandbox import numbers
-from sandbox.account import Account
-from sandbox.apis import Api
-from sandbox.attempts import Attempt, Attempts
-from sandbox.callbacks import Callbacks
-from sandbox.codes import UNKNOWN, Refusal, refusal
-from sandbox.faults import NOT_TAKEN, Do, Faults, Script, Target
-from sandbox.journey import Journey
-from sandbox.ledger import Ledger, Message
-from sandbox.order import Order, effects
-from sandbox.replies import Replies
-from sandbox.sessions import Sessions
-from sandbox.settings import Settings
-from sandbox.timetable import Timetable
+from threelane.sandbox import numbers
+from threelane.sandbox.account import Account
+from threelane.sandbox.apis import Api
+from threelane.sandbox.attempts import Attempt, Attempts
+from threelane.sandbox.callbacks import Callbacks
+from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
+from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, Script, Target
+from threelane.sandbox.journey import Journey
+from threelane.sandbox.ledger import Ledger, Message
+from threelane.sandbox.order import Order, effects
+from threelane.sandbox.replies import Replies
+from threelane.sandbox.sessions import Sessions
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.timetable import Timetable
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 _SEED_BITS: Final = 32

@@ -5,14 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import central_order, credentials, form
-from sandbox.account import money
-from sandbox.apis import FORM_TYPE, Api
-from sandbox.codes import Refusal, refusal
-from sandbox.faults import Script, Target
-from sandbox.gateway import Gateway
-from sandbox.ledger import Message
-from sandbox.transport import Answer, carry
+from threelane.sandbox import central_order, credentials, form
+from threelane.sandbox.account import money
+from threelane.sandbox.apis import FORM_TYPE, Api
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.faults import Script, Target
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.transport import Answer, carry
 
 Parameters = dict[str, str]
 _MOST_RECIPIENTS: Final = 300

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from sandbox.account import Account
-from sandbox.codes import AT_NETWORK, CANCELLED, REACHES_NETWORK, RECEIVED, SCHEDULED, UNCHARGED
-from sandbox.ledger import Ledger, Message
-from sandbox.settings import Settings
-from sandbox.timetable import Timetable
+from threelane.sandbox.account import Account
+from threelane.sandbox.codes import AT_NETWORK, CANCELLED, REACHES_NETWORK, RECEIVED, SCHEDULED, UNCHARGED
+from threelane.sandbox.ledger import Ledger, Message
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.timetable import Timetable
 
 
 class Receipts(Protocol):

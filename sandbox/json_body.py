@@ -2,8 +2,8 @@
 
 import msgspec
 
-from sandbox.apis import JSON_TYPE
-from sandbox.transport import Answer
+from threelane.sandbox.apis import JSON_TYPE
+from threelane.sandbox.transport import Answer
 
 _encode = msgspec.json.Encoder().encode
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from sandbox.order import Effects, Order
+from threelane.sandbox.order import Effects, Order
 
 _DUPLICATES_LISTED: Final = 100
 _encode = msgspec.json.Encoder().encode

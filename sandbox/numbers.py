@@ -25,8 +25,8 @@ import math
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from sandbox.codes import ERRORS, STATUSES
-from sandbox.faults import Do, Fault
+from threelane.sandbox.codes import ERRORS, STATUSES
+from threelane.sandbox.faults import Do, Fault
 
 RANGE: Final = "27999"
 _DIGITS: Final = 11

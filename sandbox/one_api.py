@@ -5,13 +5,13 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import json_body, one_codes, one_order
-from sandbox.apis import Api
-from sandbox.codes import UNKNOWN, Refusal, refusal
-from sandbox.faults import Script, Target
-from sandbox.gateway import Gateway
-from sandbox.ledger import Message
-from sandbox.transport import Answer, carry
+from threelane.sandbox import json_body, one_codes, one_order
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
+from threelane.sandbox.faults import Script, Target
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.transport import Answer, carry
 
 Entry = dict[str, object]
 CURRENCY: Final = "EUR"

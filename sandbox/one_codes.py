@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from sandbox.codes import ERRORS as LEGACY
-from sandbox.codes import UNDOCUMENTED, Refusal
+from threelane.sandbox.codes import ERRORS as LEGACY
+from threelane.sandbox.codes import UNDOCUMENTED, Refusal
 
 
 class Error(NamedTuple):

@@ -4,13 +4,13 @@ import re
 from datetime import datetime
 from typing import Final
 
-from sandbox import central_order, text
-from sandbox.apis import Api
-from sandbox.codes import Refusal, refusal
-from sandbox.one_codes import TOO_BIG
-from sandbox.order import Order
-from sandbox.settings import Settings
-from sandbox.text import Encoding
+from threelane.sandbox import central_order, text
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.one_codes import TOO_BIG
+from threelane.sandbox.order import Order
+from threelane.sandbox.settings import Settings
+from threelane.sandbox.text import Encoding
 
 CHANNELS: Final = ("sms", "whatsapp")
 _SMS: Final = "sms"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from sandbox.apis import Api
-from sandbox.faults import Do, Fault
-from sandbox.text import Encoding
+from threelane.sandbox.apis import Api
+from threelane.sandbox.faults import Do, Fault
+from threelane.sandbox.text import Encoding
 
 
 @dataclass(frozen=True, slots=True)

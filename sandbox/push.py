@@ -8,9 +8,9 @@ from urllib.parse import quote_plus
 
 import msgspec
 
-from sandbox import xml_document
-from sandbox.apis import FORM_TYPE, JSON_TYPE, Api, Form
-from sandbox.settings import Settings
+from threelane.sandbox import xml_document
+from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE, Api, Form
+from threelane.sandbox.settings import Settings
 
 Fields = Mapping[str, str | bytes | int | float | None]
 _DOCUMENT_FIELD: Final = "data"

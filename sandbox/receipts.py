@@ -3,12 +3,12 @@
 from typing import Final
 from urllib.parse import quote_plus
 
-from sandbox import platform_codes, push
-from sandbox.apis import CENTRAL, Api, Form
-from sandbox.codes import MASKS, STATUSES
-from sandbox.ledger import Message
-from sandbox.one_codes import STATUSES as ONE_STATUSES
-from sandbox.push import Push
+from threelane.sandbox import platform_codes, push
+from threelane.sandbox.apis import CENTRAL, Api, Form
+from threelane.sandbox.codes import MASKS, STATUSES
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.one_codes import STATUSES as ONE_STATUSES
+from threelane.sandbox.push import Push
 
 INTEGRATION: Final = "sandbox"
 _ROOT: Final = "callback"  # no document names it

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from sandbox import keywords, reply_shapes
-from sandbox.account import Account
-from sandbox.callbacks import Callbacks
-from sandbox.keywords import Wish
-from sandbox.ledger import Ledger
-from sandbox.push import Push, address
-from sandbox.reply import Part, Reply
-from sandbox.settings import Settings
+from threelane.sandbox import keywords, reply_shapes
+from threelane.sandbox.account import Account
+from threelane.sandbox.callbacks import Callbacks
+from threelane.sandbox.keywords import Wish
+from threelane.sandbox.ledger import Ledger
+from threelane.sandbox.push import Push, address
+from threelane.sandbox.reply import Part, Reply
+from threelane.sandbox.settings import Settings
 
 _KEPT: Final = 10_000
 _JOINS: Final = "050003"  # a header of five octets that joins parts by a reference of one octet

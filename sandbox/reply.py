@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from sandbox import text
-from sandbox.apis import CENTRAL, Api, Form
+from threelane.sandbox import text
+from threelane.sandbox.apis import CENTRAL, Api, Form
 
 _MOST_PARTS: Final = 255  # a header counts them in one octet
 _Number = Annotated[str, msgspec.Meta(pattern="^[0-9]+$", max_length=32)]

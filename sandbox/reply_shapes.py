@@ -4,10 +4,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 from urllib.parse import quote
 
-from sandbox import push
-from sandbox.apis import Api, Form
-from sandbox.receipts import INTEGRATION
-from sandbox.reply import Charset, Part, Reply
+from threelane.sandbox import push
+from threelane.sandbox.apis import Api, Form
+from threelane.sandbox.receipts import INTEGRATION
+from threelane.sandbox.reply import Charset, Part, Reply
 
 _ROOT: Final = "clickmo"
 _CENTRAL_ZONE: Final = timezone(timedelta(hours=2))

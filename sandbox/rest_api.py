@@ -5,14 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import json_body, rest_order
-from sandbox.account import money
-from sandbox.apis import JSON_TYPE, Api
-from sandbox.codes import STATUSES, Refusal, refusal
-from sandbox.faults import Script, Target
-from sandbox.gateway import Gateway
-from sandbox.ledger import Message
-from sandbox.transport import Answer, carry
+from threelane.sandbox import json_body, rest_order
+from threelane.sandbox.account import money
+from threelane.sandbox.apis import JSON_TYPE, Api
+from threelane.sandbox.codes import STATUSES, Refusal, refusal
+from threelane.sandbox.faults import Script, Target
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.transport import Answer, carry
 
 _VERSION: Final = "1"
 _SCHEME: Final = "bearer "  # in any case

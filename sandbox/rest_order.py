@@ -4,11 +4,11 @@ import re
 from datetime import datetime
 from typing import Final
 
-from sandbox import central_order
-from sandbox.apis import Api
-from sandbox.codes import Refusal, refusal
-from sandbox.order import Order
-from sandbox.settings import Settings
+from threelane.sandbox import central_order
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.order import Order
+from threelane.sandbox.settings import Settings
 
 # What each field is called by the HTTP API, which has the same rules for its value.
 # fmt: off

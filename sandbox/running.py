@@ -12,7 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
-from sandbox.apis import FORM_TYPE, JSON_TYPE
+from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE
 
 _CREDENTIALS: Final = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
 _PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -31,7 +31,7 @@ class Running:
         """Starts a sandbox on a free port with those command line options, and returns when it listens."""
         path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--port", "0", *options],
+            [sys.executable, "-m", "threelane.sandbox", "--port", "0", *options],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
             text=True,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sandbox.apis import Form
+from threelane.sandbox.apis import Form
 
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 _STATUS_PATH: Final = "/status"

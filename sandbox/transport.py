@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from sandbox.faults import Do, Fault
-from sandbox.gateway import Gateway
+from threelane.sandbox.faults import Do, Fault
+from threelane.sandbox.gateway import Gateway
 
 _BAD_GATEWAY: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"

@@ -5,15 +5,15 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import central_order, credentials, form, xml_document
-from sandbox.account import money
-from sandbox.apis import FORM_TYPE, XML_TYPE, Api
-from sandbox.codes import Refusal, refusal
-from sandbox.faults import Do, Script, Target
-from sandbox.gateway import Gateway
-from sandbox.ledger import Message
-from sandbox.transport import Answer, carry
-from sandbox.xml_document import Element
+from threelane.sandbox import central_order, credentials, form, xml_document
+from threelane.sandbox.account import money
+from threelane.sandbox.apis import FORM_TYPE, XML_TYPE, Api
+from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.faults import Do, Script, Target
+from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.ledger import Message
+from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.xml_document import Element
 
 Children = Mapping[str, str]
 _SEND: Final = "sendMsg"

@@ -9,12 +9,12 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from producer import Producer, ProducerSettings
-from sandbox.running import Running
 from tests import rabbit
 from tests.nudges import OnRabbitMQ
 from tests.servers import RedisServer
 from tests.watch import watching
+from threelane import Producer, ProducerSettings
+from threelane.sandbox.running import Running
 
 # no verdict of a test depends on how fast the machine is
 settings.register_profile("threelane", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -12,8 +12,8 @@ from typing import Protocol
 import amqp
 import redis
 
-from producer import keys
 from tests import rabbit
+from threelane.store import keys
 
 MOST = 2_000  # nudges that a test looks at
 

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import yaml
 
 from tests.servers import free_port, wait_until
-from worker.demo.child import _end_with_parent
+from threelane.demo.child import _end_with_parent
 
 FOLDER = Path(__file__).parents[1] / "deploy"
 RULES = FOLDER / "prometheus" / "rules.yml"

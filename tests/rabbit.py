@@ -12,7 +12,7 @@ import amqp
 import pytest
 
 from tests.servers import free_port, wait_until
-from worker.demo.child import _end_with_parent
+from threelane.demo.child import _end_with_parent
 
 SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)  # Debian's command would change the user and the folders
 ARGUMENTS = "-noinput +S 1:1 +SDcpu 1:1 +SDio 2 +A 2 +sbwt none +sbwtdcpu none +sbwtdio none"

@@ -14,9 +14,9 @@ from pathlib import Path
 import redis
 from typer.testing import CliRunner
 
-from producer import cli as commands
-from worker.cli import app
-from worker.demo.child import _end_with_parent
+from threelane.demo.child import _end_with_parent
+from threelane.interfaces.command import caller as commands
+from threelane.interfaces.command.line import app
 
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=1032"}
 """For the embedded Valkey, which is built with the C library's allocator: keep what is freed at hand, as jemalloc does,
@@ -125,7 +125,7 @@ def threelane(*words: str, environment: dict[str, str], timeout: float = 60) -> 
     """Run the command line as a user would, and return what it printed and its exit code."""
     clean = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("THREELANE_")}
     return subprocess.run(
-        [sys.executable, "-m", "worker", *words],
+        [sys.executable, "-m", "threelane", *words],
         env={**clean, **environment},
         capture_output=True,
         text=True,

@@ -16,8 +16,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from producer import registry
-from producer.accept import Intake
+from threelane.producer.accept import Intake
+from threelane.store import registry
 
 SHORTEST = 10  # letters of a text that are told from a word of the log
 MOST_TEXTS = 400

@@ -1,1 +1,1 @@
-"""Worker: everything after accept: claim, send, settle, receipts, time, money."""
+"""Worker: a message's life after accept, one folder a step."""

@@ -1,6 +1,6 @@
 """App: the Celery application, and the life of a worker process around it.
 
-Started by ``threelane worker`` or ``celery -A worker.app worker``.
+Started by ``threelane worker`` or ``celery -A threelane.worker.app worker``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from typing import Any
 from celery import signals
 from prometheus_client import start_http_server
 
-from producer import logs
-from producer.broker import application
-from producer.enqueue import Nudger
-from producer.exits import Exit
-from producer.settings import load_or_exit
-from worker import interpreter, tasks, transport
-from worker.engine import Engine
-from worker.inbound import words
-from worker.policy.overrides import TABLES, WrongPolicy, effective
-from worker.reach import reach_or_exit
-from worker.settings import WorkerSettings
+from threelane.producer.broker import application
+from threelane.producer.enqueue import Nudger
+from threelane.runtime import logs
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import load_or_exit
+from threelane.worker.fetch import tasks, transport
+from threelane.worker.gateway.overrides import TABLES, WrongPolicy, effective
+from threelane.worker.policy.legacy import REST
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.process import interpreter, metrics
+from threelane.worker.process.reach import reach_or_exit
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.reply import words
+from threelane.worker.upkeep.engine import Engine
 
 settings = load_or_exit(WorkerSettings)
 transport.install()
@@ -55,6 +58,7 @@ def _log(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
+    metrics.announce_alarms(REST, ONE_API)
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
     reach_or_exit(settings)

@@ -10,7 +10,7 @@ from bench.bench import Bench
 from bench.results import Row, percentile
 from bench.run import MICRO, Taken
 from bench.sides import Threelane
-from producer import keys
+from threelane.store import keys
 
 SMALL_ROUNDS = 3
 MOST_P99_MS = 250.0

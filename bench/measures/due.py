@@ -17,11 +17,12 @@ from bench.bench import Bench
 from bench.messages import messages
 from bench.results import Row
 from bench.sides import OPTIONS
-from producer import Accepted, Producer, ProducerSettings, keys
-from producer.enqueue import Nudger
 from tests.servers import RedisServer
-from worker.release import release
-from worker.settings import WorkerSettings
+from threelane import Accepted, Producer, ProducerSettings
+from threelane.producer.enqueue import Nudger
+from threelane.store import keys
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.upkeep.release import release
 
 LATER = timedelta(hours=2)
 FAR = 4_000_000_000_000  # ms of Unix time: the others of the set are not due in our days

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.bench import Bench
 from bench.results import Row
 from bench.sides import Threelane
-from producer import ProducerSettings
+from threelane import ProducerSettings
 
 AT_ONCE = (0.05, 0.2)
 A_DAY = 1_000_000

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from bench.peers import calling
-from producer import Accepted, Producer
+from threelane import Accepted, Producer
 
 
 @cache

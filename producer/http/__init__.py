@@ -1,1 +1,1 @@
-"""HTTP: what a caller may do, over the network, with a key."""
+"""HTTP clients: the same verbs over the HTTP API."""

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import aiohttp
 
-from producer.accept import Answer
-from producer.cancel import Cancelled
-from producer.client import Unavailable
-from producer.http import wire
-from producer.http.wire import Ask, Told
-from producer.refusal import Refused
-from producer.reschedule import Moved
-from producer.status import MessageStatus
+from threelane.contract.refusal import Refused
+from threelane.producer.accept import Answer
+from threelane.producer.cancel import Cancelled
+from threelane.producer.client import Unavailable
+from threelane.producer.http import wire
+from threelane.producer.http.wire import Ask, Told
+from threelane.producer.reschedule import Moved
+from threelane.store.status import MessageStatus
 
 
 class AsyncHttpProducer:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from producer.accept import Accepted
-from producer.cancel import Cancelled
-from producer.find import Found
-from producer.refusal import Owner, Refused
-from producer.reschedule import Moved
-from producer.status import MessageStatus
-from producer.suppression import Entry
+from threelane.contract.refusal import Owner, Refused
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Cancelled
+from threelane.producer.reschedule import Moved
+from threelane.store.find import Found
+from threelane.store.status import MessageStatus
+from threelane.store.suppression import Entry
 
 MOST_MESSAGES = 10_000
 Text = Annotated[str, msgspec.Meta(max_length=200)]

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from producer import message as messages
-from producer.accept import Accepted, Answer
-from producer.cancel import Answer as Came
-from producer.cancel import Cancelled
-from producer.client import Unavailable
-from producer.fields import BY_SPELLING
-from producer.http.values import Problem, Verdicts
-from producer.refusal import Code, Refused
-from producer.reschedule import Moved
-from producer.status import MessageStatus
+from threelane.contract import message as messages
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Code, Refused
+from threelane.producer.accept import Accepted, Answer
+from threelane.producer.cancel import Answer as Came
+from threelane.producer.cancel import Cancelled
+from threelane.producer.client import Unavailable
+from threelane.producer.http.values import Problem, Verdicts
+from threelane.producer.reschedule import Moved
+from threelane.store.status import MessageStatus
 
 LOT = 1_000  # messages in a request; the API takes ten times as many
 _REFUSING = frozenset({400, 403, 409, 413, 422})

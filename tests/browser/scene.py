@@ -8,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from producer import Producer, ProducerSettings, Status, keys, suppression
-from producer.suppression import OPERATOR, STOP, Entry
 from tests.integration.http_api import Api
 from tests.servers import wait_until
-from worker.account import hold
-from worker.demo.stack import Stack
+from threelane import Producer, ProducerSettings, Status
+from threelane.demo.stack import Stack
+from threelane.store import keys, suppression
+from threelane.store.suppression import OPERATOR, STOP, Entry
+from threelane.worker.account import hold
 
 RETRIED = "27999190101"  # answers 901 once, then takes it
 NEWS = "Our summer sale begins on Saturday: 20% off. Reply STOP to opt out."

@@ -9,9 +9,9 @@ import time
 import zlib
 from pathlib import Path
 
-from producer import logs
 from tests.browser.chromium import DESKTOP, PHONE, Browser, browsing, missing
 from tests.browser.scene import Scene
+from threelane.runtime import logs
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
 SHOWN = ("now", "now-phone", "now-dark", "redrive", "message", "suppression-phone")

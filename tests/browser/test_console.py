@@ -9,14 +9,14 @@ import pytest
 import redis
 from selenium.webdriver import ActionChains, Keys
 
-from producer import keys, suppression
-from producer.suppression import STOP, Entry
 from tests.browser.chromium import DESKTOP, PHONE, Browser, browsing, missing
 from tests.integration.http_api import Api, now
 from tests.integration.test_callbacks import attempted
 from tests.servers import RedisServer, wait_until
-from worker.account import hold
-from worker.gateway.outcome import Kind, Outcome
+from threelane.store import keys, suppression
+from threelane.store.suppression import STOP, Entry
+from threelane.worker.account import hold
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 NUMBER = "27831234567"

@@ -16,9 +16,9 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from producer import keys
 from tests.chaos import ledger, script
 from tests.chaos.world import World
+from threelane.store import keys
 
 QUIET_SECONDS = 240.0
 

@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.grafana.render import draw_all
-from producer import Producer, ProducerSettings
 from tests.prometheus import MISSING, RULES, Prometheus
-from worker.account import hold
-from worker.asking import now_of
-from worker.demo.stack import Stack
+from threelane import Producer, ProducerSettings
+from threelane.demo.stack import Stack
+from threelane.interfaces.command.query import now_of
+from threelane.worker.account import hold
 
 LONGEST_SECONDS = 75.0
 _DURATION = re.compile(r"(?<=\[|\s)(\d+)([mh])(?=[\]\s)])")

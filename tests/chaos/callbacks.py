@@ -26,11 +26,12 @@ from urllib.parse import urlencode
 
 import redis
 
-from producer import Producer, ProducerSettings, keys
 from tests.integration.conftest import kill, threelane_child
 from tests.integration.test_callbacks import TAKEN, attempted
 from tests.servers import RedisServer, free_port
-from worker.demo.child import Child
+from threelane import Producer, ProducerSettings
+from threelane.demo.child import Child
+from threelane.store import keys
 
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
 CHARGE = 800_000

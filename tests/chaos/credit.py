@@ -18,12 +18,13 @@ from random import Random
 
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, keys
-from producer.states import Status
-from producer.status import CREDIT
 from tests.chaos import ledger
 from tests.servers import wait_until
-from worker.demo.stack import Stack
+from threelane import Accepted, Producer, ProducerSettings
+from threelane.contract.prices import CREDIT
+from threelane.demo.stack import Stack
+from threelane.store import keys
+from threelane.store.states import Status
 
 CONNECTIONS = 16
 PRICE = Decimal("0.8")

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import redis
 
-from producer import keys
-from producer.states import AT_REST, Status
-from producer.status import MessageStatus, read
+from threelane.store import keys
+from threelane.store.states import AT_REST, Status
+from threelane.store.status import MessageStatus, read
 
 
 class Verdict(msgspec.Struct):

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import redis
 
-from producer import Producer, ProducerSettings
 from tests.servers import free_port, redis_binary, wait_until
-from worker.demo.child import _end_with_parent
+from threelane import Producer, ProducerSettings
+from threelane.demo.child import _end_with_parent
 
 _CALL = re.compile(r"^\d+\s+(\d+\.\d+) (write|fdatasync|fsync)\(\d+<[^>]*\.aof>.* = \d+ <(\d+\.\d+)>")
 _RESUMED = re.compile(r"^(\d+)\s+(\d+\.\d+) <\.\.\. (write|fdatasync|fsync) resumed>.* = \d+ <(\d+\.\d+)>")

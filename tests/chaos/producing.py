@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from producer import Accepted, Producer, Unavailable
+from threelane import Accepted, Producer, Unavailable
 
 
 def main(number: int, count: int, seconds: float, seed: int, file: Path, validity: str = "") -> None:

@@ -7,6 +7,6 @@ _real = time.time
 _off = float(sys.argv.pop(1))
 time.time = lambda: _real() + _off
 
-from worker.cli import main  # noqa: E402  the clock first
+from threelane.interfaces.command.line import main  # noqa: E402  the clock first
 
 main()

@@ -11,9 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from producer import Producer, ProducerSettings, keys
 from tests.chaos import ledger
 from tests.chaos.world import World
+from threelane import Producer, ProducerSettings
+from threelane.store import keys
 
 
 def main() -> int:

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 
 import redis
 
-from sandbox.running import Running
 from tests.servers import RedisServer, free_port
-from worker.demo.child import Child, _end_with_parent
+from threelane.demo.child import Child, _end_with_parent
+from threelane.sandbox.running import Running
 
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
 ROUTES = ("workers-redis", "producers-redis", "door-redis", "workers-gateway", "gateway-door")
@@ -101,7 +101,7 @@ class World:
     def start_worker(self, skew: int = 0) -> None:
         number = self.worker_number
         self.worker_number += 1
-        module = ["tests.chaos.skewed", str(skew)] if skew else ["worker"]
+        module = ["tests.chaos.skewed", str(skew)] if skew else ["threelane"]
         self.workers[number] = self._threelane(f"worker-{number}", [*module, "worker"], "workers-redis", bare=True)
 
     def end_worker(self, number: signal.Signals) -> None:
@@ -204,7 +204,7 @@ class World:
         self.redis.stop()
 
     def _threelane(self, name: str, words: list[str], route: str, *, bare: bool = False) -> Child:
-        command = [sys.executable, "-m", *(words if bare else ["worker", *words])]
+        command = [sys.executable, "-m", *(words if bare else ["threelane", *words])]
         environment = {
             **self.environment,
             "THREELANE_REDIS_URL": self.redis_urls[route],

@@ -16,10 +16,10 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
-from worker.gateway.http import HttpGateway
-from worker.gateway.one import OneGateway
-from worker.gateway.rest import RestGateway
-from worker.gateway.xml import XmlGateway
+from threelane.gateways.http.gateway import HttpGateway
+from threelane.gateways.one.gateway import OneGateway
+from threelane.gateways.rest.gateway import RestGateway
+from threelane.gateways.xml.gateway import XmlGateway
 
 GATEWAYS = (HttpGateway, RestGateway, XmlGateway, OneGateway)
 
@@ -68,19 +68,19 @@ def _wrap(owner: Any, name: str, *, early: bool, when: Callable[[Any], bool]) ->
 
 def before_the_nudge() -> None:
     """Whoever publishes: a producer after accept, a worker after release or after a look-up."""
-    from producer.enqueue import Nudger
+    from threelane.producer.enqueue import Nudger
 
     before(Nudger, "publish")
 
 
 def before_the_claim() -> None:
-    from worker.attempt import Attempts
+    from threelane.worker.send.attempt import Attempts
 
     before(Attempts, "attempt")
 
 
 def after_the_claim() -> None:
-    from worker import attempt
+    from threelane.worker.send import attempt
 
     after(attempt, "claim", when=lambda claims: bool(claims.claimed))
 
@@ -89,7 +89,7 @@ def after_the_request_left() -> None:
     """The sandbox is slow then: its answer is still to come when the body has been written."""
     from aiohttp.client_reqrep import ClientRequest
 
-    from worker.attempt import Attempts
+    from threelane.worker.send.attempt import Attempts
 
     sends = ContextVar("sends", default=False)  # and does not ask for the balance, as it does first of all
     send, write = Attempts._call, ClientRequest.write_bytes
@@ -112,13 +112,13 @@ def after_the_answer() -> None:
 
 
 def after_settle() -> None:
-    from worker import attempt
+    from threelane.worker.send import attempt
 
     after(attempt, "settle")
 
 
 def after_release() -> None:
-    from worker import engine
+    from threelane.worker.upkeep import engine
 
     after(engine, "release", when=bool)
 
@@ -130,7 +130,7 @@ def in_a_look_up() -> None:
 
 
 def after_resolve() -> None:
-    from worker import engine
+    from threelane.worker.upkeep import engine
 
     after(engine, "resolve", when=lambda answer: bool(answer[1]))
 
@@ -152,6 +152,6 @@ if __name__ == "__main__":
     point = sys.argv.pop(1)
     {one.__name__: one for one in POINTS}[point]()
 
-    from worker.cli import main
+    from threelane.interfaces.command.line import main
 
     main()

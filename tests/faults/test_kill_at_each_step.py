@@ -17,14 +17,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, attempts, log_of, taken
 from tests.nudges import nudges_of
 from tests.servers import wait_until
-from worker.demo.child import Child
+from threelane import Producer, Status
+from threelane.demo.child import Child
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import redis
 
-from producer import Producer
-from sandbox.running import Running
 from tests.integration.conftest import Workers
 from tests.servers import wait_until
+from threelane import Producer
+from threelane.sandbox.running import Running
 
 NUDGES = 25
 IN_HAND = 16  # a worker has up to eight nudges in hand, and eight that it put back a moment ago: their order is free

@@ -11,16 +11,17 @@ import amqp
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, keys
-from producer.enqueue import NUDGE_SIZE
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.faults.test_kill_at_each_step import Dying, dying
 from tests.faults.test_redis_away import Caller, at_rest, our_tracebacks
 from tests.integration.conftest import Workers, taken
 from tests.nudges import OnRabbitMQ
 from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import RedisServer, wait_until
+from threelane import Producer, ProducerSettings, Status
+from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 __all__ = ["dying"]
 Until = Callable[..., MessageStatus]

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import redis
 
-import producer as producer_package
-import worker as worker_package
-from producer import Producer, ProducerSettings, Status, Unavailable, keys
-from sandbox.running import Running
+import threelane
 from tests.integration.api import API
 from tests.integration.conftest import Workers, taken, threelane_child
 from tests.servers import RedisServer, wait_until
+from threelane import Producer, ProducerSettings, Status, Unavailable
+from threelane.sandbox.running import Running
+from threelane.store import keys
 
 SETTINGS = {
     "doubt_delays_seconds": "0.3,0.5",
@@ -27,7 +27,7 @@ SETTINGS = {
     "gateway_timeout_seconds": 2,
 }
 LONGEST_CALL_SECONDS = 10
-OURS = tuple(str(Path(package.__file__).parent) for package in (producer_package, worker_package))
+OURS = (str(Path(threelane.__file__).parent),)
 
 
 class Caller:

@@ -15,14 +15,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from producer import bulk, events, message, registry, signature, window
-from producer.refusal import Refused
 from tests.unit.test_inbound_fuzz import CORPUS, READERS, assert_harmless
 from tests.unit.test_vectors_wire import sms
-from worker import cli_suppress
-from worker.gateway import http, one, rest, xml
-from worker.gateway.wire import Reply
-from worker.inbound import words
+from threelane.contract import message, signature, window
+from threelane.contract.refusal import Refused
+from threelane.gateways.http import gateway as http
+from threelane.gateways.one import gateway as one
+from threelane.gateways.rest import gateway as rest
+from threelane.gateways.xml import gateway as xml
+from threelane.interfaces.command import suppress as cli_suppress
+from threelane.producer.files import bulk
+from threelane.store import events, registry
+from threelane.worker.gateway.wire import Reply
+from threelane.worker.reply import words
 
 NOW = int(time.time() * 1000)
 DATA = Path(__file__).parents[1] / "unit" / "data"

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from tests.chaos import ledger
 from tests.servers import free_port, redis_binary, wait_until
-from worker.demo.child import Child
+from threelane.demo.child import Child
 
 ROOT = Path(__file__).parents[2]
 MESSAGES = ROOT / "worker/demo/messages.csv"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from producer import Status
+from threelane import Status
 
 
 class Tested(NamedTuple):

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import API
 from tests.integration.http_api import Api
 from tests.servers import RedisServer, wait_until
-from worker.demo.child import Child
+from threelane import Producer, ProducerSettings, Status
+from threelane.demo.child import Child
+from threelane.sandbox.running import Running
+from threelane.store.status import MessageStatus
 
 SECRET = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 PASSWORD = "do-not-log-me-sandbox-pw"
@@ -52,7 +52,7 @@ class Workers:
 
 
 def threelane_child(command: str, folder: Path, environment: dict[str, str], number: int = 0, *options: str) -> Child:
-    words = [sys.executable, "-m", "worker", command, *options]
+    words = [sys.executable, "-m", "threelane", command, *options]
     return Child(command, words, folder / f"{command}-{number}.log", environment)
 
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import redis
 import uvicorn
 
-from producer import Producer, access
-from producer.connect import connect
-from producer.settings import ApiSettings
 from tests.servers import wait_until
-from worker.http.serve import config, listen
+from threelane import Producer
+from threelane.interfaces.web.serve import config, listen
+from threelane.runtime.settings import ApiSettings
+from threelane.store import access
+from threelane.store.connect import connect
 
 
 class Said(NamedTuple):

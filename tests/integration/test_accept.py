@@ -10,22 +10,13 @@ from typing import Any
 import pytest
 import redis
 
-from producer import (
-    Accepted,
-    Owner,
-    Producer,
-    ProducerSettings,
-    Refused,
-    Status,
-    Unavailable,
-    accept,
-    keys,
-    suppression,
-)
-from producer.enqueue import Nudger
-from producer.suppression import Entry
 from tests.nudges import nudges_of
 from tests.servers import RedisServer
+from threelane import Accepted, Owner, Producer, ProducerSettings, Refused, Status, Unavailable
+from threelane.producer import accept
+from threelane.producer.enqueue import Nudger
+from threelane.store import keys, suppression
+from threelane.store.suppression import Entry
 
 TO = "27831234567"
 

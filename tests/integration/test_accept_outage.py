@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Unavailable
-from producer.client import WINDOW
-from producer.settings import load
 from tests.servers import RedisServer, free_port
+from threelane import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Unavailable
+from threelane.producer.client import WINDOW
+from threelane.runtime.settings import load
 
 TO = "27831234567"
 SECRETS = ("hunter2", "127.0.0.1", "localhost")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Accepted, Owner, Producer, Refused, keys
 from tests.integration.test_accept import stored
+from threelane import Accepted, Owner, Producer, Refused
+from threelane.store import keys
 
 TO = "27831234567"
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, Refused
 from tests.integration.test_accept import nudged, stored, tally
 from tests.servers import RedisServer
+from threelane import Accepted, Producer, ProducerSettings, Refused
 
 TO = "27831234567"
 

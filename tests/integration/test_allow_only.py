@@ -7,16 +7,17 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, keys
-from producer.accept import Accepted
-from producer.cancel import Answer
-from producer.settings import InvalidSettings, load
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.servers import RedisServer
-from worker.attempt import allows
-from worker.settings import WorkerSettings
+from threelane import Producer, ProducerSettings, Status
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Answer
+from threelane.runtime.settings import InvalidSettings, load
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.attempt import allows
 
 Until = Callable[..., MessageStatus]
 LISTED = "27999500001,2799951*"

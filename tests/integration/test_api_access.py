@@ -10,15 +10,16 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from producer import Producer, access, keys, registry
-from producer.client import Unavailable
-from producer.exits import Exit
-from producer.http.client import HttpProducer
 from tests.integration.http_api import Api, now
 from tests.integration.test_redrive import dead
 from tests.servers import RedisServer
-from worker.account import hold
-from worker.cli import app
+from threelane import Producer
+from threelane.interfaces.command.line import app
+from threelane.producer.client import Unavailable
+from threelane.producer.http.client import HttpProducer
+from threelane.runtime.exits import Exit
+from threelane.store import access, keys, registry
+from threelane.worker.account import hold
 
 HELLO = {"to": "27831234567", "text": "Hello"}
 

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from producer import fields
-from producer.http import describe, values
 from tests.integration.http_api import Api
+from threelane.contract import fields
+from threelane.interfaces.api import describe
+from threelane.producer.http import values
 
 assert CHECKS
 EACH = 3  # requests to each operation

@@ -20,16 +20,17 @@ import pytest
 import redis
 import uvicorn
 
-from producer import InvalidSettings, keys
-from producer.client import Unavailable
-from producer.http.async_client import AsyncHttpProducer
-from producer.http.client import HttpProducer
-from producer.http.guard import HEADERS
-from producer.http.house import LONG
-from producer.settings import ApiSettings, load
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
-from worker.http.serve import listen_or_exit, load_or_exit
+from threelane import InvalidSettings
+from threelane.interfaces.api.guard import HEADERS
+from threelane.interfaces.api.house import LONG
+from threelane.interfaces.web.serve import listen_or_exit, load_or_exit
+from threelane.producer.client import Unavailable
+from threelane.producer.http.async_client import AsyncHttpProducer
+from threelane.producer.http.client import HttpProducer
+from threelane.runtime.settings import ApiSettings, load
+from threelane.store import keys
 
 HELLO = {"to": "27831234567", "text": "Hello"}
 
@@ -347,9 +348,9 @@ exporter, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(provider)
 import redis
-from producer import Producer
-from producer.settings import ApiSettings
-from worker.http.app import create
+from threelane import Producer
+from threelane.runtime.settings import ApiSettings
+from threelane.interfaces.web.app import create
 app = create(ApiSettings(), Producer(ApiSettings()), redis.Redis())
 scope = {"type": "http", "method": "GET", "path": "/health/live", "query_string": b"a=27831234567", "headers": []}
 said = []

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, Refused, Status, keys
-from producer.cancel import Answer
-from producer.http.async_client import AsyncHttpProducer
-from producer.http.client import HttpProducer
-from producer.reschedule import Moved
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
+from threelane import Accepted, Producer, ProducerSettings, Refused, Status
+from threelane.producer.cancel import Answer
+from threelane.producer.http.async_client import AsyncHttpProducer
+from threelane.producer.http.client import HttpProducer
+from threelane.producer.reschedule import Moved
+from threelane.store import keys
 
 HELLO = {"to": "+27 83 123 4567", "text": "Hello"}
 NOBODY = "0" * 32

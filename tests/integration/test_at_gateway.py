@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Refused, Status, keys
-from producer.accept import Accepted
-from producer.cancel import Answer
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, wait_until
-from worker.gateway.outcome import NO_CANCEL, Cancellation, Kind, Known, LookUp, Outcome
-from worker.late import late
-from worker.policy.legacy import LEGACY
-from worker.stop import stop
+from threelane import Producer, ProducerSettings, Refused, Status
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Answer
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import NO_CANCEL, Cancellation, Kind, Known, LookUp, Outcome
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.receipt.late import late
+from threelane.worker.receipt.stop import stop
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, Refused, Status, budgets, keys
-from producer.budgets import Budget
-from producer.refusal import Owner
-from producer.schedule import DAY
-from producer.status import CREDIT
 from tests.properties.house import START, House, a_house
 from tests.servers import RedisServer, typed
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Report
+from threelane import Accepted, Producer, ProducerSettings, Refused, Status
+from threelane.contract.prices import CREDIT
+from threelane.contract.refusal import Owner
+from threelane.contract.schedule import DAY
+from threelane.store import budgets, keys
+from threelane.store.budgets import Budget
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Report
 
 TO = "27831234567"
 NEWS = "centre:news"

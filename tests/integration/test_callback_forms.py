@@ -16,12 +16,13 @@ from urllib.request import urlopen
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, keys
-from sandbox.running import Running
 from tests.integration.conftest import SECRET, log_of, taken, threelane_child
 from tests.integration.test_callbacks import TAKEN, attempted, basic, charged, status_of, taken_by_the_gateway
 from tests.servers import RedisServer, wait_until
-from worker.demo.child import Child
+from threelane import Producer, ProducerSettings, Status
+from threelane.demo.child import Child
+from threelane.sandbox.running import Running
+from threelane.store import keys
 
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
@@ -211,7 +212,7 @@ def test_what_the_gateway_pushes_brings_messages_to_their_end(
 @pytest.fixture
 def theirs(producer: Producer, redis_server: RedisServer) -> str:
     """A message with the id that the recorded callbacks name, which the gateway has."""
-    with mock.patch("producer.message.new_id", return_value=OURS):
+    with mock.patch("threelane.contract.message.new_id", return_value=OURS):
         message = producer.send("27999500001", "Hello").id
     assert OURS == message
     attempted(redis_server.url, [message], TAKEN)

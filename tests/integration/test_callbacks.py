@@ -16,16 +16,17 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import Producer, ProducerSettings, Status, keys
-from producer.status import MessageStatus
 from tests.integration.conftest import SECRET, threelane_child
 from tests.servers import RedisServer
-from worker.claim import claim
-from worker.gateway.outcome import Kind, Outcome
-from worker.policy.judge import Patience, Tried, judge
-from worker.policy.legacy import LEGACY
-from worker.settings import WorkerSettings
-from worker.settle import Settlement, settle
+from threelane import Producer, ProducerSettings, Status
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.claim import claim
+from threelane.worker.send.judge import Patience, Tried, judge
+from threelane.worker.send.settle import Settlement, settle
 
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 DATA = Path(__file__).parents[1] / "unit" / "data" / "status_callbacks.json"

@@ -11,11 +11,13 @@ from urllib.request import Request, urlopen
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.scripts import Script
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.worker.send import claim as claim_module
 
-_claim = Script(__import__("worker.claim").claim.__file__, "claim", suppresses=True)
+_claim = Script(claim_module.__file__, "claim", suppresses=True)
 
 
 def _post(door: str, body: object) -> int:

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, keys
-from producer.accept import Accepted
-from producer.cancel import Answer
-from producer.client import Unavailable
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, free_port, wait_until
-from worker.gateway.outcome import Kind, Outcome
+from threelane import Producer, ProducerSettings, Status
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Answer
+from threelane.producer.client import Unavailable
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"

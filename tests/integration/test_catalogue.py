@@ -10,17 +10,25 @@ import redis
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
-from producer import budgets, keys
-from producer.budgets import Budget
-from producer.refusal import Owner
-from producer.states import Status
-from worker import catalogue, metrics
-from worker.catalogue import BY_NAME, LABELS, METRICS, MOST_SERIES_OF_EXPORTER, MOST_SERIES_OF_PROCESS, Where
-from worker.exporter import Fleet
-from worker.gateway.outcome import Kind
-from worker.outcome import metrics as outcome_metrics
-from worker.policy.legacy import LEGACY
-from worker.policy.one_api import ONE_API
+from threelane.contract.refusal import Owner
+from threelane.operations import catalogue
+from threelane.operations.catalogue import (
+    BY_NAME,
+    LABELS,
+    METRICS,
+    MOST_SERIES_OF_EXPORTER,
+    MOST_SERIES_OF_PROCESS,
+    Where,
+)
+from threelane.operations.exporter import Fleet
+from threelane.store import budgets, keys
+from threelane.store.budgets import Budget
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import Kind
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.process import metrics
+from threelane.worker.webhooks import metrics as outcome_metrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OF_PROCESSES = [
@@ -70,7 +78,7 @@ def test_the_other_processes_tell_what_the_catalogue_says() -> None:
 
 
 def test_the_document_is_that_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is written by a command; python -m worker.catalogue > docs/metrics.md writes it anew."""
+    """It is written by a command; python -m threelane.operations.catalogue > docs/metrics.md writes it anew."""
     catalogue.main()
     assert capsys.readouterr().out == DOCUMENT.read_text(encoding="utf-8")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from sandbox.running import Running
 from tests import rabbit
 from tests.integration.api import API
 from tests.servers import RedisServer, threelane, typed
+from threelane.sandbox.running import Running
 
 
 def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import keys
 from tests.integration.test_accept import nudged
 from tests.servers import RedisServer, free_port, typed
+from threelane.store import keys
 
 # row by row: the cells, and the code and the field of the refusal, if any
 # fmt: off
@@ -99,7 +99,7 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
 def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
     """``zcat messages.csv.gz | threelane bulk /dev/stdin``: a pipe cannot tell its place or its length."""
     told = subprocess.run(
-        [sys.executable, "-m", "worker", "bulk", "/dev/stdin"],
+        [sys.executable, "-m", "threelane", "bulk", "/dev/stdin"],
         input="to,text\n" + "27831234567,Hello\n" * 120,
         env=os.environ | environment,
         capture_output=True,

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import Status, budgets, keys, suppression
-from producer.budgets import Budget
-from producer.job import row_id
-from producer.message import identify
-from producer.status import CREDIT
-from producer.suppression import Entry
 from tests.nudges import nudges_of
 from tests.properties.house import a_house
 from tests.servers import RedisServer, typed, wait_until
-from worker.gateway.outcome import Kind, Outcome
+from threelane import Status
+from threelane.contract.message import identify
+from threelane.contract.prices import CREDIT
+from threelane.producer.files.job import row_id
+from threelane.store import budgets, keys, suppression
+from threelane.store.budgets import Budget
+from threelane.store.suppression import Entry
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 PEOPLE = "to,name,sum\n27831234567,Ana,12\n27831234568,Bo,3.50\n27831234569,,7\n0831234567,Cy,9\n"
 TEXT = "Dear {name}, you owe {sum}"
@@ -131,7 +132,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     rows = 8_000
     file = tmp_path / "big.csv"
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(rows)), encoding="utf-8")
-    command = [sys.executable, "-m", "worker", "bulk", str(file)]
+    command = [sys.executable, "-m", "threelane", "bulk", str(file)]
     running = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: client.zcard(keys.QUEUED[3]) > 2_500 or running.poll() is not None, what="some rows")
     running.send_signal(signal.SIGKILL)
@@ -215,7 +216,7 @@ def test_without_a_name_standard_input_is_no_job(
     """Nothing tells its rows apart but what they say, also where it is a file: it is another one each time."""
     file = tmp_path / "some.csv"
     file.write_text("to,text\n27831234567,Hi\n", encoding="utf-8")
-    command = [sys.executable, "-m", "worker", "bulk", "/dev/stdin", "--json"]
+    command = [sys.executable, "-m", "threelane", "bulk", "/dev/stdin", "--json"]
     for _ in range(2):
         with file.open(encoding="utf-8") as opened:
             told = subprocess.run(command, stdin=opened, env=os.environ | environment, capture_output=True, text=True)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from producer import keys
-from producer.status import CREDIT
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, free_port, typed
-from worker import redrive as dead_letters
-from worker.account import balance, hold
-from worker.gateway.outcome import Kind, Outcome
-from worker.policy.judge import Hold
-from worker.settle import hold_all
+from threelane.contract.prices import CREDIT
+from threelane.store import keys
+from threelane.worker.account import balance, hold
+from threelane.worker.account.hold import Hold
+from threelane.worker.dead import redrive as dead_letters
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.send.settle import hold_all
 
 ZA = "27831234567"
 

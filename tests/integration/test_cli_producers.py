@@ -8,10 +8,10 @@ import subprocess
 import pytest
 import redis
 
-from producer import keys, registry
-from producer.exits import Exit
 from tests.servers import RedisServer, free_port, typed
-from worker.outcome.delivery import lua
+from threelane.runtime.exits import Exit
+from threelane.store import keys, registry
+from threelane.worker.webhooks.delivery import lua
 
 HOOK = "https://shop.example/threelane?token=hunter2"
 

@@ -8,8 +8,8 @@ import os
 import pytest
 import redis
 
-from producer import keys
 from tests.servers import RedisServer, free_port, typed
+from threelane.store import keys
 
 TO = "27831234567"
 

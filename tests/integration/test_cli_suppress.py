@@ -17,10 +17,10 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
-from producer import keys, suppression
-from producer.suppression import IMPORT, OPERATOR, STOP, Entry
 from tests.servers import RedisServer, free_port
-from worker.cli_suppress import COLUMNS, app
+from threelane.interfaces.command.suppress import COLUMNS, app
+from threelane.store import keys, suppression
+from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry
 
 ZA = "27831234567"
 DAY = 24 * 3600 * 1000
@@ -198,7 +198,7 @@ def test_without_redis_each_command_says_so(tmp_path: Path) -> None:
 def test_evidence_that_is_no_text_is_taken_as_well_as_it_can_be(operator: Operator, client: redis.Redis) -> None:
     """A terminal may send any octets; and there is an end to it."""
     environment = {**os.environ, **operator.environment}
-    command = [sys.executable, "-m", "worker", "suppress", "add", ZA, "--evidence", b"Ol\xe9 " + b"x" * 300]
+    command = [sys.executable, "-m", "threelane", "suppress", "add", ZA, "--evidence", b"Ol\xe9 " + b"x" * 300]
     ended = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert (0, b"") == (ended.returncode, ended.stderr)
     (entry,) = suppression.why(client, ZA)

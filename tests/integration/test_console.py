@@ -10,17 +10,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from producer import Status, access, keys, suppression
-from producer.suppression import OPERATOR
 from tests.integration.console import FORM, Visitor, words
 from tests.integration.http_api import Api, now
 from tests.integration.test_callbacks import attempted
 from tests.servers import RedisServer
-from worker.account import hold
-from worker.console import session
-from worker.console.page import PageRoute
-from worker.gateway.outcome import Kind, Outcome
-from worker.http.app import PAGES
+from threelane import Status
+from threelane.interfaces.console import session
+from threelane.interfaces.console.page import PageRoute
+from threelane.interfaces.web.app import PAGES
+from threelane.store import access, keys, suppression
+from threelane.store.suppression import OPERATOR
+from threelane.worker.account import hold
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 NUMBER = "27831234567"
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, wait_until
-from worker.account import balance, hold
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Report
+from threelane import Accepted, Producer, ProducerSettings, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.account import balance, hold
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Report
 
 Until = Callable[..., MessageStatus]
 CONNECTIONS, THREADS = 8, 4

@@ -36,7 +36,7 @@ class Command:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "worker", *words],
+            [sys.executable, "-m", "threelane", *words],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -48,7 +48,7 @@ class Command:
 
     def run(self, *words: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "worker", *words],
+            [sys.executable, "-m", "threelane", *words],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

@@ -15,15 +15,15 @@ import redis
 import typer
 from typer.testing import CliRunner
 
-import producer as library
-from producer import Producer, ProducerSettings
-from producer.events import EventReader
-from sandbox.running import Running
+import threelane as library
 from tests.documents import FILES, ROOT, SHELL, Block, Command, blocks, commands, spans
 from tests.servers import RedisServer
-from worker.cli import app, mount_sandbox
-from worker.inbound import words
-from worker.policy.overrides import FAMILIES, TABLES, override
+from threelane import Producer, ProducerSettings
+from threelane.interfaces.command.line import app, mount_sandbox
+from threelane.sandbox.running import Running
+from threelane.store.events import EventReader
+from threelane.worker.gateway.overrides import FAMILIES, TABLES, override
+from threelane.worker.reply import words
 
 NOT_RUN = {  # the beginning of a command, and why no test types it
     "make": "its targets are what CI runs, and test_a_target_that_is_named_is_there holds the names",
@@ -35,7 +35,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
     "threelane api": "as the worker: test_api_*.py",
     "threelane up": "as the worker: test_up.py",
     "threelane demo": "takes half a minute: test_demo.py",
-    "python -m sandbox": "runs until it is stopped; tests/sandbox starts it so",
+    "python -m threelane.sandbox": "runs until it is stopped; tests/sandbox starts it so",
     "python -m bench": "measures for minutes: make bench",
     "python -m tests.chaos": "kills for minutes: make chaos",
     "curl": "asks a server that the reader runs",
@@ -194,7 +194,7 @@ def test_a_command_that_is_not_there_would_be_found() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
 def test_a_target_and_a_module_that_is_named_is_there(file: Path) -> None:
-    """``make bench``, ``python -m worker.catalogue``."""
+    """``make bench``, ``python -m threelane.operations.catalogue``."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     typed = [str(one) for block in BY_FILE[file] if block.language in SHELL for one in commands(block)]
     for said in [*spans(file), *typed]:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, kill, taken
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job

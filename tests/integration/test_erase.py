@@ -13,28 +13,29 @@ import redis
 import redis.asyncio
 from typer.testing import CliRunner, Result
 
-from producer import Accepted, Producer, ProducerSettings, Refused, Status, budgets, keys, registry, suppression
-from producer.budgets import Budget
-from producer.clock import RedisClock
-from producer.enqueue import Nudger
-from producer.find import Filter
-from producer.suppression import Entry
 from tests.integration.conftest import Workers
 from tests.integration.test_callbacks import TAKEN, attempted
 from tests.servers import RedisServer, wait_until
-from worker.cli import app
-from worker.erase import BATCH, erase, erase_old
-from worker.expire import expire
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Part, Report
-from worker.inbound.report import Reply as Written
-from worker.inbound.words import build
-from worker.outcome.intake import GROUP, Intake
-from worker.receipt import receive
-from worker.redrive import redrive
-from worker.reply import take
-from worker.settings import WebhookSettings, WorkerSettings
-from worker.sweep import forget
+from threelane import Accepted, Producer, ProducerSettings, Refused, Status
+from threelane.interfaces.command.line import app
+from threelane.producer.enqueue import Nudger
+from threelane.runtime.clock import RedisClock
+from threelane.store import budgets, keys, registry, suppression
+from threelane.store.budgets import Budget
+from threelane.store.find import Filter
+from threelane.store.suppression import Entry
+from threelane.worker.dead.redrive import redrive
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Part, Report
+from threelane.worker.inbound.report import Reply as Written
+from threelane.worker.process.settings import WebhookSettings, WorkerSettings
+from threelane.worker.receipt.receipt import receive
+from threelane.worker.reply.reply import take
+from threelane.worker.reply.words import build
+from threelane.worker.upkeep.erase import BATCH, erase, erase_old
+from threelane.worker.upkeep.expire import expire
+from threelane.worker.upkeep.sweep import forget
+from threelane.worker.webhooks.intake import GROUP, Intake
 
 NUMBER, OTHER, OURS = "27999510001", "27999510002", "12025550100"
 TEXT = "The secret word is xylophone"

@@ -7,8 +7,8 @@ import time
 import pytest
 import redis
 
-from producer import keys
-from producer.events import Event, EventReader, Outcome, ack, group_of, read
+from threelane.store import keys
+from threelane.store.events import Event, EventReader, Outcome, ack, group_of, read
 
 
 def publish(client: redis.Redis, *ids: str, producer: str = "shop") -> None:

@@ -9,18 +9,19 @@ import msgspec
 import pytest
 import redis
 
-from producer import Status, budgets, keys, registry, windows
-from producer.budgets import Budget
-from producer.message import Draft
-from producer.status import CREDIT
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer
-from worker.account import hold
-from worker.explain import Story, explain
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Report
-from worker.late import late
-from worker.outcome.delivery import lua
+from threelane import Status
+from threelane.contract.message import Draft
+from threelane.contract.prices import CREDIT
+from threelane.operations.explain import Story, explain
+from threelane.store import budgets, keys, registry, windows
+from threelane.store.budgets import Budget
+from threelane.worker.account import hold
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.receipt.late import late
+from threelane.worker.webhooks.delivery import lua
 
 TEXT = "Your code is 4711"
 BUSY = Outcome(Kind.REFUSED, code="901", text="Internal error")

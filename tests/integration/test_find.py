@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Status, find, registry
-from producer.find import Filter
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer
-from worker import redrive
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Report
+from threelane import Status
+from threelane.store import find, registry
+from threelane.store.find import Filter
+from threelane.worker.dead import redrive
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Report
 
 TAKEN = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
 

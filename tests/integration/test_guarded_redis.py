@@ -14,16 +14,17 @@ import trustme
 from kombu import pools
 from typer.testing import CliRunner
 
-from producer import InvalidSettings, Producer, ProducerSettings, Unavailable
-from producer.enqueue import Nudger
-from producer.settings import Settings, load
-from sandbox.running import Running
 from tests.chaos import ledger
 from tests.guarded_redis import ACL, MISSING, PASSWORD, GuardedRedis
 from tests.integration.conftest import SECRET, threelane_child
+from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
-from worker.cli import app as commands
-from worker.lanes import LaneOrder
+from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
+from threelane.interfaces.command.line import app as commands
+from threelane.producer.enqueue import Nudger
+from threelane.runtime.settings import Settings, load
+from threelane.sandbox.running import Running
+from threelane.worker.fetch.lanes import LaneOrder
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
@@ -104,7 +105,7 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
 
 def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: GuardedRedis) -> None:
     """A hold for want of credit, or a registered producer, comes long after the first message."""
-    lua = [file.read_text() for folder in ("producer", "worker") for file in (ROOT / folder).rglob("*.lua")]
+    lua = [file.read_text() for folder in FOLDERS for file in (ROOT / folder).rglob("*.lua")]
     called = {name for text in lua for name in re.findall(r"redis\.call\('(\w+)'", text)}
     seldom = {"WATCH", "UNWATCH", "ZREVRANGE", "HSCAN", "ZSCAN", "XAUTOCLAIM", "XTRIM"}
     allowed = set(re.findall(r" \+(\w+)", ACL.read_text()))

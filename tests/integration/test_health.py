@@ -8,10 +8,11 @@ import time
 
 import redis
 
-from producer import Producer, keys
 from tests.integration.conftest import Workers
 from tests.nudges import nudges_of
 from tests.servers import typed, wait_until
+from threelane import Producer
+from threelane.store import keys
 
 
 def _health(workers: Workers, name: str = "w1") -> tuple[int, str]:
@@ -73,11 +74,11 @@ def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: W
     """A deployment adds workers for lane 1: they leave the others' backlog to the others."""
     import sys
 
-    from worker.demo.child import Child
+    from threelane.demo.child import Child
 
     child = Child(
         "lane1",
-        [sys.executable, "-m", "worker", "worker", "--lanes", "1"],
+        [sys.executable, "-m", "threelane", "worker", "--lanes", "1"],
         workers.folder / "lane1.log",
         workers.environment | {"THREELANE_WORKER_NAME": "lane1"},
     )

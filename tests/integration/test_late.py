@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, events, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers
 from tests.properties.house import House
 from tests.servers import RedisServer, wait_until
-from worker.gateway.outcome import Kind, Outcome
-from worker.inbound.report import Report
-from worker.late import BATCH, late
-from worker.policy.statuses import meaning
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane import Producer, ProducerSettings, Status
+from threelane.sandbox.running import Running
+from threelane.store import events, keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.statuses import meaning
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.late import BATCH, late
+from threelane.worker.send.settle import Settlement
 
 Until = Callable[..., MessageStatus]
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"

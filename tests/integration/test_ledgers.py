@@ -11,11 +11,12 @@ from urllib.request import urlopen
 import pytest
 import redis
 
-from producer import Accepted, Producer, ProducerSettings, keys
-from producer.states import AT_REST
-from producer.status import CREDIT
 from tests.servers import wait_until
-from worker.demo.stack import Stack
+from threelane import Accepted, Producer, ProducerSettings
+from threelane.contract.prices import CREDIT
+from threelane.demo.stack import Stack
+from threelane.store import keys
+from threelane.store.states import AT_REST
 
 PRICES = {"price": "27=0.85", "default-price": "1.123456"}
 NUMBERS = ("27999500{:03d}", "1202555{:04d}", "447700900{:03d}")

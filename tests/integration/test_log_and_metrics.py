@@ -7,12 +7,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from producer import Producer, Status
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import API
 from tests.integration.conftest import SECRET, Workers, log_of, threelane_child
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job

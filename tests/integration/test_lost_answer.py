@@ -9,8 +9,9 @@ import threading
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Unavailable, keys
 from tests.servers import RedisServer
+from threelane import Producer, ProducerSettings, Unavailable
+from threelane.store import keys
 
 
 class _LosesTheAnswer:

@@ -10,16 +10,18 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from producer import Accepted, Producer, Status, keys, phone
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, typed, wait_until
-from worker.account import hold
-from worker.gateway.outcome import Kind, Outcome
-from worker.policy.judge import Hold
-from worker.settings import WorkerSettings
+from threelane import Accepted, Producer, Status
+from threelane.contract import phone
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.account import hold
+from threelane.worker.account.hold import Hold
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.process.settings import WorkerSettings
 
 Until = Callable[..., MessageStatus]
 BAD_SENDER = {"do": "code", "code": "123", "command": "sendmsg", "api": "http", "times": 1}

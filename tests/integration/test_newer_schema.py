@@ -13,23 +13,25 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import Producer, Refused, Status, keys, message
-from producer.accept import accept
-from producer.message import Draft
-from producer.settings import load
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.servers import RedisServer, wait_until
-from worker.claim import Claims, claim
-from worker.demo.child import Child
-from worker.settings import WorkerSettings
+from threelane import Producer, Refused, Status
+from threelane.contract import message
+from threelane.contract.message import Draft
+from threelane.demo.child import Child
+from threelane.producer.accept import accept
+from threelane.runtime.settings import load
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.claim import Claims, claim
 
 Until = Callable[..., MessageStatus]
 NOW = 1_800_000_000_000
 TOMORROW = (
-    "import sys; from producer import message; message.SCHEMA = 2; sys.argv = ['threelane', 'worker']; "
-    "from worker.cli import main; main()"
+    "import sys; from threelane.contract import message; message.SCHEMA = 2; sys.argv = ['threelane', 'worker']; "
+    "from threelane.interfaces.command.line import main; main()"
 )
 
 

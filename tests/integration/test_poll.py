@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House
 from tests.servers import RedisServer, wait_until
-from worker.claim import Claimed
-from worker.gateway.outcome import NO_LOOK_UP, Kind, Known, LookUp, Outcome
-from worker.inbound.report import Report
-from worker.policy.statuses import meaning
-from worker.poll import BATCH, poll
-from worker.resolve import resolve
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane import Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.worker.doubt.resolve import resolve
+from threelane.worker.gateway.outcome import NO_LOOK_UP, Kind, Known, LookUp, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.statuses import meaning
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.poll import BATCH, poll
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.settle import Settlement
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"

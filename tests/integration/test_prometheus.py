@@ -19,13 +19,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.grafana.dashboards import FOLDER
 from deploy.grafana.render import draw_all
-from producer import Producer, ProducerSettings, budgets, keys, registry
-from producer.budgets import Budget
 from tests.prometheus import MISSING, Prometheus, rules
 from tests.servers import wait_until
-from worker.catalogue import LABELS, METRICS, of_series
-from worker.demo.child import Child
-from worker.demo.stack import Stack
+from threelane import Producer, ProducerSettings
+from threelane.demo.child import Child
+from threelane.demo.stack import Stack
+from threelane.operations.catalogue import LABELS, METRICS, of_series
+from threelane.store import budgets, keys, registry
+from threelane.store.budgets import Budget
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("prometheus")]
 
@@ -71,7 +72,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A stack under mixed load; it goes on while tests look."""
     folder = tmp_path_factory.mktemp("scraped")
     with Stack(folder / "stack", {}, ENVIRONMENT) as stack:
-        hooks = Child("webhooks", [sys.executable, "-m", "worker", "webhooks"], folder / "hooks.log", stack.environment)
+        hooks = Child(
+            "webhooks", [sys.executable, "-m", "threelane", "webhooks"], folder / "hooks.log", stack.environment
+        )
         client = redis.Redis.from_url(stack.redis_url)
         registry.put(client, "shop", webhook="http://127.0.0.1:9/nobody", allow_loopback=True)
         budgets.put(client, "producer:shop", "day", Budget(10_000_000_000, "refuse"))

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, log_of
 from tests.nudges import OnRabbitMQ
 from tests.rabbit import ONLY_THERE
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = ONLY_THERE
@@ -99,9 +100,9 @@ def test_a_reserved_worker_fetches_its_lane_alone(
     """A nudge of another lane is never in its hands."""
     import sys
 
-    from worker.demo.child import Child
+    from threelane.demo.child import Child
 
-    words = [sys.executable, "-m", "worker", "worker", "--lanes", "1"]
+    words = [sys.executable, "-m", "threelane", "worker", "--lanes", "1"]
     workers.children.append(Child("lane1", words, workers.folder / "lane1.log", workers.environment))
     producer.send("27999600001", "News", lane=3)
     code = producer.send("27999500001", "Code", lane=1)

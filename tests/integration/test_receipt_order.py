@@ -11,8 +11,6 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import Producer, Status, keys
-from producer.states import FINAL
 from tests.integration.test_callbacks import (
     ITS_ID,
     TAKEN,
@@ -24,11 +22,14 @@ from tests.integration.test_callbacks import (
     taken_by_the_gateway,
 )
 from tests.servers import RedisServer
-from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
-from worker.inbound.report import Report
-from worker.policy.statuses import meaning
-from worker.receipt import receive
-from worker.settings import Keeping
+from threelane import Producer, Status
+from threelane.store import keys
+from threelane.store.states import FINAL
+from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.statuses import meaning
+from threelane.worker.process.settings import Keeping
+from threelane.worker.receipt.receipt import receive
 
 CHARGE = 800_000
 KEEPING = Keeping(keep=8 * 24 * 3600 * 1000, first_ask=600_000, late=30_000)

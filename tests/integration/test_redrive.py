@@ -14,18 +14,19 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from producer import Producer, ProducerSettings, Status, keys
-from producer.enqueue import Nudger
-from producer.find import Filter
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
 from tests.nudges import nudges_of
 from tests.servers import RedisServer, typed
-from worker.gateway.outcome import Kind, Outcome
-from worker.redrive import redrive
+from threelane import Producer, ProducerSettings, Status
+from threelane.producer.enqueue import Nudger
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.find import Filter
+from threelane.store.status import MessageStatus
+from threelane.worker.dead.redrive import redrive
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 Until = Callable[..., MessageStatus]
 TOO_LONG = Outcome(Kind.REFUSED, code="113", text="Too many parts")
@@ -128,7 +129,7 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     for one in late:
         client.hset(keys.record(one), "expires", 1)
     workers.start()
-    command = [sys.executable, "-m", "worker", "dead", "redrive", "--code", "113", "--a-second", "500", "--json"]
+    command = [sys.executable, "-m", "threelane", "dead", "redrive", "--code", "113", "--a-second", "500", "--json"]
     environment = os.environ | workers.environment
     operators = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(one.communicate(timeout=60)[0]) for one in operators]

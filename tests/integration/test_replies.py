@@ -13,15 +13,16 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import Producer, ProducerSettings, Status, keys, suppression
-from producer.events import Reply, decode
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import SECRET, Workers, threelane_child
 from tests.integration.test_callbacks import Caller
 from tests.servers import RedisServer, wait_until
-from worker.inbound.words import build
-from worker.reply import tell_halves
+from threelane import Producer, ProducerSettings, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys, suppression
+from threelane.store.events import Reply, decode
+from threelane.store.status import MessageStatus
+from threelane.worker.reply.reply import tell_halves
+from threelane.worker.reply.words import build
 
 OURS = "12025550100"
 PERSON = "27831234567"

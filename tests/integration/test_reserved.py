@@ -8,9 +8,9 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import keys
 from tests.servers import RedisServer
-from worker import reserved
+from threelane.store import keys
+from threelane.worker.fetch import reserved
 
 NOW = 1_800_000_000_000
 

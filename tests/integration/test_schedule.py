@@ -14,17 +14,19 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from producer import Producer, Refused, Status, keys, message
-from producer import reschedule as rescheduling
-from producer.accept import Accepted
-from producer.reschedule import Moved, later
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer, free_port, threelane
-from worker.cli import app
-from worker.gateway.outcome import Kind, Outcome
+from threelane import Producer, Refused, Status
+from threelane.contract import message
+from threelane.interfaces.command.line import app
+from threelane.producer import reschedule as rescheduling
+from threelane.producer.accept import Accepted
+from threelane.producer.reschedule import Moved, later
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
@@ -295,7 +297,7 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
 
 def typed(*words: str, environment: dict[str, str]) -> tuple[int, str, str]:
     """Return the exit code and what was printed; in this process, since to start one takes longer."""
-    with mock.patch("producer.cli.logs.configure"):  # it would take the logs of the tests, too
+    with mock.patch("threelane.interfaces.command.caller.logs.configure"):  # it would take the logs of the tests, too
         told = CliRunner().invoke(app, words, env=environment, terminal_width=80)
     return told.exit_code, told.stdout, told.stderr
 

@@ -8,15 +8,15 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import message
-from producer.message import Draft, Message
-from producer.settings import load
-from sandbox.running import Running
 from tests.servers import RedisServer
-from worker.gateway.choose import gateway
-from worker.gateway.outcome import Kind, Outcome
-from worker.gateway.session import Authenticate
-from worker.settings import AccountSettings
+from threelane.contract import message
+from threelane.contract.message import Draft, Message
+from threelane.runtime.settings import load
+from threelane.sandbox.running import Running
+from threelane.worker.gateway.choose import gateway
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.session import Authenticate
+from threelane.worker.process.settings import AccountSettings
 
 NOW = 1_900_000_000_000
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import Accepted, Producer, Refused, Status, keys, suppression
-from producer.status import MessageStatus
-from producer.suppression import OPERATOR, STOP, Entry
-from sandbox.running import Running
 from tests.integration.conftest import SECRET, Workers, attempts, taken, threelane_child
 from tests.integration.test_callbacks import Caller
 from tests.integration.test_replies import arrives, events, mo
 from tests.servers import threelane, wait_until
-from worker.inbound import words
+from threelane import Accepted, Producer, Refused, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys, suppression
+from threelane.store.status import MessageStatus
+from threelane.store.suppression import OPERATOR, STOP, Entry
+from threelane.worker.reply import words
 
 PERSON, SOMEBODY = "27831234567", "27831234568"
 Until = Callable[..., MessageStatus]

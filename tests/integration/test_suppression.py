@@ -11,17 +11,18 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer import Accepted, Owner, Producer, Refused, Status, keys, registry, suppression
-from producer.accept import Answer
-from producer.status import MessageStatus
-from producer.suppression import OPERATOR, Entry
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.properties.house import House
 from tests.servers import RedisServer
-from worker.gateway.outcome import Kind, Outcome
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane import Accepted, Owner, Producer, Refused, Status
+from threelane.producer.accept import Answer
+from threelane.sandbox.running import Running
+from threelane.store import keys, registry, suppression
+from threelane.store.status import MessageStatus
+from threelane.store.suppression import OPERATOR, Entry
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.settle import Settlement
 
 PERSON, SOMEBODY = "27831234567", "27831234568"
 DAY = 24 * 3600 * 1000

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import redis
 
-from producer import Producer, Status, keys
-from producer.enqueue import NUDGE_SIZE
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, taken
 from tests.nudges import nudges_of
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 QUICK = {"sweep_seconds": 0.5, "lost_nudge_seconds": 1}

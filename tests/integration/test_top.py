@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from producer import Producer, keys
 from tests.servers import RedisServer
-from worker.cli_top import look, top, view
+from threelane import Producer
+from threelane.interfaces.command.top import look, top, view
+from threelane.store import keys
 
 app = typer.Typer()
 app.command()(top)

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from producer import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Status, Unavailable, keys, tracing
-from producer.settings import load
-from sandbox.running import Running
 from tests.integration.api import API
 from tests.integration.conftest import SECRET, Workers, threelane_child
 from tests.servers import RedisServer, free_port, threelane, wait_until
-from worker.policy.statuses import meaning
+from threelane import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Status, Unavailable
+from threelane.runtime import tracing
+from threelane.runtime.settings import load
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.worker.policy.statuses import meaning
 
 needed = "OpenTelemetry is not installed: pip install 'threelane[otel]'"
 pytest.importorskip("opentelemetry.sdk", reason=needed)
@@ -246,7 +248,7 @@ def test_nothing_is_traced_unless_it_is_wanted(producer: Producer, client: redis
     message = producer.send(TO, "Hello").id
     assert None is tracing.of(ProducerSettings())
     assert not client.hexists(keys.record(message), "trace")
-    loads = "import sys; from producer import Producer; Producer(); print('opentelemetry.exporter' in sys.modules)"
+    loads = "import sys; from threelane import Producer; Producer(); print('opentelemetry.exporter' in sys.modules)"
     assert "False\n" == subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout
 
 

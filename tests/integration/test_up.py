@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.request import urlopen
 
-from producer.http.client import HttpProducer
 from tests.integration.test_demo import Command, command
 from tests.servers import wait_until
+from threelane.producer.http.client import HttpProducer
 
 __all__ = ["command"]  # a fixture
 
@@ -64,7 +64,7 @@ def test_without_a_stack_a_command_does_not_find_one(command: Command) -> None:
     folder.mkdir()
     gone = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}
     folder.joinpath("stack.json").write_text(json.dumps({"pid": 2**22 + 1, "environment": gone}), encoding="utf-8")
-    code = "from producer.settings import *; print(load(Settings).redis_url.get_secret_value())"
+    code = "from threelane.runtime.settings import *; print(load(Settings).redis_url.get_secret_value())"
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=command.folder, env=command.environment, capture_output=True, text=True
     )

@@ -9,17 +9,21 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.accept import Accepted
-from producer.message import Message
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.house import House, a_house
 from tests.servers import RedisServer
-from worker.gateway import http, one, rest, xml
-from worker.gateway.outcome import NOT_TRIED, Kind, Known, LookUp, Outcome
-from worker.settle import Settlement
+from threelane import Producer, Status
+from threelane.contract.message import Message
+from threelane.gateways.http import gateway as http
+from threelane.gateways.one import gateway as one
+from threelane.gateways.rest import gateway as rest
+from threelane.gateways.xml import gateway as xml
+from threelane.producer.accept import Accepted
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Known, LookUp, Outcome
+from threelane.worker.send.settle import Settlement
 
 Until = Callable[..., MessageStatus]
 MINUTE, HOUR = 60_000, 3600_000

@@ -14,16 +14,17 @@ import msgspec
 import pytest
 import redis
 
-from producer import keys, registry, signature
-from producer.events import Outcome, from_json
-from producer.registry import Registration
 from tests.integration.conftest import kill, log_of
 from tests.integration.receiver import Receiver
 from tests.servers import RedisServer, wait_until
-from worker.demo.child import Child
-from worker.outcome import undelivered
-from worker.outcome.delivery import lua
-from worker.outcome.intake import GROUP
+from threelane.contract import signature
+from threelane.demo.child import Child
+from threelane.store import keys, registry
+from threelane.store.events import Outcome, from_json
+from threelane.store.registry import Registration
+from threelane.worker.webhooks import undelivered
+from threelane.worker.webhooks.delivery import lua
+from threelane.worker.webhooks.intake import GROUP
 
 NUMBER = "27831234567"
 QUICK = "0.05,0.05"  # three tries, at once
@@ -45,7 +46,7 @@ def dispatch(client: redis.Redis, redis_server: RedisServer, tmp_path: Path) -> 
         given = {"webhook_private_addresses": True, "webhook_timeout_seconds": 1.5, "metrics_port": 0}
         given |= {"redis_url": redis_server.url, **settings}
         environment = {f"THREELANE_{name.upper()}": str(value) for name, value in given.items()}
-        words = [sys.executable, "-c", "from worker.cli_producers import webhooks; webhooks()"]
+        words = [sys.executable, "-c", "from threelane.interfaces.command.producers import webhooks; webhooks()"]
         child = Child("webhooks", words, tmp_path / f"webhooks-{len(children)}.log", environment)
         children.append(child)
         child.event("webhooks")

@@ -8,10 +8,10 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
-from producer import keys, windows
-from producer.window import parse
 from tests.servers import RedisServer, free_port
-from worker.cli_windows import app
+from threelane.contract.window import parse
+from threelane.interfaces.command.windows import app
+from threelane.store import keys, windows
 
 ZA = "27831234567"
 

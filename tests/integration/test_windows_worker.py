@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import redis
 
-from producer import Producer, Status, keys, windows
-from producer.accept import Accepted
-from producer.reschedule import Moved
-from producer.status import MessageStatus
-from producer.window import Windows, parse
-from sandbox.running import Running
 from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.house import START, House, a_house
 from tests.servers import RedisServer, wait_until
-from worker.gateway.outcome import Kind, Outcome
+from threelane import Producer, Status
+from threelane.contract.window import Windows, parse
+from threelane.producer.accept import Accepted
+from threelane.producer.reschedule import Moved
+from threelane.sandbox.running import Running
+from threelane.store import keys, windows
+from threelane.store.status import MessageStatus
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"

@@ -10,12 +10,13 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from producer import Producer, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, kill
 from tests.servers import wait_until
-from worker.demo.child import Child
+from threelane import Producer, Status
+from threelane.demo.child import Child
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job

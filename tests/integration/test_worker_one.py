@@ -9,11 +9,12 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from producer import Producer, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.conftest import Workers, attempts, kill, taken
 from tests.servers import wait_until
+from threelane import Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 

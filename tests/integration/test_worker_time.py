@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from producer import Producer, Refused, Status, keys
-from producer.status import MessageStatus
-from sandbox.running import Running
 from tests.integration.api import API
 from tests.integration.conftest import Workers, kill, taken
 from tests.servers import wait_until
+from threelane import Producer, Refused, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
 pytestmark = pytest.mark.main_job

@@ -13,31 +13,32 @@ from unittest import mock
 import redis
 import redis.asyncio
 
-from producer import keys, message, suppression
-from producer.accept import Answer, accept
-from producer.cancel import Cancelled, cancel
-from producer.find import Filter
-from producer.message import Draft
-from producer.refusal import Refused
-from producer.reschedule import Moved, move
-from producer.states import Status
-from producer.suppression import Entry
-from producer.window import Windows
 from tests.servers import RedisServer
-from worker import redrive as dead_letters
-from worker.claim import Claimed, Claims, claim
-from worker.defer import defer
-from worker.gateway.outcome import Kind, LookUp, Outcome
-from worker.inbound.report import Report
-from worker.lapse import lapse
-from worker.policy.judge import Decision, Patience, Tried, judge
-from worker.policy.legacy import LEGACY
-from worker.receipt import receive
-from worker.release import release
-from worker.resolve import resolve
-from worker.settings import WorkerSettings
-from worker.settle import Settlement, settle
-from worker.sweep import sweep
+from threelane.contract import message
+from threelane.contract.message import Draft
+from threelane.contract.refusal import Refused
+from threelane.contract.window import Windows
+from threelane.producer.accept import Answer, accept
+from threelane.producer.cancel import Cancelled, cancel
+from threelane.producer.reschedule import Moved, move
+from threelane.store import keys, suppression
+from threelane.store.find import Filter
+from threelane.store.states import Status
+from threelane.store.suppression import Entry
+from threelane.worker.dead import redrive as dead_letters
+from threelane.worker.doubt.lapse import lapse
+from threelane.worker.doubt.resolve import resolve
+from threelane.worker.gateway.outcome import Kind, LookUp, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.receipt import receive
+from threelane.worker.send.claim import Claimed, Claims, claim
+from threelane.worker.send.defer import defer
+from threelane.worker.send.judge import Decision, Patience, Tried, judge
+from threelane.worker.send.settle import Settlement, settle
+from threelane.worker.upkeep.release import release
+from threelane.worker.upkeep.sweep import sweep
 
 START = 1_800_000_000_000
 
@@ -117,7 +118,7 @@ class House:
     def draft(self, **said: Any) -> Draft:
         """Make a draft; ids are counted, since Hypothesis repeats a walk to make it shorter."""
         self._drafts += 1
-        with mock.patch("producer.message.new_id", return_value=f"{self._drafts:032x}"):
+        with mock.patch("threelane.contract.message.new_id", return_value=f"{self._drafts:032x}"):
             parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
         assert not isinstance(parsed, Refused), parsed
         return parsed
@@ -127,7 +128,7 @@ class House:
 
     def claim(self, lane: int, ids: list[str], token: str, behind: int = 0) -> Claims:
         """Claim with a token of the test's choice, by a clock that may be a little behind."""
-        with mock.patch("worker.claim.secrets.token_hex", lambda _: token):  # noqa: PT008 - a Mock is slow to make
+        with mock.patch("threelane.worker.send.claim.secrets.token_hex", lambda _: token):  # noqa: PT008 - a Mock is slow to make
             return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
 
     def judge(self, claimed: Claimed, outcome: Outcome) -> Decision:

@@ -18,18 +18,18 @@ import pytest
 import redis
 import redis.asyncio
 
-from producer import keys
-from producer.cancel import Answer, Cancelled, cancel
-from producer.message import Draft
-from producer.reschedule import Moved
-from producer.states import Status
-from producer.window import Windows, parse
 from tests.properties.house import Glance, House, a_house, reached
 from tests.servers import RedisServer
-from worker.claim import Claimed, claim
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from worker.release import release
-from worker.settle import Settlement
+from threelane.contract.message import Draft
+from threelane.contract.window import Windows, parse
+from threelane.producer.cancel import Answer, Cancelled, cancel
+from threelane.producer.reschedule import Moved
+from threelane.store import keys
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.send.claim import Claimed, claim
+from threelane.worker.send.settle import Settlement
+from threelane.worker.upkeep.release import release
 
 INTERLEAVINGS = int(os.environ.get("THREELANE_INTERLEAVINGS", "10000"))
 A_ROUND = 500  # messages that live at the same time

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from producer import keys
-from producer.states import Status
 from tests.properties.house import House
 from tests.servers import RedisServer
-from worker.claim import Claimed
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane.store import keys
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.settle import Settlement
 
 NOT_FOUND = LookUp(Known.NOT_FOUND)
 

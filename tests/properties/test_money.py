@@ -15,20 +15,19 @@ from typing import Any
 import pytest
 import redis
 
-from producer import budgets, keys
-from producer.accept import Accepted, accept
-from producer.budgets import Budget
-from producer.prices import parse
-from producer.states import Status
-from producer.status import CREDIT
 from tests.properties.house import Glance, House, a_house
 from tests.servers import RedisServer
-from worker.claim import Claimed
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from worker.inbound.report import Report
-from worker.policy.one_statuses import ONE_STATUSES
-from worker.policy.statuses import STATUSES
-from worker.settle import Settlement, settle
+from threelane.contract.prices import CREDIT, parse
+from threelane.producer.accept import Accepted, accept
+from threelane.store import budgets, keys
+from threelane.store.budgets import Budget
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.one_statuses import ONE_STATUSES
+from threelane.worker.policy.statuses import STATUSES
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.settle import Settlement, settle
 
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 STEPS = 60

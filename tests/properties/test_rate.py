@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.properties.house import House
 from tests.servers import RedisServer
-from worker.settings import WorkerSettings
+from threelane.worker.process.settings import WorkerSettings
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,20 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producer import cancel, keys
-from producer.states import FINAL, Status
 from tests.properties.house import House
 from tests.servers import RedisServer
-from worker.claim import Claimed
-from worker.gateway.outcome import EMULATED, Kind, Known, LookUp, Outcome
-from worker.inbound import central, one_events
-from worker.inbound.report import Report
-from worker.policy.judge import Decision
-from worker.poll import poll
-from worker.receipt import GIVEN_BACK
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane.producer import cancel
+from threelane.store import keys
+from threelane.store.states import FINAL, Status
+from threelane.worker.gateway.outcome import EMULATED, Kind, Known, LookUp, Outcome
+from threelane.worker.inbound import central, one_events
+from threelane.worker.inbound.report import Report
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.poll import poll
+from threelane.worker.receipt.receipt import GIVEN_BACK
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.judge import Decision
+from threelane.worker.send.settle import Settlement
 
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 DAY = 24 * 3600 * 1000
@@ -346,8 +347,8 @@ def test_a_dead_letter_that_was_sent_after_all_has_not_ended(house: House) -> No
 
 def test_the_model_knows_every_status_of_both_tables() -> None:
     """So that a status which is added is not left out here."""
-    from worker.policy.one_statuses import ONE_STATUSES
-    from worker.policy.statuses import STATUSES
+    from threelane.worker.policy.one_statuses import ONE_STATUSES
+    from threelane.worker.policy.statuses import STATUSES
 
     assert {"099"} == set(LEGACY) ^ set(STATUSES)
     assert {"NEW_WAY", "NEW_END", "NEW_RIDDLE"} == {name for name, _ in ONE} ^ set(ONE_STATUSES)

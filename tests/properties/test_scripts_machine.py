@@ -31,18 +31,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from producer import keys, suppression
-from producer.accept import Accepted
-from producer.message import Draft
-from producer.states import AT_REST, FINAL, MAY_FOLLOW, Status
 from tests.properties.house import Asking, Glance, House, reached
 from tests.servers import RedisServer
-from worker.claim import Claimed
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from worker.inbound.report import Report
-from worker.policy.statuses import STATUSES
-from worker.settings import WorkerSettings
-from worker.settle import Settlement
+from threelane.contract.message import Draft
+from threelane.producer.accept import Accepted
+from threelane.store import keys, suppression
+from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.statuses import STATUSES
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.settle import Settlement
 
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 STEPS = int(os.environ.get("THREELANE_STEPS", "40"))

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer import suppression
-from producer.accept import Accepted
-from producer.suppression import OPERATOR, STOP, Entry
 from tests.properties.house import House
 from tests.servers import RedisServer
-from worker.inbound.report import Reply
-from worker.inbound.words import build
-from worker.reply import take
-from worker.settings import WorkerSettings
+from threelane.producer.accept import Accepted
+from threelane.store import suppression
+from threelane.store.suppression import OPERATOR, STOP, Entry
+from threelane.worker.inbound.report import Reply
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.reply.reply import take
+from threelane.worker.reply.words import build
 
 DAY = 24 * 3600 * 1000
 NUMBERS = ("27831234567", "27831234568")

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 import pytest
 
-from sandbox.running import Running
+from threelane.sandbox.running import Running
 
 
 @pytest.fixture(scope="session")

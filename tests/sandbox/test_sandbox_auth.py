@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from sandbox.apis import FORM_TYPE
-from sandbox.app import create
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox.apis import FORM_TYPE
+from threelane.sandbox.app import create
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 GOOD = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
 

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from sandbox.codes import MASKS, STATUSES
-from sandbox.running import Running
+from threelane.sandbox.codes import MASKS, STATUSES
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -174,7 +174,7 @@ def test_every_option_is_read_from_the_environment(monkeypatch: pytest.MonkeyPat
 
 def test_the_help_names_each_setting_and_its_default() -> None:
     """As plain text: what stands in brackets would be taken for markup."""
-    words = [sys.executable, "-m", "sandbox", "--help"]
+    words = [sys.executable, "-m", "threelane.sandbox", "--help"]
     told = subprocess.run(words, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True)
     plural = {"senders": "sender"}
     for name in Settings.model_fields:

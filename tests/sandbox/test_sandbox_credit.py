@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from sandbox.running import Running
+from threelane.sandbox.running import Running
 
 
 def test_a_part_costs_what_its_longest_prefix_says(sandbox: Running) -> None:

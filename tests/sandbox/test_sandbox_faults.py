@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.running import Running
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 CUT = (RemoteDisconnected, ConnectionResetError, IncompleteRead)

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sandbox.apis import FORM_TYPE, JSON_TYPE
-from sandbox.running import Running
+from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from sandbox.app import create
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox.app import create
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 TO = "27820000001"
 GOOD = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.codes import STATUSES
-from sandbox.numbers import Numbers
-from sandbox.running import Running
+from threelane.sandbox.codes import STATUSES
+from threelane.sandbox.numbers import Numbers
+from threelane.sandbox.running import Running
 
 WaitUntil = Callable[[Callable[[], Any]], Any]
 

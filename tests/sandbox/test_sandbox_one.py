@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sandbox import one_codes, one_order
-from sandbox.apis import Api
-from sandbox.codes import ERRORS, STATUSES, refusal
-from sandbox.order import Order
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox import one_codes, one_order
+from threelane.sandbox.apis import Api
+from threelane.sandbox.codes import ERRORS, STATUSES, refusal
+from threelane.sandbox.order import Order
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]

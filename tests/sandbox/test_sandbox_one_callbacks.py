@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import one_codes
-from sandbox.codes import STATUSES
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox import one_codes
+from threelane.sandbox.codes import STATUSES
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox import platform_codes
-from sandbox.codes import ERRORS, STATUSES
-from sandbox.running import Running
+from threelane.sandbox import platform_codes
+from threelane.sandbox.codes import ERRORS, STATUSES
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]

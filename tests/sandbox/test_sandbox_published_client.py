@@ -8,7 +8,7 @@ from typing import Any
 from clickatell.http import Http
 from clickatell.rest import Rest
 
-from sandbox.running import Running
+from threelane.sandbox.running import Running
 
 TO, OPTED_OUT = "27999500001", "27999112200"
 

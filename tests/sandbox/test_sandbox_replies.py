@@ -9,10 +9,10 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from sandbox.callbacks import CENTRAL_REPLY_RETRIES_AFTER_SECONDS
-from sandbox.keywords import Wish, wish
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox.callbacks import CENTRAL_REPLY_RETRIES_AFTER_SECONDS
+from threelane.sandbox.keywords import Wish, wish
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 PERSON, OURS = "27820000001", "12025550100"
 WaitUntil = Callable[[Callable[[], Any]], Any]

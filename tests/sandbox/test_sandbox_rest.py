@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sandbox import rest_order
-from sandbox.codes import ERRORS, STATUSES
-from sandbox.order import Order
-from sandbox.running import Running
-from sandbox.settings import Settings
+from threelane.sandbox import rest_order
+from threelane.sandbox.codes import ERRORS, STATUSES
+from threelane.sandbox.order import Order
+from threelane.sandbox.running import Running
+from threelane.sandbox.settings import Settings
 
 TO = "27820000001"
 ID = re.compile("[0-9a-f]{32}")

@@ -7,8 +7,8 @@ from urllib.parse import quote_from_bytes, urlencode
 
 import pytest
 
-from sandbox.apis import FORM_TYPE
-from sandbox.running import Running
+from threelane.sandbox.apis import FORM_TYPE
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sandbox.text import BASIC, EXTENDED, deliverable, from_ucs2_hex, gsm_parts, octet_parts, ucs2_parts
+from threelane.sandbox.text import BASIC, EXTENDED, deliverable, from_ucs2_hex, gsm_parts, octet_parts, ucs2_parts
 
 # fmt: off
 GSM = [

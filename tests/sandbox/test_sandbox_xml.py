@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sandbox import xml_document
-from sandbox.apis import FORM_TYPE
-from sandbox.codes import ERRORS
-from sandbox.running import Running
+from threelane.sandbox import xml_document
+from threelane.sandbox.apis import FORM_TYPE
+from threelane.sandbox.codes import ERRORS
+from threelane.sandbox.running import Running
 
 TO = "27820000001"
 GOOD = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from worker.outcome.addresses import RefusedAddress, is_public, public_socket
+from threelane.worker.webhooks.addresses import RefusedAddress, is_public, public_socket
 
 # fmt: off
 REFUSED = [

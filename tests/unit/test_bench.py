@@ -14,11 +14,13 @@ from bench.measures.workers import _ends
 from bench.messages import messages
 from bench.processes import Use
 from bench.results import Results, Row, document, percentile, ratio, rich_table, spread
-from producer import message
-from worker.gateway import http, one, xml
-from worker.gateway.markup import document as xml_document
-from worker.gateway.outcome import Kind
-from worker.gateway.wire import Reply
+from threelane.contract import message
+from threelane.gateways.http import gateway as http
+from threelane.gateways.one import gateway as one
+from threelane.gateways.xml import gateway as xml
+from threelane.worker.gateway.markup import document as xml_document
+from threelane.worker.gateway.outcome import Kind
+from threelane.worker.gateway.wire import Reply
 
 MET = Row(2, "bulk", "5 x", "6.0 x", True)
 MISSED = Row(1, "many", "30 x", "29.9 x", False)

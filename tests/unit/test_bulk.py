@@ -6,9 +6,9 @@ from io import BufferedReader, BytesIO
 
 import pytest
 
-from producer import bulk
-from producer.bulk import Row, WrongFile
-from producer.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refused
+from threelane.producer.files import bulk
+from threelane.producer.files.bulk import Row, WrongFile
 
 
 def rows(content: str | bytes) -> list[Row]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from producer.canary import parse_percent, watch
-from producer.states import Status
-from producer.status import MessageStatus
+from threelane.producer.files.canary import parse_percent, watch
+from threelane.store.states import Status
+from threelane.store.status import MessageStatus
 
 IDS = [f"{n:032x}" for n in range(20)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.clock import PROMPT_SECONDS, RESYNC_SECONDS, RESYNC_SOON_SECONDS, RedisClock
+from threelane.runtime.clock import PROMPT_SECONDS, RESYNC_SECONDS, RESYNC_SOON_SECONDS, RedisClock
 
 
 class Machine:

@@ -17,10 +17,10 @@ import pytest
 import redis
 import typer
 
-from producer import keys
-from producer.exits import Exit
 from tests.servers import RedisServer, typed, wait_until
-from worker import cli
+from threelane.interfaces.command import line as cli
+from threelane.runtime.exits import Exit
+from threelane.store import keys
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 
@@ -66,7 +66,7 @@ def test_each_example_is_understood() -> None:
 
 
 def test_the_page_tells_each_exit_code() -> None:
-    """Those of producer/exits.py."""
+    """Those of runtime/exits.py."""
     told = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
     assert {code.value for code in Exit} == told
 
@@ -89,7 +89,7 @@ def test_a_word_that_is_none_is_told(words: list[str]) -> None:
 
 def test_a_fault_of_ours_is_told_in_a_sentence() -> None:
     """Where it was, and nothing that the exception says: it may be a secret."""
-    with mock.patch("worker.asking.connect", side_effect=RuntimeError("hunter2")):
+    with mock.patch("threelane.interfaces.command.query.connect", side_effect=RuntimeError("hunter2")):
         told = typed("holds", environment={})
     assert Exit.FAULT == told.returncode
     assert "a fault of ours, RuntimeError at " in told.stderr
@@ -98,7 +98,7 @@ def test_a_fault_of_ours_is_told_in_a_sentence() -> None:
 
 def _started(redis_server: RedisServer, *words: str, **more: Any) -> subprocess.Popen[str]:
     environment = os.environ | {"THREELANE_REDIS_URL": redis_server.url}
-    command = [sys.executable, "-m", "worker", *words]
+    command = [sys.executable, "-m", "threelane", *words]
     return subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c, **more
     )
@@ -142,6 +142,6 @@ def test_a_shell_completes_the_words() -> None:
         "COMP_WORDS": "threelane dead re",
         "COMP_CWORD": "2",
     }
-    program = "import sys; sys.argv[0] = 'threelane'; from worker.cli import main; main()"
+    program = "import sys; sys.argv[0] = 'threelane'; from threelane.interfaces.command.line import main; main()"
     told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert ["redrive"] == told.stdout.split(), told.stderr

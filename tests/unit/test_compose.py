@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from producer.secret_files import secret_fields, variable
-from producer.settings import ApiSettings, Settings
-from worker.settings import CallbackSettings, WebhookSettings, WorkerSettings
+from threelane.runtime.secret_files import secret_fields, variable
+from threelane.runtime.settings import ApiSettings, Settings
+from threelane.worker.process.settings import CallbackSettings, WebhookSettings, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -63,7 +63,7 @@ def test_every_service_is_held_short(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: str) -> None:
     """As the image's user."""
-    from worker.cli import app, mount_sandbox
+    from threelane.interfaces.command.line import app, mount_sandbox
 
     mount_sandbox()
     service = OURS[name]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from producer.settings import Settings, load
-from worker import configuration
-from worker.configuration import READERS, variable
-from worker.settings import AccountSettings
+from tests.layout import FOLDERS
+from threelane.operations import configuration
+from threelane.operations.configuration import READERS, variable
+from threelane.runtime.settings import Settings, load
+from threelane.worker.process.settings import AccountSettings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "configuration.md"
@@ -21,14 +22,14 @@ CLASS = re.compile(r"^class (\w+)\([^)]*Settings\b[^)]*\):", re.MULTILINE)
 
 
 def test_the_document_is_that_of_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is written by a command; python -m worker.configuration > docs/configuration.md writes it anew."""
+    """It is generated; ``python -m threelane.operations.configuration > docs/configuration.md`` writes it again."""
     configuration.main()
     assert capsys.readouterr().out == DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_every_class_of_settings_is_in_the_document() -> None:
     """A process whose settings nobody can look up is run by guess."""
-    files = [*(ROOT / "producer").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
+    files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
     there_are = {name for file in files for name in CLASS.findall(file.read_text(encoding="utf-8"))}
     assert there_are - {"Settings"} == {kind.__name__ for kind in READERS} - {"Settings"}
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.grafana.dashboards import BOARDS, FOLDER, SOURCE, Board, file_of, written
-from worker.catalogue import LABELS, of_series
+from threelane.operations.catalogue import LABELS, of_series
 
 NAMED = re.compile(r"\b(?:threelane|process|python)_[a-z0-9_]+")
 BY = re.compile(r"\bby \(([^)]*)\)")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from producer.events import Event, Late, Outcome, Reply, claimed, decode, entries, from_json, group_of
+from threelane.store.events import Event, Late, Outcome, Reply, claimed, decode, entries, from_json, group_of
 
 ID = "1750000000000-3"
 

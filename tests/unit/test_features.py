@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from producer import Refused, message
-from producer.features import ABILITIES, FEATURES, NEVER, OURS, Api, refuse
-from producer.message import Draft, Message
-from worker.gateway import http, one, rest, xml
+from threelane import Refused
+from threelane.contract import message
+from threelane.contract.features import ABILITIES, FEATURES, NEVER, OURS, Api, refuse
+from threelane.contract.message import Draft, Message
+from threelane.gateways.http import gateway as http
+from threelane.gateways.one import gateway as one
+from threelane.gateways.rest import gateway as rest
+from threelane.gateways.xml import gateway as xml
 
 NOW = 1_800_000_000_000
 ORDERS: dict[Api, Callable[[Message, int], Mapping[str, Any]]] = {

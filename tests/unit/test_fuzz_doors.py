@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from producer import message
 from tests.fuzz.__main__ import NAMES
 from tests.fuzz.doors import DOORS
+from threelane.contract import message
 
 
 def test_every_door_is_fuzzed() -> None:

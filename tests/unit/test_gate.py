@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from worker.gateway.gate import Gate
+from threelane.worker.send.gate import Gate
 
 
 class Calls:

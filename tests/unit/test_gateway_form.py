@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.gateway.form import encode
+from threelane.worker.gateway.form import encode
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=50) | st.text("%+&=; ?/\r\n\t\0ü€😀", max_size=20)
 

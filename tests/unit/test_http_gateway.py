@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from producer import message
-from producer.message import Draft, Message
-from worker.gateway.http import form, read_charge, read_look_up, read_send
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.contract import message
+from threelane.contract.message import Draft, Message
+from threelane.gateways.http.gateway import form, read_charge, read_look_up, read_send
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from producer.states import FINAL
-from worker.inbound import central, one_events, platform
-from worker.inbound.report import MOST_SAID, Inbound
+from threelane.store.states import FINAL
+from threelane.worker.inbound import central, one_events, platform
+from threelane.worker.inbound.report import MOST_SAID, Inbound
 
 CALLBACKS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("data").joinpath("inbound_callbacks.json").read_text(encoding="utf-8")

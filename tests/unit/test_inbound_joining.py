@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from worker.inbound import central, charset
-from worker.inbound.joining import join, writable
-from worker.inbound.report import Part
+from threelane.worker.inbound import central, charset
+from threelane.worker.inbound.joining import join, writable
+from threelane.worker.inbound.report import Part
 
 # fmt: off
 JOINED: list[tuple[dict[int, str], int, str]] = [

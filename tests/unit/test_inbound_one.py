@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from producer.states import Status
-from worker.inbound.one_events import read
-from worker.inbound.report import Inbound, Part, Reply, Report
+from threelane.store.states import Status
+from threelane.worker.inbound.one_events import read
+from threelane.worker.inbound.report import Inbound, Part, Reply, Report
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 ITS = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from worker.inbound import central, one_events, platform, words
-from worker.inbound.joining import join
-from worker.inbound.report import Inbound
+from threelane.worker.inbound import central, one_events, platform
+from threelane.worker.inbound.joining import join
+from threelane.worker.inbound.report import Inbound
+from threelane.worker.reply import words
 
 DATA = Path(__file__).with_name("data").joinpath("inbound_callbacks.json")
 CALLBACKS: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from worker.inbound.words import ENGLISH, build, load
+from threelane.worker.reply.words import ENGLISH, build, load
 
 WORDS = build({})
 

@@ -7,7 +7,7 @@ import sys
 
 LOOK = """
 import gc, sys
-from worker import interpreter
+from threelane.worker.process import interpreter
 lasting = [[] for _ in range(1_000)]
 interpreter.shorten_pauses()
 later = [[] for _ in range(10)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from io import BufferedReader, BytesIO
 
-from producer.bulk import Row
-from producer.jsonlines import MOST_OCTETS, read_json_lines
-from producer.refusal import Refused
+from threelane.contract.refusal import Refused
+from threelane.producer.files.bulk import Row
+from threelane.producer.files.jsonlines import MOST_OCTETS, read_json_lines
 
 GOOD = b'{"to": 27831234567, "text": "Hi", "lane": 2, "tags": ["a"]}'
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from producer.message import Message
-from producer.states import MAY_FOLLOW, Status
-from worker.gateway.outcome import NOT_TRIED, Kind, Outcome
-from worker.policy.judge import Decision, Hold, Patience, Tried, backoff, judge
-from worker.policy.legacy import LEGACY, TRANSPORT
-from worker.policy.rule import LATER, SOON, Scope
+from threelane.contract.message import Message
+from threelane.store.states import MAY_FOLLOW, Status
+from threelane.worker.account.hold import Hold
+from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from threelane.worker.policy.legacy import LEGACY, TRANSPORT
+from threelane.worker.policy.rule import LATER, SOON, Scope
+from threelane.worker.send.judge import Decision, Patience, Tried, backoff, judge
 
 NOW = 1_800_000_000_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from producer import fields, keys
+from threelane.contract import fields
+from threelane.store import keys
 
 
 def test_every_key_is_in_the_table_of_the_module() -> None:

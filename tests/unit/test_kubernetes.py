@@ -13,10 +13,10 @@ import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from pydantic import ValidationError
 
-from producer.secret_files import secret_fields, variable
-from producer.settings import Settings
-from worker.catalogue import of_series
-from worker.settings import CallbackSettings, WebhookSettings, WorkerSettings
+from threelane.operations.catalogue import of_series
+from threelane.runtime.secret_files import secret_fields, variable
+from threelane.runtime.settings import Settings
+from threelane.worker.process.settings import CallbackSettings, WebhookSettings, WorkerSettings
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 BASE, PRODUCTION = FOLDER / "base", FOLDER / "overlays/production"

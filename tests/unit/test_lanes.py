@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from producer import keys
-from worker import lanes as house
-from worker.lanes import LaneOrder, Lanes
+from threelane.store import keys
+from threelane.worker.fetch import lanes as house
+from threelane.worker.fetch.lanes import LaneOrder, Lanes
 
 
 class Clock:

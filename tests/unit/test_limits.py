@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from producer import bulk, message, suppression
-from producer.bulk import MAX_CELL
-from producer.fields import FIELDS
-from producer.refusal import Refused
+from threelane.contract import message
+from threelane.contract.fields import FIELDS
+from threelane.contract.refusal import Refused
+from threelane.producer.files import bulk
+from threelane.producer.files.bulk import MAX_CELL
+from threelane.store import suppression
 
 ZA = "27831234567"
 HUGE = 3_000_000

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from producer import message
-from producer.fields import BY_SPELLING, FIELDS
-from producer.message import Draft, Message
-from producer.phone import Msisdn
-from producer.refusal import Code, Refused
-from producer.schedule import DAY, HORIZON
-from producer.text import Encoding
+from threelane.contract import message
+from threelane.contract.fields import BY_SPELLING, FIELDS
+from threelane.contract.message import Draft, Message
+from threelane.contract.phone import Msisdn
+from threelane.contract.refusal import Code, Refused
+from threelane.contract.schedule import DAY, HORIZON
+from threelane.contract.text import Encoding
 
 NOW = 1_900_000_000_000
 TO = "27831234567"

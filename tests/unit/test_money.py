@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from producer import prices
-from producer.settings import InvalidSettings, ProducerSettings, load
 from tests.servers import typed
-from worker.account import forecast
-from worker.account.balance import compare, is_back
-from worker.account.capacity import worth_having
-from worker.account.forecast import Money
+from threelane.contract import prices
+from threelane.operations import forecast
+from threelane.operations.capacity import worth_having
+from threelane.operations.forecast import Money
+from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
+from threelane.worker.account.balance import compare, is_back
 
 CREDIT = 1_000_000
 NOW = 1_800_000_000_000

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from producer import message
-from producer.message import Draft, Message
 from tests.unit.test_vectors_wire import ITS_ID, MINUTE, NOW, TO, account, answered, sms
-from worker.gateway.one import OneGateway, order, read_balance, read_send, read_status
-from worker.gateway.outcome import NO_CANCEL, NO_COVERAGE, NO_LOOK_UP, NO_PAYMENT, Kind, Known, LookUp
-from worker.gateway.protocol import Gateway
-from worker.gateway.wire import Reply
+from threelane.contract import message
+from threelane.contract.message import Draft, Message
+from threelane.gateways.one.gateway import OneGateway, order, read_balance, read_send, read_status
+from threelane.worker.gateway.outcome import NO_CANCEL, NO_COVERAGE, NO_LOOK_UP, NO_PAYMENT, Kind, Known, LookUp
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import Reply
 
 IDS = [ITS_ID, ITS_ID[:-1] + "2", ITS_ID[:-1] + "3"]
 NUMBERS = [TO, "2799900002", "2799900003"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from producer import phone
-from producer.refusal import Code, Refused
+from threelane.contract import phone
+from threelane.contract.refusal import Code, Refused
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from producer.refusal import Owner
-from worker.gateway.outcome import Kind
-from worker.policy import legacy
-from worker.policy.legacy import LEGACY, TRANSPORT
-from worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.contract.refusal import Owner
+from threelane.worker.gateway.outcome import Kind
+from threelane.worker.policy import legacy
+from threelane.worker.policy.legacy import LEGACY, TRANSPORT
+from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, REAUTH, HOLD, STOP = Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD, Verdict.STOP
 SUPPRESS, UNSURE = Verdict.SUPPRESS, Verdict.UNSURE

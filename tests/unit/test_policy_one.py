@@ -7,16 +7,17 @@ from random import Random
 
 import pytest
 
-from producer.message import Message
-from producer.refusal import Owner
-from producer.states import MAY_FOLLOW, Status
-from worker.gateway.outcome import Kind, Outcome
-from worker.policy.judge import Hold, Patience, Tried, judge
-from worker.policy.legacy import LEGACY, REST, TRANSPORT
-from worker.policy.one_api import ONE_API
-from worker.policy.one_statuses import ONE_STATUSES, one_status
-from worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
-from worker.policy.statuses import STATUSES
+from threelane.contract.message import Message
+from threelane.contract.refusal import Owner
+from threelane.store.states import MAY_FOLLOW, Status
+from threelane.worker.account.hold import Hold
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.policy.one_statuses import ONE_STATUSES, one_status
+from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
+from threelane.worker.policy.statuses import STATUSES
+from threelane.worker.send.judge import Patience, Tried, judge
 
 RETRY, HOLD, STOP, SUPPRESS = Verdict.RETRY, Verdict.HOLD, Verdict.STOP, Verdict.SUPPRESS
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from producer.refusal import Owner
-from worker.gateway.http import HttpGateway
-from worker.gateway.one import OneGateway
-from worker.gateway.protocol import Gateway
-from worker.gateway.rest import RestGateway
-from worker.gateway.xml import XmlGateway
-from worker.policy.legacy import LEGACY
-from worker.policy.overrides import WrongPolicy, effective, override
-from worker.policy.rule import LATER, Scope, Verdict
+from threelane.contract.refusal import Owner
+from threelane.gateways.http.gateway import HttpGateway
+from threelane.gateways.one.gateway import OneGateway
+from threelane.gateways.rest.gateway import RestGateway
+from threelane.gateways.xml.gateway import XmlGateway
+from threelane.worker.gateway.overrides import WrongPolicy, effective, override
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.policy.rule import LATER, Scope, Verdict
 
 
 def _file(folder: Path, text: str) -> Path:

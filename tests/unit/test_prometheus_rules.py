@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from producer.refusal import Owner
 from tests.prometheus import FOLDER, MISSING, RULES, alerts, rules
-from worker.catalogue import UNLISTED, of_series
+from threelane.contract.refusal import Owner
+from threelane.operations.catalogue import UNLISTED, of_series
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 SERIES = re.compile(r"\bthreelane_[a-z0-9_]+")

@@ -8,9 +8,9 @@ from unittest import mock
 import pytest
 from amqp import spec
 
-from producer import keys
-from worker.lanes import Lanes
-from worker.rabbit import Channel
+from threelane.store import keys
+from threelane.worker.fetch.lanes import Lanes
+from threelane.worker.fetch.rabbit import Channel
 
 
 class Asking(Channel):
@@ -41,7 +41,7 @@ class Asking(Channel):
 @pytest.fixture
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Lanes:
     made = Lanes()
-    monkeypatch.setattr("worker.lanes.LANES", made)
+    monkeypatch.setattr("threelane.worker.fetch.lanes.LANES", made)
     return made
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from producer.states import Status
-from worker.policy.statuses import STATUSES, millionths, status_code
+from threelane.store.states import Status
+from threelane.worker.policy.statuses import STATUSES, millionths, status_code
 
 CALLBACKS = json.loads(Path(__file__).with_name("data").joinpath("status_callbacks.json").read_text(encoding="utf-8"))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from producer import keys, registry
-from producer.registry import Registration, check_webhook
+from threelane.store import keys, registry
+from threelane.store.registry import Registration, check_webhook
 
 HOOK = "https://shop.example/threelane"
 

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from producer import message
-from producer.message import Draft, Message
 from tests.unit.test_vectors_wire import ITS_ID, MINUTE, NOW, TO, answered, sms
-from worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
-from worker.gateway.rest import order, read_balance, read_cancel, read_coverage, read_look_up, read_send
-from worker.gateway.wire import Reply
+from threelane.contract import message
+from threelane.contract.message import Draft, Message
+from threelane.gateways.rest.gateway import order, read_balance, read_cancel, read_coverage, read_look_up, read_send
+from threelane.worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.wire import Reply
 
 OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 # fmt: off

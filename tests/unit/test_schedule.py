@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from producer import schedule
-from producer.refusal import Code, Refused
-from producer.schedule import DAY, HORIZON, MINUTE
+from threelane.contract import schedule
+from threelane.contract.refusal import Code, Refused
+from threelane.contract.schedule import DAY, HORIZON, MINUTE
 
 NOW = 1_900_000_000_000
 

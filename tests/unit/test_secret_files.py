@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from producer import InvalidSettings
-from producer.secret_files import open_to_others, read_all, secret_fields
-from producer.settings import Settings, load
 from tests.unit.test_worker_settings import KINDS
-from worker.settings import CallbackSettings, WorkerSettings
+from threelane import InvalidSettings
+from threelane.runtime.secret_files import open_to_others, read_all, secret_fields
+from threelane.runtime.settings import Settings, load
+from threelane.worker.process.settings import CallbackSettings, WorkerSettings
 
 URL = "redis://threelane:hunter2@redis:6379/0"
 

@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from producer.signature import sign, verify
+from threelane.contract.signature import sign, verify
 
 SECRET = "k3y-of-the-shop"
 BODY = '{"type":"outcome","text":"Grüße"}'.encode()

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 import redis
 
-from producer import keys, scripts
-from producer.states import FINAL, MAY_FOLLOW, Status
+from threelane.store import keys, scripts
+from threelane.store.states import FINAL, MAY_FOLLOW, Status
 
 
 def test_every_state_is_in_the_table() -> None:

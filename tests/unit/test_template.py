@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.refusal import Refused
-from producer.template import WrongTemplate, parse
+from threelane.contract.refusal import Refused
+from threelane.producer.files.template import WrongTemplate, parse
 
 ROW = {"name": "Ana {x}", "sum": 12.5, "empty": "  ", "none": None, "flag": True, "list": [1]}
 

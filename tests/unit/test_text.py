@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from producer import lookalike, text
-from producer.text import Encoding, Size
+from threelane.contract import lookalike, text
+from threelane.contract.text import Encoding, Size
 
 GSM, UCS2, BINARY = Encoding.GSM_7, Encoding.UCS_2, Encoding.BINARY
 EMOJI = "\U0001f600"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from producer.together import Together
+from threelane.producer.together import Together
 
 
 def test_a_single_caller_is_served_at_once_and_alone() -> None:

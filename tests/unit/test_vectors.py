@@ -12,13 +12,16 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.unit.test_vectors_wire import Asked, answered, sms
-from worker.gateway import entries, http, rest, xml
-from worker.gateway.markup import rows_of
-from worker.gateway.outcome import Outcome
-from worker.gateway.protocol import Gateway
-from worker.gateway.wire import Reply
-from worker.policy.legacy import LEGACY, REST
-from worker.policy.one_api import ONE_API
+from threelane.gateways.http import gateway as http
+from threelane.gateways.rest import gateway as rest
+from threelane.gateways.xml import gateway as xml
+from threelane.worker.gateway import entries
+from threelane.worker.gateway.markup import rows_of
+from threelane.worker.gateway.outcome import Outcome
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import Reply
+from threelane.worker.policy.legacy import LEGACY, REST
+from threelane.worker.policy.one_api import ONE_API
 
 DATA = Path(__file__).with_name("data")
 EXCHANGES = json.loads(DATA.joinpath("gateway_exchanges.json").read_text(encoding="utf-8"))

@@ -20,9 +20,12 @@ from hypothesis import strategies as some
 
 from tests.unit.test_vectors import EXCHANGES, OTHERS, encoded
 from tests.unit.test_vectors_wire import ITS_ID, OUR_ID, TO, sms
-from worker.gateway import http, one, rest, xml
-from worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from worker.gateway.wire import Reply
+from threelane.gateways.http import gateway as http
+from threelane.gateways.one import gateway as one
+from threelane.gateways.rest import gateway as rest
+from threelane.gateways.xml import gateway as xml
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.wire import Reply
 
 OUR_2, TO_2 = "5c2e1d3f908b4f6fab4c7d8e9f0a1b2c", "2799900002"
 TWO = [sms(), sms(id=OUR_2, to=TO_2)]

@@ -11,15 +11,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from producer import text as texts
-from producer.message import Message
-from producer.states import Status
 from tests.servers import free_port
-from worker.gateway.choose import gateway
-from worker.gateway.outcome import Cancellation, Coverage, Kind, Known, Outcome, Payment
-from worker.gateway.protocol import Gateway
-from worker.policy.judge import Decision, Patience, Tried, judge
-from worker.settings import AccountSettings
+from threelane.contract import text as texts
+from threelane.contract.message import Message
+from threelane.store.states import Status
+from threelane.worker.gateway.choose import gateway
+from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, Outcome, Payment
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.settings import AccountSettings
+from threelane.worker.send.judge import Decision, Patience, Tried, judge
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -303,7 +303,7 @@ def test_each_api_has_its_own_address_unless_one_is_set(api: str, address: str) 
 @pytest.mark.parametrize("api", NEEDS)
 def test_what_an_api_needs_to_know_and_is_not_told_is_named(api: str) -> None:
     """Tests and demos start without; whoever checks the settings gets the variables' names."""
-    from worker.gateway.choose import missing_credentials
+    from threelane.worker.gateway.choose import missing_credentials
 
     assert NEEDS[api] == missing_credentials(AccountSettings(gateway=api))
     assert [] == missing_credentials(account(api, ""))

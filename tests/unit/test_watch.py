@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer import Producer, registry
 from tests.watch import watching
+from threelane import Producer
+from threelane.store import registry
 
 TEXT = "The secret word is marimba"
 

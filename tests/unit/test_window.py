@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer import zones
-from producer.hours import Span
-from producer.schedule import DAY, MINUTE
-from producer.window import Window, Windows, common_opening, opening, parse, parse_scope
+from threelane.contract import zones
+from threelane.contract.hours import Span
+from threelane.contract.schedule import DAY, MINUTE
+from threelane.contract.window import Window, Windows, common_opening, opening, parse, parse_scope
 
 ZA = "27831234567"  # UTC+2, no summer time
 GERMANY = "491711234567"
@@ -410,7 +410,7 @@ def test_in_a_long_country_it_goes_when_all_are_awake_or_the_most(window: Window
 
 def test_asking_is_cheap() -> None:
     """A newsletter of a million passes here: all that is worked out is kept, for each country and day."""
-    from producer.window import _calendar
+    from threelane.contract.window import _calendar
 
     window = parse("mon-fri 08:00-20:00; sat 09:00-13:01 recipient")
     now = ms("2031-06-29 12:00")

@@ -10,10 +10,10 @@ from typing import TypeVar
 import pytest
 
 from tests.servers import free_port
-from worker.gateway.http import HttpGateway
-from worker.gateway.outcome import Kind, Outcome
-from worker.gateway.wire import MAX_ANSWER, Reply, Wire
-from worker.settings import AccountSettings
+from threelane.gateways.http.gateway import HttpGateway
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.wire import MAX_ANSWER, Reply, Wire
+from threelane.worker.process.settings import AccountSettings
 
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 YES = b"ID: " + ITS_ID.encode()

@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from producer import fields
-from producer.settings import ApiSettings, InvalidSettings, ProducerSettings, Settings, load, load_or_exit
-from worker.settings import AccountSettings, CallbackSettings, ExporterSettings, WebhookSettings, WorkerSettings
+from threelane.contract import fields
+from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, Settings, load, load_or_exit
+from threelane.worker.process.settings import (
+    AccountSettings,
+    CallbackSettings,
+    ExporterSettings,
+    WebhookSettings,
+    WorkerSettings,
+)
 
 SECRET = "a1b2c3d4e5f60718"
 README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
@@ -286,7 +292,7 @@ def test_the_readme_lists_exactly_the_fields_there_are() -> None:
 
 def test_the_readme_s_codes_of_refusal_are_the_door_s() -> None:
     """The last column of the table of fields has only codes that the door can answer."""
-    from producer.refusal import Code
+    from threelane.contract.refusal import Code
 
     codes = {code for row in table("What a message can say") for code in re.findall(r"\d{3}", row[3])}
     assert set() == codes - {str(code) for code in Code}

@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from producer import message
-from producer.message import Draft, Message
 from tests.unit.test_vectors_wire import ITS_ID, NOW, TO, answered, sms
-from worker.gateway import http
-from worker.gateway.markup import document, rows_of
-from worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
-from worker.gateway.wire import Reply
-from worker.gateway.xml import (
+from threelane.contract import message
+from threelane.contract.message import Draft, Message
+from threelane.gateways.http import gateway as http
+from threelane.gateways.xml.gateway import (
     order,
     read_balance,
     read_cancel,
@@ -26,6 +23,9 @@ from worker.gateway.xml import (
     read_look_up,
     read_send,
 )
+from threelane.worker.gateway.markup import document, rows_of
+from threelane.worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.wire import Reply
 
 OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 IDS = [ITS_ID, ITS_ID[:-1] + "2", ITS_ID[:-1] + "3"]

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from tests.chaos import ledger
 from tests.chaos.world import World
-from worker.demo.child import Child, _end_with_parent
+from threelane.demo.child import Child, _end_with_parent
 
 HERE = Path(__file__).parents[2]
 QUIET_SECONDS = 120.0
@@ -75,7 +75,7 @@ class Mixed(World):
         # the interpreter's own path comes after PYTHONPATH, the installed package, which is this tree's, last of all
         run = f"import os, sys; os.chdir({str(self.tree)!r}); sys.path[0] = {str(self.tree)!r}; "
         run += f"sys.argv[1:] = {words!r}; "
-        run += "from worker.cli import main; import worker; "
+        run += "from threelane.interfaces.command.line import main; import threelane; "
         run += f"assert worker.__file__.startswith({str(self.tree)!r}), worker.__file__; main()"
         return Child(name, [sys.executable, "-c", run], self.folder / f"{name}.log", environment)
 

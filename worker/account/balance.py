@@ -12,11 +12,12 @@ from typing import Any
 
 import redis.asyncio
 
-from producer import keys, logs
-from producer.status import CREDIT
-from worker.account import hold
-from worker.gateway.protocol import Gateway
-from worker.settings import WorkerSettings
+from threelane.contract.prices import CREDIT
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.worker.account import hold
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.settings import WorkerSettings
 
 NO_CREDIT_CODES = ("301", "20")  # codes of what is dead for want of credit
 PROBE_SECONDS = 10.0  # while the account is on hold for want of credit

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
 import redis
 import redis.asyncio
 
-from producer import fields, keys, logs
-from producer.refusal import Refused
-from worker.policy.judge import Hold
-from worker.policy.rule import Scope
+from threelane.contract import fields
+from threelane.contract.refusal import Refused
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
 """Causes that other credentials, or another address, mend."""
@@ -23,6 +24,17 @@ BY_HAND = "by_hand"
 """What stands in place of a code when a person put something on hold."""
 MOST_CAUSE = 200  # characters
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A stop for all messages of a scope; ``until`` is 0 when only a person or a top-up ends it."""
+
+    scope: str  # account, sender:<sender ID> or prefix:<digits>
+    code: str
+    cause: str
+    until: int = 0
+    credentials: str = ""  # a fingerprint of those that were refused
 
 
 class Held(msgspec.Struct, frozen=True):

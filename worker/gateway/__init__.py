@@ -1,1 +1,1 @@
-"""Gateway: how a message is put to Clickatell, and what its answer comes to."""
+"""Gateway: what all gateways share: outcomes, connections, logins and the register."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 
-from worker.gateway import form
-from worker.gateway.login import Login
-from worker.gateway.outcome import (
+from threelane.worker.gateway import form
+from threelane.worker.gateway.login import Login
+from threelane.worker.gateway.outcome import (
     NO_CANCEL,
     NO_COVERAGE,
     NO_LOOK_UP,
@@ -21,8 +21,8 @@ from worker.gateway.outcome import (
     Outcome,
     Payment,
 )
-from worker.gateway.wire import Reply, Wire
-from worker.settings import AccountSettings
+from threelane.worker.gateway.wire import Reply, Wire
+from threelane.worker.process.settings import AccountSettings
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from types import MappingProxyType
 
 import redis.asyncio
 from pydantic import SecretStr
 
-from worker.gateway.http import HttpGateway
-from worker.gateway.one import OneGateway
-from worker.gateway.protocol import Gateway
-from worker.gateway.rest import RestGateway
-from worker.gateway.xml import XmlGateway
-from worker.settings import AccountSettings
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.settings import AccountSettings
 
 _CENTRAL = ("clickatell_api_id", "clickatell_user", "clickatell_password")
-_Maker = Callable[[AccountSettings, redis.asyncio.Redis | None], Gateway]
-_MAKERS: MappingProxyType[str, _Maker] = MappingProxyType(
-    {
-        "http": HttpGateway,
-        "rest": lambda settings, _: RestGateway(settings),
-        "xml": XmlGateway,
-        "one": lambda settings, _: OneGateway(settings),
-    }
-)
 _NEEDS = MappingProxyType(
     {"http": _CENTRAL, "rest": ("clickatell_token",), "xml": _CENTRAL, "one": ("clickatell_api_key",)}
 )
@@ -32,7 +20,8 @@ _NEEDS = MappingProxyType(
 
 def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> Gateway:
     """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
-    return _MAKERS[settings.gateway](settings, client)
+    create: Callable[..., Gateway] = import_module(f"threelane.gateways.{settings.gateway}.gateway").create
+    return create(settings, client)
 
 
 def missing_credentials(settings: AccountSettings) -> list[str]:

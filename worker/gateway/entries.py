@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
-from worker.gateway.outcome import Kind, Outcome
-from worker.policy.rule import Table
-from worker.policy.statuses import millionths
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.policy.rule import Table
+from threelane.worker.policy.statuses import millionths
 
 _ID = re.compile(r"[0-9A-Za-z._:-]{8,64}")
 _CODE = re.compile(r"[0-9]{1,4}", re.ASCII)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Mapping
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from worker.gateway.outcome import Kind, Outcome
-from worker.gateway.session import Authenticate, Session
-from worker.settings import AccountSettings
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.session import Authenticate, Session
+from threelane.worker.process.settings import AccountSettings
 
 EXPIRED = ("003", "005")  # session expired, session id missing: nothing was accepted
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+GATEWAY_REMEMBERS = 6 * 24 * 3600 * 1000  # ms; after this a look-up proves nothing any more
+
 
 class Kind(StrEnum):
     """The five ways an attempt can end."""

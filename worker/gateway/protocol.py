@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from producer.message import Message
-from worker.gateway.outcome import Cancellation, Coverage, LookUp, Outcome, Payment
-from worker.policy.rule import Table
+from threelane.contract.message import Message
+from threelane.worker.gateway.outcome import Cancellation, Coverage, LookUp, Outcome, Payment
+from threelane.worker.policy.rule import Table
 
 
 class Gateway(Protocol):

@@ -8,8 +8,8 @@ from typing import Any
 
 import redis.asyncio
 
-from producer import keys
-from worker.gateway.outcome import Outcome
+from threelane.store import keys
+from threelane.worker.gateway.outcome import Outcome
 
 RENEWAL_SECONDS = 20.0  # longest that one renewal may keep the others waiting
 KEEP_SECONDS = 24 * 3600

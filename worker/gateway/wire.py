@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import Kind, Outcome
 
 MAX_ANSWER = 1 << 20  # octets of an answer that are read
 IDLE_SECONDS = 15.0

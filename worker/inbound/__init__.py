@@ -1,1 +1,1 @@
-"""Inbound: what Clickatell tells us by itself."""
+"""Inbound: what Clickatell reports of its own accord, read into values."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
-from worker.inbound import moment
-from worker.inbound.fields import Fields
-from worker.inbound.fields import read as read_fields
-from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
-from worker.inbound.speech import sender, spoken
-from worker.policy.statuses import STATUSES, millionths, status_code
+from threelane.worker.inbound import moment
+from threelane.worker.inbound.fields import Fields
+from threelane.worker.inbound.fields import read as read_fields
+from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.speech import sender, spoken
+from threelane.worker.policy.statuses import STATUSES, millionths, status_code
 
 _STATUS = re.compile(r"[0-9A-Fa-f]{1,3}")
 _OURS = ("climsgid", "clientmessageid", "climessageid")

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 from xml.parsers import expat
 
-from worker.inbound import charset
-from worker.inbound.joining import writable
+from threelane.worker.inbound import charset
+from threelane.worker.inbound.joining import writable
 
 _MOST = 50
 _DEEPEST = 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from worker.inbound.report import Part
+from threelane.worker.inbound.report import Part
 
 MISSING = "\u2026"
 _PLANE = 0xF0000 - 0xD800

@@ -12,13 +12,13 @@ from datetime import UTC
 from functools import partial
 from typing import Any, TypeVar
 
-from worker.inbound import moment
-from worker.inbound.charset import unescape
-from worker.inbound.fields import decode_json, word
-from worker.inbound.joining import part_of, writable
-from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
-from worker.inbound.speech import sender
-from worker.policy.one_statuses import ONE_STATUSES, one_status
+from threelane.worker.inbound import moment
+from threelane.worker.inbound.charset import unescape
+from threelane.worker.inbound.fields import decode_json, word
+from threelane.worker.inbound.joining import part_of, writable
+from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.speech import sender
+from threelane.worker.policy.one_statuses import ONE_STATUSES, one_status
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REPLIES = {"moText": "content", "moMedia": "caption", "moLocation": "name"}  # the kinds, and where their text is

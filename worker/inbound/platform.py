@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from datetime import UTC
 
-from worker.inbound import moment
-from worker.inbound.fields import Fields
-from worker.inbound.fields import read as read_fields
-from worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
-from worker.inbound.speech import sender, spoken
-from worker.policy.statuses import STATUSES, status_code
+from threelane.worker.inbound import moment
+from threelane.worker.inbound.fields import Fields
+from threelane.worker.inbound.fields import read as read_fields
+from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.speech import sender, spoken
+from threelane.worker.policy.statuses import STATUSES, status_code
 
 # The first two and ERROR_WITH_MESSAGE are seen in callbacks; all are the guide's descriptions, written as names.
 # fmt: off

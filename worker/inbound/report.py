@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from producer.states import Status
+from threelane.store.states import Status
 
 MOST_SAID = 200
 _MOST_DESCRIPTION = 80

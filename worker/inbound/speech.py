@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from producer import phone
-from producer.refusal import Refused
-from worker.inbound import charset
-from worker.inbound.fields import Fields
-from worker.inbound.joining import part_of, writable
-from worker.inbound.report import Part
+from threelane.contract import phone
+from threelane.contract.refusal import Refused
+from threelane.worker.inbound import charset
+from threelane.worker.inbound.fields import Fields
+from threelane.worker.inbound.joining import part_of, writable
+from threelane.worker.inbound.report import Part
 
 _SHORT = re.compile(r"[0-9]{3,15}")  # short codes are answered from, too
 

@@ -6,8 +6,8 @@ and 900 from its 2006 specification and from clients that handle them.
 
 from __future__ import annotations
 
-from producer.refusal import Owner
-from worker.policy.rule import HOUR, LATER, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.contract.refusal import Owner
+from threelane.worker.policy.rule import HOUR, LATER, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope

@@ -5,8 +5,8 @@ Source: Clickatell's One API table of errors.  A code of a whole request reaches
 
 from __future__ import annotations
 
-from producer.refusal import Owner
-from worker.policy.rule import HOUR, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.contract.refusal import Owner
+from threelane.worker.policy.rule import HOUR, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, _, HOLD, STOP, SUPPRESS, _ = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope

@@ -6,7 +6,7 @@ received by the handset), so a status is kept by its name.
 
 from __future__ import annotations
 
-from producer.states import Status
+from threelane.store.states import Status
 
 # fmt: off
 ONE_STATUSES: dict[str, Status | None] = {

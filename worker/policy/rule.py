@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tenacity import wait_exponential
 from tenacity.wait import wait_base
 
-from producer.refusal import Owner
+from threelane.contract.refusal import Owner
 
 
 class Verdict(StrEnum):

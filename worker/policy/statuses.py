@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal, DecimalException
 
-from producer.states import Status
-from producer.status import CREDIT
-from worker.policy.one_statuses import one_status
+from threelane.contract.prices import CREDIT
+from threelane.store.states import Status
+from threelane.worker.policy.one_statuses import one_status
 
 # What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
 # client.  008 is "received by the gateway" and not, as some have it, delivered.

@@ -1,0 +1,1 @@
+"""Contract: what may be said: a message, its fields, and every refusal before it is accepted."""

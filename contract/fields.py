@@ -1,0 +1,288 @@
+"""Fields: the name, the type and the range of everything a caller may say, as one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from threelane.contract import phone, schedule
+from threelane.contract.refusal import Code, Refused
+
+Parsed = Any  # what a field's parser returns: a value of the field's type, or Refused
+Parser = Callable[[Any, str], Parsed]
+
+LANES = (1, 2, 3)
+MAX_TEXT = 100_000  # characters; longer ones are refused unread, they are some 600 parts
+MAX_OCTETS = 10_000  # of binary data and headers; longer ones are refused unread
+MAX_TAGS = 10
+CREDIT_LIMITS = ("0.8", "1", "1.5", "2", "2.5", "3")
+FEATURE_BITS = 1 | 2 | 4 | 8 | 16 | 32 | 512 | 8192 | 16384
+WEEK_SECONDS = 7 * 24 * 3600
+MAX_HEADER = 130  # octets; some room must be left for the text
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
+"""A short name: of a producer, a cost centre, a tag, a batch."""
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_SENDER_DIGITS = re.compile(r"[0-9]{1,16}")
+_SENDER_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+
+
+class Field(NamedTuple):
+    """One thing a caller may say: our name, the gateway's name, other spellings, and how it is read."""
+
+    name: str
+    gateway_name: str
+    parse: Parser
+    aliases: tuple[str, ...] = ()
+
+
+def whole(low: int, high: int) -> Parser:
+    """Return a parser of whole numbers in a range."""
+
+    def parse(raw: Any, field: str) -> Parsed:
+        value = _integer(raw)
+        if value is None or not low <= value <= high:
+            return invalid(field, f"{_shown(raw)} is not a whole number from {low} to {high}", "correct it")
+        return value
+
+    return parse
+
+
+def one_of(*values: str, also: dict[str, str] | None = None) -> Parser:
+    """Return a parser of a closed set of words; ``also`` maps other spellings to them."""
+    spellings = {value: value for value in values} | (also or {})
+
+    def parse(raw: Any, field: str) -> Parsed:
+        value = spellings.get(str(raw).strip().lower()) if isinstance(raw, str) else None
+        if value is None:
+            return invalid(field, f"{_shown(raw)} is not known", f"give {' or '.join(values)}")
+        return value
+
+    return parse
+
+
+def seconds(raw: Any, field: str) -> Parsed:
+    """Parse a positive number of seconds up to a week."""
+    try:
+        value = float(raw)
+    except (TypeError, ValueError, OverflowError):
+        value = -1.0
+    if isinstance(raw, bool) or not 0 < value <= WEEK_SECONDS:
+        return invalid(field, f"{_shown(raw)} is not a number of seconds", "give more than 0, up to a week")
+    return value
+
+
+def text(raw: Any, field: str) -> Parsed:
+    """Parse the body; line ends become LF, which is one septet on the wire."""
+    if not isinstance(raw, str):
+        return invalid(field, f"a text cannot be {type(raw).__name__}", "give a string")
+    if len(raw) > MAX_TEXT:
+        return Refused(
+            code=Code.PARTS,
+            field=field,
+            problem=f"{len(raw):,} characters",
+            mend="three parts hold at most 459 characters, 201 outside the GSM alphabet",
+        )
+    body = raw.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in body:
+        return Refused(
+            code=Code.UNICODE,
+            field=field,
+            problem="the text has a NUL in it",
+            mend="remove the character U+0000",
+        )
+    return body
+
+
+def client_id(raw: Any, field: str) -> Parsed:
+    """Parse the caller's own id: letters and digits, as the gateway wants its client message ids."""
+    if not isinstance(raw, str) or not _CLIENT_ID.fullmatch(raw):
+        return Refused(
+            code=Code.TIME_OR_CLIENT_ID,
+            field=field,
+            problem=f"{_shown(raw)} is no client message id",
+            mend="1 to 32 letters and digits, no spaces or signs; a UUID without dashes fits",
+        )
+    return raw
+
+
+def sender(raw: Any, field: str) -> Parsed:
+    """Parse the sender ID: a number of up to 16 digits or a registered name of up to 11 characters."""
+    value = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    digits = re.sub(r"[\s-]", "", value.removeprefix("+"))
+    if _SENDER_DIGITS.fullmatch(digits):
+        return digits
+    if _SENDER_NAME.fullmatch(value):
+        return value
+    return Refused(
+        code=Code.SENDER,
+        field=field,
+        problem=f"{_shown(raw)} is no sender ID",
+        mend="up to 16 digits, or up to 11 letters and digits that are registered with the gateway",
+    )
+
+
+def octets(code: Code) -> Parser:
+    """Return a parser of octets, given as bytes or as pairs of hexadecimal digits; returns hexadecimal."""
+
+    def parse(raw: Any, field: str) -> Parsed:
+        if isinstance(raw, str | bytes | bytearray) and len(raw) > (2 if isinstance(raw, str) else 1) * MAX_OCTETS:
+            return Refused(
+                code=Code.UDH if code is Code.UDH else Code.PARTS,
+                field=field,
+                problem=f"more than {MAX_OCTETS:,} octets",
+                mend="three parts hold at most 420 octets, less what a header takes",
+            )
+        value = bytes(raw).hex() if isinstance(raw, bytes | bytearray) else raw
+        if isinstance(value, str) and not value:
+            return ""
+        if not isinstance(value, str) or not _HEX.fullmatch(value):
+            return Refused(
+                code=code, field=field, problem="not pairs of hexadecimal digits", mend="as in 06050415810000"
+            )
+        return value.lower()
+
+    return parse
+
+
+def binary(raw: Any, field: str) -> Parsed:
+    """Parse 8-bit data; the gateway's switch 0 means that there is none."""
+    return "" if raw in (0, "0") and raw is not False else octets(Code.INVALID)(raw, field)
+
+
+def header(raw: Any, field: str) -> Parsed:
+    """Parse a user data header; its first octet is the length of the rest."""
+    value = octets(Code.UDH)(raw, field)
+    if isinstance(value, Refused) or not value:
+        return value
+    length = len(value) // 2
+    if length > MAX_HEADER:
+        return Refused(
+            code=Code.UDH,
+            field=field,
+            problem=f"{length} octets",
+            mend=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
+        )
+    if int(value[:2], 16) != length - 1:
+        return Refused(
+            code=Code.UDH,
+            field=field,
+            problem=f"its first octet says {int(value[:2], 16)}, {length - 1} follow",
+            mend="the first octet is the length of the rest",
+        )
+    return value
+
+
+def credit_limit(raw: Any, field: str) -> Parsed:
+    """Parse the most credits the message may cost, one of the gateway's steps."""
+    try:
+        value = None if isinstance(raw, bool) else f"{float(raw):g}"
+    except (TypeError, ValueError, OverflowError):
+        value = None
+    if value not in CREDIT_LIMITS:
+        return invalid(field, f"{_shown(raw)} is not a step", f"give one of {', '.join(CREDIT_LIMITS)}")
+    return value
+
+
+def features(raw: Any, field: str) -> Parsed:
+    """Parse the bit mask of features that a route must have."""
+    value = _integer(raw)
+    if value is None or value < 0 or value & ~FEATURE_BITS:
+        return invalid(field, f"{_shown(raw)} has unknown bits", "add up 1 2 4 8 16 32 512 8192 16384")
+    return value
+
+
+def label(raw: Any, field: str) -> Parsed:
+    """Parse a short name: cost centre or producer."""
+    value = raw.strip() if isinstance(raw, str) else ""
+    if not LABEL.fullmatch(value):
+        return invalid(field, f"{_shown(raw)} is no name", "up to 64 letters, digits, spaces and . _ : / -")
+    return value
+
+
+def tags(raw: Any, field: str) -> Parsed:
+    """Parse up to 10 tags, given as a list or as one text with commas."""
+    given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        return invalid(field, f"{_shown(raw)} is no list", "give a list of names")
+    ordered = sorted(given) if isinstance(given, set | frozenset) else given
+    parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]
+    if len(parsed) > MAX_TAGS:
+        return invalid(field, f"more than {MAX_TAGS} tags", f"give at most {MAX_TAGS}")
+    return next((tag for tag in parsed if isinstance(tag, Refused)), tuple(parsed))
+
+
+def yes_or_no(raw: Any, field: str) -> Parsed:
+    """Parse a switch, which the gateway writes 0 or 1."""
+    value = {"0": False, "1": True, "false": False, "true": True}.get(str(raw).strip().lower())
+    if value is None:
+        return invalid(field, f"{_shown(raw)} is neither 0 nor 1", "give 0 or 1")
+    return value
+
+
+def invalid(field: str, problem: str, mend: str) -> Refused:
+    """Return a refusal with 101, the gateway's code for an invalid or missing parameter."""
+    return Refused(code=Code.INVALID, field=field, problem=problem, mend=mend)
+
+
+def _integer(raw: Any) -> int | None:
+    if isinstance(raw, str):
+        text = raw.strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+
+
+def _shown(raw: Any) -> str:
+    try:
+        shown = repr(raw)
+    except ValueError:  # a number with more digits than Python writes
+        shown = "a number of thousands of digits"
+    return shown if len(shown) <= 40 else shown[:37] + "..."
+
+
+# fmt: off
+FIELDS = (
+    # what the gateway offers; its own names, from its table of features
+    Field("to",                  "to",                    phone.parse),
+    Field("text",                "text",                  text),
+    Field("sender",              "from",                  sender, ("from_",)),
+    Field("client_message_id",   "clientMessageId",       client_id, ("climsgid", "client_id")),
+    Field("max_message_parts",   "maxMessageParts",       whole(1, 3), ("concat", "max_parts")),
+    Field("lane",                "userPriorityQueue",     whole(1, 3), ("user_priority_queue", "queue")),
+    Field("callback",            "callback",              whole(0, 7)),
+    Field("escalate",            "escalate",              yes_or_no),
+    Field("max_credits",         "maxCredits",            credit_limit),
+    Field("type",                "type",                  one_of("text", "flash", also={
+        "sms_text": "text", "sms_flash": "flash"}), ("msg_type",)),
+    Field("channel",             "channel",               one_of("sms", "whatsapp")),
+    Field("mo",                  "mo",                    yes_or_no),
+    Field("required_features",   "requiredFeatures",      features, ("req_feat",)),
+    Field("deliver_at",          "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",)),
+    Field("unicode",             "unicode",               yes_or_no),
+    Field("udh",                 "udh",                   header),
+    Field("binary",              "binary",                binary),
+    Field("validity_period",     "validityPeriod",        whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",)),
+    Field("bypass_dnc",          "bypassDNCCheck",        yes_or_no, ("bypass_dnc_check",)),
+    # what Threelane adds
+    Field("delay",               "delay",                 schedule.wait),
+    Field("at_gateway",          "atGateway",             yes_or_no),
+    Field("cost_centre",         "costCentre",            label, ("cost_center", "costCenter")),
+    Field("producer",            "producer",              label),
+    Field("tags",                "tags",                  tags),
+    Field("batch",               "batch",                 label),
+    Field("legal_notice",        "legalNotice",           yes_or_no),
+    Field("on_doubt",            "onDoubt",               one_of("resend", "hold", "drop")),
+    Field("on_too_long",         "onTooLong",             one_of("refuse", "cut")),
+    Field("look_alikes",         "lookAlikes",            yes_or_no),
+    Field("retry_every",         "retryEvery",            seconds),
+    Field("stop_retrying_after", "stopRetryingAfter",     seconds),
+)
+# fmt: on
+
+BY_SPELLING: dict[str, Field] = {
+    spelling: field for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
+}

@@ -1,0 +1,60 @@
+"""Prices: what a part is likely to cost, by the recipient's prefix or country; millionths of a credit.
+
+A price that the operator gives (by prefix, the longest wins) goes before one that was learned from the last charge in
+the same country, and that before the price of the rest (``*``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, DecimalException
+
+import msgspec
+
+from threelane.contract import zones
+
+CREDIT = 1_000_000  # charges are kept in millionths of a credit, so that sums are exact
+REST = "*"
+ELSEWHERE = "other"  # the country of a number that has none, such as a satellite phone's
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """Prices of a part: as given by prefix, and as learned by country."""
+
+    given: Mapping[str, int]
+    learned: Mapping[str, int] = {}
+    longest: int = 0  # prefix that is given
+
+    def of(self, to: str, where: str = "") -> int:
+        """Return the price of a part to a number; ``where`` is its country, if that is known already."""
+        for length in range(self.longest, 0, -1):
+            if (price := self.given.get(to[:length])) is not None:
+                return price
+        learned = self.learned.get(where or country(to))
+        return learned if learned is not None else self.given.get(REST, CREDIT)
+
+    def knowing(self, entries: Mapping[bytes, bytes]) -> Prices:
+        """Return the same with what was learned, as Redis has it."""
+        return msgspec.structs.replace(self, learned={name.decode(): int(price) for name, price in entries.items()})
+
+
+def country(to: str) -> str:
+    """Return the country of a number, two letters, or ``other``."""
+    return zones.country(to) or ELSEWHERE
+
+
+def parse(text: str) -> Prices:
+    """Read ``27=0.8,1=1.2,*=1``; raises ValueError with what would be right."""
+    given: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        prefix, _, price = (part.strip() for part in entry.partition("="))
+        if prefix != REST and not (prefix.isascii() and prefix.isdigit() and len(prefix) <= 15):
+            raise ValueError(f"{entry!r}: write a prefix in digits, or *, and its price, as in 27=0.8,*=1")
+        try:
+            amount = Decimal(price) * CREDIT
+        except DecimalException:
+            raise ValueError(f"{entry!r}: {price!r} is no amount of credits, such as 0.8") from None
+        if not amount.is_finite() or not 0 <= amount <= 1000 * CREDIT:
+            raise ValueError(f"{entry!r}: a part costs from 0 to 1000 credits")
+        given[prefix] = int(amount)
+    return Prices(given, longest=max((len(prefix) for prefix in given if prefix != REST), default=0))

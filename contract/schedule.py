@@ -1,0 +1,92 @@
+"""Time at the door: when a message is due and until when it is worth sending."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from threelane.contract.refusal import Code, Refused
+
+MINUTE = 60_000
+DAY = 24 * 60 * MINUTE
+HORIZON = 7 * DAY  # the gateway schedules no further ahead
+SLACK = 1_000  # a caller's "now" is past by the time it gets here
+DEFAULT_VALIDITY = DAY  # the gateway's own default
+MAX_VALIDITY_MINUTES = 8 * 24 * 60  # as long as a client id is remembered
+
+
+def instant(raw: object, field: str) -> int | Refused:
+    """Return a point in time as milliseconds of Unix time; a time without a zone is refused, never guessed."""
+    if isinstance(raw, str):
+        try:
+            raw = datetime.fromisoformat(raw.strip())
+        except ValueError:
+            return _refused(field, "not a time", "write ISO 8601 with its zone, as in 2031-06-30T14:00:00Z")
+    if not isinstance(raw, datetime):
+        return _refused(field, f"a time cannot be {type(raw).__name__}", "give a datetime or an ISO 8601 text")
+    if raw.tzinfo is None or raw.utcoffset() is None:
+        return _refused(field, "the time has no zone", "add Z or an offset such as +02:00")
+    try:
+        return round(raw.astimezone(UTC).timestamp() * 1000)
+    except (OverflowError, ValueError):
+        return _refused(field, "the time is out of the calendar", "give a time within the next 7 days")
+
+
+def wait(raw: object, field: str) -> int | Refused:
+    """Return a delay, given in seconds or as a timedelta, in milliseconds."""
+    if isinstance(raw, timedelta):
+        raw = raw.total_seconds()
+    if isinstance(raw, str):
+        try:
+            raw = float(raw)
+        except ValueError:
+            return _refused(field, "not a number of seconds", "write seconds, as in 90")
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or raw != raw:
+        return _refused(field, "not a number of seconds", "write seconds, as in 90")
+    if raw < 0:
+        return _refused(field, "the delay is negative", "give 0 or more seconds")
+    if raw * 1000 > HORIZON:
+        return _refused(field, "more than 7 days ahead", "the gateway's horizon is 7 days, 604800 seconds")
+    return round(raw * 1000)
+
+
+def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refused:
+    """Return when the message is due (0: now), within the next 7 days."""
+    if at is None:
+        return now + delay if delay else 0
+    if delay is not None:
+        return _refused("delay", "given together with a delivery time", "give one of the two")
+    if at < now - SLACK:
+        return _refused(field, "the time is in the past", "leave it out to send at once")
+    if at > now + HORIZON:
+        return _refused(field, "more than 7 days ahead", "the gateway's horizon is 7 days: send it later")
+    return at if at > now else 0
+
+
+def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refused:
+    """Return the moment after which the message is not sent any more.
+
+    A validity that is given counts from now; the default of a day counts from the delivery.
+    """
+    if minutes is None:
+        return (due_at or now) + DEFAULT_VALIDITY
+    expires_at = now + minutes * MINUTE
+    if expires_at <= due_at:
+        return Refused(
+            code=Code.TIME_OR_CLIENT_ID,
+            field=field,
+            problem="the validity ends before the delivery",
+            mend="it counts in minutes from now: make it longer than the wait",
+        )
+    return expires_at
+
+
+def _refused(field: str, problem: str, mend: str) -> Refused:
+    return Refused(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, mend=mend)
+
+
+def bound(raw: datetime | str | None, field: str) -> int | None:
+    """Return a bound of a search in milliseconds of Unix time, or None; raises ValueError with what is wrong."""
+    at = instant(raw, field) if raw else None
+    if isinstance(at, Refused):
+        raise ValueError(f"{field}: {at.problem}; {at.mend}")
+    return at

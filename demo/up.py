@@ -1,0 +1,74 @@
+"""Up: keeps a stack running until Ctrl-C, for trying things by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from threelane.demo.child import Failed
+from threelane.demo.stack import Stack
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import STACK_FILE
+
+
+def keep_up() -> int:
+    """Start a stack, write its addresses into .threelane/stack.json, and keep it until Ctrl-C or SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    running = _running()
+    if running:
+        print(f"a stack runs here already, process {running}: end it first, or use another folder", file=sys.stderr)
+        return Exit.USAGE
+    folder = STACK_FILE.parent / time.strftime("up-%Y%m%d-%H%M%S")
+    try:
+        with Stack(folder, {}, _wanted()) as stack:
+            stack.start_api()
+            STACK_FILE.write_text(json.dumps(stack.describe(os.getpid()), indent=2), encoding="utf-8")
+            STACK_FILE.chmod(0o600)
+            _tell(stack)
+            while not stack.ended():
+                time.sleep(0.5)
+            print(f"ended by itself: {', '.join(stack.ended())}; see the logs in {folder}", file=sys.stderr)
+            return Exit.DIFFERENT
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return Exit.DIFFERENT
+    except KeyboardInterrupt:
+        return Exit.OK
+    finally:
+        STACK_FILE.unlink(missing_ok=True)
+
+
+def _running() -> int:
+    """Return the process that keeps a stack up in this folder, or 0."""
+    try:
+        pid = int(json.loads(STACK_FILE.read_text(encoding="utf-8"))["pid"])
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return pid
+
+
+def _wanted() -> dict[str, str]:
+    """Return what the caller's environment says of the worker's pace; addresses are the stack's own."""
+    own = ("REDIS_URL", "BROKER_URL", "GATEWAY_URL", "CLICKATELL_", "CALLBACK", "METRICS_PORT", "SANDBOX_")
+    named = {name: value for name, value in os.environ.items() if name.startswith("THREELANE_")}
+    return {name: value for name, value in named.items() if not name.removeprefix("THREELANE_").startswith(own)}
+
+
+def _tell(stack: Stack) -> None:
+    print(f"Redis       {stack.redis_url}")
+    print(f"sandbox     {stack.sandbox_url}/sandbox/ledger")
+    print(f"callbacks   {stack.callbacks_url}")
+    print(f"HTTP API    {stack.api_url}/docs")
+    print(f"console     {stack.api_url}/console")
+    print(f"API key     {stack.api_key}  (of an operator: for both)")
+    for name, url in stack.metrics.items():
+        print(f"metrics     {url}  ({name})")
+    print(f"state       {stack.folder}, addresses in {Path(STACK_FILE)}")
+    print("Commands in this folder find the stack by themselves: threelane send 27831234567 'Hello'")
+    print("Ctrl-C ends all of it.", flush=True)

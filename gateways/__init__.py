@@ -1,0 +1,1 @@
+"""Gateways: one folder for each API; docs/adding-a-gateway.md explains what is in it."""

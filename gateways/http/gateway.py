@@ -1,0 +1,236 @@
+"""HTTP API: form in, lines of text out; always HTTP 200, so the body alone decides.
+
+Source: Clickatell's HTTP API guide and its 2006 specification; every request carries its own credentials, by POST,
+so that no session is shared and none stands in an access log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import redis.asyncio
+
+from threelane.contract.message import Message, gateway_time
+from threelane.contract.schedule import MINUTE
+from threelane.contract.text import GSM_7, Encoding
+from threelane.worker.gateway.api import FormApi
+from threelane.worker.gateway.login import EXPIRED
+from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import Reply
+from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.policy.statuses import STOPPED, millionths, status_code
+from threelane.worker.process.settings import AccountSettings
+
+_EXACTLY = re.IGNORECASE | re.ASCII
+_ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
+_ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
+_SESSION = re.compile(r"ok:[ \t]*([0-9a-z]{16,64})", _EXACTLY)
+_STATUS = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})[ \t]+status:[ \t]*([0-9a-c]{1,3})", _EXACTLY)
+_CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", _EXACTLY)
+_COVERED = re.compile(r"(?:ok:.*?)?(?:\bcharge:[ \t]*(\d+(?:\.\d+)?))?", _EXACTLY)
+_PAID = re.compile(r"ok:[ \t]*605(?:[ \t]*,.*)?", _EXACTLY)
+_CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+
+
+class HttpGateway(FormApi):
+    """The HTTP API: one message a request, side by side on kept connections."""
+
+    name = "http"
+    ping = "http/ping"
+    batch_size = 1
+    table = LEGACY
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Send one message."""
+        reply = await self._ask("http/sendmsg", form(messages[0], now))
+        return [reply if isinstance(reply, Outcome) else read_send(reply.body)]
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Ask by client id for the status, then for the charge."""
+        return await self._known({"climsgid": message_id}, unknown="104")
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask by the gateway's id for the status, then for the charge."""
+        return await self._known({"apimsgid": gateway_id}, unknown="103")
+
+    async def cancel(self, gateway_id: str) -> Cancellation:
+        """Stop a message that the gateway still holds."""
+        reply = await self._ask("http/delmsg", {"apimsgid": gateway_id})
+        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply.body)
+
+    async def coverage(self, msisdn: str) -> Coverage:
+        """Ask whether a number can be reached; not meant to be asked before each message."""
+        reply = await self._ask("utils/routeCoverage", {"msisdn": msisdn})
+        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply.body)
+
+    async def pay(self, token: str) -> Payment:
+        """Pay a voucher in."""
+        reply = await self._ask("http/token_pay", {"token": token})
+        return Payment.unanswered(reply) if isinstance(reply, Outcome) else read_payment(reply.body)
+
+    async def balance(self) -> float | str:
+        """Return the credits left, or why they cannot be told."""
+        reply = await self._ask("http/getbalance", {})
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply.body)
+
+    async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
+        reply = await self._ask("http/querymsg", named)
+        if isinstance(reply, Outcome):
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply.body, unknown))
+
+    async def _charge(self, gateway_id: str) -> int | None:
+        reply = await self._ask("http/getmsgcharge", {"apimsgid": gateway_id})
+        return None if isinstance(reply, Outcome) else read_charge(reply.body)
+
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+        (parameters,) = elements
+        return await self._submit(command, parameters)
+
+    async def _authenticate(self) -> str | Outcome:
+        reply = await self._post("http/auth", [self._login.credentials])
+        return reply if isinstance(reply, Outcome) else read_auth(reply.body)
+
+    def _has_expired(self, reply: Reply) -> bool:
+        return _code(reply.body) in EXPIRED
+
+
+def form(message: Message, now: int) -> dict[str, str]:
+    """Return the parameters of ``sendmsg``; ``concat`` is the counted number of parts, since it caps the cost."""
+    remaining = max(1, (message.expires_at - now) // MINUTE)
+    parameters = {
+        "to": message.to,
+        "climsgid": message.id,
+        "concat": str(message.parts),
+        "queue": str(message.lane),
+        "callback": str(message.callback),
+        "validity": str(remaining),
+        **_body(message),
+    }
+    optional = {
+        "from": message.sender,
+        "deliv_ack": "1" if message.callback else "",
+        "escalate": "1" if message.escalate else "",
+        "mo": "1" if message.mo else "",
+        "max_credits": message.max_credits,
+        "req_feat": "" if message.required_features is None else str(message.required_features),
+        "msg_type": "SMS_FLASH" if message.flash else "",
+        "udh": message.udh,
+        "scheduled_time": str(gateway_time(message, now) or ""),
+    }
+    return parameters | {name: value for name, value in optional.items() if value}
+
+
+def read_send(body: bytes) -> Outcome:
+    """Read the answer to one ``sendmsg``; whatever is neither a plain yes nor a plain no is unreadable."""
+    text = _text(body)
+    accepted = _ID.fullmatch(text)
+    if accepted:
+        return Outcome(Kind.ACCEPTED, gateway_id=accepted[1])
+    refused = _ERR.fullmatch(text)
+    if refused and len(text.splitlines()) == 1:
+        return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
+    return Outcome(Kind.UNREADABLE, text=_beginning(text))
+
+
+def read_auth(body: bytes) -> str | Outcome:
+    """Read the answer to ``auth``: the session id, or the refusal."""
+    text = _text(body)
+    session = _SESSION.fullmatch(text)
+    if session:
+        return session[1]
+    return Outcome(Kind.REFUSED, code=_code(body), text=text[:80]) if _code(body) else Outcome(Kind.UNREADABLE)
+
+
+def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
+    """Read the answer to ``querymsg``; only code 104 (103 for the gateway's id) says that it is not known."""
+    text = _text(body)
+    status = _STATUS.fullmatch(text)
+    if status:
+        code = status_code(status[2])
+        return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, status[1], code)
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED and refused.code == unknown:
+        return LookUp(Known.NOT_FOUND, text=refused.text)
+    return LookUp(Known.FAILED, text=_beginning(text))
+
+
+def read_charge(body: bytes) -> int | None:
+    """Read the charge from the answer to ``getmsgcharge``, in millionths of a credit."""
+    found = _CHARGE.search(_text(body))
+    return millionths(found[1]) if found else None
+
+
+def read_cancel(body: bytes) -> Cancellation:
+    """Read the answer to ``delmsg``: a status; another one than 006 says that it was too late."""
+    text = _text(body)
+    status = _STATUS.fullmatch(text)
+    if status:
+        code = status_code(status[2])
+        return Cancellation(code == STOPPED, code)
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED:
+        return Cancellation(False, code=refused.code, text=refused.text)
+    return Cancellation(None, text=_beginning(text))
+
+
+def read_coverage(body: bytes) -> Coverage:
+    """Read the answer to ``routeCoverage``; an old edition answers with a sentence, which says nothing."""
+    text = _text(body)
+    covered = _COVERED.fullmatch(text)
+    if covered and text:
+        return Coverage(True, millionths(covered[1]) if covered[1] else None)
+    refused = read_send(body)
+    against = refused.kind is Kind.REFUSED and LEGACY.stops(refused.code)
+    return Coverage(False if against else None, text=_beginning(text))
+
+
+def read_payment(body: bytes) -> Payment:
+    """Read the answer to ``token_pay``; its success is the number 605."""
+    text = _text(body)
+    if _PAID.fullmatch(text):
+        return Payment(True)
+    refused = read_send(body)
+    if refused.kind is Kind.REFUSED:
+        return Payment(False, refused.code, refused.text)
+    return Payment(None, text=_beginning(text))
+
+
+def read_balance(body: bytes) -> float | str:
+    """Read the credits left, or say why they cannot be told."""
+    text = _text(body)
+    found = _CREDIT.fullmatch(text)
+    return float(found[1]) if found else text[:100] or "an empty answer"
+
+
+def _body(message: Message) -> dict[str, str]:
+    """Return the text in the one form of three that survives the gateway's default of Windows-1252."""
+    if message.encoding is Encoding.BINARY:
+        return {"data": message.binary, "binary": "1"}
+    if message.encoding is Encoding.UCS_2:
+        return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
+    if message.text.isascii() and GSM_7.issuperset(message.text):
+        return {"text": message.text}
+    return {"text": message.text, "charset": "UTF-8"}
+
+
+def _code(body: bytes) -> str:
+    """Return the code of an answer that is a refusal as a whole, or ''."""
+    text = _text(body)
+    refused = _ERR.fullmatch(text)
+    return refused[1].zfill(3) if refused and refused[1] and len(text.splitlines()) == 1 else ""
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", errors="replace").strip(" \t\r\n")
+
+
+def _beginning(text: str) -> str:
+    return re.sub(r"\s+", " ", text)[:80]
+
+
+def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:
+    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    return HttpGateway(settings, client)

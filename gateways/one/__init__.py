@@ -1,0 +1,1 @@
+"""One: the One API."""

@@ -1,0 +1,161 @@
+"""One API: JSON in and out, up to 99 messages a request, an entry for each; no look-up by our id, no cancel.
+
+Source: Clickatell's One API guide and table of errors.  Priority, parts, callbacks and costs are settings of the
+integration and not of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import redis.asyncio
+
+from threelane.contract.message import Message, gateway_time
+from threelane.contract.schedule import MINUTE
+from threelane.contract.text import Encoding
+from threelane.worker.gateway import entries
+from threelane.worker.gateway.api import JsonApi
+from threelane.worker.gateway.entries import Family, Fault, decode, fault
+from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import Reply
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.process.settings import AccountSettings
+
+FAMILY = Family(
+    ONE_API,
+    digits=1,
+    by_status=MappingProxyType({401: "1", 402: "20", 403: "1", 404: "41", 405: "42", 429: "43"}),
+)
+TOO_MANY, INTERNAL = "22", "18"
+
+
+class OneGateway(JsonApi):
+    """The One API: many messages a request, and only receipts to resolve a doubt."""
+
+    name = "one"
+    root = "v1"
+    batch_size = 99
+    table = ONE_API
+
+    def __init__(self, settings: AccountSettings) -> None:
+        """Open the session; to be called on the event loop."""
+        super().__init__(settings, {"Authorization": settings.clickatell_api_key.get_secret_value()})
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Send up to 99 messages; if the gateway says that they were too many, the next requests have half as many."""
+        body = msgspec.json.encode({"messages": [order(one, now) for one in messages]})
+        reply = await self._ask("POST", "message", body)
+        if isinstance(reply, Outcome):
+            return [reply] * len(messages)
+        outcomes = read_send(reply, messages)
+        if all(one.kind is Kind.REFUSED and one.code == TOO_MANY for one in outcomes):
+            self.batch_size = max(1, min(self.batch_size, len(messages) // 2))
+        return outcomes
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask by the gateway's id; the charge is not told."""
+        reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_status(reply, gateway_id)
+
+    async def balance(self) -> float | str:
+        """Return what is left, in the account's currency, or why it cannot be told."""
+        reply = await self._ask("GET", "balance")
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
+
+
+def order(message: Message, now: int) -> dict[str, Any]:
+    """Return one message of ``POST /v1/message``; its text is Unicode as it stands."""
+    fields: dict[str, Any] = {
+        "channel": message.channel,
+        "to": message.to,
+        "content": message.text,
+        "clientMessageId": message.id,
+        "validityPeriod": max(1, (message.expires_at - now) // MINUTE),
+    }
+    if message.sender and message.channel == "sms":
+        fields["from"] = message.sender
+    if message.encoding is Encoding.BINARY:
+        fields |= {"content": message.binary, "binary": True}
+    if message.udh:
+        fields["userDataHeader"] = message.udh
+    if at := gateway_time(message, now):  # its offset has no colon
+        fields["scheduledDeliveryTime"] = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+    return fields
+
+
+def read_send(reply: Reply, messages: Sequence[Message]) -> list[Outcome]:
+    """Read the answer to a request: an entry for each message, or an error of all."""
+    answer = decode(reply.body) or {}
+    failed, found = fault(answer, FAMILY), answer.get("messages")
+    if not found:
+        return [_of_all(failed, reply)] * len(messages)
+    neither = Outcome(Kind.UNREADABLE, text=f"HTTP {reply.status} entries that match no message")
+    if failed or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        return [neither] * len(messages)
+    matched = _by_id(found) if any("clientMessageId" in one for one in found) else _by_position(found, messages)
+    return [
+        entries.read_entry(matched[one.id], one.to, reply.status, FAMILY) if one.id in matched else neither
+        for one in messages
+    ]
+
+
+def read_status(reply: Reply, gateway_id: str) -> LookUp:
+    """Read the answer to a question for a status: under its channel's name, or bare for an id that is not known."""
+    answer = decode(reply.body) or {}
+    holders = [one for one in (answer, *answer.values()) if isinstance(one, dict)]
+    told = [one["status"] for one in holders if isinstance(one.get("status"), str)]
+    if len(told) != 1 or fault(answer, FAMILY) or not entries.is_yes(reply.status):
+        return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
+    name = told[0].upper()
+    return LookUp(Known.SAYS_NOTHING if name == "UNKNOWN" else Known.FOUND, gateway_id, name[:64])
+
+
+def read_balance(reply: Reply) -> float | str:
+    """Read what is left, or say why it cannot be told."""
+    answer = decode(reply.body) or {}
+    failed, left = fault(answer, FAMILY), entries.balance(answer.get("balance"))
+    if left is not None and not failed and entries.is_yes(reply.status):
+        return left
+    if failed:
+        return f"{failed.code} {failed.text}".strip()
+    return entries.without_error(reply.status, reply.body, FAMILY).text
+
+
+def _of_all(failed: Fault | None, reply: Reply) -> Outcome:
+    """Return what an answer without entries comes to; an internal error of the whole request may have come too late."""
+    if failed is None:
+        return entries.without_error(reply.status, reply.body, FAMILY)
+    if failed.code == INTERNAL:
+        return Outcome(Kind.UNREADABLE, text=f"{failed.code} {failed.text}")
+    return entries.refused(failed, reply.status, FAMILY)
+
+
+def _by_id(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the entries by our id; of one that stands there twice nothing is known."""
+    ids = [one.get("clientMessageId") for one in found]
+    return {name: one for name, one in zip(ids, found, strict=True) if isinstance(name, str) and ids.count(name) == 1}
+
+
+def _by_position(found: Sequence[Mapping[str, Any]], messages: Sequence[Message]) -> dict[str, Mapping[str, Any]]:
+    """Return the entries by their place, unless their number or a recipient shows that places mean nothing.
+
+    An accepted entry has to name its recipient; a refused one may name none.
+    """
+    if len(found) != len(messages):
+        return {}
+    others = {one.to for one in messages}
+    pairs = [(message, entry, entries.recipient(entry)) for message, entry in zip(messages, found, strict=True)]
+    if any(told != message.to and told in others for message, _, told in pairs):
+        return {}
+    return {message.id: entry for message, entry, told in pairs if told == message.to or not entry.get("accepted")}
+
+
+def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:  # noqa: ARG001 - it has no session to share
+    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    return OneGateway(settings)

@@ -1,0 +1,1 @@
+"""REST: the Central REST API."""

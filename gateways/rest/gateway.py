@@ -1,0 +1,205 @@
+"""Central REST API: JSON in and out, one message a request; what holds a message's entry decides, whatever the status.
+
+Source: Clickatell's Central REST guide and its table of features.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+import redis.asyncio
+
+from threelane.contract.message import Message, gateway_time
+from threelane.contract.schedule import MINUTE
+from threelane.contract.text import Encoding
+from threelane.worker.gateway import entries
+from threelane.worker.gateway.api import JsonApi
+from threelane.worker.gateway.entries import Family, decode, fault
+from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import Reply
+from threelane.worker.policy.legacy import REST
+from threelane.worker.policy.statuses import STOPPED, status_code
+from threelane.worker.process.settings import AccountSettings
+
+_STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
+FAMILY = Family(
+    REST,
+    digits=3,
+    by_status=MappingProxyType({401: "001", 402: "301", 403: "001", 404: "404", 405: "405", 410: "114", 429: "429"}),
+)
+
+
+class RestGateway(JsonApi):
+    """Central REST: one recipient a request, so that a look-up by our id means one message."""
+
+    name = "rest"
+    root = "rest"
+    batch_size = 1
+    can_look_up = True
+    table = REST
+
+    def __init__(self, settings: AccountSettings) -> None:
+        """Open the session; to be called on the event loop."""
+        token = settings.clickatell_token.get_secret_value()
+        super().__init__(settings, {"Authorization": f"Bearer {token}", "X-Version": "1"})
+
+    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+        """Send one message."""
+        message = messages[0]
+        reply = await self._ask("POST", "message", msgspec.json.encode(order(message, now)))
+        return [reply if isinstance(reply, Outcome) else read_send(reply, message.to)]
+
+    async def look_up(self, message_id: str) -> LookUp:
+        """Ask by our id; the charge comes with the status."""
+        reply = await self._ask("GET", f"message?{urlencode({'clientMessageId': message_id})}")
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "104", message_id)
+
+    async def status(self, gateway_id: str) -> LookUp:
+        """Ask by the gateway's id."""
+        reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
+        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "103")
+
+    async def cancel(self, gateway_id: str) -> Cancellation:
+        """Stop a message that is scheduled, or queued at the gateway."""
+        reply = await self._ask("DELETE", f"message/{quote(gateway_id, safe='')}")
+        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply)
+
+    async def coverage(self, msisdn: str) -> Coverage:
+        """Ask whether a number can be reached."""
+        reply = await self._ask("GET", f"coverage/{quote(msisdn, safe='')}")
+        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply)
+
+    async def balance(self) -> float | str:
+        """Return the credits left, or why they cannot be told."""
+        reply = await self._ask("GET", "account/balance")
+        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
+
+
+def order(message: Message, now: int) -> dict[str, Any]:
+    """Return the body of ``POST /rest/message``; ``maxMessageParts`` is the counted number, since it caps the cost."""
+    fields: dict[str, Any] = {
+        "to": [message.to],
+        "text": message.text,
+        "clientMessageId": message.id,
+        "maxMessageParts": message.parts,
+        "userPriorityQueue": message.lane,
+        "callback": message.callback,
+        "validityPeriod": max(1, (message.expires_at - now) // MINUTE),
+    }
+    if message.encoding is Encoding.BINARY:
+        fields |= {"text": message.binary, "binary": 1}
+    elif message.encoding is Encoding.UCS_2:
+        fields |= {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": 1}
+    optional = {
+        "from": message.sender,
+        "escalate": int(message.escalate),
+        "mo": int(message.mo),
+        "maxCredits": _number(message.max_credits or "0"),
+        "type": "SMS_FLASH" if message.flash else "",
+        "udh": message.udh,
+        "bypassDNCCheck": int(message.bypass_dnc),
+        "scheduledDeliveryTime": _in_gmt(gateway_time(message, now)),
+    }
+    fields |= {name: value for name, value in optional.items() if value}
+    return fields if message.required_features is None else fields | {"requiredFeatures": message.required_features}
+
+
+def _in_gmt(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
+
+
+def read_send(reply: Reply, to: str) -> Outcome:
+    """Read the answer to one message: its entry, or the error of the whole request, or what the status says."""
+    answer = decode(reply.body) or {}
+    failed = fault(answer, FAMILY)
+    found = _at(answer, "data", "message")
+    if found and failed:
+        return Outcome(Kind.UNREADABLE, text=f"HTTP {reply.status} an entry and an error")
+    if failed:
+        return entries.refused(failed, reply.status, FAMILY)
+    if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
+        return entries.read_entry(found[0], to, reply.status, FAMILY)
+    return entries.without_error(reply.status, reply.body, FAMILY)
+
+
+def read_look_up(reply: Reply, unknown: str, message_id: str = "") -> LookUp:
+    """Read the answer to a question for a message; only its own code says that it is not known."""
+    answer = decode(reply.body) or {}
+    failed = fault(answer, FAMILY)
+    if failed:
+        known = Known.NOT_FOUND if failed.code == unknown and reply.status < 500 else Known.FAILED
+        return LookUp(known if _at(answer, "data") is None else Known.FAILED, text=failed.text)
+    data = _at(answer, "data")
+    gateway_id, code = _at(data, "apiMessageId"), _status(data)
+    of_another = message_id and _at(data, "clientMessageId") not in (None, "", message_id)
+    if not entries.is_yes(reply.status) or not entries.is_id(gateway_id) or not code or of_another:
+        return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
+    known = Known.SAYS_NOTHING if code == "001" else Known.FOUND
+    return LookUp(known, gateway_id, code, entries.amount(_at(data, "charge")))
+
+
+def read_cancel(reply: Reply) -> Cancellation:
+    """Read the answer to a cancel: a status; another one than 006 says that it was too late."""
+    answer = decode(reply.body) or {}
+    failed, code = fault(answer, FAMILY), _status(_at(answer, "data"))
+    if code and not failed and entries.is_yes(reply.status):
+        return Cancellation(code == STOPPED, code)
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    if outcome.kind is Kind.REFUSED:
+        return Cancellation(False, code=outcome.code, text=outcome.text)
+    return Cancellation(None, text=outcome.text)
+
+
+def read_coverage(reply: Reply) -> Coverage:
+    """Read whether a number can be reached; an error that speaks of the account or of a bad moment says nothing."""
+    answer = decode(reply.body) or {}
+    failed, data = fault(answer, FAMILY), _at(answer, "data")
+    routable = _at(data, "routable")
+    if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
+        return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    against = outcome.kind is Kind.REFUSED and REST.stops(outcome.code)
+    return Coverage(False if against else None, text=outcome.text)
+
+
+def read_balance(reply: Reply) -> float | str:
+    """Read the credits left, or say why they cannot be told."""
+    answer = decode(reply.body) or {}
+    failed, left = fault(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
+    if left is not None and not failed and entries.is_yes(reply.status):
+        return left
+    return f"{failed.code} {failed.text}".strip() if failed else _unsaid(reply).text
+
+
+def _number(step: str) -> float:
+    """Return a step of the cost limit as the API lists it: 0.8, 1, 1.5."""
+    return float(step) if "." in step else int(step)
+
+
+def _unsaid(reply: Reply) -> Outcome:
+    return entries.without_error(reply.status, reply.body, FAMILY)
+
+
+def _status(data: Any) -> str:
+    raw = _at(data, "messageStatus")
+    text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
+    return status_code(text) if _STATUS.fullmatch(text) else ""
+
+
+def _at(found: Any, *names: str) -> Any:
+    """Return what stands at a path of names, or None."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:  # noqa: ARG001 - it has no session to share
+    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    return RestGateway(settings)

@@ -1,0 +1,1 @@
+"""XML: the XML API."""

@@ -1,0 +1,1 @@
+"""API: what producers and operators may do over HTTP, with a key."""

@@ -1,0 +1,172 @@
+"""Describe: what the OpenAPI description says of values, problems and the fields of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from threelane.contract import fields
+from threelane.contract.refusal import Owner
+from threelane.interfaces.api.problem import MEDIA_TYPE, stop
+from threelane.producer.http import values
+from threelane.producer.http.values import Problem
+
+EXAMPLE_ID = "0f3c5b1a9d84f3f8a5b6c7d8e9f00110"
+
+# fmt: off
+# What a field is for, its JSON types and an example; what is right is decided by contract/fields.py alone.
+_WHOLE, _NUMBER, _WORD = ("integer", "string"), ("number", "string"), ("string",)
+_SWITCH, _NAME = ("integer", "boolean", "string"), ("string", "integer")
+FIELDS: dict[str, tuple[str, tuple[str, ...], Any]] = {
+    "to":                  ("the recipient, in international form", _NAME, "+27 83 123 4567"),
+    "text":                ("what to say; parts are counted as a handset joins them", _WORD, "Your code is 4711"),
+    "sender":              ("up to 16 digits, or up to 11 registered letters and digits", _NAME, "ACME"),
+    "client_message_id":   ("your id, up to 32 letters and digits; makes a repeated call safe", _WORD, "login4711"),
+    "max_message_parts":   ("1 to 3", _WHOLE, 3),
+    "lane":                ("1 (first), 2 or 3", _WHOLE, 1),
+    "callback":            ("0 to 7: which statuses are reported", _WHOLE, 7),
+    "escalate":            ("0 or 1: a dearer route when the cheap one is slow", _SWITCH, 0),
+    "max_credits":         ("0.8, 1, 1.5, 2, 2.5 or 3", _NUMBER, 1),
+    "type":                ("text or flash", _WORD, "text"),
+    "channel":             ("sms or whatsapp", _WORD, "sms"),
+    "mo":                  ("0 or 1: only routes on which the recipient can reply", _SWITCH, 0),
+    "required_features":   ("bit mask: 1 2 4 8 16 32 512 8192 16384", _WHOLE, 1),
+    "deliver_at":          ("ISO 8601 with its zone, within 7 days", _WORD, "2031-06-30T14:00:00Z"),
+    "unicode":             ("1 forces UCS-2; otherwise the text decides", _SWITCH, 0),
+    "udh":                 ("user data header, hexadecimal", _WORD, "06050415810000"),
+    "binary":              ("8-bit data in place of a text, hexadecimal", _NAME, "4a3b"),
+    "validity_period":     ("minutes from now after which it is not sent any more", _WHOLE, 60),
+    "bypass_dnc":          ("0 or 1", _SWITCH, 0),
+    "delay":               ("seconds, in place of a delivery time", _NUMBER, 90),
+    "at_gateway":          ("1: sent at once, and Clickatell waits for the time", _SWITCH, 0),
+    "cost_centre":         ("up to 64 letters, digits, spaces and . _ : / -", _WORD, "logins"),
+    "producer":            ("the name the key sends for; any other is refused", _WORD, "shop"),
+    "tags":                ("up to 10 names, for windows, suppression and cancelling", ("array", "string"), ["login"]),
+    "batch":               ("a name by which all of a job can be counted and cancelled", _WORD, "newsletter-7"),
+    "legal_notice":        ("1: goes to suppressed recipients, too; a right", _SWITCH, 0),
+    "on_doubt":            ("resend, hold or drop", _WORD, "resend"),
+    "on_too_long":         ("refuse or cut", _WORD, "refuse"),
+    "look_alikes":         ("1 replaces curly quotes and the like when that keeps a text in GSM-7", _SWITCH, 0),
+    "retry_every":         ("seconds between tries, in place of the policy's curve", _NUMBER, 60),
+    "stop_retrying_after": ("seconds, in place of the policy's curve", _NUMBER, 3600),
+}
+
+_OWNER = {"owner": Owner.OPERATOR}
+_PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
+    400: ("the body is no JSON",
+          "the body is no JSON: Input data was truncated",
+          {"code": "101", "field": "body", "mend": "send JSON, in UTF-8"}),
+    401: ("no key, or one that is not known, expired or revoked",
+          "no key, or one that is not known, expired or revoked",
+          {"field": "Authorization", "mend": "send Authorization: Bearer <key>", **_OWNER}),
+    403: ("the key, or its producer, lacks a right or a budget: which, and who grants it",
+          "this key may not use lane 1",
+          {"code": "101", "field": "lane", "mend": "lane 3, or have an operator make a key that may", **_OWNER}),
+    404: ("unknown, or so old that it is forgotten",
+          "this message is unknown, or forgotten",
+          {"field": "id", "mend": "give the id that accept gave", "id": EXAMPLE_ID}),
+    408: ("the body did not arrive in time",
+          "the body did not arrive in time",
+          {"field": "body", "mend": "send it quicker, or in smaller lists"}),
+    409: ("the client message id was accepted with other content, or it is too late to cancel",
+          "this client message id was accepted with other content",
+          {"field": "client_message_id", "mend": "use a new id for a new message", "id": EXAMPLE_ID}),
+    413: ("the body, or the list, is too long",
+          "10,001 messages",
+          {"field": "messages", "mend": "send at most 10,000 at a time"}),
+    422: ("something is wrong with a field: which, why, and what would be right",
+          "the number starts with 0",
+          {"code": "105", "field": "to", "mend": "write the country code first, as in 27831234567"}),
+    429: ("the key's rate is used up",
+          "this key may send 50 messages or other requests a second",
+          {"mend": "wait for the seconds in Retry-After", **_OWNER}),
+    503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not",
+          "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address",
+          {"mend": "ask again later; with the same client message id nothing is sent twice", **_OWNER}),
+}
+# fmt: on
+_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of these problems, and of those that every address with a key may answer."""
+    return only_problems(*sorted({401, 403, 422, 429, 503, *statuses}))
+
+
+def only_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of these problems alone, for addresses without a key."""
+    return {status: _problem(status) for status in statuses}
+
+
+def answer(
+    status: int, kind: type, description: str, example: Any, links: Sequence[str] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """Return the description of an answer; ``links`` are operations that its id can be given to."""
+    told = {"description": description, "content": _json(_ref(kind), example)}
+    if links:
+        parameters = {"message_id": "$response.body#/id"}
+        told["links"] = {name: {"operationId": name, "parameters": parameters} for name in links}
+    return {status: told}
+
+
+def answers(status: int, kind: type, description: str, example: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the description of an answer that is a list."""
+    return {status: {"description": description, "content": _json({"type": "array", "items": _ref(kind)}, [example])}}
+
+
+def body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    """Return the description of what a request carries."""
+    return {"requestBody": {"required": True, "content": _json(schema, example)}}
+
+
+def body_of(kind: type, example: Any) -> dict[str, Any]:
+    """Return the description of what a request carries, by its type."""
+    return body(_ref(kind), example)
+
+
+def components(more: Sequence[Any] = ()) -> dict[str, Any]:
+    """Return the schemas of all values, made from their types, and of a message, made from the table of fields."""
+    _, told = msgspec.json.schema_components([*values.ALL, *more], ref_template="#/components/schemas/{name}")
+    return told | {"Message": message()}
+
+
+def message() -> dict[str, Any]:
+    """Return the schema of a message: each field by our name and by the gateway's."""
+    told: dict[str, Any] = {}
+    for field in fields.FIELDS:
+        description, types, example = FIELDS[field.name]
+        schema: dict[str, Any] = {"description": description, "type": [*types, "null"], "examples": [example]}
+        if "array" in types:
+            schema["items"] = {"type": "string"}
+        told[field.name] = schema
+        for spelling in (field.gateway_name, *field.aliases):
+            told.setdefault(spelling, {**schema, "description": f"the same as {field.name}"})
+    return {"type": "object", "properties": told, "required": ["to"], "additionalProperties": False}
+
+
+MESSAGE = {"$ref": "#/components/schemas/Message"}
+JUDGED = {"anyOf": [MESSAGE, {"description": "anything else is refused by itself"}]}
+MESSAGE_EXAMPLE = {"to": "+27 83 123 4567", "text": "Your code is 4711", "lane": 1, "client_message_id": "login4711"}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    description, detail, more = _PROBLEMS[status]
+    example = msgspec.to_builtins(stop(status, detail, **more).problem)
+    told: dict[str, Any] = {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": _ref(Problem), "example": example}},
+    }
+    if status in _HEADERS:
+        kind = "integer" if _HEADERS[status] == "Retry-After" else "string"
+        told["headers"] = {_HEADERS[status]: {"required": True, "schema": {"type": kind}}}
+    return told
+
+
+def _ref(kind: type) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _json(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "example": msgspec.to_builtins(example)}}

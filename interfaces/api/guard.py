@@ -1,0 +1,92 @@
+"""Guard: around every request; headers that keep browsers safe, one log line, and no traceback for anybody."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+
+from threelane.contract.refusal import Owner
+from threelane.interfaces.api.problem import MEDIA_TYPE, stop
+from threelane.runtime import logs
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+PROBES = ("live", "ready")  # not worth a line each
+YEAR_OF_TLS = "max-age=31536000"
+
+
+class Guard:
+    """Wraps the application."""
+
+    def __init__(self, app: App) -> None:
+        """Guard this."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 0
+
+        async def safely(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope.get("scheme") == "https":
+                    headers.setdefault("Strict-Transport-Security", YEAR_OF_TLS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, safely)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as failed:
+            _tell(failed)
+            if not status:
+                await _apologise(safely)
+        _log(scope, status, time.monotonic() - began)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    """Write one line that names what was asked for, and no address: that may hold ids, names and queries."""
+    asked = getattr(scope.get("endpoint"), "__name__", "nothing")
+    level = logging.DEBUG if asked in PROBES and status < 400 else logging.INFO
+    more = {"key": scope["threelane.key"]} if "threelane.key" in scope else {}
+    logs.event("request", level=level, asked=asked, status=status, ms=round(seconds * 1000, 1), **more)
+
+
+def _tell(failed: Exception) -> None:
+    """Log where it failed, never the words of the failure: they may hold a number or a text."""
+    place = traceback.extract_tb(failed.__traceback__)[-1]
+    where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+    logs.event("api_failed", level=logging.ERROR, error=type(failed).__name__, where=where)
+
+
+async def _apologise(send: Send) -> None:
+    problem = stop(500, "this is a mistake of ours, and is in the log", owner=Owner.OPERATOR, mend="tell us").problem
+    body = msgspec.json.encode(problem)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,171 @@
+"""Messages: send one or many, ask how one stands, cancel it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import Response
+from starlette.convertors import Convertor, register_url_convertor
+
+from threelane.contract import fields
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Code, Refused
+from threelane.contract.text import Encoding
+from threelane.interfaces.api import describe, problem
+from threelane.interfaces.api.body import List, Single, answered
+from threelane.interfaces.api.caller import Caller, pay
+from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
+from threelane.interfaces.api.house import House, Shared
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Answer, Cancelled
+from threelane.producer.http.values import MOST_MESSAGES, Many, Verdict, Verdicts
+from threelane.store.access import Key
+from threelane.store.states import Status
+from threelane.store.status import MessageStatus
+
+
+class _IdConvertor(Convertor[str]):
+    """Lets an address match only when an id stands in it: anything else is nowhere."""
+
+    regex = "[0-9a-f]{32}"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+
+register_url_convertor("message", _IdConvertor())
+router = APIRouter(tags=["messages"])
+MessageId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="the id that accept gave", examples=[EXAMPLE_ID])]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="becomes the client message id: 1 to 32 letters and digits, or a UUID"),
+]
+_ACCEPTED = Accepted(id=EXAMPLE_ID, lane=1, parts=1, encoding=Encoding.GSM_7, units=17, status=Status.QUEUED)
+_REFUSED = Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
+_VERDICTS = Verdicts(1, 1, 0, [Verdict(0, True, message=_ACCEPTED), Verdict(1, False, refusal=_REFUSED)])
+STANDS = MessageStatus(
+    id=EXAMPLE_ID, status=Status.SENT, lane=1, to="27831234567", parts=1, accepted_at=1767225600000,
+    expires_at=1767312000000, sent_at=1767225600120, attempts=1, producer="shop", client_message_id="login4711",
+)  # fmt: skip
+_LINKS = ("message_status", "message_timeline", "cancel_message", "move_message")
+
+
+@router.post(
+    "/messages",
+    status_code=201,
+    responses=answer(201, Accepted, "accepted: it is never lost from now on", _ACCEPTED, links=_LINKS)
+    | answer(200, Accepted, "accepted before, under the same client message id", _ACCEPTED)
+    | problems(400, 408, 409, 413),
+    openapi_extra=describe.body(MESSAGE, MESSAGE_EXAMPLE),
+)
+def send_message(house: Shared, key: Caller, body: Single, idempotency_key: IdempotencyKey = None) -> Response:
+    """Send a message: 201, or 200 when it was accepted before under the same client message id."""
+    raw = problem.read(body, dict[str, Any])
+    said = house.producer.send_as(key, _identified(raw, idempotency_key))
+    if isinstance(said, Refused):
+        raise problem.of(said)
+    return answered(said, 200 if said.repeated else 201, {"Location": f"/v1/messages/{said.id}"})
+
+
+@router.post(
+    "/messages/bulk",
+    responses=answer(200, Verdicts, "what came of each message, in their order", _VERDICTS) | problems(400, 408, 413),
+    openapi_extra=describe.body(
+        {
+            "type": "object",
+            "properties": {"messages": {"type": "array", "maxItems": MOST_MESSAGES, "items": describe.JUDGED}},
+            "required": ["messages"],
+            "additionalProperties": False,
+        },
+        {"messages": [MESSAGE_EXAMPLE, {"to": "27831234568", "text": ""}]},
+    ),
+)
+async def send_messages(house: Shared, key: Caller, body: List, idempotency_key: IdempotencyKey = None) -> Response:
+    """Send up to 10,000 messages: each is accepted or refused by itself, so look at the verdicts."""
+    if idempotency_key is not None:
+        raise problem.of(_idempotency("one key for a list", "give each of its messages a client_message_id"))
+    return await house.aside(_send_all, house, key, body)
+
+
+def _send_all(house: House, key: Key, body: bytes) -> Response:
+    raw = problem.read(body, Many).messages
+    if len(raw) > MOST_MESSAGES:
+        mend = f"send at most {MOST_MESSAGES:,} at a time"
+        raise problem.stop(413, f"{len(raw):,} messages", field="messages", mend=mend)
+    pay(house, key, house.producer.now(), len(raw) - 1, owed=True)
+    verdicts = []
+    for index, said in enumerate(house.producer.send_many(raw, key)):
+        if isinstance(said, Refused):
+            verdicts.append(Verdict(index, False, refusal=said))
+        else:
+            verdicts.append(Verdict(index, True, message=said))
+    accepted = [one.message for one in verdicts if one.message]
+    repeated = sum(one.repeated for one in accepted)
+    return answered(Verdicts(len(accepted), len(verdicts) - len(accepted), repeated, verdicts))
+
+
+@router.get(
+    "/messages/{message_id:message}",
+    responses=answer(200, MessageStatus, "how it stands", STANDS) | problems(404),
+)
+def message_status(house: Shared, key: Caller, message_id: MessageId) -> Response:
+    """Tell how a message stands; times are milliseconds of Unix time."""
+    return answered(owned(house, key, message_id))
+
+
+@router.delete(
+    "/messages/{message_id:message}",
+    responses=answer(200, Cancelled, "it will not be sent", Cancelled(EXAMPLE_ID, Answer.CANCELLED, "queued"))
+    | answer(202, Cancelled, "the gateway has it and is asked to stop it", Cancelled(EXAMPLE_ID, Answer.ASKED, "sent"))
+    | problems(404, 409),
+)
+def cancel_message(house: Shared, key: Caller, message_id: MessageId) -> Response:
+    """Cancel a message that was not sent yet; 409 says why it is too late."""
+    owned(house, key, message_id)
+    (said,) = house.producer.cancel([message_id])
+    if said.answer is Answer.UNKNOWN:
+        raise problem.unknown("this message", message_id)
+    if said.answer is Answer.TOO_LATE:
+        mend = "only what is not sent yet can be cancelled"
+        raise problem.stop(409, said.why, field="id", mend=mend, id=message_id, state=said.status)
+    return answered(said, 202 if said.answer is Answer.ASKED else 200)
+
+
+def owned(house: House, key: Key, message_id: str) -> MessageStatus:
+    """Return how a message of the key's producer stands; another's is as unknown as one that never was."""
+    found = house.producer.status(message_id)
+    if found is None or not (key.operator or found.producer == key.producer):
+        raise problem.unknown("this message", message_id)
+    return found
+
+
+def _identified(raw: dict[str, Any], header: str | None) -> dict[str, Any]:
+    """Return the message with the header as its client message id; ends the request when they contradict."""
+    if header is None:
+        return raw
+    wanted = fields.client_id(_without_dashes(header), "Idempotency-Key")
+    if isinstance(wanted, Refused):
+        raise problem.of(wanted)
+    spelt = [name for name in raw if (field := BY_SPELLING.get(name)) and field.name == "client_message_id"]
+    said = raw[spelt[0]] if spelt else None
+    if said not in (None, wanted):
+        raise problem.of(_idempotency(f"it is not the {spelt[0]} of the message", "give one of the two, or the same"))
+    return {name: value for name, value in raw.items() if name not in spelt} | {"client_message_id": wanted}
+
+
+def _without_dashes(header: str) -> str:
+    try:
+        return uuid.UUID(header).hex if len(header) == 36 else header
+    except ValueError:
+        return header
+
+
+def _idempotency(what: str, mend: str) -> Refused:
+    return Refused(code=Code.TIME_OR_CLIENT_ID, field="Idempotency-Key", problem=what, mend=mend)

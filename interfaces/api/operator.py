@@ -1,0 +1,267 @@
+"""Operator: holds, dead letters and search, for keys with the right ``operator``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+
+from threelane.contract import schedule
+from threelane.contract.refusal import Code, Refused
+from threelane.interfaces.api import describe
+from threelane.interfaces.api.body import Single, answered
+from threelane.interfaces.api.caller import Operator
+from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
+from threelane.interfaces.api.house import House, Shared
+from threelane.interfaces.api.messages import MessageId
+from threelane.interfaces.api.problem import read, stop
+from threelane.interfaces.api.story import EXAMPLE, story
+from threelane.operations.explain import Story
+from threelane.store import find, suppression
+from threelane.store.find import Filter, Found
+from threelane.store.states import Status
+from threelane.worker.account import hold
+from threelane.worker.dead import redrive
+from threelane.worker.dead.redrive import Plan, Redriven
+
+MOST = 1_000  # rows of an answer, ids of a request
+router = APIRouter(tags=["operators"])
+Rows = Annotated[int, Query(ge=1, le=MOST)]
+Scope = Annotated[
+    str, Path(description="account, lane:1, sender:ACME or prefix:2783123", examples=["account"], max_length=80)
+]
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+Lane = Annotated[int, msgspec.Meta(ge=0, le=3)]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is on hold, and why; times are milliseconds of Unix time, ``until`` 0 when it does not end by itself."""
+
+    scope: str
+    code: str
+    cause: str
+    since: int
+    until: int
+
+
+class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to put on hold, why, and until when (ISO 8601 with its zone; empty: until it is resumed)."""
+
+    scope: str
+    cause: str
+    until: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """A hold that was lifted."""
+
+    scope: str
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to look for; an empty value matches all.  ``to`` is a number in international form."""
+
+    batch: Name = ""
+    tag: Name = ""
+    to: str = ""
+    producer: Name = ""
+    lane: Lane = 0
+    client_message_id: Name = ""
+    status: Name = ""
+    code: Name = ""
+    owner: Name = ""
+    most: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
+
+
+class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters to put back: those that match all that is given, those of ``ids``, or all.
+
+    ``after`` and ``before`` are times of death, ISO 8601 with their zone; ``dry_run`` tells and does nothing.
+    """
+
+    batch: Name = ""
+    tag: Name = ""
+    to: str = ""
+    producer: Name = ""
+    lane: Lane = 0
+    code: Name = ""
+    owner: Name = ""
+    after: str = ""
+    before: str = ""
+    ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = []
+    all: bool = False
+    dry_run: bool = False
+
+
+class Redrove(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of it: how many of each answer, and each by itself when ids were given; or the plan of a dry run."""
+
+    answers: dict[str, int] = {}
+    messages: list[Redriven] = []
+    plan: Plan | None = None
+
+
+VALUES: list[Any] = [Found, Held, Hold, Redrive, Redrove, Resumed, Wanted]
+_HELD = Held("account", "301", "no_credit", 1767225600000, 0)
+_DEAD = Found(
+    id=EXAMPLE_ID, status=Status.DEAD, lane=3, to="27831234567", producer="shop", code="105", owner="producer"
+)
+_PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, by_code={"301": 40}, by_lane={3: 40})
+
+
+@router.get("/holds", responses=answers(200, Held, "what is on hold", _HELD) | problems())
+def list_holds(house: Shared, _key: Operator) -> Response:
+    """List what is on hold, and why."""
+    found = hold.holds(house.redis, house.producer.now())
+    return answered([Held(scope, one.code, one.cause, one.since, one.until) for scope, one in sorted(found.items())])
+
+
+@router.post(
+    "/holds",
+    responses=answer(200, Held, "it is on hold", _HELD) | problems(400, 408, 413),
+    openapi_extra=describe.body_of(Hold, Hold("sender:ACME", "asked by legal", "2031-06-30T14:00:00Z")),
+)
+def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
+    """Put the account, a lane, a sender or a prefix on hold; workers stop within a second."""
+    wanted, now = read(body, Hold), house.producer.now()
+    until, field = _instant(wanted.until, "until") or 0, "scope"
+    try:
+        scope = hold.parse_scope(wanted.scope)
+        field = "until" if 0 < until <= now else "cause"
+        hold.put(house.redis, scope, wanted.cause, now, until)
+    except ValueError as wrong:
+        raise _wrong(field, wrong) from None
+    one = hold.holds(house.redis, now)[scope]
+    return answered(Held(scope, one.code, one.cause, one.since, one.until))
+
+
+@router.delete("/holds/{scope}", responses=answer(200, Resumed, "it goes on", Resumed("account")) | problems(404))
+def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
+    """Lift a hold; sending goes on where it stopped."""
+    if not hold.resume(house.redis, scope, house.producer.now()):
+        raise stop(404, "this is not on hold", field="path.scope", mend="see GET /v1/holds for what is")
+    return answered(Resumed(scope))
+
+
+@router.post(
+    "/messages/search",
+    responses=answers(200, Found, "what matches, in any state", _DEAD) | problems(400, 408, 413),
+    openapi_extra=describe.body_of(Wanted, Wanted(batch="newsletter-7", status="dead")),
+)
+async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
+    """Look for messages of all producers.  What has ended is in no index: that looks through all records."""
+    wanted = read(body, Wanted)
+    filtered = _filter(wanted)
+    return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
+
+
+@router.get("/dead-letters", responses=answers(200, Found, "the oldest first", _DEAD) | problems())
+async def list_dead_letters(
+    house: Shared,
+    _key: Operator,
+    code: Annotated[str, Query(max_length=64)] = "",
+    owner: Annotated[str, Query(max_length=64)] = "",
+    batch: Annotated[str, Query(max_length=64)] = "",
+    tag: Annotated[str, Query(max_length=64)] = "",
+    producer: Annotated[str, Query(max_length=64)] = "",
+    lane: Annotated[int, Query(ge=0, le=3)] = 0,
+    after: str = "",
+    before: str = "",
+    most: Rows = 50,
+) -> Response:
+    """List dead letters with code, cause and who can mend it; ``after`` and ``before`` are times of death."""
+    wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
+    since, until = _instant(after, "query.after"), _instant(before, "query.before")
+    return answered(await house.aside(lambda: list(find.dead(house.redis, wanted, since or 0, until, most))))
+
+
+@router.get(
+    "/dead-letters/{message_id:message}",
+    responses=answer(200, Story, "its whole story", EXAMPLE) | problems(404),
+)
+def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Response:
+    """Tell the story of a dead letter: which rule decided, who can mend it."""
+    told = story(house, message_id)
+    if told.message.status is not Status.DEAD:
+        mend = f"see GET /v1/messages/{message_id}/timeline"
+        raise stop(404, f"it is no dead letter: it is {told.message.status}", field="id", mend=mend, id=message_id)
+    return answered(told)
+
+
+@router.post(
+    "/dead-letters/redrive",
+    responses=answer(200, Redrove, "what came of it", Redrove({"redriven": 40, "expired": 2}))
+    | problems(400, 408, 413),
+    openapi_extra=describe.body_of(Redrive, Redrive(code="301", dry_run=True)),
+)
+async def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Response:
+    """Put dead letters back on their lanes, each once however often this is asked; or tell, with ``dry_run``."""
+    return await house.aside(_redrive, house, body)
+
+
+def _redrive(house: House, body: bytes) -> Response:
+    asked = read(body, Redrive)
+    wanted, now = _filter(asked), house.producer.now()
+    after, before = _instant(asked.after, "after") or 0, _instant(asked.before, "before")
+    if bool(asked.ids) == bool(wanted or after or before is not None or asked.all):
+        raise stop(
+            422,
+            "neither, or both, of ids and a filter",
+            code=Code.INVALID,
+            field="ids",
+            mend="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
+        )
+    if asked.ids:
+        return answered(_redriven(house, asked, now))
+    if asked.dry_run:
+        return answered(Redrove(plan=redrive.plan(house.redis, wanted, now, after, before)))
+    told: Counter[str] = Counter(redriven=0, expired=0)
+    lots = redrive.redrive_paced(
+        house.redis, house.producer.nudger, wanted, house.producer.now, after=after, before=before
+    )
+    for lot in lots:
+        told.update(lot)
+    return answered(Redrove(answers=dict(told)))
+
+
+def _redriven(house: House, asked: Redrive, now: int) -> Redrove:
+    if asked.dry_run:
+        raise stop(
+            422,
+            "a dry run of ids",
+            code=Code.INVALID,
+            field="dry_run",
+            mend="leave it out: each id is answered by itself, and what is no dead letter stays as it is",
+        )
+    told = redrive.redrive_ids(house.redis, house.producer.nudger, list(dict.fromkeys(asked.ids)), now)
+    return Redrove(answers=dict(Counter(str(one.answer) for one in told)), messages=told)
+
+
+def _filter(asked: Wanted | Redrive) -> Filter:
+    """Return what is looked for as the records have it; ends the request with the field that is wrong."""
+    said = {name: getattr(asked, name) for name in Filter.__struct_fields__ if hasattr(asked, name)}
+    if said.get("status") and said["status"] not in set(Status):
+        raise _wrong("status", ValueError(f"no such state; give {' or '.join(Status)}"))
+    if said["to"]:
+        try:
+            said["to"] = suppression.parse_number(said["to"])
+        except ValueError as wrong:
+            raise _wrong("to", wrong, Code.DESTINATION) from None
+    return Filter(**said)
+
+
+def _instant(raw: datetime | str, field: str) -> int | None:
+    """Return a time in milliseconds, None for none; ends the request with what is wrong."""
+    at = schedule.instant(raw, field) if raw else None
+    if isinstance(at, Refused):
+        raise stop(422, at.problem, code=at.code, field=field, mend=at.mend)
+    return at
+
+
+def _wrong(field: str, wrong: ValueError, code: Code = Code.INVALID) -> Exception:
+    detail, _, mend = str(wrong).partition("; ")
+    return stop(422, detail, code=code, field=field, mend=mend or "see the description of this request in /docs")

@@ -1,0 +1,148 @@
+"""Problems: every refusal of the API in one shape, RFC 9457's with our fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from threelane.contract.refusal import Code, Owner, Refused
+from threelane.producer.accept import Accepted
+from threelane.producer.client import Unavailable, explain
+from threelane.producer.http.values import Problem, Wrong
+
+MEDIA_TYPE = "application/problem+json"
+AWAY_SECONDS = 5  # after which a caller may ask again when Redis did not answer
+_PARAMETER = re.compile(r"\{\w+\}")
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class Stop(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        """Answer with the problem, and these headers."""
+        super().__init__(problem.title)
+        self.problem = problem
+        self.headers = dict(headers or {})
+
+
+def stop(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Stop:
+    """Return the end of a request: an HTTP status, what is wrong, and fields of ``Problem``."""
+    code = more.pop("code", str(status))
+    return Stop(Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, code=code, **more), headers)
+
+
+def unknown(what: str, message_id: str = "") -> Stop:
+    """Return the end of a request for what is not there."""
+    return stop(404, f"{what} is unknown, or forgotten", field="id", mend="give the id that accept gave", id=message_id)
+
+
+def of(refused: Refused) -> Stop:
+    """Return the end of a request whose message, or wish, was refused."""
+    return stop(
+        status_of(refused),
+        refused.problem,
+        code=str(refused.code),
+        field=refused.field,
+        mend=refused.mend,
+        owner=refused.owner,
+        id=refused.id,
+    )
+
+
+def status_of(refused: Refused) -> int:
+    """Return the HTTP status of a refusal: 409 for other content, 403 for what an operator may grant, else 422."""
+    if refused.code == Code.CONFLICT:
+        return 409
+    return 403 if refused.owner is Owner.OPERATOR else 422
+
+
+def away(failed: Unavailable) -> Stop:
+    """Return the end of a request that Redis did not answer, with all that is known."""
+    return stop(
+        503,
+        str(failed),
+        headers={"Retry-After": str(AWAY_SECONDS)},
+        owner=Owner.OPERATOR,
+        mend="ask again later; with the same client message id nothing is sent twice",
+        unsure=tuple(failed.unsure),
+        accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
+        refused=tuple(one for one in failed.answers if isinstance(one, Refused)),
+    )
+
+
+def read(body: bytes, kind: Any) -> Any:
+    """Return a body as a value of its type; ends the request with the field that is wrong."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as wrong:
+        text = str(wrong)
+        place = _PLACE.search(text)
+        field = place[1] if place and place[1] else "body"
+        detail = _PLACE.sub("", text)
+        raise stop(
+            422,
+            detail,
+            code=Code.INVALID,
+            field=field,
+            mend="see the description of this request in /docs",
+            errors=(Wrong(field, detail),),
+        ) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
+        detail = "nested too deeply" if isinstance(broken, RecursionError) else str(broken)
+        raise stop(
+            400, f"the body is no JSON: {detail}", code=Code.INVALID, field="body", mend="send JSON, in UTF-8"
+        ) from None
+
+
+def register(app: FastAPI) -> None:
+    """Answer every failure of the application in this shape."""
+    handlers: dict[Any, Any] = {
+        Stop: lambda _, ended: _response(ended),
+        Unavailable: lambda _, failed: _response(away(failed)),
+        RedisError: lambda _, failed: _response(away(Unavailable(explain(failed)))),
+        RequestValidationError: _wrong_parameters,
+        HTTPException: _of_http,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _wrong_parameters(_: Request, invalid: RequestValidationError) -> Response:
+    errors = tuple(Wrong(".".join(map(str, one["loc"])), str(one["msg"])) for one in invalid.errors())
+    first = errors[0]
+    mend = "see the description of this request in /docs"
+    return _response(stop(422, first.problem, code=Code.INVALID, field=first.field, mend=mend, errors=errors))
+
+
+async def _of_http(request: Request, failed: HTTPException) -> Response:
+    mend = {404: "see /docs for the addresses there are", 405: "use one of the methods in Allow"}
+    headers = dict(failed.headers or {})
+    if failed.status_code == 405 and (methods := _allowed(request)):
+        headers = {"Allow": ", ".join(sorted(methods))}  # that of the framework names those of one route
+    return _response(
+        stop(failed.status_code, str(failed.detail), headers=headers, mend=mend.get(failed.status_code, ""))
+    )
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods that the address is described with."""
+    path, described = request.url.path, request.app.openapi()["paths"]
+    alike = (
+        [path] if path in described else [one for one in described if re.fullmatch(_PARAMETER.sub("[^/]+", one), path)]
+    )
+    return {method.upper() for one in alike for method in described[one]}
+
+
+def _response(ended: Stop) -> Response:
+    body = msgspec.json.encode(ended.problem)
+    return Response(body, ended.problem.status, headers=ended.headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,59 @@
+"""Story: one message's timeline, for its producer, and for operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from threelane.interfaces.api.body import answered
+from threelane.interfaces.api.caller import Caller
+from threelane.interfaces.api.describe import answer, problems
+from threelane.interfaces.api.house import House, Shared
+from threelane.interfaces.api.messages import STANDS, MessageId, owned
+from threelane.interfaces.api.problem import unknown
+from threelane.operations.explain import Money, Pending, Step, Story, explain
+from threelane.runtime.settings import load
+from threelane.worker.gateway.overrides import in_force
+from threelane.worker.policy.rule import Table
+from threelane.worker.process.settings import WorkerSettings
+
+router = APIRouter(tags=["messages"])
+VALUES: list[Any] = [Story]
+_STEPS = (Step(1767225600000, "accepted", "1 part, lane 1"), Step(1767225600120, "sent", "the gateway's id 7e1c40b2"))
+EXAMPLE = Story(
+    message=STANDS,
+    producer="shop",
+    steps=_STEPS,
+    pending=Pending("receipt", 1767226200000, "the gateway has it; if no receipt comes, it is asked for one then"),
+    money=Money(estimate=800_000),
+)
+
+
+@router.get(
+    "/messages/{message_id:message}/timeline",
+    responses=answer(200, Story, "its whole story; never its text", EXAMPLE) | problems(404),
+)
+def message_timeline(house: Shared, key: Caller, message_id: MessageId) -> Response:
+    """Tell a message's whole story: what happened when, what it waits for, which rule decided, what it cost."""
+    owned(house, key, message_id)
+    return answered(story(house, message_id))
+
+
+def story(house: House, message_id: str) -> Story:
+    """Return a message's story; ends the request when it is unknown."""
+    found = explain(house.redis, message_id, house.producer.now(), _settings(house))
+    if found is None:
+        raise unknown("this message", message_id)
+    return found
+
+
+def table(house: House) -> Table:
+    """Return the policy table in force."""
+    settings = _settings(house)
+    return in_force(settings.gateway, settings.policy_file)
+
+
+def _settings(house: House) -> WorkerSettings:
+    return load(WorkerSettings, gateway=house.settings.gateway)

@@ -1,0 +1,126 @@
+"""Waiting: batches and schedules, what is not sent yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+
+from threelane.contract.fields import LABEL
+from threelane.contract.refusal import Code, Refused
+from threelane.interfaces.api import describe, problem
+from threelane.interfaces.api.body import Single, answered
+from threelane.interfaces.api.caller import Caller
+from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
+from threelane.interfaces.api.house import House, Shared
+from threelane.interfaces.api.messages import MessageId, owned
+from threelane.producer.cancel import Answer
+from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
+from threelane.producer.reschedule import Moved
+from threelane.store import find
+from threelane.store.access import Key
+from threelane.store.find import Found
+from threelane.store.states import Status
+
+router = APIRouter()
+_counting = Lock()
+NAME = f"^{LABEL.pattern}$"
+BatchName = Annotated[
+    str, Path(pattern=NAME, description="the batch that its messages name", examples=["newsletter-7"])
+]
+Named = Annotated[str, Query(pattern=f"^({LABEL.pattern})?$")]
+Lane = Annotated[int, Query(ge=0, le=3, description="1, 2 or 3; 0: any")]
+Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
+_FOUND = Found(id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo")
+
+
+@router.get(
+    "/batches/{batch}",
+    tags=["batches"],
+    responses=answer(200, BatchCounts, "of which state", BatchCounts(900, {"delivered": 840, "sent": 60}))
+    | problems(404),
+)
+async def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
+    """Count a batch by state.  That looks through all records, so one is counted at a time: 429 until it is done."""
+    return await house.aside(_count, house, key, batch)
+
+
+def _count(house: House, key: Key, batch: str) -> Response:
+    if not _counting.acquire(blocking=False):
+        mend = "wait for the seconds in Retry-After"
+        raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, mend=mend)
+    try:
+        wanted = find.Filter(batch=batch, producer=whose(key))
+        told = Counter(str(one.status) for one in find.search(house.redis, wanted))
+    finally:
+        _counting.release()
+    if not told:
+        raise problem.stop(404, "no message of this batch is known", field="path.batch", mend="see its name")
+    return answered(BatchCounts(told.total(), dict(sorted(told.items()))))
+
+
+@router.delete(
+    "/batches/{batch}",
+    tags=["batches"],
+    responses=answer(200, CancelledBatch, "what was still there", CancelledBatch(41, 0, 2)) | problems(),
+)
+async def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
+    """Cancel all of a batch that was not sent yet; safe to repeat."""
+    return await house.aside(_cancel, house, key, batch)
+
+
+def _cancel(house: House, key: Key, batch: str) -> Response:
+    told: Counter[str] = Counter()
+    for one in house.producer.cancel_all(batch=batch, producer=whose(key)):
+        told[one.answer] += 1
+    return answered(CancelledBatch(told[Answer.CANCELLED], told[Answer.ASKED], told[Answer.TOO_LATE]))
+
+
+@router.get(
+    "/schedules",
+    tags=["schedules"],
+    responses=answers(200, Found, "what waits, the earliest first", _FOUND) | problems(),
+)
+async def list_schedules(
+    house: Shared,
+    key: Caller,
+    batch: Named = "",
+    tag: Named = "",
+    lane: Lane = 0,
+    after: Time = "",
+    before: Time = "",
+    most: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> Response:
+    """List what waits for a time: schedules, deferrals and retries."""
+    wanted: dict[str, Any] = {"batch": batch, "tag": tag, "lane": lane, "producer": whose(key)}
+    try:
+        found = await house.aside(house.producer.scheduled, **wanted, after=after, before=before, most=most)
+    except ValueError as wrong:
+        field, _, rest = str(wrong).partition(": ")
+        raise problem.stop(422, rest, code=Code.TIME_OR_CLIENT_ID, field=f"query.{field}", mend="correct it") from None
+    return answered(found)
+
+
+@router.patch(
+    "/schedules/{message_id:message}",
+    tags=["schedules"],
+    responses=answer(200, Moved, "when it is due now", Moved(EXAMPLE_ID, 1767225600000, 1767312000000))
+    | problems(400, 404, 408, 413),
+    openapi_extra=describe.body_of(Move, Move("2031-06-30T14:00:00Z")),
+)
+def move_message(house: Shared, key: Caller, message_id: MessageId, body: Single) -> Response:
+    """Put a message that waits to another time; its validity moves along, unless it was named."""
+    wanted = problem.read(body, Move)
+    owned(house, key, message_id)
+    said = house.producer.move(message_id, wanted.deliver_at)
+    if isinstance(said, Refused):
+        raise problem.unknown("this message", message_id) if said.code == Code.CLIENT_ID else problem.of(said)
+    return answered(said)
+
+
+def whose(key: Key) -> str:
+    """Return the producer whose messages a key may see; empty: all of them."""
+    return "" if key.operator else key.producer

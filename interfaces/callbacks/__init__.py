@@ -1,0 +1,1 @@
+"""Callbacks: the endpoint for what Clickatell reports of its own accord."""

@@ -1,0 +1,117 @@
+"""Callbacks: the door for what Clickatell tells by itself; it answers when it is written down, or not at all.
+
+The addresses are ``/<secret>/status`` and ``/<secret>/mo`` (HTTP, XML and REST API: statuses and replies, either takes
+both), ``/<secret>/platform`` (Platform APIs) and ``/<secret>/one`` (One API).  The same number means different things
+in the families, so the address decides and not the content.  Anything that is not 2xx is repeated by the gateway, 8
+times over 3 days, so a Redis that is away costs nothing but time.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import redis.asyncio
+from aiohttp import BasicAuth, web
+from redis.exceptions import RedisError
+
+from threelane.interfaces.callbacks.together import Together
+from threelane.runtime import logs, tracing
+from threelane.runtime.clock import RedisClock
+from threelane.store import keys
+from threelane.worker.inbound import central, one_events, platform
+from threelane.worker.inbound.report import Inbound
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import CallbackSettings
+from threelane.worker.reply.reply import take
+from threelane.worker.reply.words import Words
+
+MAX_BODY = 64 * 1024
+HEARD_MS = 5_000  # between two notes that the door is used
+Reader = Callable[[bytes, bytes], Inbound]
+_READERS: dict[str, Reader] = {
+    "status": central.read,
+    "mo": central.read,
+    "platform": platform.read,
+    "one": lambda _query, body: one_events.read(body),
+}
+
+
+class Door:
+    """Answers the callbacks of one account."""
+
+    def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
+        """Guard the door with the secret, and with basic authentication if it is set."""
+        self._settings = settings
+        self._client = client
+        self._words = words
+        self._clock = RedisClock()
+        self._together = Together(client, settings.keeping, self._clock, tracing.of(settings))
+        self._heard_at = 0
+
+    def application(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application(client_max_size=MAX_BODY)
+        for name, reader in _READERS.items():
+            app.router.add_route("*", f"/{{secret}}/{name}", self._taking(reader))
+        app.router.add_get("/health", self.health)
+        return app
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Say that the door is open; a probe of the container, not of the gateway."""
+        return web.Response(text="ok\n")
+
+    def _taking(self, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.method not in ("GET", "POST") or not self._is_known(request):
+                return web.Response(status=404, text="not found\n")
+            try:
+                body = await request.read()  # more than client_max_size is answered with 413
+            except (web.RequestPayloadError, ConnectionError):
+                return _refused("the body breaks off, or is not compressed as its Content-Encoding says")
+            query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")  # octets, as they came
+            try:
+                inbound = read(query, body)
+            except ValueError as wrong:
+                return _refused(str(wrong))
+            try:
+                await self._take(inbound)
+            except (RedisError, OSError):
+                return web.Response(status=503, text="not written down: send it again\n")
+            return _refused(inbound.problem) if inbound.problem else web.Response(text="ok\n")
+
+        return handle
+
+    async def _take(self, inbound: Inbound) -> None:
+        """Write down all that a request says; nothing of it, and nothing is asked of Redis, for a probe."""
+        if self._clock.is_stale():
+            asked_at = self._clock.monotonic()
+            self._clock.follow(await self._client.time(), asked_at)
+        for report in inbound.reports:
+            if report.unlisted:
+                metrics.ALARMS.labels("status", "operator").inc()
+                logs.event("status_unlisted", level=40, id=report.id, network_status=report.network_status)
+        await self._together.receive(inbound.reports)
+        if inbound.reports and (now := self._clock.now()) > self._heard_at + HEARD_MS:
+            self._heard_at = now
+            await self._client.set(keys.HEARD, now)  # for threelane doctor
+        for reply in inbound.replies:
+            await take(self._client, reply, self._words, self._clock.now())
+
+    def _is_known(self, request: web.Request) -> bool:
+        secret = self._settings.callback_secret.get_secret_value()
+        known = hmac.compare_digest(request.match_info["secret"].encode(), secret.encode())
+        if not self._settings.callback_user:
+            return known
+        try:
+            given = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
+        except ValueError:
+            return False
+        password = self._settings.callback_password.get_secret_value()
+        same_user = hmac.compare_digest(given.login.encode(), self._settings.callback_user.encode())
+        return known and same_user and hmac.compare_digest(given.password.encode(), password.encode())
+
+
+def _refused(reason: str) -> web.Response:
+    logs.event("callback_refused", level=30, reason=reason)
+    return web.Response(status=400, text=f"{reason}\n")

@@ -1,0 +1,58 @@
+"""Serve: the callback door as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from prometheus_client import start_http_server
+
+from threelane.interfaces.callbacks.endpoint import Door
+from threelane.runtime import logs
+from threelane.store.connect import connect_async
+from threelane.worker.policy.legacy import REST
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import CallbackSettings
+from threelane.worker.reply import words
+from threelane.worker.reply.words import Words
+
+
+def serve(settings: CallbackSettings) -> None:
+    """Keep the door open until told to stop."""
+    logs.configure(settings.log_level)
+    logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
+    known = words.load_or_exit(settings.words_file)
+    metrics.announce_alarms(REST, ONE_API)
+    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
+    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    asyncio.run(_serve(settings, known))
+
+
+async def _serve(settings: CallbackSettings, known: Words) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    client = connect_async(settings)
+    door = Door(settings, client, known)
+    runner = web.AppRunner(door.application(), access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.callbacks_host, settings.callbacks_port, backlog=1024).start()
+        host, port = runner.addresses[0][:2]
+        logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status")
+        await told.wait()
+    finally:
+        await runner.cleanup()
+        await client.aclose()
+
+
+def _keep_secrets(record: logging.LogRecord) -> bool:
+    """Log of what is no HTTP only that it came: the text of such an error holds the address, secret included."""
+    failed = record.exc_info[1] if record.exc_info else None
+    if isinstance(failed, HttpProcessingError):
+        logs.event("callback_refused", level=logging.WARNING, reason=f"no HTTP: {type(failed).__name__}")
+    return not isinstance(failed, HttpProcessingError | web.RequestPayloadError)  # of the latter the door told

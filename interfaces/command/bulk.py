@@ -1,0 +1,336 @@
+"""Command line of a file: a bulk, rehearsed, watched at its beginning, and safe to run again."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from threelane.contract.fields import BY_SPELLING, LABEL
+from threelane.contract.prices import CREDIT
+from threelane.contract.refusal import Refused
+from threelane.interfaces.command.caller import (
+    Json,
+    Lane,
+    answer_json,
+    err,
+    give_up,
+    named_values,
+    open_producer,
+    out,
+    print_json,
+    say,
+)
+from threelane.interfaces.command.caller import wrong_usage as wrong
+from threelane.producer.accept import Accepted, Answer
+from threelane.producer.client import WINDOW, Producer, Unavailable
+from threelane.producer.files import bulk as bulk_file
+from threelane.producer.files import canary as canaries
+from threelane.producer.files import job as jobs
+from threelane.producer.files.bulk import Row
+from threelane.producer.files.jsonlines import read_json_lines
+from threelane.producer.files.template import Template, WrongTemplate, parse
+from threelane.producer.rehearse import Rehearsed
+from threelane.runtime.exits import Exit
+
+MOST_SHOWN = 1_000  # refused rows in a table; --json tells all
+_JSON_LINES = (".jsonl", ".ndjson", ".json")
+
+
+class Format(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be sent, and how; ``name`` is empty for a pipe without one: then no row is known again."""
+
+    file: Path
+    name: str
+    format: Format
+    template: Template | None
+    fields: dict[str, Any]
+
+    @property
+    def progresses(self) -> bool:
+        """Whether a file beside it may say how far it came."""
+        return bool(self.name) and _is_file(self.file)
+
+    @property
+    def beside(self) -> Path:
+        """The small file that says how far it came."""
+        return self.file.with_name(f"{self.file.name}.progress")
+
+    def rows(self, opened: BufferedReader) -> Iterator[Row]:
+        """Return the rows as they are to be sent."""
+        names = self.template.names if self.template else ()
+        rows = read_json_lines(opened, names) if self.format is Format.JSONL else None
+        rows = bulk_file.read_csv(opened, self.template) if rows is None else rows
+        return jobs.named(jobs.worded(rows, self.template) if self.template else rows, self.name, self.fields)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the one command line."""
+    app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --batch june --dry-run")(bulk)
+
+
+def bulk(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns as in the README.")],
+    text: Annotated[str | None, typer.Option(help="The text of all, with {columns} of the file.")] = None,
+    batch: Annotated[str, typer.Option(help="The job's name, by which it is known again; else the file's.")] = "",
+    lane: Lane = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender ID of rows that name none.")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="Any other field of all rows, as name=value.")] = None,
+    format: Annotated[Format | None, typer.Option(help="What the file is, if its name does not say.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell parts, cost and refusals; send nothing.")] = False,
+    canary: Annotated[int, typer.Option(min=0, help="Send so many first, and wait what becomes of them.")] = 0,
+    max_fail: Annotated[str, typer.Option(help="Go on if at most this share of them failed.")] = "5%",
+    canary_wait: Annotated[float, typer.Option(min=0, help="For so many seconds at most.")] = 300,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Ask for each row again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Enqueue a file of messages; each bad row is reported. Run again after a crash it sends no row twice."""
+    said = {"--lane": ("lane", lane), "--from": ("sender", sender)}
+    said |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
+    job = _job(file, text, batch, format, dict(_fields(said)))
+    try:
+        most_percent = canaries.parse_percent(max_fail)
+    except ValueError as no_share:
+        wrong(f"--max-fail {no_share}")
+    told: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    try:
+        with open_producer() as producer, file.open("rb") as opened:
+            if dry_run:
+                refused = _rehearse(producer, job, opened, told, as_json=as_json)
+            else:
+                sending = _Sending(producer, job, opened, told, as_json=as_json)
+                if not from_start:
+                    sending.go_on()
+                if canary:
+                    sending.canary(canary, most_percent, canary_wait)
+                refused = sending.rest()
+    except OSError as unreadable:
+        if isinstance(unreadable, BrokenPipeError):
+            raise
+        wrong(f"{file}: {unreadable.strerror}")
+    except bulk_file.WrongFile as no_file:
+        wrong(f"{file}: {no_file}")
+    except Unavailable as away:
+        for answer in away.answers:
+            _count(told, answer)
+        give_up(away, as_json, told)
+    if not as_json:
+        _report(refused)
+        say(_summary(told, dry_run=dry_run))
+    raise typer.Exit(Exit.REFUSED if told["refused"] else Exit.OK)
+
+
+def _job(file: Path, text: str | None, batch: str, format: Format | None, fields: dict[str, Any]) -> Job:
+    if batch and not LABEL.fullmatch(batch):
+        wrong(f"--batch {batch!r}: up to 64 letters, digits, spaces and . _ : / -")
+    try:
+        template = None if text is None else parse(text)
+    except WrongTemplate as no_template:
+        wrong(f"--text: {no_template}")
+    told = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
+    return Job(
+        file=file,
+        name=batch or (jobs.name_of(file) if _is_file(file) else ""),
+        format=told,
+        template=template,
+        fields=fields,
+    )
+
+
+def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Return what options say of all rows, by our names; what is wrong ends the command, and not each row."""
+    for option, (spelling, value) in said.items():
+        if value is None:
+            continue
+        field = BY_SPELLING.get(spelling)
+        if field is None:
+            wrong(f"{option}: unknown field; see the table of fields in the README")
+        parsed = field.parse(value, spelling)
+        if isinstance(parsed, Refused):
+            wrong(f"{option}: {parsed.problem}; {parsed.mend}")
+        yield field.name, value
+
+
+def _is_file(file: Path) -> bool:
+    """Tell whether its name says what is in it: /dev/stdin is another file each time."""
+    return file.is_file() and not file.absolute().is_relative_to("/dev")
+
+
+class _Sending:
+    """One run of a job: from where the one before ended, through the canary, to the end."""
+
+    def __init__(
+        self, producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
+    ) -> None:
+        self._producer, self._job, self._opened, self._told, self._as_json = producer, job, opened, told, as_json
+        self._known = job.progresses
+        content = jobs.digest(opened, job.template, sorted(job.fields.items())) if self._known else ""
+        self._before, self._changed = jobs.load(job.beside, job.name, content)
+        self._progress = jobs.Progress(job.name, content)
+        self._rows = job.rows(opened)
+        self._refused: list[tuple[Row, Refused]] = []
+        self._last = 0
+
+    def go_on(self) -> None:
+        """Leave out what an earlier run of this very job has sent; where something changed, ask for each row."""
+        if self._changed:
+            err.print(
+                f"{self._job.file} or its options changed since the job {self._job.name} was begun: each row is asked "
+                "for again, and refused if it was accepted with other content",
+                markup=False,
+                highlight=False,
+            )
+        elif self._known and self._before.rows:
+            done = self._before.rows
+            self._told.update(self._before.told)
+            self._rows = (row for row in self._rows if row.number > done)
+            if not self._as_json:
+                say(f"rows 1 to {done:,} were answered in an earlier run; --from-start asks for them again")
+
+    def canary(self, number: int, most_percent: float, seconds: float) -> None:
+        """Send the first so many, and end here if too many of them fail."""
+        if self._before.rows and not self._changed and self._told["accepted"]:
+            return  # they went well in an earlier run: there is no progress without that
+        ids: list[str] = []
+        while len(ids) < number and (lot := list(islice(self._rows, number - len(ids)))):
+            ids += [answer.id for _, answer in self._send(iter(lot)) if isinstance(answer, Accepted)]
+        if not ids:
+            return
+        if not self._as_json:
+            err.print(f"{len(ids)} are sent first; waiting for what becomes of them ...", highlight=False)
+        found = canaries.watch(self._producer.statuses, ids, most_percent, seconds)
+        stops = found.percent > most_percent
+        if self._as_json:
+            print_json({"canary": msgspec.structs.asdict(found) | {"row": self._last, "stopped": stops}})
+        elif not stops:
+            good = found.watched - found.failed
+            say(f"{good} of {found.watched} went well, {found.delivered} of them delivered: going on")
+        if stops:
+            why = ", ".join(f"{reason} ({times})" for reason, times in found.why.items())
+            told = (
+                f"stopped after row {self._last}: {found.failed} of the first {found.watched} failed "
+                f"({found.percent:.3g} %, at most {most_percent:g} % may): {why}\n"
+                "No later row was sent. When it is mended, run the same command without --canary: no row is sent twice."
+            )
+            err.print(told, markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(Exit.STOPPED)
+
+    def rest(self) -> list[tuple[Row, Refused]]:
+        """Send what is left; returns the refused."""
+        size = self._job.file.stat().st_size
+        with _progress(self._as_json) as progress:
+            bar = progress.add_task(self._job.file.name, total=size, rows=0)
+            for row, _ in self._send(self._rows):
+                if row.number % 100 == 0:
+                    read = self._opened.tell() if self._opened.seekable() else None  # a pipe cannot tell
+                    progress.update(bar, completed=read, rows=row.number)
+                if row.number % WINDOW == 0:
+                    self._save()
+            progress.update(bar, completed=size, rows=self._last)
+        if self._known:
+            jobs.forget(self._job.beside)
+        if self._as_json:
+            print_json({"summary": self._told})
+        return self._refused
+
+    def _send(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
+        for row, said in bulk_file.send(self._producer, rows):
+            answer = jobs.answered(row, self._job.name, said)
+            if self._as_json:
+                print_json(answer_json(answer, row=row.number, line=row.line))
+            if isinstance(answer, Refused):
+                self._refused.append((row, answer))
+            _count(self._told, answer)
+            self._last = row.number
+            yield row, answer
+
+    def _save(self) -> None:
+        """What was yielded is on Redis, so this never says too much."""
+        if self._known:
+            if self._as_json:
+                sys.stdout.flush()  # an answer that nobody read is asked for again
+            self._progress.rows, self._progress.told = self._last, dict(self._told)
+            jobs.save(self._job.beside, self._progress)
+
+
+def _rehearse(
+    producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
+) -> list[tuple[Row, Refused]]:
+    """Tell what would be accepted, refused and paid."""
+    refused: list[tuple[Row, Refused]] = []
+    estimates: Counter[tuple[str, str]] = Counter()
+    for row, said in bulk_file.rehearse(producer, job.rows(opened)):
+        answer = jobs.answered(row, job.name, said)  # type: ignore[arg-type]
+        if as_json:
+            print_json(answer_json(answer, row=row.number, line=row.line))
+        if isinstance(answer, Refused):
+            refused.append((row, answer))
+        _count(told, answer)
+        if isinstance(answer, Rehearsed) and not answer.repeated:
+            estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
+    told["estimate_millionths"] = estimates.total()
+    over = producer.over_budgets(estimates)
+    if as_json:
+        print_json({"summary": told, "over_budgets": over, "dry_run": True})
+    for name, amount in over.items():
+        err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
+    return refused
+
+
+def _count(told: Counter[str], answer: Accepted | Rehearsed | Refused) -> None:
+    if isinstance(answer, Refused):
+        told["refused"] += 1
+    else:
+        told["accepted"] += 1
+        told["repeated"] += answer.repeated
+        told["parts"] += 0 if answer.repeated else answer.parts
+
+
+def _report(refused: list[tuple[Row, Refused]]) -> None:
+    if not refused:
+        return
+    table = Table("row", "line", "code", "field", "what is wrong", "what would be right", title="refused")
+    for row, answer in refused[:MOST_SHOWN]:
+        told_by = (answer.code, answer.field, answer.problem, answer.mend)
+        table.add_row(str(row.number), str(row.line), *map(escape, told_by))
+    out.print(table)
+    if len(refused) > MOST_SHOWN:
+        say(f"and {len(refused) - MOST_SHOWN:,} more: --json tells all")
+
+
+def _summary(told: Counter[str], *, dry_run: bool) -> str:
+    again = f", {told['repeated']} of them known already" if told["repeated"] else ""
+    if not dry_run:
+        return f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused"
+    cost = f"about {told['estimate_millionths'] / CREDIT:,.2f} credits"
+    return (
+        f"{told['accepted']} would be accepted ({told['parts']} parts, {cost}{again}), {told['refused']} refused; "
+        "nothing was sent"
+    )
+
+
+def _progress(quiet: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+    )
+    return Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet, transient=True)

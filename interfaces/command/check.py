@@ -1,0 +1,98 @@
+"""Command line that looks after the house: check, health, doctor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Annotated
+
+import typer
+from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from threelane.interfaces.command.caller import Json, err, out, print_json, say
+from threelane.interfaces.command.query import asked, now_of
+from threelane.operations.finding import Finding, Grade
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import load_or_exit
+from threelane.store.connect import connect
+from threelane.worker.process.settings import WorkerSettings
+
+Live = Annotated[bool, typer.Option("--live", help="Ask the gateway, too: credentials and balance.")]
+_COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the one command line."""
+    panel = "Operator"
+    app.command(rich_help_panel=panel, epilog="Example: threelane health --worker web-7")(health)
+    app.command(rich_help_panel=panel, epilog="Example: threelane check --live")(check)
+    app.command(rich_help_panel=panel, epilog="Example: threelane doctor --json")(doctor)
+
+
+def health(
+    name: Annotated[str, typer.Option("--worker", help="Its name.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Tell whether a worker consumes: fails when it fetched nothing for a minute while its lanes hold work."""
+    from threelane.operations.health import ailment
+
+    name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
+    problem = asked(lambda client: ailment(client, name, now_of(client)))
+    if as_json:
+        print_json({"worker": name, "consumes": not problem, "problem": problem})
+    elif problem:
+        err.print(problem, markup=False, highlight=False)
+    else:
+        say(f"worker {name} consumes")
+    raise typer.Exit(Exit.UNHEALTHY if problem else Exit.OK)
+
+
+def check(live: Live = False, as_json: Json = False) -> None:
+    """Tell whether the settings are sound, Redis keeps its word, and, with --live, whether the account answers."""
+    from threelane.operations.check import check as look
+
+    findings = list(look(live=live))
+    _print(findings, as_json=as_json)
+    raise typer.Exit(Exit.USAGE if _is_wrong(findings) else Exit.OK)
+
+
+def doctor(live: Live = False, as_json: Json = False) -> None:
+    """Tell what is wrong now, who can mend it, and the command that helps; exit code 5 if something is."""
+    from threelane.operations import doctor as looking
+    from threelane.operations.check import check as look
+    from threelane.worker.gateway.overrides import BY_API, WrongPolicy, in_force
+
+    settings = load_or_exit(WorkerSettings)
+    try:
+        table = in_force(settings.gateway, settings.policy_file)
+    except WrongPolicy:  # check tells of it
+        table = BY_API[settings.gateway]
+    findings, away = list(look(live=live)), False
+    try:
+        with connect(settings) as client:
+            findings += looking.diagnose(client, now_of(client), table)
+    except (RedisError, OSError):  # check has told of it
+        away = True
+    _print(findings, as_json=as_json)
+    if away:
+        raise typer.Exit(Exit.UNAVAILABLE)
+    raise typer.Exit(Exit.UNHEALTHY if _is_wrong(findings) else Exit.OK)
+
+
+def _is_wrong(findings: list[Finding]) -> bool:
+    return any(one.grade is Grade.ERROR for one in findings)
+
+
+def _print(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print_json([one._asdict() for one in findings])
+        return
+    table = Table("", "what", "told", "next step", "who", box=SIMPLE_HEAD)
+    for one in findings:
+        grade = f"[{_COLOURS[one.grade]}]{one.grade}[/]"
+        who = "" if one.grade is Grade.OK else one.owner
+        table.add_row(grade, escape(one.what), escape(one.told), escape(one.step), who)
+    out.print(table)

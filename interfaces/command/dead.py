@@ -1,0 +1,197 @@
+"""Command line of dead letters: list them, show one, put them back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import msgspec
+import redis
+import typer
+from rich.progress import Progress
+
+from threelane.contract import schedule
+from threelane.contract.prices import CREDIT
+from threelane.contract.refusal import Owner
+from threelane.interfaces.command.caller import Json, err, print_json, say, wrong_usage
+from threelane.interfaces.command.find import Most, print_found, print_story, wanted_by
+from threelane.interfaces.command.query import asked, now_of
+from threelane.interfaces.command.schedule import Batch, From, Lane, Tag, To
+from threelane.producer.enqueue import Nudger
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import Settings, load_or_exit
+from threelane.store import find
+from threelane.store.find import Filter
+from threelane.store.states import Status
+
+app = typer.Typer(
+    help="Dead letters: what was not sent, why, and who can mend it.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Code = Annotated[str, typer.Option(help="Those of a code, as 301.")]
+Whose = Annotated[Owner | None, typer.Option("--owner", help="Those that somebody can mend.")]
+After = Annotated[str, typer.Option(help="Those that died from this time on, ISO 8601 with its zone.")]
+Before = Annotated[str, typer.Option(help="Those that died up to this time.")]
+Pace = Annotated[float, typer.Option("--a-second", min=0, help="How many a second; 0: as fast as it goes.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell how many, their parts and cost; put none back.")]
+
+
+@app.command("list", epilog="Example: threelane dead list --owner operator --before 2031-06-30T14:00:00Z")
+def show(
+    code: Code = "",
+    owner: Whose = None,
+    producer: From = "",
+    lane: Lane = 0,
+    batch: Batch = "",
+    tag: Tag = "",
+    to: To = "",
+    after: After = "",
+    before: Before = "",
+    most: Most = 50,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, the oldest first."""
+    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    first, last = _bound(after, "--after") or 0, _bound(before, "--before")
+    print_found(asked(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
+
+
+@app.command("show", epilog="Example: threelane dead show 0f3c...")
+def show_one(message_id: Annotated[str, typer.Argument(help="Its id.")], as_json: Json = False) -> None:
+    """Tell the whole story of a dead letter."""
+    print_story(message_id, as_json=as_json, only=Status.DEAD)
+
+
+@app.command("redrive", epilog="Example: threelane dead redrive --code 301 --a-second 50 --dry-run")
+def put_back(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids, in place of a filter.")] = None,
+    code: Code = "",
+    owner: Whose = None,
+    producer: From = "",
+    lane: Lane = 0,
+    batch: Batch = "",
+    tag: Tag = "",
+    to: To = "",
+    after: After = "",
+    before: Before = "",
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters there are.")] = False,
+    a_second: Pace = 0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Put dead letters back on their lanes, each once; what is in doubt or has ended stays as it is."""
+    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    first, last = _bound(after, "--after") or 0, _bound(before, "--before")
+    by_filter = bool(wanted or first or last is not None or everything)
+    if by_filter == bool(ids):
+        wrong_usage(
+            "give ids, or which: --code, --owner, --producer, --lane, --batch, --tag, --to, --after, --before, --all"
+        )
+    if ids:
+        if dry_run or a_second:
+            wrong_usage("--dry-run and --a-second go with a filter, not with ids")
+        _by_ids(ids, as_json=as_json)
+    elif dry_run:
+        _rehearse(wanted, first, last, as_json=as_json)
+    else:
+        _by_filter(wanted, first, last, a_second, as_json=as_json)
+
+
+def redrive_code(
+    code: Annotated[str, typer.Argument(help="The dead letters' code, as 301.")],
+    a_second: Pace = 0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Put the dead letters of a code back on their lanes, each once: short for dead redrive --code."""
+    if dry_run:
+        _rehearse(Filter(code=code), 0, None, as_json=as_json)
+    else:
+        _by_filter(Filter(code=code), 0, None, a_second, as_json=as_json)
+
+
+def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) -> None:
+    from threelane.worker.dead.redrive import plan
+
+    found = asked(lambda client: plan(client, wanted, now_of(client), first, last))
+    if as_json:
+        print_json(msgspec.structs.asdict(found) | {"dry_run": True})
+        return
+    codes = ", ".join(f"{code} ({number:,})" for code, number in found.by_code.items())
+    say(
+        f"{found.messages:,} would be redriven ({found.parts:,} parts, about {found.estimate_millionths / CREDIT:,.2f} "
+        f"credits){': ' if codes else ''}{codes}; {found.expired:,} are past their validity{_gone(found.erased)}; "
+        "nothing was done"
+    )
+
+
+def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *, as_json: bool) -> None:
+    from threelane.worker.dead.redrive import redrive_paced
+
+    nudger = Nudger(load_or_exit(Settings))
+    told: Counter[str] = Counter(redriven=0, expired=0, over_budget=0)
+
+    def run(client: redis.Redis) -> None:
+        with Progress(console=err, disable=as_json, transient=True) as progress:
+            bar = progress.add_task("redriven", total=None)
+            lots = redrive_paced(
+                client, nudger, wanted, lambda: now_of(client), after=first, before=last, a_second=a_second
+            )
+            for lot in lots:
+                told.update(lot)
+                progress.update(bar, advance=lot.total())
+
+    try:
+        asked(run)
+    finally:
+        nudger.close()
+    if as_json:
+        print_json(told)
+        return
+    over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
+    say(
+        f"{told['redriven']} redriven, {told['expired']} past their validity{over}{_gone(told['erased'])} and left dead"
+    )
+
+
+def _gone(erased: int) -> str:
+    return f", {erased:,} erased: their number and text are gone" if erased else ""
+
+
+def _by_ids(ids: list[str], *, as_json: bool) -> None:
+    from threelane.worker.dead.redrive import Answer, redrive_ids
+
+    nudger = Nudger(load_or_exit(Settings))
+    try:
+        answers = asked(lambda client: redrive_ids(client, nudger, ids, now_of(client)))
+    finally:
+        nudger.close()
+    if as_json:
+        print_json(answers)
+    else:
+        for one in answers:
+            why = "" if one.answer is Answer.REDRIVEN else f": {_WHY[one.answer]}"
+            say(f"{one.id} {one.answer}{why}")
+    refused = [one for one in answers if one.answer is not Answer.REDRIVEN]
+    if refused and all(one.answer is Answer.UNKNOWN for one in answers):
+        raise typer.Exit(Exit.NOT_FOUND)
+    raise typer.Exit(Exit.REFUSED if refused else Exit.OK)
+
+
+_WHY = {
+    "expired": "its validity is over; send it anew",
+    "over_budget": "its budget has no room: threelane money",
+    "erased": "its number and text are gone; send it anew",
+    "in_doubt": "it may have been sent; the gateway is asked, and what it does not know is sent again by itself",
+    "ended": "it has come to its end: threelane status",
+    "under_way": "it is no dead letter: it waits, is being sent, or the gateway has it",
+    "unknown": "no such message, or forgotten",
+}
+
+
+def _bound(raw: str, option: str) -> int | None:
+    try:
+        return schedule.bound(raw, option)
+    except ValueError as wrong:
+        wrong_usage(str(wrong))

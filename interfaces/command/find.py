@@ -1,0 +1,189 @@
+"""Command line that looks for messages, and tells one's whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Column, Table
+
+from threelane.contract import phone
+from threelane.contract.prices import CREDIT
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
+from threelane.interfaces.command.query import asked, now_of, shown, shown_exactly
+from threelane.interfaces.command.schedule import Batch, From, Lane, Tag, To
+from threelane.runtime.settings import load_or_exit
+from threelane.store import find, suppression
+from threelane.store.find import Filter, Found
+from threelane.store.states import Status
+
+if TYPE_CHECKING:
+    from threelane.operations.explain import Story
+
+State = Annotated[Status | None, typer.Option(help="Those in a state.")]
+Client = Annotated[str, typer.Option("--client-message-id", help="Those with the caller's own id.")]
+Most = Annotated[int, typer.Option(min=1, help="How many to show.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the one command line."""
+    app.command("list", epilog="Example: threelane list --batch newsletter-7 --state undelivered --json")(show)
+    app.command(epilog="Example: threelane search 27831234567")(search)
+    app.command(epilog="Example: threelane explain 0f3c...")(explain)
+
+
+def show(
+    batch: Batch = "",
+    tag: Tag = "",
+    to: To = "",
+    producer: From = "",
+    lane: Lane = 0,
+    client_message_id: Client = "",
+    state: State = None,
+    most: Most = 50,
+    as_json: Json = False,
+) -> None:
+    """List messages that match all that is given, whatever became of them."""
+    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, status=state or "")
+    wanted = msgspec.structs.replace(wanted, client_message_id=client_message_id)
+    print_found(asked(lambda client: list(find.search(client, wanted, most))), most, as_json=as_json)
+
+
+def search(
+    term: Annotated[str, typer.Argument(help="An id, a recipient, a client message id, a batch or a tag.")],
+    most: Most = 50,
+    as_json: Json = False,
+) -> None:
+    """Find messages by one word, whatever it is: the first of these that is found is the answer."""
+    found = asked(lambda client: list(find.term(client, term, most)))
+    if not found:
+        not_found(f"{term}: no message has it as id, recipient, client message id, batch or tag, or all are forgotten")
+    print_found(found, most, as_json=as_json)
+
+
+def wanted_by(*, to: str = "", **said: str | int) -> Filter:
+    """Return the filter that options give; ends the command when the recipient is no number."""
+    try:
+        return Filter(to=suppression.parse_number(to) if to else "", **said)  # type: ignore[arg-type]
+    except ValueError as wrong:
+        wrong_usage(f"--to: {wrong}")
+
+
+def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
+    """Print messages, in a table or as one JSON value."""
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        {
+            "id": one.id,
+            "state": str(one.status),
+            "lane": str(one.lane),
+            "to": phone.mask(one.to),
+            "accepted": shown(one.accepted_at),
+            "due": shown(one.due_at) if one.status is Status.SCHEDULED else "",
+            "why": escape(f"{one.code} {one.reason}".strip()),
+            "owner": one.owner,
+            "batch": escape(one.batch),
+        }
+        for one in found
+    ]
+    names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []  # a narrow screen has no room
+    narrow = ("id", "state", "to")
+    table = Table(*(Column(name, no_wrap=name in narrow, overflow="fold") for name in names), box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
+    out.print(table if rows else "no message matches")
+    if len(found) == most:
+        say(f"there may be more than {most}: --most shows them")
+
+
+def explain(
+    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
+    as_json: Json = False,
+) -> None:
+    """Tell one message's whole story: what happened when, the rule, waits, look-ups, charge, receipts, events."""
+    print_story(message_id, as_json=as_json)
+
+
+def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -> None:
+    """Print a story; ends the command when there is none, or when the message is not in the state ``only``."""
+    from threelane.operations.explain import explain as tell
+    from threelane.worker.gateway.overrides import WrongPolicy
+    from threelane.worker.process.settings import WorkerSettings
+
+    settings = load_or_exit(WorkerSettings)
+    try:
+        story = asked(lambda client: tell(client, message_id, now_of(client), settings))
+    except WrongPolicy as wrong:
+        wrong_usage(f"THREELANE_POLICY_FILE does not make sense\n{wrong}")
+    if story is None:
+        not_found(f"{message_id}: unknown, or ended so long ago that it is forgotten")
+    if only and story.message.status is not only:
+        not_found(f"{message_id} is {story.message.status}, not {only}: threelane explain {message_id}")
+    if as_json:
+        print_json(story)
+        return
+    one = story.message
+    say(f"{one.id} is {one.status}" + (f": {one.code} {one.reason} {one.text}".rstrip() if one.code else ""))
+    about = {
+        "to": phone.mask(one.to),
+        "from": story.sender,
+        "client id": story.client_message_id,
+        "producer": story.producer,
+        "cost centre": story.cost_centre,
+        "batch": one.batch,
+        "tags": ", ".join(story.tags),
+        "valid until": shown(one.expires_at),
+        "trace": story.trace,
+        "bypassed": one.bypassed,
+    }
+    out.print(_pairs((name, value) for name, value in about.items() if value))
+    steps = Table("when", "what", "", box=SIMPLE_HEAD)
+    for step in story.steps:
+        steps.add_row(shown_exactly(step.at), step.what, escape(step.told))
+    out.print(steps)
+    out.print(_pairs(_told(story)))
+    for event in story.events:
+        state = "" if event.webhook == "none" else f", webhook: {event.webhook} {event.reason}".rstrip()
+        say(f"told its producer {event.type} {event.status} at {shown(event.at)}{state}")
+    out.print("not kept: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
+
+
+def _told(story: Story) -> Iterable[tuple[str, str]]:
+    """Return the rest of a story, as a name and a sentence each."""
+    if pending := story.pending:
+        yield "waits for", f"{pending.cause}: {pending.told}" + (f", {shown(pending.until)}" if pending.until else "")
+    if story.waits:
+        yield "waited", ", ".join(f"{wait.cause.replace('_', ' ')} {wait.seconds:g} s" for wait in story.waits)
+    counts = {
+        "attempts": story.message.attempts,
+        "look-ups": story.look_ups,
+        "asked for a receipt": story.status_look_ups,
+        "lost with their worker": story.lapses,
+    }
+    yield "counts", ", ".join(f"{name}: {number}" for name, number in counts.items() if number) or "no attempt so far"
+    if rule := story.rule:
+        most = "until its validity ends" if rule.most_attempts is None else f"up to {rule.most_attempts} attempts"
+        listed = "" if rule.listed else " (the table does not list this code)"
+        told = rule.meaning or f"{rule.verdict}, {most}; for the {rule.scope}; mended by the {rule.owner}{listed}"
+        yield f"rule of {rule.code}", f"{rule.reason}: {told}".removeprefix(": ")
+    money = story.money
+    charged = "not told" if money.charged is None else f"{money.charged / CREDIT:g}"
+    yield "credits", f"estimated {money.estimate / CREDIT:g}, charged {charged}"
+    for one in money.budgets:
+        yield (
+            f"budget {one.scope}",
+            f"{one.spent / CREDIT:g} of {one.limit / CREDIT:g} a {one.period}, over it: {one.over}",
+        )
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    return table

@@ -1,0 +1,155 @@
+"""Command line: the caller's commands, the processes, and the operator's levers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threelane.contract.features import Api
+from threelane.interfaces.command import bulk as cli_bulk
+from threelane.interfaces.command import caller as producer_cli
+from threelane.interfaces.command import (
+    check as cli_check,
+)
+from threelane.interfaces.command import (
+    dead as cli_dead,
+)
+from threelane.interfaces.command import (
+    erase as cli_erase,
+)
+from threelane.interfaces.command import (
+    find as cli_find,
+)
+from threelane.interfaces.command import (
+    holds as cli_holds,
+)
+from threelane.interfaces.command import (
+    money as cli_money,
+)
+from threelane.interfaces.command import (
+    producers as cli_producers,
+)
+from threelane.interfaces.command import schedule as cli_schedule
+from threelane.interfaces.command import (
+    suppress as cli_suppress,
+)
+from threelane.interfaces.command import (
+    top as cli_top,
+)
+from threelane.interfaces.command import (
+    windows as cli_windows,
+)
+from threelane.interfaces.command.commands import Commands
+from threelane.runtime.settings import load_or_exit
+from threelane.store import keys
+
+app = typer.Typer(
+    name="threelane",
+    cls=Commands,
+    help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
+    epilog="Exit codes: 0 done, 1 some messages were refused, 2 wrong usage or settings, 3 Redis is away, "
+    "4 ledgers differ, 5 something is wrong, 6 not found, 7 a canary stopped it; docs/command-line.md has all.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+producer_cli.register(app)
+cli_bulk.register(app)
+cli_schedule.register(app)
+cli_find.register(app)
+cli_check.register(app)
+cli_holds.register(app)
+app.add_typer(cli_dead.app, name="dead", rich_help_panel="Operator")
+app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")(cli_dead.redrive_code)
+app.add_typer(cli_suppress.app, rich_help_panel="Operator")
+app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
+app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
+app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
+app.command(rich_help_panel="Operator", epilog="Example: threelane erase 27831234567")(cli_erase.erase)
+app.command(rich_help_panel="Operator", epilog="Example: threelane top --once")(cli_top.top)
+app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(cli_producers.webhooks)
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
+def worker(
+    lanes: Annotated[str, typer.Option(help="Lanes to fetch: 1,2,3, or 1 for a reserved worker.")] = "1,2,3",
+) -> None:
+    """Run a worker: fetches its lanes and sends."""
+    queues = [keys.queue(int(lane)) for lane in lanes.split(",") if lane in ("1", "2", "3")]
+    if len(queues) != len(lanes.split(",")):
+        raise typer.BadParameter(f"{lanes!r}: give lanes from 1 to 3 with commas, as in 1,2,3", param_hint="--lanes")
+    from threelane.worker.app import app as celery
+
+    celery.worker_main(
+        [
+            "--quiet",
+            "worker",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+            f"--queues={','.join(queues)}",
+        ]
+    )
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_CALLBACK_SECRET=... threelane callbacks")
+def callbacks() -> None:
+    """Run the door for Clickatell's status callbacks."""
+    from threelane.interfaces.callbacks.serve import serve
+    from threelane.worker.process.settings import CallbackSettings
+
+    serve(load_or_exit(CallbackSettings))
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: THREELANE_API_PORT=8080 threelane api")
+def api() -> None:
+    """Serve the HTTP API: messages for producers, holds and dead letters for operators; described at /docs."""
+    from threelane.interfaces.web.serve import serve
+    from threelane.runtime.settings import ApiSettings
+
+    serve(load_or_exit(ApiSettings))
+
+
+@app.command(rich_help_panel="Processes", epilog="Example: threelane exporter")
+def exporter() -> None:
+    """Serve the fleet's metrics: depths, ages, holds, counts and credits, once, from Redis."""
+    from threelane.operations.exporter import serve
+    from threelane.worker.process.settings import ExporterSettings
+
+    serve(load_or_exit(ExporterSettings))
+
+
+@app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
+def demo(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
+    messages: Annotated[Path | None, typer.Option(help="Send this CSV in place of the one that ships.")] = None,
+    gateway: Annotated[Api, typer.Option(help="Which of Clickatell's APIs to send through.")] = Api.HTTP,
+) -> None:
+    """Run the whole main job on this machine: Redis, sandbox, worker, callbacks; ends with three ledgers."""
+    from threelane.demo.run import demonstrate
+
+    raise typer.Exit(demonstrate(json_file, messages, gateway))
+
+
+@app.command(rich_help_panel="Try it", epilog="Example: threelane up")
+def up() -> None:
+    """Keep the same stack running until Ctrl-C; its addresses are in .threelane/stack.json."""
+    from threelane.demo.up import keep_up
+
+    raise typer.Exit(keep_up())
+
+
+def mount_sandbox() -> None:
+    """Add the command that starts the sandbox; it is loaded for nothing else."""
+    from threelane.sandbox.cli import sandbox
+
+    app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(sandbox)
+
+
+def main() -> None:
+    """Run the command line."""
+    mount_sandbox()
+    app()

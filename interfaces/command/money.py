@@ -1,0 +1,116 @@
+"""Command line of credits: what is left, when it runs dry, who spends it, and the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from threelane.contract.prices import CREDIT
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, say
+from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.operations import forecast
+from threelane.operations.forecast import Money
+from threelane.store import budgets
+from threelane.store.budgets import Budget
+
+MOST = 10  # rows of those who spend most
+app = typer.Typer(help="Credits: what is left, when it runs dry, who spends it.", invoke_without_command=True)
+budget = typer.Typer(help="Budgets of cost centres and producers, by day and month (UTC).", no_args_is_help=True)
+app.add_typer(budget, name="budget")
+Scope = Annotated[str, typer.Argument(help="centre:<cost centre> or producer:<name>.")]
+Period = Annotated[str, typer.Argument(help="day or month.")]
+
+
+@app.callback(epilog="Example: threelane money --json")
+def money(context: typer.Context, as_json: Json = False) -> None:
+    """Tell what is left of the balance, what is committed, how fast it goes, and who spends it."""
+    if context.invoked_subcommand:
+        return
+    found, now = asked(lambda client: (forecast.read(client, now_of(client)), now_of(client)))
+    if as_json:
+        told = msgspec.to_builtins(found) | {"hours_left": found.hours_left, "short": found.short}
+        print_json(told)
+        return
+    out.print(_standing(found, now))
+    for title, sums in (
+        ("cost centre", found.by_centre),
+        ("producer", found.by_producer),
+        ("country", found.by_country),
+    ):
+        if sums:
+            out.print(_spenders(title, sums))
+    if found.budgets:
+        out.print(_budgets(found))
+
+
+@budget.command("set", epilog="Example: threelane money budget set centre:marketing day 500 --over hold")
+def set_budget(
+    scope: Scope,
+    period: Period,
+    credits: Annotated[float, typer.Argument(min=0, help="The limit, in credits.")],
+    over: Annotated[str, typer.Option(help="refuse, or hold: let it wait for the next day.")] = "refuse",
+) -> None:
+    """Limit what may be spent; what is over it is refused with 302, or waits."""
+    asked(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
+    say(f"{scope} may spend {credits:g} credits a {period}")
+
+
+@budget.command("remove", epilog="Example: threelane money budget remove centre:marketing day")
+def remove_budget(scope: Scope, period: Period) -> None:
+    """Take a limit away."""
+    removed = asked(lambda client: budgets.remove(client, scope, period))
+    if not removed:
+        not_found(f"{scope} has no budget a {period}: threelane money")
+    say(f"{scope} has no limit a {period}")
+
+
+def _standing(found: Money, now: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_header=False)
+    if found.balance is None:
+        table.add_row("balance", escape(found.error) or "not read yet: is a worker running?")
+    else:
+        age = (now - found.balance_at) / 1000
+        error = f"; the last reading failed: {escape(found.error)}" if found.error else ""
+        table.add_row("balance", f"{_credits(found.balance)} credits, {age:.0f} s ago{error}")
+        table.add_row("left by now", f"about {_credits(found.left)}")
+    table.add_row("committed", f"{_credits(sum(found.committed.values()))} for what waits" + _short(found))
+    table.add_row("burn", f"{_credits(found.burn)} an hour")
+    hours = found.hours_left
+    if hours is not None:
+        table.add_row("runs dry", f"in {hours:.1f} hours, {shown(now + int(hours * forecast.HOUR_MS))}")
+    if found.waiting_lanes:
+        table.add_row("[bold red]reserve[/]", f"lanes {', '.join(map(str, found.waiting_lanes))} wait: top up")
+    table.add_row("drift", f"{_credits(found.drift)} that no charge tells of")
+    table.add_row("charged", f"{_credits(sum(found.by_lane.values()))} in all")
+    return table
+
+
+def _short(found: Money) -> str:
+    return f" [bold red](short of {_credits(found.short)})[/]" if found.short else ""
+
+
+def _spenders(title: str, sums: Mapping[str, int]) -> Table:
+    table = Table(title, "credits", box=SIMPLE_HEAD)
+    ranked = sorted(sums.items(), key=lambda one: -one[1])
+    for name, amount in ranked[:MOST]:
+        table.add_row(escape(name), _credits(amount))
+    if len(ranked) > MOST:
+        table.add_row("others", _credits(sum(amount for _, amount in ranked[MOST:])))
+    return table
+
+
+def _budgets(found: Money) -> Table:
+    table = Table("budget", "period", "limit", "reserved and spent", "over it", box=SIMPLE_HEAD)
+    for one in found.budgets:
+        table.add_row(escape(one.scope), one.period, _credits(one.budget.limit), _credits(one.spent), one.budget.over)
+    return table
+
+
+def _credits(millionths: int) -> str:
+    return f"{millionths / CREDIT:,.2f}"

@@ -1,0 +1,138 @@
+"""Command line of an operator: producers, their rights and webhooks, and the dispatcher."""
+
+from __future__ import annotations
+
+from typing import Annotated, NoReturn
+
+import redis
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from threelane.interfaces.command import keys as cli_keys
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
+from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.runtime.settings import load_or_exit
+from threelane.store import access, registry
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks import undelivered as laid_aside
+
+producers = typer.Typer(
+    help="Producers: their rights, and the webhooks their events are brought to.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+producers.add_typer(cli_keys.app, name="key")
+Name = Annotated[str, typer.Argument(help="The producer's name, as its messages carry it.")]
+
+
+def webhooks() -> None:
+    """Run the dispatcher: brings outcomes and replies to the producers' webhooks. Several may run."""
+    from threelane.worker.webhooks.dispatcher import serve
+
+    serve(load_or_exit(WebhookSettings))
+
+
+@producers.command("set", epilog="Example: threelane producers set shop --webhook https://shop.example/threelane")
+def set_producer(
+    name: Name,
+    webhook: Annotated[str | None, typer.Option(help="Where its events are posted: https://...")] = None,
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="Post nothing any more.")] = False,
+    bypass: Annotated[
+        bool | None,
+        typer.Option("--bypass/--no-bypass", help="The right to send legal notices to who opted out."),
+    ] = None,
+    new_secret: Annotated[bool, typer.Option("--new-secret", help="Sign with a new secret from now on.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register a producer, or change what is given of it. A new secret is shown once, here."""
+    if webhook is not None and no_webhook:
+        wrong_usage("--webhook and --no-webhook contradict each other: give one")
+    if webhook == "":
+        wrong_usage("an empty --webhook: give its address, or --no-webhook")
+    allow = load_or_exit(WebhookSettings).webhook_private_addresses
+
+    def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
+        address = "" if no_webhook else webhook
+        after, made = registry.put(
+            client, name, bypass=bypass, webhook=address, new_secret=new_secret, allow_loopback=allow
+        )
+        return after, made, laid_aside.lay_aside(client, name, now_of(client)) if no_webhook else 0
+
+    after, secret, aside = asked(change)
+    if as_json:
+        shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
+        print_json(shown | ({"secret": secret} if secret else {}))
+        return
+    say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
+    if secret:
+        say(f"secret: {secret}\nKeep it: it is not shown again. The receiver verifies Threelane-Signature with it.")
+    if aside:
+        say(f"{aside} events on their way were laid aside: threelane producers undelivered")
+
+
+@producers.command("list", epilog="Example: threelane producers list --json")
+def list_producers(as_json: Json = False) -> None:
+    """List producers with their rights and webhooks; never a secret."""
+    found = asked(registry.read_all)
+    rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("name", "bypass", "webhook", box=SIMPLE_HEAD)
+    for name, one in found.items():
+        table.add_row(escape(name), "yes" if one.bypass else "no", escape(registry.shown(one.webhook)))
+    out.print(table if found else "no producer is registered")
+
+
+@producers.command(epilog="Example: threelane producers remove shop")
+def remove(name: Name) -> None:
+    """Remove a producer's rights, keys and webhook, and the events that wait for it."""
+
+    def forget(client: redis.Redis) -> tuple[bool, int, int]:
+        return (
+            registry.remove(client, name),
+            access.revoke_all(client, name),
+            laid_aside.discard(client, name),
+        )
+
+    known, revoked, discarded = asked(forget)
+    if not known and not revoked and not discarded:
+        _unknown(name)
+    keys = f", {revoked} keys" if revoked else ""
+    say(f"{name} removed{keys}, and {discarded} events that waited for its webhook")
+
+
+@producers.command(epilog="Example: threelane producers undelivered shop --json")
+def undelivered(name: Name, as_json: Json = False) -> None:
+    """List the events that a producer's webhook never took."""
+    found = asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
+    if as_json:
+        print_json([one._asdict() for one in found or []])
+        return
+    table = Table("event", "type", "message or reply", "tries", "last answer", "laid aside", box=SIMPLE_HEAD)
+    for one in found or []:
+        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
+    out.print(table if found else "nothing was laid aside")
+
+
+@producers.command(epilog="Example: threelane producers redeliver shop")
+def redeliver(name: Name) -> None:
+    """Put the events that a webhook never took back on their way, each once."""
+
+    def again(client: redis.Redis) -> int:
+        registration = _known(client, name)
+        if not registration.webhook:
+            wrong_usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
+        return laid_aside.redeliver(client, name, now_of(client))
+
+    say(f"{asked(again)} events are on their way again")
+
+
+def _known(client: redis.Redis, name: str) -> registry.Registration:
+    return registry.read(client, name) or _unknown(name)
+
+
+def _unknown(name: str) -> NoReturn:
+    not_found(f"no producer named {name!r} is registered: threelane producers list")

@@ -1,0 +1,133 @@
+"""Command line of what waits: list it, move it, cancel it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Column, Table
+
+from threelane.contract import phone
+from threelane.contract.refusal import Refused
+from threelane.interfaces.command.caller import Json, err, give_up, open_producer, out, print_json, wrong_usage
+from threelane.producer.cancel import Answer, Cancelled
+from threelane.producer.client import Unavailable
+from threelane.runtime.exits import Exit
+
+Batch = Annotated[str, typer.Option(help="Those of a batch.")]
+Tag = Annotated[str, typer.Option(help="Those with a tag.")]
+To = Annotated[str, typer.Option(help="Those to a recipient.")]
+From = Annotated[str, typer.Option("--producer", help="Those of a producer.")]
+Lane = Annotated[int, typer.Option(min=0, max=3, help="Those of a lane.")]
+schedules = typer.Typer(name="schedule", help="List what waits for a time, or move it.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the one command line."""
+    app.command(epilog="Example: threelane cancel --batch newsletter-7")(cancel)
+    app.add_typer(schedules)
+
+
+def cancel(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids that accept gave.")] = None,
+    batch: Batch = "",
+    tag: Tag = "",
+    to: To = "",
+    producer: From = "",
+    lane: Lane = 0,
+    as_json: Json = False,
+) -> None:
+    """Cancel messages that were not sent yet: by id, or all of a batch, a tag, a recipient, a producer or a lane."""
+    told: Counter[str] = Counter(dict.fromkeys(Answer, 0))
+    late: list[Cancelled] = []
+    with open_producer() as house:
+        try:
+            by_filter = bool(batch or tag or to or producer or lane)
+            if by_filter == bool(ids):
+                wrong_usage("give ids, or what to cancel: --batch, --tag, --to, --producer or --lane")
+            named = {"batch": batch, "tag": tag, "to": to, "producer": producer, "lane": lane}
+            answers = house.cancel_all(**named) if by_filter else house.cancel(ids or [])  # type: ignore[arg-type]
+            for answer in answers:
+                told[answer.answer] += 1
+                if as_json:
+                    print_json(answer)
+                if answer.answer in (Answer.TOO_LATE, Answer.UNKNOWN):
+                    late.append(answer)
+        except ValueError as wrong:
+            wrong_usage(str(wrong))
+        except Unavailable as away:
+            give_up(away, as_json)
+    if as_json:
+        print_json({"summary": told})
+    else:
+        for answer in late[:20]:
+            out.print(f"{answer.id}: {answer.why or 'unknown, or forgotten'}", markup=False, highlight=False)
+        asked = f", {told[Answer.ASKED]} asked for at the gateway" if told[Answer.ASKED] else ""
+        out.print(f"{told[Answer.CANCELLED]} cancelled{asked}, {len(late)} too late or unknown", highlight=False)
+    raise typer.Exit(Exit.REFUSED if late else Exit.OK)
+
+
+@schedules.command("list", epilog="Example: threelane schedule list --tag promo --before 2031-06-30T14:00:00Z")
+def show(
+    batch: Batch = "",
+    tag: Tag = "",
+    to: To = "",
+    producer: From = "",
+    lane: Lane = 0,
+    after: Annotated[str, typer.Option(help="From this time on, ISO 8601 with its zone.")] = "",
+    before: Annotated[str, typer.Option(help="Up to this time.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List what waits for a time, the earliest first."""
+    with open_producer() as house:
+        try:
+            found = house.scheduled(
+                batch=batch,
+                tag=tag,
+                to=to,
+                producer=producer,
+                lane=lane,
+                after=after,
+                before=before,
+                most=most,
+            )
+        except ValueError as wrong:
+            wrong_usage(str(wrong))
+        except Unavailable as away:
+            give_up(away, as_json)
+    if as_json:
+        print_json(found)
+        return
+    columns = (Column(name, overflow="fold") for name in ("due", "lane", "to", "batch", "tags"))
+    table = Table(Column("id", no_wrap=True), *columns, box=SIMPLE_HEAD)
+    for one in found:
+        due = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(one.due_at / 1000))
+        table.add_row(one.id, due, str(one.lane), phone.mask(one.to), escape(one.batch), escape(one.tags))
+    out.print(table if found else "nothing waits for a time")
+
+
+@schedules.command(epilog="Example: threelane schedule move 0f3c... 2031-06-30T14:00:00Z")
+def move(
+    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
+    deliver_at: Annotated[str, typer.Argument(help="The new time, ISO 8601 with its zone.")],
+    as_json: Json = False,
+) -> None:
+    """Put a message that waits to another time; its validity moves along, unless it was named."""
+    with open_producer() as house:
+        try:
+            answer = house.move(message_id, deliver_at)
+        except Unavailable as away:
+            give_up(away, as_json)
+    if as_json:
+        print_json({"accepted": answer.accepted} | msgspec.structs.asdict(answer))
+    elif isinstance(answer, Refused):
+        err.print(f"refused {answer}", markup=False, highlight=False)
+    else:
+        out.print(f"{answer.id} moved", highlight=False)
+    raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)

@@ -1,0 +1,145 @@
+"""Top: the fleet on one screen: lanes, holds, money, workers and trouble, as the dashboards show them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+import redis
+import typer
+from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from threelane.interfaces.command.caller import Json, out, print_json
+from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.operations.health import SLOW_SECONDS
+from threelane.operations.screen import BAD, GOOD, WARN, Screen, money_words, per_second, read
+from threelane.producer.client import explain
+from threelane.runtime.settings import Settings, load_or_exit
+from threelane.store.connect import connect
+
+EVERY_SECONDS = 2.0
+MOST = 8  # rows of holds, of workers and of trouble
+_STYLE = {"": "", GOOD: "green", WARN: "yellow", BAD: "bold red"}
+
+
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Print it once and end.")] = False,
+    as_json: Json = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = EVERY_SECONDS,
+) -> None:
+    """Show lanes, holds, money, workers and trouble on one screen, until Ctrl-C."""
+    first = asked(look)
+    if as_json:
+        told = msgspec.to_builtins(first)
+        told["capacity"] = first.capacity._asdict()
+        told["money"] |= {"hours_left": first.money.hours_left, "short": first.money.short}
+        print_json(told)
+        return
+    if once:
+        out.print(view(first, None))
+        return
+    client = connect(load_or_exit(Settings))
+    shown_now, before = first, None
+    try:
+        with Live(view(first, None), console=out, screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(every)
+                try:
+                    before, shown_now = shown_now, look(client)
+                    live.update(view(shown_now, before), refresh=True)
+                except (RedisError, OSError) as failed:
+                    problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+                    live.update(Text(f"{problem}; trying again", style="bold red"), refresh=True)
+    except KeyboardInterrupt:
+        return
+    finally:
+        client.close()
+
+
+def look(client: redis.Redis) -> Screen:
+    """Return what it tells at this moment."""
+    return read(client, now_of(client))
+
+
+def view(now: Screen, before: Screen | None) -> RenderableType:
+    """Return the screen; rates are those since the look before."""
+    return Group(_standing(now), _lanes(now, before), _money(now), _fleet(now), _trouble(now, before))
+
+
+def _standing(now: Screen) -> RenderableType:
+    when = Text(f"threelane, {shown(now.at)}", style="bold")
+    if not now.holds:
+        return Group(when, Text("nothing is on hold", style="green"))
+    table = Table("on hold", "code", "cause", "since", "until", box=SIMPLE_HEAD, style="bold red")
+    for scope, one in sorted(now.holds.items())[:MOST]:
+        ends = shown(one.until) if one.until else "threelane resume"
+        table.add_row(escape(scope), escape(one.code), escape(one.cause), shown(one.since), ends)
+    return Group(when, table)
+
+
+def _lanes(now: Screen, before: Screen | None) -> Table:
+    table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", box=SIMPLE_HEAD)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for lane, one in now.lanes.items():
+        was = before.lanes[lane] if before else None
+        yellow, red = SLOW_SECONDS[lane]
+        colour = "red" if one.oldest_seconds > red else "yellow" if one.oldest_seconds > yellow else "green"
+        rates = (
+            _per_second(one.accepted, was.accepted if was else None, now, before),
+            _per_second(one.sent, was.sent if was else None, now, before),
+            _per_second(one.delivered, was.delivered if was else None, now, before),
+        )
+        table.add_row(str(lane), f"{one.waiting:,}", f"[{colour}]{one.oldest_seconds:,.1f} s[/]", *rates)
+    table.add_row("also", ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.shelves.items() if n))
+    return table
+
+
+def _money(now: Screen) -> Text:
+    line = Text("credits  ")
+    for number, (words, kind) in enumerate(money_words(now.money)):
+        line.append(", " if number else "").append(words, style=_STYLE[kind])
+    return line
+
+
+def _fleet(now: Screen) -> RenderableType:
+    fleet, line = now.capacity, Text("fleet    ")
+    line.append(f"{fleet.workers} workers", style="green" if fleet.workers else "bold red")
+    line.append(f", {fleet.workers_lane_1} of lane 1", style="green" if fleet.workers_lane_1 else "bold red")
+    line.append(f", {fleet.worth_having} worth having, drained in {fleet.drain_minutes:,.1f} minutes")
+    share = fleet.memory_share
+    line.append(f", memory of Redis {share:.0%}", style="bold red" if share > 0.9 else "yellow" if share > 0.8 else "")
+    table = Table("worker", "lanes", "reported", "busiest /s", box=SIMPLE_HEAD)
+    for one in sorted(now.workers, key=lambda one: -one.silent_seconds)[:MOST]:
+        silent = f"{one.silent_seconds:,.0f} s ago"
+        table.add_row(
+            escape(one.name),
+            one.lanes,
+            f"[red]{silent}[/]" if one.silent_seconds > 20 else silent,
+            f"{one.served:,.1f}",
+        )
+    return Group(line, table) if now.workers else line
+
+
+def _trouble(now: Screen, before: Screen | None) -> RenderableType:
+    if not now.trouble:
+        return Text("no trouble so far", style="green")
+    table = Table("trouble", "in all", "of late", box=SIMPLE_HEAD)
+    rise = {name: n - (before.trouble.get(name, 0) if before else n) for name, n in now.trouble.items()}
+    for name, n in sorted(now.trouble.items(), key=lambda one: (-rise[one[0]], -one[1]))[:MOST]:
+        words = escape(name.replace(":", " ").replace("_", " "))
+        table.add_row(words, f"{n:,}", f"[red]+{rise[name]:,}[/]" if rise[name] else "")
+    return table
+
+
+def _per_second(count: int, then: int | None, now: Screen, before: Screen | None) -> str:
+    if before is None or then is None:
+        return ""
+    return f"{per_second(count, then, now.at - before.at):,.1f}"

@@ -1,0 +1,129 @@
+"""Page: templates made into answers that browsers keep safe, and every refusal as a page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from redis.exceptions import RedisError
+
+from threelane.contract import phone
+from threelane.contract.prices import CREDIT
+from threelane.interfaces.api.problem import Stop, away
+from threelane.producer.client import Unavailable, explain
+
+HOME, LOGIN = "/console", "/console/login"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send forms without their Origin
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+FOLDER = Path(__file__).parent
+STATIC = {file.name: file.read_bytes() for file in (FOLDER / "static").iterdir()}
+VERSION = sha256(b"".join(STATIC[name] for name in sorted(STATIC))).hexdigest()[:12]
+_UNITS = (("day", 86400), ("h", 3600), ("min", 60))
+
+
+class Login(Exception):
+    """Nobody is logged in, or not any more."""
+
+
+class PageRoute(APIRoute):
+    """Answers what cannot be done with a page, not with JSON; whoever is not logged in is led to the login."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the address."""
+        handle = super().get_route_handler()
+
+        async def safely(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Login:
+                return to(LOGIN)
+            except Stop as ended:
+                return _refusal(ended)
+            except Unavailable as failed:
+                return _refusal(away(failed))
+            except RedisError as failed:
+                return _refusal(away(Unavailable(explain(failed))))
+            except RequestValidationError:
+                return _problem(422, "Something in the address is wrong.", "Begin again.")
+
+        return safely
+
+
+def page(template: str, http_status: int = 200, **values: Any) -> Response:
+    """Return a template as an answer; whatever stands in ``values`` is escaped."""
+    html = _templates.get_template(template).render(values)
+    return HTMLResponse(html, http_status, headers=HEADERS)
+
+
+def to(address: str) -> Response:
+    """Return the way to another address, by GET."""
+    return RedirectResponse(address, 303, headers=HEADERS)
+
+
+def _refusal(ended: Stop) -> Response:
+    told = _problem(ended.problem.status, ended.problem.detail, ended.problem.mend)
+    told.headers.update(ended.headers)
+    return told
+
+
+def _problem(status: int, what: str, mend: str) -> Response:
+    return page("problem.html", status, status=status, what=what, mend=mend)
+
+
+def clock(at: int) -> str:
+    """Return a time (ms) as people read it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at / 1000))
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in its two largest units, as ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if 0.05 <= seconds < 10 else f"{seconds:.0f} s"
+    rest, told = int(seconds), []
+    for name, size in _UNITS:
+        if rest >= size:
+            count, rest = divmod(rest, size)
+            told.append(f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}")
+    return " ".join(told[:2])
+
+
+def credits(millionths: int) -> str:
+    """Return an amount as people read it."""
+    return f"{millionths / CREDIT:,.2f}"
+
+
+def words(name: object) -> str:
+    """Return a name of ours as words."""
+    return str(name).replace("_", " ")
+
+
+def _made() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: Mapping[str, Callable[..., str]] = {
+        "clock": clock, "span": span, "credits": credits, "words": words, "mask": phone.mask,
+    }  # fmt: skip
+    made.filters.update(filters)
+    made.globals["version"] = VERSION
+    return made
+
+
+_templates = _made()

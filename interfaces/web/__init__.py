@@ -1,0 +1,1 @@
+"""Web: API and console together, as one process."""

@@ -1,0 +1,87 @@
+"""Serve: the HTTP API as a process."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import sys
+
+import redis
+import uvicorn
+
+from threelane.interfaces.web.app import create
+from threelane.producer.client import Producer
+from threelane.runtime import logs
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import ApiSettings
+from threelane.store.connect import connect
+
+BACKLOG = 1024
+IDLE_SECONDS = 75  # longer than proxies keep a connection, so that it is they who end it
+GRACE_SECONDS = 10  # for requests that are under way when the process is told to end
+
+
+def serve(settings: ApiSettings) -> None:
+    """Answer requests until told to stop."""
+    logs.configure(settings.log_level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    listening = listen_or_exit(settings)
+    host, port = listening.getsockname()[:2]
+    scheme = "https" if settings.api_tls_cert else "http"
+    client = connect(settings)
+    try:
+        with Producer(settings) as producer:
+            server = uvicorn.Server(load_or_exit(config(settings, producer, client)))
+            logs.event("api", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            server.run(sockets=[listening])
+    finally:
+        client.close()
+        listening.close()
+
+
+def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uvicorn.Config:
+    """Return how uvicorn is to serve."""
+    logging.getLogger("uvicorn.access").disabled = True  # it would write addresses with what is asked for in them
+    return uvicorn.Config(
+        create(settings, producer, client),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        http="h11",  # it limits the length of headers
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=settings.api_tls_cert,
+        ssl_keyfile=settings.api_tls_key,
+    )
+
+
+def load_or_exit(wanted: uvicorn.Config) -> uvicorn.Config:
+    """Return it with its certificate read, or end the process with a sentence."""
+    try:
+        wanted.load()
+    except (ssl.SSLError, OSError) as failed:
+        print(f"threelane: THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY: {failed}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
+    return wanted
+
+
+def listen_or_exit(settings: ApiSettings) -> socket.socket:
+    """Return a socket on which callers may knock, or end the process with a sentence."""
+    try:
+        return listen(settings)
+    except OSError as failed:
+        where = f"{settings.api_host}:{settings.api_port}"
+        problem = f"{where} cannot be listened on: {failed.strerror or failed}"
+        print(f"threelane: THREELANE_API_HOST and THREELANE_API_PORT: {problem}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
+
+
+def listen(settings: ApiSettings) -> socket.socket:
+    """Return a socket on which callers may knock from now on."""
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    listening = socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,1 @@
+"""Operations: what people and Prometheus ask of a fleet: explain, doctor, check, metrics."""

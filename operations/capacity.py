@@ -1,0 +1,61 @@
+"""Capacity: what the fleet can do, as Redis tells it: workers, memory, and how long the backlog will take."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import redis
+
+from threelane.operations.health import SILENT_MS
+from threelane.store import keys
+
+DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer is worth another worker, up to what the rate allows
+
+
+class Capacity(NamedTuple):
+    """``drain_minutes`` at the rate all workers share; ``worth_having`` workers for the backlog, at least one."""
+
+    workers: int
+    workers_lane_1: int
+    drain_minutes: float
+    worth_having: int
+    memory_share: float
+    suppressed: int
+
+
+def read(client: redis.Redis, now: int) -> Capacity:
+    """Return it; the reads grow with the number of workers alone."""
+    names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served"])
+        for lane in keys.LANES:
+            pipe.zcard(keys.QUEUED[lane])
+        pipe.hlen(keys.SUPPRESSED)
+        found: Any = pipe.execute()
+    reports, waiting, suppressed = found[: len(names)], sum(found[len(names) : -1]), found[-1]
+    memory: Any = client.info("memory")
+    ceiling = int(memory.get("maxmemory", 0))
+    rate = max((float(one[1] or 0) for one in reports), default=0.0)
+    minutes = waiting / rate / 60 if rate else 0.0
+    return Capacity(
+        workers=len(names),
+        workers_lane_1=sum(b"1" in (one[0] or b"").split(b",") for one in reports),
+        drain_minutes=minutes,
+        worth_having=worth_having(waiting, len(names), rate, max((float(one[2] or 0) for one in reports), default=0.0)),
+        memory_share=int(memory["used_memory"]) / ceiling if ceiling else 0.0,
+        suppressed=suppressed,
+    )
+
+
+def worth_having(waiting: int, workers: int, rate: float, served: float) -> int:
+    """Return how many workers a backlog is worth; pure.
+
+    ``served`` is what the busiest worker sends in a second.  More than the shared rate needs are worth nothing, and
+    a backlog that one worker clears within ten minutes needs no second.
+    """
+    if not waiting or not served:
+        return max(1, min(workers, 1))
+    wanted = math.ceil(waiting / served / (DRAIN_WANTED_MINUTES * 60))
+    return max(1, min(wanted, math.ceil(rate / served)))

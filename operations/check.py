@@ -1,0 +1,140 @@
+"""Check: whether the settings are sound, and, when asked, whether the account answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from threelane.operations.finding import Finding, Grade
+from threelane.producer.broker import application
+from threelane.producer.client import explain
+from threelane.runtime import secret_files, tls
+from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, load
+from threelane.store.connect import connect
+from threelane.worker.gateway.choose import gateway, missing_credentials
+from threelane.worker.gateway.overrides import FAMILIES, TABLES, WrongPolicy, override
+from threelane.worker.process.settings import CallbackSettings, ExporterSettings, WorkerSettings
+
+MOST_SKEW_SECONDS = 5.0
+OLDEST_REDIS = 7  # the scripts' commands, and their flags
+BROKER_SECONDS = 5  # in which a broker has to answer
+
+
+def check(*, live: bool) -> Iterator[Finding]:
+    """Look at the settings of every kind of process, at Redis and the broker, and, if ``live``, at the account."""
+    worker: WorkerSettings | None = None
+    open_files: dict[str, str] = {}
+    for kind in (ProducerSettings, ApiSettings, WorkerSettings, CallbackSettings, ExporterSettings):
+        try:
+            loaded = load(kind)
+        except InvalidSettings as invalid:
+            for line in str(invalid).splitlines():
+                yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
+            continue
+        yield Finding(Grade.OK, kind.__name__, "sound")
+        for variable, path in secret_files.open_to_others(kind, os.environ):
+            open_files[variable] = path
+        worker = loaded if isinstance(loaded, WorkerSettings) else worker
+    for variable, path in open_files.items():
+        yield Finding(Grade.WARNING, variable, f"every user of this machine can read {path}", "chmod o-r, or 0440")
+    if worker is None:
+        return
+    for variable in missing_credentials(worker):
+        yield Finding(
+            Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
+        )
+    yield from _policy(worker)
+    yield from _redis(worker)
+    yield from _broker(worker)
+    if live and not missing_credentials(worker):
+        yield asyncio.run(_account(worker))
+
+
+def _policy(settings: WorkerSettings) -> Iterator[Finding]:
+    if settings.policy_file is None:
+        return
+    try:
+        for family in FAMILIES:
+            override(TABLES[family], family, settings.policy_file)
+    except WrongPolicy as wrong:
+        for line in str(wrong).splitlines():
+            yield Finding(Grade.ERROR, "policy file", line, "see docs/gateways.md")
+    else:
+        yield Finding(Grade.OK, "policy file", "sound")
+
+
+def _redis(settings: WorkerSettings) -> Iterator[Finding]:
+    client = connect(settings)
+    try:
+        told = {**client.info("server"), **client.info("memory"), **client.info("persistence")}
+        skew = time.time() - client.time()[0]
+    except (RedisError, OSError) as failed:
+        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
+        yield Finding(Grade.ERROR, "Redis", problem, "start Redis, or correct THREELANE_REDIS_URL")
+        return
+    finally:
+        client.close()
+    yield Finding(Grade.OK, "Redis", f"answers, version {told['redis_version']}")
+    yield from _promises(told)
+    if abs(skew) > MOST_SKEW_SECONDS:
+        yield Finding(
+            Grade.WARNING, "clock", f"this machine is {skew:+.0f} s off the clock of Redis", "run a time service"
+        )
+
+
+def _broker(settings: WorkerSettings) -> Iterator[Finding]:
+    """Look at the broker, if it is not the Redis of the records."""
+    if settings.broker_url is None:
+        return
+    what = f"broker, {settings.nudges_travel_by}"
+    with application(settings).connection_for_read() as broker:
+        at = broker.as_uri()  # without its password
+        try:
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_max=0, timeout=BROKER_SECONDS)
+            broker.default_channel  # noqa: B018 - Redis connects for it
+        except Exception as failed:  # each transport has its own
+            cause = tls.problem(failed) or str(failed)
+            yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
+            return
+        told = getattr(broker.connection, "server_properties", {}).get("version")
+        yield Finding(Grade.OK, what, f"{at} answers" + (f", version {told}" if told else ""))
+
+
+def _promises(told: dict[str, Any]) -> Iterator[Finding]:
+    """Look at what the delivery guarantee needs of Redis."""
+    version = str(told["redis_version"])
+    if int(version.partition(".")[0]) < OLDEST_REDIS:
+        yield Finding(Grade.ERROR, "Redis", f"version {version} is too old", "use Redis 7.0 or later, or Valkey")
+    if told.get("aof_last_write_status", "ok") != "ok":
+        yield Finding(
+            Grade.ERROR, "Redis", "could not write its append-only file", "see the disk of Redis, and its log"
+        )
+    if not told.get("aof_enabled"):
+        yield Finding(Grade.ERROR, "Redis", "keeps no append-only file", "set appendonly yes: see deploy/redis.conf")
+    if told.get("maxmemory_policy") != "noeviction":
+        yield Finding(
+            Grade.ERROR,
+            "Redis",
+            f"may evict records ({told.get('maxmemory_policy')})",
+            "set maxmemory-policy noeviction",
+        )
+    if not told.get("maxmemory"):
+        yield Finding(Grade.WARNING, "Redis", "has no memory ceiling", "set maxmemory: intake then ends in time")
+
+
+async def _account(settings: WorkerSettings) -> Finding:
+    made = gateway(settings)
+    try:
+        balance = await made.balance()
+    finally:
+        await made.close()
+    what = f"account at {settings.gateway_address}, API {made.name}"
+    if isinstance(balance, float):
+        grade = Grade.OK if balance > 0 else Grade.WARNING
+        return Finding(grade, what, f"credentials accepted, balance {balance:g}", "" if balance > 0 else "top up")
+    return Finding(Grade.ERROR, what, balance, "check the credentials, the address, and that this host may call it")

@@ -1,0 +1,355 @@
+"""Explain: one message's whole story, from its record and from what stands around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.contract import message
+from threelane.store import budgets, events, keys, registry, windows
+from threelane.store import status as statuses
+from threelane.store.states import FINAL, Status
+from threelane.store.status import MessageStatus
+from threelane.worker.account import hold
+from threelane.worker.gateway.overrides import in_force
+from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.rule import UNTIL_EXPIRY, Table
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.webhooks.delivery import decode as decode_delivery
+from threelane.worker.webhooks.intake import GROUP
+
+BEFORE_MS, AFTER_MS = 1_000, 5_000  # around a time, in which its event was written: clocks differ, rounds take a while
+MOST_EVENTS = 50_000  # of the stream that are looked through
+NOT_KEPT = (
+    "the time of each attempt between the first and the last: their number and the waits between them are kept",
+    "whether it waited for the rate, for a hold or for its window, once it has gone: the sum of these waits is told",
+    "what each look-up answered: their number is kept",
+    "its text, once it was sent or has ended",
+    "the events of an earlier end, if it was redriven since",
+)
+_OURS = {  # codes of our own: whose meaning stands in no policy table
+    "in_doubt": "its caller wanted it dropped when it is in doubt, and no look-up found it",
+    "worker_lost": "three attempts died with their worker; no look-up found it",
+    "no_look_up": "the API cannot be asked, and no receipt came until its validity was over",
+    "forgotten": "the gateway has forgotten by now what it knew",
+    "no_receipt": "the gateway took it, and nobody told what became of it",
+    "lapsed": "the worker that had it under way died or was cut off: the gateway is asked",
+}
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing that happened; ``at`` in milliseconds of Unix time."""
+
+    at: int
+    what: str
+    told: str = ""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """How long it waited for one cause: ``schedule``, ``before_first_attempt``, ``retries`` or ``network``."""
+
+    cause: str
+    seconds: float
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry of the policy table that decided last; ``listed`` False: the table does not list its code."""
+
+    code: str
+    verdict: str = ""
+    scope: str = ""
+    owner: str = ""
+    reason: str = ""
+    most_attempts: int | None = None  # None: until its validity ends
+    spends_attempt: bool = True
+    holds_seconds: float = 0.0
+    alarm: bool = False
+    listed: bool = True
+    meaning: str = ""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What it waits for now; ``until`` in milliseconds, 0 when no time is known."""
+
+    cause: str
+    until: int = 0
+    told: str = ""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A budget that it counts in; millionths of a credit."""
+
+    scope: str
+    period: str
+    limit: int
+    spent: int
+    over: str
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """Millionths of a credit: what was estimated, what was charged (None: not told), and what its budgets count."""
+
+    estimate: int = 0
+    charged: int | None = None
+    counted: int = 0
+    counted_on: str = ""  # the day of its budgets, YYYYMMDD
+    budgets: tuple[Share, ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that producers are told; ``webhook`` is none, on_its_way, taken, undelivered or not_fetched."""
+
+    id: str
+    type: str
+    at: int
+    status: str = ""
+    webhook: str = "none"
+    tries: int = 0
+    reason: str = ""
+    next_try_at: int = 0
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one message; never its text.  Times are milliseconds of Unix time, 0: not so far."""
+
+    message: MessageStatus
+    client_message_id: str = ""
+    producer: str = ""
+    cost_centre: str = ""
+    tags: tuple[str, ...] = ()
+    sender: str = ""
+    country: str = ""
+    trace: str = ""
+    steps: tuple[Step, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    first_tried_at: int = 0
+    look_ups: int = 0  # while it was in doubt
+    status_look_ups: int = 0  # for want of a receipt
+    lapses: int = 0
+    in_doubt_since: int = 0
+    rule: Matched | None = None
+    pending: Pending | None = None
+    money: Money = Money()
+    receipts: tuple[Step, ...] = ()
+    events: tuple[Event, ...] = ()
+    not_kept: tuple[str, ...] = NOT_KEPT
+
+
+def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSettings) -> Story | None:
+    """Return a message's story, or None when its id is unknown or forgotten; raises WrongPolicy."""
+    (known,) = statuses.read(client, [message_id])
+    if known is None:
+        return None
+    found: Any = client.hgetall(keys.record(message_id))
+    record = {name.decode(): value.decode() for name, value in found.items()}
+    receipts = tuple(_receipts(known))
+    sms = message.decode(record["body"].encode()) if "body" in record else None
+    return Story(
+        message=known,
+        client_message_id=record.get("client", ""),
+        producer=record.get("producer", ""),
+        cost_centre=record.get("centre", ""),
+        tags=tuple(filter(None, record.get("tags", "").split(","))),
+        sender=sms.sender if sms else "",
+        country=record.get("country", ""),
+        trace=record.get("trace", ""),
+        steps=tuple(_steps(known, record, receipts)),
+        waits=tuple(_waits(known, record, now)),
+        first_tried_at=int(record.get("first", 0)),
+        look_ups=int(record.get("probes", 0)),
+        status_look_ups=int(record.get("asks", 0)),
+        lapses=int(record.get("lapses", 0)),
+        in_doubt_since=int(record.get("doubted", 0)),
+        rule=matched(known.code, in_force(settings.gateway, settings.policy_file)) if known.code else None,
+        pending=_pending(client, known, record, sms, now),
+        money=_money(client, known, record, now),
+        receipts=receipts,
+        events=tuple(_events(client, known, record.get("producer", ""), settings.keeping.late)),
+    )
+
+
+def content(client: redis.Redis, message_id: str) -> message.Message | None:
+    """Return what a message says, or None when it is unknown, or its text is forgotten: it was sent, or erased."""
+    body: Any = client.hget(keys.record(message_id), "body")
+    return message.decode(body) if body else None
+
+
+def matched(code: str, table: Table) -> Matched:
+    """Return the rule that a code of a record is under."""
+    if code in _OURS:
+        return Matched(code=code, meaning=_OURS[code])
+    rule = (TRANSPORT if code in TRANSPORT.rules else table).of(code)
+    return Matched(
+        code=code,
+        verdict=rule.verdict,
+        scope=rule.scope,
+        owner=rule.owner,
+        reason=rule.reason,
+        most_attempts=None if rule.most_attempts >= UNTIL_EXPIRY else rule.most_attempts,
+        spends_attempt=rule.spends_attempt,
+        holds_seconds=rule.hold_seconds,
+        alarm=rule.alarm,
+        listed=rule.code == code,
+    )
+
+
+def _receipts(known: MessageStatus) -> Iterator[Step]:
+    for report in known.reports:
+        at, _, said = report.partition(" ")
+        yield Step(int(at), "receipt", said)
+
+
+def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step, ...]) -> Iterator[Step]:
+    """Return what happened, in the order in which it did."""
+    parts = f"{known.parts} part{'s' if known.parts > 1 else ''}, lane {known.lane}"
+    steps = [Step(known.accepted_at, "accepted", parts)]
+    if known.due_at:
+        steps.append(Step(known.due_at, "due", "its delivery time"))
+    if first := int(record.get("first", 0)):
+        tried = f"{known.attempts} in all" if known.attempts > 1 else ""
+        steps.append(Step(first, "first attempt", tried))
+    if doubted := int(record.get("doubted", 0)):
+        steps.append(Step(doubted, "in doubt", "the gateway is asked by our id"))
+    if known.sent_at:
+        steps.append(Step(known.sent_at, "sent", f"the gateway's id {known.gateway_id}" if known.gateway_id else ""))
+    steps += receipts
+    if known.ended_at:
+        why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _WELL else ""
+        steps.append(Step(known.ended_at, str(known.status), why))
+    yield steps[0]  # before all else, whatever the clock of a worker says
+    yield from sorted(steps[1:], key=lambda step: step.at)
+
+
+_WELL = (Status.DELIVERED, Status.SENT)
+
+
+def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterator[Wait]:
+    """Return how long it waited so far, by cause; what took no time is left out."""
+    first, ended = int(record.get("first", 0)), known.ended_at or now
+    begins = max(known.accepted_at, min(known.due_at, ended))
+    spans = {
+        "schedule": begins - known.accepted_at,
+        "before_first_attempt": (first or (ended if known.due_at <= ended else begins)) - begins,
+        "retries": round(sum(known.waits) * 1000),
+        "network": ended - known.sent_at if known.sent_at else 0,
+    }
+    yield from (Wait(cause, span / 1000) for cause, span in spans.items() if span > 0)
+
+
+def _pending(
+    client: redis.Redis, known: MessageStatus, record: Mapping[str, str], sms: message.Message | None, now: int
+) -> Pending | None:
+    """Return what it waits for now, or None when nothing more will happen."""
+    if known.status in FINAL:
+        return None
+    if known.status is Status.DEAD:
+        return Pending(
+            "redrive", 0, f"dead; the {known.owner or 'operator'} can mend it: threelane dead redrive {known.id}"
+        )
+    shelf = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.SHELF_OF[known.status]
+    score: Any = client.zscore(shelf, known.id)
+    at = int(score or 0)
+    match known.status:
+        case Status.SENDING:
+            return Pending("attempt", at, "an attempt is under way; its lease ends then")
+        case Status.IN_DOUBT:
+            return Pending("look_up", at, "the gateway is asked for it then")
+        case Status.SENT:
+            return Pending("receipt", at, "the gateway has it; if no receipt comes, it is asked for one then")
+    held = hold.holds(client, now)
+    if scope := _holding(held, known, sms):
+        one = held[scope]
+        return Pending("hold", one.until, f"{scope} is on hold: {one.code} {one.cause}; threelane holds")
+    tags = record.get("tags", "").split(",") if record.get("tags") else ()
+    opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now
+    if opens != now and (known.status is Status.QUEUED or opens == at):
+        return Pending("window", opens or 0, "its sending window is closed")
+    if known.status is Status.SCHEDULED:
+        if known.waits:
+            return Pending("retry", at, f"tried again after {known.code} {known.reason}")
+        return Pending("schedule", at, "its delivery time")
+    before: Any = client.zcount(shelf, "-inf", f"({at}")
+    return Pending(
+        "lane", 0, f"{before} of lane {known.lane} are before it; workers, rate and reserve decide: threelane top"
+    )
+
+
+def _holding(held: Mapping[str, hold.Held], known: MessageStatus, sms: message.Message | None) -> str:
+    """Return the scope of the hold that it waits for, or ''."""
+    wide = ("account", f"lane:{known.lane}", f"sender:{sms.sender}" if sms and sms.sender else "")
+    prefixes = (scope for scope in held if scope.startswith("prefix:") and known.to.startswith(scope[7:]))
+    return next((scope for scope in (*wide, *prefixes) if scope in held), "")
+
+
+def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> Money:
+    scopes = {f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"}
+    standings = (one for one in budgets.standings(client, now) if one.scope in scopes)
+    return Money(
+        estimate=int(record.get("estimate", 0)),
+        charged=known.charge_millionths if "charge" in record else None,
+        counted=int(record.get("counted", 0)),
+        counted_on=record.get("period", ""),
+        budgets=tuple(Share(one.scope, one.period, one.budget.limit, one.spent, one.budget.over) for one in standings),
+    )
+
+
+def _events(client: redis.Redis, known: MessageStatus, producer: str, late_ms: int) -> Iterator[Event]:
+    """Return what producers were told of its end, or that it is late, as far as the stream still has it."""
+    late_at = known.sent_at + late_ms if known.sent_at and known.lane == 1 else 0
+    spans = [(at - BEFORE_MS, at + AFTER_MS) for at in (late_at, known.ended_at) if at]
+    registered = registry.read(client, producer) if producer else None
+    fetched = _fetched(client)
+    for event_id, raw in _told(client, known.id, spans):
+        event = events.decode(event_id, raw)
+        if event is None or getattr(event, "message_id", "") != known.id:
+            continue
+        at = int(event_id.partition("-")[0])
+        said = Event(id=event_id, type=event.type, at=at, status=getattr(event, "status", ""))
+        yield _brought(client, said, producer, fetched) if registered and registered.webhook else said
+
+
+def _told(
+    client: redis.Redis, message_id: str, spans: list[tuple[int, int]]
+) -> Iterator[tuple[str, dict[bytes, bytes]]]:
+    """Return the entries of the stream about a message, of some spans of time (ms), each once."""
+    given: set[bytes] = set()
+    for begins, ends in spans:
+        entries: Any = client.xrange(keys.EVENTS, max(0, begins), max(0, ends), count=MOST_EVENTS)
+        for event_id, raw in entries:
+            if raw.get(b"id") == message_id.encode() and event_id not in given:
+                given.add(event_id)
+                yield event_id.decode(), raw
+
+
+def _fetched(client: redis.Redis) -> tuple[int, ...]:
+    """Return the last event that the dispatcher of webhooks has taken from the stream; nothing: (0, 0)."""
+    if not client.exists(keys.EVENTS):
+        return (0, 0)
+    groups: Any = client.xinfo_groups(keys.EVENTS)
+    last = next((group["last-delivered-id"].decode() for group in groups if group["name"].decode() == GROUP), "0-0")
+    return _order(last)
+
+
+def _order(event_id: str) -> tuple[int, ...]:
+    return tuple(map(int, event_id.split("-")))
+
+
+def _brought(client: redis.Redis, said: Event, producer: str, fetched: tuple[int, ...]) -> Event:
+    """Return the event with what its producer's webhook did."""
+    if _order(said.id) > fetched:
+        return msgspec.structs.replace(said, webhook="not_fetched")
+    content: Any = client.hget(keys.delivery(producer), said.id)
+    if content is None:
+        return msgspec.structs.replace(said, webhook="taken")
+    delivery = decode_delivery(content)
+    due: Any = client.zscore(keys.deliveries(producer), said.id)
+    return msgspec.structs.replace(
+        said,
+        webhook="undelivered" if due is None else "on_its_way",
+        tries=delivery.tries,
+        reason=delivery.reason,
+        next_try_at=int(due or 0),
+    )

@@ -1,0 +1,164 @@
+"""Exporter: what is true of the whole fleet, told once, from Redis, at every scrape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import redis
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from threelane.contract.prices import CREDIT
+from threelane.operations import capacity, fleet_metrics, forecast
+from threelane.operations.catalogue import BY_NAME, beforehand
+from threelane.runtime import logs
+from threelane.runtime.clock import RedisClock
+from threelane.store import keys
+from threelane.store.connect import connect
+from threelane.worker.account import hold
+from threelane.worker.process.settings import ExporterSettings
+from threelane.worker.process.until_told import until_told
+
+# tally field, split at ":" -> metric and the labels that its parts fill
+_COUNTS = {
+    "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
+    "repeated": ("threelane_repeated", "Messages asked for again under the same client id", ("lane",)),
+    "parts": ("threelane_parts", "Message parts accepted", ("lane",)),
+    "refused": ("threelane_refused", "Messages refused at the door", ("code",)),
+    "to": ("threelane_moved", "Messages that came into a state", ("lane", "status")),
+    "retried": ("threelane_retried", "Attempts that will be repeated", ("lane", "code")),
+    "dead": ("threelane_dead", "Dead letters", ("code", "owner")),
+    "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
+    "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died in the middle", ("lane",)),
+    "resolved": ("threelane_resolved_doubts", "Messages in doubt that a look-up did not find", ("status",)),
+    "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
+    "unknown": ("threelane_unknown", "Messages whose end will never be known", ("code", "owner")),
+    "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),
+    "newer": ("threelane_left_to_newer", "Times a worker left a message to newer ones", ("lane",)),
+    "redriven": ("threelane_redriven", "Dead letters put back", ("lane",)),
+    "held": ("threelane_held", "Times something was put on hold", ("scope",)),
+    "cancelled": ("threelane_cancelled", "Messages that a caller cancelled", ("lane",)),
+    "late": ("threelane_late", "Messages of lane 1 without a receipt in time", ("lane",)),
+    "bypassed": ("threelane_bypassed", "Legal notices that passed over the list of suppressed numbers", ("lane",)),
+    "reserved": ("threelane_reserved", "Times a lane waited, since credits are kept for the lanes above", ("lane",)),
+    "charged_parts": ("threelane_charged_parts", "Message parts that a charge was told for", ("lane",)),
+    "replies": ("threelane_replies_told", "Replies of recipients: stop, start or other", ("word",)),
+    "suppressed": ("threelane_suppressions", "Entries put on the list of suppressed numbers", ("source",)),
+    "lifted": ("threelane_suppressions_lifted", "Entries taken off it", ()),
+}
+
+
+class Fleet(Collector):
+    """Collects depths, ages, holds and counts; each read is of constant time."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        """Read from this Redis."""
+        self._client = client
+        self._clock = RedisClock()
+        self._named = fleet_metrics.Named()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics; when Redis is away only that is told."""
+        up = GaugeMetricFamily("threelane_redis_up", "Whether Redis answered this scrape")
+        try:
+            yield from [*self._waiting(), *self._holds(), *self._counted()]
+            now = self._clock.now()
+            yield from fleet_metrics.money(forecast.read(self._client, now), now, self._named)
+            yield from fleet_metrics.capacity(capacity.read(self._client, now))
+            up.add_metric([], 1)
+        except (RedisError, OSError):
+            up.add_metric([], 0)
+        yield up
+
+    def _waiting(self) -> Iterator[Metric]:
+        self._clock.ask(self._client)
+        now = self._clock.now()
+        with self._client.pipeline(transaction=False) as pipe:
+            for lane in keys.LANES:
+                pipe.zcard(keys.QUEUED[lane])
+                pipe.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
+            for shelf in (keys.DUE, keys.LEASES, keys.DOUBT, keys.DEAD, keys.AWAITING):
+                pipe.zcard(shelf)
+            found = pipe.execute()
+        depth = GaugeMetricFamily("threelane_lane_depth", "Messages that are due and not claimed", labels=["lane"])
+        oldest = GaugeMetricFamily("threelane_lane_oldest_seconds", "Age of the oldest of them", labels=["lane"])
+        for place, lane in enumerate(keys.LANES):
+            depth.add_metric([str(lane)], found[2 * place])
+            first = found[2 * place + 1]
+            oldest.add_metric([str(lane)], max(0.0, (now - first[0][1]) / 1000) if first else 0.0)
+        states = GaugeMetricFamily("threelane_messages", "Messages in a state that is not final", labels=["status"])
+        names = ("scheduled", "sending", "in_doubt", "dead", "sent")
+        for name, number in zip(names, found[2 * len(keys.LANES) :], strict=True):
+            states.add_metric([name], number)
+        yield from (depth, oldest, states)
+
+    def _holds(self) -> Iterator[Metric]:
+        held = hold.holds(self._client, self._clock.now())
+        metric = GaugeMetricFamily("threelane_on_hold", "What is on hold, by code", labels=["scope", "code"])
+        kinds = Counter((_kind(scope), one.code) for scope, one in held.items())
+        for (kind, code), number in sorted(kinds.items()):
+            metric.add_metric([kind, code], number)
+        yield metric
+
+    def _counted(self) -> Iterator[Metric]:
+        tally = {name.decode(): int(n) for name, n in self._client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
+        counts: dict[str, dict[tuple[str, ...], int]] = {
+            kind: dict.fromkeys(beforehand(BY_NAME[name]), 0) for kind, (name, _, _) in _COUNTS.items()
+        }
+        for field, number in tally.items():
+            kind, *labels = field.split(":")
+            if kind in counts and len(labels) == len(_COUNTS[kind][2]):
+                counts[kind][tuple(labels)] = number
+        for kind, (name, meaning, labels) in _COUNTS.items():
+            yield _counter(name, meaning, labels, counts[kind], self._named)
+        yield _charged(tally, self._named)
+
+
+def serve(settings: ExporterSettings) -> None:
+    """Serve /metrics until told to stop."""
+    logs.configure(settings.log_level)
+    registry = CollectorRegistry()
+    registry.register(Fleet(connect(settings)))
+    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
+    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    until_told()
+    server.shutdown()
+
+
+def _charged(tally: Mapping[str, int], named: fleet_metrics.Named) -> Metric:
+    """Return the credits charged; the cost centres that cost most have a label of their own."""
+    fields = ((name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:"))
+    counts: dict[tuple[str, ...], int] = {(lane, centre or "none"): number for (_, lane, centre), number in fields}
+    return _counter("threelane_charged_credits", "Credits charged", ("lane", "cost_centre"), counts, named, CREDIT)
+
+
+def _counter(
+    name: str,
+    meaning: str,
+    labels: Sequence[str],
+    counts: Mapping[tuple[str, ...], int],
+    named: fleet_metrics.Named,
+    unit: int = 1,
+) -> Metric:
+    """Return the counts; of a label's values that the catalogue does not know only so many have series of their own."""
+    called = []
+    for place, label in enumerate(labels):
+        sums: Counter[str] = Counter()
+        for values, number in counts.items():
+            sums[values[place]] += number
+        called.append(named.among(f"{name} {label}", label, sums))
+    told: Counter[tuple[str, ...]] = Counter()
+    for values, number in counts.items():
+        told[tuple(call(value) for call, value in zip(called, values, strict=True))] += number
+    metric = CounterMetricFamily(name, meaning, labels=labels)
+    for values, number in sorted(told.items()):
+        metric.add_metric(values, number / unit)
+    return metric
+
+
+def _kind(scope: str) -> str:
+    """Return a scope as a label: senders and prefixes are too many to name."""
+    return scope if scope.startswith("lane:") else scope.partition(":")[0]

@@ -1,0 +1,80 @@
+"""Prefix: what stands for numbers that begin so: holds, prices, and whether a staging system sends to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.contract import prices
+from threelane.contract.prices import CREDIT
+from threelane.store import keys
+from threelane.worker.account import hold
+from threelane.worker.account.hold import Held
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.attempt import allows
+
+
+class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+    """One beginning of numbers, or a whole number: ``price`` in credits a part, ``held_by`` scopes of holds.
+
+    ``allowed``: whether THREELANE_ALLOW_ONLY, if it is set, lets such numbers through: yes, no, or some of them.
+    """
+
+    prefix: str
+    country: str
+    price: float
+    held_by: tuple[str, ...]
+    allowed: str
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """All prefixes that something is said of; prices in credits a part: given by prefix, learned by country."""
+
+    held: dict[str, Held]
+    priced: dict[str, float]
+    learned: dict[str, float]
+    allow_only: tuple[str, ...]
+
+
+def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -> Prefix:
+    """Return what stands for a prefix; raises ValueError when it is none."""
+    prefix = hold.parse_scope(f"prefix:{digits.strip()}").partition(":")[2]
+    held = hold.holds(client, now)
+    known = prices.parse(settings.prices).knowing(_learned(client))
+    return Prefix(
+        prefix=prefix,
+        country=prices.country(prefix),
+        price=known.of(prefix) / CREDIT,
+        held_by=tuple(sorted(scope for scope in held if scope == "account" or _covers(scope, prefix))),
+        allowed=_allowed(prefix, settings.allow_only),
+    )
+
+
+def every(client: redis.Redis, now: int, settings: WorkerSettings) -> Listed:
+    """Return all prefixes that something is said of."""
+    held = {scope: one for scope, one in hold.holds(client, now).items() if scope.startswith("prefix:")}
+    return Listed(
+        held=held,
+        priced={prefix: price / CREDIT for prefix, price in prices.parse(settings.prices).given.items()},
+        learned={name.decode(): int(price) / CREDIT for name, price in sorted(_learned(client).items())},
+        allow_only=settings.allow_only,
+    )
+
+
+def _learned(client: redis.Redis) -> dict[bytes, bytes]:
+    found: Any = client.hgetall(keys.PRICES)
+    return dict(found)
+
+
+def _covers(scope: str, prefix: str) -> bool:
+    kind, _, begins = scope.partition(":")
+    return kind == "prefix" and prefix.startswith(begins)
+
+
+def _allowed(prefix: str, allow_only: Sequence[str]) -> str:
+    if allows(allow_only, prefix):
+        return "yes"
+    return "some" if any(one.startswith(prefix) for one in allow_only) else "no"

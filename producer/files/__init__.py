@@ -1,0 +1,1 @@
+"""Files: a file of messages, row by row."""

@@ -1,0 +1,50 @@
+"""JSON lines: a file with one object a line becomes the rows of a bulk; a bad line loses no other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from io import BufferedReader
+from typing import Any
+
+import msgspec
+
+from threelane.contract.fields import BY_SPELLING, invalid
+from threelane.contract.refusal import Code, Refused
+from threelane.producer.files.bulk import Row
+
+MOST_OCTETS = 1_000_000  # of a line; a message is some hundred
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[Row]:
+    """Read rows; the names are those of the README's table, and ``columns`` for the placeholders of a text."""
+    number = line = 0
+    while octets := file.readline(MOST_OCTETS):
+        line += 1
+        whole = octets.endswith(b"\n") or len(octets) < MOST_OCTETS
+        while not whole and not (more := file.readline(MOST_OCTETS)).endswith(b"\n") and more:
+            pass  # the rest of a line that is no message
+        if octets.strip():
+            number += 1
+            yield Row(number, line, _said(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long())
+
+
+def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refused:
+    try:
+        said = _decode(octets)
+    except UnicodeDecodeError:
+        return Refused(
+            code=Code.UNICODE, field="row", problem="bytes that are not UTF-8", mend="save the file as UTF-8"
+        )
+    except (msgspec.DecodeError, RecursionError) as broken:
+        return invalid(
+            "row", f"no JSON object: {str(broken)[:120]}", 'write one object a line, as in {"to": "27831234567"}'
+        )
+    unknown = next((name for name in said if name not in BY_SPELLING and name not in columns), None)
+    if unknown is not None:
+        return invalid(ascii(unknown[:40])[1:-1], "unknown field", "see the table of fields in the README")
+    return said
+
+
+def _too_long() -> Refused:
+    return invalid("row", f"a line of more than {MOST_OCTETS:,} octets", "write one message a line")

@@ -1,0 +1,56 @@
+"""Template: a text with {placeholders}, which the columns of a file fill in; strict, so that nobody gets "Dear ,"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from threelane.contract.fields import invalid
+from threelane.contract.refusal import Refused
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class WrongTemplate(Exception):
+    """The text is no template; says where, and what would be right."""
+
+
+class Template(NamedTuple):
+    """Literal texts and names of columns, one after the other, beginning and ending with a literal."""
+
+    literals: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def fill(self, row: Mapping[str, Any]) -> str | Refused:
+        """Return the text for a row; an unknown or empty placeholder is refused."""
+        text = self.literals[0]
+        for name, literal in zip(self.names, self.literals[1:], strict=True):
+            value = row.get(name)
+            if isinstance(value, bool | list | dict):
+                return invalid(name, f"a {type(value).__name__} cannot stand in a text", "give a text or a number")
+            if value is None or not str(value).strip():
+                return invalid(
+                    name, f"the text needs {{{name}}}, and the row has none", "fill it in, or leave the row out"
+                )
+            text += str(value) + literal
+        return text
+
+
+def parse(text: str) -> Template:
+    """Read a template; ``{{`` and ``}}`` stand for braces.  Raises WrongTemplate."""
+    literals, names, at = [""], [], 0
+    for token in _TOKEN.finditer(text):
+        literals[-1] += text[at : token.start()]
+        at = token.end()
+        if token[0] in ("{{", "}}"):
+            literals[-1] += token[0][0]
+        elif token[1] is not None and (name := token[1].strip()):
+            names.append(name)
+            literals.append("")
+        else:
+            raise WrongTemplate(
+                f"{token[0]!r} at character {token.start() + 1}: write {{name}} for a column, {{{{ or }}}} for a brace"
+            )
+    literals[-1] += text[at:]
+    return Template(tuple(literals), tuple(names))

@@ -1,0 +1,1 @@
+"""Runtime: what every process needs: settings, logs, clock, TLS, tracing."""

@@ -1,0 +1,229 @@
+"""Settings: what a process needs to know, from the environment, with the prefix THREELANE_."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    Field,
+    FilePath,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
+
+from threelane.contract import prices
+from threelane.contract.fields import LABEL
+from threelane.runtime import secret_files, tracing
+
+STACK_FILE = Path(".threelane/stack.json")
+BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
+
+
+class Settings(BaseSettings):
+    """What every process shares: where Redis and the broker are, and how long to wait for them."""
+
+    model_config = SettingsConfigDict(env_prefix="THREELANE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="where records, sets and counts are kept"
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="where nudges travel, another Redis or a RabbitMQ; without it, the same Redis"
+    )
+    redis_ca_file: Path | None = Field(
+        None, description="the CA that signed the certificate of a rediss:// address, PEM; without it, the system's"
+    )
+    redis_certificate_file: Path | None = Field(None, description="our own certificate, if Redis asks for one, PEM")
+    redis_key_file: Path | None = Field(None, description="the key of that certificate, PEM")
+    redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
+    redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
+    prices: str = Field("*=1", description="credits of a part by prefix, before a charge has told it: 27=0.8,1=1.2,*=1")
+    gateway: Literal["http", "rest", "xml", "one"] = Field("http", description="which of Clickatell's APIs")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+    otel: bool = Field(False, description="traces through OpenTelemetry; needs threelane[otel]")
+
+    @field_validator("prices")
+    @classmethod
+    def _prices(cls, text: str) -> str:
+        prices.parse(text)
+        return text
+
+    @field_validator("otel")
+    @classmethod
+    def _can_trace(cls, on: bool) -> bool:
+        if on and (problem := tracing.problem()):
+            raise ValueError(problem)
+        return on
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address_of_redis(cls, url: SecretStr) -> SecretStr:
+        try:
+            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+        except ValueError:  # its text may show a part of the password
+            raise ValueError(
+                "not an address of Redis; write redis://host:6379/0 (or rediss://, unix://), "
+                "with / @ : # in a password as %2F %40 %3A %23"
+            ) from None
+        return _without_tls_options(url)
+
+    @field_validator("redis_ca_file", "redis_certificate_file", "redis_key_file")
+    @classmethod
+    def _a_file_there_is(cls, path: Path | None) -> Path | None:
+        if path:
+            try:
+                path.open("rb").close()
+            except OSError as failed:
+                raise ValueError(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
+        return path
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if bool(self.redis_certificate_file) != bool(self.redis_key_file):
+            raise ValueError("THREELANE_REDIS_CERTIFICATE_FILE and THREELANE_REDIS_KEY_FILE go together")
+        return self
+
+    @field_validator("broker_url")
+    @classmethod
+    def _an_address_of_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        for one in url.get_secret_value().split(";") if url else ():  # RabbitMQ may have several nodes
+            if not _is_an_address_of_a_broker(one):
+                raise ValueError(
+                    "not an address of RabbitMQ or Redis; write amqp://user:password@host:5672/vhost (or amqps://), "
+                    "or redis://host:6379/0, with / @ : # in a password as %2F %40 %3A %23"
+                )
+        return _without_tls_options(url) if url else None
+
+    @property
+    def retention_ms(self) -> int:
+        """The retention in milliseconds."""
+        return int(self.retention_days * 24 * 3600 * 1000)
+
+    @property
+    def broker(self) -> str:
+        """The broker's address, with its password: hand it to kombu and to nobody else."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+    @property
+    def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
+        """What kind of broker it is."""
+        return "RabbitMQ" if self.broker.startswith(("amqp://", "amqps://", "pyamqp://")) else "Redis"
+
+
+class ProducerSettings(Settings):
+    """What a process needs that enqueues messages."""
+
+    producer: str = Field("", description="the name messages are sent under, for budgets and metrics")
+    cost_centre: str = Field("", description="the cost centre of messages that name none")
+
+    @field_validator("producer", "cost_centre")
+    @classmethod
+    def _a_name(cls, name: str) -> str:
+        if name and not LABEL.fullmatch(name):
+            raise ValueError("up to 64 letters, digits, spaces and . _ : / -")
+        return name
+
+
+class ApiSettings(ProducerSettings):
+    """What the HTTP API needs besides."""
+
+    api_host: str = Field("127.0.0.1", description="where the HTTP API listens")
+    api_port: NonNegativeInt = Field(8080, le=65535, description="port of the HTTP API; 0: any free one")
+    api_threads: PositiveInt = Field(40, description="requests that one process of the HTTP API works on at once")
+    api_body_mib: PositiveFloat = Field(16.0, le=256, description="most MiB of a list of messages; else half of one")
+    api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
+    api_tls_cert: FilePath | None = Field(None, description="the HTTP API's certificate chain, PEM; with it, TLS")
+    api_tls_key: FilePath | None = Field(None, description="the private key of that certificate, PEM")
+
+    @model_validator(mode="after")
+    def _a_certificate_has_a_key(self) -> Self:
+        if bool(self.api_tls_cert) != bool(self.api_tls_key):
+            raise ValueError("THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together")
+        return self
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+class InvalidSettings(Exception):
+    """The environment does not make sense; the text says which variable, why, and what would be right."""
+
+
+def load(kind: type[Kind], **given: Any) -> Kind:
+    """Return the settings; raises InvalidSettings with a line for each variable that is wrong."""
+    try:
+        return kind(**(_from_stack(kind) | secret_files.read_all(kind, os.environ) | given))
+    except secret_files.WrongFile as wrong:
+        raise InvalidSettings(str(wrong)) from None
+    except ValidationError as invalid:
+        lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
+        raise InvalidSettings("\n".join(lines)) from None
+
+
+def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
+    """Return the settings, or end the process with code 2 and the reasons on standard error."""
+    try:
+        return load(kind, **given)
+    except InvalidSettings as invalid:
+        print(f"threelane: the settings do not make sense\n{invalid}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _from_stack(kind: type[Kind]) -> dict[str, Any]:
+    """Return the settings of a stack that `threelane up` keeps running here, unless Redis is named already."""
+    if {"THREELANE_REDIS_URL", secret_files.variable("redis_url")} & set(os.environ):
+        return {}
+    try:
+        stack = json.loads(STACK_FILE.read_text(encoding="utf-8"))
+        os.kill(int(stack["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    named = {name.removeprefix("THREELANE_").lower(): value for name, value in stack["environment"].items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if name in kind.model_fields and f"THREELANE_{name.upper()}" not in os.environ
+    }
+
+
+def _without_tls_options(url: SecretStr) -> SecretStr:
+    """Let TLS be told in one place, where nobody can leave the check of the certificate out."""
+    if "ssl_" in urlsplit(url.get_secret_value()).query:
+        raise ValueError(
+            "leave ssl_... out of the address: with rediss:// the certificate is always checked; its CA is named by "
+            "THREELANE_REDIS_CA_FILE"
+        )
+    return url
+
+
+def _is_an_address_of_a_broker(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in BROKER_SCHEMES and parts.port != 0
+    except ValueError:  # of the port; its text may show a part of the password
+        return False
+
+
+def _line(where: tuple[int | str, ...], problem: str) -> str:
+    variable = f"THREELANE_{str(where[0]).upper()}" if where else "settings"
+    return f"  {variable}: {problem.removeprefix('Value error, ')}"

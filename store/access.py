@@ -1,0 +1,172 @@
+"""Access: the keys of the HTTP API, what each may do, and how fast; only a digest of a key is kept.
+
+A key is 256 random bits behind a public id, so a plain SHA-256 guards it: nobody can guess what it is the digest of.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+import redis
+
+from threelane.contract import fields
+from threelane.contract.message import Message
+from threelane.contract.refusal import Code, Owner, Refused
+from threelane.store import keys, registry
+from threelane.store.scripts import Script
+
+PREFIX = "tl"
+MOST_RATE = 100_000.0
+MOST_NOTE = 200  # characters
+_access = Script(__file__, "access")
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a key; times are milliseconds of Unix time, ``expires`` 0 for never.
+
+    ``senders`` and ``cost_centres`` are those it may name, empty for any.  ``bypass`` is the right to send legal
+    notices (its producer needs it, too), ``suppression`` to read and change the list of suppressed numbers,
+    ``operator`` to do all that operators do, for every producer, ``texts`` to read texts besides.  ``rate`` is messages
+    and other requests a second, 0 without a limit.
+    """
+
+    id: str
+    producer: str
+    digest: str
+    lanes: tuple[int, ...] = keys.LANES
+    senders: tuple[str, ...] = ()
+    cost_centres: tuple[str, ...] = ()
+    bypass: bool = False
+    suppression: bool = False
+    operator: bool = False
+    texts: bool = False
+    rate: float = 0.0
+    made: int = 0
+    expires: int = 0
+    note: str = ""
+
+    def __repr__(self) -> str:
+        """Show whose it is."""
+        return f"Key({self.id!r}, producer={self.producer!r})"
+
+    @property
+    def may_suppress(self) -> bool:
+        """Whether it may read and change the list of suppressed numbers."""
+        return self.suppression or self.operator
+
+
+class Made(NamedTuple):
+    """A new key; ``token`` is what its holder sends, and is not kept."""
+
+    key: Key
+    token: str
+
+
+def make(client: redis.Redis, producer: str, now: int, **rights: Any) -> Made:
+    """Make a key for a producer, with the rights of ``Key``; raises ValueError with what would be right."""
+    registry.check_name(producer)
+    key_id = "k" + secrets.token_hex(6)  # never digits alone, which would look like a number in a log
+    token = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
+    key = Key(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
+    client.hset(keys.API_KEYS, key_id, msgspec.json.encode(key))
+    return Made(key, token)
+
+
+def revoke(client: redis.Redis, key_id: str) -> bool:
+    """Take a key back, at once; tells whether there was one."""
+    client.delete(keys.api_rate(key_id))
+    return bool(client.hdel(keys.API_KEYS, key_id))
+
+
+def revoke_all(client: redis.Redis, producer: str) -> int:
+    """Take all keys of a producer back; returns how many."""
+    return sum(revoke(client, one.id) for one in listed(client, producer))
+
+
+def listed(client: redis.Redis, producer: str = "") -> list[Key]:
+    """Return the keys of a producer, or all, the oldest first."""
+    found: Any = client.hvals(keys.API_KEYS)
+    every = [msgspec.json.decode(entry, type=Key) for entry in found]
+    return sorted((one for one in every if producer in ("", one.producer)), key=lambda one: (one.made, one.id))
+
+
+def known(client: redis.Redis, token: str, now: int) -> Key | None:
+    """Return the key that a token is, or None; what a wrong one is wrong in takes no time that could tell."""
+    prefix, _, rest = token.partition("_")
+    key_id = rest.partition("_")[0]
+    if prefix != PREFIX or not key_id or not token.isascii():
+        return None
+    key = standing(client, key_id, now)
+    return key if key and hmac.compare_digest(_digest(token), key.digest) else None
+
+
+def standing(client: redis.Redis, key_id: str, now: int) -> Key | None:
+    """Return the key of an id as it stands now, or None when it was revoked or is expired."""
+    entry: Any = client.hget(keys.API_KEYS, key_id)
+    key = msgspec.json.decode(entry, type=Key) if entry else None
+    return key if key and not 0 < key.expires <= now else None
+
+
+def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool = False) -> int:
+    """Take units of a key's rate; returns 0, or the milliseconds after which there is room again.
+
+    ``owed``: they are taken also when they are not there, so that a long list waits once and not for ever.
+    """
+    if not key.rate or units < 1:
+        return 0
+    most = max(1.0, key.rate)
+    return int(_access(client, [keys.api_rate(key.id)], [now, key.rate, most, units, int(owed)]))
+
+
+def refuse(message: Message, key: Key) -> Refused | None:
+    """Refuse what a key has no right to say: the one place where its rights for messages are looked at."""
+    if message.producer != key.producer:
+        return _no_right("producer", f"this key sends for {key.producer!r} alone", "leave it out, or take another key")
+    if message.lane not in key.lanes:
+        return _no_right("lane", f"this key may not use lane {message.lane}", f"lane {_either(key.lanes)}", ask=True)
+    if key.senders and message.sender not in key.senders:
+        named = f"the sender {message.sender!r}" if message.sender else "the account's own sender"
+        return _no_right("sender", f"this key may not use {named}", f"give {_either(key.senders)}", ask=True)
+    if key.cost_centres and message.cost_centre not in key.cost_centres:
+        problem = f"this key may not charge {message.cost_centre!r}"
+        return _no_right("cost_centre", problem, f"give {_either(key.cost_centres)}", ask=True)
+    if message.legal_notice and not key.bypass:
+        return _no_right("legal_notice", "this key may not pass over suppressed numbers", "leave it out", ask=True)
+    return None
+
+
+def _no_right(field: str, problem: str, mend: str, *, ask: bool = False) -> Refused:
+    more = ", or have an operator make a key that may: threelane producers key make" if ask else ""
+    return Refused(code=Code.INVALID, field=field, problem=problem, mend=mend + more, owner=Owner.OPERATOR)
+
+
+def _either(values: Iterable[object]) -> str:
+    return " or ".join(map(str, values))
+
+
+def _checked(rights: dict[str, Any]) -> dict[str, Any]:
+    """Return the rights as a key has them, read by the same rules as the fields of a message."""
+    lanes = tuple(sorted(set(rights.get("lanes") or keys.LANES)))
+    if not set(lanes) <= set(keys.LANES):
+        raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
+    for name, parse in (("senders", fields.sender), ("cost_centres", fields.label)):
+        rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
+    if not 0 <= rights.get("rate", 0.0) <= MOST_RATE:
+        raise ValueError(f"rate {rights['rate']:g}: up to {MOST_RATE:g} a second, or 0 for no limit")
+    rights["note"] = rights.get("note", "")[:MOST_NOTE]
+    return rights | {"lanes": lanes}
+
+
+def _read(parsed: Any) -> str:
+    if isinstance(parsed, Refused):
+        raise ValueError(f"{parsed.field}: {parsed.problem}; {parsed.mend}")
+    return str(parsed)
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

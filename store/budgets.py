@@ -1,0 +1,76 @@
+"""Budgets: how many credits a cost centre or a producer may spend in a day or a month, UTC.
+
+Reserved by estimate at accept, in the same step; settled by the charge; given back when a message ends without one.
+So what is spent passes a limit by no more than the difference between estimate and charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+import redis
+
+from threelane.contract.fields import LABEL
+from threelane.store import keys
+
+PERIODS = ("day", "month")
+KINDS = ("centre", "producer")
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A limit in millionths of a credit; ``over``: what happens to what would pass it: ``refuse``, or ``hold``.
+
+    ``hold`` lets a message wait for the next day, if its budgets have room there and it is still valid.
+    """
+
+    limit: int
+    over: str = "refuse"
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A budget and what is reserved and spent of it, in millionths of a credit."""
+
+    scope: str  # centre:<name> or producer:<name>
+    period: str
+    budget: Budget
+    spent: int
+
+
+def day(at: int) -> str:
+    """Return the day of a time in milliseconds, as YYYYMMDD; its first six digits are the month."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d")
+
+
+def parse_scope(raw: str) -> str:
+    """Return ``centre:<name>`` or ``producer:<name>``; raises ValueError with what would be right."""
+    kind, _, name = raw.partition(":")
+    if kind not in KINDS or not LABEL.fullmatch(name):
+        raise ValueError(f"{raw!r}: write centre:<cost centre> or producer:<name>")
+    return raw
+
+
+def put(client: redis.Redis, scope: str, period: str, budget: Budget) -> None:
+    """Set a limit; raises ValueError with what would be right."""
+    if period not in PERIODS:
+        raise ValueError(f"{period!r}: give day or month")
+    if budget.over not in ("refuse", "hold") or budget.limit < 0:
+        raise ValueError("a budget is 0 credits or more, and what is over it is refused or held")
+    client.hset(keys.BUDGETS, f"{parse_scope(scope)}:{period}", msgspec.json.encode(budget))
+
+
+def remove(client: redis.Redis, scope: str, period: str) -> bool:
+    """Take a limit away; tells whether there was one."""
+    return bool(client.hdel(keys.BUDGETS, f"{scope}:{period}"))
+
+
+def standings(client: redis.Redis, now: int) -> Iterator[Standing]:
+    """Return each budget with what is spent of it in the period of ``now``."""
+    today = day(now)
+    found: Mapping[bytes, bytes] = client.hgetall(keys.BUDGETS)  # type: ignore[assignment]
+    for name, limit in sorted(found.items()):
+        scope, _, period = name.decode().rpartition(":")
+        spent_in = keys.SPENT + (today if period == "day" else today[:6])
+        spent = client.hget(spent_in, scope)
+        yield Standing(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))

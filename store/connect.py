@@ -1,0 +1,45 @@
+"""Connect: clients of Redis that wait for a free connection, fail within seconds, and repeat a command once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from threelane.runtime import tls
+from threelane.runtime.settings import Settings
+
+PAUSE_SECONDS = 0.05  # before a command is sent once more
+_PAUSE = ConstantBackoff(PAUSE_SECONDS)
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """Return a client to share between threads."""
+    pool = redis.BlockingConnectionPool.from_url(
+        settings.redis_url.get_secret_value(), retry=Retry(_PAUSE, 1), **_options(settings)
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def connect_async(settings: Settings) -> redis.asyncio.Redis:
+    """Return a client for one event loop."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        settings.redis_url.get_secret_value(), retry=AsyncRetry(_PAUSE, 1), **_options(settings)
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "timeout": settings.redis_timeout_seconds,  # for a free connection
+        "max_connections": settings.redis_connections,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        **tls.options(settings, settings.redis_url.get_secret_value()),
+    }

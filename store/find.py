@@ -1,0 +1,214 @@
+"""Find: messages by batch, tag, recipient, producer, lane, client message id, state, code or owner.
+
+There is no index for this: a million waiting messages would pay for it, and few are ever searched.  Redis looks
+through the sets, 500 records in a call, some hundred thousand a second; for what has ended, and so is in no set, it
+looks through all records.  A client message id is found at once, since the message's own id follows from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.contract import phone
+from threelane.contract.message import identify
+from threelane.contract.refusal import Refused
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import FINAL, Status
+
+BATCH = 500
+SHELVES = {status: (key,) for status, key in keys.SHELF_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
+"""The sets that hold the ids of a state; what has ended is in none."""
+_ID = re.compile(r"[0-9a-f]{32}")
+_find = Script(__file__, "find")
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for; an empty value matches all."""
+
+    batch: str = ""
+    tag: str = ""
+    to: str = ""
+    producer: str = ""
+    lane: int = 0
+    client_message_id: str = ""
+    status: str = ""
+    code: str = ""
+    owner: str = ""
+
+    def __bool__(self) -> bool:
+        """Tell whether it asks for anything."""
+        return self != Filter()
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One message; ``due_at`` is milliseconds of Unix time, 0 when it does not wait for a time.
+
+    ``code``, ``reason`` and ``owner`` tell of the last answer that was no success; ``estimate_millionths`` is what it
+    is likely to cost, in millionths of a credit.
+    """
+
+    id: str
+    status: Status
+    lane: int
+    to: str
+    due_at: int = 0
+    batch: str = ""
+    tags: str = ""
+    producer: str = ""
+    client_message_id: str = ""
+    accepted_at: int = 0
+    code: str = ""
+    reason: str = ""
+    owner: str = ""
+    parts: int = 1
+    estimate_millionths: int = 0
+    expires_at: int = 0
+
+
+def scheduled(
+    client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
+) -> Iterator[Found]:
+    """Return what waits for a time, the earliest first; ``after`` and ``before`` in milliseconds, ``most`` results."""
+    return islice(_by_score(client, keys.DUE, wanted, after, before), most)
+
+
+def dead(
+    client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
+) -> Iterator[Found]:
+    """Return dead letters, the oldest first, of those that died from ``after`` to ``before`` (ms)."""
+    return islice(_by_score(client, keys.DEAD, wanted, after, before), most)
+
+
+def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[Found]:
+    """Return all that matches, whatever its state; of a state that has a set the oldest first, else in no order."""
+    return islice(_search(client, wanted), most)
+
+
+def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[Found]:
+    """Return what a person may mean by one word: an id, a recipient, a client message id, a batch or a tag.
+
+    The first of these that is found is the answer.
+    """
+    said = said.strip()
+    if _ID.fullmatch(said) and (found := _matching(client, [said], Filter())):
+        yield from found
+        return
+    number = phone.parse(said, "to")
+    meanings = [] if isinstance(number, Refused) else [Filter(to=number)]
+    meanings += [Filter(client_message_id=said), Filter(batch=said), Filter(tag=said)] if said else []
+    for wanted in meanings:
+        hits = list(search(client, wanted, most))
+        yield from hits
+        if hits:
+            return
+
+
+def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
+    """Return the ids of what may still be cancelled, in lots: what waits, is queued, is dead, or is at the gateway.
+
+    What is there all the while is found; what comes meanwhile may be.
+    """
+    for shelf in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
+        lot: set[str] = set()  # a scan may show the same twice, also what was cancelled meanwhile
+        for member, _ in client.zscan_iter(shelf, count=BATCH):
+            lot.add(member.decode())
+            if len(lot) == BATCH:
+                yield _ids(client, sorted(lot), wanted, shelf)
+                lot = set()
+        if lot:
+            yield _ids(client, sorted(lot), wanted, shelf)
+
+
+def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[Found]]:
+    """Return which of these messages match, in their order and in lots."""
+    for start in range(0, len(ids), BATCH):
+        yield _matching(client, ids[start : start + BATCH], wanted)
+
+
+def _search(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
+    if wanted.client_message_id:
+        by_id = [identify(name, wanted.client_message_id) for name in _names(client, wanted)]
+        if found := _matching(client, by_id, wanted):
+            yield from found
+            return
+    shelves = SHELVES.get(Status(wanted.status)) if wanted.status else None
+    if shelves is None:
+        yield from _everywhere(client, wanted)
+        return
+    for shelf in shelves:
+        yield from _by_score(client, shelf, wanted, 0, None)
+
+
+def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
+    """Return the producers whose client message id it may be, as far as they are known."""
+    return [wanted.producer] if wanted.producer else ["", *(name.decode() for name in client.hkeys(keys.PRODUCERS))]  # type: ignore[union-attr]
+
+
+def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
+    """Look through all records; a scan may show the same twice."""
+    start, given = len(keys.record("")), set()
+    names = client.scan_iter(match=keys.record("*"), count=BATCH)
+    while lot := [name.decode()[start:] for name in islice(names, BATCH)]:
+        for found in _matching(client, lot, wanted):
+            if found.id not in given:
+                given.add(found.id)
+                yield found
+
+
+def _by_score(client: redis.Redis, shelf: str, wanted: Filter, after: int, before: int | None) -> Iterator[Found]:
+    """Return the members of a set that match, by their scores; nobody may take any of them out meanwhile."""
+    seen, last = 0, "+inf" if before is None else before
+    while True:
+        page: Any = client.zrange(shelf, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
+        yield from _matching(client, [one.decode() for one, _ in page], wanted)
+        if len(page) < BATCH:
+            return
+        furthest = int(page[-1][1])  # the next page begins there, behind those of that very time that were seen
+        seen = sum(int(due) == furthest for _, due in page) + (seen if furthest == after else 0)
+        after = furthest
+
+
+def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, shelf: str) -> Sequence[str]:
+    found = _matching(client, ids, wanted, at_gateway=shelf == keys.AWAITING)
+    return [one.id for one in found if one.status not in FINAL]
+
+
+def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False) -> list[Found]:
+    if not ids:
+        return []
+    said = [wanted.batch, wanted.tag, wanted.to, wanted.producer, wanted.lane or "", wanted.client_message_id]
+    said += [wanted.status, wanted.code, wanted.owner, int(at_gateway)]
+    rows = _find(client, [keys.record(one) for one in ids], said)
+    found = []
+    for position, *values in rows:
+        status, lane, to, due, batch, tags, producer, named, accepted, code, reason, owner, parts, estimate, ends, _ = (
+            value.decode() for value in values
+        )
+        found.append(
+            Found(
+                id=ids[int(position) - 1],
+                status=Status(status),
+                lane=int(lane),
+                to=to,
+                due_at=int(due or 0),
+                batch=batch,
+                tags=tags,
+                producer=producer,
+                client_message_id=named,
+                accepted_at=int(accepted or 0),
+                code=code,
+                reason=reason,
+                owner=owner,
+                parts=int(parts or 1),
+                estimate_millionths=int(estimate or 0),
+                expires_at=int(ends or 0),
+            )
+        )
+    return found

@@ -1,0 +1,146 @@
+"""Registry: what each producer may do, and where its events are brought to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+import redis
+
+from threelane.contract.fields import LABEL
+from threelane.store import keys
+
+MOST_LETTERS = 2048
+_VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, without the backslash
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """One producer's rights and webhook.
+
+    ``bypass`` is the right to send legal notices to recipients who opted out.  ``secret`` signs what is posted to
+    ``webhook``; both are empty when there is none.
+    """
+
+    bypass: bool = False
+    webhook: str = ""
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        """Show everything but the secret."""
+        return f"Registration(bypass={self.bypass}, webhook={shown(self.webhook)!r})"
+
+
+def put(
+    client: redis.Redis,
+    name: str,
+    *,
+    bypass: bool | None = None,
+    webhook: str | None = None,
+    new_secret: bool = False,
+    allow_loopback: bool = False,
+) -> tuple[Registration, str]:
+    """Register a producer, or change what is given of it; None leaves it as it is, an empty webhook removes it.
+
+    Returns the registration, and the secret if a new one was made (with the first webhook, or when it is asked for),
+    else ''.  Raises ValueError, in words for the caller, for a name or an address that cannot be.
+    """
+    check_name(name)
+    if webhook:
+        check_webhook(webhook, allow_loopback=allow_loopback)
+
+    def change(pipe: Any) -> tuple[Registration, str]:
+        before = _decode(pipe.hget(keys.PRODUCERS, name))
+        after, made = _changed(before, bypass, webhook, new_secret)
+        pipe.multi()
+        pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
+        return after, made
+
+    transact: Any = client.transaction  # typed as if it gave nothing back
+    done: tuple[Registration, str] = transact(change, keys.PRODUCERS, value_from_callable=True)
+    return done
+
+
+def remove(client: redis.Redis, name: str) -> bool:
+    """Forget a producer's rights and webhook; tells whether it was registered."""
+    return bool(client.hdel(keys.PRODUCERS, name))
+
+
+def read(client: redis.Redis, name: str) -> Registration | None:
+    """Return a producer's registration, or None."""
+    found: Any = client.hget(keys.PRODUCERS, name)
+    return _decode(found) if found else None
+
+
+def read_all(client: redis.Redis) -> dict[str, Registration]:
+    """Return all registrations by name, in the order of the names."""
+    found: Any = client.hgetall(keys.PRODUCERS)
+    return decode(found)
+
+
+def decode(entries: Mapping[bytes, bytes]) -> dict[str, Registration]:
+    """Return the registrations as they stand in Redis."""
+    return {name.decode(): _decode(entry) for name, entry in sorted(entries.items())}
+
+
+def shown(webhook: str) -> str:
+    """Return an address for people and logs: what stands in its query may be a secret."""
+    return webhook.split("?")[0] + "?..." if "?" in webhook else webhook
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError when it is no name of a producer."""
+    if not LABEL.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a producer: up to 64 letters, digits, spaces and . _ : / -")
+
+
+def check_webhook(webhook: str, *, allow_loopback: bool = False) -> None:
+    """Raise ValueError when events cannot, or should not, be posted there.
+
+    Where the name leads to is looked at when it is connected to, each time: today's answer says nothing of tomorrow's.
+    """
+    if len(webhook) > MOST_LETTERS or not _VISIBLE.fullmatch(webhook):
+        raise ValueError(f"a webhook's address has up to {MOST_LETTERS} visible ASCII letters, and no backslash")
+    try:
+        parts = urlsplit(webhook)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("a webhook needs the address of a host, as in https://example.com/threelane")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user and no password in a webhook's address: verify the signature in place of them")
+    if "#" in webhook:
+        raise ValueError("no fragment (#...) in a webhook's address: it would never be sent")
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and _is_loopback(parts)):
+        raise ValueError(
+            "a webhook's address begins with https://; http:// is for this machine alone, "
+            "and with THREELANE_WEBHOOK_PRIVATE_ADDRESSES=true"
+        )
+
+
+def _changed(
+    before: Registration, bypass: bool | None, webhook: str | None, new_secret: bool
+) -> tuple[Registration, str]:
+    address = before.webhook if webhook is None else webhook
+    if new_secret and not address:
+        raise ValueError("a secret signs what goes to a webhook, and there is none: give its address, too")
+    made = secrets.token_urlsafe(32) if address and (new_secret or not before.secret) else ""
+    secret = (made or before.secret) if address else ""
+    return Registration(before.bypass if bypass is None else bypass, address, secret), made
+
+
+def _decode(entry: bytes | None) -> Registration:
+    return msgspec.json.decode(entry, type=Registration) if entry else Registration()
+
+
+def _is_loopback(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

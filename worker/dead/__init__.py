@@ -1,0 +1,1 @@
+"""Dead: letters that will not be sent, and their way back."""

@@ -1,0 +1,199 @@
+"""Redrive: dead letters go back to their lanes, once, when whoever could mend them has."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.producer.enqueue import NUDGE_SIZE, Nudger
+from threelane.store import budgets, find, keys
+from threelane.store.find import Filter, Found
+from threelane.store.scripts import Script
+from threelane.store.states import FINAL, Status
+
+BATCH = NUDGE_SIZE
+LOOKED_AT = 10_000  # of the latest dead letters, for what stands against most of them
+_redrive = Script(__file__, "redrive")
+
+
+class Answer(StrEnum):
+    """What became of one message that was to be redriven."""
+
+    REDRIVEN = "redriven"
+    EXPIRED = "expired"  # its validity is over; it stays dead
+    OVER_BUDGET = "over_budget"  # its budgets have no room for it; it stays dead
+    ERASED = "erased"  # its number and text are gone; it stays dead
+    IN_DOUBT = "in_doubt"  # it may have been sent: the gateway is asked first
+    ENDED = "ended"  # delivered, cancelled, or at another end that is final
+    UNDER_WAY = "under_way"  # it waits, is being sent, or the gateway has it
+    UNKNOWN = "unknown"  # no such message, or forgotten
+
+
+class Redriven(msgspec.Struct, frozen=True):
+    """The answer for one message; ``status`` is how it stood after it."""
+
+    id: str
+    answer: Answer
+    status: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a redrive would do: how many messages, their parts and likely cost, and how many cannot be redriven.
+
+    ``expired`` are past their validity, of ``erased`` the number and the text are gone.
+
+    ``over_budget`` is not told beforehand: it depends on what else is spent until then.
+    """
+
+    messages: int = 0
+    parts: int = 0
+    estimate_millionths: int = 0
+    expired: int = 0
+    erased: int = 0
+    by_code: dict[str, int] = {}
+    by_lane: dict[int, int] = {}
+
+
+class Pile(msgspec.Struct, frozen=True, kw_only=True):
+    """The dead letters of one owner and code: how many, and the parts and likely cost of those that can be redriven.
+
+    ``lost`` are past their validity, or erased.
+    """
+
+    owner: str
+    code: str
+    reason: str = ""
+    messages: int = 0
+    lost: int = 0
+    parts: int = 0
+    estimate_millionths: int = 0
+
+
+def piles(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[Pile]:
+    """Return the latest ``most`` dead letters by owner and code, the largest pile first."""
+    found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
+    kinds: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
+        for one in lot:
+            kinds[one.owner, one.code].append(one)
+    told = [_pile(owner, code, every, now) for (owner, code), every in kinds.items()]
+    return sorted(told, key=lambda pile: (-pile.messages, pile.owner, pile.code))
+
+
+def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
+    """Tell what a redrive of these dead letters would do, and do nothing."""
+    good, expired, erased = [], 0, 0
+    for one in find.dead(client, wanted, after, before):
+        if not one.to:
+            erased += 1
+        elif one.expires_at <= now:
+            expired += 1
+        else:
+            good.append((one.parts, one.estimate_millionths, one.code, one.lane))
+    parts, estimates, codes, lanes = zip(*good, strict=True) if good else ((), (), (), ())
+    return Plan(
+        messages=len(good),
+        parts=sum(parts),
+        estimate_millionths=sum(estimates),
+        expired=expired,
+        erased=erased,
+        by_code=dict(Counter(codes)),
+        by_lane=dict(Counter(lanes)),
+    )
+
+
+def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int) -> Counter[str]:
+    """Redrive all dead letters that match, oldest first; returns how many there were of each answer."""
+    told: Counter[str] = Counter(redriven=0, expired=0)
+    for lot in redrive_paced(client, nudger, wanted, lambda: now):
+        told.update(lot)
+    return told
+
+
+def redrive_paced(
+    client: redis.Redis,
+    nudger: Nudger,
+    wanted: Filter,
+    now: Callable[[], int],
+    *,
+    after: int = 0,
+    before: int | None = None,
+    a_second: float = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Counter[str]]:
+    """Redrive the dead letters that match, lot by lot, ``a_second`` messages (0: as fast as it goes).
+
+    Yields how many of a lot there were of each answer; whoever stops reading stops the redrive.  Several at once put
+    each dead letter back once.  What is in doubt, or has ended, is no dead letter and stays as it is.
+    """
+    died: Any = client.zrange(keys.DEAD, after, "+inf" if before is None else before, byscore=True)  # before any moves
+    ids = (one.id for lot in find.matching(client, [one.decode() for one in died], wanted) for one in lot)
+    size = BATCH if not a_second else max(1, min(BATCH, int(a_second)))
+    while lot := list(islice(ids, size)):
+        answers = _put_back(client, nudger, lot, now())
+        told = Counter(str(answer) for answer in answers if answer)  # the others are no dead letters any more
+        yield told
+        if a_second:
+            sleep(told[Answer.REDRIVEN] / a_second)
+
+
+def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Redriven]:
+    """Redrive these messages, or say of each why not; in their order."""
+    answers: list[Redriven] = []
+    for start in range(0, len(ids), BATCH):
+        lot = ids[start : start + BATCH]
+        replies = _put_back(client, nudger, lot, now)
+        with client.pipeline(transaction=False) as pipe:
+            for one in lot:
+                pipe.hget(keys.record(one), "status")
+            states = [found.decode() if found else "" for found in pipe.execute()]
+        told = zip(lot, replies, states, strict=True)
+        answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in told]
+    return answers
+
+
+def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Answer | None]:
+    """Run the script for up to 99 ids, and tell the workers; None for what was no dead letter."""
+    replies = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])
+    lanes: dict[int, list[str]] = defaultdict(list)
+    answers: list[Answer | None] = []
+    for one, reply in zip(ids, (reply.decode() for reply in replies), strict=True):
+        if reply.isdigit():
+            lanes[int(reply)].append(one)
+            answers.append(Answer.REDRIVEN)
+        else:
+            answers.append(_LEFT_DEAD.get(reply))
+    for lane in sorted(lanes):
+        nudger.publish(lane, lanes[lane])
+    return answers
+
+
+def _pile(owner: str, code: str, every: Sequence[Found], now: int) -> Pile:
+    good = [one for one in every if one.to and one.expires_at > now]
+    return Pile(
+        owner=owner,
+        code=code,
+        reason=every[0].reason,
+        messages=len(every),
+        lost=len(every) - len(good),
+        parts=sum(one.parts for one in good),
+        estimate_millionths=sum(one.estimate_millionths for one in good),
+    )
+
+
+_LEFT_DEAD = {"expired": Answer.EXPIRED, "over": Answer.OVER_BUDGET, "erased": Answer.ERASED}
+
+
+def _refused(status: str) -> Answer:
+    if not status:
+        return Answer.UNKNOWN
+    if status == Status.IN_DOUBT:
+        return Answer.IN_DOUBT
+    return Answer.ENDED if status in FINAL else Answer.UNDER_WAY

@@ -1,0 +1,1 @@
+"""Doubt: what may have been sent is looked up before anything else happens to it."""

@@ -1,0 +1,136 @@
+"""Resolve: messages in doubt are looked up by our id; only "not known", every time, lets one be sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import redis.asyncio
+
+from threelane.contract import message
+from threelane.contract.message import Message
+from threelane.contract.refusal import Owner
+from threelane.runtime import logs, tracing
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, NO_LOOK_UP, Known, LookUp
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.probe import probe
+from threelane.worker.receipt.receipt import receive, told_by
+
+BATCH = 20
+MOST_LAPSES = 3
+DAY = 24 * 3600 * 1000
+_resolve = Script(__file__, "resolve")
+
+
+class Doubt(NamedTuple):
+    """A message in doubt that this worker asks for now; times in milliseconds."""
+
+    message: Message
+    probes: int  # look-ups that answered "not known"
+    since: int
+    lapses: int  # attempts that died with their worker
+
+
+class Next(NamedTuple):
+    """What becomes of it: a state, or ``ask`` again; ``at`` in milliseconds."""
+
+    to: str
+    at: int
+    counts: bool = False
+    code: str = ""
+    reason: str = ""
+    owner: str = ""
+
+
+async def resolve(
+    client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int
+) -> tuple[int, dict[int, list[str]]]:
+    """Ask for up to 20 messages; returns how many were asked for, and by lane the ids that are to be nudged."""
+    due: Any = await client.zrange(keys.DOUBT, "-inf", now, byscore=True, offset=0, num=BATCH)
+    if not due:
+        return 0, {}
+    ids = [one.decode() for one in due]
+    again = now + settings.lease_ms
+    rate = settings.look_ups_per_second
+    taken = await probe.run(client, [keys.RATE, *map(keys.record, ids)], [Status.IN_DOUBT, now, again, rate, *ids])
+    doubts = [_doubt(entry) for entry in taken]
+    asked = doubts if gateway.can_look_up else []
+    answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
+    found = answers if gateway.can_look_up else [NO_LOOK_UP] * len(doubts)
+    adopted = [
+        told_by(one.message.id, answer)
+        for one, answer in zip(doubts, found, strict=True)
+        if answer.known is Known.FOUND
+    ]
+    if adopted:
+        results = await receive(client, adopted, settings.keeping, now, tracing.of(settings))
+        metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
+    rest = [
+        (one, after(one, answer, settings.doubt_delays_seconds, now))
+        for one, answer in zip(doubts, found, strict=True)
+        if answer.known is not Known.FOUND
+    ]
+    return len(doubts), await _write(client, rest, settings.retention_ms, now)
+
+
+def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Next:
+    """Decide what follows from a look-up that found nothing; pure.
+
+    A look-up that failed, or that says nothing, changes nothing: it is repeated after the same delay.
+    """
+    if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, to the end and a little
+        ends = doubt.message.expires_at + int(sum(delays) * 1000)
+        if now < ends:
+            return Next("ask", ends)
+        return Next(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
+    if now - doubt.since > GATEWAY_REMEMBERS:
+        return Next(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
+    if answer.known is not Known.NOT_FOUND:
+        return Next("ask", now + int(delays[min(doubt.probes, len(delays) - 1)] * 1000))
+    probes = doubt.probes + 1
+    if probes < len(delays):
+        return Next("ask", now + int(delays[probes] * 1000), counts=True)
+    if doubt.lapses >= MOST_LAPSES:
+        return Next(Status.DEAD, now, True, "worker_lost", "worker_lost", Owner.OPERATOR)
+    match doubt.message.on_doubt:
+        case "hold":
+            return Next("ask", now + DAY, counts=True)
+        case "drop":
+            return Next(Status.DEAD, now, True, "in_doubt", "dropped_in_doubt", Owner.PRODUCER)
+    return Next(Status.QUEUED, now, counts=True)
+
+
+def _doubt(entry: Sequence[bytes]) -> Doubt:
+    _, probes, since, lapses, body = entry[:5]
+    return Doubt(message.decode(body), int(probes), int(since), int(lapses))
+
+
+async def _write(
+    client: redis.asyncio.Redis, rest: Sequence[tuple[Doubt, Next]], retention_ms: int, now: int
+) -> dict[int, list[str]]:
+    if not rest:
+        return {}
+    arguments: list[Any] = [now]
+    for doubt, then in rest:
+        arguments += [doubt.message.id, then.to, then.at, int(then.counts), retention_ms]
+        arguments += [then.code, then.reason, then.owner, doubt.probes, doubt.since]
+    lanes = await _resolve.run(client, [keys.record(doubt.message.id) for doubt, _ in rest], arguments)
+    again: dict[int, list[str]] = defaultdict(list)
+    told: Counter[str] = Counter()
+    for (doubt, then), lane in zip(rest, lanes, strict=True):
+        if not lane:
+            continue
+        told[then.to] += 1
+        if then.to == Status.QUEUED:
+            again[int(lane)].append(doubt.message.id)
+        logs.event("resolved", id=doubt.message.id, lane=int(lane), to=then.to, probes=doubt.probes + then.counts)
+    for to, times in told.items():
+        metrics.RESOLVED.labels(to).inc(times)
+    return again

@@ -1,0 +1,1 @@
+"""Fetch: nudges come in, lane by lane."""

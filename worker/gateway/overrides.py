@@ -1,0 +1,120 @@
+"""Overrides: an operator's file that changes rules of a policy table, checked before anything runs on it.
+
+A TOML file; a section for each code, with what is to differ from the table::
+
+    [legacy.901]
+    most_attempts = 3
+    wait = "later"          # soon, later
+
+    [legacy.710]            # a code that the table does not list
+    verdict = "stop"
+    scope = "message"
+    owner = "gateway"
+    reason = "not_documented"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from threelane.contract.refusal import Owner
+from threelane.worker.policy.legacy import LEGACY, REST
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.policy.rule import LATER, SOON, Rule, Scope, Table, Verdict
+
+_WAITS = {"soon": SOON, "later": LATER}
+_WORDS: dict[str, type[StrEnum]] = {"verdict": Verdict, "scope": Scope, "owner": Owner}
+_REASON = re.compile(r"[a-z][a-z_]{1,39}")
+
+
+class WrongPolicy(Exception):
+    """The file cannot be used; the text has a line for each thing that is wrong with it."""
+
+
+def override(table: Table, family: str, file: Path) -> Table:
+    """Return the family's table with the file's changes; raises WrongPolicy."""
+    try:
+        sections = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
+        raise WrongPolicy(f"{file}: {unreadable}") from None
+    problems = [f"[{name}]: no such family; there are legacy and one_api" for name in sections if name not in FAMILIES]
+    rules = dict(table.rules)
+    changes = sections.get(family, {})
+    if not isinstance(changes, Mapping):
+        problems.append(f"{family}: give a section for each code, as in [{family}.901]")
+        changes = {}
+    for code, change in changes.items():
+        rule = _rule(code, change, rules.get(code), f"[{family}.{code}]", problems)
+        if rule:
+            rules[code] = rule
+    if problems:
+        raise WrongPolicy("\n".join(problems))
+    return table._replace(rules=MappingProxyType(rules))
+
+
+TABLES = MappingProxyType({"legacy": LEGACY, "one_api": ONE_API})
+FAMILIES = tuple(TABLES)
+BY_API = MappingProxyType({"http": LEGACY, "rest": REST, "xml": LEGACY, "one": ONE_API})
+_MEMBERS = (("legacy", LEGACY), ("legacy", REST), ("one_api", ONE_API))
+
+
+def effective(table: Table, file: Path | None) -> Table:
+    """Return a gateway's table with the operator's changes, if there are any; raises WrongPolicy."""
+    if file is None:
+        return table
+    (family,) = (name for name, member in _MEMBERS if member is table)
+    return override(table, family, file)
+
+
+def in_force(api: str, file: Path | None) -> Table:
+    """Return the table of an API (``http``, ``rest``, ``xml``, ``one``) as workers use it; raises WrongPolicy."""
+    return effective(BY_API[api], file)
+
+
+def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:
+    if not re.fullmatch(r"\d{1,3}", code) or not isinstance(change, Mapping):
+        problems.append(f"{where}: a code is up to three digits, with a section of its own")
+        return None
+    found = len(problems)
+    values = {name: _value(name, value, f"{where} {name}", problems) for name, value in change.items()}
+    if known is None:
+        missing = sorted({"verdict", "scope", "owner", "reason"} - set(values))
+        if missing:
+            problems.append(f"{where}: the table does not list this code, so give also {', '.join(missing)}")
+    elif known.verdict is Verdict.UNSURE and values.get("verdict", Verdict.UNSURE) is not Verdict.UNSURE:
+        problems.append(f"{where} verdict: this code leaves it open whether the message was sent; it stays unsure")
+    if len(problems) > found:
+        return None
+    return known._replace(**values) if known else Rule(code, **values)
+
+
+def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
+    if name in _WORDS:
+        if value in [str(word) for word in _WORDS[name]]:
+            return _WORDS[name](value)
+        problems.append(f"{where}: {value!r} is none of {', '.join(_WORDS[name])}")
+    elif name == "wait":
+        if value in _WAITS:
+            return _WAITS[value]
+        problems.append(f"{where}: {value!r} is neither soon nor later")
+    elif name == "most_attempts":
+        if type(value) is int and 1 <= value <= 1000:
+            return value
+        problems.append(f"{where}: {value!r} is not a number from 1 to 1000")
+    elif name == "alarm":
+        if isinstance(value, bool):
+            return value
+        problems.append(f"{where}: {value!r} is neither true nor false")
+    elif name == "reason":
+        if isinstance(value, str) and _REASON.fullmatch(value):
+            return value
+        problems.append(f"{where}: {value!r} is no label: 2 to 40 small letters and underscores")
+    else:
+        problems.append(f"{where}: unknown; a rule has verdict, scope, owner, reason, wait, most_attempts, alarm")
+    return None

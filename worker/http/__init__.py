@@ -1,1 +1,0 @@
-"""HTTP: what only operators do, beside what the producers' API offers."""

@@ -1,0 +1,305 @@
+"""Settings of the worker's side: the account, the pace, and the ports."""
+
+from __future__ import annotations
+
+import re
+import socket
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+from threelane.contract.features import Api, able
+from threelane.contract.prices import CREDIT
+from threelane.runtime.settings import Settings
+
+MAX_PARTS = 3
+MOST_OF_AN_ID = 12  # letters of an API id; what is longer is a key
+CENTRAL_URL = "https://api.clickatell.com"
+PLATFORM_URL = "https://platform.clickatell.com"
+
+
+CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
+
+
+class ReceiptSettings(Settings):
+    """How long the network's word on a message is waited for."""
+
+    receipt_delays_seconds: CommaList = Field(
+        (600, 3600, 43200, 86400),
+        description="waits before the gateway is asked for a status that no receipt told; the last one repeats",
+    )
+    late_after_seconds: PositiveFloat = Field(
+        30.0, description="after this a message of lane 1 without a receipt is told to its producer as late"
+    )
+
+    words_file: Path | None = Field(None, description="STOP and START in more languages")
+
+    @field_validator("receipt_delays_seconds", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("receipt_delays_seconds")
+    @classmethod
+    def _is_asked(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("at least one wait is needed, in seconds")
+        return value
+
+    @property
+    def keeping(self) -> Keeping:
+        """The same in milliseconds, for the scripts."""
+        return Keeping(
+            self.retention_ms, int(self.receipt_delays_seconds[0] * 1000), int(self.late_after_seconds * 1000)
+        )
+
+
+class Keeping(NamedTuple):
+    """For how long a message is remembered, and its receipt waited for; milliseconds."""
+
+    keep: int
+    first_ask: int
+    late: int
+
+
+class AccountSettings(Settings):
+    """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
+
+    gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
+    clickatell_api_id: str = Field("", repr=False, description="the API's id, or a Portal API key in its place")
+    clickatell_user: str = Field("", description="the account's user name")
+    clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
+    clickatell_token: SecretStr = Field(SecretStr(""), description="the bearer token of `rest`")
+    clickatell_api_key: SecretStr = Field(SecretStr(""), description="the API key of `one`")
+    gateway_sessions: bool = Field(False, description="log in once for all workers (HTTP and XML API alone)")
+    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
+
+    @property
+    def gateway_address(self) -> str:
+        """The base address in force, without a slash at its end."""
+        return (self.gateway_url or (PLATFORM_URL if self.gateway == "one" else CENTRAL_URL)).rstrip("/")
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these credentials from others, and does not tell them."""
+        secrets = (self.clickatell_password, self.clickatell_token, self.clickatell_api_key)
+        said = (self.gateway, self.gateway_address, self.clickatell_user, self.clickatell_api_id)
+        whole = "\0".join((*said, *(one.get_secret_value() for one in secrets)))
+        return blake2b(whole.encode(), digest_size=8).hexdigest()
+
+    @property
+    def account(self) -> str:
+        """Who we are, for logs: user and API id where there are any, never a secret."""
+        api_id = self.clickatell_api_id
+        shown = (
+            api_id if len(api_id) <= MOST_OF_AN_ID else api_id[:4] + "..."
+        )  # a Portal API key may stand in its place
+        return f"{self.clickatell_user}/{shown}" if self.gateway in ("http", "xml") else f"by the key of {self.gateway}"
+
+
+class WorkerSettings(AccountSettings, ReceiptSettings):
+    """What a worker needs besides: how fast, how patient, and for how long it remembers."""
+
+    worker_name: str = Field(
+        default_factory=socket.gethostname, description="the name this worker reports under, for `threelane health`"
+    )
+    threads: PositiveInt | None = Field(
+        None,
+        description="nudges that one process works on at once; where there are several, one is kept for lane 1; "
+        "without it, 8, and 32 where the API takes many messages a request",
+    )
+    gateway_connections: PositiveInt = Field(
+        64, description="calls that one process has under way at once; an eighth of them is kept for lane 1"
+    )
+    parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")
+    burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may go at once")
+    lower_lane_share: float = Field(
+        0.1,
+        gt=0,
+        lt=0.5,
+        description="the share that lanes 2 and 3 keep each while a higher lane is never empty",
+    )
+    ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to grow back after a resume")
+    reserve_credits: Annotated[tuple[NonNegativeFloat, ...], NoDecode] = Field(
+        (0, 0), description="credits kept for lane 1, and for lane 2 besides: below them the lanes under it wait"
+    )
+    balance_seconds: PositiveFloat = Field(60.0, description="how often the balance is read, by one of all workers")
+    on_credit: Literal["auto", "ask"] = Field(
+        "auto", description="when there is credit again: `auto` redrives what had none, `ask` leaves that to you"
+    )
+    lease_seconds: PositiveFloat = Field(60.0, description="after this an attempt without an end is in doubt")
+    retry_every_seconds: PositiveFloat | None = Field(
+        None, description="a fixed wait between retries, in place of each code's curve"
+    )
+    stop_retrying_after_seconds: PositiveFloat | None = Field(
+        None,
+        description="give up this long after the first attempt, in place of each code's number of attempts",
+    )
+    policy_file: Path | None = Field(None, description="an operator's changes to the table of codes")
+    doubt_delays_seconds: CommaList = Field(
+        (5, 30, 120, 300, 900), description="waits before each look-up of a message in doubt; their sum is the grace"
+    )
+    look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups a second, of all workers together")
+    allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="for staging: numbers, or beginnings of numbers with a *, that are sent to; others are emulated"
+    )
+    erase_after_days: PositiveFloat | None = Field(
+        None,
+        description="how long a message keeps its number and text after its end; without it, while it is remembered",
+    )
+    events_kept: PositiveInt = Field(200_000, description="most outcome events that the stream keeps for its readers")
+    sweep_seconds: PositiveFloat = Field(10.0, description="how often lost nudges are looked for")
+    lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
+
+    @property
+    def nudges_at_once(self) -> int:
+        """How many nudges one process works on at once.
+
+        A request that takes a hundred messages costs little but the wait for its answer, so many can wait at once.
+        """
+        return self.threads or (32 if able("many a request", Api(self.gateway)) else 8)
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return int(self.lease_seconds * 1000)
+
+    @property
+    def erase_after_ms(self) -> int:
+        """How long numbers and texts stay, in milliseconds."""
+        return int((self.erase_after_days or self.retention_days) * 24 * 3600 * 1000)
+
+    @property
+    def ramp_ms(self) -> int:
+        """The ramp in milliseconds."""
+        return int(self.ramp_seconds * 1000)
+
+    @property
+    def burst(self) -> float:
+        """The most parts that may go at once; one long message fits even beside the reserve of lane 1."""
+        return max(self.parts_per_second * self.burst_seconds, 2 * MAX_PARTS)
+
+    def floor(self, lane: int) -> int:
+        """The credits that a lane leaves to those above it, in millionths."""
+        return int(sum(self.reserve_credits[: lane - 1]) * CREDIT)
+
+    def reserve(self, lane: int) -> float:
+        """The parts that a lane leaves in the bucket for the lanes above it."""
+        return self.burst * 0.1 * (lane - 1)
+
+    @field_validator("doubt_delays_seconds", "reserve_credits", mode="before")
+    @classmethod
+    def _comma_lists(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("allow_only", mode="before")
+    @classmethod
+    def _list_of_numbers(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(one.strip().removeprefix("+") for one in value.split(",")) if value.strip() else ()
+
+    @field_validator("allow_only")
+    @classmethod
+    def _numbers_or_beginnings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[0-9]+\*?", one) for one in value):
+            raise ValueError("write numbers with their country code, or beginnings with a *, as in 27831234567,2799*")
+        return value
+
+    @field_validator("doubt_delays_seconds")
+    @classmethod
+    def _someone_asks(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("at least one look-up is needed before a message in doubt is sent again")
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_outlives_its_record(self) -> Self:
+        if self.erase_after_days and self.erase_after_days > self.retention_days:
+            raise ValueError(
+                f"THREELANE_ERASE_AFTER_DAYS={self.erase_after_days:g} is more than "
+                f"THREELANE_RETENTION_DAYS={self.retention_days:g}, after which nothing is left to erase"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_lease_outlives_a_send(self) -> Self:
+        if self.lease_seconds <= 2 * self.gateway_timeout_seconds:
+            raise ValueError(
+                f"THREELANE_LEASE_SECONDS={self.lease_seconds:g} must be more than twice "
+                f"THREELANE_GATEWAY_TIMEOUT_SECONDS={self.gateway_timeout_seconds:g}: a lease outlives a send"
+            )
+        return self
+
+
+class CallbackSettings(ReceiptSettings):
+    """What the door for Clickatell's callbacks needs."""
+
+    callbacks_host: str = Field("127.0.0.1", description="where the callback door listens")
+    callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback door; 0: any free one")
+    callback_secret: SecretStr = Field(
+        SecretStr(""), description="the secret part of the callback address; at least 16 letters and digits"
+    )
+    callback_user: str = Field("", description="user of basic authentication, if the callbacks carry it")
+    callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
+
+    @model_validator(mode="after")
+    def _the_door_is_guarded(self) -> Self:
+        secret = self.callback_secret.get_secret_value()
+        if len(secret) < 16 or not secret.isascii() or not secret.isalnum():
+            raise ValueError("THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it guards the door")
+        if bool(self.callback_user) != bool(self.callback_password.get_secret_value()):
+            raise ValueError("THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD go together")
+        return self
+
+
+class ExporterSettings(Settings):
+    """What the exporter of fleet metrics needs."""
+
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9466, le=65535, description="port of /metrics; 0: any free one")
+
+
+class WebhookSettings(Settings):
+    """What the dispatcher of webhooks needs."""
+
+    webhook_timeout_seconds: PositiveFloat = Field(10.0, description="how long a webhook may take to answer, in all")
+    webhook_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
+        (5, 30, 120, 600, 3600, 10800, 21600, 43200, 86400, 86400),
+        description="waits before each further try; after the last one an event is laid aside",
+    )
+    webhook_connections: PositiveInt = Field(8, description="posts under way at once for one producer, per process")
+    webhook_backlog: PositiveInt = Field(
+        100_000, description="events kept for one producer whose webhook does not take them; further ones are dropped"
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="whether webhooks may lead to private and loopback addresses"
+    )
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: NonNegativeInt = Field(9467, le=65535, description="port of /metrics; 0: any free one")
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a try is its dispatcher's alone, in milliseconds: a lease outlives a post."""
+        return int((2 * self.webhook_timeout_seconds + 5) * 1000)
+
+    @field_validator("webhook_delays_seconds", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Receipt: what the network reports of a message that was sent."""

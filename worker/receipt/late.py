@@ -1,0 +1,27 @@
+"""Late: the producer of a lane 1 message is told when no receipt came in time, so that it can try another way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis.asyncio
+
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.scripts import Script
+
+BATCH = 100
+_late = Script(__file__, "late")
+
+
+async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
+    """Tell of up to 100 messages; returns the ids that were late."""
+    due: Any = await client.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
+    if not due:
+        return []
+    ids = [one.decode() for one in due]
+    told = await _late.run(client, [keys.LATE, *map(keys.record, ids)], ids)
+    found = [one for one, is_late in zip(ids, told, strict=True) if is_late == 1]
+    for one in found:
+        logs.event("late", level=30, id=one)
+    return found

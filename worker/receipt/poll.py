@@ -1,0 +1,96 @@
+"""Poll: the receipt sweeper; messages that were sent and whose end no receipt told are asked for, until it is known.
+
+First after 10 minutes, then after an hour, twelve hours and every day, until the gateway forgets a message, six days
+after it was sent; then its end is unknown.  The statuses that no callback mask reports (006, 008, 011, 013, 014) come
+this way alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import redis.asyncio
+
+from threelane.runtime import logs, tracing
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, Known, LookUp
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.probe import probe
+from threelane.worker.receipt.receipt import receive, told_by
+
+BATCH = 20
+_poll = Script(__file__, "poll")
+
+
+class Awaited(NamedTuple):
+    """A message whose end is asked for; ``sent_at`` in milliseconds, ``asks`` are the times it was asked before."""
+
+    id: str
+    gateway_id: str
+    sent_at: int
+    asks: int
+
+
+async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
+    """Ask for up to 20 messages; returns how many were asked for."""
+    due: Any = await client.zrange(keys.AWAITING, "-inf", now, byscore=True, offset=0, num=BATCH)
+    if not due:
+        return 0
+    ids = [one.decode() for one in due]
+    arguments = [Status.SENT, now, now + settings.lease_ms, settings.look_ups_per_second, *ids]
+    taken = await probe.run(client, [keys.RATE, *map(keys.record, ids)], arguments)
+    awaited = [_awaited(entry) for entry in taken]
+    answers = await asyncio.gather(*(_ask(gateway, one) for one in awaited))
+    metrics.POLLED.inc(len(awaited))
+    told = [
+        told_by(one.id, answer)
+        for one, answer in zip(awaited, answers, strict=True)
+        if answer.known in (Known.FOUND, Known.SAYS_NOTHING) and answer.status
+    ]
+    if told:
+        await receive(client, told, settings.keeping, now, tracing.of(settings))
+    await _write(client, awaited, answers, settings, now)
+    return len(awaited)
+
+
+async def _ask(gateway: Gateway, one: Awaited) -> LookUp:
+    """Ask by the gateway's id, which every API knows; by ours where it has not told its own."""
+    return await (gateway.status(one.gateway_id) if one.gateway_id else gateway.look_up(one.id))
+
+
+def ask_next(one: Awaited, failed: bool, delays: Sequence[float], now: int) -> int:
+    """Return when to ask again, or 0 when the gateway has forgotten by then."""
+    wait = delays[0] if failed else delays[min(one.asks + 1, len(delays) - 1)]
+    at = now + int(wait * 1000)
+    last = one.sent_at + GATEWAY_REMEMBERS
+    return at if at <= last else last if now < last else 0
+
+
+async def _write(
+    client: redis.asyncio.Redis,
+    awaited: Sequence[Awaited],
+    answers: Sequence[LookUp],
+    settings: WorkerSettings,
+    now: int,
+) -> None:
+    """Write down when to ask again, or that nobody will ever know."""
+    if not awaited:
+        return
+    arguments: list[Any] = [now, settings.retention_ms]
+    for one, answer in zip(awaited, answers, strict=True):
+        failed = answer.known is Known.FAILED
+        arguments += [one.id, ask_next(one, failed, settings.receipt_delays_seconds, now), int(not failed)]
+    replies = await _poll.run(client, [keys.record(one.id) for one in awaited], arguments)
+    for one, reply in zip(awaited, replies, strict=True):
+        if reply == b"unknown":
+            logs.event("unknown", level=30, id=one.id, reason="no_receipt", owner="gateway")
+
+
+def _awaited(entry: Sequence[bytes]) -> Awaited:
+    return Awaited(entry[0].decode(), entry[5].decode(), int(entry[6]), int(entry[7]))

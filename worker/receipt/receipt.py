@@ -1,0 +1,96 @@
+"""Receipt: what the network reports moves the record forward, once, whatever the order."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+
+from threelane.runtime import logs
+from threelane.runtime.tracing import Tracer
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import Status
+from threelane.worker.account.hold import Hold
+from threelane.worker.gateway.outcome import Known, LookUp
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.rule import Scope
+from threelane.worker.policy.statuses import meaning
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import Keeping
+from threelane.worker.send.settle import hold_all
+
+MOST_SAID = 300  # characters
+SCHEDULED = ("011", "SCHEDULED")
+AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
+HOLDING = {  # statuses that speak of the account: the code of the same cause, the reason, seconds (0: until resumed)
+    "012": ("301", "no_credit", 0),
+    "014": ("130", "mt_limit", 3600),
+    "INSUFFICIENT_ACCOUNT_BALANCE": ("20", "insufficient_balance", 0),
+    "VOLUME_LIMIT": ("130", "mt_limit", 3600),
+    "VOLUME_LIMIT_DAILY": ("130", "mt_limit", 3600),
+    "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", 3600),
+}
+GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # as 010 and 006 are: nothing is charged for these
+_receipt = Script(__file__, "receipt")
+
+
+async def receive(
+    client: redis.asyncio.Redis,
+    reports: Sequence[Report],
+    keeping: Keeping,
+    now: int,
+    tracer: Tracer | None = None,
+) -> list[str]:
+    """Apply reports; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
+    began_ns = time.time_ns()
+    arguments: list[Any] = [now, *keeping]
+    for one in reports:
+        charge = "" if one.charge_millionths is None else one.charge_millionths
+        said = one.said or one.network_status
+        arguments += [one.id, one.gateway_id, one.network_status, one.to or "", charge, rank(one), said[:MOST_SAID]]
+        arguments.append(_assumed(one.network_status))
+    replies = await _receipt.run(client, [keys.LATE, *(keys.record(one.id) for one in reports)], arguments)
+    answers = [reply.decode().partition(" ") for reply in replies]
+    results = [result for result, _, _ in answers]
+    for result, times in Counter(results).items():
+        metrics.RECEIPTS.labels(result).inc(times)
+    told = zip(reports, results, strict=True)
+    logs.events("receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in told))
+    for one, (result, _, trace) in zip(reports, answers, strict=True):
+        if tracer and trace:
+            tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
+    await _hold(client, [one for one, result in zip(reports, results, strict=True) if result == "moved"], now)
+    return results
+
+
+async def _hold(client: redis.asyncio.Redis, moved: Sequence[Report], now: int) -> None:
+    """Hold the account for what the network refused for want of credit, or since a limit is reached."""
+    causes = [HOLDING[one.network_status] for one in moved if one.network_status in HOLDING]
+    if causes:
+        ends = {cause: now + cause[2] * 1000 if cause[2] else 0 for cause in causes}
+        await hold_all(client, [Hold(Scope.ACCOUNT, code, why, ends[code, why, s]) for code, why, s in causes], now)
+
+
+def _assumed(network_status: str) -> str:
+    """Return which charge stands for the one that the One API, whose statuses are names, does not tell."""
+    if not network_status or network_status.isdigit():
+        return ""
+    return "none" if network_status in GIVEN_BACK else "estimate"
+
+
+def told_by(message_id: str, answer: LookUp) -> Report:
+    """Return what a look-up says of a message; the gateway has what it found, be the status one that we do not know."""
+    to = meaning(answer.status) or (Status.SENT if answer.known is Known.FOUND else None)
+    said = f"look-up {answer.status}"
+    return Report(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, said)
+
+
+def rank(report: Report) -> int:
+    """Return how far on its way a message is: nothing known, scheduled, at the gateway, at the network, at its end."""
+    if report.to is Status.SENT:
+        return 1 if report.network_status in SCHEDULED else 3 if report.network_status in AT_NETWORK else 2
+    return 4 if report.to else 0

@@ -1,0 +1,56 @@
+"""Stop: messages that wait at the gateway for their time are cancelled there, since a caller asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import redis.asyncio
+
+from threelane.runtime import logs, tracing
+from threelane.store import keys
+from threelane.store.states import FINAL, Status
+from threelane.worker.gateway.outcome import Cancellation, Kind
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.inbound.report import Report
+from threelane.worker.policy.rule import Table, Verdict
+from threelane.worker.policy.statuses import meaning
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.receipt import receive, told_by
+
+BATCH = 20
+AGAIN_MS = 30_000  # an answer that nobody got is asked for again
+
+
+async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
+    """Ask the gateway to stop up to 20 messages; returns how many it was asked for."""
+    due: Any = await client.zrange(keys.STOPPING, "-inf", now, byscore=True, offset=0, num=BATCH)
+    mine = [one for one in due if await client.zadd(keys.STOPPING, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
+    await asyncio.gather(*(_stop(client, gateway, settings, one.decode(), now) for one in mine))
+    return len(mine)
+
+
+async def _stop(
+    client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, message_id: str, now: int
+) -> None:
+    found: Any = await client.hmget(keys.record(message_id), ["status", "gateway_id", "gateway_due"])
+    status, gateway_id, due = (one.decode() if one else "" for one in found)
+    if status != Status.SENT or int(due or 0) <= now:
+        await client.zrem(keys.STOPPING, message_id)
+        return
+    answer = await gateway.cancel(gateway_id)
+    logs.event("stop_asked", id=message_id, stopped=answer.stopped, network_status=answer.status, code=answer.code)
+    if answer.stopped:
+        look_up = await gateway.status(gateway_id)  # it tells the charge, too, which is given back
+        found = told_by(message_id, look_up)
+        by_cancel = Report(message_id, gateway_id, answer.status, meaning(answer.status))
+        await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now, tracing.of(settings))
+    if is_settled(answer, gateway.table):
+        await client.zrem(keys.STOPPING, message_id)
+
+
+def is_settled(answer: Cancellation, table: Table) -> bool:
+    """Tell whether an answer is the gateway's last word, or whether it was only not to be had at that moment."""
+    if answer.code:
+        return table.of(answer.code).verdict not in (Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD)
+    return answer.stopped is not None and answer.text != Kind.NOT_REACHED

@@ -1,0 +1,1 @@
+"""Reply: what recipients write back."""

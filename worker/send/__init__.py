@@ -1,0 +1,1 @@
+"""Send: claim, call, settle."""

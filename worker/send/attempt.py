@@ -1,0 +1,220 @@
+"""Attempt: a nudge's way through the worker: claim, send, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from random import Random
+
+import redis.asyncio
+from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from threelane.contract import phone
+from threelane.contract.features import Api, tells_charge
+from threelane.contract.message import Message
+from threelane.contract.window import Windows
+from threelane.runtime import logs, tracing
+from threelane.runtime.clock import Clock
+from threelane.worker.account.hold import OF_SETTINGS, Hold
+from threelane.worker.fetch.lanes import Lanes
+from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, Kind, Outcome
+from threelane.worker.gateway.overrides import effective
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.policy.rule import Scope
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.claim import Claimed, claim
+from threelane.worker.send.defer import defer
+from threelane.worker.send.gate import Gate
+from threelane.worker.send.judge import Decision, Patience, Tried, judge
+from threelane.worker.send.settle import Settlement, settle
+
+SETTLE_EVERY_SECONDS = 0.2  # what is done by then is settled; the slow ones do not hold the rest up
+STOP_SECONDS = 1.0  # longer than Redis needs to tell this process of the hold that it set
+
+
+def allows(listed: Sequence[str], to: str) -> bool:
+    """Tell whether an allow-list lets a number through; an empty one lets all through, ``2799*`` a beginning."""
+    return not listed or any(to == one or (one.endswith("*") and to.startswith(one[:-1])) for one in listed)
+
+
+_outcomes = cache(metrics.OUTCOMES.labels)  # to find one by its labels takes longer than to count
+_to_gateway = cache(metrics.TO_GATEWAY.labels)
+
+
+class Attempts:
+    """Makes the attempts of one process; everything it needs is given, so a test can give it."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        gateway: Gateway,
+        settings: WorkerSettings,
+        clock: Clock,
+        lanes: Lanes,
+        rng: Random,
+        gate: Gate,
+    ) -> None:
+        """Work for one gateway, on one Redis; ``gate`` is shared by all that work in this process."""
+        self._client = client
+        self._gateway = gateway
+        self._table = effective(gateway.table, settings.policy_file)
+        self._settings = settings
+        self._clock = clock
+        self._lanes = lanes
+        self._rng = rng
+        self._gate = gate
+        self._patience = Patience(
+            settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
+        )
+        self._assumes = not tells_charge(Api(gateway.name))
+        self._tracer = tracing.of(settings)
+        self._seconds = metrics.CALL.labels(gateway.name)
+        self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learnt of its hold, ms
+        self.claimed = 0
+        self.draining = False
+        self.windows = Windows({})
+
+    async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
+        """Attempt the messages of a nudge; False: some could not be tried now, and the nudge goes back."""
+        if self.draining or self._lanes.is_held(lane):
+            return False
+        ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
+        now = self._clock.now()  # before the claim: the lease runs from here, however long its answer takes
+        claims = await claim(self._client, lane, ids, self._settings, now)
+        if claims.held:
+            self._lanes.close_for(lane, 0.5)  # until the next look at the holds
+            return False
+        if claims.wait_ms:
+            self._lanes.close_for(lane, claims.wait_ms / 1000)
+        self._lanes.served(lane, len(claims.claimed))
+        self.claimed += len(claims.claimed)
+        metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
+        all_tried = await self._send_and_settle(lane, claims.claimed, now)
+        return all_tried and not claims.wait_ms
+
+    async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], claimed_at: int) -> bool:
+        size = self._gateway.batch_size
+        ended: list[Settlement] = []
+        batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
+        pending = {asyncio.create_task(self._send(lane, batch, claimed_at, ended)) for batch in batches}
+        all_tried = True
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=SETTLE_EVERY_SECONDS)
+            all_tried = all_tried and all(task.result() for task in done)
+            if ended:
+                settlements = ended[:]
+                ended.clear()
+                await self._settle(settlements)
+        return all_tried
+
+    async def _send(self, lane: int, batch: Sequence[Claimed], claimed_at: int, ended: list[Settlement]) -> bool:
+        """Send one request's messages; tells whether all of them were tried."""
+        send_by = claimed_at + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
+        async with self._gate.pass_through(lane):
+            now, began_ns = self._clock.now(), time.time_ns()
+            if self.draining or self._lanes.is_held(lane) or now > send_by:
+                outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
+            else:
+                with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
+                    outcomes = await self._call([one.message for one in batch], claimed_at, now)
+            settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+            if self._tracer:
+                self._trace(self._tracer, settlements, began_ns)
+            holds = [one.decision.hold for one in settlements if one.decision.hold]
+            if holds:
+                self._heed(holds, self._clock.now())
+                await self._settle(settlements)  # before the place is given to the next call
+                self._heed(holds, self._clock.now())  # until then a claim did not see it
+            else:
+                ended.extend(settlements)
+        for one in settlements:
+            self._measure(lane, one, now)
+        return all(one.decision.spends_attempt for one in settlements)
+
+    def _heed(self, holds: Sequence[Hold], now: int) -> None:
+        """Stop what a hold stops at once, also what is claimed already: all lanes, or one sender, or one prefix."""
+        for one in holds:
+            if one.scope == Scope.ACCOUNT:
+                self._lanes.stop_all_for(STOP_SECONDS)
+            else:
+                self._narrowed[one.scope] = now
+        self._narrowed = {scope: at for scope, at in self._narrowed.items() if at > now - self._settings.lease_ms}
+
+    def _is_held(self, message: Message, claimed_at: int) -> bool:
+        """Tell whether a hold of its sender or prefix came after the claim, which looks at those before it."""
+        scopes = (f"sender:{message.sender}", f"prefix:{phone.network(message.to)}")
+        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
+
+    async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[Outcome]:
+        """Send what may be sent; the rest is put back, or is no more than emulated."""
+        if not self._narrowed and not self._settings.allow_only:
+            return await self._ask(messages, now)
+        free = [one for one in messages if not self._is_held(one, claimed_at)]
+        going = [one for one in free if allows(self._settings.allow_only, one.to)]
+        answers = await self._ask(going, now) if going else ()
+        outcomes = {one.id: NOT_TRIED for one in messages} | {one.id: EMULATED for one in free}
+        outcomes |= dict(zip((one.id for one in going), answers, strict=True))
+        return [outcomes[one.id] for one in messages]
+
+    async def _ask(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
+        """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        try:
+            return await self._gateway.send(messages, now)
+        except Exception as broken:
+            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
+            return [Outcome(Kind.LOST, text=type(broken).__name__)] * len(messages)
+
+    def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
+        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
+        now = self._clock.now()
+        decision = judge(tried, outcome, self._table, self._patience, now, self._rng)
+        if decision.hold and decision.hold.cause in OF_SETTINGS:
+            decision = replace(decision, hold=replace(decision.hold, credentials=self._settings.fingerprint))
+        return Settlement(claimed, outcome, decision)
+
+    def _trace(self, tracer: tracing.Tracer, settlements: Sequence[Settlement], began_ns: int) -> None:
+        """Tell of the attempts of a call in their messages' traces."""
+        for one in settlements:
+            claimed, kind = one.claimed, one.outcome.kind
+            if claimed.trace and kind is not Kind.NOT_TRIED:
+                tracer.tell(
+                    "attempt",
+                    claimed.trace,
+                    began_ns,
+                    failed=kind not in (Kind.ACCEPTED, Kind.EMULATED),
+                    id=claimed.id,
+                    lane=claimed.message.lane,
+                    attempt=claimed.attempt,
+                    gateway=self._gateway.name,
+                    outcome=str(kind),
+                    code=one.decision.code,
+                )
+
+    def _measure(self, lane: int, one: Settlement, called_at: int) -> None:
+        decision: Decision = one.decision
+        reason = decision.rule.reason if decision.rule else ""
+        _outcomes(lane, one.outcome.kind, reason).inc()
+        if decision.rule and decision.rule.alarm:
+            metrics.ALARMS.labels(decision.rule.code, decision.rule.owner).inc()
+        if one.claimed.attempt == 1 and one.outcome.kind is not Kind.NOT_TRIED:
+            since = one.claimed.message.due_at or one.claimed.accepted_at
+            _to_gateway(lane).observe(max(0, called_at - since) / 1000)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Settle, and keep trying while Redis is away: what we know of a message is lost with us."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, OSError)),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            stop=stop_after_delay(self._settings.lease_seconds),
+            reraise=True,
+        ):
+            with attempt:
+                settled = await settle(
+                    self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
+                )
+        metrics.STALE.inc(settled.count(False))

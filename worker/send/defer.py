@@ -1,0 +1,60 @@
+"""Defer: what is due outside its sending window goes back to the due set until the window opens.
+
+It costs no attempt and no rate.  A validity that the caller did not name moves along; one that was named ends when it
+ends, and the message expires then.  What the gateway is to keep until its time has to be in its window at that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis.asyncio
+
+from threelane.contract import message
+from threelane.contract.message import Message
+from threelane.contract.window import Windows
+from threelane.producer.reschedule import later, reschedule_async
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.states import Status
+from threelane.worker.process import metrics
+
+
+async def defer(
+    client: redis.asyncio.Redis, windows: Windows, lane: int, ids: Sequence[str], now: int
+) -> Sequence[str]:
+    """Defer those of a nudge's messages whose window is closed; returns the others."""
+    if lane == 1 or not windows.by_scope:
+        return ids
+    async with client.pipeline(transaction=False) as pipe:
+        for one in ids:
+            pipe.hmget(keys.record(one), ["status", "to", "tags", "body", "expires", "gateway_due", "schema"])
+        found: Any = await pipe.execute()
+    moves: list[tuple[bytes, Message]] = []
+    for status, to, tags, body, expires, gateway_due, schema in found:
+        if status != Status.QUEUED.value.encode() or int(expires) <= now:  # what is past its validity is claim's
+            continue
+        if int(schema or 1) > message.SCHEMA:  # written anew by us it would lose what we do not know; claim leaves it
+            continue
+        goes_at = max(now, int(gateway_due or 0))
+        opens = windows.opening(lane, tags.decode().split(",") if tags else (), to.decode(), goes_at)
+        if opens != goes_at:
+            moves.append((body, _deferred(message.decode(body), opens, now)))
+    if not moves:
+        return ids
+    await reschedule_async(client, moves, Status.QUEUED)
+    metrics.DEFERRED.labels(lane).inc(len(moves))
+    logs.event("deferred", lane=lane, messages=len(moves))
+    gone = {sms.id for _, sms in moves}
+    return [one for one in ids if one not in gone]
+
+
+def _deferred(sms: Message, opens: int | None, now: int) -> Message:
+    """Return the message for the time when its window opens, or for the end of its validity if that comes first."""
+    if opens is not None:
+        moved = later(sms, opens, now)
+        if moved.expires_at > opens:
+            return moved
+    return msgspec.structs.replace(sms, due_at=sms.expires_at, own_validity=True)

@@ -1,0 +1,112 @@
+"""Gate: the calls that one process may have under way, given to the highest lane first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from threading import Lock
+
+from threelane.store.keys import LANES
+
+FLOOR = 10
+
+
+class _Place:
+    """A place while it is held, as a context."""
+
+    __slots__ = ("_gate", "_lane")
+
+    def __init__(self, gate: Gate, lane: int) -> None:
+        self._gate, self._lane = gate, lane
+
+    async def __aenter__(self) -> None:
+        await self._gate.take(self._lane)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.give_back(self._lane)
+
+
+class _Waiting:
+    """Somebody who waits for a place, on an event loop that may be another than that of who gives it."""
+
+    __slots__ = ("has_place", "loop", "told")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.told: asyncio.Future[None] = self.loop.create_future()
+        self.has_place = False
+
+    def tell(self) -> None:
+        """Wake it; to be called from any event loop."""
+        if self.loop is asyncio.get_running_loop():
+            self._wake()
+        else:
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self.told.done():
+            self.told.set_result(None)
+
+
+class Gate:
+    """A semaphore with lanes, for several event loops: who waits in lane 1 goes before all who wait in lanes 2 and 3.
+
+    Some places are kept for lane 1 alone, so that it need not wait for a call of the others to end.  One place in ten
+    is given from below, so that what was claimed in a lower lane is sent within its lease.
+    """
+
+    def __init__(self, places: int, kept: int = 0) -> None:
+        """Let ``places`` pass at once, ``kept`` of them in lane 1 alone."""
+        self._free = places
+        self._open = places - kept  # how many the lower lanes may still take together
+        self._given = 0
+        self._waiting: dict[int, deque[_Waiting]] = {lane: deque() for lane in LANES}
+        self._lock = Lock()
+
+    def pass_through(self, lane: int) -> _Place:
+        """Wait for a place, and give it back."""
+        return _Place(self, lane)
+
+    async def take(self, lane: int) -> None:
+        """Wait for a place."""
+        with self._lock:
+            if self._has_room(lane):
+                self._count(lane, -1)
+                return
+            one = _Waiting()
+            self._waiting[lane].append(one)
+        try:
+            await one.told
+        except asyncio.CancelledError:
+            with self._lock:
+                if not one.has_place:
+                    self._waiting[lane].remove(one)
+            if one.has_place:
+                self.give_back(lane)
+            raise
+
+    def give_back(self, lane: int) -> None:
+        """Give a place of a lane to whoever is next."""
+        with self._lock:
+            self._count(lane, 1)
+            self._given += 1
+            one = self._next()
+        if one:
+            one.tell()
+
+    def _next(self) -> _Waiting | None:
+        for lane in LANES if self._given % FLOOR else reversed(LANES):
+            if self._waiting[lane] and self._has_room(lane):
+                self._count(lane, -1)
+                one = self._waiting[lane].popleft()
+                one.has_place = True
+                return one
+        return None
+
+    def _has_room(self, lane: int) -> bool:
+        return self._free > 0 and (lane == LANES[0] or self._open > 0)
+
+    def _count(self, lane: int, change: int) -> None:
+        self._free += change
+        if lane != LANES[0]:
+            self._open += change

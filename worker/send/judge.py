@@ -1,0 +1,156 @@
+"""Judge: from an attempt's outcome to what becomes of the message."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from random import Random
+
+from tenacity import RetryCallState
+from tenacity.wait import wait_base
+
+from threelane.contract import phone
+from threelane.contract.message import Message
+from threelane.store.states import Status
+from threelane.worker.account.hold import Hold
+from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
+
+MINUTE, HOUR = 60_000, 3600_000
+FARTHEST_HOLD = 35 * 24 * HOUR
+_UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How retries are paced when the message does not say; None: by the rule's curve and number of attempts."""
+
+    retry_every_seconds: float | None = None
+    stop_retrying_after_seconds: float | None = None
+    first_probe_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt at one message, as far as a judge needs to know; times in milliseconds."""
+
+    message: Message
+    attempt: int
+    first_tried_at: int
+    queued_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of the message: its next state, when (ms), and what reaches further than the message."""
+
+    to: Status
+    at: int
+    rule: Rule | None = None
+    wait_seconds: float = 0.0
+    hold: Hold | None = None
+    suppresses: bool = False
+    spends_attempt: bool = True
+    text: str = field(default="", repr=False)
+    code: str = ""
+
+
+def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now: int, rng: Random) -> Decision:
+    """Decide; pure: the same arguments give the same decision."""
+    if outcome.kind is Kind.ACCEPTED:
+        return Decision(Status.SENT, now)
+    if outcome.kind is Kind.EMULATED:
+        return Decision(Status.EMULATED, now)
+    if outcome.kind is Kind.NOT_TRIED:
+        return Decision(Status.QUEUED, tried.queued_at, spends_attempt=False)
+    rule = table.of(outcome.code) if outcome.kind is Kind.REFUSED else TRANSPORT.of(outcome.kind)
+    code = outcome.code or rule.code
+    match rule.verdict:
+        case Verdict.RETRY | Verdict.REAUTH:
+            return _retry(tried, outcome, rule, code, patience, now, rng)
+        case Verdict.HOLD:
+            hold = Hold(Scope.ACCOUNT, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
+            return Decision(
+                Status.QUEUED,
+                tried.queued_at,
+                rule,
+                hold=hold,
+                spends_attempt=False,
+                code=code,
+                text=outcome.text,
+            )
+        case Verdict.UNSURE:
+            at = now + int(patience.first_probe_seconds * 1000)
+            return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
+    return Decision(
+        Status.DEAD,
+        now,
+        rule,
+        hold=_hold(tried.message, rule, code, now) if rule.verdict is Verdict.STOP else None,
+        suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
+        code=code,
+        text=outcome.text,
+    )
+
+
+def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
+    """Return the hold that a dead letter brings with it: of all, of its sender, or of its network's prefix."""
+    until = now + int(rule.hold_seconds * 1000) if rule.hold_seconds else 0
+    match rule.scope:
+        case Scope.ACCOUNT:
+            return Hold(Scope.ACCOUNT, code, rule.reason, until)
+        case Scope.SENDER if message.sender:
+            return Hold(f"sender:{message.sender}", code, rule.reason, until)
+        case Scope.PREFIX:
+            return Hold(f"prefix:{phone.network(message.to)}", code, rule.reason, until)
+    return None
+
+
+def backoff(curve: wait_base, attempt: int, rng: Random) -> float:
+    """Return the seconds to wait after an attempt: the curve, and up to its first step more.
+
+    The jitter is smaller than a step, so each wait is longer than the one before, and a thousand messages that
+    failed together do not come back together.
+    """
+    first, this = (curve(_after(number)) for number in (1, attempt))
+    return this + rng.uniform(0, first)
+
+
+def _retry(
+    tried: Tried, outcome: Outcome, rule: Rule, code: str, patience: Patience, now: int, rng: Random
+) -> Decision:
+    message = tried.message
+    every = message.retry_every or patience.retry_every_seconds
+    stop_after = message.stop_retrying_after or patience.stop_retrying_after_seconds
+    seconds = every or backoff(rule.wait, tried.attempt, rng)
+    at = now + int(seconds * 1000)
+    given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
+    if given_up or at >= message.expires_at:
+        return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
+    hold = Hold(Scope.ACCOUNT, code, rule.reason, now + int(rule.hold_seconds * 1000)) if rule.hold_seconds else None
+    return Decision(
+        Status.SCHEDULED,
+        at,
+        rule,
+        wait_seconds=seconds,
+        hold=hold,
+        spends_attempt=rule.spends_attempt,
+        code=code,
+        text=outcome.text,
+    )
+
+
+def _until(text: str, now: int) -> int:
+    """Return the moment that code 130 names; soon if it has just passed, an hour from now if it names none."""
+    found = _UNIX_TIME.findall(text)
+    named = int(found[-1]) * 1000 if found else 0
+    if named > now:
+        return min(named, now + FARTHEST_HOLD)
+    return now + (MINUTE if named > now - HOUR else HOUR)  # just over by our clock: theirs may be behind
+
+
+def _after(attempt: int) -> RetryCallState:
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = attempt
+    return state

@@ -1,0 +1,180 @@
+"""Settle: write down what attempts came to, if the token is still the message's."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis.asyncio
+
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.store.states import AT_REST, Status
+from threelane.store.suppression import Entry
+from threelane.store.suppression import encode as encode_entry
+from threelane.worker.account.hold import Hold
+from threelane.worker.account.hold import encode as encode_hold
+from threelane.worker.gateway.outcome import Outcome
+from threelane.worker.process.settings import Keeping
+from threelane.worker.send.claim import Claimed
+from threelane.worker.send.judge import Decision
+
+STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be given to somebody else
+_encode = msgspec.msgpack.Encoder().encode
+_settle = Script(__file__, "settle", suppresses=True)
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """One attempt with its end and what was decided of it."""
+
+    claimed: Claimed
+    outcome: Outcome
+    decision: Decision
+
+
+async def settle(
+    client: redis.asyncio.Redis,
+    settlements: Sequence[Settlement],
+    keeping: Keeping,
+    now: int,
+    *,
+    assumes: bool = False,
+) -> list[bool]:
+    """Settle; False for one that something else settled first: a receipt, or a lease that ran out.
+
+    ``assumes``: the API tells no charges, so the estimate stands for that of what was sent.
+    """
+    holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
+    replies = await _write(client, holds, now, [_arguments(one, keeping, now) for one in settlements], assumes=assumes)
+    settled = [reply == 1 for reply in replies]
+    _log(settlements, settled)
+    return settled
+
+
+async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
+    """Put on hold what no attempt told of; a hold gives way to one that lasts longer."""
+    gravest = _gravest(holds)
+    for hold in gravest:
+        logs.event("held", level=30, scope=hold.scope, code=hold.code, reason=hold.cause)
+    await _write(client, gravest, now)
+
+
+async def _write(
+    client: redis.asyncio.Redis,
+    holds: Sequence[Hold],
+    now: int,
+    settled: Sequence[Sequence[Any]] = (),
+    *,
+    assumes: bool = False,
+) -> list[int]:
+    """Run the script; ``settled`` are its settlements, whose first values are the messages' ids."""
+    written = [(hold.scope, encode_hold(hold, now).decode()) for hold in holds]
+    shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one[0]) for one in settled)]
+    replies: list[int] = await _settle.run(client, shelved, [_encode((now, assumes, written, settled))])
+    return replies
+
+
+def _gravest(holds: Sequence[Hold]) -> list[Hold]:
+    """Return of each scope the hold that lasts longest; one without an end before all others."""
+    by_scope: dict[str, Hold] = {}
+    for hold in sorted(holds, key=lambda hold: hold.until or float("inf")):
+        by_scope[hold.scope] = hold
+    return list(by_scope.values())
+
+
+def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:
+    claimed, decision = one.claimed, one.decision
+    values = _values(one, now)
+    sent = decision.to is Status.SENT
+    rests = sent or decision.to in AT_REST
+    expected = max(now, claimed.message.due_at)  # later than now when the gateway waits for the time
+    return [
+        claimed.id,
+        claimed.token,
+        decision.to,
+        expected + keeping.first_ask if sent else decision.at,
+        keeping.keep + expected - now if rests else 0,
+        _count(decision, claimed.message.lane),
+        encode_entry(_suppression(decision, now)).decode() if decision.suppresses else "",
+        claimed.attempt - (not decision.spends_attempt),
+        f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
+        expected + keeping.late if sent and claimed.message.lane == 1 else 0,
+        values,
+    ]
+
+
+def _values(one: Settlement, now: int) -> list[Any]:
+    decision, rule = one.decision, one.decision.rule
+    values: list[Any] = []
+    if decision.to is Status.SENT:
+        values += ["gateway_id", one.outcome.gateway_id, "sent", now]
+    if rule:
+        values += [
+            "code",
+            decision.code,
+            "reason",
+            rule.reason,
+            "text",
+            decision.text[:200],
+            "owner",
+            rule.owner,
+        ]
+    if decision.to in AT_REST:
+        values += ["ended", now]
+    return values
+
+
+def _count(decision: Decision, lane: int) -> str:
+    """Return the count that watchers read; its words are from the policy tables, so there are only so many."""
+    rule = decision.rule
+    if rule is None:
+        return ""
+    if decision.to is Status.DEAD:
+        return f"dead:{rule.code}:{rule.owner}"
+    if decision.to is Status.SCHEDULED:
+        return f"retried:{lane}:{rule.code}"
+    return f"{decision.to}:{lane}:{rule.code}"
+
+
+def _suppression(decision: Decision, now: int) -> Entry:
+    strikes = max(1, decision.rule.strikes if decision.rule else 1)
+    return Entry(
+        source=f"code {decision.code}",
+        code=decision.code,
+        evidence=decision.text[:120],
+        first=now,
+        last=now,
+        expires=now + STRUCK_OUT_MS if strikes > 1 else 0,
+        needs=strikes,
+    )
+
+
+def _log(settlements: Sequence[Settlement], settled: Sequence[bool]) -> None:
+    """Tell of each settlement; those of the same kind together."""
+    told: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for one, done in zip(settlements, settled, strict=True):
+        name, level, fields = _told(one) if done else ("settled_elsewhere", logging.INFO, {})
+        claimed = one.claimed
+        told[name, level].append({"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt} | fields)
+    for (name, level), each in told.items():
+        logs.events(name, each, level=level)
+
+
+def _told(one: Settlement) -> tuple[str, int, dict[str, Any]]:
+    """Return the name, the level and the fields of a settlement's event."""
+    decision, rule = one.decision, one.decision.rule
+    why = {"code": decision.code, "reason": rule.reason, "owner": rule.owner} if rule else {}
+    match decision.to:
+        case Status.SENT:
+            sent = {"gateway_id": one.outcome.gateway_id, "parts": one.claimed.message.parts}
+            return "sent", logging.INFO, sent | why
+        case Status.SCHEDULED:
+            return "retried", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
+        case Status.QUEUED:
+            return "put_back", logging.INFO, why
+        case _:
+            return str(decision.to), logging.WARNING, why

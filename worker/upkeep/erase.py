@@ -1,0 +1,204 @@
+"""Erase: numbers and texts go when their time is over, or when a recipient asks for it; counts and cost stay.
+
+Whatever holds a number or a text is dealt with here: records, events of the stream, events on their way to webhooks,
+parts of long replies.  The list of suppressed numbers is what keeps a recipient from being written to again, so it is
+left alone unless an operator says otherwise; entries that are over go with their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from threelane.producer.cancel import cancel
+from threelane.runtime import logs
+from threelane.store import events, keys, registry, suppression
+from threelane.store.events import Event, Reply
+from threelane.store.scripts import Script
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.webhooks.delivery import decode as decode_delivery
+
+BATCH = 500
+TURN_MS = 3600 * 1000  # how often all records are looked through
+PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
+_erase = Script(__file__, "erase")
+
+
+class Rewriting(StrEnum):
+    """What becomes of Redis' append-only file, which tells of all that ever was."""
+
+    NONE = "none"  # it keeps none
+    BEGUN = "begun"
+    REFUSED = "refused"  # we may not, or it is busy: it still holds what was erased
+
+
+class Erased(msgspec.Struct, kw_only=True):
+    """What was erased of one number, and what could not be.
+
+    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end; ``file`` is the
+    append-only file.
+    """
+
+    messages: int = 0
+    cancelled: int = 0
+    events: int = 0
+    deliveries: int = 0
+    replies: int = 0
+    suppressed: int = 0
+    waiting: int = 0
+    under_way: int = 0
+    file: Rewriting = Rewriting.NONE
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether nothing is left but an entry on the list of suppressed numbers."""
+        return not self.waiting and not self.under_way
+
+
+def erase(
+    client: redis.Redis, number: str, retention_ms: int, now: int, *, stop: bool = False, forget: bool = False
+) -> Erased:
+    """Erase all that is known of a number (an MSISDN) and can be; whatever comes while it runs may be left.
+
+    ``stop`` cancels first what still waits; ``forget`` takes the number off the list of suppressed numbers, too.
+    """
+    erased = Erased()
+    left: dict[str, bytes] = {}  # a scan may show the same twice
+    hooked = set(registry.read_all(client))
+    for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
+        ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
+        left |= _records(client, ids, number, now, erased)
+        hooked |= {key.removeprefix(keys.delivery("")) for key in found if key.startswith(keys.delivery(""))}
+        for key in found:
+            if key.startswith(keys.reply_parts(f"{number}:")):
+                erased.replies += int(client.delete(key))
+                client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
+    if stop:
+        waiting = [one for one, answer in left.items() if answer == b"waits"]
+        told = cancel(client, waiting, retention_ms, now, gateway_stops=False)
+        erased.cancelled = sum(one.answer == "cancelled" for one in told)
+        for ids in _batches(iter(waiting)):
+            left = {one: answer for one, answer in left.items() if one not in ids}
+            left |= _records(client, ids, number, now, erased)
+    erased.waiting = sum(answer == b"waits" for answer in left.values())
+    erased.under_way = len(left) - erased.waiting
+    # what records tell no more: first where events come from, then where they are brought to
+    erased.events = _events(client, number)
+    erased.deliveries = sum(_deliveries(client, name, number) for name in hooked)
+    if forget:
+        erased.suppressed = suppression.lift(client, number)
+    erased.file = _rewrite(client)
+    return erased
+
+
+async def take_turn(client: redis.asyncio.Redis) -> bool:
+    """Tell whether it is this worker's turn to look for what is over: one of all, once an hour."""
+    return bool(await client.set(keys.ERASING, 1, nx=True, px=TURN_MS))
+
+
+async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> int:
+    """Erase numbers and texts whose time is over; returns how many messages were.
+
+    A record that lives no longer than its number is not looked for: it expires with it.
+    """
+    before = now - settings.erase_after_ms
+    await client.xtrim(keys.EVENTS, minid=str(before), approximate=False)
+    await _old_deliveries(client, before)
+    await suppression.forget_over(client, before)
+    if settings.erase_after_ms >= settings.retention_ms:
+        return 0
+    erased, cursor = 0, 0
+    while True:
+        page: Any = await client.scan(cursor, match=keys.record("*"), count=BATCH)
+        cursor, found = page
+        ids = [key.decode().removeprefix(keys.record("")) for key in found]
+        if ids:
+            answers = await _erase.run(client, [keys.record(one) for one in ids], [now, "", before, *ids])
+            erased += sum(answer == b"erased" for answer in answers)
+        if not cursor:
+            break
+        await asyncio.sleep(PAUSE_SECONDS)
+    if erased:
+        logs.event("erased", messages=erased)
+    return erased
+
+
+def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
+    while batch := [one.decode() if isinstance(one, bytes) else one for one in islice(found, BATCH)]:
+        yield batch
+
+
+def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, bytes]:
+    """Erase those of the number; returns those that cannot be, with why: they wait, or are under way."""
+    answers = _erase(client, [keys.record(one) for one in ids], [now, number, 0, *ids]) if ids else ()
+    erased.messages += sum(answer == b"erased" for answer in answers)
+    return {one: answer for one, answer in zip(ids, answers, strict=True) if answer in (b"waits", b"under_way")}
+
+
+def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
+    about = [
+        event_id
+        for event_id, content in client.hscan_iter(keys.delivery(producer), count=BATCH)
+        if _is_about(events.from_json(bytes(decode_delivery(content).event)), number)
+    ]
+    for batch in _batches(iter(about)):
+        with client.pipeline(transaction=True) as pipe:
+            _drop(pipe, producer, batch)
+            pipe.execute()
+    return len(about)
+
+
+def _drop(pipe: Any, producer: str, event_ids: Sequence[str]) -> None:
+    """Have a pipeline drop events on their way, wherever they stand."""
+    pipe.hdel(keys.delivery(producer), *event_ids)
+    pipe.zrem(keys.deliveries(producer), *event_ids)
+    pipe.zrem(keys.undelivered(producer), *event_ids)
+
+
+def _events(client: redis.Redis, number: str) -> int:
+    """Take the events of a number off the stream, also those that a producer did not read yet."""
+    last, erased = "-", 0
+    while page := client.xrange(keys.EVENTS, min=last, count=BATCH):
+        entries: Any = page
+        about = [event_id for event_id, said in entries if number.encode() in (said.get(b"to"), said.get(b"from"))]
+        erased += client.xdel(keys.EVENTS, *about) if about else 0
+        last = "(" + entries[-1][0].decode()
+    return erased
+
+
+def _is_about(event: Event, number: str) -> bool:
+    return number in (event.to, event.sender if isinstance(event, Reply) else "")
+
+
+def _rewrite(client: redis.Redis) -> Rewriting:
+    """Have the append-only file written anew, since it still tells what is erased."""
+    persistence: Any = client.info("persistence")
+    if not persistence.get("aof_enabled"):
+        return Rewriting.NONE
+    try:
+        client.bgrewriteaof()
+    except ResponseError:
+        return Rewriting.REFUSED
+    return Rewriting.BEGUN
+
+
+async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:
+    """Drop events on their way to webhooks by the age that their id tells, also where no dispatcher runs any more."""
+    async for key in client.scan_iter(match=keys.delivery("*"), count=BATCH):
+        producer = key.decode().removeprefix(keys.delivery(""))
+        found: Any = await client.hkeys(key)
+        old = [event_id for event_id in found if int(event_id.partition(b"-")[0]) <= before]
+        for batch in _batches(iter(old)):
+            async with client.pipeline(transaction=True) as pipe:
+                _drop(pipe, producer, batch)
+                await pipe.execute()
+        if old:
+            logs.event("webhook_forgotten", level=30, producer=producer, events=len(old))

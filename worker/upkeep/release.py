@@ -1,0 +1,29 @@
+"""Release: what waited for its time goes to its lane; every worker does it, in small batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import redis.asyncio
+
+from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.store import keys
+from threelane.store.scripts import Script
+
+BATCH = NUDGE_SIZE
+_release = Script(__file__, "release")
+
+
+async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
+    """Release up to 99 due messages; returns the ids by lane, which are to be nudged."""
+    due: Any = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)
+    if not due:
+        return {}
+    ids = [one.decode() for one in due]
+    lanes = await _release.run(client, [keys.record(one) for one in ids], [now, *ids])
+    released: dict[int, list[str]] = defaultdict(list)
+    for one, lane in zip(ids, lanes, strict=True):
+        if lane:
+            released[int(lane)].append(one)
+    return released

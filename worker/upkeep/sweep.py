@@ -1,0 +1,76 @@
+"""Sweep: queued messages whose nudge is gone are found by their lane's order, and nudged once more.
+
+Lanes are first in, first out.  So a message has lost its nudge when, between two sweeps, its lane served messages
+that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A mere backlog,
+however old, is neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis.asyncio
+
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.store.scripts import Script
+from threelane.worker.process.settings import WorkerSettings
+
+BATCH = 100
+MINUTES_KEPT = 24 * 60  # of what was charged
+MOST = 10_000  # messages of one lane in one sweep
+_sweep = Script(__file__, "sweep")
+
+
+async def sweep(
+    client: redis.asyncio.Redis, depths: dict[int, int], settings: WorkerSettings, now: int
+) -> dict[int, list[str]]:
+    """Look at all lanes; ``depths`` are the nudges that wait on each lane; returns the ids that are to be nudged."""
+    lost: dict[int, list[str]] = {}
+    for lane in keys.LANES:
+        cutoff = await _cutoff(client, lane, depths[lane], settings, now)
+        ids = await _lost(client, lane, cutoff, now) if cutoff else []
+        if ids:
+            logs.event("swept", level=30, lane=lane, messages=len(ids))
+            lost[lane] = ids
+    return lost
+
+
+async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
+    """Take away what is over: expired dead letters, charges of yesterday, and events that are too many."""
+    await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
+    old: Any = [minute for minute in await client.hkeys(keys.BURN) if int(minute) < now // 60_000 - MINUTES_KEPT]
+    if old:
+        await client.hdel(keys.BURN, *old)
+    await client.xtrim(keys.EVENTS, maxlen=settings.events_kept, approximate=True)
+
+
+async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:
+    """Tell whether it is this worker's turn: one sweep in each interval, whoever makes it."""
+    milliseconds = int(settings.sweep_seconds * 900)  # a little less, so that no interval is missed
+    return bool(await client.set(keys.SWEEPING, 1, nx=True, px=milliseconds))
+
+
+async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: WorkerSettings, now: int) -> int:
+    """Return before when a message of the lane must have been queued to have lost its nudge; 0: none has."""
+    margin = int(settings.lost_nudge_seconds * 1000)
+    claimed: Any = await client.hget(keys.CLAIMED, str(lane))
+    seen: Any = await client.hmget(keys.SWEEP, [f"{lane}:mark", f"{lane}:empty"])
+    mark, mark_before, was_empty = int(claimed or 0), int(seen[0] or 0), seen[1] == b"1"
+    await client.hset(keys.SWEEP, mapping={f"{lane}:mark": mark, f"{lane}:empty": int(depth == 0)})
+    if mark > mark_before > 0:
+        return mark_before - margin
+    if depth == 0 and was_empty:
+        return now - margin
+    return 0
+
+
+async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -> list[str]:
+    found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
+    ids = [one.decode() for one in found]
+    lost: list[str] = []
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        answers = await _sweep.run(client, [keys.record(one) for one in batch], [now, lane, cutoff, *batch])
+        lost += [one for one, answer in zip(batch, answers, strict=True) if answer == 1]
+    return lost

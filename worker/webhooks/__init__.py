@@ -1,0 +1,1 @@
+"""Webhooks: outcomes and replies are posted to the producers that want them."""

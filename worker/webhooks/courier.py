@@ -1,0 +1,99 @@
+"""Courier: brings one producer's events to its webhook, a few side by side, whatever the others' receivers do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from threelane.runtime import logs
+from threelane.runtime.clock import RedisClock
+from threelane.store.registry import Registration
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks.deliveries import Deliveries
+from threelane.worker.webhooks.delivery import Delivery
+from threelane.worker.webhooks.metrics import WEBHOOKS
+from threelane.worker.webhooks.post import Result, post
+
+LOOK_SECONDS = 1.0  # how often a producer is looked at whose events another dispatcher may have taken in
+AWAY_SECONDS = 1.0
+
+
+class Courier:
+    """Works for one producer until it is cancelled; ``wake`` when there is something new."""
+
+    def __init__(
+        self,
+        name: str,
+        registration: Registration,
+        deliveries: Deliveries,
+        session: aiohttp.ClientSession,
+        clock: RedisClock,
+        settings: WebhookSettings,
+    ) -> None:
+        """Work for the producer of that name; ``registration`` may be replaced at any time."""
+        self.name = name
+        self.registration = registration
+        self.deliveries = deliveries
+        self.wake = asyncio.Event()
+        self.under_way: set[asyncio.Task[None]] = set()
+        self._session = session
+        self._clock = clock
+        self._most = settings.webhook_connections
+
+    async def run(self) -> None:
+        """Take what is due and post it, again and again."""
+        while True:
+            try:
+                await self._round()
+            except Exception as failed:  # Redis away, or a fault of ours: neither may end a courier
+                metrics.HOUSEKEEPING_FAILED.labels("courier").inc()
+                logs.event("courier_failed", level=30, producer=self.name, error=type(failed).__name__)
+                await asyncio.sleep(AWAY_SECONDS)
+
+    async def _round(self) -> None:
+        self.wake.clear()
+        room = self._most - len(self.under_way)
+        if not room:
+            await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
+            return
+        now = self._clock.now()
+        due, taken = await self.deliveries.take(room, now)
+        for event_id, delivery in taken:
+            task = asyncio.create_task(self._bring(event_id, delivery))
+            self.under_way.add(task)
+            task.add_done_callback(self.under_way.discard)
+        if len(taken) < room:
+            await self._pause(LOOK_SECONDS if due is None else min(LOOK_SECONDS, (due - now) / 1000))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self.wake.wait()
+        except TimeoutError:
+            return
+
+    async def _bring(self, event_id: str, delivery: Delivery) -> None:
+        now = self._clock.now()
+        answer = await post(self._session, self.registration, event_id, bytes(delivery.event), now // 1000)
+        WEBHOOKS.labels(answer.result).inc()
+        said: dict[str, Any] = {
+            "id": event_id,
+            "producer": self.name,
+            "status": answer.status,
+            "tries": delivery.tries + 1,
+        }
+        try:
+            if answer.result is Result.TAKEN:
+                await self.deliveries.done(event_id)
+                logs.event("webhook_taken", **said)
+            elif await self.deliveries.failed(event_id, delivery, answer.reason, self._clock.now()):
+                WEBHOOKS.labels("dead").inc()
+                logs.event("webhook_dead", level=30, reason=answer.reason, **said)
+            else:
+                logs.event("webhook_failed", level=30, reason=answer.reason, **said)
+        except Exception as failed:  # its lease runs out, and it is tried again
+            logs.event("webhook_unsettled", level=30, error=type(failed).__name__, **said)
+        self.wake.set()  # it may be due again before the next look

@@ -1,0 +1,151 @@
+"""Webhooks: the dispatcher that brings events to the producers' webhooks, as a process.
+
+Each event is posted as JSON (the fields of store/events.py) and signed (contract/signature.py); any answer from 200
+to 299 takes it, anything else is tried again on a curve, and after the last try it is laid aside for an operator.  An
+event comes at least once: ``Threelane-Event`` tells a second one from the first.  Order is not promised, not even for
+one message: a ``late`` may come after the ``outcome``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import redis.asyncio
+from prometheus_client import start_http_server
+
+from threelane.runtime import logs
+from threelane.runtime.clock import RedisClock
+from threelane.store import keys, registry
+from threelane.store.connect import connect_async
+from threelane.worker.policy.legacy import REST
+from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.process import metrics
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks.courier import Courier
+from threelane.worker.webhooks.deliveries import Deliveries
+from threelane.worker.webhooks.intake import Intake
+from threelane.worker.webhooks.post import open_session
+
+LOOK_SECONDS = 1.0  # how soon a new webhook, or a new secret, is in force
+FORGET_SECONDS = 60.0
+AWAY_SECONDS = 1.0
+LOOK_UPS = 64  # of names at once; aiohttp asks for a name once at a time, so that many can hang
+
+
+class Dispatcher:
+    """One intake, and a courier for each producer that has a webhook."""
+
+    def __init__(self, client: redis.asyncio.Redis, session: aiohttp.ClientSession, settings: WebhookSettings) -> None:
+        """Take what is needed; ``start`` begins."""
+        self._client = client
+        self._session = session
+        self._settings = settings
+        self._clock = RedisClock()
+        self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._intake = Intake(client, settings, self._clock, socket.gethostname(), self._wake)
+        self._rounds: list[asyncio.Task[None]] = []
+        self._forgot_at = float("-inf")
+
+    def start(self) -> None:
+        """Begin."""
+        work = ((self._intake.round, 0.0), (self._look, LOOK_SECONDS))
+        self._rounds = [asyncio.create_task(self._repeat(one, pause)) for one, pause in work]
+
+    async def stop(self) -> None:
+        """Take nothing new, and wait for what is under way; a post lasts no longer than its timeout."""
+        loops = [*self._rounds, *(task for _, task in self._couriers.values())]
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        under_way = {post for courier, _ in self._couriers.values() for post in courier.under_way} | self._leaving
+        if under_way:
+            await asyncio.wait(under_way, timeout=self._settings.webhook_timeout_seconds + 1)
+
+    async def _repeat(self, work: Any, pause: float) -> None:
+        while True:
+            try:
+                await self._follow_the_clock()
+                await work()
+                await asyncio.sleep(pause)
+            except Exception as failed:  # Redis away, or a fault of ours: neither may end the rounds
+                name = work.__name__.strip("_")
+                metrics.HOUSEKEEPING_FAILED.labels(f"webhooks_{name}").inc()
+                logs.event("housekeeping_failed", level=30, round=f"webhooks_{name}", error=type(failed).__name__)
+                await asyncio.sleep(AWAY_SECONDS)
+
+    async def _follow_the_clock(self) -> None:
+        if self._clock.is_stale():
+            asked_at = self._clock.monotonic()
+            self._clock.follow(await self._client.time(), asked_at)
+
+    async def _look(self) -> None:
+        """See who has a webhook now: start couriers, change them, end them."""
+        entries: Any = await self._client.hgetall(keys.PRODUCERS)
+        found = registry.decode(entries)
+        hooked = {name: one for name, one in found.items() if one.webhook}
+        for name, registration in hooked.items():
+            if name in self._couriers:
+                self._couriers[name][0].registration = registration
+            else:
+                self._employ(name, registration)
+        for name in self._couriers.keys() - hooked.keys():
+            courier, task = self._couriers.pop(name)
+            task.cancel()
+            self._leaving |= courier.under_way
+        self._leaving = {post for post in self._leaving if not post.done()}
+        await self._forget(found)
+
+    def _employ(self, name: str, registration: registry.Registration) -> None:
+        deliveries = Deliveries(self._client, name, self._settings)
+        courier = Courier(name, registration, deliveries, self._session, self._clock, self._settings)
+        self._couriers[name] = (courier, asyncio.create_task(courier.run()))
+
+    async def _forget(self, names: Iterable[str]) -> None:
+        if self._clock.monotonic() - self._forgot_at < FORGET_SECONDS:
+            return
+        before = self._clock.now() - self._settings.retention_ms
+        for name in names:
+            await Deliveries(self._client, name, self._settings).forget(before)
+        self._forgot_at = self._clock.monotonic()
+
+    def _wake(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._couriers:
+                self._couriers[name][0].wake.set()
+
+
+def serve(settings: WebhookSettings) -> None:
+    """Dispatch until told to stop."""
+    logs.configure(settings.log_level)
+    metrics.announce_alarms(REST, ONE_API)
+    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
+    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: WebhookSettings) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    loop.set_default_executor(ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="look-up"))
+    client = connect_async(settings)
+    session = open_session(settings)
+    dispatcher = Dispatcher(client, session, settings)
+    try:
+        dispatcher.start()
+        logs.event("webhooks", private_addresses=settings.webhook_private_addresses)
+        await told.wait()
+    finally:
+        await dispatcher.stop()
+        await session.close()
+        with suppress(Exception):  # Redis may be away
+            await client.aclose()

@@ -1,0 +1,119 @@
+"""Intake: from the stream of events into the deliveries of each producer that has a webhook.
+
+An event is acknowledged by the script that puts it into the deliveries, so a dispatcher that dies in between leaves
+it in the stream, and another one takes it over; a second one that does so finds it acknowledged and adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from threelane.runtime import logs
+from threelane.runtime.clock import RedisClock
+from threelane.store import events, keys, registry
+from threelane.store.events import Event, Raw, Reply
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks.delivery import Delivery, encode, lua
+from threelane.worker.webhooks.metrics import SPREAD, WEBHOOKS
+
+GROUP = "webhooks"
+BATCH = 100
+IDLE_MS = 15_000  # after this another dispatcher's batch is taken over; spreading one takes milliseconds
+RECLAIM_MS = 5_000
+_SPREAD = lua("spread")
+
+
+class Intake:
+    """One dispatcher's share of the stream."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: WebhookSettings,
+        clock: RedisClock,
+        consumer: str,
+        wake: Callable[[Iterable[str]], None],
+    ) -> None:
+        """Read as ``consumer``; ``wake`` is told the names of the producers that have something new."""
+        self._client = client
+        self._settings = settings
+        self._clock = clock
+        self._consumer = consumer
+        self._wake = wake
+        self._spread_script = client.register_script(_SPREAD)
+        # a command that waits must end before its socket gives up
+        self._block_ms = min(1000, max(1, int(settings.redis_timeout_seconds * 500)))
+        self._claim_from = b"0-0"
+        self._reclaim_at = 0
+
+    async def round(self) -> None:
+        """Take a batch, waiting up to a second for it, and spread it."""
+        try:
+            listed = await self._left_behind() or await self._new()
+        except ResponseError as failed:
+            if not events.is_lost(failed):
+                raise
+            await self._create()
+            return
+        if listed:
+            await self._spread(listed)
+
+    async def _new(self) -> list[tuple[str, Raw]]:
+        found = await self._client.xreadgroup(
+            GROUP, self._consumer, {keys.EVENTS: ">"}, count=BATCH, block=self._block_ms
+        )
+        return events.entries(found)
+
+    async def _left_behind(self) -> list[tuple[str, Raw]]:
+        now = self._clock.now()
+        if now < self._reclaim_at:
+            return []
+        start = self._claim_from.decode()
+        found = await self._client.xautoclaim(keys.EVENTS, GROUP, self._consumer, IDLE_MS, start, count=BATCH)
+        self._claim_from, listed = events.claimed(found)
+        if self._claim_from == b"0-0":
+            self._reclaim_at = now + RECLAIM_MS
+        return listed
+
+    async def _create(self) -> None:
+        try:
+            await self._client.xgroup_create(keys.EVENTS, GROUP, id="0", mkstream=True)
+        except ResponseError as failed:
+            if not events.is_there(failed):
+                raise
+
+    async def _spread(self, listed: list[tuple[str, Raw]]) -> None:
+        entries: Any = await self._client.hgetall(keys.PRODUCERS)  # read each time: a webhook may be a second old
+        hooked = [name for name, one in registry.decode(entries).items() if one.webhook]
+        now = self._clock.now()
+        addressed: list[tuple[str, list[str]]] = []
+        async with self._client.pipeline(transaction=False) as pipe:
+            for event_id, raw in listed:
+                event = events.decode(event_id, raw)
+                names = recipients(event, hooked) if event else []
+                addressed.append((event_id, names))
+                content = encode(Delivery(msgspec.Raw(msgspec.json.encode(event))))
+                places = [key for name in names for key in (keys.deliveries(name), keys.delivery(name))]
+                await self._spread_script(
+                    keys=[keys.EVENTS, keys.PRODUCERS, *places],
+                    args=[GROUP, now, event_id, content, self._settings.webhook_backlog, *names],
+                    client=pipe,
+                )
+            answers = await pipe.execute()
+        SPREAD.inc(len(listed))
+        for (event_id, _), dropped in zip(addressed, answers, strict=True):
+            for name in dropped:
+                WEBHOOKS.labels("dropped").inc()
+                logs.event("webhook_dropped", level=30, id=event_id, producer=name.decode())
+        self._wake({name for _, names in addressed for name in names})
+
+
+def recipients(event: Event, hooked: Iterable[str]) -> list[str]:
+    """Return who of those that have a webhook gets an event: its producer, or all when a reply is nobody's."""
+    to_all = isinstance(event, Reply) and not event.producer
+    return [name for name in hooked if to_all or name == event.producer]

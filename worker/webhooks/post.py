@@ -1,0 +1,88 @@
+"""Post: one try at bringing one event to one webhook."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp import ClientError, ClientTimeout
+
+from threelane.contract import signature
+from threelane.store.registry import Registration
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks.addresses import RefusedAddress, public_socket
+
+_KEPT_SECONDS = 3.0  # shorter than servers keep an idle connection, so that we seldom post into a closed one
+
+
+class Result(StrEnum):
+    """What a try came to; a metric label."""
+
+    TAKEN = "taken"
+    FAILED = "failed"
+    REFUSED_ADDRESS = "refused_address"
+
+
+class Answer(NamedTuple):
+    """A try's result, the status if there was one (else 0), and why it failed, in words."""
+
+    result: Result
+    status: int = 0
+    reason: str = ""
+
+
+def open_session(settings: WebhookSettings) -> aiohttp.ClientSession:
+    """Return what posts are made with; connections are not limited here, but for each producer."""
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        resolver=aiohttp.ThreadedResolver(),  # the system's, whatever else is installed
+        socket_factory=None if settings.webhook_private_addresses else public_socket,
+        keepalive_timeout=_KEPT_SECONDS,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=ClientTimeout(total=settings.webhook_timeout_seconds),
+        headers={"User-Agent": "threelane", "Content-Type": "application/json", "Accept-Encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,  # a proxy would connect where we refuse to
+    )
+
+
+async def post(
+    session: aiohttp.ClientSession, registration: Registration, event_id: str, body: bytes, now: int
+) -> Answer:
+    """Post an event, signed at ``now`` (Unix time, s); never raises for what a network or a receiver may do."""
+    try:
+        headers = {
+            signature.EVENT: event_id,
+            signature.TIMESTAMP: str(now),
+            signature.SIGNATURE: signature.sign(registration.secret, now, body),
+        }
+        # the status is all that counts: of the body nothing is read but what came along with the headers
+        async with session.post(registration.webhook, data=body, headers=headers, allow_redirects=False) as response:
+            return _judged(response.status)
+    except TimeoutError:
+        return Answer(Result.FAILED, reason="no answer in time")
+    except (ClientError, OSError, ValueError) as failed:
+        return _failed(failed)
+
+
+def _judged(status: int) -> Answer:
+    if 200 <= status < 300:
+        return Answer(Result.TAKEN, status)
+    redirect = 300 <= status < 400
+    return Answer(Result.FAILED, status, f"{status}: redirects are not followed" if redirect else f"answered {status}")
+
+
+def _failed(failed: Exception) -> Answer:
+    if isinstance(failed, RefusedAddress) or isinstance(getattr(failed, "os_error", None), RefusedAddress):
+        return Answer(Result.REFUSED_ADDRESS, reason="its address is not a public one")
+    if isinstance(failed, aiohttp.ClientConnectorDNSError):
+        return Answer(Result.FAILED, reason="its name leads nowhere")
+    if isinstance(failed, aiohttp.ClientSSLError):
+        return Answer(Result.FAILED, reason="TLS failed")
+    if isinstance(failed, aiohttp.ClientConnectorError):
+        return Answer(Result.FAILED, reason="no connection")
+    return Answer(Result.FAILED, reason=f"no answer ({type(failed).__name__})")

@@ -1,0 +1,72 @@
+"""Undelivered: an operator's hold on the events that a webhook never took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import redis
+
+from threelane.store import events, keys
+from threelane.worker.webhooks.delivery import Delivery, decode, encode, lua
+
+BATCH = 500
+_SHIFT = lua("shift")
+
+
+class Undelivered(NamedTuple):
+    """One event that was laid aside: which message or reply it is about, why, and since when (ms)."""
+
+    event: str
+    type: str
+    about: str
+    tries: int
+    reason: str
+    since: int
+
+
+def undelivered(client: redis.Redis, name: str) -> Iterator[Undelivered]:
+    """Yield a producer's events that were laid aside, oldest first; no numbers and no texts."""
+    for event_id, since, content in _listed(client, name, keys.undelivered(name)):
+        delivery = decode(content)
+        event = events.from_json(bytes(delivery.event))
+        about = event.reply_id if isinstance(event, events.Reply) else event.message_id
+        yield Undelivered(event_id, event.type, about, delivery.tries, delivery.reason, since)
+
+
+def redeliver(client: redis.Redis, name: str, now: int) -> int:
+    """Put a producer's events back on their way, each once; returns how many."""
+    return _shift_all(client, name, keys.undelivered(name), keys.deliveries(name), now, fresh=True)
+
+
+def lay_aside(client: redis.Redis, name: str, now: int) -> int:
+    """Lay aside what is still on its way to a webhook that is no more; returns how many."""
+    return _shift_all(client, name, keys.deliveries(name), keys.undelivered(name), now, fresh=False)
+
+
+def discard(client: redis.Redis, name: str) -> int:
+    """Forget all events of a producer that is no more, delivered or not; returns how many."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hlen(keys.delivery(name))
+        pipe.delete(keys.deliveries(name), keys.delivery(name), keys.undelivered(name))
+        return int(pipe.execute()[0])
+
+
+def _shift_all(client: redis.Redis, name: str, source: str, to: str, now: int, *, fresh: bool) -> int:
+    shift = client.register_script(_SHIFT)
+    shifted = 0
+    for event_id, _, content in _listed(client, name, source):
+        after = encode(Delivery(decode(content).event)) if fresh else content
+        shifted += int(shift(keys=[source, to, keys.delivery(name)], args=[event_id, content, after, now]))
+    return shifted
+
+
+def _listed(client: redis.Redis, name: str, source: str) -> Iterator[tuple[str, int, bytes]]:
+    """Yield id, score and content; the list is read before any of them moves."""
+    listed: Any = client.zrange(source, 0, -1, withscores=True)
+    for start in range(0, len(listed), BATCH):
+        batch = listed[start : start + BATCH]
+        contents: Any = client.hmget(keys.delivery(name), [event_id for event_id, _ in batch])
+        for (event_id, score), content in zip(batch, contents, strict=True):
+            if content is not None:
+                yield event_id.decode(), int(score), content
