@@ -117,7 +117,7 @@ def refuse(message: Message, api: Api) -> Refused | None:
                 code=Code.INVALID,
                 field="type" if feature.name == "flash" else feature.name,
                 problem=f"the API that this account uses ({api}) has no {feature.name.replace('_', ' ')}",
-                mend=f"leave it out, or use an account of the API {' or '.join(able)}",
+                remedy=f"leave it out, or use an account of the API {' or '.join(able)}",
                 owner=Owner.PRODUCER,
             )
     return None

@@ -85,7 +85,7 @@ def text(raw: Any, field: str) -> Parsed:
             code=Code.PARTS,
             field=field,
             problem=f"{len(raw):,} characters",
-            mend="three parts hold at most 459 characters, 201 outside the GSM alphabet",
+            remedy="three parts hold at most 459 characters, 201 outside the GSM alphabet",
         )
     body = raw.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in body:
@@ -93,7 +93,7 @@ def text(raw: Any, field: str) -> Parsed:
             code=Code.UNICODE,
             field=field,
             problem="the text has a NUL in it",
-            mend="remove the character U+0000",
+            remedy="remove the character U+0000",
         )
     return body
 
@@ -105,7 +105,7 @@ def client_id(raw: Any, field: str) -> Parsed:
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
             problem=f"{_shown(raw)} is no client message id",
-            mend="1 to 32 letters and digits, no spaces or signs; a UUID without dashes fits",
+            remedy="1 to 32 letters and digits, no spaces or signs; a UUID without dashes fits",
         )
     return raw
 
@@ -122,7 +122,7 @@ def sender(raw: Any, field: str) -> Parsed:
         code=Code.SENDER,
         field=field,
         problem=f"{_shown(raw)} is no sender ID",
-        mend="up to 16 digits, or up to 11 letters and digits that are registered with the gateway",
+        remedy="up to 16 digits, or up to 11 letters and digits that are registered with the gateway",
     )
 
 
@@ -135,14 +135,14 @@ def octets(code: Code) -> Parser:
                 code=Code.UDH if code is Code.UDH else Code.PARTS,
                 field=field,
                 problem=f"more than {MAX_OCTETS:,} octets",
-                mend="three parts hold at most 420 octets, less what a header takes",
+                remedy="three parts hold at most 420 octets, less what a header takes",
             )
         value = bytes(raw).hex() if isinstance(raw, bytes | bytearray) else raw
         if isinstance(value, str) and not value:
             return ""
         if not isinstance(value, str) or not _HEX.fullmatch(value):
             return Refused(
-                code=code, field=field, problem="not pairs of hexadecimal digits", mend="as in 06050415810000"
+                code=code, field=field, problem="not pairs of hexadecimal digits", remedy="as in 06050415810000"
             )
         return value.lower()
 
@@ -165,14 +165,14 @@ def header(raw: Any, field: str) -> Parsed:
             code=Code.UDH,
             field=field,
             problem=f"{length} octets",
-            mend=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
+            remedy=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
         )
     if int(value[:2], 16) != length - 1:
         return Refused(
             code=Code.UDH,
             field=field,
             problem=f"its first octet says {int(value[:2], 16)}, {length - 1} follow",
-            mend="the first octet is the length of the rest",
+            remedy="the first octet is the length of the rest",
         )
     return value
 
@@ -224,9 +224,9 @@ def yes_or_no(raw: Any, field: str) -> Parsed:
     return value
 
 
-def invalid(field: str, problem: str, mend: str) -> Refused:
+def invalid(field: str, problem: str, remedy: str) -> Refused:
     """Return a refusal with 101, the gateway's code for an invalid or missing parameter."""
-    return Refused(code=Code.INVALID, field=field, problem=problem, mend=mend)
+    return Refused(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
 
 
 def _integer(raw: Any) -> int | None:

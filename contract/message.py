@@ -181,7 +181,7 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
         given[field.name], spelt[field.name] = parsed, spelling
     if "to" not in given:
         return Refused(
-            code=Code.DESTINATION, field="to", problem="no recipient", mend="give a number, as in 27831234567"
+            code=Code.DESTINATION, field="to", problem="no recipient", remedy="give a number, as in 27831234567"
         )
     return given, spelt
 
@@ -197,7 +197,7 @@ def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size
     if binary:
         return _binary_body(given, spelt, binary, udh_octets, most)
     if not text or text.isspace():
-        return Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
+        return Refused(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
     try:
         return _text_body(given, text, udh_octets, most)
     except UnicodeEncodeError as broken:
@@ -205,7 +205,7 @@ def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size
             code=Code.UNICODE,
             field="text",
             problem=f"half of a surrogate pair at character {broken.start + 1}",
-            mend="the text was cut or decoded wrongly before it came here: send it whole, as UTF-8",
+            remedy="the text was cut or decoded wrongly before it came here: send it whole, as UTF-8",
         )
 
 
@@ -219,7 +219,7 @@ def _binary_body(
             code=Code.SENDER,
             field=spelt["sender"],
             problem="a name cannot send binary data",
-            mend="give a number as sender",
+            remedy="give a number as sender",
         )
     size = texts.measure_binary(len(binary) // 2, udh_octets)
     return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
@@ -248,7 +248,7 @@ def _too_long(field: str, size: Size, most: int) -> Refused:
         code=Code.PARTS,
         field=field,
         problem=f"{size.units} {_UNITS[size.encoding]} make {size.parts} parts, at most {most} are allowed",
-        mend="shorten it, ask for onTooLong=cut, or for lookAlikes if a few letters cost the GSM alphabet",
+        remedy="shorten it, ask for onTooLong=cut, or for lookAlikes if a few letters cost the GSM alphabet",
     )
 
 

@@ -117,5 +117,5 @@ def _rewritten(digits: str) -> Msisdn:
     return Msisdn(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+"))
 
 
-def _refused(field: str, problem: str, mend: str) -> Refused:
-    return Refused(code=Code.DESTINATION, field=field, problem=problem, mend=mend)
+def _refused(field: str, problem: str, remedy: str) -> Refused:
+    return Refused(code=Code.DESTINATION, field=field, problem=problem, remedy=remedy)

@@ -36,14 +36,14 @@ class Code(StrEnum):
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was not accepted; nothing was stored and nothing is charged.
 
-    ``field`` is the field's name as the caller wrote it, ``problem`` what is wrong with it and ``mend`` what
+    ``field`` is the field's name as the caller wrote it, ``problem`` what is wrong with it and ``remedy`` what
     would be right.
     """
 
     code: str
     field: str
     problem: str
-    mend: str
+    remedy: str
     owner: Owner = Owner.PRODUCER
     id: str = ""
 
@@ -54,4 +54,4 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """One line for people: code, field, problem, mend."""
-        return f"{self.code} {self.field}: {self.problem}; {self.mend}"
+        return f"{self.code} {self.field}: {self.problem}; {self.remedy}"

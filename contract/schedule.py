@@ -75,18 +75,18 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
             problem="the validity ends before the delivery",
-            mend="it counts in minutes from now: make it longer than the wait",
+            remedy="it counts in minutes from now: make it longer than the wait",
         )
     return expires_at
 
 
-def _refused(field: str, problem: str, mend: str) -> Refused:
-    return Refused(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, mend=mend)
+def _refused(field: str, problem: str, remedy: str) -> Refused:
+    return Refused(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, remedy=remedy)
 
 
 def bound(raw: datetime | str | None, field: str) -> int | None:
     """Return a bound of a search in milliseconds of Unix time, or None; raises ValueError with what is wrong."""
     at = instant(raw, field) if raw else None
     if isinstance(at, Refused):
-        raise ValueError(f"{field}: {at.problem}; {at.mend}")
+        raise ValueError(f"{field}: {at.problem}; {at.remedy}")
     return at

@@ -141,7 +141,7 @@ def parse_scope(text: str) -> str:
         raise ValueError(f"{text!r} has no window: give lane:2, lane:3 or tag:<tag>, as in tag:promo")
     tag = fields.label(name, "tag")
     if isinstance(tag, Refused):
-        raise ValueError(f"{tag.problem}: a tag has {tag.mend}")
+        raise ValueError(f"{tag.problem}: a tag has {tag.remedy}")
     return f"tag:{tag}"
 
 

@@ -199,7 +199,7 @@ def conflict(draft: Draft, *, erased: bool = False) -> Refused:
         code=Code.CONFLICT,
         field=draft.id_field,
         problem=f"this client message id was accepted{content}",
-        mend="use a new id for a new message; the first one stands as it was",
+        remedy="use a new id for a new message; the first one stands as it was",
         id=draft.message.id,
     )
 
@@ -210,7 +210,7 @@ def no_right(sms: Message) -> Refused:
         code=Code.INVALID,
         field="legal_notice",
         problem=f"the producer {sms.producer!r} has no right to pass over the list of suppressed numbers",
-        mend="leave it out, or have an operator grant it: threelane producers set NAME --bypass",
+        remedy="leave it out, or have an operator grant it: threelane producers set NAME --bypass",
         owner=Owner.OPERATOR,
     )
 
@@ -224,7 +224,7 @@ def _over_budget(reply: str) -> Refused:
         code=Code.BUDGET,
         field="cost_centre" if kind == "centre" else "producer",
         problem=f"{left:g} of the {int(limit) / CREDIT:g} credits of {whose} in a {period} are left: too few for this",
-        mend=f"send it when the next {period} begins, or have an operator raise it: threelane money budget set",
+        remedy=f"send it when the next {period} begins, or have an operator raise it: threelane money budget set",
         owner=Owner.OPERATOR,
     )
 
@@ -237,6 +237,6 @@ def suppressed(entry: Entry) -> Refused:
         code=entry.code,
         field="to",
         problem=f"the recipient is suppressed{scope} since {since} by {entry.source}",
-        mend="do not send to this number; only its owner can ask for messages again",
+        remedy="do not send to this number; only its owner can ask for messages again",
         owner=Owner.RECIPIENT,
     )

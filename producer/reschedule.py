@@ -44,7 +44,7 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
                 code=Code.INVALID,
                 field="id",
                 problem=f"the message is of schema {schema}, and this Threelane knows {message.SCHEMA}",
-                mend="move it with the version that sent it, or cancel it",
+                remedy="move it with the version that sent it, or cancel it",
                 id=message_id,
             )
         sms = later(message.decode(body), due_at, now)
@@ -53,7 +53,7 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
                 code=Code.TIME_OR_CLIENT_ID,
                 field="deliver_at",
                 problem="the validity that was given for this message ends before",
-                mend="give an earlier time, or cancel it and send it anew",
+                remedy="give an earlier time, or cancel it and send it anew",
                 id=message_id,
             )
         if reschedule(client, [(body, sms)], Status.SCHEDULED) == [True]:
@@ -68,7 +68,7 @@ def _not_waiting(message_id: str, status: str) -> Refused:
         code=Code.TIME_OR_CLIENT_ID if status else Code.CLIENT_ID,
         field="id",
         problem=problem,
-        mend="only a message that waits can be moved" if status else "give the id that accept gave",
+        remedy="only a message that waits can be moved" if status else "give the id that accept gave",
         id=message_id,
     )
 

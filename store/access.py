@@ -140,9 +140,9 @@ def refuse(message: Message, key: Key) -> Refused | None:
     return None
 
 
-def _no_right(field: str, problem: str, mend: str, *, ask: bool = False) -> Refused:
+def _no_right(field: str, problem: str, remedy: str, *, ask: bool = False) -> Refused:
     more = ", or have an operator make a key that may: threelane producers key make" if ask else ""
-    return Refused(code=Code.INVALID, field=field, problem=problem, mend=mend + more, owner=Owner.OPERATOR)
+    return Refused(code=Code.INVALID, field=field, problem=problem, remedy=remedy + more, owner=Owner.OPERATOR)
 
 
 def _either(values: Iterable[object]) -> str:
@@ -164,7 +164,7 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
 
 def _read(parsed: Any) -> str:
     if isinstance(parsed, Refused):
-        raise ValueError(f"{parsed.field}: {parsed.problem}; {parsed.mend}")
+        raise ValueError(f"{parsed.field}: {parsed.problem}; {parsed.remedy}")
     return str(parsed)
 
 

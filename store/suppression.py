@@ -70,7 +70,7 @@ def parse_number(raw: str) -> str:
     """Return the number as it stands on the list; raises ValueError with what is wrong."""
     number = phone.parse(raw, "number")
     if isinstance(number, Refused):
-        raise ValueError(f"{number.problem}; {number.mend}")
+        raise ValueError(f"{number.problem}; {number.remedy}")
     return str(number)
 
 

@@ -40,8 +40,8 @@ async def _read(request: Request, most: int) -> bytes:
                 if len(body) > most:
                     raise _too_long(most)
     except TimeoutError:
-        mend = "send it quicker, or in smaller lists"
-        raise stop(408, "the body did not arrive in time", field="body", mend=mend) from None
+        remedy = "send it quicker, or in smaller lists"
+        raise stop(408, "the body did not arrive in time", field="body", remedy=remedy) from None
     return bytes(body)
 
 
@@ -51,8 +51,8 @@ def answered(value: Any, status: int = 200, headers: dict[str, str] | None = Non
 
 
 def _too_long(most: int) -> Exception:
-    mend = "send several shorter ones"
-    return stop(413, f"the body is longer than {most:,} octets", field="body", mend=mend)
+    remedy = "send several shorter ones"
+    return stop(413, f"the body is longer than {most:,} octets", field="body", remedy=remedy)
 
 
 Single = Annotated[bytes, Depends(_single)]

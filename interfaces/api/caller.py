@@ -27,7 +27,7 @@ def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | Non
             "no key, or one that is not known, expired or revoked",
             headers={"WWW-Authenticate": 'Bearer realm="threelane"'},
             field="Authorization",
-            mend="send Authorization: Bearer <key>; an operator makes one with threelane producers key make",
+            remedy="send Authorization: Bearer <key>; an operator makes one with threelane producers key make",
             owner=Owner.OPERATOR,
         )
     pay(house, key, now)
@@ -55,7 +55,7 @@ def lacking(right: str, option: str) -> Exception:
         403,
         f"this key has not the right {right!r}",
         field="Authorization",
-        mend=f"have an operator make one that has it: threelane producers key make NAME {option}",
+        remedy=f"have an operator make one that has it: threelane producers key make NAME {option}",
         owner=Owner.OPERATOR,
     )
 
@@ -68,7 +68,7 @@ def pay(house: House, key: Key, now: int, units: int = 1, *, owed: bool = False)
             429,
             f"this key may send {key.rate:g} messages or other requests a second",
             headers={"Retry-After": str(-(-wait // 1000))},
-            mend="wait for the seconds in Retry-After, or have an operator make a key with a higher rate",
+            remedy="wait for the seconds in Retry-After, or have an operator make a key with a higher rate",
             owner=Owner.OPERATOR,
         )
 

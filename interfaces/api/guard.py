@@ -85,7 +85,7 @@ def _tell(failed: Exception) -> None:
 
 
 async def _apologise(send: Send) -> None:
-    problem = stop(500, "this is a mistake of ours, and is in the log", owner=Owner.OPERATOR, mend="tell us").problem
+    problem = stop(500, "this is a mistake of ours, and is in the log", owner=Owner.OPERATOR, remedy="tell us").problem
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 500, "headers": headers})

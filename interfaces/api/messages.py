@@ -48,7 +48,7 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", description="becomes the client message id: 1 to 32 letters and digits, or a UUID"),
 ]
 _ACCEPTED = Accepted(id=EXAMPLE_ID, lane=1, parts=1, encoding=Encoding.GSM_7, units=17, status=Status.QUEUED)
-_REFUSED = Refused(code=Code.EMPTY, field="text", problem="the text is empty", mend="give it a text")
+_REFUSED = Refused(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
 _VERDICTS = Verdicts(1, 1, 0, [Verdict(0, True, message=_ACCEPTED), Verdict(1, False, refusal=_REFUSED)])
 STANDS = MessageStatus(
     id=EXAMPLE_ID, status=Status.SENT, lane=1, to="27831234567", parts=1, accepted_at=1767225600000,
@@ -97,8 +97,8 @@ async def send_messages(house: Shared, key: Caller, body: List, idempotency_key:
 def _send_all(house: House, key: Key, body: bytes) -> Response:
     raw = problem.read(body, Many).messages
     if len(raw) > MOST_MESSAGES:
-        mend = f"send at most {MOST_MESSAGES:,} at a time"
-        raise problem.stop(413, f"{len(raw):,} messages", field="messages", mend=mend)
+        remedy = f"send at most {MOST_MESSAGES:,} at a time"
+        raise problem.stop(413, f"{len(raw):,} messages", field="messages", remedy=remedy)
     pay(house, key, house.producer.now(), len(raw) - 1, owed=True)
     verdicts = []
     for index, said in enumerate(house.producer.send_many(raw, key)):
@@ -133,8 +133,8 @@ def cancel_message(house: Shared, key: Caller, message_id: MessageId) -> Respons
     if said.answer is Answer.UNKNOWN:
         raise problem.unknown("this message", message_id)
     if said.answer is Answer.TOO_LATE:
-        mend = "only what is not sent yet can be cancelled"
-        raise problem.stop(409, said.why, field="id", mend=mend, id=message_id, state=said.status)
+        remedy = "only what is not sent yet can be cancelled"
+        raise problem.stop(409, said.why, field="id", remedy=remedy, id=message_id, state=said.status)
     return answered(said, 202 if said.answer is Answer.ASKED else 200)
 
 
@@ -167,5 +167,5 @@ def _without_dashes(header: str) -> str:
         return header
 
 
-def _idempotency(what: str, mend: str) -> Refused:
-    return Refused(code=Code.TIME_OR_CLIENT_ID, field="Idempotency-Key", problem=what, mend=mend)
+def _idempotency(what: str, remedy: str) -> Refused:
+    return Refused(code=Code.TIME_OR_CLIENT_ID, field="Idempotency-Key", problem=what, remedy=remedy)

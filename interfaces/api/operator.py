@@ -143,7 +143,7 @@ def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
 def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
     """Lift a hold; sending goes on where it stopped."""
     if not hold.resume(house.redis, scope, house.producer.now()):
-        raise stop(404, "this is not on hold", field="path.scope", mend="see GET /v1/holds for what is")
+        raise stop(404, "this is not on hold", field="path.scope", remedy="see GET /v1/holds for what is")
     return answered(Resumed(scope))
 
 
@@ -187,8 +187,8 @@ def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Re
     """Tell the story of a dead letter: which rule decided, who can mend it."""
     told = story(house, message_id)
     if told.message.status is not Status.DEAD:
-        mend = f"see GET /v1/messages/{message_id}/timeline"
-        raise stop(404, f"it is no dead letter: it is {told.message.status}", field="id", mend=mend, id=message_id)
+        remedy = f"see GET /v1/messages/{message_id}/timeline"
+        raise stop(404, f"it is no dead letter: it is {told.message.status}", field="id", remedy=remedy, id=message_id)
     return answered(told)
 
 
@@ -213,7 +213,7 @@ def _redrive(house: House, body: bytes) -> Response:
             "neither, or both, of ids and a filter",
             code=Code.INVALID,
             field="ids",
-            mend="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
+            remedy="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
         )
     if asked.ids:
         return answered(_redriven(house, asked, now))
@@ -235,7 +235,7 @@ def _redriven(house: House, asked: Redrive, now: int) -> Redrove:
             "a dry run of ids",
             code=Code.INVALID,
             field="dry_run",
-            mend="leave it out: each id is answered by itself, and what is no dead letter stays as it is",
+            remedy="leave it out: each id is answered by itself, and what is no dead letter stays as it is",
         )
     told = redrive.redrive_ids(house.redis, house.producer.nudger, list(dict.fromkeys(asked.ids)), now)
     return Redrove(answers=dict(Counter(str(one.answer) for one in told)), messages=told)
@@ -258,10 +258,10 @@ def _instant(raw: datetime | str, field: str) -> int | None:
     """Return a time in milliseconds, None for none; ends the request with what is wrong."""
     at = schedule.instant(raw, field) if raw else None
     if isinstance(at, Refused):
-        raise stop(422, at.problem, code=at.code, field=field, mend=at.mend)
+        raise stop(422, at.problem, code=at.code, field=field, remedy=at.remedy)
     return at
 
 
 def _wrong(field: str, wrong: ValueError, code: Code = Code.INVALID) -> Exception:
-    detail, _, mend = str(wrong).partition("; ")
-    return stop(422, detail, code=code, field=field, mend=mend or "see the description of this request in /docs")
+    detail, _, remedy = str(wrong).partition("; ")
+    return stop(422, detail, code=code, field=field, remedy=remedy or "see the description of this request in /docs")

@@ -43,7 +43,9 @@ def stop(status: int, detail: str, *, headers: Mapping[str, str] | None = None, 
 
 def unknown(what: str, message_id: str = "") -> Stop:
     """Return the end of a request for what is not there."""
-    return stop(404, f"{what} is unknown, or forgotten", field="id", mend="give the id that accept gave", id=message_id)
+    return stop(
+        404, f"{what} is unknown, or forgotten", field="id", remedy="give the id that accept gave", id=message_id
+    )
 
 
 def of(refused: Refused) -> Stop:
@@ -53,7 +55,7 @@ def of(refused: Refused) -> Stop:
         refused.problem,
         code=str(refused.code),
         field=refused.field,
-        mend=refused.mend,
+        remedy=refused.remedy,
         owner=refused.owner,
         id=refused.id,
     )
@@ -73,7 +75,7 @@ def away(failed: Unavailable) -> Stop:
         str(failed),
         headers={"Retry-After": str(AWAY_SECONDS)},
         owner=Owner.OPERATOR,
-        mend="ask again later; with the same client message id nothing is sent twice",
+        remedy="ask again later; with the same client message id nothing is sent twice",
         unsure=tuple(failed.unsure),
         accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
         refused=tuple(one for one in failed.answers if isinstance(one, Refused)),
@@ -94,13 +96,13 @@ def read(body: bytes, kind: Any) -> Any:
             detail,
             code=Code.INVALID,
             field=field,
-            mend="see the description of this request in /docs",
+            remedy="see the description of this request in /docs",
             errors=(Wrong(field, detail),),
         ) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
         detail = "nested too deeply" if isinstance(broken, RecursionError) else str(broken)
         raise stop(
-            400, f"the body is no JSON: {detail}", code=Code.INVALID, field="body", mend="send JSON, in UTF-8"
+            400, f"the body is no JSON: {detail}", code=Code.INVALID, field="body", remedy="send JSON, in UTF-8"
         ) from None
 
 
@@ -120,17 +122,17 @@ def register(app: FastAPI) -> None:
 async def _wrong_parameters(_: Request, invalid: RequestValidationError) -> Response:
     errors = tuple(Wrong(".".join(map(str, one["loc"])), str(one["msg"])) for one in invalid.errors())
     first = errors[0]
-    mend = "see the description of this request in /docs"
-    return _response(stop(422, first.problem, code=Code.INVALID, field=first.field, mend=mend, errors=errors))
+    remedy = "see the description of this request in /docs"
+    return _response(stop(422, first.problem, code=Code.INVALID, field=first.field, remedy=remedy, errors=errors))
 
 
 async def _of_http(request: Request, failed: HTTPException) -> Response:
-    mend = {404: "see /docs for the addresses there are", 405: "use one of the methods in Allow"}
+    remedy = {404: "see /docs for the addresses there are", 405: "use one of the methods in Allow"}
     headers = dict(failed.headers or {})
     if failed.status_code == 405 and (methods := _allowed(request)):
         headers = {"Allow": ", ".join(sorted(methods))}  # that of the framework names those of one route
     return _response(
-        stop(failed.status_code, str(failed.detail), headers=headers, mend=mend.get(failed.status_code, ""))
+        stop(failed.status_code, str(failed.detail), headers=headers, remedy=remedy.get(failed.status_code, ""))
     )
 
 

@@ -37,7 +37,7 @@ def list_suppressed(
     """List suppressed numbers, some hundred at a time."""
     now = house.producer.now()
     if int(cursor) >= 2**64:
-        raise problem.stop(422, "no cursor that a page told", field="query.cursor", mend="begin with 0")
+        raise problem.stop(422, "no cursor that a page told", field="query.cursor", remedy="begin with 0")
     told: Any = house.redis.hscan(keys.SUPPRESSED, int(cursor), count=suppression.BATCH)
     following, found = told
     rows = [_standing(number.decode(), _decode(entries), now) for number, entries in found.items()]
@@ -102,5 +102,5 @@ def _parsed(parse: Callable[[str], str], raw: str, code: Code, field: str) -> st
     try:
         return parse(raw)
     except ValueError as wrong:
-        what, _, mend = str(wrong).partition("; ")
-        raise problem.stop(422, what, code=code, field=field, mend=mend) from None
+        what, _, remedy = str(wrong).partition("; ")
+        raise problem.stop(422, what, code=code, field=field, remedy=remedy) from None

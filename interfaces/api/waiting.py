@@ -50,15 +50,15 @@ async def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
 
 def _count(house: House, key: Key, batch: str) -> Response:
     if not _counting.acquire(blocking=False):
-        mend = "wait for the seconds in Retry-After"
-        raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, mend=mend)
+        remedy = "wait for the seconds in Retry-After"
+        raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, remedy=remedy)
     try:
         wanted = find.Filter(batch=batch, producer=whose(key))
         told = Counter(str(one.status) for one in find.search(house.redis, wanted))
     finally:
         _counting.release()
     if not told:
-        raise problem.stop(404, "no message of this batch is known", field="path.batch", mend="see its name")
+        raise problem.stop(404, "no message of this batch is known", field="path.batch", remedy="see its name")
     return answered(BatchCounts(told.total(), dict(sorted(told.items()))))
 
 
@@ -100,7 +100,9 @@ async def list_schedules(
         found = await house.aside(house.producer.scheduled, **wanted, after=after, before=before, most=most)
     except ValueError as wrong:
         field, _, rest = str(wrong).partition(": ")
-        raise problem.stop(422, rest, code=Code.TIME_OR_CLIENT_ID, field=f"query.{field}", mend="correct it") from None
+        raise problem.stop(
+            422, rest, code=Code.TIME_OR_CLIENT_ID, field=f"query.{field}", remedy="correct it"
+        ) from None
     return answered(found)
 
 

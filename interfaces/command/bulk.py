@@ -165,7 +165,7 @@ def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             wrong(f"{option}: unknown field; see the table of fields in the README")
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refused):
-            wrong(f"{option}: {parsed.problem}; {parsed.mend}")
+            wrong(f"{option}: {parsed.problem}; {parsed.remedy}")
         yield field.name, value
 
 
@@ -309,7 +309,7 @@ def _report(refused: list[tuple[Row, Refused]]) -> None:
         return
     table = Table("row", "line", "code", "field", "what is wrong", "what would be right", title="refused")
     for row, answer in refused[:MOST_SHOWN]:
-        told_by = (answer.code, answer.field, answer.problem, answer.mend)
+        told_by = (answer.code, answer.field, answer.problem, answer.remedy)
         table.add_row(str(row.number), str(row.line), *map(escape, told_by))
     out.print(table)
     if len(refused) > MOST_SHOWN:

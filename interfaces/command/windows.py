@@ -139,5 +139,5 @@ def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
 
 def _right(parsed: Parsed | Refused) -> Parsed:
     if isinstance(parsed, Refused):
-        wrong_usage(f"{parsed.problem}: {parsed.mend}")
+        wrong_usage(f"{parsed.problem}: {parsed.remedy}")
     return parsed

@@ -44,7 +44,7 @@ def console_redrive(sent: Sent) -> Response:
     wanted = _wanted(sent.get("owner", 64), sent.get("code", 64))
     before = sent.get("before", 16)
     if not before.isdecimal():
-        raise stop(422, "this form is not whole", mend="go back, and load the page anew")
+        raise stop(422, "this form is not whole", remedy="go back, and load the page anew")
     told: Counter[str] = Counter(redriven=0)
     nudger = here.house.producer.nudger
     for lot in redrive.redrive_paced(here.house.redis, nudger, wanted, here.house.producer.now, before=int(before)):
@@ -56,5 +56,5 @@ def console_redrive(sent: Sent) -> Response:
 def _wanted(owner: str, code: str) -> Filter:
     wanted = Filter(owner=owner, code=code)
     if not wanted:
-        raise stop(422, "neither an owner nor a code", mend="begin with the list of dead letters")
+        raise stop(422, "neither an owner nor a code", remedy="begin with the list of dead letters")
     return wanted

@@ -69,7 +69,7 @@ class Form(NamedTuple):
         """Return a field, empty when it was left out; ends the request when it is longer than the page lets it be."""
         value = self.fields.get(name, "")
         if len(value) > most or not value.isprintable():
-            raise stop(422, f"{name}: one line of up to {most} characters", mend="go back, and make it shorter")
+            raise stop(422, f"{name}: one line of up to {most} characters", remedy="go back, and make it shorter")
         return value
 
     def amount(self, name: str, most: int, otherwise: str) -> float:
@@ -79,7 +79,7 @@ class Form(NamedTuple):
         except ValueError:
             value = -1
         if not 0 <= value <= most:
-            raise stop(422, f"{name}: up to {most:,}, or {otherwise}", mend="go back, and correct it")
+            raise stop(422, f"{name}: up to {most:,}, or {otherwise}", remedy="go back, and correct it")
         return value
 
 
@@ -108,7 +108,7 @@ async def fields(body: Single, _: Annotated[None, Depends(sent_from_here)]) -> M
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
-        raise stop(400, "this is no form", mend="go back, and send it from the page") from None
+        raise stop(400, "this is no form", remedy="go back, and send it from the page") from None
     return {name: value.strip() for name, value in pairs}
 
 
@@ -125,8 +125,8 @@ def same(said: str, meant: str) -> bool:
 
 
 def _foreign() -> Exception:
-    mend = "go back, load the page anew, and send it again; if you did not send it, somebody else tried to"
-    return stop(403, "this form was not sent from this page", mend=mend)
+    remedy = "go back, load the page anew, and send it again; if you did not send it, somebody else tried to"
+    return stop(403, "this form was not sent from this page", remedy=remedy)
 
 
 Fields = Annotated[Mapping[str, str], Depends(fields)]

@@ -91,7 +91,7 @@ def console_cancel_all(sent: Sent) -> Response:
     """Cancel all of a batch or tag that was not sent yet."""
     wanted: dict[str, Any] = {name: sent.get(name, 64) for name in ("batch", "tag")}
     if not any(wanted.values()):
-        raise stop(422, "neither a batch nor a tag", mend="go back, and filter by one")
+        raise stop(422, "neither a batch nor a tag", remedy="go back, and filter by one")
     told = Counter(str(one.answer) for one in sent.visit.house.producer.cancel_all(**wanted))
     said = ", ".join(f"{count:,} {words(answer)}" for answer, count in sorted(told.items())) or "nothing was left"
     return sent.visit.did("cancelled_all", f"{said}.", SCHEDULES, **told)
@@ -99,7 +99,7 @@ def console_cancel_all(sent: Sent) -> Response:
 
 def _found(here: Visit, term: str) -> list[find.Found]:
     if not _looking.acquire(timeout=WAITS_SECONDS):
-        raise stop(429, "another search is under way", headers={"Retry-After": "5"}, mend="wait a little")
+        raise stop(429, "another search is under way", headers={"Retry-After": "5"}, remedy="wait a little")
     try:
         return list(find.term(here.house.redis, term, MOST))
     finally:

@@ -78,7 +78,7 @@ def console_hold(sent: Sent) -> Response:
         scope = hold.parse_scope(sent.get("scope"))
         hold.put(here.house.redis, scope, sent.get("cause"), here.now, until)
     except ValueError as wrong:
-        raise stop(422, str(wrong), mend="go back, and correct it") from None
+        raise stop(422, str(wrong), remedy="go back, and correct it") from None
     return here.did("held", f"{scope} is on hold.", HOME, scope=_kind(scope))
 
 

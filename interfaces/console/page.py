@@ -74,13 +74,13 @@ def to(address: str) -> Response:
 
 
 def _refusal(ended: Stop) -> Response:
-    told = _problem(ended.problem.status, ended.problem.detail, ended.problem.mend)
+    told = _problem(ended.problem.status, ended.problem.detail, ended.problem.remedy)
     told.headers.update(ended.headers)
     return told
 
 
-def _problem(status: int, what: str, mend: str) -> Response:
-    return page("problem.html", status, status=status, what=what, mend=mend)
+def _problem(status: int, what: str, remedy: str) -> Response:
+    return page("problem.html", status, status=status, what=what, remedy=remedy)
 
 
 def clock(at: int) -> str:

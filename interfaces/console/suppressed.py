@@ -55,7 +55,7 @@ def console_lift(sent: Sent) -> Response:
     here, number = sent.visit, _number(sent.get("number", 40))
     source, scope = sent.get("source", 40), sent.get("scope", 80)
     if not source or not scope:
-        raise stop(422, "this form is not whole", mend="go back, and load the page anew")
+        raise stop(422, "this form is not whole", remedy="go back, and load the page anew")
     lifted = suppression.lift(here.house.redis, number, source, _scope(scope))
     said = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "It was not there any more."
     return here.did("lifted", said, BACK, entries=lifted)
@@ -65,13 +65,13 @@ def _number(raw: str) -> str:
     try:
         return suppression.parse_number(raw)
     except ValueError as wrong:
-        what, _, mend = str(wrong).partition("; ")
-        raise stop(422, f"number: {what}", code=Code.DESTINATION, mend=mend) from None
+        what, _, remedy = str(wrong).partition("; ")
+        raise stop(422, f"number: {what}", code=Code.DESTINATION, remedy=remedy) from None
 
 
 def _scope(raw: str) -> str:
     try:
         return suppression.parse_scope(raw)
     except ValueError as wrong:
-        what, _, mend = str(wrong).partition("; ")
-        raise stop(422, f"scope: {what}", mend=mend) from None
+        what, _, remedy = str(wrong).partition("; ")
+        raise stop(422, f"scope: {what}", remedy=remedy) from None

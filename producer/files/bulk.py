@@ -149,6 +149,6 @@ def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | R
                 code=Code.UNICODE,
                 field=column,
                 problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",
-                mend="save the file as UTF-8",
+                remedy="save the file as UTF-8",
             )
     return {column: cell for column, cell in said.items() if cell != "" or column in ("to", "text")}

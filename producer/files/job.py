@@ -92,7 +92,7 @@ def answered(row: Row, job: str, answer: Answer) -> Answer:
         code=Code.CONFLICT,
         field="row",
         problem=f"row {row.number} of the job {job} was accepted with other content: the file or the options changed",
-        mend="restore it, or send what is new as another job, with another --batch",
+        remedy="restore it, or send what is new as another job, with another --batch",
         id=answer.id,
     )
 

@@ -34,7 +34,7 @@ def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refuse
         said = _decode(octets)
     except UnicodeDecodeError:
         return Refused(
-            code=Code.UNICODE, field="row", problem="bytes that are not UTF-8", mend="save the file as UTF-8"
+            code=Code.UNICODE, field="row", problem="bytes that are not UTF-8", remedy="save the file as UTF-8"
         )
     except (msgspec.DecodeError, RecursionError) as broken:
         return invalid(

@@ -149,7 +149,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was not done.
 
     ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
-    spelt it, ``detail`` what is wrong and ``mend`` what would be right; ``owner`` is who can mend it, ``state`` how a
+    spelt it, ``detail`` what is wrong and ``remedy`` what would be right; ``owner`` is who can mend it, ``state`` how a
     message stands that it is too late for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same
     client message id never sends twice; ``accepted`` and ``refused`` are what was answered before.
     """
@@ -160,7 +160,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     type: str = "about:blank"
     field: str = ""
-    mend: str = ""
+    remedy: str = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
     errors: tuple[Wrong, ...] = ()

@@ -144,7 +144,7 @@ def _refusal(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refus
         fail(told)
     said = _value(told, Problem)
     code = str(Code.CLIENT_ID) if told.status == 404 else said.code
-    return Refused(code=code, field=said.field, problem=said.detail, mend=said.mend, owner=said.owner, id=said.id)
+    return Refused(code=code, field=said.field, problem=said.detail, remedy=said.remedy, owner=said.owner, id=said.id)
 
 
 def fail(told: Told) -> NoReturn:
@@ -154,7 +154,7 @@ def fail(told: Told) -> NoReturn:
         said = msgspec.json.decode(told.body, type=Problem)
     except msgspec.DecodeError:
         raise Unavailable(f"HTTP {told.status}: this is not Threelane's API, or something stands before it") from None
-    text = f"{said.detail}; {said.mend}" if said.mend else said.detail
+    text = f"{said.detail}; {said.remedy}" if said.remedy else said.detail
     raise Unavailable(text, [*said.accepted, *said.refused], said.unsure, wait)
 
 
@@ -180,13 +180,13 @@ def _encoded(message: Mapping[str, Any]) -> bytes | Refused:
     try:
         return msgspec.json.encode({name: _plain(value) for name, value in message.items()}, enc_hook=str)
     except UnicodeEncodeError as broken:
-        mend = "the text was cut or decoded wrongly before it came here: send it whole, as UTF-8"
+        remedy = "the text was cut or decoded wrongly before it came here: send it whole, as UTF-8"
         problem = f"half of a surrogate pair at character {broken.start + 1}"
-        return Refused(code=Code.UNICODE, field="text", problem=problem, mend=mend)
+        return Refused(code=Code.UNICODE, field="text", problem=problem, remedy=remedy)
     except (TypeError, ValueError, OverflowError, RecursionError) as failed:
         problem = f"it cannot be written as JSON ({type(failed).__name__})"
         return Refused(
-            code=Code.INVALID, field="message", problem=problem, mend="give texts, numbers and lists of texts"
+            code=Code.INVALID, field="message", problem=problem, remedy="give texts, numbers and lists of texts"
         )
 
 

@@ -82,7 +82,7 @@ class Scene(NamedTuple):
     alerts: tuple[str, ...]
     cause: str
     harm: Callable[[World], None]
-    mend: Callable[[World], None] = _nothing
+    remedy: Callable[[World], None] = _nothing
     again: Callable[[World], None] = _nothing
 
 
@@ -203,7 +203,7 @@ def _play(world: World, scene: Scene) -> Played:
         scene.again(world)
         time.sleep(1)
     mended = time.monotonic()
-    scene.mend(world)
+    scene.remedy(world)
     while time.monotonic() - mended < LONGEST_SECONDS:
         if not set(scene.alerts) & world.prometheus.firing():
             cleared = time.monotonic() - mended

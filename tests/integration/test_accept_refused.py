@@ -65,7 +65,7 @@ def test_a_mistake_is_refused_and_leaves_nothing(
     assert isinstance(answer, Refused)
     assert (code, field, Owner.PRODUCER) == (answer.code, answer.field, answer.owner)
     assert answer.problem
-    assert answer.mend
+    assert answer.remedy
     assert [] == stored(client)
     assert [keys.TALLY.encode()] == client.keys("*")
     assert {f"refused:{code}".encode(): b"1"} == client.hgetall(keys.TALLY)

@@ -160,7 +160,7 @@ def test_a_message_beyond_the_rights_of_its_key_is_refused(
     listed = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO | more]}, token)
 
     assert (403, field, "operator") == (said.status, said.body["field"], said.body["owner"])
-    assert said.body["mend"]
+    assert said.body["remedy"]
     assert (field, "operator") == tuple(listed.body["verdicts"][0]["refusal"][name] for name in ("field", "owner"))
     assert 0 == client.zcard(keys.QUEUED[1]) + client.zcard(keys.QUEUED[3])
 

@@ -203,7 +203,7 @@ def test_a_body_that_cannot_be_read_is_told_by_its_place(api: Api, key: str) -> 
 
     assert [(status, field) for _, _, status, field in UNREADABLE] == [(one.status, one.body["field"]) for one in said]
     assert {"application/problem+json"} == {one.headers["content-type"] for one in said}
-    assert all(one.body["mend"] for one in said)
+    assert all(one.body["remedy"] for one in said)
 
 
 def test_parameters_are_told_by_their_place(api: Api, key: str) -> None:

@@ -84,7 +84,7 @@ def test_a_refusal_says_which_budget_what_is_left_and_what_to_do(client: redis.R
     assert isinstance(refused, Refused)
     assert ("302", "cost_centre", "operator") == (refused.code, refused.field, refused.owner)
     assert "0.5 of the 2.5 credits of news in a month are left: too few for this" == refused.problem
-    assert "threelane money budget set" in refused.mend
+    assert "threelane money budget set" in refused.remedy
     assert isinstance(producer.send(TO, "Hello", cost_centre="ops"), Accepted)
 
 

@@ -62,7 +62,7 @@ def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], cli
     assert (1, "") == (told.returncode, told.stderr)
     assert list(range(1, len(ROWS) + 1)) == [answer["row"] for answer in answers]
     assert BAD == [(one["row"], one["code"], one["field"]) for one in answers if not one["accepted"]]
-    assert all(one["problem"] and one["mend"] for one in answers if not one["accepted"])
+    assert all(one["problem"] and one["remedy"] for one in answers if not one["accepted"])
     assert {"accepted": 4, "refused": len(BAD), "repeated": 1, "parts": 3} == last["summary"]
     assert 3 == len(client.keys("tl:m:*"))
     body = json.loads(client.hget(keys.record(answers[1]["id"]), "body"))

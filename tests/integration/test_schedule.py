@@ -194,7 +194,7 @@ def test_a_time_that_nothing_can_be_moved_to_is_refused(producer: Producer, when
     assert isinstance(answer, Refused)
     assert ("120", "deliver_at") == (answer.code, answer.field)
     assert why in answer.problem
-    assert answer.mend
+    assert answer.remedy
     assert due_at == standing(producer, one).due_at
 
 

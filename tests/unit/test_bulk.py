@@ -92,7 +92,7 @@ def test_a_bad_row_loses_no_other(bad: bytes, code: str, problem: str) -> None:
     assert isinstance(second.said, Refused)
     assert (2, code) == (second.number, second.said.code)
     assert problem in second.said.problem
-    assert second.said.mend
+    assert second.said.remedy
 
 
 def test_a_quote_that_is_never_closed_swallows_the_end_and_says_so() -> None:

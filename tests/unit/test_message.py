@@ -79,7 +79,7 @@ def refused(**said: Any) -> Refused:
     answer = parsed(**said)
     assert isinstance(answer, Refused)
     assert answer.problem
-    assert answer.mend
+    assert answer.remedy
     return answer
 
 
@@ -348,7 +348,7 @@ def test_whatever_a_caller_says_is_accepted_or_refused(said: dict[str, Any]) -> 
         assert 1 <= answer.message.parts <= 3
     else:
         assert answer.problem
-        assert answer.mend
+        assert answer.remedy
         answer.field.encode()  # so that it can be printed and logged
 
 

@@ -69,7 +69,7 @@ def test_what_is_no_number_is_refused_with_its_reason(raw: object, problem: str)
     assert isinstance(refused, Refused)
     assert (Code.DESTINATION, "to") == (refused.code, refused.field)
     assert problem in refused.problem
-    assert refused.mend
+    assert refused.remedy
 
 
 @settings(deadline=None)
