@@ -25,6 +25,9 @@ MAX_HEADER = 130  # octets; some room must be left for the text
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 """A short name: of a producer, a cost centre, a tag, a batch."""
 
+WHOLE, NUMBER, WORD = ("integer", "string"), ("number", "string"), ("string",)
+SWITCH, NAME = ("integer", "boolean", "string"), ("string", "integer")
+
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _SENDER_DIGITS = re.compile(r"[0-9]{1,16}")
 _SENDER_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
@@ -32,12 +35,16 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 class Field(NamedTuple):
-    """One thing a caller may say: our name, the gateway's name, other spellings, and how it is read."""
+    """One field of a message: its names, how it is parsed, and what its documentation needs."""
 
     name: str
     gateway_name: str
     parse: Parser
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...]
+    json_types: tuple[str, ...]
+    example: Any
+    codes: str  # of a refusal
+    meaning: str  # Markdown
 
 
 def whole(low: int, high: int) -> Parser:
@@ -247,41 +254,67 @@ def _shown(raw: Any) -> str:
 # fmt: off
 FIELDS = (
     # what the gateway offers; its own names, from its table of features
-    Field("to",                  "to",                    phone.parse),
-    Field("text",                "text",                  text),
-    Field("sender",              "from",                  sender, ("from_",)),
-    Field("client_message_id",   "clientMessageId",       client_id, ("climsgid", "client_id")),
-    Field("max_message_parts",   "maxMessageParts",       whole(1, 3), ("concat", "max_parts")),
-    Field("lane",                "userPriorityQueue",     whole(1, 3), ("user_priority_queue", "queue")),
-    Field("callback",            "callback",              whole(0, 7)),
-    Field("escalate",            "escalate",              yes_or_no),
-    Field("max_credits",         "maxCredits",            credit_limit),
-    Field("type",                "type",                  one_of("text", "flash", also={
-        "sms_text": "text", "sms_flash": "flash"}), ("msg_type",)),
-    Field("channel",             "channel",               one_of("sms", "whatsapp")),
-    Field("mo",                  "mo",                    yes_or_no),
-    Field("required_features",   "requiredFeatures",      features, ("req_feat",)),
-    Field("deliver_at",          "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",)),
-    Field("unicode",             "unicode",               yes_or_no),
-    Field("udh",                 "udh",                   header),
-    Field("binary",              "binary",                binary),
-    Field("validity_period",     "validityPeriod",        whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",)),
-    Field("bypass_dnc",          "bypassDNCCheck",        yes_or_no, ("bypass_dnc_check",)),
+    Field("to", "to", phone.parse, (), NAME, "+27 83 123 4567", "105",
+          "recipient: an international number; `+`, spaces, dashes and digits of any script are normalised"),
+    Field("text", "text", text, (), WORD, "Your code is 4711", "107, 113, 116",
+          "any text; parts are counted as a handset joins them, in GSM-7 or UCS-2"),
+    Field("sender", "from", sender, ("from_",), NAME, "ACME", "106",
+          "sender ID: up to 16 digits, or up to 11 registered letters and digits"),
+    Field("client_message_id", "clientMessageId", client_id, ("climsgid", "client_id"), WORD, "login4711", "120",
+          "your own id, up to 32 letters and digits; makes a repeated call safe"),
+    Field("max_message_parts", "maxMessageParts", whole(1, 3), ("concat", "max_parts"), WHOLE, 3, "101",
+          "most parts, 1 to 3; default 3"),
+    Field("lane", "userPriorityQueue", whole(1, 3), ("user_priority_queue", "queue"), WHOLE, 1, "101",
+          "1 (first), 2 or 3; default 3"),
+    Field("callback", "callback", whole(0, 7), (), WHOLE, 7, "101",
+          "which statuses the gateway reports, 0 to 7; default 7 (all)"),
+    Field("escalate", "escalate", yes_or_no, (), SWITCH, 0, "101",
+          "1: use a more expensive route when the cheap one is slow"),
+    Field("max_credits", "maxCredits", credit_limit, (), NUMBER, 1, "101",
+          "most credits the message may cost: 0.8, 1, 1.5, 2, 2.5 or 3"),
+    Field("type", "type", one_of("text", "flash", also={"sms_text": "text", "sms_flash": "flash"}), ("msg_type",),
+          WORD, "text", "101", "`text` or `flash`"),
+    Field("channel", "channel", one_of("sms", "whatsapp"), (), WORD, "sms", "101",
+          "`sms` or `whatsapp`; the latter on the One API only"),
+    Field("mo", "mo", yes_or_no, (), SWITCH, 0, "101", "1: only routes on which the recipient can reply"),
+    Field("required_features", "requiredFeatures", features, ("req_feat",), WHOLE, 1, "101",
+          "features the route must have, a bit mask of 1 2 4 8 16 32 512 8192 16384"),
+    Field("deliver_at", "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",), WORD,
+          "2031-06-30T14:00:00Z", "120", "an aware datetime, or ISO 8601 with a zone, within 7 days"),
+    Field("unicode", "unicode", yes_or_no, (), SWITCH, 0, "101", "1 forces UCS-2; otherwise the text decides"),
+    Field("udh", "udh", header, (), WORD, "06050415810000", "102", "user data header, hexadecimal"),
+    Field("binary", "binary", binary, (), NAME, "4a3b", "101",
+          "8-bit data instead of a text, hexadecimal; from Python also bytes"),
+    Field("validity_period", "validityPeriod", whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",), WHOLE, 60,
+          "101, 120", "minutes from now after which the message is not sent; default: one day after its delivery time"),
+    Field("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
+          "1: skip the gateway's do-not-contact check; REST API only"),
     # what Threelane adds
-    Field("delay",               "delay",                 schedule.wait),
-    Field("at_gateway",          "atGateway",             yes_or_no),
-    Field("cost_centre",         "costCentre",            label, ("cost_center", "costCenter")),
-    Field("producer",            "producer",              label),
-    Field("tags",                "tags",                  tags),
-    Field("batch",               "batch",                 label),
-    Field("legal_notice",        "legalNotice",           yes_or_no),
-    Field("on_doubt",            "onDoubt",               one_of("resend", "hold", "drop")),
-    Field("on_too_long",         "onTooLong",             one_of("refuse", "cut")),
-    Field("look_alikes",         "lookAlikes",            yes_or_no),
-    Field("retry_every",         "retryEvery",            seconds),
-    Field("stop_retrying_after", "stopRetryingAfter",     seconds),
+    Field("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
+    Field("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
+          "1: send now and let Clickatell wait for the delivery time, which it keeps within 5 minutes"),
+    Field("cost_centre", "costCentre", label, ("cost_center", "costCenter"), WORD, "logins", "101",
+          "who pays: up to 64 letters, digits, spaces and . _ : / -"),
+    Field("producer", "producer", label, (), WORD, "shop", "101",
+          "who sends: a name of the same form; with an API key, the key's own producer only"),
+    Field("tags", "tags", tags, (), ("array", "string"), ["login"], "101",
+          "up to 10 names, for sending windows, suppression and cancelling"),
+    Field("batch", "batch", label, (), WORD, "newsletter-7", "101", "a name by which a job is counted and cancelled"),
+    Field("legal_notice", "legalNotice", yes_or_no, (), SWITCH, 0, "101",
+          "1: also send to suppressed recipients; needs a right"),
+    Field("on_doubt", "onDoubt", one_of("resend", "hold", "drop"), (), WORD, "resend", "101",
+          "what to do when the gateway never confirms the message: `resend`, `hold` or `drop`"),
+    Field("on_too_long", "onTooLong", one_of("refuse", "cut"), (), WORD, "refuse", "101",
+          "what to do with a text that is too long: `refuse` or `cut`"),
+    Field("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
+          "1: replace curly quotes and the like where that keeps a text in GSM-7"),
+    Field("retry_every", "retryEvery", seconds, (), NUMBER, 60, "101",
+          "seconds between attempts, instead of the policy's curve"),
+    Field("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",
+          "seconds after the first attempt, instead of the policy's number of attempts"),
 )
 # fmt: on
+"""Every field of a message: the parsers, the HTTP API's description and docs/fields.md read this table."""
 
 BY_SPELLING: dict[str, Field] = {
     spelling: field for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)

@@ -170,7 +170,7 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
     for spelling, value in raw.items():
         field = fields.BY_SPELLING.get(spelling)
         if field is None:
-            return fields.invalid(_printable(spelling), "unknown field", "see the table of fields in the README")
+            return fields.invalid(_printable(spelling), "unknown field", "docs/fields.md lists the fields")
         if field.name in given:
             return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
         if value is None:

@@ -16,43 +16,6 @@ from threelane.producer.http.values import Problem
 EXAMPLE_ID = "0f3c5b1a9d84f3f8a5b6c7d8e9f00110"
 
 # fmt: off
-# What a field is for, its JSON types and an example; what is right is decided by contract/fields.py alone.
-_WHOLE, _NUMBER, _WORD = ("integer", "string"), ("number", "string"), ("string",)
-_SWITCH, _NAME = ("integer", "boolean", "string"), ("string", "integer")
-FIELDS: dict[str, tuple[str, tuple[str, ...], Any]] = {
-    "to":                  ("the recipient, in international form", _NAME, "+27 83 123 4567"),
-    "text":                ("what to say; parts are counted as a handset joins them", _WORD, "Your code is 4711"),
-    "sender":              ("up to 16 digits, or up to 11 registered letters and digits", _NAME, "ACME"),
-    "client_message_id":   ("your id, up to 32 letters and digits; makes a repeated call safe", _WORD, "login4711"),
-    "max_message_parts":   ("1 to 3", _WHOLE, 3),
-    "lane":                ("1 (first), 2 or 3", _WHOLE, 1),
-    "callback":            ("0 to 7: which statuses are reported", _WHOLE, 7),
-    "escalate":            ("0 or 1: a dearer route when the cheap one is slow", _SWITCH, 0),
-    "max_credits":         ("0.8, 1, 1.5, 2, 2.5 or 3", _NUMBER, 1),
-    "type":                ("text or flash", _WORD, "text"),
-    "channel":             ("sms or whatsapp", _WORD, "sms"),
-    "mo":                  ("0 or 1: only routes on which the recipient can reply", _SWITCH, 0),
-    "required_features":   ("bit mask: 1 2 4 8 16 32 512 8192 16384", _WHOLE, 1),
-    "deliver_at":          ("ISO 8601 with its zone, within 7 days", _WORD, "2031-06-30T14:00:00Z"),
-    "unicode":             ("1 forces UCS-2; otherwise the text decides", _SWITCH, 0),
-    "udh":                 ("user data header, hexadecimal", _WORD, "06050415810000"),
-    "binary":              ("8-bit data in place of a text, hexadecimal", _NAME, "4a3b"),
-    "validity_period":     ("minutes from now after which it is not sent any more", _WHOLE, 60),
-    "bypass_dnc":          ("0 or 1", _SWITCH, 0),
-    "delay":               ("seconds, in place of a delivery time", _NUMBER, 90),
-    "at_gateway":          ("1: sent at once, and Clickatell waits for the time", _SWITCH, 0),
-    "cost_centre":         ("up to 64 letters, digits, spaces and . _ : / -", _WORD, "logins"),
-    "producer":            ("the name the key sends for; any other is refused", _WORD, "shop"),
-    "tags":                ("up to 10 names, for windows, suppression and cancelling", ("array", "string"), ["login"]),
-    "batch":               ("a name by which all of a job can be counted and cancelled", _WORD, "newsletter-7"),
-    "legal_notice":        ("1: goes to suppressed recipients, too; a right", _SWITCH, 0),
-    "on_doubt":            ("resend, hold or drop", _WORD, "resend"),
-    "on_too_long":         ("refuse or cut", _WORD, "refuse"),
-    "look_alikes":         ("1 replaces curly quotes and the like when that keeps a text in GSM-7", _SWITCH, 0),
-    "retry_every":         ("seconds between tries, in place of the policy's curve", _NUMBER, 60),
-    "stop_retrying_after": ("seconds, in place of the policy's curve", _NUMBER, 3600),
-}
-
 _OWNER = {"owner": Owner.OPERATOR}
 _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
     400: ("the body is no JSON",
@@ -136,9 +99,12 @@ def message() -> dict[str, Any]:
     """Return the schema of a message: each field by our name and by the gateway's."""
     told: dict[str, Any] = {}
     for field in fields.FIELDS:
-        description, types, example = FIELDS[field.name]
-        schema: dict[str, Any] = {"description": description, "type": [*types, "null"], "examples": [example]}
-        if "array" in types:
+        schema: dict[str, Any] = {
+            "description": field.meaning.replace("`", ""),
+            "type": [*field.json_types, "null"],
+            "examples": [field.example],
+        }
+        if "array" in field.json_types:
             schema["items"] = {"type": "string"}
         told[field.name] = schema
         for spelling in (field.gateway_name, *field.aliases):

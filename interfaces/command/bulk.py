@@ -88,7 +88,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bulk(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns as in the README.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns: docs/fields.md.")
+    ],
     text: Annotated[str | None, typer.Option(help="The text of all, with {columns} of the file.")] = None,
     batch: Annotated[str, typer.Option(help="The job's name, by which it is known again; else the file's.")] = "",
     lane: Lane = None,
@@ -162,7 +164,7 @@ def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             continue
         field = BY_SPELLING.get(spelling)
         if field is None:
-            wrong(f"{option}: unknown field; see the table of fields in the README")
+            wrong(f"{option}: unknown field; docs/fields.md lists the fields")
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refused):
             wrong(f"{option}: {parsed.problem}; {parsed.remedy}")

@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[Row]:
-    """Read rows; the header names the fields as the README's table does, and may begin with a byte order mark.
+    """Read rows; the header names the fields as docs/fields.md does, and may begin with a byte order mark.
 
     With a template the text comes from it, and the header may name the columns that it needs besides.
     """

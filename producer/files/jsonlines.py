@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[Row]:
-    """Read rows; the names are those of the README's table, and ``columns`` for the placeholders of a text."""
+    """Read rows; the names are those of docs/fields.md, and ``columns`` for the placeholders of a text."""
     number = line = 0
     while octets := file.readline(MOST_OCTETS):
         line += 1
@@ -42,7 +42,7 @@ def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refuse
         )
     unknown = next((name for name in said if name not in BY_SPELLING and name not in columns), None)
     if unknown is not None:
-        return invalid(ascii(unknown[:40])[1:-1], "unknown field", "see the table of fields in the README")
+        return invalid(ascii(unknown[:40])[1:-1], "unknown field", "docs/fields.md lists the fields")
     return said
 
 

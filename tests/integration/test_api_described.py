@@ -51,11 +51,10 @@ def test_every_field_of_a_message_is_described() -> None:
     described = describe.message()["properties"]
 
     assert set(fields.BY_SPELLING) == set(described)
-    assert {field.name for field in fields.FIELDS} == set(describe.FIELDS)
     assert [] == [
         field.name
         for field in fields.FIELDS
-        if not isinstance(field.parse(describe.FIELDS[field.name][2], field.name), str | int | float | tuple)
+        if not isinstance(field.parse(field.example, field.name), str | int | float | tuple)
     ]
 
 

@@ -1,17 +1,13 @@
-"""The environment: what makes sense, what does not, and that the README says the same."""
+"""The environment: what makes sense, and what does not."""
 
 from __future__ import annotations
 
 import os
 import re
-import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from threelane.contract import fields
 from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, Settings, load, load_or_exit
 from threelane.worker.process.settings import (
     AccountSettings,
@@ -22,7 +18,6 @@ from threelane.worker.process.settings import (
 )
 
 SECRET = "a1b2c3d4e5f60718"
-README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
 KINDS = (
     Settings,
     ProducerSettings,
@@ -193,37 +188,6 @@ def test_the_longest_message_fits_into_the_bucket_of_every_lane(
     assert [True] * 3 == [3 + settings.reserve(lane) <= settings.burst for lane in (1, 2, 3)]
 
 
-# The README says the same.
-
-
-def table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table under a heading."""
-    section = README.split(f"### {heading}\n", 1)[1].split("\n#", 1)[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-def documented() -> dict[str, str]:
-    """Return the README's variables with what it says of their defaults."""
-    told: dict[str, str] = {}
-    for variables, default, _ in table("Configuration"):
-        names = re.findall(r"`(THREELANE_\w+)`", variables)
-        defaults = default.split(", ") if len(names) > 1 and default else [default] * len(names)
-        told |= dict(zip(names, (one.strip("`") for one in defaults), strict=True))
-    return told
-
-
-def shown(value: Any) -> str:
-    """Return a default as the README writes it."""
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    if isinstance(value, tuple):
-        return ",".join(f"{one:g}" for one in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "" if value is None else str(value)
-
-
 @pytest.mark.parametrize(
     ("url", "broker"),
     [
@@ -247,52 +211,7 @@ def test_an_address_that_is_no_broker_s_is_told_without_showing_it(url: str) -> 
     assert "hunter2" not in str(raised.value)
 
 
-def test_the_readme_lists_exactly_the_variables_there_are() -> None:
-    """A setting that nobody can find is no setting."""
-    there_are = {f"THREELANE_{name.upper()}" for kind in KINDS for name in kind.model_fields}
-    assert sorted(there_are) == sorted(documented())
-
-
-IN_WORDS = {"the same Redis": "", "the host's name": socket.gethostname()}
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
-def test_the_readme_s_defaults_are_the_defaults(kind: type[Settings]) -> None:
-    """Some are said in words; each process has a port of metrics of its own."""
-    told = {name: IN_WORDS.get(default, default) for name, default in documented().items()}
-    process = kind.__name__.removesuffix("Settings").lower()
-    ports = re.findall(rf"(\d+) {process}", told["THREELANE_METRICS_PORT"])
-    told |= {"THREELANE_METRICS_PORT": ports[0] if ports else ""}
-    fields_of = kind.model_fields.items()
-    defaults = {
-        f"THREELANE_{name.upper()}": shown(one.get_default(call_default_factory=True)) for name, one in fields_of
-    }
-    assert defaults == {name: told[name] for name in defaults}
-
-
 def test_without_a_broker_of_its_own_nudges_travel_through_the_same_redis(environment: pytest.MonkeyPatch) -> None:
-    """As the README says."""
+    """As docs/configuration.md says."""
     environment.setenv("THREELANE_REDIS_URL", "redis://elsewhere:6380/3")
     assert "redis://elsewhere:6380/3" == load(Settings).broker
-
-
-def test_the_readme_lists_exactly_the_fields_there_are() -> None:
-    """By our name, and by Clickatell's if it has one."""
-    told: dict[str, str] = {}
-    for ours, theirs, *_ in table("What a message can say"):
-        names, others = re.findall(r"`(\w+)`", ours), re.findall(r"`(\w+)`", theirs)
-        told |= dict(zip(names, [*others, *names[len(others) :]], strict=True))
-    spelt = {field.name: field.gateway_name for field in fields.FIELDS}
-    assert sorted(spelt) == sorted(told)
-    assert {} == {
-        name: other for name, other in told.items() if fields.BY_SPELLING.get(other) != fields.BY_SPELLING[name]
-    }
-    assert [] == [field.name for field in fields.FIELDS if told[field.name] not in (field.name, field.gateway_name)]
-
-
-def test_the_readme_s_codes_of_refusal_are_the_door_s() -> None:
-    """The last column of the table of fields has only codes that the door can answer."""
-    from threelane.contract.refusal import Code
-
-    codes = {code for row in table("What a message can say") for code in re.findall(r"\d{3}", row[3])}
-    assert set() == codes - {str(code) for code in Code}
