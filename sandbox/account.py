@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from threelane.sandbox.codes import Refusal, refusal
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 _VOUCHER_DIGITS: Final = 16
 _CREDIT_DIGITS: Final = 8
@@ -48,7 +48,7 @@ class Account:
         "user",
     )
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SandboxSettings) -> None:
         self.api_id = settings.api_id
         self.user = settings.user
         self._password = settings.password.get_secret_value()

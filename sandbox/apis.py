@@ -8,7 +8,7 @@ JSON_TYPE: Final = "application/json"
 XML_TYPE: Final = "text/xml"
 
 
-class Api(StrEnum):
+class ApiName(StrEnum):
     """The way a message came."""
 
     HTTP = "http"
@@ -18,10 +18,10 @@ class Api(StrEnum):
     PLATFORM = "platform"
 
 
-CENTRAL: Final = frozenset({Api.HTTP, Api.REST, Api.XML})  # they share their callbacks
+CENTRAL: Final = frozenset({ApiName.HTTP, ApiName.REST, ApiName.XML})  # they share their callbacks
 
 
-class Form(StrEnum):
+class CallbackForm(StrEnum):
     """The way a callback carries its fields."""
 
     POST = "POST"

@@ -7,22 +7,22 @@ from typing import Final
 from aiohttp import web
 
 from threelane.sandbox.control import Control
-from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.http_api import HttpApi
 from threelane.sandbox.one_api import OneApi
 from threelane.sandbox.platform_api import PlatformApi
 from threelane.sandbox.rest_api import RestApi
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.xml_api import XmlApi
 
-GATEWAY: Final = web.AppKey("gateway", Gateway)
+GATEWAY: Final = web.AppKey("gateway", SandboxGateway)
 _LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
-def create(settings: Settings, clock: Callable[[], float] = time.time) -> web.Application:
+def create(settings: SandboxSettings, clock: Callable[[], float] = time.time) -> web.Application:
     """Returns the application of one sandbox; its clock starts with the server."""
     app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
-    gateway = app[GATEWAY] = Gateway(settings, clock)
+    gateway = app[GATEWAY] = SandboxGateway(settings, clock)
     for part in (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control):
         part(gateway).add_to(app)
     app.cleanup_ctx.append(_running)

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from typing import Final, NamedTuple
 
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 
 _KEPT: Final = 100_000
 
@@ -12,7 +12,7 @@ class Attempt(NamedTuple):
     """One try at one recipient; `id` is empty when it was not taken, `code` when it was not refused."""
 
     at: float
-    api: Api
+    api: ApiName
     client_id: str
     to: str
     id: str = ""
@@ -35,7 +35,7 @@ class Attempt(NamedTuple):
         }
 
 
-class Attempts:
+class AttemptLog:
     """The latest hundred thousand attempts, and how many were refused by code since the last reset."""
 
     __slots__ = ("_kept", "refused")

@@ -13,12 +13,12 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from yarl import URL
 
 from threelane.sandbox import receipts
-from threelane.sandbox.apis import CENTRAL, Form
+from threelane.sandbox.apis import CENTRAL, CallbackForm
 from threelane.sandbox.codes import AT_NETWORK
 from threelane.sandbox.faults import Do
-from threelane.sandbox.ledger import Message
+from threelane.sandbox.ledger import LedgerMessage
 from threelane.sandbox.push import Push, address
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.timetable import Timetable
 
 _MINUTES: Final = 60.0
@@ -44,7 +44,9 @@ class Callbacks:
         "_workers",
     )
 
-    def __init__(self, timetable: Timetable, clock: Callable[[], float], settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, timetable: Timetable, clock: Callable[[], float], settings: Callable[[], SandboxSettings]
+    ) -> None:
         self._timetable = timetable
         self._clock = clock
         self._settings = settings
@@ -77,7 +79,7 @@ class Callbacks:
         self._counts.clear()
         self._epoch += 1
 
-    def push(self, message: Message, status: str, at: float) -> None:
+    def push(self, message: LedgerMessage, status: str, at: float) -> None:
         """Pushes a status that is wanted, if a URL is set, as the message's faults have it."""
         settings = self._settings()
         if not address(message.order.api, False, settings) or not receipts.is_wanted(message, status):
@@ -153,10 +155,10 @@ class Callbacks:
 
 
 def _request(
-    session: ClientSession, settings: Settings, url: str, push: Push
+    session: ClientSession, settings: SandboxSettings, url: str, push: Push
 ) -> AbstractAsyncContextManager[ClientResponse]:
     timeout = _timeout(settings.callback_timeout_seconds)
-    if push.form is Form.GET:
+    if push.form is CallbackForm.GET:
         asked = URL(f"{url}{'&' if '?' in url else '?'}{push.content}", encoded=True)  # its octets as they are
         return session.get(asked, timeout=timeout, allow_redirects=False)
     body, headers = push.content.encode(), {"Content-Type": push.content_type}

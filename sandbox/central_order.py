@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import Final
 
 from threelane.sandbox import credentials, text
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.order import Order
-from threelane.sandbox.settings import Settings
-from threelane.sandbox.text import Encoding
+from threelane.sandbox.settings import SandboxSettings
+from threelane.sandbox.text import TextEncoding
 
 _CLIENT_ID_LENGTH: Final = 32
 LATEST_MINUTES: Final = 7 * 24 * 60
@@ -44,7 +44,11 @@ _LOWEST_QUEUE: Final = 3
 
 
 def read(
-    api: Api, parameters: Mapping[str, str], settings: Settings, now: float, sent: Mapping[str, object] | None = None
+    api: ApiName,
+    parameters: Mapping[str, str],
+    settings: SandboxSettings,
+    now: float,
+    sent: Mapping[str, object] | None = None,
 ) -> Order | Refusal:
     """Returns the order these parameters make; charges and recipients are not looked at.
 
@@ -71,7 +75,7 @@ def read(
     if isinstance(body, Refusal):
         return body
     shown, encoding, parts = body
-    if encoding is not Encoding.OCTETS and parts > whole.get("concat", settings.default_concat):
+    if encoding is not TextEncoding.OCTETS and parts > whole.get("concat", settings.default_concat):
         return refusal("113")  # 8-bit data is split whatever concat says
     return Order(
         api=api,
@@ -131,27 +135,27 @@ def _due_at(parameters: Mapping[str, str], now: float) -> float | Refusal | None
     return due_at if is_possible(due_at, now) else refusal("120")
 
 
-def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, Encoding, int] | Refusal:
+def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, TextEncoding, int] | Refusal:
     """Returns the text as a handset shows it, its encoding and its parts."""
     sent, header = parameters.get("text", ""), header_octets(parameters.get("udh", "")) or 0
     if data := parameters.get("data", ""):
         octets = text.from_hex(data)
         if octets is None:
             return refusal("101")
-        return data, Encoding.OCTETS, text.octet_parts(len(octets), header)
+        return data, TextEncoding.OCTETS, text.octet_parts(len(octets), header)
     if not sent:
         return refusal("107")
     if whole.get("binary"):
         octets = text.from_hex(sent)
         count = len(sent) if octets is None else len(octets)
-        return sent, Encoding.OCTETS, text.octet_parts(count, header)
+        return sent, TextEncoding.OCTETS, text.octet_parts(count, header)
     if whole.get("unicode"):
         decoded = text.from_ucs2_hex(sent)
         if decoded is None:
             return refusal("116")
-        return decoded, Encoding.UCS2, text.ucs2_parts(decoded, header)
+        return decoded, TextEncoding.UCS2, text.ucs2_parts(decoded, header)
     shown = text.deliverable(sent)
-    return shown, Encoding.GSM7, text.gsm_parts(shown, header)
+    return shown, TextEncoding.GSM7, text.gsm_parts(shown, header)
 
 
 def header_octets(digits: str) -> int | None:

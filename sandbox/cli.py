@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 app = typer.Typer(add_completion=False)
 
@@ -63,19 +63,19 @@ def sandbox(
         else:
             given.pop(name, None)
     try:
-        settings = Settings(**given)
+        settings = SandboxSettings(**given)
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter("; ".join(reasons)) from None
     run(settings)
 
 
-def run(settings: Settings) -> None:
+def run(settings: SandboxSettings) -> None:
     """Serves until SIGTERM or SIGINT; the first line on stdout says where, once it listens."""
     asyncio.run(_serve(settings))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: SandboxSettings) -> None:
     from aiohttp import web  # it would double the time that every other command takes to start
 
     from threelane.sandbox.app import create

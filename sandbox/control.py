@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from threelane.sandbox.account import money
 from threelane.sandbox.control_bodies import BadRequest, CreditChange, OptOut, Reset, decode, read
-from threelane.sandbox.faults import Fault
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.reply import Reply
+from threelane.sandbox.faults import ScriptedFault
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.reply import HandsetReply
 from threelane.sandbox.settings import LIVE, changed
 
 _LINES_AT_ONCE: Final = 500
@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 class Control:
     """The handlers of one sandbox."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
@@ -76,7 +76,7 @@ class Control:
     async def _arm_faults(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         several = body.lstrip().startswith(b"[")
-        self._gateway.faults.arm(decode(body, list[Fault]) if several else [decode(body, Fault)])
+        self._gateway.faults.arm(decode(body, list[ScriptedFault]) if several else [decode(body, ScriptedFault)])
         return _json({"faults": self._gateway.faults.as_json()})
 
     async def _clear_faults(self, _request: web.Request) -> web.StreamResponse:
@@ -139,11 +139,11 @@ class Control:
         return _json({"replies": self._gateway.replies.as_json(request.query.get("from"))})
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:
-        taken = self._gateway.replies.take(await read(request, Reply))
+        taken = self._gateway.replies.take(await read(request, HandsetReply))
         ids = [part.id for part in taken.parts if not part.is_dropped]
         return _json({"moMsgIds": ids, "callbacks": sum(part.callbacks for part in taken.parts)})
 
-    def _selected(self, request: web.Request) -> Iterable[Message]:
+    def _selected(self, request: web.Request) -> Iterable[LedgerMessage]:
         return self._gateway.ledger.select(request.query.get("client_id"), request.query.get("to"))
 
     def _summary(self) -> dict[str, object]:

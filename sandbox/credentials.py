@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from threelane.sandbox.codes import Refusal, refusal
-from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.gateway import SandboxGateway
 
 NAMES = ("api_id", "user", "password", "session_id")
 
 
-def refuses(gateway: Gateway, parameters: Mapping[str, str]) -> Refusal | None:
+def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> Refusal | None:
     """Returns why a caller with these parameters may not come in, or None."""
     if session_id := parameters.get("session_id"):
         return None if gateway.sessions.renew(session_id, gateway.clock()) else refusal("003")
@@ -18,7 +18,7 @@ def refuses(gateway: Gateway, parameters: Mapping[str, str]) -> Refusal | None:
     return refusal("005" if parameters else "001")
 
 
-def open_session(gateway: Gateway, parameters: Mapping[str, str]) -> str | Refusal:
+def open_session(gateway: SandboxGateway, parameters: Mapping[str, str]) -> str | Refusal:
     """Returns the id of a new session, or why these credentials open none."""
     given = parameters.get
     refused = gateway.account.refuses(given("api_id"), given("user"), given("password")) if parameters else None

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import STATUSES
 
 EVERY_COMMAND: Final = "*"
@@ -60,7 +60,7 @@ NOT_TAKEN: Final = frozenset({Do.CUT_BEFORE, Do.HTML_502, Do.GARBAGE_BEFORE})
 _TIMED: Final = frozenset({Do.SLOW, Do.SLOW_BEFORE, Do.RECEIPTS_LATE, Do.LOOKUP_LAG})
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScriptedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One fault as the control address takes it; a wrong combination is refused when it is read."""
 
     do: Do
@@ -68,7 +68,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0  # let so many go first
     to: Annotated[str, msgspec.Meta(pattern="^[0-9]*$")] = ""  # a number or a prefix; empty is any
     command: str = "sendmsg"
-    api: Api | None = None  # None is any
+    api: ApiName | None = None  # None is any
     probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     code: str = ""  # of `code` and `status`
     text: str = ""  # of `code`, when not its usual words
@@ -94,28 +94,28 @@ class Target(NamedTuple):
 
 
 @dataclass(slots=True)
-class Script:
+class FaultScript:
     """What the faults hold for a request: at most one on the wire, one for all of it, some for one target."""
 
-    wire: Fault | None = None
-    whole: Fault | None = None
-    by_place: dict[int, list[Fault]] = field(default_factory=dict)  # by the place among the targets
+    wire: ScriptedFault | None = None
+    whole: ScriptedFault | None = None
+    by_place: dict[int, list[ScriptedFault]] = field(default_factory=dict)  # by the place among the targets
 
-    def add(self, fault: Fault, place: int) -> None:
+    def add(self, fault: ScriptedFault, place: int) -> None:
         """Gives a fault of one target its place; of two on the wire the first stays."""
         if fault.do in TRANSPORT:
             self.wire = self.wire or fault
         else:
             self.by_place.setdefault(place, []).append(fault)
 
-    def at(self, place: int) -> Sequence[Fault]:
+    def at(self, place: int) -> Sequence[ScriptedFault]:
         """Returns what is to go wrong with the target of a place."""
         return self.by_place.get(place, ())
 
 
 @dataclass(slots=True)
 class _Armed:
-    fault: Fault
+    fault: ScriptedFault
     skip_left: int
     times_left: int | None
     hits: int = 0
@@ -133,7 +133,7 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self._armed)
 
-    def arm(self, faults: Sequence[Fault]) -> None:
+    def arm(self, faults: Sequence[ScriptedFault]) -> None:
         """Arms faults behind those that are."""
         self._armed.extend(_Armed(fault, fault.skip, fault.times) for fault in faults)
 
@@ -141,12 +141,12 @@ class Faults:
         """Disarms all."""
         self._armed.clear()
 
-    def script(self, api: Api, targets: Sequence[Target], apart: bool = False) -> Script:
+    def script(self, api: ApiName, targets: Sequence[Target], apart: bool = False) -> FaultScript:
         """Returns what is to go wrong with this request, and counts it as done.
 
         A code without a number is one answer for all of the request, or, when its targets stand apart, for one.
         """
-        script = Script()
+        script = FaultScript()
         for armed in self._armed:
             fault = armed.fault
             reached = [place for place, target in enumerate(targets) if _reaches(fault, api, target)]
@@ -190,7 +190,7 @@ class Faults:
         return True
 
 
-def _reaches(fault: Fault, api: Api, target: Target) -> bool:
+def _reaches(fault: ScriptedFault, api: ApiName, target: Target) -> bool:
     if fault.api not in (None, api) or fault.command not in (target.command, EVERY_COMMAND):
         return False
     if not target.to and fault.do in ON_MESSAGES:

@@ -10,31 +10,31 @@ from typing import Final
 
 from threelane.sandbox import numbers
 from threelane.sandbox.account import Account
-from threelane.sandbox.apis import Api
-from threelane.sandbox.attempts import Attempt, Attempts
+from threelane.sandbox.apis import ApiName
+from threelane.sandbox.attempts import Attempt, AttemptLog
 from threelane.sandbox.callbacks import Callbacks
 from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
-from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, Script, Target
+from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, FaultScript, Target
 from threelane.sandbox.journey import Journey
-from threelane.sandbox.ledger import Ledger, Message
+from threelane.sandbox.ledger import Ledger, LedgerMessage
 from threelane.sandbox.order import Order, effects
 from threelane.sandbox.replies import Replies
 from threelane.sandbox.sessions import Sessions
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.timetable import Timetable
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 _SEED_BITS: Final = 32
-_NOTHING_WRONG: Final = Script()  # never added to
+_NOTHING_WRONG: Final = FaultScript()  # never added to
 
 # Codes whose text ends in the time until which they hold.
 _UNTIL: Final = frozenset({"130"})
 
 
-class Gateway:
+class SandboxGateway:
     """One account and all that happens to its messages."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: SandboxSettings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.clock = clock
         self.started_at = clock()
@@ -43,7 +43,7 @@ class Gateway:
         self._ids, self.jitter = Random(f"{self.seed} ids"), Random(f"{self.seed} jitter")
         self.account = Account(settings)
         self.ledger = Ledger(settings.ledger)
-        self.attempts = Attempts()
+        self.attempts = AttemptLog()
         self.faults = Faults(Random(f"{self.seed} faults"))
         self.numbers = numbers.Numbers()
         self.sessions = Sessions(settings.session_seconds, self.new_id)
@@ -74,7 +74,7 @@ class Gateway:
             part.clear()
         self.account.reset(credit)
 
-    def script(self, api: Api, targets: Sequence[Target], apart: bool = False) -> Script:
+    def script(self, api: ApiName, targets: Sequence[Target], apart: bool = False) -> FaultScript:
         """Returns what is to go wrong with a request, by the armed faults and by its magic recipients."""
         magic = [place for place, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
         if not magic and not self.faults:
@@ -86,7 +86,7 @@ class Gateway:
                 script.add(fault, place)
         return script
 
-    def whole(self, script: Script) -> Refusal | None:
+    def whole(self, script: FaultScript) -> Refusal | None:
         """Returns the refusal that a script holds for all of a request."""
         fault = script.whole
         return self.wording(fault.code, fault.text, fault.seconds) if fault else None
@@ -98,7 +98,7 @@ class Gateway:
             words = f"{words} {math.ceil(self.clock() + seconds)}"
         return Refusal(code, words)
 
-    def take(self, order: Order, to: str, script: Script, place: int = 0) -> Message | Refusal:
+    def take(self, order: Order, to: str, script: FaultScript, place: int = 0) -> LedgerMessage | Refusal:
         """Takes, charges and sends off a message for one recipient, or says why not; a refusal is free."""
         faults = script.at(place)
         refused = None if _NUMBER.fullmatch(to) else refusal("105")
@@ -110,7 +110,7 @@ class Gateway:
             self.refused(order.api, (Target("sendmsg", to, order.client_id),), charge, script)
             return charge
         now = self.clock()
-        message = Message(
+        message = LedgerMessage(
             sequence=len(self.ledger.messages) + 1,
             api_id=self.account.api_id,
             id=self.new_id(),
@@ -125,21 +125,21 @@ class Gateway:
         self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
         return message
 
-    def refused(self, api: Api, targets: Sequence[Target], why: Refusal, script: Script) -> None:
+    def refused(self, api: ApiName, targets: Sequence[Target], why: Refusal, script: FaultScript) -> None:
         """Keeps the attempts of a send that was refused."""
         wire, now = script.wire.do if script.wire else "", self.clock()
         for target in targets:
             attempt = Attempt(now, api, target.client_id, target.to, code=why.code, text=why.text, fault=wire)
             self.attempts.add(attempt)
 
-    def lost(self, api: Api, targets: Sequence[Target], script: Script) -> None:
+    def lost(self, api: ApiName, targets: Sequence[Target], script: FaultScript) -> None:
         """Keeps the attempts of a send whose transport fault keeps it from being handled."""
         if script.wire is None or script.wire.do not in NOT_TAKEN:
             return
         for target in targets:
             self.attempts.add(Attempt(self.clock(), api, target.client_id, target.to, fault=script.wire.do))
 
-    def find(self, id: str, client_id: str) -> Message | Refusal:
+    def find(self, id: str, client_id: str) -> LedgerMessage | Refusal:
         """Returns the message of a gateway id, or the latest of a client id, with its status as of now."""
         if not id and not client_id:
             return refusal("109")
@@ -149,7 +149,7 @@ class Gateway:
             return refusal("103" if id else "104")
         return message
 
-    def visible_status(self, message: Message) -> str:
+    def visible_status(self, message: LedgerMessage) -> str:
         """Returns the status a look-up shows: 001 while reporting lags."""
         return UNKNOWN if self._hidden(message) else message.status
 
@@ -162,11 +162,11 @@ class Gateway:
         price = self.account.price(number)
         return refusal("114") if price is None else price
 
-    def cancel(self, message: Message) -> None:
+    def cancel(self, message: LedgerMessage) -> None:
         """Stops a message that still waits for its time; any other is left as it is."""
         self._journey.cancel(message)
 
-    def _hidden(self, message: Message) -> bool:
+    def _hidden(self, message: LedgerMessage) -> bool:
         lag = max(self.settings.lookup_lag_seconds, message.effects.hidden_seconds)
         return self.clock() < message.taken_at + lag
 

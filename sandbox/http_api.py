@@ -7,12 +7,12 @@ from aiohttp import web
 
 from threelane.sandbox import central_order, credentials, form
 from threelane.sandbox.account import money
-from threelane.sandbox.apis import FORM_TYPE, Api
+from threelane.sandbox.apis import FORM_TYPE, ApiName
 from threelane.sandbox.codes import Refusal, refusal
-from threelane.sandbox.faults import Script, Target
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.faults import FaultScript, Target
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.transport import HttpAnswer, carry
 
 Parameters = dict[str, str]
 _MOST_RECIPIENTS: Final = 300
@@ -21,7 +21,7 @@ _MOST_RECIPIENTS: Final = 300
 class HttpApi:
     """The commands, each from parameters to the text of an answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
@@ -55,9 +55,9 @@ class HttpApi:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             parameters = await _parameters(request)
-            script = self._gateway.script(Api.HTTP, (Target(name),))
+            script = self._gateway.script(ApiName.HTTP, (Target(name),))
 
-            def answer() -> Answer:
+            def answer() -> HttpAnswer:
                 if isinstance(parameters, Refusal):
                     return _answer(_error(parameters))
                 if whole := self._gateway.whole(script):
@@ -81,23 +81,25 @@ class HttpApi:
         read, gateway = await _parameters(request), self._gateway
         parameters, unreadable = ({}, read) if isinstance(read, Refusal) else (read, None)
         targets = _targets(parameters)
-        script = gateway.script(Api.HTTP, targets)
-        gateway.lost(Api.HTTP, targets, script)
+        script = gateway.script(ApiName.HTTP, targets)
+        gateway.lost(ApiName.HTTP, targets, script)
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             refused = unreadable or gateway.whole(script) or credentials.refuses(gateway, parameters)
             return self._send(parameters, targets, script, refused)
 
         return await carry(gateway, request, answer, script.wire)
 
-    def _send(self, parameters: Parameters, targets: list[Target], script: Script, refused: Refusal | None) -> Answer:
+    def _send(
+        self, parameters: Parameters, targets: list[Target], script: FaultScript, refused: Refusal | None
+    ) -> HttpAnswer:
         """Sends one text to each recipient; a fault of the whole request is one line for all of them."""
         gateway = self._gateway
         if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
-        order = refused or central_order.read(Api.HTTP, parameters, gateway.settings, gateway.clock())
+        order = refused or central_order.read(ApiName.HTTP, parameters, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
-            gateway.refused(Api.HTTP, targets, order, script)
+            gateway.refused(ApiName.HTTP, targets, order, script)
             return _answer(_error(order))
         results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
         lines = [_error(result) if isinstance(result, Refusal) else f"ID: {result.id}" for result in results]
@@ -146,10 +148,10 @@ class HttpApi:
             return _error(price)
         return f"OK: This prefix is currently supported. Charge: {price:f}"
 
-    def _found(self, parameters: Parameters) -> Message | Refusal:
+    def _found(self, parameters: Parameters) -> LedgerMessage | Refusal:
         return self._gateway.find(parameters.get("apimsgid", ""), parameters.get("climsgid", ""))
 
-    def _status(self, message: Message) -> str:
+    def _status(self, message: LedgerMessage) -> str:
         return f"ID: {message.id} Status: {self._gateway.visible_status(message)}"
 
 
@@ -174,5 +176,5 @@ def _error(why: Refusal) -> str:
     return f"ERR: {why.code}, {why.text}"
 
 
-def _answer(text: str) -> Answer:
-    return Answer(text.encode("latin-1", "replace"))
+def _answer(text: str) -> HttpAnswer:
+    return HttpAnswer(text.encode("latin-1", "replace"))

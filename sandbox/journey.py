@@ -6,15 +6,15 @@ from typing import Protocol
 
 from threelane.sandbox.account import Account
 from threelane.sandbox.codes import AT_NETWORK, CANCELLED, REACHES_NETWORK, RECEIVED, SCHEDULED, UNCHARGED
-from threelane.sandbox.ledger import Ledger, Message
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.ledger import Ledger, LedgerMessage
+from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.timetable import Timetable
 
 
 class Receipts(Protocol):
     """Whoever passes statuses on."""
 
-    def push(self, message: Message, status: str, at: float) -> None:
+    def push(self, message: LedgerMessage, status: str, at: float) -> None:
         """Passes a status of a message on."""
 
 
@@ -30,7 +30,7 @@ class Journey:
         receipts: Receipts,
         timetable: Timetable,
         clock: Callable[[], float],
-        settings: Callable[[], Settings],
+        settings: Callable[[], SandboxSettings],
     ) -> None:
         self._account = account
         self._ledger = ledger
@@ -39,7 +39,7 @@ class Journey:
         self._clock = clock
         self._settings = settings
 
-    def begin(self, message: Message) -> None:
+    def begin(self, message: LedgerMessage) -> None:
         """Enters a message just taken and sets it on its way, now or when it is due."""
         due_at = message.order.due_at
         if due_at is not None and due_at > message.taken_at:
@@ -50,17 +50,17 @@ class Journey:
             self._ledger.enter(message, RECEIVED)
             self._set_out(message, message.taken_at)
 
-    def cancel(self, message: Message) -> None:
+    def cancel(self, message: LedgerMessage) -> None:
         """Stops a message that still waits for its time and gives its charge back; leaves any other alone."""
         if message.status == SCHEDULED:
             self._move(message, CANCELLED)
 
-    def _release(self, message: Message, goes_at: float) -> None:
+    def _release(self, message: LedgerMessage, goes_at: float) -> None:
         if message.status == SCHEDULED:
             self._move(message, RECEIVED)
             self._set_out(message, goes_at)
 
-    def _set_out(self, message: Message, since: float) -> None:
+    def _set_out(self, message: LedgerMessage, since: float) -> None:
         settings, ends_in = self._settings(), message.effects.ends_in
         network_at = since + settings.gateway_after_seconds
         end_at = max(network_at, since + settings.handset_after_seconds) + message.effects.ends_later_seconds
@@ -69,11 +69,11 @@ class Journey:
         elif ends_in != RECEIVED:
             self._timetable.at(end_at, partial(self._move, message, ends_in))
 
-    def _reach_network(self, message: Message, end_at: float) -> None:
+    def _reach_network(self, message: LedgerMessage, end_at: float) -> None:
         self._move(message, AT_NETWORK)
         self._timetable.at(end_at, partial(self._move, message, message.effects.ends_in))
 
-    def _move(self, message: Message, status: str) -> None:
+    def _move(self, message: LedgerMessage, status: str) -> None:
         if status in UNCHARGED:
             self._account.give_back(message.charge)
             message.charge -= message.charge

@@ -3,7 +3,7 @@
 import msgspec
 
 from threelane.sandbox.apis import JSON_TYPE
-from threelane.sandbox.transport import Answer
+from threelane.sandbox.transport import HttpAnswer
 
 _encode = msgspec.json.Encoder().encode
 
@@ -16,9 +16,9 @@ def read(body: bytes) -> dict[str, object] | None:
         return None
 
 
-def answer(content: object, status: int = 200) -> Answer:
+def answer(content: object, status: int = 200) -> HttpAnswer:
     """Returns the answer that holds this content."""
-    return Answer(_encode(content), JSON_TYPE, status)
+    return HttpAnswer(_encode(content), JSON_TYPE, status)
 
 
 def string(content: dict[str, object], name: str) -> str:

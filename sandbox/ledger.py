@@ -14,7 +14,7 @@ _DUPLICATES_LISTED: Final = 100
 _encode = msgspec.json.Encoder().encode
 
 
-class Message:
+class LedgerMessage:
     """One message to one recipient."""
 
     __slots__ = (
@@ -52,7 +52,7 @@ class Message:
         self.taken_at = at
         self.status = ""
         self.history: list[tuple[str, float]] = []
-        self.earlier: Message | None = None  # of the same client id
+        self.earlier: LedgerMessage | None = None  # of the same client id
 
     def as_json(self) -> dict[str, object]:
         """Returns the entry as the control address shows it."""
@@ -90,9 +90,9 @@ class Ledger:
 
     def clear(self) -> None:
         """Forgets every message; the file keeps its lines."""
-        self.messages: list[Message] = []
-        self._by_id: dict[str, Message] = {}
-        self._by_client_id: dict[str, Message] = {}  # the latest of each
+        self.messages: list[LedgerMessage] = []
+        self._by_id: dict[str, LedgerMessage] = {}
+        self._by_client_id: dict[str, LedgerMessage] = {}  # the latest of each
         self._duplicates: dict[str, None] = {}  # client ids taken twice for one recipient, in that order
         self._statuses: Counter[str] = Counter()
         self._parts = 0
@@ -102,7 +102,7 @@ class Ledger:
         if self._file:
             self._file.close()
 
-    def enter(self, message: Message, status: str) -> None:
+    def enter(self, message: LedgerMessage, status: str) -> None:
         """Enters a message that was just taken."""
         client_id = message.order.client_id
         if client_id:
@@ -119,7 +119,7 @@ class Ledger:
         if self._file:
             self._write({"event": "message", **message.as_json()})
 
-    def move(self, message: Message, status: str, now: float) -> None:
+    def move(self, message: LedgerMessage, status: str, now: float) -> None:
         """Moves a message on to a status."""
         self._statuses[message.status] -= 1
         self._statuses[status] += 1
@@ -138,17 +138,17 @@ class Ledger:
                 }
             )
 
-    def by_id(self, id: str) -> Message | None:
+    def by_id(self, id: str) -> LedgerMessage | None:
         """Returns the message with that gateway id."""
         return self._by_id.get(id)
 
-    def by_client_id(self, client_id: str) -> Message | None:
+    def by_client_id(self, client_id: str) -> LedgerMessage | None:
         """Returns the latest message with that client id."""
         return self._by_client_id.get(client_id)
 
-    def select(self, client_id: str | None = None, to: str | None = None) -> Iterable[Message]:
+    def select(self, client_id: str | None = None, to: str | None = None) -> Iterable[LedgerMessage]:
         """Returns the messages of a client id, a recipient, both or neither, oldest first."""
-        found: Iterable[Message] = self.messages
+        found: Iterable[LedgerMessage] = self.messages
         if client_id is not None:
             found = reversed(list(_chain(self._by_client_id.get(client_id))))
         return found if to is None else (message for message in found if message.to == to)
@@ -168,7 +168,7 @@ class Ledger:
         self._file.write(_encode(entry) + b"\n")
 
 
-def _chain(message: Message | None) -> Iterator[Message]:
+def _chain(message: LedgerMessage | None) -> Iterator[LedgerMessage]:
     while message:
         yield message
         message = message.earlier

@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from threelane.sandbox.codes import ERRORS, STATUSES
-from threelane.sandbox.faults import Do, Fault
+from threelane.sandbox.faults import Do, ScriptedFault
 
 RANGE: Final = "27999"
 _DIGITS: Final = 11
@@ -50,33 +50,33 @@ _RECEIPTS: Final = {
 }
 
 
-class Rule(NamedTuple):
+class NumberRule(NamedTuple):
     """What a number stands for."""
 
-    fault: Fault
+    fault: ScriptedFault
     first_attempts: int = _ALWAYS
 
 
 @lru_cache(maxsize=10_000)
-def rule(number: str) -> Rule | None:
+def rule(number: str) -> NumberRule | None:
     """Returns what a number stands for, or None for an ordinary one."""
     if len(number) != _DIGITS or not number.startswith(RANGE) or not number.isdecimal():
         return None
     kind, code, count = number[5], number[6:9], int(number[9:])
     if kind == "1" and code != "000":
-        return Rule(Fault(Do.CODE, code=code, seconds=max(count, 1)), count)
+        return NumberRule(ScriptedFault(Do.CODE, code=code, seconds=max(count, 1)), count)
     if kind == "2" and code in STATUSES:
-        return Rule(Fault(Do.STATUS, code=code, seconds=count))
+        return NumberRule(ScriptedFault(Do.STATUS, code=code, seconds=count))
     if kind == "3" and code in _TRANSPORT:
         do = _TRANSPORT[code]
         if do is Do.SLOW:
-            return Rule(Fault(do, seconds=count)) if count else None
-        return Rule(Fault(do), count)
+            return NumberRule(ScriptedFault(do, seconds=count)) if count else None
+        return NumberRule(ScriptedFault(do), count)
     if kind == "4" and code in _RECEIPTS:
         do = _RECEIPTS[code]
         if do is Do.RECEIPTS_LATE:
-            return Rule(Fault(do, seconds=count)) if count else None
-        return Rule(Fault(do))
+            return NumberRule(ScriptedFault(do, seconds=count)) if count else None
+        return NumberRule(ScriptedFault(do))
     return None
 
 
@@ -94,7 +94,7 @@ class Numbers:
         self._attempts.clear()
         self._refused_until.clear()
 
-    def fault(self, number: str, client_id: str, now: float) -> Fault | None:
+    def fault(self, number: str, client_id: str, now: float) -> ScriptedFault | None:
         """Returns what this attempt at a number comes to, and counts it; None when it goes through."""
         found = rule(number)
         if found is None:
@@ -103,7 +103,7 @@ class Numbers:
         if fault.do is Do.CODE and fault.code == _LIMIT_REACHED:
             until = self._refused_until.setdefault(key, math.ceil(now + fault.seconds))
             words = f"{ERRORS[_LIMIT_REACHED]} {until}"
-            return Fault(Do.CODE, code=_LIMIT_REACHED, text=words) if now < until else None
+            return ScriptedFault(Do.CODE, code=_LIMIT_REACHED, text=words) if now < until else None
         if found.first_attempts == _ALWAYS:
             return fault
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1

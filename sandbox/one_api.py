@@ -6,12 +6,12 @@ from typing import Final
 from aiohttp import web
 
 from threelane.sandbox import json_body, one_codes, one_order
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
-from threelane.sandbox.faults import Script, Target
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.faults import FaultScript, Target
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.transport import HttpAnswer, carry
 
 Entry = dict[str, object]
 CURRENCY: Final = "EUR"
@@ -24,7 +24,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class OneApi:
     """The resources, each from a request to a JSON answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
@@ -43,14 +43,14 @@ class OneApi:
 
     # --- from a request to a resource
 
-    def _door(self, command: str, resource: Callable[[web.Request], Answer]) -> _Handler:
+    def _door(self, command: str, resource: Callable[[web.Request], HttpAnswer]) -> _Handler:
         """Returns the request handler of a resource that is not a send."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             gateway = self._gateway
-            script = gateway.script(Api.ONE, (Target(command),))
+            script = gateway.script(ApiName.ONE, (Target(command),))
 
-            def answer() -> Answer:
+            def answer() -> HttpAnswer:
                 refused = gateway.whole(script) or refuses(gateway, request)
                 return _error(refused) if refused else resource(request)
 
@@ -63,10 +63,10 @@ class OneApi:
     async def _post_message(self, request: web.Request) -> web.StreamResponse:
         gateway, entries = self._gateway, _entries(await request.read())
         targets = [_target(entry) for entry in entries] or [Target("sendmsg")]
-        script = gateway.script(Api.ONE, targets)
-        gateway.lost(Api.ONE, targets, script)
+        script = gateway.script(ApiName.ONE, targets)
+        gateway.lost(ApiName.ONE, targets, script)
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             refused = gateway.whole(script) or refuses(gateway, request)
             if refused is None and not entries:
                 refused = refusal("100")
@@ -74,19 +74,19 @@ class OneApi:
                 refused = one_codes.TOO_MANY
             if refused is None:
                 return self._send(entries, targets, script)
-            gateway.refused(Api.ONE, targets, refused, script)
+            gateway.refused(ApiName.ONE, targets, refused, script)
             return _error(refused)
 
         return await carry(gateway, request, answer, script.wire)
 
-    def _send(self, entries: Sequence[Entry], targets: Sequence[Target], script: Script) -> Answer:
+    def _send(self, entries: Sequence[Entry], targets: Sequence[Target], script: FaultScript) -> HttpAnswer:
         """Takes or refuses each message for itself."""
         gateway, now = self._gateway, self._gateway.clock()
-        results: list[Message | Refusal] = []
+        results: list[LedgerMessage | Refusal] = []
         for place, (entry, target) in enumerate(zip(entries, targets, strict=True)):
-            order = one_order.read(Api.ONE, entry, gateway.settings, now)
+            order = one_order.read(ApiName.ONE, entry, gateway.settings, now)
             if isinstance(order, Refusal):
-                gateway.refused(Api.ONE, (target,), order, script)
+                gateway.refused(ApiName.ONE, (target,), order, script)
                 results.append(order)
             else:
                 results.append(gateway.take(order, target.to, script, place))
@@ -95,7 +95,7 @@ class OneApi:
 
     # --- the other resources
 
-    def _standing(self, request: web.Request) -> Answer:
+    def _standing(self, request: web.Request) -> HttpAnswer:
         id = request.match_info["id"]
         found = self._gateway.find(id, "")
         status = UNKNOWN if isinstance(found, Refusal) else self._gateway.visible_status(found)
@@ -104,11 +104,11 @@ class OneApi:
             return json_body.answer({"messageId": id, "status": name, "timestamp": _ms(self._gateway.clock())})
         return json_body.answer({found.order.channel: {"status": name, "timestamp": _ms(found.history[-1][1])}})
 
-    def _balance(self, _request: web.Request) -> Answer:
+    def _balance(self, _request: web.Request) -> HttpAnswer:
         return json_body.answer({"balance": float(self._gateway.account.balance), "currency": CURRENCY})
 
 
-def refuses(gateway: Gateway, request: web.Request) -> Refusal | None:
+def refuses(gateway: SandboxGateway, request: web.Request) -> Refusal | None:
     """Returns why a caller may not come in; the header holds the key alone, without a scheme."""
     return gateway.account.refuses_key(request.headers.get("Authorization", ""))
 
@@ -126,13 +126,13 @@ def _target(entry: Entry) -> Target:
     return Target("sendmsg", json_body.string(entry, "to"), json_body.string(entry, "clientMessageId"))
 
 
-def _row(to: str, result: Message | Refusal) -> Entry:
+def _row(to: str, result: LedgerMessage | Refusal) -> Entry:
     if isinstance(result, Refusal):
         return {"accepted": False, "to": to, "error": _described(one_codes.error(result))}
     return {"apiMessageId": result.id, "accepted": True, "to": to, "error": None}
 
 
-def _status(results: Sequence[Message | Refusal]) -> int:
+def _status(results: Sequence[LedgerMessage | Refusal]) -> int:
     """Returns 202 when all were taken, else 207, or the status of its error when there is one message only."""
     refused = [result for result in results if isinstance(result, Refusal)]
     if not refused:
@@ -144,7 +144,7 @@ def _described(error: one_codes.Error) -> Entry:
     return {"code": error.code, "description": error.description}
 
 
-def _error(why: Refusal) -> Answer:
+def _error(why: Refusal) -> HttpAnswer:
     error = one_codes.error(why)
     return json_body.answer({"error": _described(error)}, error.http)
 

@@ -14,7 +14,7 @@ class Error(NamedTuple):
     description: str
 
 
-class Status(NamedTuple):
+class OneStatus(NamedTuple):
     """A message status as the One API tells it."""
 
     code: int
@@ -73,21 +73,21 @@ FROM_LEGACY: Final[dict[str, int]] = {
     "113": 100,
 }
 
-STATUSES: Final[dict[str, Status]] = {
-    "001": Status(1,   "UNKNOWN"),
-    "002": Status(2,   "QUEUED"),
-    "003": Status(4,   "SENT_TO_SUPPLIER"),
-    "004": Status(5,   "DEVICE_ACK"),
-    "005": Status(23,  "DELIVERY_FAILURE"),
-    "006": Status(21,  "STOPPED_BY_USER"),
-    "007": Status(23,  "DELIVERY_FAILURE"),
-    "008": Status(2,   "QUEUED"),
-    "009": Status(100, "ROUTING_ERROR"),
-    "010": Status(20,  "EXPIRED"),
-    "011": Status(3,   "SCHEDULED"),
-    "012": Status(25,  "INSUFFICIENT_ACCOUNT_BALANCE"),
-    "013": Status(22,  "STOPPED_BY_ADMIN"),
-    "014": Status(26,  "VOLUME_LIMIT"),
+STATUSES: Final[dict[str, OneStatus]] = {
+    "001": OneStatus(1,   "UNKNOWN"),
+    "002": OneStatus(2,   "QUEUED"),
+    "003": OneStatus(4,   "SENT_TO_SUPPLIER"),
+    "004": OneStatus(5,   "DEVICE_ACK"),
+    "005": OneStatus(23,  "DELIVERY_FAILURE"),
+    "006": OneStatus(21,  "STOPPED_BY_USER"),
+    "007": OneStatus(23,  "DELIVERY_FAILURE"),
+    "008": OneStatus(2,   "QUEUED"),
+    "009": OneStatus(100, "ROUTING_ERROR"),
+    "010": OneStatus(20,  "EXPIRED"),
+    "011": OneStatus(3,   "SCHEDULED"),
+    "012": OneStatus(25,  "INSUFFICIENT_ACCOUNT_BALANCE"),
+    "013": OneStatus(22,  "STOPPED_BY_ADMIN"),
+    "014": OneStatus(26,  "VOLUME_LIMIT"),
 }
 # fmt: on
 

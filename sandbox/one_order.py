@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Final
 
 from threelane.sandbox import central_order, text
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.one_codes import TOO_BIG
 from threelane.sandbox.order import Order
-from threelane.sandbox.settings import Settings
-from threelane.sandbox.text import Encoding
+from threelane.sandbox.settings import SandboxSettings
+from threelane.sandbox.text import TextEncoding
 
 CHANNELS: Final = ("sms", "whatsapp")
 _SMS: Final = "sms"
@@ -23,7 +23,7 @@ _MOST_CHARACTERS: Final = 16_384  # more than 35 parts of anything
 _LOWEST_QUEUE: Final = 3
 
 
-def read(api: Api, entry: dict[str, object], settings: Settings, now: float) -> Order | Refusal:
+def read(api: ApiName, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
     """Returns the order of a message; `null` is as if the field were not there."""
     given = {name: value for name, value in entry.items() if value is not None}
     channel = given.get("channel", _SMS)
@@ -94,13 +94,13 @@ def _moment(value: object) -> float | None:
         return None
 
 
-def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[Encoding, int] | Refusal:
+def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[TextEncoding, int] | Refusal:
     """Returns the encoding, chosen by the content, and the parts; a message of another channel is one."""
     is_gsm = text.deliverable(content) == content
     if not is_sms:
         if len(content) > _MOST_WHATSAPP_CHARACTERS:
             return TOO_BIG
-        return (Encoding.GSM7 if is_gsm else Encoding.UCS2), 1
+        return (TextEncoding.GSM7 if is_gsm else TextEncoding.UCS2), 1
     if len(content) > _MOST_CHARACTERS:
         return refusal("113")
     header = central_order.header_octets(udh) or 0
@@ -108,9 +108,9 @@ def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[Encodi
         octets = text.from_hex(content)
         if octets is None:
             return _missing("content")
-        encoding, parts = Encoding.OCTETS, text.octet_parts(len(octets), header)
+        encoding, parts = TextEncoding.OCTETS, text.octet_parts(len(octets), header)
     elif is_gsm:
-        encoding, parts = Encoding.GSM7, text.gsm_parts(content, header)
+        encoding, parts = TextEncoding.GSM7, text.gsm_parts(content, header)
     else:
-        encoding, parts = Encoding.UCS2, text.ucs2_parts(content, header)
+        encoding, parts = TextEncoding.UCS2, text.ucs2_parts(content, header)
     return (encoding, parts) if parts <= _MOST_PARTS else refusal("113")

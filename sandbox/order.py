@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from threelane.sandbox.apis import Api
-from threelane.sandbox.faults import Do, Fault
-from threelane.sandbox.text import Encoding
+from threelane.sandbox.apis import ApiName
+from threelane.sandbox.faults import Do, ScriptedFault
+from threelane.sandbox.text import TextEncoding
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """One text for one or more recipients, read and found sound."""
 
-    api: Api
+    api: ApiName
     client_id: str
     sender: str
     text: str  # as the handset shows it; hex when the encoding is 8bit
-    encoding: Encoding
+    encoding: TextEncoding
     parts: int
     queue: int
     callback: int  # the mask of statuses to push
@@ -43,7 +43,7 @@ class Effects:
 ORDINARY: Final = Effects()
 
 
-def effects(faults: Sequence[Fault]) -> Effects:
+def effects(faults: Sequence[ScriptedFault]) -> Effects:
     """Returns what these faults together make of a message; of two of a kind the first counts."""
     first = {fault.do: fault for fault in reversed(faults)}
     if not first:

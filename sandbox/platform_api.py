@@ -6,12 +6,12 @@ from typing import Final
 from aiohttp import web
 
 from threelane.sandbox import json_body, one_api, one_order
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import Refusal, refusal
-from threelane.sandbox.faults import Script, Target
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.faults import FaultScript, Target
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.transport import HttpAnswer, carry
 
 Content = dict[str, object]
 _ACCEPTED: Final = 202
@@ -24,7 +24,7 @@ _MOST_RECIPIENTS: Final = 600
 class PlatformApi:
     """The one resource; statuses of its messages are pushed and not to be asked for."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
@@ -35,10 +35,10 @@ class PlatformApi:
         read, gateway = json_body.read(await request.read()), self._gateway
         content = read or {}
         targets = _targets(content)
-        script = gateway.script(Api.PLATFORM, targets)
-        gateway.lost(Api.PLATFORM, targets, script)
+        script = gateway.script(ApiName.PLATFORM, targets)
+        gateway.lost(ApiName.PLATFORM, targets, script)
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             refused = gateway.whole(script) or one_api.refuses(gateway, request)
             if refused is None and read is None:
                 refused = refusal("100")
@@ -46,14 +46,16 @@ class PlatformApi:
 
         return await carry(gateway, request, answer, script.wire)
 
-    def _send(self, content: Content, targets: list[Target], script: Script, refused: Refusal | None) -> Answer:
+    def _send(
+        self, content: Content, targets: list[Target], script: FaultScript, refused: Refusal | None
+    ) -> HttpAnswer:
         gateway = self._gateway
         numbers = {target.to for target in targets}
         if refused is None and ("" in numbers or not len(numbers) == len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
-        order = refused or one_order.read(Api.PLATFORM, content, gateway.settings, gateway.clock())
+        order = refused or one_order.read(ApiName.PLATFORM, content, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
-            gateway.refused(Api.PLATFORM, targets, order, script)
+            gateway.refused(ApiName.PLATFORM, targets, order, script)
             http = _UNAUTHORIZED if order.code == "001" else _BAD_REQUEST
             return json_body.answer({"messages": [], **_described(order)}, http)
         order = replace(order, request_id=gateway.new_id())
@@ -70,7 +72,7 @@ def _targets(content: Content) -> list[Target]:
     return [Target("sendmsg", number.removeprefix("+"), client_id) for number in to] or [Target("sendmsg")]
 
 
-def _row(to: str, result: Message | Refusal) -> Content:
+def _row(to: str, result: LedgerMessage | Refusal) -> Content:
     if isinstance(result, Refusal):
         return {"apiMessageId": None, "accepted": False, "to": to, **_described(result)}
     return {"apiMessageId": result.id, "accepted": True, "to": to, **_NO_ERROR}

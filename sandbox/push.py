@@ -9,8 +9,8 @@ from urllib.parse import quote_plus
 import msgspec
 
 from threelane.sandbox import xml_document
-from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE, Api, Form
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE, ApiName, CallbackForm
+from threelane.sandbox.settings import SandboxSettings
 
 Fields = Mapping[str, str | bytes | int | float | None]
 _DOCUMENT_FIELD: Final = "data"
@@ -22,8 +22,8 @@ _encode = msgspec.json.Encoder().encode
 class Push:
     """One status of a message, or one part of a reply, written for the URL of its API."""
 
-    api: Api
-    form: Form
+    api: ApiName
+    form: CallbackForm
     content: str
     is_reply: bool = False
     tally: Counter[str] | None = None  # what became of its requests, for whoever wants to know
@@ -32,24 +32,24 @@ class Push:
     @property
     def content_type(self) -> str:
         """Returns what the content is."""
-        return JSON_TYPE if self.form is Form.JSON else FORM_TYPE
+        return JSON_TYPE if self.form is CallbackForm.JSON else FORM_TYPE
 
 
-def address(api: Api, is_reply: bool, settings: Settings) -> str | None:
+def address(api: ApiName, is_reply: bool, settings: SandboxSettings) -> str | None:
     """Returns where the statuses or the replies of an API go, if anywhere."""
-    if api is Api.ONE:
+    if api is ApiName.ONE:
         return settings.one_callback
-    if api is Api.PLATFORM:
+    if api is ApiName.PLATFORM:
         return settings.platform_callback
     return settings.reply_callback if is_reply else settings.callback_url
 
 
-def pack(form: Form, fields: Fields, root: str = "") -> str:
+def pack(form: CallbackForm, fields: Fields, root: str = "") -> str:
     """Returns the fields in a form, with octets only where it percent-encodes; XML needs the name of its root."""
-    if form is Form.JSON:
+    if form is CallbackForm.JSON:
         return as_json(fields)
     given = {name: value for name, value in fields.items() if value is not None}
-    if form is Form.XML:
+    if form is CallbackForm.XML:
         document = _DECLARATION + xml_document.element(root, {name: str(value) for name, value in given.items()})
         return f"{_DOCUMENT_FIELD}={quote_plus(document)}"
     pairs = ((name, value if isinstance(value, bytes) else str(value)) for name, value in given.items())

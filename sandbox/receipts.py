@@ -4,9 +4,9 @@ from typing import Final
 from urllib.parse import quote_plus
 
 from threelane.sandbox import platform_codes, push
-from threelane.sandbox.apis import CENTRAL, Api, Form
+from threelane.sandbox.apis import CENTRAL, ApiName, CallbackForm
 from threelane.sandbox.codes import MASKS, STATUSES
-from threelane.sandbox.ledger import Message
+from threelane.sandbox.ledger import LedgerMessage
 from threelane.sandbox.one_codes import STATUSES as ONE_STATUSES
 from threelane.sandbox.push import Push
 
@@ -14,27 +14,27 @@ INTEGRATION: Final = "sandbox"
 _ROOT: Final = "callback"  # no document names it
 
 
-def is_wanted(message: Message, status: str) -> bool:
+def is_wanted(message: LedgerMessage, status: str) -> bool:
     """Tells whether a status is pushed: by the Central APIs those of the message's mask, by the others each."""
     return message.order.api not in CENTRAL or status in MASKS[message.order.callback]
 
 
-def write(message: Message, status: str, at: float, method: Form) -> Push:
+def write(message: LedgerMessage, status: str, at: float, method: CallbackForm) -> Push:
     """Returns the callback of a status that a message came to; the One API knows no method but its own."""
     api = message.order.api
-    if api is Api.ONE:
-        return Push(api, Form.JSON, _update(message, status, at))
-    if api is Api.PLATFORM:
-        form = Form.GET if method is Form.GET else Form.JSON
+    if api is ApiName.ONE:
+        return Push(api, CallbackForm.JSON, _update(message, status, at))
+    if api is ApiName.PLATFORM:
+        form = CallbackForm.GET if method is CallbackForm.GET else CallbackForm.JSON
         return Push(api, form, push.pack(form, _platform(message, status, at)))
-    if method is Form.XML:
+    if method is CallbackForm.XML:
         return Push(api, method, push.pack(method, _central(message, status, at), _ROOT))
-    if method is Form.JSON:
+    if method is CallbackForm.JSON:
         return Push(api, method, push.pack(method, _central_json(message, status, at)))
     return Push(api, method, _form(message, status, at))
 
 
-def _form(message: Message, status: str, at: float) -> str:
+def _form(message: LedgerMessage, status: str, at: float) -> str:
     """Returns a callback as a form; written by hand, since packing it costs as much as taking a message."""
     order = message.order
     return (
@@ -44,7 +44,7 @@ def _form(message: Message, status: str, at: float) -> str:
     )
 
 
-def _central(message: Message, status: str, at: float) -> push.Fields:
+def _central(message: LedgerMessage, status: str, at: float) -> push.Fields:
     """Returns the fields of a form, to be written otherwise."""
     return {
         "api_id": message.api_id,
@@ -58,7 +58,7 @@ def _central(message: Message, status: str, at: float) -> push.Fields:
     }
 
 
-def _central_json(message: Message, status: str, at: float) -> push.Fields:
+def _central_json(message: LedgerMessage, status: str, at: float) -> push.Fields:
     """Returns the fields by the names of Central REST."""
     return {
         "apiMessageId": message.id,
@@ -70,7 +70,7 @@ def _central_json(message: Message, status: str, at: float) -> push.Fields:
     }
 
 
-def _platform(message: Message, status: str, at: float) -> push.Fields:
+def _platform(message: LedgerMessage, status: str, at: float) -> push.Fields:
     """Returns the fields of Platform REST: the gateway's own number of a status, which the One API counts otherwise."""
     order = message.order
     return {
@@ -87,7 +87,7 @@ def _platform(message: Message, status: str, at: float) -> push.Fields:
     }
 
 
-def _update(message: Message, status: str, at: float) -> str:
+def _update(message: LedgerMessage, status: str, at: float) -> str:
     """Returns a callback of the One API; it names no charge."""
     number, name = ONE_STATUSES[status]
     update = {

@@ -12,20 +12,20 @@ from threelane.sandbox.callbacks import Callbacks
 from threelane.sandbox.keywords import Wish
 from threelane.sandbox.ledger import Ledger
 from threelane.sandbox.push import Push, address
-from threelane.sandbox.reply import Part, Reply
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.reply import HandsetPart, HandsetReply
+from threelane.sandbox.settings import SandboxSettings
 
 _KEPT: Final = 10_000
 _JOINS: Final = "050003"  # a header of five octets that joins parts by a reference of one octet
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenReply:
     """A reply that was taken."""
 
-    reply: Reply
+    reply: HandsetReply
     at: float
-    parts: list[Part]
+    parts: list[HandsetPart]
 
     def as_json(self) -> dict[str, object]:
         """Returns the reply as the control address shows it."""
@@ -55,7 +55,7 @@ class Replies:
         ledger: Ledger,
         callbacks: Callbacks,
         clock: Callable[[], float],
-        settings: Callable[[], Settings],
+        settings: Callable[[], SandboxSettings],
         seed: int,
     ) -> None:
         self._account = account
@@ -64,15 +64,15 @@ class Replies:
         self._clock = clock
         self._settings = settings
         self._chance = Random(f"{seed} replies")
-        self._kept: deque[Taken] = deque(maxlen=_KEPT)
+        self._kept: deque[TakenReply] = deque(maxlen=_KEPT)
 
     def clear(self) -> None:
         """Forgets every reply."""
         self._kept.clear()
 
-    def take(self, reply: Reply) -> Taken:
+    def take(self, reply: HandsetReply) -> TakenReply:
         """Keeps a reply, does what its keyword asks, and pushes it if there is a URL."""
-        taken = Taken(reply, self._clock(), self._parts(reply))
+        taken = TakenReply(reply, self._clock(), self._parts(reply))
         self._kept.append(taken)
         if reply.opts_out:
             self._obey(reply)
@@ -84,12 +84,12 @@ class Replies:
         """Returns the replies of one person or of all, oldest first."""
         return [taken.as_json() for taken in self._kept if sender is None or taken.reply.sender == sender]
 
-    def _parts(self, reply: Reply) -> list[Part]:
+    def _parts(self, reply: HandsetReply) -> list[HandsetPart]:
         pieces = reply.cut()
         reference = self._chance.getrandbits(8) if reply.reference is None else reply.reference
         joins = f"{_JOINS}{reference:02x}{len(pieces):02x}" if len(pieces) > 1 else ""
         return [
-            Part(
+            HandsetPart(
                 id=f"{self._chance.getrandbits(128):032x}",
                 text=piece,
                 udh=f"{joins}{number:02x}" if joins else "",
@@ -98,14 +98,14 @@ class Replies:
             for number, piece in enumerate(pieces, 1)
         ]
 
-    def _obey(self, reply: Reply) -> None:
+    def _obey(self, reply: HandsetReply) -> None:
         wish = keywords.wish(reply.text)
         if wish is Wish.STOP:
             self._account.opt_out(reply.sender)
         elif wish is Wish.START:
             self._account.opt_in(reply.sender)
 
-    def _push(self, taken: Taken) -> None:
+    def _push(self, taken: TakenReply) -> None:
         """Pushes all parts by one connection, so that they arrive in the order chosen here."""
         reply, related = taken.reply, self._ledger.by_id(taken.reply.related)
         client_id = (related.order.client_id or None) if related else None

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from threelane.sandbox import text
-from threelane.sandbox.apis import CENTRAL, Api, Form
+from threelane.sandbox.apis import CENTRAL, ApiName, CallbackForm
 
 _MOST_PARTS: Final = 255  # a header counts them in one octet
 _Number = Annotated[str, msgspec.Meta(pattern="^[0-9]+$", max_length=32)]
@@ -23,23 +23,23 @@ class Charset(StrEnum):
     UTF_16 = "UTF-16BE"
 
 
-_FORMS: Final[dict[Api, tuple[Form, ...]]] = {  # the first is the API's own
-    Api.HTTP: (Form.POST, Form.GET, Form.XML, Form.JSON),
-    Api.REST: (Form.POST, Form.GET, Form.XML, Form.JSON),
-    Api.XML: (Form.XML, Form.POST, Form.GET, Form.JSON),
-    Api.PLATFORM: (Form.JSON, Form.GET),
-    Api.ONE: (Form.JSON,),
+_FORMS: Final[dict[ApiName, tuple[CallbackForm, ...]]] = {  # the first is the API's own
+    ApiName.HTTP: (CallbackForm.POST, CallbackForm.GET, CallbackForm.XML, CallbackForm.JSON),
+    ApiName.REST: (CallbackForm.POST, CallbackForm.GET, CallbackForm.XML, CallbackForm.JSON),
+    ApiName.XML: (CallbackForm.XML, CallbackForm.POST, CallbackForm.GET, CallbackForm.JSON),
+    ApiName.PLATFORM: (CallbackForm.JSON, CallbackForm.GET),
+    ApiName.ONE: (CallbackForm.JSON,),
 }
 
 
-class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One text of a person, and how it shall arrive; what cannot be is refused when it is read."""
 
     sender: _Number = msgspec.field(name="from")
     to: _Number
     text: str
-    api: Api = Api.HTTP
-    form: Form | None = None  # None is the API's own
+    api: ApiName = ApiName.HTTP
+    form: CallbackForm | None = None  # None is the API's own
     charset: Charset | None = None  # None is what the gateway would choose
     network: str = ""
     related: str = ""  # the gateway id of the message that is answered
@@ -61,7 +61,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _check_parts(self) -> None:
         needed = len(self._natural_cut())
-        if self.api is Api.ONE and (self.parts or self.drop_part or self.reference is not None):
+        if self.api is ApiName.ONE and (self.parts or self.drop_part or self.reference is not None):
             raise ValueError("parts: the One API has no header for parts, a text comes whole")
         if needed > _MOST_PARTS:
             raise ValueError(f"text: longer than {_MOST_PARTS} parts")
@@ -71,7 +71,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("drop_part: there is no such part")
 
     @property
-    def carried_as(self) -> Form:
+    def carried_as(self) -> CallbackForm:
         """Returns the form of its callbacks."""
         return self.form or _FORMS[self.api][0]
 
@@ -80,7 +80,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Returns the charset: of a Central form what suits the text on the air, else UTF-8."""
         if self.charset:
             return self.charset
-        if self.api not in CENTRAL or self.carried_as in (Form.XML, Form.JSON):
+        if self.api not in CENTRAL or self.carried_as in (CallbackForm.XML, CallbackForm.JSON):
             return Charset.UTF_8
         if not _is_gsm(self.text):
             return Charset.UTF_16
@@ -88,7 +88,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def cut(self) -> list[str]:
         """Returns the texts of its parts: as many as it needs, or, for more, the longest halved again and again."""
-        if self.api is Api.ONE:
+        if self.api is ApiName.ONE:
             return [self.text]
         pieces = self._natural_cut()
         while self.parts and len(pieces) < self.parts:
@@ -102,7 +102,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(slots=True)
-class Part:
+class HandsetPart:
     """One part of a reply, with what became of its callbacks."""
 
     id: str

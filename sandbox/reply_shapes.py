@@ -5,25 +5,25 @@ from typing import Final
 from urllib.parse import quote
 
 from threelane.sandbox import push
-from threelane.sandbox.apis import Api, Form
+from threelane.sandbox.apis import ApiName, CallbackForm
 from threelane.sandbox.receipts import INTEGRATION
-from threelane.sandbox.reply import Charset, Part, Reply
+from threelane.sandbox.reply import Charset, HandsetPart, HandsetReply
 
 _ROOT: Final = "clickmo"
 _CENTRAL_ZONE: Final = timezone(timedelta(hours=2))
 _CHANNEL: Final = "sms"
 
 
-def write(reply: Reply, part: Part, at: float, api_id: str, related_client_id: str | None) -> str:
+def write(reply: HandsetReply, part: HandsetPart, at: float, api_id: str, related_client_id: str | None) -> str:
     """Returns the callback of one part, in the form and the charset of its reply."""
-    if reply.api is Api.ONE:
+    if reply.api is ApiName.ONE:
         return _one(reply, part, at, api_id, related_client_id)
-    if reply.api is Api.PLATFORM:
+    if reply.api is ApiName.PLATFORM:
         return push.pack(reply.carried_as, _platform(reply, part, at))
     return push.pack(reply.carried_as, _central(reply, part, at, api_id), _ROOT)
 
 
-def _central(reply: Reply, part: Part, at: float, api_id: str) -> push.Fields:
+def _central(reply: HandsetReply, part: HandsetPart, at: float, api_id: str) -> push.Fields:
     return {
         "api_id": api_id,
         "moMsgId": part.id,
@@ -37,7 +37,7 @@ def _central(reply: Reply, part: Part, at: float, api_id: str) -> push.Fields:
     }
 
 
-def _platform(reply: Reply, part: Part, at: float) -> push.Fields:
+def _platform(reply: HandsetReply, part: HandsetPart, at: float) -> push.Fields:
     return {
         "integrationName": INTEGRATION,
         "messageId": reply.related or None,
@@ -53,7 +53,7 @@ def _platform(reply: Reply, part: Part, at: float) -> push.Fields:
     }
 
 
-def _one(reply: Reply, part: Part, at: float, api_id: str, related_client_id: str | None) -> str:
+def _one(reply: HandsetReply, part: HandsetPart, at: float, api_id: str, related_client_id: str | None) -> str:
     text = {
         "channel": _CHANNEL,
         "messageId": part.id,
@@ -69,8 +69,8 @@ def _one(reply: Reply, part: Part, at: float, api_id: str, related_client_id: st
     return push.as_json({"integrationId": api_id, "integrationName": INTEGRATION, "event": {"moText": [text]}})
 
 
-def _text(reply: Reply, piece: str) -> str | bytes:
+def _text(reply: HandsetReply, piece: str) -> str | bytes:
     """Returns the octets for a form; for JSON and XML the text, percent-encoded where it is not UTF-8."""
-    if reply.carried_as in (Form.POST, Form.GET):
+    if reply.carried_as in (CallbackForm.POST, CallbackForm.GET):
         return piece.encode(reply.carried_in)
     return piece if reply.carried_in is Charset.UTF_8 else quote(piece.encode(reply.carried_in), safe="")

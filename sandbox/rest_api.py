@@ -7,12 +7,12 @@ from aiohttp import web
 
 from threelane.sandbox import json_body, rest_order
 from threelane.sandbox.account import money
-from threelane.sandbox.apis import JSON_TYPE, Api
+from threelane.sandbox.apis import JSON_TYPE, ApiName
 from threelane.sandbox.codes import STATUSES, Refusal, refusal
-from threelane.sandbox.faults import Script, Target
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.faults import FaultScript, Target
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.transport import HttpAnswer, carry
 
 _VERSION: Final = "1"
 _SCHEME: Final = "bearer "  # in any case
@@ -40,7 +40,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class RestApi:
     """The resources, each from a request to a JSON answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
@@ -63,13 +63,13 @@ class RestApi:
 
     # --- from a request to a resource
 
-    def _door(self, command: str, resource: Callable[[web.Request], Answer]) -> _Handler:
+    def _door(self, command: str, resource: Callable[[web.Request], HttpAnswer]) -> _Handler:
         """Returns the request handler of a resource that is not a send."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            script = self._gateway.script(Api.REST, (Target(command),))
+            script = self._gateway.script(ApiName.REST, (Target(command),))
 
-            def answer() -> Answer:
+            def answer() -> HttpAnswer:
                 refused = self._gateway.whole(script) or self._refuses(request)
                 return _error(refused) if refused else resource(request)
 
@@ -101,10 +101,10 @@ class RestApi:
         recipients = _recipients(content.get("to"))
         client_id = json_body.string(content, "clientMessageId")
         targets = [Target("sendmsg", to, client_id) for to in recipients or ("",)]
-        script = gateway.script(Api.REST, targets)
-        gateway.lost(Api.REST, targets, script)
+        script = gateway.script(ApiName.REST, targets)
+        gateway.lost(ApiName.REST, targets, script)
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             refused = gateway.whole(script) or self._refuses(request)
             if refused is None and read is None:
                 refused = refusal("100")
@@ -115,13 +115,13 @@ class RestApi:
         return await carry(gateway, request, answer, script.wire)
 
     def _send(
-        self, content: dict[str, object], targets: Sequence[Target], script: Script, refused: Refusal | None
-    ) -> Answer:
+        self, content: dict[str, object], targets: Sequence[Target], script: FaultScript, refused: Refusal | None
+    ) -> HttpAnswer:
         """Sends one text to each recipient; what is wrong with all of the request is a global error."""
         gateway = self._gateway
         order = refused or rest_order.read(content, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
-            gateway.refused(Api.REST, targets, order, script)
+            gateway.refused(ApiName.REST, targets, order, script)
             return _error(order)
         results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
         entries = [_entry(target.to, result) for target, result in zip(targets, results, strict=True)]
@@ -129,23 +129,23 @@ class RestApi:
 
     # --- the other resources
 
-    def _by_id(self, request: web.Request) -> Answer:
+    def _by_id(self, request: web.Request) -> HttpAnswer:
         return self._shown(self._gateway.find(request.match_info["id"], ""))
 
-    def _by_client_id(self, request: web.Request) -> Answer:
+    def _by_client_id(self, request: web.Request) -> HttpAnswer:
         return self._shown(self._gateway.find("", request.query.get("clientMessageId", "")))
 
-    def _stop(self, request: web.Request) -> Answer:
+    def _stop(self, request: web.Request) -> HttpAnswer:
         found = self._gateway.find(request.match_info["id"], "")
         if isinstance(found, Refusal):
             return _error(found)
         self._gateway.cancel(found)
         return json_body.answer({"data": self._standing(found)})
 
-    def _balance(self, _request: web.Request) -> Answer:
+    def _balance(self, _request: web.Request) -> HttpAnswer:
         return json_body.answer({"data": {"balance": money(self._gateway.account.balance)}})
 
-    def _coverage(self, request: web.Request) -> Answer:
+    def _coverage(self, request: web.Request) -> HttpAnswer:
         number = request.match_info["msisdn"]
         price = self._gateway.route(number)
         if isinstance(price, Refusal):
@@ -154,12 +154,12 @@ class RestApi:
             {"data": {"routable": True, "destination": number, "minimumCharge": float(price)}},
         )
 
-    def _shown(self, found: Message | Refusal) -> Answer:
+    def _shown(self, found: LedgerMessage | Refusal) -> HttpAnswer:
         if isinstance(found, Refusal):
             return _error(found)
         return json_body.answer({"data": {**self._standing(found), "charge": float(found.charge)}})
 
-    def _standing(self, message: Message) -> dict[str, object]:
+    def _standing(self, message: LedgerMessage) -> dict[str, object]:
         status = self._gateway.visible_status(message)
         standing: dict[str, object] = {"apiMessageId": message.id, "messageStatus": status}
         standing["description"] = STATUSES[status]
@@ -168,7 +168,7 @@ class RestApi:
         return standing
 
 
-def _refuse(code: str) -> Callable[[web.Request], Answer]:
+def _refuse(code: str) -> Callable[[web.Request], HttpAnswer]:
     return lambda _request: _error(refusal(code))
 
 
@@ -179,13 +179,13 @@ def _recipients(to: object) -> list[str]:
     return to
 
 
-def _entry(to: str, result: Message | Refusal) -> dict[str, object]:
+def _entry(to: str, result: LedgerMessage | Refusal) -> dict[str, object]:
     if isinstance(result, Refusal):
         return {"accepted": False, "to": to, "error": _described(result)}
     return {"accepted": True, "to": to, "apiMessageId": result.id}
 
 
-def _status(results: Sequence[Message | Refusal]) -> int:
+def _status(results: Sequence[LedgerMessage | Refusal]) -> int:
     """Returns 202 when all were taken, the status of the code when all met the same one, else 207."""
     codes = {result.code if isinstance(result, Refusal) else "" for result in results}
     if codes == {""}:
@@ -197,5 +197,5 @@ def _described(why: Refusal) -> dict[str, str]:
     return {"code": why.code, "description": why.text, "documentation": _DOCUMENTATION.format(why.code)}
 
 
-def _error(why: Refusal) -> Answer:
+def _error(why: Refusal) -> HttpAnswer:
     return json_body.answer({"error": _described(why)}, _HTTP.get(why.code, _BAD_REQUEST))

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final
 
 from threelane.sandbox import central_order
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.order import Order
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 # What each field is called by the HTTP API, which has the same rules for its value.
 # fmt: off
@@ -38,7 +38,7 @@ _ISO_IN_GMT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[
 _MOST_DIGITS: Final = 12
 
 
-def read(content: dict[str, object], settings: Settings, now: float) -> Order | Refusal:
+def read(content: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
     """Returns the order of a request; `null` is as if the field were not there."""
     given = {name: value for name, value in content.items() if value is not None}
     parameters: dict[str, str] = {}
@@ -58,7 +58,7 @@ def read(content: dict[str, object], settings: Settings, now: float) -> Order | 
         if due_at is None or not central_order.is_possible(due_at, now):
             return refusal("101")  # where the HTTP API says 120
         parameters["scheduled_time"] = str(int(due_at))
-    return central_order.read(Api.REST, parameters, settings, now, sent=given)
+    return central_order.read(ApiName.REST, parameters, settings, now, sent=given)
 
 
 def _digits(value: object) -> str | None:

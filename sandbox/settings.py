@@ -7,14 +7,14 @@ from typing import Annotated, Any, Final
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from threelane.sandbox.apis import Form
+from threelane.sandbox.apis import CallbackForm
 
 Price = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 _STATUS_PATH: Final = "/status"
 Prefixes = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
+class SandboxSettings(BaseSettings):
     """What one sandbox needs; those named in LIVE may be changed while it runs."""
 
     model_config = SettingsConfigDict(env_prefix="THREELANE_SANDBOX_", frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     reply_url: str | None = None  # of the Central APIs' replies; else callback_url with its last /status as /mo
     one_callback_url: str | None = None  # of the One API; else as /one
     platform_callback_url: str | None = None  # of Platform REST; else as /platform
-    callback_method: Form = Form.POST
+    callback_method: CallbackForm = CallbackForm.POST
     callback_retry_scale: NonNegativeFloat = 1.0  # 1 waits real minutes
     callback_timeout_seconds: PositiveFloat = 10.0
     callback_connections: PositiveInt = 64
@@ -126,10 +126,10 @@ LIVE: Final = (
 )
 
 
-def changed(settings: Settings, changes: dict[str, object]) -> Settings:
+def changed(settings: SandboxSettings, changes: dict[str, object]) -> SandboxSettings:
     """Returns the settings with those changes, checked as at start."""
-    present: dict[str, Any] = {name: getattr(settings, name) for name in Settings.model_fields}
-    return Settings(**{**present, **changes})
+    present: dict[str, Any] = {name: getattr(settings, name) for name in SandboxSettings.model_fields}
+    return SandboxSettings(**{**present, **changes})
 
 
 def _listed(value: str) -> list[str]:

@@ -20,7 +20,7 @@ _HEX: Final = re.compile(r"[0-9A-Fa-f]*")
 _EXTENDED_SET: Final = frozenset(EXTENDED)
 
 
-class Encoding(StrEnum):
+class TextEncoding(StrEnum):
     """How a body travels."""
 
     GSM7 = "gsm7"

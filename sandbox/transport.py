@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from threelane.sandbox.faults import Do, Fault
-from threelane.sandbox.gateway import Gateway
+from threelane.sandbox.faults import Do, ScriptedFault
+from threelane.sandbox.gateway import SandboxGateway
 
 _BAD_GATEWAY: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -16,7 +16,7 @@ _BAD_GATEWAY: Final = (
 _UNREADABLE: Final = b"\x1f\x8b\x00 ~~ no known key here ~~ \xff\xfe"
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """What an API says: complete, before anything on the wire can damage it."""
 
     body: bytes
@@ -24,10 +24,12 @@ class Answer(NamedTuple):
     status: int = 200
 
 
-Handle = Callable[[], Answer]
+Handle = Callable[[], HttpAnswer]
 
 
-async def carry(gateway: Gateway, request: web.Request, handle: Handle, fault: Fault | None) -> web.StreamResponse:
+async def carry(
+    gateway: SandboxGateway, request: web.Request, handle: Handle, fault: ScriptedFault | None
+) -> web.StreamResponse:
     """Handles a request and answers it as the fault has it; those of NOT_TAKEN never reach the handler."""
     match fault and fault.do:
         case None:
@@ -35,9 +37,9 @@ async def carry(gateway: Gateway, request: web.Request, handle: Handle, fault: F
         case Do.CUT_BEFORE:
             return _cut(request)
         case Do.HTML_502:
-            answer = Answer(_BAD_GATEWAY, status=502)
+            answer = HttpAnswer(_BAD_GATEWAY, status=502)
         case Do.GARBAGE_BEFORE:
-            answer = Answer(_UNREADABLE)
+            answer = HttpAnswer(_UNREADABLE)
         case Do.LOSE_ANSWER:
             handle()
             return _cut(request)
@@ -45,10 +47,10 @@ async def carry(gateway: Gateway, request: web.Request, handle: Handle, fault: F
             return _cut_middle(request, handle())
         case Do.HTML_502_AFTER:
             handle()
-            answer = Answer(_BAD_GATEWAY, status=502)
+            answer = HttpAnswer(_BAD_GATEWAY, status=502)
         case Do.GARBAGE:
             handle()
-            answer = Answer(_UNREADABLE)
+            answer = HttpAnswer(_UNREADABLE)
         case Do.SLOW_BEFORE:
             await asyncio.sleep(fault.seconds if fault else 0)
             answer = handle()
@@ -69,7 +71,7 @@ def _cut(request: web.Request) -> web.StreamResponse:
     return web.Response()  # goes nowhere: the connection is closed
 
 
-def _cut_middle(request: web.Request, answer: Answer) -> web.StreamResponse:
+def _cut_middle(request: web.Request, answer: HttpAnswer) -> web.StreamResponse:
     """Promises the whole answer, writes half of it and closes the connection."""
     head = (
         f"HTTP/1.1 {answer.status} OK\r\n"

@@ -7,12 +7,12 @@ from aiohttp import web
 
 from threelane.sandbox import central_order, credentials, form, xml_document
 from threelane.sandbox.account import money
-from threelane.sandbox.apis import FORM_TYPE, XML_TYPE, Api
+from threelane.sandbox.apis import FORM_TYPE, XML_TYPE, ApiName
 from threelane.sandbox.codes import Refusal, refusal
-from threelane.sandbox.faults import Do, Script, Target
-from threelane.sandbox.gateway import Gateway
-from threelane.sandbox.ledger import Message
-from threelane.sandbox.transport import Answer, carry
+from threelane.sandbox.faults import Do, FaultScript, Target
+from threelane.sandbox.gateway import SandboxGateway
+from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.transport import HttpAnswer, carry
 from threelane.sandbox.xml_document import Element
 
 Children = Mapping[str, str]
@@ -35,7 +35,7 @@ _PARAMETERS: Final = {
 class XmlApi:
     """The requests of a document, each from an element to one or more elements."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
         self._commands = {
             "auth": self._auth,
@@ -56,18 +56,18 @@ class XmlApi:
         elements = _elements(request.content_type, await request.read())
         spans = [_targets(element) for element in elements] if not isinstance(elements, Refusal) else []
         targets = [target for span in spans for target in span] or [Target("sendmsg")]
-        script = gateway.script(Api.XML, targets, apart=True)
-        gateway.lost(Api.XML, [target for target in targets if target.command == "sendmsg"], script)
+        script = gateway.script(ApiName.XML, targets, apart=True)
+        gateway.lost(ApiName.XML, [target for target in targets if target.command == "sendmsg"], script)
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             if isinstance(elements, Refusal):
-                gateway.refused(Api.XML, targets, elements, script)
+                gateway.refused(ApiName.XML, targets, elements, script)
                 return _answer([Element(_NOT_A_DOCUMENT, _fault(elements))])
             return _answer(self._all(elements, spans, script))
 
         return await carry(gateway, request, answer, script.wire)
 
-    def _all(self, elements: list[Element], spans: list[list[Target]], script: Script) -> Iterator[Element]:
+    def _all(self, elements: list[Element], spans: list[list[Target]], script: FaultScript) -> Iterator[Element]:
         """Handles every element in its order, whatever became of those before."""
         place = 0
         for element, span in zip(elements, spans, strict=True):
@@ -79,16 +79,16 @@ class XmlApi:
 
     # --- sendMsg
 
-    def _send(self, children: Children, targets: list[Target], script: Script, first: int) -> list[Children]:
+    def _send(self, children: Children, targets: list[Target], script: FaultScript, first: int) -> list[Children]:
         """Sends one text to each recipient: a row for each of several, one row when all of it is refused."""
         gateway, parameters = self._gateway, _parameters(children)
         refused = credentials.refuses(gateway, parameters)
         if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
         sent = {name: text for name, text in children.items() if name not in credentials.NAMES}
-        order = refused or central_order.read(Api.XML, parameters, gateway.settings, gateway.clock(), sent)
+        order = refused or central_order.read(ApiName.XML, parameters, gateway.settings, gateway.clock(), sent)
         if isinstance(order, Refusal):
-            gateway.refused(Api.XML, targets, order, script)
+            gateway.refused(ApiName.XML, targets, order, script)
             return [_fault(order)]
         results = [gateway.take(order, target.to, script, first + index) for index, target in enumerate(targets)]
         glued = [f" To:{target.to}" if len(targets) > 1 else "" for target in targets]
@@ -96,7 +96,7 @@ class XmlApi:
 
     # --- the other elements
 
-    def _other(self, element: Element, script: Script, place: int) -> Children:
+    def _other(self, element: Element, script: FaultScript, place: int) -> Children:
         for fault in script.at(place):
             if fault.do is Do.CODE:
                 return _fault(self._gateway.wording(fault.code, fault.text, fault.seconds))
@@ -140,10 +140,10 @@ class XmlApi:
             return _fault(price)
         return {"ok": "This prefix is currently supported.", "charge": f"{price:f}"}
 
-    def _found(self, parameters: Children) -> Message | Refusal:
+    def _found(self, parameters: Children) -> LedgerMessage | Refusal:
         return self._gateway.find(parameters.get("apiMsgId", ""), parameters.get("climsgid", ""))
 
-    def _standing(self, message: Message) -> Children:
+    def _standing(self, message: LedgerMessage) -> Children:
         return {"apiMsgId": message.id, "status": self._gateway.visible_status(message)}
 
 
@@ -169,7 +169,7 @@ def _parameters(children: Children) -> dict[str, str]:
     return {_PARAMETERS[name]: text for name, text in children.items() if name in _PARAMETERS}
 
 
-def _row(result: Message | Refusal, to: str) -> Children:
+def _row(result: LedgerMessage | Refusal, to: str) -> Children:
     if isinstance(result, Refusal):
         return {"fault": f"{result.code}, {result.text}{to}"}
     return {"apiMsgId": f"{result.id}{to}"}
@@ -179,5 +179,5 @@ def _fault(why: Refusal) -> Children:
     return {"fault": f"{why.code}, {why.text}"}
 
 
-def _answer(elements: Iterable[Element]) -> Answer:
-    return Answer(xml_document.write(elements), XML_TYPE)
+def _answer(elements: Iterable[Element]) -> HttpAnswer:
+    return HttpAnswer(xml_document.write(elements), XML_TYPE)

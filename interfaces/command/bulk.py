@@ -88,9 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def bulk(
-    file: Annotated[
-        Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns: docs/fields.md.")
-    ],
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns: docs/fields.md.")],
     text: Annotated[str | None, typer.Option(help="The text of all, with {columns} of the file.")] = None,
     batch: Annotated[str, typer.Option(help="The job's name, by which it is known again; else the file's.")] = "",
     lane: Lane = None,

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from threelane.sandbox.apis import FORM_TYPE
 from threelane.sandbox.app import create
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 GOOD = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
 
@@ -60,7 +60,7 @@ def test_a_session_dies_after_fifteen_minutes_without_a_call() -> None:
 
 async def _session_over_time(moments: tuple[float, ...]) -> list[str]:
     now = 1_000_000.0
-    async with TestClient(TestServer(create(Settings(seed=1), clock=lambda: now))) as client:
+    async with TestClient(TestServer(create(SandboxSettings(seed=1), clock=lambda: now))) as client:
         session_id = (await (await client.post("/http/auth", data=GOOD)).text()).removeprefix("OK: ")
         answers = []
         for moment in moments:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -177,7 +177,7 @@ def test_the_help_names_each_setting_and_its_default() -> None:
     words = [sys.executable, "-m", "threelane.sandbox", "--help"]
     told = subprocess.run(words, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True)
     plural = {"senders": "sender"}
-    for name in Settings.model_fields:
+    for name in SandboxSettings.model_fields:
         assert f"--{plural.get(name, name).replace('_', '-')} " in told.stdout
     assert told.stdout.count("(sandbox)") == 5
 

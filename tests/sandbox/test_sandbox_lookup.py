@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from threelane.sandbox.app import create
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 GOOD = {"api_id": "sandbox", "user": "sandbox", "password": "sandbox"}
@@ -49,7 +49,7 @@ def test_statuses_come_by_the_clock_and_the_schedule() -> None:
 
 async def _statuses_at(*moments: float) -> list[str]:
     now = 1_000_000.0
-    settings = Settings(seed=1, gateway_after_seconds=1, handset_after_seconds=3)
+    settings = SandboxSettings(seed=1, gateway_after_seconds=1, handset_after_seconds=3)
     async with TestClient(TestServer(create(settings, clock=lambda: now))) as client:
         await client.post("/http/sendmsg", data={**GOOD, "to": TO, "text": "x", "climsgid": "c1", "deliv_time": "10"})
         statuses = []

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from threelane.sandbox import one_codes, one_order
-from threelane.sandbox.apis import Api
+from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import ERRORS, STATUSES, refusal
 from threelane.sandbox.order import Order
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -278,10 +278,10 @@ NAMES = some.sampled_from([
 # fmt: on
 
 
-@given(some.dictionaries(NAMES, JSON), some.sampled_from([Api.ONE, Api.PLATFORM]))
-def test_no_message_is_more_than_refused(entry: dict[str, object], api: Api) -> None:
+@given(some.dictionaries(NAMES, JSON), some.sampled_from([ApiName.ONE, ApiName.PLATFORM]))
+def test_no_message_is_more_than_refused(entry: dict[str, object], api: ApiName) -> None:
     """An order or a code with a number, never an exception."""
-    read = one_order.read(api, {**message(), **entry}, Settings(seed=1), 1_000_000.0)
+    read = one_order.read(api, {**message(), **entry}, SandboxSettings(seed=1), 1_000_000.0)
     assert isinstance(read, Order) or one_codes.error(read).code in one_codes.ERRORS
 
 

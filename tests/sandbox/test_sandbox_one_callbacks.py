@@ -9,7 +9,7 @@ import pytest
 from threelane.sandbox import one_codes
 from threelane.sandbox.codes import STATUSES
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -114,7 +114,7 @@ def test_its_address_can_be_set_and_is_never_guessed(sandbox: Running, receiver:
 )
 def test_the_address_stands_beside_that_of_the_others(central: str | None, one: str | None, expected: str) -> None:
     """Only the last segment `/status` is replaced."""
-    assert Settings(callback_url=central, one_callback_url=one).one_callback == expected
+    assert SandboxSettings(callback_url=central, one_callback_url=one).one_callback == expected
 
 
 def test_it_is_made_again_until_it_is_acknowledged(sandbox: Running, receiver: Any, wait_until: WaitUntil) -> None:

@@ -12,7 +12,7 @@ import pytest
 from threelane.sandbox.callbacks import CENTRAL_REPLY_RETRIES_AFTER_SECONDS
 from threelane.sandbox.keywords import Wish, wish
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 PERSON, OURS = "27820000001", "12025550100"
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -274,7 +274,7 @@ def test_it_is_given_up_after_five_retries_or_eight(
 )
 def test_the_addresses_stand_beside_that_of_statuses(settings: dict[str, str], expected: str | None) -> None:
     """`/mo` and `/platform` for a last `/status`, else nowhere."""
-    found = Settings(**settings)
+    found = SandboxSettings(**settings)
     addresses = [expected and expected.format(path) for path in ("mo", "platform", "one")]
     assert [found.reply_callback, found.platform_callback, found.one_callback] == addresses
 

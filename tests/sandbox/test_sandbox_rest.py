@@ -14,7 +14,7 @@ from threelane.sandbox import rest_order
 from threelane.sandbox.codes import ERRORS, STATUSES
 from threelane.sandbox.order import Order
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 ID = re.compile("[0-9a-f]{32}")
@@ -293,5 +293,5 @@ FIELDS = some.sampled_from([
 @given(some.dictionaries(FIELDS, JSON))
 def test_no_content_is_more_than_refused(content: dict[str, object]) -> None:
     """An order or a code of the table, never an exception."""
-    read = rest_order.read({"text": "x", **content}, Settings(seed=1), 1_000_000.0)
+    read = rest_order.read({"text": "x", **content}, SandboxSettings(seed=1), 1_000_000.0)
     assert isinstance(read, Order) or read.code in ERRORS

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from threelane.sandbox.app import create
 from threelane.sandbox.running import Running
-from threelane.sandbox.settings import Settings
+from threelane.sandbox.settings import SandboxSettings
 
 TO = "27820000001"
 LATER_SECONDS = 3600
@@ -122,7 +122,7 @@ def test_the_time_of_a_stopped_message_passes_without_a_word() -> None:
 
 async def _an_hour_later() -> list[list[str]]:
     now = 1_000_000.0
-    async with TestClient(TestServer(create(Settings(seed=1, schedule_scale=0.5), clock=lambda: now))) as client:
+    async with TestClient(TestServer(create(SandboxSettings(seed=1, schedule_scale=0.5), clock=lambda: now))) as client:
         for id in ("stopped", "goes"):
             form = {**CREDENTIALS, "to": TO, "text": "x", "climsgid": id, "deliv_time": "60"}
             await client.post("/http/sendmsg", data=form)
