@@ -31,7 +31,7 @@ from bench.messages import TEXT
 from bench.sides import OPTIONS
 from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.store import keys
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.upkeep.engine import RELEASE_SECONDS

@@ -11,13 +11,13 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from threelane.operations.finding import Finding, Grade
-from threelane.producer.broker import application
 from threelane.producer.client import explain
 from threelane.runtime import secret_files, tls
 from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, load
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import FAMILIES, TABLES, WrongPolicy, override
+from threelane.worker.process.broker import application
 from threelane.worker.process.settings import CallbackSettings, ExporterSettings, WorkerSettings
 
 MOST_SKEW_SECONDS = 5.0

@@ -16,7 +16,7 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refused
 from threelane.contract.schedule import DAY
-from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import budgets, keys

@@ -21,7 +21,7 @@ from threelane.producer import rehearse as rehearsing
 from threelane.producer import reschedule as rescheduling
 from threelane.producer.accept import Answer
 from threelane.producer.cancel import Cancelled
-from threelane.producer.enqueue import NUDGE_SIZE, Nudger
+from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.rehearse import Rehearsed
 from threelane.producer.reschedule import Moved
 from threelane.producer.together import Together

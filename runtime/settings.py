@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -106,12 +107,20 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _an_address_of_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
-        for one in url.get_secret_value().split(";") if url else ():  # RabbitMQ may have several nodes
+        nodes = url.get_secret_value().split(";") if url else []  # RabbitMQ may have several
+        for one in nodes:
             if not _is_an_address_of_a_broker(one):
                 raise ValueError(
                     "not an address of RabbitMQ or Redis; write amqp://user:password@host:5672/vhost (or amqps://), "
                     "or redis://host:6379/0, with / @ : # in a password as %2F %40 %3A %23"
                 )
+        if any(_is_an_address_of_rabbitmq(one) for one in nodes):
+            if not all(_is_an_address_of_rabbitmq(one) for one in nodes):
+                raise ValueError("all nodes have to be of one RabbitMQ: amqp:// or amqps:// for each")
+            if not _has_kombu():
+                raise ValueError("RabbitMQ needs one library more: pip install 'threelane[rabbitmq]'")
+        elif len(nodes) > 1:
+            raise ValueError("only RabbitMQ may have several addresses; name one Redis")
         return _without_tls_options(url) if url else None
 
     @property
@@ -121,13 +130,13 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker's address, with its password: hand it to kombu and to nobody else."""
+        """The broker's address, with its password: hand it to kombu or redis-py and to nobody else."""
         return (self.broker_url or self.redis_url).get_secret_value()
 
     @property
     def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
         """What kind of broker it is."""
-        return "RabbitMQ" if self.broker.startswith(("amqp://", "amqps://", "pyamqp://")) else "Redis"
+        return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
 
 
 class ProducerSettings(Settings):
@@ -214,6 +223,17 @@ def _without_tls_options(url: SecretStr) -> SecretStr:
             "THREELANE_REDIS_CA_FILE"
         )
     return url
+
+
+def _has_kombu() -> bool:
+    try:
+        return "kombu" in sys.modules or find_spec("kombu") is not None  # once it is loaded, it hides its spec
+    except ImportError:
+        return False
+
+
+def _is_an_address_of_rabbitmq(url: str) -> bool:
+    return url.startswith(("amqp://", "amqps://", "pyamqp://"))
 
 
 def _is_an_address_of_a_broker(url: str) -> bool:

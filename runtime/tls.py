@@ -24,6 +24,16 @@ def options(settings: Settings, url: str) -> dict[str, Any]:
     return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
 
 
+def amqp_options(url: str) -> dict[str, Any]:
+    """Return what kombu needs to check the certificate of a RabbitMQ; nothing for an address without TLS.
+
+    The CAs that the system trusts are asked, or those of SSL_CERT_FILE.  kombu's own default is not to compare names.
+    """
+    if not url.startswith("amqps://"):
+        return {}
+    return {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}  # the name that the address has
+
+
 def problem(failed: BaseException) -> str:
     """Return what is wrong with the TLS of a connection that failed, and what to do; '' if that was not the cause."""
     cause = _cause(failed)

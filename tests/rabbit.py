@@ -45,7 +45,7 @@ def script() -> str | None:
 class RabbitServer:
     """One node on ports of its own, with a port mapper of its own, both tied to the test process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = "") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
@@ -68,7 +68,7 @@ class RabbitServer:
             "RABBITMQ_NODENAME": f"test{self.port}@localhost",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{ARGUMENTS} {ON_LOOPBACK}",
         }
-        (folder / "rabbitmq.conf").write_text(CONFIGURATION.format(port=self.port), encoding="utf-8")
+        (folder / "rabbitmq.conf").write_text(CONFIGURATION.format(port=self.port) + configuration, encoding="utf-8")
         (folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")
         self._mapper = self._child(["epmd", "-port", str(epmd), "-address", "127.0.0.1"])
 
@@ -94,6 +94,11 @@ class RabbitServer:
 
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def control(self, *words: str) -> None:
+        """Do what an operator does with rabbitmqctl."""
+        command = [str(Path(str(script())).with_name("rabbitmqctl")), "-n", self._environment["RABBITMQ_NODENAME"]]
+        subprocess.run([*command, *words], env=self._environment, check=True, capture_output=True, timeout=60)
 
     def stop(self) -> None:
         """For good; what it kept is of no use to anybody."""

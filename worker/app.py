@@ -11,8 +11,7 @@ from typing import Any
 from celery import signals
 from prometheus_client import start_http_server
 
-from threelane.producer.broker import application
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
@@ -21,11 +20,13 @@ from threelane.worker.gateway.overrides import TABLES, WrongPolicy, effective
 from threelane.worker.policy.legacy import REST
 from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.process import interpreter, metrics
+from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
 from threelane.worker.upkeep.engine import Engine
 
+refuse_options()
 settings = load_or_exit(WorkerSettings)
 transport.install()
 try:
@@ -37,7 +38,6 @@ except WrongPolicy as wrong:
 words.load_or_exit(settings.words_file)
 app = application(
     settings,
-    broker_transport=None,  # the one that was installed for the address
     worker_pool="threads",
     worker_concurrency=settings.nudges_at_once,
     worker_prefetch_multiplier=1,
@@ -46,7 +46,7 @@ app = application(
     task_acks_late=True,
     task_track_started=False,
 )
-engine = Engine(settings, Nudger(settings, app))
+engine = Engine(settings, Nudger(settings))
 tasks.register(app, engine.attempt)
 
 

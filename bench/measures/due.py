@@ -19,7 +19,7 @@ from bench.results import Row
 from bench.sides import OPTIONS
 from tests.servers import RedisServer
 from threelane import Accepted, Producer, ProducerSettings
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.store import keys
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.upkeep.release import release

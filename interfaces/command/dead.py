@@ -17,7 +17,7 @@ from threelane.interfaces.command.caller import Json, err, print_json, say, wron
 from threelane.interfaces.command.find import Most, print_found, print_story, wanted_by
 from threelane.interfaces.command.query import asked, now_of
 from threelane.interfaces.command.schedule import Batch, From, Lane, Tag, To
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store import find

@@ -68,7 +68,7 @@ def _wrap(owner: Any, name: str, *, early: bool, when: Callable[[Any], bool]) ->
 
 def before_the_nudge() -> None:
     """Whoever publishes: a producer after accept, a worker after release or after a look-up."""
-    from threelane.producer.enqueue import Nudger
+    from threelane.producer.nudge import Nudger
 
     before(Nudger, "publish")
 

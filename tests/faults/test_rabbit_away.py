@@ -18,7 +18,7 @@ from tests.nudges import OnRabbitMQ
 from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Status
-from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.producer.nudge import NUDGE_SIZE
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus

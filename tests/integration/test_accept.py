@@ -14,7 +14,7 @@ from tests.nudges import nudges_of
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, ProducerSettings, Refused, Status, Unavailable
 from threelane.producer import accept
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.store import keys, suppression
 from threelane.store.suppression import Entry
 
@@ -84,13 +84,6 @@ def test_a_delay_counts_from_the_clock_of_redis(producer: Producer, client: redi
     assert before[0] * 1000 + 299_900 <= answer.due_at <= after[0] * 1000 + 301_100
 
 
-class BrokenNudger(Nudger):
-    """A broker that takes nothing."""
-
-    def _application(self) -> Any:
-        raise ConnectionRefusedError("no broker")
-
-
 class WatchingNudger(Nudger):
     """Looks, at the moment of a nudge, at what Redis holds."""
 
@@ -108,7 +101,7 @@ def test_a_broker_that_is_away_makes_a_nudge_late_and_no_message_lost(
     producer: Producer, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """The record says queued, and workers look for what no nudge told them of."""
-    producer.nudger = BrokenNudger(ProducerSettings(redis_url=redis_server.url))
+    producer.nudger = Nudger(ProducerSettings(redis_url=redis_server.url, broker_url="redis://127.0.0.1:1/0"))
     answer = producer.send(TO, "Hello", lane=1)
 
     assert isinstance(answer, Accepted)

@@ -18,7 +18,7 @@ from tests.integration.test_callbacks import TAKEN, attempted
 from tests.servers import RedisServer, wait_until
 from threelane import Accepted, Producer, ProducerSettings, Refused, Status
 from threelane.interfaces.command.line import app
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.runtime.clock import RedisClock
 from threelane.store import budgets, keys, registry, suppression
 from threelane.store.budgets import Budget

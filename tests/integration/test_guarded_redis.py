@@ -11,7 +11,6 @@ from urllib.request import urlopen
 import pytest
 import redis
 import trustme
-from kombu import pools
 from typer.testing import CliRunner
 
 from tests.chaos import ledger
@@ -21,7 +20,7 @@ from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
 from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
 from threelane.interfaces.command.line import app as commands
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
 from threelane.worker.fetch.lanes import LaneOrder
@@ -156,7 +155,6 @@ def test_the_broker_s_certificate_is_checked_too(
         nudger = Nudger(Settings(redis_url=guarded.url, redis_ca_file=ca))
         assert published == nudger.publish(3, ["0" * 32])
         nudger.close()
-        pools.reset()  # kombu's are shared by all that go to the same address
     guarded.admin().delete("sms.3")
 
 

@@ -20,7 +20,7 @@ from tests.integration.test_callbacks import attempted
 from tests.nudges import nudges_of
 from tests.servers import RedisServer, typed
 from threelane import Producer, ProducerSettings, Status
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.find import Filter

@@ -11,7 +11,7 @@ from tests.integration.conftest import Workers, taken
 from tests.nudges import nudges_of
 from tests.servers import wait_until
 from threelane import Producer, Status
-from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.producer.nudge import NUDGE_SIZE
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import redis
 
-from threelane.producer.enqueue import NUDGE_SIZE, Nudger
+from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys
 from threelane.store.find import Filter, Found
 from threelane.store.scripts import Script

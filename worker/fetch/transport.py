@@ -11,7 +11,8 @@ refuses whatever stands in a transaction, also what asks or deletes; so nothing 
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
@@ -21,7 +22,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from threelane.producer import transport
 from threelane.worker.fetch.lanes import LANES
 
 CROWDED_SECONDS = 0.02  # of waiting for lane 1 alone; meanwhile a thread may have become free for the others
@@ -41,15 +41,23 @@ class QoS(virtual.QoS):
             super().reject(delivery_tag, requeue)
 
 
-class Channel(transport.Channel):
+class Channel(kombu_redis.Channel):
     """A channel that can be closed twice, and opened on a full Redis."""
 
     ack_emulation = False
+    _client_of_pool: Any = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
         """Open."""
         super().__init__(*given, **named)
         self.QoS: Any = QoS
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """Lend the client of this channel's pool, where kombu would make a new one for each command."""
+        if client is None and (self._client_of_pool is None or self._client_of_pool.connection_pool is not self.pool):
+            self._client_of_pool = self._create_client()  # type: ignore[attr-defined]
+        yield client or self._client_of_pool
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Wait for a nudge, in the lanes that have a thread free; ask soon again when that is lane 1 alone."""

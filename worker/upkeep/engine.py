@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 
 from threelane.contract.window import Windows
-from threelane.producer.enqueue import Nudger
+from threelane.producer.nudge import Nudger
 from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis.asyncio
 
-from threelane.producer.enqueue import NUDGE_SIZE
+from threelane.producer.nudge import NUDGE_SIZE
 from threelane.store import keys
 from threelane.store.scripts import Script
 

@@ -1,0 +1,138 @@
+"""Broker: the Celery application of a worker: where its nudges come from, whatever the environment has for others."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from urllib.parse import parse_qsl
+
+import click
+from celery import Celery
+from celery.loaders.app import AppLoader
+from click.core import ParameterSource
+from kombu import Connection, Exchange, Queue
+
+from threelane.runtime import tls
+from threelane.runtime.settings import Settings
+from threelane.store import keys
+
+HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker that hears nothing for two of these connects anew
+NOT_OURS = {  # options of the command ``celery`` that would be without effect
+    "broker": "THREELANE_BROKER_URL (or THREELANE_REDIS_URL) names the broker: leave -b out",
+    "result_backend": "Threelane keeps no results: leave --result-backend out",
+    "loader": "Threelane has a loader of its own: leave --loader out",
+    "config": "Threelane is configured by THREELANE_... variables: leave --config out",
+}
+
+
+class Loader(AppLoader):
+    """Reads no configuration module: CELERY_CONFIG_MODULE is for another application."""
+
+    def read_configuration(self, env: str = "") -> dict[str, Any]:  # noqa: ARG002 - Celery's
+        """Return an empty configuration."""
+        return {}
+
+
+class Application(Celery):
+    """A Celery application that obeys no CELERY_... variable; a machine may have those of another application."""
+
+    backend_cls = "disabled"
+
+    def __init__(self, broker: str) -> None:
+        """Take the address of the broker."""
+        self._address = broker
+        super().__init__("threelane", broker=broker, loader=f"{__name__}:Loader", fixups=[])
+
+    def connection_for_read(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
+        """Return a connection to the broker, whatever Celery has found in the environment."""
+        return super().connection_for_read(self._address, **more)
+
+    def connection_for_write(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
+        """Return a connection to the broker, whatever Celery has found in the environment."""
+        return super().connection_for_write(self._address, **more)
+
+
+def refuse_options() -> None:
+    """End a process that was started by ``celery`` with an option that names another broker or configuration."""
+    context = click.get_current_context(silent=True)
+    for name, instead in NOT_OURS.items():
+        if context and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            print(f"threelane: {instead}", file=sys.stderr)
+            raise SystemExit(2)
+
+
+def application(settings: Settings, **more: Any) -> Application:
+    """Return a Celery application that knows the three lanes and keeps nothing of its tasks' results."""
+    app = Application(_address(settings.broker))
+    app.conf.update(
+        task_queues=_queues(),
+        task_default_queue=keys.queue(3),
+        task_create_missing_queues=False,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        broker_connection_timeout=settings.redis_timeout_seconds,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_pool_limit=settings.redis_connections,
+        **(_on_rabbitmq(settings) if settings.nudges_travel_by == "RabbitMQ" else _on_redis(settings)),
+    )
+    app.conf.update(more)
+    return app
+
+
+def _address(url: str) -> str:
+    """Return an address as kombu has it; that of a socket is in the settings as redis-py has it."""
+    if not url.startswith("unix://"):
+        return url
+    path, _, options = url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={dict(parse_qsl(options)).get('db', '0')}"
+
+
+def _queues() -> tuple[Queue, ...]:
+    exchange = Exchange("sms", type="direct")
+    return tuple(Queue(keys.queue(lane), exchange, routing_key=keys.queue(lane)) for lane in keys.LANES)
+
+
+def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_heartbeat": HEARTBEAT_SECONDS,
+        "broker_use_ssl": tls.amqp_options(settings.broker) or None,
+        "worker_enable_remote_control": False,  # nobody uses it, and two workers of one name would lock each other out
+        "broker_channel_error_retry": True,  # a queue that somebody deleted is declared again
+        "broker_transport_options": {"on_open": _Patience(settings.redis_timeout_seconds)},
+    }
+
+
+class _Patience:
+    """Bounds every wait for an answer of RabbitMQ; py-amqp's own timeout of reads is without effect."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(self, connection: Any) -> None:
+        connection.transport.sock.settimeout(self._seconds)
+
+    def __json__(self) -> str:
+        return f"{self._seconds} s"
+
+
+def _on_redis(settings: Settings) -> dict[str, Any]:
+    options = {
+        "priority_steps": [0],
+        "queue_order_strategy": "threelane.worker.fetch.lanes:LaneOrder",
+        "brpop_timeout": 0.25,
+        "max_connections": settings.redis_connections,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    }
+    return {
+        "broker_use_ssl": tls.options(settings, settings.broker) or None,
+        "broker_transport_options": options,
+    }
