@@ -82,17 +82,16 @@ def worker(
         raise typer.BadParameter(f"{lanes!r}: give lanes from 1 to 3 with commas, as in 1,2,3", param_hint="--lanes")
     from threelane.worker.app import app as celery
 
-    celery.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel=WARNING",
-            f"--queues={','.join(queues)}",
-        ]
+    process = celery.Worker(  # not by Celery's command line, which takes options from variables such as APP, too
+        queues=queues,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
     )
+    process.start()
+    raise typer.Exit(process.exitcode or 0)
 
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_CALLBACK_SECRET=... threelane callbacks")
