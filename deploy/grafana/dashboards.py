@@ -1,7 +1,7 @@
 """Dashboards as code: ``python -m deploy.grafana.dashboards`` writes dashboards/*.json; a panel's title is a question.
 
-A stat says by its colour whether somebody should act: green, orange for the morning, red for now; the same numbers
-as in deploy/prometheus/rules.yml.
+The colour of a stat shows whether somebody should act: green for no, orange for tomorrow morning, red for now. The
+limits are those of deploy/prometheus/rules.yml.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _A_MINUTE, _AN_HOUR = " * 60", " * 3600"
 
 
 class Limits(NamedTuple):
-    """From where on a value is orange, and from where on red; with ``falling`` below instead of above."""
+    """The values from which a stat is orange and red; with ``falling``, below them instead of above."""
 
     orange: float
     red: float | None
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One question, and the queries that answer it; ``now`` shows the present value alone, large."""
+    """One question and the queries that answer it; ``now`` shows only the current value, large."""
 
     title: str
     unit: str
@@ -49,10 +49,10 @@ class Panel(NamedTuple):
     limits: Limits | None = None
     now: bool = False
     width: int = 12
-    none: str = ""  # what is shown when there is nothing
+    none: str = ""  # shown when there is no data
     stacked: bool = False
-    words: bool = False  # show the series' names, too
-    yes_no: tuple[str, str] = ("", "")  # what 1 and 0 mean
+    words: bool = False  # also show the names of the series
+    yes_no: tuple[str, str] = ("", "")  # texts for 1 and 0
 
 
 class Board(NamedTuple):
@@ -70,35 +70,35 @@ def _rate(metric: str, by: str, where: str = "", per: str = "") -> str:
 
 
 def _happened(metric: str, by: str) -> str:
-    """Return the rate a minute of what happened at all in the last hour: a hundred codes at 0 answer nothing."""
+    """Return the rate per minute of series that increased in the last hour: a hundred codes at 0 answer nothing."""
     return f"{_rate(metric, by, per=_A_MINUTE)} and sum by ({by}) (increase({metric}[1h])) > 0"
 
 
 def _sum(metric: str, where: str = "", window: str = WINDOW) -> str:
-    """Return the sum of increases; 0 rather than nothing when it has not happened yet."""
+    """Return the sum of increases; 0 instead of no data when nothing has happened yet."""
     return f"sum(increase({metric}{where}[{window}])) or vector(0)"
 
 
 LANES = Board(
     "threelane-lanes",
     "Threelane / 1 Lanes",
-    "Is it flowing, who waits, and how long?",
+    "Do messages flow, which lanes wait, and for how long?",
     (
         (
             "Now",
             (
                 Panel(
-                    "How long does the unluckiest wait?",
+                    "How long has the oldest message waited?",
                     "s",
                     [("threelane_lane_oldest_seconds", "lane {{lane}}")],
-                    "Age of the oldest message that is due and not claimed. Lane 1 wakes somebody after 30 s.",
+                    "Age of the oldest due, unclaimed message. An alert fires when lane 1 stays above 30 s.",
                     Limits(5, 30),
                     now=True,
                     width=5,
                     words=True,
                 ),
                 Panel(
-                    "How many wait?",
+                    "How many messages wait?",
                     "short",
                     [("threelane_lane_depth", "lane {{lane}}")],
                     now=True,
@@ -106,10 +106,10 @@ LANES = Board(
                     words=True,
                 ),
                 Panel(
-                    "What stands still?",
+                    "What is on hold?",
                     "short",
                     [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
-                    "threelane holds tells why and until when; docs/operations.md what to do.",
+                    "threelane holds shows why and until when; docs/operations.md explains what to do.",
                     Limits(1, 1),
                     now=True,
                     width=4,
@@ -117,7 +117,7 @@ LANES = Board(
                     words=True,
                 ),
                 Panel(
-                    "Does anybody work?",
+                    "Do workers run?",
                     "short",
                     [("threelane_workers", "workers"), ("threelane_workers_of_lane_1", "of lane 1")],
                     limits=Limits(1, 1, falling=True),
@@ -126,9 +126,9 @@ LANES = Board(
                     words=True,
                 ),
                 Panel(
-                    "When is the backlog gone?",
+                    "When is the backlog cleared?",
                     "m",
-                    [("threelane_drain_minutes", "drained in")],
+                    [("threelane_drain_minutes", "cleared in")],
                     "At the rate that all workers share.",
                     Limits(15, 60),
                     now=True,
@@ -138,7 +138,7 @@ LANES = Board(
                     "Is Redis full?",
                     "percentunit",
                     [("threelane_redis_memory_share", "memory of Redis")],
-                    "Of the memory that Redis may use; intake refuses at 90 %. 0 %: it has no maxmemory.",
+                    "Share of the memory that Redis may use. Intake refuses at 90 %. 0 %: maxmemory is not set.",
                     Limits(0.8, 0.9),
                     now=True,
                     width=3,
@@ -146,17 +146,17 @@ LANES = Board(
             ),
         ),
         (
-            "Who waits, and how long?",
+            "Which lanes wait, and for how long?",
             (
                 Panel(
-                    "How long did the unluckiest wait?",
+                    "How long did the oldest message wait?",
                     "s",
                     [("threelane_lane_oldest_seconds", "lane {{lane}}")],
                     limits=Limits(5, 30),
                 ),
-                Panel("How many waited?", "short", [("threelane_lane_depth", "lane {{lane}}")]),
+                Panel("How many messages waited?", "short", [("threelane_lane_depth", "lane {{lane}}")]),
                 Panel(
-                    "Is a login code fast? (accept to first call, 95 %)",
+                    "How fast is a login code? (accept to first call, 95th percentile)",
                     "s",
                     [
                         (
@@ -167,7 +167,7 @@ LANES = Board(
                     ],
                 ),
                 Panel(
-                    "Is it the gateway that is slow? (one call)",
+                    "Is the gateway slow? (one call)",
                     "s",
                     [
                         (
@@ -181,20 +181,20 @@ LANES = Board(
             ),
         ),
         (
-            "Is it flowing?",
+            "Do messages flow?",
             (
                 Panel(
-                    "What comes in? (a second)",
+                    "What comes in? (per second)",
                     "short",
                     [(_rate("threelane_accepted_total", "lane"), "lane {{lane}}")],
                 ),
                 Panel(
-                    "What goes out? (a second)",
+                    "What goes out? (per second)",
                     "short",
                     [(_rate("threelane_moved_total", "lane", '{status="sent"}'), "lane {{lane}}")],
                 ),
                 Panel(
-                    "What arrives? (a second)",
+                    "What arrives? (per second)",
                     "short",
                     [
                         (
@@ -204,15 +204,15 @@ LANES = Board(
                     ],
                 ),
                 Panel(
-                    "Do login codes arrive? (lane 1, late in a minute)",
+                    "Do login codes arrive? (lane 1, late per minute)",
                     "short",
                     [(_sum("threelane_late_total", window="1m"), "no receipt in time")],
                 ),
-                Panel("Where are the messages now?", "short", [("threelane_messages", "{{status}}")]),
+                Panel("Which states are the messages in?", "short", [("threelane_messages", "{{status}}")]),
                 Panel(
                     "Are there enough workers?",
                     "short",
-                    [("threelane_workers", "report"), ("threelane_workers_worth_having", "are worth having")],
+                    [("threelane_workers", "running"), ("threelane_workers_worth_having", "worth having")],
                 ),
             ),
         ),
@@ -222,13 +222,13 @@ LANES = Board(
 MONEY = Board(
     "threelane-money",
     "Threelane / 2 Money",
-    "What is spent, what is left, when does it run dry, and by whom?",
+    "What is spent and by whom, what is left, and when does it run out?",
     (
         (
             "Now",
             (
                 Panel(
-                    "When does it run dry?",
+                    "When does the balance run out?",
                     "h",
                     [("threelane_hours_left", "hours left")],
                     "At the rate of the last hour.",
@@ -237,28 +237,30 @@ MONEY = Board(
                     width=4,
                     none="no charges yet",
                 ),
-                Panel("What is left by now?", "short", [("threelane_left_credits", "credits")], now=True, width=4),
                 Panel(
-                    "Short of how much?",
+                    "How many credits are left?", "short", [("threelane_left_credits", "credits")], now=True, width=4
+                ),
+                Panel(
+                    "How many credits are missing?",
                     "short",
                     [("threelane_short_credits", "credits")],
-                    "What is missing to pay for all that waits.",
+                    "The credits missing to pay for all waiting messages.",
                     Limits(0.01, None),
                     now=True,
                     width=4,
                 ),
                 Panel(
-                    "How fast does it go?",
+                    "How fast are credits spent?",
                     "short",
-                    [("threelane_burn_credits_per_hour", "credits an hour")],
+                    [("threelane_burn_credits_per_hour", "credits per hour")],
                     now=True,
                     width=4,
                 ),
                 Panel(
-                    "Is a lane kept waiting?",
+                    "Does a lane wait for credit?",
                     "short",
                     [("threelane_lane_reserved", "lane {{lane}}")],
-                    "The last credits are kept for the lanes above.",
+                    "The remaining credits are reserved for higher lanes.",
                     Limits(1, 1),
                     now=True,
                     width=4,
@@ -277,10 +279,10 @@ MONEY = Board(
             ),
         ),
         (
-            "Left",
+            "What is left",
             (
                 Panel(
-                    "Does it last for all that waits? (credits)",
+                    "Do the credits cover all waiting messages?",
                     "short",
                     [
                         ("threelane_left_credits", "left"),
@@ -289,36 +291,36 @@ MONEY = Board(
                     ],
                 ),
                 Panel(
-                    "For how many hours does it last?",
+                    "For how many hours does the balance last?",
                     "h",
                     [("threelane_hours_left", "hours left")],
                     limits=Limits(24, 2, falling=True),
                 ),
                 Panel(
-                    "What will it cost to send what waits? (credits)",
+                    "What will the waiting messages cost? (credits)",
                     "short",
                     [("threelane_committed_credits", "lane {{lane}}")],
                     stacked=True,
                 ),
                 Panel(
-                    "Does anybody else spend? (credits without a charge)",
+                    "Does another system spend credits? (credits without a charge)",
                     "short",
                     [("threelane_drift_credits", "drift")],
-                    "What the balance fell by more than charges tell.",
+                    "How much more the balance fell than the reported charges explain.",
                 ),
             ),
         ),
         (
-            "Spent (credits an hour)",
+            "What is spent (credits per hour)",
             (
                 Panel(
-                    "Which lane spends it?",
+                    "Which lane spends credits?",
                     "short",
                     [(_rate("threelane_charged_credits_total", "lane", per=_AN_HOUR), "lane {{lane}}")],
                     stacked=True,
                 ),
                 Panel(
-                    "Which cost centre spends it?",
+                    "Which cost centre spends credits?",
                     "short",
                     [
                         (
@@ -328,7 +330,7 @@ MONEY = Board(
                     ],
                 ),
                 Panel(
-                    "Which producer spends it?",
+                    "Which producer spends credits?",
                     "short",
                     [
                         (
@@ -339,7 +341,7 @@ MONEY = Board(
                     ],
                 ),
                 Panel(
-                    "In which country is it spent?",
+                    "In which country are credits spent?",
                     "short",
                     [
                         (
@@ -349,7 +351,7 @@ MONEY = Board(
                     ],
                 ),
                 Panel(
-                    "What does a part cost? (credits, since the beginning)",
+                    "What does a part cost? (credits, since counting began)",
                     "short",
                     [
                         (
@@ -362,7 +364,7 @@ MONEY = Board(
                 Panel(
                     "Whose budget runs out?",
                     "percentunit",
-                    [("threelane_budget_used_credits / threelane_budget_credits > 0", "{{scope}} a {{period}}")],
+                    [("threelane_budget_used_credits / threelane_budget_credits > 0", "{{scope}} per {{period}}")],
                     limits=Limits(0.8, 1),
                     none="no budgets",
                 ),
@@ -374,13 +376,13 @@ MONEY = Board(
 TROUBLE = Board(
     "threelane-trouble",
     "Threelane / 3 Trouble",
-    "What went wrong, whose is it, and does anything stand still?",
+    "What went wrong, who can fix it, and what is on hold?",
     (
         (
             "Now",
             (
                 Panel(
-                    "What stands still?",
+                    "What is on hold?",
                     "short",
                     [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
                     limits=Limits(1, 1),
@@ -393,16 +395,16 @@ TROUBLE = Board(
                     "Messages in doubt",
                     "short",
                     [('threelane_messages{status="in_doubt"}', "in doubt")],
-                    "Their answer was lost: they are looked up, and not sent again meanwhile.",
+                    "Their answer was lost. They are looked up, and not sent again in the meantime.",
                     Limits(10, 100),
                     now=True,
                     width=4,
                 ),
                 Panel(
-                    "Unlisted, or our fault? (1 hour)",
+                    "Which codes are unlisted, or a defect? (1 hour)",
                     "short",
                     [("round(sum by (code) (increase(threelane_alarms_total[1h]))) > 0", "{{code}}")],
-                    "Alarms by rule: 0xx to xxx are codes that nobody has documented.",
+                    "Alarms by rule: 0xx to xxx are codes that no table lists.",
                     Limits(1, 1),
                     now=True,
                     width=6,
@@ -410,15 +412,15 @@ TROUBLE = Board(
                     words=True,
                 ),
                 Panel(
-                    "Dead letters that wait",
+                    "How many dead letters are there?",
                     "short",
                     [('threelane_messages{status="dead"}', "dead")],
-                    "threelane redrive <code> puts them back when their cause is mended.",
+                    "When their cause is fixed, threelane redrive <code> puts them back.",
                     now=True,
                     width=4,
                 ),
                 Panel(
-                    "Is Redis there?",
+                    "Is Redis up?",
                     "short",
                     [("threelane_redis_up", "Redis")],
                     limits=Limits(1, 1, falling=True),
@@ -430,26 +432,26 @@ TROUBLE = Board(
             ),
         ),
         (
-            "Whose is it? (messages in a minute)",
+            "Who can fix it? (messages per minute)",
             (
                 Panel(
-                    "Who can mend the dead letters?",
+                    "Who can fix the dead letters?",
                     "short",
                     [(_happened("threelane_dead_total", "owner"), "{{owner}}")],
                     stacked=True,
                 ),
                 Panel(
-                    "By which code did they die?",
+                    "Which codes caused dead letters?",
                     "short",
                     [(_happened("threelane_dead_total", "code, owner"), "{{code}} {{owner}}")],
                 ),
                 Panel(
-                    "What do producers do wrong?",
+                    "Why are messages refused?",
                     "short",
                     [(_happened("threelane_refused_total", "code"), "{{code}}")],
                 ),
                 Panel(
-                    "Which codes cost us time?",
+                    "Which codes cause retries?",
                     "short",
                     [(_happened("threelane_retried_total", "code"), "{{code}}")],
                 ),
@@ -466,18 +468,18 @@ TROUBLE = Board(
             ),
         ),
         (
-            "Does it mend itself?",
+            "Does it recover?",
             (
                 Panel(
-                    "What became of those in doubt? (a minute)",
+                    "How were messages in doubt resolved? (per minute)",
                     "short",
                     [
                         (_rate("threelane_resolved_total", "result", per=_A_MINUTE), "{{result}}"),
-                        (_sum("threelane_unknown_total", window="1m"), "never known"),
+                        (_sum("threelane_unknown_total", window="1m"), "unknown for good"),
                     ],
                 ),
                 Panel(
-                    "Do workers die, do nudges get lost? (a minute)",
+                    "Do workers die, do nudges get lost? (per minute)",
                     "short",
                     [
                         (_sum("threelane_lapsed_leases_total", window="1m"), "attempts cut off"),
@@ -485,20 +487,20 @@ TROUBLE = Board(
                     ],
                 ),
                 Panel(
-                    "Do receipts come in? (a minute)",
+                    "Do receipts come in? (per minute)",
                     "short",
                     [
                         (_rate("threelane_receipts_total", "result", per=_A_MINUTE), "{{result}}"),
-                        (_sum("threelane_polled_total", window="1m"), "asked for, since none came"),
+                        (_sum("threelane_polled_total", window="1m"), "looked up, since none came"),
                     ],
                 ),
                 Panel(
-                    "Does housekeeping fail? (a minute)",
+                    "Does housekeeping fail? (per minute)",
                     "short",
                     [(_sum("threelane_housekeeping_failed_total", window="1m"), "rounds failed")],
                 ),
                 Panel(
-                    "Do producers take what we tell them? (a minute)",
+                    "Do webhooks accept events? (per minute)",
                     "short",
                     [
                         (_sum("threelane_webhooks_total", f'{{result="{result}"}}', "1m"), result)
@@ -506,11 +508,11 @@ TROUBLE = Board(
                     ],
                 ),
                 Panel(
-                    "Do people say STOP? (a minute)",
+                    "Do recipients reply STOP? (per minute)",
                     "short",
                     [
-                        (_sum("threelane_replies_told_total", '{word="stop"}', "1m"), "said STOP"),
-                        (_sum("threelane_suppressions_total", window="1m"), "put on the list"),
+                        (_sum("threelane_replies_told_total", '{word="stop"}', "1m"), "replied STOP"),
+                        (_sum("threelane_suppressions_total", window="1m"), "added to the suppression list"),
                     ],
                 ),
             ),
@@ -522,18 +524,18 @@ _ONE = '{instance=~"$instance"}'
 WORKER = Board(
     "threelane-worker",
     "Threelane / 4 One worker",
-    "What does one worker do, and is it ill?",
+    "What does one worker do, and is it healthy?",
     (
         (
             "Work",
             (
                 Panel(
-                    "What does it send? (messages a second)",
+                    "What does it send? (messages per second)",
                     "short",
                     [(_rate("threelane_claimed_total", "lane", _ONE), "lane {{lane}}")],
                 ),
                 Panel(
-                    "How do its attempts end? (a second)",
+                    "How do its attempts end? (per second)",
                     "short",
                     [(_rate("threelane_attempts_total", "outcome, reason", _ONE), "{{outcome}} {{reason}}")],
                 ),
@@ -550,7 +552,7 @@ WORKER = Board(
                     ],
                 ),
                 Panel(
-                    "Is it at its limit of calls under way?",
+                    "Is it at its limit of concurrent calls?",
                     "short",
                     [(f"sum by (instance) (threelane_calls_under_way{_ONE})", "{{instance}}")],
                     "THREELANE_GATEWAY_CONNECTIONS is the limit.",
@@ -558,22 +560,22 @@ WORKER = Board(
             ),
         ),
         (
-            "Housekeeping, and health",
+            "Housekeeping and health",
             (
                 Panel(
-                    "What does it do besides? (messages a minute)",
+                    "What housekeeping does it do? (messages per minute)",
                     "short",
                     [
                         (_sum("threelane_released_total", _ONE, "1m"), "released when due"),
-                        (_sum("threelane_deferred_total", _ONE, "1m"), "put off until a window opens"),
-                        (_sum("threelane_polled_total", _ONE, "1m"), "asked for"),
+                        (_sum("threelane_deferred_total", _ONE, "1m"), "deferred until a window opens"),
+                        (_sum("threelane_polled_total", _ONE, "1m"), "receipts looked up"),
                         (_sum("threelane_resolved_total", _ONE, "1m"), "doubts resolved"),
                         (_sum("threelane_swept_total", _ONE, "1m"), "lost nudges found"),
-                        (_sum("threelane_lapsed_total", _ONE, "1m"), "leases of the dead found"),
+                        (_sum("threelane_lapsed_total", _ONE, "1m"), "leases lapsed"),
                     ],
                 ),
                 Panel(
-                    "Is it ill? (a minute)",
+                    "Is it unhealthy? (per minute)",
                     "short",
                     [
                         (_sum("threelane_housekeeping_failed_total", _ONE, "1m"), "rounds failed"),
@@ -587,7 +589,7 @@ WORKER = Board(
                     [(f"process_resident_memory_bytes{_ONE}", "{{job}} {{instance}}")],
                 ),
                 Panel(
-                    "Is its core full?",
+                    "Is its core fully used?",
                     "percentunit",
                     [(f"rate(process_cpu_seconds_total{_ONE}[{WINDOW}])", "{{job}} {{instance}}")],
                     limits=Limits(0.8, 0.95),
@@ -601,7 +603,7 @@ BOARDS = (LANES, MONEY, TROUBLE, WORKER)
 
 
 def file_of(board: Board) -> Path:
-    """Return where a dashboard is written."""
+    """Return the file that a dashboard is written to."""
     return FOLDER / f"{board.uid.removeprefix('threelane-')}.json"
 
 
@@ -718,7 +720,7 @@ def _curves(panel: Panel) -> timeseries.Panel:
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all dashboards."""
     FOLDER.mkdir(exist_ok=True)
     for board in BOARDS:
         file_of(board).write_text(written(board), encoding="utf-8")
