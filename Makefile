@@ -23,62 +23,62 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-install: $(VENV)/dev  ## set up .venv with everything, and the command threelane in it
+install: $(VENV)/dev  ## create .venv with everything, including the command threelane
 
 GATEWAY ?= http
 demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml or one
 	$(BIN)/python -m threelane demo --gateway $(GATEWAY) $(ARGS)
 
-up: $(VENV)/run  ## keep the same stack running until Ctrl-C; addresses in .threelane/stack.json
+up: $(VENV)/run  ## run the same stack until Ctrl-C; addresses are in .threelane/stack.json
 	$(BIN)/python -m threelane up
 
-test: $(VENV)/dev  ## run all tests, with a Redis of their own
+test: $(VENV)/dev  ## run all tests, with their own Redis
 	$(BIN)/python -m pytest $(ARGS)
 
-test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API too
+test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API
 	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs tests/integration tests/faults $(ARGS) || exit 1; done
 
-test-rabbitmq: $(VENV)/dev  ## run all tests with nudges on a RabbitMQ of their own; needs Debian's rabbitmq-server
+test-rabbitmq: $(VENV)/dev  ## run all tests with their own RabbitMQ as the broker; needs Debian's rabbitmq-server
 	THREELANE_TEST_BROKER=rabbitmq $(BIN)/python -m pytest -rs $(ARGS)
 
-test-browser: $(VENV)/dev  ## try the operator's page in a real browser; needs Debian's chromium and chromium-driver
+test-browser: $(VENV)/dev  ## test the console in a real browser; needs Debian's chromium and chromium-driver
 	$(BIN)/python -m pytest -n 1 -m browser -rs tests/browser $(ARGS)
 
-screenshots: $(VENV)/dev  ## take the pictures of the operator's page in docs/images anew; needs the same
+screenshots: $(VENV)/dev  ## retake the screenshots of the console in docs/images; needs the same packages
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
-fuzz-api: $(VENV)/dev  ## send thousands of requests, good and bad, to the HTTP API and the callback doors; ARGS="--seed 2"
+fuzz-api: $(VENV)/dev  ## send thousands of valid and invalid requests to the HTTP API and the callback endpoints; ARGS="--seed 2"
 	$(BIN)/python -m tests.fuzz.http $(ARGS)
 
 MESSAGES ?= 20000
 SECONDS ?= 150
 SEED ?= 1
 FUZZ_SECONDS ?= 60
-chaos: $(VENV)/dev  ## kill and cut everything at random, then compare the ledgers: MESSAGES, SECONDS, SEED
+chaos: $(VENV)/dev  ## kill processes and cut connections at random, then compare the ledgers: MESSAGES, SECONDS, SEED
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
 
 $(VENV)/fuzz: requirements/fuzz.txt $(VENV)/dev
 	$(PIP) --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
-fuzz: $(VENV)/fuzz  ## fuzz every parser of what strangers write, FUZZ_SECONDS each; ARGS="callbacks rows"
+fuzz: $(VENV)/fuzz  ## fuzz every parser of untrusted input, FUZZ_SECONDS each; ARGS="callbacks rows"
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 
 FROM ?=
-upgrade: $(VENV)/dev  ## replace the workers of FROM=<tag or commit> by these under load, then compare the ledgers
+upgrade: $(VENV)/dev  ## replace workers of FROM=<tag or commit> with these under load, then compare the ledgers
 	$(BIN)/python -m tests.upgrade $(if $(FROM),--from $(FROM)) $(ARGS)
 
-image:  ## build the image where no container engine runs: root, buildah, debootstrap; else: docker build -f deploy/Dockerfile .
+image:  ## build the image without a container engine (root, buildah, debootstrap); with one: docker build -f deploy/Dockerfile .
 	deploy/build.sh
 
-image-test: $(VENV)/dev  ## the main job by processes from the image's files, as compose.yaml starts them
+image-test: $(VENV)/dev  ## run the main job with processes from the image's files, as compose.yaml starts them
 	$(BIN)/python -m tests.image $(ARGS)
 
 $(VENV)/bench: requirements/bench.txt $(VENV)/dev
 	$(PIP) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-bench: $(VENV)/bench  ## measure beside what people would use instead, and write bench/RESULTS.md; ARGS="--only 3 4"
+bench: $(VENV)/bench  ## benchmark against the alternatives and write bench/RESULTS.md; ARGS="--only 3 4"
 	$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
@@ -88,12 +88,12 @@ check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/deptry .
 	$(MAKE) test
 
-lock: $(VENV)/dev  ## write the hashed requirements anew from pyproject.toml
+lock: $(VENV)/dev  ## regenerate the hashed requirements from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements/run.txt
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml --group dev --group bench -o requirements/bench.txt
 	$(LOCK) pyproject.toml --group dev --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group build -o requirements/build.txt
 
-clean:  ## remove what the targets made
+clean:  ## remove everything that the targets created
 	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build dist
