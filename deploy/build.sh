@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Build the image where no container engine runs, as root on Debian: buildah without a daemon or a registry, on a base that
-# debootstrap makes. With an engine: docker build -f deploy/Dockerfile .
+# Build the image without a container engine, as root on Debian: buildah without a daemon or a registry, on a base that
+# debootstrap creates. With an engine: docker build -f deploy/Dockerfile .
 #
-#   deploy/build.sh            the image `threelane` in buildah's storage under .threelane/image
+#   deploy/build.sh            builds the image `threelane` in buildah's storage under .threelane/image
 #   deploy/build.sh mount      prints the folder of the image's files
-#   deploy/build.sh clean      removes all of it
+#   deploy/build.sh clean      removes everything
 #
-# BASE_FOLDER: a Debian with Python 3.11 that is there already. PIP_CONFIG_FILE, PIP_CERT: what pip is told in the build, as
-# secrets. IMAGE_VOLUMES: folders (with : between) that pip has to see in the build, as for an index of files.
+# BASE_FOLDER: an existing Debian with Python 3.11. PIP_CONFIG_FILE, PIP_CERT: pip's configuration and CAs in the build, passed
+# as secrets. IMAGE_VOLUMES: folders, separated by :, that pip needs in the build, such as an index of files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 STATE=${IMAGE_STATE:-$PWD/.threelane/image}
 BASE_FOLDER=${BASE_FOLDER:-$STATE/base}
 SUITE=bookworm
-# without overlays, user namespaces or a runtime: what a machine without an engine has
+# works without overlays, user namespaces and a runtime, which a machine without an engine may lack
 buildah() { command buildah --root "$STATE/storage" --runroot "$STATE/run" --storage-driver vfs "$@"; }
 
 missing() {
@@ -38,7 +38,7 @@ base() {
 }
 
 build() {
-    buildah rm threelane-files >/dev/null 2>&1 || true # the files of the image before
+    buildah rm threelane-files >/dev/null 2>&1 || true # the files of the previous image
     local said=() folder
     [ ! -s "${PIP_CONFIG_FILE:-/etc/pip.conf}" ] || said+=(--secret "id=pip_conf,src=${PIP_CONFIG_FILE:-/etc/pip.conf}")
     [ ! -s "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" ] || said+=(--secret "id=pip_ca,src=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}")

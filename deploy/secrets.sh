@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Make what compose.yaml reads as secrets, in secrets/: what is there already is left as it is.
+# Create the secrets that compose.yaml reads, in secrets/. Existing files are not changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 077
 mkdir -p "${SECRETS:=secrets}"
 random() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
-# what is written is read in the container by another user than who writes it: 0444, in a folder of 0711
+# In the container another user reads the files: so 0444, in a folder of 0711.
 write() { if [ -e "$SECRETS/$1" ]; then cat >/dev/null; return; fi; cat >"$SECRETS/$1"; chmod 0444 "$SECRETS/$1"; echo "$SECRETS/$1"; }
 if [ ! -e "$SECRETS/redis_users" ] || [ ! -e "$SECRETS/redis_url" ]; then
     password=$(random)
