@@ -58,7 +58,7 @@ class Side(ABC):
         try:
             if self.serves:
                 self._serve()
-            self._add("producer", module("bench.caller", self.caller)).line()
+            self._add("producer", self._caller()).line()
         except BaseException:
             self.__exit__()
             raise
@@ -80,6 +80,10 @@ class Side(ABC):
     @abstractmethod
     def unsettled(self, expected: int) -> int:
         """Return how many of ``expected`` messages since ``_begin`` are not settled, once all are accepted."""
+
+    def _caller(self) -> list[str]:
+        """Return the command of the process that enqueues."""
+        return module("bench.caller", self.caller)
 
     def _begin(self) -> None:  # noqa: B027 - most have nothing to note
         """Note how things stand before a run."""
@@ -187,14 +191,18 @@ class Threelane(Side):
         }
 
     def _serve(self) -> None:
-        self._add("callbacks", module("threelane", "callbacks"))
+        self._add("callbacks", self._command("callbacks"))
         for number in range(self.workers):
             self.add_worker(number + 1)
         self.door = f"http://127.0.0.1:{self.port}/{SECRET}/{'one' if self.api == 'one' else 'status'}"
 
     def add_worker(self, number: int, *words: str) -> Process:
         """Start a worker; ``words`` are options of its command."""
-        return self._add(f"worker {number}", module("threelane", "worker", *words))
+        return self._add(f"worker {number}", self._command("worker", *words))
+
+    def _command(self, *words: str) -> list[str]:
+        """Return what runs ``threelane WORD ...``."""
+        return module("threelane", *words)
 
     def unsettled(self, expected: int) -> int:  # noqa: ARG002
         """Count what is in a lane, under way, or waits to be tried again."""
