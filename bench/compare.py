@@ -33,7 +33,7 @@ MOST_RATIO = 1.05
 IDLE = 0.5  # microseconds a message: this kind has no part in the row
 MOST_OTHERS = 0.05  # of the machine for other programs
 CONNECTIONS = 256  # as in bench/measures/end_to_end.py
-RECEIPTS_AFTER = (0.5, 1.0)
+RECEIPTS_AFTER = (0.2, 0.4)
 KINDS = {"producer": "producer", "worker": "worker", "redis": "Redis", "callbacks": "endpoints"}
 """Kind of process in the table by its name in a run."""
 
@@ -46,16 +46,21 @@ class Row:
     what: str
     api: str  # of the gateway; none where no worker runs
     load: Load
+    turns: int  # runs of each tree in a pair: the shorter they are, the more alike is what disturbs both
+
+    @property
+    def messages(self) -> int:
+        """Return the messages of each tree in a pair."""
+        return self.turns * self.load.messages
 
 
 ROWS = (
-    Row(1, "XML API, receipts", "xml", Load("bulk", 5_000, receipts_after=RECEIPTS_AFTER)),
-    Row(1, "HTTP API, receipts", "http", Load("bulk", 2_500, receipts_after=RECEIPTS_AFTER)),
-    Row(2, "HTTP API, no receipts", "http", Load("bulk", 4_000)),
-    Row(3, "singles, 32 threads", "", Load("singles", 5_000, (32,))),
-    Row(4, "bulk intake", "", Load("bulk", 40_000)),
+    Row(1, "XML API, receipts", "xml", Load("bulk", 1_500, receipts_after=RECEIPTS_AFTER), 3),
+    Row(1, "HTTP API, receipts", "http", Load("bulk", 900, receipts_after=RECEIPTS_AFTER), 3),
+    Row(2, "HTTP API, no receipts", "http", Load("bulk", 1_000), 5),
+    Row(3, "singles, 32 threads", "", Load("singles", 800, (32,)), 7),
+    Row(4, "bulk intake", "", Load("bulk", 5_000), 7),
 )
-WARM_SHARE = 5  # a first run of a fifth of the messages is not counted
 
 
 def main() -> int:
@@ -98,18 +103,22 @@ def _runs(folder: Path, double: Double, trees: Sequence[Tree], rows: Sequence[Ro
         for row in rows:
             with steps.step(f"warming up: {row.what}"):
                 for side in sides[row.api]:
-                    side.cost(Load(row.load.call, row.load.messages // WARM_SHARE, row.load.words))
+                    side.cost(row.load)
         for pair in range(pairs):
             for row in rows:
                 with steps.step(f"pair {pair + 1} of {pairs}: {row.what}"):
-                    for turn in (0, 1) if pair % 2 == 0 else (1, 0):
-                        used = sides[row.api][turn].cost(row.load)
-                        runs[row][turn].append(_a_message(used, row.load.messages))
+                    for costs, cost in zip(runs[row], _pair(row, sides[row.api], pair), strict=True):
+                        costs.append(cost)
     return runs
 
 
-def _a_message(used: Use, messages: int) -> Use:
-    return Use({kind: seconds / messages * MICRO for kind, seconds in used.items()})
+def _pair(row: Row, sides: Sequence[TreeSide], number: int) -> list[Use]:
+    """Return the microseconds a message on each side, which take turns and take turns in beginning."""
+    used = [Use(), Use()]
+    for turn in range(number, number + row.turns):
+        for place in (0, 1) if turn % 2 == 0 else (1, 0):
+            used[place] += sides[place].cost(row.load)
+    return [Use({kind: seconds / row.messages * MICRO for kind, seconds in each.items()}) for each in used]
 
 
 def _costs(uses: Sequence[Use], *kinds: str) -> list[float]:

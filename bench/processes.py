@@ -30,7 +30,7 @@ class Use(dict[str, float]):
 
     def __add__(self, other: Use) -> Use:
         """Return what was used in both spans."""
-        return Use({kind: seconds + other.get(kind, 0.0) for kind, seconds in self.items()})
+        return Use({kind: self.get(kind, 0.0) + other.get(kind, 0.0) for kind in (self | other)})
 
     def of(self, *kinds: str) -> float:
         """Return the sum of some kinds, of all without the gateway when none is named."""

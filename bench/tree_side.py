@@ -13,7 +13,7 @@ from tests.servers import RedisServer
 from tests.trees import Tree
 
 POLL_SECONDS = 0.02
-SETTLE_SECONDS = 0.3  # the last answer of the gateway comes after 0.05, and is settled in some milliseconds
+SETTLE_SECONDS = 0.2  # the last answer of the gateway comes after 0.05, and is settled in some milliseconds
 NO_REWRITES = ("--auto-aof-rewrite-percentage", "0")  # one would fall into some runs and not into others
 
 
