@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos upgrade image image-test fuzz fuzz-api bench check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ $(VENV)/bench: requirements/bench.txt $(VENV)/dev
 
 bench: $(VENV)/bench  ## benchmark against the alternatives and write bench/RESULTS.md; ARGS="--only 3 4"
 	$(BIN)/python -m bench $(ARGS)
+
+bench-compare: $(VENV)/dev  ## CPU a message of this tree against that of FROM=<tag or commit>; ARGS="--pairs 4 --only 1 3"
+	$(BIN)/python -m bench.compare $(if $(FROM),--from $(FROM)) $(ARGS)
 
 check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(BIN)/ruff check .

@@ -1,9 +1,8 @@
 """``python -m bench.compare --from COMMIT``: CPU microseconds a message of this tree against those of a commit.
 
-Rows 1 to 4 of the benchmark, each kind of process by itself.  Both trees run beside each other, each with a Redis of
-its own, and take turns message load by message load; which of them begins changes from pair to pair, so what slows the
-machine slows both.  A ratio is the median of the pairs' ratios.  Exit code 0 when no row costs more than 5 % more
-CPU a message than at that commit, else 1.
+Rows 1 to 4 of the benchmark, each kind of process by itself.  Both trees are up, each with a Redis of its own, and
+alternate in short runs, so that what slows the machine slows both.  A ratio is the median of the pairs' ratios.  Exit
+code 0 when no row costs more than 5 % more CPU a message than at that commit, else 1.
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ def _runs(folder: Path, double: Double, trees: Sequence[Tree], rows: Sequence[Ro
 
 
 def _pair(row: Row, sides: Sequence[TreeSide], number: int) -> list[Use]:
-    """Return the microseconds a message on each side, which take turns and take turns in beginning."""
+    """Return the microseconds a message on each side; which of the two begins alternates."""
     used = [Use(), Use()]
     for turn in range(number, number + row.turns):
         for place in (0, 1) if turn % 2 == 0 else (1, 0):

@@ -126,18 +126,23 @@ class Others:
 
 
 def cpu_of(pid: int) -> float:
-    """Return the CPU seconds of a process, of its living children and of those it has buried.
+    """Return the CPU seconds of a process, of its living children and of those it has buried; 0 when it has ended.
 
     Its own are read from its clock, to the nanosecond: /proc counts hundredths, a tenth of what a small run uses.
     """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        children = [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
         own = time.clock_gettime(~pid << 3 | _SCHEDULED)
-    except OSError:  # it has ended
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
         return 0.0
+    children = [child for task in tasks for child in _children(task)]
     return own + sum(map(int, fields[13:15])) / _TICKS + sum(map(cpu_of, children))
+
+
+def _children(task: Path) -> list[int]:
+    """Return the children of a thread, none when it has ended meanwhile."""
+    try:
+        return [int(child) for child in (task / "children").read_text().split()]
+    except OSError:
+        return []

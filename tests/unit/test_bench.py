@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+import time
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,7 +15,7 @@ from rich.console import Console
 from bench import gateway as double
 from bench.measures.workers import _ends
 from bench.messages import messages
-from bench.processes import Use
+from bench.processes import Use, cpu_of
 from bench.results import Results, Row, document, percentile, ratio, rich_table, spread
 from threelane.contract import message
 from threelane.gateways.http import gateway as http
@@ -51,6 +54,28 @@ def test_use_is_told_by_process_and_leaves_the_gateway_out() -> None:
     assert {"worker": 2.0, "redis": 2.0, "gateway": 4.0} == used
     assert 4.0 == used.of()
     assert 6.0 == used.of("worker", "gateway")
+    assert {"worker": 2.5, "redis": 2.0, "gateway": 4.0, "callbacks": 1.0} == used + Use(
+        {"worker": 0.5, "callbacks": 1.0}
+    )
+
+
+def test_cpu_is_that_of_a_process_whose_threads_come_and_go() -> None:
+    """A thread that ends while /proc is read hides no CPU seconds: they never grow less."""
+    stop = threading.Event()
+
+    def start_and_end() -> None:
+        while not stop.is_set():
+            for thread in [threading.Thread(target=time.sleep, args=(0.0,)) for _ in range(20)]:
+                thread.start()
+
+    churn = threading.Thread(target=start_and_end)
+    churn.start()
+    readings = [cpu_of(os.getpid()) for _ in range(300)]
+    stop.set()
+    churn.join()
+
+    assert sorted(readings) == readings
+    assert 0 < readings[0]
 
 
 def test_what_is_not_met_is_said_plainly() -> None:

@@ -2,8 +2,9 @@
 
 ``make upgrade FROM=v0.1.0 ARGS="--messages 6000 --seconds 60"``; exits with 1 on a breach.
 
-The earlier commit is checked out into a temporary work tree of git and runs with the same packages.  The order is that
-of docs/deploy.md: producers and the door stay old until the last worker is new, and then are replaced, too.
+The earlier commit is checked out into a temporary work tree of git and runs with the same packages, or with those of
+its own lock where it requires others.  The order is that of docs/deploy.md: producers and the door stay old until the
+last worker is new, and then are replaced, too.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from rich.table import Table
 
 from tests.chaos import ledger
 from tests.chaos.world import World
+from tests.trees import Tree, earlier_tree, last_release, this_tree
 from threelane.demo.child import Child, _end_with_parent
 
-HERE = Path(__file__).parents[2]
+THIS = this_tree()
 QUIET_SECONDS = 120.0
 BREACHES = ("lost", "twice", "unfinished", "disagree")
 
@@ -33,7 +35,7 @@ BREACHES = ("lost", "twice", "unfinished", "disagree")
 class Mixed(World):
     """A world whose processes are of two commits; ``start_worker`` starts what ``tree`` holds."""
 
-    tree = HERE
+    tree = THIS
 
     def start_worker(self, skew: int = 0) -> None:  # noqa: ARG002 - its parent has it
         """Start a worker of the tree in force; clocks are right here."""
@@ -47,9 +49,9 @@ class Mixed(World):
         """Start a producer; it goes on where one of its number was."""
         words = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.told_file(number))]
         self.producing[number] = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.producing", *words],
+            [self.tree.python, "-m", "tests.chaos.producing", *words],
             env={**self._environment_of_tree(), "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},
-            cwd=self.tree,
+            cwd=self.tree.root,
             stderr=(self.folder / f"producer-{number}.log").open("ab"),
             preexec_fn=_end_with_parent,
         )
@@ -62,61 +64,53 @@ class Mixed(World):
         self.door.event("callbacks")
 
     def named(self) -> str:
-        return "this commit" if self.tree == HERE else "the earlier commit"
+        return "this commit" if self.tree == THIS else "the earlier commit"
 
     def _environment_of_tree(self) -> dict[str, str]:
-        return {**os.environ, **self.environment, "PYTHONPATH": str(self.tree)}
+        return {**os.environ, **self.environment, "PYTHONPATH": str(self.tree.root)}
 
     def _of_tree(self, name: str, words: list[str], route: str) -> Child:
         environment = self._environment_of_tree() | {
             "THREELANE_REDIS_URL": self.redis_urls[route],
             "THREELANE_WORKER_NAME": name,
         }
-        # the interpreter's own path comes after PYTHONPATH, the installed package, which is this tree's, last of all
-        run = f"import os, sys; os.chdir({str(self.tree)!r}); sys.path[0] = {str(self.tree)!r}; "
-        run += f"sys.argv[1:] = {words!r}; "
-        run += "from threelane.interfaces.command.line import main; import threelane; "
-        run += f"assert worker.__file__.startswith({str(self.tree)!r}), worker.__file__; main()"
-        return Child(name, [sys.executable, "-c", run], self.folder / f"{name}.log", environment)
+        return Child(name, self.tree.command(*words), self.folder / f"{name}.log", environment)
 
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--from", dest="earlier", default=_last_release(), help="a tag or commit; default: the last tag")
+    words.add_argument("--from", dest="earlier", default=last_release(), help="a tag or commit; default: the last tag")
     words.add_argument("--messages", type=int, default=6_000)
     words.add_argument("--seconds", type=float, default=60)
     words.add_argument("--workers", type=int, default=3)
     words.add_argument("--seed", type=int, default=1)
     asked = words.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="threelane-upgrade-"))
-    earlier = folder / "earlier"
-    _git("worktree", "add", "--detach", str(earlier), asked.earlier)
-    console = Console()
-    world = Mixed(folder, asked.seed, asked.workers, producers=2)
-    try:
-        told = {
-            "earlier": _git("-C", str(earlier), "rev-parse", "--short", "HEAD"),
-            "this": _git("describe", "--always", "--dirty"),
-        }
-        console.print(f"from {told['earlier']} to {told['this']}, {asked.messages} messages in {asked.seconds:g} s")
-        world.tree = earlier
-        world.start(asked.messages, asked.seconds)
-        _roll(world, asked.seconds, console)
-        sound = _judge(world, console, asked)
-    finally:
-        world.stop()
-        _git("worktree", "remove", "--force", str(earlier))
+    with earlier_tree(asked.earlier, folder) as earlier:
+        sound = _upgrade(folder, earlier, asked, Console())
     if sound:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        console.print(f"logs in {folder}", markup=False)
+        Console().print(f"logs in {folder}", markup=False)
     return 0 if sound else 1
+
+
+def _upgrade(folder: Path, earlier: Tree, asked: argparse.Namespace, console: Console) -> bool:
+    world = Mixed(folder, asked.seed, asked.workers, producers=2)
+    try:
+        console.print(f"from {earlier.name} to {THIS.name}, {asked.messages} messages in {asked.seconds:g} s")
+        world.tree = earlier
+        world.start(asked.messages, asked.seconds)
+        _roll(world, asked.seconds, console)
+        return _judge(world, console, asked)
+    finally:
+        world.stop()
 
 
 def _roll(world: Mixed, seconds: float, console: Console) -> None:
     """Replace the workers one by one, each by SIGTERM as a deployment does; then the door and the producers."""
     old, started = sorted(world.workers), time.monotonic()
-    world.tree = HERE
+    world.tree = THIS
     for step, number in enumerate(old, 1):
         _sleep_until(started + seconds * step / (len(old) + 3))
         world.start_worker()
@@ -169,18 +163,6 @@ def _waiting(world: Mixed) -> int:
 
 def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
-
-
-def _last_release() -> str:
-    """Return the last tag, or the commit before this one where there is none."""
-    found = subprocess.run(
-        ["git", "describe", "--tags", "--abbrev=0"], cwd=HERE, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "HEAD~1"
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":
