@@ -26,7 +26,7 @@ from bench.progress import Steps
 from bench.results import ratio
 from bench.run import MICRO
 from bench.tree_side import Load, TreeSide
-from tests.trees import Tree, earlier_tree, last_release, this_tree
+from tests.trees import Tree, commit, earlier_tree, last_release, this_tree
 
 MOST_RATIO = 1.05
 IDLE = 0.5  # microseconds a message: this kind has no part in the row
@@ -65,7 +65,9 @@ ROWS = (
 def main() -> int:
     """Measure and print; returns the exit code."""
     words = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__.partition("\n")[0])
-    words.add_argument("--from", dest="earlier", default=last_release(), help="a tag or commit; default: the last tag")
+    words.add_argument(
+        "--from", dest="earlier", type=commit, default=last_release(), help="a tag or commit; default: the last tag"
+    )
     words.add_argument("--pairs", type=int, default=10, help="runs of each row and tree")
     words.add_argument("--only", nargs="+", type=int, choices=range(1, 5), metavar="ROW", help="these rows alone, 1-4")
     wanted = words.parse_args()

@@ -54,10 +54,10 @@ def this_tree() -> Tree:
 
 
 @contextmanager
-def earlier_tree(commit: str, folder: Path) -> Iterator[Tree]:
+def earlier_tree(name: str, folder: Path) -> Iterator[Tree]:
     """Check a commit out below a folder, as a work tree of git that is removed at the end."""
     root = folder / "earlier"
-    git("worktree", "add", "--detach", str(root), commit)
+    git("worktree", "add", "--detach", str(root), name)
     try:
         yield Tree(root, git("-C", str(root), "describe", "--always"), python_for(root))
     finally:
@@ -70,6 +70,14 @@ def last_release() -> str:
         ["git", "describe", "--tags", "--abbrev=0"], cwd=HERE, capture_output=True, text=True, check=False
     )
     return found.stdout.strip() or "HEAD~1"
+
+
+def commit(name: str) -> str:
+    """Return the full name of a commit, given as git takes it; raises ValueError for what is none."""
+    try:
+        return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except subprocess.CalledProcessError:
+        raise ValueError(name) from None
 
 
 def git(*words: str) -> str:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from tests.chaos import ledger
 from tests.chaos.world import World
-from tests.trees import Tree, earlier_tree, last_release, this_tree
+from tests.trees import Tree, commit, earlier_tree, last_release, this_tree
 from threelane.demo.child import Child, _end_with_parent
 
 THIS = this_tree()
@@ -79,7 +79,9 @@ class Mixed(World):
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--from", dest="earlier", default=last_release(), help="a tag or commit; default: the last tag")
+    words.add_argument(
+        "--from", dest="earlier", type=commit, default=last_release(), help="a tag or commit; default: the last tag"
+    )
     words.add_argument("--messages", type=int, default=6_000)
     words.add_argument("--seconds", type=float, default=60)
     words.add_argument("--workers", type=int, default=3)
