@@ -8,6 +8,7 @@ code 0 when no row costs more than 5 % more CPU a message than at that commit, e
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -71,6 +72,7 @@ def main() -> int:
     words.add_argument("--pairs", type=int, default=10, help="runs of each row and tree")
     words.add_argument("--only", nargs="+", type=int, choices=range(1, 5), metavar="ROW", help="these rows alone, 1-4")
     wanted = words.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs and the work tree are removed then, too
     rows = [row for row in ROWS if not wanted.only or row.number in wanted.only]
     started, others, console = time.monotonic(), Others(), Console()
     with tempfile.TemporaryDirectory(prefix="threelane-compare-") as name, ExitStack() as stack:
