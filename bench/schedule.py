@@ -34,8 +34,7 @@ from threelane import Producer, ProducerSettings
 from threelane.producer.nudge import Nudger
 from threelane.store import keys
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.upkeep.engine import RELEASE_SECONDS
-from threelane.worker.upkeep.release import BATCH, release
+from threelane.worker.upkeep.release import BATCH, RELEASE_SECONDS, release
 
 CLOCK = "bench:clock"  # ms, what the simulated clock shows
 AHEAD = 2 * 3600  # seconds: the first is due when all are in

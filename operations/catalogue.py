@@ -18,6 +18,8 @@ from threelane.worker.gateway.outcome import Kind
 from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
 from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
+from threelane.worker.upkeep import duties
+from threelane.worker.webhooks import dispatcher
 from threelane.worker.webhooks.post import Result
 
 MOST = 50  # values of a label that others choose; the rest is summed up as "other"
@@ -81,26 +83,7 @@ _RULES = tuple(_rules(LEGACY, REST, ONE_API, TRANSPORT))
 _OURS = {"worker_lost", "in_doubt", "no_look_up", "forgotten", "no_receipt", "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in (LEGACY, ONE_API) for one in (*table.by_hundred.values(), table.otherwise)})
-_ROUNDS = frozenset(
-    [
-        "look_at_holds",
-        "look_at_windows",
-        "release",
-        "lapse",
-        "resolve",
-        "sweep",
-        "beat",
-        "keep_alive",
-        "poll",
-        "balance",
-        "late",
-        "stop",
-        "tell_halves",
-        "courier",
-        "webhooks_round",
-        "webhooks_look",
-    ]
-)
+ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 
 LABELS = {
     "lane": Label("the lane", frozenset(map(str, keys.LANES))),
@@ -121,7 +104,7 @@ LABELS = {
     "country": Label("the countries that cost most", frozenset({"none"}), MOST),
     "word": Label("what a reply says", frozenset({"stop", "start", OTHER})),
     "source": Label("who put it there", frozenset({"STOP", "operator", "import"}), MOST),
-    "round": Label("which part of housekeeping", _ROUNDS),
+    "round": Label("which part of housekeeping", ROUNDS),
     "result": Label(
         "what became of it",
         frozenset(

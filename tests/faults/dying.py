@@ -118,9 +118,9 @@ def after_settle() -> None:
 
 
 def after_release() -> None:
-    from threelane.worker.upkeep import engine
+    from threelane.worker.upkeep import release
 
-    after(engine, "release", when=bool)
+    after(release, "release", when=bool)
 
 
 def in_a_look_up() -> None:
@@ -130,9 +130,9 @@ def in_a_look_up() -> None:
 
 
 def after_resolve() -> None:
-    from threelane.worker.upkeep import engine
+    from threelane.worker.doubt import resolve
 
-    after(engine, "resolve", when=lambda answer: bool(answer[1]))
+    after(resolve, "resolve", when=lambda answer: bool(answer[1]))
 
 
 POINTS = (

@@ -25,16 +25,17 @@ TRY_ANYWAY_MS = 600_000  # after this a hold is lifted though the balance is as 
 MOST_LOOKED_AT = 20  # of the latest dead letters, for what the next message will cost
 
 
+async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> bool:
+    """Tell whether it is this worker's turn to read the balance; more often while the account has no credit."""
+    turn, every = (":turn", settings.balance_seconds)
+    if await _wanting(client, now):
+        turn, every = (":probe", min(settings.balance_seconds, PROBE_SECONDS))
+    return bool(await client.set(keys.BALANCE + turn, 1, nx=True, px=int(every * 900)))
+
+
 async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> bool:
-    """Read the balance if it is this worker's turn; True when the account is on hold and credit is there again."""
-    entries: Any = await client.hgetall(keys.HOLDS)
-    held = hold.decode(entries, now).get("account")
-    wanting = held is not None and held.cause in hold.NO_CREDIT
-    turn, every = (
-        (":probe", min(settings.balance_seconds, PROBE_SECONDS)) if wanting else (":turn", settings.balance_seconds)
-    )
-    if not await client.set(keys.BALANCE + turn, 1, nx=True, px=int(every * 900)):
-        return False
+    """Read the balance; True when the account is on hold for want of credit and credit is there again."""
+    held = await _wanting(client, now)
     before: Any = await client.hgetall(keys.BALANCE)
     balance = await gateway.balance()
     if isinstance(balance, str):
@@ -44,7 +45,7 @@ async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     known = {name.decode(): value.decode() for name, value in before.items()}
     millionths = round(balance * CREDIT)
     await _write(client, known, millionths, settings, now)
-    if held is None or not wanting:
+    if held is None:
         return False
     waited = now - held.since > TRY_ANYWAY_MS
     return is_back(millionths, await _next_costs(client), int(known.get("lifted", -1)), waited=waited)
@@ -60,9 +61,7 @@ def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
 
 async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     """Lift the hold for want of credit; remembers at which balance, and tells whether there was one."""
-    entries: Any = await client.hgetall(keys.HOLDS)
-    held = hold.decode(entries, now).get("account")
-    if held is None or held.cause not in hold.NO_CREDIT:  # somebody put it on hold by hand meanwhile
+    if await _wanting(client, now) is None:  # somebody put it on hold by hand meanwhile
         return False
     credits: Any = await client.hget(keys.BALANCE, "credits")
     lifted = await hold.lift(client, now)
@@ -70,6 +69,13 @@ async def lift(client: redis.asyncio.Redis, now: int) -> bool:
         await client.hset(keys.BALANCE, "lifted", credits)
         logs.event("resumed", level=30, balance=int(credits) / CREDIT)
     return lifted
+
+
+async def _wanting(client: redis.asyncio.Redis, now: int) -> hold.Held | None:
+    """Return the hold of the account for want of credit, if there is one."""
+    entries: Any = await client.hgetall(keys.HOLDS)
+    held = hold.decode(entries, now).get("account")
+    return held if held is not None and held.cause in hold.NO_CREDIT else None
 
 
 async def _next_costs(client: redis.asyncio.Redis) -> int:

@@ -9,8 +9,12 @@ import redis.asyncio
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.scripts import Script
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 
 BATCH = 100
+LAPSE_SECONDS = 1.0
 _lapse = Script(__file__, "lapse")
 
 
@@ -25,3 +29,13 @@ async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> l
     for one in lapsed:
         logs.event("in_doubt", level=30, id=one, code="lapsed", reason="lease_ran_out", owner="operator")
     return lapsed
+
+
+async def _round(context: WorkerContext) -> bool:
+    first_probe_ms = int(context.settings.doubt_delays_seconds[0] * 1000)
+    lapsed = await lapse(context.client, first_probe_ms, context.clock.now())
+    metrics.LAPSED.inc(len(lapsed))
+    return len(lapsed) == BATCH
+
+
+DUTY = Duty(name="lapse", interval_seconds=LAPSE_SECONDS, work=_round)

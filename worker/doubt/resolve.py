@@ -16,14 +16,17 @@ from threelane.runtime import logs, tracing
 from threelane.store import keys
 from threelane.store.scripts import Script
 from threelane.store.states import Status
+from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, NO_LOOK_UP, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import probe
 from threelane.worker.receipt.receipt import receive, told_by
 
 BATCH = 20
+RESOLVE_SECONDS = 0.5
 MOST_LAPSES = 3
 DAY = 24 * 3600 * 1000
 _resolve = Script(__file__, "resolve")
@@ -134,3 +137,12 @@ async def _write(
     for to, times in told.items():
         metrics.RESOLVED.labels(to).inc(times)
     return again
+
+
+async def _round(context: WorkerContext) -> bool:
+    asked, again = await resolve(context.client, context.gateway, context.settings, context.clock.now())
+    await context.nudge(again)
+    return asked > 0
+
+
+DUTY = Duty(name="resolve", interval_seconds=RESOLVE_SECONDS, work=_round, while_draining=False)

@@ -8,7 +8,11 @@ import redis.asyncio
 from redis.exceptions import OutOfMemoryError
 
 from threelane.store import keys
+from threelane.worker.fetch.lanes import LANES
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
 
+LOOK_SECONDS = 0.25
 SIGN_MS = 1_000  # without another sign it is taken for gone
 BEHIND_MS = 250  # a message that waited so long in lane 1 is for whoever can take it
 _FIRST = keys.LANES[0]
@@ -27,3 +31,14 @@ async def keeps_up(client: redis.asyncio.Redis, now: int) -> bool:
         pipe.zrange(keys.QUEUED[_FIRST], 0, 0, withscores=True)
         lives, oldest = await pipe.execute()
     return bool(lives) and all(now - since <= BEHIND_MS for _, since in oldest)
+
+
+async def _round(context: WorkerContext) -> bool:
+    if LANES.consumed != {_FIRST}:
+        LANES.spared = await keeps_up(context.client, context.clock.now())
+    elif not context.draining:
+        await sign(context.client, context.settings.worker_name)
+    return False
+
+
+DUTY = Duty(name="look_at_lane_1", interval_seconds=LOOK_SECONDS, work=_round)

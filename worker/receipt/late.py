@@ -9,8 +9,11 @@ import redis.asyncio
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.scripts import Script
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
 
 BATCH = 100
+LATE_SECONDS = 1.0
 _late = Script(__file__, "late")
 
 
@@ -25,3 +28,10 @@ async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
     for one in found:
         logs.event("late", level=30, id=one)
     return found
+
+
+async def _round(context: WorkerContext) -> bool:
+    return len(await late(context.client, context.clock.now())) == BATCH
+
+
+DUTY = Duty(name="late", interval_seconds=LATE_SECONDS, work=_round)

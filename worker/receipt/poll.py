@@ -17,14 +17,17 @@ from threelane.runtime import logs, tracing
 from threelane.store import keys
 from threelane.store.scripts import Script
 from threelane.store.states import Status
+from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import probe
 from threelane.worker.receipt.receipt import receive, told_by
 
 BATCH = 20
+POLL_SECONDS = 0.5
 _poll = Script(__file__, "poll")
 
 
@@ -94,3 +97,10 @@ async def _write(
 
 def _awaited(entry: Sequence[bytes]) -> Awaited:
     return Awaited(entry[0].decode(), entry[5].decode(), int(entry[6]), int(entry[7]))
+
+
+async def _round(context: WorkerContext) -> bool:
+    return await poll(context.client, context.gateway, context.settings, context.clock.now()) > 0
+
+
+DUTY = Duty(name="poll", interval_seconds=POLL_SECONDS, work=_round, while_draining=False)

@@ -10,15 +10,18 @@ import redis.asyncio
 from threelane.runtime import logs, tracing
 from threelane.store import keys
 from threelane.store.states import FINAL, Status
+from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import Cancellation, Kind
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.inbound.report import Report
 from threelane.worker.policy.rule import Table, Verdict
 from threelane.worker.policy.statuses import meaning
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.receipt import receive, told_by
 
 BATCH = 20
+STOP_SECONDS = 1.0
 AGAIN_MS = 30_000  # an answer that nobody got is asked for again
 
 
@@ -54,3 +57,10 @@ def is_settled(answer: Cancellation, table: Table) -> bool:
     if answer.code:
         return table.of(answer.code).verdict not in (Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD)
     return answer.stopped is not None and answer.text != Kind.NOT_REACHED
+
+
+async def _round(context: WorkerContext) -> bool:
+    return await stop(context.client, context.gateway, context.settings, context.clock.now()) > 0
+
+
+DUTY = Duty(name="stop", interval_seconds=STOP_SECONDS, work=_round, while_draining=False)

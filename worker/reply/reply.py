@@ -7,6 +7,7 @@ as they are, marked incomplete.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,14 +18,19 @@ from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.scripts import Script
 from threelane.store.suppression import STOP, Entry
+from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.inbound.joining import join
 from threelane.worker.inbound.report import Reply
 from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
+from threelane.worker.reply import words as lists
 from threelane.worker.reply.words import Words
 
 REMEMBERED_MS = 8 * 24 * 3600 * 1000  # the gateway repeats a reply for less than an hour
+HALVES_SECONDS = 30.0
 HALF_MS = 3600 * 1000
 BATCH = 20
+_words = cache(lists.load)  # a change of the file is in force at the next start
 _reply = Script(__file__, "reply", suppresses=True)
 _part = Script(__file__, "reply_part")
 
@@ -105,3 +111,11 @@ async def _tell(
 def _count(result: str, reply: Reply, word: str) -> None:
     metrics.REPLIES.labels(result).inc()
     logs.event("reply", id=reply.id, sender=phone.mask(reply.from_), result=result, word=word)
+
+
+async def _round(context: WorkerContext) -> bool:
+    words = _words(context.settings.words_file)
+    return await tell_halves(context.client, words, context.clock.now()) > 0
+
+
+DUTY = Duty(name="tell_halves", interval_seconds=HALVES_SECONDS, work=_round)

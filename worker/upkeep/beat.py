@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 import redis.asyncio
 
 from threelane.store import keys
+from threelane.worker.fetch.lanes import LANES
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
 
 BEAT_SECONDS = 5.0
 KEEP_SECONDS = 24 * 3600
+FORGETTING = 0.99  # what the busiest second counts for at the next beat
 
 
 class Report(NamedTuple):
@@ -31,3 +35,15 @@ async def beat(client: redis.asyncio.Redis, name: str, report: Report, now: int)
         pipe.zadd(keys.WORKERS, {name: now})
         pipe.zremrangebyscore(keys.WORKERS, "-inf", now - KEEP_SECONDS * 1000)
         await pipe.execute()
+
+
+async def _round(context: WorkerContext) -> bool:
+    served, context.counted = context.claimed - context.counted, context.claimed
+    context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
+    rate = context.settings.parts_per_second
+    report = Report(sorted(LANES.consumed), context.fetched_at, rate, context.busiest)
+    await beat(context.client, context.settings.worker_name, report, context.clock.now())
+    return False
+
+
+DUTY = Duty(name="beat", interval_seconds=BEAT_SECONDS, work=_round)

@@ -23,10 +23,14 @@ from threelane.runtime import logs
 from threelane.store import events, keys, registry, suppression
 from threelane.store.events import Event, Reply
 from threelane.store.scripts import Script
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.upkeep.expire import expire
 from threelane.worker.webhooks.delivery import decode as decode_delivery
 
 BATCH = 500
+LOOK_SECONDS = 60.0  # how often a worker looks whether it is its turn
 TURN_MS = 3600 * 1000  # how often all records are looked through
 PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
 _erase = Script(__file__, "erase")
@@ -202,3 +206,16 @@ async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:
                 await pipe.execute()
         if old:
             logs.event("webhook_forgotten", level=30, producer=producer, events=len(old))
+
+
+async def _turn(context: WorkerContext) -> bool:
+    return await take_turn(context.client)
+
+
+async def _round(context: WorkerContext) -> bool:
+    await expire(context.client, context.settings.retention_ms, context.clock.now())
+    await erase_old(context.client, context.settings, context.clock.now())
+    return False
+
+
+DUTY = Duty(name="erase", interval_seconds=LOOK_SECONDS, work=_round, turn=_turn, while_draining=False)

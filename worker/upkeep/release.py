@@ -10,8 +10,12 @@ import redis.asyncio
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.store import keys
 from threelane.store.scripts import Script
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 
 BATCH = NUDGE_SIZE
+RELEASE_SECONDS = 0.2
 _release = Script(__file__, "release")
 
 
@@ -27,3 +31,14 @@ async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]
         if lane:
             released[int(lane)].append(one)
     return released
+
+
+async def _round(context: WorkerContext) -> bool:
+    released = await release(context.client, context.clock.now())
+    for lane, ids in sorted(released.items()):
+        metrics.RELEASED.labels(lane).inc(len(ids))
+    await context.nudge(released)
+    return sum(map(len, released.values())) == BATCH
+
+
+DUTY = Duty(name="release", interval_seconds=RELEASE_SECONDS, work=_round, while_draining=False)

@@ -7,6 +7,7 @@ however old, is neither.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import redis.asyncio
@@ -14,6 +15,9 @@ import redis.asyncio
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.scripts import Script
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 
 BATCH = 100
@@ -74,3 +78,24 @@ async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -
         answers = await _sweep.run(client, [keys.record(one) for one in batch], [now, lane, cutoff, *batch])
         lost += [one for one, answer in zip(batch, answers, strict=True) if answer == 1]
     return lost
+
+
+async def _turn(context: WorkerContext) -> bool:
+    return await take_turn(context.client, context.settings)
+
+
+async def _round(context: WorkerContext) -> bool:
+    await forget(context.client, context.settings, context.clock.now())
+    depths = await asyncio.to_thread(context.nudger.depths)
+    lost = await sweep(context.client, depths, context.settings, context.clock.now())
+    for lane, ids in lost.items():
+        metrics.SWEPT.labels(lane).inc(len(ids))
+    await context.nudge(lost)
+    return False
+
+
+def _seconds(context: WorkerContext) -> float:
+    return context.settings.sweep_seconds
+
+
+DUTY = Duty(name="sweep", interval_seconds=_seconds, work=_round, turn=_turn, while_draining=False)

@@ -6,11 +6,12 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store.registry import Registration
-from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.delivery import Delivery
@@ -18,14 +19,16 @@ from threelane.worker.webhooks.metrics import WEBHOOKS
 from threelane.worker.webhooks.post import Result, post
 
 LOOK_SECONDS = 1.0  # how often a producer is looked at whose events another dispatcher may have taken in
-AWAY_SECONDS = 1.0
 
 
 class Courier:
-    """Works for one producer until it is cancelled; ``wake`` when there is something new."""
+    """Works for one producer; ``wake`` when there is something new."""
+
+    draining = False
 
     def __init__(
         self,
+        client: redis.asyncio.Redis,
         name: str,
         registration: Registration,
         deliveries: Deliveries,
@@ -34,32 +37,24 @@ class Courier:
         settings: WebhookSettings,
     ) -> None:
         """Work for the producer of that name; ``registration`` may be replaced at any time."""
+        self.client = client
+        self.clock = clock
         self.name = name
         self.registration = registration
         self.deliveries = deliveries
         self.wake = asyncio.Event()
         self.under_way: set[asyncio.Task[None]] = set()
         self._session = session
-        self._clock = clock
         self._most = settings.webhook_connections
 
-    async def run(self) -> None:
-        """Take what is due and post it, again and again."""
-        while True:
-            try:
-                await self._round()
-            except Exception as failed:  # Redis away, or a fault of ours: neither may end a courier
-                metrics.HOUSEKEEPING_FAILED.labels("courier").inc()
-                logs.event("courier_failed", level=30, producer=self.name, error=type(failed).__name__)
-                await asyncio.sleep(AWAY_SECONDS)
-
-    async def _round(self) -> None:
+    async def round(self) -> bool:
+        """Take what is due and post it, or wait until there may be more."""
         self.wake.clear()
         room = self._most - len(self.under_way)
         if not room:
             await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
-            return
-        now = self._clock.now()
+            return False
+        now = self.clock.now()
         due, taken = await self.deliveries.take(room, now)
         for event_id, delivery in taken:
             task = asyncio.create_task(self._bring(event_id, delivery))
@@ -67,6 +62,7 @@ class Courier:
             task.add_done_callback(self.under_way.discard)
         if len(taken) < room:
             await self._pause(LOOK_SECONDS if due is None else min(LOOK_SECONDS, (due - now) / 1000))
+        return False
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -76,7 +72,7 @@ class Courier:
             return
 
     async def _bring(self, event_id: str, delivery: Delivery) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         answer = await post(self._session, self.registration, event_id, bytes(delivery.event), now // 1000)
         WEBHOOKS.labels(answer.result).inc()
         said: dict[str, Any] = {
@@ -89,7 +85,7 @@ class Courier:
             if answer.result is Result.TAKEN:
                 await self.deliveries.done(event_id)
                 logs.event("webhook_taken", **said)
-            elif await self.deliveries.failed(event_id, delivery, answer.reason, self._clock.now()):
+            elif await self.deliveries.failed(event_id, delivery, answer.reason, self.clock.now()):
                 WEBHOOKS.labels("dead").inc()
                 logs.event("webhook_dead", level=30, reason=answer.reason, **said)
             else:
@@ -97,3 +93,6 @@ class Courier:
         except Exception as failed:  # its lease runs out, and it is tried again
             logs.event("webhook_unsettled", level=30, error=type(failed).__name__, **said)
         self.wake.set()  # it may be due again before the next look
+
+
+DUTY = Duty(name="courier", interval_seconds=0.0, work=Courier.round)  # a round waits by itself

@@ -27,7 +27,10 @@ from threelane.store.connect import connect_async
 from threelane.worker.policy.legacy import REST
 from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.process import metrics
+from threelane.worker.process.duty import Duty, end, repeat
 from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.webhooks import courier as couriers
+from threelane.worker.webhooks import intake as intakes
 from threelane.worker.webhooks.courier import Courier
 from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.intake import Intake
@@ -35,60 +38,41 @@ from threelane.worker.webhooks.post import open_session
 
 LOOK_SECONDS = 1.0  # how soon a new webhook, or a new secret, is in force
 FORGET_SECONDS = 60.0
-AWAY_SECONDS = 1.0
 LOOK_UPS = 64  # of names at once; aiohttp asks for a name once at a time, so that many can hang
 
 
 class Dispatcher:
     """One intake, and a courier for each producer that has a webhook."""
 
+    draining = False
+
     def __init__(self, client: redis.asyncio.Redis, session: aiohttp.ClientSession, settings: WebhookSettings) -> None:
         """Take what is needed; ``start`` begins."""
-        self._client = client
+        self.client = client
         self._session = session
         self._settings = settings
-        self._clock = RedisClock()
+        self.clock = RedisClock()
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._intake = Intake(client, settings, self._clock, socket.gethostname(), self._wake)
+        self._intake = Intake(client, settings, self.clock, socket.gethostname(), self._wake)
         self._rounds: list[asyncio.Task[None]] = []
         self._forgot_at = float("-inf")
 
     def start(self) -> None:
         """Begin."""
-        work = ((self._intake.round, 0.0), (self._look, LOOK_SECONDS))
-        self._rounds = [asyncio.create_task(self._repeat(one, pause)) for one, pause in work]
+        loops = (repeat(intakes.DUTY, self._intake), repeat(DUTY, self))
+        self._rounds = [asyncio.create_task(one) for one in loops]
 
     async def stop(self) -> None:
         """Take nothing new, and wait for what is under way; a post lasts no longer than its timeout."""
-        loops = [*self._rounds, *(task for _, task in self._couriers.values())]
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await end([*self._rounds, *(task for _, task in self._couriers.values())])
         under_way = {post for courier, _ in self._couriers.values() for post in courier.under_way} | self._leaving
         if under_way:
             await asyncio.wait(under_way, timeout=self._settings.webhook_timeout_seconds + 1)
 
-    async def _repeat(self, work: Any, pause: float) -> None:
-        while True:
-            try:
-                await self._follow_the_clock()
-                await work()
-                await asyncio.sleep(pause)
-            except Exception as failed:  # Redis away, or a fault of ours: neither may end the rounds
-                name = work.__name__.strip("_")
-                metrics.HOUSEKEEPING_FAILED.labels(f"webhooks_{name}").inc()
-                logs.event("housekeeping_failed", level=30, round=f"webhooks_{name}", error=type(failed).__name__)
-                await asyncio.sleep(AWAY_SECONDS)
-
-    async def _follow_the_clock(self) -> None:
-        if self._clock.is_stale():
-            asked_at = self._clock.monotonic()
-            self._clock.follow(await self._client.time(), asked_at)
-
-    async def _look(self) -> None:
+    async def look(self) -> bool:
         """See who has a webhook now: start couriers, change them, end them."""
-        entries: Any = await self._client.hgetall(keys.PRODUCERS)
+        entries: Any = await self.client.hgetall(keys.PRODUCERS)
         found = registry.decode(entries)
         hooked = {name: one for name, one in found.items() if one.webhook}
         for name, registration in hooked.items():
@@ -102,24 +86,31 @@ class Dispatcher:
             self._leaving |= courier.under_way
         self._leaving = {post for post in self._leaving if not post.done()}
         await self._forget(found)
+        return False
 
     def _employ(self, name: str, registration: registry.Registration) -> None:
-        deliveries = Deliveries(self._client, name, self._settings)
-        courier = Courier(name, registration, deliveries, self._session, self._clock, self._settings)
-        self._couriers[name] = (courier, asyncio.create_task(courier.run()))
+        deliveries = Deliveries(self.client, name, self._settings)
+        courier = Courier(self.client, name, registration, deliveries, self._session, self.clock, self._settings)
+        loop = repeat(couriers.DUTY, courier, producer=name)
+        self._couriers[name] = (courier, asyncio.create_task(loop))
 
     async def _forget(self, names: Iterable[str]) -> None:
-        if self._clock.monotonic() - self._forgot_at < FORGET_SECONDS:
+        if self.clock.monotonic() - self._forgot_at < FORGET_SECONDS:
             return
-        before = self._clock.now() - self._settings.retention_ms
+        before = self.clock.now() - self._settings.retention_ms
         for name in names:
-            await Deliveries(self._client, name, self._settings).forget(before)
-        self._forgot_at = self._clock.monotonic()
+            await Deliveries(self.client, name, self._settings).forget(before)
+        self._forgot_at = self.clock.monotonic()
 
     def _wake(self, names: Iterable[str]) -> None:
         for name in names:
             if name in self._couriers:
                 self._couriers[name][0].wake.set()
+
+
+DUTY = Duty(name="webhooks_look", interval_seconds=LOOK_SECONDS, work=Dispatcher.look)
+DUTIES = (intakes.DUTY, DUTY, couriers.DUTY)
+"""All that a dispatcher repeats; the last one for each producer that has a webhook."""
 
 
 def serve(settings: WebhookSettings) -> None:

@@ -17,6 +17,7 @@ from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store import events, keys, registry
 from threelane.store.events import Event, Raw, Reply
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.delivery import Delivery, encode, lua
 from threelane.worker.webhooks.metrics import SPREAD, WEBHOOKS
@@ -31,6 +32,8 @@ _SPREAD = lua("spread")
 class Intake:
     """One dispatcher's share of the stream."""
 
+    draining = False
+
     def __init__(
         self,
         client: redis.asyncio.Redis,
@@ -40,9 +43,9 @@ class Intake:
         wake: Callable[[Iterable[str]], None],
     ) -> None:
         """Read as ``consumer``; ``wake`` is told the names of the producers that have something new."""
-        self._client = client
+        self.client = client
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
         self._consumer = consumer
         self._wake = wake
         self._spread_script = client.register_script(_SPREAD)
@@ -51,7 +54,7 @@ class Intake:
         self._claim_from = b"0-0"
         self._reclaim_at = 0
 
-    async def round(self) -> None:
+    async def round(self) -> bool:
         """Take a batch, waiting up to a second for it, and spread it."""
         try:
             listed = await self._left_behind() or await self._new()
@@ -59,22 +62,23 @@ class Intake:
             if not events.is_lost(failed):
                 raise
             await self._create()
-            return
+            return False
         if listed:
             await self._spread(listed)
+        return False
 
     async def _new(self) -> list[tuple[str, Raw]]:
-        found = await self._client.xreadgroup(
+        found = await self.client.xreadgroup(
             GROUP, self._consumer, {keys.EVENTS: ">"}, count=BATCH, block=self._block_ms
         )
         return events.entries(found)
 
     async def _left_behind(self) -> list[tuple[str, Raw]]:
-        now = self._clock.now()
+        now = self.clock.now()
         if now < self._reclaim_at:
             return []
         start = self._claim_from.decode()
-        found = await self._client.xautoclaim(keys.EVENTS, GROUP, self._consumer, IDLE_MS, start, count=BATCH)
+        found = await self.client.xautoclaim(keys.EVENTS, GROUP, self._consumer, IDLE_MS, start, count=BATCH)
         self._claim_from, listed = events.claimed(found)
         if self._claim_from == b"0-0":
             self._reclaim_at = now + RECLAIM_MS
@@ -82,17 +86,17 @@ class Intake:
 
     async def _create(self) -> None:
         try:
-            await self._client.xgroup_create(keys.EVENTS, GROUP, id="0", mkstream=True)
+            await self.client.xgroup_create(keys.EVENTS, GROUP, id="0", mkstream=True)
         except ResponseError as failed:
             if not events.is_there(failed):
                 raise
 
     async def _spread(self, listed: list[tuple[str, Raw]]) -> None:
-        entries: Any = await self._client.hgetall(keys.PRODUCERS)  # read each time: a webhook may be a second old
+        entries: Any = await self.client.hgetall(keys.PRODUCERS)  # read each time: a webhook may be a second old
         hooked = [name for name, one in registry.decode(entries).items() if one.webhook]
-        now = self._clock.now()
+        now = self.clock.now()
         addressed: list[tuple[str, list[str]]] = []
-        async with self._client.pipeline(transaction=False) as pipe:
+        async with self.client.pipeline(transaction=False) as pipe:
             for event_id, raw in listed:
                 event = events.decode(event_id, raw)
                 names = recipients(event, hooked) if event else []
@@ -117,3 +121,6 @@ def recipients(event: Event, hooked: Iterable[str]) -> list[str]:
     """Return who of those that have a webhook gets an event: its producer, or all when a reply is nobody's."""
     to_all = isinstance(event, Reply) and not event.producer
     return [name for name in hooked if to_all or name == event.producer]
+
+
+DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=Intake.round)  # a round waits by itself

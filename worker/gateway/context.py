@@ -1,0 +1,55 @@
+"""Context: what the duties of a worker work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import redis.asyncio
+
+from threelane.contract.window import Windows
+from threelane.producer.nudge import Nudger
+from threelane.runtime.clock import RedisClock
+from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.settings import WorkerSettings
+
+
+class Sending(Protocol):
+    """What duties know of the attempts of one event loop."""
+
+    claimed: int  # messages, since the start
+    draining: bool
+    windows: Windows
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkerContext:
+    """One worker's connections and settings, and what its duties tell each other."""
+
+    client: redis.asyncio.Redis
+    gateway: Gateway
+    settings: WorkerSettings
+    clock: RedisClock
+    nudger: Nudger
+    lane_1: Sending
+    rest: Sending
+    fetched_at: int  # when the worker fetched last, ms
+    counted: int = 0  # messages claimed until the last beat
+    busiest: float = 0.0  # most messages in a second, slowly forgotten
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker claims and releases nothing new."""
+        return self.rest.draining
+
+    @property
+    def claimed(self) -> int:
+        """The messages that the worker has claimed since its start."""
+        return self.lane_1.claimed + self.rest.claimed
+
+    async def nudge(self, lanes: Mapping[int, Sequence[str]]) -> None:
+        """Publish nudges for ids by lane, lane 1 first."""
+        for lane in sorted(lanes):
+            await asyncio.to_thread(self.nudger.publish, lane, lanes[lane])

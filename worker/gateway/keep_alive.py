@@ -1,0 +1,16 @@
+"""Keep alive: a shared session of the gateway does not run out while nothing is sent."""
+
+from __future__ import annotations
+
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
+
+KEEP_ALIVE_SECONDS = 60.0
+
+
+async def _round(context: WorkerContext) -> bool:
+    await context.gateway.keep_alive()
+    return False
+
+
+DUTY = Duty(name="keep_alive", interval_seconds=KEEP_ALIVE_SECONDS, work=_round)

@@ -1,0 +1,26 @@
+"""Windows: the hours in which lanes 2 and 3 may send are read again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from threelane.contract.window import Windows
+from threelane.runtime import logs
+from threelane.store import keys
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
+
+LOOK_SECONDS = 5.0
+
+
+async def look(context: WorkerContext) -> bool:
+    """Read the windows in force; lane 1 has none."""
+    entries: Any = await context.client.hgetall(keys.WINDOWS)
+    windows = Windows.decode(entries)
+    if windows.unreadable and windows.unreadable != context.rest.windows.unreadable:
+        logs.event("windows_unreadable", level=40, scopes=sorted(windows.unreadable), owner="operator")
+    context.rest.windows = windows
+    return False
+
+
+DUTY = Duty(name="look_at_windows", interval_seconds=LOOK_SECONDS, work=look)

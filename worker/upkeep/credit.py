@@ -1,0 +1,36 @@
+"""Credit: the balance is read in turn, and credit that is there again puts back what died for want of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from threelane.store.connect import connect
+from threelane.store.find import Filter
+from threelane.worker.account import balance
+from threelane.worker.dead.redrive import redrive
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
+
+LOOK_SECONDS = 1.0  # how often a worker looks whether it is time to read the balance
+
+
+async def _turn(context: WorkerContext) -> bool:
+    return await balance.take_turn(context.client, context.settings, context.clock.now())
+
+
+async def _round(context: WorkerContext) -> bool:
+    if not await balance.read(context.client, context.gateway, context.settings, context.clock.now()):
+        return False
+    if context.settings.on_credit == "auto":  # before the hold is lifted: if we die here, the next to look does both
+        await asyncio.to_thread(_redrive, context, context.clock.now())
+    await balance.lift(context.client, context.clock.now())
+    return False
+
+
+def _redrive(context: WorkerContext, now: int) -> None:
+    with connect(context.settings) as client:  # it happens after a top-up alone
+        for code in balance.NO_CREDIT_CODES:
+            redrive(client, context.nudger, Filter(code=code), now)
+
+
+DUTY = Duty(name="balance", interval_seconds=LOOK_SECONDS, work=_round, turn=_turn, while_draining=False)

@@ -1,0 +1,31 @@
+"""Duties: all that a worker repeats, in one list; whatever is not on it is not done."""
+
+from __future__ import annotations
+
+from threelane.worker.doubt import lapse, resolve
+from threelane.worker.fetch import held, reserved
+from threelane.worker.gateway import keep_alive
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
+from threelane.worker.receipt import late, poll, stop
+from threelane.worker.reply import reply
+from threelane.worker.send import windows
+from threelane.worker.upkeep import beat, credit, erase, release, sweep
+
+DUTIES: tuple[Duty[WorkerContext], ...] = (
+    held.DUTY,
+    reserved.DUTY,
+    windows.DUTY,
+    release.DUTY,
+    lapse.DUTY,
+    resolve.DUTY,
+    sweep.DUTY,
+    beat.DUTY,
+    keep_alive.DUTY,
+    poll.DUTY,
+    credit.DUTY,
+    late.DUTY,
+    stop.DUTY,
+    reply.DUTY,
+    erase.DUTY,
+)
