@@ -5,36 +5,46 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
 
+from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.client import explain
-from threelane.runtime import secret_files, tls
-from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, load
+from threelane.runtime import secret_files, tls, variables
+from threelane.runtime.settings import InvalidSettings, load
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import FAMILIES, TABLES, WrongPolicy, override
 from threelane.worker.process.broker import application
-from threelane.worker.process.settings import CallbackSettings, ExporterSettings, WorkerSettings
+from threelane.worker.process.settings import WorkerSettings
 
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # the scripts' commands, and their flags
 BROKER_SECONDS = 5  # in which a broker has to answer
 
 
-def check(*, live: bool) -> Iterator[Finding]:
-    """Look at the settings of every kind of process, at Redis and the broker, and, if ``live``, at the account."""
+def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = None) -> Iterator[Finding]:
+    """Look at every setting, at Redis and the broker, and, if ``live``, at the account.
+
+    ``independent`` are the settings of programs that share nothing else with us, by the program's name.
+    """
+    others = independent or {}
     worker: WorkerSettings | None = None
     open_files: dict[str, str] = {}
-    for kind in (ProducerSettings, ApiSettings, WorkerSettings, CallbackSettings, ExporterSettings):
+    reported: set[str] = set()  # a class has what is wrong with another one that it extends
+    for kind in register():
         try:
             loaded = load(kind)
         except InvalidSettings as invalid:
             for line in str(invalid).splitlines():
-                yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
+                if line not in reported:
+                    yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
+            reported.update(str(invalid).splitlines())
             continue
         yield Finding(Grade.OK, kind.__name__, "sound")
         for variable, path in secret_files.open_to_others(kind, os.environ):
@@ -42,6 +52,11 @@ def check(*, live: bool) -> Iterator[Finding]:
         worker = loaded if isinstance(loaded, WorkerSettings) else worker
     for variable, path in open_files.items():
         yield Finding(Grade.WARNING, variable, f"every user of this machine can read {path}", "chmod o-r, or 0440")
+    for name, other in others.items():
+        yield from _independent(name, other)
+    for one in variables.unknown(os.environ, others.values()):
+        near = f"the nearest is {one.nearest}" if one.nearest else "none is near it"
+        yield Finding(Grade.ERROR, one.name, f"{one.name} is not a setting; {near}", "correct the name, or unset it")
     if worker is None:
         return
     for variable in missing_credentials(worker):
@@ -53,6 +68,18 @@ def check(*, live: bool) -> Iterator[Finding]:
     yield from _broker(worker)
     if live and not missing_credentials(worker):
         yield asyncio.run(_account(worker))
+
+
+def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
+    prefix = kind.model_config.get("env_prefix", "")
+    try:
+        kind()
+    except ValidationError as invalid:
+        for error in invalid.errors(include_input=False):
+            told = f"{prefix}{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
+            yield Finding(Grade.ERROR, name, told, "correct the variable")
+    else:
+        yield Finding(Grade.OK, name, "sound")
 
 
 def _policy(settings: WorkerSettings) -> Iterator[Finding]:

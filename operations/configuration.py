@@ -1,41 +1,25 @@
 """Configuration: every setting of every process, with its default, its unit and who reads it.
 
 ``docs/configuration.md`` is written from the settings classes: ``python -m threelane.operations.configuration >
-docs/configuration.md``.  A test holds the file, and the table of readers below, against the classes.
+docs/configuration.md``.  A test holds the file against the classes.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from threelane.runtime.settings import ApiSettings, ProducerSettings, Settings
-from threelane.worker.process.settings import (
-    AccountSettings,
-    CallbackSettings,
-    ExporterSettings,
-    ReceiptSettings,
-    WebhookSettings,
-    WorkerSettings,
-)
+from threelane.runtime import settings
+from threelane.runtime.settings import Section, Settings
 
-READERS: dict[type[Settings], tuple[str, str]] = {
-    Settings: ("Everything", "every process, producer and command"),
-    ProducerSettings: ("Producers", "whatever enqueues: the library, `threelane send` and `bulk`"),
-    ApiSettings: ("The HTTP API", "`threelane api`"),
-    AccountSettings: ("The account", "`threelane worker`, and commands that ask the gateway"),
-    ReceiptSettings: ("Receipts and replies", "`threelane worker` and `threelane callbacks`"),
-    WorkerSettings: ("Workers", "`threelane worker`"),
-    CallbackSettings: ("The callback door", "`threelane callbacks`"),
-    WebhookSettings: ("Webhooks", "`threelane webhooks`"),
-    ExporterSettings: ("The exporter", "`threelane exporter`"),
-}
-"""The heading of each class, and who reads it."""
+MODULES = ("threelane.runtime.settings", "threelane.worker.process.settings")
+"""The modules that declare settings: whoever needs every class imports them."""
 
 UNITS = {
     "seconds": "seconds",
@@ -64,9 +48,18 @@ Written by `python -m threelane.operations.configuration > docs/configuration.md
 [runtime/settings.py](../runtime/settings.py) and [worker/process/settings.py](../worker/process/settings.py).
 
 Everything comes from the environment, and is looked at once, at start: a process whose settings make no sense ends with
-exit code 2 and a line for each variable that is wrong. `threelane check` looks at all of them. A *secret* is shown in
-no log, no error and no `repr`. A list is written with commas. `true` and `false` are also `1` and `0`.
+exit code 2 and a line for each variable that is wrong. `threelane check` looks at all of them. A variable that begins
+with `THREELANE_` and that nothing reads is an error there, with the nearest name; a process logs a warning of it at its
+start. A *secret* is shown in no log, no error and no `repr`. A list is written with commas. `true` and `false` are also
+`1` and `0`.
 """
+
+
+def register() -> dict[type[Settings], Section]:
+    """Return every class of settings there is."""
+    for name in MODULES:
+        import_module(name)
+    return settings.REGISTER
 
 
 def variable(name: str) -> str:
@@ -113,9 +106,9 @@ def takes(name: str, field: FieldInfo) -> str:
 def document() -> Iterator[str]:
     """Yield the lines of docs/configuration.md."""
     yield _HEAD
-    for kind, (heading, readers) in READERS.items():
+    for kind, (heading, read_by) in register().items():
         yield f"## {heading}\n"
-        yield f"Read by {readers}.\n"
+        yield f"Read by {read_by}.\n"
         yield "| variable | default | takes | meaning |\n|---|---|---|---|"
         for name in kind.__annotations__:
             if name not in kind.model_fields:

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from threelane.contract.prices import CREDIT
 from threelane.operations import capacity, fleet_metrics, forecast
 from threelane.operations.catalogue import BY_NAME, beforehand
-from threelane.runtime import logs
+from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect
@@ -120,6 +120,7 @@ class Fleet(Collector):
 def serve(settings: ExporterSettings) -> None:
     """Serve /metrics until told to stop."""
     logs.configure(settings.log_level)
+    variables.warn()
     registry = CollectorRegistry()
     registry.register(Fleet(connect(settings)))
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)

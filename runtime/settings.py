@@ -7,7 +7,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -32,10 +32,26 @@ STACK_FILE = Path(".threelane/stack.json")
 BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
 
 
+class Section(NamedTuple):
+    """A class of settings as docs/configuration.md has it: under which heading, and read by whom."""
+
+    heading: str
+    read_by: str
+
+
+REGISTER: dict[type[Settings], Section] = {}
+"""Every class of settings whose module is imported: what is declared is checked and documented."""
+
+
 class Settings(BaseSettings):
     """What every process shares: where Redis and the broker are, and how long to wait for them."""
 
     model_config = SettingsConfigDict(env_prefix="THREELANE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    def __init_subclass__(cls, *, heading: str, read_by: str, **more: Any) -> None:
+        """Register a class with the keywords of its declaration."""
+        super().__init_subclass__(**more)
+        REGISTER[cls] = Section(heading, read_by)
 
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="where records, sets and counts are kept"
@@ -139,7 +155,12 @@ class Settings(BaseSettings):
         return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
 
 
-class ProducerSettings(Settings):
+REGISTER[Settings] = Section("Everything", "every process, producer and command")
+
+
+class ProducerSettings(
+    Settings, heading="Producers", read_by="whatever enqueues: the library, `threelane send` and `bulk`"
+):
     """What a process needs that enqueues messages."""
 
     producer: str = Field("", description="the name messages are sent under, for budgets and metrics")
@@ -153,7 +174,7 @@ class ProducerSettings(Settings):
         return name
 
 
-class ApiSettings(ProducerSettings):
+class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane api`"):
     """What the HTTP API needs besides."""
 
     api_host: str = Field("127.0.0.1", description="where the HTTP API listens")

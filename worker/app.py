@@ -12,7 +12,7 @@ from celery import signals
 from prometheus_client import start_http_server
 
 from threelane.producer.nudge import Nudger
-from threelane.runtime import logs
+from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.worker.fetch import tasks, transport
@@ -58,6 +58,7 @@ def _log(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
+    variables.warn()
     metrics.announce_alarms(REST, ONE_API)
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import start_http_server
 
 from threelane.interfaces.callbacks.endpoint import Door
-from threelane.runtime import logs
+from threelane.runtime import logs, variables
 from threelane.store.connect import connect_async
 from threelane.worker.policy.legacy import REST
 from threelane.worker.policy.one_api import ONE_API
@@ -24,6 +24,7 @@ from threelane.worker.reply.words import Words
 def serve(settings: CallbackSettings) -> None:
     """Keep the door open until told to stop."""
     logs.configure(settings.log_level)
+    variables.warn()
     logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
     known = words.load_or_exit(settings.words_file)
     metrics.announce_alarms(REST, ONE_API)

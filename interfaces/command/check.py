@@ -7,6 +7,7 @@ import socket
 from typing import Annotated
 
 import typer
+from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -54,7 +55,7 @@ def check(live: Live = False, as_json: Json = False) -> None:
     """Tell whether the settings are sound, Redis keeps its word, and, with --live, whether the account answers."""
     from threelane.operations.check import check as look
 
-    findings = list(look(live=live))
+    findings = list(look(live=live, independent=_independent()))
     _print(findings, as_json=as_json)
     raise typer.Exit(Exit.USAGE if _is_wrong(findings) else Exit.OK)
 
@@ -70,7 +71,7 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
         table = in_force(settings.gateway, settings.policy_file)
     except WrongPolicy:  # check tells of it
         table = BY_API[settings.gateway]
-    findings, away = list(look(live=live)), False
+    findings, away = list(look(live=live, independent=_independent())), False
     try:
         with connect(settings) as client:
             findings += looking.diagnose(client, now_of(client), table)
@@ -80,6 +81,12 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
     if away:
         raise typer.Exit(Exit.UNAVAILABLE)
     raise typer.Exit(Exit.UNHEALTHY if _is_wrong(findings) else Exit.OK)
+
+
+def _independent() -> dict[str, type[BaseSettings]]:
+    from threelane.sandbox.settings import SandboxSettings
+
+    return {"sandbox": SandboxSettings}
 
 
 def _is_wrong(findings: list[Finding]) -> bool:

@@ -12,7 +12,7 @@ import uvicorn
 
 from threelane.interfaces.web.app import create
 from threelane.producer.client import Producer
-from threelane.runtime import logs
+from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ApiSettings
 from threelane.store.connect import connect
@@ -25,6 +25,7 @@ GRACE_SECONDS = 10  # for requests that are under way when the process is told t
 def serve(settings: ApiSettings) -> None:
     """Answer requests until told to stop."""
     logs.configure(settings.log_level)
+    variables.warn()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     listening = listen_or_exit(settings)
     host, port = listening.getsockname()[:2]

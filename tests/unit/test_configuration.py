@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from tests.layout import FOLDERS
 from threelane.operations import configuration
-from threelane.operations.configuration import READERS, variable
+from threelane.operations.configuration import register, variable
 from threelane.runtime.settings import Settings, load
 from threelane.worker.process.settings import AccountSettings
 
@@ -27,14 +27,14 @@ def test_the_document_is_that_of_the_classes(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_every_class_of_settings_is_in_the_document() -> None:
-    """A process whose settings nobody can look up is run by guess."""
+def test_every_class_of_settings_is_registered() -> None:
+    """So it is checked, and in the document: a module that declares one is imported."""
     files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
     there_are = {name for file in files for name in CLASS.findall(file.read_text(encoding="utf-8"))}
-    assert there_are - {"Settings"} == {kind.__name__ for kind in READERS} - {"Settings"}
+    assert there_are - {"Settings"} == {kind.__name__ for kind in register()} - {"Settings"}
 
 
-@pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", register(), ids=lambda kind: kind.__name__)
 def test_each_setting_says_what_it_means_and_where_it_stands(kind: type[Settings]) -> None:
     """Also those that a class has from another."""
     text = DOCUMENT.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_each_setting_says_what_it_means_and_where_it_stands(kind: type[Settings
         assert f"`{variable(name)}`" in text
 
 
-@pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", register(), ids=lambda kind: kind.__name__)
 def test_what_is_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settings]) -> None:
     """By repr, by str, and by what a traceback would print."""
     secrets = [name for name in kind.model_fields if SECRET.search(name)]

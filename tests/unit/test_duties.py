@@ -15,9 +15,9 @@ import pytest
 from tests.unit.test_layers import modules
 from threelane.operations.catalogue import LABELS
 from threelane.runtime.clock import RedisClock
-from threelane.worker.process import duty as duty_module
-from threelane.worker.process import metrics
-from threelane.worker.process.duty import Duty, Scope, repeat
+from threelane.worker.process import metrics, rounds
+from threelane.worker.process.duty import Duty, Scope
+from threelane.worker.process.rounds import end, repeat
 from threelane.worker.upkeep.duties import DUTIES
 from threelane.worker.webhooks import dispatcher
 
@@ -141,7 +141,7 @@ def test_while_more_work_waits_it_goes_on_at_once() -> None:
     async def main() -> None:
         task = asyncio.create_task(repeat(duty(work), Bench()))
         await asyncio.wait_for(finished.wait(), 5)  # and not three minutes
-        await duty_module.end([task])
+        await end([task])
 
     asyncio.run(main())
     assert [] == left
@@ -149,13 +149,13 @@ def test_while_more_work_waits_it_goes_on_at_once() -> None:
 
 def test_a_round_that_fails_is_counted_under_its_name_and_the_rounds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis may be away, or a record may be one that nobody thought of."""
-    monkeypatch.setattr(duty_module, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(rounds, "AWAY_SECONDS", 0.0)
     again = asyncio.Event()
-    rounds: list[int] = []
+    done: list[int] = []
 
     async def work(_: Bench) -> bool:
-        rounds.append(1)
-        if len(rounds) == 1:
+        done.append(1)
+        if len(done) == 1:
             raise LookupError("a record that nobody thought of")
         again.set()
         return False
@@ -164,7 +164,7 @@ def test_a_round_that_fails_is_counted_under_its_name_and_the_rounds_go_on(monke
         short: Duty[Bench] = Duty(name="look_at_holds", interval_seconds=lambda _: 0.001, work=work)
         task = asyncio.create_task(repeat(short, Bench()))
         await asyncio.wait_for(again.wait(), 5)
-        await duty_module.end([task])
+        await end([task])
 
     before = metrics.HOUSEKEEPING_FAILED.labels("look_at_holds")._value.get()
     asyncio.run(main())

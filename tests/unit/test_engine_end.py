@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from threelane.worker.process.duty import end
+from threelane.worker.process.rounds import end
 
 
 def test_a_round_that_lost_its_cancellation_is_cancelled_again() -> None:

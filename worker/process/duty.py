@@ -1,4 +1,4 @@
-"""Duty: a round of housekeeping as a value beside its verb, and the loop that repeats it.
+"""Duty: a round of housekeeping as a value beside its verb.
 
 A duty is declared in the module of its verb, and one list has all of a process: ``DUTIES`` in worker/upkeep/duties.py
 for workers, in worker/webhooks/dispatcher.py for dispatchers.
@@ -6,20 +6,14 @@ for workers, in worker/webhooks/dispatcher.py for dispatchers.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 import redis.asyncio
 
-from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
-from threelane.worker.process import metrics
-
-AWAY_SECONDS = 1.0  # after a round that failed
-CANCEL_AGAIN_SECONDS = 0.5
 
 
 class Context(Protocol):
@@ -82,37 +76,3 @@ class Duty(Generic[C]):
         if self.turn is not None and not await self.turn(context):
             return False
         return await self.work(context)
-
-
-async def repeat(duty: Duty[C], context: C, **about: str) -> None:
-    """Do a duty until cancelled; a round that fails is counted and logged with ``about``, and the rounds go on."""
-    while True:
-        more = False
-        try:
-            await _follow_the_clock(context)
-            more = await duty.round(context)
-        except Exception as failed:  # Redis away, or a fault of ours: neither may end the rounds
-            metrics.HOUSEKEEPING_FAILED.labels(duty.name).inc()
-            logs.event("housekeeping_failed", level=30, round=duty.name, error=type(failed).__name__, **about)
-            await asyncio.sleep(AWAY_SECONDS)
-        if not more:
-            await asyncio.sleep(duty.seconds(context))
-
-
-async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended.
-
-    Once is not enough: ``asyncio.wait_for`` of Python 3.11, by which redis-py writes, swallows a cancellation that
-    comes as the write is done; and a round that goes on for ever would keep its process from stopping.
-    """
-    left = set(tasks)
-    while left:
-        for one in left:
-            one.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
-
-
-async def _follow_the_clock(context: Context) -> None:
-    if context.clock.is_stale():
-        asked_at = context.clock.monotonic()
-        context.clock.follow(await context.client.time(), asked_at)

@@ -33,7 +33,7 @@ PLATFORM_URL = "https://platform.clickatell.com"
 CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
 
 
-class ReceiptSettings(Settings):
+class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threelane worker` and `threelane callbacks`"):
     """How long the network's word on a message is waited for."""
 
     receipt_delays_seconds: CommaList = Field(
@@ -74,7 +74,7 @@ class Keeping(NamedTuple):
     late: int
 
 
-class AccountSettings(Settings):
+class AccountSettings(Settings, heading="The account", read_by="`threelane worker`, and commands that ask the gateway"):
     """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
 
     gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
@@ -109,7 +109,7 @@ class AccountSettings(Settings):
         return f"{self.clickatell_user}/{shown}" if self.gateway in ("http", "xml") else f"by the key of {self.gateway}"
 
 
-class WorkerSettings(AccountSettings, ReceiptSettings):
+class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_by="`threelane worker`"):
     """What a worker needs besides: how fast, how patient, and for how long it remembers."""
 
     worker_name: str = Field(
@@ -246,7 +246,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings):
         return self
 
 
-class CallbackSettings(ReceiptSettings):
+class CallbackSettings(ReceiptSettings, heading="The callback door", read_by="`threelane callbacks`"):
     """What the door for Clickatell's callbacks needs."""
 
     callbacks_host: str = Field("127.0.0.1", description="where the callback door listens")
@@ -269,14 +269,14 @@ class CallbackSettings(ReceiptSettings):
         return self
 
 
-class ExporterSettings(Settings):
+class ExporterSettings(Settings, heading="The exporter", read_by="`threelane exporter`"):
     """What the exporter of fleet metrics needs."""
 
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: NonNegativeInt = Field(9466, le=65535, description="port of /metrics; 0: any free one")
 
 
-class WebhookSettings(Settings):
+class WebhookSettings(Settings, heading="Webhooks", read_by="`threelane webhooks`"):
     """What the dispatcher of webhooks needs."""
 
     webhook_timeout_seconds: PositiveFloat = Field(10.0, description="how long a webhook may take to answer, in all")

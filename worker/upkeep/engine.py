@@ -21,7 +21,7 @@ from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.process.duty import end, repeat
+from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
 from threelane.worker.send.attempt import Attempts

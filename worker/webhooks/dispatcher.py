@@ -20,14 +20,15 @@ import aiohttp
 import redis.asyncio
 from prometheus_client import start_http_server
 
-from threelane.runtime import logs
+from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys, registry
 from threelane.store.connect import connect_async
 from threelane.worker.policy.legacy import REST
 from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.process import metrics
-from threelane.worker.process.duty import Duty, end, repeat
+from threelane.worker.process.duty import Duty
+from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks import courier as couriers
 from threelane.worker.webhooks import intake as intakes
@@ -109,13 +110,14 @@ class Dispatcher:
 
 
 DUTY = Duty(name="webhooks_look", interval_seconds=LOOK_SECONDS, work=Dispatcher.look)
-DUTIES = (intakes.DUTY, DUTY, couriers.DUTY)
+DUTIES: tuple[Duty[Any], ...] = (intakes.DUTY, DUTY, couriers.DUTY)
 """All that a dispatcher repeats; the last one for each producer that has a webhook."""
 
 
 def serve(settings: WebhookSettings) -> None:
     """Dispatch until told to stop."""
     logs.configure(settings.log_level)
+    variables.warn()
     metrics.announce_alarms(REST, ONE_API)
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
