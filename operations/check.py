@@ -22,6 +22,7 @@ from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import FAMILIES, TABLES, WrongPolicy, override
 from threelane.worker.process.broker import application
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.reply import words
 
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # the scripts' commands, and their flags
@@ -64,6 +65,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
             Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
         )
     yield from _policy(worker)
+    yield from _words(worker)
     yield from _redis(worker)
     yield from _broker(worker)
     if live and not missing_credentials(worker):
@@ -90,9 +92,20 @@ def _policy(settings: WorkerSettings) -> Iterator[Finding]:
             override(TABLES[family], family, settings.policy_file)
     except WrongPolicy as wrong:
         for line in str(wrong).splitlines():
-            yield Finding(Grade.ERROR, "policy file", line, "see docs/gateways.md")
+            yield Finding(Grade.ERROR, "THREELANE_POLICY_FILE", line, "see docs/gateways.md")
     else:
-        yield Finding(Grade.OK, "policy file", "sound")
+        yield Finding(Grade.OK, "THREELANE_POLICY_FILE", "sound")
+
+
+def _words(settings: WorkerSettings) -> Iterator[Finding]:
+    if settings.words_file is None:
+        return
+    try:
+        words.load(settings.words_file)
+    except ValueError as wrong:
+        yield Finding(Grade.ERROR, "THREELANE_WORDS_FILE", str(wrong), "correct the file, or the path")
+    else:
+        yield Finding(Grade.OK, "THREELANE_WORDS_FILE", "sound")
 
 
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:
