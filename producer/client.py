@@ -28,7 +28,7 @@ from threelane.producer.together import Together
 from threelane.runtime import logs, tls, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.settings import ProducerSettings, load
-from threelane.store import access, find, keys, suppression
+from threelane.store import access, find, keys
 from threelane.store import status as statuses
 from threelane.store.access import Key
 from threelane.store.connect import connect
@@ -170,7 +170,7 @@ class Producer:
 
         Raises ValueError when nothing is given: that would be everything.
         """
-        wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
+        wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
         if not wanted:
             raise ValueError("say what to cancel: a batch, a tag, a recipient, a producer or a lane")
         return self._cancel_found(find.cancellable(self._redis, wanted))
@@ -191,7 +191,7 @@ class Producer:
 
         ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
         """
-        wanted = find.Filter(batch=batch, tag=tag, to=_number(to), producer=producer, lane=lane)
+        wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
         first, last = schedule.bound(after, "after"), schedule.bound(before, "before")
         return self._asked(lambda: list(find.scheduled(self._redis, wanted, first or 0, last, most)))
 
@@ -367,11 +367,6 @@ def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
 
 def _in_order(answers: Mapping[int, Answer]) -> list[Answer]:
     return [answers[position] for position in sorted(answers)]
-
-
-def _number(raw: str) -> str:
-    """Return a recipient as records have it; raises ValueError with what is wrong."""
-    return suppression.parse_number(raw) if raw else ""
 
 
 def never_sent(failed: RedisError) -> bool:

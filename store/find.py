@@ -8,17 +8,19 @@ looks through all records.  A client message id is found at once, since the mess
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import redis
+from msgspec import Meta
 
 from threelane.contract import phone
+from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refused
-from threelane.store import keys
+from threelane.store import keys, suppression
 from threelane.store.scripts import Script
 from threelane.store.states import FINAL, Status
 
@@ -29,22 +31,67 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _find = Script(__file__, "find")
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for; an empty value matches all."""
+_NAME = f"^({LABEL.pattern})?$"
 
-    batch: str = ""
-    tag: str = ""
-    to: str = ""
-    producer: str = ""
-    lane: int = 0
-    client_message_id: str = ""
-    status: str = ""
-    code: str = ""
-    owner: str = ""
+
+class WrongCriterion(ValueError):
+    """A criterion that no message can meet; the text says why, and what would be right."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        """Blame the criterion of that name."""
+        super().__init__(problem)
+        self.name = name
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for; an empty value matches all.
+
+    This is the one declaration: the options of commands, the parameters and bodies of the HTTP API and the order of the
+    script's arguments are made from it.
+    """
+
+    batch: Annotated[str, Meta(description="those of a batch", pattern=_NAME)] = ""
+    tag: Annotated[str, Meta(description="those with a tag", pattern=_NAME)] = ""
+    to: Annotated[str, Meta(description="those to a recipient, in international form")] = ""
+    producer: Annotated[str, Meta(description="those of a producer", pattern=_NAME)] = ""
+    lane: Annotated[int, Meta(description="those of a lane, 1, 2 or 3; 0: of any", ge=0, le=3)] = 0
+    client_message_id: Annotated[str, Meta(description="those with the caller's own id", max_length=64)] = ""
+    status: Annotated[str, Meta(description="those in a state", max_length=64)] = ""
+    code: Annotated[str, Meta(description="those of a code, as 301", max_length=64)] = ""
+    owner: Annotated[str, Meta(description="those that somebody can fix", max_length=64)] = ""
 
     def __bool__(self) -> bool:
         """Tell whether it asks for anything."""
-        return self != Filter()
+        return any(self.arguments())
+
+    def parsed(self) -> Filter:
+        """Return it as records have it; raises WrongCriterion for what no message can meet."""
+        values = {name: getattr(self, name) for name in CRITERIA}
+        for name, parse in _PARSERS.items():
+            try:
+                values[name] = values[name] and parse(values[name])
+            except ValueError as wrong:
+                raise WrongCriterion(name, str(wrong)) from None
+        return Filter(**values)
+
+    def arguments(self) -> list[str | int]:
+        """Return the criteria in the order that the script takes them, '' each for any."""
+        return [getattr(self, name) or "" for name in CRITERIA]
+
+
+CRITERIA: dict[str, Meta] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Filter, include_extras=True).items()
+}
+"""Each criterion by its name: what it selects, and its limits."""
+
+
+def _state(raw: str) -> Status:
+    if raw not in set(Status):
+        raise ValueError(f"no such state; give {' or '.join(Status)}")
+    return Status(raw)
+
+
+_PARSERS: dict[str, Callable[[str], str]] = {"to": suppression.parse_number, "status": _state}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,9 +230,7 @@ def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, shelf: str) ->
 def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False) -> list[Found]:
     if not ids:
         return []
-    said = [wanted.batch, wanted.tag, wanted.to, wanted.producer, wanted.lane or "", wanted.client_message_id]
-    said += [wanted.status, wanted.code, wanted.owner, int(at_gateway)]
-    rows = _find(client, [keys.record(one) for one in ids], said)
+    rows = _find(client, [keys.record(one) for one in ids], [*wanted.arguments(), int(at_gateway)])
     found = []
     for position, *values in rows:
         status, lane, to, due, batch, tags, producer, named, accepted, code, reason, owner, parts, estimate, ends, _ = (

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from threelane.contract import schedule
 from threelane.contract.refusal import Code, Refused
-from threelane.interfaces.api import describe
+from threelane.interfaces.api import criteria, describe
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Operator
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
@@ -21,7 +21,7 @@ from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import read, stop
 from threelane.interfaces.api.story import EXAMPLE, story
 from threelane.operations.explain import Story
-from threelane.store import find, suppression
+from threelane.store import find
 from threelane.store.find import Filter, Found
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -34,8 +34,6 @@ Rows = Annotated[int, Query(ge=1, le=MOST)]
 Scope = Annotated[
     str, Path(description="account, lane:1, sender:ACME or prefix:2783123", examples=["account"], max_length=80)
 ]
-Name = Annotated[str, msgspec.Meta(max_length=64)]
-Lane = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -62,37 +60,23 @@ class Resumed(msgspec.Struct, frozen=True):
     scope: str
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to look for; an empty value matches all.  ``to`` is a number in international form."""
+class Wanted(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to look for; an empty value matches all."""
 
-    batch: Name = ""
-    tag: Name = ""
-    to: str = ""
-    producer: Name = ""
-    lane: Lane = 0
-    client_message_id: Name = ""
-    status: Name = ""
-    code: Name = ""
-    owner: Name = ""
     most: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
 
 
-class Redrive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Redrive(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which dead letters to put back: those that match all that is given, those of ``ids``, or all.
 
     ``after`` and ``before`` are times of death, ISO 8601 with their zone; ``dry_run`` tells and does nothing.
     """
 
-    batch: Name = ""
-    tag: Name = ""
-    to: str = ""
-    producer: Name = ""
-    lane: Lane = 0
-    code: Name = ""
-    owner: Name = ""
     after: str = ""
     before: str = ""
-    ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = []
+    ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = (
+        msgspec.field(default_factory=list)
+    )
     all: bool = False
     dry_run: bool = False
 
@@ -134,7 +118,7 @@ def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
         field = "until" if 0 < until <= now else "cause"
         hold.put(house.redis, scope, wanted.cause, now, until)
     except ValueError as wrong:
-        raise _wrong(field, wrong) from None
+        raise criteria.wrong_field(field, wrong) from None
     one = hold.holds(house.redis, now)[scope]
     return answered(Held(scope, one.code, one.cause, one.since, one.until))
 
@@ -155,7 +139,7 @@ def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
 async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
     """Look for messages of all producers.  What has ended is in no index: that looks through all records."""
     wanted = read(body, Wanted)
-    filtered = _filter(wanted)
+    filtered = criteria.parsed(wanted)
     return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
 
 
@@ -163,12 +147,12 @@ async def search_messages(house: Shared, _key: Operator, body: Single) -> Respon
 async def list_dead_letters(
     house: Shared,
     _key: Operator,
-    code: Annotated[str, Query(max_length=64)] = "",
-    owner: Annotated[str, Query(max_length=64)] = "",
-    batch: Annotated[str, Query(max_length=64)] = "",
-    tag: Annotated[str, Query(max_length=64)] = "",
-    producer: Annotated[str, Query(max_length=64)] = "",
-    lane: Annotated[int, Query(ge=0, le=3)] = 0,
+    code: criteria.Code = "",
+    owner: criteria.Owner = "",
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
     after: str = "",
     before: str = "",
     most: Rows = 50,
@@ -205,8 +189,10 @@ async def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> R
 
 def _redrive(house: House, body: bytes) -> Response:
     asked = read(body, Redrive)
-    wanted, now = _filter(asked), house.producer.now()
+    wanted, now = criteria.parsed(asked), house.producer.now()
     after, before = _instant(asked.after, "after") or 0, _instant(asked.before, "before")
+    if wanted.status not in ("", Status.DEAD):
+        raise criteria.wrong_field("status", ValueError("no dead letter is in another state; leave it out"))
     if bool(asked.ids) == bool(wanted or after or before is not None or asked.all):
         raise stop(
             422,
@@ -241,27 +227,9 @@ def _redriven(house: House, asked: Redrive, now: int) -> Redrove:
     return Redrove(answers=dict(Counter(str(one.answer) for one in told)), messages=told)
 
 
-def _filter(asked: Wanted | Redrive) -> Filter:
-    """Return what is looked for as the records have it; ends the request with the field that is wrong."""
-    said = {name: getattr(asked, name) for name in Filter.__struct_fields__ if hasattr(asked, name)}
-    if said.get("status") and said["status"] not in set(Status):
-        raise _wrong("status", ValueError(f"no such state; give {' or '.join(Status)}"))
-    if said["to"]:
-        try:
-            said["to"] = suppression.parse_number(said["to"])
-        except ValueError as wrong:
-            raise _wrong("to", wrong, Code.DESTINATION) from None
-    return Filter(**said)
-
-
 def _instant(raw: datetime | str, field: str) -> int | None:
     """Return a time in milliseconds, None for none; ends the request with what is wrong."""
     at = schedule.instant(raw, field) if raw else None
     if isinstance(at, Refused):
         raise stop(422, at.problem, code=at.code, field=field, remedy=at.remedy)
     return at
-
-
-def _wrong(field: str, wrong: ValueError, code: Code = Code.INVALID) -> Exception:
-    detail, _, remedy = str(wrong).partition("; ")
-    return stop(422, detail, code=code, field=field, remedy=remedy or "see the description of this request in /docs")

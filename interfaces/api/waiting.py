@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from threelane.contract.fields import LABEL
 from threelane.contract.refusal import Code, Refused
-from threelane.interfaces.api import describe, problem
+from threelane.interfaces.api import criteria, describe, problem
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
@@ -31,8 +31,6 @@ NAME = f"^{LABEL.pattern}$"
 BatchName = Annotated[
     str, Path(pattern=NAME, description="the batch that its messages name", examples=["newsletter-7"])
 ]
-Named = Annotated[str, Query(pattern=f"^({LABEL.pattern})?$")]
-Lane = Annotated[int, Query(ge=0, le=3, description="1, 2 or 3; 0: any")]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
 _FOUND = Found(id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo")
 
@@ -87,17 +85,23 @@ def _cancel(house: House, key: Key, batch: str) -> Response:
 async def list_schedules(
     house: Shared,
     key: Caller,
-    batch: Named = "",
-    tag: Named = "",
-    lane: Lane = 0,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    lane: criteria.Lane = 0,
     after: Time = "",
     before: Time = "",
     most: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> Response:
     """List what waits for a time: schedules, deferrals and retries."""
-    wanted: dict[str, Any] = {"batch": batch, "tag": tag, "lane": lane, "producer": whose(key)}
+    producer = whose(key)
+
+    def read() -> list[Found]:
+        return house.producer.scheduled(
+            batch=batch, tag=tag, lane=lane, producer=producer, after=after, before=before, most=most
+        )
+
     try:
-        found = await house.aside(house.producer.scheduled, **wanted, after=after, before=before, most=most)
+        found = await house.aside(read)
     except ValueError as wrong:
         field, _, rest = str(wrong).partition(": ")
         raise problem.stop(

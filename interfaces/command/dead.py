@@ -12,11 +12,10 @@ from rich.progress import Progress
 
 from threelane.contract import schedule
 from threelane.contract.prices import CREDIT
-from threelane.contract.refusal import Owner
+from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, err, print_json, say, wrong_usage
-from threelane.interfaces.command.find import Most, print_found, print_story, wanted_by
+from threelane.interfaces.command.find import Most, print_found, print_story
 from threelane.interfaces.command.query import asked, now_of
-from threelane.interfaces.command.schedule import Batch, From, Lane, Tag, To
 from threelane.producer.nudge import Nudger
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
@@ -29,8 +28,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Code = Annotated[str, typer.Option(help="Those of a code, as 301.")]
-Whose = Annotated[Owner | None, typer.Option("--owner", help="Those that somebody can mend.")]
 After = Annotated[str, typer.Option(help="Those that died from this time on, ISO 8601 with its zone.")]
 Before = Annotated[str, typer.Option(help="Those that died up to this time.")]
 Pace = Annotated[float, typer.Option("--a-second", min=0, help="How many a second; 0: as fast as it goes.")]
@@ -39,20 +36,22 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell how many, their pa
 
 @app.command("list", epilog="Example: threelane dead list --owner operator --before 2031-06-30T14:00:00Z")
 def show(
-    code: Code = "",
-    owner: Whose = None,
-    producer: From = "",
-    lane: Lane = 0,
-    batch: Batch = "",
-    tag: Tag = "",
-    to: To = "",
+    code: criteria.Code = "",
+    owner: criteria.Whose = None,
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    to: criteria.To = "",
     after: After = "",
     before: Before = "",
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
     """List dead letters, the oldest first."""
-    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    wanted = criteria.parsed(
+        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
     print_found(asked(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
 
@@ -66,13 +65,13 @@ def show_one(message_id: Annotated[str, typer.Argument(help="Its id.")], as_json
 @app.command("redrive", epilog="Example: threelane dead redrive --code 301 --a-second 50 --dry-run")
 def put_back(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids, in place of a filter.")] = None,
-    code: Code = "",
-    owner: Whose = None,
-    producer: From = "",
-    lane: Lane = 0,
-    batch: Batch = "",
-    tag: Tag = "",
-    to: To = "",
+    code: criteria.Code = "",
+    owner: criteria.Whose = None,
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    to: criteria.To = "",
     after: After = "",
     before: Before = "",
     everything: Annotated[bool, typer.Option("--all", help="All dead letters there are.")] = False,
@@ -81,13 +80,13 @@ def put_back(
     as_json: Json = False,
 ) -> None:
     """Put dead letters back on their lanes, each once; what is in doubt or has ended stays as it is."""
-    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    wanted = criteria.parsed(
+        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+    )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
     by_filter = bool(wanted or first or last is not None or everything)
     if by_filter == bool(ids):
-        wrong_usage(
-            "give ids, or which: --code, --owner, --producer, --lane, --batch, --tag, --to, --after, --before, --all"
-        )
+        wrong_usage(f"give ids, or which: {criteria.flags(criteria.OF_DEAD)}, --after, --before, --all")
     if ids:
         if dry_run or a_second:
             wrong_usage("--dry-run and --a-second go with a filter, not with ids")

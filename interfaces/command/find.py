@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -13,19 +12,17 @@ from rich.table import Column, Table
 
 from threelane.contract import phone
 from threelane.contract.prices import CREDIT
+from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
 from threelane.interfaces.command.query import asked, now_of, shown, shown_exactly
-from threelane.interfaces.command.schedule import Batch, From, Lane, Tag, To
 from threelane.runtime.settings import load_or_exit
-from threelane.store import find, suppression
+from threelane.store import find
 from threelane.store.find import Filter, Found
 from threelane.store.states import Status
 
 if TYPE_CHECKING:
     from threelane.operations.explain import Story
 
-State = Annotated[Status | None, typer.Option(help="Those in a state.")]
-Client = Annotated[str, typer.Option("--client-message-id", help="Those with the caller's own id.")]
 Most = Annotated[int, typer.Option(min=1, help="How many to show.")]
 
 
@@ -37,19 +34,28 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    batch: Batch = "",
-    tag: Tag = "",
-    to: To = "",
-    producer: From = "",
-    lane: Lane = 0,
-    client_message_id: Client = "",
-    state: State = None,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    to: criteria.To = "",
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
+    client_message_id: criteria.ClientMessageId = "",
+    state: criteria.State = None,
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
     """List messages that match all that is given, whatever became of them."""
-    wanted = wanted_by(batch=batch, tag=tag, to=to, producer=producer, lane=lane, status=state or "")
-    wanted = msgspec.structs.replace(wanted, client_message_id=client_message_id)
+    wanted = criteria.parsed(
+        Filter(
+            batch=batch,
+            tag=tag,
+            to=to,
+            producer=producer,
+            lane=lane,
+            client_message_id=client_message_id,
+            status=state or "",
+        )
+    )
     print_found(asked(lambda client: list(find.search(client, wanted, most))), most, as_json=as_json)
 
 
@@ -63,14 +69,6 @@ def search(
     if not found:
         not_found(f"{term}: no message has it as id, recipient, client message id, batch or tag, or all are forgotten")
     print_found(found, most, as_json=as_json)
-
-
-def wanted_by(*, to: str = "", **said: str | int) -> Filter:
-    """Return the filter that options give; ends the command when the recipient is no number."""
-    try:
-        return Filter(to=suppression.parse_number(to) if to else "", **said)  # type: ignore[arg-type]
-    except ValueError as wrong:
-        wrong_usage(f"--to: {wrong}")
 
 
 def print_found(found: list[Found], most: int, *, as_json: bool) -> None:

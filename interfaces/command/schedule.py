@@ -14,16 +14,12 @@ from rich.table import Column, Table
 
 from threelane.contract import phone
 from threelane.contract.refusal import Refused
+from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, err, give_up, open_producer, out, print_json, wrong_usage
 from threelane.producer.cancel import Answer, Cancelled
 from threelane.producer.client import Unavailable
 from threelane.runtime.exits import Exit
 
-Batch = Annotated[str, typer.Option(help="Those of a batch.")]
-Tag = Annotated[str, typer.Option(help="Those with a tag.")]
-To = Annotated[str, typer.Option(help="Those to a recipient.")]
-From = Annotated[str, typer.Option("--producer", help="Those of a producer.")]
-Lane = Annotated[int, typer.Option(min=0, max=3, help="Those of a lane.")]
 schedules = typer.Typer(name="schedule", help="List what waits for a time, or move it.", no_args_is_help=True)
 
 
@@ -35,11 +31,11 @@ def register(app: typer.Typer) -> None:
 
 def cancel(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids that accept gave.")] = None,
-    batch: Batch = "",
-    tag: Tag = "",
-    to: To = "",
-    producer: From = "",
-    lane: Lane = 0,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    to: criteria.To = "",
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
     as_json: Json = False,
 ) -> None:
     """Cancel messages that were not sent yet: by id, or all of a batch, a tag, a recipient, a producer or a lane."""
@@ -49,7 +45,7 @@ def cancel(
         try:
             by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
-                wrong_usage("give ids, or what to cancel: --batch, --tag, --to, --producer or --lane")
+                wrong_usage(f"give ids, or what to cancel: {criteria.flags(criteria.WAITING)}")
             named = {"batch": batch, "tag": tag, "to": to, "producer": producer, "lane": lane}
             answers = house.cancel_all(**named) if by_filter else house.cancel(ids or [])  # type: ignore[arg-type]
             for answer in answers:
@@ -74,11 +70,11 @@ def cancel(
 
 @schedules.command("list", epilog="Example: threelane schedule list --tag promo --before 2031-06-30T14:00:00Z")
 def show(
-    batch: Batch = "",
-    tag: Tag = "",
-    to: To = "",
-    producer: From = "",
-    lane: Lane = 0,
+    batch: criteria.Batch = "",
+    tag: criteria.Tag = "",
+    to: criteria.To = "",
+    producer: criteria.Producer = "",
+    lane: criteria.Lane = 0,
     after: Annotated[str, typer.Option(help="From this time on, ISO 8601 with its zone.")] = "",
     before: Annotated[str, typer.Option(help="Up to this time.")] = "",
     most: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
 
+from threelane.interfaces.api import criteria
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console.gate import Here, Sent
 from threelane.interfaces.console.page import HOME, PageRoute, words
@@ -18,7 +18,6 @@ from threelane.worker.dead import redrive
 router = APIRouter(prefix="/console/dead", include_in_schema=False, route_class=PageRoute)
 LETTERS = f"{HOME}/dead"
 SHOWN = 20
-Word = Annotated[str, Query(max_length=64)]
 
 
 @router.get("")
@@ -29,7 +28,7 @@ def console_dead(here: Here) -> Response:
 
 
 @router.get("/pile")
-def console_pile(here: Here, owner: Word = "", code: Word = "") -> Response:
+def console_pile(here: Here, owner: criteria.Owner = "", code: criteria.Code = "") -> Response:
     """Tell what a redrive of one pile would do, and show its oldest letters."""
     wanted = _wanted(owner, code)
     plan = redrive.plan(here.house.redis, wanted, here.now, before=here.now)
