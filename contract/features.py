@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from threelane.contract.message import Message
 from threelane.contract.phone import Msisdn
-from threelane.contract.refusal import Code, Owner, Refused
+from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.text import Encoding
 
 
@@ -105,7 +105,7 @@ _said = attrgetter(*_SAYING)
 _UNSAID = _said(Message(id="", to=Msisdn(""), expires_at=0))
 
 
-def refuse(message: Message, api: Api) -> Refused | None:
+def refuse(message: Message, api: Api) -> Refusal | None:
     """Refuse what the API cannot carry and what would change the message if it were left out."""
     wanted = asked(message)
     if not wanted:
@@ -113,7 +113,7 @@ def refuse(message: Message, api: Api) -> Refused | None:
     for feature in FEATURES:
         if feature.name in wanted and feature.on(api) == NEVER:
             able = [other.value for other in Api if feature.on(other) != NEVER]
-            return Refused(
+            return Refusal(
                 code=Code.INVALID,
                 field="type" if feature.name == "flash" else feature.name,
                 problem=f"the API that this account uses ({api}) has no {feature.name.replace('_', ' ')}",

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from threelane.contract import phone, schedule
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 
-Parsed = Any  # what a field's parser returns: a value of the field's type, or Refused
+Parsed = Any  # what a field's parser returns: a value of the field's type, or Refusal
 Parser = Callable[[Any, str], Parsed]
 
 LANES = (1, 2, 3)
@@ -88,7 +88,7 @@ def text(raw: Any, field: str) -> Parsed:
     if not isinstance(raw, str):
         return invalid(field, f"a text cannot be {type(raw).__name__}", "give a string")
     if len(raw) > MAX_TEXT:
-        return Refused(
+        return Refusal(
             code=Code.PARTS,
             field=field,
             problem=f"{len(raw):,} characters",
@@ -96,7 +96,7 @@ def text(raw: Any, field: str) -> Parsed:
         )
     body = raw.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in body:
-        return Refused(
+        return Refusal(
             code=Code.UNICODE,
             field=field,
             problem="the text has a NUL in it",
@@ -108,7 +108,7 @@ def text(raw: Any, field: str) -> Parsed:
 def client_id(raw: Any, field: str) -> Parsed:
     """Parse the caller's own id: letters and digits, as the gateway wants its client message ids."""
     if not isinstance(raw, str) or not _CLIENT_ID.fullmatch(raw):
-        return Refused(
+        return Refusal(
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
             problem=f"{_shown(raw)} is no client message id",
@@ -125,7 +125,7 @@ def sender(raw: Any, field: str) -> Parsed:
         return digits
     if _SENDER_NAME.fullmatch(value):
         return value
-    return Refused(
+    return Refusal(
         code=Code.SENDER,
         field=field,
         problem=f"{_shown(raw)} is no sender ID",
@@ -138,7 +138,7 @@ def octets(code: Code) -> Parser:
 
     def parse(raw: Any, field: str) -> Parsed:
         if isinstance(raw, str | bytes | bytearray) and len(raw) > (2 if isinstance(raw, str) else 1) * MAX_OCTETS:
-            return Refused(
+            return Refusal(
                 code=Code.UDH if code is Code.UDH else Code.PARTS,
                 field=field,
                 problem=f"more than {MAX_OCTETS:,} octets",
@@ -148,7 +148,7 @@ def octets(code: Code) -> Parser:
         if isinstance(value, str) and not value:
             return ""
         if not isinstance(value, str) or not _HEX.fullmatch(value):
-            return Refused(
+            return Refusal(
                 code=code, field=field, problem="not pairs of hexadecimal digits", remedy="as in 06050415810000"
             )
         return value.lower()
@@ -164,18 +164,18 @@ def binary(raw: Any, field: str) -> Parsed:
 def header(raw: Any, field: str) -> Parsed:
     """Parse a user data header; its first octet is the length of the rest."""
     value = octets(Code.UDH)(raw, field)
-    if isinstance(value, Refused) or not value:
+    if isinstance(value, Refusal) or not value:
         return value
     length = len(value) // 2
     if length > MAX_HEADER:
-        return Refused(
+        return Refusal(
             code=Code.UDH,
             field=field,
             problem=f"{length} octets",
             remedy=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
         )
     if int(value[:2], 16) != length - 1:
-        return Refused(
+        return Refusal(
             code=Code.UDH,
             field=field,
             problem=f"its first octet says {int(value[:2], 16)}, {length - 1} follow",
@@ -220,7 +220,7 @@ def tags(raw: Any, field: str) -> Parsed:
     parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]
     if len(parsed) > MAX_TAGS:
         return invalid(field, f"more than {MAX_TAGS} tags", f"give at most {MAX_TAGS}")
-    return next((tag for tag in parsed if isinstance(tag, Refused)), tuple(parsed))
+    return next((tag for tag in parsed if isinstance(tag, Refusal)), tuple(parsed))
 
 
 def yes_or_no(raw: Any, field: str) -> Parsed:
@@ -231,9 +231,9 @@ def yes_or_no(raw: Any, field: str) -> Parsed:
     return value
 
 
-def invalid(field: str, problem: str, remedy: str) -> Refused:
+def invalid(field: str, problem: str, remedy: str) -> Refusal:
     """Return a refusal with 101, the gateway's code for an invalid or missing parameter."""
-    return Refused(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
+    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
 
 
 def _integer(raw: Any) -> int | None:

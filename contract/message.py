@@ -13,7 +13,7 @@ import msgspec
 from threelane.contract import fields, lookalike, schedule
 from threelane.contract import text as texts
 from threelane.contract.phone import Msisdn
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding, Size
 
 SCHEMA = 1  # the newest that this code can send; a message that says none is of schema 1
@@ -111,30 +111,30 @@ def identify(producer: str, client_message_id: str) -> str:
     return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
 
 
-def no_message(raw: object) -> Refused:
+def no_message(raw: object) -> Refusal:
     """Return the refusal of what is no mapping of field names."""
     return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
 
 
-def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refused:
+def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refusal:
     """Parse what a caller said; ``now`` is Unix time in milliseconds, ``producer`` the name it sends under."""
     read = _read(raw)
-    if isinstance(read, Refused):
+    if isinstance(read, Refusal):
         return read
     given, spelt = read
     body = _body(given, spelt)
-    if isinstance(body, Refused):
+    if isinstance(body, Refusal):
         return body
     text, size, parts_saved, characters_cut = body
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
-    if isinstance(due_at, Refused):
+    if isinstance(due_at, Refusal):
         return due_at
     if given.get("at_gateway") and not due_at:
         return fields.invalid(
             spelt["at_gateway"], "there is no time to wait for", "give a delivery time or a delay, too, or leave it out"
         )
     expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
-    if isinstance(expires_at, Refused):
+    if isinstance(expires_at, Refusal):
         return expires_at
     name = given.get("producer", producer)
     client_message_id = given.get("client_message_id", "")
@@ -163,7 +163,7 @@ _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields
 }
 
 
-def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Refused:
+def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Refusal:
     """Read each field by its table entry, and note how it was spelt; the first that is wrong is the answer."""
     given: dict[str, Any] = {}
     spelt: dict[str, str] = {}
@@ -176,11 +176,11 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
         if value is None:
             continue
         parsed = field.parse(value, spelling)
-        if isinstance(parsed, Refused):
+        if isinstance(parsed, Refusal):
             return parsed
         given[field.name], spelt[field.name] = parsed, spelling
     if "to" not in given:
-        return Refused(
+        return Refusal(
             code=Code.DESTINATION, field="to", problem="no recipient", remedy="give a number, as in 27831234567"
         )
     return given, spelt
@@ -190,18 +190,18 @@ def _printable(spelling: object) -> str:
     return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
 
-def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size, int, int] | Refused:
+def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size, int, int] | Refusal:
     """Settle what will be sent: the text, its size, the parts that look-alikes saved, the characters cut."""
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
         return _binary_body(given, spelt, binary, udh_octets, most)
     if not text or text.isspace():
-        return Refused(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
+        return Refusal(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
     try:
         return _text_body(given, text, udh_octets, most)
     except UnicodeEncodeError as broken:
-        return Refused(
+        return Refusal(
             code=Code.UNICODE,
             field="text",
             problem=f"half of a surrogate pair at character {broken.start + 1}",
@@ -211,11 +211,11 @@ def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size
 
 def _binary_body(
     given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
-) -> tuple[str, Size, int, int] | Refused:
+) -> tuple[str, Size, int, int] | Refusal:
     if given.get("text"):
         return fields.invalid("binary", "binary data together with a text", "give one of the two")
     if not given.get("sender", "0").isdigit():
-        return Refused(
+        return Refusal(
             code=Code.SENDER,
             field=spelt["sender"],
             problem="a name cannot send binary data",
@@ -225,7 +225,7 @@ def _binary_body(
     return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
 
 
-def _text_body(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> tuple[str, Size, int, int] | Refused:
+def _text_body(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> tuple[str, Size, int, int] | Refusal:
     forced = given.get("unicode", False)
     size = texts.measure(text, unicode=forced, udh_octets=udh_octets)
     saved = 0
@@ -243,8 +243,8 @@ def _text_body(given: Mapping[str, Any], text: str, udh_octets: int, most: int) 
     return beginning, size, saved, len(text) - len(beginning)
 
 
-def _too_long(field: str, size: Size, most: int) -> Refused:
-    return Refused(
+def _too_long(field: str, size: Size, most: int) -> Refusal:
+    return Refusal(
         code=Code.PARTS,
         field=field,
         problem=f"{size.units} {_UNITS[size.encoding]} make {size.parts} parts, at most {most} are allowed",

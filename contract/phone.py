@@ -10,7 +10,7 @@ from typing import NewType
 import phonenumbers
 from phonenumbers import ValidationResult
 
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 
 Msisdn = NewType("Msisdn", str)
 """International number, digits alone: country code first, no plus, no leading zero."""
@@ -30,7 +30,7 @@ def network(msisdn: str) -> str:
     return msisdn[: next(lengths, 0) + 5]
 
 
-def parse(raw: object, field: str = "to") -> Msisdn | Refused:
+def parse(raw: object, field: str = "to") -> Msisdn | Refusal:
     """Return the number as digits; spaces, dashes, a plus and digits of any script are normalised.
 
     Only the shape is judged (country code, length), never whether the range is in use: numbering plans change
@@ -80,7 +80,7 @@ def _only_digits(raw: str) -> str:
     return "".join(str(unicodedata.digit(letter, letter)) for letter in text)
 
 
-def _refused_letters(field: str, digits: str) -> Refused:
+def _refused_letters(field: str, digits: str) -> Refusal:
     if digits[:1].isdigit() and _EXTENSION.search(digits):
         return _refused(field, "the number has an extension", "an SMS cannot be sent to an extension: drop it")
     return _refused(field, "the number has letters or signs in it", "write digits alone, as in 27831234567")
@@ -117,5 +117,5 @@ def _rewritten(digits: str) -> Msisdn:
     return Msisdn(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+"))
 
 
-def _refused(field: str, problem: str, remedy: str) -> Refused:
-    return Refused(code=Code.DESTINATION, field=field, problem=problem, remedy=remedy)
+def _refused(field: str, problem: str, remedy: str) -> Refusal:
+    return Refusal(code=Code.DESTINATION, field=field, problem=problem, remedy=remedy)

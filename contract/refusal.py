@@ -33,11 +33,11 @@ class Code(StrEnum):
     CONFLICT = "409"  # ours: the gateway has no word for one client id with two contents
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that was not accepted; nothing was stored and nothing is charged.
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a message is not accepted, as parsers and scripts return it; callers get it as ``Refused``.
 
     ``field`` is the field's name as the caller wrote it, ``problem`` what is wrong with it and ``remedy`` what
-    would be right.
+    would be right; ``accepted_id`` is the id of the accepted message that stands in the way, if there is one.
     """
 
     code: str
@@ -45,13 +45,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
     remedy: str
     owner: Owner = Owner.PRODUCER
-    id: str = ""
+    accepted_id: str = ""
 
     @property
     def accepted(self) -> bool:
-        """False: lets a caller ask the same question of both answers."""
+        """False: admissions of a list can be counted by it."""
         return False
 
     def __str__(self) -> str:
-        """One line for people: code, field, problem, mend."""
-        return f"{self.code} {self.field}: {self.problem}; {self.remedy}"
+        """Return one line for people: code, field, problem, remedy."""
+        return " ".join(f"{self.code} {self.field}: {self.problem}; {self.remedy}".split())

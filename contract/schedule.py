@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
@@ -14,7 +14,7 @@ DEFAULT_VALIDITY = DAY  # the gateway's own default
 MAX_VALIDITY_MINUTES = 8 * 24 * 60  # as long as a client id is remembered
 
 
-def instant(raw: object, field: str) -> int | Refused:
+def instant(raw: object, field: str) -> int | Refusal:
     """Return a point in time as milliseconds of Unix time; a time without a zone is refused, never guessed."""
     if isinstance(raw, str):
         try:
@@ -31,7 +31,7 @@ def instant(raw: object, field: str) -> int | Refused:
         return _refused(field, "the time is out of the calendar", "give a time within the next 7 days")
 
 
-def wait(raw: object, field: str) -> int | Refused:
+def wait(raw: object, field: str) -> int | Refusal:
     """Return a delay, given in seconds or as a timedelta, in milliseconds."""
     if isinstance(raw, timedelta):
         raw = raw.total_seconds()
@@ -49,7 +49,7 @@ def wait(raw: object, field: str) -> int | Refused:
     return round(raw * 1000)
 
 
-def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refused:
+def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refusal:
     """Return when the message is due (0: now), within the next 7 days."""
     if at is None:
         return now + delay if delay else 0
@@ -62,7 +62,7 @@ def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refuse
     return at if at > now else 0
 
 
-def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refused:
+def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refusal:
     """Return the moment after which the message is not sent any more.
 
     A validity that is given counts from now; the default of a day counts from the delivery.
@@ -71,7 +71,7 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
         return (due_at or now) + DEFAULT_VALIDITY
     expires_at = now + minutes * MINUTE
     if expires_at <= due_at:
-        return Refused(
+        return Refusal(
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
             problem="the validity ends before the delivery",
@@ -80,13 +80,13 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
     return expires_at
 
 
-def _refused(field: str, problem: str, remedy: str) -> Refused:
-    return Refused(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, remedy=remedy)
+def _refused(field: str, problem: str, remedy: str) -> Refusal:
+    return Refusal(code=Code.TIME_OR_CLIENT_ID, field=field, problem=problem, remedy=remedy)
 
 
 def bound(raw: datetime | str | None, field: str) -> int | None:
     """Return a bound of a search in milliseconds of Unix time, or None; raises ValueError with what is wrong."""
     at = instant(raw, field) if raw else None
-    if isinstance(at, Refused):
+    if isinstance(at, Refusal):
         raise ValueError(f"{field}: {at.problem}; {at.remedy}")
     return at

@@ -15,7 +15,7 @@ import msgspec
 
 from threelane.contract import fields
 from threelane.contract.hours import Interval, Span, parse_span
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.contract.schedule import DAY
 from threelane.contract.zones import NOWHERE, country, zones
 
@@ -140,7 +140,7 @@ def parse_scope(text: str) -> str:
     if kind != "tag" or not colon:
         raise ValueError(f"{text!r} has no window: give lane:2, lane:3 or tag:<tag>, as in tag:promo")
     tag = fields.label(name, "tag")
-    if isinstance(tag, Refused):
+    if isinstance(tag, Refusal):
         raise ValueError(f"{tag.problem}: a tag has {tag.remedy}")
     return f"tag:{tag}"
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from threelane.contract.features import Api
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.demo import view
 from threelane.demo.child import Failed
 from threelane.demo.reconcile import Summary, reconcile
@@ -124,7 +124,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
                     live.update(view.lanes(self._redis))
 
     def _limited(self, row: bulk.Row) -> bulk.Row:
-        if self._gateway is not Api.ONE or isinstance(row.said, Refused):
+        if self._gateway is not Api.ONE or isinstance(row.said, Refusal):
             return row
         return row._replace(said={**row.said, "validityPeriod": ONE_MINUTE})
 

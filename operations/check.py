@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
-from threelane.producer.client import explain
+from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
 from threelane.runtime.settings import InvalidSettings, load
 from threelane.store.connect import connect

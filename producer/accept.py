@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError
 from threelane.contract import message, phone
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
-from threelane.contract.refusal import Code, Owner, Refused
+from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.schedule import DAY
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
@@ -56,14 +56,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return True
 
 
-Answer = Accepted | Refused
+Admission = Accepted | Refusal  # of one message, as a plain value
 _STATUS = {status.value: status for status in Status}
 _QUEUED = (f"new:{Status.QUEUED}:", f"same:{Status.QUEUED}:")
 
 
 def accept(
     client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
-) -> list[Answer]:
+) -> list[Admission]:
     """Take up to 99 drafts, at prices that only estimate what they cost; the answers come in the same order.
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
@@ -109,7 +109,7 @@ class Intake:
         pairs = zip(self._drafts, said, strict=True)
         return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
 
-    def answers(self, said: Sequence[str]) -> list[Answer]:
+    def answers(self, said: Sequence[str]) -> list[Admission]:
         """Return what the callers are told, and tell the log."""
         pairs = list(zip(self._drafts, said, strict=True))
         taken = (draft.message for draft, one in pairs if one.startswith("new:"))
@@ -123,14 +123,14 @@ class Intake:
         return answers
 
 
-def _came_to(answer: Answer) -> dict[str, Any]:
+def _came_to(answer: Admission) -> dict[str, Any]:
     """Return what a span may say of an answer."""
-    if isinstance(answer, Refused):
+    if isinstance(answer, Refusal):
         return {"result": "refused", "code": answer.code}
     return {"result": "repeated" if answer.repeated else "accepted"}
 
 
-def count_refusals(client: redis.Redis, refusals: Collection[Refused]) -> None:
+def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
     """Add what was refused before it came to Redis to the counts that people watch."""
     if refusals:
         with client.pipeline(transaction=False) as pipe:
@@ -168,7 +168,7 @@ def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
     return sms.id, sms.to, lane, sms.parts, due, draft.fingerprint, estimate, sms.sender, sms.legal_notice, values
 
 
-def _answer(draft: Draft, reply: str) -> Answer:
+def _answer(draft: Draft, reply: str) -> Admission:
     sms = draft.message
     known, _, said = reply.partition(":")
     if known in ("new", "same"):
@@ -192,21 +192,21 @@ def _answer(draft: Draft, reply: str) -> Answer:
     return _over_budget(reply) if reply.startswith("over:") else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
-def conflict(draft: Draft, *, erased: bool = False) -> Refused:
+def conflict(draft: Draft, *, erased: bool = False) -> Refusal:
     """Return the refusal of a client message id that stands for another content, or for one that was erased."""
     content = ", and its content has been erased since" if erased else " with other content"
-    return Refused(
+    return Refusal(
         code=Code.CONFLICT,
         field=draft.id_field,
         problem=f"this client message id was accepted{content}",
         remedy="use a new id for a new message; the first one stands as it was",
-        id=draft.message.id,
+        accepted_id=draft.message.id,
     )
 
 
-def no_right(sms: Message) -> Refused:
+def no_right(sms: Message) -> Refusal:
     """Return the refusal of a legal notice whose producer may not send one."""
-    return Refused(
+    return Refusal(
         code=Code.INVALID,
         field="legal_notice",
         problem=f"the producer {sms.producer!r} has no right to pass over the list of suppressed numbers",
@@ -215,12 +215,12 @@ def no_right(sms: Message) -> Refused:
     )
 
 
-def _over_budget(reply: str) -> Refused:
+def _over_budget(reply: str) -> Refusal:
     _, limit, spent, name = reply.split(":", 3)
     kind, _, rest = name.partition(":")
     whose, _, period = rest.rpartition(":")
     left = max(0, int(limit) - int(spent)) / CREDIT
-    return Refused(
+    return Refusal(
         code=Code.BUDGET,
         field="cost_centre" if kind == "centre" else "producer",
         problem=f"{left:g} of the {int(limit) / CREDIT:g} credits of {whose} in a {period} are left: too few for this",
@@ -229,11 +229,11 @@ def _over_budget(reply: str) -> Refused:
     )
 
 
-def suppressed(entry: Entry) -> Refused:
+def suppressed(entry: Entry) -> Refusal:
     """Return the refusal of a recipient that an entry stands against."""
     since = datetime.fromtimestamp(entry.first / 1000, UTC).isoformat(timespec="seconds")
     scope = "" if entry.scope == "all" else f" for {entry.scope}"
-    return Refused(
+    return Refusal(
         code=entry.code,
         field="to",
         problem=f"the recipient is suppressed{scope} since {since} by {entry.source}",

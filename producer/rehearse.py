@@ -11,7 +11,7 @@ import redis
 
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.store import budgets, keys, registry, suppression
 from threelane.store.registry import Registration
@@ -37,7 +37,7 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices) -> list[Rehearsed | Refused]:
+def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices) -> list[Rehearsed | Refusal]:
     """Return for each draft what accept would say of it alone; budgets are looked at by ``over``, for all of them."""
     if not drafts:
         return []
@@ -68,7 +68,7 @@ def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> 
 
 def _answer(
     draft: Draft, entries: Any, record: Any, now: int, prices: Prices, rights: Mapping[str, Registration]
-) -> Rehearsed | Refused:
+) -> Rehearsed | Refusal:
     sms, (known, erased) = draft.message, record
     if erased or (known is not None and known.decode() != draft.fingerprint):
         return acceptance.conflict(draft, erased=bool(erased))

@@ -10,7 +10,7 @@ import redis
 
 from threelane.contract import message
 from threelane.contract.message import Message
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.scripts import Script
@@ -27,34 +27,29 @@ class Moved(msgspec.Struct, frozen=True):
     due_at: int
     expires_at: int
 
-    @property
-    def accepted(self) -> bool:
-        """True: lets a caller ask the same question of both answers."""
-        return True
 
-
-def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved | Refused:
+def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved | Refusal:
     """Put a message that waits to another time, unless it waits no more."""
     for _ in range(MOST_TRIES):
         status, body, schema = read(client, message_id)
         if status != Status.SCHEDULED.value.encode():
             return _not_waiting(message_id, status.decode())
         if schema > message.SCHEMA:  # written anew by us it would lose what we do not know
-            return Refused(
+            return Refusal(
                 code=Code.INVALID,
                 field="id",
                 problem=f"the message is of schema {schema}, and this Threelane knows {message.SCHEMA}",
                 remedy="move it with the version that sent it, or cancel it",
-                id=message_id,
+                accepted_id=message_id,
             )
         sms = later(message.decode(body), due_at, now)
         if sms.expires_at <= due_at:
-            return Refused(
+            return Refusal(
                 code=Code.TIME_OR_CLIENT_ID,
                 field="deliver_at",
                 problem="the validity that was given for this message ends before",
                 remedy="give an earlier time, or cancel it and send it anew",
-                id=message_id,
+                accepted_id=message_id,
             )
         if reschedule(client, [(body, sms)], Status.SCHEDULED) == [True]:
             logs.event("moved", id=message_id, due_at=due_at)
@@ -62,14 +57,14 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
     return _not_waiting(message_id, "")
 
 
-def _not_waiting(message_id: str, status: str) -> Refused:
+def _not_waiting(message_id: str, status: str) -> Refusal:
     problem = f"the message does not wait for a time: it is {status}" if status else "no such message, or forgotten"
-    return Refused(
+    return Refusal(
         code=Code.TIME_OR_CLIENT_ID if status else Code.CLIENT_ID,
         field="id",
         problem=problem,
         remedy="only a message that waits can be moved" if status else "give the id that accept gave",
-        id=message_id,
+        accepted_id=message_id,
     )
 
 

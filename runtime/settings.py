@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
 from threelane.contract import prices
+from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.runtime import secret_files, tracing
 
@@ -195,7 +196,7 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
 Kind = TypeVar("Kind", bound=Settings)
 
 
-class InvalidSettings(Exception):
+class InvalidSettings(ThreelaneError):
     """The environment does not make sense; the text says which variable, why, and what would be right."""
 
 

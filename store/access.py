@@ -16,7 +16,7 @@ import redis
 
 from threelane.contract import fields
 from threelane.contract.message import Message
-from threelane.contract.refusal import Code, Owner, Refused
+from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.store import keys, registry
 from threelane.store.scripts import Script
 
@@ -123,7 +123,7 @@ def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool 
     return int(_access(client, [keys.api_rate(key.id)], [now, key.rate, most, units, int(owed)]))
 
 
-def refuse(message: Message, key: Key) -> Refused | None:
+def refuse(message: Message, key: Key) -> Refusal | None:
     """Refuse what a key has no right to say: the one place where its rights for messages are looked at."""
     if message.producer != key.producer:
         return _no_right("producer", f"this key sends for {key.producer!r} alone", "leave it out, or take another key")
@@ -140,9 +140,9 @@ def refuse(message: Message, key: Key) -> Refused | None:
     return None
 
 
-def _no_right(field: str, problem: str, remedy: str, *, ask: bool = False) -> Refused:
+def _no_right(field: str, problem: str, remedy: str, *, ask: bool = False) -> Refusal:
     more = ", or have an operator make a key that may: threelane producers key make" if ask else ""
-    return Refused(code=Code.INVALID, field=field, problem=problem, remedy=remedy + more, owner=Owner.OPERATOR)
+    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy + more, owner=Owner.OPERATOR)
 
 
 def _either(values: Iterable[object]) -> str:
@@ -163,7 +163,7 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(parsed: Any) -> str:
-    if isinstance(parsed, Refused):
+    if isinstance(parsed, Refusal):
         raise ValueError(f"{parsed.field}: {parsed.problem}; {parsed.remedy}")
     return str(parsed)
 

@@ -19,7 +19,7 @@ from msgspec import Meta
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.store import keys, suppression
 from threelane.store.scripts import Script
 from threelane.store.states import FINAL, Status
@@ -148,7 +148,7 @@ def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[Fo
         yield from found
         return
     number = phone.parse(said, "to")
-    meanings = [] if isinstance(number, Refused) else [Filter(to=number)]
+    meanings = [] if isinstance(number, Refusal) else [Filter(to=number)]
     meanings += [Filter(client_message_id=said), Filter(batch=said), Filter(tag=said)] if said else []
     for wanted in meanings:
         hits = list(search(client, wanted, most))

@@ -15,7 +15,7 @@ import redis
 import redis.asyncio
 
 from threelane.contract import phone
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
 from threelane.store import keys
 from threelane.store.scripts import Script
@@ -69,7 +69,7 @@ class Suppressed(NamedTuple):
 def parse_number(raw: str) -> str:
     """Return the number as it stands on the list; raises ValueError with what is wrong."""
     number = phone.parse(raw, "number")
-    if isinstance(number, Refused):
+    if isinstance(number, Refusal):
         raise ValueError(f"{number.problem}; {number.remedy}")
     return str(number)
 

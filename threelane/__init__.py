@@ -1,9 +1,21 @@
-"""Producer: the contract and the ways in."""
+"""Threelane: send SMSes in three lanes through Clickatell.
 
+``Producer`` enqueues messages; ``HttpProducer`` and ``AsyncHttpProducer`` do it through the HTTP API.  What they raise
+is a ``ThreelaneError``: see the tree in ``threelane.contract.errors``.
+"""
+
+from threelane.contract.errors import ProducerClosed, Refused, ThreelaneError
+from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.contract.message import Message
-from threelane.contract.refusal import Code, Owner, Refused
-from threelane.producer.accept import Accepted, Answer
-from threelane.producer.client import Producer, Unavailable
+from threelane.contract.refusal import Code, Owner
+from threelane.producer.accept import Accepted
+from threelane.producer.cancel import Cancelled
+from threelane.producer.client import Producer
+from threelane.producer.events import ProducerEvents
+from threelane.producer.http.async_client import AsyncHttpProducer
+from threelane.producer.http.client import HttpProducer
+from threelane.producer.outage import Answer, Unavailable
+from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings
 from threelane.store.events import Event, Late, Outcome, Reply
 from threelane.store.states import Status
@@ -12,18 +24,27 @@ from threelane.store.status import MessageStatus
 __all__ = [
     "Accepted",
     "Answer",
+    "AsyncHttpProducer",
+    "Cancelled",
     "Code",
     "Event",
+    "HttpProducer",
     "InvalidSettings",
     "Late",
     "Message",
+    "MessageFields",
+    "MessageMapping",
     "MessageStatus",
+    "Moved",
     "Outcome",
     "Owner",
     "Producer",
+    "ProducerClosed",
+    "ProducerEvents",
     "ProducerSettings",
     "Refused",
     "Reply",
     "Status",
+    "ThreelaneError",
     "Unavailable",
 ]

@@ -10,8 +10,9 @@ from fastapi.responses import Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from threelane.contract import fields
+from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
 from threelane.interfaces.api import describe, problem
 from threelane.interfaces.api.body import List, Single, answered
@@ -20,7 +21,7 @@ from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMP
 from threelane.interfaces.api.house import House, Shared
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Answer, Cancelled
-from threelane.producer.http.values import MOST_MESSAGES, Many, Verdict, Verdicts
+from threelane.producer.http.values import MOST_MESSAGES, Many, RefusedMessage, Verdict, Verdicts
 from threelane.store.access import Key
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
@@ -48,7 +49,7 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", description="becomes the client message id: 1 to 32 letters and digits, or a UUID"),
 ]
 _ACCEPTED = Accepted(id=EXAMPLE_ID, lane=1, parts=1, encoding=Encoding.GSM_7, units=17, status=Status.QUEUED)
-_REFUSED = Refused(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
+_REFUSED = RefusedMessage.from_error(Refused(Code.EMPTY, "text", "the text is empty", "give it a text"))
 _VERDICTS = Verdicts(1, 1, 0, [Verdict(0, True, message=_ACCEPTED), Verdict(1, False, refusal=_REFUSED)])
 STANDS = MessageStatus(
     id=EXAMPLE_ID, status=Status.SENT, lane=1, to="27831234567", parts=1, accepted_at=1767225600000,
@@ -69,8 +70,6 @@ def send_message(house: Shared, key: Caller, body: Single, idempotency_key: Idem
     """Send a message: 201, or 200 when it was accepted before under the same client message id."""
     raw = problem.read(body, dict[str, Any])
     said = house.producer.send_as(key, _identified(raw, idempotency_key))
-    if isinstance(said, Refused):
-        raise problem.of(said)
     return answered(said, 200 if said.repeated else 201, {"Location": f"/v1/messages/{said.id}"})
 
 
@@ -101,9 +100,9 @@ def _send_all(house: House, key: Key, body: bytes) -> Response:
         raise problem.stop(413, f"{len(raw):,} messages", field="messages", remedy=remedy)
     pay(house, key, house.producer.now(), len(raw) - 1, owed=True)
     verdicts = []
-    for index, said in enumerate(house.producer.send_many(raw, key)):
+    for index, said in enumerate(house.producer.send_many_as(key, raw)):
         if isinstance(said, Refused):
-            verdicts.append(Verdict(index, False, refusal=said))
+            verdicts.append(Verdict(index, False, refusal=RefusedMessage.from_error(said)))
         else:
             verdicts.append(Verdict(index, True, message=said))
     accepted = [one.message for one in verdicts if one.message]
@@ -151,7 +150,7 @@ def _identified(raw: dict[str, Any], header: str | None) -> dict[str, Any]:
     if header is None:
         return raw
     wanted = fields.client_id(_without_dashes(header), "Idempotency-Key")
-    if isinstance(wanted, Refused):
+    if isinstance(wanted, Refusal):
         raise problem.of(wanted)
     spelt = [name for name in raw if (field := BY_SPELLING.get(name)) and field.name == "client_message_id"]
     said = raw[spelt[0]] if spelt else None
@@ -167,5 +166,5 @@ def _without_dashes(header: str) -> str:
         return header
 
 
-def _idempotency(what: str, remedy: str) -> Refused:
-    return Refused(code=Code.TIME_OR_CLIENT_ID, field="Idempotency-Key", problem=what, remedy=remedy)
+def _idempotency(what: str, remedy: str) -> Refusal:
+    return Refusal(code=Code.TIME_OR_CLIENT_ID, field="Idempotency-Key", problem=what, remedy=remedy)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from threelane.contract import schedule
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.api import criteria, describe
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Operator
@@ -230,6 +230,6 @@ def _redriven(house: House, asked: Redrive, now: int) -> Redrove:
 def _instant(raw: datetime | str, field: str) -> int | None:
     """Return a time in milliseconds, None for none; ends the request with what is wrong."""
     at = schedule.instant(raw, field) if raw else None
-    if isinstance(at, Refused):
+    if isinstance(at, Refusal):
         raise stop(422, at.problem, code=at.code, field=field, remedy=at.remedy)
     return at

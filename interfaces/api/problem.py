@@ -14,10 +14,11 @@ from fastapi.responses import Response
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
-from threelane.contract.refusal import Code, Owner, Refused
+from threelane.contract.errors import Refused
+from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.producer.accept import Accepted
-from threelane.producer.client import Unavailable, explain
-from threelane.producer.http.values import Problem, Wrong
+from threelane.producer.http.values import Problem, RefusedMessage, Wrong
+from threelane.producer.outage import Unavailable, explain
 
 MEDIA_TYPE = "application/problem+json"
 AWAY_SECONDS = 5  # after which a caller may ask again when Redis did not answer
@@ -38,6 +39,7 @@ class Stop(Exception):
 def stop(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Stop:
     """Return the end of a request: an HTTP status, what is wrong, and fields of ``Problem``."""
     code = more.pop("code", str(status))
+    more["mend"] = more.get("remedy", "")
     return Stop(Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, code=code, **more), headers)
 
 
@@ -48,7 +50,7 @@ def unknown(what: str, message_id: str = "") -> Stop:
     )
 
 
-def of(refused: Refused) -> Stop:
+def of(refused: Refused | Refusal) -> Stop:
     """Return the end of a request whose message, or wish, was refused."""
     return stop(
         status_of(refused),
@@ -57,11 +59,11 @@ def of(refused: Refused) -> Stop:
         field=refused.field,
         remedy=refused.remedy,
         owner=refused.owner,
-        id=refused.id,
+        id=refused.accepted_id,
     )
 
 
-def status_of(refused: Refused) -> int:
+def status_of(refused: Refused | Refusal) -> int:
     """Return the HTTP status of a refusal: 409 for other content, 403 for what an operator may grant, else 422."""
     if refused.code == Code.CONFLICT:
         return 409
@@ -78,7 +80,7 @@ def away(failed: Unavailable) -> Stop:
         remedy="ask again later; with the same client message id nothing is sent twice",
         unsure=tuple(failed.unsure),
         accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
-        refused=tuple(one for one in failed.answers if isinstance(one, Refused)),
+        refused=tuple(RefusedMessage.from_error(one) for one in failed.answers if isinstance(one, Refused)),
     )
 
 
@@ -110,6 +112,7 @@ def register(app: FastAPI) -> None:
     """Answer every failure of the application in this shape."""
     handlers: dict[Any, Any] = {
         Stop: lambda _, ended: _response(ended),
+        Refused: lambda _, refused: _response(of(refused)),
         Unavailable: lambda _, failed: _response(away(failed)),
         RedisError: lambda _, failed: _response(away(Unavailable(explain(failed)))),
         RequestValidationError: _wrong_parameters,

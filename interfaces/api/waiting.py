@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
+from threelane.contract.errors import Refused
 from threelane.contract.fields import LABEL
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code
 from threelane.interfaces.api import criteria, describe, problem
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
@@ -121,10 +122,12 @@ def move_message(house: Shared, key: Caller, message_id: MessageId, body: Single
     """Put a message that waits to another time; its validity moves along, unless it was named."""
     wanted = problem.read(body, Move)
     owned(house, key, message_id)
-    said = house.producer.move(message_id, wanted.deliver_at)
-    if isinstance(said, Refused):
-        raise problem.unknown("this message", message_id) if said.code == Code.CLIENT_ID else problem.of(said)
-    return answered(said)
+    try:
+        return answered(house.producer.move(message_id, wanted.deliver_at))
+    except Refused as refused:
+        if refused.code == Code.CLIENT_ID:
+            raise problem.unknown("this message", message_id) from None
+        raise
 
 
 def whose(key: Key) -> str:

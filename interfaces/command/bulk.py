@@ -17,9 +17,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, LABEL
 from threelane.contract.prices import CREDIT
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.caller import (
     Json,
     Lane,
@@ -33,14 +34,16 @@ from threelane.interfaces.command.caller import (
     say,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
-from threelane.producer.accept import Accepted, Answer
-from threelane.producer.client import WINDOW, Producer, Unavailable
+from threelane.producer.accept import Accepted
+from threelane.producer.client import Producer
+from threelane.producer.enqueue import WINDOW
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files import job as jobs
 from threelane.producer.files.bulk import Row
 from threelane.producer.files.jsonlines import read_json_lines
 from threelane.producer.files.template import Template, WrongTemplate, parse
+from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime.exits import Exit
 
@@ -164,7 +167,7 @@ def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         if field is None:
             wrong(f"{option}: unknown field; docs/fields.md lists the fields")
         parsed = field.parse(value, spelling)
-        if isinstance(parsed, Refused):
+        if isinstance(parsed, Refusal):
             wrong(f"{option}: {parsed.problem}; {parsed.remedy}")
         yield field.name, value
 
@@ -278,7 +281,7 @@ def _rehearse(
     refused: list[tuple[Row, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
     for row, said in bulk_file.rehearse(producer, job.rows(opened)):
-        answer = jobs.answered(row, job.name, said)  # type: ignore[arg-type]
+        answer = jobs.answered(row, job.name, said)
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
         if isinstance(answer, Refused):

@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from threelane.contract.errors import Refused
 from threelane.producer.accept import Accepted
-from threelane.producer.client import Producer, Unavailable
+from threelane.producer.client import Producer
+from threelane.producer.outage import Unavailable
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
@@ -73,7 +75,7 @@ def send(
     said |= named_values(field)
     with open_producer() as producer:
         try:
-            answer = producer.send_many([{name: value for name, value in said.items() if value is not None}])[0]
+            (answer,) = producer.send_rows([{name: value for name, value in said.items() if value is not None}])
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
@@ -125,7 +127,15 @@ def print_json(value: Any) -> None:
 
 def answer_json(answer: Any, **more: Any) -> dict[str, Any]:
     """Return an answer as JSON has it."""
-    return more | {"accepted": answer.accepted} | msgspec.structs.asdict(answer)
+    if isinstance(answer, Refused):
+        return more | {"accepted": False} | refusal_json(answer)
+    return more | {"accepted": True} | msgspec.structs.asdict(answer)
+
+
+def refusal_json(refused: Refused) -> dict[str, Any]:
+    """Return a refusal as JSON has it; ``id`` is that of the accepted message that stands in the way."""
+    fields = msgspec.structs.asdict(refused.refusal)
+    return fields | {"id": fields.pop("accepted_id")}
 
 
 def say(sentence: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from redis.exceptions import RedisError
 from typer.core import TyperGroup
 
-from threelane.producer.client import explain
+from threelane.producer.outage import explain
 from threelane.runtime.exits import Exit
 
 

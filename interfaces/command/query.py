@@ -11,7 +11,7 @@ import typer
 from redis.exceptions import RedisError
 
 from threelane.interfaces.command.caller import err
-from threelane.producer.client import explain
+from threelane.producer.outage import explain
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect

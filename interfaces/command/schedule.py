@@ -6,18 +6,26 @@ import time
 from collections import Counter
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
 from threelane.contract import phone
-from threelane.contract.refusal import Refused
+from threelane.contract.errors import Refused
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, err, give_up, open_producer, out, print_json, wrong_usage
+from threelane.interfaces.command.caller import (
+    Json,
+    answer_json,
+    err,
+    give_up,
+    open_producer,
+    out,
+    print_json,
+    wrong_usage,
+)
 from threelane.producer.cancel import Answer, Cancelled
-from threelane.producer.client import Unavailable
+from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
 schedules = typer.Typer(name="schedule", help="List what waits for a time, or move it.", no_args_is_help=True)
@@ -117,13 +125,16 @@ def move(
     """Put a message that waits to another time; its validity moves along, unless it was named."""
     with open_producer() as house:
         try:
-            answer = house.move(message_id, deliver_at)
+            moved = house.move(message_id, deliver_at)
+        except Refused as refused:
+            if as_json:
+                print_json(answer_json(refused))
+            else:
+                err.print(f"refused {refused}", markup=False, highlight=False)
+            raise typer.Exit(Exit.REFUSED) from None
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print_json({"accepted": answer.accepted} | msgspec.structs.asdict(answer))
-    elif isinstance(answer, Refused):
-        err.print(f"refused {answer}", markup=False, highlight=False)
+        print_json(answer_json(moved))
     else:
-        out.print(f"{answer.id} moved", highlight=False)
-    raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
+        out.print(f"{moved.id} moved", highlight=False)

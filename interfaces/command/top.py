@@ -20,7 +20,7 @@ from threelane.interfaces.command.caller import Json, out, print_json
 from threelane.interfaces.command.query import asked, now_of, shown
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, money_words, per_second, read
-from threelane.producer.client import explain
+from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
 

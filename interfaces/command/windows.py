@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from threelane.contract import phone, schedule, zones
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.query import asked, now_of, shown
@@ -137,7 +137,7 @@ def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
     return f"{'open: it goes at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places}{note})"
 
 
-def _right(parsed: Parsed | Refused) -> Parsed:
-    if isinstance(parsed, Refused):
+def _right(parsed: Parsed | Refusal) -> Parsed:
+    if isinstance(parsed, Refusal):
         wrong_usage(f"{parsed.problem}: {parsed.remedy}")
     return parsed

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.api.problem import Stop, away
-from threelane.producer.client import Unavailable, explain
+from threelane.producer.outage import Unavailable, explain
 
 HOME, LOGIN = "/console", "/console/login"
 HEADERS = {

@@ -8,14 +8,16 @@ from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, FIELDS, invalid
-from threelane.contract.refusal import Code, Refused
-from threelane.producer.accept import Answer
-from threelane.producer.client import WINDOW, Producer, Unavailable
+from threelane.contract.refusal import Code, Refusal
+from threelane.producer.client import Producer
+from threelane.producer.enqueue import WINDOW
 from threelane.producer.files.template import Template
+from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 
-Told = TypeVar("Told")
+T = TypeVar("T")
 MAX_CELL = 10_000_000  # characters; a longer cell means that a quote was never closed
 
 
@@ -28,7 +30,7 @@ class Row(NamedTuple):
 
     number: int
     line: int
-    said: Mapping[str, Any] | Refused
+    said: Mapping[str, Any] | Refusal
 
 
 def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[Row]:
@@ -70,7 +72,7 @@ def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]
     """Enqueue rows while their answers are read, in order; what was yielded is on Redis."""
     while window := list(islice(rows, WINDOW)):
         try:
-            answers = producer.send_many(_good(window))
+            answers = list(producer.send_rows(_good(window)))
         except Unavailable as away:
             raise _numbered(away, window) from None
         yield from _paired(window, answers)
@@ -83,13 +85,13 @@ def rehearse(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Reh
 
 
 def _good(window: Sequence[Row]) -> list[Mapping[str, Any]]:
-    return [row.said for row in window if not isinstance(row.said, Refused)]
+    return [row.said for row in window if not isinstance(row.said, Refusal)]
 
 
-def _paired(window: Sequence[Row], answers: Iterable[Told | Refused]) -> Iterator[tuple[Row, Told | Refused]]:
+def _paired(window: Sequence[Row], answers: Iterable[T | Refused]) -> Iterator[tuple[Row, T | Refused]]:
     remaining = iter(answers)
     for row in window:
-        yield row, row.said if isinstance(row.said, Refused) else next(remaining)
+        yield row, Refused.from_refusal(row.said) if isinstance(row.said, Refusal) else next(remaining)
 
 
 def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
@@ -131,12 +133,12 @@ def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     return columns
 
 
-def _unreadable(broken: csv.Error, first: int, last: int) -> Refused:
+def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
     lines = f"line {first}" if first >= last else f"lines {first} to {last}, read as one row"
     return invalid("row", f"{broken} ({lines})", "close each quote, and write a quote inside a text twice")
 
 
-def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refused:
+def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refusal:
     if len(cells) < len(columns):
         return invalid(columns[len(cells)], "the row ends before this column", "give every column a cell")
     if len(cells) > len(columns):
@@ -145,7 +147,7 @@ def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | R
     said = dict(zip(columns, cells, strict=True))
     for column, cell in said.items():
         if any("\udc80" <= letter <= "\udcff" for letter in cell):
-            return Refused(
+            return Refusal(
                 code=Code.UNICODE,
                 field=column,
                 problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",

@@ -14,16 +14,17 @@ from base64 import b32encode
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
+from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Code, Refused
-from threelane.producer.accept import Answer
+from threelane.contract.refusal import Code, Refusal
 from threelane.producer.files.bulk import Row
 from threelane.producer.files.template import Template
 
+T = TypeVar("T")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -58,22 +59,22 @@ def digest(file: BinaryIO, *said: object) -> str:
 def worded(rows: Iterable[Row], template: Template) -> Iterator[Row]:
     """Give each row its text; the columns that only the text needs go no further."""
     for row in rows:
-        if isinstance(row.said, Refused):
+        if isinstance(row.said, Refusal):
             yield row
             continue
         text = template.fill(row.said) if "text" not in row.said else _two_texts()
         fields = {name: value for name, value in row.said.items() if name in BY_SPELLING}
-        yield row._replace(said=text if isinstance(text, Refused) else fields | {"text": text})
+        yield row._replace(said=text if isinstance(text, Refusal) else fields | {"text": text})
 
 
-def _two_texts() -> Refused:
+def _two_texts() -> Refusal:
     return invalid("text", "the row has a text, and there is one for all", "give one of them")
 
 
 def named(rows: Iterable[Row], job: str, fields: Mapping[str, Any]) -> Iterator[Row]:
     """Give each row what it does not say itself: ``fields``, by our names, and what makes it known again."""
     for row in rows:
-        if isinstance(row.said, Refused):
+        if isinstance(row.said, Refusal):
             yield row
             continue
         given = {field.name for name in row.said if (field := BY_SPELLING.get(name))}
@@ -82,9 +83,9 @@ def named(rows: Iterable[Row], job: str, fields: Mapping[str, Any]) -> Iterator[
         yield row._replace(said={**row.said, **more})
 
 
-def answered(row: Row, job: str, answer: Answer) -> Answer:
+def answered(row: Row, job: str, answer: T | Refused) -> T | Refused:
     """Return the answer to a row, said so that it helps whoever changed the file."""
-    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.said, Refused):
+    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.said, Refusal):
         return answer
     if row.said.get("client_message_id") != row_id(job, row.number):
         return answer
@@ -93,7 +94,7 @@ def answered(row: Row, job: str, answer: Answer) -> Answer:
         field="row",
         problem=f"row {row.number} of the job {job} was accepted with other content: the file or the options changed",
         remedy="restore it, or send what is new as another job, with another --batch",
-        id=answer.id,
+        accepted_id=answer.accepted_id,
     )
 
 

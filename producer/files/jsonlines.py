@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.producer.files.bulk import Row
 
 MOST_OCTETS = 1_000_000  # of a line; a message is some hundred
@@ -29,11 +29,11 @@ def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iter
             yield Row(number, line, _said(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long())
 
 
-def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refused:
+def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refusal:
     try:
         said = _decode(octets)
     except UnicodeDecodeError:
-        return Refused(
+        return Refusal(
             code=Code.UNICODE, field="row", problem="bytes that are not UTF-8", remedy="save the file as UTF-8"
         )
     except (msgspec.DecodeError, RecursionError) as broken:
@@ -46,5 +46,5 @@ def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refuse
     return said
 
 
-def _too_long() -> Refused:
+def _too_long() -> Refusal:
     return invalid("row", f"a line of more than {MOST_OCTETS:,} octets", "write one message a line")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from threelane.contract.fields import invalid
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -22,7 +22,7 @@ class Template(NamedTuple):
     literals: tuple[str, ...]
     names: tuple[str, ...]
 
-    def fill(self, row: Mapping[str, Any]) -> str | Refused:
+    def fill(self, row: Mapping[str, Any]) -> str | Refusal:
         """Return the text for a row; an unknown or empty placeholder is refused."""
         text = self.literals[0]
         for name, literal in zip(self.names, self.literals[1:], strict=True):

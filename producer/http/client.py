@@ -4,87 +4,111 @@ from __future__ import annotations
 
 import select
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
-from yarl import URL
-
-from threelane.contract.refusal import Refused
-from threelane.producer.accept import Answer
+from threelane.contract.errors import ProducerClosed, Refused
+from threelane.contract.keywords import MessageFields, MessageMapping
+from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
-from threelane.producer.client import Unavailable
 from threelane.producer.http import wire
 from threelane.producer.http.wire import Ask, Told
+from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
 
 
 class HttpProducer:
-    """Enqueues messages through the HTTP API, with the answers that ``Producer`` gives; safe between threads.
+    """Enqueues messages through the HTTP API; answers and raises as ``Producer`` does; safe between threads.
 
-    What a caller does wrong is answered with ``Refused``; what it cannot mend raises ``Unavailable``: an API or a Redis
-    that is away, a key that is not known (401) and a rate that is used up (429, with ``retry_after``).  A request whose
+    ``Refused`` is for what a caller can correct, ``Unavailable`` for the rest: an API or a Redis that is away, a key
+    that is not known (401) and a rate that is used up (429, with ``retry_after``).  A request whose
     connection breaks is sent once more only when it cannot be done twice: when all of its messages have a client
     message id, or when it only asks.  After a time-out nothing is repeated.
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ca_file: str | None = None) -> None:
         """Speak to the API at ``url``, as https://threelane.example:8080, with a key of it."""
-        self._url = URL(url)
-        if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise ValueError("give the API's address, as https://threelane.example:8080")
+        self._address = wire.address(url)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._timeout = timeout_seconds
-        self._tls = ssl.create_default_context(cafile=ca_file) if self._url.scheme == "https" else None
+        self._tls = ssl.create_default_context(cafile=ca_file) if self._address.is_tls else None
         self._idle: list[HTTPConnection] = []
         self._lock = Lock()
+        self._is_closed = False
 
-    def send(self, to: str, text: str | None = None, **fields: Any) -> Answer:
-        """Enqueue one message; ``fields`` are those of ``Producer.send``, by our name or the gateway's."""
-        said = {"to": to, "text": text} | fields
-        ask = wire.one({name: value for name, value in said.items() if value is not None})
-        return ask if isinstance(ask, Refused) else wire.answer(self._ask(ask))
+    def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
+        """Enqueue one message; raises Refused or Unavailable."""
+        self._check_open()
+        return wire.accepted(self._ask(wire.one(to, text, fields)))
 
-    def send_many(self, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Enqueue messages given as mappings of field names; the answers come in the same order."""
+    def try_send(
+        self, to: str, text: str | None = None, **fields: Unpack[MessageFields]
+    ) -> Accepted | Refused | Unavailable:
+        """Enqueue one message, and return what ``send`` would raise."""
+        try:
+            return self.send(to, text, **fields)
+        except (Refused, Unavailable) as failed:
+            return failed.with_traceback(None)
+
+    def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
+        """Enqueue messages; the answers come in the same order."""
         answers: list[Answer] = []
         try:
-            for lot in wire.lots(messages):
-                answers += self._send_lot(lot)
+            for answer in self.send_rows(messages):
+                answers.append(answer)
         except Unavailable as away:
             raise Unavailable(str(away), [*answers, *away.answers], away.unsure, away.retry_after) from None
         return answers
 
+    def send_stream(self, messages: Iterable[MessageMapping]) -> Iterator[Answer]:
+        """Enqueue messages while the answers are read, a thousand at a time: for more than memory holds."""
+        return self.send_rows(messages)
+
+    def send_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
+        """Do what ``send_stream`` does for rows of JSON, CSV or a database, whose types nobody could check."""
+        self._check_open()
+        return (answer for lot in wire.lots(rows) for answer in self._send_lot(lot))
+
     def status(self, message_id: str) -> MessageStatus | None:
         """Return how a message stands, or None when its id is unknown or forgotten."""
+        self._check_open()
         return wire.stands(self._ask(wire.status(message_id)))
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        self._check_open()
         return [wire.cancelled(one, self._ask(wire.cancel(one))) for one in ids]
 
-    def move(self, message_id: str, deliver_at: datetime | str) -> Moved | Refused:
-        """Put a message that waits to another time within 7 days."""
+    def move(self, message_id: str, deliver_at: datetime | str) -> Moved:
+        """Put a message that waits to another time within 7 days; raises Refused when it cannot be."""
+        self._check_open()
         return wire.moved(self._ask(wire.move(message_id, deliver_at)))
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Give all connections back; from now on each method raises ProducerClosed, except this one."""
         with self._lock:
+            self._is_closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
     def __enter__(self) -> Self:
         """Use it as a context."""
+        self._check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ProducerClosed
 
     def _send_lot(self, lot: Sequence[Mapping[str, Any]]) -> list[Answer]:
         ask, refused = wire.many(lot)
@@ -109,7 +133,7 @@ class HttpProducer:
         """Send a request and return its answer; raises _Broken when the connection ended before it."""
         connection = self._connected()
         try:
-            connection.request(ask.method, ask.path, ask.body or None, self._headers)
+            connection.request(ask.method, self._address.path + ask.path, ask.body or None, self._headers)
             response = connection.getresponse()
             told = Told(response.status, response.getheader("Retry-After", ""), response.read())
         except TimeoutError as failed:
@@ -124,13 +148,20 @@ class HttpProducer:
         except BaseException:  # half an answer must not be read by the next caller
             connection.close()
             raise
-        with self._lock:
-            self._idle.append(connection)
+        self._keep(connection)
         return told
+
+    def _keep(self, connection: HTTPConnection) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def _connected(self) -> HTTPConnection:
         """Return an idle connection that is still open, or a new one."""
         while True:
+            self._check_open()  # a stream may still be read after the producer was closed
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             if kept is None:
@@ -140,7 +171,7 @@ class HttpProducer:
             kept.close()
 
     def _new(self) -> HTTPConnection:
-        host, port = self._url.host or "", self._url.port
+        host, port = self._address.host, self._address.port
         connection = (
             HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
             if self._tls

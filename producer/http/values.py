@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 
-from threelane.contract.refusal import Owner, Refused
+from threelane.contract.errors import Refused
+from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.reschedule import Moved
@@ -16,6 +17,7 @@ from threelane.store.suppression import Entry
 
 MOST_MESSAGES = 10_000
 Text = Annotated[str, msgspec.Meta(max_length=200)]
+Former = Annotated[str, msgspec.Meta(extra_json_schema={"deprecated": True})]  # a field that the next release drops
 
 
 class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,13 +26,43 @@ class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     messages: list[Any]
 
 
+class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a message was not accepted, as ``Problem`` says it; ``mend`` is a former name of ``remedy``, and will go."""
+
+    code: str
+    field: str
+    problem: str
+    remedy: str = ""
+    mend: Former = ""
+    owner: Owner = Owner.PRODUCER
+    id: str = ""
+
+    @classmethod
+    def from_error(cls, refused: Refused) -> Self:
+        """Return the JSON of a refusal."""
+        return cls(
+            code=refused.code,
+            field=refused.field,
+            problem=refused.problem,
+            remedy=refused.remedy,
+            mend=refused.remedy,
+            owner=refused.owner,
+            id=refused.accepted_id,
+        )
+
+    @property
+    def error(self) -> Refused:
+        """What a client makes of it."""
+        return Refused(self.code, self.field, self.problem, self.remedy or self.mend, self.owner, self.id)
+
+
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of one message of a list, which begins with 0."""
 
     index: int
     accepted: bool
     message: Accepted | None = None
-    refusal: Refused | None = None
+    refusal: RefusedMessage | None = None
 
 
 class Verdicts(msgspec.Struct, frozen=True):
@@ -149,9 +181,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was not done.
 
     ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
-    spelt it, ``detail`` what is wrong and ``remedy`` what would be right; ``owner`` is who can mend it, ``state`` how a
-    message stands that it is too late for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same
-    client message id never sends twice; ``accepted`` and ``refused`` are what was answered before.
+    spelt it, ``detail`` what is wrong and ``remedy`` what would be right (``mend`` is its former name, and will go);
+    ``owner`` is who can do it, ``id`` the message that it is about, ``state`` how a message stands that it is too late
+    for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same client message id never sends twice;
+    ``accepted`` and ``refused`` are what was answered before.
     """
 
     status: int
@@ -161,13 +194,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str = "about:blank"
     field: str = ""
     remedy: str = ""
+    mend: Former = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
     errors: tuple[Wrong, ...] = ()
     state: str = ""
     unsure: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedMessage, ...] = ()
 
 
 ALL: list[Any] = [
@@ -187,7 +221,7 @@ ALL: list[Any] = [
     Number,
     Page,
     Problem,
-    Refused,
+    RefusedMessage,
     Rights,
     Standing,
     Suppress,

@@ -7,18 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from threelane.contract import message as messages
+from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
-from threelane.contract.refusal import Code, Refused
-from threelane.producer.accept import Accepted, Answer
+from threelane.contract.refusal import Code, Refusal
+from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Answer as Came
 from threelane.producer.cancel import Cancelled
-from threelane.producer.client import Unavailable
 from threelane.producer.http.values import Problem, Verdicts
+from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
 
@@ -43,6 +44,27 @@ class Told(NamedTuple):
     body: bytes
 
 
+class Address(NamedTuple):
+    """Where the API is; ``port`` None is the scheme's, ``path`` what stands before its own paths."""
+
+    is_tls: bool
+    host: str
+    port: int | None
+    path: str
+
+
+def address(url: str) -> Address:
+    """Return the API's address; raises ValueError for what is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # of the port or an IPv6 address
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError("give the API's address, as https://threelane.example:8080")
+    return Address(parts.scheme == "https", host, port, parts.path.rstrip("/"))
+
+
 def lots(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     """Return messages a thousand at a time."""
     remaining = iter(every)
@@ -50,10 +72,14 @@ def lots(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]
         yield lot
 
 
-def one(message: Mapping[str, Any]) -> Ask | Refused:
-    """Return the request that sends one message, or the refusal of what no JSON can say."""
+def one(to: str, text: str | None, fields: Mapping[str, Any]) -> Ask:
+    """Return the request that sends one message; raises Refused for what no JSON can say."""
+    given = {"to": to, "text": text, **fields}
+    message = {name: value for name, value in given.items() if value is not None}
     body = _encoded(message)
-    return body if isinstance(body, Refused) else Ask("POST", "/v1/messages", body, _is_identified(message))
+    if isinstance(body, Refusal):
+        raise Refused.from_refusal(body)
+    return Ask("POST", "/v1/messages", body, _is_identified(message))
 
 
 def many(lot: Sequence[Mapping[str, Any]]) -> tuple[Ask, dict[int, Refused]]:
@@ -61,8 +87,8 @@ def many(lot: Sequence[Mapping[str, Any]]) -> tuple[Ask, dict[int, Refused]]:
     bodies, refused = [], {}
     for position, message in enumerate(lot):
         body = _encoded(message)
-        if isinstance(body, Refused):
-            refused[position] = body
+        if isinstance(body, Refusal):
+            refused[position] = Refused.from_refusal(body)
         else:
             bodies.append(body)
     whole = b'{"messages":[' + b",".join(bodies) + b"]}"
@@ -85,9 +111,12 @@ def move(message_id: str, deliver_at: datetime | str) -> Ask:
     return Ask("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
 
 
-def answer(told: Told) -> Answer:
-    """Return what came of one message; raises Unavailable."""
-    return _value(told, Accepted) if told.status in (200, 201) else _refusal(told)
+def accepted(told: Told) -> Accepted:
+    """Return what came of one message; raises Refused or Unavailable."""
+    if told.status not in (200, 201):
+        raise _refused(told)
+    found: Accepted = _value(told, Accepted)
+    return found
 
 
 def answers(told: Told, refused: Mapping[int, Refused], number: int) -> list[Answer] | None:
@@ -95,8 +124,9 @@ def answers(told: Told, refused: Mapping[int, Refused], number: int) -> list[Ans
     if told.status == 413 and number > 1:
         return None
     if told.status != 200:
-        return [_refusal(told)] * number
-    given = iter([one.message or one.refusal for one in _value(told, Verdicts).verdicts])
+        return [_refused(told)] * number
+    verdicts: Verdicts = _value(told, Verdicts)
+    given = iter([one.refusal.error if one.refusal else one.message for one in verdicts.verdicts])
     found = [refused.get(position) or next(given) for position in range(number)]
     return [one for one in found if one is not None]
 
@@ -124,9 +154,12 @@ def cancelled(message_id: str, told: Told) -> Cancelled:
     return said
 
 
-def moved(told: Told) -> Moved | Refused:
-    """Return when a message is due now; raises Unavailable."""
-    return _value(told, Moved) if told.status == 200 else _refusal(told, {404})
+def moved(told: Told) -> Moved:
+    """Return when a message is due now; raises Refused or Unavailable."""
+    if told.status != 200:
+        raise _refused(told, {404})
+    found: Moved = _value(told, Moved)
+    return found
 
 
 def lost(failed: Exception, *, sent: bool) -> Unavailable:
@@ -139,12 +172,12 @@ def lost(failed: Exception, *, sent: bool) -> Unavailable:
     )
 
 
-def _refusal(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refused:
+def _refused(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refused:
     if told.status not in _REFUSING | also:
         fail(told)
-    said = _value(told, Problem)
+    said: Problem = _value(told, Problem)
     code = str(Code.CLIENT_ID) if told.status == 404 else said.code
-    return Refused(code=code, field=said.field, problem=said.detail, remedy=said.remedy, owner=said.owner, id=said.id)
+    return Refused(code, said.field, said.detail, said.remedy or said.mend, said.owner, said.id)
 
 
 def fail(told: Told) -> NoReturn:
@@ -154,8 +187,9 @@ def fail(told: Told) -> NoReturn:
         said = msgspec.json.decode(told.body, type=Problem)
     except msgspec.DecodeError:
         raise Unavailable(f"HTTP {told.status}: this is not Threelane's API, or something stands before it") from None
-    text = f"{said.detail}; {said.remedy}" if said.remedy else said.detail
-    raise Unavailable(text, [*said.accepted, *said.refused], said.unsure, wait)
+    remedy = said.remedy or said.mend
+    text = f"{said.detail}; {remedy}" if remedy else said.detail
+    raise Unavailable(text, [*said.accepted, *(one.error for one in said.refused)], said.unsure, wait)
 
 
 def _value(told: Told, kind: Any) -> Any:
@@ -174,7 +208,7 @@ def _is_identified(message: Mapping[str, Any]) -> bool:
     return "client_message_id" in names
 
 
-def _encoded(message: Mapping[str, Any]) -> bytes | Refused:
+def _encoded(message: Mapping[str, Any]) -> bytes | Refusal:
     if not isinstance(message, Mapping):
         return messages.no_message(message)
     try:
@@ -182,10 +216,10 @@ def _encoded(message: Mapping[str, Any]) -> bytes | Refused:
     except UnicodeEncodeError as broken:
         remedy = "the text was cut or decoded wrongly before it came here: send it whole, as UTF-8"
         problem = f"half of a surrogate pair at character {broken.start + 1}"
-        return Refused(code=Code.UNICODE, field="text", problem=problem, remedy=remedy)
+        return Refusal(code=Code.UNICODE, field="text", problem=problem, remedy=remedy)
     except (TypeError, ValueError, OverflowError, RecursionError) as failed:
         problem = f"it cannot be written as JSON ({type(failed).__name__})"
-        return Refused(
+        return Refusal(
             code=Code.INVALID, field="message", problem=problem, remedy="give texts, numbers and lists of texts"
         )
 

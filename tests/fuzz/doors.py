@@ -18,7 +18,7 @@ import msgspec
 from tests.unit.test_inbound_fuzz import CORPUS, READERS, assert_harmless
 from tests.unit.test_vectors_wire import sms
 from threelane.contract import message, signature, window
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
@@ -102,7 +102,7 @@ def messages(octets: bytes) -> None:
     draft = message.parse(said, NOW, "shop")
     if _sentence(draft):
         return
-    assert not isinstance(draft, Refused)
+    assert not isinstance(draft, Refusal)
     again = message.decode(message.encode(draft.message))
     assert (again.id, again.to, again.text, again.parts) == (
         draft.message.id,
@@ -132,7 +132,7 @@ def words_and_names(octets: bytes) -> None:
 
 def _bulk(file: io.BytesIO) -> None:
     for row in bulk.read_csv(file):  # type: ignore[arg-type]
-        _sentence(row.said if isinstance(row.said, Refused) else message.parse(row.said, NOW))
+        _sentence(row.said if isinstance(row.said, Refusal) else message.parse(row.said, NOW))
 
 
 def _suppressed(octets: bytes) -> None:
@@ -151,7 +151,7 @@ def _records(octets: bytes) -> None:
 
 
 def _sentence(answer: object) -> bool:
-    if isinstance(answer, Refused):
+    if isinstance(answer, Refusal):
         said = str(answer)
         assert 5 <= len(said) <= MOST_SAID
         said.encode()  # it can be printed

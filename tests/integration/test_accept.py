@@ -57,9 +57,10 @@ def test_a_message_without_a_lane_goes_to_the_last(producer: Producer, client: r
     assert [3] == list(nudged(client))
 
 
-def test_send_takes_a_lane_by_the_gateways_name(producer: Producer) -> None:
-    """A parameter of ``send`` that was left out says nothing, so it cannot contradict its other spelling."""
-    assert 1 == producer.send(TO, "Hello", userPriorityQueue=1).lane
+def test_a_row_takes_a_lane_by_the_gateways_name(producer: Producer) -> None:
+    """What was None says nothing, so it cannot contradict its other spelling."""
+    (answer,) = producer.send_rows([{"to": TO, "text": "Hello", "userPriorityQueue": 1, "lane": None}])
+    assert 1 == answer.lane
 
 
 def test_a_scheduled_message_waits_for_its_time_and_is_not_nudged(producer: Producer, client: redis.Redis) -> None:
@@ -101,7 +102,9 @@ def test_a_broker_that_is_away_makes_a_nudge_late_and_no_message_lost(
     producer: Producer, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """The record says queued, and workers look for what no nudge told them of."""
-    producer.nudger = Nudger(ProducerSettings(redis_url=redis_server.url, broker_url="redis://127.0.0.1:1/0"))
+    producer._enqueuer._nudger = Nudger(
+        ProducerSettings(redis_url=redis_server.url, broker_url="redis://127.0.0.1:1/0")
+    )
     answer = producer.send(TO, "Hello", lane=1)
 
     assert isinstance(answer, Accepted)
@@ -114,7 +117,7 @@ def test_the_record_is_written_before_the_nudge(
     producer: Producer, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """A worker that is faster than we are finds what it was nudged for."""
-    watching = producer.nudger = WatchingNudger(ProducerSettings(redis_url=redis_server.url), client)
+    watching = producer._enqueuer._nudger = WatchingNudger(ProducerSettings(redis_url=redis_server.url), client)
     producer.send_many([{"to": TO, "text": f"Hello {n}"} for n in range(250)])
 
     assert [b"queued"] * 250 == watching.seen
@@ -227,7 +230,7 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
 def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer, client: redis.Redis) -> None:
     """Who said STOP is left alone; only that person can mend it."""
     suppression.add(client, [(TO, Entry(source="STOP", first=1_940_000_000_000))])
-    answer = producer.send("+27 83 123 4567", "Hello")
+    answer = producer.try_send("+27 83 123 4567", "Hello")
 
     assert isinstance(answer, Refused)
     assert ("122", "to", Owner.RECIPIENT) == (answer.code, answer.field, answer.owner)

@@ -13,7 +13,7 @@ import redis
 
 from tests.servers import RedisServer, free_port
 from threelane import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Unavailable
-from threelane.producer.client import WINDOW
+from threelane.producer.enqueue import WINDOW
 from threelane.runtime.settings import load
 
 TO = "27831234567"

@@ -15,8 +15,8 @@ from tests.integration.test_redrive import dead
 from tests.servers import RedisServer
 from threelane import Producer
 from threelane.interfaces.command.line import app
-from threelane.producer.client import Unavailable
 from threelane.producer.http.client import HttpProducer
+from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 from threelane.store import access, keys, registry
 from threelane.worker.account import hold

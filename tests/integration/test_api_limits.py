@@ -26,9 +26,9 @@ from threelane import InvalidSettings
 from threelane.interfaces.api.guard import HEADERS
 from threelane.interfaces.api.house import LONG
 from threelane.interfaces.web.serve import listen_or_exit, load_or_exit
-from threelane.producer.client import Unavailable
 from threelane.producer.http.async_client import AsyncHttpProducer
 from threelane.producer.http.client import HttpProducer
+from threelane.producer.outage import Unavailable
 from threelane.runtime.settings import ApiSettings, load
 from threelane.store import keys
 
@@ -121,7 +121,7 @@ def test_a_login_code_waits_behind_no_list(narrow: Api, client: redis.Redis) -> 
     """As many lists as may be at work hang, and more wait for their turn: a single message goes all the same."""
     token, hanging = narrow.key(), Event()
     with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(LONG + 4) as pool:
-        patched.setattr(narrow.producer, "send_many", lambda *_: hanging.wait(20) and [])
+        patched.setattr(narrow.producer, "send_many_as", lambda *_: hanging.wait(20) and [])
         lists = [
             pool.submit(narrow.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
         ]
@@ -189,7 +189,7 @@ def test_an_answer_that_is_lost_on_its_way_tells_which_ids_are_unsure(api: Api, 
         raise redis.exceptions.TimeoutError
 
     with pytest.MonkeyPatch.context() as patched, HttpProducer(api.url, token) as producer:
-        patched.setattr(api.producer._lanes[3], "_serve", lose)
+        patched.setattr(api.producer._enqueuer._lanes[3], "_serve", lose)
         said = api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token)
         with pytest.raises(Unavailable) as away:
             producer.send(**HELLO, client_message_id="one")

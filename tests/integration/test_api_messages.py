@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,9 @@ import redis
 
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
-from threelane import Accepted, Producer, ProducerSettings, Refused, Status
+from threelane import Accepted, AsyncHttpProducer, HttpProducer, Producer, ProducerSettings, Refused, Status
 from threelane.producer.cancel import Answer
-from threelane.producer.http.async_client import AsyncHttpProducer
-from threelane.producer.http.client import HttpProducer
+from threelane.producer.http import wire
 from threelane.producer.reschedule import Moved
 from threelane.store import keys
 
@@ -150,12 +150,25 @@ BAD: list[dict[str, Any]] = [
 
 def test_clients_refuse_as_the_library_does(over_http: Any, shop: Producer) -> None:
     """Field, code, reason, remedy and owner; rights alone are said of the key."""
-    said = [over_http.send(**({"to": None} | bad)) for bad in BAD]
+    said = [over_http.try_send(**({"to": None} | bad)) for bad in BAD]
     expected = shop.send_many(BAD)
 
     assert expected[:-2] == said[:-2]
     assert [("producer", "operator"), ("legal_notice", "operator")] == [(one.field, one.owner) for one in said[-2:]]
     assert all(isinstance(one, Refused) for one in said)
+
+
+def test_clients_raise_what_the_library_raises(over_http: Any, shop: Producer) -> None:
+    """A service may change its way in and keep its ``except``; a 409 names the message that stands."""
+    first = over_http.send("27831234567", "Hello", client_message_id="one")
+    raised = []
+    for producer in (over_http, shop):
+        with pytest.raises(Refused) as refused:
+            producer.send("27831234567", "Bye", client_message_id="one")
+        raised.append(refused.value)
+
+    assert [first.id] * 2 == [one.accepted_id for one in raised]
+    assert raised[0] == raised[1] == over_http.try_send("27831234567", "Bye", client_message_id="one")
 
 
 def test_a_list_is_judged_one_by_one(over_http: Any, shop: Producer) -> None:
@@ -167,6 +180,25 @@ def test_a_list_is_judged_one_by_one(over_http: Any, shop: Producer) -> None:
     assert [True] * 3 == [one.accepted and not one.repeated for one in said[:3]]
     assert expected[3:] == said[3:]
     assert [one.id for one in expected[:3]] == [one.id for one in said[:3]]
+
+
+def test_a_remedy_still_has_its_former_name_beside_it(api: Api, key: str) -> None:
+    """For one release, in problems and in verdicts, so that a client may be changed after the server."""
+    problem = api.ask("POST", "/v1/messages", BAD[1], key).body
+    (verdict,) = api.ask("POST", "/v1/messages/bulk", {"messages": [BAD[1]]}, key).body["verdicts"]
+    described = api.ask("GET", "/openapi.json").body["components"]["schemas"]
+
+    assert problem["remedy"]
+    assert problem["remedy"] == problem["mend"] == verdict["refusal"]["remedy"] == verdict["refusal"]["mend"]
+    assert [True, True] == [described[one]["properties"]["mend"]["deprecated"] for one in ("Problem", "RefusedMessage")]
+
+
+def test_a_client_reads_a_remedy_by_either_name() -> None:
+    """The server may be of the release before."""
+    body = {"status": 422, "title": "", "detail": "the number starts with 0", "code": "105", "field": "to"}
+    for name in ("remedy", "mend"):
+        with pytest.raises(Refused, match="the number starts with 0; write the country code first"):
+            wire.accepted(wire.Told(422, "", json.dumps(body | {name: "write the country code first"}).encode()))
 
 
 def test_verdicts_name_index_field_and_code(api: Api, key: str) -> None:
@@ -218,6 +250,12 @@ def test_parameters_are_told_by_their_place(api: Api, key: str) -> None:
 # Afterwards.
 
 
+def refused_move(over_http: Any, message_id: str, when: datetime) -> Refused:
+    with pytest.raises(Refused) as raised:
+        over_http.move(message_id, when)
+    return raised.value
+
+
 def test_a_message_is_cancelled_once(api: Api, over_http: Any) -> None:
     """The second time it is too late, and the answer says why; what nobody knows is unknown."""
     sent = over_http.send(**HELLO)
@@ -234,14 +272,15 @@ def test_what_waits_is_listed_and_moved(api: Api, over_http: Any, key: str) -> N
     when = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
     sent = over_http.send(**HELLO, delay=timedelta(hours=1), tags=["promo"])
     moved = over_http.move(sent.id, when)
-    queued = over_http.move(over_http.send(**HELLO).id, when)
+    queued = refused_move(over_http, over_http.send(**HELLO).id, when)
     listed = api.ask("GET", "/v1/schedules?tag=promo", key=key)
 
     assert isinstance(moved, Moved)
     assert [(sent.id, when.timestamp() * 1000)] == [(one["id"], one["due_at"]) for one in listed.body]
     assert ("120", "id") == (queued.code, queued.field)
-    assert "104" == over_http.move(NOBODY, when).code
-    assert ("120", "deliver_at") == ((late := over_http.move(sent.id, when + timedelta(days=9))).code, late.field)
+    assert "104" == refused_move(over_http, NOBODY, when).code
+    late = refused_move(over_http, sent.id, when + timedelta(days=9))
+    assert ("120", "deliver_at") == (late.code, late.field)
 
 
 def test_a_batch_is_cancelled_at_once(api: Api, key: str) -> None:

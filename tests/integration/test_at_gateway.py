@@ -123,10 +123,10 @@ def test_a_filter_asks_for_those_that_wait_at_the_gateway(
 def test_without_a_time_there_is_nothing_to_keep_it_for(producer: Producer) -> None:
     """Refused by the name of the field, as it was spelt."""
     for said in ({"atGateway": "1"}, {"atGateway": True, "delay": 0}):
-        answer = producer.send(TO, "Later", **said)
+        (answer,) = producer.send_rows([{"to": TO, "text": "Later", **said}])
         assert isinstance(answer, Refused)
         assert ("101", "atGateway") == (answer.code, answer.field)
-    assert isinstance(producer.send(TO, "Now", atGateway=0), Accepted)
+    assert producer.send(TO, "Now", at_gateway=0).accepted
 
 
 def test_late_counts_from_its_time(

@@ -14,7 +14,7 @@ from tests.properties.house import START, House, a_house
 from tests.servers import RedisServer, typed
 from threelane import Accepted, Producer, ProducerSettings, Refused, Status
 from threelane.contract.prices import CREDIT
-from threelane.contract.refusal import Owner
+from threelane.contract.refusal import Owner, Refusal
 from threelane.contract.schedule import DAY
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
@@ -139,8 +139,8 @@ def test_what_is_over_a_budget_that_holds_waits_for_the_next_day(client: redis.R
     answers = house.accept([house.draft(cost_centre="news") for _ in range(5)])
     assert [Status.QUEUED] * 2 + [Status.SCHEDULED] * 2 == [one.status for one in answers[:4] if one.accepted]
     assert [0, 0, tomorrow, tomorrow] == [one.due_at for one in answers[:4] if isinstance(one, Accepted)]
-    assert isinstance(answers[4], Refused)
-    assert isinstance(house.accept([house.draft(cost_centre="news", validity_period=1)])[0], Refused)
+    assert isinstance(answers[4], Refusal)
+    assert isinstance(house.accept([house.draft(cost_centre="news", validity_period=1)])[0], Refusal)
     days = [budgets.day(START), budgets.day(tomorrow)]
     assert [2, 2] == [spent(client, NEWS, day) for day in days]
     assert {} == house.release()
@@ -153,7 +153,7 @@ def test_a_budget_that_refuses_goes_before_one_that_holds(client: redis.Redis, h
     budgets.put(client, NEWS, "day", Budget(0, "hold"))
     budgets.put(client, "producer:shop", "day", Budget(0, "refuse"))
     (answer,) = house.accept([house.draft(cost_centre="news", producer="shop")])
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert "producer" == answer.field
 
 
@@ -178,7 +178,7 @@ def test_an_operator_sets_looks_at_and_removes_budgets(client: redis.Redis, redi
 
     assert (0, "centre:news may spend 2.5 credits a day\n") == said("budget", "set", NEWS, "day", "2.5")
     with Producer(ProducerSettings(redis_url=redis_server.url, cost_centre="news")) as producer:
-        assert [True, True, False] == [producer.send(TO, "Hello").accepted for _ in range(3)]
+        assert [True, True, False] == [isinstance(producer.try_send(TO, "Hello"), Accepted) for _ in range(3)]
     code, told = said("--json")
     standing = json.loads(told)["budgets"][0]
     assert (0, 2_000_000, 2_500_000) == (code, standing["spent"], standing["budget"]["limit"])

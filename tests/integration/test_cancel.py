@@ -18,7 +18,7 @@ from tests.servers import RedisServer, free_port, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Answer
-from threelane.producer.client import Unavailable
+from threelane.producer.outage import Unavailable
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus

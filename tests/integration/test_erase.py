@@ -201,7 +201,7 @@ def test_a_stop_outlives_an_erasure_unless_the_operator_says_otherwise(
 
     assert 0 == erases(redis_server, NUMBER).exit_code
     assert [keys.SUPPRESSED] == places(client, NUMBER)
-    assert isinstance(producer.send(NUMBER, TEXT), Refused)
+    assert isinstance(producer.try_send(NUMBER, TEXT), Refused)
 
     assert "1 entries on the list" in erases(redis_server, NUMBER, "--forget").output
     assert [] == places(client, NUMBER)

@@ -41,7 +41,7 @@ def sources(client: redis.Redis, number: str) -> list[str]:
 
 
 def refused(producer: Producer, number: str) -> bool:
-    return isinstance(producer.send(number, "Hello"), Refused)
+    return isinstance(producer.try_send(number, "Hello"), Refused)
 
 
 def test_each_word_to_stop_suppresses_at_once(reporting: Running, producer: Producer, client: redis.Redis) -> None:
@@ -58,7 +58,7 @@ def test_each_word_to_stop_suppresses_at_once(reporting: Running, producer: Prod
             entry.evidence,
             entry.expires,
         )
-        answer = producer.send(sender, "Hello")
+        answer = producer.try_send(sender, "Hello")
         assert isinstance(answer, Refused), text
         assert ("122", "to", "recipient") == (answer.code, answer.field, answer.owner)
         assert "by STOP" in answer.problem

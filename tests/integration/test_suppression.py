@@ -15,7 +15,8 @@ from tests.integration.conftest import Workers, taken
 from tests.properties.house import House
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, Refused, Status
-from threelane.producer.accept import Answer
+from threelane.contract.refusal import Refusal
+from threelane.producer.accept import Admission
 from threelane.sandbox.running import Running
 from threelane.store import keys, registry, suppression
 from threelane.store.status import MessageStatus
@@ -52,7 +53,7 @@ def accepted(house: House, **said: Any) -> str:
     return answer.id
 
 
-def answer(house: House, **said: Any) -> Answer:
+def answer(house: House, **said: Any) -> Admission:
     return house.accept([house.draft(**said)])[0]
 
 
@@ -81,7 +82,7 @@ def test_a_suppressed_number_is_refused_at_accept_and_others_are_not(house: Hous
     """The answer tells since when and by whom, and that the recipient alone can mend it."""
     add(house)
     told = answer(house, to="+27 83 123 4567")
-    assert isinstance(told, Refused)
+    assert isinstance(told, Refusal)
     assert ("122", "to", Owner.RECIPIENT) == (told.code, told.field, told.owner)
     assert "the recipient is suppressed since 2027-01-15T08:00:00+00:00 by operator" == told.problem
     assert isinstance(answer(house, to=SOMEBODY), Accepted)
@@ -142,7 +143,7 @@ def test_a_scope_stops_its_own_messages_and_no_others(house: House, scope: str, 
     waiting = [accepted(house, to=PERSON, **said) for said in MESSAGES]
     add(house, scope=suppression.parse_scope(scope))
     answers = [answer(house, to=PERSON, **said) for said in MESSAGES]
-    assert stopped == [isinstance(one, Refused) for one in answers]
+    assert stopped == [isinstance(one, Refusal) for one in answers]
     assert stopped == [not claims(house, one) for one in waiting]
     named = {f"the recipient is suppressed for {scope} since" in one.problem for one in answers if not one.accepted}
     assert named <= {scope != "all"}
@@ -153,7 +154,7 @@ def test_an_entry_ends_at_its_time(house: House) -> None:
     waiting = [accepted(house, to=PERSON) for _ in range(2)]
     add(house, expires=house.now + 5_000)
     house.now += 4_999
-    assert isinstance(answer(house, to=PERSON), Refused)
+    assert isinstance(answer(house, to=PERSON), Refusal)
     assert not claims(house, waiting[0])
     house.now += 1
     assert isinstance(answer(house, to=PERSON), Accepted)
@@ -161,7 +162,7 @@ def test_an_entry_ends_at_its_time(house: House) -> None:
     add(house, expires=house.now + 1_000, evidence="again")
     (entry,) = suppression.why(house.sync, PERSON)
     assert (1, house.now, "again") == (entry.times, entry.first, entry.evidence)
-    assert isinstance(answer(house, to=PERSON), Refused)
+    assert isinstance(answer(house, to=PERSON), Refusal)
 
 
 def test_an_entry_of_one_scope_that_ended_leaves_the_others(house: House) -> None:
@@ -170,7 +171,7 @@ def test_an_entry_of_one_scope_that_ended_leaves_the_others(house: House) -> Non
     add(house, scope="tag:promo")
     house.now += 1
     assert isinstance(answer(house, to=PERSON), Accepted)
-    assert isinstance(answer(house, to=PERSON, tags=["promo"]), Refused)
+    assert isinstance(answer(house, to=PERSON, tags=["promo"]), Refusal)
 
 
 # Three strikes.
@@ -185,7 +186,7 @@ def test_two_wrong_numbers_are_no_proof_and_three_suppress_for_90_days(house: Ho
     house.now += DAY
     meets(house, "105")
     told = answer(house, to=PERSON)
-    assert isinstance(told, Refused)
+    assert isinstance(told, Refusal)
     assert ("105", "by code 105") == (told.code, told.problem[-len("by code 105") :])
     (entry,) = suppression.why(house.sync, PERSON)
     assert ("code 105", 3, 3, house.now + 90 * DAY, house.now - 2 * DAY) == (
@@ -197,7 +198,7 @@ def test_two_wrong_numbers_are_no_proof_and_three_suppress_for_90_days(house: Ho
     )
     assert "the gateway says 105" == entry.evidence
     house.now += 90 * DAY - 1
-    assert isinstance(answer(house, to=PERSON), Refused)
+    assert isinstance(answer(house, to=PERSON), Refusal)
     house.now += 1
     assert isinstance(answer(house, to=PERSON), Accepted)
 
@@ -211,7 +212,7 @@ def test_strikes_are_forgotten_with_the_entry(house: House) -> None:
         meets(house, "105")
     assert isinstance(answer(house, to=PERSON), Accepted)
     meets(house, "105")
-    assert isinstance(answer(house, to=PERSON), Refused)
+    assert isinstance(answer(house, to=PERSON), Refusal)
 
 
 def test_strikes_of_another_number_do_not_count(house: House) -> None:
@@ -260,7 +261,7 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
         )
         assert entry.evidence
         assert entry.first == entry.last > 1_700_000_000_000
-        told = producer.send(number, "Hello again")
+        told = producer.try_send(number, "Hello again")
         assert isinstance(told, Refused)
         assert (code, "recipient") == (told.code, told.owner)
 
@@ -268,7 +269,7 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
     for strike in range(3):
         assert () == tuple(one for one in suppression.why(client, wrong) if one.times >= one.needs)
         until(producer.send(wrong, f"Strike {strike}").id, Status.DEAD)
-    assert isinstance(producer.send(wrong, "Hello"), Refused)
+    assert isinstance(producer.try_send(wrong, "Hello"), Refused)
     assert {} == taken(sandbox)
 
 
@@ -284,7 +285,7 @@ def test_a_legal_notice_without_the_right_is_refused_with_101(house: House) -> N
     for to in (PERSON, SOMEBODY):
         for producer in ({}, {"producer": "shop"}, {"producer": "former"}, {"producer": "nobody"}):
             told = answer(house, to=to, legal_notice=1, **producer)
-            assert isinstance(told, Refused)
+            assert isinstance(told, Refusal)
             assert ("101", "legal_notice", Owner.OPERATOR) == (told.code, told.field, told.owner)
             assert "no right" in told.problem
     assert 8 == house.glance([]).tally["refused:101"]

@@ -214,9 +214,9 @@ def test_each_message_of_a_bulk_has_a_trace_of_its_own_where_its_caller_has_none
 def test_an_accept_that_redis_did_not_answer_is_told_as_failed(application: Application, traced: Producer) -> None:
     """A trace is read most when something went wrong."""
     now = traced.now()
-    traced.now = lambda: now  # type: ignore[method-assign]
-    traced._prices_at = now
-    traced._redis = redis.Redis(port=free_port())
+    traced._enqueuer.now = lambda: now  # type: ignore[method-assign]
+    traced._enqueuer._prices_at = now
+    traced._client = redis.Redis(port=free_port())
     with pytest.raises(Unavailable):
         traced.send(TO, "Hello")
 

@@ -16,9 +16,9 @@ import redis.asyncio
 from tests.servers import RedisServer
 from threelane.contract import message
 from threelane.contract.message import Draft
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.contract.window import Windows
-from threelane.producer.accept import Answer, accept
+from threelane.producer.accept import Admission, accept
 from threelane.producer.cancel import Cancelled, cancel
 from threelane.producer.reschedule import Moved, move
 from threelane.store import keys, suppression
@@ -120,10 +120,10 @@ class House:
         self._drafts += 1
         with mock.patch("threelane.contract.message.new_id", return_value=f"{self._drafts:032x}"):
             parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
-        assert not isinstance(parsed, Refused), parsed
+        assert not isinstance(parsed, Refusal), parsed
         return parsed
 
-    def accept(self, drafts: list[Draft]) -> list[Answer]:
+    def accept(self, drafts: list[Draft]) -> list[Admission]:
         return accept(self.sync, drafts, self.now)
 
     def claim(self, lane: int, ids: list[str], token: str, behind: int = 0) -> Claims:
@@ -142,7 +142,7 @@ class House:
     def cancel(self, ids: list[str], *, gateway_stops: bool = True) -> list[Cancelled]:
         return cancel(self.sync, ids, self.settings.retention_ms, self.now, gateway_stops=gateway_stops)
 
-    def move(self, message_id: str, due_at: int) -> Moved | Refused:
+    def move(self, message_id: str, due_at: int) -> Moved | Refusal:
         return move(self.sync, message_id, due_at, self.now)
 
     def defer(self, windows: Windows, lane: int, ids: list[str]) -> list[str]:

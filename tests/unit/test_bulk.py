@@ -6,7 +6,7 @@ from io import BufferedReader, BytesIO
 
 import pytest
 
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.producer.files import bulk
 from threelane.producer.files.bulk import Row, WrongFile
 
@@ -18,7 +18,7 @@ def rows(content: str | bytes) -> list[Row]:
 
 def codes(content: str | bytes) -> list[str]:
     """Return, row by row, the text that was read or the code of the refusal."""
-    return [row.said.code if isinstance(row.said, Refused) else row.said["text"] for row in rows(content)]
+    return [row.said.code if isinstance(row.said, Refusal) else row.said["text"] for row in rows(content)]
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -89,7 +89,7 @@ def test_a_bad_row_loses_no_other(bad: bytes, code: str, problem: str) -> None:
     first, second, third = rows(b"to,text\n1,first\n" + bad + b"\n1,last\n")
 
     assert ("first", "last") == (first.said["text"], third.said["text"])
-    assert isinstance(second.said, Refused)
+    assert isinstance(second.said, Refusal)
     assert (2, code) == (second.number, second.said.code)
     assert problem in second.said.problem
     assert second.said.remedy
@@ -100,7 +100,7 @@ def test_a_quote_that_is_never_closed_swallows_the_end_and_says_so() -> None:
     first, second = rows('to,text\n1,first\n1,"never\n1,closed\n')
 
     assert "first" == first.said["text"]
-    assert isinstance(second.said, Refused)
+    assert isinstance(second.said, Refusal)
     assert (Code.INVALID, "row") == (second.said.code, second.said.field)
     assert "lines 3 to" in second.said.problem
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from threelane import Refused
 from threelane.contract import message
 from threelane.contract.features import ABILITIES, FEATURES, NEVER, OURS, Api, refuse
 from threelane.contract.message import Draft, Message
+from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
@@ -60,7 +60,7 @@ def test_a_feature_is_sent_as_the_table_says_or_refused(feature: Any, api: Api) 
     asked, parameter = _asking(feature.name), feature.on(api)
     if parameter == NEVER:
         refused = refuse(asked, api)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Refusal)
         assert ("101", True) == (refused.code, str(api) in refused.problem)
         return
     assert refuse(asked, api) is None

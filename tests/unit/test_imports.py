@@ -15,7 +15,10 @@ def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
     told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     packages = {name.split(".")[0] for name in json.loads(told.stdout)}
 
-    assert set() == packages & {"celery", "kombu", "aiohttp", "prometheus_client", "typer", "rich", "worker", "sandbox"}
+    assert set() == packages & {
+        "aiohttp", "celery", "fastapi", "jinja2", "kombu", "prometheus_client", "rich", "starlette", "typer", "uvicorn",
+        "yarl",
+    }  # fmt: skip
 
 
 def test_a_command_waits_for_no_library_that_only_a_process_needs() -> None:
@@ -33,7 +36,19 @@ def test_a_client_of_the_http_api_loads_no_server() -> None:
     told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     packages = {name.split(".")[0] for name in json.loads(told.stdout)}
 
-    assert set() == packages & {"fastapi", "starlette", "uvicorn", "aiohttp", "celery", "kombu", "worker"}
+    assert set() == packages & {"fastapi", "starlette", "uvicorn", "aiohttp", "yarl", "celery", "kombu"}
+
+
+def test_a_client_of_the_http_api_names_the_extra_that_it_needs() -> None:
+    """The threaded one needs none; the other says what to install."""
+    made = (
+        "import sys; sys.modules['aiohttp'] = sys.modules['yarl'] = None; import threelane;"
+        "threelane.HttpProducer('http://127.0.0.1:9', 'key').close();"
+        "threelane.AsyncHttpProducer('http://127.0.0.1:9', 'key')"
+    )
+    told = subprocess.run([sys.executable, "-c", made], capture_output=True, text=True)
+
+    assert "ImportError: AsyncHttpProducer needs aiohttp: pip install 'threelane[http]'" == told.stderr.splitlines()[-1]
 
 
 def test_everything_that_is_promised_can_be_imported() -> None:

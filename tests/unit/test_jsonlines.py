@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BufferedReader, BytesIO
 
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.producer.files.bulk import Row
 from threelane.producer.files.jsonlines import MOST_OCTETS, read_json_lines
 
@@ -26,14 +26,14 @@ def test_a_line_that_is_no_object_is_refused_and_loses_no_other() -> None:
     """Broken, of another kind, not UTF-8, too deep, or with a field that nobody knows."""
     bad = [b"{", b"[1]", b"1", b'{"to": "\xe9"}', b"[" * 5000, b'{"colour": "red"}', b'{"a": ' * 5000]
     read = rows(b"\n".join([*bad, GOOD]))
-    assert [True] * len(bad) + [False] == [isinstance(row.said, Refused) for row in read]
+    assert [True] * len(bad) + [False] == [isinstance(row.said, Refusal) for row in read]
     assert "colour" == read[5].said.field  # type: ignore[union-attr]
 
 
 def test_a_line_without_an_end_takes_no_memory() -> None:
     """A file that is something else altogether."""
     read = rows(b"x" * (3 * MOST_OCTETS) + b"\n" + GOOD)
-    assert [True, False] == [isinstance(row.said, Refused) for row in read]
+    assert [True, False] == [isinstance(row.said, Refusal) for row in read]
 
 
 def test_columns_of_the_text_are_known() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from threelane.contract import message
 from threelane.contract.fields import FIELDS
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.producer.files import bulk
 from threelane.producer.files.bulk import MAX_CELL
 from threelane.store import suppression
@@ -29,7 +29,7 @@ def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, l
     if field.name == "binary":
         del said["text"]
     refused = message.parse(said, NOW)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert len(str(refused)) < 400
 
 
@@ -50,10 +50,10 @@ def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, l
 def test_what_only_a_library_can_be_given_is_refused_as_well(said: dict[str, Any]) -> None:
     """Numbers that Python cannot write, lists without an end, more names than anybody has."""
     answer = message.parse({"to": ZA, "text": "Hello", **said}, NOW)
-    if "tags" in said and not isinstance(answer, Refused):
+    if "tags" in said and not isinstance(answer, Refusal):
         assert () == answer.message.tags
         return
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert len(str(answer)) < 400
 
 
@@ -63,7 +63,7 @@ def test_a_cell_that_never_ends_is_one_bad_row(tmp_path: Path) -> None:
     file.write_text(f'to,text\n{ZA},"' + "a" * (MAX_CELL + 2) + '"\n' + f"{ZA},Hello\n")
     with file.open("rb") as opened:
         rows = list(bulk.read_csv(opened))
-    assert isinstance(rows[0].said, Refused)
+    assert isinstance(rows[0].said, Refusal)
     assert len(str(rows[0].said)) < 400
 
 

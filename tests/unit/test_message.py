@@ -14,7 +14,7 @@ from threelane.contract import message
 from threelane.contract.fields import BY_SPELLING, FIELDS
 from threelane.contract.message import Draft, Message
 from threelane.contract.phone import Msisdn
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY, HORIZON
 from threelane.contract.text import Encoding
 
@@ -61,7 +61,7 @@ SAID: dict[str, tuple[Any, dict[str, Any]]] = {
 # fmt: on
 
 
-def parsed(**said: Any) -> Draft | Refused:
+def parsed(**said: Any) -> Draft | Refusal:
     """Parse a message that is fine but for what is said of it."""
     plain = {} if {"binary"} & said.keys() else {"text": "Hello"}
     if {"at_gateway", "atGateway"} & said.keys():
@@ -75,9 +75,9 @@ def accepted(**said: Any) -> Message:
     return draft.message
 
 
-def refused(**said: Any) -> Refused:
+def refused(**said: Any) -> Refusal:
     answer = parsed(**said)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert answer.problem
     assert answer.remedy
     return answer

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from threelane.contract import phone
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_is_no_number_is_refused_with_its_reason(raw: object, problem: str)
     """The sentence names what is wrong, so that the list it came from can be mended."""
     refused = phone.parse(raw, "to")
 
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert (Code.DESTINATION, "to") == (refused.code, refused.field)
     assert problem in refused.problem
     assert refused.remedy
@@ -78,7 +78,7 @@ def test_a_number_is_digits_without_a_leading_zero_or_refused(raw: str) -> None:
     """Nothing else ever gets past the door, and nothing raises."""
     parsed = phone.parse(raw)
 
-    if not isinstance(parsed, Refused):
+    if not isinstance(parsed, Refusal):
         assert parsed.isascii()
         assert parsed.isdigit()
         assert parsed[0] != "0"
@@ -91,7 +91,7 @@ def test_what_was_parsed_is_parsed_to_itself(raw: str) -> None:
     """A number that was read back from a record is the same number."""
     parsed = phone.parse(raw)
 
-    if not isinstance(parsed, Refused):
+    if not isinstance(parsed, Refusal):
         assert parsed == phone.parse(parsed)
 
 

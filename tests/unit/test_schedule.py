@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from threelane.contract import schedule
-from threelane.contract.refusal import Code, Refused
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY, HORIZON, MINUTE
 
 NOW = 1_900_000_000_000
@@ -45,7 +45,7 @@ def test_what_is_no_instant_is_refused(raw: object) -> None:
     """A time without a zone is refused, never guessed: an hour's error at night is a complaint."""
     refused = schedule.instant(raw, "deliver_at")
 
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert (Code.TIME_OR_CLIENT_ID, "deliver_at") == (refused.code, refused.field)
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_delay_is_refused(raw: object) -> None:
     """Up to the gateway's horizon of a week, and only forward."""
     refused = schedule.wait(raw, "delay")
 
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert (Code.TIME_OR_CLIENT_ID, "delay") == (refused.code, refused.field)
 
 
@@ -98,7 +98,7 @@ def test_a_time_outside_the_week_ahead_is_refused(at: int, delay: int | None, fi
     """The gateway schedules seven days ahead; and one message has one time."""
     refused = schedule.due(at, delay, NOW, field)
 
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Refusal)
     assert (Code.TIME_OR_CLIENT_ID, field) == (refused.code, refused.field)
 
 
@@ -112,4 +112,4 @@ def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
 @pytest.mark.parametrize(("wait", "refused"), [(5 * MINUTE - 1, False), (5 * MINUTE, True), (DAY, True)])
 def test_a_validity_that_ends_before_the_delivery_is_refused(wait: int, refused: bool) -> None:
     """It would expire in the queue for certain."""
-    assert refused is isinstance(schedule.expiry(5, NOW + wait, NOW, "validity"), Refused)
+    assert refused is isinstance(schedule.expiry(5, NOW + wait, NOW, "validity"), Refusal)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.producer.files.template import WrongTemplate, parse
 
 ROW = {"name": "Ana {x}", "sum": 12.5, "empty": "  ", "none": None, "flag": True, "list": [1]}
@@ -31,7 +31,7 @@ def test_columns_stand_where_their_names_were(text: str, filled: str) -> None:
 def test_an_unknown_or_empty_placeholder_is_refused(name: str) -> None:
     """With the name of its column."""
     answer: Any = parse(f"Dear {{{name}}}").fill(ROW)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Refusal)
     assert (name, "101") == (answer.field, answer.code)
 
 

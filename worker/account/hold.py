@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from threelane.contract import fields
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.worker.policy.rule import Scope
@@ -76,7 +76,7 @@ def parse_scope(raw: str) -> str:
         return kind
     if kind == "lane" and name in map(str, keys.LANES):
         return f"lane:{name}"
-    if kind == Scope.SENDER and not isinstance(sender := fields.sender(name, "sender"), Refused):
+    if kind == Scope.SENDER and not isinstance(sender := fields.sender(name, "sender"), Refusal):
         return f"sender:{sender}"
     if kind == Scope.PREFIX and _PREFIX.fullmatch(digits := name.removeprefix("+")):
         return f"prefix:{digits}"

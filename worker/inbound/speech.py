@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from threelane.contract import phone
-from threelane.contract.refusal import Refused
+from threelane.contract.refusal import Refusal
 from threelane.worker.inbound import charset
 from threelane.worker.inbound.fields import Fields
 from threelane.worker.inbound.joining import part_of, writable
@@ -18,7 +18,7 @@ def sender(raw: str, field: str) -> str:
     """Return the number of the person, digits alone, as messages to it are kept; ValueError when it is no number."""
     digits = raw.strip().removeprefix("+").removeprefix("00")
     number = phone.parse(digits)
-    if not isinstance(number, Refused):
+    if not isinstance(number, Refusal):
         return number
     if not _SHORT.fullmatch(digits):
         raise ValueError(f"{field} is missing or no number: digits with the country code, such as 27831234567")

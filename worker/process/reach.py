@@ -8,7 +8,7 @@ import time
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from threelane.producer.client import explain
+from threelane.producer.outage import explain
 from threelane.runtime import logs, tls
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings
