@@ -171,10 +171,10 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
         field = fields.BY_SPELLING.get(spelling)
         if field is None:
             return fields.invalid(_printable(spelling), "unknown field", "docs/fields.md lists the fields")
-        if field.name in given:
-            return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
         if value is None:
             continue
+        if field.name in given:
+            return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refusal):
             return parsed
@@ -266,10 +266,13 @@ _UNSAID: dict[str, Any] = {
 # fmt: on
 
 
+_IN_THE_ID = ("client_message_id", "producer")  # however the producer's name was given
+
+
 def _fingerprint(given: Mapping[str, Any]) -> str:
     said = sorted(
         (key, value)
         for key, value in given.items()
-        if key != "client_message_id" and (key not in _UNSAID or value != _UNSAID[key])
+        if key not in _IN_THE_ID and (key not in _UNSAID or value != _UNSAID[key])
     )
     return blake2b(msgspec.json.encode(said), digest_size=9).hexdigest()
