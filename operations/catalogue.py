@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account import hold
+from threelane.worker.gateway import tables
 from threelane.worker.gateway.outcome import Kind
-from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
-from threelane.worker.policy.one_api import ONE_API
-from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
+from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.rule import Scope, Verdict
 from threelane.worker.upkeep import duties
 from threelane.worker.webhooks import dispatcher
 from threelane.worker.webhooks.post import Result
@@ -74,15 +75,10 @@ class Metric(NamedTuple):
         return frozenset({self.name})
 
 
-def _rules(*tables: Table) -> Iterator[Rule]:
-    for one in tables:
-        yield from (*one.rules.values(), *one.by_hundred.values(), one.otherwise)
-
-
-_RULES = tuple(_rules(LEGACY, REST, ONE_API, TRANSPORT))
+_RULES = (*tables.rules(), *TRANSPORT.rules.values(), TRANSPORT.otherwise)
 _OURS = {"worker_lost", "in_doubt", "no_look_up", "forgotten", "no_receipt", "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
-UNLISTED = frozenset({one.code for table in (LEGACY, ONE_API) for one in (*table.by_hundred.values(), table.otherwise)})
+UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
 ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 
 LABELS = {
@@ -92,7 +88,7 @@ LABELS = {
     "owner": Label("who can mend it", frozenset(Owner)),
     "reason": Label("the policy table's word for a code", frozenset(rule.reason for rule in _RULES) | {""}, MOST),
     "outcome": Label("how the attempt ended", frozenset(Kind)),
-    "gateway": Label("the API that is used", frozenset({"http", "rest", "xml", "one"})),
+    "gateway": Label("the API that is used", frozenset(declared())),
     "scope": Label(
         "what it is about: the account, a lane, senders or prefixes (their number only); of a budget, whose it is",
         frozenset({*Scope, *(f"lane:{lane}" for lane in keys.LANES), "lane"}),

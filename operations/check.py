@@ -12,14 +12,17 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
 
+from threelane.contract import gateways
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
-from threelane.runtime.settings import InvalidSettings, load
+from threelane.runtime.settings import InvalidSettings, load, wrong_gateways
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
-from threelane.worker.gateway.overrides import FAMILIES, TABLES, WrongPolicy, override
+from threelane.worker.gateway.overrides import WrongPolicy
+from threelane.worker.gateway.overrides import check as check_policy
+from threelane.worker.gateway.tables import is_table
 from threelane.worker.process.broker import application
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -27,6 +30,7 @@ from threelane.worker.reply import words
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # the scripts' commands, and their flags
 BROKER_SECONDS = 5  # in which a broker has to answer
+_IS_RIGHT = {"codes": is_table}
 
 
 def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = None) -> Iterator[Finding]:
@@ -34,6 +38,11 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
 
     ``independent`` are the settings of programs that share nothing else with us, by the program's name.
     """
+    wrong = [*wrong_parts()]
+    for problem in wrong:
+        yield Finding(Grade.ERROR, "gateways", problem, "see docs/adding-a-gateway.md, or remove the folder")
+    if wrong:  # the settings and the codes of all are made from what gateways declare
+        return
     others = independent or {}
     worker: WorkerSettings | None = None
     open_files: dict[str, str] = {}
@@ -84,12 +93,24 @@ def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
         yield Finding(Grade.OK, name, "sound")
 
 
+def wrong_parts() -> Iterator[str]:
+    """Load all parts of all gateways; yield a sentence for each that is missing or not what it should be."""
+    yield from wrong_gateways()
+    for one in gateways.declared().values():
+        parts = {"sender": one.sender, "statuses": one.statuses, "sandbox": one.sandbox, **one.callbacks}
+        for part, reference in ({"codes": one.codes} | parts).items():
+            try:
+                if reference:
+                    gateways.resolve(one, part, reference, _IS_RIGHT.get(part, callable))
+            except gateways.WrongGateway as wrong:
+                yield str(wrong)
+
+
 def _policy(settings: WorkerSettings) -> Iterator[Finding]:
     if settings.policy_file is None:
         return
     try:
-        for family in FAMILIES:
-            override(TABLES[family], family, settings.policy_file)
+        check_policy(settings.policy_file)
     except WrongPolicy as wrong:
         for line in str(wrong).splitlines():
             yield Finding(Grade.ERROR, "THREELANE_POLICY_FILE", line, "see docs/gateways.md")

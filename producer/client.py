@@ -56,7 +56,7 @@ class Producer:
         self._settings = settings or load(ProducerSettings, **given)
         self._client = connect(self._settings)
         self._is_closed = False
-        self._api = features.Api(self._settings.gateway)
+        self._api = self._settings.gateway
         self.nudger = Nudger(self._settings)
         self._enqueuer = Enqueuer(self._settings, self._api, self.nudger, self._redis)
 

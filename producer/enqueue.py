@@ -38,7 +38,7 @@ class Enqueuer:
     """
 
     def __init__(
-        self, settings: ProducerSettings, api: features.Api, nudger: Nudger, connection: Callable[[], redis.Redis]
+        self, settings: ProducerSettings, api: str, nudger: Nudger, connection: Callable[[], redis.Redis]
     ) -> None:
         """Use the connections that ``connection`` returns, or raises for when there are none any more."""
         self._settings = settings

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,13 +25,17 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-from threelane.contract import prices
+from threelane.contract import gateways, prices
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.runtime import secret_files, tracing
 
 STACK_FILE = Path(".threelane/stack.json")
 BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
+if TYPE_CHECKING:  # no type checker looks for the folders of gateways
+    GatewayName = str
+else:
+    GatewayName = Literal[tuple(gateways.declared()) or ("",)]
 
 
 class Section(NamedTuple):
@@ -40,6 +45,8 @@ class Section(NamedTuple):
     read_by: str
 
 
+CREDENTIALS = "CredentialSettings"
+"""The class whose fields are the credentials that gateways declare."""
 REGISTER: dict[type[Settings], Section] = {}
 """Every class of settings whose module is imported: what is declared is checked and documented."""
 
@@ -69,7 +76,7 @@ class Settings(BaseSettings):
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
     retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
     prices: str = Field("*=1", description="credits of a part by prefix, before a charge has told it: 27=0.8,1=1.2,*=1")
-    gateway: Literal["http", "rest", "xml", "one"] = Field("http", description="which of Clickatell's APIs")
+    gateway: GatewayName = Field("http", description="which of Clickatell's APIs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
@@ -201,7 +208,9 @@ class InvalidSettings(ThreelaneError):
 
 
 def load(kind: type[Kind], **given: Any) -> Kind:
-    """Return the settings; raises InvalidSettings with a line for each variable that is wrong."""
+    """Return the settings; raises InvalidSettings with a line for each variable, or gateway, that is wrong."""
+    if wrong := [*wrong_gateways()]:
+        raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
         return kind(**(_from_stack(kind) | secret_files.read_all(kind, os.environ) | given))
     except secret_files.WrongFile as wrong:
@@ -213,11 +222,29 @@ def load(kind: type[Kind], **given: Any) -> Kind:
 
 def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
     """Return the settings, or end the process with code 2 and the reasons on standard error."""
+    if wrong := [*wrong_gateways()]:
+        print("\n".join(f"threelane: {one}" for one in wrong), file=sys.stderr)
+        raise SystemExit(2)
     try:
         return load(kind, **given)
     except InvalidSettings as invalid:
         print(f"threelane: the settings do not make sense\n{invalid}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def wrong_gateways() -> Iterator[str]:
+    """Yield a sentence for each folder of a gateway that is not as it should be, or whose credential is a setting."""
+    yield from gateways.register().problems
+    own = {name for kind in REGISTER if kind.__name__ != CREDENTIALS for name in _own(kind)}
+    for credential, needed in gateways.credentials():
+        if credential.name in own:
+            yield f"gateway {needed[0]}: its credential {credential.name} is the name of another setting"
+
+
+def _own(kind: type[Settings]) -> Iterator[str]:
+    """Yield the names that a class has and did not inherit."""
+    yield from vars(kind)
+    yield from vars(kind).get("__annotations__", {})
 
 
 def _from_stack(kind: type[Kind]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The web application: every API and the sandbox's own addresses over one gateway."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -19,11 +19,24 @@ GATEWAY: Final = web.AppKey("gateway", SandboxGateway)
 _LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
-def create(settings: SandboxSettings, clock: Callable[[], float] = time.time) -> web.Application:
-    """Returns the application of one sandbox; its clock starts with the server."""
+class Part(Protocol):
+    """An API of the sandbox, or its own addresses."""
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds every resource."""
+
+
+MakePart = Callable[[SandboxGateway], Part]
+_OURS: Final[tuple[MakePart, ...]] = (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control)
+
+
+def create(
+    settings: SandboxSettings, clock: Callable[[], float] = time.time, parts: Sequence[MakePart] = ()
+) -> web.Application:
+    """Returns the application of one sandbox, with other APIs beside its own; its clock starts with the server."""
     app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
     gateway = app[GATEWAY] = SandboxGateway(settings, clock)
-    for part in (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control):
+    for part in dict.fromkeys((*_OURS, *parts)):
         part(gateway).add_to(app)
     app.cleanup_ctx.append(_running)
     return app

@@ -3,8 +3,6 @@
 from collections import Counter, deque
 from typing import Final, NamedTuple
 
-from threelane.sandbox.apis import ApiName
-
 _KEPT: Final = 100_000
 
 
@@ -12,7 +10,7 @@ class Attempt(NamedTuple):
     """One try at one recipient; `id` is empty when it was not taken, `code` when it was not refused."""
 
     at: float
-    api: ApiName
+    api: str
     client_id: str
     to: str
     id: str = ""

@@ -25,6 +25,8 @@ _MINUTES: Final = 60.0
 RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 8)), 3 * 24 * 60 * _MINUTES)
 CENTRAL_REPLY_RETRIES_AFTER_SECONDS: Final = (*(2**n * _MINUTES for n in range(1, 5)), 25 * _MINUTES)
 
+Writer = Callable[[LedgerMessage, str, float], str]  # from a message, its status and when it came to it
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class Callbacks:
         "_swapped",
         "_timetable",
         "_workers",
+        "_writers",
     )
 
     def __init__(
@@ -57,6 +60,11 @@ class Callbacks:
         self._epoch = 0  # what is under way at a clear no longer counts
         self._session: ClientSession | None = None
         self._workers: list[asyncio.Task[None]] = []
+        self._writers: dict[str, Writer] = {}
+
+    def plug(self, api: str, write: Writer) -> None:
+        """Takes what writes the statuses of one more API, as JSON for the path that has its name."""
+        self._writers[api] = write
 
     async def start(self) -> None:
         """Opens the connections as they are needed."""
@@ -84,7 +92,7 @@ class Callbacks:
         settings = self._settings()
         if not address(message.order.api, False, settings) or not receipts.is_wanted(message, status):
             return
-        train, faults = [receipts.write(message, status, at, settings.callback_method)], message.effects.receipts
+        train, faults = [self._written(message, status, at, settings.callback_method)], message.effects.receipts
         if Do.RECEIPTS_LOST in faults:
             return
         if Do.RECEIPTS_DOUBLED in faults:
@@ -98,6 +106,11 @@ class Callbacks:
             self._timetable.at(at + message.effects.receipts_late_seconds, partial(self.enqueue, train))
         else:
             self.enqueue(train)
+
+    def _written(self, message: LedgerMessage, status: str, at: float, method: CallbackForm) -> Push:
+        if write := self._writers.get(message.order.api):
+            return Push(message.order.api, CallbackForm.JSON, write(message, status, at))
+        return receipts.write(message, status, at, method)
 
     def as_json(self) -> dict[str, int]:
         """Returns how many callbacks wait, and how many requests came to what."""

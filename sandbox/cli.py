@@ -3,13 +3,18 @@
 import asyncio
 import json
 import signal
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from threelane.sandbox.settings import SandboxSettings
+
+if TYPE_CHECKING:  # aiohttp would double the time that every other command takes to start
+    from threelane.sandbox.app import MakePart
 
 app = typer.Typer(add_completion=False)
 
@@ -53,9 +58,11 @@ def sandbox(
     callback_timeout_seconds: Annotated[float | None, _option("Longest wait for an acknowledgement (10)")] = None,
     callback_connections: Annotated[int | None, _option("Callbacks under way at once (64)")] = None,
     ledger: Annotated[Path | None, _option("File that gets a JSON line for each message and status")] = None,
+    part: Annotated[list[str] | None, _option("MODULE:CLASS of one more API to serve; may be repeated")] = None,
 ) -> None:
-    """Run a local Clickatell; every option is also read from THREELANE_SANDBOX_<NAME>."""
+    """Run a local Clickatell; every option but --part is also read from THREELANE_SANDBOX_<NAME>."""
     given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
+    references = given.pop("part", ())
     given["senders"] = given.pop("sender", None) or None
     for name in ("price", "unrouted", "senders"):
         if given.get(name):
@@ -67,15 +74,28 @@ def sandbox(
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter("; ".join(reasons)) from None
-    run(settings)
+    run(settings, [_part(reference) for reference in references])
 
 
-def run(settings: SandboxSettings) -> None:
+def run(settings: SandboxSettings, parts: "Sequence[MakePart]" = ()) -> None:
     """Serves until SIGTERM or SIGINT; the first line on stdout says where, once it listens."""
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, parts))
 
 
-async def _serve(settings: SandboxSettings) -> None:
+def _part(reference: str) -> "MakePart":
+    """Returns the API that stands at a module's name."""
+    module, _, name = reference.partition(":")
+    try:
+        found: MakePart = getattr(import_module(module), name)
+    except Exception as failed:  # it is another's code
+        reason = f"{type(failed).__name__}: {failed}"
+        raise typer.BadParameter(f"{reference} cannot be loaded: {reason}", param_hint="--part") from None
+    if not callable(found):
+        raise typer.BadParameter(f"{reference} is no class", param_hint="--part")
+    return found
+
+
+async def _serve(settings: SandboxSettings, parts: "Sequence[MakePart]") -> None:
     from aiohttp import web  # it would double the time that every other command takes to start
 
     from threelane.sandbox.app import create
@@ -84,7 +104,7 @@ async def _serve(settings: SandboxSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    runner = web.AppRunner(create(settings), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(create(settings, parts=parts), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()

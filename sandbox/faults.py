@@ -141,7 +141,7 @@ class Faults:
         """Disarms all."""
         self._armed.clear()
 
-    def script(self, api: ApiName, targets: Sequence[Target], apart: bool = False) -> FaultScript:
+    def script(self, api: str, targets: Sequence[Target], apart: bool = False) -> FaultScript:
         """Returns what is to go wrong with this request, and counts it as done.
 
         A code without a number is one answer for all of the request, or, when its targets stand apart, for one.
@@ -190,7 +190,7 @@ class Faults:
         return True
 
 
-def _reaches(fault: ScriptedFault, api: ApiName, target: Target) -> bool:
+def _reaches(fault: ScriptedFault, api: str, target: Target) -> bool:
     if fault.api not in (None, api) or fault.command not in (target.command, EVERY_COMMAND):
         return False
     if not target.to and fault.do in ON_MESSAGES:

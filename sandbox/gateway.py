@@ -10,7 +10,6 @@ from typing import Final
 
 from threelane.sandbox import numbers
 from threelane.sandbox.account import Account
-from threelane.sandbox.apis import ApiName
 from threelane.sandbox.attempts import Attempt, AttemptLog
 from threelane.sandbox.callbacks import Callbacks
 from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
@@ -74,7 +73,7 @@ class SandboxGateway:
             part.clear()
         self.account.reset(credit)
 
-    def script(self, api: ApiName, targets: Sequence[Target], apart: bool = False) -> FaultScript:
+    def script(self, api: str, targets: Sequence[Target], apart: bool = False) -> FaultScript:
         """Returns what is to go wrong with a request, by the armed faults and by its magic recipients."""
         magic = [place for place, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
         if not magic and not self.faults:
@@ -125,14 +124,14 @@ class SandboxGateway:
         self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
         return message
 
-    def refused(self, api: ApiName, targets: Sequence[Target], why: Refusal, script: FaultScript) -> None:
+    def refused(self, api: str, targets: Sequence[Target], why: Refusal, script: FaultScript) -> None:
         """Keeps the attempts of a send that was refused."""
         wire, now = script.wire.do if script.wire else "", self.clock()
         for target in targets:
             attempt = Attempt(now, api, target.client_id, target.to, code=why.code, text=why.text, fault=wire)
             self.attempts.add(attempt)
 
-    def lost(self, api: ApiName, targets: Sequence[Target], script: FaultScript) -> None:
+    def lost(self, api: str, targets: Sequence[Target], script: FaultScript) -> None:
         """Keeps the attempts of a send whose transport fault keeps it from being handled."""
         if script.wire is None or script.wire.do not in NOT_TAKEN:
             return

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final
 
 from threelane.sandbox import central_order, text
-from threelane.sandbox.apis import ApiName
 from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.one_codes import TOO_BIG
 from threelane.sandbox.order import Order
@@ -23,7 +22,7 @@ _MOST_CHARACTERS: Final = 16_384  # more than 35 parts of anything
 _LOWEST_QUEUE: Final = 3
 
 
-def read(api: ApiName, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
+def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
     """Returns the order of a message; `null` is as if the field were not there."""
     given = {name: value for name, value in entry.items() if value is not None}
     channel = given.get("channel", _SMS)

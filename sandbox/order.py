@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from threelane.sandbox.apis import ApiName
 from threelane.sandbox.faults import Do, ScriptedFault
 from threelane.sandbox.text import TextEncoding
 
@@ -14,7 +13,7 @@ from threelane.sandbox.text import TextEncoding
 class Order:
     """One text for one or more recipients, read and found sound."""
 
-    api: ApiName
+    api: str
     client_id: str
     sender: str
     text: str  # as the handset shows it; hex when the encoding is 8bit

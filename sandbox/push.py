@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 import msgspec
 
 from threelane.sandbox import xml_document
-from threelane.sandbox.apis import FORM_TYPE, JSON_TYPE, ApiName, CallbackForm
+from threelane.sandbox.apis import CENTRAL, FORM_TYPE, JSON_TYPE, ApiName, CallbackForm
 from threelane.sandbox.settings import SandboxSettings
 
 Fields = Mapping[str, str | bytes | int | float | None]
@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 class Push:
     """One status of a message, or one part of a reply, written for the URL of its API."""
 
-    api: ApiName
+    api: str
     form: CallbackForm
     content: str
     is_reply: bool = False
@@ -35,12 +35,14 @@ class Push:
         return JSON_TYPE if self.form is CallbackForm.JSON else FORM_TYPE
 
 
-def address(api: ApiName, is_reply: bool, settings: SandboxSettings) -> str | None:
+def address(api: str, is_reply: bool, settings: SandboxSettings) -> str | None:
     """Returns where the statuses or the replies of an API go, if anywhere."""
-    if api is ApiName.ONE:
+    if api == ApiName.ONE:
         return settings.one_callback
-    if api is ApiName.PLATFORM:
+    if api == ApiName.PLATFORM:
         return settings.platform_callback
+    if api not in CENTRAL:
+        return settings.beside_status(f"/{api}")
     return settings.reply_callback if is_reply else settings.callback_url
 
 

@@ -22,9 +22,9 @@ def is_wanted(message: LedgerMessage, status: str) -> bool:
 def write(message: LedgerMessage, status: str, at: float, method: CallbackForm) -> Push:
     """Returns the callback of a status that a message came to; the One API knows no method but its own."""
     api = message.order.api
-    if api is ApiName.ONE:
+    if api == ApiName.ONE:
         return Push(api, CallbackForm.JSON, _update(message, status, at))
-    if api is ApiName.PLATFORM:
+    if api == ApiName.PLATFORM:
         form = CallbackForm.GET if method is CallbackForm.GET else CallbackForm.JSON
         return Push(api, form, push.pack(form, _platform(message, status, at)))
     if method is CallbackForm.XML:

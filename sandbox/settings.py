@@ -88,19 +88,19 @@ class SandboxSettings(BaseSettings):
     @property
     def reply_callback(self) -> str | None:
         """Returns where replies of the Central APIs go, if anywhere."""
-        return self.reply_url or self._beside_status("/mo")
+        return self.reply_url or self.beside_status("/mo")
 
     @property
     def one_callback(self) -> str | None:
         """Returns where statuses and replies of the One API go, if anywhere."""
-        return self.one_callback_url or self._beside_status("/one")
+        return self.one_callback_url or self.beside_status("/one")
 
     @property
     def platform_callback(self) -> str | None:
         """Returns where statuses and replies of Platform REST go, if anywhere."""
-        return self.platform_callback_url or self._beside_status("/platform")
+        return self.platform_callback_url or self.beside_status("/platform")
 
-    def _beside_status(self, path: str) -> str | None:
+    def beside_status(self, path: str) -> str | None:
         """Returns the callback URL with another path for its last `/status`, or None when it does not end so."""
         address, question, query = (self.callback_url or "").partition("?")
         if not address.endswith(_STATUS_PATH):

@@ -16,9 +16,7 @@ from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.worker.fetch import tasks, transport
-from threelane.worker.gateway.overrides import TABLES, WrongPolicy, effective
-from threelane.worker.policy.legacy import REST
-from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import interpreter, metrics
 from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.reach import reach_or_exit
@@ -29,10 +27,12 @@ from threelane.worker.upkeep.engine import Engine
 refuse_options()
 settings = load_or_exit(WorkerSettings)
 transport.install()
+codes = tables.each_or_exit()
+choose.sender_or_exit(settings)
 try:
-    for table in TABLES.values():
-        effective(table, settings.policy_file)
-except WrongPolicy as wrong:
+    if settings.policy_file:
+        overrides.check(settings.policy_file)
+except overrides.WrongPolicy as wrong:
     print(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}", file=sys.stderr)
     raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
@@ -59,7 +59,7 @@ def _log(**_: Any) -> None:
 def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
     variables.warn()
-    metrics.announce_alarms(REST, ONE_API)
+    metrics.announce_alarms(*codes)
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
     reach_or_exit(settings)

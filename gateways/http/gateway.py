@@ -40,7 +40,6 @@ class HttpGateway(FormApi):
     name = "http"
     ping = "http/ping"
     batch_size = 1
-    table = LEGACY
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send one message."""

@@ -18,13 +18,13 @@ import redis.asyncio
 from threelane.contract.message import Message, gateway_time
 from threelane.contract.schedule import MINUTE
 from threelane.contract.text import Encoding
+from threelane.gateways.one.codes import ONE_API
 from threelane.worker.gateway import entries
 from threelane.worker.gateway.api import JsonApi
 from threelane.worker.gateway.entries import Family, Fault, decode, fault
 from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import Reply
-from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.process.settings import AccountSettings
 
 FAMILY = Family(
@@ -41,7 +41,6 @@ class OneGateway(JsonApi):
     name = "one"
     root = "v1"
     batch_size = 99
-    table = ONE_API
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the session; to be called on the event loop."""

@@ -43,7 +43,6 @@ class RestGateway(JsonApi):
     root = "rest"
     batch_size = 1
     can_look_up = True
-    table = REST
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the session; to be called on the event loop."""

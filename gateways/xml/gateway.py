@@ -39,7 +39,6 @@ class XmlGateway(FormApi):
     name = "xml"
     ping = "ping"
     batch_size = 99
-    table = LEGACY
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Send up to 99 messages in one document."""

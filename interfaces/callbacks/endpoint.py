@@ -1,9 +1,9 @@
 """Callbacks: the door for what Clickatell tells by itself; it answers when it is written down, or not at all.
 
-The addresses are ``/<secret>/status`` and ``/<secret>/mo`` (HTTP, XML and REST API: statuses and replies, either takes
-both), ``/<secret>/platform`` (Platform APIs) and ``/<secret>/one`` (One API).  The same number means different things
-in the families, so the address decides and not the content.  Anything that is not 2xx is repeated by the gateway, 8
-times over 3 days, so a Redis that is away costs nothing but time.
+The addresses are those that gateways declare: ``/<secret>/status`` and ``/<secret>/mo`` (HTTP, XML and REST API:
+statuses and replies, either takes both), ``/<secret>/platform`` (Platform APIs), ``/<secret>/one`` (One API).  The same
+number means different things in the families, so the address decides and not the content.  Anything that is not 2xx is
+repeated by the gateway, 8 times over 3 days, so a Redis that is away costs nothing but time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import redis.asyncio
 from aiohttp import BasicAuth, web
 from redis.exceptions import RedisError
 
+from threelane.contract import gateways
 from threelane.interfaces.callbacks.together import Together
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
-from threelane.worker.inbound import central, one_events, platform
 from threelane.worker.inbound.report import Inbound
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
@@ -29,12 +29,15 @@ from threelane.worker.reply.words import Words
 MAX_BODY = 64 * 1024
 HEARD_MS = 5_000  # between two notes that the door is used
 Reader = Callable[[bytes, bytes], Inbound]
-_READERS: dict[str, Reader] = {
-    "status": central.read,
-    "mo": central.read,
-    "platform": platform.read,
-    "one": lambda _query, body: one_events.read(body),
-}
+
+
+def readers() -> dict[str, Reader]:
+    """Return what reads each path, as gateways declare it; raises WrongGateway."""
+    return {
+        path: gateways.resolve(one, f"reader of {path}", reference)
+        for one in gateways.declared().values()
+        for path, reference in one.callbacks.items()
+    }
 
 
 class Door:
@@ -52,7 +55,7 @@ class Door:
     def application(self) -> web.Application:
         """Return the web application."""
         app = web.Application(client_max_size=MAX_BODY)
-        for name, reader in _READERS.items():
+        for name, reader in readers().items():
             app.router.add_route("*", f"/{{secret}}/{name}", self._taking(reader))
         app.router.add_get("/health", self.health)
         return app

@@ -13,8 +13,7 @@ from prometheus_client import start_http_server
 from threelane.interfaces.callbacks.endpoint import Door
 from threelane.runtime import logs, variables
 from threelane.store.connect import connect_async
-from threelane.worker.policy.legacy import REST
-from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.gateway import tables
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
 from threelane.worker.reply import words
@@ -27,7 +26,7 @@ def serve(settings: CallbackSettings) -> None:
     variables.warn()
     logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
     known = words.load_or_exit(settings.words_file)
-    metrics.announce_alarms(REST, ONE_API)
+    metrics.announce_alarms(*tables.each_or_exit())
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
     asyncio.run(_serve(settings, known))

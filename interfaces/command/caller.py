@@ -36,15 +36,18 @@ def register(app: typer.Typer) -> None:
 
 def features(as_json: Json = False) -> None:
     """Show what each of Clickatell's APIs can say: sent as, done by us, or refused at accept."""
-    from threelane.contract.features import ABILITIES, FEATURES, NEVER, Api
+    from threelane.contract.gateways import ABILITIES, FEATURES, declared
 
-    rows = {feature.name: {api.value: feature.on(api) or None for api in Api} for feature in FEATURES + ABILITIES}
+    rows = {
+        feature: {name: one.parameter(feature) or None for name, one in declared().items()}
+        for feature in FEATURES + ABILITIES
+    }
     if as_json:
         print_json(rows)
         return
-    table = Table("feature", *Api, box=SIMPLE_HEAD)
-    for feature in FEATURES + ABILITIES:
-        table.add_row(feature.name, *(feature.on(api) if feature.on(api) != NEVER else "-" for api in Api))
+    table = Table("feature", *declared(), box=SIMPLE_HEAD)
+    for feature, row in rows.items():
+        table.add_row(feature, *(parameter or "-" for parameter in row.values()))
     for column in table.columns:
         column.overflow = "fold"
     out.print(table)

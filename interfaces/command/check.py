@@ -64,13 +64,13 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
     """Tell what is wrong now, who can mend it, and the command that helps; exit code 5 if something is."""
     from threelane.operations import doctor as looking
     from threelane.operations.check import check as look
-    from threelane.worker.gateway.overrides import BY_API, WrongPolicy, in_force
+    from threelane.worker.gateway.overrides import WrongPolicy, in_force
 
     settings = load_or_exit(WorkerSettings)
     try:
         table = in_force(settings.gateway, settings.policy_file)
     except WrongPolicy:  # check tells of it
-        table = BY_API[settings.gateway]
+        table = in_force(settings.gateway, None)
     findings, away = list(look(live=live, independent=_independent())), False
     try:
         with connect(settings) as client:

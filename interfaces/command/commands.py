@@ -12,6 +12,7 @@ import typer
 from redis.exceptions import RedisError
 from typer.core import TyperGroup
 
+from threelane.contract.gateways import WrongGateway
 from threelane.producer.outage import explain
 from threelane.runtime.exits import Exit
 
@@ -31,6 +32,9 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             _let_go()
             raise typer.Exit(Exit.CLOSED) from None
+        except WrongGateway as wrong:
+            print(f"threelane: {wrong}", file=sys.stderr)
+            raise typer.Exit(Exit.USAGE) from None
         except RedisError as failed:
             print(explain(failed), file=sys.stderr)
             raise typer.Exit(Exit.UNAVAILABLE) from None

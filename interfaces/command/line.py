@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from threelane.contract.features import Api
+from threelane.contract import gateways
 from threelane.interfaces.command import bulk as cli_bulk
 from threelane.interfaces.command import caller as producer_cli
 from threelane.interfaces.command import (
@@ -42,7 +44,8 @@ from threelane.interfaces.command import (
     windows as cli_windows,
 )
 from threelane.interfaces.command.commands import Commands
-from threelane.runtime.settings import load_or_exit
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import load_or_exit, wrong_gateways
 from threelane.store import keys
 
 app = typer.Typer(
@@ -121,11 +124,22 @@ def exporter() -> None:
     serve(load_or_exit(ExporterSettings))
 
 
+def _declared(gateway: str) -> str:
+    if wrong := [*wrong_gateways()]:
+        print("\n".join(f"threelane: {one}" for one in wrong), file=sys.stderr)
+        raise typer.Exit(Exit.USAGE)
+    if gateway not in gateways.declared():
+        raise typer.BadParameter(f"{gateway!r} is none of {', '.join(gateways.declared())}")
+    return gateway
+
+
 @app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
     messages: Annotated[Path | None, typer.Option(help="Send this CSV in place of the one that ships.")] = None,
-    gateway: Annotated[Api, typer.Option(help="Which of Clickatell's APIs to send through.")] = Api.HTTP,
+    gateway: Annotated[
+        str, typer.Option(help=f"Which API to send through: {', '.join(gateways.declared())}.", callback=_declared)
+    ] = "http",
 ) -> None:
     """Run the whole main job on this machine: Redis, sandbox, worker, callbacks; ends with three ledgers."""
     from threelane.demo.run import demonstrate
@@ -142,10 +156,14 @@ def up() -> None:
 
 
 def mount_sandbox() -> None:
-    """Add the command that starts the sandbox; it is loaded for nothing else."""
+    """Add the command that starts the sandbox, with the doubles of all gateways; it is loaded for nothing else."""
     from threelane.sandbox.cli import sandbox
 
-    app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(sandbox)
+    @functools.wraps(sandbox)
+    def with_doubles(**given: Any) -> None:
+        sandbox(**given | {"part": [*(given.get("part") or ()), *gateways.doubles()]})
+
+    app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(with_doubles)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ApiSettings
 from threelane.store.connect import connect
+from threelane.worker.gateway import tables
 
 BACKLOG = 1024
 IDLE_SECONDS = 75  # longer than proxies keep a connection, so that it is they who end it
@@ -24,6 +25,7 @@ GRACE_SECONDS = 10  # for requests that are under way when the process is told t
 
 def serve(settings: ApiSettings) -> None:
     """Answer requests until told to stop."""
+    tables.each_or_exit()  # the story of a message needs them
     logs.configure(settings.log_level)
     variables.warn()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

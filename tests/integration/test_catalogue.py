@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
 from threelane.contract.refusal import Owner
+from threelane.gateways.one.codes import ONE_API
 from threelane.operations import catalogue
 from threelane.operations.catalogue import (
     BY_NAME,
@@ -26,7 +27,6 @@ from threelane.store.budgets import Budget
 from threelane.store.states import Status
 from threelane.worker.gateway.outcome import Kind
 from threelane.worker.policy.legacy import LEGACY
-from threelane.worker.policy.one_api import ONE_API
 from threelane.worker.process import metrics
 from threelane.worker.webhooks import metrics as outcome_metrics
 

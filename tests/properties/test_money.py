@@ -18,13 +18,13 @@ import redis
 from tests.properties.house import Glance, House, a_house
 from tests.servers import RedisServer
 from threelane.contract.prices import CREDIT, parse
+from threelane.gateways.one.statuses import ONE_STATUSES
 from threelane.producer.accept import Accepted, accept
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.states import Status
 from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
 from threelane.worker.inbound.report import Report
-from threelane.worker.policy.one_statuses import ONE_STATUSES
 from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement, settle

@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 
 from tests.properties.house import House
 from tests.servers import RedisServer
+from threelane.gateways.one import callbacks as one
 from threelane.producer import cancel
 from threelane.store import keys
 from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.outcome import EMULATED, Kind, Known, LookUp, Outcome
-from threelane.worker.inbound import central, one_events
+from threelane.worker.inbound import central
 from threelane.worker.inbound.report import Report
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.poll import poll
@@ -174,7 +175,7 @@ def report(message_id: str, told: Told) -> Report:
     name, number = told.status
     update = {"clientMessageId": message_id, "messageId": ITS_ID, "status": name, "statusCode": number}
     body = json.dumps({"event": {"messageStatusUpdate": [update]}}).encode()
-    (read,) = one_events.read(body).reports
+    (read,) = one.read(body).reports
     return Report(read.id, read.gateway_id, read.network_status, read.to, told.charge, read.said, read.unlisted)
 
 
@@ -347,7 +348,7 @@ def test_a_dead_letter_that_was_sent_after_all_has_not_ended(house: House) -> No
 
 def test_the_model_knows_every_status_of_both_tables() -> None:
     """So that a status which is added is not left out here."""
-    from threelane.worker.policy.one_statuses import ONE_STATUSES
+    from threelane.gateways.one.statuses import ONE_STATUSES
     from threelane.worker.policy.statuses import STATUSES
 
     assert {"099"} == set(LEGACY) ^ set(STATUSES)

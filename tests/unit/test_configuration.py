@@ -31,7 +31,8 @@ def test_every_class_of_settings_is_registered() -> None:
     """So it is checked, and in the document: a module that declares one is imported."""
     files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
     there_are = {name for file in files for name in CLASS.findall(file.read_text(encoding="utf-8"))}
-    assert there_are == {kind.__name__ for kind in register()} - {"Settings"}
+    made = {"CredentialSettings"}  # from what gateways declare
+    assert there_are == {kind.__name__ for kind in register()} - {"Settings"} - made
 
 
 @pytest.mark.parametrize("kind", register(), ids=lambda kind: kind.__name__)

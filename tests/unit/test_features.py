@@ -1,27 +1,30 @@
-"""The table of features is held against what the gateways really put on the wire."""
+"""What gateways declare to carry is held against what the gateways really put on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from threelane.contract import message
-from threelane.contract.features import ABILITIES, FEATURES, NEVER, OURS, Api, refuse
+from threelane.contract.features import refuse
+from threelane.contract.gateways import ABILITIES, FEATURES, NEVER, OURS, declared
 from threelane.contract.message import Draft, Message
 from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
+from threelane.operations import apis
 
 NOW = 1_800_000_000_000
-ORDERS: dict[Api, Callable[[Message, int], Mapping[str, Any]]] = {
-    Api.HTTP: http.form,
-    Api.REST: rest.order,
-    Api.XML: xml.order,
-    Api.ONE: one.order,
+ORDERS: dict[str, Callable[[Message, int], Mapping[str, Any]]] = {
+    "http": http.form,
+    "rest": rest.order,
+    "xml": xml.order,
+    "one": one.order,
 }
 ASKS: dict[str, dict[str, Any]] = {
     "to": {},
@@ -53,29 +56,40 @@ def _asking(name: str) -> Message:
     return draft.message
 
 
-@pytest.mark.parametrize("api", Api)
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
-def test_a_feature_is_sent_as_the_table_says_or_refused(feature: Any, api: Api) -> None:
+@pytest.mark.parametrize("api", ORDERS)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_is_sent_as_its_declaration_says_or_refused(feature: str, api: str) -> None:
     """No feature is dropped silently: it is on the wire, done by us, or refused at accept."""
-    asked, parameter = _asking(feature.name), feature.on(api)
+    asked, parameter = _asking(feature), declared()[api].parameter(feature)
     if parameter == NEVER:
         refused = refuse(asked, api)
         assert isinstance(refused, Refusal)
-        assert ("101", True) == (refused.code, str(api) in refused.problem)
+        assert ("101", True) == (refused.code, api in refused.problem)
         return
     assert refuse(asked, api) is None
     if parameter != OURS:
         assert parameter in ORDERS[api](asked, NOW)
 
 
-@pytest.mark.parametrize("api", Api)
-def test_a_plain_text_is_refused_by_no_api(api: Api) -> None:
+@pytest.mark.parametrize("api", ORDERS)
+def test_a_plain_text_is_refused_by_no_api(api: str) -> None:
     """What every API can say needs no table."""
     assert refuse(_asking("text"), api) is None
 
 
 def test_each_feature_and_ability_is_named_once() -> None:
     """One row each."""
-    names = [feature.name for feature in FEATURES + ABILITIES]
+    names = FEATURES + ABILITIES
     assert sorted(set(names)) == sorted(names)
-    assert set(ASKS) == {feature.name for feature in FEATURES}
+    assert set(ASKS) == set(FEATURES)
+
+
+def test_the_page_of_the_gateways_has_what_they_declare() -> None:
+    """``python -m threelane.operations.apis`` prints its table."""
+    page = Path(__file__).parents[2] / "docs" / "gateways.md"
+    assert "\n".join(apis.table()) in page.read_text(encoding="utf-8")
+
+
+def test_the_gateways_that_ship_are_declared() -> None:
+    """And their senders are held against their declarations above."""
+    assert set(ORDERS) == set(declared())

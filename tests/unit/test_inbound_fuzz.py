@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from threelane.gateways.one import callbacks as one
 from threelane.store.states import FINAL
-from threelane.worker.inbound import central, one_events, platform
+from threelane.worker.inbound import central, platform
 from threelane.worker.inbound.report import MOST_SAID, Inbound
 
 CALLBACKS: list[dict[str, Any]] = json.loads(
@@ -25,7 +26,7 @@ OURS = b"4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 READERS: dict[str, Callable[[bytes, bytes], Inbound]] = {
     "central": central.read,
     "platform": platform.read,
-    "one": lambda _, body: one_events.read(body),
+    "one": one.read_request,
 }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from threelane.gateways.one.callbacks import read
 from threelane.store.states import Status
-from threelane.worker.inbound.one_events import read
 from threelane.worker.inbound.report import Inbound, Part, Reply, Report
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"

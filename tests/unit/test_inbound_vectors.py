@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from threelane.worker.inbound import central, one_events, platform
+from threelane.gateways.one import callbacks as one
+from threelane.worker.inbound import central, platform
 from threelane.worker.inbound.joining import join
 from threelane.worker.inbound.report import Inbound
 from threelane.worker.reply import words
@@ -19,7 +20,7 @@ from threelane.worker.reply import words
 DATA = Path(__file__).with_name("data").joinpath("inbound_callbacks.json")
 CALLBACKS: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
 BY_NAME = {one["name"]: one for one in CALLBACKS}
-READERS = {"central": central.read, "platform": platform.read, "one": lambda _, body: one_events.read(body)}
+READERS = {"central": central.read, "platform": platform.read, "one": one.read_request}
 
 
 def heard(callback: Mapping[str, Any]) -> Inbound:

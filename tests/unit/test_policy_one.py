@@ -9,12 +9,12 @@ import pytest
 
 from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
+from threelane.gateways.one.codes import ONE_API
+from threelane.gateways.one.statuses import ONE_STATUSES, one_status
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.worker.account.hold import Hold
 from threelane.worker.gateway.outcome import Kind, Outcome
 from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
-from threelane.worker.policy.one_api import ONE_API
-from threelane.worker.policy.one_statuses import ONE_STATUSES, one_status
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
 from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.judge import Patience, Tried, judge

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from threelane.contract.refusal import Owner
-from threelane.gateways.http.gateway import HttpGateway
-from threelane.gateways.one.gateway import OneGateway
-from threelane.gateways.rest.gateway import RestGateway
-from threelane.gateways.xml.gateway import XmlGateway
-from threelane.worker.gateway.overrides import WrongPolicy, effective, override
-from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway import tables
+from threelane.worker.gateway.overrides import WrongPolicy, in_force, override
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.policy.rule import LATER, Scope, Verdict
 
@@ -41,14 +37,15 @@ def test_a_new_code_needs_a_whole_rule(tmp_path: Path) -> None:
         override(LEGACY, "legacy", _file(tmp_path, "[legacy.710]\nalarm = true\n"))
 
 
-@pytest.mark.parametrize("gateway", [HttpGateway, RestGateway, XmlGateway, OneGateway])
-def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: type[Gateway]) -> None:
+@pytest.mark.parametrize("gateway", ["http", "rest", "xml", "one"])
+def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
     """Also on Central REST, which adds rules of its own to the legacy ones."""
     file = _file(tmp_path, "[legacy.901]\nmost_attempts = 2\n[one_api.18]\nmost_attempts = 2\n")
-    internal = "18" if gateway is OneGateway else "901"
-    assert 2 != gateway.table.of(internal).most_attempts
-    assert 2 == effective(gateway.table, file).of(internal).most_attempts
-    assert gateway.table is effective(gateway.table, None)
+    internal = "18" if gateway == "one" else "901"
+    table = tables.by_gateway()[gateway]
+    assert 2 != table.of(internal).most_attempts
+    assert 2 == in_force(gateway, file).of(internal).most_attempts
+    assert table is in_force(gateway, None)
 
 
 @pytest.mark.parametrize(

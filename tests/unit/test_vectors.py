@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.test_vectors_wire import Asked, answered, sms
 from threelane.gateways.http import gateway as http
+from threelane.gateways.one.codes import ONE_API
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.worker.gateway import entries
@@ -21,7 +22,6 @@ from threelane.worker.gateway.outcome import Outcome
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import Reply
 from threelane.worker.policy.legacy import LEGACY, REST
-from threelane.worker.policy.one_api import ONE_API
 
 DATA = Path(__file__).with_name("data")
 EXCHANGES = json.loads(DATA.joinpath("gateway_exchanges.json").read_text(encoding="utf-8"))

@@ -16,13 +16,18 @@ from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.worker.account import hold
+from threelane.worker.gateway import tables
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import WorkerSettings
 
-NO_CREDIT_CODES = ("301", "20")  # codes of what is dead for want of credit
 PROBE_SECONDS = 10.0  # while the account is on hold for want of credit
 TRY_ANYWAY_MS = 600_000  # after this a hold is lifted though the balance is as it was when it was lifted before
 MOST_LOOKED_AT = 20  # of the latest dead letters, for what the next message will cost
+
+
+def no_credit_codes() -> tuple[str, ...]:
+    """Return the codes of what is dead for want of credit, of all gateways."""
+    return tuple(dict.fromkeys(rule.code for rule in tables.rules() if rule.reason in hold.NO_CREDIT))
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> bool:
@@ -90,7 +95,7 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
         for one in [*dead, *heads]:
             pipe.hmget(keys.record(one.decode()), ["estimate", "code"])
         found = await pipe.execute()
-    codes = {code.encode() for code in NO_CREDIT_CODES}
+    codes = {code.encode() for code in no_credit_codes()}
     refused = [estimate for estimate, code in found[: len(dead)] if code in codes]
     return max((int(one or 0) for one in [*refused, *(estimate for estimate, _ in found[len(dead) :])]), default=0)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 
-from threelane.worker.gateway import form
+from threelane.worker.gateway import form, tables
 from threelane.worker.gateway.login import Login
 from threelane.worker.gateway.outcome import (
     NO_CANCEL,
@@ -22,6 +22,7 @@ from threelane.worker.gateway.outcome import (
     Payment,
 )
 from threelane.worker.gateway.wire import Reply, Wire
+from threelane.worker.policy.rule import Table
 from threelane.worker.process.settings import AccountSettings
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -30,12 +31,19 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 class Api:
     """An API that has none of the commands which another lacks, and no session; a subclass adds what its own has."""
 
+    name: str
+    """The name that its folder declares."""
     can_look_up = False
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the connections; to be called on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
         self._base = settings.gateway_address
+
+    @property
+    def table(self) -> Table:
+        """What its codes mean, as its folder declares."""
+        return tables.by_gateway()[self.name]
 
     async def look_up(self, message_id: str) -> LookUp:  # noqa: ARG002 - the protocol's
         """Say that this API knows no message by our id."""
@@ -79,7 +87,6 @@ class JsonApi(Api):
 class FormApi(Api, ABC):
     """An API that takes forms, with credentials or a shared session in each; it tells status and charge apart."""
 
-    name: str
     ping: str
     """The command that keeps a session alive."""
     can_look_up = True

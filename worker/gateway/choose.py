@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from importlib import import_module
-from types import MappingProxyType
 
 import redis.asyncio
-from pydantic import SecretStr
 
+from threelane.contract import gateways
+from threelane.contract.gateways import WrongGateway
+from threelane.runtime.exits import Exit
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import AccountSettings
 
-_CENTRAL = ("clickatell_api_id", "clickatell_user", "clickatell_password")
-_NEEDS = MappingProxyType(
-    {"http": _CENTRAL, "rest": ("clickatell_token",), "xml": _CENTRAL, "one": ("clickatell_api_key",)}
-)
+Sender = Callable[[AccountSettings, redis.asyncio.Redis | None], Gateway]
+
+
+def sender(settings: AccountSettings) -> Sender:
+    """Return what makes the gateway; raises WrongGateway."""
+    chosen = gateways.named(settings.gateway)
+    create: Sender = gateways.resolve(chosen, "sender", chosen.sender)
+    return create
+
+
+def sender_or_exit(settings: AccountSettings) -> Sender:
+    """Return what makes the gateway, or end the process with code 2 and the reason on standard error."""
+    try:
+        return sender(settings)
+    except WrongGateway as wrong:
+        print(f"threelane: {wrong}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
 
 
 def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> Gateway:
     """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
-    create: Callable[..., Gateway] = import_module(f"threelane.gateways.{settings.gateway}.gateway").create
-    return create(settings, client)
+    made = sender(settings)(settings, client)
+    if made.name != settings.gateway:
+        raise WrongGateway(f"gateway {settings.gateway}: its sender calls itself {made.name}")
+    return made
 
 
 def missing_credentials(settings: AccountSettings) -> list[str]:
     """Return the variables that the chosen API needs and that are not set; nothing is refused for it at start."""
-    return [f"THREELANE_{name.upper()}" for name in _NEEDS[settings.gateway] if not _said(getattr(settings, name))]
-
-
-def _said(value: str | SecretStr) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+    needed = gateways.named(settings.gateway).credentials
+    return [f"THREELANE_{one.name.upper()}" for one in needed if not settings.credential(one.name)]

@@ -24,8 +24,7 @@ from types import MappingProxyType
 from typing import Any
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.legacy import LEGACY, REST
-from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.gateway import tables
 from threelane.worker.policy.rule import LATER, SOON, Rule, Scope, Table, Verdict
 
 _WAITS = {"soon": SOON, "later": LATER}
@@ -39,11 +38,13 @@ class WrongPolicy(Exception):
 
 def override(table: Table, family: str, file: Path) -> Table:
     """Return the family's table with the file's changes; raises WrongPolicy."""
+    families = tables.by_family()
     try:
         sections = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
         raise WrongPolicy(f"{file}: {unreadable}") from None
-    problems = [f"[{name}]: no such family; there are legacy and one_api" for name in sections if name not in FAMILIES]
+    known = " and ".join(families)
+    problems = [f"[{name}]: no such family; there are {known}" for name in sections if name not in families]
     rules = dict(table.rules)
     changes = sections.get(family, {})
     if not isinstance(changes, Mapping):
@@ -58,23 +59,20 @@ def override(table: Table, family: str, file: Path) -> Table:
     return table._replace(rules=MappingProxyType(rules))
 
 
-TABLES = MappingProxyType({"legacy": LEGACY, "one_api": ONE_API})
-FAMILIES = tuple(TABLES)
-BY_API = MappingProxyType({"http": LEGACY, "rest": REST, "xml": LEGACY, "one": ONE_API})
-_MEMBERS = (("legacy", LEGACY), ("legacy", REST), ("one_api", ONE_API))
+def check(file: Path) -> None:
+    """Raise WrongPolicy if an operator's changes do not fit the tables of every family."""
+    for family, table in tables.by_family().items():
+        override(table, family, file)
 
 
 def effective(table: Table, file: Path | None) -> Table:
     """Return a gateway's table with the operator's changes, if there are any; raises WrongPolicy."""
-    if file is None:
-        return table
-    (family,) = (name for name, member in _MEMBERS if member is table)
-    return override(table, family, file)
+    return override(table, tables.family_of(table), file) if file else table
 
 
 def in_force(api: str, file: Path | None) -> Table:
-    """Return the table of an API (``http``, ``rest``, ``xml``, ``one``) as workers use it; raises WrongPolicy."""
-    return effective(BY_API[api], file)
+    """Return the table of an API, by its name, as workers use it; raises WrongPolicy."""
+    return effective(tables.by_gateway()[api], file)
 
 
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:

@@ -1,4 +1,4 @@
-"""Protocol: what any gateway must be able to do; a new provider is one more file that does it."""
+"""Protocol: what any gateway must be able to do; a new provider is one more folder that declares one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ class Gateway(Protocol):
     """How many messages go in one request; it may shrink if the gateway says that they were too many."""
     can_look_up: bool
     """Whether a message can be asked for by our id; if not, only its receipt resolves a doubt."""
-    table: Table
-    """What its codes mean."""
+
+    @property
+    def table(self) -> Table:
+        """What its codes mean."""
+        ...
 
     async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
         """Put up to batch_size messages to the gateway in one request; one outcome each, in order."""

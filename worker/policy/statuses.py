@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, DecimalException
+from functools import cache
 
+from threelane.contract import gateways
 from threelane.contract.prices import CREDIT
 from threelane.store.states import Status
-from threelane.worker.policy.one_statuses import one_status
 
 # What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
 # client.  008 is "received by the gateway" and not, as some have it, delivered.
@@ -31,8 +33,16 @@ _HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations wr
 
 
 def meaning(status: str) -> Status | None:
-    """Return what a status of any API makes of a message: three digits, or one of the One API's names."""
-    return STATUSES.get(status) if status.isdigit() else one_status(status)
+    """Return what a status of any API makes of a message: three digits, or a word that a gateway declares."""
+    if status.isdigit():
+        return STATUSES.get(status)
+    return next((state for declared in _declared() if (state := declared(status)) is not None), None)
+
+
+@cache
+def _declared() -> tuple[Callable[[str], Status | None], ...]:
+    found = gateways.declared().values()
+    return tuple(gateways.resolve(one, "statuses", one.statuses) for one in found if one.statuses)
 
 
 def status_code(raw: str) -> str:

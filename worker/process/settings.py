@@ -6,7 +6,7 @@ import re
 import socket
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     Field,
@@ -15,20 +15,19 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_settings import NoDecode
 
-from threelane.contract.features import Api, able
+from threelane.contract import gateways
+from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
 from threelane.runtime.settings import Settings
 
 MAX_PARTS = 3
 MOST_OF_AN_ID = 12  # letters of an API id; what is longer is a key
-CENTRAL_URL = "https://api.clickatell.com"
-PLATFORM_URL = "https://platform.clickatell.com"
-
 
 CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
 
@@ -74,39 +73,70 @@ class Keeping(NamedTuple):
     late: int
 
 
-class AccountSettings(Settings, heading="The account", read_by="`threelane worker`, and commands that ask the gateway"):
+def _credentials() -> type[Settings]:
+    """Return settings of a field for each credential that a gateway declares."""
+    fields: dict[str, Any] = {}
+    for one, needed in gateways.credentials():
+        meaning = f"{one.description}; for {', '.join(f'`{name}`' for name in needed)}"
+        if one.name in Settings.model_fields:  # no process starts on it
+            continue
+        kind, default = (SecretStr, SecretStr("")) if one.secret else (str, "")
+        fields[one.name] = (kind, Field(default, repr=one.shown, description=meaning))
+    section = {"heading": "Credentials", "read_by": "`threelane worker`, and commands that ask the gateway"}
+    return create_model("CredentialSettings", __base__=Settings, __module__=__name__, __cls_kwargs__=section, **fields)
+
+
+if TYPE_CHECKING:  # the fields are made from what is found; these are those that type checkers and editors can know
+
+    class CredentialSettings(Settings, heading="", read_by=""):
+        """The credentials of the gateways; each needs some of them."""
+
+        clickatell_api_id: str = ""
+        clickatell_user: str = ""
+        clickatell_password: SecretStr = SecretStr("")
+        clickatell_token: SecretStr = SecretStr("")
+        clickatell_api_key: SecretStr = SecretStr("")
+else:
+    CredentialSettings = _credentials()
+
+
+class AccountSettings(
+    CredentialSettings, heading="The account", read_by="`threelane worker`, and commands that ask the gateway"
+):
     """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
 
     gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
-    clickatell_api_id: str = Field("", repr=False, description="the API's id, or a Portal API key in its place")
-    clickatell_user: str = Field("", description="the account's user name")
-    clickatell_password: SecretStr = Field(SecretStr(""), description="the account's password")
-    clickatell_token: SecretStr = Field(SecretStr(""), description="the bearer token of `rest`")
-    clickatell_api_key: SecretStr = Field(SecretStr(""), description="the API key of `one`")
     gateway_sessions: bool = Field(False, description="log in once for all workers (HTTP and XML API alone)")
     gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
 
     @property
     def gateway_address(self) -> str:
         """The base address in force, without a slash at its end."""
-        return (self.gateway_url or (PLATFORM_URL if self.gateway == "one" else CENTRAL_URL)).rstrip("/")
+        return (self.gateway_url or gateways.named(self.gateway).address).rstrip("/")
+
+    def credential(self, name: str) -> str:
+        """Return a credential that a gateway declares, in plain text; empty when it is not set."""
+        value: str | SecretStr = getattr(self, name)
+        return value.get_secret_value() if isinstance(value, SecretStr) else value
 
     @property
     def fingerprint(self) -> str:
         """What tells these credentials from others, and does not tell them."""
-        secrets = (self.clickatell_password, self.clickatell_token, self.clickatell_api_key)
-        said = (self.gateway, self.gateway_address, self.clickatell_user, self.clickatell_api_id)
-        whole = "\0".join((*said, *(one.get_secret_value() for one in secrets)))
+        given = ((one.name, self.credential(one.name)) for one, _ in gateways.credentials())
+        whole = "\0".join((self.gateway, self.gateway_address, *(f"{name}={value}" for name, value in given if value)))
         return blake2b(whole.encode(), digest_size=8).hexdigest()
 
     @property
     def account(self) -> str:
         """Who we are, for logs: user and API id where there are any, never a secret."""
-        api_id = self.clickatell_api_id
-        shown = (
-            api_id if len(api_id) <= MOST_OF_AN_ID else api_id[:4] + "..."
-        )  # a Portal API key may stand in its place
-        return f"{self.clickatell_user}/{shown}" if self.gateway in ("http", "xml") else f"by the key of {self.gateway}"
+        chosen = gateways.named(self.gateway)
+        shown = {one.name: one.shown for one in chosen.credentials}
+        values = ((name, self.credential(name)) for name in chosen.account)
+        words = [
+            value if shown[name] or len(value) <= MOST_OF_AN_ID else f"{value[:4]}..."  # a key may stand in its place
+            for name, value in values
+        ]
+        return "/".join(words) or f"by the key of {self.gateway}"
 
 
 class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_by="`threelane worker`"):
@@ -171,7 +201,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
 
         A request that takes a hundred messages costs little but the wait for its answer, so many can wait at once.
         """
-        return self.threads or (32 if able("many a request", Api(self.gateway)) else 8)
+        return self.threads or (32 if able("many a request", self.gateway) else 8)
 
     @property
     def lease_ms(self) -> int:

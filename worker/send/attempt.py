@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from threelane.contract import phone
-from threelane.contract.features import Api, tells_charge
+from threelane.contract.features import tells_charge
 from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
@@ -71,7 +71,7 @@ class Attempts:
         self._patience = Patience(
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
-        self._assumes = not tells_charge(Api(gateway.name))
+        self._assumes = not tells_charge(gateway.name)
         self._tracer = tracing.of(settings)
         self._seconds = metrics.CALL.labels(gateway.name)
         self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learnt of its hold, ms

@@ -29,7 +29,7 @@ async def _round(context: WorkerContext) -> bool:
 
 def _redrive(context: WorkerContext, now: int) -> None:
     with connect(context.settings) as client:  # it happens after a top-up alone
-        for code in balance.NO_CREDIT_CODES:
+        for code in balance.no_credit_codes():
             redrive(client, context.nudger, Filter(code=code), now)
 
 

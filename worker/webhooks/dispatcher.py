@@ -24,8 +24,7 @@ from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys, registry
 from threelane.store.connect import connect_async
-from threelane.worker.policy.legacy import REST
-from threelane.worker.policy.one_api import ONE_API
+from threelane.worker.gateway import tables
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.rounds import end, repeat
@@ -118,7 +117,7 @@ def serve(settings: WebhookSettings) -> None:
     """Dispatch until told to stop."""
     logs.configure(settings.log_level)
     variables.warn()
-    metrics.announce_alarms(REST, ONE_API)
+    metrics.announce_alarms(*tables.each_or_exit())
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
     asyncio.run(_serve(settings))

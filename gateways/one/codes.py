@@ -1,4 +1,4 @@
-"""One API: the codes of the One API, whose numbers mean other things than the same numbers of the legacy APIs.
+"""Codes: the codes of the One API, whose numbers mean other things than the same numbers of the legacy APIs.
 
 Source: Clickatell's One API table of errors.  A code of a whole request reaches all of its messages.
 """

@@ -1,4 +1,4 @@
-"""One statuses: what the One API reports of a message, by name, and what it makes of it.
+"""Statuses: what the One API reports of a message, by name, and what it makes of it.
 
 Source: Clickatell's One API table of statuses.  The same numbers mean other things in the legacy APIs (4 there is
 received by the handset), so a status is kept by its name.

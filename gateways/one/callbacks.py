@@ -1,4 +1,4 @@
-"""One events: what the One API reports, as JSON; unknown kinds of events and fields are passed over.
+"""Callbacks: what the One API reports, as JSON; unknown kinds of events and fields are passed over.
 
 Source: Clickatell's pages on One API callbacks.  A report carries no charge.  There is one event in a request today,
 and there may be more: one that cannot be read does not take the others with it.
@@ -12,13 +12,13 @@ from datetime import UTC
 from functools import partial
 from typing import Any, TypeVar
 
+from threelane.gateways.one.statuses import ONE_STATUSES, one_status
 from threelane.worker.inbound import moment
 from threelane.worker.inbound.charset import unescape
 from threelane.worker.inbound.fields import decode_json, word
 from threelane.worker.inbound.joining import part_of, writable
 from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
 from threelane.worker.inbound.speech import sender
-from threelane.worker.policy.one_statuses import ONE_STATUSES, one_status
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REPLIES = {"moText": "content", "moMedia": "caption", "moLocation": "name"}  # the kinds, and where their text is
@@ -45,6 +45,11 @@ def read(body: bytes) -> Inbound:
     if problems and not reports and not replies:
         raise ValueError(problems[0])
     return Inbound(reports, tuple(replies), problems[0] if problems else "")
+
+
+def read_request(_query: bytes, body: bytes) -> Inbound:
+    """Return what a request says; its query says nothing."""
+    return read(body)
 
 
 def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None], problems: list[str]) -> Iterator[_T]:

@@ -1,0 +1,159 @@
+"""The register of gateways: what a folder declares, and one sentence for each that is not as it should be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import threelane.gateways
+from threelane.contract import features, gateways
+from threelane.contract.gateways import WrongGateway, resolve
+from threelane.contract.message import Draft, parse
+from threelane.contract.refusal import Refusal
+from threelane.operations.check import wrong_parts
+from threelane.runtime.settings import InvalidSettings, ProducerSettings, load, wrong_gateways
+
+NOW = 1_800_000_000_000
+HEAD = "from threelane.contract.gateways import OURS, Credential, Declaration\n"
+SOUND = {
+    "name": "'new'",
+    "title": "'New'",
+    "address": "'https://api.example.com'",
+    "sender": "'threelane.gateways.http.gateway:create'",
+    "codes": "'threelane.worker.policy.legacy:LEGACY'",
+    "family": "'legacy'",
+    "parameters": "{'to': 'to', 'text': 'text'}",
+}
+Make = Callable[..., None]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Returns a function that makes a folder of a gateway beside those that ship."""
+    folders = tmp_path / "gateways"
+    monkeypatch.setattr(threelane.gateways, "__path__", [*threelane.gateways.__path__, str(folders)])
+
+    def add(text: str | None = None, folder: str = "new", **changes: str) -> None:
+        declaration = ", ".join(f"{name}={value}" for name, value in (SOUND | changes).items())
+        (folders / folder).mkdir(parents=True)
+        (folders / folder / "__init__.py").write_text(text or f"{HEAD}GATEWAY = Declaration({declaration})\n", "utf-8")
+        gateways.register.cache_clear()
+
+    yield add
+    for name in [name for name in sys.modules if name.startswith("threelane.gateways.new")]:
+        del sys.modules[name]
+    gateways.register.cache_clear()
+    features._lacks.cache_clear()
+
+
+def test_a_folder_is_found_by_being_there(make: Make) -> None:
+    """Nothing lists it."""
+    make()
+    assert (("http", "new", "one", "rest", "xml"), ()) == (tuple(gateways.declared()), gateways.register().problems)
+
+
+# fmt: off
+WRONG = [
+    ({"text": "X = 1\n"},                             "gateways/new: its __init__.py has no GATEWAY"),
+    ({"text": "GATEWAY = {'name': 'new'}\n"},       "gateways/new: GATEWAY is a dict, and no Declaration"),
+    ({"text": "import no_such_module\n"},
+     "gateways/new: its __init__.py cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
+    ({"text": "def broken(:\n"},                      "gateways/new: its __init__.py cannot be loaded: SyntaxError"),
+    ({"text": HEAD + "GATEWAY = Declaration(name='new')\n"},
+     "gateways/new: its __init__.py cannot be loaded: TypeError"),
+    ({"name": "'http'"},                              "gateways/new: the name 'http' is that of gateways/http"),
+    ({"name": "'A New'"},   "gateways/new: name 'A New' is not of small letters, digits and underscores"),
+    ({"name": "7"},                                   "gateways/new: name has the wrong type"),
+    ({"parameters": "('to', 'text')"},                "gateways/new: parameters has the wrong type"),
+    ({"parameters": "{'to': 'to'}"},                  "gateways/new: its parameters lack 'text'"),
+    ({"parameters": "{'to': 'to', 'text': 'text', 'colour': 'c'}"}, "gateways/new: 'colour' is no feature"),
+    ({"abilities": "{'fly': 'fly'}"},                 "gateways/new: 'fly' is no ability"),
+    ({"sender": "'threelane.gateways.new'"},
+     "gateways/new: sender 'threelane.gateways.new' is not of the form module:name"),
+    ({"callbacks": "{'status': 'threelane.worker.inbound.platform:read'}"},
+     "gateways/new: the path 'status' has another reader in gateways/http"),
+    ({"callbacks": "{'a/b': 'threelane.worker.inbound.platform:read'}"},
+     "gateways/new: the path 'a/b' of its callbacks is wrong"),
+    ({"credentials": "('new_key',)"},               "gateways/new: credentials has the wrong type"),
+    ({"credentials": "(Credential('redis_url', 'a key'),)"},
+     "gateways/new: the credential 'redis_url' has to begin with new_, so that it is no other setting"),
+    ({"credentials": "(Credential('clickatell_user', 'another user'),)"},
+     "gateways/new: the credential clickatell_user is another one in gateways/http"),
+    ({"account": "('new_key',)", "credentials": "(Credential('new_key', 'a key'),)"},
+     "gateways/new: account names 'new_key', which is no open credential"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("changes", "sentence"), WRONG)
+def test_a_folder_that_is_wrong_gives_one_sentence(make: Make, changes: dict[str, str], sentence: str) -> None:
+    """And takes no other gateway with it: the register goes on."""
+    make(**changes)
+    (problem,) = gateways.register().problems
+    assert sentence == problem[: len(sentence)]
+    assert "\n" not in problem
+    assert ("http", "one", "rest", "xml") == tuple(gateways.declared())
+
+
+def test_a_credential_that_is_another_setting_is_found(make: Make) -> None:
+    """Also one whose name begins as it should."""
+    make(folder="redis", name="'redis'", credentials="(Credential('redis_url', 'a key'),)")
+    assert ["gateway redis: its credential redis_url is the name of another setting"] == list(wrong_gateways())
+    with pytest.raises(InvalidSettings, match="redis_url is the name of another setting"):
+        load(ProducerSettings)
+
+
+@pytest.mark.parametrize(
+    ("reference", "sentence"),
+    [
+        ("threelane.no_such:create", "its sender, threelane.no_such:create, cannot be loaded: ModuleNotFoundError"),
+        ("threelane.contract.text:create", "its sender, threelane.contract.text:create, cannot be loaded: Attribute"),
+        ("threelane.worker.policy.legacy:LEGACY", "its sender, threelane.worker.policy.legacy:LEGACY, cannot be a T"),
+    ],
+)
+def test_a_part_that_is_not_there_gives_one_sentence(make: Make, reference: str, sentence: str) -> None:
+    """It is loaded when it is used, and not before."""
+    make(sender=repr(reference))
+    assert () == gateways.register().problems
+    with pytest.raises(WrongGateway) as wrong:
+        resolve(gateways.named("new"), "sender", reference)
+    assert f"gateway new: {sentence}" == str(wrong.value)[: len(f"gateway new: {sentence}")]
+    assert [str(wrong.value)] == list(wrong_parts())
+
+
+def test_what_a_gateway_does_not_declare_is_refused(make: Make) -> None:
+    """Nothing that a message asks for is left out in silence, also what all four APIs that ship can carry."""
+    make()
+    asked = {
+        "sender": {"sender": "12025550100"},
+        "validity_period": {"validity_period": 60},
+        "at_gateway": {"delay": 1200, "at_gateway": 1},
+        "callback": {"callback": 3},
+        "unicode": {"text": "\u0434\u0430"},
+        "binary": {"binary": "0102", "text": None},
+    }
+    for feature, field in asked.items():
+        draft = parse({"to": "27831234567", "text": "Hello"} | field, NOW)
+        assert isinstance(draft, Draft)
+        refused = features.refuse(draft.message, "new")
+        assert isinstance(refused, Refusal), feature
+        assert feature == refused.field
+        assert f"(new) has no {feature.replace('_', ' ')}" in refused.problem
+        assert refused.remedy.startswith("leave it out, or use an account of the API http")
+    plain = parse({"to": "27831234567", "text": "Hello", "lane": 1}, NOW)
+    assert isinstance(plain, Draft)
+    assert features.refuse(plain.message, "new") is None
+
+
+def test_a_caller_loads_declarations_and_no_part_of_a_gateway() -> None:
+    """Reading what gateways declare costs a caller no worker."""
+    loaded = "import sys, threelane; print([one for one in sys.modules if one.startswith('threelane.')])"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    assert "threelane.gateways.http" in modules
+    assert not [
+        name for name in ("threelane.worker", "threelane.gateways.http.", "threelane.sandbox") if name in modules
+    ]
