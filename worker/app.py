@@ -11,6 +11,7 @@ from typing import Any
 from celery import signals
 from prometheus_client import start_http_server
 
+from threelane.contract.gateways import WrongGateway
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
@@ -65,6 +66,9 @@ def _start(**_: Any) -> None:
     reach_or_exit(settings)
     try:
         engine.start()
+    except WrongGateway as wrong:
+        print(f"threelane: {wrong}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
     except Exception as failed:  # Celery would log it, and go on with half an engine
         logs.event("start_failed", level=40, error=type(failed).__name__)
         raise SystemExit(Exit.UNAVAILABLE) from failed

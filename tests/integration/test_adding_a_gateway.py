@@ -187,6 +187,16 @@ def test_a_table_of_codes_that_is_not_there_ends_what_uses_it_with_one_sentence(
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+def test_a_sender_of_another_name_ends_the_worker_with_one_sentence(example: Product) -> None:
+    """As after copying a folder: metrics and codes would be those of the wrong gateway."""
+    file = example.tree / "gateways" / "example" / "gateway.py"
+    file.write_text(file.read_text(encoding="utf-8").replace('name = "example"', 'name = "http"'), encoding="utf-8")
+    ended = example.run("worker")
+    assert 2 == ended.returncode, ended.stdout + ended.stderr
+    assert "threelane: gateway example: its sender calls itself http" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
 def _end(product: Product, message_id: str) -> Any:
     def at_rest() -> Any:
         found = product.prints("status", message_id)

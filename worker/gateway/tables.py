@@ -10,6 +10,7 @@ from types import MappingProxyType
 from threelane.contract import gateways
 from threelane.contract.gateways import WrongGateway
 from threelane.runtime.exits import Exit
+from threelane.worker.policy import statuses
 from threelane.worker.policy.rule import Rule, Table
 
 
@@ -41,8 +42,9 @@ def each() -> tuple[Table, ...]:
 
 
 def each_or_exit() -> tuple[Table, ...]:
-    """Return every table once, or end the process with code 2 and the reason on standard error."""
+    """Return every table once, or end the process with code 2 and the reason on standard error; statuses, too."""
     try:
+        statuses.declared()
         return each()
     except WrongGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)

@@ -36,11 +36,12 @@ def meaning(status: str) -> Status | None:
     """Return what a status of any API makes of a message: three digits, or a word that a gateway declares."""
     if status.isdigit():
         return STATUSES.get(status)
-    return next((state for declared in _declared() if (state := declared(status)) is not None), None)
+    return next((state for read in declared() if (state := read(status)) is not None), None)
 
 
 @cache
-def _declared() -> tuple[Callable[[str], Status | None], ...]:
+def declared() -> tuple[Callable[[str], Status | None], ...]:
+    """Return what reads the statuses of each gateway that has words of its own; raises WrongGateway."""
     found = gateways.declared().values()
     return tuple(gateways.resolve(one, "statuses", one.statuses) for one in found if one.statuses)
 
