@@ -11,6 +11,8 @@ import redis
 
 from threelane.store import budgets, keys
 from threelane.store.budgets import Standing
+from threelane.store.rates import Rate
+from threelane.store.tally import Count
 
 HOUR_MS = 3600_000
 MINUTES = 60  # over which the burn rate is taken
@@ -56,7 +58,7 @@ def read(client: redis.Redis, now: int) -> Money:
         pipe.hgetall(keys.BURN)
         balance, tally, burnt = ({k.decode(): v.decode() for k, v in one.items()} for one in pipe.execute())
     floors = {lane: int(balance.get(f"floor:{lane}", 0)) for lane in keys.LANES}
-    left = int(balance.get("left", 0))
+    left = int(balance.get(Rate.LEFT, 0))
     sums = _sums(tally)
     return Money(
         balance=int(balance["credits"]) if "credits" in balance else None,
@@ -64,7 +66,7 @@ def read(client: redis.Redis, now: int) -> Money:
         error=balance.get("error", ""),
         left=left,
         drift=int(balance.get("drift", 0)),
-        committed={lane: int(tally.get(f"committed:{lane}", 0)) for lane in keys.LANES},
+        committed={lane: int(tally.get(Count.COMMITTED.of(lane), 0)) for lane in keys.LANES},
         burn=burn(burnt, now),
         waiting_lanes=tuple(lane for lane, floor in floors.items() if "credits" in balance and left < floor),
         by_lane=sums["lane"],

@@ -14,6 +14,8 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.forecast import Money
 from threelane.operations.health import GONE_MS
 from threelane.store import keys
+from threelane.store.states import Status
+from threelane.store.tally import Count
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 
@@ -74,9 +76,9 @@ def _lane(client: redis.Redis, lane: int, tally: Mapping[str, int], now: int) ->
     return Lane(
         waiting=int(client.zcard(keys.QUEUED[lane])),
         oldest_seconds=max(0.0, (now - first[0][1]) / 1000) if first else 0.0,
-        accepted=tally.get(f"accepted:{lane}", 0),
-        sent=tally.get(f"to:{lane}:sent", 0),
-        delivered=tally.get(f"to:{lane}:delivered", 0),
+        accepted=tally.get(Count.ACCEPTED.of(lane), 0),
+        sent=tally.get(Count.TO.of(lane, Status.SENT), 0),
+        delivered=tally.get(Count.TO.of(lane, Status.DELIVERED), 0),
     )
 
 

@@ -1,88 +1,83 @@
--- Take up to 99 messages into the house: all records are written before any of them is put on a lane.
--- Intake ends a little below the memory ceiling of Redis, so that what was taken in can still be sent.
--- KEYS  11 suppressed, 12 producers, 13.. records
--- ARGV  msgpack of {now, share of the ceiling that intake may fill, today (YYYYMMDD), tomorrow, when that begins, messages}:
---       a message is {id, to, lane, parts, due (0: at once), print, estimate, sender, whether it is a legal notice,
---       {field, value ...}}, of which 'expires' is always there, and 'producer', 'centre' and 'tags' if it has them
--- ->    for each record: 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
---       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it; {'full'}
-local now, ceiling_share, today, tomorrow, tomorrow_at, messages = unpack(cmsgpack.unpack(ARGV[1]))
-local memory = redis.call('INFO', 'memory')
-local ceiling = tonumber(string.match(memory, 'maxmemory:(%d+)'))
-if ceiling > 0 and tonumber(string.match(memory, 'used_memory:(%d+)')) > ceiling * ceiling_share then return {'full'} end
+-- PARTS move, suppression
+-- Take up to 99 messages in: all records are written before any of them is put on a lane.
+-- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), messages
+-- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
+--       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it
+local now, accepted_at = ARG.now, written(ARG.now)
 
-local function may_pass(producer)
-  local registered = redis.call('HGET', KEYS[12], producer)
+local function may_bypass(producer)
+  local registered = redis.call('HGET', KEY.producers, producer)
   return registered and cjson.decode(registered).bypass == true
 end
 
-local budgeted = redis.call('HLEN', MONEY.budgets) > 0
+local budgeted = has_budgets()
 
 -- -> the day in whose budgets a message has room, and when it may go; or nil and the answer
-local function room(said, estimate, due)
-  local centre, producer = said.centre or '', said.producer or ''
-  local full = over(centre, producer, estimate, today)
-  if not full then return today, due end
-  local waits = full.waits and tomorrow_at < said.expires and not over(centre, producer, estimate, tomorrow)
-  if waits then return tomorrow, math.max(due, tomorrow_at) end
-  count('refused:302')
-  return nil, 'over:' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
+local function room(given, estimate, due)
+  local centre, producer = given[Field.centre] or '', given[Field.producer] or ''
+  local full = over(centre, producer, estimate, ARG.today)
+  if not full then return ARG.today, due end
+  local waits = full.waits and ARG.tomorrow_at < given[Field.expires] and not over(centre, producer, estimate, ARG.tomorrow)
+  if waits then return ARG.tomorrow, math.max(due, ARG.tomorrow_at) end
+  count(Count.refused .. Code.budget)
+  return nil, Said.over .. ':' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
 end
 
 -- Refuse or take a message that was not known; -> the answer.
 local function take(record, message, entries)
-  local id, to, lane, parts, due, print, estimate, sender, legal, values = unpack(message)
-  local period
+  local lane, parts, due = message[Taking.lane], message[Taking.parts], message[Taking.due]
+  local estimate, legal, values = message[Taking.estimate], message[Taking.legal_notice], message[Taking.values]
+  local print, period = message[Taking.print], nil
   local function set(name, value)
     values[#values + 1] = name
     values[#values + 1] = value
   end
   if legal or entries or budgeted then
-    local said = {}
-    for i = 1, #values, 2 do said[values[i]] = values[i + 1] end
-    if legal and not may_pass(said.producer or '') then
-      count('refused:101')
-      return 'no_right'
+    local given = {}
+    for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
+    if legal and not may_bypass(given[Field.producer] or '') then
+      count(Count.refused .. Code.invalid)
+      return Said.no_right
     end
-    local entry = forbidden(entries, sender, said.tags or '', now)
+    local entry = forbidden(entries, message[Taking.sender], given[Field.tags] or '', now)
     if entry and not legal then
-      count('refused:' .. entry.code)
+      count(Count.refused .. entry.code)
       return cjson.encode(entry)
     end
     if budgeted then
-      period, due = room(said, estimate, due)
+      period, due = room(given, estimate, due)
       if not period then return due end
-      set('period', period)
+      set(Field.period, period)
     end
     if entry then
-      set('bypassed', entry.source)
-      count('bypassed:' .. lane)
+      set(Field.bypassed, entry.source)
+      count_of(Count.bypassed, lane)
     end
   end
-  if print ~= '' then set('print', print) end
-  if due > 0 then set('due', due) end
-  local status = due > 0 and 'scheduled' or 'queued'
-  local known = {lane = lane, estimate = estimate, period = period}
-  place(record, id, known, status, due > 0 and due or now,
-    'lane', lane, 'to', to, 'parts', parts, 'accepted', now, unpack(values))
-  commit(record, known, nil, status)
-  count_of('accepted:', lane)
-  count_of('parts:', lane, parts)
-  return due > 0 and 'new:scheduled:' .. string.format('%d', due) or 'new:queued:0'
+  if print ~= '' then set(Field.print, print) end
+  if due > 0 then set(Field.due, due) end
+  local status = due > 0 and Status.scheduled or Status.queued
+  local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period}
+  place(record, message[Taking.id], taken, status, due > 0 and due or accepted_at, Field.lane, lane, Field.to, message[Taking.to],
+    Field.parts, parts, Field.accepted, accepted_at, unpack(values))
+  commit(record, taken, nil, status)
+  count_of(Count.accepted, lane)
+  count_of(Count.parts, lane, parts)
+  return Said.new .. ':' .. status .. ':' .. string.format('%d', due)
 end
 
-local answers, numbers = {}, {}
-for i, message in ipairs(messages) do numbers[i] = message[2] end
-local suppressed = redis.call('HMGET', KEYS[11], unpack(numbers))
-for i, message in ipairs(messages) do
-  local record, lane, print = KEYS[12 + i], message[3], message[6]
-  local status, printed, due, erased = unpack(redis.call('HMGET', record, 'status', 'print', 'due', 'erased'))
+local answers, numbers, FIELDS = {}, {}, {Field.status, Field.print, Field.due, Field.erased}
+for i, message in ipairs(ARG.messages) do numbers[i] = message[Taking.to] end
+local suppressed = entries_of(numbers)
+for i, message in ipairs(ARG.messages) do
+  local record = KEY.records[i]
+  local status, print, due, erased = unpack(read_list(record, FIELDS))
   if status then
-    local same = not erased and (printed or '') == print
-    answers[i] = same and 'same:' .. status .. ':' .. (due or '0') or erased and 'erased' or 'conflict'
-    count(same and 'repeated:' .. lane or 'refused:409')
+    local same = not erased and (print or '') == message[Taking.print]
+    answers[i] = same and Said.same .. ':' .. status .. ':' .. (due or '0') or erased and Said.erased or Said.conflict
+    count(same and Count.repeated .. message[Taking.lane] or Count.refused .. Code.conflict)
   else
     answers[i] = take(record, message, suppressed[i])
   end
 end
-return tallied(answers)
+return moved(answers)

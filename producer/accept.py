@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 import redis
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from threelane.contract import message, phone
 from threelane.contract.message import Draft, Message
@@ -19,16 +20,56 @@ from threelane.contract.schedule import DAY
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
-from threelane.store import budgets, keys
-from threelane.store.scripts import Script
+from threelane.store import budgets, ceiling, keys
+from threelane.store.keys import RecordKey
+from threelane.store.record import Field
+from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.store.suppression import Entry
+from threelane.store.tally import Count
 
 BATCH = NUDGE_SIZE
 ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
-_encode = msgspec.msgpack.Encoder().encode
-_accept = Script(__file__, "accept", intake=True, suppresses=True)
+
+
+class Taking(Item, frozen=True):
+    """A message as the script takes it; ``due`` is 0 when it is sent at once."""
+
+    id: str
+    to: str
+    lane: str
+    parts: int
+    due: int
+    print: str
+    estimate: int
+    sender: str
+    legal_notice: bool
+    values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
+
+
+class Said(StrEnum):
+    """How an answer of the script begins."""
+
+    NEW = "new"
+    SAME = "same"
+    CONFLICT = "conflict"
+    ERASED = "erased"
+    NO_RIGHT = "no_right"
+    OVER = "over"
+
+
+@script(__file__, texts, [Said, Code], intake=True)
+def _accept(
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    today: str,
+    tomorrow: str,
+    tomorrow_at: int,
+    messages: Sequence[Taking],
+) -> None:
+    """Take messages in; returns what was made of each."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -57,8 +98,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Admission = Accepted | Refusal  # of one message, as a plain value
+_NEW, _SAME, _TAKEN = f"{Said.NEW}:", Said.SAME.value, frozenset((Said.NEW, Said.SAME))
 _STATUS = {status.value: status for status in Status}
-_QUEUED = (f"new:{Status.QUEUED}:", f"same:{Status.QUEUED}:")
+_QUEUED = (f"{Said.NEW}:{Status.QUEUED}:", f"{Said.SAME}:{Status.QUEUED}:")
 
 
 def accept(
@@ -83,26 +125,41 @@ class Intake:
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
-        tomorrow = (now // DAY + 1) * DAY
-        messages = [_arguments(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
-        self._asked = _encode((now, INTAKE_SHARE, budgets.day(now), budgets.day(tomorrow), tomorrow, messages))
-        self._records = [keys.record(draft.message.id) for draft in drafts]
+        self._now = now
+        self._messages = [_taking(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+        self._records = keys.records(draft.message.id for draft in drafts)
+        self._failed: RedisError | None = None
 
     def begin(self, client: redis.Redis) -> None:
         """Let Redis begin; does not raise."""
-        self._under_way = _accept.begin(client, [keys.SUPPRESSED, keys.PRODUCERS, *self._records], [self._asked])
+        try:
+            if ceiling.is_near(client, INTAKE_SHARE, len(self._drafts)):
+                self._failed = OutOfMemoryError()
+        except RedisError as failed:
+            self._failed = failed
+        if self._failed:
+            return
+        tomorrow_at = (self._now // DAY + 1) * DAY
+        self._under_way = _accept.begin(
+            client,
+            records=self._records,
+            now=self._now,
+            today=budgets.day(self._now),
+            tomorrow=budgets.day(tomorrow_at),
+            tomorrow_at=tomorrow_at,
+            messages=self._messages,
+        )
 
     def wait(self) -> list[str]:
         """Return what the script says of each draft; raises what Redis raises."""
         try:
-            replies = self._under_way.answer()
-            if replies == [b"full"]:
-                raise OutOfMemoryError
+            if self._failed:
+                raise self._failed
+            return self._under_way.answer()
         except Exception as failed:
             for span in self._spans:
                 span.end(failed=True, error=type(failed).__name__)
             raise
-        return [reply.decode() for reply in replies]
 
     def due(self, said: Sequence[str]) -> dict[str, int]:
         """Return what is to be sent at once: id -> lane."""
@@ -112,7 +169,7 @@ class Intake:
     def answers(self, said: Sequence[str]) -> list[Admission]:
         """Return what the callers are told, and tell the log."""
         pairs = list(zip(self._drafts, said, strict=True))
-        taken = (draft.message for draft, one in pairs if one.startswith("new:"))
+        taken = (draft.message for draft, one in pairs if one.startswith(_NEW))
         logs.events(
             "accepted",
             ({"id": one.id, "lane": one.lane, "parts": one.parts, "to": phone.mask(one.to)} for one in taken),
@@ -135,43 +192,63 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
     if refusals:
         with client.pipeline(transaction=False) as pipe:
             for code, times in Counter(refused.code for refused in refusals).items():
-                pipe.hincrby(keys.TALLY, f"refused:{code}", times)
+                pipe.hincrby(keys.TALLY, Count.REFUSED.of(code), times)
             pipe.execute()
 
 
-def _arguments(draft: Draft, prices: Prices, trace: str) -> tuple[Any, ...]:
-    """Return a message as the script wants it; its fields' texts are no binaries, which Redis does not read."""
+# as plain texts: a member costs more to look up and to encode, and every message has several
+_EXPIRES, _BODY, _COUNTRY, _ESTIMATE, _PRODUCER, _CENTRE = (
+    name.value for name in (Field.EXPIRES, Field.BODY, Field.COUNTRY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
+)
+_CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
+    name.value for name in (Field.CLIENT, Field.BATCH, Field.TAGS, Field.GATEWAY_DUE, Field.TRACE, Field.SCHEMA)
+)
+
+
+def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
+    """Return a message as the script takes it."""
     sms = draft.message
     where = country(sms.to)
     estimate = prices.of(sms.to, where) * sms.parts
-    values = ["expires", sms.expires_at, "body", message.encode(sms).decode(), "country", where]
+    values: list[str | int] = [_EXPIRES, sms.expires_at, _BODY, message.encode(sms).decode()]
+    values += _COUNTRY, where
     if estimate:
-        values += "estimate", estimate
+        values += _ESTIMATE, estimate
     if sms.producer:
-        values += "producer", sms.producer
+        values += _PRODUCER, sms.producer
     if sms.cost_centre:
-        values += "centre", sms.cost_centre
+        values += _CENTRE, sms.cost_centre
     if sms.client_message_id:
-        values += "client", sms.client_message_id
+        values += _CLIENT, sms.client_message_id
     if sms.batch:
-        values += "batch", sms.batch
+        values += _BATCH, sms.batch
     if sms.tags:
-        values += "tags", ",".join(sms.tags)
+        values += _TAGS, ",".join(sms.tags)
     if sms.at_gateway:
-        values += "gateway_due", sms.due_at
+        values += _GATEWAY_DUE, sms.due_at
     if trace:
-        values += "trace", trace
+        values += _TRACE, trace
     if sms.schema > 1:
-        values += "schema", sms.schema
+        values += _SCHEMA, sms.schema
     due = 0 if sms.at_gateway else sms.due_at
-    lane = str(sms.lane)
-    return sms.id, sms.to, lane, sms.parts, due, draft.fingerprint, estimate, sms.sender, sms.legal_notice, values
+    return Taking(
+        sms.id,
+        sms.to,
+        str(sms.lane),
+        sms.parts,
+        due,
+        draft.fingerprint,
+        estimate,
+        sms.sender,
+        sms.legal_notice,
+        values,
+    )
 
 
 def _answer(draft: Draft, reply: str) -> Admission:
     sms = draft.message
     known, _, said = reply.partition(":")
-    if known in ("new", "same"):
+    if known in _TAKEN:
         status, _, due = said.partition(":")
         return Accepted(
             id=sms.id,
@@ -181,15 +258,15 @@ def _answer(draft: Draft, reply: str) -> Admission:
             units=sms.units,
             status=_STATUS[status],
             due_at=int(due) or sms.due_at,
-            repeated=known == "same",
+            repeated=known == _SAME,
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    if reply in ("conflict", "erased"):
-        return conflict(draft, erased=reply == "erased")
-    if reply == "no_right":
+    if reply in (Said.CONFLICT, Said.ERASED):
+        return conflict(draft, erased=reply == Said.ERASED)
+    if reply == Said.NO_RIGHT:
         return no_right(sms)
-    return _over_budget(reply) if reply.startswith("over:") else suppressed(msgspec.json.decode(reply, type=Entry))
+    return _over_budget(reply) if known == Said.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
 def conflict(draft: Draft, *, erased: bool = False) -> Refusal:

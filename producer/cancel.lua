@@ -1,22 +1,24 @@
+-- PARTS move
 -- Cancel what is surely not sent, each in one step: after it, nobody can claim it.
--- KEYS  11 stopping, 12.. records   ARGV  now, ms to keep, '1' if the gateway can stop what it keeps, then the ids
--- ->    for each id 'cancelled:<was>', 'asked:<is>', 'too_late:<is>' or 'unknown'
-local SURELY_NOT_SENT, answers, FIELDS = {scheduled = true, queued = true, dead = true}, {}, fields('gateway_due')
-for i = 1, #KEYS - 11 do
-  local record, id = KEYS[11 + i], ARGV[3 + i]
+-- KEYS  records   ARG  now, keep_ms, gateway_stops (the gateway can stop what it keeps), ids
+-- ->    for each id what it came to, and the state that it was or is in: 'cancelled:queued'; or 'unknown'
+local SURELY_NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}
+local answers, FIELDS = {}, fields(Field.gateway_due)
+for i, id in ipairs(ARG.ids) do
+  local record = KEY.records[i]
   local known = read(record, FIELDS)
   local from = known.status
   if not from then
-    answers[i] = 'unknown'
-  elseif SURELY_NOT_SENT[from] and move(record, id, known, 'cancelled', 0, 'ended', ARGV[1]) then
-    redis.call('PEXPIRE', record, ARGV[2])
-    count('cancelled:' .. known.lane)
-    answers[i] = 'cancelled:' .. from
-  elseif from == 'sent' and ARGV[3] == '1' and known.gateway_due and tonumber(known.gateway_due) > tonumber(ARGV[1]) then
-    redis.call('ZADD', KEYS[11], ARGV[1], id)
-    answers[i] = 'asked:' .. from
+    answers[i] = Answer.unknown
+  elseif SURELY_NOT_SENT[from] and move(record, id, known, Status.cancelled, 0, Field.ended, ARG.now) then
+    keep_for(record, ARG.keep_ms)
+    count_of(Count.cancelled, known.lane)
+    answers[i] = Answer.cancelled .. ':' .. from
+  elseif from == Status.sent and ARG.gateway_stops and (tonumber(known.gateway_due) or 0) > ARG.now then
+    redis.call('ZADD', KEY.stopping, ARG.now, id)
+    answers[i] = Answer.asked .. ':' .. from
   else
-    answers[i] = 'too_late:' .. from
+    answers[i] = Answer.too_late .. ':' .. from
   end
 end
-return tallied(answers)
+return moved(answers)

@@ -10,11 +10,11 @@ import redis
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import script, texts
 from threelane.store.states import Status
 
 BATCH = 500
-_cancel = Script(__file__, "cancel")
 
 
 class Answer(StrEnum):
@@ -24,6 +24,11 @@ class Answer(StrEnum):
     ASKED = "asked"  # the gateway keeps it until its time, and is asked to stop it; an outcome tells
     TOO_LATE = "too_late"
     UNKNOWN = "unknown"  # no such message, or forgotten
+
+
+@script(__file__, texts, [Answer])
+def _cancel(*, records: Sequence[RecordKey], now: int, keep_ms: int, gateway_stops: bool, ids: Sequence[str]) -> None:
+    """Cancel messages; returns what each came to."""
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -58,9 +63,15 @@ def cancel(
     answers: list[Cancelled] = []
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        records = [keys.record(one) for one in batch]
-        replies = _cancel(client, [keys.STOPPING, *records], [now, retention_ms, int(gateway_stops), *batch])
-        answers += [_answer(one, reply.decode()) for one, reply in zip(batch, replies, strict=True)]
+        replies = _cancel(
+            client,
+            records=keys.records(batch),
+            now=now,
+            keep_ms=retention_ms,
+            gateway_stops=gateway_stops,
+            ids=batch,
+        )
+        answers += [_answer(one, reply) for one, reply in zip(batch, replies, strict=True)]
     return answers
 
 

@@ -14,6 +14,7 @@ from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.store import budgets, keys, registry, suppression
+from threelane.store.record import Field
 from threelane.store.registry import Registration
 from threelane.store.suppression import Entry
 
@@ -44,7 +45,7 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     with client.pipeline(transaction=False) as pipe:
         pipe.hmget(keys.SUPPRESSED, [draft.message.to for draft in drafts])
         for draft in drafts:
-            pipe.hmget(keys.record(draft.message.id), "print", "erased")
+            pipe.hmget(keys.record(draft.message.id), Field.PRINT, Field.ERASED)
         listed, *records = pipe.execute()
     rights = registry.read_all(client) if any(draft.message.legal_notice for draft in drafts) else {}
     told = zip(drafts, listed, records, strict=True)
@@ -90,7 +91,7 @@ def _answer(
 
 
 def _forbidding(entries: Any, sms: Message, now: int) -> Entry | None:
-    """Return the entry that stands against a message, as suppressing.lua does."""
+    """Return the entry that stands against a message, as suppression.lua does."""
     scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
     found = msgspec.json.decode(entries, type=list[Entry]) if entries else ()
     return next((one for one in found if one.forbids(now) and one.scope in scopes), None)

@@ -7,17 +7,34 @@ from typing import Any
 
 import msgspec
 import redis
+import redis.asyncio
 
 from threelane.contract import message
 from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Refusal
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.record import Field
+from threelane.store.scripts import Item, flags, script
 from threelane.store.states import Status
 
 MOST_TRIES = 5  # somebody else may move it at the same time
-_reschedule = Script(__file__, "reschedule")
+
+
+class Time(Item, frozen=True):
+    """Another time for a message: its body as it was read and as it is to be, when it is due and when it expires."""
+
+    id: str
+    was: str
+    body: str
+    due: int
+    expires: int
+
+
+@script(__file__, flags)
+def _reschedule(*, records: Sequence[RecordKey], now: int, source: Status, times: Sequence[Time]) -> None:
+    """Put messages to other times; returns which were."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -51,7 +68,7 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
                 remedy="give an earlier time, or cancel it and send it anew",
                 accepted_id=message_id,
             )
-        if reschedule(client, [(body, sms)], Status.SCHEDULED) == [True]:
+        if reschedule(client, [(body, sms)], Status.SCHEDULED, now) == [True]:
             logs.event("moved", id=message_id, due_at=due_at)
             return Moved(message_id, sms.due_at, sms.expires_at)
     return _not_waiting(message_id, "")
@@ -70,7 +87,7 @@ def _not_waiting(message_id: str, status: str) -> Refusal:
 
 def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes, int]:
     """Return a message's status, body and schema; the first two are empty when it is unknown."""
-    found: Any = client.hmget(keys.record(message_id), ["status", "body", "schema"])
+    found: Any = client.hmget(keys.record(message_id), [Field.STATUS, Field.BODY, Field.SCHEMA])
     return found[0] or b"", found[1] or b"", int(found[2] or 1)
 
 
@@ -81,19 +98,20 @@ def later(sms: Message, due_at: int, now: int) -> Message:
     return msgspec.structs.replace(sms, due_at=due_at, expires_at=expires_at)
 
 
-def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status) -> list[bool]:
+def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int) -> list[bool]:
     """Write messages' new times, given with the bodies that they replace; False: something else was first."""
-    return [reply == 1 for reply in _reschedule(client, *arguments(moves, source))]
+    times = _times(moves)
+    return _reschedule(client, records=keys.records(one.id for one in times), now=now, source=source, times=times)
 
 
-async def reschedule_async(client: Any, moves: Sequence[tuple[bytes, Message]], source: Status) -> list[bool]:
+async def reschedule_async(
+    client: redis.asyncio.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int
+) -> list[bool]:
     """Do the same on an asyncio client."""
-    return [reply == 1 for reply in await _reschedule.run(client, *arguments(moves, source))]
+    times = _times(moves)
+    records = keys.records(one.id for one in times)
+    return await _reschedule.run(client, records=records, now=now, source=source, times=times)
 
 
-def arguments(moves: Sequence[tuple[bytes, Message]], source: Status) -> tuple[list[str], list[Any]]:
-    """Return the keys and arguments of the script."""
-    said: list[Any] = [source]
-    for body, sms in moves:
-        said += [sms.id, body, message.encode(sms), sms.due_at, sms.expires_at]
-    return [keys.record(sms.id) for _, sms in moves], said
+def _times(moves: Sequence[tuple[bytes, Message]]) -> list[Time]:
+    return [Time(sms.id, was.decode(), message.encode(sms).decode(), sms.due_at, sms.expires_at) for was, sms in moves]

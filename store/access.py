@@ -18,12 +18,17 @@ from threelane.contract import fields
 from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.store import keys, registry
-from threelane.store.scripts import Script
+from threelane.store.keys import ApiRateKey
+from threelane.store.scripts import number, script
 
 PREFIX = "tl"
 MOST_RATE = 100_000.0
 MOST_NOTE = 200  # characters
-_access = Script(__file__, "access")
+
+
+@script(__file__, number)
+def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units: int, owed: bool) -> None:
+    """Take units out of a bucket; returns 0, or for how many ms there are none."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +125,8 @@ def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool 
     if not key.rate or units < 1:
         return 0
     most = max(1.0, key.rate)
-    return int(_access(client, [keys.api_rate(key.id)], [now, key.rate, most, units, int(owed)]))
+    bucket = keys.api_rate(key.id)
+    return _access(client, bucket=bucket, now=now, a_second=key.rate, most=most, units=units, owed=owed)
 
 
 def refuse(message: Message, key: Key) -> Refusal | None:

@@ -1,6 +1,7 @@
 """Budgets: how many credits a cost centre or a producer may spend in a day or a month, UTC.
 
 Reserved by estimate at accept, in the same step; settled by the charge; given back when a message ends without one.
+A day before yesterday is compared with no limit any more, so it is left as it is; its month is kept.
 So what is spent passes a limit by no more than the difference between estimate and charge.
 """
 
@@ -8,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 import redis
 
 from threelane.contract.fields import LABEL
+from threelane.contract.schedule import DAY
 from threelane.store import keys
 
 PERIODS = ("day", "month")
 KINDS = ("centre", "producer")
+MOST_PERIODS = 5  # that what happens now may count in
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -41,6 +45,20 @@ class Standing(msgspec.Struct, frozen=True):
 def day(at: int) -> str:
     """Return the day of a time in milliseconds, as YYYYMMDD; its first six digits are the month."""
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d")
+
+
+def periods(now: int) -> tuple[str, ...]:
+    """Return the periods that what happens now may count in: yesterday, today, tomorrow, and their months.
+
+    What is older is no longer compared with any limit.
+    """
+    return _periods(now // DAY)
+
+
+@lru_cache(maxsize=8)
+def _periods(day_number: int) -> tuple[str, ...]:
+    days = [day((day_number + more) * DAY) for more in (-1, 0, 1)]
+    return (*days, days[0][:6], days[-1][:6])
 
 
 def parse_scope(raw: str) -> str:
@@ -71,6 +89,6 @@ def standings(client: redis.Redis, now: int) -> Iterator[Standing]:
     found: Mapping[bytes, bytes] = client.hgetall(keys.BUDGETS)  # type: ignore[assignment]
     for name, limit in sorted(found.items()):
         scope, _, period = name.decode().rpartition(":")
-        spent_in = keys.SPENT + (today if period == "day" else today[:6])
+        spent_in = keys.key(keys.Key.SPENT, today if period == "day" else today[:6])
         spent = client.hget(spent_in, scope)
         yield Standing(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
@@ -23,6 +24,29 @@ from threelane.store import keys
 IDLE_SECONDS = 60.0
 _SLICE_MS = 1000  # the longest single wait; a client's socket gives up after a few seconds
 _LOST = ("NOGROUP", "UNBLOCKED")
+
+
+class EventType(StrEnum):
+    """What an entry of the stream tells of."""
+
+    OUTCOME = "outcome"
+    LATE = "late"
+    REPLY = "reply"
+
+
+class EventField(StrEnum):
+    """A field of an entry of the stream; what tells of a message has fields of its record besides."""
+
+    TYPE = "type"
+    ID = "id"  # of the message, or of the reply
+    MESSAGE = "message"  # the id of the one that a reply answers
+    FROM = "from"
+    TO = "to"
+    TEXT = "text"
+    AT = "at"  # when a reply was received, ms
+    NETWORK = "network"
+    INCOMPLETE = "incomplete"
+    WORD = "word"
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -8,7 +8,7 @@ looks through all records.  A client message id is found at once, since the mess
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, get_type_hints
 
@@ -21,14 +21,24 @@ from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
 from threelane.store import keys, suppression
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.record import Field
+from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
 SHELVES = {status: (key,) for status, key in keys.SHELF_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
 """The sets that hold the ids of a state; what has ended is in none."""
 _ID = re.compile(r"[0-9a-f]{32}")
-_find = Script(__file__, "find")
+
+
+def _rows(reply: Any) -> list[list[str]]:
+    return [[value.decode() for value in row] for row in reply]
+
+
+@script(__file__, _rows)
+def _find(*, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, at_gateway: bool) -> None:
+    """Return which of these match: the position of each, and its fields in the script's order."""
 
 
 _NAME = f"^({LABEL.pattern})?$"
@@ -46,8 +56,7 @@ class WrongCriterion(ValueError):
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """What to look for; an empty value matches all.
 
-    This is the one declaration: the options of commands, the parameters and bodies of the HTTP API and the order of the
-    script's arguments are made from it.
+    This is the one declaration: the options of commands and the parameters and bodies of the HTTP API are made from it.
     """
 
     batch: Annotated[str, Meta(description="those of a batch", pattern=_NAME)] = ""
@@ -62,7 +71,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     def __bool__(self) -> bool:
         """Tell whether it asks for anything."""
-        return any(self.arguments())
+        return any(getattr(self, name) for name in CRITERIA)
 
     def parsed(self) -> Filter:
         """Return it as records have it; raises WrongCriterion for what no message can meet."""
@@ -74,15 +83,27 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
                 raise WrongCriterion(name, str(wrong)) from None
         return Filter(**values)
 
-    def arguments(self) -> list[str | int]:
-        """Return the criteria in the order that the script takes them, '' each for any."""
-        return [getattr(self, name) or "" for name in CRITERIA]
+    def fields(self) -> dict[str, str]:
+        """Return what fields of a record must be; the tag is not among them."""
+        return {field: str(value) for name, field in _FIELDS.items() if (value := getattr(self, name))}
 
 
 CRITERIA: dict[str, Meta] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Filter, include_extras=True).items()
 }
 """Each criterion by its name: what it selects, and its limits."""
+
+_FIELDS = {
+    "batch": Field.BATCH,
+    "to": Field.TO,
+    "producer": Field.PRODUCER,
+    "lane": Field.LANE,
+    "client_message_id": Field.CLIENT,
+    "status": Field.STATUS,
+    "code": Field.CODE,
+    "owner": Field.OWNER,
+}
+"""The field of a record that each criterion is about, but for the tag: a record may have several."""
 
 
 def _state(raw: str) -> Status:
@@ -230,11 +251,11 @@ def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, shelf: str) ->
 def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False) -> list[Found]:
     if not ids:
         return []
-    rows = _find(client, [keys.record(one) for one in ids], [*wanted.arguments(), int(at_gateway)])
+    rows = _find(client, records=keys.records(ids), wanted=wanted.fields(), tag=wanted.tag, at_gateway=at_gateway)
     found = []
     for position, *values in rows:
         status, lane, to, due, batch, tags, producer, named, accepted, code, reason, owner, parts, estimate, ends, _ = (
-            value.decode() for value in values
+            values
         )
         found.append(
             Found(

@@ -1,165 +1,285 @@
 """Keys: every Redis key and every name on the broker, in one place.
 
-| key | type | holds |
-|---|---|---|
-| ``tl:m:<id>`` | hash | the record, the truth about one message; expires ``retention`` after it was sent or ended, |
-|  |  | and is without its ``body`` from then on |
-| ``tl:due`` | zset | ids that wait for a time; score: when they are due, ms |
-| ``tl:queued:<lane>`` | zset | ids that are due and not claimed; score: when they were queued, ms |
-| ``tl:leases`` | zset | ids with an attempt under way; score: when the lease runs out, ms |
-| ``tl:doubt`` | zset | ids in doubt; score: when to ask the gateway next, ms |
-| ``tl:dead`` | zset | dead letters; score: since when, ms |
-| ``tl:awaiting`` | zset | ids that were sent and have no final receipt; score: when to ask the gateway for it, ms |
-| ``tl:tally`` | hash | counts of all that happened, made by the scripts that let it happen |
-| ``tl:holds`` | hash | what is on hold: scope -> JSON of cause, since, until |
-| ``tl:rate`` | hash | the token buckets all workers share: ``tokens``, ``at``; ``asks``, ``asked`` |
-| ``tl:claimed`` | hash | lane -> when the latest of its claimed ids was queued, ms: how far the lane has come |
-| ``tl:worker:<name>`` | hash | a worker's last report: ``beat fetched lanes rate served``; expires in a day |
-| ``tl:workers`` | zset | names of workers; score: when each reported last, ms |
-| ``tl:session:<api>`` | string | the gateway session that all workers share; ``:renewing``, ``:pinged`` beside it |
-| ``tl:sweep`` | hash | what the last sweep saw of each lane: ``<lane>:mark``, ``<lane>:empty`` |
-| ``tl:sweeping`` | string | one sweep at a time; expires |
-| ``tl:erasing`` | string | one look for what is to be erased in an hour; expires |
-| ``tl:suppressed`` | hash | numbers that must not be sent to: MSISDN -> JSON list of entries, see suppression.py |
-| ``tl:events`` | stream | outcomes, replies and late messages, for producers; trimmed by the sweep |
-| ``tl:heard`` | string | when a callback door last wrote a report down, ms; to within some seconds |
-| ``tl:late`` | zset | ids of lane 1 that were sent; score: when their producer is told that no receipt came, ms |
-| ``tl:stopping`` | zset | ids that the gateway holds and shall stop; score: when to ask it, ms |
-| ``tl:producers`` | hash | name of a producer -> JSON of its rights and its webhook |
-| ``tl:api-keys`` | hash | id of a key of the HTTP API -> JSON of its digest, its producer and its rights |
-| ``tl:api-rate:<id>`` | hash | what a key has left of its rate: ``left at``; expires |
-| ``tl:console:<digest>`` | hash | a login at the operator's page: ``key csrf made said search number look``; expires |
-| ``tl:console-tries:<from>`` | string | logins that were tried from an address; expires |
-| ``tl:windows`` | hash | ``lane:2``, ``lane:3`` or ``tag:<tag>`` -> when its messages may be sent, as text |
-| ``tl:prices`` | hash | country -> the last price of a part there, millionths of a credit |
-| ``tl:balance`` | hash | what the gateway said last: ``credits at error``; ``left``: less what was claimed since |
-| ``tl:burn`` | hash | minute of Unix time -> what was charged in it; the last day |
-| ``tl:budgets`` | hash | ``<scope>:<period>`` -> JSON of the limit |
-| ``tl:spent:<period>`` | hash | scope -> what is reserved and charged in the day or month; expires |
-| ``tl:reply:<id>`` | string | replies that were taken, by the gateway's id of them; expires |
-| ``tl:reply-parts:<key>`` | hash | the parts of a long reply that came so far |
-| ``tl:reply-halves`` | zset | keys of these; score: when what came is passed on as it is, ms |
-| ``tl:deliveries:<producer>`` | zset | events on their way to a webhook; score: when to try next, ms |
-| ``tl:delivery:<producer>`` | hash | the same ids -> JSON of event and tries |
-| ``tl:undelivered:<producer>`` | zset | events that a webhook never took; score: since when, ms |
-
-A record's fields: ``status lane to parts accepted expires body`` from accept, and ``print due centre producer client
-tags batch gateway_due bypassed estimate country`` if there is any; under a budget ``period counted``; ``trace`` (a
-W3C traceparent) if its producer traces; ``schema`` if it is above 1; ``attempt first token`` from claim;
-``gateway_id sent code reason text owner waits ended`` from settle; ``charge network rank charge_rank reports`` and the
-same from receipt; ``lapses`` from lapse; ``probes doubted`` from probe and resolve; ``asks`` from poll; ``erased`` from
-erase, which takes ``to body print client text reports`` away.
+``KINDS`` is the table of keys: what each holds and when it expires.  ``key`` is the one builder of their names.
+The fields of a record are in record.py, the names of counts in tally.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, NewType, cast
+
 from threelane.store.states import Status
 
 LANES = (1, 2, 3)
+PREFIX = "tl:"
 
-DUE = "tl:due"
-QUEUED = {lane: f"tl:queued:{lane}" for lane in LANES}
-LEASES = "tl:leases"
-DOUBT = "tl:doubt"
-DEAD = "tl:dead"
-AWAITING = "tl:awaiting"
-TALLY = "tl:tally"
-HOLDS = "tl:holds"
-RATE = "tl:rate"
-CLAIMED = "tl:claimed"
-SWEEP = "tl:sweep"
-SWEEPING = "tl:sweeping"
-ERASING = "tl:erasing"
-SUPPRESSED = "tl:suppressed"
-EVENTS = "tl:events"
-LATE = "tl:late"
-HEARD = "tl:heard"
-STOPPING = "tl:stopping"
-PRODUCERS = "tl:producers"
-API_KEYS = "tl:api-keys"
-WINDOWS = "tl:windows"
-REPLY_HALVES = "tl:reply-halves"
-WORKERS = "tl:workers"
-LANE_1_WORKER = "tl:lane-1-worker"  # the name of one that fetches nothing else, while it lives
-PRICES = "tl:prices"
-BALANCE = "tl:balance"
-BURN = "tl:burn"
-BUDGETS = "tl:budgets"
-SPENT = "tl:spent:"
+
+class Key(StrEnum):
+    """What a key is called behind ``tl:``; scripts name keys by these members."""
+
+    RECORD = "m"
+    DUE = "due"
+    QUEUED = "queued"
+    LEASES = "leases"
+    DOUBT = "doubt"
+    DEAD = "dead"
+    AWAITING = "awaiting"
+    LATE = "late"
+    STOPPING = "stopping"
+    TALLY = "tally"
+    EVENTS = "events"
+    HOLDS = "holds"
+    RATE = "rate"
+    CLAIMED = "claimed"
+    WORKER = "worker"
+    WORKERS = "workers"
+    LANE_1_WORKER = "lane-1-worker"
+    SESSION = "session"
+    SWEEP = "sweep"
+    SWEEPING = "sweeping"
+    ERASING = "erasing"
+    SUPPRESSED = "suppressed"
+    HEARD = "heard"
+    PRODUCERS = "producers"
+    API_KEYS = "api-keys"
+    API_RATE = "api-rate"
+    CONSOLE = "console"
+    CONSOLE_TRIES = "console-tries"
+    WINDOWS = "windows"
+    PRICES = "prices"
+    BALANCE = "balance"
+    BALANCE_TURN = "balance:turn"
+    BALANCE_PROBE = "balance:probe"
+    BURN = "burn"
+    BUDGETS = "budgets"
+    SPENT = "spent"
+    REPLY = "reply"
+    REPLY_PARTS = "reply-parts"
+    REPLY_HALVES = "reply-halves"
+    DELIVERIES = "deliveries"
+    DELIVERY = "delivery"
+    UNDELIVERED = "undelivered"
+
+
+class Kind(NamedTuple):
+    """A row of the table of keys: the Redis type, what it holds, what stands behind its name, when it expires."""
+
+    type: str
+    holds: str
+    of: str = ""  # "": there is one such key
+    expires: str = ""  # "": never
+    by_account: bool = False  # an installation with several accounts at the gateway has one for each
+
+
+# fmt: off
+KINDS: dict[Key, Kind] = {
+    Key.RECORD: Kind("hash", "the record, the truth about one message: Field; its body goes when it was sent or ended",
+                     "message id", "the retention after it was sent or ended"),
+    Key.DUE: Kind("zset", "ids that wait for a time; score: when they are due, ms"),
+    Key.QUEUED: Kind("zset", "ids that are due and not claimed; score: when they were queued, ms", "lane"),
+    Key.LEASES: Kind("zset", "ids with an attempt under way; score: when the lease runs out, ms"),
+    Key.DOUBT: Kind("zset", "ids in doubt; score: when to ask the gateway next, ms"),
+    Key.DEAD: Kind("zset", "dead letters; score: since when, ms"),
+    Key.AWAITING: Kind("zset", "ids that were sent and have no final receipt; score: when to ask the gateway, ms"),
+    Key.LATE: Kind("zset", "ids of lane 1 that were sent; score: when no receipt is reported to their producer, ms"),
+    Key.STOPPING: Kind("zset", "ids that the gateway holds and shall stop; score: when to ask it, ms"),
+    Key.TALLY: Kind("hash", "counts of all that happened, made by the scripts that let it happen: Count"),
+    Key.EVENTS: Kind("stream", "outcomes, replies and late messages, for producers: EventField; trimmed by the sweep"),
+    Key.HOLDS: Kind("hash", "what is on hold: scope -> JSON of cause, since, until", by_account=True),
+    Key.RATE: Kind("hash", "the token buckets all workers share: Rate", by_account=True),
+    Key.CLAIMED: Kind("hash", "lane -> when the latest of its claimed ids was queued, ms: how far the lane has come"),
+    Key.WORKER: Kind("hash", "a worker's last report: beat fetched lanes rate served", "worker", "a day"),
+    Key.WORKERS: Kind("zset", "names of workers; score: when each reported last, ms"),
+    Key.LANE_1_WORKER: Kind("string", "the name of one that fetches nothing but lane 1", "", "when it reports no more"),
+    Key.SESSION: Kind("string", "the gateway session that all workers share; and who renews and who pinged it",
+                      "api, api:renewing or api:pinged", "with the session", by_account=True),
+    Key.SWEEP: Kind("hash", "what the last sweep saw of each lane: <lane>:mark, <lane>:empty"),
+    Key.SWEEPING: Kind("string", "one sweep at a time", "", "before the next sweep"),
+    Key.ERASING: Kind("string", "one look for what is to be erased in an hour", "", "an hour"),
+    Key.SUPPRESSED: Kind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
+    Key.HEARD: Kind("string", "when a callback endpoint last wrote a report down, ms; to within some seconds"),
+    Key.PRODUCERS: Kind("hash", "name of a producer -> JSON of its rights and its webhook"),
+    Key.API_KEYS: Kind("hash", "id of a key of the HTTP API -> JSON of its digest, its producer and its rights"),
+    Key.API_RATE: Kind("hash", "what a key of the HTTP API has left of its rate: Rate", "key id", "when it is full"),
+    Key.CONSOLE: Kind("hash", "a login to the operator's page: key csrf made said search number look", "login",
+                      "12 hours"),
+    Key.CONSOLE_TRIES: Kind("string", "logins that were tried from an address", "address", "5 minutes"),
+    Key.WINDOWS: Kind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
+    Key.PRICES: Kind("hash", "country -> the last price of a part there, millionths of a credit", by_account=True),
+    Key.BALANCE: Kind("hash", "what the gateway reported last: credits at error; less what was claimed since: left",
+                      by_account=True),
+    Key.BALANCE_TURN: Kind("string", "one reading of the balance at a time", "", "before the next", by_account=True),
+    Key.BALANCE_PROBE: Kind("string", "the same while the account wants credit", "", "10 seconds", by_account=True),
+    Key.BURN: Kind("hash", "minute of Unix time -> what was charged in it; the last day", by_account=True),
+    Key.BUDGETS: Kind("hash", "<scope>:<period> -> JSON of the limit"),
+    Key.SPENT: Kind("hash", "scope -> what is reserved and charged in a day or month", "period", "40 days, 400 days"),
+    Key.REPLY: Kind("string", "a reply was taken", "reply id", "8 days"),
+    Key.REPLY_PARTS: Kind("hash", "the parts of a long reply that came so far", "from:to:reference:total", "8 days"),
+    Key.REPLY_HALVES: Kind("zset", "keys of these; score: when what came is passed on as it is, ms"),
+    Key.DELIVERIES: Kind("zset", "events on their way to a webhook; score: when to try next, ms", "producer"),
+    Key.DELIVERY: Kind("hash", "the same ids -> JSON of event and tries", "producer"),
+    Key.UNDELIVERED: Kind("zset", "events that a webhook never took; score: since when, ms", "producer"),
+}
+# fmt: on
+"""The table of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Whose keys: of which cell of a cluster, and of which account at the gateway; "" where there is only one."""
+
+    cell: str = ""
+    account: str = ""
+
+
+HERE = Space()
+
+
+def key(name: Key, of: str = "", space: Space = HERE) -> str:
+    """Return a key; ``of`` is what stands behind its name, such as a message's id."""
+    tag = f"{{{space.cell}}}:" if space.cell else ""
+    account = f"@{space.account}" if space.account and KINDS[name].by_account else ""
+    return f"{PREFIX}{tag}{name}{':' if KINDS[name].of else ''}{of}{account}"
+
+
+DUE = key(Key.DUE)
+QUEUED = {lane: key(Key.QUEUED, str(lane)) for lane in LANES}
+LEASES = key(Key.LEASES)
+DOUBT = key(Key.DOUBT)
+DEAD = key(Key.DEAD)
+AWAITING = key(Key.AWAITING)
+TALLY = key(Key.TALLY)
+HOLDS = key(Key.HOLDS)
+RATE = key(Key.RATE)
+CLAIMED = key(Key.CLAIMED)
+SWEEP = key(Key.SWEEP)
+SWEEPING = key(Key.SWEEPING)
+ERASING = key(Key.ERASING)
+SUPPRESSED = key(Key.SUPPRESSED)
+EVENTS = key(Key.EVENTS)
+LATE = key(Key.LATE)
+HEARD = key(Key.HEARD)
+STOPPING = key(Key.STOPPING)
+PRODUCERS = key(Key.PRODUCERS)
+API_KEYS = key(Key.API_KEYS)
+WINDOWS = key(Key.WINDOWS)
+REPLY_HALVES = key(Key.REPLY_HALVES)
+WORKERS = key(Key.WORKERS)
+LANE_1_WORKER = key(Key.LANE_1_WORKER)
+PRICES = key(Key.PRICES)
+BALANCE = key(Key.BALANCE)
+BALANCE_TURN = key(Key.BALANCE_TURN)
+BALANCE_PROBE = key(Key.BALANCE_PROBE)
+BURN = key(Key.BURN)
+BUDGETS = key(Key.BUDGETS)
+SPENT = key(Key.SPENT)
 
 SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
-"""The first keys of every script that moves messages; their order is known to move.lua."""
+"""The keys of what moving a message touches besides its record."""
 
-MONEY = {"burn": BURN, "prices": PRICES, "balance": BALANCE, "budgets": BUDGETS, "spent": SPENT}
-"""What the scripts count credits in; written in front of them."""
-
-SHELF_OF = {
-    Status.SCHEDULED: DUE,
-    Status.SENDING: LEASES,
-    Status.IN_DOUBT: DOUBT,
-    Status.DEAD: DEAD,
-    Status.SENT: AWAITING,
+INDEXES = {
+    Status.SCHEDULED: Key.DUE,
+    Status.SENDING: Key.LEASES,
+    Status.IN_DOUBT: Key.DOUBT,
+    Status.DEAD: Key.DEAD,
+    Status.SENT: Key.AWAITING,
 }
 """Which set holds the ids of a state; a queued id is in its lane's set, a final one in none."""
 
+SHELF_OF = {status: key(name) for status, name in INDEXES.items()}
+"""The same by the keys themselves."""
+
 TASK = "threelane.send"
 
+RecordKey = NewType("RecordKey", str)
+ApiRateKey = NewType("ApiRateKey", str)
+ReplyKey = NewType("ReplyKey", str)
+ReplyPartsKey = NewType("ReplyPartsKey", str)
+DeliveriesKey = NewType("DeliveriesKey", str)  # of what is on its way, or undelivered
+DeliveryKey = NewType("DeliveryKey", str)
 
-def record(message_id: str) -> str:
+_RECORD = key(Key.RECORD)
+
+
+def record(message_id: str) -> RecordKey:
     """Return the key of a message's record."""
-    return "tl:m:" + message_id
+    return RecordKey(_RECORD + message_id)
+
+
+def records(message_ids: Iterable[str]) -> list[RecordKey]:
+    """Return the keys of messages' records, in their order."""
+    return cast("list[RecordKey]", [_RECORD + one for one in message_ids])
 
 
 def session(api: str) -> str:
     """Return the key of the gateway session that all workers share."""
-    return "tl:session:" + api
+    return key(Key.SESSION, api)
 
 
 def worker(name: str) -> str:
     """Return the key of a worker's report."""
-    return "tl:worker:" + name
+    return key(Key.WORKER, name)
 
 
-def api_rate(key_id: str) -> str:
+def api_rate(key_id: str) -> ApiRateKey:
     """Return the key of what a key of the HTTP API has left of its rate."""
-    return "tl:api-rate:" + key_id
+    return ApiRateKey(key(Key.API_RATE, key_id))
 
 
 def console(digest: str) -> str:
     """Return the key of a login at the operator's page."""
-    return "tl:console:" + digest
+    return key(Key.CONSOLE, digest)
 
 
 def console_tries(address: str) -> str:
     """Return the key that counts the logins tried from an address."""
-    return "tl:console-tries:" + address
+    return key(Key.CONSOLE_TRIES, address)
 
 
-def reply(reply_id: str) -> str:
+def reply(reply_id: str) -> ReplyKey:
     """Return the key that says that a reply was taken."""
-    return "tl:reply:" + reply_id
+    return ReplyKey(key(Key.REPLY, reply_id))
 
 
-def reply_parts(key: str) -> str:
+def reply_parts(reply_key: str) -> ReplyPartsKey:
     """Return the key of the parts of a long reply."""
-    return "tl:reply-parts:" + key
+    return ReplyPartsKey(key(Key.REPLY_PARTS, reply_key))
 
 
-def deliveries(producer: str) -> str:
+def deliveries(producer: str) -> DeliveriesKey:
     """Return the key of the events on their way to a producer's webhook."""
-    return "tl:deliveries:" + producer
+    return DeliveriesKey(key(Key.DELIVERIES, producer))
 
 
-def delivery(producer: str) -> str:
+def delivery(producer: str) -> DeliveryKey:
     """Return the key of these events' contents."""
-    return "tl:delivery:" + producer
+    return DeliveryKey(key(Key.DELIVERY, producer))
 
 
-def undelivered(producer: str) -> str:
+def undelivered(producer: str) -> DeliveriesKey:
     """Return the key of the events that a producer's webhook never took."""
-    return "tl:undelivered:" + producer
+    return DeliveriesKey(key(Key.UNDELIVERED, producer))
 
 
 def queue(lane: int) -> str:
     """Return the name of a lane's Celery queue, which is also its routing key."""
     return f"sms.{lane}"
+
+
+def kind(name: str) -> Kind:
+    """Return the row of the table that a key of this installation belongs to; raises KeyError for any other."""
+    behind = name.removeprefix(PREFIX)
+    for begin in _beginnings(behind):
+        if begin in set(Key) and (begin == behind or KINDS[Key(begin)].of):
+            return KINDS[Key(begin)]
+    raise KeyError(name)
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """Yield a name, and what is left of it as parts are taken off its end."""
+    while name:
+        yield name
+        name = name.rpartition(":")[0]

@@ -9,6 +9,7 @@ import redis
 
 from threelane.contract.prices import CREDIT
 from threelane.store import keys
+from threelane.store.record import Field
 from threelane.store.states import Status
 
 
@@ -64,36 +65,36 @@ def read(client: redis.Redis, ids: Sequence[str]) -> list[MessageStatus | None]:
 
 
 def _status(message_id: str, record: Mapping[bytes, bytes]) -> MessageStatus:
-    def text(name: bytes) -> str:
-        return record.get(name, b"").decode()
+    def text(name: Field) -> str:
+        return record.get(name.encode(), b"").decode()
 
-    def number(name: bytes) -> int:
-        return int(record.get(name, b"0"))
+    def number(name: Field) -> int:
+        return int(record.get(name.encode(), b"0"))
 
     return MessageStatus(
         id=message_id,
-        status=Status(text(b"status")),
-        lane=number(b"lane"),
-        to=text(b"to"),
-        parts=number(b"parts"),
-        accepted_at=number(b"accepted"),
-        expires_at=number(b"expires"),
-        due_at=number(b"due"),
-        sent_at=number(b"sent"),
-        ended_at=number(b"ended"),
-        attempts=number(b"attempt"),
-        waits=tuple(float(wait) for wait in text(b"waits").split()),
-        gateway_id=text(b"gateway_id"),
-        network_status=text(b"network"),
-        code=text(b"code"),
-        reason=text(b"reason"),
-        text=text(b"text"),
-        owner=text(b"owner"),
-        charge_millionths=number(b"charge"),
-        batch=text(b"batch"),
-        producer=text(b"producer"),
-        client_message_id=text(b"client"),
-        bypassed=text(b"bypassed"),
-        reports=tuple(text(b"reports").splitlines()),
-        erased_at=number(b"erased"),
+        status=Status(text(Field.STATUS)),
+        lane=number(Field.LANE),
+        to=text(Field.TO),
+        parts=number(Field.PARTS),
+        accepted_at=number(Field.ACCEPTED),
+        expires_at=number(Field.EXPIRES),
+        due_at=number(Field.DUE),
+        sent_at=number(Field.SENT),
+        ended_at=number(Field.ENDED),
+        attempts=number(Field.ATTEMPT),
+        waits=tuple(float(wait) for wait in text(Field.WAITS).split()),
+        gateway_id=text(Field.GATEWAY_ID),
+        network_status=text(Field.NETWORK),
+        code=text(Field.CODE),
+        reason=text(Field.REASON),
+        text=text(Field.TEXT),
+        owner=text(Field.OWNER),
+        charge_millionths=number(Field.CHARGE),
+        batch=text(Field.BATCH),
+        producer=text(Field.PRODUCER),
+        client_message_id=text(Field.CLIENT),
+        bypassed=text(Field.BYPASSED),
+        reports=tuple(text(Field.REPORTS).splitlines()),
+        erased_at=number(Field.ERASED),
     )

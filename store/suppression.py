@@ -18,7 +18,8 @@ from threelane.contract import phone
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.scripts import Item, script
+from threelane.store.scripts import number as a_number
 
 STOP = "STOP"
 OPERATOR = "operator"
@@ -27,7 +28,28 @@ ALL = "all"
 BATCH = 500
 MOST_DAYS = 36_500
 _SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
-_suppress = Script(__file__, "suppress", suppresses=True)
+
+
+class Added(Item, frozen=True):
+    """A number and the JSON of an entry for it."""
+
+    number: str
+    entry: str
+
+
+@script(__file__, a_number)
+def _suppress(*, again: int, source: str, added: Sequence[Added]) -> None:
+    """Put entries on the list; returns how many."""
+
+
+@script(__file__, a_number)
+def _lift(*, number: str, source: str, scope: str) -> None:
+    """Take entries off the list; returns how many."""
+
+
+@script(__file__, a_number)
+def _forget(*, number: str, entries: str) -> None:
+    """Take a number off the list if its entries are still these; returns 1, or 0."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,17 +105,17 @@ def parse_scope(raw: str) -> str:
 
 def add(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None:
     """Put entries on the list; one that is there already is counted once more and gets the new evidence."""
-    _put(client, "add", numbers)
+    _put(client, numbers, again=1, source="")
 
 
 def take_over(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None:
     """Put entries of another list on this one; to take the same ones over twice changes nothing."""
-    _put(client, "import", numbers)
+    _put(client, numbers, again=0, source=IMPORT)
 
 
 def lift(client: redis.Redis, number: str, source: str = "", scope: str = "") -> int:
     """Take entries off a number, of one source and scope or of any; returns how many."""
-    return int(_suppress(client, [keys.SUPPRESSED], ["lift", number, source, scope])[0])
+    return _lift(client, number=number, source=source, scope=scope)
 
 
 def encode(entry: Entry) -> bytes:
@@ -118,12 +140,10 @@ async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
     async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
         entries = msgspec.json.decode(found, type=list[Entry])
         if all(0 < one.expires <= before for one in entries):
-            await _suppress.run(client, [keys.SUPPRESSED], ["over", number, found])
+            await _forget.run(client, number=number.decode(), entries=found.decode())
 
 
-def _put(client: redis.Redis, how: str, numbers: Sequence[tuple[str, Entry]]) -> None:
+def _put(client: redis.Redis, numbers: Sequence[tuple[str, Entry]], *, again: int, source: str) -> None:
     for start in range(0, len(numbers), BATCH):
-        batch = numbers[start : start + BATCH]
-        _suppress(
-            client, [keys.SUPPRESSED], [how, *(part for number, entry in batch for part in (number, encode(entry)))]
-        )
+        added = [Added(number, encode(entry).decode()) for number, entry in numbers[start : start + BATCH]]
+        _suppress(client, again=again, source=source, added=added)

@@ -11,13 +11,9 @@ from urllib.request import Request, urlopen
 import pytest
 import redis
 
-from tests.servers import wait_until
+from tests.properties.house import a_house
+from tests.servers import RedisServer, wait_until
 from threelane import Producer, Status
-from threelane.store import keys
-from threelane.store.scripts import Script
-from threelane.worker.send import claim as claim_module
-
-_claim = Script(claim_module.__file__, "claim", suppresses=True)
 
 
 def _post(door: str, body: object) -> int:
@@ -36,12 +32,12 @@ def _update(message: str, status: str, code: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sending(producer: Producer, client: redis.Redis) -> str:
+def sending(producer: Producer, redis_server: RedisServer) -> str:
     """A message with an attempt under way."""
     message = producer.send("27999500001", "Hello").id
-    now = int(time.time() * 1000)
-    shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, keys.record(message)]
-    _claim(client, shelved, [now, 3, "token", now + 60_000, 100, 100, 0, 1_000_000, 0, 0, 1, message])
+    with a_house(redis_server) as house:
+        house.now = int(time.time() * 1000)
+        assert [message] == [one.id for one in house.claim(3, [message], "token").claimed]
     return message
 
 

@@ -11,7 +11,7 @@ import redis
 from tests.servers import RedisServer, free_port, typed
 from threelane.runtime.exits import Exit
 from threelane.store import keys, registry
-from threelane.worker.webhooks.delivery import lua
+from threelane.worker.webhooks.delivery import shift
 
 HOOK = "https://shop.example/threelane?token=hunter2"
 
@@ -26,8 +26,16 @@ def lay_aside(client: redis.Redis, name: str = "shop") -> None:
     content = f'{{"event":{event},"tries":11,"reason":"answered 500"}}'
     client.zadd(keys.deliveries(name), {"1-0": 1})
     client.hset(keys.delivery(name), "1-0", content)
-    places = [keys.deliveries(name), keys.undelivered(name), keys.delivery(name)]
-    assert client.register_script(lua("shift"))(places, ["1-0", content, content, 1_750_000_000_000])
+    assert 1 == shift(
+        client,
+        source=keys.deliveries(name),
+        target=keys.undelivered(name),
+        contents=keys.delivery(name),
+        id="1-0",
+        was=content,
+        content=content,
+        score=1_750_000_000_000,
+    )
 
 
 def test_a_secret_is_shown_once_and_never_listed(client: redis.Redis, redis_server: RedisServer) -> None:

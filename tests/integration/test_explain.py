@@ -21,7 +21,7 @@ from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import Kind, Outcome
 from threelane.worker.inbound.report import Report
 from threelane.worker.receipt.late import late
-from threelane.worker.webhooks.delivery import lua
+from threelane.worker.webhooks.delivery import shift
 
 TEXT = "Your code is 4711"
 BUSY = Outcome(Kind.REFUSED, code="901", text="Internal error")
@@ -143,8 +143,16 @@ def test_events_are_told_with_what_the_webhook_did(house: House, client: redis.R
         event.reason,
         event.next_try_at,
     )
-    places = [keys.deliveries("web"), keys.undelivered("web"), keys.delivery("web")]
-    client.register_script(lua("shift"))(places, [event.id, content, content, house.now])
+    shift(
+        client,
+        source=keys.deliveries("web"),
+        target=keys.undelivered("web"),
+        contents=keys.delivery("web"),
+        id=event.id,
+        was=content,
+        content=content,
+        score=house.now,
+    )
     assert ["undelivered"] == [event.webhook for event in told(house, one).events]
 
 

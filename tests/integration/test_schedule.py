@@ -256,7 +256,7 @@ def test_a_move_that_was_worked_out_from_an_older_message_is_worked_out_anew(hou
     put_off = later(draft.message, house.now + 2 * HOUR, house.now)
     assert isinstance(house.move(one, house.now + HOUR), Moved)
 
-    assert [False] == rescheduling.reschedule(house.sync, [(old, put_off)], Status.SCHEDULED)
+    assert [False] == rescheduling.reschedule(house.sync, [(old, put_off)], Status.SCHEDULED, house.now)
     assert {one: house.now + HOUR} == house.glance([]).shelves[keys.DUE]
 
 

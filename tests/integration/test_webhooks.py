@@ -23,8 +23,7 @@ from threelane.store import keys, registry
 from threelane.store.events import Outcome, from_json
 from threelane.store.registry import Registration
 from threelane.worker.webhooks import undelivered
-from threelane.worker.webhooks.delivery import lua
-from threelane.worker.webhooks.intake import GROUP
+from threelane.worker.webhooks.intake import GROUP, spread
 
 NUMBER = "27831234567"
 QUICK = "0.05,0.05"  # three tries, at once
@@ -311,11 +310,19 @@ def test_an_event_that_was_spread_is_not_spread_again(client: redis.Redis) -> No
     client.xgroup_create(keys.EVENTS, GROUP, id="0")
     client.xreadgroup(GROUP, "slow", {keys.EVENTS: ">"})
     client.xautoclaim(keys.EVENTS, GROUP, "heir", 0)
-    spread = client.register_script(lua("spread"))
-    places = [keys.EVENTS, keys.PRODUCERS, keys.deliveries("shop"), keys.delivery("shop")]
 
     for expected in (1, 0):  # the heir; then the slow one, when the webhook has taken it
-        spread(places, [GROUP, 1, event_id, "{}", 100, "shop"])
+        spread(
+            client,
+            deliveries=[keys.deliveries("shop")],
+            contents=[keys.delivery("shop")],
+            now=1,
+            group=GROUP,
+            id=event_id,
+            content="{}",
+            most=100,
+            names=["shop"],
+        )
         assert expected == left(client) == client.zcard(keys.deliveries("shop"))
         client.delete(keys.delivery("shop"), keys.deliveries("shop"))
 

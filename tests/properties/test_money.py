@@ -217,9 +217,15 @@ class Walk:
             for scope, n in self.house.sync.hgetall(key).items():  # type: ignore[union-attr]
                 assert int(n) >= 0
                 told[key.decode().removeprefix(keys.SPENT), scope.decode()] = int(n)
-        assert +counted == +told
+        told_now, counted_now = self._of_now(told), self._of_now(counted)
+        assert counted_now == told_now
         if self.house.sync.exists(keys.BUDGETS):
             self._no_limit_is_passed(seen, told)
+
+    def _of_now(self, sums: Counter[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Leave out periods that are over: no limit is compared with them, and nothing is given back to them."""
+        periods = budgets.periods(self.house.now)
+        return {(period, scope): n for (period, scope), n in sums.items() if period in periods and n}
 
     def _no_limit_is_passed(self, seen: Glance, told: Counter[tuple[str, str]]) -> None:
         """By no more than charges are above their estimates, and what was given back in vain."""

@@ -1,22 +1,67 @@
-"""Every key has one name, and the table in the module tells of it."""
+"""Every key has one name, made in one place, and a row in the table of keys."""
 
 from __future__ import annotations
 
-import re
+import pytest
 
 from threelane.contract import fields
 from threelane.store import keys
+from threelane.store.keys import KINDS, Key, Space
+
+AS_EVER = {
+    "tl:due", "tl:queued:1", "tl:queued:2", "tl:queued:3", "tl:leases", "tl:doubt", "tl:dead", "tl:awaiting",
+    "tl:tally", "tl:holds", "tl:rate", "tl:claimed", "tl:sweep", "tl:sweeping", "tl:erasing", "tl:suppressed",
+    "tl:events", "tl:late", "tl:heard", "tl:stopping", "tl:producers", "tl:api-keys", "tl:windows", "tl:workers",
+    "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
+    "tl:burn", "tl:budgets",
+    "tl:m:x", "tl:session:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x", "tl:console-tries:x", "tl:reply:x",
+    "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x",
+}  # fmt: skip
 
 
-def test_every_key_is_in_the_table_of_the_module() -> None:
+def test_every_key_is_in_the_table() -> None:
     """Whoever looks at Redis finds there what each key holds."""
-    named = {value for value in vars(keys).values() if isinstance(value, str) and re.fullmatch(r"tl:\w+", value)}
-    told = set(re.findall(r"``(tl:\w+)``", keys.__doc__ or ""))
-
-    assert named == told
+    assert set(Key) == KINDS.keys()
 
 
-def test_no_two_keys_share_a_name() -> None:
+def test_keys_are_called_what_they_have_always_been_called() -> None:
+    """Workers of an earlier version run beside these while a fleet is upgraded."""
+    made = {keys.key(name, "x") for name in Key if KINDS[name].of and name is not Key.QUEUED}
+    made |= {keys.key(name) for name in Key if not KINDS[name].of} | set(keys.QUEUED.values())
+
+    assert made == AS_EVER
+
+
+def test_the_functions_and_the_constants_are_made_by_the_builder() -> None:
+    """A tag for a cell, or a name for an account, is added in one place."""
+    assert keys.key(Key.RECORD, "0f3c") == keys.record("0f3c") == keys.records(["0f3c"])[0] == "tl:m:0f3c"
+    assert keys.key(Key.DELIVERIES, "shop") == keys.deliveries("shop")
+    assert keys.key(Key.QUEUED, "2") == keys.QUEUED[2]
+
+
+def test_a_cell_tags_every_key_and_an_account_those_that_are_its_own() -> None:
+    """The keys of one script are in one slot of a cluster; two accounts share no rate."""
+    there = Space(cell="c7", account="acme")
+
+    assert "tl:{c7}:due" == keys.key(Key.DUE, space=there)
+    assert "tl:{c7}:m:0f3c" == keys.key(Key.RECORD, "0f3c", there)
+    assert "tl:{c7}:rate@acme" == keys.key(Key.RATE, space=there)
+
+
+@pytest.mark.parametrize("name", sorted(AS_EVER | {"tl:session:rest:pinged", "tl:reply-parts:a:b:1:2"}))
+def test_the_row_of_a_key_is_found_by_its_name(name: str) -> None:
+    """Tests that look at all of Redis hold it against the table."""
+    assert keys.kind(name) in KINDS.values()
+
+
+@pytest.mark.parametrize("name", ["tl:nothing", "tl:due:1", "tl:", "sms.1"])
+def test_what_is_in_no_row_is_found_too(name: str) -> None:
+    """Else the test above, and those that use it, would show nothing."""
+    with pytest.raises(KeyError):
+        keys.kind(name)
+
+
+def test_no_two_indexes_share_a_key() -> None:
     """A set that served two purposes would lose messages."""
     assert len(keys.SHELVES) == len(set(keys.SHELVES))
 
@@ -26,8 +71,3 @@ def test_each_lane_has_its_set_and_its_queue() -> None:
     assert keys.LANES == fields.LANES
     assert ["tl:queued:1", "tl:queued:2", "tl:queued:3"] == list(keys.QUEUED.values())
     assert ["sms.1", "sms.2", "sms.3"] == [keys.queue(lane) for lane in keys.LANES]
-
-
-def test_a_record_is_found_by_its_id() -> None:
-    """The id that accept gave is all that anyone needs."""
-    assert "tl:m:0f3c" == keys.record("0f3c")

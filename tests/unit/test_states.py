@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
+from pathlib import Path
 
-import pytest
 import redis
 
-from threelane.store import keys, scripts
+from threelane.store import keys
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import number, script
 from threelane.store.states import FINAL, MAY_FOLLOW, Status
 
 
@@ -38,47 +39,41 @@ def test_a_dead_letter_is_redriven_or_found_to_have_been_sent_and_nothing_else()
     assert {Status.QUEUED} | reported == MAY_FOLLOW[Status.DEAD]
 
 
-def test_every_state_that_is_not_final_has_a_shelf() -> None:
+def test_every_state_that_is_not_final_has_an_index() -> None:
     """An id in no set would be forgotten; a final one in a set would never leave it."""
     assert set(Status) - FINAL == keys.SHELF_OF.keys() | {Status.QUEUED}
 
 
-@pytest.fixture
-def tables(client: redis.Redis) -> list[dict[str, object]]:
-    """The tables as Lua reads them."""
-    return json.loads(client.eval(scripts._tables() + "return cjson.encode({MAY, SHELF})", 0))
+PLACE = """-- PARTS move
+place(KEY.record, 'm1', {[Field.lane] = ARG.lane}, ARG.to, 1)
+return moved(1)
+"""
+MOVE = """-- PARTS move
+local known = {[Field.lane] = ARG.lane, [Field.status] = ARG.was}
+return moved(move(KEY.record, 'm1', known, ARG.to, 5) and 1 or 0)
+"""
 
 
-def test_the_scripts_allow_what_the_table_allows(tables: list[dict[str, object]]) -> None:
-    """The copy is generated, and Lua understands it."""
-    may = {str(status): {str(to): True for to in following} for status, following in MAY_FOLLOW.items()}
-
-    assert may == tables[0]
+def _place(*, record: RecordKey, now: int, lane: str, to: Status) -> None: ...
 
 
-def test_the_scripts_use_the_shelves_of_the_keys(tables: list[dict[str, object]]) -> None:
-    """The number of a shelf is its place among the keys that every script gets."""
-    shelved = {str(status): keys.SHELVES.index(key) + 1 for status, key in keys.SHELF_OF.items()}
-
-    assert shelved == tables[1]
+def _move(*, record: RecordKey, now: int, lane: str, was: Status, to: Status) -> None: ...
 
 
-PLACE = "place(KEYS[11], 'm1', {lane = ARGV[1]}, ARGV[2], 1) return tallied(1)"
-MOVE = "return tallied(move(KEYS[11], 'm1', {lane = ARGV[1], status = ARGV[2]}, ARGV[3], 5) and 1 or 0)"
-
-
-def test_a_script_moves_only_as_the_table_allows(client: redis.Redis) -> None:
-    """All pairs of states: a move that is allowed takes the id from its shelf to the next; no other does."""
-    for (before, after), lane in product(product(Status, Status), (2,)):
+def test_a_script_moves_only_as_the_table_allows(client: redis.Redis, tmp_path: Path) -> None:
+    """All pairs of states: a move that is allowed takes the id from its index to the next; no other does."""
+    for name, text in (("place", PLACE), ("move", MOVE)):
+        (tmp_path / f"{name}.lua").write_text(text)
+    place, move = script(str(tmp_path / "x"), number)(_place), script(str(tmp_path / "x"), number)(_move)
+    record = keys.record("m1")
+    for before, after in product(Status, Status):
         client.flushall()
-        start = scripts._tables() + scripts._part("move") + PLACE
-        shelved = (len(keys.SHELVES) + 1, *keys.SHELVES, keys.record("m1"))
-        client.eval(start, *shelved, lane, before)
-        moved = client.eval(scripts._tables() + scripts._part("move") + MOVE, *shelved, lane, before, after)
+        place(client, record=record, now=1, lane="2", to=before)
+        moved = move(client, record=record, now=1, lane="2", was=before, to=after)
 
         allowed = after in MAY_FOLLOW[before]
         now = after if allowed else before
-        assert (allowed, now) == (bool(moved), Status(client.hget(keys.record("m1"), "status").decode()))
-        shelf = keys.QUEUED[lane] if now is Status.QUEUED else keys.SHELF_OF.get(now)
+        assert (allowed, now) == (bool(moved), Status(client.hget(record, "status").decode()))
+        index = keys.QUEUED[2] if now is Status.QUEUED else keys.SHELF_OF.get(now)
         holding = [key for key in keys.SHELVES if key not in (keys.TALLY, keys.EVENTS) and client.exists(key)]
-        assert ([shelf] if shelf else []) == holding
+        assert ([index] if index else []) == holding

@@ -15,6 +15,9 @@ import redis.asyncio
 from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.rates import Rate
+from threelane.store.record import Field
+from threelane.store.tally import Count
 from threelane.worker.account import hold
 from threelane.worker.gateway import tables
 from threelane.worker.gateway.protocol import Gateway
@@ -32,10 +35,10 @@ def no_credit_codes() -> tuple[str, ...]:
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> bool:
     """Tell whether it is this worker's turn to read the balance; more often while the account has no credit."""
-    turn, every = (":turn", settings.balance_seconds)
+    turn, every = (keys.BALANCE_TURN, settings.balance_seconds)
     if await _wanting(client, now):
-        turn, every = (":probe", min(settings.balance_seconds, PROBE_SECONDS))
-    return bool(await client.set(keys.BALANCE + turn, 1, nx=True, px=int(every * 900)))
+        turn, every = (keys.BALANCE_PROBE, min(settings.balance_seconds, PROBE_SECONDS))
+    return bool(await client.set(turn, 1, nx=True, px=int(every * 900)))
 
 
 async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> bool:
@@ -93,7 +96,7 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
     heads = [one for ids in waiting for one in ids]
     async with client.pipeline(transaction=False) as pipe:
         for one in [*dead, *heads]:
-            pipe.hmget(keys.record(one.decode()), ["estimate", "code"])
+            pipe.hmget(keys.record(one.decode()), [Field.ESTIMATE, Field.CODE])
         found = await pipe.execute()
     codes = {code.encode() for code in no_credit_codes()}
     refused = [estimate for estimate, code in found[: len(dead)] if code in codes]
@@ -104,12 +107,14 @@ async def _write(
     client: redis.asyncio.Redis, before: Mapping[str, str], millionths: int, settings: WorkerSettings, now: int
 ) -> None:
     tally: Any = await client.hgetall(keys.TALLY)
-    charged = sum(int(n) for name, n in tally.items() if name.startswith(b"charged:"))
+    charged = sum(int(n) for name, n in tally.items() if name.startswith(Count.CHARGED.encode()))
     floors = {f"floor:{lane}": settings.floor(lane) for lane in keys.LANES}
     said: dict[Any, Any] = {"credits": millionths, "at": now, **compare(before, millionths, charged), **floors}
     async with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.BALANCE, mapping=said)
-        pipe.hincrby(keys.BALANCE, "left", millionths - int(before.get("left", 0)))  # less what was claimed meanwhile
+        pipe.hincrby(
+            keys.BALANCE, Rate.LEFT, millionths - int(before.get("left", 0))
+        )  # less what was claimed meanwhile
         pipe.hdel(keys.BALANCE, "error")
         if before.get("lifted") not in (None, str(millionths)):
             pipe.hdel(keys.BALANCE, "lifted")

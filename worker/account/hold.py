@@ -14,6 +14,8 @@ from threelane.contract import fields
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.rates import Rate
+from threelane.store.tally import Count
 from threelane.worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
@@ -97,7 +99,7 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
     with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
         if before is None:
-            pipe.hincrby(keys.TALLY, f"held:{scope.partition(':')[0]}", 1)
+            pipe.hincrby(keys.TALLY, Count.HELD.of(scope.partition(":")[0]), 1)
         pipe.execute()
     logs.event("held", level=30, scope=scope.partition(":")[0], code=BY_HAND)
     return before
@@ -138,4 +140,4 @@ async def lift(client: redis.asyncio.Redis, now: int) -> bool:
 
 def ramp(now: int) -> dict[Any, Any]:
     """Return what makes claims begin slowly: an empty bucket, and since when the rate grows back."""
-    return {"ramp": now, "tokens": 0, "at": now}
+    return {Rate.RAMP: now, Rate.TOKENS: 0, Rate.AT: now}

@@ -15,12 +15,26 @@ import redis
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys
 from threelane.store.find import Filter, Found
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.record import Field
+from threelane.store.scripts import script, texts
 from threelane.store.states import FINAL, Status
 
 BATCH = NUDGE_SIZE
 LOOKED_AT = 10_000  # of the latest dead letters, for what stands against most of them
-_redrive = Script(__file__, "redrive")
+
+
+class LeftDead(StrEnum):
+    """Why a dead letter stays one."""
+
+    EXPIRED = "expired"
+    OVER = "over"
+    ERASED = "erased"
+
+
+@script(__file__, texts, [LeftDead])
+def _redrive(*, records: Sequence[RecordKey], now: int, today: str, ids: Sequence[str]) -> None:
+    """Put dead letters back; returns the lane of each, or why it stays dead, or "" for what is none."""
 
 
 class Answer(StrEnum):
@@ -152,7 +166,7 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
         replies = _put_back(client, nudger, lot, now)
         with client.pipeline(transaction=False) as pipe:
             for one in lot:
-                pipe.hget(keys.record(one), "status")
+                pipe.hget(keys.record(one), Field.STATUS)
             states = [found.decode() if found else "" for found in pipe.execute()]
         told = zip(lot, replies, states, strict=True)
         answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in told]
@@ -161,10 +175,10 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
 
 def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Answer | None]:
     """Run the script for up to 99 ids, and tell the workers; None for what was no dead letter."""
-    replies = _redrive(client, [keys.record(one) for one in ids], [now, budgets.day(now), *ids])
+    replies = _redrive(client, records=keys.records(ids), now=now, today=budgets.day(now), ids=ids)
     lanes: dict[int, list[str]] = defaultdict(list)
     answers: list[Answer | None] = []
-    for one, reply in zip(ids, (reply.decode() for reply in replies), strict=True):
+    for one, reply in zip(ids, replies, strict=True):
         if reply.isdigit():
             lanes[int(reply)].append(one)
             answers.append(Answer.REDRIVEN)
@@ -188,7 +202,11 @@ def _pile(owner: str, code: str, every: Sequence[Found], now: int) -> Pile:
     )
 
 
-_LEFT_DEAD = {"expired": Answer.EXPIRED, "over": Answer.OVER_BUDGET, "erased": Answer.ERASED}
+_LEFT_DEAD: dict[str, Answer] = {
+    LeftDead.EXPIRED: Answer.EXPIRED,
+    LeftDead.OVER: Answer.OVER_BUDGET,
+    LeftDead.ERASED: Answer.ERASED,
+}
 
 
 def _refused(status: str) -> Answer:

@@ -1,20 +1,21 @@
+-- PARTS move
 -- Leases that ran out: the worker died, or lost its way, in the middle of the call; only the gateway can tell.
--- KEYS  11.. records   ARGV  now, when to ask first, then the ids
+-- KEYS  records   ARG  now, ask_at (when to ask first), ids
 -- ->    for each id 1, or 0 when its lease is not over
 local answers, FIELDS = {}, fields()
-for i = 1, #KEYS - 10 do
-  local record, id = KEYS[10 + i], ARGV[2 + i]
-  local ends = redis.call('ZSCORE', KEYS[5], id)
+for i, id in ipairs(ARG.ids) do
+  local record, ends = KEY.records[i], redis.call('ZSCORE', KEY.leases, id)
   local known = read(record, FIELDS)
   answers[i] = 0
-  if ends and tonumber(ends) <= tonumber(ARGV[1]) then
-    if known.status ~= 'sending' then
-      redis.call('ZREM', KEYS[5], id)
-    elseif move(record, id, known, 'in_doubt', ARGV[2], 'code', 'lapsed', 'reason', 'lease_ran_out', 'owner', 'operator') then
-      redis.call('HINCRBY', record, 'lapses', 1)
-      count('lapsed:' .. known.lane)
+  if ends and tonumber(ends) <= ARG.now then
+    if known.status ~= Status.sending then
+      index(KEY.leases, id)
+    elseif move(record, id, known, Status.in_doubt, ARG.ask_at, Field.code, 'lapsed', Field.reason, 'lease_ran_out',
+      Field.owner, Owner.operator) then
+      add_one(record, Field.lapses)
+      count_of(Count.lapsed, known.lane)
       answers[i] = 1
     end
   end
 end
-return tallied(answers)
+return moved(answers)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
+from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import flags, script
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 
 BATCH = 100
 LAPSE_SECONDS = 1.0
-_lapse = Script(__file__, "lapse")
+
+
+@script(__file__, flags, [Owner])
+def _lapse(*, records: Sequence[RecordKey], now: int, ask_at: int, ids: Sequence[str]) -> None:
+    """Put messages in doubt whose lease ran out; returns which were."""
 
 
 async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> list[str]:
@@ -24,8 +31,8 @@ async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> l
     if not over:
         return []
     ids = [one.decode() for one in over]
-    moved = await _lapse.run(client, [keys.record(one) for one in ids], [now, now + first_probe_ms, *ids])
-    lapsed = [one for one, done in zip(ids, moved, strict=True) if done == 1]
+    moved = await _lapse.run(client, records=keys.records(ids), now=now, ask_at=now + first_probe_ms, ids=ids)
+    lapsed = [one for one, done in zip(ids, moved, strict=True) if done]
     for one in lapsed:
         logs.event("in_doubt", level=30, id=one, code="lapsed", reason="lease_ran_out", owner="operator")
     return lapsed

@@ -1,31 +1,32 @@
+-- PARTS move
 -- Write down what look-ups that found nothing came to. What they found goes through receipt.lua.
--- An answer counts for the look-up it was asked in, once: one that comes late says nothing of the doubt of today.
--- KEYS  11.. records
--- ARGV  now, then for each: id, 'ask' | 'queued' | 'dead' | 'unknown', score, 1 when this probe counts, ms to keep,
---       code, reason, owner ('' each: as they are), look-ups made before, since when in doubt
+-- An answer counts for the look-up that it answers, once: one that comes late says nothing of the doubt of today.
+-- KEYS  records   ARG  now, keep_ms, looked_up
 -- ->    for each its lane when it was moved or put off, or '' when something else had settled it
-local SAID, answers, FIELDS = 10, {}, fields('probes', 'doubted')
-for i = 1, #KEYS - 10 do
-  local record, a = KEYS[10 + i], 2 + (i - 1) * SAID
-  local id, to, score = ARGV[a], ARGV[a + 1], ARGV[a + 2]
+local ENDED = {[Status.dead] = Count.dead, [Status.unknown] = Count.unknown}
+local answers, FIELDS = {}, fields(Field.probes, Field.doubted)
+for i, one in ipairs(ARG.looked_up) do
+  local record, id, to, at = KEY.records[i], one[LookedUp.id], one[LookedUp.to], one[LookedUp.at]
+  local code, owner = one[LookedUp.code], one[LookedUp.owner]
   local known = read(record, FIELDS)
   answers[i] = ''
-  if known.status == 'in_doubt' and (known.probes or '0') == ARGV[a + 8] and known.doubted == ARGV[a + 9] then
+  if known.status == Status.in_doubt and (tonumber(known.probes) or 0) == one[LookedUp.probes]
+    and tonumber(known.doubted) == one[LookedUp.since] then
     answers[i] = known.lane
-    if ARGV[a + 3] == '1' then redis.call('HINCRBY', record, 'probes', 1) end
-    if ARGV[a + 5] ~= '' then redis.call('HSET', record, 'code', ARGV[a + 5], 'reason', ARGV[a + 6], 'owner', ARGV[a + 7]) end
-    if to == 'ask' then
-      redis.call('ZADD', KEYS[6], score, id)
+    if one[LookedUp.counts] then add_one(record, Field.probes) end
+    if code ~= '' then write(record, Field.code, code, Field.reason, one[LookedUp.reason], Field.owner, owner) end
+    if to == Then.ask then
+      index(KEY.doubt, id, at)
     else
-      move(record, id, known, to, score)
-      redis.call('HDEL', record, 'probes', 'doubted')
-      count('resolved:' .. to)
-      if to ~= 'queued' then
-        redis.call('HSET', record, 'ended', ARGV[1])
-        redis.call('PEXPIRE', record, ARGV[a + 4])
-        count(to .. ':' .. ARGV[a + 5] .. ':' .. ARGV[a + 7])
+      move(record, id, known, to, at)
+      drop(record, Field.probes, Field.doubted)
+      count(Count.resolved .. to)
+      if to ~= Status.queued then
+        write(record, Field.ended, ARG.now)
+        keep_for(record, ARG.keep_ms)
+        count(ENDED[to] .. code .. ':' .. owner)
       end
     end
   end
 end
-return tallied(answers)
+return moved(answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import redis.asyncio
@@ -14,7 +15,8 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs, tracing
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, NO_LOOK_UP, Known, LookUp
@@ -22,14 +24,38 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.probe import probe
+from threelane.worker.receipt.probe import Probed, probe
 from threelane.worker.receipt.receipt import receive, told_by
 
 BATCH = 20
 RESOLVE_SECONDS = 0.5
 MOST_LAPSES = 3
 DAY = 24 * 3600 * 1000
-_resolve = Script(__file__, "resolve")
+
+
+class Then(StrEnum):
+    """What becomes of a message that a look-up did not find, besides a state."""
+
+    ASK = "ask"  # again
+
+
+class LookedUp(Item, frozen=True):
+    """What a look-up came to: a state, or ``ask``; ``code``, ``reason`` and ``owner`` "" as they are."""
+
+    id: str
+    to: str
+    at: int
+    counts: bool
+    code: str
+    reason: str
+    owner: str
+    probes: int  # made before
+    since: int  # since when it is in doubt
+
+
+@script(__file__, texts, [Then])
+def _resolve(*, records: Sequence[RecordKey], now: int, keep_ms: int, looked_up: Sequence[LookedUp]) -> None:
+    """Write down what look-ups came to; returns the lane of each, or "" for what something else had settled."""
 
 
 class Doubt(NamedTuple):
@@ -62,7 +88,9 @@ async def resolve(
     ids = [one.decode() for one in due]
     again = now + settings.lease_ms
     rate = settings.look_ups_per_second
-    taken = await probe.run(client, [keys.RATE, *map(keys.record, ids)], [Status.IN_DOUBT, now, again, rate, *ids])
+    taken = await probe.run(
+        client, records=keys.records(ids), now=now, status=Status.IN_DOUBT, again_at=again, a_second=rate, ids=ids
+    )
     doubts = [_doubt(entry) for entry in taken]
     asked = doubts if gateway.can_look_up else []
     answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
@@ -91,28 +119,27 @@ def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Ne
     if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, to the end and a little
         ends = doubt.message.expires_at + int(sum(delays) * 1000)
         if now < ends:
-            return Next("ask", ends)
+            return Next(Then.ASK, ends)
         return Next(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
     if now - doubt.since > GATEWAY_REMEMBERS:
         return Next(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
     if answer.known is not Known.NOT_FOUND:
-        return Next("ask", now + int(delays[min(doubt.probes, len(delays) - 1)] * 1000))
+        return Next(Then.ASK, now + int(delays[min(doubt.probes, len(delays) - 1)] * 1000))
     probes = doubt.probes + 1
     if probes < len(delays):
-        return Next("ask", now + int(delays[probes] * 1000), counts=True)
+        return Next(Then.ASK, now + int(delays[probes] * 1000), counts=True)
     if doubt.lapses >= MOST_LAPSES:
         return Next(Status.DEAD, now, True, "worker_lost", "worker_lost", Owner.OPERATOR)
     match doubt.message.on_doubt:
         case "hold":
-            return Next("ask", now + DAY, counts=True)
+            return Next(Then.ASK, now + DAY, counts=True)
         case "drop":
             return Next(Status.DEAD, now, True, "in_doubt", "dropped_in_doubt", Owner.PRODUCER)
     return Next(Status.QUEUED, now, counts=True)
 
 
-def _doubt(entry: Sequence[bytes]) -> Doubt:
-    _, probes, since, lapses, body = entry[:5]
-    return Doubt(message.decode(body), int(probes), int(since), int(lapses))
+def _doubt(one: Probed) -> Doubt:
+    return Doubt(message.decode(one.body), one.probes, one.doubted, one.lapses)
 
 
 async def _write(
@@ -120,11 +147,9 @@ async def _write(
 ) -> dict[int, list[str]]:
     if not rest:
         return {}
-    arguments: list[Any] = [now]
-    for doubt, then in rest:
-        arguments += [doubt.message.id, then.to, then.at, int(then.counts), retention_ms]
-        arguments += [then.code, then.reason, then.owner, doubt.probes, doubt.since]
-    lanes = await _resolve.run(client, [keys.record(doubt.message.id) for doubt, _ in rest], arguments)
+    looked_up = [LookedUp(doubt.message.id, *then, doubt.probes, doubt.since) for doubt, then in rest]
+    records = keys.records(one.id for one in looked_up)
+    lanes = await _resolve.run(client, records=records, now=now, keep_ms=retention_ms, looked_up=looked_up)
     again: dict[int, list[str]] = defaultdict(list)
     told: Counter[str] = Counter()
     for (doubt, then), lane in zip(rest, lanes, strict=True):

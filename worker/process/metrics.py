@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from threelane.contract.refusal import Owner
+from threelane.store import scripts
 from threelane.worker.policy.rule import Table
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+SCRIPT = "script"  # the alarm of a script that failed by a fault of ours: report it, and go back to the version before
 
 OUTCOMES = Counter(
     "threelane_attempts",
@@ -35,8 +38,16 @@ REPLIES = Counter("threelane_replies", "Replies of recipients by what was made o
 HOUSEKEEPING_FAILED = Counter("threelane_housekeeping_failed", "Rounds of housekeeping that Redis failed", ["round"])
 
 
+def _script_failed(_: scripts.ScriptError) -> None:
+    ALARMS.labels(SCRIPT, Owner.OPERATOR).inc()
+
+
+scripts.on_fault.append(_script_failed)
+
+
 def announce_alarms(*tables: Table) -> None:
     """Export the alarms of policy tables as 0 from the beginning: a count that begins at 1 has no increase."""
+    ALARMS.labels(SCRIPT, Owner.OPERATOR)
     for table in tables:
         for rule in (*table.rules.values(), *table.by_hundred.values(), table.otherwise):
             if rule.alarm:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import flags, script
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 
 BATCH = 100
 LATE_SECONDS = 1.0
-_late = Script(__file__, "late")
+
+
+@script(__file__, flags)
+def _late(*, records: Sequence[RecordKey], ids: Sequence[str]) -> None:
+    """Publish what is late; returns which were."""
 
 
 async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
@@ -23,8 +29,8 @@ async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
     if not due:
         return []
     ids = [one.decode() for one in due]
-    told = await _late.run(client, [keys.LATE, *map(keys.record, ids)], ids)
-    found = [one for one, is_late in zip(ids, told, strict=True) if is_late == 1]
+    told = await _late.run(client, records=keys.records(ids), ids=ids)
+    found = [one for one, is_late in zip(ids, told, strict=True) if is_late]
     for one in found:
         logs.event("late", level=30, id=one)
     return found

@@ -1,21 +1,23 @@
+-- PARTS move
 -- Write down when messages without a receipt are asked for again; what they told went through receipt.lua before.
--- KEYS  11.. records   ARGV  now, ms to keep, then for each: id, when to ask again (0: never), 1 when the ask counts
+-- KEYS  records   ARG  now, keep_ms, asked
 -- ->    for each 'again', 'unknown', or '' when its end is known by now
-local answers, FIELDS = {}, fields()
-for i = 1, #KEYS - 10 do
-  local record, a = KEYS[10 + i], 3 + (i - 1) * 3
+local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields()
+for i, one in ipairs(ARG.asked) do
+  local record, id, again_at = KEY.records[i], one[Asked.id], one[Asked.again_at]
   local known = read(record, FIELDS)
   answers[i] = ''
-  if known.status == 'sent' then
-    if ARGV[a + 2] == '1' then redis.call('HINCRBY', record, 'asks', 1) end
-    if ARGV[a + 1] ~= '0' then
-      redis.call('ZADD', KEYS[8], ARGV[a + 1], ARGV[a])
-      answers[i] = 'again'
-    elseif move(record, ARGV[a], known, 'unknown', 0, 'ended', ARGV[1], 'code', 'no_receipt', 'reason', 'no_receipt', 'owner', 'gateway') then
-      redis.call('PEXPIRE', record, ARGV[2])
-      count('unknown:no_receipt:gateway')
-      answers[i] = 'unknown'
+  if known.status == Status.sent then
+    if one[Asked.counts] then add_one(record, Field.asks) end
+    if again_at > 0 then
+      index(KEY.awaiting, id, again_at)
+      answers[i] = Polled.again
+    elseif move(record, id, known, Status.unknown, 0, Field.ended, ARG.now, Field.code, NO_RECEIPT,
+      Field.reason, NO_RECEIPT, Field.owner, Owner.gateway) then
+      keep_for(record, ARG.keep_ms)
+      count(Count.unknown .. NO_RECEIPT .. ':' .. Owner.gateway)
+      answers[i] = Polled.unknown
     end
   end
 end
-return tallied(answers)
+return moved(answers)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any
 
 import redis.asyncio
 
+from threelane.contract.refusal import Owner
 from threelane.runtime import logs, tracing
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, Known, LookUp
@@ -23,21 +26,31 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.probe import probe
+from threelane.worker.receipt.probe import Probed, probe
 from threelane.worker.receipt.receipt import receive, told_by
 
 BATCH = 20
 POLL_SECONDS = 0.5
-_poll = Script(__file__, "poll")
 
 
-class Awaited(NamedTuple):
-    """A message whose end is asked for; ``sent_at`` in milliseconds, ``asks`` are the times it was asked before."""
+class Polled(StrEnum):
+    """What is to become of a message that was asked for; "" when its end is known by now."""
+
+    AGAIN = "again"
+    UNKNOWN = "unknown"
+
+
+class Asked(Item, frozen=True):
+    """A message that was asked for; ``again_at`` is 0 for never."""
 
     id: str
-    gateway_id: str
-    sent_at: int
-    asks: int
+    again_at: int
+    counts: bool
+
+
+@script(__file__, texts, [Polled, Owner])
+def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, asked: Sequence[Asked]) -> None:
+    """Write down when to ask again; returns what is to become of each."""
 
 
 async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
@@ -46,9 +59,15 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     if not due:
         return 0
     ids = [one.decode() for one in due]
-    arguments = [Status.SENT, now, now + settings.lease_ms, settings.look_ups_per_second, *ids]
-    taken = await probe.run(client, [keys.RATE, *map(keys.record, ids)], arguments)
-    awaited = [_awaited(entry) for entry in taken]
+    awaited = await probe.run(
+        client,
+        records=keys.records(ids),
+        now=now,
+        status=Status.SENT,
+        again_at=now + settings.lease_ms,
+        a_second=settings.look_ups_per_second,
+        ids=ids,
+    )
     answers = await asyncio.gather(*(_ask(gateway, one) for one in awaited))
     metrics.POLLED.inc(len(awaited))
     told = [
@@ -62,12 +81,12 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     return len(awaited)
 
 
-async def _ask(gateway: Gateway, one: Awaited) -> LookUp:
+async def _ask(gateway: Gateway, one: Probed) -> LookUp:
     """Ask by the gateway's id, which every API knows; by ours where it has not told its own."""
     return await (gateway.status(one.gateway_id) if one.gateway_id else gateway.look_up(one.id))
 
 
-def ask_next(one: Awaited, failed: bool, delays: Sequence[float], now: int) -> int:
+def ask_next(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
     """Return when to ask again, or 0 when the gateway has forgotten by then."""
     wait = delays[0] if failed else delays[min(one.asks + 1, len(delays) - 1)]
     at = now + int(wait * 1000)
@@ -77,7 +96,7 @@ def ask_next(one: Awaited, failed: bool, delays: Sequence[float], now: int) -> i
 
 async def _write(
     client: redis.asyncio.Redis,
-    awaited: Sequence[Awaited],
+    awaited: Sequence[Probed],
     answers: Sequence[LookUp],
     settings: WorkerSettings,
     now: int,
@@ -85,18 +104,15 @@ async def _write(
     """Write down when to ask again, or that nobody will ever know."""
     if not awaited:
         return
-    arguments: list[Any] = [now, settings.retention_ms]
+    asked = []
     for one, answer in zip(awaited, answers, strict=True):
         failed = answer.known is Known.FAILED
-        arguments += [one.id, ask_next(one, failed, settings.receipt_delays_seconds, now), int(not failed)]
-    replies = await _poll.run(client, [keys.record(one.id) for one in awaited], arguments)
+        asked.append(Asked(one.id, ask_next(one, failed, settings.receipt_delays_seconds, now), not failed))
+    records = keys.records(one.id for one in awaited)
+    replies = await _poll.run(client, records=records, now=now, keep_ms=settings.retention_ms, asked=asked)
     for one, reply in zip(awaited, replies, strict=True):
-        if reply == b"unknown":
+        if reply == Polled.UNKNOWN:
             logs.event("unknown", level=30, id=one.id, reason="no_receipt", owner="gateway")
-
-
-def _awaited(entry: Sequence[bytes]) -> Awaited:
-    return Awaited(entry[0].decode(), entry[5].decode(), int(entry[6]), int(entry[7]))
 
 
 async def _round(context: WorkerContext) -> bool:

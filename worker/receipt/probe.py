@@ -2,6 +2,36 @@
 
 from __future__ import annotations
 
-from threelane.store.scripts import Script
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-probe = Script(__file__, "probe")
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import script
+from threelane.store.states import Status
+
+
+class Probed(NamedTuple):
+    """A message to look up now; times in milliseconds."""
+
+    id: str
+    probes: int  # look-ups that answered "not known"
+    doubted: int  # since when it is in doubt
+    lapses: int
+    body: bytes
+    gateway_id: str
+    sent_at: int  # since when it is on its way
+    asks: int
+
+
+def _probed(reply: Any) -> list[Probed]:
+    return [
+        Probed(one.decode(), int(probes), int(doubted), int(lapses), body, gateway_id.decode(), int(sent), int(asks))
+        for one, probes, doubted, lapses, body, gateway_id, sent, asks in reply
+    ]
+
+
+@script(__file__, _probed)
+def probe(
+    *, records: Sequence[RecordKey], now: int, status: Status, again_at: int, a_second: float, ids: Sequence[str]
+) -> None:
+    """Take messages in doubt, or sent, to look them up; returns those that were due."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from enum import StrEnum
 
 import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold
 from threelane.worker.gateway.outcome import Known, LookUp
@@ -35,7 +36,45 @@ HOLDING = {  # statuses that speak of the account: the code of the same cause, t
     "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", 3600),
 }
 GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # as 010 and 006 are: nothing is charged for these
-_receipt = Script(__file__, "receipt")
+
+
+class Result(StrEnum):
+    """What a report did."""
+
+    MOVED = "moved"
+    NOTED = "noted"  # no move
+    REPEATED = "repeated"
+    LATE = "late"  # the message ended before
+    NEVER_SENT = "never_sent"
+    UNKNOWN = "unknown"
+
+
+class Assumed(StrEnum):
+    """Which charge stands for the one that the One API does not report."""
+
+    REPORTED = ""  # none: the API reports charges
+    ESTIMATE = "estimate"
+    NOTHING = "none"
+
+
+class Reported(Item, frozen=True):
+    """A report as the script takes it; ``to`` is "" when it says nothing of the state."""
+
+    id: str
+    gateway_id: str
+    network: str
+    to: str
+    charge: int | None
+    rank: int  # 0 to 4
+    text: str
+    assumed: Assumed
+
+
+@script(__file__, texts, [Result, Assumed])
+def _receipt(
+    *, records: Sequence[RecordKey], now: int, keep_ms: int, ask_ms: int, late_ms: int, reports: Sequence[Reported]
+) -> None:
+    """Apply reports; returns what each did, and behind a space the message's trace if it has one."""
 
 
 async def receive(
@@ -47,14 +86,16 @@ async def receive(
 ) -> list[str]:
     """Apply reports; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
     began_ns = time.time_ns()
-    arguments: list[Any] = [now, *keeping]
-    for one in reports:
-        charge = "" if one.charge_millionths is None else one.charge_millionths
-        said = one.said or one.network_status
-        arguments += [one.id, one.gateway_id, one.network_status, one.to or "", charge, rank(one), said[:MOST_SAID]]
-        arguments.append(_assumed(one.network_status))
-    replies = await _receipt.run(client, [keys.LATE, *(keys.record(one.id) for one in reports)], arguments)
-    answers = [reply.decode().partition(" ") for reply in replies]
+    replies = await _receipt.run(
+        client,
+        records=keys.records(one.id for one in reports),
+        now=now,
+        keep_ms=keeping.keep,
+        ask_ms=keeping.first_ask,
+        late_ms=keeping.late,
+        reports=[_reported(one) for one in reports],
+    )
+    answers = [reply.partition(" ") for reply in replies]
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
         metrics.RECEIPTS.labels(result).inc(times)
@@ -63,7 +104,7 @@ async def receive(
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
-    await _hold(client, [one for one, result in zip(reports, results, strict=True) if result == "moved"], now)
+    await _hold(client, [one for one, result in zip(reports, results, strict=True) if result == Result.MOVED], now)
     return results
 
 
@@ -75,11 +116,24 @@ async def _hold(client: redis.asyncio.Redis, moved: Sequence[Report], now: int) 
         await hold_all(client, [Hold(Scope.ACCOUNT, code, why, ends[code, why, s]) for code, why, s in causes], now)
 
 
-def _assumed(network_status: str) -> str:
-    """Return which charge stands for the one that the One API, whose statuses are names, does not tell."""
+def _reported(one: Report) -> Reported:
+    return Reported(
+        one.id,
+        one.gateway_id,
+        one.network_status,
+        one.to or "",
+        one.charge_millionths,
+        rank(one),
+        (one.said or one.network_status)[:MOST_SAID],
+        _assumed(one.network_status),
+    )
+
+
+def _assumed(network_status: str) -> Assumed:
+    """Return which charge is assumed: statuses of the One API are names."""
     if not network_status or network_status.isdigit():
-        return ""
-    return "none" if network_status in GIVEN_BACK else "estimate"
+        return Assumed.REPORTED
+    return Assumed.NOTHING if network_status in GIVEN_BACK else Assumed.ESTIMATE
 
 
 def told_by(message_id: str, answer: LookUp) -> Report:

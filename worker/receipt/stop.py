@@ -9,6 +9,7 @@ import redis.asyncio
 
 from threelane.runtime import logs, tracing
 from threelane.store import keys
+from threelane.store.record import Field
 from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import Cancellation, Kind
@@ -36,7 +37,7 @@ async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
 async def _stop(
     client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, message_id: str, now: int
 ) -> None:
-    found: Any = await client.hmget(keys.record(message_id), ["status", "gateway_id", "gateway_due"])
+    found: Any = await client.hmget(keys.record(message_id), [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE])
     status, gateway_id, due = (one.decode() if one else "" for one in found)
     if status != Status.SENT or int(due or 0) <= now:
         await client.zrem(keys.STOPPING, message_id)

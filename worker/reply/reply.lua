@@ -1,25 +1,27 @@
--- Tell producers of a reply, once, and let STOP and START take effect in the same step.
--- KEYS  11 suppressed, 12 halves, 13 its parts, 14 record of the message it answers, 15.. that its parts were taken
--- ARGV  key of a long reply ('': it is none), ms to remember, word: stop, start or '', entry JSON of a STOP,
---       id, from, to, text, at, network, id of the message it answers, '1' when parts are missing
--- ->    {1}, or {0} when it was told before
+-- PARTS record, suppression, tally, events
+-- Publish a reply, once, and let STOP and START take effect in the same step.
+-- KEYS  parts (of this reply), related (the record of the message that it answers), taken (that its parts were taken)
+-- ARG   key (of a long reply; '': it is none), remember_ms, word ('', stop or start), entry (JSON of a STOP), source (of one), id,
+--       sender, to, text, at, network, message (the id of the one that it answers), incomplete
+-- ->    1, or 0 when it was published before
 local taken = 0
-for i = 15, #KEYS do
-  if redis.call('SET', KEYS[i], '1', 'NX', 'PX', ARGV[2]) then taken = taken + 1 end
+for i = 1, #KEY.taken do
+  if redis.call('SET', KEY.taken[i], '1', 'NX', 'PX', ARG.remember_ms) then taken = taken + 1 end
 end
-if ARGV[1] ~= '' then
-  redis.call('DEL', KEYS[13])
-  redis.call('ZREM', KEYS[12], ARGV[1])
+if ARG.key ~= '' then
+  redis.call('DEL', KEY.parts)
+  redis.call('ZREM', KEY.reply_halves, ARG.key)
 end
-if taken == 0 then return tallied({0}) end
-if ARGV[3] == 'stop' then
-  suppress(KEYS[11], ARGV[6], cjson.decode(ARGV[4]), 1)
-  count('suppressed:STOP')
-elseif ARGV[3] == 'start' then -- one that was held up on its way lifts no later STOP
-  count('lifted', lift(KEYS[11], ARGV[6], 'STOP', '', tonumber(ARGV[9])))
+if taken == 0 then return 0 end
+if ARG.word == 'stop' then
+  suppress(ARG.sender, cjson.decode(ARG.entry), 1)
+  count(Count.suppressed .. ARG.source)
+elseif ARG.word == 'start' then -- one that was held up on its way lifts no later STOP
+  count(Count.lifted, lift(ARG.sender, ARG.source, '', ARG.at))
 end
-count('replies:' .. (ARGV[3] ~= '' and ARGV[3] or 'other'))
-local producer = ARGV[11] ~= '' and redis.call('HGET', KEYS[14], 'producer')
-tell('type', 'reply', 'id', ARGV[5], 'producer', producer, 'message', ARGV[11], 'from', ARGV[6], 'to', ARGV[7], 'text', ARGV[8],
-  'at', ARGV[9], 'network', ARGV[10], 'incomplete', ARGV[12], 'word', ARGV[3])
-return tallied({1})
+count(Count.replies .. (ARG.word ~= '' and ARG.word or 'other'))
+local producer = ARG.message ~= '' and read_one(KEY.related, Field.producer)
+publish(EventField.type, EventType.reply, EventField.id, ARG.id, Field.producer, producer, EventField.message, ARG.message,
+  EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.at,
+  EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word)
+return tallied(1)

@@ -7,6 +7,7 @@ as they are, marked incomplete.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,8 @@ import redis.asyncio
 from threelane.contract import phone
 from threelane.runtime import logs
 from threelane.store import keys, suppression
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey, ReplyKey, ReplyPartsKey
+from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.inbound.joining import join
@@ -31,8 +33,54 @@ HALVES_SECONDS = 30.0
 HALF_MS = 3600 * 1000
 BATCH = 20
 _words = cache(lists.load)  # a change of the file is in force at the next start
-_reply = Script(__file__, "reply", suppresses=True)
-_part = Script(__file__, "reply_part")
+
+
+class Result(StrEnum):
+    """What was made of one part of a long reply while others are missing."""
+
+    PART = "part"
+    REPEATED = "repeated"
+
+
+@script(__file__, number)
+def _reply(
+    *,
+    parts: ReplyPartsKey,
+    related: RecordKey,
+    taken: Sequence[ReplyKey],
+    key: str,
+    remember_ms: int,
+    word: str,
+    entry: str,
+    source: str,
+    id: str,
+    sender: str,
+    to: str,
+    text: str,
+    at: int,
+    network: str,
+    message: str,
+    incomplete: str,
+) -> None:
+    """Publish a reply; returns 1, or 0 when it was published before."""
+
+
+@script(__file__, list[bytes], [Result])
+def _reply_part(
+    *,
+    parts: ReplyPartsKey,
+    taken: ReplyKey,
+    key: str,
+    as_it_is_at: int,
+    keep_ms: int,
+    number: int,
+    total: int,
+    part: str,
+) -> None:
+    """Keep a part of a long reply; returns all of them when they are complete, or what was made of this one."""
+
+
+_INCOMPLETE = {one.encode() for one in Result}
 
 
 async def take(client: redis.asyncio.Redis, reply: Reply, words: Words, now: int) -> str:
@@ -40,18 +88,19 @@ async def take(client: redis.asyncio.Redis, reply: Reply, words: Words, now: int
     if reply.part is None:
         return await _tell(client, [reply], reply.text, words, now)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
-    shelved = [keys.REPLY_HALVES, keys.reply_parts(key), keys.reply(reply.id)]
-    arguments = [
-        key,
-        now + HALF_MS,
-        HALF_MS + REMEMBERED_MS,
-        reply.part.number,
-        reply.part.total,
-        msgspec.json.encode(reply),
-    ]
-    found = await _part.run(client, shelved, arguments)
-    if found[0] in (b"part", b"repeated"):
-        result: str = found[0].decode()
+    found = await _reply_part.run(
+        client,
+        parts=keys.reply_parts(key),
+        taken=keys.reply(reply.id),
+        key=key,
+        as_it_is_at=now + HALF_MS,
+        keep_ms=HALF_MS + REMEMBERED_MS,
+        number=reply.part.number,
+        total=reply.part.total,
+        part=msgspec.json.encode(reply).decode(),
+    )
+    if found[0] in _INCOMPLETE:
+        result = found[0].decode()
         _count(result, reply, "")
         return result
     return await _tell_parts(client, key, found, words, now)
@@ -93,17 +142,26 @@ async def _tell(
     at = first.at or now
     entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}", first=at, last=at)
     related = first.related_id
-    shelved = [
-        keys.SUPPRESSED,
-        keys.REPLY_HALVES,
-        keys.reply_parts(key),
-        keys.record(related),
-        *(keys.reply(one.id) for one in parts),
-    ]
-    said = [first.id, first.from_, first.to, text, at, first.network, related, "1" if incomplete else ""]
-    arguments = [key, REMEMBERED_MS, word, suppression.encode(entry), *said]
-    told = await _reply.run(client, shelved, arguments)
-    result = (word or "told") if told == [1] else "repeated"
+    is_new = await _reply.run(
+        client,
+        parts=keys.reply_parts(key),
+        related=keys.record(related),
+        taken=[keys.reply(one.id) for one in parts],
+        key=key,
+        remember_ms=REMEMBERED_MS,
+        word=word,
+        entry=suppression.encode(entry).decode(),
+        source=STOP,
+        id=first.id,
+        sender=first.from_,
+        to=first.to,
+        text=text,
+        at=at,
+        network=first.network,
+        message=related,
+        incomplete="1" if incomplete else "",
+    )
+    result = (word or "told") if is_new else "repeated"
     _count(result, first, word)
     return result
 

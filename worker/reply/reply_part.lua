@@ -1,10 +1,10 @@
 -- Keep one part of a long reply until the others have come.
--- KEYS  11 halves, 12 parts, 13 that this part was taken
--- ARGV  key of the reply, when to tell of it as it is, ms to keep the parts, number, of how many, the part's JSON
+-- KEYS  parts, taken (that this part was taken)
+-- ARG   key (of the reply), as_it_is_at (when to publish it as it is), keep_ms (for the parts), number, total, part (JSON)
 -- ->    {'repeated'}, {'part'}, or all parts' JSON
-if redis.call('EXISTS', KEYS[13]) == 1 then return {'repeated'} end
-redis.call('HSET', KEYS[12], ARGV[4], ARGV[6])
-redis.call('PEXPIRE', KEYS[12], ARGV[3])
-redis.call('ZADD', KEYS[11], 'NX', ARGV[2], ARGV[1])
-if redis.call('HLEN', KEYS[12]) < tonumber(ARGV[5]) then return {'part'} end
-return redis.call('HVALS', KEYS[12])
+if redis.call('EXISTS', KEY.taken) == 1 then return {Result.repeated} end
+redis.call('HSET', KEY.parts, ARG.number, ARG.part)
+redis.call('PEXPIRE', KEY.parts, ARG.keep_ms)
+redis.call('ZADD', KEY.reply_halves, 'NX', ARG.as_it_is_at, ARG.key)
+if redis.call('HLEN', KEY.parts) < ARG.total then return {Result.part} end
+return redis.call('HVALS', KEY.parts)

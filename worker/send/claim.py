@@ -5,18 +5,52 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import redis.asyncio
 
 from threelane.contract import message
 from threelane.contract.message import Message
+from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import script
 from threelane.worker.process.settings import WorkerSettings
 
-_claim = Script(__file__, "claim", suppresses=True)
+
+class Claim(StrEnum):
+    """What a claim made of a message."""
+
+    CLAIMED = "claimed"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    HELD = "held"  # its sender or its prefix is on hold, or the lane or the account, and with it all
+    NEWER = "newer"  # left to a worker that knows its schema
+
+
+@script(__file__, list[Any], [Claim, Owner])
+def _claim(
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    lane: str,
+    token: str,
+    lease_until: int,
+    a_second: float,
+    burst: float,
+    reserve: float,
+    keep_ms: int,
+    ramp_ms: int,
+    floor: int,
+    schema: int,
+    ids: Sequence[str],
+) -> None:
+    """Claim messages; returns how long to wait and what was made of each, or that all is on hold."""
+
+
+_CLAIMED, _HELD = Claim.CLAIMED.encode(), Claim.HELD.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +87,28 @@ async def claim(
     those of a newer schema are left to workers that know it.
     """
     token = secrets.token_hex(8)
-    arguments: list[Any] = [
-        now,
-        lane,
-        token,
-        now + settings.lease_ms,
-        settings.parts_per_second,
-        settings.burst,
-        settings.reserve(lane),
-        settings.retention_ms,
-        settings.ramp_ms,
-        settings.floor(lane),
-        message.SCHEMA,
-        *ids,
-    ]
-    shelved = [keys.HOLDS, keys.RATE, keys.SUPPRESSED, keys.CLAIMED, *map(keys.record, ids)]
-    reply = await _claim.run(client, shelved, arguments)
-    if reply[0] == b"held":
+    reply = await _claim.run(
+        client,
+        records=keys.records(ids),
+        now=now,
+        lane=str(lane),
+        token=token,
+        lease_until=now + settings.lease_ms,
+        a_second=settings.parts_per_second,
+        burst=settings.burst,
+        reserve=settings.reserve(lane),
+        keep_ms=settings.retention_ms,
+        ramp_ms=settings.ramp_ms,
+        floor=settings.floor(lane),
+        schema=message.SCHEMA,
+        ids=ids,
+    )
+    if reply[0] == _HELD:
         return Claims((), held=True)
-    claimed = [_claimed(entry, token) for entry in reply[1] if entry[0] == b"claimed"]
+    claimed = [_claimed(entry, token) for entry in reply[1] if entry[0] == _CLAIMED]
     logs.events("claimed", ({"id": one.id, "lane": lane, "attempt": one.attempt} for one in claimed))
     for entry in reply[1]:
-        if entry[0] != b"claimed":
+        if entry[0] != _CLAIMED:
             _log_ended(entry, lane)
     return Claims(claimed, wait_ms=int(reply[0]))
 
@@ -94,11 +128,11 @@ def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
 
 def _log_ended(entry: Sequence[bytes], lane: int) -> None:
     message_id = entry[1].decode()
-    if entry[0] == b"held":
+    if entry[0] == _HELD:
         logs.event("waits", id=message_id, lane=lane, hold=entry[2].decode().partition(":")[0])
-    elif entry[0] == b"newer":
+    elif entry[0] == Claim.NEWER.encode():
         logs.event("left_to_newer", level=30, id=message_id, lane=lane, schema=int(entry[2]), knows=message.SCHEMA)
-    elif entry[0] == b"expired":
+    elif entry[0] == Claim.EXPIRED.encode():
         logs.event("expired", id=message_id, lane=lane, owner="operator")
     else:
         logs.event("dead", id=message_id, lane=lane, reason="suppressed", by=entry[2].decode(), owner="recipient")

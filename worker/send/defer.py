@@ -18,8 +18,11 @@ from threelane.contract.window import Windows
 from threelane.producer.reschedule import later, reschedule_async
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.record import Field
 from threelane.store.states import Status
 from threelane.worker.process import metrics
+
+_READ = [Field.STATUS, Field.TO, Field.TAGS, Field.BODY, Field.EXPIRES, Field.GATEWAY_DUE, Field.SCHEMA]
 
 
 async def defer(
@@ -30,7 +33,7 @@ async def defer(
         return ids
     async with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            pipe.hmget(keys.record(one), ["status", "to", "tags", "body", "expires", "gateway_due", "schema"])
+            pipe.hmget(keys.record(one), _READ)
         found: Any = await pipe.execute()
     moves: list[tuple[bytes, Message]] = []
     for status, to, tags, body, expires, gateway_due, schema in found:
@@ -44,7 +47,7 @@ async def defer(
             moves.append((body, _deferred(message.decode(body), opens, now)))
     if not moves:
         return ids
-    await reschedule_async(client, moves, Status.QUEUED)
+    await reschedule_async(client, moves, Status.QUEUED, now)
     metrics.DEFERRED.labels(lane).inc(len(moves))
     logs.event("deferred", lane=lane, messages=len(moves))
     gone = {sms.id for _, sms in moves}

@@ -1,42 +1,31 @@
+-- PARTS move, suppression, holds
 -- Write down what attempts came to. Only the holder of a message's token may; the token ends with it.
--- KEYS  11 holds, 12 suppressed, 13 late, 14.. records
--- ARGV  msgpack of {now, whether the API tells no charges, holds, settlements}: a hold is {its scope, its JSON}, a settlement
---       {id, token, state, score, ms to keep (0: for ever), count ('': none), entry that suppresses ('': none), attempt,
---       seconds to wait ('': none), when a receipt is late (0: never), {field, value ...}}
--- ->    for each record 1, or 0 when the token is no longer the message's: something else settled it
-local now, assumes, holds, settlements = unpack(cmsgpack.unpack(ARGV[1]))
-local FIELDS, answers = assumes and fields('token', 'to', 'waits', unpack(PAID)) or fields('token', 'to', 'waits'), {}
-local function lasts(hold)
-  local ends = cjson.decode(hold)['until']
-  return ends == 0 and math.huge or ends
-end
-for _, one in ipairs(holds) do  -- a hold gives way to one that lasts longer
-  local scope, hold = unpack(one)
-  local standing = redis.call('HGET', KEYS[11], scope)
-  if standing and lasts(standing) <= now then standing = nil end
-  if not standing or lasts(hold) > lasts(standing) then redis.call('HSET', KEYS[11], scope, hold) end
-  if not standing then count('held:' .. string.match(scope, '^%a+')) end
-end
-for i, one in ipairs(settlements) do
-  local id, token, to, score, keep, counts, entry, attempt, wait, late, values = unpack(one)
-  local record = KEYS[13 + i]
+-- KEYS  records   ARG  now, assumes (the API reports no charges), holds, settlements
+-- ->    for each settlement 1, or 0 when the token is no longer the message's: something else settled it
+local answers, FIELDS = {}, fields(Field.token, Field.to, Field.waits)
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, unpack(PAID)) end
+
+for _, one in ipairs(ARG.holds) do put_on_hold(one[Holding.scope], one[Holding.hold]) end
+for i, one in ipairs(ARG.settlements) do
+  local id, to, values = one[Settling.id], one[Settling.to], one[Settling.values]
+  local record, wait = KEY.records[i], one[Settling.wait]
   local known = read(record, FIELDS)
-  values[#values + 1] = 'attempt'
-  values[#values + 1] = attempt
   if wait ~= '' then
-    values[#values + 1] = 'waits'
+    values[#values + 1] = Field.waits
     values[#values + 1] = (known.waits and known.waits .. ' ' or '') .. wait
   end
   answers[i] = 0
-  if known.token == token and move(record, id, known, to, score, unpack(values)) then
+  if known.token == one[Settling.token]
+    and move(record, id, known, to, one[Settling.score], Field.attempt, one[Settling.attempt], unpack(values)) then
+    local keep_ms, counts, entry, late_at = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.late_at]
     answers[i] = 1
-    if keep > 0 then redis.call('PEXPIRE', record, keep) end
+    if keep_ms > 0 then keep_for(record, keep_ms) end
     if counts ~= '' then count(counts) end
-    if entry ~= '' then suppress(KEYS[12], known.to, cjson.decode(entry), 1) end
-    if late > 0 then shelve(KEYS[13], id, late) end
-    if to == 'sent' and assumes then pay(record, known, tonumber(known.estimate) or 0) end
+    if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end
+    if late_at > 0 then index(KEY.late, id, late_at) end
+    if to == Status.sent and ARG.assumes then pay(record, known, tonumber(known.estimate) or 0) end
   else
-    count('stale_settle')
+    count(Count.stale_settle)
   end
 end
-return tallied(answers)
+return moved(answers)

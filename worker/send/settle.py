@@ -12,10 +12,13 @@ import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.record import Field
+from threelane.store.scripts import Item, flags, script
 from threelane.store.states import AT_REST, Status
 from threelane.store.suppression import Entry
 from threelane.store.suppression import encode as encode_entry
+from threelane.store.tally import Count
 from threelane.worker.account.hold import Hold
 from threelane.worker.account.hold import encode as encode_hold
 from threelane.worker.gateway.outcome import Outcome
@@ -24,8 +27,41 @@ from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
 
 STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be given to somebody else
-_encode = msgspec.msgpack.Encoder().encode
-_settle = Script(__file__, "settle", suppresses=True)
+
+
+class Holding(Item, frozen=True):
+    """A hold as JSON, and what it stops."""
+
+    scope: str
+    hold: str
+
+
+class Settling(Item, frozen=True):
+    """How a message is settled; "" and 0 for what there is not."""
+
+    id: str
+    token: str
+    to: Status
+    score: int  # in the index of its new state
+    keep_ms: int  # until its record is forgotten
+    counts: str  # the name of a count
+    entry: str  # that suppresses its number, as JSON
+    attempt: int
+    wait: str  # seconds
+    late_at: int  # when its receipt is late
+    values: list[str | int]  # fields and their values
+
+
+@script(__file__, flags)
+def _settle(
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    assumes: bool,
+    holds: Sequence[Holding],
+    settlements: Sequence[Settling],
+) -> None:
+    """Settle attempts and put on hold what they call for; returns which were settled."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -49,8 +85,7 @@ async def settle(
     ``assumes``: the API tells no charges, so the estimate stands for that of what was sent.
     """
     holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
-    replies = await _write(client, holds, now, [_arguments(one, keeping, now) for one in settlements], assumes=assumes)
-    settled = [reply == 1 for reply in replies]
+    settled = await _write(client, holds, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
     _log(settlements, settled)
     return settled
 
@@ -67,15 +102,18 @@ async def _write(
     client: redis.asyncio.Redis,
     holds: Sequence[Hold],
     now: int,
-    settled: Sequence[Sequence[Any]] = (),
+    settlements: Sequence[Settling] = (),
     *,
     assumes: bool = False,
-) -> list[int]:
-    """Run the script; ``settled`` are its settlements, whose first values are the messages' ids."""
-    written = [(hold.scope, encode_hold(hold, now).decode()) for hold in holds]
-    shelved = [keys.HOLDS, keys.SUPPRESSED, keys.LATE, *(keys.record(one[0]) for one in settled)]
-    replies: list[int] = await _settle.run(client, shelved, [_encode((now, assumes, written, settled))])
-    return replies
+) -> list[bool]:
+    return await _settle.run(
+        client,
+        records=keys.records(one.id for one in settlements),
+        now=now,
+        assumes=assumes,
+        holds=[Holding(hold.scope, encode_hold(hold, now).decode()) for hold in holds],
+        settlements=settlements,
+    )
 
 
 def _gravest(holds: Sequence[Hold]) -> list[Hold]:
@@ -86,13 +124,13 @@ def _gravest(holds: Sequence[Hold]) -> list[Hold]:
     return list(by_scope.values())
 
 
-def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:
+def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
     claimed, decision = one.claimed, one.decision
     values = _values(one, now)
     sent = decision.to is Status.SENT
     rests = sent or decision.to in AT_REST
     expected = max(now, claimed.message.due_at)  # later than now when the gateway waits for the time
-    return [
+    return Settling(
         claimed.id,
         claimed.token,
         decision.to,
@@ -104,28 +142,38 @@ def _arguments(one: Settlement, keeping: Keeping, now: int) -> list[Any]:
         f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
         expected + keeping.late if sent and claimed.message.lane == 1 else 0,
         values,
-    ]
+    )
 
 
-def _values(one: Settlement, now: int) -> list[Any]:
+def _values(one: Settlement, now: int) -> list[str | int]:
     decision, rule = one.decision, one.decision.rule
-    values: list[Any] = []
+    values: list[str | int] = []
     if decision.to is Status.SENT:
-        values += ["gateway_id", one.outcome.gateway_id, "sent", now]
+        values += [Field.GATEWAY_ID, one.outcome.gateway_id, Field.SENT, now]
     if rule:
         values += [
-            "code",
+            Field.CODE,
             decision.code,
-            "reason",
+            Field.REASON,
             rule.reason,
-            "text",
+            Field.TEXT,
             decision.text[:200],
-            "owner",
+            Field.OWNER,
             rule.owner,
         ]
     if decision.to in AT_REST:
-        values += ["ended", now]
+        values += [Field.ENDED, now]
     return values
+
+
+_COUNTS = {
+    Status.SENT: Count.SENT,
+    Status.QUEUED: Count.PUT_BACK,
+    Status.IN_DOUBT: Count.IN_DOUBT,
+    Status.EMULATED: Count.EMULATED,
+    Status.EXPIRED: Count.EXPIRED,
+}
+"""What is counted of an attempt that came to neither a retry nor a dead letter, for a reason."""
 
 
 def _count(decision: Decision, lane: int) -> str:
@@ -134,10 +182,10 @@ def _count(decision: Decision, lane: int) -> str:
     if rule is None:
         return ""
     if decision.to is Status.DEAD:
-        return f"dead:{rule.code}:{rule.owner}"
+        return Count.DEAD.of(rule.code, rule.owner)
     if decision.to is Status.SCHEDULED:
-        return f"retried:{lane}:{rule.code}"
-    return f"{decision.to}:{lane}:{rule.code}"
+        return Count.RETRIED.of(lane, rule.code)
+    return _COUNTS[decision.to].of(lane, rule.code)
 
 
 def _suppression(decision: Decision, now: int) -> Entry:

@@ -1,22 +1,25 @@
+-- PARTS record, tally
 -- Erase whom messages were for and what they said: what they cost, when they went and what became of them stays.
--- KEYS  11.. records
--- ARGV  now, number ('': whoever's, if it ended before the next), ended before, then the ids
+-- KEYS  records   ARG  now, number ('': whoever's, if it ended in time), ended_by
 -- ->    for each 'erased', 'waits' (it is still to be sent), 'under_way' (an attempt has no known end), or '' (it is not
 --       meant, or was erased before)
-local NOT_YET = {scheduled = 'waits', queued = 'waits', sending = 'under_way', in_doubt = 'under_way'}
-local number, before, answers, FIELDS = ARGV[2], tonumber(ARGV[3]), {}, fields('to', 'ended', 'erased')
-for i = 1, #KEYS - 10 do
-  local record = KEYS[10 + i]
+local NOT_YET = {
+  [Status.scheduled] = Erasing.waits, [Status.queued] = Erasing.waits,
+  [Status.sending] = Erasing.under_way, [Status.in_doubt] = Erasing.under_way,
+}
+local number, answers, FIELDS = ARG.number, {}, {Field.status, Field.lane, Field.to, Field.ended, Field.erased}
+for i = 1, #KEY.records do
+  local record = KEY.records[i]
   local known = read(record, FIELDS)
-  local ended = known.status ~= 'sent' and not NOT_YET[known.status] and tonumber(known.ended)
-  local meant = number ~= '' and known.to == number or number == '' and ended and ended <= before
+  local ended = known.status ~= Status.sent and not NOT_YET[known.status] and tonumber(known.ended)
+  local meant = number ~= '' and known.to == number or number == '' and ended and ended <= ARG.ended_by
   answers[i] = ''
   if known.status and meant and not known.erased then
-    answers[i] = NOT_YET[known.status] or 'erased'
-    if answers[i] == 'erased' then
-      redis.call('HDEL', record, 'to', 'body', 'print', 'client', 'text', 'reports')
-      redis.call('HSET', record, 'erased', ARGV[1])
-      count('erased:' .. known.lane)
+    answers[i] = NOT_YET[known.status] or Erasing.erased
+    if answers[i] == Erasing.erased then
+      drop(record, Field.to, Field.body, Field.print, Field.client, Field.text, Field.reports)
+      write(record, Field.erased, ARG.now)
+      count_of(Count.erased, known.lane)
     end
   end
 end

@@ -22,7 +22,8 @@ from threelane.producer.cancel import cancel
 from threelane.runtime import logs
 from threelane.store import events, keys, registry, suppression
 from threelane.store.events import Event, Reply
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
@@ -33,7 +34,19 @@ BATCH = 500
 LOOK_SECONDS = 60.0  # how often a worker looks whether it is its turn
 TURN_MS = 3600 * 1000  # how often all records are looked through
 PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
-_erase = Script(__file__, "erase")
+
+
+class Erasing(StrEnum):
+    """What became of a record that was to be erased; "" for one that was not meant, or was erased before."""
+
+    ERASED = "erased"
+    WAITS = "waits"  # it is still to be sent
+    UNDER_WAY = "under_way"  # an attempt has no known end
+
+
+@script(__file__, texts, [Erasing])
+def _erase(*, records: Sequence[RecordKey], now: int, number: str, ended_by: int) -> None:
+    """Erase records of a number, or all that ended by a time; returns what became of each."""
 
 
 class Rewriting(StrEnum):
@@ -75,7 +88,7 @@ def erase(
     ``stop`` cancels first what still waits; ``forget`` takes the number off the list of suppressed numbers, too.
     """
     erased = Erased()
-    left: dict[str, bytes] = {}  # a scan may show the same twice
+    left: dict[str, str] = {}  # a scan may show the same twice
     hooked = set(registry.read_all(client))
     for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
         ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
@@ -86,13 +99,13 @@ def erase(
                 erased.replies += int(client.delete(key))
                 client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
     if stop:
-        waiting = [one for one, answer in left.items() if answer == b"waits"]
+        waiting = [one for one, answer in left.items() if answer == Erasing.WAITS]
         told = cancel(client, waiting, retention_ms, now, gateway_stops=False)
         erased.cancelled = sum(one.answer == "cancelled" for one in told)
         for ids in _batches(iter(waiting)):
             left = {one: answer for one, answer in left.items() if one not in ids}
             left |= _records(client, ids, number, now, erased)
-    erased.waiting = sum(answer == b"waits" for answer in left.values())
+    erased.waiting = sum(answer == Erasing.WAITS for answer in left.values())
     erased.under_way = len(left) - erased.waiting
     # what records tell no more: first where events come from, then where they are brought to
     erased.events = _events(client, number)
@@ -125,8 +138,8 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
         cursor, found = page
         ids = [key.decode().removeprefix(keys.record("")) for key in found]
         if ids:
-            answers = await _erase.run(client, [keys.record(one) for one in ids], [now, "", before, *ids])
-            erased += sum(answer == b"erased" for answer in answers)
+            answers = await _erase.run(client, records=keys.records(ids), now=now, number="", ended_by=before)
+            erased += sum(answer == Erasing.ERASED for answer in answers)
         if not cursor:
             break
         await asyncio.sleep(PAUSE_SECONDS)
@@ -140,11 +153,13 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, bytes]:
+def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, str]:
     """Erase those of the number; returns those that cannot be, with why: they wait, or are under way."""
-    answers = _erase(client, [keys.record(one) for one in ids], [now, number, 0, *ids]) if ids else ()
-    erased.messages += sum(answer == b"erased" for answer in answers)
-    return {one: answer for one, answer in zip(ids, answers, strict=True) if answer in (b"waits", b"under_way")}
+    answers = _erase(client, records=keys.records(ids), now=now, number=number, ended_by=0) if ids else []
+    erased.messages += sum(answer == Erasing.ERASED for answer in answers)
+    return {
+        one: answer for one, answer in zip(ids, answers, strict=True) if answer in (Erasing.WAITS, Erasing.UNDER_WAY)
+    }
 
 
 def _deliveries(client: redis.Redis, producer: str, number: str) -> int:

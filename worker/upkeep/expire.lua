@@ -1,14 +1,16 @@
+-- PARTS move
 -- End queued messages whose validity is over; what is claimed meanwhile is left to its attempt.
--- KEYS  11.. records   ARGV  now, ms to keep what ends here, then the ids
+-- KEYS  records   ARG  now, keep_ms (for what ends here), ids
 -- ->    for each id 1, or 0 when it is still valid or not queued any more
-local now, answers, FIELDS = tonumber(ARGV[1]), {}, fields('expires')
-for i = 1, #KEYS - 10 do
-  local record, id = KEYS[10 + i], ARGV[2 + i]
+local answers, FIELDS = {}, fields(Field.expires)
+for i, id in ipairs(ARG.ids) do
+  local record = KEY.records[i]
   local known = read(record, FIELDS)
   answers[i] = 0
-  if known.status == 'queued' and tonumber(known.expires) <= now and move(record, id, known, 'expired', 0, 'ended', ARGV[1]) then
-    redis.call('PEXPIRE', record, ARGV[2])
+  if known.status == Status.queued and tonumber(known.expires) <= ARG.now
+    and move(record, id, known, Status.expired, 0, Field.ended, ARG.now) then
+    keep_for(record, ARG.keep_ms)
     answers[i] = 1
   end
 end
-return tallied(answers)
+return moved(answers)

@@ -6,17 +6,23 @@ A claim ends what is past its validity before it is sent; a lane that stands sti
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import flags, script
 
 BATCH = 500
 PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
-_expire = Script(__file__, "expire")
+
+
+@script(__file__, flags)
+def _expire(*, records: Sequence[RecordKey], now: int, keep_ms: int, ids: Sequence[str]) -> None:
+    """End messages whose validity is over; returns which were."""
 
 
 async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> int:
@@ -28,9 +34,9 @@ async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> in
             page: Any = await client.zscan(keys.QUEUED[lane], cursor, count=BATCH)
             cursor, found = page
             ids = [one.decode() for one, _ in found]
-            records = [keys.record(one) for one in ids]
-            answers = await _expire.run(client, records, [now, retention_ms, *ids]) if ids else []
-            over = [one for one, answer in zip(ids, answers, strict=True) if answer == 1]
+            records = keys.records(ids)
+            ends = await _expire.run(client, records=records, now=now, keep_ms=retention_ms, ids=ids) if ids else []
+            over = [one for one, has_ended in zip(ids, ends, strict=True) if has_ended]
             logs.events("expired", [{"id": one, "lane": lane, "owner": "operator"} for one in over])
             ended += len(over)
             if not cursor:

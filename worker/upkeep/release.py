@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 
 BATCH = NUDGE_SIZE
 RELEASE_SECONDS = 0.2
-_release = Script(__file__, "release")
+
+
+@script(__file__, texts)
+def _release(*, records: Sequence[RecordKey], now: int, ids: Sequence[str]) -> None:
+    """Put due messages on their lanes; returns the lane of each, or "" for what is not due any more."""
 
 
 async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
@@ -25,7 +31,7 @@ async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]
     if not due:
         return {}
     ids = [one.decode() for one in due]
-    lanes = await _release.run(client, [keys.record(one) for one in ids], [now, *ids])
+    lanes = await _release.run(client, records=keys.records(ids), now=now, ids=ids)
     released: dict[int, list[str]] = defaultdict(list)
     for one, lane in zip(ids, lanes, strict=True):
         if lane:

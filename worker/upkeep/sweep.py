@@ -8,13 +8,15 @@ however old, is neither.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.scripts import Script
+from threelane.store.keys import RecordKey
+from threelane.store.scripts import flags, script
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
@@ -23,7 +25,11 @@ from threelane.worker.process.settings import WorkerSettings
 BATCH = 100
 MINUTES_KEPT = 24 * 60  # of what was charged
 MOST = 10_000  # messages of one lane in one sweep
-_sweep = Script(__file__, "sweep")
+
+
+@script(__file__, flags)
+def _sweep(*, records: Sequence[RecordKey], now: int, lane: int, queued_by: int, ids: Sequence[str]) -> None:
+    """Put messages that lost their nudge to the end of their lane; returns which did."""
 
 
 async def sweep(
@@ -75,8 +81,8 @@ async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -
     lost: list[str] = []
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        answers = await _sweep.run(client, [keys.record(one) for one in batch], [now, lane, cutoff, *batch])
-        lost += [one for one, answer in zip(batch, answers, strict=True) if answer == 1]
+        swept = await _sweep.run(client, records=keys.records(batch), now=now, lane=lane, queued_by=cutoff, ids=batch)
+        lost += [one for one, is_lost in zip(batch, swept, strict=True) if is_lost]
     return lost
 
 

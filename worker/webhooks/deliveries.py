@@ -7,11 +7,23 @@ from typing import Any
 import redis.asyncio
 
 from threelane.store import keys
+from threelane.store.keys import DeliveriesKey, DeliveryKey
+from threelane.store.scripts import script
 from threelane.worker.process.settings import WebhookSettings
-from threelane.worker.webhooks.delivery import Delivery, decode, encode, lua
+from threelane.worker.webhooks.delivery import Delivery, decode, encode, shift
 
 FORGOTTEN_AT_ONCE = 500
-_TAKE, _SHIFT = lua("take"), lua("shift")
+
+
+def _taken(reply: Any) -> tuple[int | None, list[tuple[str, Delivery]]]:
+    due, *taken = reply
+    pairs = zip(taken[::2], taken[1::2], strict=True)
+    return int(float(due)) if due else None, [(one.decode(), decode(content)) for one, content in pairs]
+
+
+@script(__file__, _taken)
+def _take(*, deliveries: DeliveriesKey, contents: DeliveryKey, now: int, lease_until: int, most: int) -> None:
+    """Take deliveries that are due; returns when the next one is, and ids with contents."""
 
 
 class Deliveries:
@@ -23,15 +35,17 @@ class Deliveries:
         self._settings = settings
         self._waiting, self._contents = keys.deliveries(name), keys.delivery(name)
         self._undelivered = keys.undelivered(name)
-        self._take = client.register_script(_TAKE)
-        self._shift = client.register_script(_SHIFT)
 
     async def take(self, most: int, now: int) -> tuple[int | None, list[tuple[str, Delivery]]]:
         """Take those that are due; returns when the next is due (ms), None if none waits, and ids with contents."""
-        arguments = [now, now + self._settings.lease_ms, most]
-        due, *taken = await self._take(keys=[self._waiting, self._contents], args=arguments)
-        pairs = zip(taken[::2], taken[1::2], strict=True)
-        return int(float(due)) if due else None, [(one.decode(), decode(content)) for one, content in pairs]
+        return await _take.run(
+            self._client,
+            deliveries=self._waiting,
+            contents=self._contents,
+            now=now,
+            lease_until=now + self._settings.lease_ms,
+            most=most,
+        )
 
     async def done(self, event_id: str) -> None:
         """The webhook took it, in this try or in one whose lease had run out."""
@@ -46,8 +60,16 @@ class Deliveries:
         after = was.failed(reason)
         wait_ms = after.wait_ms(self._settings.webhook_delays_seconds)
         to, score = (self._undelivered, now) if wait_ms is None else (self._waiting, now + wait_ms)
-        arguments: list[str | bytes | int] = [event_id, encode(was), encode(after), score]
-        shifted = await self._shift(keys=[self._waiting, to, self._contents], args=arguments)
+        shifted = await shift.run(
+            self._client,
+            source=self._waiting,
+            target=to,
+            contents=self._contents,
+            id=event_id,
+            was=encode(was).decode(),
+            content=encode(after).decode(),
+            score=score,
+        )
         return bool(shifted) and wait_ms is None
 
     async def forget(self, before: int) -> None:

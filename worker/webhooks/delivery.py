@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
+
+from threelane.store.keys import DeliveriesKey, DeliveryKey
+from threelane.store.scripts import number, script
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -28,6 +30,15 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Delivery).decode
 
 
-def lua(name: str) -> str:
-    """Return the script of that name beside this module."""
-    return Path(__file__).with_name(f"{name}.lua").read_text(encoding="utf-8")
+@script(__file__, number)
+def shift(
+    *,
+    source: DeliveriesKey,
+    target: DeliveriesKey,
+    contents: DeliveryKey,
+    id: str,
+    was: str,
+    content: str,
+    score: int,
+) -> None:
+    """Shift a delivery to another set or time; returns 1, or 0 when somebody changed it meanwhile."""

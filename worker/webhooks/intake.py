@@ -6,7 +6,7 @@ it in the stream, and another one takes it over; a second one that does so finds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,16 +17,32 @@ from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store import events, keys, registry
 from threelane.store.events import Event, Raw, Reply
+from threelane.store.keys import DeliveriesKey, DeliveryKey
+from threelane.store.scripts import script, texts
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WebhookSettings
-from threelane.worker.webhooks.delivery import Delivery, encode, lua
+from threelane.worker.webhooks.delivery import Delivery, encode
 from threelane.worker.webhooks.metrics import SPREAD, WEBHOOKS
 
 GROUP = "webhooks"
 BATCH = 100
 IDLE_MS = 15_000  # after this another dispatcher's batch is taken over; spreading one takes milliseconds
 RECLAIM_MS = 5_000
-_SPREAD = lua("spread")
+
+
+@script(__file__, texts, intake=True)
+def spread(
+    *,
+    deliveries: Sequence[DeliveriesKey],
+    contents: Sequence[DeliveryKey],
+    now: int,
+    group: str,
+    id: str,
+    content: str,
+    most: int,
+    names: Sequence[str],
+) -> None:
+    """Put an event into the deliveries of producers; returns whose backlog is full."""
 
 
 class Intake:
@@ -48,7 +64,6 @@ class Intake:
         self.clock = clock
         self._consumer = consumer
         self._wake = wake
-        self._spread_script = client.register_script(_SPREAD)
         # a command that waits must end before its socket gives up
         self._block_ms = min(1000, max(1, int(settings.redis_timeout_seconds * 500)))
         self._claim_from = b"0-0"
@@ -101,19 +116,23 @@ class Intake:
                 event = events.decode(event_id, raw)
                 names = recipients(event, hooked) if event else []
                 addressed.append((event_id, names))
-                content = encode(Delivery(msgspec.Raw(msgspec.json.encode(event))))
-                places = [key for name in names for key in (keys.deliveries(name), keys.delivery(name))]
-                await self._spread_script(
-                    keys=[keys.EVENTS, keys.PRODUCERS, *places],
-                    args=[GROUP, now, event_id, content, self._settings.webhook_backlog, *names],
-                    client=pipe,
+                spread.queue(
+                    pipe,
+                    deliveries=[keys.deliveries(name) for name in names],
+                    contents=[keys.delivery(name) for name in names],
+                    now=now,
+                    group=GROUP,
+                    id=event_id,
+                    content=encode(Delivery(msgspec.Raw(msgspec.json.encode(event)))).decode(),
+                    most=self._settings.webhook_backlog,
+                    names=names,
                 )
-            answers = await pipe.execute()
+            answers = [spread.read(reply) for reply in await pipe.execute(raise_on_error=False)]
         SPREAD.inc(len(listed))
         for (event_id, _), dropped in zip(addressed, answers, strict=True):
             for name in dropped:
                 WEBHOOKS.labels("dropped").inc()
-                logs.event("webhook_dropped", level=30, id=event_id, producer=name.decode())
+                logs.event("webhook_dropped", level=30, id=event_id, producer=name)
         self._wake({name for _, names in addressed for name in names})
 
 

@@ -1,10 +1,9 @@
-#!lua flags=allow-oom
 -- Shift a delivery to another set, or to another time in the same, if nobody changed it since it was read.
--- KEYS  from, to, delivery     ARGV  id, content as it was read, content as it shall be, score
+-- KEYS  source, target, contents   ARG  id, was (its content as it was read), content (as it shall be), score
 -- ->    1, or 0 and nothing shifted
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+if not redis.call('ZSCORE', KEY.source, ARG.id) then return 0 end
+if redis.call('HGET', KEY.contents, ARG.id) ~= ARG.was then return 0 end
+redis.call('ZREM', KEY.source, ARG.id)
+redis.call('ZADD', KEY.target, ARG.score, ARG.id)
+redis.call('HSET', KEY.contents, ARG.id, ARG.content)
 return 1

@@ -1,18 +1,16 @@
-#!lua
--- Put an event into the deliveries of producers and acknowledge it, both or neither; once, however often it is asked.
--- KEYS  events, producers, then deliveries and delivery of each     ARGV  group, now, id, content, most, then names
+-- Put an event into the deliveries of producers and acknowledge it, both or neither; once, however often it is called.
+-- KEYS  deliveries and contents of each name   ARG  now, group, id, content, most (on their way to one webhook), names
 -- ->    the names whose backlog is full: there it was dropped
 local dropped = {}
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) == 0 then return dropped end  -- another dispatcher has done it
-for i = 6, #ARGV do
-  local deliveries, delivery = KEYS[2 * i - 9], KEYS[2 * i - 8]
-  local known = redis.call('HGET', KEYS[2], ARGV[i])
-  if known and cjson.decode(known).webhook ~= '' then
-    if redis.call('HLEN', delivery) >= tonumber(ARGV[5]) then
-      table.insert(dropped, ARGV[i])
+if redis.call('XACK', KEY.events, ARG.group, ARG.id) == 0 then return dropped end  -- another dispatcher has done it
+for i, name in ipairs(ARG.names) do
+  local registered = redis.call('HGET', KEY.producers, name)
+  if registered and cjson.decode(registered).webhook ~= '' then
+    if redis.call('HLEN', KEY.contents[i]) >= ARG.most then
+      table.insert(dropped, name)
     else
-      redis.call('HSET', delivery, ARGV[3], ARGV[4])
-      redis.call('ZADD', deliveries, ARGV[2], ARGV[3])
+      redis.call('HSET', KEY.contents[i], ARG.id, ARG.content)
+      redis.call('ZADD', KEY.deliveries[i], ARG.now, ARG.id)
     end
   end
 end

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import redis
 
 from threelane.store import events, keys
-from threelane.worker.webhooks.delivery import Delivery, decode, encode, lua
+from threelane.store.keys import DeliveriesKey
+from threelane.worker.webhooks.delivery import Delivery, decode, encode, shift
 
 BATCH = 500
-_SHIFT = lua("shift")
 
 
 class Undelivered(NamedTuple):
@@ -52,12 +52,22 @@ def discard(client: redis.Redis, name: str) -> int:
         return int(pipe.execute()[0])
 
 
-def _shift_all(client: redis.Redis, name: str, source: str, to: str, now: int, *, fresh: bool) -> int:
-    shift = client.register_script(_SHIFT)
+def _shift_all(
+    client: redis.Redis, name: str, source: DeliveriesKey, target: DeliveriesKey, now: int, *, fresh: bool
+) -> int:
     shifted = 0
     for event_id, _, content in _listed(client, name, source):
         after = encode(Delivery(decode(content).event)) if fresh else content
-        shifted += int(shift(keys=[source, to, keys.delivery(name)], args=[event_id, content, after, now]))
+        shifted += shift(
+            client,
+            source=source,
+            target=target,
+            contents=keys.delivery(name),
+            id=event_id,
+            was=content.decode(),
+            content=after.decode(),
+            score=now,
+        )
     return shifted
 
 

@@ -1,0 +1,102 @@
+-- PARTS record, tally
+-- Money: what is reserved and charged, in the budgets of its day and month, in the sum of what is still to be paid, and
+-- by the minute.
+
+local burnt = 0
+
+local COMMITTED = {
+  [Status.scheduled] = true, [Status.queued] = true, [Status.sending] = true, [Status.in_doubt] = true,
+}
+local GIVEN_BACK = {
+  [Status.dead] = true, [Status.cancelled] = true, [Status.expired] = true, [Status.emulated] = true,
+}
+
+-- -> what a message in a state counts for in its budgets: its estimate, until it is known what it did cost. A charge of
+--    nothing that is reported on the way may be followed by another.
+local function share(status, estimate, charge)
+  if GIVEN_BACK[status] then return charge or 0 end
+  if charge and not COMMITTED[status] and (charge > 0 or status ~= Status.sent) then return charge end
+  return math.max(estimate, charge or 0)
+end
+
+-- -> the key of what is spent in a period, or nil for one that is over: no limit is compared with it any more.
+local function spent_in(period)
+  for i, name in ipairs(ARG.periods) do
+    if name == period then return KEY.spent[i] end
+  end
+end
+
+local function month(day) return string.sub(day, 1, 6) end
+local function centre_scope(name) return 'centre:' .. name end
+local function producer_scope(name) return 'producer:' .. name end
+
+local DAY = 86400
+local BUDGETED = {Field.period, Field.counted, Field.centre, Field.producer, Field.estimate, Field.charge}
+
+-- Keep a message's share of its cost centre's and its producer's budgets; only what was accepted under one has a period.
+local function budget(record, status)
+  local known = read(record, BUDGETED)
+  local amount = share(status, tonumber(known.estimate) or 0, known.charge and tonumber(known.charge))
+  local more = amount - (tonumber(known.counted) or 0)
+  if more == 0 then return end
+  write(record, Field.counted, amount)
+  for _, period in ipairs({known.period, month(known.period)}) do
+    local spent = spent_in(period)
+    if spent then
+      if known.centre then redis.call('HINCRBY', spent, centre_scope(known.centre), more) end
+      if known.producer then redis.call('HINCRBY', spent, producer_scope(known.producer), more) end
+      redis.call('EXPIRE', spent, #period == 8 and 40 * DAY or 400 * DAY)
+    end
+  end
+end
+
+local function has_budgets() return redis.call('HLEN', KEY.budgets) > 0 end
+
+-- -> the budget of a cost centre or a producer that has no room for an amount on a day, or nil; one that refuses goes
+--    before one that lets wait.
+local function over(centre, producer, amount, day)
+  local full
+  for _, scope in ipairs({centre_scope(centre), producer_scope(producer)}) do
+    for _, kind in ipairs({'day', 'month'}) do
+      local name, period = scope .. ':' .. kind, kind == 'day' and day or month(day)
+      local set = redis.call('HGET', KEY.budgets, name)
+      if set then
+        local limit, spent = cjson.decode(set), tonumber(redis.call('HGET', spent_in(period), scope)) or 0
+        if spent + amount > limit.limit and (not full or limit.over ~= 'hold') then
+          full = {name = name, limit = limit.limit, spent = spent, waits = limit.over == 'hold'}
+          if not full.waits then return full end
+        end
+      end
+    end
+  end
+  return full
+end
+
+-- Write down what a message cost; it is counted by what it is more, or less, than was known. What is known has to have
+-- these fields, too.
+local PAID = {Field.charge, Field.centre, Field.producer, Field.country, Field.parts}
+local function pay(record, known, amount)
+  local more = amount - (tonumber(known.charge) or 0)
+  write(record, Field.charge, string.format('%d', amount))
+  if known.period then budget(record, known.status) end
+  if not known.charge then count_of(Count.charged_parts, known.lane, tonumber(known.parts)) end
+  known.charge = amount
+  if more == 0 then return end
+  count(Count.charged .. known.lane .. ':' .. (known.centre or ''), more)
+  count(Count.charged_by .. 'producer:' .. (known.producer or ''), more)
+  count(Count.charged_by .. 'country:' .. (known.country or ''), more)
+  burnt = burnt + more
+end
+
+-- Keep the sum of what is still to be paid: the estimates of all that is not sent yet.
+local function commit(record, known, from, to)
+  if COMMITTED[from] ~= COMMITTED[to] then
+    local estimate = tonumber(known.estimate) or 0
+    if estimate ~= 0 then count_of(Count.committed, known.lane, COMMITTED[to] and estimate or -estimate) end
+  end
+  if known.period then budget(record, to) end
+end
+
+local function write_burnt()
+  if burnt ~= 0 then redis.call('HINCRBY', KEY.burn, math.floor(ARG.now / 60000), burnt) end
+end

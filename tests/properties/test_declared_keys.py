@@ -1,0 +1,192 @@
+"""Every key that a script touches is declared in its call, as Redis itself sees it: by MONITOR.
+
+Every script runs here; a key that is made up inside one would work until Redis is a cluster.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+
+from tests.layout import FOLDERS, ROOT
+from tests.properties.house import House, a_house
+from tests.properties.test_money import Walk
+from tests.servers import RedisServer
+from threelane.contract.schedule import DAY
+from threelane.store import access, find, keys, lua, registry, suppression
+from threelane.store.find import Filter
+from threelane.store.scripts import Script
+from threelane.store.suppression import Entry
+from threelane.worker.gateway.outcome import Known, LookUp
+from threelane.worker.inbound.report import Part, Reply
+from threelane.worker.process.settings import WebhookSettings
+from threelane.worker.receipt.late import late
+from threelane.worker.receipt.poll import poll
+from threelane.worker.reply import reply
+from threelane.worker.reply.words import build
+from threelane.worker.upkeep.erase import erase
+from threelane.worker.upkeep.expire import expire
+from threelane.worker.webhooks.deliveries import Deliveries
+from threelane.worker.webhooks.intake import GROUP, spread
+
+END = "the end of the test"
+NUMBER = "27831234567"
+FILES = {file.resolve() for folder in FOLDERS for file in (ROOT / folder).rglob("*.lua")}
+SCRIPTS = {file.stem for file in FILES if file.parent != lua.PARTS.resolve()}
+
+
+class Unhelpful:
+    """A gateway that knows nothing."""
+
+    can_look_up = True
+
+    async def status(self, _: str) -> LookUp:
+        return LookUp(Known.FAILED)
+
+    look_up = status
+
+
+class Watched:
+    """What ran on a Redis: each script with the keys of its call, and each key that it touched without."""
+
+    def __init__(self, server: RedisServer) -> None:
+        ours = [one for one in gc.get_objects() if isinstance(one, Script) and one.file in FILES]
+        self.by_sha = {one.sha: one.name for one in ours}
+        self.ran: set[str] = set()
+        self.undeclared: set[tuple[str, str]] = set()
+        self._client = redis.Redis(port=server.port)
+        for one in ours:
+            self._client.script_load(one.source)
+        self._began = threading.Event()
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+        assert self._began.wait(10)
+
+    def _follow(self) -> None:
+        script, declared = "", set[str]()
+        with redis.Redis(port=self._client.connection_pool.connection_kwargs["port"]).monitor() as monitor:
+            self._began.set()
+            for seen in monitor.listen():
+                name, *words = seen["command"].split(" ")
+                if seen["client_type"] == "lua":
+                    if words[0] not in declared:
+                        self.undeclared.add((script, words[0]))
+                elif name.upper() == "EVALSHA":
+                    script, declared = self.by_sha[words[0]], set(words[2 : 2 + int(words[1])])
+                    self.ran.add(script)
+                elif seen["command"].endswith(END):
+                    return
+
+    def stop(self) -> None:
+        self._client.echo(END)
+        self._thread.join(30)
+        self._client.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of its own: scripts of other tests are none of this one's."""
+    made = RedisServer(tmp_path).start()
+    yield made
+    made.stop()
+
+
+def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> None:
+    """All scripts, with and without budgets, over days; and each key of Redis is in the table of keys."""
+    with a_house(server, parts_per_second=100_000, look_ups_per_second=1_000) as house:
+        watched = Watched(server)
+        try:
+            for seed in (1, 2):
+                walk = Walk(house, seed, assumes=bool(seed % 2))
+                for _ in range(150):
+                    walk.step()
+            _do_the_rest(house)
+        finally:
+            watched.stop()
+        client = house.sync
+        kinds = {key.decode(): (client.type(key).decode(), client.pttl(key)) for key in client.scan_iter("tl:*")}
+
+    assert set() == watched.undeclared
+    assert SCRIPTS == watched.ran
+    assert {name: keys.kind(name).type for name in kinds} == {name: kind for name, (kind, _) in kinds.items()}
+    assert [] == [name for name, (_, left) in kinds.items() if left > 0 and not keys.kind(name).expires]
+
+
+def test_a_key_that_is_not_declared_is_seen(server: RedisServer) -> None:
+    """Else the test above would show nothing."""
+    watched = Watched(server)
+    with redis.Redis(port=server.port) as client:
+        sha: Any = client.script_load("redis.call('SET', KEYS[1], 1) return redis.call('SET', KEYS[1] .. ':more', 1)")
+        watched.by_sha[sha] = "bad"
+        client.evalsha(sha, 1, "tl:known")
+    watched.stop()
+
+    assert {("bad", "tl:known:more")} == watched.undeclared
+
+
+def _do_the_rest(house: House) -> None:
+    """Run each script that a walk does not reach."""
+    sync, client, now = house.sync, house.client, house.now
+    draft = house.draft(lane=1, delay=60)
+    (waiting,) = house.accept([draft])
+    house.move(waiting.id, now + 30_000)
+    house.cancel([waiting.id])
+    (soon,) = house.accept([house.draft(lane=1)])
+    (dying,) = house.accept([house.draft()])
+    house.claim(3, [dying.id], "token of a worker that dies")
+    house.now += house.settings.lease_ms
+    assert [dying.id] == house.lapse()
+    house.sweep(dict.fromkeys(keys.LANES, 0))
+    house.sweep(dict.fromkeys(keys.LANES, 0))
+    entry = Entry(source="operator", first=now, last=now, expires=now + 1)
+    suppression.add(sync, [("27820000001", entry)])
+    suppression.take_over(sync, [("27820000001", entry)])
+    house.run(suppression.forget_over(client, now + 2))
+    suppression.lift(sync, "27820000002")
+    key = access.make(sync, "shop", now, rate=1.0).key
+    assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
+    assert list(find.search(sync, Filter(lane=1)))
+    words = build({})
+    house.run(reply.take(client, Reply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
+    house.run(reply.take(client, Reply("r2", NUMBER, "1", "START"), words, now))
+    for number in (1, 2):
+        part = Part(7, 2, number)
+        house.run(reply.take(client, Reply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
+    sync.zadd(keys.LATE, {soon.id: 1})
+    house.run(late(client, now))
+    house.now = now + 90 * DAY
+    house.run(poll(client, Unhelpful(), house.settings, house.now))
+    house.run(expire(client, house.settings.retention_ms, house.now))
+    registry.put(sync, "shop", webhook="https://shop.example/x")
+    _webhooks(house)
+    erase(sync, NUMBER, house.settings.retention_ms, house.now)
+
+
+def _webhooks(house: House) -> None:
+    sync = house.sync
+    (event, _), *_ = sync.xrange(keys.EVENTS, count=1)  # type: ignore[misc]
+    sync.xgroup_create(keys.EVENTS, GROUP, id="0")
+    sync.xreadgroup(GROUP, "one", {keys.EVENTS: ">"})
+    told = {"type": "outcome", "id": event.decode(), "message_id": "m", "status": "dead"}
+    content = msgspec.json.encode({"event": told, "tries": 0, "reason": ""}).decode()
+    spread(
+        sync,
+        deliveries=[keys.deliveries("shop"), keys.deliveries("bank")],
+        contents=[keys.delivery("shop"), keys.delivery("bank")],
+        now=house.now,
+        group=GROUP,
+        id=event.decode(),
+        content=content,
+        most=10,
+        names=["shop", "bank"],
+    )
+    deliveries = Deliveries(house.client, "shop", WebhookSettings(redis_url="redis://127.0.0.1"))
+    _, ((one, delivery),) = house.run(deliveries.take(10, house.now))
+    house.run(deliveries.failed(one, delivery, "answered 500", house.now))
