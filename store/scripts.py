@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.store import keys
-from threelane.store.connect import PAUSE_SECONDS
+from threelane.store.connect import PAUSE_SECONDS, take_connection
 from threelane.store.states import MAY_FOLLOW
 
 _ALLOW_OOM = "#!lua flags=allow-oom\n"
@@ -90,7 +90,7 @@ class Asked:
     def _send(self) -> None:
         self._failed = None
         try:
-            self._connection = self._pool.get_connection()
+            self._connection = take_connection(self._pool)
             self._connection.send_command(*self._command)
         except RedisError as failed:
             self._failed = failed
