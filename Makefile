@@ -92,10 +92,11 @@ check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(MAKE) test
 
 lock: $(VENV)/dev  ## regenerate the hashed requirements from pyproject.toml
-	$(LOCK) pyproject.toml -o requirements/run.txt
-	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --group dev --group bench -o requirements/bench.txt
-	$(LOCK) pyproject.toml --group dev --group fuzz -o requirements/fuzz.txt
+	$(LOCK) pyproject.toml --extra all -o requirements/run.txt
+	$(LOCK) pyproject.toml -o requirements/producer.txt
+	$(LOCK) pyproject.toml --extra all --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt
+	$(LOCK) pyproject.toml --extra all --group dev --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group build -o requirements/build.txt
 
 clean:  ## remove everything that the targets created

@@ -1,5 +1,27 @@
-"""``python -m threelane``: the command line, where no console script is installed."""
+"""Main: the command ``threelane``, also as ``python -m threelane``."""
 
-from threelane.interfaces.command.line import main
+from __future__ import annotations
 
-main()
+import sys
+from pathlib import Path
+
+from threelane.runtime import extras
+
+
+def main() -> None:
+    """Run the command line; where its libraries are missing, end with one sentence and code 2."""
+    extras.require_for(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+    from threelane.interfaces.command.line import main as run
+
+    run()
+
+
+def _ignore_folder() -> None:
+    """Import nothing from the current folder, which ``python -m`` puts first: a team's celery.py is not Celery."""
+    if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
+        del sys.path[0]
+
+
+if __name__ == "__main__":
+    _ignore_folder()
+    main()
