@@ -131,15 +131,15 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(full: Environment, team: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(full: Environment, team: Path) -> Iterator[Stack]:
     """Redis, a sandbox, a worker and the processes around it, all from the wheel, started in the team's folder."""
-    log = tmp_path_factory.mktemp("up") / "up.log"
     file = team / ".threelane/stack.json"
     words = ["bash", "-c", 'cd "$0" && exec "$@"', str(team), full.python, "-m", "threelane", "up"]
-    up = Child("up", words, log, dict.fromkeys(os.environ.keys() - clean().keys(), ""))
+    # what it prints is for its user: the addresses, and the key that opens them
+    up = Child("up", words, Path(os.devnull), dict.fromkeys(os.environ.keys() - clean().keys(), ""))
 
     def started() -> Any:
-        assert up.process.poll() is None, log.read_text()
+        assert up.process.poll() is None, "the stack ended"
         return json.loads(file.read_text()) if file.exists() and file.stat().st_size else None
 
     told = wait_until(started, 60, "the stack")
@@ -152,7 +152,5 @@ def stack(full: Environment, team: Path, tmp_path_factory: pytest.TempPathFactor
 def swept(stack: Stack) -> Iterator[None]:
     """At the end of a test no sweep has found a message whose nudge was lost."""
     yield
-    worker = next(stack.folder.glob(".threelane/up-*/worker.log")).read_text()
-    print("\n".join(line for line in worker.splitlines() if '"info"' not in line))
     with redis.Redis.from_url(stack.redis_url) as client:
         assert {} == {name: n for name, n in client.hgetall("tl:tally").items() if name.startswith(b"swept")}

@@ -22,7 +22,7 @@ NOT_OURS = {
 }  # fmt: skip
 OLDEST, NEWEST = "redis==5.0.1", "redis==8.*"
 REDIS = (OLDEST, "redis==5.*", "redis==6.*", "redis==7.*", NEWEST)
-CELERY = tuple(f"celery[redis]==5.{minor}.*" for minor in range(3, 8))  # the first two need packaging, and do not say so
+CELERY = ("5.3", "5.4", "5.5", "5.6", "5.7")  # each with the kombu of its time, and the redis-py which that allows
 SENDING = """
 import json, sys, time, warnings
 warnings.simplefilter("error", DeprecationWarning)
@@ -131,8 +131,7 @@ def test_a_producer_works_in_a_host_with_each_celery(
     installed: Callable[..., Environment], stack: Stack, version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The host's tasks run on its own broker, in a pool that was forked from a process that had sent."""
-    host = installed("", version, "packaging")
-    assert version.partition("==")[2][:3] == host.distributions()["celery"][:3]
+    host = installed("", f"celery=={version}.*", f"kombu[redis]=={version}.*", "packaging")  # kombu forgets the last
     folder = tmp_path_factory.mktemp("shop")
     folder.joinpath("shop.py").write_text(HOST, encoding="utf-8")
     folder.joinpath("worker.py").write_text(THEIRS, encoding="utf-8")
