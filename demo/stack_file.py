@@ -24,7 +24,7 @@ def use_stack(environment: MutableMapping[str, str]) -> None:
         os.kill(int(stack["pid"]), 0)
     except (OSError, ValueError, KeyError, TypeError):
         return
-    environment |= {name: value for name, value in stack["environment"].items() if _is_free(environment, name)}
+    environment.update({name: value for name, value in stack["environment"].items() if _is_free(environment, name)})
 
 
 def _is_free(environment: MutableMapping[str, str], variable: str) -> bool:

@@ -36,6 +36,7 @@ class Together(Generic[Wish, Answer]):
         """``serve`` answers up to ``most`` wishes, in their order; what it raises, each of their threads raises."""
         self._serve = serve
         self._most = most
+        self._is_at_work = False
         self._begin()
         _ALL.add(self)
 

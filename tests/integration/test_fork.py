@@ -1,4 +1,4 @@
-"""A producer that was made and used before a fork goes on in the children: gunicorn --preload, Celery's prefork pool."""
+"""A producer that was used before a fork goes on in the children: gunicorn --preload, Celery's prefork pool."""
 
 from __future__ import annotations
 

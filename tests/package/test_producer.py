@@ -102,20 +102,18 @@ def test_a_producer_is_small(installed: Callable[..., Environment]) -> None:
     assert set() == names & NOT_OURS
     assert len(names) <= MOST_DISTRIBUTIONS, sorted(names)
     assert light.octets() <= MOST_OCTETS
-    for words in (["threelane"], ["threelane", "worker"], ["threelane", "bulk", "x.csv"], ["threelane", "api"]):
-        extra = {"worker": "worker", "bulk": "files", "api": "api"}.get(words[-1 if len(words) < 3 else 1], "cli")
+    for words, extra in ((["worker"], "worker"), (["bulk", "x.csv"], "files"), (["api"], "api"), ([], "cli")):
+        wanted = f"{' '.join(['threelane', *words[:1]])} needs: pip install 'threelane[{extra}]'\n"
         for start in ([light.command("threelane")], [light.python, "-m", "threelane"]):
-            told = run([*start, *words[1:]], folder=light.folder, code=2)
-            assert ("", f"{' '.join(words[:2])} needs: pip install 'threelane[{extra}]'\n") == (told.stdout, told.stderr)
+            told = run([*start, *words], folder=light.folder, code=2)
+            assert ("", wanted) == (told.stdout, told.stderr)
     told = run([light.python, "-c", "import threelane.worker.app"], folder=light.folder, code=1)
     assert told.stderr.endswith("threelane.worker.app needs: pip install 'threelane[worker]'\n")
 
 
 @pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("version", REDIS)
-def test_a_producer_works_with_each_redis_py(
-    installed: Callable[..., Environment], stack: Stack, version: str
-) -> None:
+def test_a_producer_works_with_each_redis_py(installed: Callable[..., Environment], stack: Stack, version: str) -> None:
     """It sends, loses its connections, sends on, schedules, moves and cancels; each message is taken once."""
     light = installed("", version)
     told = json.loads(run([light.python, "-c", SENDING, stack.redis_url], folder=stack.folder).stdout)
@@ -137,7 +135,8 @@ def test_a_producer_works_in_a_host_with_each_celery(
     folder.joinpath("worker.py").write_text(THEIRS, encoding="utf-8")
     shop = stack.redis_url.removesuffix("/0") + "/5"
     settings = {"SHOP_REDIS": shop, "THREELANE_REDIS_URL": stack.redis_url, "CELERY_BROKER_URL": shop}
-    with running([host.command("celery"), "-A", "shop", "worker", "--concurrency=2"], folder, settings, folder / "shop.log"):
+    words = [host.command("celery"), "-A", "shop", "worker", "--concurrency=2"]
+    with running(words, folder, settings, folder / "shop.log"):
         told = json.loads(run([host.python, "-c", CALLING], folder=folder, **settings).stdout)
     assert ["shop"] * 20 == [name for _, name in told]
     ids = {one for one, _ in told}
