@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def main() -> None:
 
 def _ignore_folder() -> None:
     """Import nothing from the current folder, which ``python -m`` puts first: a team's celery.py is not Celery."""
-    if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
+    folder = os.getcwd()
+    if sys.path[0] == folder and Path(__file__).parents[1] != Path(folder):
         del sys.path[0]
 
 
