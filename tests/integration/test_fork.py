@@ -62,7 +62,7 @@ def send(producer: Producer, name: str) -> list[str]:
 
 
 def connection(producer: Producer) -> str:
-    return str(producer._redis.client_id())
+    return str(producer._redis().client_id())
 
 
 def test_children_of_a_process_that_sent_share_neither_ids_nor_connections(producer: Producer) -> None:

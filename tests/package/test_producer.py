@@ -25,14 +25,15 @@ REDIS = (OLDEST, "redis==5.*", "redis==6.*", "redis==7.*", NEWEST)
 CELERY = ("5.3", "5.4", "5.5", "5.6", "5.7")  # each with the kombu of its time, and the redis-py which that allows
 SENDING = """
 import json, sys, time, warnings
+from datetime import UTC, datetime, timedelta
 warnings.simplefilter("error", DeprecationWarning)
 import redis, threelane
 from threelane import Accepted, Producer, Refused
 with Producer(redis_url=sys.argv[1]) as producer:
-    assert isinstance(producer.send("no number", "Hello"), Refused)
+    assert isinstance(producer.try_send("no number", "Hello"), Refused)
     ids = [producer.send(f"2799950{n:04d}", "Your code is 4711", lane=1).id for n in range(50)]
     other = redis.Redis.from_url(sys.argv[1])
-    for one in list(producer._redis.connection_pool._connections):  # as a firewall does, or a restart of Redis
+    for one in list(producer._redis().connection_pool._connections):  # as a firewall does, or a restart of Redis
         if one._sock:
             one._sock.shutdown(2)
     ids += [producer.send(f"2799951{n:04d}", "Your code is 4712", lane=1).id for n in range(50)]
@@ -40,7 +41,7 @@ with Producer(redis_url=sys.argv[1]) as producer:
     assert all(isinstance(answer, Accepted) for answer in many)
     later = producer.send("27999530000", "Later", delay=600)
     assert [later.id] == [one.id for one in producer.scheduled(to="27999530000") if one.id == later.id]
-    assert not isinstance(producer.move(later.id, "2031-06-30T14:00:00Z"), Accepted)
+    producer.move(later.id, datetime.now(UTC) + timedelta(hours=1))
     producer.cancel([later.id])
     deadline = time.monotonic() + 60
     ids += [answer.id for answer in many]
