@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-rabbitmq: $(VENV)/dev  ## run all tests with their own RabbitMQ as the brok
 
 test-browser: $(VENV)/dev  ## test the console in a real browser; needs Debian's chromium and chromium-driver
 	$(BIN)/python -m pytest -n 1 -m browser -rs tests/browser $(ARGS)
+
+test-package: $(VENV)/dev  ## test the wheel in clean environments: a light producer beside each redis-py and Celery, and the demo
+	$(BIN)/python -m pytest -n 1 -m package -rs tests/package $(ARGS)
 
 screenshots: $(VENV)/dev  ## retake the screenshots of the console in docs/images; needs the same packages
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
@@ -92,10 +95,11 @@ check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 	$(MAKE) test
 
 lock: $(VENV)/dev  ## regenerate the hashed requirements from pyproject.toml
-	$(LOCK) pyproject.toml -o requirements/run.txt
-	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --group dev --group bench -o requirements/bench.txt
-	$(LOCK) pyproject.toml --group dev --group fuzz -o requirements/fuzz.txt
+	$(LOCK) pyproject.toml --extra all -o requirements/run.txt
+	$(LOCK) pyproject.toml -o requirements/producer.txt
+	$(LOCK) pyproject.toml --extra all --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt
+	$(LOCK) pyproject.toml --extra all --group dev --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group build -o requirements/build.txt
 
 clean:  ## remove everything that the targets created

@@ -21,6 +21,7 @@ from threelane.demo.child import START_SECONDS, Child, Failed
 from threelane.store import access
 
 _LOOPBACK = "127.0.0.1"
+PYTHON = (sys.executable, "-P")  # imports nothing from the current folder: a team's celery.py is not Celery
 
 
 class Stack:
@@ -139,7 +140,7 @@ class Stack:
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         words += [word for part in gateways.doubles() for word in ("--part", part)]
-        child = self._child("sandbox", [sys.executable, "-m", "threelane.sandbox", *words])
+        child = self._child("sandbox", [*PYTHON, "-m", "threelane.sandbox", *words])
         self.sandbox_url = child.event("listening")["url"]
         self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
         account = self.ask_sandbox("/sandbox/account")
@@ -157,7 +158,7 @@ class Stack:
         self.metrics[name] = child.event("metrics")["url"]
 
     def _threelane(self, name: str, command: str = "") -> Child:
-        return self._child(name, [sys.executable, "-m", "threelane", command or name])
+        return self._child(name, [*PYTHON, "-m", "threelane", command or name])
 
     def _child(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self.folder / f"{name}.log", self.environment)

@@ -12,8 +12,8 @@ from pathlib import Path
 from threelane.contract import gateways
 from threelane.demo.child import Failed
 from threelane.demo.stack import Stack
+from threelane.demo.stack_file import STACK_FILE
 from threelane.runtime.exits import Exit
-from threelane.runtime.settings import STACK_FILE
 
 
 def keep_up() -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 Wish = TypeVar("Wish")
 Answer = TypeVar("Answer")
@@ -34,9 +36,9 @@ class Together(Generic[Wish, Answer]):
         """``serve`` answers up to ``most`` wishes, in their order; what it raises, each of their threads raises."""
         self._serve = serve
         self._most = most
-        self._lock = Lock()
-        self._waiting: list[_Seat[Wish, Answer]] = []
         self._is_at_work = False
+        self._begin()
+        _ALL.add(self)
 
     def ask(self, wish: Wish) -> Answer:
         """Return the answer to a wish; may do others' work on the way."""
@@ -51,6 +53,12 @@ class Together(Generic[Wish, Answer]):
         if seat.failed is not None:
             raise seat.failed
         return seat.answer  # type: ignore[return-value]  # it is served
+
+    def _begin(self) -> None:
+        """Begin with nobody at work; also in a child process, which has none of its parent's other threads."""
+        self._lock = Lock()
+        self._waiting: list[_Seat[Wish, Answer]] = []
+        self._is_at_work = False
 
     def _lead(self) -> None:
         """Serve the first that wait, ourselves among them, and hand the lead to the first of the rest."""
@@ -71,3 +79,15 @@ class Together(Generic[Wish, Answer]):
                 seat.gate.release()
             if successor is not None:
                 successor.gate.release()
+
+
+_ALL: WeakSet[Together[Any, Any]] = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for together in list(_ALL):
+        together._begin()
+
+
+if hasattr(os, "register_at_fork"):  # not where nothing forks
+    os.register_at_fork(after_in_child=_begin_in_child)

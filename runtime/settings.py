@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.runtime import secret_files, tracing
 
-STACK_FILE = Path(".threelane/stack.json")
 BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
 if TYPE_CHECKING:  # no type checker looks for the folders of gateways
     GatewayName = str
@@ -212,7 +210,7 @@ def load(kind: type[Kind], **given: Any) -> Kind:
     if wrong := [*wrong_gateways()]:
         raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
-        return kind(**(_from_stack(kind) | secret_files.read_all(kind, os.environ) | given))
+        return kind(**(secret_files.read_all(kind, os.environ) | given))
     except secret_files.WrongFile as wrong:
         raise InvalidSettings(str(wrong)) from None
     except ValidationError as invalid:
@@ -245,23 +243,6 @@ def _own(kind: type[Settings]) -> Iterator[str]:
     """Yield the names that a class has and did not inherit."""
     yield from vars(kind)
     yield from vars(kind).get("__annotations__", {})
-
-
-def _from_stack(kind: type[Kind]) -> dict[str, Any]:
-    """Return the settings of a stack that `threelane up` keeps running here, unless Redis is named already."""
-    if {"THREELANE_REDIS_URL", secret_files.variable("redis_url")} & set(os.environ):
-        return {}
-    try:
-        stack = json.loads(STACK_FILE.read_text(encoding="utf-8"))
-        os.kill(int(stack["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    named = {name.removeprefix("THREELANE_").lower(): value for name, value in stack["environment"].items()}
-    return {
-        name: value
-        for name, value in named.items()
-        if name in kind.model_fields and f"THREELANE_{name.upper()}" not in os.environ
-    }
 
 
 def _without_tls_options(url: SecretStr) -> SecretStr:

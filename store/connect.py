@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import Any
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from threelane.runtime import tls
@@ -15,6 +18,8 @@ from threelane.runtime.settings import Settings
 
 PAUSE_SECONDS = 0.05  # before a command is sent once more
 _PAUSE = ConstantBackoff(PAUSE_SECONDS)
+_NAME = signature(redis.ConnectionPool.get_connection).parameters["command_name"]
+_NAMED = ("EVALSHA",) if _NAME.default is Parameter.empty else ()  # redis-py needs it until 5.3, and then warns of it
 
 
 def connect(settings: Settings) -> redis.Redis:
@@ -33,6 +38,11 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_pool(pool)
 
 
+def take_connection(pool: Any) -> Any:
+    """Return a connection of the pool that no other thread or process uses, until it is released."""
+    return pool.get_connection(*_NAMED)
+
+
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "timeout": settings.redis_timeout_seconds,  # for a free connection
@@ -41,5 +51,6 @@ def _options(settings: Settings) -> dict[str, Any]:
         "socket_connect_timeout": settings.redis_timeout_seconds,
         "socket_keepalive": True,
         "health_check_interval": 25,
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError],  # redis-py 5 repeats nothing by itself
         **tls.options(settings, settings.redis_url.get_secret_value()),
     }

@@ -29,7 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.runtime import logs
 from threelane.store import budgets, keys, lua
-from threelane.store.connect import PAUSE_SECONDS
+from threelane.store.connect import PAUSE_SECONDS, take_connection
 from threelane.store.keys import HERE, Space
 from threelane.store.signature import Signature
 
@@ -229,7 +229,7 @@ class Call(Generic[R]):
     def _send(self) -> None:
         self._failed = None
         try:
-            self._connection = self._pool.get_connection()
+            self._connection = take_connection(self._pool)
             self._connection.send_command(*self._command)
         except RedisError as failed:
             self._failed = failed

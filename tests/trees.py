@@ -87,7 +87,9 @@ def git(*words: str) -> str:
 
 def python_for(root: Path) -> str:
     """Return this Python where it has what the tree requires, else that of an environment from the tree's own lock."""
-    wanted = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    wanted = [*project["dependencies"], *(one for extra in extras for one in extra if not one.startswith("threelane["))]
     return sys.executable if all(map(is_installed, wanted)) else _locked(root / "requirements/run.txt")
 
 

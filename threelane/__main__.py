@@ -1,5 +1,29 @@
-"""``python -m threelane``: the command line, where no console script is installed."""
+"""Main: the command ``threelane``, also as ``python -m threelane``."""
 
-from threelane.interfaces.command.line import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+from pathlib import Path
+
+from threelane.runtime import extras
+
+
+def main() -> None:
+    """Run the command line; where its libraries are missing, end with one sentence and code 2."""
+    extras.require_for(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+    from threelane.interfaces.command.line import main as run
+
+    run()
+
+
+def _ignore_folder() -> None:
+    """Import nothing from the current folder, which ``python -m`` puts first: a team's celery.py is not Celery."""
+    folder = os.getcwd()
+    if sys.path[0] == folder and Path(__file__).parents[1] != Path(folder):
+        del sys.path[0]
+
+
+if __name__ == "__main__":
+    _ignore_folder()
+    main()

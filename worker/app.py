@@ -8,8 +8,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from celery import signals
-from prometheus_client import start_http_server
+from threelane.runtime import extras
+
+try:
+    from celery import signals
+    from prometheus_client import start_http_server
+except ModuleNotFoundError:
+    raise ImportError(extras.sentence("worker", __name__)) from None
 
 from threelane.contract.gateways import WrongGateway
 from threelane.producer.nudge import Nudger

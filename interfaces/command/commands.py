@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from threelane.contract.gateways import WrongGateway
 from threelane.producer.outage import explain
+from threelane.runtime import extras
 from threelane.runtime.exits import Exit
 
 
@@ -39,6 +40,9 @@ class Commands(TyperGroup):
             print(explain(failed), file=sys.stderr)
             raise typer.Exit(Exit.UNAVAILABLE) from None
         except Exception as fault:
+            if isinstance(fault, ModuleNotFoundError) and not (fault.name or "").startswith("threelane"):
+                print(extras.sentence("worker", f"threelane {ctx.invoked_subcommand}"), file=sys.stderr)
+                raise typer.Exit(Exit.USAGE) from None
             if (
                 type(fault).__module__.startswith(("typer", "click"))
                 or os.environ.get("THREELANE_LOG_LEVEL") == "DEBUG"

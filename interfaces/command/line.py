@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from threelane.contract import gateways
+from threelane.demo.stack_file import use_stack
 from threelane.interfaces.command import bulk as cli_bulk
 from threelane.interfaces.command import caller as producer_cli
 from threelane.interfaces.command import (
@@ -167,6 +169,7 @@ def mount_sandbox() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, on the stack of ``threelane up`` where one runs in this folder."""
+    use_stack(os.environ)
     mount_sandbox()
     app()

@@ -29,7 +29,7 @@ from tests.servers import free_port, redis_binary, wait_until
 from threelane.demo.child import Child
 
 ROOT = Path(__file__).parents[2]
-MESSAGES = ROOT / "worker/demo/messages.csv"
+MESSAGES = ROOT / "demo/messages.csv"
 SANDBOX_PORT = 8085
 ENTER = """
 set -eu

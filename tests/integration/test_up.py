@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
+
 from tests.integration.test_demo import Command, command
 from tests.servers import wait_until
+from threelane.demo.stack_file import STACK_FILE, use_stack
 from threelane.producer.http.client import HttpProducer
 
 __all__ = ["command"]  # a fixture
@@ -58,14 +61,24 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     assert not file.exists()
 
 
-def test_without_a_stack_a_command_does_not_find_one(command: Command) -> None:
-    """A stack.json whose process is gone is no stack: the defaults hold."""
-    folder = command.folder / ".threelane"
-    folder.mkdir()
-    gone = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}
-    folder.joinpath("stack.json").write_text(json.dumps({"pid": 2**22 + 1, "environment": gone}), encoding="utf-8")
-    code = "from threelane.runtime.settings import *; print(load(Settings).redis_url.get_secret_value())"
-    told = subprocess.run(
-        [sys.executable, "-c", code], cwd=command.folder, env=command.environment, capture_output=True, text=True
-    )
-    assert "redis://127.0.0.1:6379/0\n" == told.stdout, told.stderr
+@pytest.mark.parametrize(
+    ("pid", "environment", "wanted"),
+    [
+        (os.getpid(), {}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}),
+        (os.getpid(), {"THREELANE_GATEWAY": "rest"}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}),
+        (os.getpid(), {"THREELANE_REDIS_URL": "redis://127.0.0.1:2/0"}, {}),
+        (os.getpid(), {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url"}, {}),
+        (2**22 + 1, {}, {}),  # no process has this id
+    ],
+)
+def test_a_command_uses_a_stack_that_runs_unless_its_environment_names_another_redis(
+    pid: int, environment: dict[str, str], wanted: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says itself holds, and the file of a stack that was killed is nothing."""
+    monkeypatch.chdir(tmp_path)
+    STACK_FILE.parent.mkdir()
+    stack = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}
+    STACK_FILE.write_text(json.dumps({"pid": pid, "environment": stack}), encoding="utf-8")
+    after = dict(environment)
+    use_stack(after)
+    assert environment | wanted == after

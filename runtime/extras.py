@@ -1,0 +1,59 @@
+"""Extras: what an optional part of Threelane needs, and the sentence that names it where it is not installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, requires
+
+from threelane.runtime.exits import Exit
+
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,-]+)\])?.*\bextra == ['\"]([\w-]+)['\"]")
+
+_OF_COMMAND = {
+    "api": "api",
+    "bulk": "files",
+    "callbacks": "worker",
+    "demo": "demo",
+    "exporter": "worker",
+    "sandbox": "demo",
+    "up": "demo",
+    "webhooks": "worker",
+    "worker": "worker",
+}
+
+
+def sentence(extra: str, part: str) -> str:
+    """Return what to install for a part of Threelane."""
+    return f"{part} needs: pip install 'threelane[{extra}]'"
+
+
+def require_for(command: str) -> None:
+    """End the process with one sentence and code 2, unless all is installed that a command needs."""
+    extra = _OF_COMMAND.get(command, "cli")
+    if any(not _is_installed(name) for name in _distributions(extra)):
+        print(sentence(extra, f"threelane {command}".strip()), file=sys.stderr)
+        raise SystemExit(Exit.USAGE)
+
+
+def _distributions(extra: str) -> Iterator[str]:
+    """Yield what an extra names, by our own metadata; nothing where we are not installed ourselves."""
+    try:
+        declared = requires("threelane") or []
+    except PackageNotFoundError:
+        return
+    for name, extras, wanted_by in (found.groups() for line in declared if (found := _REQUIREMENT.match(line))):
+        if wanted_by == extra and name == "threelane":
+            for included in (extras or "").split(","):
+                yield from _distributions(included)
+        elif wanted_by == extra:
+            yield name
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
