@@ -20,10 +20,14 @@ local function share(status, estimate, charge)
 end
 
 -- -> the key of what is spent in a period, or nil for one that is over: no limit is compared with it any more.
+local place_of
 local function spent_in(period)
-  for i, name in ipairs(ARG.periods) do
-    if name == period then return KEY.spent[i] end
+  if not place_of then
+    place_of = {}
+    for i, name in ipairs(ARG.periods) do place_of[name] = i end
   end
+  local i = place_of[period]
+  return i and KEY.spent[i]
 end
 
 local function month(day) return string.sub(day, 1, 6) end
