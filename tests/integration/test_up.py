@@ -62,22 +62,27 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
 
 
 @pytest.mark.parametrize(
-    ("pid", "environment", "wanted"),
+    ("is_running", "environment", "wanted"),
     [
-        (os.getpid(), {}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}),
-        (os.getpid(), {"THREELANE_GATEWAY": "rest"}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}),
-        (os.getpid(), {"THREELANE_REDIS_URL": "redis://127.0.0.1:2/0"}, {}),
-        (os.getpid(), {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url"}, {}),
-        (2**22 + 1, {}, {}),  # no process has this id
+        (True, {}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}),
+        (True, {"THREELANE_GATEWAY": "rest"}, {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}),
+        (True, {"THREELANE_REDIS_URL": "redis://127.0.0.1:2/0"}, {}),
+        (True, {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url"}, {}),
+        (False, {}, {}),
     ],
 )
 def test_a_command_uses_a_stack_that_runs_unless_its_environment_names_another_redis(
-    pid: int, environment: dict[str, str], wanted: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_running: bool,
+    environment: dict[str, str],
+    wanted: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the environment says itself holds, and the file of a stack that was killed is nothing."""
     monkeypatch.chdir(tmp_path)
     STACK_FILE.parent.mkdir()
     stack = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}
+    pid = os.getpid() if is_running else 2**22 + 1  # no process has that id
     STACK_FILE.write_text(json.dumps({"pid": pid, "environment": stack}), encoding="utf-8")
     after = dict(environment)
     use_stack(after)
