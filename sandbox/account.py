@@ -1,4 +1,4 @@
-"""The account: credentials, credits, prices by prefix, vouchers, and the numbers that may not be sent to."""
+"""The account: credentials, credits, prices by prefix, vouchers and barred numbers."""
 
 import hmac
 from decimal import Decimal
@@ -22,13 +22,13 @@ def money(amount: Decimal) -> str:
     return f"{amount:.{decimals}f}"
 
 
-def _same(given: str, secret: str) -> bool:
-    """Compares in a time that tells nothing."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
+def _same(presented: str, secret: str) -> bool:
+    """Compares in constant time."""
+    return hmac.compare_digest(presented.encode("utf-8", "replace"), secret.encode())
 
 
 class Account:
-    """One customer account: `balance == started_with + topped_up - charged` always, and never below zero."""
+    """One customer account: always `balance == started_with + topped_up - charged`, and never below zero."""
 
     __slots__ = (
         "_api_key",
@@ -61,7 +61,7 @@ class Account:
         self.reset(settings.credit)
 
     def reset(self, credit: Decimal) -> None:
-        """Starts over with that credit: nothing charged, no number barred, every voucher fresh."""
+        """Resets to that credit: nothing charged, no number barred, every voucher unused."""
         self.started_with = self.balance = credit
         self.topped_up = Decimal(0)
         self.charged = Decimal(0)
@@ -69,7 +69,7 @@ class Account:
         self._vouchers_used: set[str] = set()
 
     def refuses(self, api_id: str | None, user: str | None, password: str | None) -> Refusal | None:
-        """Returns why these credentials are not good, or None when they are."""
+        """Returns why these credentials are invalid, or None when they are valid."""
         if user != self.user:
             return refusal("002")
         if not _same(password or "", self._password):
@@ -79,15 +79,15 @@ class Account:
         return None
 
     def refuses_token(self, token: str) -> Refusal | None:
-        """Returns why this token of the REST API is not good, or None when it is."""
+        """Returns why this REST API token is invalid, or None when it is valid."""
         return None if _same(token, self._rest_token) else refusal("001")
 
     def refuses_key(self, key: str) -> Refusal | None:
-        """Returns why this API key of the Platform is not good, or None when it is."""
+        """Returns why this Platform API key is invalid, or None when it is valid."""
         return None if _same(key, self._api_key) else refusal("001")
 
     def price(self, number: str) -> Decimal | None:
-        """Returns the credits one part to a number costs, or None when no route leads there."""
+        """Returns the price of one part to a number in credits, or None when there is no route."""
         if self._unrouted and number.startswith(self._unrouted):
             return None
         for length in self._prices_by_length:
@@ -97,7 +97,7 @@ class Account:
         return self._default_price
 
     def pay(self, charge: Decimal) -> bool:
-        """Takes a charge from the credit, or nothing when the credit does not suffice."""
+        """Deducts a charge and returns True, or returns False when the credit is too low."""
         if charge > self.balance:
             return False
         self.balance -= charge
@@ -105,26 +105,26 @@ class Account:
         return True
 
     def give_back(self, charge: Decimal) -> None:
-        """Returns a charge to the credit."""
+        """Refunds a charge."""
         self.balance += charge
         self.charged -= charge
 
     def add(self, credits: Decimal) -> None:
-        """Tops the credit up; a negative amount takes away."""
+        """Adds credits; a negative amount deducts."""
         self.balance += credits
         self.topped_up += credits
 
     def opt_out(self, number: str) -> None:
-        """Bars a number whose owner wants no more; one that is barred stays as it is."""
+        """Bars a number whose owner opted out; a number that is already barred keeps its code."""
         self.barred.setdefault(number, OPTED_OUT)
 
     def opt_in(self, number: str) -> None:
-        """Lets a number in again whose owner had opted out."""
+        """Lifts the bar on a number whose owner had opted out."""
         if self.barred.get(number) == OPTED_OUT:
             del self.barred[number]
 
     def redeem(self, token: str) -> Refusal | None:
-        """Pays in a test voucher once: eight digits of credits, eight of serial; a serial 9... is expired."""
+        """Redeems a test voucher once: eight digits of credits, eight of serial; a serial 9... is expired."""
         if len(token) != _VOUCHER_DIGITS or not (token.isascii() and token.isdecimal()):
             return refusal("606")
         credits, serial = int(token[:_CREDIT_DIGITS]), token[_CREDIT_DIGITS:]
@@ -137,7 +137,7 @@ class Account:
         return None
 
     def as_json(self) -> dict[str, object]:
-        """Returns the account as the control address shows it; the password is never part of it."""
+        """Returns the account as the control API shows it, without the password."""
         return {
             "api_id": self.api_id,
             "user": self.user,

@@ -1,4 +1,4 @@
-"""The APIs the sandbox speaks, by the names that faults, attempts and the ledger call them."""
+"""The APIs of the sandbox, by the names used in faults, attempts and the ledger."""
 
 from enum import StrEnum
 from typing import Final
@@ -9,7 +9,7 @@ XML_TYPE: Final = "text/xml"
 
 
 class ApiName(StrEnum):
-    """The way a message came."""
+    """The API that submitted a message."""
 
     HTTP = "http"
     REST = "rest"
@@ -22,7 +22,7 @@ CENTRAL: Final = frozenset({ApiName.HTTP, ApiName.REST, ApiName.XML})  # they sh
 
 
 class CallbackForm(StrEnum):
-    """The way a callback carries its fields."""
+    """The encoding of a callback's fields."""
 
     POST = "POST"
     GET = "GET"

@@ -1,4 +1,4 @@
-"""The web application: every API and the sandbox's own addresses over one gateway."""
+"""The web application: every API and the control API over one gateway."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Attempts: each recipient of each send request, taken or refused, with the answer it got."""
+"""Attempts: each recipient of each send request, accepted or refused, with the result returned."""
 
 from collections import Counter, deque
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ _KEPT: Final = 100_000
 
 
 class Attempt(NamedTuple):
-    """One try at one recipient; `id` is empty when it was not taken, `code` when it was not refused."""
+    """One attempt to send to one recipient; `id` is empty unless accepted, `code` unless refused."""
 
     at: float
     api: str
@@ -16,11 +16,11 @@ class Attempt(NamedTuple):
     id: str = ""
     code: str = ""
     text: str = ""
-    fault: str = ""  # the transport fault it met, if any
+    fault: str = ""  # the transport fault injected, if any
 
     def as_json(self) -> dict[str, object]:
-        """Returns the attempt as the control address shows it."""
-        answer = f"ID: {self.id}" if self.id else f"ERR: {self.code}, {self.text}" if self.code else ""
+        """Returns the attempt as the control API shows it."""
+        result = f"ID: {self.id}" if self.id else f"ERR: {self.code}, {self.text}" if self.code else ""
         return {
             "at": self.at,
             "api": self.api,
@@ -29,12 +29,12 @@ class Attempt(NamedTuple):
             "id": self.id or None,
             "code": self.code or None,
             "fault": self.fault or None,
-            "answer": answer,
+            "answer": result,
         }
 
 
 class AttemptLog:
-    """The latest hundred thousand attempts, and how many were refused by code since the last reset."""
+    """The latest 100,000 attempts, and the number of refusals by code since the last reset."""
 
     __slots__ = ("_kept", "refused")
 
@@ -43,12 +43,12 @@ class AttemptLog:
         self.refused: Counter[str] = Counter()
 
     def clear(self) -> None:
-        """Forgets every attempt."""
+        """Removes every attempt."""
         self._kept.clear()
         self.refused.clear()
 
     def add(self, attempt: Attempt) -> None:
-        """Keeps an attempt."""
+        """Records an attempt."""
         self._kept.append(attempt)
         if attempt.code:
             self.refused[attempt.code] += 1

@@ -1,4 +1,4 @@
-"""Callbacks: pushes statuses and replies, and again what is not acknowledged."""
+"""Callbacks: pushes statuses and replies, and retries those not acknowledged."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Callbacks:
-    """The callbacks that wait and the few connections that carry them."""
+    """The queue of callbacks and the few connections that send them."""
 
     __slots__ = (
         "_arrived",
@@ -53,11 +53,11 @@ class Callbacks:
         self._timetable = timetable
         self._clock = clock
         self._settings = settings
-        self._queue: deque[Sequence[Push]] = deque()  # those of a train go one after the other
+        self._queue: deque[Sequence[Push]] = deque()  # the callbacks of one batch are sent in order
         self._arrived = asyncio.Semaphore(0)
-        self._swapped: dict[str, list[Push]] = {}  # by gateway id: a 003 that lets the final status pass
+        self._swapped: dict[str, list[Push]] = {}  # by gateway id: a 003 held back until after the final status
         self._counts: Counter[str] = Counter()
-        self._epoch = 0  # what is under way at a clear no longer counts
+        self._epoch = 0  # requests in flight at a clear are not counted
         self._session: ClientSession | None = None
         self._workers: list[asyncio.Task[None]] = []
         self._writers: dict[str, Writer] = {}
@@ -67,13 +67,13 @@ class Callbacks:
         self._writers[api] = write
 
     async def start(self) -> None:
-        """Opens the connections as they are needed."""
+        """Starts the workers; connections open on demand."""
         connections = self._settings().callback_connections
         self._session = ClientSession(connector=TCPConnector(limit=connections), cookie_jar=DummyCookieJar())
-        self._workers = [asyncio.create_task(self._carry_all(self._session)) for _ in range(connections)]
+        self._workers = [asyncio.create_task(self._send_all(self._session)) for _ in range(connections)]
 
     async def stop(self) -> None:
-        """Drops whatever was on its way."""
+        """Cancels the requests in flight and closes the connections."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -81,31 +81,31 @@ class Callbacks:
             await self._session.close()
 
     def clear(self) -> None:
-        """Forgets every callback that waits, and the counts."""
+        """Drops every waiting callback and resets the counts."""
         self._queue.clear()
         self._swapped.clear()
         self._counts.clear()
         self._epoch += 1
 
     def push(self, message: LedgerMessage, status: str, at: float) -> None:
-        """Pushes a status that is wanted, if a URL is set, as the message's faults have it."""
+        """Pushes a requested status, if a URL is set, with the message's receipt faults applied."""
         settings = self._settings()
         if not address(message.order.api, False, settings) or not receipts.is_wanted(message, status):
             return
-        train, faults = [self._written(message, status, at, settings.callback_method)], message.effects.receipts
+        batch, faults = [self._written(message, status, at, settings.callback_method)], message.effects.receipts
         if Do.RECEIPTS_LOST in faults:
             return
         if Do.RECEIPTS_DOUBLED in faults:
-            train *= 2
+            batch *= 2
         if Do.RECEIPTS_OUT_OF_ORDER in faults:
             if status == AT_NETWORK:
-                self._swapped[message.id] = train
+                self._swapped[message.id] = batch
                 return
-            train += self._swapped.pop(message.id, [])
+            batch += self._swapped.pop(message.id, [])
         if message.effects.receipts_late_seconds:
-            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self.enqueue, train))
+            self._timetable.at(at + message.effects.receipts_late_seconds, partial(self.enqueue, batch))
         else:
-            self.enqueue(train)
+            self.enqueue(batch)
 
     def _written(self, message: LedgerMessage, status: str, at: float, method: CallbackForm) -> Push:
         if write := self._writers.get(message.order.api):
@@ -113,35 +113,35 @@ class Callbacks:
         return receipts.write(message, status, at, method)
 
     def as_json(self) -> dict[str, int]:
-        """Returns how many callbacks wait, and how many requests came to what."""
+        """Returns how many callbacks wait, and the number of requests by result."""
         counts = {name: self._counts[name] for name in ("acknowledged", "refused", "given_up")}
         return {"waiting": sum(map(len, self._queue)), **counts}
 
-    def enqueue(self, train: Sequence[Push]) -> None:
-        """Pushes these one after the other, as soon as a connection is free."""
-        self._queue.append(train)
+    def enqueue(self, batch: Sequence[Push]) -> None:
+        """Pushes a batch in order, as soon as a connection is free."""
+        self._queue.append(batch)
         self._arrived.release()
 
-    async def _carry_all(self, session: ClientSession) -> None:
+    async def _send_all(self, session: ClientSession) -> None:
         while True:
             await self._arrived.acquire()
             if not self._queue:  # cleared meanwhile
                 continue
             for push in self._queue.popleft():
                 try:
-                    await self._carry(session, push)
+                    await self._send(session, push)
                 except Exception:
-                    _log.exception("a callback could not be made")  # a bad URL must not stop this worker
+                    _log.exception("a callback could not be sent")  # a bad URL must not stop this worker
 
-    async def _carry(self, session: ClientSession, push: Push) -> None:
+    async def _send(self, session: ClientSession, push: Push) -> None:
         settings = self._settings()
         url = address(push.api, push.is_reply, settings)
         if url is None:
             return
         acknowledged, epoch = False, self._epoch
         try:
-            async with _request(session, settings, url, push) as answer:
-                acknowledged = 200 <= answer.status < 300
+            async with _request(session, settings, url, push) as response:
+                acknowledged = 200 <= response.status < 300
         except (ClientError, TimeoutError, OSError) as error:
             _log.debug("a callback failed: %s", type(error).__name__)
         if epoch == self._epoch:
@@ -161,10 +161,10 @@ class Callbacks:
         again = replace(push, retries=push.retries + 1)
         self._timetable.at(self._clock() + waits[push.retries] * retry_scale, partial(self.enqueue, [again]))
 
-    def _count(self, push: Push, what: str) -> None:
-        self._counts[what] += 1
+    def _count(self, push: Push, result: str) -> None:
+        self._counts[result] += 1
         if push.tally is not None:
-            push.tally[what] += 1
+            push.tally[result] += 1
 
 
 def _request(
@@ -172,8 +172,8 @@ def _request(
 ) -> AbstractAsyncContextManager[ClientResponse]:
     timeout = _timeout(settings.callback_timeout_seconds)
     if push.form is CallbackForm.GET:
-        asked = URL(f"{url}{'&' if '?' in url else '?'}{push.content}", encoded=True)  # its octets as they are
-        return session.get(asked, timeout=timeout, allow_redirects=False)
+        target = URL(f"{url}{'&' if '?' in url else '?'}{push.content}", encoded=True)  # already percent-encoded
+        return session.get(target, timeout=timeout, allow_redirects=False)
     body, headers = push.content.encode(), {"Content-Type": push.content_type}
     return session.post(_url(url), data=body, headers=headers, timeout=timeout, allow_redirects=False)
 

@@ -1,4 +1,4 @@
-"""Reads the parameters that the HTTP, REST and XML APIs share into an order, or into the code that refuses them."""
+"""Parses the parameters shared by the HTTP, REST and XML APIs into an order or a refusal."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from threelane.sandbox.text import TextEncoding
 
 _CLIENT_ID_LENGTH: Final = 32
 LATEST_MINUTES: Final = 7 * 24 * 60
-_GRACE_SECONDS: Final = 300.0  # a schedule this little in the past is the gateway's own accuracy: it goes at once
+_GRACE_SECONDS: Final = 300.0  # the gateway's accuracy: a time this recently past is sent at once
 
 _SENDER: Final = re.compile(r"[0-9]{1,16}|[A-Za-z0-9 ]{1,11}")
 _LONGEST_NUMBER: Final = 12  # digits
@@ -50,9 +50,9 @@ def read(
     now: float,
     sent: Mapping[str, object] | None = None,
 ) -> Order | Refusal:
-    """Returns the order these parameters make; charges and recipients are not looked at.
+    """Returns the order of these parameters; does not check prices and recipients.
 
-    The parameters bear the names of the HTTP API; `sent` is what the ledger keeps instead of them.
+    The parameters have the names of the HTTP API; the ledger stores `sent` instead of them.
     """
     whole: dict[str, int] = {}
     for name, value in parameters.items():
@@ -76,7 +76,7 @@ def read(
         return body
     shown, encoding, parts = body
     if encoding is not TextEncoding.OCTETS and parts > whole.get("concat", settings.default_concat):
-        return refusal("113")  # 8-bit data is split whatever concat says
+        return refusal("113")  # 8-bit data is split regardless of concat
     return Order(
         api=api,
         client_id=parameters.get("climsgid", ""),
@@ -93,7 +93,7 @@ def read(
 
 
 def _form_fault(parameters: Mapping[str, str], senders: tuple[str, ...]) -> str | None:
-    """Returns the code of the first parameter whose form is wrong."""
+    """Returns the code of the first malformed parameter."""
     client_id = parameters.get("climsgid", "")
     if len(client_id) > _CLIENT_ID_LENGTH or " " in client_id:
         return "120"
@@ -107,7 +107,7 @@ def _form_fault(parameters: Mapping[str, str], senders: tuple[str, ...]) -> str 
 
 
 def sender_fault(sender: str, senders: tuple[str, ...]) -> str | None:
-    """Returns the code that refuses a sender id, or None when it is good or not given."""
+    """Returns the error code of a sender id, or None when it is valid or empty."""
     if sender and not _SENDER.fullmatch(sender):
         return "106"
     if sender and senders and sender not in senders:
@@ -116,7 +116,7 @@ def sender_fault(sender: str, senders: tuple[str, ...]) -> str | None:
 
 
 def is_possible(due_at: float, now: float) -> bool:
-    """Tells whether a message may be scheduled for a moment."""
+    """Returns whether a message may be scheduled for that time."""
     return now - _GRACE_SECONDS <= due_at <= now + LATEST_MINUTES * 60.0
 
 
@@ -125,7 +125,7 @@ def _is_whole(value: str) -> bool:
 
 
 def _due_at(parameters: Mapping[str, str], now: float) -> float | Refusal | None:
-    """Returns when to send, None for at once."""
+    """Returns the time to send at; None sends at once."""
     minutes, moment = parameters.get("deliv_time", ""), parameters.get("scheduled_time", "")
     if not minutes and not moment:
         return None
@@ -159,7 +159,7 @@ def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, Te
 
 
 def header_octets(digits: str) -> int | None:
-    """Returns the octets of a user data header, or None when its own length does not agree."""
+    """Returns the length of a user data header in octets, or None when its length octet is wrong."""
     octets = text.from_hex(digits)
     if not octets or octets[0] != len(octets) - 1 or len(octets) > text.PART_OCTETS // 2:
         return None

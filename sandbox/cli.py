@@ -1,4 +1,4 @@
-"""`threelane sandbox`: starts the sandbox and says where it listens."""
+"""`threelane sandbox`: starts the sandbox and prints its URL."""
 
 import asyncio
 import json
@@ -29,48 +29,48 @@ def _option(help: str) -> Any:
 def sandbox(
     host: Annotated[str | None, _option("Address to listen on (127.0.0.1)")] = None,
     port: Annotated[int | None, _option("Port to listen on, 0 takes a free one (8077)")] = None,
-    seed: Annotated[int | None, _option("Makes ids, jitter and chances repeat (drawn at start)")] = None,
+    seed: Annotated[int | None, _option("Makes ids, jitter and probabilities reproducible (random)")] = None,
     api_id: Annotated[str | None, _option("API id to accept (sandbox)")] = None,
     user: Annotated[str | None, _option("User to accept (sandbox)")] = None,
-    password: Annotated[str | None, _option("Password to accept (sandbox); better by environment")] = None,
-    rest_token: Annotated[str | None, _option("REST token to accept (sandbox); better by environment")] = None,
-    api_key: Annotated[str | None, _option("One API key to accept (sandbox); better by environment")] = None,
-    session_seconds: Annotated[float | None, _option("Life of an unused session (900)")] = None,
+    password: Annotated[str | None, _option("Password to accept (sandbox); prefer the environment")] = None,
+    rest_token: Annotated[str | None, _option("REST token to accept (sandbox); prefer the environment")] = None,
+    api_key: Annotated[str | None, _option("One API key to accept (sandbox); prefer the environment")] = None,
+    session_seconds: Annotated[float | None, _option("Lifetime of an unused session (900)")] = None,
     credit: Annotated[str | None, _option("Credits to start with (100000)")] = None,
-    default_price: Annotated[str | None, _option("Credits of one part (0.8)")] = None,
-    price: Annotated[list[str] | None, _option("PREFIX=CREDITS of one part; may be repeated")] = None,
+    default_price: Annotated[str | None, _option("Credits per part (0.8)")] = None,
+    price: Annotated[list[str] | None, _option("PREFIX=CREDITS per part; may be repeated")] = None,
     unrouted: Annotated[list[str] | None, _option("Prefix without a route, code 114; may be repeated (999)")] = None,
-    sender: Annotated[list[str] | None, _option("Registered sender id; may be repeated (any is)")] = None,
-    default_concat: Annotated[int | None, _option("Parts allowed when a request does not say (3)")] = None,
-    one_api_most: Annotated[int | None, _option("Messages in one request of the One API (100)")] = None,
-    latency_ms: Annotated[float | None, _option("Delay of every answer (0)")] = None,
-    latency_jitter_ms: Annotated[float | None, _option("Up to so much more, by chance (0)")] = None,
-    lookup_lag_seconds: Annotated[float | None, _option("Look-ups do not find a message before (0)")] = None,
-    gateway_after_seconds: Annotated[float | None, _option("Status 003 after (0.05)")] = None,
-    handset_after_seconds: Annotated[float | None, _option("Final status after (0.2)")] = None,
+    sender: Annotated[list[str] | None, _option("Registered sender id; may be repeated (any)")] = None,
+    default_concat: Annotated[int | None, _option("Parts allowed when a request sets no limit (3)")] = None,
+    one_api_most: Annotated[int | None, _option("Most messages in one request of the One API (100)")] = None,
+    latency_ms: Annotated[float | None, _option("Delay of every response (0)")] = None,
+    latency_jitter_ms: Annotated[float | None, _option("Upper limit of an added random delay (0)")] = None,
+    lookup_lag_seconds: Annotated[float | None, _option("Delay until look-ups find a message (0)")] = None,
+    gateway_after_seconds: Annotated[float | None, _option("Delay of status 003 (0.05)")] = None,
+    handset_after_seconds: Annotated[float | None, _option("Delay of the final status (0.2)")] = None,
     schedule_scale: Annotated[float | None, _option("Factor on the time a scheduled message waits (1)")] = None,
-    callback_url: Annotated[str | None, _option("Where to push statuses; may hold user:password@")] = None,
+    callback_url: Annotated[str | None, _option("Where to push statuses; may include user:password@")] = None,
     reply_url: Annotated[str | None, _option("Where to push replies (above, /mo for its /status)")] = None,
     one_callback_url: Annotated[str | None, _option("Both for the One API (above, /one for its /status)")] = None,
     platform_callback_url: Annotated[str | None, _option("Both for Platform REST (above, with /platform)")] = None,
     callback_method: Annotated[str | None, _option("POST, GET, XML or JSON (POST)")] = None,
     callback_retry_scale: Annotated[float | None, _option("Factor on the 2, 4, 8... minutes (1)")] = None,
     callback_timeout_seconds: Annotated[float | None, _option("Longest wait for an acknowledgement (10)")] = None,
-    callback_connections: Annotated[int | None, _option("Callbacks under way at once (64)")] = None,
-    ledger: Annotated[Path | None, _option("File that gets a JSON line for each message and status")] = None,
-    part: Annotated[list[str] | None, _option("MODULE:CLASS of one more API to serve; may be repeated")] = None,
+    callback_connections: Annotated[int | None, _option("Most concurrent callbacks (64)")] = None,
+    ledger: Annotated[Path | None, _option("File to append a JSON line to for each message and status")] = None,
+    part: Annotated[list[str] | None, _option("MODULE:CLASS of another API to serve; may be repeated")] = None,
 ) -> None:
     """Run a local Clickatell; every option but --part is also read from THREELANE_SANDBOX_<NAME>."""
-    given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
-    references = given.pop("part", ())
-    given["senders"] = given.pop("sender", None) or None
+    options: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
+    references = options.pop("part", ())
+    options["senders"] = options.pop("sender", None) or None
     for name in ("price", "unrouted", "senders"):
-        if given.get(name):
-            given[name] = ",".join(given[name])
+        if options.get(name):
+            options[name] = ",".join(options[name])
         else:
-            given.pop(name, None)
+            options.pop(name, None)
     try:
-        settings = SandboxSettings(**given)
+        settings = SandboxSettings(**options)
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise typer.BadParameter("; ".join(reasons)) from None
@@ -78,25 +78,25 @@ def sandbox(
 
 
 def run(settings: SandboxSettings, parts: "Sequence[MakePart]" = ()) -> None:
-    """Serves until SIGTERM or SIGINT; the first line on stdout says where, once it listens."""
+    """Serves until SIGTERM or SIGINT; prints its URL as the first line on stdout once it listens."""
     asyncio.run(_serve(settings, parts))
 
 
 def _part(reference: str) -> "MakePart":
-    """Returns the API that stands at a module's name."""
+    """Returns the API class of a MODULE:CLASS reference."""
     module, _, name = reference.partition(":")
     try:
         found: MakePart = getattr(import_module(module), name)
-    except Exception as failed:  # it is another's code
-        reason = f"{type(failed).__name__}: {failed}"
+    except Exception as error:  # code outside the product may raise anything
+        reason = f"{type(error).__name__}: {error}"
         raise typer.BadParameter(f"{reference} cannot be loaded: {reason}", param_hint="--part") from None
     if not callable(found):
-        raise typer.BadParameter(f"{reference} is no class", param_hint="--part")
+        raise typer.BadParameter(f"{reference} is not a class", param_hint="--part")
     return found
 
 
 async def _serve(settings: SandboxSettings, parts: "Sequence[MakePart]") -> None:
-    from aiohttp import web  # it would double the time that every other command takes to start
+    from aiohttp import web  # imported here: it would double the start-up time of every other command
 
     from threelane.sandbox.app import create
 

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 
 class Refusal(NamedTuple):
-    """A message or a request that was not taken, with the gateway's own code and words."""
+    """Why a message or a request was refused, with the gateway's own code and text."""
 
     code: str
     text: str
@@ -73,7 +73,7 @@ STATUSES: Final[dict[str, str]] = {
     "014": "message limit exceeded",
 }
 
-# The statuses that each value of the `callback` parameter pushes; 006, 008, 011, 013 and 014 are in none.
+# The statuses pushed for each value of the `callback` parameter; no value pushes 006, 008, 011, 013 or 014.
 _NETWORK: Final = frozenset({"003"})
 _ERRORS: Final = frozenset({"005", "007", "009", "010", "012"})
 _FINAL: Final = _ERRORS | {"004"}
@@ -96,12 +96,12 @@ AT_NETWORK: Final = "003"
 AT_HANDSET: Final = "004"
 UNKNOWN: Final = "001"
 
-REACHES_NETWORK: Final = frozenset({"004", "005", "007"})  # final statuses that come after a 003
-UNCHARGED: Final = frozenset({"006", "010"})  # the charge is given back
+REACHES_NETWORK: Final = frozenset({"004", "005", "007"})  # final statuses that follow a 003
+UNCHARGED: Final = frozenset({"006", "010"})  # the charge is refunded
 
 UNDOCUMENTED: Final = "Undocumented error"
 
 
 def refusal(code: str) -> Refusal:
-    """Returns the refusal of a code with its usual words, also for a code that no table has."""
+    """Returns the refusal of a code with its usual text, also for a code in no table."""
     return Refusal(code, ERRORS.get(code, UNDOCUMENTED))

@@ -1,4 +1,4 @@
-"""The sandbox's own addresses under `/sandbox/`: JSON to look into it and to make things go wrong."""
+"""The control API under `/sandbox/`: JSON to inspect the sandbox and to inject faults."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
@@ -21,13 +21,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Control:
-    """The handlers of one sandbox."""
+    """The control handlers of one sandbox."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
-        """Adds the addresses."""
+        """Adds the routes."""
         handlers = {
             ("GET", "health"): self._health,
             ("GET", "account"): self._account,
@@ -120,7 +120,7 @@ class Control:
         return _json({"summary": self._summary(), "messages": messages})
 
     async def _ledger_lines(self, request: web.Request) -> web.StreamResponse:
-        """Streams the ledger as it stands at the request, some hundred lines at a time."""
+        """Streams a snapshot of the ledger, 500 lines at a time."""
         self._gateway.timetable.run_due()
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -139,9 +139,9 @@ class Control:
         return _json({"replies": self._gateway.replies.as_json(request.query.get("from"))})
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:
-        taken = self._gateway.replies.take(await read(request, HandsetReply))
-        ids = [part.id for part in taken.parts if not part.is_dropped]
-        return _json({"moMsgIds": ids, "callbacks": sum(part.callbacks for part in taken.parts)})
+        accepted = self._gateway.replies.take(await read(request, HandsetReply))
+        ids = [part.id for part in accepted.parts if not part.is_dropped]
+        return _json({"moMsgIds": ids, "callbacks": sum(part.callbacks for part in accepted.parts)})
 
     def _selected(self, request: web.Request) -> Iterable[LedgerMessage]:
         return self._gateway.ledger.select(request.query.get("client_id"), request.query.get("to"))
@@ -162,7 +162,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _checked(handler: _Handler) -> _Handler:
-    """Returns the handler with its refusals as a 400 that names the field and the reason."""
+    """Returns the handler with BadRequest turned into a 400 that names the field and the reason."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
         try:

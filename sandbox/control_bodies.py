@@ -1,4 +1,4 @@
-"""The bodies that the sandbox's own addresses take, and the refusal of those that cannot be used."""
+"""The request bodies of the control API, and the error for an invalid one."""
 
 import re
 from decimal import Decimal
@@ -24,13 +24,13 @@ class CreditChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if (self.add is None) == (self.set is None):
             raise ValueError("add: give either add or set")
         if not all(amount is None or amount.is_finite() for amount in (self.add, self.set)):
-            raise ValueError("add: an amount has to be finite")
+            raise ValueError("add: the amount must be finite")
         if self.set is not None and self.set < 0:
-            raise ValueError("set: has to be 0 or more")
+            raise ValueError("set: must be 0 or more")
 
 
 class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bars a number, or no longer."""
+    """Bars a number, or lifts the bar."""
 
     to: Annotated[str, msgspec.Meta(pattern="^[0-9]+$")]
     remove: bool = False
@@ -42,17 +42,17 @@ class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Starts over, with the credit of the settings or another."""
+    """Resets the sandbox to the credit of the settings, or to another."""
 
     credit: Decimal | None = None
 
     def __post_init__(self) -> None:
         if self.credit is not None and not (self.credit.is_finite() and self.credit >= 0):
-            raise ValueError("credit: has to be 0 or more")
+            raise ValueError("credit: must be 0 or more")
 
 
 class BadRequest(Exception):
-    """A body or a parameter that cannot be used; becomes a 400 with its field and reason."""
+    """An invalid body or parameter; becomes a 400 with its field and reason."""
 
     def __init__(self, field: str | None, reason: str) -> None:
         super().__init__(reason)
@@ -77,7 +77,7 @@ def decode(body: bytes, type: type[_Body]) -> _Body:
 
 
 def _field(reason: str, path: str) -> str | None:
-    """Returns the field a reason is about: where it happened, and the name it holds or starts with."""
+    """Returns the field of an error: the path, and the name that the reason contains or starts with."""
     named = _NAMED_FIELD.match(reason)
     name = (named[1] or named[2]) if named else ""
     return ".".join(part for part in (path, name) if part) or None

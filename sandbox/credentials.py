@@ -1,4 +1,4 @@
-"""Who may come in by the HTTP and XML APIs: a session, or the credentials on each request."""
+"""Authentication of the HTTP and XML APIs: a session, or credentials on each request."""
 
 from collections.abc import Mapping
 
@@ -9,19 +9,19 @@ NAMES = ("api_id", "user", "password", "session_id")
 
 
 def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> Refusal | None:
-    """Returns why a caller with these parameters may not come in, or None."""
+    """Returns why a request with these parameters is not authenticated, or None."""
     if session_id := parameters.get("session_id"):
         return None if gateway.sessions.renew(session_id, gateway.clock()) else refusal("003")
-    given = parameters.get
-    if given("api_id") or given("user") or given("password"):
-        return gateway.account.refuses(given("api_id"), given("user"), given("password"))
+    field = parameters.get
+    if field("api_id") or field("user") or field("password"):
+        return gateway.account.refuses(field("api_id"), field("user"), field("password"))
     return refusal("005" if parameters else "001")
 
 
 def open_session(gateway: SandboxGateway, parameters: Mapping[str, str]) -> str | Refusal:
-    """Returns the id of a new session, or why these credentials open none."""
-    given = parameters.get
-    refused = gateway.account.refuses(given("api_id"), given("user"), given("password")) if parameters else None
+    """Returns the id of a new session, or why these credentials are refused."""
+    field = parameters.get
+    refused = gateway.account.refuses(field("api_id"), field("user"), field("password")) if parameters else None
     if refused or not parameters:
         return refused or refusal("001")
     return gateway.sessions.open(gateway.clock())

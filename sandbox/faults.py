@@ -1,4 +1,4 @@
-"""Scripted faults: what shall go wrong, with which request, how often."""
+"""Scripted faults: what fails, for which request, how often."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,17 +61,17 @@ _TIMED: Final = frozenset({Do.SLOW, Do.SLOW_BEFORE, Do.RECEIPTS_LATE, Do.LOOKUP_
 
 
 class ScriptedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One fault as the control address takes it; a wrong combination is refused when it is read."""
+    """One fault as the control API accepts it; an invalid combination is refused when it is parsed."""
 
     do: Do
-    times: Annotated[int, msgspec.Meta(ge=1)] | None = 1  # null is for ever
-    skip: Annotated[int, msgspec.Meta(ge=0)] = 0  # let so many go first
-    to: Annotated[str, msgspec.Meta(pattern="^[0-9]*$")] = ""  # a number or a prefix; empty is any
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = 1  # null repeats without limit
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0  # matching requests to let through first
+    to: Annotated[str, msgspec.Meta(pattern="^[0-9]*$")] = ""  # a number or a prefix; empty matches any
     command: str = "sendmsg"
-    api: ApiName | None = None  # None is any
+    api: ApiName | None = None  # None matches any
     probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     code: str = ""  # of `code` and `status`
-    text: str = ""  # of `code`, when not its usual words
+    text: str = ""  # of `code`, when not the usual text
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     def __post_init__(self) -> None:
@@ -82,11 +82,11 @@ class ScriptedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.do is Do.STATUS and self.code not in STATUSES:
             raise ValueError(f"code: not one of the statuses {', '.join(STATUSES)}")
         if self.do in _TIMED and not self.seconds:
-            raise ValueError(f"seconds: has to be above 0 for {self.do}")
+            raise ValueError(f"seconds: must be above 0 for {self.do}")
 
 
 class Target(NamedTuple):
-    """One thing that a request asks for: a command, and of a send one recipient."""
+    """One operation of a request: a command, and for a send one recipient."""
 
     command: str
     to: str = ""
@@ -95,22 +95,22 @@ class Target(NamedTuple):
 
 @dataclass(slots=True)
 class FaultScript:
-    """What the faults hold for a request: at most one on the wire, one for all of it, some for one target."""
+    """The faults of one request: at most one on the wire, one for the whole request, any number by target."""
 
     wire: ScriptedFault | None = None
     whole: ScriptedFault | None = None
-    by_place: dict[int, list[ScriptedFault]] = field(default_factory=dict)  # by the place among the targets
+    by_place: dict[int, list[ScriptedFault]] = field(default_factory=dict)  # by the index of the target
 
-    def add(self, fault: ScriptedFault, place: int) -> None:
-        """Gives a fault of one target its place; of two on the wire the first stays."""
+    def add(self, fault: ScriptedFault, index: int) -> None:
+        """Adds a fault for one target; of two faults on the wire the first is kept."""
         if fault.do in TRANSPORT:
             self.wire = self.wire or fault
         else:
-            self.by_place.setdefault(place, []).append(fault)
+            self.by_place.setdefault(index, []).append(fault)
 
-    def at(self, place: int) -> Sequence[ScriptedFault]:
-        """Returns what is to go wrong with the target of a place."""
-        return self.by_place.get(place, ())
+    def at(self, index: int) -> Sequence[ScriptedFault]:
+        """Returns the faults of the target at that index."""
+        return self.by_place.get(index, ())
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class _Armed:
 
 
 class Faults:
-    """The faults that are armed, in the order in which they were."""
+    """The armed faults, in the order they were armed."""
 
     __slots__ = ("_armed", "_chance")
 
@@ -134,38 +134,38 @@ class Faults:
         return bool(self._armed)
 
     def arm(self, faults: Sequence[ScriptedFault]) -> None:
-        """Arms faults behind those that are."""
+        """Arms faults after those already armed."""
         self._armed.extend(_Armed(fault, fault.skip, fault.times) for fault in faults)
 
     def clear(self) -> None:
-        """Disarms all."""
+        """Disarms every fault."""
         self._armed.clear()
 
     def script(self, api: str, targets: Sequence[Target], apart: bool = False) -> FaultScript:
-        """Returns what is to go wrong with this request, and counts it as done.
+        """Returns the faults of this request, and counts each as used.
 
-        A code without a number is one answer for all of the request, or, when its targets stand apart, for one.
+        A code without a number applies to the whole request, or to one target when `apart` is set.
         """
         script = FaultScript()
         for armed in self._armed:
             fault = armed.fault
-            reached = [place for place, target in enumerate(targets) if _reaches(fault, api, target)]
+            reached = [index for index, target in enumerate(targets) if _reaches(fault, api, target)]
             if not reached:
                 continue
             if fault.do in TRANSPORT:
-                if script.wire is None and self._strikes(armed):  # else this one keeps its turn
+                if script.wire is None and self._strikes(armed):  # else this fault keeps its count
                     script.wire = fault
             elif fault.do is Do.CODE and not (fault.to or apart):
                 if script.whole is None and self._strikes(armed):
                     script.whole = fault
             else:
-                for place in reached:
+                for index in reached:
                     if self._strikes(armed):
-                        script.add(fault, place)
+                        script.add(fault, index)
         return script
 
     def as_json(self) -> list[dict[str, object]]:
-        """Returns each armed fault with what is left of it and how often it struck."""
+        """Returns each armed fault with its remaining counts and its hits."""
         return [
             {
                 **msgspec.to_builtins(armed.fault),

@@ -1,4 +1,4 @@
-"""Reads form parameters from bytes, in the charset that the form itself names."""
+"""Parses form parameters from bytes, in the charset that the form names."""
 
 import codecs
 from typing import Final
@@ -9,7 +9,7 @@ _HOLES: Final = "sandbox-holes-as-latin-1"
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
-    """Reads the five bytes that Windows-1252 leaves empty as Latin-1 does."""
+    """Decodes the five bytes undefined in Windows-1252 as Latin-1."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("latin-1"), error.end
@@ -19,7 +19,7 @@ codecs.register_error(_HOLES, _as_latin_1)
 
 
 def parse(body: bytes) -> dict[str, str] | None:
-    """Returns the parameters with lower-case names, the last of a name; None when its charset is unknown."""
+    """Returns the parameters with lower-case names, the last of a name; None when the charset is unknown."""
     fields = octets(body)
     charset = fields.get("charset", b"").decode("ascii", "replace") or _DEFAULT_CHARSET
     try:

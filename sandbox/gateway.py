@@ -1,4 +1,4 @@
-"""The gateway behind every API: takes, finds, cancels; knows no wire format."""
+"""The gateway behind every API: accepts, finds and cancels messages, independent of the wire format."""
 
 import math
 import re
@@ -26,19 +26,19 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 _SEED_BITS: Final = 32
 _NOTHING_WRONG: Final = FaultScript()  # never added to
 
-# Codes whose text ends in the time until which they hold.
+# Codes whose text ends in the time until which they apply.
 _UNTIL: Final = frozenset({"130"})
 
 
 class SandboxGateway:
-    """One account and all that happens to its messages."""
+    """One account and the life of its messages."""
 
     def __init__(self, settings: SandboxSettings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.clock = clock
         self.started_at = clock()
         self.seed = settings.seed if settings.seed is not None else SystemRandom().getrandbits(_SEED_BITS)
-        # One source of chance for each use, so that a fault with a probability does not change the ids.
+        # A random generator for each use, so that a fault with a probability does not change the ids.
         self._ids, self.jitter = Random(f"{self.seed} ids"), Random(f"{self.seed} jitter")
         self.account = Account(settings)
         self.ledger = Ledger(settings.ledger)
@@ -57,7 +57,7 @@ class SandboxGateway:
         await self.callbacks.start()
 
     async def stop(self) -> None:
-        """Stops both at once."""
+        """Stops the clock and the callbacks, and closes the ledger."""
         self.timetable.stop()
         await self.callbacks.stop()
         self.ledger.close()
@@ -67,39 +67,39 @@ class SandboxGateway:
         return f"{self._ids.getrandbits(128):032x}"
 
     def reset(self, credit: Decimal) -> None:
-        """Starts over with that credit and without messages, replies, faults or barred numbers; ids go on."""
+        """Resets to that credit, without messages, replies, faults or barred numbers; the id sequence continues."""
         parts = (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers, self.replies)
         for part in parts:
             part.clear()
         self.account.reset(credit)
 
     def script(self, api: str, targets: Sequence[Target], apart: bool = False) -> FaultScript:
-        """Returns what is to go wrong with a request, by the armed faults and by its magic recipients."""
-        magic = [place for place, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
+        """Returns the faults of a request, from the armed faults and its magic recipients."""
+        magic = [index for index, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
         if not magic and not self.faults:
             return _NOTHING_WRONG
         script, now = self.faults.script(api, targets, apart), self.clock()
-        for place in magic:
-            target = targets[place]
+        for index in magic:
+            target = targets[index]
             if fault := self.numbers.fault(target.to, target.client_id, now):
-                script.add(fault, place)
+                script.add(fault, index)
         return script
 
     def whole(self, script: FaultScript) -> Refusal | None:
-        """Returns the refusal that a script holds for all of a request."""
+        """Returns the refusal of the whole request, if its script has one."""
         fault = script.whole
         return self.wording(fault.code, fault.text, fault.seconds) if fault else None
 
     def wording(self, code: str, text: str, seconds: float) -> Refusal:
-        """Returns the refusal a fault asks for; 130 names the time until which it holds."""
-        words = text or refusal(code).text
-        if code in _UNTIL and not words[-1].isdecimal():  # else it names its time already
-            words = f"{words} {math.ceil(self.clock() + seconds)}"
-        return Refusal(code, words)
+        """Returns the refusal of a fault; the text of 130 ends in the time until which it applies."""
+        full_text = text or refusal(code).text
+        if code in _UNTIL and not full_text[-1].isdecimal():  # else the text already has a time
+            full_text = f"{full_text} {math.ceil(self.clock() + seconds)}"
+        return Refusal(code, full_text)
 
-    def take(self, order: Order, to: str, script: FaultScript, place: int = 0) -> LedgerMessage | Refusal:
-        """Takes, charges and sends off a message for one recipient, or says why not; a refusal is free."""
-        faults = script.at(place)
+    def take(self, order: Order, to: str, script: FaultScript, index: int = 0) -> LedgerMessage | Refusal:
+        """Accepts and charges a message for one recipient, or returns the refusal; a refusal costs nothing."""
+        faults = script.at(index)
         refused = None if _NUMBER.fullmatch(to) else refusal("105")
         for fault in faults:
             if fault.do is Do.CODE and refused is None:
@@ -125,21 +125,21 @@ class SandboxGateway:
         return message
 
     def refused(self, api: str, targets: Sequence[Target], why: Refusal, script: FaultScript) -> None:
-        """Keeps the attempts of a send that was refused."""
+        """Records the attempts of a refused send."""
         wire, now = script.wire.do if script.wire else "", self.clock()
         for target in targets:
             attempt = Attempt(now, api, target.client_id, target.to, code=why.code, text=why.text, fault=wire)
             self.attempts.add(attempt)
 
     def lost(self, api: str, targets: Sequence[Target], script: FaultScript) -> None:
-        """Keeps the attempts of a send whose transport fault keeps it from being handled."""
+        """Records the attempts of a send that a transport fault keeps from being handled."""
         if script.wire is None or script.wire.do not in NOT_TAKEN:
             return
         for target in targets:
             self.attempts.add(Attempt(self.clock(), api, target.client_id, target.to, fault=script.wire.do))
 
     def find(self, id: str, client_id: str) -> LedgerMessage | Refusal:
-        """Returns the message of a gateway id, or the latest of a client id, with its status as of now."""
+        """Returns the message of a gateway id, or the latest of a client id, with its current status."""
         if not id and not client_id:
             return refusal("109")
         self.timetable.run_due()
@@ -153,7 +153,7 @@ class SandboxGateway:
         return UNKNOWN if self._hidden(message) else message.status
 
     def route(self, number: str) -> Decimal | Refusal:
-        """Returns the credits of one part to a number, or why none can go there."""
+        """Returns the price of one part to a number in credits, or why it cannot be routed."""
         if not number:
             return refusal("101")
         if not number.isdecimal():
@@ -162,7 +162,7 @@ class SandboxGateway:
         return refusal("114") if price is None else price
 
     def cancel(self, message: LedgerMessage) -> None:
-        """Stops a message that still waits for its time; any other is left as it is."""
+        """Cancels a scheduled message; does nothing to any other."""
         self._journey.cancel(message)
 
     def _hidden(self, message: LedgerMessage) -> bool:
@@ -170,7 +170,7 @@ class SandboxGateway:
         return self.clock() < message.taken_at + lag
 
     def _charge(self, order: Order, to: str) -> Decimal | Refusal:
-        """Pays for a message, or says why that number cannot be sent to."""
+        """Charges a message, or returns why it is refused."""
         if to in self.account.barred:
             return refusal(self.account.barred[to])
         price = self.account.price(to)

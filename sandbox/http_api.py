@@ -1,4 +1,4 @@
-"""The HTTP API: form parameters in, lines of text out, every answer an HTTP 200."""
+"""The HTTP API: form parameters in, lines of text out, every response an HTTP 200."""
 
 from collections.abc import Callable
 from typing import Final
@@ -12,20 +12,20 @@ from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
-from threelane.sandbox.transport import HttpAnswer, carry
+from threelane.sandbox.transport import HttpResponse, carry
 
 Parameters = dict[str, str]
 _MOST_RECIPIENTS: Final = 300
 
 
 class HttpApi:
-    """The commands, each from parameters to the text of an answer."""
+    """The commands, each from parameters to the text of a response."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
-        """Adds every command's addresses, by GET and POST, with and without `.php`."""
+        """Adds the routes of every command, for GET and POST, with and without `.php`."""
         commands: dict[str, Callable[[Parameters], str]] = {
             "/http/ping": self._ping,
             "/http/querymsg": self._querymsg,
@@ -38,8 +38,8 @@ class HttpApi:
         }
         for path, command in commands.items():
             name = path.rpartition("/")[2].lower()
-            self._route(app, path, self._door(name, self._authenticated(command)))
-        self._route(app, "/http/auth", self._door("auth", self._auth))
+            self._route(app, path, self._endpoint(name, self._authenticated(command)))
+        self._route(app, "/http/auth", self._endpoint("auth", self._auth))
         self._route(app, "/http/sendmsg", self._sendmsg)
 
     @staticmethod
@@ -50,21 +50,21 @@ class HttpApi:
 
     # --- from a request to a command
 
-    def _door(self, name: str, command: Callable[[Parameters], str]) -> Callable[[web.Request], object]:
+    def _endpoint(self, name: str, command: Callable[[Parameters], str]) -> Callable[[web.Request], object]:
         """Returns the request handler of a command that is not a send."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             parameters = await _parameters(request)
             script = self._gateway.script(ApiName.HTTP, (Target(name),))
 
-            def answer() -> HttpAnswer:
+            def respond() -> HttpResponse:
                 if isinstance(parameters, Refusal):
-                    return _answer(_error(parameters))
+                    return _response(_error(parameters))
                 if whole := self._gateway.whole(script):
-                    return _answer(_error(whole))
-                return _answer(command(parameters))
+                    return _response(_error(whole))
+                return _response(command(parameters))
 
-            return await carry(self._gateway, request, answer, script.wire)
+            return await carry(self._gateway, request, respond, script.wire)
 
         return handle
 
@@ -84,28 +84,28 @@ class HttpApi:
         script = gateway.script(ApiName.HTTP, targets)
         gateway.lost(ApiName.HTTP, targets, script)
 
-        def answer() -> HttpAnswer:
+        def respond() -> HttpResponse:
             refused = unreadable or gateway.whole(script) or credentials.refuses(gateway, parameters)
             return self._send(parameters, targets, script, refused)
 
-        return await carry(gateway, request, answer, script.wire)
+        return await carry(gateway, request, respond, script.wire)
 
     def _send(
         self, parameters: Parameters, targets: list[Target], script: FaultScript, refused: Refusal | None
-    ) -> HttpAnswer:
-        """Sends one text to each recipient; a fault of the whole request is one line for all of them."""
+    ) -> HttpResponse:
+        """Sends one text to each recipient; a refusal of the whole request is one line for all of them."""
         gateway = self._gateway
         if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
         order = refused or central_order.read(ApiName.HTTP, parameters, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
             gateway.refused(ApiName.HTTP, targets, order, script)
-            return _answer(_error(order))
-        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
+            return _response(_error(order))
+        results = [gateway.take(order, target.to, script, index) for index, target in enumerate(targets)]
         lines = [_error(result) if isinstance(result, Refusal) else f"ID: {result.id}" for result in results]
         if len(lines) == 1:
-            return _answer(lines[0])
-        return _answer("\n".join(f"{line} To: {target.to}" for line, target in zip(lines, targets, strict=True)))
+            return _response(lines[0])
+        return _response("\n".join(f"{line} To: {target.to}" for line, target in zip(lines, targets, strict=True)))
 
     # --- the other commands
 
@@ -156,7 +156,7 @@ class HttpApi:
 
 
 async def _parameters(request: web.Request) -> Parameters | Refusal:
-    """Returns the parameters of the query and the form; a body that is not declared a form hides them all."""
+    """Returns the parameters of the query and the form; a body without the form's content type refuses them all."""
     octets = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
     if request.method == "POST":
         if request.content_type != FORM_TYPE:
@@ -176,5 +176,5 @@ def _error(why: Refusal) -> str:
     return f"ERR: {why.code}, {why.text}"
 
 
-def _answer(text: str) -> HttpAnswer:
-    return HttpAnswer(text.encode("latin-1", "replace"))
+def _response(text: str) -> HttpResponse:
+    return HttpResponse(text.encode("latin-1", "replace"))

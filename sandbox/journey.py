@@ -1,4 +1,4 @@
-"""The journey of a message: its statuses by the clock, and the receipts that go with them."""
+"""The journey of a message: its statuses over time, and a receipt for each."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +12,14 @@ from threelane.sandbox.timetable import Timetable
 
 
 class Receipts(Protocol):
-    """Whoever passes statuses on."""
+    """Receives every status change."""
 
     def push(self, message: LedgerMessage, status: str, at: float) -> None:
-        """Passes a status of a message on."""
+        """Pushes a status of a message."""
 
 
 class Journey:
-    """Moves messages: 011 until due, 008, then 003 and a final status, or the final one alone."""
+    """Moves messages: 011 until due, 008, then 003 and a final status, or only a final status."""
 
     __slots__ = ("_account", "_clock", "_ledger", "_receipts", "_settings", "_timetable")
 
@@ -40,27 +40,27 @@ class Journey:
         self._settings = settings
 
     def begin(self, message: LedgerMessage) -> None:
-        """Enters a message just taken and sets it on its way, now or when it is due."""
+        """Enters an accepted message and starts it, now or when it is due."""
         due_at = message.order.due_at
         if due_at is not None and due_at > message.taken_at:
             self._ledger.enter(message, SCHEDULED)
-            goes_at = message.taken_at + (due_at - message.taken_at) * self._settings().schedule_scale
-            self._timetable.at(goes_at, partial(self._release, message, goes_at))
+            released_at = message.taken_at + (due_at - message.taken_at) * self._settings().schedule_scale
+            self._timetable.at(released_at, partial(self._release, message, released_at))
         else:
             self._ledger.enter(message, RECEIVED)
-            self._set_out(message, message.taken_at)
+            self._start(message, message.taken_at)
 
     def cancel(self, message: LedgerMessage) -> None:
-        """Stops a message that still waits for its time and gives its charge back; leaves any other alone."""
+        """Cancels a scheduled message and refunds its charge; does nothing to any other."""
         if message.status == SCHEDULED:
             self._move(message, CANCELLED)
 
-    def _release(self, message: LedgerMessage, goes_at: float) -> None:
+    def _release(self, message: LedgerMessage, released_at: float) -> None:
         if message.status == SCHEDULED:
             self._move(message, RECEIVED)
-            self._set_out(message, goes_at)
+            self._start(message, released_at)
 
-    def _set_out(self, message: LedgerMessage, since: float) -> None:
+    def _start(self, message: LedgerMessage, since: float) -> None:
         settings, ends_in = self._settings(), message.effects.ends_in
         network_at = since + settings.gateway_after_seconds
         end_at = max(network_at, since + settings.handset_after_seconds) + message.effects.ends_later_seconds

@@ -1,9 +1,9 @@
-"""JSON bodies: an object in, an answer out."""
+"""JSON bodies: an object in, a response out."""
 
 import msgspec
 
 from threelane.sandbox.apis import JSON_TYPE
-from threelane.sandbox.transport import HttpAnswer
+from threelane.sandbox.transport import HttpResponse
 
 _encode = msgspec.json.Encoder().encode
 
@@ -16,12 +16,12 @@ def read(body: bytes) -> dict[str, object] | None:
         return None
 
 
-def answer(content: object, status: int = 200) -> HttpAnswer:
-    """Returns the answer that holds this content."""
-    return HttpAnswer(_encode(content), JSON_TYPE, status)
+def response(content: object, status: int = 200) -> HttpResponse:
+    """Returns the response with this content."""
+    return HttpResponse(_encode(content), JSON_TYPE, status)
 
 
 def string(content: dict[str, object], name: str) -> str:
-    """Returns a field that should be a string; empty when it is none."""
+    """Returns a string field; empty when it is not a string."""
     value = content.get(name)
     return value if isinstance(value, str) else ""

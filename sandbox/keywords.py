@@ -1,23 +1,23 @@
-"""The words by which a person stops an account's messages, and starts them again."""
+"""The keywords that stop an account's messages to a person, and start them again."""
 
 from enum import StrEnum
 from typing import Final
 
 _STOP: Final = frozenset({"STOP", "END", "CANCEL", "UNSUBSCRIBE", "QUIT", "STOP STOP", "STOP ALL"})
 _START: Final = frozenset({"START", "UNSTOP"})
-_AT_THE_END: Final = " .,!?"
+_TRAILING: Final = " .,!?"
 
 
-class Wish(StrEnum):
-    """What a keyword asks for."""
+class KeywordAction(StrEnum):
+    """The effect of a keyword."""
 
     STOP = "stop"
     START = "start"
 
 
-def wish(text: str) -> Wish | None:
-    """Returns what a text asks for when it is a keyword and nothing else, in any case and spacing."""
-    words = " ".join(text.split()).rstrip(_AT_THE_END).upper()
+def keyword_action(text: str) -> KeywordAction | None:
+    """Returns the effect of a text that is only a keyword, in any case and spacing."""
+    words = " ".join(text.split()).rstrip(_TRAILING).upper()
     if words in _STOP:
-        return Wish.STOP
-    return Wish.START if words in _START else None
+        return KeywordAction.STOP
+    return KeywordAction.START if words in _START else None

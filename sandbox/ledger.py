@@ -1,4 +1,4 @@
-"""The ledger: every message taken, what it cost and what became of it, in memory and if wanted in a file."""
+"""The ledger: every accepted message with its charge and statuses, in memory and optionally in a file."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ class LedgerMessage:
         self.earlier: LedgerMessage | None = None  # of the same client id
 
     def as_json(self) -> dict[str, object]:
-        """Returns the entry as the control address shows it."""
+        """Returns the entry as the control API shows it."""
         order = self.order
         return {
             "sequence": self.sequence,
@@ -80,20 +80,20 @@ class LedgerMessage:
 
 
 class Ledger:
-    """All messages in the order in which they were taken."""
+    """All messages, in the order they were accepted."""
 
     __slots__ = ("_by_client_id", "_by_id", "_duplicates", "_file", "_parts", "_statuses", "messages")
 
     def __init__(self, path: Path | None = None) -> None:
-        self._file = path.open("ab", buffering=0) if path else None  # unbuffered: a line outlives kill -9
+        self._file = path.open("ab", buffering=0) if path else None  # unbuffered: a line survives kill -9
         self.clear()
 
     def clear(self) -> None:
-        """Forgets every message; the file keeps its lines."""
+        """Removes every message; the file keeps its lines."""
         self.messages: list[LedgerMessage] = []
         self._by_id: dict[str, LedgerMessage] = {}
         self._by_client_id: dict[str, LedgerMessage] = {}  # the latest of each
-        self._duplicates: dict[str, None] = {}  # client ids taken twice for one recipient, in that order
+        self._duplicates: dict[str, None] = {}  # client ids accepted twice for one recipient, in that order
         self._statuses: Counter[str] = Counter()
         self._parts = 0
 
@@ -103,7 +103,7 @@ class Ledger:
             self._file.close()
 
     def enter(self, message: LedgerMessage, status: str) -> None:
-        """Enters a message that was just taken."""
+        """Enters an accepted message."""
         client_id = message.order.client_id
         if client_id:
             message.earlier = self._by_client_id.get(client_id)
@@ -120,7 +120,7 @@ class Ledger:
             self._write({"event": "message", **message.as_json()})
 
     def move(self, message: LedgerMessage, status: str, now: float) -> None:
-        """Moves a message on to a status."""
+        """Moves a message to a status."""
         self._statuses[message.status] -= 1
         self._statuses[status] += 1
         message.status = status
@@ -154,7 +154,7 @@ class Ledger:
         return found if to is None else (message for message in found if message.to == to)
 
     def summary(self) -> dict[str, object]:
-        """Returns the counts over all messages; costs the same for ten as for a million."""
+        """Returns the counts over all messages, in constant time."""
         return {
             "messages": len(self.messages),
             "parts": self._parts,

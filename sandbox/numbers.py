@@ -1,24 +1,24 @@
-"""Magic recipients: eleven digits from which the outcome can be read.
+"""Magic recipients: numbers of eleven digits that encode the outcome.
 
 | number          | outcome                                                                              |
 |-----------------|--------------------------------------------------------------------------------------|
-| `279991 CCC NN` | answers error CCC to the first NN attempts, then accepts; NN=00 always               |
-| `279991 130 NN` | answers 130 until NN seconds (at least 1) after the first attempt, naming that time  |
+| `279991 CCC NN` | returns error CCC to the first NN attempts, then accepts; NN=00 always               |
+| `279991 130 NN` | returns 130 with a time, until NN seconds (at least 1) after the first attempt       |
 | `279992 SSS NN` | accepted; ends in status SSS (001-014), NN seconds later than usual                  |
-| `279993 001 NN` | takes the message, never answers, for the first NN attempts; NN=00 always            |
+| `279993 001 NN` | accepts the message, never responds, for the first NN attempts; NN=00 always         |
 | `279993 002 NN` | cuts the connection before the request is handled; NN as above, also below           |
-| `279993 003 NN` | takes the message, cuts the connection in the middle of the answer                   |
-| `279993 004 NN` | answers HTTP 502 with an HTML page, does not take the message                        |
-| `279993 005 NN` | takes the message, answers HTTP 502 with an HTML page                                |
-| `279993 006 NN` | takes the message, answers NN seconds later; every time                              |
-| `279993 007 NN` | takes the message, answers unreadable text                                           |
+| `279993 003 NN` | accepts the message, cuts the connection in the middle of the response               |
+| `279993 004 NN` | returns HTTP 502 with an HTML page, does not accept the message                      |
+| `279993 005 NN` | accepts the message, returns HTTP 502 with an HTML page                              |
+| `279993 006 NN` | accepts the message, responds NN seconds later; every time                           |
+| `279993 007 NN` | accepts the message, returns unreadable text                                         |
 | `279994 001 NN` | pushes its receipts NN seconds late                                                  |
 | `279994 002 00` | pushes every receipt twice                                                           |
 | `279994 003 00` | pushes the final receipt before the 003                                              |
 | `279994 004 00` | pushes no receipt                                                                    |
 
-Attempts are counted by client id and number, by number alone when there is no client id. Any other number is
-an ordinary recipient, also one of these ranges that matches no line.
+Attempts are counted by client id and number, or by number without a client id. Any other number is an
+ordinary recipient, including a number of these ranges that matches no line.
 """
 
 import math
@@ -51,7 +51,7 @@ _RECEIPTS: Final = {
 
 
 class NumberRule(NamedTuple):
-    """What a number stands for."""
+    """The fault encoded in a number."""
 
     fault: ScriptedFault
     first_attempts: int = _ALWAYS
@@ -59,7 +59,7 @@ class NumberRule(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def rule(number: str) -> NumberRule | None:
-    """Returns what a number stands for, or None for an ordinary one."""
+    """Returns the rule of a number, or None for an ordinary one."""
     if len(number) != _DIGITS or not number.startswith(RANGE) or not number.isdecimal():
         return None
     kind, code, count = number[5], number[6:9], int(number[9:])
@@ -81,7 +81,7 @@ def rule(number: str) -> NumberRule | None:
 
 
 class Numbers:
-    """Remembers how often each magic number was tried."""
+    """Counts the attempts to each magic number."""
 
     __slots__ = ("_attempts", "_refused_until")
 
@@ -90,20 +90,20 @@ class Numbers:
         self._refused_until: dict[tuple[str, str], int] = {}
 
     def clear(self) -> None:
-        """Forgets every attempt."""
+        """Resets every count."""
         self._attempts.clear()
         self._refused_until.clear()
 
     def fault(self, number: str, client_id: str, now: float) -> ScriptedFault | None:
-        """Returns what this attempt at a number comes to, and counts it; None when it goes through."""
+        """Returns the fault of this attempt, and counts it; None when the attempt succeeds."""
         found = rule(number)
         if found is None:
             return None
         fault, key = found.fault, (client_id, number)
         if fault.do is Do.CODE and fault.code == _LIMIT_REACHED:
             until = self._refused_until.setdefault(key, math.ceil(now + fault.seconds))
-            words = f"{ERRORS[_LIMIT_REACHED]} {until}"
-            return ScriptedFault(Do.CODE, code=_LIMIT_REACHED, text=words) if now < until else None
+            limit_text = f"{ERRORS[_LIMIT_REACHED]} {until}"
+            return ScriptedFault(Do.CODE, code=_LIMIT_REACHED, text=limit_text) if now < until else None
         if found.first_attempts == _ALWAYS:
             return fault
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1

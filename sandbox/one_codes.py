@@ -1,4 +1,4 @@
-"""The numbers of the One API, as tables: its errors, its statuses, and what stands there for the gateway's codes."""
+"""The codes of the One API, as tables: its errors, its statuses, and the mapping from the gateway's codes."""
 
 from typing import Final, NamedTuple
 
@@ -7,7 +7,7 @@ from threelane.sandbox.codes import UNDOCUMENTED, Refusal
 
 
 class Error(NamedTuple):
-    """An error as the One API tells it."""
+    """An error as the One API returns it."""
 
     code: int
     http: int
@@ -15,7 +15,7 @@ class Error(NamedTuple):
 
 
 class OneStatus(NamedTuple):
-    """A message status as the One API tells it."""
+    """A message status as the One API reports it."""
 
     code: int
     name: str
@@ -96,8 +96,8 @@ TOO_BIG: Final = Refusal("024", "Content too big")
 
 
 def error(why: Refusal) -> Error:
-    """Returns what stands for a refusal: the number of its code, in the One API's words unless it has its own."""
-    code = FROM_LEGACY.get(why.code, int(why.code))  # a code of no table passes as it is
+    """Returns the One API error of a refusal, with the One API's description unless the refusal has its own text."""
+    code = FROM_LEGACY.get(why.code, int(why.code))  # an unlisted code passes unchanged
     known = ERRORS.get(code)
     is_usual = why.text == LEGACY.get(why.code, UNDOCUMENTED)
     return Error(code, known.http if known else 400, known.description if known and is_usual else why.text)

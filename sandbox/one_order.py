@@ -1,4 +1,4 @@
-"""Reads a message of the One API, or a request of Platform REST, into an order or into the code that refuses it."""
+"""Parses a message of the One API, or a request of Platform REST, into an order or a refusal."""
 
 import re
 from datetime import datetime
@@ -16,65 +16,65 @@ _SMS: Final = "sms"
 _SMS_ONLY: Final = ("from", "binary", "userDataHeader")
 _STRINGS: Final = ("content", "from", "clientMessageId", "scheduledDeliveryTime", "userDataHeader")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{4}")
-_MOST_PARTS: Final = 35  # what joined parts can be at most, whatever an integration allows
+_MOST_PARTS: Final = 35  # the most parts that can be joined, whatever an integration allows
 _MOST_WHATSAPP_CHARACTERS: Final = 4096
 _MOST_CHARACTERS: Final = 16_384  # more than 35 parts of anything
 _LOWEST_QUEUE: Final = 3
 
 
 def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
-    """Returns the order of a message; `null` is as if the field were not there."""
-    given = {name: value for name, value in entry.items() if value is not None}
-    channel = given.get("channel", _SMS)
-    wrong = _wrong_field(given, channel)
+    """Returns the order of a message; a `null` field counts as absent."""
+    fields = {name: value for name, value in entry.items() if value is not None}
+    channel = fields.get("channel", _SMS)
+    wrong = _wrong_field(fields, channel)
     if wrong:
         return _missing(wrong)
-    sender, header = str(given.get("from", "")), str(given.get("userDataHeader", ""))
+    sender, header = str(fields.get("from", "")), str(fields.get("userDataHeader", ""))
     if fault := central_order.sender_fault(sender, settings.senders):
         return refusal(fault)
-    due_at = _moment(given.get("scheduledDeliveryTime"))
-    if "scheduledDeliveryTime" in given and (due_at is None or not central_order.is_possible(due_at, now)):
+    due_at = _moment(fields.get("scheduledDeliveryTime"))
+    if "scheduledDeliveryTime" in fields and (due_at is None or not central_order.is_possible(due_at, now)):
         return _missing("scheduledDeliveryTime")
-    body = _body(str(given["content"]), channel == _SMS, given.get("binary") is True, header)
+    body = _body(str(fields["content"]), channel == _SMS, fields.get("binary") is True, header)
     if isinstance(body, Refusal):
         return body
     encoding, parts = body
     return Order(
         api=api,
-        client_id=str(given.get("clientMessageId", "")),
+        client_id=str(fields.get("clientMessageId", "")),
         sender=sender,
-        text=str(given["content"]),
+        text=str(fields["content"]),
         encoding=encoding,
         parts=parts,
         queue=_LOWEST_QUEUE,
         callback=0,
         due_at=due_at,
         max_credits=None,
-        options=given,
+        options=fields,
         channel=str(channel),
     )
 
 
-def _wrong_field(given: dict[str, object], channel: object) -> str | None:
-    """Returns the first field that is missing or has no such value."""
+def _wrong_field(fields: dict[str, object], channel: object) -> str | None:
+    """Returns the first field that is missing or invalid."""
     if channel not in CHANNELS:
         return "channel"
-    if not given.get("to") or not isinstance(given["to"], (str, list)):  # Platform REST takes an array
+    if not fields.get("to") or not isinstance(fields["to"], (str, list)):  # Platform REST takes an array
         return "to"
     for name in _STRINGS:
-        if name in given and not isinstance(given[name], str):
+        if name in fields and not isinstance(fields[name], str):
             return name
-    if not given.get("content"):
+    if not fields.get("content"):
         return "content"
     if channel != _SMS:
         for name in _SMS_ONLY:
-            if name in given:
+            if name in fields:
                 return name
-    if not isinstance(given.get("binary", False), bool):
+    if not isinstance(fields.get("binary", False), bool):
         return "binary"
-    if given.get("userDataHeader") and central_order.header_octets(str(given["userDataHeader"])) is None:
+    if fields.get("userDataHeader") and central_order.header_octets(str(fields["userDataHeader"])) is None:
         return "userDataHeader"
-    validity = given.get("validityPeriod", 1)
+    validity = fields.get("validityPeriod", 1)
     if isinstance(validity, bool) or not isinstance(validity, int):
         return "validityPeriod"
     return None if 1 <= validity <= central_order.LATEST_MINUTES else "validityPeriod"
@@ -94,7 +94,7 @@ def _moment(value: object) -> float | None:
 
 
 def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[TextEncoding, int] | Refusal:
-    """Returns the encoding, chosen by the content, and the parts; a message of another channel is one."""
+    """Returns the encoding, chosen by the content, and the number of parts; always one on another channel."""
     is_gsm = text.deliverable(content) == content
     if not is_sms:
         if len(content) > _MOST_WHATSAPP_CHARACTERS:

@@ -1,4 +1,4 @@
-"""An order: what a caller asks to have sent, whichever API it came by."""
+"""An order: a send request after parsing, independent of its API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from threelane.sandbox.text import TextEncoding
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One text for one or more recipients, read and found sound."""
+    """One valid text for one or more recipients."""
 
     api: str
     client_id: str
@@ -21,20 +21,20 @@ class Order:
     parts: int
     queue: int
     callback: int  # the mask of statuses to push
-    due_at: float | None  # Unix seconds; None is at once
-    max_credits: Decimal | None  # the dearest price of a part
-    options: Mapping[str, object]  # every parameter as it was sent, without the credentials
+    due_at: float | None  # Unix seconds; None sends at once
+    max_credits: Decimal | None  # highest accepted price of a part
+    options: Mapping[str, object]  # every parameter as sent, without the credentials
     channel: str = "sms"
     request_id: str = ""  # of Platform REST: the same for all recipients of a request
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What the faults make of a message that was taken."""
+    """The effects of faults on an accepted message."""
 
     ends_in: str = "004"
     ends_later_seconds: float = 0.0
-    hidden_seconds: float = 0.0  # look-ups do not find it before
+    hidden_seconds: float = 0.0  # delay until look-ups find it
     receipts: frozenset[Do] = field(default=frozenset())
     receipts_late_seconds: float = 0.0
 
@@ -43,7 +43,7 @@ ORDINARY: Final = Effects()
 
 
 def effects(faults: Sequence[ScriptedFault]) -> Effects:
-    """Returns what these faults together make of a message; of two of a kind the first counts."""
+    """Returns the combined effects of these faults; of two of a kind the first applies."""
     first = {fault.do: fault for fault in reversed(faults)}
     if not first:
         return ORDINARY

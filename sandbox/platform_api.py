@@ -1,4 +1,4 @@
-"""Platform REST: one content for several recipients, always HTTP 202 once it is read, with the gateway's own codes."""
+"""Platform REST: one content for several recipients, HTTP 202 for every valid body, the gateway's own codes."""
 
 from dataclasses import replace
 from typing import Final
@@ -11,7 +11,7 @@ from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
-from threelane.sandbox.transport import HttpAnswer, carry
+from threelane.sandbox.transport import HttpResponse, carry
 
 Content = dict[str, object]
 _ACCEPTED: Final = 202
@@ -22,7 +22,7 @@ _MOST_RECIPIENTS: Final = 600
 
 
 class PlatformApi:
-    """The one resource; statuses of its messages are pushed and not to be asked for."""
+    """The one resource; statuses of its messages are pushed only, there is no look-up."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
@@ -38,17 +38,17 @@ class PlatformApi:
         script = gateway.script(ApiName.PLATFORM, targets)
         gateway.lost(ApiName.PLATFORM, targets, script)
 
-        def answer() -> HttpAnswer:
+        def respond() -> HttpResponse:
             refused = gateway.whole(script) or one_api.refuses(gateway, request)
             if refused is None and read is None:
                 refused = refusal("100")
             return self._send(content, targets, script, refused)
 
-        return await carry(gateway, request, answer, script.wire)
+        return await carry(gateway, request, respond, script.wire)
 
     def _send(
         self, content: Content, targets: list[Target], script: FaultScript, refused: Refusal | None
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         gateway = self._gateway
         numbers = {target.to for target in targets}
         if refused is None and ("" in numbers or not len(numbers) == len(targets) <= _MOST_RECIPIENTS):
@@ -57,15 +57,15 @@ class PlatformApi:
         if isinstance(order, Refusal):
             gateway.refused(ApiName.PLATFORM, targets, order, script)
             http = _UNAUTHORIZED if order.code == "001" else _BAD_REQUEST
-            return json_body.answer({"messages": [], **_described(order)}, http)
+            return json_body.response({"messages": [], **_described(order)}, http)
         order = replace(order, request_id=gateway.new_id())
-        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
+        results = [gateway.take(order, target.to, script, index) for index, target in enumerate(targets)]
         rows = [_row(target.to, result) for target, result in zip(targets, results, strict=True)]
-        return json_body.answer({"messages": rows, **_NO_ERROR}, _ACCEPTED)
+        return json_body.response({"messages": rows, **_NO_ERROR}, _ACCEPTED)
 
 
 def _targets(content: Content) -> list[Target]:
-    """Returns the recipients without their plus; one without a number when they are not strings in an array."""
+    """Returns the recipients without their plus; one empty recipient when they are not an array of strings."""
     to, client_id = content.get("to"), json_body.string(content, "clientMessageId")
     if not isinstance(to, list) or not all(isinstance(number, str) for number in to):
         to = []

@@ -1,4 +1,4 @@
-"""The names of Platform REST for the gateway's statuses; documents show those of 003 and 004 only."""
+"""The names of Platform REST for the gateway's statuses; only those of 003 and 004 are documented."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""A callback on its way: what it carries, in which form, and where it goes."""
+"""A callback to send: its content, form and URL."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ class Push:
     form: CallbackForm
     content: str
     is_reply: bool = False
-    tally: Counter[str] | None = None  # what became of its requests, for whoever wants to know
+    tally: Counter[str] | None = None  # counts its requests by result
     retries: int = 0
 
     @property
     def content_type(self) -> str:
-        """Returns what the content is."""
+        """Returns the Content-Type."""
         return JSON_TYPE if self.form is CallbackForm.JSON else FORM_TYPE
 
 
 def address(api: str, is_reply: bool, settings: SandboxSettings) -> str | None:
-    """Returns where the statuses or the replies of an API go, if anywhere."""
+    """Returns the callback URL for the statuses or the replies of an API, if one is set."""
     if api == ApiName.ONE:
         return settings.one_callback
     if api == ApiName.PLATFORM:
@@ -47,17 +47,17 @@ def address(api: str, is_reply: bool, settings: SandboxSettings) -> str | None:
 
 
 def pack(form: CallbackForm, fields: Fields, root: str = "") -> str:
-    """Returns the fields in a form, with octets only where it percent-encodes; XML needs the name of its root."""
+    """Returns the encoded fields; octets only in percent-encoded forms; XML needs the name of its root."""
     if form is CallbackForm.JSON:
         return as_json(fields)
-    given = {name: value for name, value in fields.items() if value is not None}
+    values = {name: value for name, value in fields.items() if value is not None}
     if form is CallbackForm.XML:
-        document = _DECLARATION + xml_document.element(root, {name: str(value) for name, value in given.items()})
+        document = _DECLARATION + xml_document.element(root, {name: str(value) for name, value in values.items()})
         return f"{_DOCUMENT_FIELD}={quote_plus(document)}"
-    pairs = ((name, value if isinstance(value, bytes) else str(value)) for name, value in given.items())
+    pairs = ((name, value if isinstance(value, bytes) else str(value)) for name, value in values.items())
     return "&".join(f"{name}={quote_plus(value)}" for name, value in pairs)
 
 
 def as_json(content: object) -> str:
-    """Returns JSON of any depth."""
+    """Returns JSON."""
     return _encode(content).decode()

@@ -1,4 +1,4 @@
-"""What a status callback says, by the API of its message."""
+"""The content of a status callback, by the API of its message."""
 
 from typing import Final
 from urllib.parse import quote_plus
@@ -11,16 +11,16 @@ from threelane.sandbox.one_codes import STATUSES as ONE_STATUSES
 from threelane.sandbox.push import Push
 
 INTEGRATION: Final = "sandbox"
-_ROOT: Final = "callback"  # no document names it
+_ROOT: Final = "callback"  # not documented
 
 
 def is_wanted(message: LedgerMessage, status: str) -> bool:
-    """Tells whether a status is pushed: by the Central APIs those of the message's mask, by the others each."""
+    """Returns whether a status is pushed: Central APIs push those of the message's mask, the others all."""
     return message.order.api not in CENTRAL or status in MASKS[message.order.callback]
 
 
 def write(message: LedgerMessage, status: str, at: float, method: CallbackForm) -> Push:
-    """Returns the callback of a status that a message came to; the One API knows no method but its own."""
+    """Returns the callback of a message's status; the One API ignores the method."""
     api = message.order.api
     if api == ApiName.ONE:
         return Push(api, CallbackForm.JSON, _update(message, status, at))
@@ -35,7 +35,7 @@ def write(message: LedgerMessage, status: str, at: float, method: CallbackForm) 
 
 
 def _form(message: LedgerMessage, status: str, at: float) -> str:
-    """Returns a callback as a form; written by hand, since packing it costs as much as taking a message."""
+    """Returns a callback as a form; formatted by hand, since encoding it costs as much as accepting a message."""
     order = message.order
     return (
         f"api_id={quote_plus(message.api_id)}&apiMsgId={message.id}&cliMsgId={quote_plus(order.client_id)}"
@@ -45,7 +45,7 @@ def _form(message: LedgerMessage, status: str, at: float) -> str:
 
 
 def _central(message: LedgerMessage, status: str, at: float) -> push.Fields:
-    """Returns the fields of a form, to be written otherwise."""
+    """Returns the fields of a form, for the other encodings."""
     return {
         "api_id": message.api_id,
         "apiMsgId": message.id,
@@ -71,7 +71,7 @@ def _central_json(message: LedgerMessage, status: str, at: float) -> push.Fields
 
 
 def _platform(message: LedgerMessage, status: str, at: float) -> push.Fields:
-    """Returns the fields of Platform REST: the gateway's own number of a status, which the One API counts otherwise."""
+    """Returns the fields of Platform REST, with the gateway's own status codes, unlike the One API."""
     order = message.order
     return {
         "integrationName": INTEGRATION,
@@ -88,7 +88,7 @@ def _platform(message: LedgerMessage, status: str, at: float) -> push.Fields:
 
 
 def _update(message: LedgerMessage, status: str, at: float) -> str:
-    """Returns a callback of the One API; it names no charge."""
+    """Returns a callback of the One API, which has no charge."""
     number, name = ONE_STATUSES[status]
     update = {
         "channel": message.order.channel,

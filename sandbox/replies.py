@@ -1,4 +1,4 @@
-"""Replies: takes what a person texts, opts them out or in by keyword, and pushes it part by part."""
+"""Replies: accepts a person's text, opts them out or in by keyword, and pushes it part by part."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from threelane.sandbox import keywords, reply_shapes
+from threelane.sandbox import reply_shapes
 from threelane.sandbox.account import Account
 from threelane.sandbox.callbacks import Callbacks
-from threelane.sandbox.keywords import Wish
+from threelane.sandbox.keywords import KeywordAction, keyword_action
 from threelane.sandbox.ledger import Ledger
 from threelane.sandbox.push import Push, address
 from threelane.sandbox.reply import HandsetPart, HandsetReply
 from threelane.sandbox.settings import SandboxSettings
 
 _KEPT: Final = 10_000
-_JOINS: Final = "050003"  # a header of five octets that joins parts by a reference of one octet
+_JOINS: Final = "050003"  # a 5-octet header that joins parts by a 1-octet reference
 
 
 @dataclass(frozen=True, slots=True)
 class TakenReply:
-    """A reply that was taken."""
+    """An accepted reply."""
 
     reply: HandsetReply
     at: float
     parts: list[HandsetPart]
 
     def as_json(self) -> dict[str, object]:
-        """Returns the reply as the control address shows it."""
+        """Returns the reply as the control API shows it."""
         reply = self.reply
         return {
             "at": self.at,
@@ -45,7 +45,7 @@ class TakenReply:
 
 
 class Replies:
-    """The latest ten thousand replies."""
+    """The latest 10,000 replies."""
 
     __slots__ = ("_account", "_callbacks", "_chance", "_clock", "_kept", "_ledger", "_settings")
 
@@ -67,15 +67,15 @@ class Replies:
         self._kept: deque[TakenReply] = deque(maxlen=_KEPT)
 
     def clear(self) -> None:
-        """Forgets every reply."""
+        """Removes every reply."""
         self._kept.clear()
 
     def take(self, reply: HandsetReply) -> TakenReply:
-        """Keeps a reply, does what its keyword asks, and pushes it if there is a URL."""
+        """Records a reply, applies its keyword, and pushes it if a URL is set."""
         taken = TakenReply(reply, self._clock(), self._parts(reply))
         self._kept.append(taken)
         if reply.opts_out:
-            self._obey(reply)
+            self._apply_keyword(reply)
         if address(reply.api, True, self._settings()):
             self._push(taken)
         return taken
@@ -98,28 +98,28 @@ class Replies:
             for number, piece in enumerate(pieces, 1)
         ]
 
-    def _obey(self, reply: HandsetReply) -> None:
-        wish = keywords.wish(reply.text)
-        if wish is Wish.STOP:
+    def _apply_keyword(self, reply: HandsetReply) -> None:
+        action = keyword_action(reply.text)
+        if action is KeywordAction.STOP:
             self._account.opt_out(reply.sender)
-        elif wish is Wish.START:
+        elif action is KeywordAction.START:
             self._account.opt_in(reply.sender)
 
     def _push(self, taken: TakenReply) -> None:
-        """Pushes all parts by one connection, so that they arrive in the order chosen here."""
+        """Pushes all parts over one connection, so that they arrive in the order chosen here."""
         reply, related = taken.reply, self._ledger.by_id(taken.reply.related)
         client_id = (related.order.client_id or None) if related else None
-        train: list[Push] = []
+        batch: list[Push] = []
         for part in taken.parts:
             if part.is_dropped:
                 continue
             content = reply_shapes.write(reply, part, taken.at, self._account.api_id, client_id)
             push = Push(reply.api, reply.carried_as, content, is_reply=True, tally=part.tally)
             part.callbacks = reply.repeat
-            train.extend([push] * reply.repeat)
-        self._callbacks.enqueue(self._shuffled(train) if reply.shuffle else train)
+            batch.extend([push] * reply.repeat)
+        self._callbacks.enqueue(self._shuffled(batch) if reply.shuffle else batch)
 
-    def _shuffled(self, train: list[Push]) -> list[Push]:
-        """Returns another order; by chance alone it could be the same."""
-        shuffled = self._chance.sample(train, len(train))
-        return shuffled if shuffled != train else shuffled[::-1]
+    def _shuffled(self, batch: list[Push]) -> list[Push]:
+        """Returns a different order, also when the random order is the same."""
+        shuffled = self._chance.sample(batch, len(batch))
+        return shuffled if shuffled != batch else shuffled[::-1]

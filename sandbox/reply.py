@@ -1,4 +1,4 @@
-"""A reply: what a person texts back, as the control address takes it, and the parts it makes."""
+"""A reply: a person's text as the control API accepts it, and its parts."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ import msgspec
 from threelane.sandbox import text
 from threelane.sandbox.apis import CENTRAL, ApiName, CallbackForm
 
-_MOST_PARTS: Final = 255  # a header counts them in one octet
+_MOST_PARTS: Final = 255  # the header counts parts in one octet
 _Number = Annotated[str, msgspec.Meta(pattern="^[0-9]+$", max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=_MOST_PARTS)]
 
 
 class Charset(StrEnum):
-    """The charsets in which the text of a reply was seen."""
+    """The charsets observed for the text of a reply."""
 
     UTF_8 = "UTF-8"
     LATIN_1 = "ISO-8859-1"
     UTF_16 = "UTF-16BE"
 
 
-_FORMS: Final[dict[ApiName, tuple[CallbackForm, ...]]] = {  # the first is the API's own
+_FORMS: Final[dict[ApiName, tuple[CallbackForm, ...]]] = {  # the first is the API's default
     ApiName.HTTP: (CallbackForm.POST, CallbackForm.GET, CallbackForm.XML, CallbackForm.JSON),
     ApiName.REST: (CallbackForm.POST, CallbackForm.GET, CallbackForm.XML, CallbackForm.JSON),
     ApiName.XML: (CallbackForm.XML, CallbackForm.POST, CallbackForm.GET, CallbackForm.JSON),
@@ -33,40 +33,40 @@ _FORMS: Final[dict[ApiName, tuple[CallbackForm, ...]]] = {  # the first is the A
 
 
 class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One text of a person, and how it shall arrive; what cannot be is refused when it is read."""
+    """One text of a person, and how to deliver it; an invalid combination is refused when it is parsed."""
 
     sender: _Number = msgspec.field(name="from")
     to: _Number
     text: str
     api: ApiName = ApiName.HTTP
-    form: CallbackForm | None = None  # None is the API's own
-    charset: Charset | None = None  # None is what the gateway would choose
+    form: CallbackForm | None = None  # None is the API's default
+    charset: Charset | None = None  # None is the gateway's choice
     network: str = ""
-    related: str = ""  # the gateway id of the message that is answered
-    parts: _Count | None = None  # None is as many as it needs
-    reference: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None  # of the parts; None draws one
+    related: str = ""  # the gateway id of the message replied to
+    parts: _Count | None = None  # None is as many as needed
+    reference: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None  # of the parts; None picks one at random
     shuffle: bool = False
-    drop_part: _Count | None = None  # the part, from 1, that never arrives
+    drop_part: _Count | None = None  # the part, counted from 1, that never arrives
     repeat: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
-    opts_out: bool = True  # keywords count for the gateway's own list too
+    opts_out: bool = True  # keywords also change the gateway's own list of barred numbers
 
     def __post_init__(self) -> None:
         if self.form and self.form not in _FORMS[self.api]:
-            raise ValueError(f"form: {self.api} knows {', '.join(_FORMS[self.api])}")
+            raise ValueError(f"form: {self.api} supports {', '.join(_FORMS[self.api])}")
         try:
             self.text.encode(self.carried_in)
         except UnicodeEncodeError:
-            raise ValueError(f"charset: {self.carried_in} lacks a character of the text") from None
+            raise ValueError(f"charset: {self.carried_in} cannot encode a character of the text") from None
         self._check_parts()
 
     def _check_parts(self) -> None:
         needed = len(self._natural_cut())
         if self.api is ApiName.ONE and (self.parts or self.drop_part or self.reference is not None):
-            raise ValueError("parts: the One API has no header for parts, a text comes whole")
+            raise ValueError("parts: the One API does not split a text into parts")
         if needed > _MOST_PARTS:
             raise ValueError(f"text: longer than {_MOST_PARTS} parts")
         if self.parts and not needed <= self.parts <= max(len(self.text), 1):
-            raise ValueError(f"parts: this text makes {needed} to {max(len(self.text), 1)}")
+            raise ValueError(f"parts: this text needs {needed} to {max(len(self.text), 1)}")
         if self.drop_part and self.drop_part > (self.parts or needed):
             raise ValueError("drop_part: there is no such part")
 
@@ -77,7 +77,7 @@ class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def carried_in(self) -> Charset:
-        """Returns the charset: of a Central form what suits the text on the air, else UTF-8."""
+        """Returns the charset: for a Central form the one that matches the SMS encoding, else UTF-8."""
         if self.charset:
             return self.charset
         if self.api not in CENTRAL or self.carried_as in (CallbackForm.XML, CallbackForm.JSON):
@@ -87,7 +87,7 @@ class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Charset.LATIN_1 if all(letter <= "\xff" for letter in self.text) else Charset.UTF_8
 
     def cut(self) -> list[str]:
-        """Returns the texts of its parts: as many as it needs, or, for more, the longest halved again and again."""
+        """Returns the texts of its parts: as many as needed, or, for more, the longest halved repeatedly."""
         if self.api is ApiName.ONE:
             return [self.text]
         pieces = self._natural_cut()
@@ -103,19 +103,19 @@ class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class HandsetPart:
-    """One part of a reply, with what became of its callbacks."""
+    """One part of a reply, with the results of its callbacks."""
 
     id: str
     text: str
-    udh: str  # empty when it is the only one
+    udh: str  # empty for a single part
     is_dropped: bool
-    callbacks: int = 0  # put on their way; each is requested until it is acknowledged
+    callbacks: int = 0  # queued; each is retried until acknowledged
     tally: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, object]:
-        """Returns the part as the control address shows it."""
-        came_to = {name: self.tally[name] for name in ("acknowledged", "refused", "given_up")}
-        return {"moMsgId": self.id, "text": self.text, "udh": self.udh, "callbacks": self.callbacks, **came_to}
+        """Returns the part as the control API shows it."""
+        results = {name: self.tally[name] for name in ("acknowledged", "refused", "given_up")}
+        return {"moMsgId": self.id, "text": self.text, "udh": self.udh, "callbacks": self.callbacks, **results}
 
 
 def _is_gsm(content: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the callback of a reply says, by the API it is for."""
+"""The content of a reply's callback, by API."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -70,7 +70,7 @@ def _one(reply: HandsetReply, part: HandsetPart, at: float, api_id: str, related
 
 
 def _text(reply: HandsetReply, piece: str) -> str | bytes:
-    """Returns the octets for a form; for JSON and XML the text, percent-encoded where it is not UTF-8."""
+    """Returns the octets for a form; for JSON and XML the text, percent-encoded unless it is UTF-8."""
     if reply.carried_as in (CallbackForm.POST, CallbackForm.GET):
         return piece.encode(reply.carried_in)
     return piece if reply.carried_in is Charset.UTF_8 else quote(piece.encode(reply.carried_in), safe="")

@@ -1,4 +1,4 @@
-"""The Central REST API: JSON in, JSON out, HTTP statuses that mean something."""
+"""The Central REST API: JSON in, JSON out, meaningful HTTP statuses."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from threelane.sandbox.codes import STATUSES, Refusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
-from threelane.sandbox.transport import HttpAnswer, carry
+from threelane.sandbox.transport import HttpResponse, carry
 
 _VERSION: Final = "1"
 _SCHEME: Final = "bearer "  # in any case
@@ -38,47 +38,47 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RestApi:
-    """The resources, each from a request to a JSON answer."""
+    """The resources, each from a request to a JSON response."""
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
 
     def add_to(self, app: web.Application) -> None:
-        """Adds every resource; another method on it is code 160, another resource code 161."""
+        """Adds every resource; any other method is code 160, any other resource code 161."""
         resources: dict[str, dict[str, _Handler]] = {
-            "/rest/message": {"POST": self._post_message, "GET": self._door("querymsg", self._by_client_id)},
+            "/rest/message": {"POST": self._post_message, "GET": self._endpoint("querymsg", self._by_client_id)},
             "/rest/message/{id}": {
-                "GET": self._door("querymsg", self._by_id),
-                "DELETE": self._door("delmsg", self._stop),
+                "GET": self._endpoint("querymsg", self._by_id),
+                "DELETE": self._endpoint("delmsg", self._stop),
             },
-            "/rest/account/balance": {"GET": self._door("getbalance", self._balance)},
-            "/rest/coverage/{msisdn}": {"GET": self._door("routecoverage", self._coverage)},
+            "/rest/account/balance": {"GET": self._endpoint("getbalance", self._balance)},
+            "/rest/coverage/{msisdn}": {"GET": self._endpoint("routecoverage", self._coverage)},
         }
         for path, handlers in resources.items():
             resource = app.router.add_resource(path)
             for method, handler in handlers.items():
                 resource.add_route(method, handler)
-            resource.add_route("*", self._door("", _refuse("160")))
-        app.router.add_route("*", "/rest/{rest:.*}", self._door("", _refuse("161")))
+            resource.add_route("*", self._endpoint("", _refuse("160")))
+        app.router.add_route("*", "/rest/{rest:.*}", self._endpoint("", _refuse("161")))
 
     # --- from a request to a resource
 
-    def _door(self, command: str, resource: Callable[[web.Request], HttpAnswer]) -> _Handler:
+    def _endpoint(self, command: str, resource: Callable[[web.Request], HttpResponse]) -> _Handler:
         """Returns the request handler of a resource that is not a send."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             script = self._gateway.script(ApiName.REST, (Target(command),))
 
-            def answer() -> HttpAnswer:
+            def respond() -> HttpResponse:
                 refused = self._gateway.whole(script) or self._refuses(request)
                 return _error(refused) if refused else resource(request)
 
-            return await carry(self._gateway, request, answer, script.wire)
+            return await carry(self._gateway, request, respond, script.wire)
 
         return handle
 
     def _refuses(self, request: web.Request) -> Refusal | None:
-        """Returns what is wrong with the headers: who calls, then what is spoken."""
+        """Returns the refusal of the headers: authentication first, then version and content types."""
         headers = request.headers
         authorization = headers.get("Authorization", "")
         if not authorization.lower().startswith(_SCHEME):
@@ -104,7 +104,7 @@ class RestApi:
         script = gateway.script(ApiName.REST, targets)
         gateway.lost(ApiName.REST, targets, script)
 
-        def answer() -> HttpAnswer:
+        def respond() -> HttpResponse:
             refused = gateway.whole(script) or self._refuses(request)
             if refused is None and read is None:
                 refused = refusal("100")
@@ -112,68 +112,68 @@ class RestApi:
                 refused = refusal("101")
             return self._send(content, targets, script, refused)
 
-        return await carry(gateway, request, answer, script.wire)
+        return await carry(gateway, request, respond, script.wire)
 
     def _send(
         self, content: dict[str, object], targets: Sequence[Target], script: FaultScript, refused: Refusal | None
-    ) -> HttpAnswer:
-        """Sends one text to each recipient; what is wrong with all of the request is a global error."""
+    ) -> HttpResponse:
+        """Sends one text to each recipient; a refusal of the whole request is a global error."""
         gateway = self._gateway
         order = refused or rest_order.read(content, gateway.settings, gateway.clock())
         if isinstance(order, Refusal):
             gateway.refused(ApiName.REST, targets, order, script)
             return _error(order)
-        results = [gateway.take(order, target.to, script, place) for place, target in enumerate(targets)]
+        results = [gateway.take(order, target.to, script, index) for index, target in enumerate(targets)]
         entries = [_entry(target.to, result) for target, result in zip(targets, results, strict=True)]
-        return json_body.answer({"data": {"message": entries}}, _status(results))
+        return json_body.response({"data": {"message": entries}}, _status(results))
 
     # --- the other resources
 
-    def _by_id(self, request: web.Request) -> HttpAnswer:
+    def _by_id(self, request: web.Request) -> HttpResponse:
         return self._shown(self._gateway.find(request.match_info["id"], ""))
 
-    def _by_client_id(self, request: web.Request) -> HttpAnswer:
+    def _by_client_id(self, request: web.Request) -> HttpResponse:
         return self._shown(self._gateway.find("", request.query.get("clientMessageId", "")))
 
-    def _stop(self, request: web.Request) -> HttpAnswer:
+    def _stop(self, request: web.Request) -> HttpResponse:
         found = self._gateway.find(request.match_info["id"], "")
         if isinstance(found, Refusal):
             return _error(found)
         self._gateway.cancel(found)
-        return json_body.answer({"data": self._standing(found)})
+        return json_body.response({"data": self._message_status(found)})
 
-    def _balance(self, _request: web.Request) -> HttpAnswer:
-        return json_body.answer({"data": {"balance": money(self._gateway.account.balance)}})
+    def _balance(self, _request: web.Request) -> HttpResponse:
+        return json_body.response({"data": {"balance": money(self._gateway.account.balance)}})
 
-    def _coverage(self, request: web.Request) -> HttpAnswer:
+    def _coverage(self, request: web.Request) -> HttpResponse:
         number = request.match_info["msisdn"]
         price = self._gateway.route(number)
         if isinstance(price, Refusal):
             return _error(price)
-        return json_body.answer(
+        return json_body.response(
             {"data": {"routable": True, "destination": number, "minimumCharge": float(price)}},
         )
 
-    def _shown(self, found: LedgerMessage | Refusal) -> HttpAnswer:
+    def _shown(self, found: LedgerMessage | Refusal) -> HttpResponse:
         if isinstance(found, Refusal):
             return _error(found)
-        return json_body.answer({"data": {**self._standing(found), "charge": float(found.charge)}})
+        return json_body.response({"data": {**self._message_status(found), "charge": float(found.charge)}})
 
-    def _standing(self, message: LedgerMessage) -> dict[str, object]:
+    def _message_status(self, message: LedgerMessage) -> dict[str, object]:
         status = self._gateway.visible_status(message)
-        standing: dict[str, object] = {"apiMessageId": message.id, "messageStatus": status}
-        standing["description"] = STATUSES[status]
+        fields: dict[str, object] = {"apiMessageId": message.id, "messageStatus": status}
+        fields["description"] = STATUSES[status]
         if message.order.client_id:
-            standing["clientMessageId"] = message.order.client_id
-        return standing
+            fields["clientMessageId"] = message.order.client_id
+        return fields
 
 
-def _refuse(code: str) -> Callable[[web.Request], HttpAnswer]:
+def _refuse(code: str) -> Callable[[web.Request], HttpResponse]:
     return lambda _request: _error(refusal(code))
 
 
 def _recipients(to: object) -> list[str]:
-    """Returns the recipients of a send; none when these are not strings, or not in an array."""
+    """Returns the recipients of a send; an empty list when they are not an array of strings."""
     if not isinstance(to, list) or not all(isinstance(number, str) for number in to):
         return []
     return to
@@ -186,7 +186,7 @@ def _entry(to: str, result: LedgerMessage | Refusal) -> dict[str, object]:
 
 
 def _status(results: Sequence[LedgerMessage | Refusal]) -> int:
-    """Returns 202 when all were taken, the status of the code when all met the same one, else 207."""
+    """Returns 202 when all were accepted, the status of the code when all got the same one, else 207."""
     codes = {result.code if isinstance(result, Refusal) else "" for result in results}
     if codes == {""}:
         return _ACCEPTED
@@ -197,5 +197,5 @@ def _described(why: Refusal) -> dict[str, str]:
     return {"code": why.code, "description": why.text, "documentation": _DOCUMENTATION.format(why.code)}
 
 
-def _error(why: Refusal) -> HttpAnswer:
-    return json_body.answer({"error": _described(why)}, _HTTP.get(why.code, _BAD_REQUEST))
+def _error(why: Refusal) -> HttpResponse:
+    return json_body.response({"error": _described(why)}, _HTTP.get(why.code, _BAD_REQUEST))

@@ -1,4 +1,4 @@
-"""Reads the fields of Central REST's `POST /rest/message` into an order, or into the code that refuses them."""
+"""Parses the fields of Central REST's `POST /rest/message` into an order or a refusal."""
 
 import re
 from datetime import datetime
@@ -10,7 +10,7 @@ from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
 
-# What each field is called by the HTTP API, which has the same rules for its value.
+# The HTTP API's name of each field; the rules for its value are the same.
 # fmt: off
 _STRINGS: Final = {
     "text":            "text",
@@ -39,10 +39,10 @@ _MOST_DIGITS: Final = 12
 
 
 def read(content: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
-    """Returns the order of a request; `null` is as if the field were not there."""
-    given = {name: value for name, value in content.items() if value is not None}
+    """Returns the order of a request; a `null` field counts as absent."""
+    fields = {name: value for name, value in content.items() if value is not None}
     parameters: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in fields.items():
         if name in _STRINGS:
             if not isinstance(value, str):
                 return refusal("101")
@@ -53,16 +53,16 @@ def read(content: dict[str, object], settings: SandboxSettings, now: float) -> O
                 return refusal("101")
             if name != _BYPASS:
                 parameters[_NUMBERS[name]] = digits
-    if _SCHEDULE in given:
-        due_at = _moment(given[_SCHEDULE])
+    if _SCHEDULE in fields:
+        due_at = _moment(fields[_SCHEDULE])
         if due_at is None or not central_order.is_possible(due_at, now):
-            return refusal("101")  # where the HTTP API says 120
+            return refusal("101")  # the HTTP API returns 120
         parameters["scheduled_time"] = str(int(due_at))
-    return central_order.read(ApiName.REST, parameters, settings, now, sent=given)
+    return central_order.read(ApiName.REST, parameters, settings, now, sent=fields)
 
 
 def _digits(value: object) -> str | None:
-    """Returns a number as the HTTP API would get it; a string is taken as it is."""
+    """Returns a number in the HTTP API's notation; a string is returned unchanged."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 10**_MOST_DIGITS:

@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for tests and demos: starts it, speaks to it, ends it."""
+"""A sandbox in a process of its own, for tests and demos: starts, calls and stops it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 class Running:
-    """A started sandbox; leaving its `with` block ends it."""
+    """A running sandbox; leaving its `with` block stops it."""
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self.process = process
@@ -28,7 +28,7 @@ class Running:
 
     @classmethod
     def start(cls, *options: str) -> Self:
-        """Starts a sandbox on a free port with those command line options, and returns when it listens."""
+        """Starts a sandbox on a free port with those command line options; returns once it listens."""
         path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(
             [sys.executable, "-m", "threelane.sandbox", "--port", "0", *options],
@@ -51,7 +51,7 @@ class Running:
         self.stop()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ends the process by a signal and returns its exit code."""
+        """Stops the process with a signal and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(_TIMEOUT_SECONDS)
@@ -60,25 +60,25 @@ class Running:
         return code
 
     def command(self, name: str, /, **parameters: str) -> str:
-        """Returns the answer of an HTTP API command by POST, with the usual credentials."""
+        """Returns the response of an HTTP API command by POST, with the default credentials."""
         body = urlencode({**_CREDENTIALS, **parameters}).encode("ascii")
         return self.request("POST", f"/http/{name}", body, FORM_TYPE)[1].decode("latin-1")
 
     def send(self, to: str, text: str = "Hello", **parameters: str) -> str:
-        """Returns the answer of a send."""
+        """Returns the response of a send."""
         return self.command("sendmsg", to=to, text=text, **parameters)
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        """Returns the JSON of one of the sandbox's own addresses, errors included."""
+        """Returns the JSON of a control API resource, errors included."""
         content = b"" if body is None else json.dumps(body).encode("utf-8")
         return json.loads(self.request(method, f"/sandbox/{path}", content, "application/json")[1])
 
     def reply(self, sender: str, text: str, **fields: object) -> Any:
-        """Returns the answer to a text that a person sends to 12025550100."""
+        """Returns the response to a text that a person sends to 12025550100."""
         return self.control("POST", "replies", {"from": sender, "to": "12025550100", "text": text, **fields})
 
     def rest(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """Returns the status and the JSON of a REST API request, with the usual headers."""
+        """Returns the status and the JSON of a REST API request, with the default headers."""
         usual = {"Authorization": "Bearer sandbox", "X-Version": "1"}
         return self._json(method, f"/rest/{path}", body, {**usual, **headers})
 
@@ -87,17 +87,17 @@ class Running:
         return self._json(method, path, body, {"Authorization": key})
 
     def xml(self, document: str) -> str:
-        """Returns the answer of the XML API to a document."""
+        """Returns the response of the XML API to a document."""
         body = urlencode({"data": document}).encode("ascii")
         return self.request("POST", "/xml/xml", body, FORM_TYPE)[1].decode("utf-8")
 
     def _json(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> tuple[int, Any]:
-        """Sends bytes and strings as they are, anything else as JSON."""
+        """Sends bytes and strings unchanged, anything else as JSON."""
         if isinstance(body, str):
             body = body.encode("utf-8")
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode("utf-8")
-        status, answer = self.request(method, path, content, JSON_TYPE, {"Accept": JSON_TYPE, **headers})
-        return status, json.loads(answer)
+        status, response = self.request(method, path, content, JSON_TYPE, {"Accept": JSON_TYPE, **headers})
+        return status, json.loads(response)
 
     def request(
         self,
@@ -107,13 +107,13 @@ class Running:
         content_type: str = "",
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, bytes]:
-        """Returns the status and the body of any request; raises what a cut connection raises."""
+        """Returns the status and the body of a request; a cut connection raises."""
         address = urlsplit(self.url)
         connection = HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)
         try:
             typed = {"Content-Type": content_type} if content_type else {}
             connection.request(method, path, body or None, {**typed, **headers})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""Sessions: 32 hex digits that die after a time without a call."""
+"""Sessions: ids of 32 hex digits that expire when unused."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ class Sessions:
         self._last_used: dict[str, float] = {}
 
     def open(self, now: float) -> str:
-        """Returns the id of a new session, and forgets those that died."""
+        """Returns the id of a new session, and removes the expired ones."""
         oldest = now - self._lifetime_seconds
         for session_id in [key for key, used in self._last_used.items() if used <= oldest]:
             del self._last_used[session_id]
@@ -23,7 +23,7 @@ class Sessions:
         return session_id
 
     def renew(self, session_id: str, now: float) -> bool:
-        """Tells whether the session lives, and if so starts its lifetime again."""
+        """Returns whether the session is valid, and if so restarts its lifetime."""
         used = self._last_used.get(session_id)
         if used is None or now >= used + self._lifetime_seconds:
             self._last_used.pop(session_id, None)

@@ -15,13 +15,13 @@ Prefixes = Annotated[tuple[str, ...], NoDecode]
 
 
 class SandboxSettings(BaseSettings):
-    """What one sandbox needs; those named in LIVE may be changed while it runs."""
+    """The settings of one sandbox; those named in LIVE may be changed while it runs."""
 
     model_config = SettingsConfigDict(env_prefix="THREELANE_SANDBOX_", frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8077, ge=0, le=65535)  # 0 takes a free one
-    seed: int | None = None  # None draws one, so that ids differ from run to run
+    port: int = Field(default=8077, ge=0, le=65535)  # 0 picks a free one
+    seed: int | None = None  # None picks one at random, so ids differ from run to run
 
     api_id: str = "sandbox"
     user: str = "sandbox"
@@ -31,19 +31,19 @@ class SandboxSettings(BaseSettings):
     session_seconds: PositiveFloat = 900.0
 
     credit: Price = Decimal(100_000)
-    default_price: Price = Decimal("0.8")  # credits a part
-    price: Annotated[dict[str, Price], NoDecode] = Field(default_factory=dict)  # by prefix, the longest wins
-    unrouted: Prefixes = ("999",)  # prefixes answered with 114
+    default_price: Price = Decimal("0.8")  # credits per part
+    price: Annotated[dict[str, Price], NoDecode] = Field(default_factory=dict)  # by prefix; the longest match applies
+    unrouted: Prefixes = ("999",)  # prefixes refused with 114
     senders: Prefixes = ()  # registered sender ids; empty allows any
-    default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request does not say
-    one_api_most: PositiveInt = 100  # messages in one request of the One API
+    default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request sets no limit
+    one_api_most: PositiveInt = 100  # most messages in one request of the One API
 
     latency_ms: NonNegativeFloat = 0.0
     latency_jitter_ms: NonNegativeFloat = 0.0
     lookup_lag_seconds: NonNegativeFloat = 0.0
     gateway_after_seconds: NonNegativeFloat = 0.05
     handset_after_seconds: NonNegativeFloat = 0.2
-    schedule_scale: NonNegativeFloat = 1.0  # 1 keeps a scheduled message for as long as it asks
+    schedule_scale: NonNegativeFloat = 1.0  # 1 waits the real time
 
     callback_url: str | None = None
     reply_url: str | None = None  # of the Central APIs' replies; else callback_url with its last /status as /mo
@@ -54,7 +54,7 @@ class SandboxSettings(BaseSettings):
     callback_timeout_seconds: PositiveFloat = 10.0
     callback_connections: PositiveInt = 64
 
-    ledger: Path | None = None  # a file that gets a JSON line for every message and status
+    ledger: Path | None = None  # appended with a JSON line for every message and status
 
     @field_validator("price", mode="before")
     @classmethod
@@ -73,7 +73,7 @@ class SandboxSettings(BaseSettings):
     @field_validator("unrouted", "senders", mode="before")
     @classmethod
     def _separated(cls, value: Any) -> Any:
-        """Reads a comma list."""
+        """Parses a comma-separated list."""
         return _listed(value) if isinstance(value, str) else value
 
     @field_validator("callback_url", "reply_url", "one_callback_url", "platform_callback_url")
@@ -87,21 +87,21 @@ class SandboxSettings(BaseSettings):
 
     @property
     def reply_callback(self) -> str | None:
-        """Returns where replies of the Central APIs go, if anywhere."""
+        """Returns the callback URL for replies of the Central APIs, if one is set."""
         return self.reply_url or self.beside_status("/mo")
 
     @property
     def one_callback(self) -> str | None:
-        """Returns where statuses and replies of the One API go, if anywhere."""
+        """Returns the callback URL for statuses and replies of the One API, if one is set."""
         return self.one_callback_url or self.beside_status("/one")
 
     @property
     def platform_callback(self) -> str | None:
-        """Returns where statuses and replies of Platform REST go, if anywhere."""
+        """Returns the callback URL for statuses and replies of Platform REST, if one is set."""
         return self.platform_callback_url or self.beside_status("/platform")
 
     def beside_status(self, path: str) -> str | None:
-        """Returns the callback URL with another path for its last `/status`, or None when it does not end so."""
+        """Returns the callback URL with its final `/status` replaced, or None when it does not end in it."""
         address, question, query = (self.callback_url or "").partition("?")
         if not address.endswith(_STATUS_PATH):
             return None
@@ -127,7 +127,7 @@ LIVE: Final = (
 
 
 def changed(settings: SandboxSettings, changes: dict[str, object]) -> SandboxSettings:
-    """Returns the settings with those changes, checked as at start."""
+    """Returns the settings with those changes, validated as at start."""
     present: dict[str, Any] = {name: getattr(settings, name) for name in SandboxSettings.model_fields}
     return SandboxSettings(**{**present, **changes})
 

@@ -1,4 +1,4 @@
-"""Counts the parts of a text by filling them one character at a time, and decodes UCS-2 hex."""
+"""Counts the parts of a text by filling them character by character, and decodes UCS-2 hex."""
 
 import re
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ BASIC: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-EXTENDED: Final = "\f^{}\\[~]|€"  # each is an escape and a code: two septets
+EXTENDED: Final = "\f^{}\\[~]|€"  # escape and code: two septets each
 
 PART_OCTETS: Final = 140
-JOINING_OCTETS: Final = 5  # the header element that joins parts; the header's length octet comes on top
+JOINING_OCTETS: Final = 5  # the header element that joins parts, without the header's length octet
 
 _BASIC_ONLY: Final = re.compile(f"[{re.escape(BASIC)}]*")
 _UNMAPPABLE: Final = re.compile(f"[^{re.escape(BASIC + EXTENDED)}]")
@@ -21,7 +21,7 @@ _EXTENDED_SET: Final = frozenset(EXTENDED)
 
 
 class TextEncoding(StrEnum):
-    """How a body travels."""
+    """The encoding of a body."""
 
     GSM7 = "gsm7"
     UCS2 = "ucs2"
@@ -29,7 +29,7 @@ class TextEncoding(StrEnum):
 
 
 def deliverable(text: str) -> str:
-    """Returns what a handset shows of a text sent without `unicode`: `?` for all that GSM 03.38 lacks."""
+    """Returns a text as a handset shows it without `unicode`: `?` for each character not in GSM 03.38."""
     return _UNMAPPABLE.sub("?", text)
 
 
@@ -48,13 +48,13 @@ def ucs2_parts(text: str, header_octets: int = 0) -> int:
 
 
 def octet_parts(count: int, header_octets: int = 0) -> int:
-    """Returns the parts of so many octets of 8-bit data."""
+    """Returns the parts of that many octets of 8-bit data."""
     single, joined = _room(header_octets)
     return _fill((1 for _ in range(count)), single, joined)
 
 
 def cut(text: str, as_ucs2: bool) -> list[str]:
-    """Returns the texts of the parts as a handset sends them: one, or as many as joined parts need."""
+    """Returns the texts of the parts as a handset sends them: one, or as many as joined parts require."""
     if as_ucs2:
         sizes = [2 if letter > "\uffff" else 1 for letter in text]
         single, joined = (octets // 2 for octets in _room(0))
@@ -73,7 +73,7 @@ def cut(text: str, as_ucs2: bool) -> list[str]:
 
 
 def from_ucs2_hex(digits: str) -> str | None:
-    """Returns the text of UTF-16BE hex, or None when digits are missing or a surrogate stands alone."""
+    """Returns the text of UTF-16BE hex, or None when digits are missing or a surrogate is unpaired."""
     octets = from_hex(digits)
     if octets is None or len(octets) % 2:
         return None
@@ -91,7 +91,7 @@ def from_hex(digits: str) -> bytes | None:
 
 
 def _room(header_octets: int) -> tuple[int, int]:
-    """Returns the octets of a single part and of one of several, beside a user data header of that length."""
+    """Returns the octets left in a single part and in one of several, after a user data header of that length."""
     return PART_OCTETS - header_octets, PART_OCTETS - (header_octets or 1) - JOINING_OCTETS
 
 

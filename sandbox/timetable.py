@@ -1,4 +1,4 @@
-"""The timetable: everything that waits for a moment, in one heap with one timer."""
+"""The timetable: every scheduled action, in one heap with one timer."""
 
 import asyncio
 import heapq
@@ -8,11 +8,11 @@ from typing import Final
 
 Action = Callable[[], None]
 _LONGEST_NAP_SECONDS: Final = 3600.0
-_SHORTEST_NAP_SECONDS: Final = 0.005  # what falls due together is done together
+_SHORTEST_NAP_SECONDS: Final = 0.005  # actions due together run together
 
 
 class Timetable:
-    """Runs actions when the clock reaches their time, in order of time."""
+    """Runs actions when they are due, in order of time."""
 
     __slots__ = ("_clock", "_heap", "_loop", "_order", "_timer", "_wakes_at")
 
@@ -25,28 +25,28 @@ class Timetable:
         self._wakes_at = 0.0
 
     def start(self) -> None:
-        """Starts to run what is due, on the running loop."""
+        """Starts to run due actions, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._set_timer()
 
     def stop(self) -> None:
-        """Runs nothing more."""
+        """Stops running actions."""
         self._loop = None
         self._drop_timer()
 
     def clear(self) -> None:
-        """Forgets everything that waits."""
+        """Removes every waiting action."""
         self._heap.clear()
         self._drop_timer()
 
     def at(self, moment: float, action: Action) -> None:
-        """Enters an action for a moment of the clock."""
+        """Schedules an action for a time of the clock."""
         heapq.heappush(self._heap, (moment, next(self._order), action))
         if self._timer is None or moment < self._wakes_at:
             self._set_timer()
 
     def run_due(self) -> None:
-        """Runs everything due by now, including what these actions enter for now."""
+        """Runs every action due by now, including those that these actions schedule for now."""
         now = self._clock()
         while self._heap and self._heap[0][0] <= now:
             heapq.heappop(self._heap)[2]()
@@ -56,7 +56,7 @@ class Timetable:
         if self._loop is None or not self._heap:
             return
         nap = self._heap[0][0] - self._clock()
-        nap = min(max(nap, _SHORTEST_NAP_SECONDS), _LONGEST_NAP_SECONDS)  # the clock may be set meanwhile
+        nap = min(max(nap, _SHORTEST_NAP_SECONDS), _LONGEST_NAP_SECONDS)  # the clock may be changed meanwhile
         self._wakes_at = self._heap[0][0]
         self._timer = self._loop.call_later(nap, self._wake)
 

@@ -1,4 +1,4 @@
-"""The XML API: a document of requests in a form field, a document with an answer to each, always an HTTP 200."""
+"""The XML API: a document of requests in a form field, a document with a response to each, always an HTTP 200."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -12,7 +12,7 @@ from threelane.sandbox.codes import Refusal, refusal
 from threelane.sandbox.faults import Do, FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
-from threelane.sandbox.transport import HttpAnswer, carry
+from threelane.sandbox.transport import HttpResponse, carry
 from threelane.sandbox.xml_document import Element
 
 Children = Mapping[str, str]
@@ -20,9 +20,9 @@ _SEND: Final = "sendMsg"
 _FIELD: Final = "data"
 _SEQUENCE: Final = "sequence_no"
 _NOT_A_DOCUMENT: Final = "xmlErrorResp"
-_MOST_RECIPIENTS: Final = 300  # of one element, as of one POST of the HTTP API
+_MOST_RECIPIENTS: Final = 300  # per element, as per POST of the HTTP API
 
-# The spellings that count; every other child is kept in the ledger and otherwise ignored.
+# The recognised spellings; every other child is only kept in the ledger.
 _PARAMETERS: Final = {
     **{name: name for name in credentials.NAMES},
     **{name: name for name in ("to", "text", "from", "callback", "concat", "queue", "escalate", "mo", "validity")},
@@ -48,7 +48,7 @@ class XmlApi:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Adds the one address."""
+        """Adds the route."""
         app.router.add_post("/xml/xml", self._post)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
@@ -59,28 +59,28 @@ class XmlApi:
         script = gateway.script(ApiName.XML, targets, apart=True)
         gateway.lost(ApiName.XML, [target for target in targets if target.command == "sendmsg"], script)
 
-        def answer() -> HttpAnswer:
+        def respond() -> HttpResponse:
             if isinstance(elements, Refusal):
                 gateway.refused(ApiName.XML, targets, elements, script)
-                return _answer([Element(_NOT_A_DOCUMENT, _fault(elements))])
-            return _answer(self._all(elements, spans, script))
+                return _response([Element(_NOT_A_DOCUMENT, _fault(elements))])
+            return _response(self._all(elements, spans, script))
 
-        return await carry(gateway, request, answer, script.wire)
+        return await carry(gateway, request, respond, script.wire)
 
     def _all(self, elements: list[Element], spans: list[list[Target]], script: FaultScript) -> Iterator[Element]:
-        """Handles every element in its order, whatever became of those before."""
-        place = 0
+        """Handles every element in order, regardless of the results before it."""
+        index = 0
         for element, span in zip(elements, spans, strict=True):
-            rows = self._send(element.children, span, script, place) if element.tag == _SEND else None
-            place += len(span)
+            rows = self._send(element.children, span, script, index) if element.tag == _SEND else None
+            index += len(span)
             sequence = {_SEQUENCE: element.children[_SEQUENCE]} if _SEQUENCE in element.children else {}
-            for row in rows or (self._other(element, script, place - 1),):
+            for row in rows or (self._other(element, script, index - 1),):
                 yield Element(f"{element.tag}Resp", {**row, **sequence})
 
     # --- sendMsg
 
     def _send(self, children: Children, targets: list[Target], script: FaultScript, first: int) -> list[Children]:
-        """Sends one text to each recipient: a row for each of several, one row when all of it is refused."""
+        """Sends one text to each recipient: a row for each, or one row when the whole request is refused."""
         gateway, parameters = self._gateway, _parameters(children)
         refused = credentials.refuses(gateway, parameters)
         if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
@@ -96,8 +96,8 @@ class XmlApi:
 
     # --- the other elements
 
-    def _other(self, element: Element, script: FaultScript, place: int) -> Children:
-        for fault in script.at(place):
+    def _other(self, element: Element, script: FaultScript, index: int) -> Children:
+        for fault in script.at(index):
             if fault.do is Do.CODE:
                 return _fault(self._gateway.wording(fault.code, fault.text, fault.seconds))
         command = self._commands.get(element.tag)
@@ -116,7 +116,7 @@ class XmlApi:
 
     def _query(self, parameters: Children) -> Children:
         found = self._found(parameters)
-        return _fault(found) if isinstance(found, Refusal) else self._standing(found)
+        return _fault(found) if isinstance(found, Refusal) else self._message_status(found)
 
     def _charge(self, parameters: Children) -> Children:
         found = self._found(parameters)
@@ -129,7 +129,7 @@ class XmlApi:
         if isinstance(found, Refusal):
             return _fault(found)
         self._gateway.cancel(found)
-        return self._standing(found)
+        return self._message_status(found)
 
     def _balance(self, _parameters: Children) -> Children:
         return {"ok": money(self._gateway.account.balance)}
@@ -143,12 +143,12 @@ class XmlApi:
     def _found(self, parameters: Children) -> LedgerMessage | Refusal:
         return self._gateway.find(parameters.get("apiMsgId", ""), parameters.get("climsgid", ""))
 
-    def _standing(self, message: LedgerMessage) -> Children:
+    def _message_status(self, message: LedgerMessage) -> Children:
         return {"apiMsgId": message.id, "status": self._gateway.visible_status(message)}
 
 
 def _elements(content_type: str, body: bytes) -> list[Element] | Refusal:
-    """Returns the elements of the document in a form, or why there are none."""
+    """Returns the elements of the document in a form, or the refusal."""
     if content_type != FORM_TYPE:
         return refusal("001")
     document = form.octets(body).get(_FIELD)
@@ -179,5 +179,5 @@ def _fault(why: Refusal) -> Children:
     return {"fault": f"{why.code}, {why.text}"}
 
 
-def _answer(elements: Iterable[Element]) -> HttpAnswer:
-    return HttpAnswer(xml_document.write(elements), XML_TYPE)
+def _response(elements: Iterable[Element]) -> HttpResponse:
+    return HttpResponse(xml_document.write(elements), XML_TYPE)

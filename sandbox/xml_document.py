@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 ROOT: Final = "clickAPI"
 _MOST_OCTETS: Final = 5 * 1024 * 1024
-_MOST_ELEMENTS: Final = 100_000  # so that no document holds the sandbox for long
+_MOST_ELEMENTS: Final = 100_000  # so that no document blocks the sandbox for long
 _DEEPEST: Final = 8
 _DECLARED: Final = re.compile(rb"\A\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _CODECS: Final = {
@@ -23,14 +23,14 @@ _NO_CHARACTER: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-
 
 
 class Element(NamedTuple):
-    """A request or an answer of a document: its tag and the texts of its children."""
+    """A request or a response of a document: its tag and the texts of its children."""
 
     tag: str
     children: Mapping[str, str]
 
 
 class _Shallow:
-    """Collects the elements below the root and their children; the last child of a name counts."""
+    """Collects the elements below the root and their children; the last child of a name is kept."""
 
     def __init__(self) -> None:
         self.elements: list[Element] = []
@@ -64,12 +64,12 @@ class _Shallow:
 
 
 def read(octets: bytes) -> list[Element] | None:
-    """Returns the elements of a document, or None when it is broken, too big or declares anything."""
+    """Returns the elements of a document, or None when it is malformed, too big or has declarations."""
     if len(octets) > _MOST_OCTETS:
         return None
     declared = _DECLARED.match(octets)
     codec = _CODECS.get(declared[1].lower()) if declared else "utf-8"
-    if codec is None:  # one in which a declaration could hide
+    if codec is None:  # an encoding that could hide a declaration
         return None
     try:
         document = octets.decode(codec).removeprefix(_BYTE_ORDER_MARK).lstrip()
@@ -79,7 +79,7 @@ def read(octets: bytes) -> list[Element] | None:
         return None
     parser: XMLParser = XMLParser(target=_Shallow())
     try:
-        parser.feed(document)  # as a string: what the document says of its encoding has no say any more
+        parser.feed(document)  # as a string: the declared encoding no longer applies
         return parser.close()  # type: ignore[return-value]
     except (ParseError, ValueError):
         return None
