@@ -1,1 +1,1 @@
-"""Bench: how fast and how exact, measured; what prints numbers of time stands here and in no test."""
+"""Bench: measures speed and accuracy; every measurement of time is here, none in a test."""

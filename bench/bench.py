@@ -1,11 +1,11 @@
-"""Bench: what all measures share: where they work, how much they send, and what was found on the way."""
+"""Bench: the context shared by all measures: folder, sizes, progress, chosen pools and results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.double import Double
+from bench.gateway_process import GatewayProcess
 from bench.progress import Steps
 from bench.results import Results
 from bench.search import Pools
@@ -13,11 +13,11 @@ from bench.sizes import Sizes
 
 
 @dataclass(slots=True)
-class Bench:
-    """One run of the bench."""
+class BenchContext:
+    """The context of one run of the benchmark."""
 
     folder: Path
-    double: Double
+    gateway: GatewayProcess
     sizes: Sizes
     steps: Steps
     pools: Pools

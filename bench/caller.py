@@ -1,7 +1,7 @@
-"""Caller: the process that enqueues, for any side; ``python -m bench.caller bench.peers.threelane``.
+"""Caller: the process that enqueues, for any system; ``python -m bench.caller bench.peers.threelane``.
 
-It reads commands as JSON lines, such as ``["bulk", messages]`` or ``["singles", messages, callers]``, and answers each
-with a line ``{"seconds": ...}`` when all are enqueued.
+It reads commands as JSON lines, such as ``["bulk", messages]`` or ``["singles", messages, callers]``, and responds to
+each with a line ``{"seconds": ...}`` when all are enqueued.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from bench.messages import messages
 
 
 def main() -> None:
-    """Do what standard input says until it ends."""
-    side = importlib.import_module(sys.argv[1])
+    """Run the commands on standard input until it ends."""
+    system = importlib.import_module(sys.argv[1])
     print("{}", flush=True)
     for line in sys.stdin:
-        what, most, *rest = json.loads(line)
+        call, most, *rest = json.loads(line)
         started = time.perf_counter()
-        more = getattr(side, what)(messages(most), *rest) or {}
-        told = {"seconds": time.perf_counter() - started, **more}
-        print(json.dumps(told), flush=True)
+        more = getattr(system, call)(messages(most), *rest) or {}
+        response = {"seconds": time.perf_counter() - started, **more}
+        print(json.dumps(response), flush=True)
 
 
 if __name__ == "__main__":

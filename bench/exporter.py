@@ -1,4 +1,4 @@
-"""Exporter: milliseconds of one scrape with 1,000 and with 1,000,000 waiting messages; ``python -m bench.exporter``."""
+"""Exporter: milliseconds per scrape with 1,000 and 1,000,000 waiting messages; ``python -m bench.exporter``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH = 10_000
 
 
 def main() -> None:
-    """Fill the lanes, and the shelves of all other states, and scrape."""
+    """Fill the indexes of the lanes and of the other states, and scrape."""
     with tempfile.TemporaryDirectory(prefix="threelane-bench-") as folder:
         server = RedisServer(Path(folder), "--appendonly", "no").start()
         try:
@@ -38,12 +38,12 @@ def main() -> None:
 
 def _fill(client: redis.Redis, start: int, end: int) -> None:
     now = int(time.time() * 1000)
-    shelves = (*keys.QUEUED.values(), keys.DUE, keys.AWAITING, keys.DEAD)
+    indexes = (*keys.QUEUED.values(), keys.DUE, keys.AWAITING, keys.DEAD)
     for first in range(start, end, BATCH):
         ids = range(first, min(end, first + BATCH))
         with client.pipeline(transaction=False) as pipe:
-            for place, shelf in enumerate(shelves):
-                pipe.zadd(shelf, {f"{n:032x}": now - n for n in ids if n % len(shelves) == place})
+            for position, index in enumerate(indexes):
+                pipe.zadd(index, {f"{n:032x}": now - n for n in ids if n % len(indexes) == position})
             pipe.hset(keys.TALLY, mapping={"to:1:sent": end, "accepted:1": end, "charged:1:login": end})
             pipe.execute()
 

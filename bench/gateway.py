@@ -1,13 +1,13 @@
-"""Gateway: a lean double of Clickatell that serves all sides alike; ``python -m bench.gateway``.
+"""Gateway: a light simulation of Clickatell, the same for all systems; ``python -m bench.gateway``.
 
-The sandbox checks, charges and keeps what it takes: a message and its receipts cost it about as much as they cost a
-worker, so on the same cores it would be measured, not the sides.  This one takes every message, answers as the HTTP,
-XML and One API do, after ``latency_ms``, and posts two receipts a message (003 and 004), each in a request of its own,
-as the gateway does.  One JSON line on standard output says where it listens.
+The sandbox validates, charges and stores every message: a message and its receipts cost it about as much CPU as they
+cost a worker, so on the same cores it would be the limit.  This gateway accepts every message, responds as the HTTP,
+XML and One API do, after ``latency_ms``, and posts two receipts per message (003 and 004), each in its own request,
+as Clickatell does.  It prints its URL as one JSON line on standard output.
 
-``GET /bench`` tells the counts, ``POST /bench`` sets ``latency_ms``, ``door`` (where receipts go) and
-``receipts_after`` (seconds, of each receipt), and begins the counts anew.  ``GET /bench/arrivals`` tells when the
-messages of lane 1 came: id -> Unix time in ms.
+``GET /bench`` returns the counts, ``POST /bench`` sets ``latency_ms``, ``receipts_url`` (where to post receipts) and
+``receipts_after`` (seconds, of each receipt), and resets the counts.  ``GET /bench/arrivals`` returns the arrival
+times of messages in lane 1: id -> Unix time in ms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-CONNECTIONS = 32  # receipts under way at once
+CONNECTIONS = 32  # most concurrent receipts
 PUMP_SECONDS = 0.02
 STATUSES = ("003", "004")
 ONE_STATUSES = {"003": (4, "SENT_TO_SUPPLIER"), "004": (5, "DEVICE_ACK")}
@@ -39,53 +39,53 @@ Message = tuple[bytes, bytes, bytes]
 """The client id, the gateway's id, the number."""
 
 
-class Gateway:
-    """What was taken, and the receipts that wait."""
+class BenchGateway:
+    """The counts of accepted messages, and the receipts that wait."""
 
     def __init__(self) -> None:
-        """Begin with no latency and no receipts."""
+        """Start without latency and without receipts."""
         self.latency = 0.0
         self.receipts_after: Sequence[float] = ()
-        self.door = ""
-        self.taken = self.acknowledged = self.refused = 0
+        self.receipts_url = ""
+        self.accepted = self.acknowledged = self.refused = 0
         self.arrivals: dict[str, float] = {}
         self.due: dict[float, deque[tuple[float, str, str, list[Message]]]] = {}
         self.ready: deque[tuple[str, str, Message]] = deque()
-        self.posters: list[Poster] = []
-        self.epoch = 0  # what is under way when settings change no longer counts
+        self.posters: list[ReceiptPoster] = []
+        self.epoch = 0  # receipts in flight when settings change are not counted
         self._next_id = 0
 
-    def take(self, api: str, ids: Sequence[bytes], numbers: Sequence[bytes], lane: bytes) -> list[bytes]:
-        """Take messages of a request; returns the gateway's ids."""
+    def accept(self, api: str, ids: Sequence[bytes], numbers: Sequence[bytes], lane: bytes) -> list[bytes]:
+        """Accept the messages of a request; returns the gateway's ids."""
         first, self._next_id = self._next_id, self._next_id + len(ids)
-        taken = [b"%032x" % number for number in range(first, self._next_id)]
-        self.taken += len(ids)
+        accepted = [b"%032x" % number for number in range(first, self._next_id)]
+        self.accepted += len(ids)
         if lane == b"1":
             now = time.time() * 1000
             self.arrivals.update((one.decode(), now) for one in ids)
-        if self.door:
-            entries = list(zip(ids, taken, numbers, strict=True))
+        if self.receipts_url:
+            entries = list(zip(ids, accepted, numbers, strict=True))
             now_s = time.monotonic()
             for status, after in zip(STATUSES, self.receipts_after, strict=False):
                 self.due.setdefault(after, deque()).append((now_s + after, api, status, entries))
-        return taken
+        return accepted
 
-    def settings(self, wanted: dict[str, Any]) -> None:
-        """Take over settings and begin the counts anew; receipts that wait are dropped."""
-        self.latency = float(wanted.get("latency_ms", self.latency * 1000)) / 1000
-        self.receipts_after = wanted.get("receipts_after", self.receipts_after)
-        self.door = wanted.get("door", self.door)
-        self.taken = self.acknowledged = self.refused = 0
+    def settings(self, changes: dict[str, Any]) -> None:
+        """Apply settings and reset the counts; waiting receipts are dropped."""
+        self.latency = float(changes.get("latency_ms", self.latency * 1000)) / 1000
+        self.receipts_after = changes.get("receipts_after", self.receipts_after)
+        self.receipts_url = changes.get("receipts_url", self.receipts_url)
+        self.accepted = self.acknowledged = self.refused = 0
         self.arrivals, self.due = {}, {}
         self.ready.clear()
         self.epoch += 1
 
     def counts(self) -> dict[str, int]:
-        """Return what was taken, and what became of receipts."""
-        return {"taken": self.taken, "acknowledged": self.acknowledged, "refused": self.refused}
+        """Return the counts of accepted messages, and of receipts by result."""
+        return {"accepted": self.accepted, "acknowledged": self.acknowledged, "refused": self.refused}
 
     async def pump(self) -> None:
-        """Post receipts whose time has come, as connections are free."""
+        """Post due receipts as connections become free."""
         loop = asyncio.get_running_loop()
         while True:
             now = time.monotonic()
@@ -94,7 +94,7 @@ class Gateway:
                     _, api, status, entries = waiting.popleft()
                     self.ready.extend((api, status, one) for one in entries)
             if self.ready and not self.posters:
-                self.posters = [Poster(self) for _ in range(CONNECTIONS)]
+                self.posters = [ReceiptPoster(self) for _ in range(CONNECTIONS)]
             for poster in self.posters:
                 if not self.ready:
                     break
@@ -105,11 +105,11 @@ class Gateway:
             await asyncio.sleep(PUMP_SECONDS)
 
 
-class Poster(asyncio.Protocol):
-    """One kept connection that posts receipts, one after the other."""
+class ReceiptPoster(asyncio.Protocol):
+    """One persistent connection that posts receipts, one after the other."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        """Post for this gateway."""
+    def __init__(self, gateway: BenchGateway) -> None:
+        """Post the receipts of this gateway."""
         self.gateway = gateway
         self.transport: asyncio.Transport | None = None
         self.current: tuple[str, str, Message] | None = None
@@ -118,27 +118,27 @@ class Poster(asyncio.Protocol):
         self._buffer = b""
 
     async def connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect to where the next receipt goes."""
-        self.url = self.gateway.door
-        where = urlsplit(self.url)
-        self._head = f"POST {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: ".encode()
-        await loop.create_connection(lambda: self, where.hostname or "", where.port or 80)
+        """Connect to the receipts URL."""
+        self.url = self.gateway.receipts_url
+        target = urlsplit(self.url)
+        self._head = f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Type: ".encode()
+        await loop.create_connection(lambda: self, target.hostname or "", target.port or 80)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Store the connection."""
         self.transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget the connection; what was under way on it is posted again."""
+        """Drop the connection; a receipt in flight is posted again."""
         self.transport, self._buffer = None, b""
-        self._end(taken=False)
+        self._end(acknowledged=False)
 
     def next(self) -> None:
         """Post the next receipt, if there is one."""
         gateway = self.gateway
         if not gateway.ready or self.transport is None:
             return
-        if gateway.door != self.url:  # the settings changed: connect again
+        if gateway.receipts_url != self.url:  # the settings changed: connect again
             self.transport.close()
             return
         self.current, self.epoch = gateway.ready.popleft(), gateway.epoch
@@ -146,43 +146,43 @@ class Poster(asyncio.Protocol):
         self.transport.write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._head, kind, len(body), body))
 
     def data_received(self, data: bytes) -> None:
-        """Read the answer, and post the next when it is whole."""
+        """Read the response; when it is complete, post the next receipt."""
         self._buffer += data
         head, found, body = self._buffer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
         if not found or len(body) < (int(length[1]) if length else 0):
             return
         self._buffer = b""
-        self._end(taken=head[9:10] == b"2")
+        self._end(acknowledged=head[9:10] == b"2")
         self.next()
 
-    def _end(self, *, taken: bool) -> None:
+    def _end(self, *, acknowledged: bool) -> None:
         gateway, current, self.current = self.gateway, self.current, None
         if current is None or self.epoch != gateway.epoch:
             return
-        if taken:
+        if acknowledged:
             gateway.acknowledged += 1
         else:
             gateway.refused += 1
             gateway.ready.append(current)
 
 
-class Server(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection of a client."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        """Answer for this gateway."""
+    def __init__(self, gateway: BenchGateway) -> None:
+        """Respond for this gateway."""
         self.gateway = gateway
         self._buffer = b""
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Store the connection."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._later = asyncio.get_running_loop().call_later
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request when it is whole, after the latency."""
+        """Respond to each complete request after the latency."""
         self._buffer += data
         while self._buffer:
             end = self._buffer.find(b"\r\n\r\n")
@@ -194,91 +194,95 @@ class Server(asyncio.Protocol):
                 return
             head, body = self._buffer[:end], self._buffer[end + 4 : whole]
             self._buffer = self._buffer[whole:]
-            self._answer(head, body)
+            self._respond(head, body)
 
-    def _answer(self, head: bytes, body: bytes) -> None:
+    def _respond(self, head: bytes, body: bytes) -> None:
         method, path, _ = head.split(b" ", 2)
-        answer, kind = (ROUTES.get(path) or _unknown)(self.gateway, method, body)
-        reply = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (kind, len(answer), answer)
+        content, kind = (ROUTES.get(path) or _unknown)(self.gateway, method, body)
+        response = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            kind,
+            len(content),
+            content,
+        )
         if self.gateway.latency and not path.startswith(b"/bench"):
-            self._later(self.gateway.latency, self._write, reply)
+            self._later(self.gateway.latency, self._write, response)
         else:
-            self.transport.write(reply)
+            self.transport.write(response)
 
-    def _write(self, reply: bytes) -> None:
+    def _write(self, response: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(reply)
+            self.transport.write(response)
 
 
-def _sendmsg(gateway: Gateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
+def _sendmsg(gateway: BenchGateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
     to, client_id, lane = (found[1] if (found := one.search(body)) else b"" for one in _FORM.values())
-    return b"ID: " + gateway.take("", [client_id], [to], lane)[0], b"text/html"
+    return b"ID: " + gateway.accept("", [client_id], [to], lane)[0], b"text/html"
 
 
-def _xml(gateway: Gateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
+def _xml(gateway: BenchGateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
     if b"getBalance" in body:
-        answer = b"<getBalanceResp><ok>1000000.000</ok></getBalanceResp>"
+        content = b"<getBalanceResp><ok>1000000.000</ok></getBalanceResp>"
     else:
         to, ids, sequence, lane = (one.findall(body) for one in _XML.values())
-        taken = gateway.take("", ids, to, lane[0])
+        accepted = gateway.accept("", ids, to, lane[0])
         row = b"<sendMsgResp><apiMsgId>%b</apiMsgId><sequence_no>%b</sequence_no></sendMsgResp>"
-        answer = b"".join([row % both for both in zip(taken, sequence, strict=True)])
-    return b"<clickAPI>%b</clickAPI>" % answer, b"text/xml"
+        content = b"".join([row % both for both in zip(accepted, sequence, strict=True)])
+    return b"<clickAPI>%b</clickAPI>" % content, b"text/xml"
 
 
-class _Order(msgspec.Struct):
-    """What is read of a message of the One API."""
+class _OneMessage(msgspec.Struct):
+    """The fields read from a message of the One API."""
 
     to: str
     clientMessageId: str = ""
     userPriorityQueue: int | str = 3
 
 
-class _Orders(msgspec.Struct):
+class _OneRequest(msgspec.Struct):
     """A request of the One API."""
 
-    messages: list[_Order]
+    messages: list[_OneMessage]
 
 
-_orders = msgspec.json.Decoder(_Orders).decode
+_orders = msgspec.json.Decoder(_OneRequest).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def _one(gateway: Gateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
+def _one(gateway: BenchGateway, _method: bytes, body: bytes) -> tuple[bytes, bytes]:
     orders = _orders(body).messages
     ids = [one.clientMessageId.encode() for one in orders]
     numbers = [one.to.encode() for one in orders]
-    taken = gateway.take("one", ids, numbers, str(orders[0].userPriorityQueue).encode())
+    accepted = gateway.accept("one", ids, numbers, str(orders[0].userPriorityQueue).encode())
     rows = [
-        {"apiMessageId": given.decode(), "accepted": True, "to": order.to, "error": None}
-        for order, given in zip(orders, taken, strict=True)
+        {"apiMessageId": gateway_id.decode(), "accepted": True, "to": order.to, "error": None}
+        for order, gateway_id in zip(orders, accepted, strict=True)
     ]
     return _encode({"messages": rows, "error": None}), b"application/json"
 
 
-def _http_balance(_gateway: Gateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
+def _http_balance(_gateway: BenchGateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
     return b"Credit: 1000000.000", b"text/html"
 
 
-def _one_balance(_gateway: Gateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
+def _one_balance(_gateway: BenchGateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
     return b'{"balance":1000000.0,"currency":"credits"}', b"application/json"
 
 
-def _bench(gateway: Gateway, method: bytes, body: bytes) -> tuple[bytes, bytes]:
+def _bench(gateway: BenchGateway, method: bytes, body: bytes) -> tuple[bytes, bytes]:
     if method == b"POST":
         gateway.settings(json.loads(body or b"{}"))
     return _encode(gateway.counts()), b"application/json"
 
 
-def _arrivals(gateway: Gateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
+def _arrivals(gateway: BenchGateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
     return _encode(gateway.arrivals), b"application/json"
 
 
-def _unknown(_gateway: Gateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
-    return b"ERR: 100, unknown address", b"text/html"
+def _unknown(_gateway: BenchGateway, _method: bytes, _body: bytes) -> tuple[bytes, bytes]:
+    return b"ERR: 100, unknown path", b"text/html"
 
 
-ROUTES: dict[bytes, Callable[[Gateway, bytes, bytes], tuple[bytes, bytes]]] = {
+ROUTES: dict[bytes, Callable[[BenchGateway, bytes, bytes], tuple[bytes, bytes]]] = {
     b"/http/sendmsg": _sendmsg,
     b"/http/getbalance": _http_balance,
     b"/xml/xml": _xml,
@@ -315,15 +319,15 @@ def _receipt(api: str, status: str, message: Message) -> tuple[bytes, bytes]:
 
 
 async def _serve() -> None:
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    gateway = Gateway()
-    server = await loop.create_server(lambda: Server(gateway), "127.0.0.1", 0, backlog=1024)
+        loop.add_signal_handler(number, stopped.set)
+    gateway = BenchGateway()
+    server = await loop.create_server(lambda: ClientConnection(gateway), "127.0.0.1", 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
     print(json.dumps({"event": "listening", "url": f"http://127.0.0.1:{port}"}), flush=True)
     pump = asyncio.create_task(gateway.pump())
-    await told.wait()
+    await stopped.wait()
     pump.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Machine: what the figures were measured on."""
+"""Machine: describes the hardware and software of a measurement."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _processor() -> str:
 
 
 def _redis() -> str:
-    told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
-    name = "Valkey" if "valkey" in told.lower() else "Redis"
-    version = re.search(r"v=(\S+)", told)
+    version_text = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    name = "Valkey" if "valkey" in version_text.lower() else "Redis"
+    version = re.search(r"v=(\S+)", version_text)
     return f"{name} {version[1] if version else ''}".strip()

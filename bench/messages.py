@@ -1,4 +1,4 @@
-"""Messages: what every side sends: one part of 100 characters, each to a number of its own."""
+"""Messages: the messages every system sends: one part of 100 characters, each to a different number."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _numbers = count()
 
 
 def messages(most: int) -> Iterator[dict[str, str]]:
-    """Yield messages as a caller has them, with numbers that this process has not used yet."""
+    """Yield messages as a caller passes them, to numbers that this process has not used yet."""
     for number in islice(_numbers, most):
         yield {"to": f"2783{number % 10_000_000:07d}", "text": TEXT}

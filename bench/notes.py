@@ -1,49 +1,49 @@
-"""Notes: how the figures of the table came about, and what was chosen."""
+"""Notes: how the figures of the table were measured, and with which parameters."""
 
 from __future__ import annotations
 
-from bench.bench import Bench
+from bench.bench import BenchContext
 from bench.search import Pools
-from bench.sides import OPTIONS
+from bench.systems import OPTIONS
 
 
-def of(bench: Bench, seconds: float, others: float) -> list[str]:
+def describe(bench: BenchContext, seconds: float, others: float) -> list[str]:
     """Return the notes, the general ones first."""
     sizes = bench.sizes
     return [
-        f"The run took {seconds / 60:.1f} minutes; other programs had {others:.0%} of the machine meanwhile.",
-        f"Sides run in turn, round by round; a ratio is the median of the {sizes.rounds} rounds' ratios, in brackets "
-        "the least and the greatest; every other figure is a median. "
-        "A warm-up before is not counted.",
-        "A rate is counted from the first accept to the last settled: by ours in the record, by a peer as a hash in "
-        "Redis. Workers are up and idle when a run begins; the caller is a process of its own on the same machine.",
-        "The gateway is `bench/gateway.py`, one for all sides: it takes all, answers after the latency, and posts two "
-        f"receipts a message, each in a request, {sizes.receipts_after[0]:g} and {sizes.receipts_after[1]:g} s after "
-        "the send. "
-        "The sandbox, which checks, charges and keeps what it takes, would be the limit itself.",
-        "All processes share the machine's cores, the gateway's double too, so a side pays for its receipts while it "
-        'sends. Receipts lag behind: "receipts applied" counts until the last one is written, in the last round.',
-        f"Each side has a Redis of its own with {' '.join(OPTIONS)}. All log at level WARNING.",
-        "CPU is counted by process from /proc, children included. Messages a CPU second: our producer, worker and "
-        "Redis against the process of the bare loop, which keeps nothing; receipts are off, since a bare loop has "
-        "none, and the gateway is counted on neither side.",
+        f"The run took {seconds / 60:.1f} minutes; other programs used {others:.0%} of the machine meanwhile.",
+        f"The systems run in turn, round by round; a ratio is the median of the {sizes.rounds} rounds' ratios, in "
+        "brackets the lowest and the highest; every other figure is a median. "
+        "Each system warms up first, uncounted.",
+        "A rate runs from the first message accepted to the last settled: in the record for Threelane, in a hash in "
+        "Redis for a peer. Workers are idle when a run starts; the caller is a separate process on this machine.",
+        "The gateway is `bench/gateway.py` for all systems: it accepts everything, responds after the latency, and "
+        f"posts two receipts per message, one per request, {sizes.receipts_after[0]:g} and "
+        f"{sizes.receipts_after[1]:g} s after the send. "
+        "The sandbox, which validates, charges and stores every message, would be the bottleneck.",
+        "All processes share the machine's cores, the benchmark gateway too, so receipts cost a system CPU while it "
+        'sends. Receipts arrive later: "receipts applied" is measured in the last round, until all are written.',
+        f"Each system has its own Redis with {' '.join(OPTIONS)}. All log at level WARNING.",
+        "CPU is measured per process, children included. Messages per CPU second compares Threelane's producer, "
+        "worker and Redis with the process of the bare loop, which stores nothing; receipts are off, since the bare "
+        "loop has none, and the gateway is not counted.",
         "Messages: " + _messages(bench),
-        "Threelane: one worker, default settings but THREELANE_PARTS_PER_SECOND=1000000; "
-        "THREELANE_GATEWAY_CONNECTIONS=256 where it sends by the HTTP API at 50 ms.",
+        "Threelane: one worker, default settings except THREELANE_PARTS_PER_SECOND=1000000, and "
+        "THREELANE_GATEWAY_CONNECTIONS=256 when it sends by the HTTP API at 50 ms.",
         *_chosen(bench.pools),
     ]
 
 
-def _messages(bench: Bench) -> str:
+def _messages(bench: BenchContext) -> str:
     sizes = bench.sizes
     return (
-        f"one part of 100 characters each; in a run {sizes.bulk:,} of ours by the bulk API, {sizes.each:,} by the HTTP "
-        f"API, {sizes.peer:,} of a peer, {sizes.bare:,} of the bare loop; {sizes.paced:,} of lane 1 at "
-        f"{sizes.paced_per_second} a second."
+        f"one part of 100 characters each; per run {sizes.bulk:,} of Threelane by the bulk API, {sizes.each:,} by the "
+        f"HTTP API, {sizes.peer:,} of a peer, {sizes.bare:,} of the bare loop; {sizes.paced:,} in lane 1 at "
+        f"{sizes.paced_per_second} per second."
     )
 
 
 def _chosen(pools: Pools) -> list[str]:
-    words = [f"{peer.name} `{pool}`" for peer, pool in pools.peers.items()]
-    best = f"Best pools: {', '.join(words)}, bare loop {pools.at_once} requests at once."
-    return [best, *(f"Searched: {line}." for line in pools.told)]
+    listed = [f"{peer.name} `{pool}`" for peer, pool in pools.peers.items()]
+    best = f"Best pools: {', '.join(listed)}, bare loop {pools.at_once} concurrent requests."
+    return [best, *(f"Searched: {line}." for line in pools.rate_lines)]

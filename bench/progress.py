@@ -1,4 +1,4 @@
-"""Progress: what is being measured, and what came of it, while one waits."""
+"""Progress: shows the running step and the results so far."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 class Steps:
-    """Tells each step on standard error, so that the table alone is on standard output."""
+    """Prints each step on standard error, so that standard output has only the table."""
 
     def __init__(self) -> None:
         """Write to standard error."""
@@ -17,10 +17,10 @@ class Steps:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show what is being done until it is done."""
+        """Show a step while it runs."""
         with self.console.status(what):
             yield
 
-    def told(self, what: str) -> None:
-        """Say what a step came to."""
-        self.console.print(what, style="dim", markup=False, soft_wrap=True)
+    def report(self, result: str) -> None:
+        """Print the result of a step."""
+        self.console.print(result, style="dim", markup=False, soft_wrap=True)

@@ -1,11 +1,11 @@
-"""Schedule: a million messages wait for times over an hour, and the hour passes in a minute or two.
+"""Schedule: a million messages scheduled over an hour, with the hour simulated in a minute or two.
 
 ``python -m bench.schedule --messages 1000000 --hours 1``
 
-Prints the rate of intake, what a waiting message takes of Redis, and how late the released ones are.  The hour is
-simulated: the release loop of a worker runs as it does in life, but its pauses move its clock and are not slept; the
-time that its work takes is real.  Half way the process is killed (SIGKILL) in the middle of its work and another
-begins after ``--away`` seconds of that clock.  Exit code 1 when one was early, lost or released twice.
+Prints the rate of intake, the memory of a waiting message in Redis, and the lateness of releases.  The hour is
+simulated: the release loop of a worker runs as in production, but its pauses advance its clock without sleeping; the
+time of its work is real.  Halfway the process is killed (SIGKILL) in the middle of its work, and another
+starts after ``--away`` seconds of that clock.  Exit code 1 when a message was early, lost or released twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import redis
 import redis.asyncio
 
 from bench.messages import TEXT
-from bench.sides import OPTIONS
+from bench.systems import OPTIONS
 from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings
 from threelane.producer.nudge import Nudger
@@ -36,41 +36,41 @@ from threelane.store import keys
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.upkeep.release import BATCH, RELEASE_SECONDS, release
 
-CLOCK = "bench:clock"  # ms, what the simulated clock shows
-AHEAD = 2 * 3600  # seconds: the first is due when all are in
+CLOCK = "bench:clock"  # the simulated time, ms
+AHEAD = 2 * 3600  # seconds: the first message is due after all are accepted
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--messages", type=int, default=1_000_000)
-    words.add_argument("--hours", type=float, default=1.0)
-    words.add_argument("--away", type=float, default=3.0, help="seconds without any worker after the kill")
-    words.add_argument("--release", nargs=2, metavar=("URL", "UNTIL"), help=argparse.SUPPRESS)
-    asked = words.parse_args()
-    if asked.release:
-        asyncio.run(_release(asked.release[0], int(asked.release[1])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--away", type=float, default=3.0, help="seconds without a worker after the kill")
+    parser.add_argument("--release", nargs=2, metavar=("URL", "UNTIL"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.release:
+        asyncio.run(_release(options.release[0], int(options.release[1])))
         return 0
     with tempfile.TemporaryDirectory(prefix="threelane-bench-") as folder:
         server = RedisServer(Path(folder), *OPTIONS).start()
         try:
-            return _measure(server, asked.messages, asked.hours, asked.away)
+            return _measure(server, options.messages, options.hours, options.away)
         finally:
             server.stop()
 
 
 def _measure(server: RedisServer, messages: int, hours: float, away: float) -> int:
     client = redis.Redis.from_url(server.url)
-    empty, begins = int(client.info("memory")["used_memory"]), (int(time.time()) + AHEAD) * 1000
+    empty, first_due = int(client.info("memory")["used_memory"]), (int(time.time()) + AHEAD) * 1000
     span = int(hours * 3600 * 1000)
     started = time.perf_counter()
-    due_at = _accept(server.url, messages, begins, span)
+    due_at = _accept(server.url, messages, first_due, span)
     seconds = time.perf_counter() - started
     waiting = int(client.info("memory")["used_memory"]) - empty
-    print(f"intake   {messages / seconds:,.0f} messages a second, {messages:,} in {seconds:.0f} s, one process")
-    print(f"memory   {waiting / messages:,.0f} bytes a waiting message of 100 characters, {waiting / 2**20:,.0f} MiB")
+    print(f"intake   {messages / seconds:,.0f} messages per second, {messages:,} in {seconds:.0f} s, one process")
+    print(f"memory   {waiting / messages:,.0f} bytes per waiting message of 100 characters, {waiting / 2**20:,.0f} MiB")
 
-    client.set(CLOCK, begins)
-    half, end = begins + span // 2, begins + span + 60_000
+    client.set(CLOCK, first_due)
+    half, end = first_due + span // 2, first_due + span + 60_000
     real = time.perf_counter()
     child = _start(server.url, end)
     while _clock(client) < half:
@@ -89,16 +89,16 @@ def _clock(client: redis.Redis) -> int:
     return int(shown or 0)
 
 
-def _accept(url: str, messages: int, begins: int, span: int) -> dict[str, int]:
-    """Enqueue; returns by id when each is due, ms."""
+def _accept(url: str, messages: int, first_due: int, span: int) -> dict[str, int]:
+    """Enqueue the messages; returns id -> due time in ms."""
 
     def drafts() -> Iterator[dict[str, Any]]:
         for number in range(messages):
-            at = datetime.fromtimestamp((begins + number * span // messages) / 1000, UTC)
+            at = datetime.fromtimestamp((first_due + number * span // messages) / 1000, UTC)
             yield {"to": f"2783{number % 10_000_000:07d}", "text": TEXT, "deliver_at": at}
 
     with Producer(ProducerSettings(redis_url=url)) as producer:
-        return {answer.id: answer.due_at for answer in producer.send_stream(drafts())}  # type: ignore[union-attr]
+        return {result.id: result.due_at for result in producer.send_stream(drafts())}  # type: ignore[union-attr]
 
 
 def _start(url: str, until: int) -> subprocess.Popen[bytes]:
@@ -106,7 +106,7 @@ def _start(url: str, until: int) -> subprocess.Popen[bytes]:
 
 
 async def _release(url: str, until: int) -> None:
-    """Be the release loop of a worker, by a clock whose pauses are not slept."""
+    """Run the release loop of a worker, on a clock whose pauses do not sleep."""
     client = redis.asyncio.Redis.from_url(url)
     nudger = Nudger(WorkerSettings(redis_url=url))
     shown: Any = await client.get(CLOCK)
@@ -125,12 +125,12 @@ async def _release(url: str, until: int) -> None:
 
 
 def _judge(client: redis.Redis, due_at: dict[str, int], died: int, away: int, real: float) -> int:
-    """Compare: each was released once, none before its time; print how late they were."""
+    """Check that each message was released once and none early; print the lateness."""
     released = {one.decode(): int(at) for one, at in client.zscan_iter(keys.QUEUED[3], count=10_000)}
     lost = due_at.keys() - released.keys()
     late = {one: at - due_at[one] for one, at in released.items()}
     early = sum(wait < 0 for wait in late.values())
-    nobody = sum(died - 1000 <= due_at[one] <= died + away for one in late)
+    unattended = sum(died - 1000 <= due_at[one] <= died + away for one in late)
     served = sorted(wait for one, wait in late.items() if not died - 1000 <= due_at[one] <= died + away)
     counted: Any = client.hget(keys.TALLY, "to:3:queued")
     moves = int(counted or 0)
@@ -138,7 +138,7 @@ def _judge(client: redis.Redis, due_at: dict[str, int], died: int, away: int, re
     middle, late_one = statistics.median(served), served[len(served) * 99 // 100]
     print(f"lateness median {middle / 1000:.3f} s, 99th {late_one / 1000:.3f} s, worst {served[-1] / 1000:.3f} s")
     worst = max(late.values()) / 1000
-    print(f"         {worst:.3f} s at worst for the {nobody:,} that were due around {away / 1000:g} s without a worker")
+    print(f"         {worst:.3f} s at worst for the {unattended:,} due around the {away / 1000:g} s without a worker")
     print(f"early    {early}   lost {len(lost)}   twice {moves - len(released)}")
     return int(bool(early or lost or moves != len(due_at)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Messages of one run each, unless it says otherwise."""
+    """Messages per run, unless the name or the comment is different."""
 
     rounds: int = 5
     warm: int = 300
@@ -15,7 +15,7 @@ class Sizes:
     search_ours: int = 15_000
     search_rounds: int = 3
     bulk: int = 20_000
-    each: int = 6_000  # ours, a request a message
+    each: int = 6_000  # of Threelane, one request per message
     peer: int = 1_500
     bare: int = 3_000
     intake_rounds: int = 7

@@ -1,1 +1,1 @@
-"""Measures: each makes some rows of the table."""
+"""Measures: each produces some rows of the table."""

@@ -1,4 +1,4 @@
-"""Due: row 6: releasing what waited for a time, many at once and one among many."""
+"""Due: row 6: release of due messages, many at once and one among many."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import redis
 import redis.asyncio
 
-from bench.bench import Bench
+from bench.bench import BenchContext
 from bench.messages import messages
-from bench.results import Row
-from bench.sides import OPTIONS
+from bench.results import NO_TARGET, BenchRow
+from bench.systems import OPTIONS
 from tests.servers import RedisServer
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.producer.nudge import Nudger
@@ -25,13 +25,13 @@ from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.upkeep.release import release
 
 LATER = timedelta(hours=2)
-FAR = 4_000_000_000_000  # ms of Unix time: the others of the set are not due in our days
-MOST = 1.15  # what two measurements of the same may differ by
+FAR = 4_000_000_000_000  # ms of Unix time: the other members of the set are due in 2096
+MOST = 1.15  # tolerance between two measurements
 BATCH = 10_000
 
 
-def measure(bench: Bench) -> None:
-    """Use the release of a worker, which is told the time, so that nothing has to be waited for."""
+def measure(bench: BenchContext) -> None:
+    """Call a worker's release, which takes the time as an argument, so that nothing has to wait."""
     sizes = bench.sizes
     with bench.steps.step(f"{sizes.due:,} due at once"), _redis(bench.folder / "due") as url:
         rate = asyncio.run(_all(url, sizes.due))
@@ -44,17 +44,17 @@ def measure(bench: Bench) -> None:
         _fill(urls[1], sizes.due_many)
         few, many = asyncio.run(_in_turn(urls, sizes.due_calls))
     bench.results.rows += [
-        Row(
+        BenchRow(
             6,
             f"release of {sizes.due:,} due at once, one worker's loop",
-            "told",
+            NO_TARGET,
             f"{rate:,.0f}/s, nudges included",
         ),
-        Row(
+        BenchRow(
             6,
             f"release of one due among {sizes.due_many:,} against among {sizes.due_few:,}",
             f"the same: {MOST:.2f} x at most",
-            f"{many / few:.2f} x: {many * 1e6:,.0f} us against {few * 1e6:,.0f} us a call",
+            f"{many / few:.2f} x: {many * 1e6:,.0f} us against {few * 1e6:,.0f} us per call",
             many <= MOST * few,
         ),
     ]
@@ -70,19 +70,19 @@ def _redis(folder: Path) -> Iterator[str]:
         server.stop()
 
 
-def _accept(url: str, most: int, apart: timedelta = timedelta(0)) -> list[int]:
-    """Accept messages that wait for times so far apart; returns these, ms."""
-    begins = datetime.now(UTC) + LATER
+def _accept(url: str, most: int, interval: timedelta = timedelta(0)) -> list[int]:
+    """Accept messages due at even intervals; returns the times, ms."""
+    first_due = datetime.now(UTC) + LATER
     with Producer(ProducerSettings(redis_url=url)) as producer:
-        drafts = ({**one, "deliver_at": begins + number * apart} for number, one in enumerate(messages(most)))
-        answers = list(producer.send_stream(drafts))
-    if not all(isinstance(answer, Accepted) for answer in answers):
-        raise ValueError("not all were accepted")
-    return [answer.due_at for answer in answers if isinstance(answer, Accepted)]
+        drafts = ({**one, "deliver_at": first_due + number * interval} for number, one in enumerate(messages(most)))
+        results = list(producer.send_stream(drafts))
+    if not all(isinstance(result, Accepted) for result in results):
+        raise ValueError("not every message was accepted")
+    return [result.due_at for result in results if isinstance(result, Accepted)]
 
 
 def _fill(url: str, size: int) -> None:
-    """Put ids that are not due into the set; a release does not look at what is not due."""
+    """Add ids that are not due to the set; a release does not read them."""
     client = redis.Redis.from_url(url)
     for first in range(0, size, BATCH):
         client.zadd(keys.DUE, {f"{number:032x}": FAR + number for number in range(first, min(size, first + BATCH))})
@@ -90,7 +90,7 @@ def _fill(url: str, size: int) -> None:
 
 
 async def _all(url: str, most: int) -> float:
-    """Return how many messages a second the release loop of a worker puts on their lane."""
+    """Return the messages per second that the release loop of a worker moves to their lane."""
     at = max(_accept(url, most))
     client, nudger, left = redis.asyncio.Redis.from_url(url), Nudger(WorkerSettings(redis_url=url)), most
     started = time.perf_counter()
@@ -106,7 +106,7 @@ async def _all(url: str, most: int) -> float:
 
 
 async def _in_turn(urls: list[str], calls: int) -> list[float]:
-    """Return for each Redis the median seconds of a release of one message."""
+    """Return the median seconds of a release of one message, for each Redis."""
     clients = [redis.asyncio.Redis.from_url(url) for url in urls]
     due = [_accept(url, calls, timedelta(seconds=1)) for url in urls]
     seconds: list[list[float]] = [[] for _ in urls]
@@ -116,7 +116,7 @@ async def _in_turn(urls: list[str], calls: int) -> list[float]:
             released = await release(client, now)
             times.append(time.perf_counter() - started)
             if sum(map(len, released.values())) != 1:
-                raise ValueError("not one was released")
+                raise ValueError("exactly one message should have been released")
     for client in clients:
         await client.aclose()
     return [statistics.median(times) for times in seconds]

@@ -1,4 +1,4 @@
-"""Intake: rows 3 and 4: how fast messages are taken in, one call each or in bulk."""
+"""Intake: rows 3 and 4: the rate of accepting messages, one call each or in bulk."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import statistics
 from collections import defaultdict
 from contextlib import ExitStack
 
-from bench.bench import Bench
+from bench.bench import BenchContext
 from bench.measures.end_to_end import CONNECTIONS
-from bench.results import Row, ratio, spread
-from bench.sides import PlainCelery, PlainDramatiq, PlainTaskiq, Side, Threelane
+from bench.results import BenchRow, ratio, spread
+from bench.systems import PlainCelery, PlainDramatiq, PlainTaskiq, System, Threelane
 
 CALLERS = 32
 
 
-def measure(bench: Bench) -> None:
-    """Take in without workers, in turn; then single sends from end to end, in turn."""
+def measure(bench: BenchContext) -> None:
+    """Measure intake without workers, then single sends end to end; all systems in turn."""
     single, bulk = _intake(bench)
     ours, theirs = _end_to_end(bench)
     celery, middle = PlainCelery.name, statistics.median
     times, many = ratio(single["threelane"], single[celery]), ratio(bulk["threelane"], bulk[celery])
     whole = ratio(ours, theirs)
     bench.results.rows += [
-        Row(
+        BenchRow(
             3,
             f"single sends, one call each, {CALLERS} threads: intake",
             "3 x plain Celery's intake",
@@ -30,14 +30,14 @@ def measure(bench: Bench) -> None:
             f"{middle(single['threelane']):,.0f}/s against {middle(single[celery]):,.0f}/s",
             times >= 3,
         ),
-        Row(
+        BenchRow(
             3,
             f"single sends, {CALLERS} threads: end to end, HTTP API, 50 ms",
             "no slower than plain Celery",
             f"{whole:.1f} x ({spread(ours, theirs)}): {middle(ours):,.0f}/s against {middle(theirs):,.0f}/s",
             whole >= 1,
         ),
-        Row(
+        BenchRow(
             4,
             "bulk intake (send_stream)",
             "20 x apply_async",
@@ -47,37 +47,39 @@ def measure(bench: Bench) -> None:
         ),
     ]
     for way, rates in ((f"single sends from {CALLERS} callers", single), ("bulk", bulk)):
-        told = ", ".join(f"{name} {middle(each):,.0f}/s" for name, each in rates.items())
-        bench.results.notes.append(f"Intake without workers, {way}: {told}.")
+        listed = ", ".join(f"{name} {middle(each):,.0f}/s" for name, each in rates.items())
+        bench.results.notes.append(f"Intake without workers, {way}: {listed}.")
 
 
-def _intake(bench: Bench) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return the rates of single and of bulk intake by side, round by round."""
+def _intake(bench: BenchContext) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the rates of single and of bulk intake by system, round by round."""
     sizes = bench.sizes
     single: dict[str, list[float]] = defaultdict(list)
     bulk: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        sides: list[Side] = [Threelane(bench.folder, bench.double, serves=False)]
-        sides += [kind(bench.folder, bench.double, serves=False) for kind in (PlainCelery, PlainDramatiq, PlainTaskiq)]
-        for side in sides:
-            stack.enter_context(side)
-            side.accept("singles", sizes.warm, CALLERS)
-            side.accept("bulk", sizes.warm)
+        systems: list[System] = [Threelane(bench.folder, bench.gateway, serves=False)]
+        systems += [
+            kind(bench.folder, bench.gateway, serves=False) for kind in (PlainCelery, PlainDramatiq, PlainTaskiq)
+        ]
+        for system in systems:
+            stack.enter_context(system)
+            system.accept("singles", sizes.warm, CALLERS)
+            system.accept("bulk", sizes.warm)
         for number in range(sizes.intake_rounds):
             with bench.steps.step(f"intake, round {number + 1}"):
-                for side in sides:
-                    most = sizes.intake if side.name == "threelane" else sizes.intake_one
-                    single[side.name].append(side.accept("singles", sizes.intake_one, CALLERS).rate)
-                    bulk[side.name].append(side.accept("bulk", most).rate)
+                for system in systems:
+                    most = sizes.intake if system.name == "threelane" else sizes.intake_one
+                    single[system.name].append(system.accept("singles", sizes.intake_one, CALLERS).rate)
+                    bulk[system.name].append(system.accept("bulk", most).rate)
     return single, bulk
 
 
-def _end_to_end(bench: Bench) -> tuple[list[float], list[float]]:
-    """Return our rates and those of Celery, from the first single send to the last settled."""
+def _end_to_end(bench: BenchContext) -> tuple[list[float], list[float]]:
+    """Return the rates of Threelane and of Celery, from the first single send to the last settled."""
     sizes = bench.sizes
     with (
-        Threelane(bench.folder, bench.double, "http", connections=CONNECTIONS) as ours,
-        PlainCelery(bench.folder, bench.double, *bench.pools.of(PlainCelery)) as theirs,
+        Threelane(bench.folder, bench.gateway, "http", connections=CONNECTIONS) as ours,
+        PlainCelery(bench.folder, bench.gateway, *bench.pools.options(PlainCelery)) as theirs,
     ):
         ours.run("bulk", sizes.warm)
         theirs.run("bulk", sizes.warm)
@@ -86,5 +88,5 @@ def _end_to_end(bench: Bench) -> tuple[list[float], list[float]]:
             with bench.steps.step(f"single sends end to end, round {number + 1}"):
                 rates[0].append(ours.run("singles", sizes.single, CALLERS).rate)
                 rates[1].append(theirs.run("singles", sizes.single_peer, CALLERS).rate)
-                bench.steps.told(f"single sends: {rates[0][-1]:,.0f}/s against {rates[1][-1]:,.0f}/s")
+                bench.steps.report(f"single sends: {rates[0][-1]:,.0f}/s against {rates[1][-1]:,.0f}/s")
     return rates

@@ -1,20 +1,20 @@
-"""Redis' limit: told beside row 1: what one Redis carries of the least writes a message needs."""
+"""Redis' limit: shown with row 1: the rate at which one Redis executes the fewest writes a message needs."""
 
 from __future__ import annotations
 
 import statistics
 
-from bench.bench import Bench
+from bench.bench import BenchContext
 from bench.peers import redis_limit
 from bench.processes import cpu_of
-from bench.results import Row
+from bench.results import NO_TARGET, BenchRow
 from bench.run import MICRO
-from bench.sides import OPTIONS
+from bench.systems import OPTIONS
 from tests.servers import RedisServer
 
 
-def measure(bench: Bench) -> None:
-    """Replay the least writes in chunks of a hundred, from one client."""
+def measure(bench: BenchContext) -> None:
+    """Replay the fewest writes in chunks of 100, from one client."""
     folder, most = bench.folder / "redis-limit", bench.sizes.bulk
     folder.mkdir()
     server = RedisServer(folder, *OPTIONS).start()
@@ -28,10 +28,10 @@ def measure(bench: Bench) -> None:
     finally:
         server.stop()
     bench.results.rows.append(
-        Row(
+        BenchRow(
             1,
-            "Redis' own limit: the least writes of accept, claim and settle, a script call each for 100 messages",
-            "told",
-            f"{statistics.median(rounds):,.0f}/s, {used:,.0f} us of Redis' CPU a message",
+            "Redis' own limit: the fewest writes of accept, claim and settle, one script call each per 100 messages",
+            NO_TARGET,
+            f"{statistics.median(rounds):,.0f}/s, {used:,.0f} us of Redis' CPU per message",
         )
     )

@@ -1,1 +1,1 @@
-"""Peers: what teams would use instead, written as they write it."""
+"""Peers: the usual alternatives to Threelane, written the usual way."""

@@ -1,6 +1,6 @@
-"""Bare loop: aiohttp without any queue, the limit of an API that takes one message a request.
+"""Bare loop: aiohttp without a queue, the limit of an API with one message per request.
 
-Nothing is kept: a message that fails or a process that dies is lost.  It is its own caller and its own worker.
+Nothing is stored: a failed message, or every message of a crashed process, is lost.  It is both caller and worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ loop = asyncio.new_event_loop()
 
 
 def bulk(messages: Iterable[Mapping[str, str]], at_once: int = 100) -> None:
-    """Send many, so many at once."""
+    """Send many messages, ``at_once`` of them concurrently."""
     loop.run_until_complete(_send_all(messages, at_once))
 
 
@@ -28,8 +28,8 @@ async def _send_all(messages: Iterable[Mapping[str, str]], at_once: int) -> None
         async def sender() -> None:
             for message in remaining:
                 form = calling.form(uuid.uuid4().hex, message["to"], message["text"])
-                async with session.post(calling.SENDMSG, data=form) as answer:
-                    if not (await answer.text()).startswith("ID: "):
-                        raise ValueError("not taken")
+                async with session.post(calling.SENDMSG, data=form) as response:
+                    if not (await response.text()).startswith("ID: "):
+                        raise ValueError("not accepted")
 
         await asyncio.gather(*(sender() for _ in range(at_once)))

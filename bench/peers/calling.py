@@ -1,4 +1,4 @@
-"""Calling: what all peers say to the HTTP API, and how they are called from many threads."""
+"""Calling: the peers' requests to the HTTP API, and calls from many threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SENDMSG = os.environ.get("BENCH_GATEWAY_URL", "") + "/http/sendmsg"
 
 
 def form(message_id: str, to: str, text: str) -> dict[str, str]:
-    """Return the parameters of ``sendmsg``; all receipts are asked for, as Threelane does."""
+    """Return the parameters of ``sendmsg``; requests all receipts, as Threelane does."""
     return {
         "api_id": "bench",
         "user": "bench",
@@ -24,15 +24,15 @@ def form(message_id: str, to: str, text: str) -> dict[str, str]:
     }
 
 
-def outcome(answer: str) -> dict[Any, Any]:
-    """Return what is recorded of an answer."""
-    if answer.startswith("ID: "):
-        return {"status": "sent", "gateway_id": answer[4:].strip()}
-    return {"status": "failed", "error": answer}
+def outcome(response: str) -> dict[Any, Any]:
+    """Return the fields recorded from a response."""
+    if response.startswith("ID: "):
+        return {"status": "sent", "gateway_id": response[4:].strip()}
+    return {"status": "failed", "error": response}
 
 
 def from_threads(call: Callable[[Mapping[str, str]], object], messages: Iterable[Mapping[str, str]], most: int) -> None:
-    """Call once for each message, from so many threads at once."""
+    """Call once for each message, from ``most`` concurrent threads."""
     remaining, lock = iter(messages), threading.Lock()
 
     def next_one() -> Mapping[str, str] | None:

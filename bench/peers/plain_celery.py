@@ -1,4 +1,4 @@
-"""Plain Celery: a task a message, requests with a session for each thread, the outcome written to Redis.
+"""Plain Celery: a task per message, requests with a session per thread, the outcome written to Redis.
 
 Settings come from the environment: BENCH_BROKER_URL, BENCH_OUTCOMES_URL, BENCH_GATEWAY_URL.
 """
@@ -24,7 +24,7 @@ local = threading.local()
 
 
 def session() -> requests.Session:
-    """Return this thread's session, with a kept connection."""
+    """Return this thread's session, with a persistent connection."""
     if not hasattr(local, "session"):
         local.session = requests.Session()
         local.session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
@@ -34,10 +34,10 @@ def session() -> requests.Session:
 
 @app.task(autoretry_for=(requests.ConnectionError,), retry_backoff=True, max_retries=5)
 def send_sms(message_id: str, to: str, text: str) -> None:
-    """Send one message and record what became of it."""
-    answer = session().post(calling.SENDMSG, data=calling.form(message_id, to, text), timeout=10)
-    answer.raise_for_status()
-    outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(answer.text))
+    """Send one message and record the outcome."""
+    response = session().post(calling.SENDMSG, data=calling.form(message_id, to, text), timeout=10)
+    response.raise_for_status()
+    outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(response.text))
 
 
 def enqueue(message: Mapping[str, str]) -> None:
@@ -46,11 +46,11 @@ def enqueue(message: Mapping[str, str]) -> None:
 
 
 def bulk(messages: Iterable[Mapping[str, str]]) -> None:
-    """Enqueue many: there is no way but one by one."""
+    """Enqueue many, one by one: Celery has no bulk call."""
     for message in messages:
         enqueue(message)
 
 
 def singles(messages: Iterable[Mapping[str, str]], callers: int) -> None:
-    """Enqueue from as many threads at once."""
+    """Enqueue from ``callers`` concurrent threads."""
     calling.from_threads(enqueue, messages, callers)

@@ -1,4 +1,4 @@
-"""Plain dramatiq: an actor a message on the Redis broker, requests with a session for each thread.
+"""Plain dramatiq: one actor message per SMS on the Redis broker, requests with a session per thread.
 
 Settings come from the environment: BENCH_BROKER_URL, BENCH_OUTCOMES_URL, BENCH_GATEWAY_URL.
 """
@@ -23,7 +23,7 @@ local = threading.local()
 
 
 def session() -> requests.Session:
-    """Return this thread's session, with a kept connection."""
+    """Return this thread's session, with a persistent connection."""
     if not hasattr(local, "session"):
         local.session = requests.Session()
     kept: requests.Session = local.session
@@ -32,10 +32,10 @@ def session() -> requests.Session:
 
 @dramatiq.actor(max_retries=5)
 def send_sms(message_id: str, to: str, text: str) -> None:
-    """Send one message and record what became of it."""
-    answer = session().post(calling.SENDMSG, data=calling.form(message_id, to, text), timeout=10)
-    answer.raise_for_status()
-    outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(answer.text))
+    """Send one message and record the outcome."""
+    response = session().post(calling.SENDMSG, data=calling.form(message_id, to, text), timeout=10)
+    response.raise_for_status()
+    outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(response.text))
 
 
 def enqueue(message: Mapping[str, str]) -> None:
@@ -44,11 +44,11 @@ def enqueue(message: Mapping[str, str]) -> None:
 
 
 def bulk(messages: Iterable[Mapping[str, str]]) -> None:
-    """Enqueue many: there is no way but one by one."""
+    """Enqueue many, one by one: dramatiq has no bulk call."""
     for message in messages:
         enqueue(message)
 
 
 def singles(messages: Iterable[Mapping[str, str]], callers: int) -> None:
-    """Enqueue from as many threads at once."""
+    """Enqueue from ``callers`` concurrent threads."""
     calling.from_threads(enqueue, messages, callers)

@@ -1,4 +1,4 @@
-"""Plain taskiq: an async task a message on a Redis list, aiohttp with one session a process.
+"""Plain taskiq: an async task per message on a Redis list, aiohttp with one session per process.
 
 Settings come from the environment: BENCH_BROKER_URL, BENCH_OUTCOMES_URL, BENCH_GATEWAY_URL.
 """
@@ -20,7 +20,7 @@ from bench.peers import calling
 broker = ListQueueBroker(os.environ["BENCH_BROKER_URL"])
 loop = asyncio.new_event_loop()
 ready = False
-TOGETHER = 32  # calls of a bulk under way at once
+TOGETHER = 32  # concurrent calls of a bulk
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
@@ -32,28 +32,28 @@ async def start(state: TaskiqState) -> None:
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def stop(state: TaskiqState) -> None:
-    """Close them."""
+    """Close the connections of a worker process."""
     await state.session.close()
     await state.outcomes.aclose()
 
 
 @broker.task(retry_on_error=True, max_retries=5)
 async def send_sms(message_id: str, to: str, text: str) -> None:
-    """Send one message and record what became of it."""
+    """Send one message and record the outcome."""
     state = broker.state
-    async with state.session.post(calling.SENDMSG, data=calling.form(message_id, to, text)) as answer:
-        answer.raise_for_status()
-        said = await answer.text()
-    await state.outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(said))
+    async with state.session.post(calling.SENDMSG, data=calling.form(message_id, to, text)) as response:
+        response.raise_for_status()
+        body = await response.text()
+    await state.outcomes.hset(f"sms:{message_id}", mapping=calling.outcome(body))
 
 
 def bulk(messages: Iterable[Mapping[str, str]]) -> None:
-    """Enqueue many: there is no way but one by one."""
+    """Enqueue many, one call each: taskiq has no bulk call."""
     singles(messages, TOGETHER)
 
 
 def singles(messages: Iterable[Mapping[str, str]], callers: int) -> None:
-    """Enqueue from as many coroutines at once: who writes taskiq writes asyncio."""
+    """Enqueue from ``callers`` concurrent coroutines, as an asyncio application does."""
     loop.run_until_complete(_from_coroutines(messages, callers))
 
 

@@ -1,4 +1,4 @@
-"""Receiver: the door of the peers for status callbacks; each is written to the message's key in Redis."""
+"""Receiver: the peers' endpoint for status callbacks; writes each status to the message's key in Redis."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aiohttp import web
 
 
 async def status(request: web.Request) -> web.Response:
-    """Write one status down, then answer."""
-    said = await request.post()
-    values: dict[Any, Any] = {"status": str(said["status"]), "charge": str(said["charge"])}
-    await request.app[OUTCOMES].hset(f"sms:{said['cliMsgId']!s}", mapping=values)
+    """Record one status, then respond."""
+    fields = await request.post()
+    values: dict[Any, Any] = {"status": str(fields["status"]), "charge": str(fields["charge"])}
+    await request.app[OUTCOMES].hset(f"sms:{fields['cliMsgId']!s}", mapping=values)
     return web.Response(text="ok")
 
 
@@ -22,7 +22,7 @@ OUTCOMES: web.AppKey[redis.asyncio.Redis] = web.AppKey("outcomes", redis.asyncio
 
 
 def main() -> None:
-    """Listen on any free port, and say where in one JSON line."""
+    """Listen on BENCH_RECEIVER_PORT, and print the URL as one JSON line."""
     app = web.Application()
     app[OUTCOMES] = redis.asyncio.Redis.from_url(os.environ["BENCH_OUTCOMES_URL"])
     app.router.add_post("/status", status)

@@ -1,6 +1,6 @@
-"""Redis' limit: the writes that a message needs at least, as three scripts for a hundred messages, from one client.
+"""Redis' limit: the fewest writes that a message needs, as three scripts per 100 messages, from one client.
 
-No checks, no states, no counts a message: what no design that keeps a record, a lane and a lease could be faster than.
+No checks, no states, no counts per message: no design with a record, a lane and a lease can be faster.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ redis.call('HINCRBY', 'tally', 'sent', #KEYS - 2)
 
 
 def replay(url: str, messages: int) -> float:
-    """Take messages through all three scripts; returns seconds."""
+    """Run messages through all three scripts; returns the seconds."""
     client = redis.Redis.from_url(url)
     accept, claim, settle = (client.register_script(script) for script in (ACCEPT, CLAIM, SETTLE))
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Threelane: its producer, called as a service calls it; settings come from the environment, THREELANE_..."""
+"""Threelane: its producer, called as a service calls it; settings come from the environment, THREELANE_*."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def bulk(messages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def singles(messages: Iterable[Mapping[str, Any]], callers: int) -> None:
-    """Enqueue from as many threads at once, which share the producer."""
+    """Enqueue from ``callers`` concurrent threads, which share the producer."""
     calling.from_threads(enqueue, messages, callers)
 
 
 def paced(messages: Iterable[Mapping[str, Any]], per_second: float) -> dict[str, Any]:
-    """Enqueue on lane 1 at an even pace; returns under "called" when each was, id -> Unix time in ms."""
+    """Enqueue on lane 1 at an even pace; returns the time of each call under "called": id -> Unix time in ms."""
     called, next_at = {}, time.monotonic()
     for message in messages:
         time.sleep(max(0.0, next_at - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Tree: the producer of any tree of the sources, BENCH_TREE, from its package BENCH_LIBRARY, called from outside."""
+"""Tree: the producer of any source tree, BENCH_TREE, from its package BENCH_LIBRARY, called from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _last: list[str] = []  # ids of the last bulk
 
 
 def enqueue(message: Mapping[str, Any]) -> None:
-    """Enqueue one message; ``send`` returns what it accepted."""
+    """Enqueue one message."""
     _id_of(producer.send(**message))
 
 
@@ -28,12 +28,12 @@ def bulk(messages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def singles(messages: Iterable[Mapping[str, Any]], callers: int) -> None:
-    """Enqueue from as many threads at once, which share the producer."""
+    """Enqueue from ``callers`` concurrent threads, which share the producer."""
     calling.from_threads(enqueue, messages, callers)
 
 
 def unsettled(_messages: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return under "unsettled" how many of the last bulk are on their way to the gateway."""
+    """Return under "unsettled" the number of messages of the last bulk that are not settled."""
     return {"unsettled": sum(one is None or str(one.status) in MOVING for one in producer.statuses(_last))}
 
 

@@ -1,4 +1,4 @@
-"""Bench: how figures become rows, and that the gateway's double answers as our gateways read."""
+"""Bench: statistics, the table, and a benchmark gateway that Threelane's gateways can read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import gateway as double
+from bench import gateway as bench_gateway
 from bench.measures.workers import _ends
 from bench.messages import messages
 from bench.processes import Use, cpu_of
-from bench.results import Results, Row, document, percentile, ratio, rich_table, spread
+from bench.results import NO_TARGET, BenchRow, Results, document, percentile, ratio, rich_table, spread
 from threelane.contract import message
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
@@ -25,9 +25,9 @@ from threelane.worker.gateway.markup import document as xml_document
 from threelane.worker.gateway.outcome import Kind
 from threelane.worker.gateway.wire import Reply
 
-MET = Row(2, "bulk", "5 x", "6.0 x", True)
-MISSED = Row(1, "many", "30 x", "29.9 x", False)
-TOLD = Row(9, "workers", "told", "1: 2/s")
+MET = BenchRow(2, "bulk", "5 x", "6.0 x", True)
+MISSED = BenchRow(1, "many", "30 x", "29.9 x", False)
+INFO = BenchRow(9, "workers", NO_TARGET, "1: 2/s")
 
 
 def orders(most: int) -> list[message.Message]:
@@ -47,13 +47,13 @@ def test_a_percentile_is_a_value_that_was_measured(share: float, expected: float
     assert expected == percentile(list(range(100, 0, -1)), share)
 
 
-def test_use_is_told_by_process_and_leaves_the_gateway_out() -> None:
-    """Its double is on this machine, the real one is not."""
+def test_use_is_summed_by_process_and_excludes_the_gateway() -> None:
+    """The benchmark gateway runs on this machine, a real one does not."""
     used = Use({"worker": 3.0, "redis": 2.0, "gateway": 5.0}) - Use({"worker": 1.0, "gateway": 1.0})
 
     assert {"worker": 2.0, "redis": 2.0, "gateway": 4.0} == used
-    assert 4.0 == used.of()
-    assert 6.0 == used.of("worker", "gateway")
+    assert 4.0 == used.total()
+    assert 6.0 == used.total("worker", "gateway")
     assert {"worker": 2.5, "redis": 2.0, "gateway": 4.0, "callbacks": 1.0} == used + Use(
         {"worker": 0.5, "callbacks": 1.0}
     )
@@ -78,9 +78,9 @@ def test_cpu_is_that_of_a_process_whose_threads_come_and_go() -> None:
     assert 0 < readings[0]
 
 
-def test_what_is_not_met_is_said_plainly() -> None:
+def test_a_missed_target_is_plain_to_see() -> None:
     """In the table, in the file and by the exit code."""
-    results = Results([TOLD, MET, MISSED], [{"side": "celery", "settled/s": "300"}], ["a note"])
+    results = Results([INFO, MET, MISSED], [{"system": "celery", "settled/s": "300"}], ["a note"])
     console = Console(file=io.StringIO(), width=120)
     console.print(rich_table(results))
     written = document(results, "Measured on 2 cores.")
@@ -93,29 +93,29 @@ def test_what_is_not_met_is_said_plainly() -> None:
     assert "- a note" in written
 
 
-def test_what_is_only_told_misses_nothing() -> None:
-    """Exit code 0 needs no more than the targets."""
-    assert Results([TOLD, MET]).is_met
+def test_a_row_without_a_target_misses_nothing() -> None:
+    """The exit code depends on the targets only."""
+    assert Results([INFO, MET]).is_met
 
 
-def test_growth_ends_where_more_workers_bring_no_more() -> None:
+def test_growth_ends_where_more_workers_add_no_throughput() -> None:
     """A tenth more is growth."""
     assert 2 == _ends({1: 100, 2: 150, 4: 155})
     assert 4 == _ends({1: 100, 2: 150, 4: 190})
 
 
-def test_the_double_answers_as_each_gateway_reads() -> None:
-    """Whatever the API, each message is accepted under an id of its own."""
-    gateway, sms = double.Gateway(), orders(3)
+def test_the_benchmark_gateway_responds_in_the_format_of_each_api() -> None:
+    """With every API, each message is accepted under its own id."""
+    gateway, sms = bench_gateway.BenchGateway(), orders(3)
     form = urlencode(http.form(sms[0], 0)).encode()
     rows = [xml.order(each, 0) | {"sequence_no": str(number)} for number, each in enumerate(sms, 1)]
     markup = urlencode({"data": xml_document("sendMsg", rows)}).encode()
     json = msgspec.json.encode({"messages": [one.order(each, 0) for each in sms]})
-    answers = [
-        http.read_send(double._sendmsg(gateway, b"POST", form)[0]),
-        *xml.read_send(Reply(200, double._xml(gateway, b"POST", markup)[0]), [each.to for each in sms]),
-        *one.read_send(Reply(202, double._one(gateway, b"POST", json)[0]), sms),
+    results = [
+        http.read_send(bench_gateway._sendmsg(gateway, b"POST", form)[0]),
+        *xml.read_send(Reply(200, bench_gateway._xml(gateway, b"POST", markup)[0]), [each.to for each in sms]),
+        *one.read_send(Reply(202, bench_gateway._one(gateway, b"POST", json)[0]), sms),
     ]
 
-    assert [Kind.ACCEPTED] * 7 == [answer.kind for answer in answers]
-    assert 7 == gateway.taken == len({answer.gateway_id for answer in answers})
+    assert [Kind.ACCEPTED] * 7 == [result.kind for result in results]
+    assert 7 == gateway.accepted == len({result.gateway_id for result in results})
