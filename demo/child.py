@@ -1,4 +1,4 @@
-"""Child: a process that ends with us, however we end."""
+"""Child: a process that ends with its parent, also when the parent is killed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Failed(Exception):
-    """A process of the stack did not start; the text says which, and the end of what it logged."""
+    """A process of the stack did not start; the text has its name and the end of its log."""
 
 
 class Child:
     """One process of the stack, with its log in a file."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start it; on Linux the kernel ends it when we are gone, kill -9 included."""
+        """Start the process; on Linux the kernel ends it when this process ends, kill -9 included."""
         self.name = name
         self.log = log
         with log.open("ab") as output:
@@ -39,11 +39,11 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
                 preexec_fn=_end_with_parent,
-                start_new_session=True,  # Ctrl-C is ours to handle: they are stopped in order
+                start_new_session=True,  # Ctrl-C reaches the parent only, which stops its children in order
             )
 
     def event(self, name: str) -> dict[str, Any]:
-        """Wait until it logs an event, and return that line; raises Failed when it ends before."""
+        """Return the first log line of an event; raises Failed when the process ends without it."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             ended = self.process.poll() is not None
@@ -58,7 +58,7 @@ class Child:
         raise Failed(f"{self.name} did not start; the end of {self.log}:\n{tail}")
 
     def stop(self) -> None:
-        """Ask it to stop, and insist after a while."""
+        """Terminate the process; kill it after GRACE_SECONDS."""
         if self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Reconcile: three ledgers that must say the same: what was accepted, what the records say, what was sent."""
+"""Reconcile: compares three ledgers that must agree: accepted messages, their records, the sandbox's ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threelane.store.status import MessageStatus
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """The three ledgers side by side; ``breaches`` are the sentences that say where they differ."""
+    """The three ledgers side by side; ``breaches`` describes each difference in a sentence."""
 
     accepted: int
     refused: dict[str, int]
@@ -34,7 +34,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
     @property
     def equal(self) -> bool:
-        """Tell whether nothing was lost, nothing sent twice, and every credit accounted for."""
+        """Return whether nothing was lost, nothing sent twice, and every credit accounted for."""
         return not self.breaches
 
 
@@ -45,12 +45,12 @@ def reconcile(
     records: Iterable[MessageStatus | None],
     ledger: Mapping[str, Any],
 ) -> Summary:
-    """Compare; ``accepted`` maps ids to parts, ``ledger`` is what the sandbox's own address says.
+    """Compare the three; ``accepted`` maps ids to parts, ``ledger`` is the response of ``/sandbox/ledger``.
 
-    The One API tells nobody what a message cost: there the estimate stands for it, at the sandbox's prices.
+    The One API reports no charges: the records then hold estimates at the sandbox's prices.
     """
     found = {one.id: one for one in records if one is not None}
-    taken = Counter(entry["client_id"] for entry in ledger["messages"])
+    received = Counter(entry["client_id"] for entry in ledger["messages"])
     sent = {one.id for one in found.values() if one.sent_at}
     account = ledger["summary"]
     charged = sum(one.charge_millionths for one in found.values())
@@ -61,8 +61,8 @@ def reconcile(
         repeated=repeated,
         by_status=_counted(one.status for one in found.values()),
         dead_by_code=_counted(one.code for one in found.values() if one.status is Status.DEAD),
-        sandbox_messages=len(taken),
-        sandbox_twice=sum(1 for times in taken.values() if times > 1),
+        sandbox_messages=len(received),
+        sandbox_twice=sum(1 for times in received.values() if times > 1),
         parts_counted=sum(accepted[one] for one in sent if one in accepted),
         parts_charged=account["parts"],
         credits_in_records=str(Decimal(charged) / CREDIT),
@@ -70,12 +70,12 @@ def reconcile(
         balance_moved=str(moved),
     )
     checks = {
-        "accepted, and no record of it": set(accepted) - set(found),
-        "accepted, and not at rest": {one.id for one in found.values() if one.status not in AT_REST},
-        "recorded as sent, and unknown to the sandbox": sent - set(taken),
-        "taken by the sandbox, and not recorded as sent": set(taken) - sent,
-        "taken by the sandbox, and never accepted": set(taken) - set(accepted),
-        "taken by the sandbox twice": {one for one, times in taken.items() if times > 1},
+        "accepted, without a record": set(accepted) - set(found),
+        "accepted, and not finished": {one.id for one in found.values() if one.status not in AT_REST},
+        "recorded as sent, unknown to the sandbox": sent - set(received),
+        "received by the sandbox, not recorded as sent": set(received) - sent,
+        "received by the sandbox, never accepted": set(received) - set(accepted),
+        "received by the sandbox twice": {one for one, times in received.items() if times > 1},
     }
     summary.breaches = [f"{len(ids)} {what}: {', '.join(sorted(ids)[:3])}" for what, ids in checks.items() if ids]
     if summary.parts_counted != summary.parts_charged:

@@ -50,7 +50,7 @@ def demonstrate(json_file: Path | None, messages: Path | None, gateway: str) -> 
             json_file.touch()
         with tempfile.TemporaryDirectory(prefix="threelane-demo-", ignore_cleanup_errors=True) as folder:
             environment = {"THREELANE_GATEWAY": gateway}
-            console.print("Starting Redis, the sandbox, a worker, the callback door and the exporter ...")
+            console.print("Starting Redis, the sandbox, a worker, the callback endpoint and the exporter ...")
             with Stack(Path(folder), {"credit": CREDIT}, environment) as stack, _Demo(stack, console, gateway) as demo:
                 summary = demo.run(messages or MESSAGES)
     except Failed as failed:
@@ -69,7 +69,7 @@ def demonstrate(json_file: Path | None, messages: Path | None, gateway: str) -> 
 
 
 def _look_at(file: Path) -> None:
-    """Raise what is wrong with the file as a whole, before anything is started for it."""
+    """Raise the error of a file that cannot be read, before any process starts."""
     with file.open("rb") as opened:
         next(bulk.read_csv(opened), None)
 
@@ -82,8 +82,8 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         self._gateway = gateway
         self._console = console
         self._redis = redis.Redis.from_url(stack.redis_url)
-        told = {"redis_url": stack.redis_url, "prices": stack.environment["THREELANE_PRICES"]}
-        self._producer = Producer(load(ProducerSettings, producer="demo", gateway=gateway, **told))
+        stack_settings = {"redis_url": stack.redis_url, "prices": stack.environment["THREELANE_PRICES"]}
+        self._producer = Producer(load(ProducerSettings, producer="demo", gateway=gateway, **stack_settings))
         self._topped_up_at = 0
         self._accepted: dict[str, int] = {}
         self._refused: Counter[str] = Counter()
@@ -94,7 +94,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         self._redis.close()
 
     def run(self, file: Path) -> Summary:
-        """Send the file, wait until nothing moves any more, and compare."""
+        """Send the file, wait until every message is finished, and compare the ledgers."""
         started = time.monotonic()
         with Live(console=self._console, refresh_per_second=4) as live:
             self._send(file, live)
@@ -104,7 +104,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
             self._refused,
             self._repeated,
             self._records(),
-            self._stack.ask_sandbox("/sandbox/ledger"),
+            self._stack.call_sandbox("/sandbox/ledger"),
         )
         summary.seconds = round(time.monotonic() - started, 1)
         return summary
@@ -137,19 +137,21 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         live.update(view.lanes(self._redis))
 
     def _moving(self) -> int:
-        shelves = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
-        return sum(int(self._redis.zcard(shelf)) for shelf in shelves)
+        indexes = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
+        return sum(int(self._redis.zcard(index)) for index in indexes)
 
     def _top_up(self) -> None:
-        """Do what an operator does when the account is out of credit; all goes on by itself."""
+        """Top up the account when it is out of credit, as an operator does; the rest is automatic."""
         held = hold.holds(self._redis, int(time.time() * 1000)).get("account")
         if held is None or held.cause not in hold.NO_CREDIT or held.since < self._topped_up_at:
             return
         self._topped_up_at = int(time.time() * 1000)
-        waiting = sum(int(self._redis.zcard(shelf)) for shelf in keys.QUEUED.values())
-        self._console.print(f"[bold yellow]no credit: the account is held, {waiting} messages wait untried[/]")
-        self._stack.ask_sandbox("/sandbox/credit", {"add": TOP_UP})
-        self._console.print("[bold green]topped up: a worker sees it, resumes, and redrives what was refused[/]")
+        waiting = sum(int(self._redis.zcard(index)) for index in keys.QUEUED.values())
+        self._console.print(f"[bold yellow]no credit: the account is held, {waiting} messages wait unsent[/]")
+        self._stack.call_sandbox("/sandbox/credit", {"add": TOP_UP})
+        self._console.print(
+            "[bold green]topped up: a worker notices, resumes the account and redrives the refused messages[/]"
+        )
 
     def _records(self) -> list[MessageStatus | None]:
         ids = list(self._accepted)

@@ -1,4 +1,4 @@
-"""Stack: an embedded Redis, the sandbox, a worker, the callback door and the exporter, started in that order."""
+"""Stack: an embedded Redis, the sandbox, the callback endpoint, a worker and the exporter, started in that order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PYTHON = (sys.executable, "-P")  # imports nothing from the current folder: a te
 
 
 class Stack:
-    """A running stack; leaving its ``with`` block ends it, the last started first."""
+    """A running stack; leaving its ``with`` block stops it, the last process started first."""
 
     def __init__(self, folder: Path, sandbox_options: Mapping[str, str], environment: Mapping[str, str]) -> None:
-        """Keep everything in ``folder``; ``environment`` goes to all processes over the defaults of a stack."""
+        """Keep all files in ``folder``; ``environment`` overrides the defaults of all processes."""
         self.folder = folder
         self._sandbox_options = dict(sandbox_options)
         self._children: dict[str, Child] = {}
@@ -39,7 +39,7 @@ class Stack:
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",
             "THREELANE_PARTS_PER_SECOND": "2000",
-            "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox knows at once what it took
+            "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox's look-ups find a message at once
             "THREELANE_BALANCE_SECONDS": "2",
             **environment,
         }
@@ -47,7 +47,7 @@ class Stack:
         self.redis_url = self.sandbox_url = self.callbacks_url = self.api_url = self.api_key = ""
 
     def __enter__(self) -> Self:
-        """Start all processes; each is ready before the next begins."""
+        """Start all processes; each is ready before the next starts."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._start_redis()
@@ -65,19 +65,19 @@ class Stack:
         self.stop()
 
     def stop(self) -> None:
-        """Stop all processes, the last started first; Redis goes last and keeps what it was told."""
+        """Stop all processes, the last started first; Redis stops last and keeps its data."""
         for child in reversed(self._children.values()):
             child.stop()
 
     def start_worker(self, name: str) -> Child:
-        """Start one more worker."""
+        """Start another worker."""
         child = self._threelane(name, "worker")
         child.event("started")
         self._measure(name, child)
         return child
 
     def start_api(self) -> None:
-        """Start the HTTP API, and make a key that may do everything with it."""
+        """Start the HTTP API, and create an operator key with every permission."""
         self.environment.setdefault("THREELANE_API_PORT", "0")
         self.api_url = self._threelane("api").event("api")["url"]
         with redis.Redis.from_url(self.redis_url) as client:
@@ -85,7 +85,7 @@ class Stack:
         self.api_key = made.token
 
     def describe(self, pid: int) -> dict[str, Any]:
-        """Return what stack.json says: addresses, the secrets that open them, the state folder, the processes."""
+        """Return the content of stack.json: URLs, their secrets, the state folder, the processes."""
         return {
             "pid": pid,
             "redis_url": self.redis_url,
@@ -101,15 +101,15 @@ class Stack:
             "environment": self.environment,
         }
 
-    def ask_sandbox(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Ask one of the sandbox's own addresses."""
+    def call_sandbox(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the response of the sandbox's control API."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.sandbox_url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read())
 
     def ended(self) -> list[str]:
-        """Return the processes that ended by themselves."""
+        """Return the names of processes that have ended."""
         return [name for name, child in self._children.items() if child.process.poll() is not None]
 
     def _start_redis(self) -> None:
@@ -143,7 +143,7 @@ class Stack:
         child = self._child("sandbox", [*PYTHON, "-m", "threelane.sandbox", *words])
         self.sandbox_url = child.event("listening")["url"]
         self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
-        account = self.ask_sandbox("/sandbox/account")
+        account = self.call_sandbox("/sandbox/account")
         prices = account["prices"] | {"*": account["default_price"]}
         self.environment.setdefault("THREELANE_PRICES", ",".join(f"{where}={price}" for where, price in prices.items()))
 
@@ -152,7 +152,7 @@ class Stack:
         address = child.event("callbacks")["url"]
         self.callbacks_url = address.replace("<secret>", self.callback_secret)
         self._measure("callbacks", child)
-        self.ask_sandbox("/sandbox/settings", {"callback_url": self.callbacks_url})
+        self.call_sandbox("/sandbox/settings", {"callback_url": self.callbacks_url})
 
     def _measure(self, name: str, child: Child) -> None:
         self.metrics[name] = child.event("metrics")["url"]

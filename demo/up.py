@@ -1,4 +1,4 @@
-"""Up: keeps a stack running until Ctrl-C, for trying things by hand."""
+"""Up: keeps a stack running until Ctrl-C, for manual tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keep_up() -> int:
         signal.signal(number, signal.default_int_handler)
     running = _running()
     if running:
-        print(f"a stack runs here already, process {running}: end it first, or use another folder", file=sys.stderr)
+        print(f"a stack already runs here, process {running}: stop it first, or use another folder", file=sys.stderr)
         return Exit.USAGE
     folder = STACK_FILE.parent / time.strftime("up-%Y%m%d-%H%M%S")
     try:
@@ -30,10 +30,10 @@ def keep_up() -> int:
             stack.start_api()
             STACK_FILE.write_text(json.dumps(stack.describe(os.getpid()), indent=2), encoding="utf-8")
             STACK_FILE.chmod(0o600)
-            _tell(stack)
+            _print_addresses(stack)
             while not stack.ended():
                 time.sleep(0.5)
-            print(f"ended by itself: {', '.join(stack.ended())}; see the logs in {folder}", file=sys.stderr)
+            print(f"ended unexpectedly: {', '.join(stack.ended())}; see the logs in {folder}", file=sys.stderr)
             return Exit.DIFFERENT
     except Failed as failed:
         print(failed, file=sys.stderr)
@@ -45,7 +45,7 @@ def keep_up() -> int:
 
 
 def _running() -> int:
-    """Return the process that keeps a stack up in this folder, or 0."""
+    """Return the process id of a stack running in this folder, or 0."""
     try:
         pid = int(json.loads(STACK_FILE.read_text(encoding="utf-8"))["pid"])
         os.kill(pid, 0)
@@ -55,22 +55,22 @@ def _running() -> int:
 
 
 def _wanted() -> dict[str, str]:
-    """Return what the caller's environment says of the worker's pace; addresses are the stack's own."""
+    """Return the caller's THREELANE_* settings, without those that the stack sets itself."""
     credentials = (one.name.upper() for one, _ in gateways.credentials())
     own = ("REDIS_URL", "BROKER_URL", "GATEWAY_URL", *credentials, "CALLBACK", "METRICS_PORT", "SANDBOX_")
     named = {name: value for name, value in os.environ.items() if name.startswith("THREELANE_")}
     return {name: value for name, value in named.items() if not name.removeprefix("THREELANE_").startswith(own)}
 
 
-def _tell(stack: Stack) -> None:
+def _print_addresses(stack: Stack) -> None:
     print(f"Redis       {stack.redis_url}")
     print(f"sandbox     {stack.sandbox_url}/sandbox/ledger")
     print(f"callbacks   {stack.callbacks_url}")
     print(f"HTTP API    {stack.api_url}/docs")
     print(f"console     {stack.api_url}/console")
-    print(f"API key     {stack.api_key}  (of an operator: for both)")
+    print(f"API key     {stack.api_key}  (operator key, for both)")
     for name, url in stack.metrics.items():
         print(f"metrics     {url}  ({name})")
     print(f"state       {stack.folder}, addresses in {Path(STACK_FILE)}")
-    print("Commands in this folder find the stack by themselves: threelane send 27831234567 'Hello'")
-    print("Ctrl-C ends all of it.", flush=True)
+    print("Commands in this folder find the stack automatically: threelane send 27831234567 'Hello'")
+    print("Ctrl-C stops everything.", flush=True)

@@ -1,4 +1,4 @@
-"""View: what the demo shows: a table by lane and outcome while it runs, and the summary."""
+"""View: the demo's output: a table by lane and outcome while it runs, and the summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = {"delivered": "arrived", "undelivered": "failed", "expired": "expired
 
 
 def lanes(client: redis.Redis) -> Table:
-    """Return the lanes as they stand; counts are of moves, so a redriven dead letter is counted each time."""
+    """Return the current table of lanes; it counts transitions, so a redriven dead letter counts each time."""
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
     table = Table(
         "lane",
@@ -43,31 +43,33 @@ def lanes(client: redis.Redis) -> Table:
     return table
 
 
-def summary(told: Summary) -> RenderableType:
-    """Return the three ledgers side by side, and the verdict."""
+def summary(result: Summary) -> RenderableType:
+    """Return the table of the three ledgers, and the verdict."""
     table = Table(
         "",
         "accepted",
         "records",
         "sandbox",
-        title=f"Three ledgers, after {told.seconds} s",
+        title=f"Three ledgers, after {result.seconds} s",
         box=box.SIMPLE_HEAD,
     )
     for column in table.columns[1:]:
         column.justify = "right"
-    table.add_row("messages", str(told.accepted), str(sum(told.by_status.values())), f"{told.sandbox_messages} sent")
-    table.add_row("sent twice", "", "", str(told.sandbox_twice))
-    table.add_row("parts of the sent", str(told.parts_counted), "", str(told.parts_charged))
-    table.add_row("credits", "", told.credits_in_records, told.credits_at_sandbox)
-    for status, number in told.by_status.items():
-        codes = ", ".join(f"{code}: {n}" for code, n in told.dead_by_code.items()) if status == "dead" else ""
+    table.add_row(
+        "messages", str(result.accepted), str(sum(result.by_status.values())), f"{result.sandbox_messages} sent"
+    )
+    table.add_row("sent twice", "", "", str(result.sandbox_twice))
+    table.add_row("parts sent", str(result.parts_counted), "", str(result.parts_charged))
+    table.add_row("credits", "", result.credits_in_records, result.credits_at_sandbox)
+    for status, number in result.by_status.items():
+        codes = ", ".join(f"{code}: {n}" for code, n in result.dead_by_code.items()) if status == "dead" else ""
         table.add_row(f"  {status}", "", str(number), codes)
-    refused = ", ".join(f"{code}: {n}" for code, n in told.refused.items())
-    table.add_row("refused at the door", str(sum(told.refused.values())), "", refused)
-    table.add_row("asked for twice", str(told.repeated), "", "")
+    refused = ", ".join(f"{code}: {n}" for code, n in result.refused.items())
+    table.add_row("refused at accept", str(sum(result.refused.values())), "", refused)
+    table.add_row("repeated requests", str(result.repeated), "", "")
     verdict = "[bold green]the three ledgers are equal: nothing lost, nothing twice, every credit accounted for[/]"
-    if not told.equal:
-        verdict = "[bold red]the ledgers differ:[/]\n" + "\n".join(f"  {breach}" for breach in told.breaches)
+    if not result.equal:
+        verdict = "[bold red]the ledgers differ:[/]\n" + "\n".join(f"  {breach}" for breach in result.breaches)
     return Group(table, verdict)
 
 

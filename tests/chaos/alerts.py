@@ -53,7 +53,7 @@ class World:
         self.producer.send_many([{"to": to, "text": "Hello", **more} for _ in range(times)])
 
     def credit(self, **change: str) -> None:
-        self.stack.ask_sandbox("/sandbox/credit", change)
+        self.stack.call_sandbox("/sandbox/credit", change)
 
     def kill_workers(self) -> None:
         for name, process in self.stack.describe(0)["processes"].items():

@@ -74,14 +74,14 @@ def _play(stack: Stack, asked: argparse.Namespace) -> list[str]:
         refused = _refused(stack)
         stood = {lane: client.zcard(keys.QUEUED[lane]) for lane in keys.LANES}
         print(f"[{time.monotonic() - started:.0f} s] stands: {stood} wait, {refused} were refused with 301")
-        stack.ask_sandbox("/sandbox/credit", {"add": str(PRICE * asked.messages)})
+        stack.call_sandbox("/sandbox/credit", {"add": str(PRICE * asked.messages)})
         order = _lanes_in_order(client, lanes)
         print(f"[{time.monotonic() - started:.0f} s] topped up; lanes drained in the order {order}")
         wait_until(lambda: not ledger.moving(client), 300, "all to end")
         print(f"[{time.monotonic() - started:.0f} s] quiet")
         records = producer.statuses(list(lanes))
-    taken = Counter(one["client_id"] for one in stack.ask_sandbox("/sandbox/ledger")["messages"])
-    account = stack.ask_sandbox("/sandbox/account")
+    taken = Counter(one["client_id"] for one in stack.call_sandbox("/sandbox/ledger")["messages"])
+    account = stack.call_sandbox("/sandbox/account")
     charged = Decimal(sum(one.charge_millionths for one in records if one)) / CREDIT
     most = 0 if asked.reserve else CONNECTIONS * asked.workers
     checks = {
@@ -121,7 +121,7 @@ def _lanes_in_order(client: redis.Redis, lanes: dict[str, int]) -> list[int]:
 
 
 def _refused(stack: Stack) -> int:
-    return sum(1 for one in stack.ask_sandbox("/sandbox/attempts")["attempts"] if one["code"] == "301")
+    return sum(1 for one in stack.call_sandbox("/sandbox/attempts")["attempts"] if one["code"] == "301")
 
 
 if __name__ == "__main__":

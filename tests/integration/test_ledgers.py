@@ -71,7 +71,7 @@ def test_every_credit_that_left_the_account_is_in_the_records_and_in_the_metrics
         ids = [one.id for one in answers if isinstance(one, Accepted)]
         assert len(said) + len(ENDS) == len(ids)
         wait_until(lambda: client.hexists(keys.HOLDS, "account"), 40, "the credit to run out")
-        stack.ask_sandbox("/sandbox/credit", {"add": "1000"})
+        stack.call_sandbox("/sandbox/credit", {"add": "1000"})
 
         def all_at_rest() -> bool:
             return all(one and one.status in AT_REST for one in producer.statuses(ids))
@@ -79,7 +79,7 @@ def test_every_credit_that_left_the_account_is_in_the_records_and_in_the_metrics
         wait_until(all_at_rest, 80, "all to end")
         records = producer.statuses(ids)
     charged = Decimal(sum(one.charge_millionths for one in records if one)) / CREDIT
-    account = stack.ask_sandbox("/sandbox/account")
+    account = stack.call_sandbox("/sandbox/account")
     assert Decimal(account["charged"]) == charged
     assert Decimal(150 + 1000) - Decimal(account["balance"]) == charged
     assert {charged} == {value.quantize(Decimal("0.000001")) for value in metrics(stack).values()}

@@ -97,7 +97,7 @@ def _load(stack: Stack, turn: int) -> None:
             producer.send_many([{"to": to, "text": "Hello", "lane": lane} for to in NUMBERS])
         producer.send("27999112300", "Not registered", sender="ACME")
         producer.send("27999500001", "Later", delay=2)
-    stack.ask_sandbox("/sandbox/replies", {"from": f"2783000000{turn}", "to": "27999", "text": "STOP"})
+    stack.call_sandbox("/sandbox/replies", {"from": f"2783000000{turn}", "to": "27999", "text": "STOP"})
 
 
 def _queries() -> Iterator[tuple[str, str]]:
