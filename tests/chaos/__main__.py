@@ -1,4 +1,4 @@
-"""Chaos: everything dies, again and again, and then three ledgers are compared.
+"""Chaos: every kind of process is killed repeatedly, then three ledgers are compared.
 
 ``make chaos MESSAGES=20000 SECONDS=150 SEED=1``; exits with 1 on any breach of "nothing lost, nothing twice".
 """
@@ -24,22 +24,22 @@ QUIET_SECONDS = 240.0
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--messages", type=int, default=20_000)
-    words.add_argument("--seconds", type=float, default=150)
-    words.add_argument("--seed", type=int, default=1)
-    words.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
-    words.add_argument("--workers", type=int, default=3)
-    words.add_argument("--kills", type=int, default=36)
-    words.add_argument("--restarts", type=int, default=6)
-    asked = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=150)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=36)
+    parser.add_argument("--restarts", type=int, default=6)
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="threelane-chaos-"))
-    world = World(folder, asked.seed, asked.workers, producers=2, gateway=asked.gateway)
+    world = World(folder, options.seed, options.workers, producers=2, gateway=options.gateway)
     console = Console()
     try:
-        world.start(asked.messages, asked.seconds * 3 / 4)
-        longest = _run(world, script.write(asked.seed, asked.seconds, asked.kills, asked.restarts), console)
-        sound = _judge(world, longest, console, asked)
+        world.start(options.messages, options.seconds * 3 / 4)
+        longest = _run(world, script.write(options.seed, options.seconds, options.kills, options.restarts), console)
+        sound = _judge(world, longest, console, options)
     finally:
         world.stop()
     if sound:
@@ -48,8 +48,8 @@ def main() -> int:
 
 
 def _run(world: World, acts: list[script.Act], console: Console) -> float:
-    """Play the script; returns the longest time in which nothing was sent although something waited."""
-    world.arm(script.standing())
+    """Play the script; returns the longest time without a send while messages waited."""
+    world.arm(script.permanent())
     started = time.monotonic()
     watch = _Watch(world)
     for act in acts:
@@ -91,16 +91,18 @@ class _Watch:
         self.longest = max(self.longest, time.monotonic() - self._since)
 
 
-def _judge(world: World, longest: float, console: Console, asked: argparse.Namespace) -> bool:
-    taken = world.ledger()
+def _judge(world: World, longest: float, console: Console, options: argparse.Namespace) -> bool:
+    sandbox_ledger = world.ledger()
     client = world.client()
-    verdict = ledger.compare(world.told(), client, taken, can_ask=asked.gateway != "one")
-    table = Table(title=f"chaos: {asked.messages} messages, seed {asked.seed}, API {asked.gateway}", show_header=False)
+    verdict = ledger.compare(world.reported(), client, sandbox_ledger, can_look_up=options.gateway != "one")
+    table = Table(
+        title=f"chaos: {options.messages} messages, seed {options.seed}, API {options.gateway}", show_header=False
+    )
     for harm, times in sorted(world.harm.items()):
         table.add_row(harm, str(times))
     table.add_section()
-    table.add_row("told accepted", str(verdict.told))
-    table.add_row("taken by the gateway", str(verdict.taken))
+    table.add_row("reported accepted", str(verdict.reported))
+    table.add_row("received by the gateway", str(verdict.received))
     for status, number in sorted(verdict.by_status.items()):
         table.add_row(f"  {status}", str(number))
     for name in ("lapsed", "swept", "resolved", "in_doubt", "stale_settle"):
@@ -112,16 +114,16 @@ def _judge(world: World, longest: float, console: Console, asked: argparse.Names
     for name in breaches:
         table.add_row(f"[bold]{name}[/]", str(len(getattr(verdict, name))))
     console.print(table)
-    if len(world.told()) < asked.messages // 2 * 2:
-        console.print(f"producers were told only {len(world.told())} of {asked.messages}")
+    if len(world.reported()) < options.messages // 2 * 2:
+        console.print(f"producers got a result for only {len(world.reported())} of {options.messages} messages")
         return False
-    if world.harm.get("worker that had ended by itself"):
-        console.print(f"a worker ended that nobody killed; logs in {world.folder}", markup=False)
+    if world.harm.get("worker that had ended unexpectedly"):
+        console.print(f"a worker ended without being killed; logs in {world.folder}", markup=False)
         return False
     if not verdict.sound:
         for one in [one for name in breaches for one in getattr(verdict, name)][:3]:
-            console.print(ledger.history(one, client, taken, world.folder), markup=False, highlight=False)
-        console.print(f"seed {asked.seed} repeats it; logs in {world.folder}", markup=False)
+            console.print(ledger.history(one, client, sandbox_ledger, world.folder), markup=False, highlight=False)
+        console.print(f"seed {options.seed} reproduces it; logs in {world.folder}", markup=False)
     return verdict.sound
 
 

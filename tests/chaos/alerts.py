@@ -1,7 +1,7 @@
-"""Alerts: each fires for its cause on a real stack under a real Prometheus, and is over when the cause is mended.
+"""Alerts: each fires for its cause on a real stack under a real Prometheus, and clears when the cause is fixed.
 
-``python -m tests.chaos.alerts`` plays one scene after the other, prints when each alert fired and cleared, and exits
-with 1 if one did not. A minute of the rules lasts a second here.
+``python -m tests.chaos.alerts`` runs one scenario after the other, prints when each alert fired and cleared, and exits
+with 1 if one did not. A minute in the rules is a second here.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ ENVIRONMENT = {
 }
 
 
-class World:
-    """The stack, and what scenes do to it."""
+class AlertStack:
+    """The stack, and the actions of scenarios on it."""
 
     def __init__(self, stack: Stack, prometheus: Prometheus, client: redis.Redis, producer: Producer) -> None:
         self.stack = stack
@@ -72,76 +72,76 @@ class World:
         self.client.config_set("maxmemory", int(used / share) if share else 0)
 
 
-def _nothing(_: World) -> None:
-    """What mends itself."""
+def _nothing(_: AlertStack) -> None:
+    """The remedy of a cause that needs none."""
 
 
-class Scene(NamedTuple):
-    """Alerts, what makes them fire, and what ends them; the harm is repeated every second until they fire."""
+class AlertScenario(NamedTuple):
+    """Alerts, their cause and its remedy; ``again`` is repeated every second until the alerts fire."""
 
     alerts: tuple[str, ...]
     cause: str
-    harm: Callable[[World], None]
-    remedy: Callable[[World], None] = _nothing
-    again: Callable[[World], None] = _nothing
+    harm: Callable[[AlertStack], None]
+    remedy: Callable[[AlertStack], None] = _nothing
+    again: Callable[[AlertStack], None] = _nothing
 
 
-SCENES = (
-    Scene(("UnlistedCode",), "an answer with code 777", lambda world: world.send("27999177700")),
-    Scene(
+SCENARIOS = (
+    AlertScenario(("UnlistedCode",), "a response with code 777", lambda world: world.send("27999177700")),
+    AlertScenario(
         ("AlarmRaised", "DeadLettersRise"),
-        "8 answers with code 160, a mistake of ours",
+        "8 responses with code 160, a bug in Threelane",
         lambda world: world.send("27999116000", 8),
     ),
-    Scene(
+    AlertScenario(
         ("InDoubtRises",),
-        "30 connections cut in the middle of the answer",
+        "30 connections cut in the middle of the response",
         lambda world: world.send("27999300301", 30),
         again=lambda world: world.send("27999300301", 10),
     ),
-    Scene(
+    AlertScenario(
         ("LateReceipts",),
         "10 login codes without a receipt",
         lambda world: world.send("27999400400", 10, lane=1),
         again=lambda world: world.send("27999400400", 2, lane=1),
     ),
-    Scene(
+    AlertScenario(
         ("NoCredit",),
         "the account is empty",
         lambda world: (world.credit(set="0"), world.send("27999500001", 3, lane=1))[0],
         lambda world: world.credit(set="1000"),
     ),
-    Scene(
+    AlertScenario(
         ("AccountHeld",),
         "Clickatell refuses the credentials",
         lambda world: world.send("27999100101", lane=1),
         lambda world: hold.resume(world.client, "account", now_of(world.client)) and None,
     ),
-    Scene(
+    AlertScenario(
         ("BalanceBelowCommitted",),
         "200 scheduled messages, and credit for a few",
         lambda world: (world.credit(set="50"), world.send("27999500001", 200, delay=3600))[0],
         lambda world: world.credit(set="1000"),
     ),
-    Scene(
+    AlertScenario(
         ("ReserveInForce",),
-        "15 credits left, of which 20 are kept",
+        "15 credits left, below the reserve of 20",
         lambda world: world.credit(set="15"),
         lambda world: world.credit(set="1000"),
     ),
-    Scene(
+    AlertScenario(
         ("WorkerGone", "NoWorker", "LaneOneStuck"),
         "kill -9 of all workers while login codes wait",
         lambda world: (world.kill_workers(), world.send("27999500001", 20, lane=1))[0],
-        World.start_worker,
+        AlertStack.start_worker,
     ),
-    Scene(
+    AlertScenario(
         ("RedisMemoryHigh",),
         "85 % of the memory used",
         lambda world: world.memory(0.85),
         lambda world: world.memory(0),
     ),
-    Scene(
+    AlertScenario(
         ("RedisMemoryFull",),
         "95 % of the memory used",
         lambda world: world.memory(0.95),
@@ -151,21 +151,21 @@ SCENES = (
 
 
 class Played(NamedTuple):
-    """What a scene came to: seconds until its alerts fired, and until they were over; None: not."""
+    """The result of a scenario: seconds until its alerts fired, and until they cleared; None if they did not."""
 
     fired: float | None
     cleared: float | None
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--only", default="", help="scenes of this alert alone")
-    words.add_argument("--pictures", type=Path, help="draw the dashboards of the run into this folder")
-    asked = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="only the scenarios of this alert")
+    parser.add_argument("--pictures", type=Path, help="draw the dashboards of the run into this folder")
+    options = parser.parse_args()
     if MISSING:
         print(MISSING, file=sys.stderr)
         return 2
-    scenes = [scene for scene in SCENES if not asked.only or asked.only in scene.alerts]
+    scenarios = [scenario for scenario in SCENARIOS if not options.only or options.only in scenario.alerts]
     with tempfile.TemporaryDirectory(prefix="threelane-alerts-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (
@@ -173,53 +173,54 @@ def main() -> int:
             Prometheus(folder / "prometheus", stack.metrics, scaled(RULES.read_text())) as prometheus,
             Producer(ProducerSettings(redis_url=stack.redis_url, producer="alerts")) as producer,
         ):
-            world = World(stack, prometheus, redis.Redis.from_url(stack.redis_url), producer)
+            world = AlertStack(stack, prometheus, redis.Redis.from_url(stack.redis_url), producer)
             world.send("27999500001", 5, lane=1)
-            time.sleep(12)  # what is new is told against what was ten seconds ago
+            time.sleep(12)  # the rules compare with values of ten seconds ago
             started = time.monotonic()
-            played = [_play(world, scene) for scene in scenes]
-            if asked.pictures:
-                draw_all(prometheus.url, time.monotonic() - started, asked.pictures, window="5s")
-    return _judge(scenes, played)
+            played = [_play(world, scenario) for scenario in scenarios]
+            if options.pictures:
+                draw_all(prometheus.url, time.monotonic() - started, options.pictures, window="5s")
+    return _judge(scenarios, played)
 
 
 def scaled(rules: str) -> str:
     """Return the rules with a second for each minute."""
-    words = ("#", "summary", "meaning", "first_step", "runbook")
-    lines = (line if line.lstrip().startswith(words) else f"{line} " for line in rules.splitlines())
+    prefixes = ("#", "summary", "meaning", "first_step", "runbook")
+    lines = (line if line.lstrip().startswith(prefixes) else f"{line} " for line in rules.splitlines())
     return "\n".join(_DURATION.sub(lambda found: f"{int(found[1]) * _SECONDS[found[2]]}s", line) for line in lines)
 
 
-def _play(world: World, scene: Scene) -> Played:
+def _play(world: AlertStack, scenario: AlertScenario) -> Played:
     started = time.monotonic()
-    scene.harm(world)
-    missing = set(scene.alerts)
+    scenario.harm(world)
+    missing = set(scenario.alerts)
     fired = cleared = None
     while time.monotonic() - started < LONGEST_SECONDS:
         missing -= world.prometheus.firing()
         if not missing:
             fired = time.monotonic() - started
             break
-        scene.again(world)
+        scenario.again(world)
         time.sleep(1)
-    mended = time.monotonic()
-    scene.remedy(world)
-    while time.monotonic() - mended < LONGEST_SECONDS:
-        if not set(scene.alerts) & world.prometheus.firing():
-            cleared = time.monotonic() - mended
+    remedied = time.monotonic()
+    scenario.remedy(world)
+    while time.monotonic() - remedied < LONGEST_SECONDS:
+        if not set(scenario.alerts) & world.prometheus.firing():
+            cleared = time.monotonic() - remedied
             break
         time.sleep(1)
     print(
-        f"{', '.join(scene.alerts)}: fired {fired and round(fired)}, cleared {cleared and round(cleared)}", flush=True
+        f"{', '.join(scenario.alerts)}: fired {fired and round(fired)}, cleared {cleared and round(cleared)}",
+        flush=True,
     )
     return Played(fired, cleared)
 
 
-def _judge(scenes: list[Scene], played: list[Played]) -> int:
+def _judge(scenarios: list[AlertScenario], played: list[Played]) -> int:
     table = Table("alert", "cause", "fired after", "cleared after")
-    for scene, one in zip(scenes, played, strict=True):
-        told = [f"{seconds:.0f} s" if seconds is not None else "[bold red]not[/]" for seconds in one]
-        table.add_row("\n".join(scene.alerts), scene.cause, *told)
+    for scenario, one in zip(scenarios, played, strict=True):
+        cells = [f"{seconds:.0f} s" if seconds is not None else "[bold red]not[/]" for seconds in one]
+        table.add_row("\n".join(scenario.alerts), scenario.cause, *cells)
     Console().print(table)
     return 0 if all(None not in one for one in played) else 1
 

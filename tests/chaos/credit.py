@@ -1,7 +1,7 @@
-"""Credit: the account runs dry in the middle of 10,000 messages in three lanes, and is topped up; nobody else acts.
+"""Credit: the account runs out of credit halfway through 10,000 messages in three lanes, and is topped up.
 
-``python -m tests.chaos.credit --messages 10000 --seed 1``; exits with 1 when one was lost or sent twice, when more
-were refused than calls were under way, or when lane 1, with a reserve, was ever held.
+Nothing else is done by hand.  ``python -m tests.chaos.credit --messages 10000 --seed 1``; exits with 1 when a message
+was lost or sent twice, when more were refused than calls were in flight, or when lane 1 was held despite a reserve.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ PRICE = Decimal("0.8")
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--messages", type=int, default=10_000)
-    words.add_argument("--seed", type=int, default=1)
-    words.add_argument("--workers", type=int, default=2)
-    words.add_argument("--reserve", action="store_true", help="keep enough for all of lane 1")
-    words.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
-    asked = words.parse_args()
-    of_lane_1 = PRICE * (asked.messages // 3 + 1)
-    credit = PRICE * (asked.messages // 2) + Decimal("0.3")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--reserve", action="store_true", help="reserve enough credit for all of lane 1")
+    parser.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
+    options = parser.parse_args()
+    of_lane_1 = PRICE * (options.messages // 3 + 1)
+    credit = PRICE * (options.messages // 2) + Decimal("0.3")
     environment = {
-        "THREELANE_GATEWAY": asked.gateway,
+        "THREELANE_GATEWAY": options.gateway,
         "THREELANE_GATEWAY_CONNECTIONS": str(CONNECTIONS),
-        "THREELANE_RESERVE_CREDITS": f"{of_lane_1 if asked.reserve else 0},0",
+        "THREELANE_RESERVE_CREDITS": f"{of_lane_1 if options.reserve else 0},0",
     }
     folder = Path(tempfile.mkdtemp(prefix="threelane-credit-"))
-    with Stack(folder, {"credit": str(credit), "seed": str(asked.seed)}, environment) as stack:
-        for number in range(1, asked.workers):
+    with Stack(folder, {"credit": str(credit), "seed": str(options.seed)}, environment) as stack:
+        for number in range(1, options.workers):
             stack.environment["THREELANE_WORKER_NAME"] = f"worker-{number}"
             stack.start_worker(f"worker-{number}")
-        breaches = _play(stack, asked)
+        breaches = _play(stack, options)
     if not breaches:
         shutil.rmtree(folder, ignore_errors=True)
     for one in breaches:
@@ -58,49 +58,50 @@ def main() -> int:
     return 1 if breaches else 0
 
 
-def _play(stack: Stack, asked: argparse.Namespace) -> list[str]:
+def _play(stack: Stack, options: argparse.Namespace) -> list[str]:
     client = redis.Redis.from_url(stack.redis_url)
     settings = ProducerSettings(
-        redis_url=stack.redis_url, prices=stack.environment["THREELANE_PRICES"], gateway=asked.gateway
+        redis_url=stack.redis_url, prices=stack.environment["THREELANE_PRICES"], gateway=options.gateway
     )
-    rng = Random(asked.seed)
+    rng = Random(options.seed)
     with Producer(settings) as producer:
-        said = (
-            {"to": f"27999{500000 + n}", "text": "Hello", "lane": rng.choice(keys.LANES)} for n in range(asked.messages)
+        drafts = (
+            {"to": f"27999{500000 + n}", "text": "Hello", "lane": rng.choice(keys.LANES)}
+            for n in range(options.messages)
         )
-        lanes = {one.id: one.lane for one in producer.send_many(said) if isinstance(one, Accepted)}
+        lanes = {one.id: one.lane for one in producer.send_many(drafts) if isinstance(one, Accepted)}
         started = time.monotonic()
-        wait_until(lambda: _stands(client, lanes), 300, "the credit to run out, or to be reserved")
+        wait_until(lambda: _is_stopped(client), 300, "the credit to run out, or down to the reserve")
         refused = _refused(stack)
-        stood = {lane: client.zcard(keys.QUEUED[lane]) for lane in keys.LANES}
-        print(f"[{time.monotonic() - started:.0f} s] stands: {stood} wait, {refused} were refused with 301")
-        stack.call_sandbox("/sandbox/credit", {"add": str(PRICE * asked.messages)})
+        waiting = {lane: client.zcard(keys.QUEUED[lane]) for lane in keys.LANES}
+        print(f"[{time.monotonic() - started:.0f} s] stopped: {waiting} wait, {refused} were refused with 301")
+        stack.call_sandbox("/sandbox/credit", {"add": str(PRICE * options.messages)})
         order = _lanes_in_order(client, lanes)
         print(f"[{time.monotonic() - started:.0f} s] topped up; lanes drained in the order {order}")
-        wait_until(lambda: not ledger.moving(client), 300, "all to end")
+        wait_until(lambda: not ledger.moving(client), 300, "all messages to finish")
         print(f"[{time.monotonic() - started:.0f} s] quiet")
         records = producer.statuses(list(lanes))
-    taken = Counter(one["client_id"] for one in stack.call_sandbox("/sandbox/ledger")["messages"])
+    received = Counter(one["client_id"] for one in stack.call_sandbox("/sandbox/ledger")["messages"])
     account = stack.call_sandbox("/sandbox/account")
     charged = Decimal(sum(one.charge_millionths for one in records if one)) / CREDIT
-    most = 0 if asked.reserve else CONNECTIONS * asked.workers
+    most = 0 if options.reserve else CONNECTIONS * options.workers
     checks = {
-        f"{len(set(lanes) - set(taken))} lost": set(taken) == set(lanes),
-        f"{sum(n > 1 for n in taken.values())} sent twice": set(taken.values()) == {1},
-        f"{_refused(stack)} refused with 301, {most} calls under way": _refused(stack) <= most,
+        f"{len(set(lanes) - set(received))} lost": set(received) == set(lanes),
+        f"{sum(n > 1 for n in received.values())} sent twice": set(received.values()) == {1},
+        f"{_refused(stack)} refused with 301, {most} calls in flight": _refused(stack) <= most,
         f"ended as {Counter(str(one.status) for one in records if one)}": {Status.DELIVERED}
         == {one.status for one in records if one},
         f"{charged} charged in the records, {account['charged']} at the sandbox": Decimal(account["charged"])
         == charged,
-        f"lane 1 waited: {stood}": not asked.reserve or stood[1] == 0,
+        f"lane 1 waited: {waiting}": not options.reserve or waiting[1] == 0,
         f"lanes drained in the order {order}": order == sorted(order),
     }
-    print(f"{len(lanes)} messages, {len(taken)} taken, {_refused(stack)} met 301, {charged} credits")
-    return [what for what, sound in checks.items() if not sound]
+    print(f"{len(lanes)} messages, {len(received)} received, {_refused(stack)} refused with 301, {charged} credits")
+    return [breach for breach, sound in checks.items() if not sound]
 
 
-def _stands(client: redis.Redis, lanes: dict[str, int]) -> bool:
-    """Tell whether nothing moves, since there is no credit or the rest of it is kept for lane 1."""
+def _is_stopped(client: redis.Redis) -> bool:
+    """Return whether sending has stopped, for lack of credit or because the rest is reserved for lane 1."""
     if client.zcard(keys.LEASES):
         return False
     if client.hexists(keys.HOLDS, "account"):
@@ -110,7 +111,7 @@ def _stands(client: redis.Redis, lanes: dict[str, int]) -> bool:
 
 
 def _lanes_in_order(client: redis.Redis, lanes: dict[str, int]) -> list[int]:
-    """Return the lanes in the order in which they ran empty; those that stood empty are left out."""
+    """Return the lanes in the order they drained; lanes empty from the start are left out."""
     left = [lane for lane in keys.LANES if client.zcard(keys.QUEUED[lane])]
     order: list[int] = []
     deadline = time.monotonic() + 300

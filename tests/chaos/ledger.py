@@ -1,4 +1,4 @@
-"""The comparison when quiet returns: told, recorded, taken."""
+"""The final comparison: ids reported to producers, records, and messages received by the gateway."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from threelane.store.states import AT_REST, Status
 from threelane.store.status import MessageStatus, read
 
 
-class Verdict(msgspec.Struct):
-    told: int
+class Comparison(msgspec.Struct):
+    reported: int
     recorded: int
-    taken: int
+    received: int
     by_status: dict[str, int]
     lost: list[str]
     twice: list[str]
@@ -34,22 +34,22 @@ class Verdict(msgspec.Struct):
         return charges and not (self.lost or self.twice or self.unfinished or self.disagree)
 
 
-def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_ask: bool = True) -> Verdict:
-    """Compare; where the gateway cannot be asked (One API), ``unknown`` is an end, and its charge is not known."""
+def compare(reported: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_look_up: bool = True) -> Comparison:
+    """Compare the three; without a look-up (One API), ``unknown`` is a final state without a known charge."""
     records = {one.id: one for one in _all(client)}
-    taken = Counter(entry["client_id"] for entry in ledger["messages"])
+    received = Counter(entry["client_id"] for entry in ledger["messages"])
     sent = {one.id for one in records.values() if one.sent_at}
-    unknown = {one.id for one in records.values() if one.status is Status.UNKNOWN and not can_ask}
+    unknown = {one.id for one in records.values() if one.status is Status.UNKNOWN and not can_look_up}
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}
-    return Verdict(
-        told=len(told),
+    return Comparison(
+        reported=len(reported),
         recorded=len(records),
-        taken=len(taken),
+        received=len(received),
         by_status=dict(Counter(str(one.status) for one in records.values())),
-        lost=sorted(told - set(records)),
-        twice=sorted(one for one, times in taken.items() if times > 1),
+        lost=sorted(reported - set(records)),
+        twice=sorted(one for one, times in received.items() if times > 1),
         unfinished=sorted(one.id for one in records.values() if one.status not in AT_REST),
-        disagree=sorted(((sent ^ set(taken)) - unknown) | (set(taken) - set(records))),
+        disagree=sorted(((sent ^ set(received)) - unknown) | (set(received) - set(records))),
         charged_in_records=sum(one.charge_millionths for one in records.values()),
         charged_at_sandbox=sum(
             round(float(one["charge"]) * 1_000_000) for one in ledger["messages"] if one["client_id"] not in unknown
@@ -59,12 +59,12 @@ def compare(told: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_
 
 
 def moving(client: redis.Redis) -> int:
-    shelves = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
-    return sum(int(client.zcard(shelf)) for shelf in shelves)
+    indexes = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
+    return sum(int(client.zcard(index)) for index in indexes)
 
 
 def history(message_id: str, client: redis.Redis, ledger: dict[str, Any], folder: Path) -> str:
-    """Return everything that is known of one message, from all ledgers and logs."""
+    """Return the history of one message, from all ledgers and logs."""
     record = {name.decode(): value.decode() for name, value in client.hgetall(keys.record(message_id)).items()}
     lines = [json.dumps({"record": record})]
     lines += [json.dumps(entry) for entry in ledger["messages"] if entry["client_id"] == message_id]

@@ -1,7 +1,7 @@
-"""What a power cut can take: measured, for each appendfsync, from the system calls of a real Redis (needs strace).
+"""What a power cut can lose: measured for each appendfsync from the system calls of a real Redis (needs strace).
 
-A message is safe when a later fdatasync of the append-only file has ended.  For each moment of the run: how many
-messages had been answered "accepted" and were not yet safe?  ``python -m tests.chaos.power``
+A message is safe when a later fdatasync of the append-only file has ended.  For each moment of the run, this counts
+the messages reported accepted and not yet safe.  ``python -m tests.chaos.power``
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RESUMED = re.compile(r"^(\d+)\s+(\d+\.\d+) <\.\.\. (write|fdatasync|fsync) resu
 
 
 def measure(appendfsync: str, seconds: float, batch: int) -> tuple[int, float, int]:
-    """Return how many were accepted, the longest time in danger (s), and the most in danger at once."""
+    """Return the messages accepted, the longest time at risk (s), and the most at risk at once."""
     folder = Path(tempfile.mkdtemp())
     port, trace = free_port(), folder / "trace"
     command = ["strace", "-f", "-ttt", "-T", "-y", "-e", "trace=write,fdatasync,fsync", "-s", "0", "-o", str(trace)]
@@ -34,22 +34,22 @@ def measure(appendfsync: str, seconds: float, batch: int) -> tuple[int, float, i
     command += ["--appendfsync", appendfsync]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)
     client = redis.Redis(port=port)
-    wait_until(lambda: _answers(client))
+    wait_until(lambda: _responds(client))
     accepted: list[float] = []
     with Producer(ProducerSettings(redis_url=f"redis://127.0.0.1:{port}/0")) as producer:
         ends = time.time() + seconds
         while time.time() < ends:
-            answers = producer.send_many([{"to": "27999500001", "text": "Your code is 4711"}] * batch)
-            accepted += [time.time()] * len(answers)
+            results = producer.send_many([{"to": "27999500001", "text": "Your code is 4711"}] * batch)
+            accepted += [time.time()] * len(results)
     time.sleep(3)
     client.shutdown(nosave=True)
     server.wait(20)
     starts, safe_at = _syncs(trace)
     shutil.rmtree(folder)
-    return len(accepted), *_danger(accepted, starts, safe_at)
+    return len(accepted), *_at_risk(accepted, starts, safe_at)
 
 
-def _answers(client: redis.Redis) -> bool:
+def _responds(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.RedisError:
@@ -57,7 +57,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _syncs(trace: Path) -> tuple[list[float], list[float]]:
-    """Return when each sync of the append-only file began and ended."""
+    """Return the start and end of each sync of the append-only file."""
     pairs = []
     begun: dict[str, float] = {}
     for line in trace.read_text(errors="replace").splitlines():
@@ -74,11 +74,11 @@ def _syncs(trace: Path) -> tuple[list[float], list[float]]:
     return [start for start, _ in pairs], [end for _, end in pairs]
 
 
-def _danger(accepted: list[float], starts: list[float], ends: list[float]) -> tuple[float, int]:
-    """The write of a message came before its answer, so a sync that began after the answer surely holds it.
+def _at_risk(accepted: list[float], starts: list[float], ends: list[float]) -> tuple[float, int]:
+    """Return the longest time at risk, and the most messages at risk at once.
 
-    One that began before, and ended before, may hold it or not; it counts for it only when it began less than a
-    millisecond before the answer, as with ``always``, where the answer waits for the sync.
+    A message is written before its response, so a sync that starts after the response includes it.  A sync that started
+    and ended before may include it; it counts only with ``always``, where the response waits for the sync.
     """
     safe = []
     for at in accepted:
@@ -94,7 +94,7 @@ def _danger(accepted: list[float], starts: list[float], ends: list[float]) -> tu
 
 
 def _waits(starts: list[float], ends: list[float]) -> bool:
-    """Tell whether syncs come with the answers (``always``) and not once a second."""
+    """Return whether Redis syncs before each response (``always``), not once per second."""
     return len(starts) > 10 * (ends[-1] - starts[0])
 
 
@@ -105,7 +105,7 @@ def _end(ends: list[float], position: int, at: float) -> float:
 if __name__ == "__main__":
     if not shutil.which("strace"):
         sys.exit("strace is needed to see when Redis syncs")
-    print("appendfsync  messages  in danger at most  for at most")
+    print("appendfsync  messages    at risk at most  for at most")
     for policy in ("everysec", "always"):
         for batch in (1, 100):
             number, longest, most = measure(policy, 8, batch)

@@ -1,8 +1,8 @@
-"""A producer that writes down what it was told, and asks again for what it was not told.
+"""A producer that records each accepted id, and sends a message again until it gets a result.
 
-``python -m tests.chaos.producing NUMBER COUNT SECONDS SEED FILE``: each line of FILE is an id that was told accepted;
-it is flushed before the next message is sent, so a kill -9 loses none.  Started again, it begins anew: client message
-ids make what is known already harmless.
+``python -m tests.chaos.producing NUMBER COUNT SECONDS SEED FILE``: each line of FILE is an id reported as accepted;
+it is synced before the next message is sent, so a kill -9 loses none.  After a restart it may send messages again:
+client message ids make that harmless.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(number: int, count: int, seconds: float, seed: int, file: Path, validit
     messages = [_message(rng, number, position, validity) for position in range(count)]
     pace = seconds / count
     with Producer() as producer, file.open("a", encoding="ascii") as ledger:
-        position = _told_before(file)
+        position = _recorded(file)
         while position < count:
             size = min(rng.choice((1, 1, 5, 50, 100)), count - position)
             began = time.monotonic()
@@ -32,13 +32,13 @@ def main(number: int, count: int, seconds: float, seed: int, file: Path, validit
 def _send(producer: Producer, batch: list[dict[str, object]], ledger) -> int:
     while True:
         try:
-            answers = producer.send_many(batch)
+            results = producer.send_many(batch)
         except Unavailable:
             time.sleep(0.2)
             continue
-        for answer in answers:
-            assert isinstance(answer, Accepted), answer
-            ledger.write(answer.id + "\n")
+        for result in results:
+            assert isinstance(result, Accepted), result
+            ledger.write(result.id + "\n")
         ledger.flush()
         os.fsync(ledger.fileno())
         return len(batch)
@@ -59,12 +59,12 @@ def _message(rng: Random, number: int, position: int, validity: str) -> dict[str
     return message
 
 
-def _told_before(file: Path) -> int:
-    """Return how many were told already; a line cut by a kill counts as not told."""
+def _recorded(file: Path) -> int:
+    """Return how many ids are recorded; a line truncated by a kill does not count."""
     if not file.exists():
         return 0
-    whole, _, cut = file.read_text(encoding="ascii").rpartition("\n")
-    if cut:
+    whole, _, truncated = file.read_text(encoding="ascii").rpartition("\n")
+    if truncated:
         file.write_text(whole + "\n" if whole else "", encoding="ascii")
     return len(whole.splitlines())
 

@@ -1,15 +1,15 @@
-"""A TCP proxy that misbehaves when told to: one route for each pair of processes.
+"""A TCP proxy that misbehaves on command: one route for each pair of processes.
 
-Started with its routes as JSON and a seed on the command line; commands come as JSON lines on standard input:
-{"route": "redis", "do": "cut"}           every open connection is cut
-{"route": "redis", "do": "refuse", "seconds": 2}   connections are cut, and new ones too for a while
-{"route": "redis", "do": "mute", "seconds": 2}     bytes wait for a while, in both directions
-{"route": "redis", "do": "drop_answer", "times": 2}     cut when an answer comes, before any of it is passed on
-{"route": "redis", "do": "half_answer", "times": 2}     pass on half of what came of it, then cut
-{"route": "redis", "do": "drop_request", "times": 2}    cut when a request comes, before any of it is passed on
-{"route": "gateway", "do": "drop_answer", "share": 0.25, "seconds": 2}   this share of the answers, for a while
+Its routes, as JSON, and a seed are arguments; it reads commands as JSON lines on standard input:
+{"route": "redis", "do": "cut"}           cut every open connection
+{"route": "redis", "do": "refuse", "seconds": 2}   cut connections, and refuse new ones for a while
+{"route": "redis", "do": "mute", "seconds": 2}     delay bytes for a while, in both directions
+{"route": "redis", "do": "drop_answer", "times": 2}     cut when a response arrives, before forwarding any of it
+{"route": "redis", "do": "half_answer", "times": 2}     forward half of the data received, then cut
+{"route": "redis", "do": "drop_request", "times": 2}    cut when a request arrives, before forwarding any of it
+{"route": "gateway", "do": "drop_answer", "share": 0.25, "seconds": 2}   this share of the responses, for a while
 
-A request, or an answer, is drawn for once, however long it is.
+Chance decides once per request or response, whatever its length.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 FOREVER = float("inf")
 
 
-class Spell:
-    """A kind of damage that is done a number of times, or to a share of what passes, for a while."""
+class FaultSpell:
+    """A kind of fault, for a number of times, or for a share of the traffic, for a while."""
 
     def __init__(self, rng: Random, times: float = FOREVER, share: float = 1.0, seconds: float = FOREVER) -> None:
         self._rng = rng
@@ -42,27 +42,27 @@ class Spell:
         return True
 
 
-class Turn:
-    """Whose turn it is to speak on a connection: a request, or an answer, begins when it changes."""
+class Direction:
+    """The current direction of a connection: a request or a response starts when it changes."""
 
     def __init__(self) -> None:
-        self._side = ""
+        self._sender = ""
 
-    def is_now(self, side: str) -> bool:
-        """Note who speaks; tells whether that is the beginning of what it says."""
-        begins, self._side = side != self._side, side
-        return begins
+    def starts(self, sender: str) -> bool:
+        """Record the direction; returns whether a request or a response starts."""
+        starts, self._sender = sender != self._sender, sender
+        return starts
 
 
 class Route:
-    """One pair: a port of ours, and the port behind it."""
+    """One pair: the port the proxy listens on, and the upstream port."""
 
     def __init__(self, upstream: int, rng: Random) -> None:
         self.upstream = upstream
         self.rng = rng
         self.open: set[asyncio.StreamWriter] = set()
         self.refuse_until = self.mute_until = 0.0
-        self.spells: dict[str, Spell] = {}
+        self.spells: dict[str, FaultSpell] = {}
         self.done: Counter[str] = Counter()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,11 +78,11 @@ class Route:
             return
         pair = (writer, up_writer)
         self.open.update(pair)
-        turn = Turn()
+        direction = Direction()
         try:
             tasks = [
-                asyncio.create_task(self._pump(turn, reader, up_writer, "drop_request", "")),
-                asyncio.create_task(self._pump(turn, up_reader, writer, "drop_answer", "half_answer")),
+                asyncio.create_task(self._pump(direction, reader, up_writer, "drop_request", "")),
+                asyncio.create_task(self._pump(direction, up_reader, writer, "drop_answer", "half_answer")),
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -94,30 +94,30 @@ class Route:
                 one.transport.abort()
 
     async def _pump(
-        self, turn: Turn, source: asyncio.StreamReader, sink: asyncio.StreamWriter, drop: str, half: str
+        self, direction: Direction, source: asyncio.StreamReader, sink: asyncio.StreamWriter, drop: str, half: str
     ) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError, ConnectionError):
             while data := await source.read(65536):
                 if loop.time() < self.mute_until:
                     await asyncio.sleep(self.mute_until - loop.time())
-                begins = turn.is_now(drop)
-                if begins and self._takes(drop):
+                starts = direction.starts(drop)
+                if starts and self._strikes(drop):
                     return
-                if begins and half and self._takes(half):
+                if starts and half and self._strikes(half):
                     sink.write(data[: len(data) // 2])
                     await sink.drain()
                     return
                 sink.write(data)
                 await sink.drain()
 
-    def _takes(self, kind: str) -> bool:
+    def _strikes(self, kind: str) -> bool:
         if kind not in self.spells or not self.spells[kind].strikes():
             return False
         self.done[kind] += 1
         return True
 
-    def obey(self, order: dict[str, Any]) -> None:
+    def apply(self, order: dict[str, Any]) -> None:
         now = asyncio.get_running_loop().time()
         match order["do"]:
             case "cut" | "refuse":
@@ -134,7 +134,7 @@ class Route:
                 self.spells.clear()
             case kind:
                 limits = {name: order[name] for name in ("times", "share", "seconds") if name in order}
-                self.spells[kind] = Spell(self.rng, **limits)
+                self.spells[kind] = FaultSpell(self.rng, **limits)
 
 
 async def main(routes: dict[str, tuple[int, int]], seed: str) -> None:
@@ -146,10 +146,10 @@ async def main(routes: dict[str, tuple[int, int]], seed: str) -> None:
     print(json.dumps({"event": "listening"}), flush=True)
     while line := await orders.readline():
         order = json.loads(line)
-        if order["do"] == "tell":
+        if order["do"] == "report":
             print(json.dumps({name: dict(route.done) for name, route in made.items()}), flush=True)
         else:
-            made[order["route"]].obey(order)
+            made[order["route"]].apply(order)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The script of a run: which harm comes when, drawn from the seed.
+"""The script of a run: which fault is injected when, chosen by the seed.
 
-What befalls calls to the gateway befalls a share of them for a while, and never a number: an API that carries many
-messages a request makes few requests, and each is as likely to be hit as any other API's.
+Faults of gateway calls apply to a share of them for a while, never to a number of them: an API with many messages per
+request makes few requests, and each is as likely to fail as with any other API.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Act(NamedTuple):
 
 
 def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
-    """Return the acts in order of time; the last eighth of the time is left for producers to finish."""
+    """Return the acts in order of time; producers finish in the last eighth of the time."""
     rng = Random(f"script-{seed}")
     span = seconds * 7 / 8
     acts: list[Act] = []
@@ -37,22 +37,22 @@ def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
         for n in range(times):
             acts.append(Act(step * (n + rng.random()), name, harm(rng)))
             if lasts:
-                acts.append(Act(acts[-1].at + lasts, f"{name} ends", _calm))
+                acts.append(Act(acts[-1].at + lasts, f"{name} ends", _disarm))
 
     add(kills * 2 // 3, "kill a worker", lambda _: lambda world: world.end_worker(signal.SIGKILL))
     add(kills - kills * 2 // 3, "stop a worker", lambda _: lambda world: world.end_worker(signal.SIGTERM))
     add(restarts, "restart Redis", _restart)
     add(max(4, kills // 6), "kill a producer", lambda _: lambda world: world.kill_producer())
     add(kills, "cut connections", _cut)
-    add(kills, "spoil answers", _spoil)
-    add(max(3, kills // 8), "901 storm", lambda _: _weather(STORM), STORM_SECONDS)
+    add(kills, "spoil responses", _spoil)
+    add(max(3, kills // 8), "901 storm", lambda _: _arm_with(STORM), STORM_SECONDS)
     add(max(3, kills // 8), "502 pages", _pages, PAGES_SECONDS)
     add(max(3, kills // 8), "look-ups lag", _lag)
     return sorted(acts)
 
 
-def standing() -> list[Fault]:
-    """Return the faults that are there all the time, by probability: of a request, or of a message's receipts."""
+def permanent() -> list[Fault]:
+    """Return the permanent faults, each with a probability per request or per message's receipts."""
     return [
         {"do": "lose_answer", "times": None, "probability": 0.04},
         {"do": "cut_before", "times": None, "probability": 0.01},
@@ -85,7 +85,7 @@ def _spoil(rng: Random) -> Harm:
 
 
 def _pages(rng: Random) -> Harm:
-    return _weather({"do": rng.choice(("html_502", "html_502_after")), "times": None, "probability": 0.5})
+    return _arm_with({"do": rng.choice(("html_502", "html_502_after")), "times": None, "probability": 0.5})
 
 
 def _lag(rng: Random) -> Harm:
@@ -98,9 +98,9 @@ def _lag(rng: Random) -> Harm:
     return harm
 
 
-def _weather(fault: Fault) -> Harm:
-    return lambda world: world.arm([*standing(), fault])
+def _arm_with(fault: Fault) -> Harm:
+    return lambda world: world.arm([*permanent(), fault])
 
 
-def _calm(world: World) -> None:
-    world.arm(standing())
+def _disarm(world: World) -> None:
+    world.arm(permanent())

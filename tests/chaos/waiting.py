@@ -1,4 +1,4 @@
-"""Waiting is no loss: a backlog stands behind a hold for minutes, the sweep leaves it alone, and each is sent once.
+"""Waiting: a backlog waits behind a hold for minutes, the sweep leaves it alone, and each message is sent once.
 
 ``python -m tests.chaos.waiting --messages 100000 --seconds 600``
 """
@@ -18,30 +18,32 @@ from threelane.store import keys
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--messages", type=int, default=100_000)
-    words.add_argument("--seconds", type=int, default=600)
-    asked = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--seconds", type=int, default=600)
+    options = parser.parse_args()
     world = World(Path(tempfile.mkdtemp(prefix="threelane-waiting-")), seed=1, workers=2, producers=0)
     try:
         world.start(0, 0)
         world.sandbox.control("POST", "settings", {"latency_ms": 0, "latency_jitter_ms": 0})
-        world.sandbox.control("POST", "faults", {"do": "code", "code": "130", "seconds": asked.seconds, "times": None})
+        world.sandbox.control(
+            "POST", "faults", {"do": "code", "code": "130", "seconds": options.seconds, "times": None}
+        )
         client = world.client()
         with Producer(ProducerSettings(redis_url=world.redis.url)) as producer:
-            told = {answer.id for answer in producer.send_many(_messages(asked.messages))}
-        ends = time.time() + asked.seconds
+            accepted = {result.id for result in producer.send_many(_messages(options.messages))}
+        ends = time.time() + options.seconds
         while time.time() < ends:
             time.sleep(5)
-        held = {name: int(n) for name, n in client.hgetall(keys.TALLY).items() if name.startswith(b"swept")}
+        swept = {name: int(n) for name, n in client.hgetall(keys.TALLY).items() if name.startswith(b"swept")}
         nudges = sum(int(client.llen(keys.queue(lane))) for lane in keys.LANES)
-        print(f"after {asked.seconds} s: {client.zcard(keys.QUEUED[3])} wait on {nudges} nudges, swept: {held or 0}")
+        print(f"after {options.seconds} s: {client.zcard(keys.QUEUED[3])} wait on {nudges} nudges, swept: {swept or 0}")
         world.sandbox.control("DELETE", "faults")
         while ledger.moving(client):
             time.sleep(1)
-        verdict = ledger.compare(told, client, world.ledger())
-        print(f"sent {verdict.taken}, twice {len(verdict.twice)}, lost {len(verdict.lost)}, {verdict.by_status}")
-        return 0 if verdict.sound and not held and verdict.taken == len(told) == asked.messages else 1
+        verdict = ledger.compare(accepted, client, world.ledger())
+        print(f"sent {verdict.received}, twice {len(verdict.twice)}, lost {len(verdict.lost)}, {verdict.by_status}")
+        return 0 if verdict.sound and not swept and verdict.received == len(accepted) == options.messages else 1
     finally:
         world.stop()
 

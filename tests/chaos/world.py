@@ -1,4 +1,4 @@
-"""The world of a chaos run: all real processes, with the proxy between each pair."""
+"""The environment of a chaos run: real processes, with a proxy between each pair."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from threelane.demo.child import Child, _end_with_parent
 from threelane.sandbox.running import Running
 
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
-ROUTES = ("workers-redis", "producers-redis", "door-redis", "workers-gateway", "gateway-door")
+ROUTES = ("workers-redis", "producers-redis", "endpoint-redis", "workers-gateway", "gateway-endpoint")
 TIMING = {
     "THREELANE_GATEWAY_TIMEOUT_SECONDS": "2",
     "THREELANE_LEASE_SECONDS": "6",
@@ -35,14 +35,14 @@ TIMING = {
 
 
 class World:
-    """Starts everything, harms it on order, and counts the harm."""
+    """Starts every process, injects faults, and counts them."""
 
     def __init__(self, folder: Path, seed: int, workers: int, producers: int, gateway: str = "http") -> None:
         self.folder = folder
         self.seed = seed
         self.gateway = gateway
         self.rng = Random(seed)
-        self.wanted = workers
+        self.workers_wanted = workers
         self.producers_wanted = producers
         self.workers: dict[int, Child] = {}
         self.worker_number = 0
@@ -56,10 +56,10 @@ class World:
         self.sandbox = Running.start(
             "--seed", str(self.seed), "--credit", "100000000", "--callback-retry-scale", "0.004"
         )
-        door_port = free_port()
+        endpoint_port = free_port()
         ports = {name: free_port() for name in ROUTES}
         gateway_port = int(self.sandbox.url.rsplit(":", 1)[1])
-        behind = {"workers-gateway": gateway_port, "gateway-door": door_port}
+        behind = {"workers-gateway": gateway_port, "gateway-endpoint": endpoint_port}
         routes = {name: (port, behind.get(name, self.redis.port)) for name, port in ports.items()}
         self.proxy = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.proxy", json.dumps(routes), str(self.seed)],
@@ -77,26 +77,26 @@ class World:
             "THREELANE_CLICKATELL_TOKEN": "sandbox",
             "THREELANE_CLICKATELL_API_KEY": "sandbox",
             "THREELANE_GATEWAY": self.gateway,
-            "THREELANE_PRICES": "*=0.8",  # the sandbox's; the One API does not tell charges
+            "THREELANE_PRICES": "*=0.8",  # the sandbox's; the One API reports no charges
             "THREELANE_GATEWAY_URL": f"http://127.0.0.1:{ports['workers-gateway']}",
             "THREELANE_CALLBACK_SECRET": SECRET,
-            "THREELANE_CALLBACKS_PORT": str(door_port),
+            "THREELANE_CALLBACKS_PORT": str(endpoint_port),
             "THREELANE_METRICS_PORT": "0",
         }
         self.redis_urls = {name: f"redis://127.0.0.1:{ports[name]}/0" for name in ROUTES if name.endswith("redis")}
-        self.door = self._threelane("callbacks", ["callbacks"], "door-redis")
-        self.door.event("callbacks")
-        door_url = f"http://127.0.0.1:{ports['gateway-door']}/{SECRET}/status"
-        pace = {"latency_ms": 80, "latency_jitter_ms": 80}  # so that many calls are under way when a worker dies
-        self.sandbox.control("POST", "settings", {"callback_url": door_url, "callback_timeout_seconds": 3, **pace})
-        for _ in range(self.wanted):
+        self.endpoint = self._threelane("callbacks", ["callbacks"], "endpoint-redis")
+        self.endpoint.event("callbacks")
+        endpoint_url = f"http://127.0.0.1:{ports['gateway-endpoint']}/{SECRET}/status"
+        pace = {"latency_ms": 80, "latency_jitter_ms": 80}  # so that many calls are in flight when a worker dies
+        self.sandbox.control("POST", "settings", {"callback_url": endpoint_url, "callback_timeout_seconds": 3, **pace})
+        for _ in range(self.workers_wanted):
             self.start_worker()
         self._share = messages // max(1, self.producers_wanted)
         self._seconds = seconds
         for number in range(self.producers_wanted):
             self.start_producer(number)
 
-    # what a fault does -------------------------------------------------------------------------------------------
+    # faults ------------------------------------------------------------------------------------------------------
 
     def start_worker(self, skew: int = 0) -> None:
         number = self.worker_number
@@ -105,14 +105,14 @@ class World:
         self.workers[number] = self._threelane(f"worker-{number}", [*module, "worker"], "workers-redis", bare=True)
 
     def end_worker(self, number: signal.Signals) -> None:
-        """Kill or ask one worker to stop, and start another; every fifth has a clock that is off by a minute."""
+        """Send a signal to one worker, and start another; one in three gets a clock off by a minute."""
         victim = self.rng.choice(sorted(self.workers))
         child = self.workers.pop(victim)
         if child.process.poll() is None:
             child.process.send_signal(number)
             self.count(f"worker {number.name}")
         else:
-            self.count("worker that had ended by itself")
+            self.count("worker that had ended unexpectedly")
         threading.Thread(target=child.stop, daemon=True).start()
         skew = self.rng.choice((0, 0, 0, 0, 60, -60))
         if skew:
@@ -129,10 +129,10 @@ class World:
             self.start_producer(number)
 
     def start_producer(self, number: int) -> None:
-        words = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.told_file(number))]
-        words += ["2"] if self.gateway == "one" else []  # minutes of validity
+        arguments = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.reported_file(number))]
+        arguments += ["2"] if self.gateway == "one" else []  # minutes of validity
         self.producing[number] = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.producing", *words],
+            [sys.executable, "-m", "tests.chaos.producing", *arguments],
             env={**os.environ, **self.environment, "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},
             stderr=(self.folder / f"producer-{number}.log").open("ab"),
             preexec_fn=_end_with_parent,
@@ -145,7 +145,7 @@ class World:
         self.redis.start()
 
     def arm(self, faults: list[dict[str, object]]) -> None:
-        """Let these be all that is wrong with the gateway, and count what the faults before did."""
+        """Replace the gateway's faults by these, and count the hits of the previous ones."""
         for fault in self.sandbox.control("GET", "faults")["faults"]:
             if fault["hits"]:
                 self.count(f"gateway {fault['do']} {fault['code'] or ''}".strip(), fault["hits"])
@@ -162,7 +162,7 @@ class World:
         with self._lock:
             self.harm[harm] = self.harm.get(harm, 0) + times
 
-    # when quiet returns ------------------------------------------------------------------------------------------
+    # after the faults --------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
         for route in ROUTES:
@@ -171,7 +171,7 @@ class World:
         self.sandbox.control("POST", "settings", {"lookup_lag_seconds": 0})
         assert self.proxy.stdin
         assert self.proxy.stdout
-        self.proxy.stdin.write(b'{"do": "tell"}\n')
+        self.proxy.stdin.write(b'{"do": "report"}\n')
         self.proxy.stdin.flush()
         for route, done in json.loads(self.proxy.stdout.readline()).items():
             for kind, times in done.items():
@@ -181,21 +181,21 @@ class World:
         return redis.Redis(port=self.redis.port)
 
     def ledger(self) -> dict[str, Any]:
-        """Return all that the sandbox took; of 200,000 messages that is a long answer."""
-        with urlopen(f"{self.sandbox.url}/sandbox/ledger", timeout=300) as reply:
-            found: dict[str, Any] = json.loads(reply.read())
+        """Return the sandbox's ledger; the timeout allows for 200,000 messages."""
+        with urlopen(f"{self.sandbox.url}/sandbox/ledger", timeout=300) as response:
+            found: dict[str, Any] = json.loads(response.read())
         return found
 
-    def told_file(self, number: int) -> Path:
-        return self.folder / f"told-{number}.txt"
+    def reported_file(self, number: int) -> Path:
+        return self.folder / f"reported-{number}.txt"
 
-    def told(self) -> set[str]:
-        """Return the ids that producers were told are accepted."""
-        files = (self.told_file(number) for number in range(self.producers_wanted))
+    def reported(self) -> set[str]:
+        """Return the ids reported as accepted to producers."""
+        files = (self.reported_file(number) for number in range(self.producers_wanted))
         return {one for file in files if file.exists() for one in file.read_text(encoding="ascii").split()}
 
     def stop(self) -> None:
-        for child in [*self.workers.values(), self.door]:
+        for child in [*self.workers.values(), self.endpoint]:
             child.stop()
         for process in [*self.producing.values(), self.proxy]:
             process.kill()
@@ -203,8 +203,8 @@ class World:
         self.sandbox.stop()
         self.redis.stop()
 
-    def _threelane(self, name: str, words: list[str], route: str, *, bare: bool = False) -> Child:
-        command = [sys.executable, "-m", *(words if bare else ["threelane", *words])]
+    def _threelane(self, name: str, arguments: list[str], route: str, *, bare: bool = False) -> Child:
+        command = [sys.executable, "-m", *(arguments if bare else ["threelane", *arguments])]
         environment = {
             **self.environment,
             "THREELANE_REDIS_URL": self.redis_urls[route],
