@@ -1,1 +1,1 @@
-"""Fuzz of the doors: ``make fuzz``; what each door is given, and what it must not do, stands in doors.py."""
+"""Fuzzing of the parsers: ``make fuzz``; targets.py has the seeds and the rule of each."""

@@ -1,7 +1,7 @@
-"""Run it: ``python -m tests.fuzz --seconds 60`` gives each door so long, and fails with the input that broke a rule.
+"""``python -m tests.fuzz --seconds 60``: fuzzes each target for that time; fails with the input that broke its rule.
 
-Atheris steers by what the code does, so it needs to see the code loaded: each door runs in a process of its own.  The
-inputs that led somewhere are kept in ``.fuzz/<door>``, and the next run begins with them.
+Atheris is guided by coverage and must instrument the code while it loads: each target runs in its own process.  Inputs
+that reached new code are kept in ``.fuzz/<target>``, and the next run starts with them.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ KEPT = Path(".fuzz")
 
 
 def main() -> None:
-    """Fuzz all doors, or those named, one after the other."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz of the doors.")
-    parser.add_argument("doors", nargs="*", help=f"of {', '.join(NAMES)}; without one, all")
-    parser.add_argument("--seconds", type=int, default=60, help="for each door")
-    asked = parser.parse_args()
-    if unknown := set(asked.doors) - set(NAMES):
-        parser.error(f"no door {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    broken = [name for name in asked.doors or NAMES if not _fuzz(name, asked.seconds)]
+    """Fuzz all targets, or those named, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the parsers of untrusted input.")
+    parser.add_argument("targets", nargs="*", help=f"of {', '.join(NAMES)}; default: all")
+    parser.add_argument("--seconds", type=int, default=60, help="per target")
+    options = parser.parse_args()
+    if unknown := set(options.targets) - set(NAMES):
+        parser.error(f"unknown target {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    broken = [name for name in options.targets or NAMES if not _fuzz(name, options.seconds)]
     sys.exit(f"broken: {', '.join(broken)}" if broken else 0)
 
 
 def _fuzz(name: str, seconds: int) -> bool:
-    """Fuzz one door in a process of its own; tells whether its rule held."""
+    """Fuzz one target in its own process; returns whether its rule held."""
     kept = KEPT / name
     kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as seeds:
-        words = [sys.executable, "-m", "tests.fuzz.one", name, str(kept), seeds, f"-max_total_time={seconds}"]
-        words += ["-max_len=4096", "-timeout=10", f"-artifact_prefix={kept}-broken-", "-print_final_stats=1"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "tests.fuzz.one", name, str(kept), seeds, f"-max_total_time={seconds}"]
+        command += ["-max_len=4096", "-timeout=10", f"-artifact_prefix={kept}-broken-", "-print_final_stats=1"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     runs = re.findall(r"number_of_executed_units:\s*(\d+)", done.stderr)
     covered = re.findall(r"\bcov: (\d+) ft: (\d+)", done.stderr)
     if done.returncode:

@@ -1,6 +1,6 @@
-"""Fuzz: some thousand requests, good and bad, to the HTTP API and to the doors for callbacks; over real HTTP.
+"""Fuzz: thousands of valid and invalid requests to the HTTP API and to the callback endpoints, over real HTTP.
 
-Fails on a 5xx, and on an answer that the description does not have.  It ends with the numbers.
+Fails on a 5xx, and on a response that is not in the API's description.  Prints the counts at the end.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from tests.integration.http_api import Api
 from tests.servers import RedisServer
 from tests.unit.test_inbound_fuzz import CORPUS, JSON, mutated
 
-MAY_ANSWER = {200, 400, 404, 413}
+ALLOWED_STATUSES = {200, 400, 404, 413}
 TYPES = ["application/x-www-form-urlencoded", "application/json", "application/xml", "text/plain; charset=utf-16", ""]
 
 
 def main() -> int:
     """Fuzz both, and return the exit code."""
-    given_words = argparse.ArgumentParser(prog="make fuzz-api", description=__doc__)
-    given_words.add_argument("--examples", type=int, default=25, help="most requests of a kind to one operation")
-    given_words.add_argument("--callbacks", type=int, default=2_000, help="requests to the doors for callbacks")
-    given_words.add_argument("--seed", type=int, default=1)
-    asked = given_words.parse_args()
-    logging.disable()  # the API is in this process, and would write a line for each request
+    parser = argparse.ArgumentParser(prog="make fuzz-api", description=__doc__)
+    parser.add_argument("--examples", type=int, default=25, help="most requests of one kind per operation")
+    parser.add_argument("--callbacks", type=int, default=2_000, help="requests to the callback endpoints")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable()  # the API runs in this process, and would log a line per request
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder)).start()
         try:
-            failed = fuzz_api(server.url, asked.examples, asked.seed)
-            wrong = fuzz_doors(server.url, Path(folder), asked.callbacks, asked.seed)
+            failed = fuzz_api(server.url, options.examples, options.seed)
+            wrong = fuzz_callbacks(server.url, Path(folder), options.callbacks, options.seed)
         finally:
             server.stop()
     return 1 if failed or wrong else 0
 
 
 def fuzz_api(redis_url: str, examples: int, number: int) -> bool:
-    """Run schemathesis over the API with an operator's key; tells whether anything was found."""
+    """Run schemathesis on the API with an operator key; returns whether it found a failure."""
     api = Api(redis_url).start()
     try:
         key = api.key("shop", operator=True)
         api.ask("POST", "/v1/messages", {"to": "27831234567", "text": "a", "batch": "newsletter-7", "delay": 90}, key)
-        words = [sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{api.url}/openapi.json"]
-        words += ["-H", f"Authorization: Bearer {key}", "-n", str(examples), "--seed", str(number)]
-        words += ["--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off"]
-        # what a phone number or a text may be is more than a schema can say
-        words += ["--exclude-checks", "positive_data_acceptance"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{api.url}/openapi.json"]
+        command += ["-H", f"Authorization: Bearer {key}", "-n", str(examples), "--seed", str(number)]
+        command += ["--suppress-health-check", "all", "--continue-on-failure", "--warnings", "off"]
+        # a schema cannot express which phone numbers and texts are valid
+        command += ["--exclude-checks", "positive_data_acceptance"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
         api.stop()
     print(done.stdout if done.returncode else "\n".join(re.findall(r"(?s)Test Phases:.*", done.stdout)), done.stderr)
     return done.returncode != 0
 
 
-def fuzz_doors(redis_url: str, folder: Path, requests: int, number: int) -> list[str]:
-    """Send what Clickatell sends, damaged, to every door; returns what was answered wrongly."""
+def fuzz_callbacks(redis_url: str, folder: Path, requests: int, number: int) -> list[str]:
+    """Send damaged callbacks of Clickatell to every endpoint; returns the wrong responses."""
     environment = {"THREELANE_REDIS_URL": redis_url, "THREELANE_CALLBACK_SECRET": SECRET}
     environment |= {"THREELANE_CALLBACKS_PORT": "0", "THREELANE_METRICS_PORT": "0"}
     child = threelane_child("callbacks", folder, environment)
-    answered: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     wrong: list[str] = []
     try:
         address = urlsplit(child.event("callbacks")["url"])
@@ -85,32 +85,32 @@ def fuzz_doors(redis_url: str, folder: Path, requests: int, number: int) -> list
         )
         @given(
             method=some.sampled_from(["POST", "POST", "GET"]),
-            door=some.sampled_from(["status", "mo", "platform", "one", "status/x", ""]),
+            endpoint=some.sampled_from(["status", "mo", "platform", "one", "status/x", ""]),
             body=mutated() | some.sampled_from(CORPUS) | JSON | some.binary(max_size=300),
             kind=some.sampled_from(TYPES),
         )
-        def ask(method: str, door: str, body: bytes, kind: str) -> None:
-            path = f"/{SECRET}/{door}"
+        def post(method: str, endpoint: str, body: bytes, kind: str) -> None:
+            path = f"/{SECRET}/{endpoint}"
             if method == "GET":
                 path, body = f"{path}?{quote_from_bytes(body, safe='=&%+')}", b""
             try:
                 connection.request(method, path, body or None, {"Content-Type": kind} if kind else {})
-                answer = connection.getresponse()
-                answer.read()
+                response = connection.getresponse()
+                response.read()
             except (OSError, HTTPException) as failed:
                 connection.close()
-                wrong.append(f"{method} {door} {body!r}: {type(failed).__name__}")
+                wrong.append(f"{method} {endpoint} {body!r}: {type(failed).__name__}")
                 return
-            answered[answer.status] += 1
-            if answer.status not in MAY_ANSWER:
-                wrong.append(f"{method} {door} {body!r}: {answer.status}")
+            statuses[response.status] += 1
+            if response.status not in ALLOWED_STATUSES:
+                wrong.append(f"{method} {endpoint} {body!r}: {response.status}")
 
-        ask()
+        post()
     finally:
         child.stop()
     traces = child.log.read_text(encoding="utf-8").count("Traceback")
     print(
-        f"callback doors: {answered.total()} requests, answered {dict(sorted(answered.items()))}, {traces} tracebacks"
+        f"callback endpoints: {statuses.total()} requests {dict(sorted(statuses.items()))}, {traces} tracebacks"
     )
     for one in wrong[:20]:
         print(f"  wrong: {one}")

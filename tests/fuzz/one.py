@@ -1,4 +1,4 @@
-"""One door, fuzzed by atheris in this process: ``python -m tests.fuzz.one DOOR FOLDER SEEDS -max_total_time=60``."""
+"""Fuzzes one target by atheris in this process: ``python -m tests.fuzz.one TARGET FOLDER SEEDS -max_total_time=60``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["producer", "worker"]):
-    from tests.fuzz.doors import DOORS
+    from tests.fuzz.targets import TARGETS
 
 
 def main() -> None:
-    """Write the seeds, and go."""
+    """Write the seeds, and fuzz."""
     name, kept, seeds, *options = sys.argv[1:]
-    for number, seed in enumerate(DOORS[name].seeds):
+    for number, seed in enumerate(TARGETS[name].seeds):
         Path(seeds, f"{number:03}").write_bytes(seed)
-    atheris.Setup([sys.argv[0], kept, seeds, *options], DOORS[name].rule)
+    atheris.Setup([sys.argv[0], kept, seeds, *options], TARGETS[name].rule)
     atheris.Fuzz()
 
 

@@ -1,6 +1,6 @@
-"""Doors: every parser that reads what strangers write, each with seeds and a rule that raises when it is broken.
+"""Targets: every parser of untrusted input, each with seeds and a rule that raises when it is broken.
 
-A rule takes octets.  Its first one chooses among what stands behind the door; the rest is the input.
+A rule takes octets.  The first octet selects one of the target's parsers; the rest is the input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from threelane.worker.reply import words
 
 NOW = int(time.time() * 1000)
 DATA = Path(__file__).parents[1] / "unit" / "data"
-MOST_SAID = 2000  # letters of a refusal
+MOST_CHARACTERS = 2000  # of a refusal
 OURS = sms()
 STATUSES = (200, 202, 207, 400, 401, 404, 429, 500, 503)
 ANSWERS: tuple[Callable[[Reply], Any], ...] = (
@@ -61,29 +61,29 @@ ANSWERS: tuple[Callable[[Reply], Any], ...] = (
 )
 
 
-class Door(NamedTuple):
-    """One way in: its rule, and what is known to come by it."""
+class FuzzTarget(NamedTuple):
+    """One parser or group of parsers: its rule, and known inputs."""
 
     rule: Callable[[bytes], None]
     seeds: Sequence[bytes]
 
 
 def callbacks(octets: bytes) -> None:
-    """The door of callbacks: a sentence, or what can be written down."""
+    """Callbacks: parsed to a refusal or to values that can be stored."""
     readers = list(READERS.values())
     query, _, body = octets[1:].partition(b"\0\n") if octets[:1] >= b"\x80" else (b"", b"", octets[1:])
     assert_harmless(readers[octets[0] % len(readers) if octets else 0], query, body)
 
 
 def answers(octets: bytes) -> None:
-    """Whatever a gateway answers: a value, never an exception."""
+    """Any response of a gateway: parsed to a value, never an exception."""
     kind, status, body = octets[:1], octets[1:2], octets[2:]
     reply = Reply(STATUSES[(status or b"\0")[0] % len(STATUSES)], body)
     ANSWERS[(kind or b"\0")[0] % len(ANSWERS)](reply)
 
 
 def rows(octets: bytes) -> None:
-    """The rows of a bulk, and those of an import of suppressed numbers: each is taken or told of in words."""
+    """Rows of a bulk file or of an import of suppressed numbers: each is accepted, or refused with a sentence."""
     if octets[:1] >= b"\x80":
         _suppressed(octets[1:])
         return
@@ -91,15 +91,15 @@ def rows(octets: bytes) -> None:
 
 
 def messages(octets: bytes) -> None:
-    """What a caller says, as JSON; what is taken can be written down and read again."""
+    """A caller's message as JSON: an accepted one can be encoded and decoded again."""
     try:
-        said = json.loads(octets[1:])
+        fields = json.loads(octets[1:])
     except (ValueError, RecursionError):
         _records(octets[1:])
         return
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         return
-    draft = message.parse(said, NOW, "shop")
+    draft = message.parse(fields, NOW, "shop")
     if _sentence(draft):
         return
     assert not isinstance(draft, Refusal)
@@ -114,7 +114,7 @@ def messages(octets: bytes) -> None:
 
 
 def words_and_names(octets: bytes) -> None:
-    """What operators and producers write besides: windows, addresses of webhooks, names, signatures; words of STOP."""
+    """Other input of operators and producers: windows, webhook URLs, names, signatures; STOP keywords."""
     text = octets[1:].decode("utf-8", "replace")
     match octets[:1]:
         case b"w":
@@ -124,8 +124,8 @@ def words_and_names(octets: bytes) -> None:
         case b"n":
             _only(ValueError, lambda: registry.check_name(text))
         case b"s":
-            timestamp, _, given = text.partition("\n")
-            signature.verify("a-secret-of-a-webhook", timestamp, b"{}", given, NOW // 1000)
+            timestamp, _, presented = text.partition("\n")
+            signature.verify("a-secret-of-a-webhook", timestamp, b"{}", presented, NOW // 1000)
         case _:
             words.build({}).meaning(text)
 
@@ -145,16 +145,16 @@ def _suppressed(octets: bytes) -> None:
 
 
 def _records(octets: bytes) -> None:
-    """A record's body and a webhook's event that are none are told by one exception, which callers expect."""
+    """An invalid record body or webhook event raises the one exception that callers expect."""
     _only((msgspec.DecodeError, UnicodeDecodeError), lambda: message.decode(octets))
     _only(msgspec.DecodeError, lambda: events.from_json(octets))
 
 
-def _sentence(answer: object) -> bool:
-    if isinstance(answer, Refusal):
-        said = str(answer)
-        assert 5 <= len(said) <= MOST_SAID
-        said.encode()  # it can be printed
+def _sentence(result: object) -> bool:
+    if isinstance(result, Refusal):
+        sentence = str(result)
+        assert 5 <= len(sentence) <= MOST_CHARACTERS
+        sentence.encode()  # it can be printed
         return True
     return False
 
@@ -162,17 +162,17 @@ def _sentence(answer: object) -> bool:
 def _only(expected: type[Exception] | tuple[type[Exception], ...], work: Callable[[], object]) -> None:
     try:
         work()
-    except expected as told:
-        said = str(told)
+    except expected as error:
+        sentence = str(error)
     else:
         return
-    assert len(said) <= MOST_SAID
+    assert len(sentence) <= MOST_CHARACTERS
 
 
 def _bodies(name: str) -> list[bytes]:
     found = json.loads((DATA / name).read_text(encoding="utf-8"))
-    told = [one.get("answered", one).get("body", "") for one in found]
-    return [(one if isinstance(one, str) else json.dumps(one)).encode() for one in told]
+    contents = [one.get("answered", one).get("body", "") for one in found]
+    return [(one if isinstance(one, str) else json.dumps(one)).encode() for one in contents]
 
 
 _ANSWERS = _bodies("gateway_exchanges.json") + _bodies("other_answers.json")
@@ -197,10 +197,12 @@ _WORDS = (
     b"mSTOP ALL",
 )
 
-DOORS = {
-    "callbacks": Door(callbacks, [bytes([kind]) + one for kind in (0, 1, 2) for one in CORPUS]),
-    "answers": Door(answers, [bytes([at % 256, 0]) + one for one in _ANSWERS for at in range(0, len(ANSWERS), 4)]),
-    "rows": Door(rows, [b"\0" + one for one in _ROWS] + [b"\xffnumber,scope\n27831234567,all\n"]),
-    "messages": Door(messages, [b"\0" + one for one in _MESSAGES]),
-    "words": Door(words_and_names, _WORDS),
+TARGETS = {
+    "callbacks": FuzzTarget(callbacks, [bytes([kind]) + one for kind in (0, 1, 2) for one in CORPUS]),
+    "answers": FuzzTarget(
+        answers, [bytes([at % 256, 0]) + one for one in _ANSWERS for at in range(0, len(ANSWERS), 4)]
+    ),
+    "rows": FuzzTarget(rows, [b"\0" + one for one in _ROWS] + [b"\xffnumber,scope\n27831234567,all\n"]),
+    "messages": FuzzTarget(messages, [b"\0" + one for one in _MESSAGES]),
+    "words": FuzzTarget(words_and_names, _WORDS),
 }
