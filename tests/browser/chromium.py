@@ -1,4 +1,4 @@
-"""Chromium for tests: Debian's own, without a window, in an empty folder of its own."""
+"""Chromium for tests: Debian's package, headless, with an empty profile."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ DESKTOP, PHONE = (1180, 960), (390, 844)
 
 
 def missing() -> str:
-    """Return what is not installed, and how it is had; empty: nothing."""
+    """Return what is not installed and how to install it; empty when nothing is missing."""
     absent = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
     return f"no {' and no '.join(absent)}: apt-get install chromium chromium-driver" if absent else ""
 
 
 class Browser:
-    """One browser; ``size`` is that of what it shows, in CSS pixels."""
+    """One browser; ``size`` sets the viewport, in CSS pixels."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
         self.size(*DESKTOP)
 
     def size(self, width: int, height: int) -> None:
-        told = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", told)
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def dark(self, is_dark: bool) -> None:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
@@ -56,29 +56,29 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def press(self, label: str, within: str = "body") -> None:
-        """Press the first button, summary or link that is shown and says this, and wait for a page that follows."""
-        place, page = self.one(within), self.one("html")
-        said = f".//*[self::button or self::summary or self::a][starts-with(normalize-space(.), '{label}')]"
-        found = next(one for one in place.find_elements(By.XPATH, said) if one.is_displayed())
+        """Press the first visible button, summary or link with this label, and wait for the next page."""
+        container, page = self.one(within), self.one("html")
+        path = f".//*[self::button or self::summary or self::a][starts-with(normalize-space(.), '{label}')]"
+        found = next(one for one in container.find_elements(By.XPATH, path) if one.is_displayed())
         follows = found.tag_name != "summary"
         found.click()
         if follows:
             wait_until(lambda: self._left(page), what=f"the page after {label!r}")
 
     @property
-    def words(self) -> str:
-        """What is to be read, also while another page comes."""
+    def text(self) -> str:
+        """The visible text, also while another page loads."""
         return str(self.js("return document.body ? document.body.innerText : ''"))
 
     @property
     def heading(self) -> str:
         return str(self.js("return document.querySelector('h1')?.innerText || ''"))
 
-    def js(self, script: str, *given: Any) -> Any:
-        return self.driver.execute_script(script, *given)
+    def js(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
 
     def overflow(self) -> list[str]:
-        """Return what stands out to the right of the screen."""
+        """Return the elements that overflow the screen to the right."""
         return self.js(
             "const wide = document.documentElement.clientWidth;"
             "return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility()"
@@ -88,8 +88,8 @@ class Browser:
         )
 
     def shoot(self, file: Path, whole: bool = True) -> None:
-        told = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": whole})
-        file.write_bytes(base64.b64decode(told["data"]))
+        screenshot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": whole})
+        file.write_bytes(base64.b64decode(screenshot["data"]))
 
     def _left(self, page: WebElement) -> bool:
         try:
@@ -101,7 +101,7 @@ class Browser:
 
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
-    """Start a browser that keeps everything in ``folder``, and end it."""
+    """Start a browser with its profile in ``folder``, and quit it at the end."""
     options = ChromeOptions()
     options.binary_location = str(shutil.which("chromium"))
     for flag in (*FLAGS, f"--user-data-dir={folder}"):

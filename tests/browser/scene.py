@@ -1,4 +1,4 @@
-"""Scene: a stack with a day's work behind it, as an operator finds it: real processes, real answers, real receipts."""
+"""Scene: a stack after a day's work, as an operator sees it: real processes, real responses, real receipts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from threelane.store import keys, suppression
 from threelane.store.suppression import OPERATOR, STOP, Entry
 from threelane.worker.account import hold
 
-RETRIED = "27999190101"  # answers 901 once, then takes it
+RETRIED = "27999190101"  # returns 901 once, then accepts
 NEWS = "Our summer sale begins on Saturday: 20% off. Reply STOP to opt out."
 
 
-class Scene:
-    """A running stack, its API, and messages in every state; ``retried`` is one that arrived on its second try."""
+class ConsoleScene:
+    """A running stack, its API, and messages in every state; ``retried`` was delivered at its second attempt."""
 
     def __init__(self, folder: Path) -> None:
         self.stack = Stack(folder, {"credit": "400000"}, {"THREELANE_PARTS_PER_SECOND": "300"})
@@ -44,7 +44,7 @@ class Scene:
         self.stack.stop()
 
     def codes(self, number: int) -> None:
-        """Send login codes, on lane 1."""
+        """Send login codes in lane 1."""
         self.logins.send_many(
             {"to": f"2783123{4000 + n}", "text": f"Your code is {1000 + n}", "lane": 1, "tags": ["login"]}
             for n in range(number)
@@ -56,12 +56,12 @@ class Scene:
         self.retried = self.logins.send(
             RETRIED, "Your code is 4711", lane=1, client_message_id="login4711", tags=["login"], cost_centre="logins"
         ).id
-        self._newsletter("27999111300", 14)  # 113, the producer's
-        self._newsletter("27999112800", 6)  # 128, the recipient's
+        self._newsletter("27999111300", 14)  # 113, owner: producer
+        self._newsletter("27999112800", 6)  # 128, owner: recipient
         parcel = "Your parcel is on its way."
         self.shop.send_many({"to": f"2782555{1000 + n}", "text": parcel, "lane": 2} for n in range(80))
         self.invalid = self.shop.send("27999111300", "Your parcel <b>has arrived</b>.", lane=2, batch="parcels").id
-        wait_until(lambda: self._stands(self.retried, Status.DELIVERED), 60, "a message to arrive on its second try")
+        wait_until(lambda: self._has_status(self.retried, Status.DELIVERED), 60, "the second attempt to be delivered")
         wait_until(lambda: redis.zcard(keys.DEAD) >= 20, 60, "dead letters")
         for scope in hold.holds(redis, now):
             hold.resume(redis, scope, now)
@@ -81,13 +81,15 @@ class Scene:
             for n in range(6)
         )
         day = 86_400_000
-        said = Entry(source=STOP, evidence="STOP by SMS", first=now - 9 * day, last=now - 9 * day)
-        asked = Entry(source=OPERATOR, scope="tag:promo", evidence="called on 3 May", first=now - day, last=now - day)
-        suppression.add(redis, [("27831234567", said), ("27831234567", asked)])
+        by_recipient = Entry(source=STOP, evidence="STOP by SMS", first=now - 9 * day, last=now - 9 * day)
+        by_operator = Entry(
+            source=OPERATOR, scope="tag:promo", evidence="called on 3 May", first=now - day, last=now - day
+        )
+        suppression.add(redis, [("27831234567", by_recipient), ("27831234567", by_operator)])
 
     def _newsletter(self, to: str, number: int) -> None:
         self.shop.send_many({"to": to, "text": NEWS, "batch": "newsletter-6", "tags": ["promo"]} for _ in range(number))
 
-    def _stands(self, message_id: str, wanted: Status) -> bool:
+    def _has_status(self, message_id: str, expected: Status) -> bool:
         found = self.logins.status(message_id)
-        return found is not None and found.status is wanted
+        return found is not None and found.status is expected

@@ -1,4 +1,4 @@
-"""Screenshots: what docs/console.md shows, taken anew: make screenshots."""
+"""Screenshots: regenerates the images of docs/console.md: make screenshots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 from tests.browser.chromium import DESKTOP, PHONE, Browser, browsing, missing
-from tests.browser.scene import Scene
+from tests.browser.scene import ConsoleScene
 from threelane.runtime import logs
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
@@ -18,10 +18,10 @@ SHOWN = ("now", "now-phone", "now-dark", "redrive", "message", "suppression-phon
 MOST_OCTETS = 150_000
 
 
-def shoot(browser: Browser, scene: Scene, folder: Path) -> None:
-    """Take all of them."""
+def shoot(browser: Browser, scene: ConsoleScene, folder: Path) -> None:
+    """Take all screenshots."""
     browser.log_in(scene.api.url, scene.key)
-    for _ in range(5):  # rates are told by two looks
+    for _ in range(5):  # a rate needs two samples
         scene.codes(60)
         time.sleep(1)
     url = f"{scene.api.url}/console"
@@ -57,8 +57,8 @@ def _sizes(browser: Browser, folder: Path, name: str) -> None:
     browser.size(*DESKTOP)
 
 
-def squeezed(png: bytes) -> bytes:
-    """Return the same picture, packed as well as can be: Chromium packs in a hurry."""
+def compressed(png: bytes) -> bytes:
+    """Return the same image at the highest compression; Chromium compresses for speed."""
     chunks, at = [], 8
     while at < len(png):
         length, kind = struct.unpack(">I4s", png[at : at + 8])
@@ -72,7 +72,7 @@ def squeezed(png: bytes) -> bytes:
 
 
 def main() -> int:
-    """Take them into docs/images, or into the folder that is named: then all of them."""
+    """Write the images of the documentation to docs/images, or all screenshots to the given folder."""
     if absent := missing():
         print(absent, file=sys.stderr)
         return 2
@@ -83,10 +83,10 @@ def main() -> int:
         shots = everything or folder / "shots"
         for one in (shots, folder / "stack"):
             one.mkdir(parents=True, exist_ok=True)
-        with Scene(folder / "stack") as scene, browsing(folder / "browser") as browser:
+        with ConsoleScene(folder / "stack") as scene, browsing(folder / "browser") as browser:
             shoot(browser, scene, shots)
         for name in () if everything else SHOWN:
-            packed = squeezed((shots / f"console-{name}.png").read_bytes())
+            packed = compressed((shots / f"console-{name}.png").read_bytes())
             assert len(packed) <= MOST_OCTETS, f"{name}: {len(packed):,} octets"
             (IMAGES / f"console-{name}.png").write_bytes(packed)
     return 0

@@ -1,4 +1,4 @@
-"""The operator's page in a real Chromium: by keyboard, on a phone, in the dark, with hostile texts, kept fresh."""
+"""The console in a real Chromium: keyboard, phone, dark mode, hostile texts, live updates."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def browser(started: Browser, api: Api) -> Browser:
     started.size(*DESKTOP)
     started.dark(False)
     started.log_in(api.url, api.key("ops", operator=True, texts=True))
-    started.driver.get_log("browser")  # what earlier tests left
+    started.driver.get_log("browser")  # discard the log of earlier tests
     return started
 
 
 @pytest.fixture
 def message(api: Api, redis_server: RedisServer) -> str:
-    """Something on every page; returns a message that waits."""
+    """Content on every page; returns the id of a waiting message."""
     at = now(api.redis)
     refused = [
         api.producer.send(NUMBER, "Hello", batch="a-batch-with-quite-a-long-name-of-its-own").id for _ in range(3)
@@ -84,13 +84,13 @@ def message(api: Api, redis_server: RedisServer) -> str:
     return api.producer.send("27831234568", EVIL, lane=2, deliver_at=later, tags=["promo"], batch="news").id
 
 
-def test_everything_is_done_by_keyboard(browser: Browser, api: Api) -> None:
-    """From the login to a hold: the skip link first, then the pages, each place with a focus that is seen."""
+def test_everything_works_by_keyboard(browser: Browser, api: Api) -> None:
+    """From the login to a hold: the skip link first, then the pages, each with a visible focus."""
     driver = browser.driver
     driver.delete_all_cookies()
     driver.get(f"{api.url}/console/login")
     ActionChains(driver).send_keys(api.key("ops", operator=True), Keys.ENTER).perform()  # the field has the focus
-    wait_until(lambda: "Log out" in browser.words, what="the first page")
+    wait_until(lambda: "Log out" in browser.text, what="the first page")
 
     labels = []
     for _ in range(8):
@@ -101,7 +101,7 @@ def test_everything_is_done_by_keyboard(browser: Browser, api: Api) -> None:
     assert ["Skip to content", *pages, "Log out", "Pause… lane:1"] == labels
 
     ActionChains(driver).send_keys(Keys.ENTER, Keys.TAB, "wrong link", Keys.TAB, "30", Keys.ENTER).perform()
-    wait_until(lambda: "lane:1 is on hold." in browser.words, what="the hold")
+    wait_until(lambda: "lane:1 is on hold." in browser.text, what="the hold")
     assert "wrong link" == hold.holds(api.redis, now(api.redis))["lane:1"].cause
 
     for key, title in zip("lstun", [*pages[1:], pages[0]], strict=True):
@@ -112,7 +112,7 @@ def test_everything_is_done_by_keyboard(browser: Browser, api: Api) -> None:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_every_page_is_readable(browser: Browser, api: Api, message: str, size: tuple[int, int], is_dark: bool) -> None:
-    """Nothing wider than the screen, with forms opened; contrast of 4.5 at least; nothing that the policy stopped."""
+    """Nothing wider than the screen with all forms open; contrast of at least 4.5; no violation of the CSP."""
     browser.size(*size)
     browser.dark(is_dark)
     browser.driver.get(f"{api.url}/console/suppression")
@@ -139,63 +139,63 @@ def test_every_page_is_readable(browser: Browser, api: Api, message: str, size: 
 
 
 def test_hostile_texts_do_nothing(browser: Browser, api: Api, message: str) -> None:
-    """They are there to be read, letter by letter."""
+    """They are shown literally."""
     browser.driver.get(f"{api.url}/console/messages/{message}")
-    assert EVIL not in browser.words
+    assert EVIL not in browser.text
     browser.press("Show the number and the text")
     assert (EVIL, "Message") == (browser.one("p.text").text, browser.driver.title.split()[0])
-    assert "27831234568" in browser.words
+    assert "27831234568" in browser.text
     browser.driver.get(f"{api.url}/console/suppression")
     browser.one("input[name=number]").send_keys(NUMBER)
     browser.press("Look up", "main")
-    assert (True, []) == (EVIL in browser.words, browser.all("img"))
+    assert (True, []) == (EVIL in browser.text, browser.all("img"))
     assert browser.driver.title.startswith("Suppression")
 
 
-def test_what_waits_is_refreshed_without_losing_what_is_being_typed(browser: Browser, api: Api) -> None:
-    """Numbers alone are taken over; a form that is open, and the focus in it, stay."""
+def test_counts_are_refreshed_without_losing_typed_text(browser: Browser, api: Api) -> None:
+    """Only numbers are updated; an open form and its focus stay."""
     browser.press("Pause…", "tbody tr:nth-child(2)")
     field = browser.one("tbody tr:nth-child(2) input[name=cause]")
     field.send_keys("half a sen")
     api.producer.send_many({"to": f"2783123{4000 + n}", "text": "Hello", "lane": 2} for n in range(7))
-    wait_until(lambda: browser.one("[data-live=waiting-2]").text == "7", what="the number of what waits")
+    wait_until(lambda: browser.one("[data-live=waiting-2]").text == "7", what="the count of waiting messages")
     field.send_keys("tence")
     assert "half a sentence" == field.get_attribute("value")
 
     hold.put(api.redis, "lane:1", "by somebody else", now(api.redis))
-    wait_until(lambda: "Holds have changed" in browser.words, what="the news")
+    wait_until(lambda: "Holds have changed" in browser.text, what="the notice")
     for name in api.redis.scan_iter("tl:console:*"):
         api.redis.delete(name)
-    wait_until(lambda: "not refreshed any more" in browser.words, what="the end of the login")
+    wait_until(lambda: "not refreshed any more" in browser.text, what="the end of the login")
 
 
-def test_the_levers_work_as_they_are_pressed(browser: Browser, api: Api, message: str) -> None:
-    """Each with one press more than it takes by mistake."""
+def test_every_action_works_from_its_button(browser: Browser, api: Api, message: str) -> None:
+    """Each needs a second press, against mistakes."""
     browser.driver.get(f"{api.url}/console")
     browser.press("Resume", "section[aria-labelledby=holds]")
-    assert "lane:3 goes on." in browser.words
+    assert "lane:3 goes on." in browser.text
 
     browser.press("Dead letters")
     browser.press("Redrive…")
     browser.press("Redrive 3 messages")
-    assert "3 redriven." in browser.words
+    assert "3 redriven." in browser.text
 
     browser.press("Schedules")
     browser.press("Cancel…")
     browser.press("Cancel it")
-    assert "It will not be sent." in browser.words
+    assert "It will not be sent." in browser.text
     assert 0 == api.redis.zcard(keys.DUE)
 
     browser.press("Suppression")
     browser.one("form[action$=add] input[name=number]").send_keys("+27 83 123 4569")
     browser.press("Suppress it")
-    assert "27831****** is suppressed (all)." in browser.words
+    assert "27831****** is suppressed (all)." in browser.text
     browser.press("Remove…")
     browser.press("Remove it")
-    assert "1 entry of 27831****** removed." in browser.words
+    assert "1 entry of 27831****** removed." in browser.text
 
     browser.press("Log out")
-    assert "Key of an operator" in browser.words
+    assert "Key of an operator" in browser.text
     browser.driver.back()
     browser.driver.refresh()
-    assert "Key of an operator" in browser.words  # nothing was kept by the browser
+    assert "Key of an operator" in browser.text  # the browser cached nothing

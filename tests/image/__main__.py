@@ -1,10 +1,10 @@
-"""The image without an engine: what compose.yaml would start, as processes from the image's files, does the main job.
+"""The image without a container engine: the services of compose.yaml, run from the image's files, do the main job.
 
-``make image && make image-test``; exits with 1 on a breach, and with 0 and the reason where the image cannot be had.
+``make image && make image-test``; exits with 1 on a breach, and with 0 and the reason where the image is unavailable.
 
-Each process runs with the image's files as its root, read-only, as the image's user, with no way to more rights, /tmp
-its own, and the command, environment and secrets that compose.yaml says.  The network is this machine's: the services'
-names lead to loopback, and each process has a port of its own for its metrics.
+Each process runs with the image's files as its root, read-only, as the image's user, without new privileges, with its
+own /tmp, and the command, environment and secrets of compose.yaml.  It uses the host's network: the services' names
+resolve to loopback, and each process has its own metrics port.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ exec setpriv --no-new-privs chroot --userspec="$OWNER" "$IMAGE" /usr/bin/env -i 
 
 
 class Image:
-    """The built image's files and what it says of itself."""
+    """The built image's files and configuration."""
 
     def __init__(self, folder: Path) -> None:
         self.files = _built("mount")
-        told = json.loads(_built("inspect"))["Docker"]["config"]
-        self.user: str = told["User"]
-        self.environment = dict(line.split("=", 1) for line in told["Env"])
-        self.entry: list[str] = told["Entrypoint"]
-        self.health: list[str] = told["Healthcheck"]["Test"][1:]
+        config = json.loads(_built("inspect"))["Docker"]["config"]
+        self.user: str = config["User"]
+        self.environment = dict(line.split("=", 1) for line in config["Env"])
+        self.entry: list[str] = config["Entrypoint"]
+        self.health: list[str] = config["Healthcheck"]["Test"][1:]
         self.folder = folder
 
-    def command(self, words: list[str], environment: dict[str, str]) -> list[str]:
-        """Return what runs these words in the image; nothing of our own environment goes along."""
+    def command(self, command: list[str], environment: dict[str, str]) -> list[str]:
+        """Return the command line that runs a command in the image, without this process's environment."""
         variables = [f"{name}={value}" for name, value in {**self.environment, **environment}.items()]
-        return ["unshare", "--mount", "bash", "-c", ENTER, "enter", *variables, *words]
+        return ["unshare", "--mount", "bash", "-c", ENTER, "enter", *variables, *command]
 
-    def around(self) -> dict[str, str]:
-        """Return what the way into it needs to know."""
+    def settings(self) -> dict[str, str]:
+        """Return the environment of the ENTER script."""
         return {
             "IMAGE": self.files,
             "OWNER": self.user,
@@ -75,10 +75,10 @@ class Image:
             "ETC": str(self.folder / "etc"),
         }
 
-    def run(self, words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-        """Run to the end."""
-        command, around = self.command(words, environment), {**os.environ, **self.around()}
-        return subprocess.run(command, env=around, capture_output=True, timeout=300, check=False)
+    def run(self, command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+        """Run a command in the image and return the finished process."""
+        command, settings = self.command(command, environment), {**os.environ, **self.settings()}
+        return subprocess.run(command, env=settings, capture_output=True, timeout=300, check=False)
 
 
 def main() -> int:
@@ -111,44 +111,46 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
     port = free_port()
     children.append(_redis(image, port))
     admin = redis.Redis(port=port, username="admin", password="admin")
-    wait_until(lambda: _answers(admin), what="Redis to answer")
+    wait_until(lambda: _responds(admin), what="Redis to respond")
     started: dict[str, Child] = {}
-    told: dict[str, dict[str, str]] = {}
+    environments: dict[str, dict[str, str]] = {}
     for name, event in READY.items():
-        told[name] = {key: _filled(value) for key, value in compose[name].get("environment", {}).items()} | TUNED
-        told[name] |= {"THREELANE_WORKER_NAME": name, "THREELANE_METRICS_PORT": str(free_port())}
-        words = [*image.entry, *compose[name]["command"]]
-        command = image.command(words, told[name])
-        started[name] = Child(name, command, image.folder / f"{name}.log", {**os.environ, **image.around()})
+        environments[name] = {
+            key: _substituted(value) for key, value in compose[name].get("environment", {}).items()
+        } | TUNED
+        environments[name] |= {"THREELANE_WORKER_NAME": name, "THREELANE_METRICS_PORT": str(free_port())}
+        command = [*image.entry, *compose[name]["command"]]
+        command = image.command(command, environments[name])
+        started[name] = Child(name, command, image.folder / f"{name}.log", {**os.environ, **image.settings()})
         children.append(started[name])
         started[name].event(event)
     secret = (image.folder / "secrets/callback_secret").read_text()
-    _ask("settings", {"callback_url": f"http://127.0.0.1:8081/{secret}/status"})
-    users = {_who(child) for child in started.values()}
+    _call_sandbox("settings", {"callback_url": f"http://127.0.0.1:8081/{secret}/status"})
+    users = {_identity(child) for child in started.values()}
     console.print(f"started, with user, group and no_new_privs {users}: {', '.join(started)}")
 
-    bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", "--json"], told["worker"])
-    answers = [json.loads(line) for line in bulk.stdout.splitlines()]
-    ids = {one["id"] for one in answers if one.get("status")}
-    console.print(f"threelane bulk {MESSAGES.name}: {answers[-1]['summary']}")
-    wait_until(lambda: not ledger.moving(admin), 240, "all messages to end")
-    verdict = ledger.compare(ids, admin, _ask("ledger"))
+    bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", "--json"], environments["worker"])
+    results = [json.loads(line) for line in bulk.stdout.splitlines()]
+    ids = {one["id"] for one in results if one.get("status")}
+    console.print(f"threelane bulk {MESSAGES.name}: {results[-1]['summary']}")
+    wait_until(lambda: not ledger.moving(admin), 240, "all messages to finish")
+    verdict = ledger.compare(ids, admin, _call_sandbox("ledger"))
     console.print(
-        f"{verdict.taken} taken by the gateway, {verdict.by_status}; lost {len(verdict.lost)}, twice "
+        f"{verdict.received} received by the gateway, {verdict.by_status}; lost {len(verdict.lost)}, twice "
         f"{len(verdict.twice)}, unfinished {len(verdict.unfinished)}, disagree {len(verdict.disagree)}; "
         f"{verdict.charged_in_records / 1e6} credits recorded, {verdict.charged_at_sandbox / 1e6} charged"
     )
     healthy = []
     for name in ("worker", "worker-lane-1"):
-        done = image.run(image.health, told[name])
+        done = image.run(image.health, environments[name])
         healthy.append(done.returncode == 0)
         console.print(f"healthcheck of {name}: {done.returncode} {(done.stdout + done.stderr).decode().strip()}")
     wrote = image.run(["python", "-c", "open('/opt/threelane/x', 'w')"], {})
     read_only = b"Read-only file system" in wrote.stderr
     refused = [f"{one['reason']} {one['object']}" for one in admin.acl_log() if one["username"] == "threelane"]
     console.print(f"its files are read-only: {read_only}; refused by the ACL: {refused or 'nothing'}")
-    nobody = users == {(*image.user.split(":"), "1")}
-    return verdict.sound and verdict.taken > 1000 and read_only and nobody and all(healthy) and not refused
+    is_unprivileged = users == {(*image.user.split(":"), "1")}
+    return verdict.sound and verdict.received > 1000 and read_only and is_unprivileged and all(healthy) and not refused
 
 
 READY = {
@@ -160,27 +162,27 @@ READY = {
     "exporter": "metrics",
     "api": "api",
 }
-CHOSEN = {  # what an operator would write into .env for the sandbox
+CHOSEN = {  # an operator's .env for the sandbox
     "THREELANE_GATEWAY_URL": f"http://sandbox:{SANDBOX_PORT}",
     "THREELANE_CLICKATELL_API_ID": "sandbox",
     "THREELANE_CLICKATELL_USER": "sandbox",
     "THREELANE_PARTS_PER_SECOND": "2000",
 }
-TUNED = {  # the sandbox knows at once what it took, and repeats its callbacks soon
+TUNED = {  # the sandbox's look-ups find a message at once, and it retries callbacks soon
     "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",
     "THREELANE_SANDBOX_CALLBACK_RETRY_SCALE": "0.01",
 }
 
 
 def _missing() -> str:
-    """Return why there is no image; '' when there is one."""
+    """Return why the test cannot run; '' when it can."""
     for tool in ("unshare", "setpriv", "chroot"):
         if not shutil.which(tool):
             return f"no {tool}"
     if os.geteuid():
         return "not root: mounts and chroot need it"
     found = subprocess.run([ROOT / "deploy/build.sh", "inspect"], capture_output=True, text=True, check=False)
-    if found.returncode == 3:  # what it needs is not to be had
+    if found.returncode == 3:  # a prerequisite is missing
         return "; ".join(found.stderr.splitlines())
     return "" if found.returncode == 0 else "no image: make image"
 
@@ -191,7 +193,7 @@ def _built(word: str) -> str:
 
 
 def _redis(image: Image, port: int) -> Child:
-    """Start Redis with the configuration and the users that compose.yaml gives it, and one for ourselves."""
+    """Start Redis with the configuration and the users of compose.yaml, and an admin user for the test."""
     secrets = image.folder / "secrets"
     address = secrets / "redis_url"
     address.chmod(0o644)
@@ -200,33 +202,33 @@ def _redis(image: Image, port: int) -> Child:
     users.write_text((secrets / "redis_users").read_text() + "user admin on >admin ~* &* +@all\n")
     shutil.copy(MESSAGES, secrets / "messages.csv")
     binary = shutil.which("redis-server") or redis_binary()
-    words = [binary, str(ROOT / "deploy/redis.conf"), "--port", str(port), "--dir", str(image.folder)]
-    return Child("redis", [*words, "--aclfile", str(users)], image.folder / "redis.log", {})
+    command = [binary, str(ROOT / "deploy/redis.conf"), "--port", str(port), "--dir", str(image.folder)]
+    return Child("redis", [*command, "--aclfile", str(users)], image.folder / "redis.log", {})
 
 
-def _answers(client: redis.Redis) -> bool:
+def _responds(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.RedisError:
         return False
 
 
-def _filled(value: str) -> str:
-    """Fill in a value of compose.yaml: ${NAME:-default}."""
+def _substituted(value: str) -> str:
+    """Substitute the variables in a value of compose.yaml: ${NAME:-default}."""
     return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: CHOSEN.get(found[1], found[2]), value)
 
 
-def _who(child: Child) -> tuple[str, ...]:
-    """Return the user and group a process runs as, and whether it can get no more rights."""
+def _identity(child: Child) -> tuple[str, ...]:
+    """Return the user, the group and the no_new_privs flag of a process."""
     status = Path(f"/proc/{child.process.pid}/status").read_text()
     return tuple(re.findall(rf"^{name}:\s+(\d+)", status, re.MULTILINE)[0] for name in ("Uid", "Gid", "NoNewPrivs"))
 
 
-def _ask(path: str, body: dict[str, Any] | None = None) -> Any:
+def _call_sandbox(path: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = Request(f"http://127.0.0.1:{SANDBOX_PORT}/sandbox/{path}", data, {"Content-Type": "application/json"})
-    with urlopen(request, timeout=60) as reply:
-        return json.loads(reply.read())
+    with urlopen(request, timeout=60) as response:
+        return json.loads(response.read())
 
 
 if __name__ == "__main__":
