@@ -7,7 +7,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["producer", "worker"]):
+with atheris.instrument_imports(include=["threelane"]):
     from tests.fuzz.targets import TARGETS
 
 
