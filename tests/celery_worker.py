@@ -1,4 +1,4 @@
-"""A plain worker of any Celery: it runs nudges as a task that writes down what it was given."""
+"""A plain worker of any Celery version, with a task that records the arguments of each nudge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def send(self, lane, ids):
 
 
 class CeleryWorker:
-    """One process of Celery, started by the Python that has it."""
+    """One Celery process, started by the interpreter that has Celery installed."""
 
     def __init__(self, folder: Path, broker: str, python: str = sys.executable) -> None:
         self._seen, self._log = folder / "seen.jsonl", folder / "celery.log"
@@ -51,7 +51,7 @@ class CeleryWorker:
             )
 
     def ran(self, tasks: int) -> list[dict[str, Any]]:
-        """Wait until so many tasks have run, and return what each was given."""
+        """Wait until that many tasks have run, and return the arguments of each."""
         wait_until(lambda: len(self._lines()) >= tasks, 30, what=f"{tasks} tasks; {self.log()}")
         return [json.loads(line) for line in self._lines()]
 

@@ -1,4 +1,4 @@
-"""What tests share: real servers, one set for each test process."""
+"""Fixtures shared by all tests: real servers, one set per test process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.watch import watching
 from threelane import Producer, ProducerSettings
 from threelane.sandbox.running import Running
 
-# no verdict of a test depends on how fast the machine is
+# no test result depends on the speed of the machine
 settings.register_profile("threelane", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("threelane")
 
 
 def pytest_configure() -> None:
-    """Say at once, and once, that the broker which was asked for is not to be had."""
+    """Fail once, at the start, when the requested broker is not installed."""
     if rabbit.wanted() and rabbit.script() is None:
         raise pytest.UsageError("THREELANE_TEST_BROKER=rabbitmq needs RabbitMQ: apt-get install rabbitmq-server")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nothing_is_logged_that_must_not_be() -> Iterator[None]:
-    """At the end of each test process its logs, and those of all it started, are read: tests/watch.py."""
+def _no_log_has_secrets_numbers_or_texts() -> Iterator[None]:
+    """Check the logs of each test process and of its children at the end: tests/watch.py."""
     with watching() as watch:
         yield
     found = watch.found()
@@ -38,7 +38,7 @@ def _nothing_is_logged_that_must_not_be() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.RabbitServer | None]:
-    """The broker of the whole test process, if it is RabbitMQ; all processes are told of it."""
+    """The broker of the test process, if it is RabbitMQ; every process finds it by THREELANE_BROKER_URL."""
     if not rabbit.wanted():
         yield None
         return
@@ -51,7 +51,7 @@ def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.R
 
 @pytest.fixture(scope="session")
 def redis_server(rabbit_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis for the whole test process; tests that kill Redis start one of their own."""
+    """A Redis for the whole test process; tests that kill Redis start their own."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     yield server
     server.stop()
@@ -59,7 +59,7 @@ def redis_server(rabbit_server: object, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def client(redis_server: RedisServer, rabbit_server: rabbit.RabbitServer | None) -> Iterator[redis.Redis]:
-    """A client of an empty Redis; the broker is empty, too."""
+    """A client of an empty Redis; the broker is also empty."""
     client = redis.Redis(port=redis_server.port)
     client.flushall()
     if rabbit_server:
@@ -84,7 +84,7 @@ def running_sandbox() -> Iterator[Running]:
 
 @pytest.fixture
 def sandbox(running_sandbox: Running) -> Iterator[Running]:
-    """A sandbox with an empty ledger, no faults and its settings as they were."""
+    """A sandbox with an empty ledger, no faults and its initial settings."""
     before = running_sandbox.control("GET", "settings")
     running_sandbox.control("POST", "reset")
     yield running_sandbox

@@ -1,4 +1,4 @@
-"""Documents: what the README and docs/ tell people to type, so that a test can do so."""
+"""Documents: the commands in the README and docs/, so that a test can run them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SETTING = re.compile(r"[A-Z][A-Z0-9_]*=.*")
 
 
 class Block(NamedTuple):
-    """One fenced block: where it stands, the language it names, and what is in it."""
+    """One fenced block: its location, language and content."""
 
     file: Path
     line: int
@@ -31,7 +31,7 @@ class Block(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One line of a shell: what is set for it, and its words."""
+    """One line of a shell: its environment variables and its words."""
 
     settings: dict[str, str]
     words: tuple[str, ...]
@@ -48,19 +48,19 @@ def blocks(file: Path) -> Iterator[Block]:
 
 
 def commands(block: Block) -> Iterator[Command]:
-    """Yield the commands of a block; in a console, what begins with $, or, without any, all but what is printed."""
+    """Yield the commands of a block: the lines that start with $ or, if there are none, every line except output."""
     lines = block.text.replace("\\\n", " ").splitlines()
     if any(line.startswith("$ ") for line in lines):
         lines = [line[2:] for line in lines if line.startswith("$ ")]
     for line in lines:
         words = [] if line.startswith("{") else shlex.split(line, comments=True)
-        said = [word for word in words if not _SETTING.fullmatch(word)]
-        leading = words[: words.index(said[0])] if said else []
-        if said:
+        typed = [word for word in words if not _SETTING.fullmatch(word)]
+        leading = words[: words.index(typed[0])] if typed else []
+        if typed:
             yield Command(dict(one.split("=", 1) for one in leading), tuple(words[len(leading) :]))
 
 
 def spans(file: Path) -> Iterator[str]:
-    """Yield what stands between single backticks, outside of fenced blocks."""
+    """Yield the code spans, outside of fenced blocks."""
     text = _FENCE.sub("", file.read_text(encoding="utf-8"))
     yield from (found[1] for found in _SPAN.finditer(text))

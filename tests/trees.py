@@ -1,4 +1,4 @@
-"""Trees: the sources of an earlier commit beside these, and the Python that runs them."""
+"""Trees: the sources of this and of an earlier commit, and the interpreter that runs them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ HERE = Path(__file__).parents[1]
 
 
 class Layout(NamedTuple):
-    """Which packages a tree has for those who use it from outside."""
+    """The packages of a tree that are used from outside."""
 
-    library: str  # holds Producer
-    commands: str  # ``python -m`` this is the command line
+    library: str  # has Producer
+    commands: str  # the command line, by ``python -m``
 
 
 LAYOUTS = (Layout("threelane", "threelane"), Layout("producer", "worker"))
-"""The newest first."""
+"""All layouts, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One tree of the sources, and the Python that has what it needs."""
+    """One source tree, and the interpreter with its requirements."""
 
     root: Path
     name: str
@@ -40,22 +40,22 @@ class Tree:
 
     @property
     def layout(self) -> Layout:
-        """Return the layout it has."""
+        """Return the tree's layout."""
         return next(one for one in LAYOUTS if (self.root / one.commands / "__main__.py").exists())
 
-    def command(self, *words: str) -> list[str]:
-        """Return what runs ``threelane WORD ...`` of this tree, and of no other."""
-        return [self.python, str(HERE / "tests/in_tree.py"), str(self.root), self.layout.commands, *words]
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command that runs ``threelane ARGUMENT ...`` of this tree."""
+        return [self.python, str(HERE / "tests/in_tree.py"), str(self.root), self.layout.commands, *arguments]
 
 
 def this_tree() -> Tree:
-    """Return the tree that this file is in, with what is not committed."""
+    """Return the tree of this file, including uncommitted changes."""
     return Tree(HERE, git("describe", "--always", "--dirty"))
 
 
 @contextmanager
 def earlier_tree(name: str, folder: Path) -> Iterator[Tree]:
-    """Check a commit out below a folder, as a work tree of git that is removed at the end."""
+    """Check out a commit below a folder, as a git work tree that is removed at the end."""
     root = folder / "earlier"
     git("worktree", "add", "--detach", str(root), name)
     try:
@@ -65,7 +65,7 @@ def earlier_tree(name: str, folder: Path) -> Iterator[Tree]:
 
 
 def last_release() -> str:
-    """Return the last tag, or the commit before this one where there is none."""
+    """Return the last tag; without a tag, the previous commit."""
     found = subprocess.run(
         ["git", "describe", "--tags", "--abbrev=0"], cwd=HERE, capture_output=True, text=True, check=False
     )
@@ -73,39 +73,40 @@ def last_release() -> str:
 
 
 def commit(name: str) -> str:
-    """Return the full name of a commit, given as git takes it; raises ValueError for what is none."""
+    """Return the full hash of a commit, given in any form of git; raises ValueError when there is none."""
     try:
         return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except subprocess.CalledProcessError:
         raise ValueError(name) from None
 
 
-def git(*words: str) -> str:
-    """Return what git prints; raises CalledProcessError when it fails."""
-    return subprocess.run(["git", *words], cwd=HERE, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+def git(*arguments: str) -> str:
+    """Return git's output; raises CalledProcessError when it fails."""
+    return subprocess.run(["git", *arguments], cwd=HERE, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def python_for(root: Path) -> str:
-    """Return this Python where it has what the tree requires, else that of an environment from the tree's own lock."""
+    """Return this interpreter if it meets the tree's requirements, else one in an environment from the tree's lock."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project.get("optional-dependencies", {}).values()
-    wanted = [*project["dependencies"], *(one for extra in extras for one in extra if not one.startswith("threelane["))]
-    return sys.executable if all(map(is_installed, wanted)) else _locked(root / "requirements/run.txt")
+    optional = (one for extra in extras for one in extra if not one.startswith("threelane["))
+    requirements = [*project["dependencies"], *optional]
+    return sys.executable if all(map(is_installed, requirements)) else _locked(root / "requirements/run.txt")
 
 
 def is_installed(requirement: str) -> bool:
-    """Return whether this environment meets a requirement, written as in pyproject.toml."""
-    wanted = Requirement(requirement)
-    if wanted.marker and not wanted.marker.evaluate():
+    """Return whether this environment meets a requirement in pyproject.toml syntax."""
+    parsed = Requirement(requirement)
+    if parsed.marker and not parsed.marker.evaluate():
         return True
     try:
-        return wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+        return parsed.specifier.contains(metadata.version(parsed.name), prereleases=True)
     except metadata.PackageNotFoundError:
         return False
 
 
 def _locked(lock: Path) -> str:
-    """Make an environment from a hashed lock file, once for each content, and return its Python."""
+    """Create an environment from a hashed lock file, once per content, and return its interpreter."""
     folder = Path(sys.prefix) / f"locked-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     python, complete = folder / "bin/python", folder / "complete"
     if not complete.exists():

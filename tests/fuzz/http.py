@@ -109,9 +109,7 @@ def fuzz_callbacks(redis_url: str, folder: Path, requests: int, number: int) -> 
     finally:
         child.stop()
     traces = child.log.read_text(encoding="utf-8").count("Traceback")
-    print(
-        f"callback endpoints: {statuses.total()} requests {dict(sorted(statuses.items()))}, {traces} tracebacks"
-    )
+    print(f"callback endpoints: {statuses.total()} requests {dict(sorted(statuses.items()))}, {traces} tracebacks")
     for one in wrong[:20]:
         print(f"  wrong: {one}")
     return wrong + ["a traceback in the log"] * traces

@@ -130,7 +130,7 @@ def test_every_metric_that_an_answer_rests_on_is_scraped(scene: Scene) -> None:
     """What the rules and panels name is there after a quarter of a minute, but for what never happens here."""
     asked = " ".join([*(rule["expr"] for rule in rules()), *(expression for _, expression in _queries())])
     wanted = {one.name for one in METRICS if any(name in asked for name in one.series)}
-    told = set(scene.prometheus.ask("label/__name__/values"))
+    told = set(scene.prometheus.get("label/__name__/values"))
     absent = {one.name for one in METRICS if one.name in wanted and not one.series & told}
     assert absent <= NEVER
 
@@ -154,7 +154,7 @@ def test_every_rule_is_evaluated(scene: Scene) -> None:
     """Prometheus tells of each whether its last evaluation went well, and of recording rules what came out."""
 
     def told() -> list[dict[str, Any]]:
-        return [rule for group in scene.prometheus.ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in scene.prometheus.get("rules")["groups"] for rule in group["rules"]]
 
     wait_until(lambda: all(rule["health"] == "ok" for rule in told()), 10, "the evaluation of all rules")
     assert len(rules()) == len(told())

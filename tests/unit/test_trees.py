@@ -48,7 +48,7 @@ def test_a_package_of_another_tree_is_never_run(tmp_path: Path) -> None:
     ended = _in_tree(tmp_path / "wanted", tmp_path / "installed")
 
     assert 1 == ended.returncode
-    assert "threelane_of_a_test is not taken from" in ended.stderr
+    assert "threelane_of_a_test is imported from" in ended.stderr
 
 
 @pytest.mark.parametrize(
