@@ -1,4 +1,4 @@
-"""Stack file: where ``threelane up`` writes the addresses of its stack, and how the command line takes them over."""
+"""Stack file: the file to which ``threelane up`` writes its addresses, and how the command line uses them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ STACK_FILE = Path(".threelane/stack.json")
 
 
 def use_stack(environment: MutableMapping[str, str]) -> None:
-    """Add the settings of a stack that runs in this folder, unless Redis is named already.
+    """Add the settings of a stack running in this folder, unless Redis is already set.
 
-    Only the command line does so, for its own process: a library does not obey a file in the current folder.
+    Only the command line calls this: a library must not read a file in the current folder.
     """
     if not _is_free(environment, "THREELANE_REDIS_URL"):
         return

@@ -20,23 +20,23 @@ _LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
 class Part(Protocol):
-    """An API of the sandbox, or its own addresses."""
+    """An API of the sandbox, or its control API."""
 
     def add_to(self, app: web.Application) -> None:
         """Adds every resource."""
 
 
 MakePart = Callable[[SandboxGateway], Part]
-_OURS: Final[tuple[MakePart, ...]] = (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control)
+_BUILT_IN: Final[tuple[MakePart, ...]] = (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control)
 
 
 def create(
     settings: SandboxSettings, clock: Callable[[], float] = time.time, parts: Sequence[MakePart] = ()
 ) -> web.Application:
-    """Returns the application of one sandbox, with other APIs beside its own; its clock starts with the server."""
+    """Returns the application of one sandbox, with additional APIs; its clock starts with the server."""
     app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
     gateway = app[GATEWAY] = SandboxGateway(settings, clock)
-    for part in dict.fromkeys((*_OURS, *parts)):
+    for part in dict.fromkeys((*_BUILT_IN, *parts)):
         part(gateway).add_to(app)
     app.cleanup_ctx.append(_running)
     return app

@@ -63,7 +63,7 @@ class Callbacks:
         self._writers: dict[str, Writer] = {}
 
     def plug(self, api: str, write: Writer) -> None:
-        """Takes what writes the statuses of one more API, as JSON for the path that has its name."""
+        """Registers the writer of another API's statuses, pushed as JSON to the path with the API's name."""
         self._writers[api] = write
 
     async def start(self) -> None:

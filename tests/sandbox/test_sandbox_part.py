@@ -15,7 +15,7 @@ from threelane.sandbox.running import Running
     [
         ("threelane.sandbox.nowhere:Api", "cannot be loaded: ModuleNotFoundError"),
         ("threelane.sandbox.app:Nothing", "cannot be loaded: AttributeError"),
-        ("threelane.sandbox.apis:JSON_TYPE", "is no class"),
+        ("threelane.sandbox.apis:JSON_TYPE", "is not a class"),
     ],
 )
 def test_a_part_that_is_not_there_is_wrong_usage(part: str, sentence: str) -> None:
