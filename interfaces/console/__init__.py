@@ -1,1 +1,1 @@
-"""Console: the operator's page at /console, a few forms in plain HTML beside the HTTP API."""
+"""Console: web pages for operators at /console, plain HTML forms served beside the HTTP API."""

@@ -1,4 +1,4 @@
-"""Letters: dead letters by who can mend them, what a redrive would do, and the redrive."""
+"""Dead letters: counts by owner and code, what a redrive would do, and the redrive."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from fastapi.responses import Response
 
 from threelane.interfaces.api import criteria
 from threelane.interfaces.api.problem import stop
-from threelane.interfaces.console.gate import Here, Sent
+from threelane.interfaces.console.gate import CurrentVisit, Submitted
 from threelane.interfaces.console.page import HOME, PageRoute, words
 from threelane.store import find
 from threelane.store.find import Filter
 from threelane.worker.dead import redrive
 
 router = APIRouter(prefix="/console/dead", include_in_schema=False, route_class=PageRoute)
-LETTERS = f"{HOME}/dead"
+DEAD_LETTERS = f"{HOME}/dead"
 SHOWN = 20
 
 
 @router.get("")
-def console_dead(here: Here) -> Response:
+def console_dead(visit: CurrentVisit) -> Response:
     """Show dead letters by owner and code."""
-    piles = redrive.piles(here.house.redis, here.now)
-    return here.show("dead.html", here="dead", piles=piles, most=redrive.LOOKED_AT)
+    groups = redrive.piles(visit.house.redis, visit.now)
+    return visit.show("dead.html", tab="dead", groups=groups, most=redrive.LOOKED_AT)
 
 
 @router.get("/pile")
-def console_pile(here: Here, owner: criteria.Owner = "", code: criteria.Code = "") -> Response:
-    """Tell what a redrive of one pile would do, and show its oldest letters."""
+def console_redrive_plan(visit: CurrentVisit, owner: criteria.Owner = "", code: criteria.Code = "") -> Response:
+    """Show what a redrive of one owner and code would do, and the oldest messages it would reach."""
     wanted = _wanted(owner, code)
-    plan = redrive.plan(here.house.redis, wanted, here.now, before=here.now)
-    oldest = list(find.dead(here.house.redis, wanted, before=here.now, most=SHOWN))
-    return here.show("pile.html", here="dead", owner=owner, code=code, plan=plan, found=oldest, most=SHOWN)
+    plan = redrive.plan(visit.house.redis, wanted, visit.now, before=visit.now)
+    oldest = list(find.dead(visit.house.redis, wanted, before=visit.now, most=SHOWN))
+    return visit.show("redrive.html", tab="dead", owner=owner, code=code, plan=plan, found=oldest, most=SHOWN)
 
 
 @router.post("/redrive")
-def console_redrive(sent: Sent) -> Response:
-    """Put the pile back on its lanes: what was dead when the plan was shown, and no more."""
-    here = sent.visit
-    wanted = _wanted(sent.get("owner", 64), sent.get("code", 64))
-    before = sent.get("before", 16)
+def console_redrive(form: Submitted) -> Response:
+    """Redrive one owner and code: the messages that were dead when the plan was shown, and no later ones."""
+    visit = form.visit
+    wanted = _wanted(form.get("owner", 64), form.get("code", 64))
+    before = form.get("before", 16)
     if not before.isdecimal():
-        raise stop(422, "this form is not whole", remedy="go back, and load the page anew")
-    told: Counter[str] = Counter(redriven=0)
-    nudger = here.house.producer.nudger
-    for lot in redrive.redrive_paced(here.house.redis, nudger, wanted, here.house.producer.now, before=int(before)):
-        told.update(lot)
-    said = ", ".join(f"{count:,} {words(answer)}" for answer, count in told.items() if count or answer == "redriven")
-    return here.did("redriven", f"{said}.", LETTERS, code=wanted.code, owner=wanted.owner, **dict(told))
+        raise stop(422, "the form is incomplete", remedy="go back and reload the page")
+    counts: Counter[str] = Counter(redriven=0)
+    nudger = visit.house.producer.nudger
+    for lot in redrive.redrive_paced(visit.house.redis, nudger, wanted, visit.house.producer.now, before=int(before)):
+        counts.update(lot)
+    notice = ", ".join(f"{n:,} {words(answer)}" for answer, n in counts.items() if n or answer == "redriven")
+    return visit.done("redriven", f"{notice}.", DEAD_LETTERS, code=wanted.code, owner=wanted.owner, **dict(counts))
 
 
 def _wanted(owner: str, code: str) -> Filter:
     wanted = Filter(owner=owner, code=code)
     if not wanted:
-        raise stop(422, "neither an owner nor a code", remedy="begin with the list of dead letters")
+        raise stop(422, "neither an owner nor a code", remedy="start from the list of dead letters")
     return wanted

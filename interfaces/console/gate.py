@@ -1,4 +1,4 @@
-"""Gate: who may see a page, and that a form was sent from it: by the login, by the form's token and by its Origin."""
+"""Gate: only logged-in operators see pages, and a form needs its session's CSRF token and our Origin."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from threelane.interfaces.api.caller import pay
 from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
-from threelane.interfaces.console.page import Login, page, to
-from threelane.interfaces.console.session import Session
+from threelane.interfaces.console.page import LoginRequired, page, see_other
+from threelane.interfaces.console.session import ConsoleSession
 from threelane.runtime import logs
 
 COOKIE = "threelane"
@@ -24,111 +24,113 @@ MOST_FIELDS = 30
 
 
 class Visit(NamedTuple):
-    """One request of somebody who is logged in."""
+    """One request of a logged-in operator."""
 
     house: House
-    session: Session
+    session: ConsoleSession
     now: int  # ms
-    is_look: bool
+    is_refresh: bool  # sent by console.js, not by a person
 
     def show(self, template: str, **values: object) -> Response:
-        """Return a page, with what was said since the last one; a look of the script is no page."""
+        """Return a page with the pending notice; a refresh by the script does not consume the notice."""
         known = self.session
-        if known.said and not self.is_look:
-            session.remember(self.house.redis, known, said="")
-        told: dict[str, Any] = {"csrf": known.csrf, "key": known.key, "said": known.said, "now": self.now, **values}
-        return page(template, **told)
+        if known.notice and not self.is_refresh:
+            session.remember(self.house.redis, known, notice="")
+        common: dict[str, Any] = {"csrf": known.csrf, "key": known.key, "notice": known.notice, "now": self.now}
+        return page(template, **common | values)
 
-    def did(self, what: str, said: str, back: str, **more: Any) -> Response:
-        """Note what was done, by whom, in the log, never a number; and lead back, where it is said in words."""
-        self.log(what, **more)
-        return self.say(said, back)
+    def done(self, action: str, notice: str, address: str, **more: Any) -> Response:
+        """Log an action and who did it, never a number, and redirect to an address that shows the notice."""
+        self.log(action, **more)
+        return self.redirect_with(notice, address)
 
-    def say(self, said: str, back: str) -> Response:
-        """Lead to an address, where this is said."""
-        session.remember(self.house.redis, self.session, said=said)
-        return to(back)
+    def redirect_with(self, notice: str, address: str) -> Response:
+        """Redirect to an address that shows the notice."""
+        session.remember(self.house.redis, self.session, notice=notice)
+        return see_other(address)
 
-    def log_and_go(self, what: str, address: str) -> Response:
-        """Note what was asked for, and lead to where it is answered."""
-        self.log(what)
-        return to(address)
+    def log_and_redirect(self, action: str, address: str) -> Response:
+        """Log a request and redirect to the page that answers it."""
+        self.log(action)
+        return see_other(address)
 
-    def log(self, what: str, **more: Any) -> None:
-        """Write down what was done, and by whom."""
-        logs.event("console", did=what, key=self.session.key.id, producer=self.session.key.producer, **more)
+    def log(self, action: str, **more: Any) -> None:
+        """Log an action and who did it."""
+        logs.event("console", did=action, key=self.session.key.id, producer=self.session.key.producer, **more)
 
 
-class Form(NamedTuple):
-    """What was sent, and by whom."""
+class SubmittedForm(NamedTuple):
+    """The fields of a submitted form, and the visit that submitted it."""
 
     visit: Visit
     fields: Mapping[str, str]
 
     def get(self, name: str, most: int = 200) -> str:
-        """Return a field, empty when it was left out; ends the request when it is longer than the page lets it be."""
+        """Return a field, empty when it is missing; ends the request when it exceeds ``most`` characters."""
         value = self.fields.get(name, "")
         if len(value) > most or not value.isprintable():
-            raise stop(422, f"{name}: one line of up to {most} characters", remedy="go back, and make it shorter")
+            raise stop(422, f"{name}: one line of up to {most} characters", remedy="go back and shorten it")
         return value
 
-    def amount(self, name: str, most: int, otherwise: str) -> float:
-        """Return a field that is a number from 0 to ``most``, 0 when it was left out; ``otherwise`` is a hint."""
+    def amount(self, name: str, most: int, alternative: str) -> float:
+        """Return a number from 0 to ``most``, 0 when it is missing; ``alternative`` names the other valid input."""
         try:
             value = float(self.get(name, 10) or 0)
         except ValueError:
             value = -1
         if not 0 <= value <= most:
-            raise stop(422, f"{name}: up to {most:,}, or {otherwise}", remedy="go back, and correct it")
+            raise stop(422, f"{name}: up to {most:,}, or {alternative}", remedy="go back and correct it")
         return value
 
 
 def visit(request: Request, house: Shared) -> Visit:
-    """Return the visit of somebody who is logged in; others are led to the login."""
+    """Return the visit of a logged-in operator; redirects everyone else to the login."""
     now = house.producer.now()
     token = request.cookies.get(COOKIE, "")
     found = session.find(house.redis, token, now) if token else None
     if found is None:
-        raise Login
+        raise LoginRequired
     request.scope["threelane.key"] = found.key.id  # for the log
     pay(house, found.key, now)
     return Visit(house, found, now, "x-threelane-look" in request.headers)
 
 
 async def sent_from_here(request: Request) -> None:
-    """End a request that another site's page has sent."""
+    """End a request that came from another site."""
     origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-    at_home = origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
-    if not at_home or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        raise _foreign()
+    same_origin = origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
+    if not same_origin or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise _not_from_here()
 
 
 async def fields(body: Single, _: Annotated[None, Depends(sent_from_here)]) -> Mapping[str, str]:
-    """Return the fields of a form, each once and without spaces around it."""
+    """Return the fields of a form, stripped; the last of a repeated field counts."""
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
-        raise stop(400, "this is no form", remedy="go back, and send it from the page") from None
+        raise stop(400, "the body is not a form", remedy="go back and submit the form from the page") from None
     return {name: value.strip() for name, value in pairs}
 
 
-async def form(said: Annotated[Mapping[str, str], Depends(fields)], here: Annotated[Visit, Depends(visit)]) -> Form:
-    """Return a form that this login's page has sent."""
-    if not same(said.get("csrf", ""), here.session.csrf):
-        raise _foreign()
-    return Form(here, said)
+async def form(
+    received: Annotated[Mapping[str, str], Depends(fields)], by: Annotated[Visit, Depends(visit)]
+) -> SubmittedForm:
+    """Return a form that carries the CSRF token of this session."""
+    if not same(received.get("csrf", ""), by.session.csrf):
+        raise _not_from_here()
+    return SubmittedForm(by, received)
 
 
-def same(said: str, meant: str) -> bool:
-    """Compare in a time that tells nothing."""
-    return hmac.compare_digest(said.encode(), meant.encode())
+def same(received: str, expected: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(received.encode(), expected.encode())
 
 
-def _foreign() -> Exception:
-    remedy = "go back, load the page anew, and send it again; if you did not send it, somebody else tried to"
-    return stop(403, "this form was not sent from this page", remedy=remedy)
+def _not_from_here() -> Exception:
+    remedy = "go back, reload the page and submit the form again; if you did not submit it, someone else tried to"
+    return stop(403, "the form was not sent from this page", remedy=remedy)
 
 
 Fields = Annotated[Mapping[str, str], Depends(fields)]
-Here = Annotated[Visit, Depends(visit)]
-Sent = Annotated[Form, Depends(form)]
+CurrentVisit = Annotated[Visit, Depends(visit)]
+Submitted = Annotated[SubmittedForm, Depends(form)]

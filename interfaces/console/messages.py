@@ -1,4 +1,4 @@
-"""Messages: look for them, read one's whole story, cancel and redrive it; what waits for its time."""
+"""Messages: search, the history of one message, cancel and redrive; scheduled messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.story import story
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import Here, Sent, Visit
+from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
 from threelane.interfaces.console.page import HOME, PageRoute, words
 from threelane.operations.explain import content
 from threelane.producer.cancel import Answer, Cancelled
@@ -26,118 +26,118 @@ from threelane.worker.dead import redrive
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=PageRoute)
 SEARCH, SCHEDULES = f"{HOME}/search", f"{HOME}/schedules"
 MOST = 100
-WAITS_SECONDS = 20  # for a search that is under way
+WAIT_SECONDS = 20  # for another search to finish
 Word = Annotated[str, Query(max_length=64)]
-_looking = Lock()  # what has ended is in no index: one look through all records at a time
-_ENDS = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
+_searching = Lock()  # messages that have ended are in no index: one scan of all records at a time
+_NOT_CANCELLABLE = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
 
 
 @router.get("/search")
-def console_search(here: Here) -> Response:
-    """Show what was looked for last, and what was found."""
-    said = here.session.search
-    return here.show("search.html", here="search", term=said, found=_found(here, said) if said else None, most=MOST)
+def console_search(visit: CurrentVisit) -> Response:
+    """Show the last search and its results."""
+    term = visit.session.search
+    return visit.show("search.html", tab="search", term=term, found=_found(visit, term) if term else None, most=MOST)
 
 
 @router.post("/search")
-def console_look(sent: Sent) -> Response:
-    """Look for an id, a recipient, a client message id, a batch or a tag: in a body, since it may be a number."""
-    session.remember(sent.visit.house.redis, sent.visit.session, search=sent.get("term", 80))
-    return sent.visit.log_and_go("searched", SEARCH)
+def console_submit_search(form: Submitted) -> Response:
+    """Search for an id, a recipient, a client message id, a batch or a tag; a POST keeps numbers out of URLs."""
+    session.remember(form.visit.house.redis, form.visit.session, search=form.get("term", 80))
+    return form.visit.log_and_redirect("searched", SEARCH)
 
 
 @router.get("/messages/{message_id:message}")
-def console_message(here: Here, message_id: MessageId) -> Response:
-    """Tell one message's whole story, its number masked."""
-    return _story(here, message_id, shown=False)
+def console_message(visit: CurrentVisit, message_id: MessageId) -> Response:
+    """Show the history of one message, its number masked."""
+    return _story(visit, message_id, shown=False)
 
 
 @router.post("/messages/{message_id:message}")
-def console_reveal(sent: Sent, message_id: MessageId) -> Response:
-    """Tell it with its number and, to a key that may read texts, with its text; that this was asked for is noted."""
-    sent.visit.log("revealed", id=message_id)
-    return _story(sent.visit, message_id, shown=True)
+def console_reveal(form: Submitted, message_id: MessageId) -> Response:
+    """Show the history with the number and, for a key that may read texts, the text; each use is logged."""
+    form.visit.log("revealed", id=message_id)
+    return _story(form.visit, message_id, shown=True)
 
 
 @router.post("/messages/{message_id:message}/cancel")
-def console_cancel(sent: Sent, message_id: MessageId) -> Response:
+def console_cancel(form: Submitted, message_id: MessageId) -> Response:
     """Cancel one message."""
-    (told,) = sent.visit.house.producer.cancel([message_id])
-    back = SCHEDULES if sent.get("back") == "schedules" else f"{HOME}/messages/{message_id}"
-    return sent.visit.did("cancelled", _cancelled(told), back, id=message_id, answer=told.answer)
+    (result,) = form.visit.house.producer.cancel([message_id])
+    back = SCHEDULES if form.get("back") == "schedules" else f"{HOME}/messages/{message_id}"
+    return form.visit.done("cancelled", _cancelled(result), back, id=message_id, answer=result.answer)
 
 
 @router.post("/messages/{message_id:message}/redrive")
-def console_redrive_one(sent: Sent, message_id: MessageId) -> Response:
+def console_redrive_one(form: Submitted, message_id: MessageId) -> Response:
     """Put one dead letter back on its lane."""
-    house = sent.visit.house
-    (told,) = redrive.redrive_ids(house.redis, house.producer.nudger, [message_id], sent.visit.now)
+    house = form.visit.house
+    (result,) = redrive.redrive_ids(house.redis, house.producer.nudger, [message_id], form.visit.now)
     back = f"{HOME}/messages/{message_id}"
-    return sent.visit.did("redriven", f"{words(told.answer)}.", back, id=message_id, answer=told.answer)
+    return form.visit.done("redriven", f"{words(result.answer)}.", back, id=message_id, answer=result.answer)
 
 
 @router.get("/schedules")
 def console_schedules(
-    here: Here, batch: Word = "", tag: Word = "", lane: Annotated[str, Query(pattern="^[123]?$")] = ""
+    visit: CurrentVisit, batch: Word = "", tag: Word = "", lane: Annotated[str, Query(pattern="^[123]?$")] = ""
 ) -> Response:
-    """Show what waits for its time, the earliest first."""
-    found = here.house.producer.scheduled(batch=batch, tag=tag, lane=int(lane or 0), most=MOST)
-    asked = {"batch": batch, "tag": tag, "lane": lane}
-    return here.show("schedules.html", here="schedules", found=found, asked=asked, most=MOST)
+    """Show messages that wait for their time, earliest first."""
+    found = visit.house.producer.scheduled(batch=batch, tag=tag, lane=int(lane or 0), most=MOST)
+    filters = {"batch": batch, "tag": tag, "lane": lane}
+    return visit.show("schedules.html", tab="schedules", found=found, filters=filters, most=MOST)
 
 
 @router.post("/schedules/cancel")
-def console_cancel_all(sent: Sent) -> Response:
-    """Cancel all of a batch or tag that was not sent yet."""
-    wanted: dict[str, Any] = {name: sent.get(name, 64) for name in ("batch", "tag")}
+def console_cancel_all(form: Submitted) -> Response:
+    """Cancel every message of a batch or tag that is not sent yet."""
+    wanted: dict[str, Any] = {name: form.get(name, 64) for name in ("batch", "tag")}
     if not any(wanted.values()):
-        raise stop(422, "neither a batch nor a tag", remedy="go back, and filter by one")
-    told = Counter(str(one.answer) for one in sent.visit.house.producer.cancel_all(**wanted))
-    said = ", ".join(f"{count:,} {words(answer)}" for answer, count in sorted(told.items())) or "nothing was left"
-    return sent.visit.did("cancelled_all", f"{said}.", SCHEDULES, **told)
+        raise stop(422, "neither a batch nor a tag", remedy="go back and filter by one")
+    counts = Counter(str(one.answer) for one in form.visit.house.producer.cancel_all(**wanted))
+    notice = ", ".join(f"{n:,} {words(answer)}" for answer, n in sorted(counts.items())) or "nothing left to cancel"
+    return form.visit.done("cancelled_all", f"{notice}.", SCHEDULES, **counts)
 
 
-def _found(here: Visit, term: str) -> list[find.Found]:
-    if not _looking.acquire(timeout=WAITS_SECONDS):
-        raise stop(429, "another search is under way", headers={"Retry-After": "5"}, remedy="wait a little")
+def _found(visit: Visit, term: str) -> list[find.Found]:
+    if not _searching.acquire(timeout=WAIT_SECONDS):
+        raise stop(429, "another search is running", headers={"Retry-After": "5"}, remedy="try again in a few seconds")
     try:
-        return list(find.term(here.house.redis, term, MOST))
+        return list(find.term(visit.house.redis, term, MOST))
     finally:
-        _looking.release()
+        _searching.release()
 
 
-def _story(here: Visit, message_id: str, *, shown: bool) -> Response:
-    told = story(here.house, message_id)
-    number = told.message.to
+def _story(visit: Visit, message_id: str, *, shown: bool) -> Response:
+    found = story(visit.house, message_id)
+    number = found.message.to
 
-    def veiled(said: str) -> str:
-        """Return what somebody said without the number in it, unless it is asked for."""
-        return said if shown or not number else said.replace(number, phone.mask(number))
+    def masked(text: str) -> str:
+        """Return a text with the number masked in it, unless the number is shown."""
+        return text if shown or not number else text.replace(number, phone.mask(number))
 
-    said = content(here.house.redis, message_id) if shown and here.session.key.texts else None
-    return here.show(
+    sms = content(visit.house.redis, message_id) if shown and visit.session.key.texts else None
+    return visit.show(
         "message.html",
-        here="search",
-        story=told,
-        one=told.message,
+        tab="search",
+        story=found,
+        one=found.message,
         number=number if shown else phone.mask(number),
         shown=shown,
-        text=(said.text or said.binary) if said else "",
-        veiled=veiled,
-        may_cancel=_may_cancel(told.message),
+        text=(sms.text or sms.binary) if sms else "",
+        masked=masked,
+        may_cancel=_may_cancel(found.message),
     )
 
 
 def _may_cancel(one: MessageStatus) -> bool:
-    return one.status not in FINAL and one.status not in _ENDS
+    return one.status not in FINAL and one.status not in _NOT_CANCELLABLE
 
 
-def _cancelled(told: Cancelled) -> str:
-    match told.answer:
+def _cancelled(result: Cancelled) -> str:
+    match result.answer:
         case Answer.CANCELLED:
             return "It will not be sent."
         case Answer.ASKED:
-            return "The gateway keeps it, and is asked to stop it."
+            return "The gateway has it; a request to stop it is on its way."
         case Answer.TOO_LATE:
-            return f"Too late: {told.why}."
-    return "It is unknown, or forgotten."
+            return f"Too late: {result.why}."
+    return "No such message, or it is no longer remembered."

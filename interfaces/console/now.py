@@ -1,4 +1,4 @@
-"""Now: lanes, holds, money and trouble, and the levers beside them: hold and resume."""
+"""Now: lanes, holds, credits and problems, with the actions hold and resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threelane.contract.schedule import MINUTE
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.story import table
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import Here, Sent, Visit
+from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.operations import screen
 from threelane.operations.explain import matched
@@ -23,13 +23,13 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=PageRoute)
-MOST = 8  # rows of trouble
-LOOK_AFRESH_MS = 15_000  # rates are those of at least the last seconds, and of no more than a quarter minute
+MOST = 8  # rows of problems
+MOST_SPAN_MS = 15_000  # rates are averages over at most this long
 MOST_MINUTES = 525_600
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One lane as the page shows it; rates in messages a second, None before there were two looks."""
+class LaneRow(msgspec.Struct, frozen=True):
+    """One lane as the page shows it; rates in messages per second, None until there are two readings."""
 
     lane: int
     waiting: int
@@ -39,59 +39,59 @@ class Row(msgspec.Struct, frozen=True):
     held: Held | None
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What the lanes had counted at a time (ms)."""
+class LaneCounts(msgspec.Struct, frozen=True):
+    """One reading of the counters of all lanes, and its time (ms)."""
 
     at: int
     counts: dict[int, tuple[int, int, int]]
 
 
 @router.get("")
-def console_now(here: Here) -> Response:
-    """Show how it stands."""
-    now = screen.read(here.house.redis, here.now)
-    before = _before(here, now)
+def console_now(visit: CurrentVisit) -> Response:
+    """Show the current state of the fleet."""
+    now = screen.read(visit.house.redis, visit.now)
+    before = _before(visit, now)
     trouble = sorted(now.trouble.items(), key=lambda one: -one[1])[:MOST]
-    rules = table(here.house) if now.holds else None
+    rules = table(visit.house) if now.holds else None
     owners = {scope: _owner(one, rules) for scope, one in now.holds.items()}
-    return here.show(
+    return visit.show(
         "now.html",
-        here="now",
+        tab="now",
         screen=now,
         rows=[_row(now, lane, before) for lane in now.lanes],
         span=(now.at - before.at) / 1000 if before else 0,
         holds=sorted(now.holds.items()),
         owners=owners,
-        ways={scope: hold.way_back(one) for scope, one in now.holds.items()},
-        money=list(screen.money_words(now.money)),
+        ends={scope: hold.way_back(one) for scope, one in now.holds.items()},
+        money=list(screen.credit_words(now.money)),
         trouble=[(name.replace(":", " ").replace("_", " "), count) for name, count in trouble],
         shape="|".join(sorted(now.holds)),
     )
 
 
 @router.post("/hold")
-def console_hold(sent: Sent) -> Response:
+def console_hold(form: Submitted) -> Response:
     """Put the account, a lane, a sender or a prefix on hold."""
-    here, minutes = sent.visit, sent.amount("minutes", MOST_MINUTES, "none")
-    until = here.now + int(minutes * MINUTE) if sent.get("minutes") else 0
+    visit, minutes = form.visit, form.amount("minutes", MOST_MINUTES, "none")
+    until = visit.now + int(minutes * MINUTE) if form.get("minutes") else 0
     try:
-        scope = hold.parse_scope(sent.get("scope"))
-        hold.put(here.house.redis, scope, sent.get("cause"), here.now, until)
+        scope = hold.parse_scope(form.get("scope"))
+        hold.put(visit.house.redis, scope, form.get("cause"), visit.now, until)
     except ValueError as wrong:
-        raise stop(422, str(wrong), remedy="go back, and correct it") from None
-    return here.did("held", f"{scope} is on hold.", HOME, scope=_kind(scope))
+        raise stop(422, str(wrong), remedy="go back and correct it") from None
+    return visit.done("held", f"{scope} is on hold.", HOME, scope=_kind(scope))
 
 
 @router.post("/resume")
-def console_resume(sent: Sent) -> Response:
+def console_resume(form: Submitted) -> Response:
     """Lift a hold."""
-    here, scope = sent.visit, sent.get("scope")
-    if not hold.resume(here.house.redis, scope, here.now):
-        return here.say(f"{scope} was not on hold any more.", HOME)
-    return here.did("resumed", f"{scope} goes on.", HOME, scope=_kind(scope))
+    visit, scope = form.visit, form.get("scope")
+    if not hold.resume(visit.house.redis, scope, visit.now):
+        return visit.redirect_with(f"{scope} was no longer on hold.", HOME)
+    return visit.done("resumed", f"{scope} is resumed.", HOME, scope=_kind(scope))
 
 
-def _row(now: Screen, lane: int, before: Look | None) -> Row:
+def _row(now: Screen, lane: int, before: LaneCounts | None) -> LaneRow:
     one, held = now.lanes[lane], now.holds.get(f"lane:{lane}")
     yellow, red = SLOW_SECONDS[lane]
     late = BAD if one.oldest_seconds > red else WARN if one.oldest_seconds > yellow else GOOD
@@ -99,23 +99,23 @@ def _row(now: Screen, lane: int, before: Look | None) -> Row:
     if before:
         counts = zip((one.accepted, one.sent, one.delivered), before.counts[lane], strict=True)
         rates = tuple(screen.per_second(count, then, now.at - before.at) for count, then in counts)
-    return Row(lane, one.waiting, one.oldest_seconds, late, rates, held or now.holds.get("account"))
+    return LaneRow(lane, one.waiting, one.oldest_seconds, late, rates, held or now.holds.get("account"))
 
 
-def _before(here: Visit, now: Screen) -> Look | None:
-    """Return what this login saw a while ago, and keep what it sees now when that is too old."""
-    before = msgspec.json.decode(here.session.look, type=Look) if here.session.look else None
-    if before is None or now.at - before.at > LOOK_AFRESH_MS:
+def _before(visit: Visit, now: Screen) -> LaneCounts | None:
+    """Return the reading that this session keeps, and replace it when it is too old."""
+    before = msgspec.json.decode(visit.session.look, type=LaneCounts) if visit.session.look else None
+    if before is None or now.at - before.at > MOST_SPAN_MS:
         counts = {lane: (one.accepted, one.sent, one.delivered) for lane, one in now.lanes.items()}
-        session.remember(here.house.redis, here.session, look=msgspec.json.encode(Look(now.at, counts)))
+        session.remember(visit.house.redis, visit.session, look=msgspec.json.encode(LaneCounts(now.at, counts)))
     return before if before and now.at - before.at >= 1000 else None
 
 
 def _owner(held: Held, rules: Any) -> str:
-    """Return who can mend what is on hold."""
+    """Return who can fix the cause of a hold."""
     return Owner.OPERATOR if held.code == hold.BY_HAND else matched(held.code, rules).owner or Owner.OPERATOR
 
 
 def _kind(scope: str) -> str:
-    """Return what the log may tell of a scope: a sender or a prefix may be a number."""
+    """Return the part of a scope that may be logged: a sender or a prefix may be a number."""
     return scope if scope.startswith("lane:") else scope.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Page: templates made into answers that browsers keep safe, and every refusal as a page."""
+"""Page: templates rendered with strict security headers, and every error as a page."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ VERSION = sha256(b"".join(STATIC[name] for name in sorted(STATIC))).hexdigest()[
 _UNITS = (("day", 86400), ("h", 3600), ("min", 60))
 
 
-class Login(Exception):
-    """Nobody is logged in, or not any more."""
+class LoginRequired(Exception):
+    """There is no session, or it has ended."""
 
 
 class PageRoute(APIRoute):
-    """Answers what cannot be done with a page, not with JSON; whoever is not logged in is led to the login."""
+    """A route that answers errors with a page instead of JSON, and redirects to the login when there is no session."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of the address."""
+        """Return the handler, wrapped."""
         handle = super().get_route_handler()
 
         async def safely(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Login:
-                return to(LOGIN)
+            except LoginRequired:
+                return see_other(LOGIN)
             except Stop as ended:
                 return _refusal(ended)
             except Unavailable as failed:
@@ -57,61 +57,61 @@ class PageRoute(APIRoute):
             except RedisError as failed:
                 return _refusal(away(Unavailable(explain(failed))))
             except RequestValidationError:
-                return _problem(422, "Something in the address is wrong.", "Begin again.")
+                return _problem(422, "A parameter in the address is invalid.", "start again from the first page")
 
         return safely
 
 
 def page(template: str, http_status: int = 200, **values: Any) -> Response:
-    """Return a template as an answer; whatever stands in ``values`` is escaped."""
+    """Return a rendered template; all ``values`` are escaped."""
     html = _templates.get_template(template).render(values)
     return HTMLResponse(html, http_status, headers=HEADERS)
 
 
-def to(address: str) -> Response:
-    """Return the way to another address, by GET."""
+def see_other(address: str) -> Response:
+    """Return a redirect to an address, by GET."""
     return RedirectResponse(address, 303, headers=HEADERS)
 
 
 def _refusal(ended: Stop) -> Response:
-    told = _problem(ended.problem.status, ended.problem.detail, ended.problem.remedy)
-    told.headers.update(ended.headers)
-    return told
+    response = _problem(ended.problem.status, ended.problem.detail, ended.problem.remedy)
+    response.headers.update(ended.headers)
+    return response
 
 
-def _problem(status: int, what: str, remedy: str) -> Response:
-    return page("problem.html", status, status=status, what=what, remedy=remedy)
+def _problem(status: int, problem: str, remedy: str) -> Response:
+    return page("problem.html", status, status=status, problem=problem, remedy=remedy)
 
 
 def clock(at: int) -> str:
-    """Return a time (ms) as people read it, in UTC."""
+    """Format a time (ms) for people, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at / 1000))
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in its two largest units, as ``2 h 5 min``."""
+    """Format a duration in its two largest units, such as ``2 h 5 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s" if 0.05 <= seconds < 10 else f"{seconds:.0f} s"
-    rest, told = int(seconds), []
+    rest, units = int(seconds), []
     for name, size in _UNITS:
         if rest >= size:
             count, rest = divmod(rest, size)
-            told.append(f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}")
-    return " ".join(told[:2])
+            units.append(f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}")
+    return " ".join(units[:2])
 
 
 def credits(millionths: int) -> str:
-    """Return an amount as people read it."""
+    """Format an amount for people."""
     return f"{millionths / CREDIT:,.2f}"
 
 
 def words(name: object) -> str:
-    """Return a name of ours as words."""
+    """Return an identifier as words."""
     return str(name).replace("_", " ")
 
 
-def _made() -> Environment:
-    made = Environment(
+def _environment() -> Environment:
+    environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -121,9 +121,9 @@ def _made() -> Environment:
     filters: Mapping[str, Callable[..., str]] = {
         "clock": clock, "span": span, "credits": credits, "words": words, "mask": phone.mask,
     }  # fmt: skip
-    made.filters.update(filters)
-    made.globals["version"] = VERSION
-    return made
+    environment.filters.update(filters)
+    environment.globals["version"] = VERSION
+    return environment
 
 
-_templates = _made()
+_templates = _environment()

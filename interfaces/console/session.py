@@ -1,4 +1,4 @@
-"""Session: a login at the operator's page: a random token in a cookie, of which Redis keeps the digest alone."""
+"""ConsoleSession: a login to the console: a random token in a cookie, of which Redis stores only the digest."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ from threelane.contract.schedule import MINUTE
 from threelane.store import access, keys
 from threelane.store.access import Key
 
-IDLE_MS = 60 * MINUTE  # without a request, after which it is over
+IDLE_MS = 60 * MINUTE  # a session ends after this long without a request
 LONGEST_MS = 720 * MINUTE
-MOST_TRIES = 10  # of one address, in
+MOST_TRIES = 10  # per address, within TRIES_MS
 TRIES_MS = 5 * MINUTE
 
 
-class Session(NamedTuple):
-    """A login that is in force: whose, the token of its forms, and what the page remembers for it.
+class ConsoleSession(NamedTuple):
+    """An active login: its key, the CSRF token of its forms, and what the pages remember between requests.
 
-    ``said`` is a sentence to be shown once, ``search`` and ``number`` were asked for last: numbers are in no address.
-    ``look`` is what the lanes had counted a while ago.
+    ``notice`` is shown once.  ``search`` and ``number`` are the last ones looked up, kept here because a URL must not
+    contain a number.  ``look`` is an earlier reading of the lanes' counters.
     """
 
     digest: str
     key: Key
     csrf: str
-    said: str = ""
+    notice: str = ""
     search: str = ""
     number: str = ""
     look: bytes = b""
 
 
+_STORED = {"notice": "said"}  # attribute -> field in Redis, where they differ
+
+
 def open_for(client: redis.Redis, key: Key, now: int) -> str:
-    """Begin a login; returns the token that is its cookie."""
+    """Start a session; returns the token for its cookie."""
     token = secrets.token_urlsafe(32)
     _write(client, _digest(token), IDLE_MS, {"key": key.id, "csrf": secrets.token_urlsafe(32), "made": now})
     return token
 
 
-def find(client: redis.Redis, token: str, now: int) -> Session | None:
-    """Return the login of a token; None when it is over, or its key was revoked, is expired or lost its right."""
+def find(client: redis.Redis, token: str, now: int) -> ConsoleSession | None:
+    """Return the session of a token; None when it has ended, or its key is revoked, expired or not an operator key."""
     digest = _digest(token)
     found: Any = client.hgetall(keys.console(digest))
     known = {name.decode(): value for name, value in found.items()}
@@ -55,22 +58,22 @@ def find(client: redis.Redis, token: str, now: int) -> Session | None:
         client.delete(keys.console(digest))
         return None
     client.pexpire(keys.console(digest), min(IDLE_MS, remaining))
-    said, search, number = (known.get(name, b"").decode() for name in ("said", "search", "number"))
-    return Session(digest, key, known["csrf"].decode(), said, search, number, known.get("look", b""))
+    notice, search, number = (known.get(name, b"").decode() for name in ("said", "search", "number"))
+    return ConsoleSession(digest, key, known["csrf"].decode(), notice, search, number, known.get("look", b""))
 
 
-def remember(client: redis.Redis, session: Session, **values: str | bytes) -> None:
-    """Keep values of ``Session`` for the next request."""
-    _write(client, session.digest, IDLE_MS, values)
+def remember(client: redis.Redis, session: ConsoleSession, **values: str | bytes) -> None:
+    """Store attributes of ``ConsoleSession`` for the next request."""
+    _write(client, session.digest, IDLE_MS, {_STORED.get(name, name): value for name, value in values.items()})
 
 
-def end(client: redis.Redis, session: Session) -> None:
-    """End a login at once."""
+def end(client: redis.Redis, session: ConsoleSession) -> None:
+    """End a session at once."""
     client.delete(keys.console(session.digest))
 
 
 def try_from(client: redis.Redis, address: str) -> int:
-    """Count a try to log in; returns 0, or the milliseconds after which this address may try again."""
+    """Count a login attempt; returns 0, or the milliseconds after which this address may try again."""
     key = keys.console_tries(address)
     with client.pipeline(transaction=True) as pipe:
         pipe.set(key, 0, nx=True, px=TRIES_MS)
@@ -81,12 +84,12 @@ def try_from(client: redis.Redis, address: str) -> int:
 
 
 def forgive(client: redis.Redis, address: str) -> None:
-    """Forget the tries of an address that has logged in."""
+    """Reset the attempts of an address that has logged in."""
     client.delete(keys.console_tries(address))
 
 
 def _write(client: redis.Redis, digest: str, lives_ms: int, values: Mapping[Any, Any]) -> None:
-    with client.pipeline(transaction=True) as pipe:  # what was ended meanwhile is not left without an end
+    with client.pipeline(transaction=True) as pipe:  # a session deleted meanwhile is not recreated without an expiry
         pipe.hset(keys.console(digest), mapping=dict(values))
         pipe.pexpire(keys.console(digest), lives_ms)
         pipe.execute()

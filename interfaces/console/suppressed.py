@@ -1,4 +1,4 @@
-"""Suppressed: whether a number may be sent to, why not, and the entries against it: add and remove."""
+"""Suppressed: whether a number is suppressed and why; add and remove entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threelane.contract import phone
 from threelane.contract.refusal import Code
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import Here, Sent
+from threelane.interfaces.console.gate import CurrentVisit, Submitted
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.store import keys, suppression
 from threelane.store.suppression import ALL
@@ -19,59 +19,59 @@ BACK = f"{HOME}/suppression"
 
 
 @router.get("")
-def console_suppression(here: Here) -> Response:
-    """Show what stands against the number that was asked for last."""
-    number = here.session.number
-    entries = suppression.why(here.house.redis, number) if number else ()
-    count = here.house.redis.hlen(keys.SUPPRESSED)
-    forbidden = any(one.forbids(here.now) for one in entries)
-    return here.show(
-        "suppression.html", here="suppression", number=number, entries=entries, count=count, forbidden=forbidden
+def console_suppression(visit: CurrentVisit) -> Response:
+    """Show the entries of the number that was looked up last."""
+    number = visit.session.number
+    entries = suppression.why(visit.house.redis, number) if number else ()
+    count = visit.house.redis.hlen(keys.SUPPRESSED)
+    forbidden = any(one.forbids(visit.now) for one in entries)
+    return visit.show(
+        "suppression.html", tab="suppression", number=number, entries=entries, count=count, forbidden=forbidden
     )
 
 
 @router.post("")
-def console_check(sent: Sent) -> Response:
-    """Ask for a number: in a body, so that no log of addresses has it."""
-    number = _number(sent.get("number", 40))
-    session.remember(sent.visit.house.redis, sent.visit.session, number=number)
-    return sent.visit.log_and_go("checked", BACK)
+def console_check(form: Submitted) -> Response:
+    """Look up a number; a POST keeps it out of access logs."""
+    number = _number(form.get("number", 40))
+    session.remember(form.visit.house.redis, form.visit.session, number=number)
+    return form.visit.log_and_redirect("checked", BACK)
 
 
 @router.post("/add")
-def console_suppress(sent: Sent) -> Response:
-    """Put a number on the list; messages to it that wait are not sent either."""
-    here, number, scope = sent.visit, _number(sent.get("number", 40)), _scope(sent.get("scope", 80) or ALL)
-    days = sent.amount("days", suppression.MOST_DAYS, "0 for ever")
-    evidence = sent.get("evidence") or f"by key {here.session.key.id} of {here.session.key.producer}"
-    suppression.add(here.house.redis, [(number, suppression.by_hand(scope, evidence, days, here.now))])
-    session.remember(here.house.redis, here.session, number=number)
-    return here.did("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
+def console_suppress(form: Submitted) -> Response:
+    """Suppress a number; waiting messages to it are not sent either."""
+    visit, number, scope = form.visit, _number(form.get("number", 40)), _scope(form.get("scope", 80) or ALL)
+    days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
+    evidence = form.get("evidence") or f"by key {visit.session.key.id} of {visit.session.key.producer}"
+    suppression.add(visit.house.redis, [(number, suppression.by_hand(scope, evidence, days, visit.now))])
+    session.remember(visit.house.redis, visit.session, number=number)
+    return visit.done("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
 
 
 @router.post("/remove")
-def console_lift(sent: Sent) -> Response:
-    """Take an entry off a number; Clickatell has a list of its own, which stays as it is."""
-    here, number = sent.visit, _number(sent.get("number", 40))
-    source, scope = sent.get("source", 40), sent.get("scope", 80)
+def console_lift(form: Submitted) -> Response:
+    """Remove an entry of a number; Clickatell's own block list does not change."""
+    visit, number = form.visit, _number(form.get("number", 40))
+    source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
-        raise stop(422, "this form is not whole", remedy="go back, and load the page anew")
-    lifted = suppression.lift(here.house.redis, number, source, _scope(scope))
-    said = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "It was not there any more."
-    return here.did("lifted", said, BACK, entries=lifted)
+        raise stop(422, "the form is incomplete", remedy="go back and reload the page")
+    lifted = suppression.lift(visit.house.redis, number, source, _scope(scope))
+    notice = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "The entry was already removed."
+    return visit.done("lifted", notice, BACK, entries=lifted)
 
 
 def _number(raw: str) -> str:
     try:
         return suppression.parse_number(raw)
     except ValueError as wrong:
-        what, _, remedy = str(wrong).partition("; ")
-        raise stop(422, f"number: {what}", code=Code.DESTINATION, remedy=remedy) from None
+        problem, _, remedy = str(wrong).partition("; ")
+        raise stop(422, f"number: {problem}", code=Code.DESTINATION, remedy=remedy) from None
 
 
 def _scope(raw: str) -> str:
     try:
         return suppression.parse_scope(raw)
     except ValueError as wrong:
-        what, _, remedy = str(wrong).partition("; ")
-        raise stop(422, f"scope: {what}", remedy=remedy) from None
+        problem, _, remedy = str(wrong).partition("; ")
+        raise stop(422, f"scope: {problem}", remedy=remedy) from None

@@ -166,14 +166,14 @@ def test_counts_are_refreshed_without_losing_typed_text(browser: Browser, api: A
     wait_until(lambda: "Holds have changed" in browser.text, what="the notice")
     for name in api.redis.scan_iter("tl:console:*"):
         api.redis.delete(name)
-    wait_until(lambda: "not refreshed any more" in browser.text, what="the end of the login")
+    wait_until(lambda: "no longer refreshed" in browser.text, what="the end of the login")
 
 
 def test_every_action_works_from_its_button(browser: Browser, api: Api, message: str) -> None:
     """Each needs a second press, against mistakes."""
     browser.driver.get(f"{api.url}/console")
     browser.press("Resume", "section[aria-labelledby=holds]")
-    assert "lane:3 goes on." in browser.text
+    assert "lane:3 is resumed." in browser.text
 
     browser.press("Dead letters")
     browser.press("Redrive…")
@@ -182,20 +182,20 @@ def test_every_action_works_from_its_button(browser: Browser, api: Api, message:
 
     browser.press("Schedules")
     browser.press("Cancel…")
-    browser.press("Cancel it")
+    browser.press("Cancel message")
     assert "It will not be sent." in browser.text
     assert 0 == api.redis.zcard(keys.DUE)
 
     browser.press("Suppression")
     browser.one("form[action$=add] input[name=number]").send_keys("+27 83 123 4569")
-    browser.press("Suppress it")
+    browser.press("Suppress number")
     assert "27831****** is suppressed (all)." in browser.text
     browser.press("Remove…")
-    browser.press("Remove it")
+    browser.press("Remove entry")
     assert "1 entry of 27831****** removed." in browser.text
 
     browser.press("Log out")
-    assert "Key of an operator" in browser.text
+    assert "Operator key" in browser.text
     browser.driver.back()
     browser.driver.refresh()
-    assert "Key of an operator" in browser.text  # the browser cached nothing
+    assert "Operator key" in browser.text  # the browser cached nothing

@@ -1,45 +1,45 @@
-// Keeps the numbers of the first page fresh; all else works without it. Nothing that came is ever read as HTML here:
-// only texts are taken over, into places that the page has already, so that no focus and no open form is lost.
+// Refreshes the numbers of the first page; everything else works without it. Only text and class names are copied from
+// the response into existing elements, never HTML, so focus and open forms are kept.
 "use strict";
 (function () {
   const EVERY_MS = 3000;
   const news = document.getElementById("news");
   const shape = () => document.getElementById("live").dataset.shape;
 
-  function tell(words) {
-    news.textContent = words;
+  function announce(text) {
+    news.textContent = text;
     news.hidden = false;
   }
 
-  async function look() {
+  async function refresh() {
     if (document.hidden) return true;
-    const answer = await fetch("/console", { credentials: "same-origin", headers: { "X-Threelane-Look": "1" } });
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const response = await fetch("/console", { credentials: "same-origin", headers: { "X-Threelane-Look": "1" } });
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     const live = fresh.getElementById("live");
     if (!live) {
-      tell("This page is not refreshed any more: load it anew.");
+      announce("This page is no longer refreshed: reload it.");
       return false;
     }
     news.hidden = true;
-    if (live.dataset.shape !== shape()) tell("Holds have changed: load the page anew.");
-    for (const place of document.querySelectorAll("[data-live]")) {
-      const found = fresh.querySelector('[data-live="' + CSS.escape(place.dataset.live) + '"]');
-      if (!found || found.textContent === place.textContent) continue;
-      place.textContent = found.textContent;
-      place.className = found.className;
+    if (live.dataset.shape !== shape()) announce("Holds have changed: reload the page.");
+    for (const element of document.querySelectorAll("[data-live]")) {
+      const found = fresh.querySelector('[data-live="' + CSS.escape(element.dataset.live) + '"]');
+      if (!found || found.textContent === element.textContent) continue;
+      element.textContent = found.textContent;
+      element.className = found.className;
     }
     return true;
   }
 
-  async function keepLooking() {
-    let goesOn = true;
+  async function keepRefreshing() {
+    let running = true;
     try {
-      goesOn = await look();
+      running = await refresh();
     } catch (failed) {
-      tell("The last look failed; trying again.");
+      announce("The last refresh failed; trying again.");
     }
-    if (goesOn) setTimeout(keepLooking, EVERY_MS);
+    if (running) setTimeout(keepRefreshing, EVERY_MS);
   }
 
-  setTimeout(keepLooking, EVERY_MS);
+  setTimeout(keepRefreshing, EVERY_MS);
 })();
