@@ -1,1 +1,1 @@
-"""Callbacks: the endpoint for what Clickatell reports of its own accord."""
+"""Callbacks: the endpoint for what Clickatell reports: receipts and replies."""

@@ -1,4 +1,4 @@
-"""Callbacks: the door for what Clickatell tells by itself; it answers when it is written down, or not at all.
+"""Callbacks: the endpoint for Clickatell's receipts and replies; it acknowledges a callback once Redis has stored it.
 
 The addresses are those that gateways declare: ``/<secret>/status`` and ``/<secret>/mo`` (HTTP, XML and REST API:
 statuses and replies, either takes both), ``/<secret>/platform`` (Platform APIs), ``/<secret>/one`` (One API).  The same
@@ -16,7 +16,7 @@ from aiohttp import BasicAuth, web
 from redis.exceptions import RedisError
 
 from threelane.contract import gateways
-from threelane.interfaces.callbacks.together import Together
+from threelane.interfaces.callbacks.batch import ReportBatcher
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
@@ -27,7 +27,7 @@ from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import Words
 
 MAX_BODY = 64 * 1024
-HEARD_MS = 5_000  # between two notes that the door is used
+HEARD_MS = 5_000  # between two updates of the time of the last receipt
 Reader = Callable[[bytes, bytes], Inbound]
 
 
@@ -40,16 +40,16 @@ def readers() -> dict[str, Reader]:
     }
 
 
-class Door:
-    """Answers the callbacks of one account."""
+class CallbackEndpoint:
+    """Serves the callbacks of one account."""
 
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
-        """Guard the door with the secret, and with basic authentication if it is set."""
+        """Require the secret, and basic authentication if it is set."""
         self._settings = settings
         self._client = client
         self._words = words
         self._clock = RedisClock()
-        self._together = Together(client, settings.keeping, self._clock, tracing.of(settings))
+        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.of(settings))
         self._heard_at = 0
 
     def application(self) -> web.Application:
@@ -61,7 +61,7 @@ class Door:
         return app
 
     async def health(self, _request: web.Request) -> web.Response:
-        """Say that the door is open; a probe of the container, not of the gateway."""
+        """Report that the process is up; for probes of the container, not for the gateway."""
         return web.Response(text="ok\n")
 
     def _taking(self, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -69,10 +69,10 @@ class Door:
             if request.method not in ("GET", "POST") or not self._is_known(request):
                 return web.Response(status=404, text="not found\n")
             try:
-                body = await request.read()  # more than client_max_size is answered with 413
+                body = await request.read()  # a larger body than client_max_size is answered with 413
             except (web.RequestPayloadError, ConnectionError):
-                return _refused("the body breaks off, or is not compressed as its Content-Encoding says")
-            query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")  # octets, as they came
+                return _refused("the body is truncated, or does not match its Content-Encoding")
+            query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")  # the octets as received
             try:
                 inbound = read(query, body)
             except ValueError as wrong:
@@ -80,13 +80,13 @@ class Door:
             try:
                 await self._take(inbound)
             except (RedisError, OSError):
-                return web.Response(status=503, text="not written down: send it again\n")
+                return web.Response(status=503, text="not stored: send it again\n")
             return _refused(inbound.problem) if inbound.problem else web.Response(text="ok\n")
 
         return handle
 
     async def _take(self, inbound: Inbound) -> None:
-        """Write down all that a request says; nothing of it, and nothing is asked of Redis, for a probe."""
+        """Store the reports and replies of a request; a probe has none and causes no write."""
         if self._clock.is_stale():
             asked_at = self._clock.monotonic()
             self._clock.follow(await self._client.time(), asked_at)
@@ -94,7 +94,7 @@ class Door:
             if report.unlisted:
                 metrics.ALARMS.labels("status", "operator").inc()
                 logs.event("status_unlisted", level=40, id=report.id, network_status=report.network_status)
-        await self._together.receive(inbound.reports)
+        await self._reports.receive(inbound.reports)
         if inbound.reports and (now := self._clock.now()) > self._heard_at + HEARD_MS:
             self._heard_at = now
             await self._client.set(keys.HEARD, now)  # for threelane doctor

@@ -1,4 +1,4 @@
-"""Serve: the callback door as a process."""
+"""Serve: the callback endpoint as a process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import start_http_server
 
-from threelane.interfaces.callbacks.endpoint import Door
+from threelane.interfaces.callbacks.endpoint import CallbackEndpoint
 from threelane.runtime import logs, variables
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
@@ -21,7 +21,7 @@ from threelane.worker.reply.words import Words
 
 
 def serve(settings: CallbackSettings) -> None:
-    """Keep the door open until told to stop."""
+    """Serve callbacks until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
     variables.warn()
     logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
@@ -33,26 +33,26 @@ def serve(settings: CallbackSettings) -> None:
 
 
 async def _serve(settings: CallbackSettings, known: Words) -> None:
-    told = asyncio.Event()
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     client = connect_async(settings)
-    door = Door(settings, client, known)
-    runner = web.AppRunner(door.application(), access_log=None, shutdown_timeout=5)
+    endpoint = CallbackEndpoint(settings, client, known)
+    runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.callbacks_host, settings.callbacks_port, backlog=1024).start()
         host, port = runner.addresses[0][:2]
         logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status")
-        await told.wait()
+        await stopping.wait()
     finally:
         await runner.cleanup()
         await client.aclose()
 
 
 def _keep_secrets(record: logging.LogRecord) -> bool:
-    """Log of what is no HTTP only that it came: the text of such an error holds the address, secret included."""
+    """Log only the kind of a malformed request: the text of such an error contains the path with the secret."""
     failed = record.exc_info[1] if record.exc_info else None
     if isinstance(failed, HttpProcessingError):
-        logs.event("callback_refused", level=logging.WARNING, reason=f"no HTTP: {type(failed).__name__}")
-    return not isinstance(failed, HttpProcessingError | web.RequestPayloadError)  # of the latter the door told
+        logs.event("callback_refused", level=logging.WARNING, reason=f"not HTTP: {type(failed).__name__}")
+    return not isinstance(failed, HttpProcessingError | web.RequestPayloadError)  # the endpoint has logged the latter

@@ -1,1 +1,1 @@
-"""Web: API and console together, as one process."""
+"""Web: API and console in one process."""

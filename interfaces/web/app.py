@@ -1,4 +1,4 @@
-"""App: the whole API, what producers may do and what operators do, and the operator's page."""
+"""App: the API for producers and operators, and the console."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import redis
 from fastapi import FastAPI
 
 from threelane.interfaces.api import app, operator, story
-from threelane.interfaces.console import dead as letters
-from threelane.interfaces.console import login as doors
-from threelane.interfaces.console import messages, now, suppressed
+from threelane.interfaces.console import dead, login, messages, now, suppressed
 from threelane.producer.client import Producer
 from threelane.runtime.settings import ApiSettings
 
-PAGES = (doors.router, now.router, letters.router, messages.router, suppressed.router)
-"""The operator's page."""
+PAGES = (login.router, now.router, dead.router, messages.router, suppressed.router)
+"""The pages of the console."""
 
 
 def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> FastAPI:

@@ -19,13 +19,13 @@ from threelane.store.connect import connect
 from threelane.worker.gateway import tables
 
 BACKLOG = 1024
-IDLE_SECONDS = 75  # longer than proxies keep a connection, so that it is they who end it
-GRACE_SECONDS = 10  # for requests that are under way when the process is told to end
+IDLE_SECONDS = 75  # longer than proxies keep a connection open, so that they close it
+GRACE_SECONDS = 10  # for requests in progress when the process has to stop
 
 
 def serve(settings: ApiSettings) -> None:
-    """Answer requests until told to stop."""
-    tables.each_or_exit()  # the story of a message needs them
+    """Serve requests until SIGTERM or SIGINT."""
+    tables.each_or_exit()  # the history of a message needs them
     logs.configure(settings.log_level)
     variables.warn()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -44,8 +44,8 @@ def serve(settings: ApiSettings) -> None:
 
 
 def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uvicorn.Config:
-    """Return how uvicorn is to serve."""
-    logging.getLogger("uvicorn.access").disabled = True  # it would write addresses with what is asked for in them
+    """Return the configuration of uvicorn."""
+    logging.getLogger("uvicorn.access").disabled = True  # it would log URLs, which may contain numbers
     return uvicorn.Config(
         create(settings, producer, client),
         log_config=None,
@@ -62,7 +62,7 @@ def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uv
 
 
 def load_or_exit(wanted: uvicorn.Config) -> uvicorn.Config:
-    """Return it with its certificate read, or end the process with a sentence."""
+    """Load the certificate and return the configuration; ends the process with an error if it cannot be loaded."""
     try:
         wanted.load()
     except (ssl.SSLError, OSError) as failed:
@@ -72,18 +72,18 @@ def load_or_exit(wanted: uvicorn.Config) -> uvicorn.Config:
 
 
 def listen_or_exit(settings: ApiSettings) -> socket.socket:
-    """Return a socket on which callers may knock, or end the process with a sentence."""
+    """Return a listening socket; ends the process with an error if the address cannot be bound."""
     try:
         return listen(settings)
     except OSError as failed:
         where = f"{settings.api_host}:{settings.api_port}"
-        problem = f"{where} cannot be listened on: {failed.strerror or failed}"
+        problem = f"cannot listen on {where}: {failed.strerror or failed}"
         print(f"threelane: THREELANE_API_HOST and THREELANE_API_PORT: {problem}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
 
 
 def listen(settings: ApiSettings) -> socket.socket:
-    """Return a socket on which callers may knock from now on."""
+    """Return a listening socket."""
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     listening = socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
     listening.setblocking(False)

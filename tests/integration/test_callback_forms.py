@@ -405,7 +405,7 @@ def test_a_caller_who_leaves_in_the_middle_disturbs_nobody(
     head = f"POST {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nAuthorization: {right['Authorization']}\r\n"
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as connection:
         connection.sendall(f"{head}Content-Length: 5000\r\n\r\n{end.body}".encode())
-    wait_until(lambda: any("breaks off" in line.get("reason", "") for line in log_of(child)), what="the door to see it")
+    wait_until(lambda: any("truncated" in line.get("reason", "") for line in log_of(child)), what="the door to see it")
     assert Status.SENT is status_of(producer, sent).status
     assert 200 == Door(url, **right).tell(end).status
     assert "Traceback" not in child.log.read_text()

@@ -1,4 +1,4 @@
-"""Together: reports that come at the same time are written down by one script call; each answer waits for its own."""
+"""Batch: reports that arrive together are stored by one script call; each response waits for its own report."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from threelane.worker.inbound.report import Report
 from threelane.worker.process.settings import Keeping
 from threelane.worker.receipt.receipt import receive
 
-MOST = 200  # reports in one call, or those of one request
-LINGER_SECONDS = 0.004  # a receipt is in no hurry, and a call costs as much as ten of the reports in it
+MOST = 200  # reports per call; a single request may have more
+LINGER_SECONDS = 0.004  # a receipt can wait this long, and a call costs as much as ten reports in it
 
 
-class Together:
-    """What comes within a few milliseconds, and what comes while a call is under way, is written by one call."""
+class ReportBatcher:
+    """Stores the reports that arrive within a few milliseconds, or during a call, with one call."""
 
     def __init__(
         self, client: redis.asyncio.Redis, keeping: Keeping, clock: RedisClock, tracer: Tracer | None = None
@@ -31,36 +31,36 @@ class Together:
         self._clock = clock
         self._tracer = tracer
         self._waiting: deque[_Request] = deque()
-        self._under_way: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     async def receive(self, reports: Sequence[Report]) -> None:
-        """Return when all are written down; raises what Redis raises."""
+        """Return when all are stored; raises what Redis raises."""
         if not reports:
             return
         request = _Request(reports, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
-        if self._under_way is None:
-            self._under_way = asyncio.create_task(self._write())
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
         await request.written
 
     async def _write(self) -> None:
         try:
             while self._waiting:
                 await asyncio.sleep(LINGER_SECONDS)
-                now = [self._waiting.popleft()]
-                count = len(now[0].reports)
+                batch = [self._waiting.popleft()]
+                count = len(batch[0].reports)
                 while self._waiting and count + len(self._waiting[0].reports) <= MOST:
-                    now.append(self._waiting.popleft())
-                    count += len(now[-1].reports)
+                    batch.append(self._waiting.popleft())
+                    count += len(batch[-1].reports)
                 try:
-                    reports = [report for one in now for report in one.reports]
+                    reports = [report for one in batch for report in one.reports]
                     await receive(self._client, reports, self._keeping, self._clock.now(), self._tracer)
-                except Exception as failed:  # whatever it is, every caller must hear of it
-                    _end(now, failed)
+                except Exception as failed:  # every caller must get it, whatever it is
+                    _end(batch, failed)
                 else:
-                    _end(now, None)
+                    _end(batch, None)
         finally:
-            self._under_way = None
+            self._writing = None
 
 
 class _Request(NamedTuple):
