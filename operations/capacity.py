@@ -1,4 +1,4 @@
-"""Capacity: what the fleet can do, as Redis tells it: workers, memory, and how long the backlog will take."""
+"""Capacity: workers, memory use of Redis, and how long the backlog will take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import redis
 from threelane.operations.health import SILENT_MS
 from threelane.store import keys
 
-DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer is worth another worker, up to what the rate allows
+DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
 
 
 class Capacity(NamedTuple):
-    """``drain_minutes`` at the rate all workers share; ``worth_having`` workers for the backlog, at least one."""
+    """``drain_minutes`` is at the shared rate; ``worth_having`` counts the workers a backlog justifies, at least 1."""
 
     workers: int
     workers_lane_1: int
@@ -25,7 +25,7 @@ class Capacity(NamedTuple):
 
 
 def read(client: redis.Redis, now: int) -> Capacity:
-    """Return it; the reads grow with the number of workers alone."""
+    """Return the capacity; the number of reads grows only with the number of workers."""
     names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
     with client.pipeline(transaction=False) as pipe:
         for name in names:
@@ -50,10 +50,10 @@ def read(client: redis.Redis, now: int) -> Capacity:
 
 
 def worth_having(waiting: int, workers: int, rate: float, served: float) -> int:
-    """Return how many workers a backlog is worth; pure.
+    """Return how many workers a backlog justifies; pure.
 
-    ``served`` is what the busiest worker sends in a second.  More than the shared rate needs are worth nothing, and
-    a backlog that one worker clears within ten minutes needs no second.
+    ``served`` is what the busiest worker sends per second.  Workers beyond the shared rate add nothing, and a backlog
+    that one worker clears within ten minutes needs no second one.
     """
     if not waiting or not served:
         return max(1, min(workers, 1))

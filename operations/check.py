@@ -1,4 +1,4 @@
-"""Check: whether the settings are sound, and, when asked, whether the account answers."""
+"""Check: whether the settings are valid, Redis and the broker work and, on request, the account does."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
 
 MOST_SKEW_SECONDS = 5.0
-OLDEST_REDIS = 7  # the scripts' commands, and their flags
-BROKER_SECONDS = 5  # in which a broker has to answer
+OLDEST_REDIS = 7  # for the commands and flags that the scripts use
+BROKER_SECONDS = 5  # how long a broker may take to answer
 _IS_RIGHT = {"codes": is_table}
 
 
 def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = None) -> Iterator[Finding]:
-    """Look at every setting, at Redis and the broker, and, if ``live``, at the account.
+    """Yield findings about every setting, Redis, the broker and, if ``live``, the account.
 
-    ``independent`` are the settings of programs that share nothing else with us, by the program's name.
+    ``independent`` maps a program's name to its settings class, for programs that only share the prefix.
     """
     wrong = [*wrong_parts()]
     for problem in wrong:
@@ -46,7 +46,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
     others = independent or {}
     worker: WorkerSettings | None = None
     open_files: dict[str, str] = {}
-    reported: set[str] = set()  # a class has what is wrong with another one that it extends
+    reported: set[str] = set()  # a class repeats the errors of the class it extends
     for kind in register():
         try:
             loaded = load(kind)
@@ -56,7 +56,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
                     yield Finding(Grade.ERROR, kind.__name__, line.strip(), "correct the variable")
             reported.update(str(invalid).splitlines())
             continue
-        yield Finding(Grade.OK, kind.__name__, "sound")
+        yield Finding(Grade.OK, kind.__name__, "valid")
         for variable, path in secret_files.open_to_others(kind, os.environ):
             open_files[variable] = path
         worker = loaded if isinstance(loaded, WorkerSettings) else worker
@@ -65,8 +65,10 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
     for name, other in others.items():
         yield from _independent(name, other)
     for one in variables.unknown(os.environ, others.values()):
-        near = f"the nearest is {one.nearest}" if one.nearest else "none is near it"
-        yield Finding(Grade.ERROR, one.name, f"{one.name} is not a setting; {near}", "correct the name, or unset it")
+        near = f"the nearest is {one.nearest}" if one.nearest else "no setting has a similar name"
+        yield Finding(
+            Grade.ERROR, one.name, f"{one.name} is not a setting; {near}", "correct the name, or unset the variable"
+        )
     if worker is None:
         return
     for variable in missing_credentials(worker):
@@ -87,10 +89,10 @@ def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
         kind()
     except ValidationError as invalid:
         for error in invalid.errors(include_input=False):
-            told = f"{prefix}{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
-            yield Finding(Grade.ERROR, name, told, "correct the variable")
+            problem = f"{prefix}{str(error['loc'][0]).upper()}: {error['msg'].removeprefix('Value error, ')}"
+            yield Finding(Grade.ERROR, name, problem, "correct the variable")
     else:
-        yield Finding(Grade.OK, name, "sound")
+        yield Finding(Grade.OK, name, "valid")
 
 
 def wrong_parts() -> Iterator[str]:
@@ -115,7 +117,7 @@ def _policy(settings: WorkerSettings) -> Iterator[Finding]:
         for line in str(wrong).splitlines():
             yield Finding(Grade.ERROR, "THREELANE_POLICY_FILE", line, "see docs/gateways.md")
     else:
-        yield Finding(Grade.OK, "THREELANE_POLICY_FILE", "sound")
+        yield Finding(Grade.OK, "THREELANE_POLICY_FILE", "valid")
 
 
 def _words(settings: WorkerSettings) -> Iterator[Finding]:
@@ -126,13 +128,13 @@ def _words(settings: WorkerSettings) -> Iterator[Finding]:
     except ValueError as wrong:
         yield Finding(Grade.ERROR, "THREELANE_WORDS_FILE", str(wrong), "correct the file, or the path")
     else:
-        yield Finding(Grade.OK, "THREELANE_WORDS_FILE", "sound")
+        yield Finding(Grade.OK, "THREELANE_WORDS_FILE", "valid")
 
 
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:
     client = connect(settings)
     try:
-        told = {**client.info("server"), **client.info("memory"), **client.info("persistence")}
+        info = {**client.info("server"), **client.info("memory"), **client.info("persistence")}
         skew = time.time() - client.time()[0]
     except (RedisError, OSError) as failed:
         problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
@@ -140,16 +142,19 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
         return
     finally:
         client.close()
-    yield Finding(Grade.OK, "Redis", f"answers, version {told['redis_version']}")
-    yield from _promises(told)
+    yield Finding(Grade.OK, "Redis", f"answers, version {info['redis_version']}")
+    yield from _guarantees(info)
     if abs(skew) > MOST_SKEW_SECONDS:
         yield Finding(
-            Grade.WARNING, "clock", f"this machine is {skew:+.0f} s off the clock of Redis", "run a time service"
+            Grade.WARNING,
+            "clock",
+            f"this machine is {skew:+.0f} s off the clock of Redis",
+            "synchronise both clocks (NTP)",
         )
 
 
 def _broker(settings: WorkerSettings) -> Iterator[Finding]:
-    """Look at the broker, if it is not the Redis of the records."""
+    """Check the broker, unless it is the Redis that stores the records."""
     if settings.broker_url is None:
         return
     what = f"broker, {settings.nudges_travel_by}"
@@ -162,40 +167,44 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
             cause = tls.problem(failed) or str(failed)
             yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
             return
-        told = getattr(broker.connection, "server_properties", {}).get("version")
-        yield Finding(Grade.OK, what, f"{at} answers" + (f", version {told}" if told else ""))
+        version = getattr(broker.connection, "server_properties", {}).get("version")
+        yield Finding(Grade.OK, what, f"{at} answers" + (f", version {version}" if version else ""))
 
 
-def _promises(told: dict[str, Any]) -> Iterator[Finding]:
-    """Look at what the delivery guarantee needs of Redis."""
-    version = str(told["redis_version"])
+def _guarantees(info: dict[str, Any]) -> Iterator[Finding]:
+    """Check what the delivery guarantee requires of Redis."""
+    version = str(info["redis_version"])
     if int(version.partition(".")[0]) < OLDEST_REDIS:
         yield Finding(Grade.ERROR, "Redis", f"version {version} is too old", "use Redis 7.0 or later, or Valkey")
-    if told.get("aof_last_write_status", "ok") != "ok":
+    if info.get("aof_last_write_status", "ok") != "ok":
         yield Finding(
-            Grade.ERROR, "Redis", "could not write its append-only file", "see the disk of Redis, and its log"
+            Grade.ERROR, "Redis", "could not write its append-only file", "check the disk and the log of Redis"
         )
-    if not told.get("aof_enabled"):
-        yield Finding(Grade.ERROR, "Redis", "keeps no append-only file", "set appendonly yes: see deploy/redis.conf")
-    if told.get("maxmemory_policy") != "noeviction":
+    if not info.get("aof_enabled"):
+        yield Finding(Grade.ERROR, "Redis", "has no append-only file", "set appendonly yes: see deploy/redis.conf")
+    if info.get("maxmemory_policy") != "noeviction":
         yield Finding(
             Grade.ERROR,
             "Redis",
-            f"may evict records ({told.get('maxmemory_policy')})",
+            f"may evict records ({info.get('maxmemory_policy')})",
             "set maxmemory-policy noeviction",
         )
-    if not told.get("maxmemory"):
-        yield Finding(Grade.WARNING, "Redis", "has no memory ceiling", "set maxmemory: intake then ends in time")
+    if not info.get("maxmemory"):
+        yield Finding(
+            Grade.WARNING, "Redis", "has no memory limit", "set maxmemory: intake then stops before memory runs out"
+        )
 
 
 async def _account(settings: WorkerSettings) -> Finding:
-    made = gateway(settings)
+    api = gateway(settings)
     try:
-        balance = await made.balance()
+        balance = await api.balance()
     finally:
-        await made.close()
-    what = f"account at {settings.gateway_address}, API {made.name}"
+        await api.close()
+    what = f"account at {settings.gateway_address}, API {api.name}"
     if isinstance(balance, float):
         grade = Grade.OK if balance > 0 else Grade.WARNING
         return Finding(grade, what, f"credentials accepted, balance {balance:g}", "" if balance > 0 else "top up")
-    return Finding(Grade.ERROR, what, balance, "check the credentials, the address, and that this host may call it")
+    return Finding(
+        Grade.ERROR, what, balance, "check the credentials, the address, and that this host may call the API"
+    )

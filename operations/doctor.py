@@ -1,4 +1,4 @@
-"""Doctor: what is wrong now, who can mend it, and the command that helps."""
+"""Doctor: problems of the running system, each with its owner and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from threelane.worker.policy.rule import Table
 
 OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
-QUIET_MS = 900_000  # a door that heard nothing for so long, while messages wait for receipts
+QUIET_MS = 900_000  # no callback for this long while messages wait for receipts is a warning
 DRY_HOURS = (24, 2)  # a warning, an error
-FULL = (0.8, 0.9)  # of the memory ceiling: a warning, and where intake ends
+FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 START_WORKER = "start one: threelane worker"
-_MENDS = {  # who can mend dead letters -> what helps
-    Owner.OPERATOR: "mend the cause (docs/operations.md), then threelane dead redrive --code {code}",
-    Owner.PRODUCER: "tell the producer: threelane dead list --owner producer --code {code}",
-    Owner.RECIPIENT: "nothing: the recipient does not want it, or cannot be reached",
-    Owner.GATEWAY: "when the gateway is well again: threelane dead redrive --code {code}",
+_REMEDIES = {  # owner of dead letters -> what to do
+    Owner.OPERATOR: "fix the cause (docs/operations.md), then threelane dead redrive --code {code}",
+    Owner.PRODUCER: "inform the producer: threelane dead list --owner producer --code {code}",
+    Owner.RECIPIENT: "nothing: the recipient does not want it or cannot be reached",
+    Owner.GATEWAY: "when the gateway has recovered: threelane dead redrive --code {code}",
 }
 
 
 def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
-    """Look at all that Redis knows of; the settings are looked at by ``check``.  ``table`` says whose a code is."""
+    """Yield findings about the state in Redis; ``check`` covers the settings.  ``table`` gives the owner of a code."""
     waiting = _depths(client)
     yield from _workers(client, now, sum(waiting.values()))
     yield from _lanes(client, now, waiting)
@@ -40,7 +40,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _credit(client, now)
     yield from _memory(client, now)
     yield from _overdue(client, now)
-    yield from _door(client, now)
+    yield from _callbacks(client, now)
     yield from _dead(client, now)
 
 
@@ -49,23 +49,28 @@ def _depths(client: redis.Redis) -> dict[int, int]:
 
 
 def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
-    """Look at each worker that reported of late; those that were stopped an hour ago are nobody's trouble."""
+    """Check each worker that reported recently; workers that were stopped long ago are not a problem."""
     found: Any = client.zrange(keys.WORKERS, now - health.GONE_MS, "+inf", byscore=True)
-    ailing = {name.decode(): health.ailment(client, name.decode(), now) for name in found}
-    for name, problem in ailing.items():
+    problems = {name.decode(): health.problem_of(client, name.decode(), now) for name in found}
+    for name, problem in problems.items():
         if problem:
-            yield Finding(WARNING, "worker", problem, f"threelane health --worker {name}; restart it, or forget it")
-    well = sum(not problem for problem in ailing.values())
-    if well:
-        yield Finding(OK, "workers", f"{well} consume")
+            yield Finding(
+                WARNING,
+                "worker",
+                problem,
+                f"threelane health --worker {name}; restart it, or ignore it if it was stopped",
+            )
+    healthy = sum(not problem for problem in problems.values())
+    if healthy:
+        yield Finding(OK, "workers", f"{healthy} healthy")
     else:
         yield Finding(
-            ERROR if waiting else WARNING, "workers", f"none consumes; {waiting:,} messages wait", START_WORKER
+            ERROR if waiting else WARNING, "workers", f"none is healthy; {waiting:,} messages wait", START_WORKER
         )
 
 
 def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[Finding]:
-    """Look whether somebody fetches each lane, and how long its oldest message waits."""
+    """Check that a worker fetches each lane, and how long its oldest message waits."""
     alive: Any = client.zrange(keys.WORKERS, now - health.SILENT_MS, "+inf", byscore=True)
     consumed: set[str] = set()
     for name in alive:
@@ -79,15 +84,15 @@ def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[F
         oldest: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
         seconds = (now - oldest[0][1]) / 1000 if oldest else 0.0
         late, too_late = health.SLOW_SECONDS[lane]
-        told = f"{depth:,} wait, the oldest for {seconds:,.0f} s"
+        backlog = f"{depth:,} wait, the oldest for {seconds:,.0f} s"
         if seconds <= late:
-            yield Finding(OK, what, told if depth else "nothing waits")
+            yield Finding(OK, what, backlog if depth else "empty")
         elif "account" in held or f"lane:{lane}" in held:
-            yield Finding(WARNING, what, f"{told}: it is on hold", "threelane holds")
+            yield Finding(WARNING, what, f"{backlog}; the lane is on hold", "threelane holds")
         else:
             grade = ERROR if seconds > too_late else WARNING
             yield Finding(
-                grade, what, told, "threelane top: are there workers, is the rate (PARTS_PER_SECOND) used up?"
+                grade, what, backlog, "threelane top: are workers running, is the rate (PARTS_PER_SECOND) used up?"
             )
 
 
@@ -96,7 +101,7 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     for scope, one in sorted(held.items()):
         wide = scope == "account" or scope.startswith("lane:")
         owner = table.rules[one.code].owner if one.code in table.rules else Owner.OPERATOR
-        step = "it ends by itself" if one.until else hold.way_back(one)
+        step = "it ends automatically" if one.until else hold.way_back(one)
         if not one.until and step.endswith("threelane resume"):
             step += "" if scope == "account" else f" {scope!r}"
         yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}", step, owner)
@@ -110,18 +115,20 @@ def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(WARNING, "credit", f"the balance cannot be read: {money.error}", "threelane check --live")
     if money.balance is None:
         if not money.error:
-            yield Finding(WARNING, "credit", "the balance was not read yet", "a worker reads it: threelane worker")
+            yield Finding(WARNING, "credit", "the balance has not been read yet", "workers read it: threelane worker")
         return
     if money.waiting_lanes:
         lanes = ", ".join(map(str, money.waiting_lanes))
-        yield Finding(ERROR, "credit", f"lanes {lanes} wait: what is left is kept for those above", "top up")
+        yield Finding(
+            ERROR, "credit", f"lanes {lanes} wait: the remaining credits are reserved for higher lanes", "top up"
+        )
     hours = money.hours_left
     if hours is not None and hours < DRY_HOURS[0]:
         before = ERROR if hours < DRY_HOURS[1] else WARNING
-        yield Finding(before, "credit", f"dry in {hours:.1f} hours at the present rate", "top up; threelane money")
+        yield Finding(before, "credit", f"runs out in {hours:.1f} hours at the present rate", "top up; threelane money")
     if money.short:
         yield Finding(
-            WARNING, "credit", f"short of {money.short / CREDIT:,.2f} for what waits", "top up; threelane money"
+            WARNING, "credit", f"{money.short / CREDIT:,.2f} short for the waiting messages", "top up; threelane money"
         )
     if before is OK and not money.short and not money.waiting_lanes:
         yield Finding(OK, "credit", f"about {money.left / CREDIT:,.2f} left")
@@ -130,49 +137,49 @@ def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:
 def _memory(client: redis.Redis, now: int) -> Iterator[Finding]:
     share = capacity.read(client, now).memory_share
     if share > FULL[0]:
-        told = f"{share:.0%} of the memory ceiling of Redis is used; intake ends at {FULL[1]:.0%}"
-        step = "let workers drain it: threelane top; or give Redis more (maxmemory)"
-        yield Finding(ERROR if share > FULL[1] else WARNING, "memory", told, step)
+        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {FULL[1]:.0%}"
+        step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
+        yield Finding(ERROR if share > FULL[1] else WARNING, "memory", usage, step)
 
 
 def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
-    """Look for what should have been done by now: releases, leases, look-ups."""
-    for shelf, what, told in (
-        (keys.DUE, "due set", "messages are due and were not put on their lanes"),
+    """Check for overdue work: releases, leases, look-ups."""
+    for index, what, overdue in (
+        (keys.DUE, "due set", "messages are due and not on their lanes"),
         (keys.LEASES, "leases", "attempts have outlived their lease"),
-        (keys.DOUBT, "in doubt", "messages in doubt should have been asked for"),
+        (keys.DOUBT, "in doubt", "look-ups of messages in doubt are overdue"),
     ):
-        late = int(client.zcount(shelf, "-inf", now - OVERDUE_MS))
+        late = int(client.zcount(index, "-inf", now - OVERDUE_MS))
         if late:
-            yield Finding(ERROR, what, f"{late:,} {told}", f"workers do that; {START_WORKER}")
+            yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
     doubts = int(client.zcard(keys.DOUBT))
     if doubts:
-        told = f"{doubts:,} messages may have been sent; the gateway is asked, and nothing is sent twice"
-        yield Finding(WARNING, "in doubt", told, "wait; threelane list --state in_doubt", Owner.GATEWAY)
+        doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and nothing is sent twice"
+        yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
 
 
-def _door(client: redis.Redis, now: int) -> Iterator[Finding]:
-    """Look when the network's word came last, if any is waited for."""
+def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Check when the last receipt came, if messages wait for receipts."""
     found: Any = client.get(keys.HEARD)
     awaited, last = int(client.zcard(keys.AWAITING)), int(found or 0)
-    ago = f"its last receipt came {(now - last) / 1000:,.0f} s ago" if last else "no receipt has come through it so far"
+    ago = f"last receipt {(now - last) / 1000:,.0f} s ago" if last else "no receipt has arrived yet"
     if awaited and now - last > QUIET_MS:
-        step = "is threelane callbacks up, and does Clickatell have its address, https://<host>/<secret>/status?"
-        yield Finding(WARNING, "callback door", f"{ago}; {awaited:,} messages wait for theirs", step)
+        step = "is threelane callbacks running, and is https://<host>/<secret>/status set at Clickatell?"
+        yield Finding(WARNING, "callback endpoint", f"{ago}; {awaited:,} messages wait for a receipt", step)
     else:
-        yield Finding(OK, "callback door", ago)
+        yield Finding(OK, "callback endpoint", ago)
 
 
 def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
-    """Tell of dead letters by who can mend them, those of the commonest code first."""
-    piles = redrive.piles(client, now)  # the largest first
+    """Report dead letters by owner, the most frequent code first."""
+    groups = redrive.piles(client, now)  # the largest first
     owners: Counter[str] = Counter()
-    for pile in piles:
-        owners[pile.owner] += pile.messages
+    for group in groups:
+        owners[group.owner] += group.messages
     for owner, number in owners.most_common():
-        of_owner = [pile for pile in piles if pile.owner == owner]
-        told = ", ".join(f"{pile.code} {pile.reason} ({pile.messages:,})" for pile in of_owner[:5])
-        step = _MENDS.get(Owner(owner), "") if owner in set(Owner) else "threelane dead list"
-        yield Finding(WARNING, "dead letters", f"{number:,}: {told}", step.format(code=of_owner[0].code), owner)
+        of_owner = [group for group in groups if group.owner == owner]
+        codes = ", ".join(f"{group.code} {group.reason} ({group.messages:,})" for group in of_owner[:5])
+        step = _REMEDIES.get(Owner(owner), "") if owner in set(Owner) else "threelane dead list"
+        yield Finding(WARNING, "dead letters", f"{number:,}: {codes}", step.format(code=of_owner[0].code), owner)
     if not owners:
-        yield Finding(OK, "dead letters", "there are none")
+        yield Finding(OK, "dead letters", "none")

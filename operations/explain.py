@@ -1,4 +1,4 @@
-"""Explain: one message's whole story, from its record and from what stands around it."""
+"""Explain: the history of one message, from its record and from holds, windows, budgets and events."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.webhooks.delivery import decode as decode_delivery
 from threelane.worker.webhooks.intake import GROUP
 
-BEFORE_MS, AFTER_MS = 1_000, 5_000  # around a time, in which its event was written: clocks differ, rounds take a while
-MOST_EVENTS = 50_000  # of the stream that are looked through
+BEFORE_MS, AFTER_MS = (
+    1_000,
+    5_000,
+)  # an event is written within this span around its time: clocks differ, rounds take time
+MOST_EVENTS = 50_000  # most stream entries to scan
 NOT_KEPT = (
-    "the time of each attempt between the first and the last: their number and the waits between them are kept",
-    "whether it waited for the rate, for a hold or for its window, once it has gone: the sum of these waits is told",
-    "what each look-up answered: their number is kept",
+    "the times of attempts between the first and the last; their number and the waits between them are kept",
+    "whether it waited for the rate, a hold or its window, once it was sent; the sum of these waits is kept",
+    "the result of each look-up; their number is kept",
     "its text, once it was sent or has ended",
-    "the events of an earlier end, if it was redriven since",
+    "the events of an earlier end, if it was redriven",
 )
-_OURS = {  # codes of our own: whose meaning stands in no policy table
-    "in_doubt": "its caller wanted it dropped when it is in doubt, and no look-up found it",
+_OURS = {  # Threelane's own codes, which are in no policy table
+    "in_doubt": "its caller chose to drop it when in doubt, and no look-up found it",
     "worker_lost": "three attempts died with their worker; no look-up found it",
-    "no_look_up": "the API cannot be asked, and no receipt came until its validity was over",
-    "forgotten": "the gateway has forgotten by now what it knew",
-    "no_receipt": "the gateway took it, and nobody told what became of it",
-    "lapsed": "the worker that had it under way died or was cut off: the gateway is asked",
+    "no_look_up": "the API offers no look-up, and no receipt came before its validity ended",
+    "forgotten": "the gateway no longer knows it",
+    "no_receipt": "the gateway accepted it and never reported its outcome",
+    "lapsed": "the worker died or lost its connection during the attempt; the gateway is queried",
 }
 
 
@@ -45,25 +48,25 @@ class Step(msgspec.Struct, frozen=True):
 
     at: int
     what: str
-    told: str = ""
+    detail: str = msgspec.field(name="told", default="")
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """How long it waited for one cause: ``schedule``, ``before_first_attempt``, ``retries`` or ``network``."""
+    """How long the message waited for one cause: ``schedule``, ``before_first_attempt``, ``retries`` or ``network``."""
 
     cause: str
     seconds: float
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True):
-    """The entry of the policy table that decided last; ``listed`` False: the table does not list its code."""
+    """The policy rule that decided last; ``listed`` is False when the table does not list the code itself."""
 
     code: str
     verdict: str = ""
     scope: str = ""
     owner: str = ""
     reason: str = ""
-    most_attempts: int | None = None  # None: until its validity ends
+    most_attempts: int | None = None  # None: until the validity ends
     spends_attempt: bool = True
     holds_seconds: float = 0.0
     alarm: bool = False
@@ -72,15 +75,15 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """What it waits for now; ``until`` in milliseconds, 0 when no time is known."""
+    """What the message waits for now; ``until`` in milliseconds, 0 when unknown."""
 
     cause: str
     until: int = 0
-    told: str = ""
+    detail: str = msgspec.field(name="told", default="")
 
 
-class Share(msgspec.Struct, frozen=True):
-    """A budget that it counts in; millionths of a credit."""
+class BudgetShare(msgspec.Struct, frozen=True):
+    """A budget that the message counts towards; millionths of a credit."""
 
     scope: str
     period: str
@@ -89,18 +92,18 @@ class Share(msgspec.Struct, frozen=True):
     over: str
 
 
-class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """Millionths of a credit: what was estimated, what was charged (None: not told), and what its budgets count."""
+class MessageCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Millionths of a credit: estimated, charged (None: not reported), and counted by its budgets."""
 
     estimate: int = 0
     charged: int | None = None
     counted: int = 0
     counted_on: str = ""  # the day of its budgets, YYYYMMDD
-    budgets: tuple[Share, ...] = ()
+    budgets: tuple[BudgetShare, ...] = ()
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that producers are told; ``webhook`` is none, on_its_way, taken, undelivered or not_fetched."""
+class PublishedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event for the producer; ``webhook`` is none, on_its_way, taken, undelivered or not_fetched."""
 
     id: str
     type: str
@@ -113,7 +116,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one message; never its text.  Times are milliseconds of Unix time, 0: not so far."""
+    """The history of one message, without its text.  Times are milliseconds of Unix time; 0: not yet."""
 
     message: MessageStatus
     client_message_id: str = ""
@@ -127,19 +130,19 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     waits: tuple[Wait, ...] = ()
     first_tried_at: int = 0
     look_ups: int = 0  # while it was in doubt
-    status_look_ups: int = 0  # for want of a receipt
+    status_look_ups: int = 0  # because no receipt came
     lapses: int = 0
     in_doubt_since: int = 0
     rule: Matched | None = None
     pending: Pending | None = None
-    money: Money = Money()
+    money: MessageCost = MessageCost()
     receipts: tuple[Step, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[PublishedEvent, ...] = ()
     not_kept: tuple[str, ...] = NOT_KEPT
 
 
 def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSettings) -> Story | None:
-    """Return a message's story, or None when its id is unknown or forgotten; raises WrongPolicy."""
+    """Return the history of a message, or None when its id is unknown or no longer remembered; raises WrongPolicy."""
     (known,) = statuses.read(client, [message_id])
     if known is None:
         return None
@@ -172,13 +175,13 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
 
 
 def content(client: redis.Redis, message_id: str) -> message.Message | None:
-    """Return what a message says, or None when it is unknown, or its text is forgotten: it was sent, or erased."""
+    """Return the content of a message, or None when it is unknown or its content is gone: it was sent or erased."""
     body: Any = client.hget(keys.record(message_id), "body")
     return message.decode(body) if body else None
 
 
 def matched(code: str, table: Table) -> Matched:
-    """Return the rule that a code of a record is under."""
+    """Return the policy rule for a code of a record."""
     if code in _OURS:
         return Matched(code=code, meaning=_OURS[code])
     rule = (TRANSPORT if code in TRANSPORT.rules else table).of(code)
@@ -198,36 +201,36 @@ def matched(code: str, table: Table) -> Matched:
 
 def _receipts(known: MessageStatus) -> Iterator[Step]:
     for report in known.reports:
-        at, _, said = report.partition(" ")
-        yield Step(int(at), "receipt", said)
+        at, _, status = report.partition(" ")
+        yield Step(int(at), "receipt", status)
 
 
 def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step, ...]) -> Iterator[Step]:
-    """Return what happened, in the order in which it did."""
+    """Yield the steps in the order of their times."""
     parts = f"{known.parts} part{'s' if known.parts > 1 else ''}, lane {known.lane}"
     steps = [Step(known.accepted_at, "accepted", parts)]
     if known.due_at:
         steps.append(Step(known.due_at, "due", "its delivery time"))
     if first := int(record.get("first", 0)):
-        tried = f"{known.attempts} in all" if known.attempts > 1 else ""
+        tried = f"{known.attempts} attempts in total" if known.attempts > 1 else ""
         steps.append(Step(first, "first attempt", tried))
     if doubted := int(record.get("doubted", 0)):
-        steps.append(Step(doubted, "in doubt", "the gateway is asked by our id"))
+        steps.append(Step(doubted, "in doubt", "the gateway is queried by the client message id"))
     if known.sent_at:
-        steps.append(Step(known.sent_at, "sent", f"the gateway's id {known.gateway_id}" if known.gateway_id else ""))
+        steps.append(Step(known.sent_at, "sent", f"gateway id {known.gateway_id}" if known.gateway_id else ""))
     steps += receipts
     if known.ended_at:
-        why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _WELL else ""
+        why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _SUCCESSFUL else ""
         steps.append(Step(known.ended_at, str(known.status), why))
-    yield steps[0]  # before all else, whatever the clock of a worker says
+    yield steps[0]  # always first, even when a worker's clock is behind
     yield from sorted(steps[1:], key=lambda step: step.at)
 
 
-_WELL = (Status.DELIVERED, Status.SENT)
+_SUCCESSFUL = (Status.DELIVERED, Status.SENT)
 
 
 def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterator[Wait]:
-    """Return how long it waited so far, by cause; what took no time is left out."""
+    """Yield how long it has waited, by cause, without causes of no duration."""
     first, ended = int(record.get("first", 0)), known.ended_at or now
     begins = max(known.accepted_at, min(known.due_at, ended))
     spans = {
@@ -242,23 +245,23 @@ def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterato
 def _pending(
     client: redis.Redis, known: MessageStatus, record: Mapping[str, str], sms: message.Message | None, now: int
 ) -> Pending | None:
-    """Return what it waits for now, or None when nothing more will happen."""
+    """Return what it waits for now, or None when it has ended."""
     if known.status in FINAL:
         return None
     if known.status is Status.DEAD:
         return Pending(
-            "redrive", 0, f"dead; the {known.owner or 'operator'} can mend it: threelane dead redrive {known.id}"
+            "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
-    shelf = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.SHELF_OF[known.status]
-    score: Any = client.zscore(shelf, known.id)
+    index = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.SHELF_OF[known.status]
+    score: Any = client.zscore(index, known.id)
     at = int(score or 0)
     match known.status:
         case Status.SENDING:
-            return Pending("attempt", at, "an attempt is under way; its lease ends then")
+            return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
         case Status.IN_DOUBT:
-            return Pending("look_up", at, "the gateway is asked for it then")
+            return Pending("look_up", at, "this is when the gateway is queried next")
         case Status.SENT:
-            return Pending("receipt", at, "the gateway has it; if no receipt comes, it is asked for one then")
+            return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
     held = hold.holds(client, now)
     if scope := _holding(held, known, sms):
         one = held[scope]
@@ -269,63 +272,67 @@ def _pending(
         return Pending("window", opens or 0, "its sending window is closed")
     if known.status is Status.SCHEDULED:
         if known.waits:
-            return Pending("retry", at, f"tried again after {known.code} {known.reason}")
+            return Pending("retry", at, f"retried after {known.code} {known.reason}")
         return Pending("schedule", at, "its delivery time")
-    before: Any = client.zcount(shelf, "-inf", f"({at}")
+    before: Any = client.zcount(index, "-inf", f"({at}")
     return Pending(
-        "lane", 0, f"{before} of lane {known.lane} are before it; workers, rate and reserve decide: threelane top"
+        "lane",
+        0,
+        f"{before} messages of lane {known.lane} are ahead of it; see workers, rate and reserve: threelane top",
     )
 
 
 def _holding(held: Mapping[str, hold.Held], known: MessageStatus, sms: message.Message | None) -> str:
-    """Return the scope of the hold that it waits for, or ''."""
+    """Return the scope of the hold that stops it, or ''."""
     wide = ("account", f"lane:{known.lane}", f"sender:{sms.sender}" if sms and sms.sender else "")
     prefixes = (scope for scope in held if scope.startswith("prefix:") and known.to.startswith(scope[7:]))
     return next((scope for scope in (*wide, *prefixes) if scope in held), "")
 
 
-def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> Money:
+def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> MessageCost:
     scopes = {f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"}
     standings = (one for one in budgets.standings(client, now) if one.scope in scopes)
-    return Money(
+    return MessageCost(
         estimate=int(record.get("estimate", 0)),
         charged=known.charge_millionths if "charge" in record else None,
         counted=int(record.get("counted", 0)),
         counted_on=record.get("period", ""),
-        budgets=tuple(Share(one.scope, one.period, one.budget.limit, one.spent, one.budget.over) for one in standings),
+        budgets=tuple(
+            BudgetShare(one.scope, one.period, one.budget.limit, one.spent, one.budget.over) for one in standings
+        ),
     )
 
 
-def _events(client: redis.Redis, known: MessageStatus, producer: str, late_ms: int) -> Iterator[Event]:
-    """Return what producers were told of its end, or that it is late, as far as the stream still has it."""
+def _events(client: redis.Redis, known: MessageStatus, producer: str, late_ms: int) -> Iterator[PublishedEvent]:
+    """Yield the events of its end or of its being late, as far as the stream still has them."""
     late_at = known.sent_at + late_ms if known.sent_at and known.lane == 1 else 0
     spans = [(at - BEFORE_MS, at + AFTER_MS) for at in (late_at, known.ended_at) if at]
     registered = registry.read(client, producer) if producer else None
     fetched = _fetched(client)
-    for event_id, raw in _told(client, known.id, spans):
+    for event_id, raw in _entries(client, known.id, spans):
         event = events.decode(event_id, raw)
         if event is None or getattr(event, "message_id", "") != known.id:
             continue
         at = int(event_id.partition("-")[0])
-        said = Event(id=event_id, type=event.type, at=at, status=getattr(event, "status", ""))
-        yield _brought(client, said, producer, fetched) if registered and registered.webhook else said
+        published = PublishedEvent(id=event_id, type=event.type, at=at, status=getattr(event, "status", ""))
+        yield _with_webhook(client, published, producer, fetched) if registered and registered.webhook else published
 
 
-def _told(
+def _entries(
     client: redis.Redis, message_id: str, spans: list[tuple[int, int]]
 ) -> Iterator[tuple[str, dict[bytes, bytes]]]:
-    """Return the entries of the stream about a message, of some spans of time (ms), each once."""
-    given: set[bytes] = set()
+    """Yield the stream entries about a message within some spans of time (ms), each once."""
+    seen: set[bytes] = set()
     for begins, ends in spans:
         entries: Any = client.xrange(keys.EVENTS, max(0, begins), max(0, ends), count=MOST_EVENTS)
         for event_id, raw in entries:
-            if raw.get(b"id") == message_id.encode() and event_id not in given:
-                given.add(event_id)
+            if raw.get(b"id") == message_id.encode() and event_id not in seen:
+                seen.add(event_id)
                 yield event_id.decode(), raw
 
 
 def _fetched(client: redis.Redis) -> tuple[int, ...]:
-    """Return the last event that the dispatcher of webhooks has taken from the stream; nothing: (0, 0)."""
+    """Return the id of the last event that the webhook dispatcher read from the stream; none: (0, 0)."""
     if not client.exists(keys.EVENTS):
         return (0, 0)
     groups: Any = client.xinfo_groups(keys.EVENTS)
@@ -337,17 +344,19 @@ def _order(event_id: str) -> tuple[int, ...]:
     return tuple(map(int, event_id.split("-")))
 
 
-def _brought(client: redis.Redis, said: Event, producer: str, fetched: tuple[int, ...]) -> Event:
-    """Return the event with what its producer's webhook did."""
-    if _order(said.id) > fetched:
-        return msgspec.structs.replace(said, webhook="not_fetched")
-    content: Any = client.hget(keys.delivery(producer), said.id)
+def _with_webhook(
+    client: redis.Redis, event: PublishedEvent, producer: str, fetched: tuple[int, ...]
+) -> PublishedEvent:
+    """Return the event with the state of its webhook delivery."""
+    if _order(event.id) > fetched:
+        return msgspec.structs.replace(event, webhook="not_fetched")
+    content: Any = client.hget(keys.delivery(producer), event.id)
     if content is None:
-        return msgspec.structs.replace(said, webhook="taken")
+        return msgspec.structs.replace(event, webhook="taken")
     delivery = decode_delivery(content)
-    due: Any = client.zscore(keys.deliveries(producer), said.id)
+    due: Any = client.zscore(keys.deliveries(producer), event.id)
     return msgspec.structs.replace(
-        said,
+        event,
         webhook="undelivered" if due is None else "on_its_way",
         tries=delivery.tries,
         reason=delivery.reason,

@@ -1,4 +1,4 @@
-"""Exporter: what is true of the whole fleet, told once, from Redis, at every scrape."""
+"""Exporter: metrics of the whole fleet, read from Redis at every scrape."""
 
 from __future__ import annotations
 
@@ -22,51 +22,51 @@ from threelane.worker.account import hold
 from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_told import until_told
 
-# tally field, split at ":" -> metric and the labels that its parts fill
+# kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
-    "repeated": ("threelane_repeated", "Messages asked for again under the same client id", ("lane",)),
+    "repeated": ("threelane_repeated", "Messages submitted again under the same client id", ("lane",)),
     "parts": ("threelane_parts", "Message parts accepted", ("lane",)),
-    "refused": ("threelane_refused", "Messages refused at the door", ("code",)),
-    "to": ("threelane_moved", "Messages that came into a state", ("lane", "status")),
-    "retried": ("threelane_retried", "Attempts that will be repeated", ("lane", "code")),
-    "dead": ("threelane_dead", "Dead letters", ("code", "owner")),
+    "refused": ("threelane_refused", "Messages refused at accept", ("code",)),
+    "to": ("threelane_moved", "Messages that entered a state", ("lane", "status")),
+    "retried": ("threelane_retried", "Failed attempts that will be retried", ("lane", "code")),
+    "dead": ("threelane_dead", "Messages that became dead letters", ("code", "owner")),
     "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
-    "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died in the middle", ("lane",)),
+    "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died before they ended", ("lane",)),
     "resolved": ("threelane_resolved_doubts", "Messages in doubt that a look-up did not find", ("status",)),
     "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
-    "unknown": ("threelane_unknown", "Messages whose end will never be known", ("code", "owner")),
+    "unknown": ("threelane_unknown", "Messages whose outcome will never be known", ("code", "owner")),
     "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),
-    "newer": ("threelane_left_to_newer", "Times a worker left a message to newer ones", ("lane",)),
-    "redriven": ("threelane_redriven", "Dead letters put back", ("lane",)),
-    "held": ("threelane_held", "Times something was put on hold", ("scope",)),
-    "cancelled": ("threelane_cancelled", "Messages that a caller cancelled", ("lane",)),
+    "newer": ("threelane_left_to_newer", "Times a worker left a message to a newer worker", ("lane",)),
+    "redriven": ("threelane_redriven", "Dead letters put back on their lane", ("lane",)),
+    "held": ("threelane_held", "Holds placed", ("scope",)),
+    "cancelled": ("threelane_cancelled", "Messages cancelled by a caller", ("lane",)),
     "late": ("threelane_late", "Messages of lane 1 without a receipt in time", ("lane",)),
-    "bypassed": ("threelane_bypassed", "Legal notices that passed over the list of suppressed numbers", ("lane",)),
-    "reserved": ("threelane_reserved", "Times a lane waited, since credits are kept for the lanes above", ("lane",)),
-    "charged_parts": ("threelane_charged_parts", "Message parts that a charge was told for", ("lane",)),
-    "replies": ("threelane_replies_told", "Replies of recipients: stop, start or other", ("word",)),
-    "suppressed": ("threelane_suppressions", "Entries put on the list of suppressed numbers", ("source",)),
-    "lifted": ("threelane_suppressions_lifted", "Entries taken off it", ()),
+    "bypassed": ("threelane_bypassed", "Legal notices that bypassed the suppression list", ("lane",)),
+    "reserved": ("threelane_reserved", "Times a lane waited because credits are reserved for higher lanes", ("lane",)),
+    "charged_parts": ("threelane_charged_parts", "Message parts with a known charge", ("lane",)),
+    "replies": ("threelane_replies_told", "Replies from recipients: stop, start or other", ("word",)),
+    "suppressed": ("threelane_suppressions", "Entries added to the suppression list", ("source",)),
+    "lifted": ("threelane_suppressions_lifted", "Entries removed from the suppression list", ()),
 }
 
 
 class Fleet(Collector):
-    """Collects depths, ages, holds and counts; each read is of constant time."""
+    """Collects depths, ages, holds and counts; the cost of a scrape does not depend on the number of messages."""
 
     def __init__(self, client: redis.Redis) -> None:
         """Read from this Redis."""
         self._client = client
         self._clock = RedisClock()
-        self._named = fleet_metrics.Named()
+        self._limit = fleet_metrics.LabelLimit()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; when Redis is away only that is told."""
+        """Yield the metrics; when Redis is down, only ``threelane_redis_up``."""
         up = GaugeMetricFamily("threelane_redis_up", "Whether Redis answered this scrape")
         try:
             yield from [*self._waiting(), *self._holds(), *self._counted()]
             now = self._clock.now()
-            yield from fleet_metrics.money(forecast.read(self._client, now), now, self._named)
+            yield from fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
             yield from fleet_metrics.capacity(capacity.read(self._client, now))
             up.add_metric([], 1)
         except (RedisError, OSError):
@@ -80,16 +80,16 @@ class Fleet(Collector):
             for lane in keys.LANES:
                 pipe.zcard(keys.QUEUED[lane])
                 pipe.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-            for shelf in (keys.DUE, keys.LEASES, keys.DOUBT, keys.DEAD, keys.AWAITING):
-                pipe.zcard(shelf)
+            for index in (keys.DUE, keys.LEASES, keys.DOUBT, keys.DEAD, keys.AWAITING):
+                pipe.zcard(index)
             found = pipe.execute()
-        depth = GaugeMetricFamily("threelane_lane_depth", "Messages that are due and not claimed", labels=["lane"])
-        oldest = GaugeMetricFamily("threelane_lane_oldest_seconds", "Age of the oldest of them", labels=["lane"])
+        depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=["lane"])
+        oldest = GaugeMetricFamily("threelane_lane_oldest_seconds", "Age of the oldest due message", labels=["lane"])
         for place, lane in enumerate(keys.LANES):
             depth.add_metric([str(lane)], found[2 * place])
             first = found[2 * place + 1]
             oldest.add_metric([str(lane)], max(0.0, (now - first[0][1]) / 1000) if first else 0.0)
-        states = GaugeMetricFamily("threelane_messages", "Messages in a state that is not final", labels=["status"])
+        states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["status"])
         names = ("scheduled", "sending", "in_doubt", "dead", "sent")
         for name, number in zip(names, found[2 * len(keys.LANES) :], strict=True):
             states.add_metric([name], number)
@@ -97,7 +97,7 @@ class Fleet(Collector):
 
     def _holds(self) -> Iterator[Metric]:
         held = hold.holds(self._client, self._clock.now())
-        metric = GaugeMetricFamily("threelane_on_hold", "What is on hold, by code", labels=["scope", "code"])
+        metric = GaugeMetricFamily("threelane_on_hold", "Active holds by scope and code", labels=["scope", "code"])
         kinds = Counter((_kind(scope), one.code) for scope, one in held.items())
         for (kind, code), number in sorted(kinds.items()):
             metric.add_metric([kind, code], number)
@@ -113,12 +113,12 @@ class Fleet(Collector):
             if kind in counts and len(labels) == len(_COUNTS[kind][2]):
                 counts[kind][tuple(labels)] = number
         for kind, (name, meaning, labels) in _COUNTS.items():
-            yield _counter(name, meaning, labels, counts[kind], self._named)
-        yield _charged(tally, self._named)
+            yield _counter(name, meaning, labels, counts[kind], self._limit)
+        yield _charged(tally, self._limit)
 
 
 def serve(settings: ExporterSettings) -> None:
-    """Serve /metrics until told to stop."""
+    """Serve /metrics until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
     variables.warn()
     registry = CollectorRegistry()
@@ -129,11 +129,11 @@ def serve(settings: ExporterSettings) -> None:
     server.shutdown()
 
 
-def _charged(tally: Mapping[str, int], named: fleet_metrics.Named) -> Metric:
-    """Return the credits charged; the cost centres that cost most have a label of their own."""
+def _charged(tally: Mapping[str, int], limit: fleet_metrics.LabelLimit) -> Metric:
+    """Return the credits charged; only the cost centres with the highest charges get their own label value."""
     fields = ((name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:"))
     counts: dict[tuple[str, ...], int] = {(lane, centre or "none"): number for (_, lane, centre), number in fields}
-    return _counter("threelane_charged_credits", "Credits charged", ("lane", "cost_centre"), counts, named, CREDIT)
+    return _counter("threelane_charged_credits", "Credits charged", ("lane", "cost_centre"), counts, limit, CREDIT)
 
 
 def _counter(
@@ -141,25 +141,25 @@ def _counter(
     meaning: str,
     labels: Sequence[str],
     counts: Mapping[tuple[str, ...], int],
-    named: fleet_metrics.Named,
+    limit: fleet_metrics.LabelLimit,
     unit: int = 1,
 ) -> Metric:
-    """Return the counts; of a label's values that the catalogue does not know only so many have series of their own."""
-    called = []
+    """Return the counts; of the label values that the catalogue does not list, only a limited number get own series."""
+    shown_as = []
     for place, label in enumerate(labels):
         sums: Counter[str] = Counter()
         for values, number in counts.items():
             sums[values[place]] += number
-        called.append(named.among(f"{name} {label}", label, sums))
-    told: Counter[tuple[str, ...]] = Counter()
+        shown_as.append(limit.limited(f"{name} {label}", label, sums))
+    limited: Counter[tuple[str, ...]] = Counter()
     for values, number in counts.items():
-        told[tuple(call(value) for call, value in zip(called, values, strict=True))] += number
+        limited[tuple(show(value) for show, value in zip(shown_as, values, strict=True))] += number
     metric = CounterMetricFamily(name, meaning, labels=labels)
-    for values, number in sorted(told.items()):
+    for values, number in sorted(limited.items()):
         metric.add_metric(values, number / unit)
     return metric
 
 
 def _kind(scope: str) -> str:
-    """Return a scope as a label: senders and prefixes are too many to name."""
+    """Return a scope as a label value: single senders and prefixes would be too many."""
     return scope if scope.startswith("lane:") else scope.partition(":")[0]

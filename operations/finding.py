@@ -1,4 +1,4 @@
-"""Finding: one thing that check or doctor looked at."""
+"""Finding: the result of one check by ``threelane check`` or ``threelane doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threelane.contract.refusal import Owner
 
 
 class Grade(StrEnum):
-    """How a finding is to be taken."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,10 +17,10 @@ class Grade(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; ``step`` is what to do about it, ``owner`` who can."""
+    """The result of one check; ``step`` is what to do about it, ``owner`` who can do it."""
 
     grade: Grade
     what: str
-    told: str
+    detail: str
     step: str = ""
     owner: str = Owner.OPERATOR

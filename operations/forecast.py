@@ -1,4 +1,4 @@
-"""Forecast: what is spent, what is committed, what is left, and when it runs dry; for the exporter and the terminal."""
+"""Forecast: credits spent, committed and left, and when they run out; for exporter, terminal and console."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from threelane.store.rates import Rate
 from threelane.store.tally import Count
 
 HOUR_MS = 3600_000
-MINUTES = 60  # over which the burn rate is taken
+MINUTES = 60  # the burn rate is an average over this long
 
 
-class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of credits, in millionths; times in milliseconds, 0 when not known.
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the credits, in millionths; times in milliseconds, 0 when unknown.
 
-    ``left`` is the last reading of the balance less what was claimed since; ``committed`` the estimates of all that
-    waits, by lane; ``burn`` what was charged in an hour; ``drift`` by how much more the balance fell than charges tell.
+    ``left`` is the last balance minus what was claimed since; ``committed`` the estimated cost of waiting messages, by
+    lane; ``burn`` the charges per hour; ``drift`` how much more the balance fell than the known charges explain.
     """
 
     balance: int | None = None
@@ -41,17 +41,17 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hours_left(self) -> float | None:
-        """For how many hours what is left lasts at the present rate; None when nothing is charged, or nothing known."""
+        """Hours that the credits last at the present rate; None when nothing is charged or the balance is unknown."""
         return self.left / self.burn if self.burn > 0 and self.balance is not None else None
 
     @property
     def short(self) -> int:
-        """What is missing to pay for all that waits."""
+        """The credits missing to pay for all waiting messages."""
         return max(0, sum(self.committed.values()) - self.left) if self.balance is not None else 0
 
 
-def read(client: redis.Redis, now: int) -> Money:
-    """Return the money as it stands; none of the reads grows with the number of messages."""
+def read(client: redis.Redis, now: int) -> Forecast:
+    """Return the current forecast; its cost does not depend on the number of messages."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.BALANCE)
         pipe.hgetall(keys.TALLY)
@@ -60,7 +60,7 @@ def read(client: redis.Redis, now: int) -> Money:
     floors = {lane: int(balance.get(f"floor:{lane}", 0)) for lane in keys.LANES}
     left = int(balance.get(Rate.LEFT, 0))
     sums = _sums(tally)
-    return Money(
+    return Forecast(
         balance=int(balance["credits"]) if "credits" in balance else None,
         balance_at=int(balance.get("at", 0)),
         error=balance.get("error", ""),
@@ -78,7 +78,7 @@ def read(client: redis.Redis, now: int) -> Money:
 
 
 def burn(minutes: Mapping[str, str], now: int) -> int:
-    """Return what is charged in an hour: over the last hour, or over the time since the first charge if it is less."""
+    """Return the charges per hour: of the last hour, or since the first charge if that is more recent."""
     this = now // 60_000
     recent = {int(minute): int(amount) for minute, amount in minutes.items() if this - MINUTES < int(minute) <= this}
     if not recent:
@@ -89,7 +89,7 @@ def burn(minutes: Mapping[str, str], now: int) -> int:
 
 
 def _sums(tally: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """Return what was charged, by each of its labels."""
+    """Return the charges, summed by each label."""
     sums: dict[str, Any] = {kind: defaultdict(int) for kind in ("lane", "centre", "producer", "country")}
     for name, number in tally.items():
         kind, _, rest = name.partition(":")

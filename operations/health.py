@@ -1,4 +1,4 @@
-"""Health: proof that a worker consumes, which a ping does not give."""
+"""Health: whether a worker consumes messages, which a ping cannot show."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import redis
 from threelane.store import keys
 from threelane.worker.account import hold
 
-SILENT_MS = 20_000  # a worker whose loop stands still misses several beats
-IDLE_MS = 60_000  # work may wait so long before somebody is told
-GONE_MS = 600_000  # who has not reported for so long was stopped, or is known to be gone
+SILENT_MS = 20_000  # a worker whose event loop is blocked misses several heartbeats
+IDLE_MS = 60_000  # work may wait this long before the worker counts as unhealthy
+GONE_MS = 600_000  # a worker silent for this long was stopped, or is known to be down
 SLOW_SECONDS = {
     1: (5, 30),
     2: (60, 900),
     3: (600, 3600),
-}  # of a lane's oldest: a warning, an error; as the alerts have it
+}  # lane -> age of its oldest message: a warning, an error; the same as in the alerts
 
 
-def ailment(client: redis.Redis, name: str, now: int) -> str:
-    """Return what is wrong with a worker, or '' when it consumes what there is to consume."""
+def problem_of(client: redis.Redis, name: str, now: int) -> str:
+    """Return what is wrong with a worker, or '' when it is healthy."""
     entry: Any = client.hgetall(keys.worker(name))
     if not entry:
-        return f"no worker {name} has reported within a day: start it, or name it as THREELANE_WORKER_NAME does"
+        return f"no worker {name} has reported within a day: start it, or use the name in THREELANE_WORKER_NAME"
     silent = now - int(entry[b"beat"])
     if silent > SILENT_MS:
-        return f"worker {name} has not reported for {silent // 1000} s: it is gone, or its event loop stands still"
+        return f"worker {name} has not reported for {silent // 1000} s: it is down, or its event loop is blocked"
     idle = now - int(entry[b"fetched"])
     held = hold.holds(client, now)
     for lane in (int(lane) for lane in entry[b"lanes"].split(b",") if lane):
@@ -34,5 +34,7 @@ def ailment(client: redis.Redis, name: str, now: int) -> str:
             continue
         oldest: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
         if oldest and now - oldest[0][1] > IDLE_MS and idle > IDLE_MS:
-            return f"worker {name} has fetched nothing for {idle // 1000} s while lane {lane} holds work: restart it"
+            return (
+                f"worker {name} has fetched nothing for {idle // 1000} s while messages wait in lane {lane}: restart it"
+            )
     return ""

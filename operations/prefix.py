@@ -1,4 +1,4 @@
-"""Prefix: what stands for numbers that begin so: holds, prices, and whether a staging system sends to them."""
+"""Prefix: holds, prices and the staging allow-list for numbers that begin with a prefix."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from threelane.worker.send.attempt import allows
 
 
 class Prefix(msgspec.Struct, frozen=True, kw_only=True):
-    """One beginning of numbers, or a whole number: ``price`` in credits a part, ``held_by`` scopes of holds.
+    """A prefix or a whole number: ``price`` in credits per part, ``held_by`` the scopes of its holds.
 
-    ``allowed``: whether THREELANE_ALLOW_ONLY, if it is set, lets such numbers through: yes, no, or some of them.
+    ``allowed``: whether THREELANE_ALLOW_ONLY, if set, lets such numbers through: yes, no or some.
     """
 
     prefix: str
@@ -30,8 +30,8 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     allowed: str
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """All prefixes that something is said of; prices in credits a part: given by prefix, learned by country."""
+class AllPrefixes(msgspec.Struct, frozen=True, kw_only=True):
+    """All prefixes with a hold, a price or an allow-list entry; credits per part, ``learned`` by country."""
 
     held: dict[str, Held]
     priced: dict[str, float]
@@ -40,7 +40,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -> Prefix:
-    """Return what stands for a prefix; raises ValueError when it is none."""
+    """Return what applies to a prefix; raises ValueError when it is not a prefix."""
     prefix = hold.parse_scope(f"prefix:{digits.strip()}").partition(":")[2]
     held = hold.holds(client, now)
     known = prices.parse(settings.prices).knowing(_learned(client))
@@ -53,10 +53,10 @@ def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -
     )
 
 
-def every(client: redis.Redis, now: int, settings: WorkerSettings) -> Listed:
-    """Return all prefixes that something is said of."""
+def every(client: redis.Redis, now: int, settings: WorkerSettings) -> AllPrefixes:
+    """Return all prefixes with a hold, a price or an allow-list entry."""
     held = {scope: one for scope, one in hold.holds(client, now).items() if scope.startswith("prefix:")}
-    return Listed(
+    return AllPrefixes(
         held=held,
         priced={prefix: price / CREDIT for prefix, price in prices.parse(settings.prices).given.items()},
         learned={name.decode(): int(price) / CREDIT for name, price in sorted(_learned(client).items())},

@@ -1,4 +1,4 @@
-"""Screen: the fleet at one moment: lanes, holds, money, workers, trouble; for the terminal and the operator's page."""
+"""Screen: the fleet at one moment: lanes, holds, credits, workers, problems; for the terminal and the console."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 from threelane.contract.prices import CREDIT
 from threelane.operations import capacity, forecast
 from threelane.operations.capacity import Capacity
-from threelane.operations.forecast import Money
+from threelane.operations.forecast import Forecast
 from threelane.operations.health import GONE_MS
 from threelane.store import keys
 from threelane.store.states import Status
@@ -24,7 +24,7 @@ _RISING = ("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "late", 
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One lane: what waits, how long the oldest has, and what has come in and gone out since the beginning."""
+    """One lane: waiting messages, age of the oldest, and counts since the first start."""
 
     waiting: int
     oldest_seconds: float
@@ -34,7 +34,7 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """One worker as it reported last."""
+    """The last report of one worker."""
 
     name: str
     silent_seconds: float
@@ -43,26 +43,26 @@ class Worker(msgspec.Struct, frozen=True):
 
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
-    """All that top tells, at one moment (ms); ``trouble`` counts since the beginning, by kind and code."""
+    """The fleet at one moment (ms); ``trouble`` counts problems since the first start, by kind and code."""
 
     at: int
     lanes: Mapping[int, Lane]
-    shelves: Mapping[str, int]
+    indexes: Mapping[str, int] = msgspec.field(name="shelves")
     holds: Mapping[str, Held]
-    money: Money
+    money: Forecast
     capacity: Capacity
     workers: tuple[Worker, ...]
     trouble: Mapping[str, int]
 
 
 def read(client: redis.Redis, now: int) -> Screen:
-    """Return it, as it stands at ``now`` (ms); no read grows with the number of messages."""
+    """Return the state at ``now`` (ms); its cost does not depend on the number of messages."""
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
-    shelves = {"scheduled": keys.DUE, "sending": keys.LEASES, "in_doubt": keys.DOUBT, "dead": keys.DEAD}
+    indexes = {"scheduled": keys.DUE, "sending": keys.LEASES, "in_doubt": keys.DOUBT, "dead": keys.DEAD}
     return Screen(
         at=now,
         lanes={lane: _lane(client, lane, tally, now) for lane in keys.LANES},
-        shelves={name: int(client.zcard(key)) for name, key in (shelves | {"sent": keys.AWAITING}).items()},
+        indexes={name: int(client.zcard(key)) for name, key in (indexes | {"sent": keys.AWAITING}).items()},
         holds=hold.holds(client, now),
         money=forecast.read(client, now),
         capacity=capacity.read(client, now),
@@ -94,24 +94,24 @@ def _workers(client: redis.Redis, now: int) -> list[Worker]:
     ]
 
 
-def money_words(money: Money) -> Iterator[tuple[str, str]]:
-    """Return money in a line: words, and whether they are good, a warning, bad or (empty) neither."""
+def credit_words(money: Forecast) -> Iterator[tuple[str, str]]:
+    """Yield phrases about credits, each with its state: good, warn, bad or (empty) neutral."""
     if money.balance is None:
-        yield money.error or "the balance was not read yet: is a worker running?", WARN
+        yield money.error or "balance not read yet: is a worker running?", WARN
         return
-    yield f"{money.left / CREDIT:,.2f} left, {money.burn / CREDIT:,.2f} an hour", ""
+    yield f"{money.left / CREDIT:,.2f} left, {money.burn / CREDIT:,.2f} per hour", ""
     yield f"{sum(money.committed.values()) / CREDIT:,.2f} committed", ""
     hours = money.hours_left
     if hours is not None:
-        yield f"dry in {hours:,.1f} hours", BAD if hours < 2 else WARN if hours < 24 else GOOD
+        yield f"runs out in {hours:,.1f} hours", BAD if hours < 2 else WARN if hours < 24 else GOOD
     if money.short:
-        yield f"short of {money.short / CREDIT:,.2f}", BAD
+        yield f"{money.short / CREDIT:,.2f} short", BAD
     if money.waiting_lanes:
-        yield f"lanes {', '.join(map(str, money.waiting_lanes))} wait for the reserve", BAD
+        yield f"lanes {', '.join(map(str, money.waiting_lanes))} wait because of the reserve", BAD
     if money.error:
         yield f"last reading failed: {money.error}", WARN
 
 
 def per_second(count: int, then: int, span_ms: int) -> float:
-    """Return a rate between two looks."""
+    """Return the rate between two readings."""
     return (count - then) * 1000 / max(1, span_ms)

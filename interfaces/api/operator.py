@@ -36,8 +36,8 @@ Scope = Annotated[
 ]
 
 
-class Held(msgspec.Struct, frozen=True):
-    """What is on hold, and why; times are milliseconds of Unix time, ``until`` 0 when it does not end by itself."""
+class ActiveHold(msgspec.Struct, frozen=True):
+    """A hold and its cause; times are milliseconds of Unix time, ``until`` is 0 when it does not end automatically."""
 
     scope: str
     code: str
@@ -46,8 +46,8 @@ class Held(msgspec.Struct, frozen=True):
     until: int
 
 
-class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to put on hold, why, and until when (ISO 8601 with its zone; empty: until it is resumed)."""
+class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to put on hold, the cause, and the end (ISO 8601 with a zone; empty: until it is resumed)."""
 
     scope: str
     cause: str
@@ -60,16 +60,16 @@ class Resumed(msgspec.Struct, frozen=True):
     scope: str
 
 
-class Wanted(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to look for; an empty value matches all."""
+class SearchRequest(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to search for; an empty value matches all."""
 
     most: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
 
 
-class Redrive(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to put back: those that match all that is given, those of ``ids``, or all.
+class RedriveRequest(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters to redrive: those that match every given field, those of ``ids``, or all.
 
-    ``after`` and ``before`` are times of death, ISO 8601 with their zone; ``dry_run`` tells and does nothing.
+    ``after`` and ``before`` are times of death, ISO 8601 with a zone; ``dry_run`` returns the plan and changes nothing.
     """
 
     after: str = ""
@@ -81,37 +81,41 @@ class Redrive(Filter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class Redrove(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of it: how many of each answer, and each by itself when ids were given; or the plan of a dry run."""
+class RedriveResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result: a count of each answer, one answer per message when ids were given, or the plan of a dry run."""
 
     answers: dict[str, int] = {}
     messages: list[Redriven] = []
     plan: Plan | None = None
 
 
-VALUES: list[Any] = [Found, Held, Hold, Redrive, Redrove, Resumed, Wanted]
-_HELD = Held("account", "301", "no_credit", 1767225600000, 0)
+VALUES: list[Any] = [Found, ActiveHold, HoldRequest, RedriveRequest, RedriveResult, Resumed, SearchRequest]
+_HELD = ActiveHold("account", "301", "no_credit", 1767225600000, 0)
 _DEAD = Found(
     id=EXAMPLE_ID, status=Status.DEAD, lane=3, to="27831234567", producer="shop", code="105", owner="producer"
 )
 _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, by_code={"301": 40}, by_lane={3: 40})
 
 
-@router.get("/holds", responses=answers(200, Held, "what is on hold", _HELD) | problems())
+@router.get("/holds", responses=answers(200, ActiveHold, "the active holds", _HELD) | problems())
 def list_holds(house: Shared, _key: Operator) -> Response:
-    """List what is on hold, and why."""
+    """List the active holds and their causes."""
     found = hold.holds(house.redis, house.producer.now())
-    return answered([Held(scope, one.code, one.cause, one.since, one.until) for scope, one in sorted(found.items())])
+    return answered(
+        [ActiveHold(scope, one.code, one.cause, one.since, one.until) for scope, one in sorted(found.items())]
+    )
 
 
 @router.post(
     "/holds",
-    responses=answer(200, Held, "it is on hold", _HELD) | problems(400, 408, 413),
-    openapi_extra=describe.body_of(Hold, Hold("sender:ACME", "asked by legal", "2031-06-30T14:00:00Z")),
+    responses=answer(200, ActiveHold, "the hold", _HELD) | problems(400, 408, 413),
+    openapi_extra=describe.body_of(
+        HoldRequest, HoldRequest("sender:ACME", "requested by legal", "2031-06-30T14:00:00Z")
+    ),
 )
 def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
     """Put the account, a lane, a sender or a prefix on hold; workers stop within a second."""
-    wanted, now = read(body, Hold), house.producer.now()
+    wanted, now = read(body, HoldRequest), house.producer.now()
     until, field = _instant(wanted.until, "until") or 0, "scope"
     try:
         scope = hold.parse_scope(wanted.scope)
@@ -120,25 +124,25 @@ def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
     except ValueError as wrong:
         raise criteria.wrong_field(field, wrong) from None
     one = hold.holds(house.redis, now)[scope]
-    return answered(Held(scope, one.code, one.cause, one.since, one.until))
+    return answered(ActiveHold(scope, one.code, one.cause, one.since, one.until))
 
 
-@router.delete("/holds/{scope}", responses=answer(200, Resumed, "it goes on", Resumed("account")) | problems(404))
+@router.delete("/holds/{scope}", responses=answer(200, Resumed, "it is resumed", Resumed("account")) | problems(404))
 def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
-    """Lift a hold; sending goes on where it stopped."""
+    """Lift a hold; sending continues where it stopped."""
     if not hold.resume(house.redis, scope, house.producer.now()):
-        raise stop(404, "this is not on hold", field="path.scope", remedy="see GET /v1/holds for what is")
+        raise stop(404, "not on hold", field="path.scope", remedy="see GET /v1/holds")
     return answered(Resumed(scope))
 
 
 @router.post(
     "/messages/search",
-    responses=answers(200, Found, "what matches, in any state", _DEAD) | problems(400, 408, 413),
-    openapi_extra=describe.body_of(Wanted, Wanted(batch="newsletter-7", status="dead")),
+    responses=answers(200, Found, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
+    openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
 async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
-    """Look for messages of all producers.  What has ended is in no index: that looks through all records."""
-    wanted = read(body, Wanted)
+    """Search the messages of all producers.  Ended messages are in no index, so this may scan all records."""
+    wanted = read(body, SearchRequest)
     filtered = criteria.parsed(wanted)
     return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
 
@@ -157,7 +161,7 @@ async def list_dead_letters(
     before: str = "",
     most: Rows = 50,
 ) -> Response:
-    """List dead letters with code, cause and who can mend it; ``after`` and ``before`` are times of death."""
+    """List dead letters with code, cause and owner; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
     return answered(await house.aside(lambda: list(find.dead(house.redis, wanted, since or 0, until, most))))
@@ -165,70 +169,70 @@ async def list_dead_letters(
 
 @router.get(
     "/dead-letters/{message_id:message}",
-    responses=answer(200, Story, "its whole story", EXAMPLE) | problems(404),
+    responses=answer(200, Story, "its history", EXAMPLE) | problems(404),
 )
 def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Response:
-    """Tell the story of a dead letter: which rule decided, who can mend it."""
-    told = story(house, message_id)
-    if told.message.status is not Status.DEAD:
+    """Return the history of a dead letter: which rule decided, and who can fix it."""
+    found = story(house, message_id)
+    if found.message.status is not Status.DEAD:
         remedy = f"see GET /v1/messages/{message_id}/timeline"
-        raise stop(404, f"it is no dead letter: it is {told.message.status}", field="id", remedy=remedy, id=message_id)
-    return answered(told)
+        raise stop(404, f"not a dead letter: it is {found.message.status}", field="id", remedy=remedy, id=message_id)
+    return answered(found)
 
 
 @router.post(
     "/dead-letters/redrive",
-    responses=answer(200, Redrove, "what came of it", Redrove({"redriven": 40, "expired": 2}))
+    responses=answer(200, RedriveResult, "the result", RedriveResult({"redriven": 40, "expired": 2}))
     | problems(400, 408, 413),
-    openapi_extra=describe.body_of(Redrive, Redrive(code="301", dry_run=True)),
+    openapi_extra=describe.body_of(RedriveRequest, RedriveRequest(code="301", dry_run=True)),
 )
 async def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Response:
-    """Put dead letters back on their lanes, each once however often this is asked; or tell, with ``dry_run``."""
+    """Put dead letters back on their lanes, each once even if called again; ``dry_run`` only returns the plan."""
     return await house.aside(_redrive, house, body)
 
 
 def _redrive(house: House, body: bytes) -> Response:
-    asked = read(body, Redrive)
-    wanted, now = criteria.parsed(asked), house.producer.now()
-    after, before = _instant(asked.after, "after") or 0, _instant(asked.before, "before")
+    request = read(body, RedriveRequest)
+    wanted, now = criteria.parsed(request), house.producer.now()
+    after, before = _instant(request.after, "after") or 0, _instant(request.before, "before")
     if wanted.status not in ("", Status.DEAD):
-        raise criteria.wrong_field("status", ValueError("no dead letter is in another state; leave it out"))
-    if bool(asked.ids) == bool(wanted or after or before is not None or asked.all):
+        raise criteria.wrong_field("status", ValueError("all dead letters have the state dead; leave it out"))
+    if bool(request.ids) == bool(wanted or after or before is not None or request.all):
         raise stop(
             422,
-            "neither, or both, of ids and a filter",
+            "exactly one of ids and a filter is needed",
             code=Code.INVALID,
             field="ids",
-            remedy="give ids, or which: code, owner, batch, tag, to, producer, lane, after, before, all",
+            remedy="give ids, or a filter: code, owner, batch, tag, to, producer, lane, after, before, all",
         )
-    if asked.ids:
-        return answered(_redriven(house, asked, now))
-    if asked.dry_run:
-        return answered(Redrove(plan=redrive.plan(house.redis, wanted, now, after, before)))
-    told: Counter[str] = Counter(redriven=0, expired=0)
+    if request.ids:
+        return answered(_redriven(house, request, now))
+    if request.dry_run:
+        return answered(RedriveResult(plan=redrive.plan(house.redis, wanted, now, after, before)))
+    counts: Counter[str] = Counter(redriven=0, expired=0)
     lots = redrive.redrive_paced(
         house.redis, house.producer.nudger, wanted, house.producer.now, after=after, before=before
     )
     for lot in lots:
-        told.update(lot)
-    return answered(Redrove(answers=dict(told)))
+        counts.update(lot)
+    return answered(RedriveResult(answers=dict(counts)))
 
 
-def _redriven(house: House, asked: Redrive, now: int) -> Redrove:
-    if asked.dry_run:
+def _redriven(house: House, request: RedriveRequest, now: int) -> RedriveResult:
+    if request.dry_run:
         raise stop(
             422,
-            "a dry run of ids",
+            "a dry run does not take ids",
             code=Code.INVALID,
             field="dry_run",
-            remedy="leave it out: each id is answered by itself, and what is no dead letter stays as it is",
+            remedy="leave it out: each id gets its own answer, and a message that is not a dead letter stays unchanged",
         )
-    told = redrive.redrive_ids(house.redis, house.producer.nudger, list(dict.fromkeys(asked.ids)), now)
-    return Redrove(answers=dict(Counter(str(one.answer) for one in told)), messages=told)
+    results = redrive.redrive_ids(house.redis, house.producer.nudger, list(dict.fromkeys(request.ids)), now)
+    return RedriveResult(answers=dict(Counter(str(one.answer) for one in results)), messages=results)
 
 
 def _instant(raw: datetime | str, field: str) -> int | None:
-    """Return a time in milliseconds, None for none; ends the request with what is wrong."""
+    """Return a time in milliseconds, None when it is empty; ends the request when it is invalid."""
     at = schedule.instant(raw, field) if raw else None
     if isinstance(at, Refusal):
         raise stop(422, at.problem, code=at.code, field=field, remedy=at.remedy)

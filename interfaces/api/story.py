@@ -13,7 +13,7 @@ from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.messages import STANDS, MessageId, owned
 from threelane.interfaces.api.problem import unknown
-from threelane.operations.explain import Money, Pending, Step, Story, explain
+from threelane.operations.explain import MessageCost, Pending, Step, Story, explain
 from threelane.runtime.settings import load
 from threelane.worker.gateway.overrides import in_force
 from threelane.worker.policy.rule import Table
@@ -27,7 +27,7 @@ EXAMPLE = Story(
     producer="shop",
     steps=_STEPS,
     pending=Pending("receipt", 1767226200000, "the gateway has it; if no receipt comes, it is asked for one then"),
-    money=Money(estimate=800_000),
+    money=MessageCost(estimate=800_000),
 )
 
 

@@ -63,7 +63,7 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
     finally:
         client.config_set("appendonly", "yes")
         client.config_set("maxmemory-policy", "noeviction")
-    assert ["keeps no append-only file", "may evict records (allkeys-lru)"] == [problem for _, problem in told]
+    assert ["has no append-only file", "may evict records (allkeys-lru)"] == [problem for _, problem in told]
 
     away = base_environment | {"THREELANE_REDIS_URL": "redis://:hunter2@127.0.0.1:9/0"}
     code, findings = _check(away)

@@ -91,7 +91,7 @@ def test_the_story_of_a_message_that_was_retried_and_delivered(house: House) -> 
     assert (4.0, round((sent - accepted) / 1000, 1)) == (waits["network"], round(waits["retries"], 1))
     assert (CREDIT, 800_000, 800_000) == (story.money.estimate, story.money.charged, story.money.counted)
     assert [("centre:shop", 5 * CREDIT, 800_000)] == [(b.scope, b.limit, b.spent) for b in story.money.budgets]
-    assert ["004"] == [receipt.told for receipt in story.receipts]
+    assert ["004"] == [receipt.detail for receipt in story.receipts]
     assert None is story.pending
     assert story.not_kept
 
@@ -108,7 +108,7 @@ def test_what_a_message_waits_for_is_told(house: House) -> None:
     hold.put(house.sync, "prefix:2783", "the network is down", house.now)
     pending = told(house, queued).pending
     assert pending
-    assert ("hold", True) == (pending.cause, "by_hand the network is down" in pending.told)
+    assert ("hold", True) == (pending.cause, "by_hand the network is down" in pending.detail)
     hold.resume(house.sync, "prefix:2783", house.now)
 
     doubted, dead, sent = (take(house).message.id for _ in range(3))

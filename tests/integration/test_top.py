@@ -44,14 +44,14 @@ def _drawn(client: redis.Redis) -> str:
 def test_one_screen_tells_what_stands_still_who_waits_what_is_left_and_who_works(troubled: redis.Redis) -> None:
     """Who is woken begins here."""
     screen = _drawn(troubled)
-    for words in ("301", "no_credit", "threelane resume", "1.00 left", "short of 1.00", "web-7", "dead 301 operator"):
+    for words in ("301", "no_credit", "threelane resume", "1.00 left", "1.00 short", "web-7", "dead 301 operator"):
         assert words in screen
 
 
 def test_an_empty_fleet_is_told_as_such(client: redis.Redis) -> None:
     """No worker is red, nothing on hold is green, and nothing breaks for want of data."""
     screen = _drawn(client)
-    for words in ("nothing is on hold", "0 workers", "the balance was not read yet", "no trouble so far"):
+    for words in ("nothing is on hold", "0 workers", "balance not read yet", "no problems so far"):
         assert words in screen
 
 

@@ -10,7 +10,7 @@ from tests.servers import typed
 from threelane.contract import prices
 from threelane.operations import forecast
 from threelane.operations.capacity import worth_having
-from threelane.operations.forecast import Money
+from threelane.operations.forecast import Forecast
 from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
 from threelane.worker.account.balance import compare, is_back
 
@@ -155,18 +155,18 @@ def test_the_burn_rate_is_what_an_hour_costs(minutes: dict[int, int], burn: int)
 
 def test_the_hours_that_are_left() -> None:
     """None when nobody knows: no reading, or nothing is charged."""
-    assert 5 == Money(balance=20, left=10, burn=2).hours_left
-    assert 0 == Money(balance=20, left=0, burn=2).hours_left
-    assert None is Money(balance=20, left=10).hours_left
-    assert None is Money(left=10, burn=2).hours_left
+    assert 5 == Forecast(balance=20, left=10, burn=2).hours_left
+    assert 0 == Forecast(balance=20, left=0, burn=2).hours_left
+    assert None is Forecast(balance=20, left=10).hours_left
+    assert None is Forecast(left=10, burn=2).hours_left
 
 
 def test_what_is_missing_for_all_that_waits() -> None:
     """Nothing when it suffices, or when the balance is not known."""
     committed = {1: 5, 2: 6, 3: 7}
-    assert 8 == Money(balance=99, left=10, committed=committed).short
-    assert 0 == Money(balance=99, left=18, committed=committed).short
-    assert 0 == Money(left=0, committed=committed).short
+    assert 8 == Forecast(balance=99, left=10, committed=committed).short
+    assert 0 == Forecast(balance=99, left=18, committed=committed).short
+    assert 0 == Forecast(left=0, committed=committed).short
 
 
 # -- capacity --

@@ -1,4 +1,4 @@
-"""Metrics: what one process measures of itself; labels come from closed tables only."""
+"""Metrics: what one process measures about itself; label values come from closed tables only."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ OUTCOMES = Counter(
     "Attempts of this process by lane, outcome and policy reason",
     ["lane", "outcome", "reason"],
 )
-ALARMS = Counter("threelane_alarms", "Answers that somebody should look at, by rule and owner", ["code", "owner"])
-STALE = Counter("threelane_settled_elsewhere", "Attempts that something else had settled when they ended")
+ALARMS = Counter("threelane_alarms", "Responses that need attention, by rule and owner", ["code", "owner"])
+STALE = Counter("threelane_settled_elsewhere", "Attempts whose message was already settled when they ended")
 TO_GATEWAY = Histogram(
     "threelane_accept_to_gateway_seconds",
-    "From accept, or from when it was due, to the first call of the gateway",
+    "From accept, or from the due time, to the first gateway call",
     ["lane"],
     buckets=_SECONDS,
 )
-CALL = Histogram("threelane_gateway_call_seconds", "One call of the gateway", ["gateway"], buckets=_SECONDS)
+CALL = Histogram("threelane_gateway_call_seconds", "Duration of one gateway call", ["gateway"], buckets=_SECONDS)
 CLAIMED = Counter("threelane_claimed", "Messages claimed by this process", ["lane"])
-RELEASED = Counter("threelane_released", "Messages this process put on their lane when they were due", ["lane"])
-DEFERRED = Counter("threelane_deferred", "Messages that this process put off until their window opens", ["lane"])
+RELEASED = Counter("threelane_released", "Due messages that this process put on their lane", ["lane"])
+DEFERRED = Counter("threelane_deferred", "Messages that this process deferred until their window opens", ["lane"])
 LAPSED = Counter("threelane_lapsed", "Leases of dead workers that this process found")
-RESOLVED = Counter("threelane_resolved", "Messages in doubt by what a look-up of this process made of them", ["result"])
-POLLED = Counter("threelane_polled", "Messages that this process asked the gateway for, since no receipt had come")
+RESOLVED = Counter("threelane_resolved", "Messages in doubt that this process looked up, by result", ["result"])
+POLLED = Counter("threelane_polled", "Messages that this process looked up because no receipt came")
 SWEPT = Counter("threelane_swept", "Messages whose lost nudge this process found", ["lane"])
-UNDER_WAY = Gauge("threelane_calls_under_way", "Calls of the gateway under way in this process")
-RECEIPTS = Counter("threelane_receipts", "Status callbacks by what they changed", ["result"])
-REPLIES = Counter("threelane_replies", "Replies of recipients by what was made of them", ["result"])
-HOUSEKEEPING_FAILED = Counter("threelane_housekeeping_failed", "Rounds of housekeeping that Redis failed", ["round"])
+UNDER_WAY = Gauge("threelane_calls_under_way", "Gateway calls in progress in this process")
+RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
+REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
+HOUSEKEEPING_FAILED = Counter(
+    "threelane_housekeeping_failed", "Housekeeping rounds that failed because of Redis", ["round"]
+)
 
 
 def _script_failed(_: scripts.ScriptError) -> None:
@@ -46,7 +48,7 @@ scripts.on_fault.append(_script_failed)
 
 
 def announce_alarms(*tables: Table) -> None:
-    """Export the alarms of policy tables as 0 from the beginning: a count that begins at 1 has no increase."""
+    """Expose the alarms of policy tables as 0 from the start: a counter that first appears as 1 shows no increase."""
     ALARMS.labels(SCRIPT, Owner.OPERATOR)
     for table in tables:
         for rule in (*table.rules.values(), *table.by_hundred.values(), table.otherwise):
