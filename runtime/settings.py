@@ -1,4 +1,4 @@
-"""Settings: what a process needs to know, from the environment, with the prefix THREELANE_."""
+"""Settings: the configuration of a process, from environment variables with the prefix THREELANE_."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ else:
 
 
 class Section(NamedTuple):
-    """A class of settings as docs/configuration.md has it: under which heading, and read by whom."""
+    """A settings class in docs/configuration.md: its heading, and what reads it."""
 
     heading: str
     read_by: str
@@ -46,11 +46,11 @@ class Section(NamedTuple):
 CREDENTIALS = "CredentialSettings"
 """The class whose fields are the credentials that gateways declare."""
 REGISTER: dict[type[Settings], Section] = {}
-"""Every class of settings whose module is imported: what is declared is checked and documented."""
+"""Every settings class of the imported modules; all of them are checked and documented."""
 
 
 class Settings(BaseSettings):
-    """What every process shares: where Redis and the broker are, and how long to wait for them."""
+    """Settings of every process: the addresses of Redis and the broker, and their timeouts."""
 
     model_config = SettingsConfigDict(env_prefix="THREELANE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -60,25 +60,27 @@ class Settings(BaseSettings):
         REGISTER[cls] = Section(heading, read_by)
 
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="where records, sets and counts are kept"
+        SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that stores records, indexes and counts"
     )
     broker_url: SecretStr | None = Field(
-        None, description="where nudges travel, another Redis or a RabbitMQ; without it, the same Redis"
+        None, description="the broker for nudges: another Redis, or RabbitMQ; unset: the same Redis"
     )
     redis_ca_file: Path | None = Field(
-        None, description="the CA that signed the certificate of a rediss:// address, PEM; without it, the system's"
+        None, description="CA certificate for a rediss:// address, PEM; unset: the system's CAs"
     )
-    redis_certificate_file: Path | None = Field(None, description="our own certificate, if Redis asks for one, PEM")
-    redis_key_file: Path | None = Field(None, description="the key of that certificate, PEM")
-    redis_timeout_seconds: PositiveFloat = Field(3.0, description="how long one Redis command may take")
+    redis_certificate_file: Path | None = Field(None, description="client certificate, if Redis requires one, PEM")
+    redis_key_file: Path | None = Field(None, description="key of the client certificate, PEM")
+    redis_timeout_seconds: PositiveFloat = Field(3.0, description="timeout of one Redis command")
     redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
-    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after it ended")
-    prices: str = Field("*=1", description="credits of a part by prefix, before a charge has told it: 27=0.8,1=1.2,*=1")
+    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after its end")
+    prices: str = Field(
+        "*=1", description="credits per part by prefix, until a charge is known, such as 27=0.8,1=1.2,*=1"
+    )
     gateway: GatewayName = Field("http", description="which of Clickatell's APIs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
-    otel: bool = Field(False, description="traces through OpenTelemetry; needs threelane[otel]")
+    otel: bool = Field(False, description="send traces with OpenTelemetry; needs threelane[otel]")
 
     @field_validator("prices")
     @classmethod
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     def _an_address_of_redis(cls, url: SecretStr) -> SecretStr:
         try:
             parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
-        except ValueError:  # its text may show a part of the password
+        except ValueError:  # its text may contain part of the password
             raise ValueError(
                 "not an address of Redis; write redis://host:6379/0 (or rediss://, unix://), "
                 "with / @ : # in a password as %2F %40 %3A %23"
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
 
     @field_validator("redis_ca_file", "redis_certificate_file", "redis_key_file")
     @classmethod
-    def _a_file_there_is(cls, path: Path | None) -> Path | None:
+    def _a_readable_file(cls, path: Path | None) -> Path | None:
         if path:
             try:
                 path.open("rb").close()
@@ -123,13 +125,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_certificate_has_its_key(self) -> Self:
         if bool(self.redis_certificate_file) != bool(self.redis_key_file):
-            raise ValueError("THREELANE_REDIS_CERTIFICATE_FILE and THREELANE_REDIS_KEY_FILE go together")
+            raise ValueError("set both THREELANE_REDIS_CERTIFICATE_FILE and THREELANE_REDIS_KEY_FILE, or neither")
         return self
 
     @field_validator("broker_url")
     @classmethod
     def _an_address_of_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
-        nodes = url.get_secret_value().split(";") if url else []  # RabbitMQ may have several
+        nodes = url.get_secret_value().split(";") if url else []  # RabbitMQ may have several nodes
         for one in nodes:
             if not _is_an_address_of_a_broker(one):
                 raise ValueError(
@@ -138,11 +140,11 @@ class Settings(BaseSettings):
                 )
         if any(_is_an_address_of_rabbitmq(one) for one in nodes):
             if not all(_is_an_address_of_rabbitmq(one) for one in nodes):
-                raise ValueError("all nodes have to be of one RabbitMQ: amqp:// or amqps:// for each")
+                raise ValueError("all addresses must be nodes of one RabbitMQ: write amqp:// or amqps:// for each")
             if not _has_kombu():
                 raise ValueError("RabbitMQ needs one library more: pip install 'threelane[rabbitmq]'")
         elif len(nodes) > 1:
-            raise ValueError("only RabbitMQ may have several addresses; name one Redis")
+            raise ValueError("only RabbitMQ may have several addresses; give one Redis")
         return _without_tls_options(url) if url else None
 
     @property
@@ -152,12 +154,12 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker's address, with its password: hand it to kombu or redis-py and to nobody else."""
+        """The broker's address, with its password: only for kombu and redis-py."""
         return (self.broker_url or self.redis_url).get_secret_value()
 
     @property
     def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
-        """What kind of broker it is."""
+        """The kind of broker."""
         return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
 
 
@@ -165,12 +167,12 @@ REGISTER[Settings] = Section("Everything", "every process, producer and command"
 
 
 class ProducerSettings(
-    Settings, heading="Producers", read_by="whatever enqueues: the library, `threelane send` and `bulk`"
+    Settings, heading="Producers", read_by="processes that enqueue: the library, `threelane send` and `bulk`"
 ):
-    """What a process needs that enqueues messages."""
+    """Settings of processes that enqueue messages."""
 
-    producer: str = Field("", description="the name messages are sent under, for budgets and metrics")
-    cost_centre: str = Field("", description="the cost centre of messages that name none")
+    producer: str = Field("", description="the producer's name, for budgets and metrics")
+    cost_centre: str = Field("", description="the cost centre of messages without one")
 
     @field_validator("producer", "cost_centre")
     @classmethod
@@ -181,20 +183,22 @@ class ProducerSettings(
 
 
 class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane api`"):
-    """What the HTTP API needs besides."""
+    """Settings of the HTTP API."""
 
-    api_host: str = Field("127.0.0.1", description="where the HTTP API listens")
+    api_host: str = Field("127.0.0.1", description="address on which the HTTP API listens")
     api_port: NonNegativeInt = Field(8080, le=65535, description="port of the HTTP API; 0: any free one")
-    api_threads: PositiveInt = Field(40, description="requests that one process of the HTTP API works on at once")
-    api_body_mib: PositiveFloat = Field(16.0, le=256, description="most MiB of a list of messages; else half of one")
+    api_threads: PositiveInt = Field(40, description="requests that one process of the HTTP API handles at once")
+    api_body_mib: PositiveFloat = Field(
+        16.0, le=256, description="largest body of a list of messages; other bodies: 0.5 MiB"
+    )
     api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
-    api_tls_cert: FilePath | None = Field(None, description="the HTTP API's certificate chain, PEM; with it, TLS")
-    api_tls_key: FilePath | None = Field(None, description="the private key of that certificate, PEM")
+    api_tls_cert: FilePath | None = Field(None, description="certificate chain of the HTTP API, PEM; enables TLS")
+    api_tls_key: FilePath | None = Field(None, description="private key of that certificate, PEM")
 
     @model_validator(mode="after")
     def _a_certificate_has_a_key(self) -> Self:
         if bool(self.api_tls_cert) != bool(self.api_tls_key):
-            raise ValueError("THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together")
+            raise ValueError("set both THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY, or neither")
         return self
 
 
@@ -202,11 +206,11 @@ Kind = TypeVar("Kind", bound=Settings)
 
 
 class InvalidSettings(ThreelaneError):
-    """The environment does not make sense; the text says which variable, why, and what would be right."""
+    """The environment is invalid; the text names each variable, the reason and a valid value."""
 
 
 def load(kind: type[Kind], **given: Any) -> Kind:
-    """Return the settings; raises InvalidSettings with a line for each variable, or gateway, that is wrong."""
+    """Return the settings; raises InvalidSettings with a line for each invalid variable or gateway."""
     if wrong := [*wrong_gateways()]:
         raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
@@ -219,19 +223,19 @@ def load(kind: type[Kind], **given: Any) -> Kind:
 
 
 def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
-    """Return the settings, or end the process with code 2 and the reasons on standard error."""
+    """Return the settings; ends the process with code 2 and the reasons on standard error if they are invalid."""
     if wrong := [*wrong_gateways()]:
         print("\n".join(f"threelane: {one}" for one in wrong), file=sys.stderr)
         raise SystemExit(2)
     try:
         return load(kind, **given)
     except InvalidSettings as invalid:
-        print(f"threelane: the settings do not make sense\n{invalid}", file=sys.stderr)
+        print(f"threelane: invalid settings\n{invalid}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
 def wrong_gateways() -> Iterator[str]:
-    """Yield a sentence for each folder of a gateway that is not as it should be, or whose credential is a setting."""
+    """Yield a sentence for each invalid gateway folder, and for each credential that has the name of a setting."""
     yield from gateways.register().problems
     own = {name for kind in REGISTER if kind.__name__ != CREDENTIALS for name in _own(kind)}
     for credential, needed in gateways.credentials():
@@ -246,10 +250,10 @@ def _own(kind: type[Settings]) -> Iterator[str]:
 
 
 def _without_tls_options(url: SecretStr) -> SecretStr:
-    """Let TLS be told in one place, where nobody can leave the check of the certificate out."""
+    """Reject TLS options in an address: they could disable the check of the certificate."""
     if "ssl_" in urlsplit(url.get_secret_value()).query:
         raise ValueError(
-            "leave ssl_... out of the address: with rediss:// the certificate is always checked; its CA is named by "
+            "leave ssl_... out of the address: with rediss:// the certificate is always checked; set its CA with "
             "THREELANE_REDIS_CA_FILE"
         )
     return url
@@ -270,7 +274,7 @@ def _is_an_address_of_a_broker(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in BROKER_SCHEMES and parts.port != 0
-    except ValueError:  # of the port; its text may show a part of the password
+    except ValueError:  # of the port; its text may contain part of the password
         return False
 
 

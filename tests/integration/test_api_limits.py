@@ -284,7 +284,7 @@ def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     """By the name of the variable."""
     (tmp_path / "cert.pem").touch()
-    with pytest.raises(InvalidSettings, match="THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY go together"):
+    with pytest.raises(InvalidSettings, match="THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY, or neither"):
         load(ApiSettings, api_tls_cert=tmp_path / "cert.pem")
 
 

@@ -111,7 +111,7 @@ def test_the_door_s_secret_is_checked_wherever_it_comes_from(monkeypatch: pytest
 
 def test_a_certificate_and_its_key_go_together(file: Path, tmp_path: Path) -> None:
     """One without the other is an oversight; a CA that is not there is told at the start, not at the first call."""
-    with pytest.raises(InvalidSettings, match="THREELANE_REDIS_KEY_FILE go together"):
+    with pytest.raises(InvalidSettings, match="THREELANE_REDIS_KEY_FILE, or neither"):
         load(Settings, redis_certificate_file=file)
     with pytest.raises(InvalidSettings, match=r"THREELANE_REDIS_CA_FILE: .* cannot be read"):
         load(Settings, redis_ca_file=tmp_path / "none.pem")

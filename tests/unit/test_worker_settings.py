@@ -51,7 +51,7 @@ def refused(kind: type[Settings], environment: pytest.MonkeyPatch, **variables: 
 
 @pytest.mark.parametrize("kind", [one for one in KINDS if one is not CallbackSettings])
 def test_without_an_environment_the_defaults_make_sense(kind: type[Settings]) -> None:
-    """Only the callback door needs something said: its secret."""
+    """Only the callback endpoint needs a setting: its secret."""
     assert isinstance(load(kind), kind)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the worker's side: the account, the pace, and the ports."""
+"""Settings of the worker side: the account, rates and ports."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
 
 
 class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threelane worker` and `threelane callbacks`"):
-    """How long the network's word on a message is waited for."""
+    """How long to wait for receipts."""
 
     receipt_delays_seconds: CommaList = Field(
         (600, 3600, 43200, 86400),
-        description="waits before the gateway is asked for a status that no receipt told; the last one repeats",
+        description="waits before the gateway is queried for a missing receipt; the last one repeats",
     )
     late_after_seconds: PositiveFloat = Field(
-        30.0, description="after this a message of lane 1 without a receipt is told to its producer as late"
+        30.0, description="after this, a message of lane 1 without a receipt gets a `late` event"
     )
 
-    words_file: Path | None = Field(None, description="STOP and START in more languages")
+    words_file: Path | None = Field(None, description="STOP and START keywords in more languages")
 
     @field_validator("receipt_delays_seconds", mode="before")
     @classmethod
@@ -52,9 +52,9 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
 
     @field_validator("receipt_delays_seconds")
     @classmethod
-    def _is_asked(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _is_queried(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not value:
-            raise ValueError("at least one wait is needed, in seconds")
+            raise ValueError("at least one wait is required, in seconds")
         return value
 
     @property
@@ -66,7 +66,7 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
 
 
 class Keeping(NamedTuple):
-    """For how long a message is remembered, and its receipt waited for; milliseconds."""
+    """How long a message is remembered, and how long its receipt is awaited; milliseconds."""
 
     keep: int
     first_ask: int
@@ -74,7 +74,7 @@ class Keeping(NamedTuple):
 
 
 def _credentials() -> type[Settings]:
-    """Return settings of a field for each credential that a gateway declares."""
+    """Return a settings class with a field for each credential that a gateway declares."""
     fields: dict[str, Any] = {}
     for one, needed in gateways.credentials():
         meaning = f"{one.description}; for {', '.join(f'`{name}`' for name in needed)}"
@@ -82,11 +82,11 @@ def _credentials() -> type[Settings]:
             continue
         kind, default = (SecretStr, SecretStr("")) if one.secret else (str, "")
         fields[one.name] = (kind, Field(default, repr=one.shown, description=meaning))
-    section = {"heading": "Credentials", "read_by": "`threelane worker`, and commands that ask the gateway"}
+    section = {"heading": "Credentials", "read_by": "`threelane worker`, and commands that query the gateway"}
     return create_model("CredentialSettings", __base__=Settings, __module__=__name__, __cls_kwargs__=section, **fields)
 
 
-if TYPE_CHECKING:  # the fields are made from what is found; these are those that type checkers and editors can know
+if TYPE_CHECKING:  # the real fields come from the gateways; type checkers and editors know these
 
     class CredentialSettings(Settings, heading="", read_by=""):
         """The credentials of the gateways; each needs some of them."""
@@ -101,13 +101,13 @@ else:
 
 
 class AccountSettings(
-    CredentialSettings, heading="The account", read_by="`threelane worker`, and commands that ask the gateway"
+    CredentialSettings, heading="The account", read_by="`threelane worker`, and commands that query the gateway"
 ):
-    """Who we are to Clickatell; only workers, and commands that ask the gateway, hold this."""
+    """The account at Clickatell; only for workers and commands that query the gateway."""
 
-    gateway_url: str = Field("", description="the gateway's base address; without it, the API's own")
-    gateway_sessions: bool = Field(False, description="log in once for all workers (HTTP and XML API alone)")
-    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="how long one call may take in all")
+    gateway_url: str = Field("", description="base address of the gateway; unset: the API's own")
+    gateway_sessions: bool = Field(False, description="log in once for all workers (only HTTP and XML API)")
+    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="timeout of one call in total")
 
     @property
     def gateway_address(self) -> str:
@@ -121,85 +121,89 @@ class AccountSettings(
 
     @property
     def fingerprint(self) -> str:
-        """What tells these credentials from others, and does not tell them."""
+        """A digest that identifies these credentials without revealing them."""
         given = ((one.name, self.credential(one.name)) for one, _ in gateways.credentials())
         whole = "\0".join((self.gateway, self.gateway_address, *(f"{name}={value}" for name, value in given if value)))
         return blake2b(whole.encode(), digest_size=8).hexdigest()
 
     @property
     def account(self) -> str:
-        """Who we are, for logs: user and API id where there are any, never a secret."""
+        """The account for logs: user and API id if set, never a secret."""
         chosen = gateways.named(self.gateway)
         shown = {one.name: one.shown for one in chosen.credentials}
         values = ((name, self.credential(name)) for name in chosen.account)
         words = [
-            value if shown[name] or len(value) <= MOST_OF_AN_ID else f"{value[:4]}..."  # a key may stand in its place
+            value if shown[name] or len(value) <= MOST_OF_AN_ID else f"{value[:4]}..."  # it may be a key
             for name, value in values
         ]
         return "/".join(words) or f"by the key of {self.gateway}"
 
 
 class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_by="`threelane worker`"):
-    """What a worker needs besides: how fast, how patient, and for how long it remembers."""
+    """Settings of workers: rates, timeouts and retention."""
 
     worker_name: str = Field(
-        default_factory=socket.gethostname, description="the name this worker reports under, for `threelane health`"
+        default_factory=socket.gethostname,
+        description="the name under which this worker reports, for `threelane health`",
     )
     threads: PositiveInt | None = Field(
         None,
-        description="nudges that one process works on at once; where there are several, one is kept for lane 1; "
-        "without it, 8, and 32 where the API takes many messages a request",
+        description="nudges that one process handles at once; of several, one is reserved for lane 1; "
+        "unset: 8, or 32 if the API takes many messages per request",
     )
     gateway_connections: PositiveInt = Field(
-        64, description="calls that one process has under way at once; an eighth of them is kept for lane 1"
+        64, description="gateway calls of one process at once; one eighth is reserved for lane 1"
     )
-    parts_per_second: PositiveFloat = Field(100.0, description="message parts a second, of all workers together")
-    burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may go at once")
+    parts_per_second: PositiveFloat = Field(100.0, description="message parts per second, of all workers together")
+    burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may be sent at once")
     lower_lane_share: float = Field(
         0.1,
         gt=0,
         lt=0.5,
-        description="the share that lanes 2 and 3 keep each while a higher lane is never empty",
+        description="share of the rate that lanes 2 and 3 each keep while a higher lane is never empty",
     )
-    ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to grow back after a resume")
+    ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to recover after a resume")
     reserve_credits: Annotated[tuple[NonNegativeFloat, ...], NoDecode] = Field(
-        (0, 0), description="credits kept for lane 1, and for lane 2 besides: below them the lanes under it wait"
+        (0, 0), description="credits reserved for lane 1, and more for lane 2; below them, lower lanes wait"
     )
-    balance_seconds: PositiveFloat = Field(60.0, description="how often the balance is read, by one of all workers")
+    balance_seconds: PositiveFloat = Field(60.0, description="how often one of the workers reads the balance")
     on_credit: Literal["auto", "ask"] = Field(
-        "auto", description="when there is credit again: `auto` redrives what had none, `ask` leaves that to you"
+        "auto", description="when there is credit again: `auto` redrives what lacked credit, `ask` leaves it to you"
     )
-    lease_seconds: PositiveFloat = Field(60.0, description="after this an attempt without an end is in doubt")
+    lease_seconds: PositiveFloat = Field(60.0, description="after this, an attempt without a result is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
-        None, description="a fixed wait between retries, in place of each code's curve"
+        None, description="fixed wait between retries, instead of the back-off of each code"
     )
     stop_retrying_after_seconds: PositiveFloat | None = Field(
         None,
-        description="give up this long after the first attempt, in place of each code's number of attempts",
+        description="give up this long after the first attempt, instead of after each code's number of attempts",
     )
-    policy_file: Path | None = Field(None, description="an operator's changes to the table of codes")
+    policy_file: Path | None = Field(None, description="the operator's changes to the policy tables")
     doubt_delays_seconds: CommaList = Field(
-        (5, 30, 120, 300, 900), description="waits before each look-up of a message in doubt; their sum is the grace"
+        (5, 30, 120, 300, 900),
+        description="waits before each look-up of a message in doubt; their sum is the grace period",
     )
-    look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups a second, of all workers together")
+    look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups per second, of all workers together")
     allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="for staging: numbers, or beginnings of numbers with a *, that are sent to; others are emulated"
+        (), description="for staging: send only to these numbers, or prefixes with a *; others are emulated"
     )
     erase_after_days: PositiveFloat | None = Field(
         None,
-        description="how long a message keeps its number and text after its end; without it, while it is remembered",
+        description="how long a message keeps its number and text after its end; unset: as long as it is remembered",
     )
-    events_kept: PositiveInt = Field(200_000, description="most outcome events that the stream keeps for its readers")
-    sweep_seconds: PositiveFloat = Field(10.0, description="how often lost nudges are looked for")
-    lost_nudge_seconds: PositiveFloat = Field(30.0, description="how far behind its lane a message may fall")
-    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    events_kept: PositiveInt = Field(200_000, description="most events that the event stream keeps")
+    sweep_seconds: PositiveFloat = Field(10.0, description="how often workers look for lost nudges")
+    lost_nudge_seconds: PositiveFloat = Field(
+        30.0, description="how far a message may fall behind its lane before its nudge counts as lost"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
 
     @property
     def nudges_at_once(self) -> int:
-        """How many nudges one process works on at once.
+        """How many nudges one process handles at once.
 
-        A request that takes a hundred messages costs little but the wait for its answer, so many can wait at once.
+        A request for a hundred messages mostly waits for its response, so many can wait at once.
         """
         return self.threads or (32 if able("many a request", self.gateway) else 8)
 
@@ -210,7 +214,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
 
     @property
     def erase_after_ms(self) -> int:
-        """How long numbers and texts stay, in milliseconds."""
+        """How long numbers and texts are kept, in milliseconds."""
         return int((self.erase_after_days or self.retention_days) * 24 * 3600 * 1000)
 
     @property
@@ -220,7 +224,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
 
     @property
     def burst(self) -> float:
-        """The most parts that may go at once; one long message fits even beside the reserve of lane 1."""
+        """The most parts that may be sent at once; one long message fits even beside the reserve of lane 1."""
         return max(self.parts_per_second * self.burst_seconds, 2 * MAX_PARTS)
 
     def floor(self, lane: int) -> int:
@@ -245,23 +249,23 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
 
     @field_validator("allow_only")
     @classmethod
-    def _numbers_or_beginnings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _numbers_or_prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(r"[0-9]+\*?", one) for one in value):
-            raise ValueError("write numbers with their country code, or beginnings with a *, as in 27831234567,2799*")
+            raise ValueError("write numbers with their country code, or prefixes with a *, as in 27831234567,2799*")
         return value
 
     @field_validator("doubt_delays_seconds")
     @classmethod
-    def _someone_asks(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _has_a_look_up(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not value:
-            raise ValueError("at least one look-up is needed before a message in doubt is sent again")
+            raise ValueError("at least one look-up is required before a message in doubt is sent again")
         return value
 
     @model_validator(mode="after")
     def _nothing_outlives_its_record(self) -> Self:
         if self.erase_after_days and self.erase_after_days > self.retention_days:
             raise ValueError(
-                f"THREELANE_ERASE_AFTER_DAYS={self.erase_after_days:g} is more than "
+                f"THREELANE_ERASE_AFTER_DAYS={self.erase_after_days:g} exceeds "
                 f"THREELANE_RETENTION_DAYS={self.retention_days:g}, after which nothing is left to erase"
             )
         return self
@@ -276,57 +280,57 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         return self
 
 
-class CallbackSettings(ReceiptSettings, heading="The callback door", read_by="`threelane callbacks`"):
-    """What the door for Clickatell's callbacks needs."""
+class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by="`threelane callbacks`"):
+    """Settings of the callback endpoint."""
 
-    callbacks_host: str = Field("127.0.0.1", description="where the callback door listens")
-    callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback door; 0: any free one")
+    callbacks_host: str = Field("127.0.0.1", description="address on which the callback endpoint listens")
+    callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback endpoint; 0: any free one")
     callback_secret: SecretStr = Field(
-        SecretStr(""), description="the secret part of the callback address; at least 16 letters and digits"
+        SecretStr(""), description="secret part of the callback address; at least 16 letters and digits"
     )
-    callback_user: str = Field("", description="user of basic authentication, if the callbacks carry it")
+    callback_user: str = Field("", description="user of basic authentication, if Clickatell sends it with callbacks")
     callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
-    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
 
     @model_validator(mode="after")
-    def _the_door_is_guarded(self) -> Self:
+    def _the_endpoint_is_protected(self) -> Self:
         secret = self.callback_secret.get_secret_value()
         if len(secret) < 16 or not secret.isascii() or not secret.isalnum():
-            raise ValueError("THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it guards the door")
+            raise ValueError(
+                "THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it protects the endpoint"
+            )
         if bool(self.callback_user) != bool(self.callback_password.get_secret_value()):
-            raise ValueError("THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD go together")
+            raise ValueError("set both THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD, or neither")
         return self
 
 
 class ExporterSettings(Settings, heading="The exporter", read_by="`threelane exporter`"):
-    """What the exporter of fleet metrics needs."""
+    """Settings of the exporter of fleet metrics."""
 
-    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9466, le=65535, description="port of /metrics; 0: any free one")
 
 
 class WebhookSettings(Settings, heading="Webhooks", read_by="`threelane webhooks`"):
-    """What the dispatcher of webhooks needs."""
+    """Settings of the webhook dispatcher."""
 
-    webhook_timeout_seconds: PositiveFloat = Field(10.0, description="how long a webhook may take to answer, in all")
+    webhook_timeout_seconds: PositiveFloat = Field(10.0, description="timeout of one webhook call in total")
     webhook_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
         (5, 30, 120, 600, 3600, 10800, 21600, 43200, 86400, 86400),
-        description="waits before each further try; after the last one an event is laid aside",
+        description="waits before each further attempt; after the last one, an event is laid aside",
     )
-    webhook_connections: PositiveInt = Field(8, description="posts under way at once for one producer, per process")
+    webhook_connections: PositiveInt = Field(8, description="posts of one process at once for one producer")
     webhook_backlog: PositiveInt = Field(
-        100_000, description="events kept for one producer whose webhook does not take them; further ones are dropped"
+        100_000, description="most undelivered events for one producer; further ones are dropped"
     )
-    webhook_private_addresses: bool = Field(
-        False, description="whether webhooks may lead to private and loopback addresses"
-    )
-    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    webhook_private_addresses: bool = Field(False, description="allow webhooks at private and loopback addresses")
+    metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9467, le=65535, description="port of /metrics; 0: any free one")
 
     @property
     def lease_ms(self) -> int:
-        """How long a try is its dispatcher's alone, in milliseconds: a lease outlives a post."""
+        """The lease of one attempt by a dispatcher, in milliseconds: a lease outlives a post."""
         return int((2 * self.webhook_timeout_seconds + 5) * 1000)
 
     @field_validator("webhook_delays_seconds", mode="before")
