@@ -1,4 +1,4 @@
-"""Command line of a file: a bulk, rehearsed, watched at its beginning, and safe to run again."""
+"""Command bulk: enqueues a file, with a dry run, a canary, and safe repetition."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime.exits import Exit
 
-MOST_SHOWN = 1_000  # refused rows in a table; --json tells all
+MOST_SHOWN = 1_000  # refused rows in a table; --json prints all
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class Format(StrEnum):
-    """How a file is written."""
+    """The format of a file."""
 
     CSV = "csv"
     JSONL = "jsonl"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be sent, and how; ``name`` is empty for a pipe without one: then no row is known again."""
+    """What to send, and how; ``name`` is empty for a pipe without --batch, whose rows are not deduplicated."""
 
     file: Path
     name: str
@@ -69,16 +69,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def progresses(self) -> bool:
-        """Whether a file beside it may say how far it came."""
+        """Whether a progress file may be kept beside the file."""
         return bool(self.name) and _is_file(self.file)
 
     @property
     def beside(self) -> Path:
-        """The small file that says how far it came."""
+        """The progress file."""
         return self.file.with_name(f"{self.file.name}.progress")
 
     def rows(self, opened: BufferedReader) -> Iterator[Row]:
-        """Return the rows as they are to be sent."""
+        """Yield the rows to send."""
         names = self.template.names if self.template else ()
         rows = read_json_lines(opened, names) if self.format is Format.JSONL else None
         rows = bulk_file.read_csv(opened, self.template) if rows is None else rows
@@ -86,26 +86,32 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the one command line."""
+    """Add the command to the command line."""
     app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --batch june --dry-run")(bulk)
 
 
 def bulk(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines; UTF-8; columns: docs/fields.md.")],
-    text: Annotated[str | None, typer.Option(help="The text of all, with {columns} of the file.")] = None,
-    batch: Annotated[str, typer.Option(help="The job's name, by which it is known again; else the file's.")] = "",
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON Lines; UTF-8; columns: docs/fields.md.")],
+    text: Annotated[str | None, typer.Option(help="The text of all messages, with {columns} of the file.")] = None,
+    batch: Annotated[
+        str, typer.Option(help="The job's name, which identifies repeated runs; default: the file's name.")
+    ] = "",
     lane: Lane = None,
-    sender: Annotated[str | None, typer.Option("--from", help="Sender ID of rows that name none.")] = None,
-    field: Annotated[list[str] | None, typer.Option(help="Any other field of all rows, as name=value.")] = None,
-    format: Annotated[Format | None, typer.Option(help="What the file is, if its name does not say.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell parts, cost and refusals; send nothing.")] = False,
-    canary: Annotated[int, typer.Option(min=0, help="Send so many first, and wait what becomes of them.")] = 0,
-    max_fail: Annotated[str, typer.Option(help="Go on if at most this share of them failed.")] = "5%",
-    canary_wait: Annotated[float, typer.Option(min=0, help="For so many seconds at most.")] = 300,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Ask for each row again.")] = False,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender ID for rows without one.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="Any other field for all rows, as name=value; repeatable.")
+    ] = None,
+    format: Annotated[Format | None, typer.Option(help="The format, if the file's name does not show it.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
+    canary: Annotated[int, typer.Option(min=0, help="Send this many first, and wait for their results.")] = 0,
+    max_fail: Annotated[str, typer.Option(help="Continue if at most this share of the canary failed.")] = "5%",
+    canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Ignore saved progress and submit each row again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Enqueue a file of messages; each bad row is reported. Run again after a crash it sends no row twice."""
+    """Enqueue a file of messages; each invalid row is reported. Run again after a crash, it sends no row twice."""
     said = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     said |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
     job = _job(file, text, batch, format, dict(_fields(said)))
@@ -159,7 +165,7 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
 
 
 def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Return what options say of all rows, by our names; what is wrong ends the command, and not each row."""
+    """Yield the fields that options set for all rows, by Threelane's names; ends the command on an invalid one."""
     for option, (spelling, value) in said.items():
         if value is None:
             continue
@@ -173,12 +179,12 @@ def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _is_file(file: Path) -> bool:
-    """Tell whether its name says what is in it: /dev/stdin is another file each time."""
+    """Return whether the name identifies the content; /dev/stdin is a different file each time."""
     return file.is_file() and not file.absolute().is_relative_to("/dev")
 
 
 class _Sending:
-    """One run of a job: from where the one before ended, through the canary, to the end."""
+    """One run of a job: from the saved progress, through the canary, to the end."""
 
     def __init__(
         self, producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
@@ -193,11 +199,11 @@ class _Sending:
         self._last = 0
 
     def go_on(self) -> None:
-        """Leave out what an earlier run of this very job has sent; where something changed, ask for each row."""
+        """Skip the rows that an earlier run of this job has sent; if anything changed, submit each row."""
         if self._changed:
             err.print(
-                f"{self._job.file} or its options changed since the job {self._job.name} was begun: each row is asked "
-                "for again, and refused if it was accepted with other content",
+                f"{self._job.file} or its options changed since the job {self._job.name} started: each row is "
+                "submitted again, and refused if it was accepted with different content",
                 markup=False,
                 highlight=False,
             )
@@ -206,44 +212,44 @@ class _Sending:
             self._told.update(self._before.told)
             self._rows = (row for row in self._rows if row.number > done)
             if not self._as_json:
-                say(f"rows 1 to {done:,} were answered in an earlier run; --from-start asks for them again")
+                say(f"rows 1 to {done:,} were processed in an earlier run; --from-start submits them again")
 
     def canary(self, number: int, most_percent: float, seconds: float) -> None:
-        """Send the first so many, and end here if too many of them fail."""
+        """Send the first rows, and end the command if too many of them fail."""
         if self._before.rows and not self._changed and self._told["accepted"]:
-            return  # they went well in an earlier run: there is no progress without that
+            return  # the canary passed in an earlier run; otherwise no progress would be saved
         ids: list[str] = []
         while len(ids) < number and (lot := list(islice(self._rows, number - len(ids)))):
             ids += [answer.id for _, answer in self._send(iter(lot)) if isinstance(answer, Accepted)]
         if not ids:
             return
         if not self._as_json:
-            err.print(f"{len(ids)} are sent first; waiting for what becomes of them ...", highlight=False)
+            err.print(f"{len(ids)} are sent first; waiting for their results ...", highlight=False)
         found = canaries.watch(self._producer.statuses, ids, most_percent, seconds)
         stops = found.percent > most_percent
         if self._as_json:
             print_json({"canary": msgspec.structs.asdict(found) | {"row": self._last, "stopped": stops}})
         elif not stops:
             good = found.watched - found.failed
-            say(f"{good} of {found.watched} went well, {found.delivered} of them delivered: going on")
+            say(f"{good} of {found.watched} succeeded, {found.delivered} of them delivered; continuing")
         if stops:
             why = ", ".join(f"{reason} ({times})" for reason, times in found.why.items())
             told = (
                 f"stopped after row {self._last}: {found.failed} of the first {found.watched} failed "
-                f"({found.percent:.3g} %, at most {most_percent:g} % may): {why}\n"
-                "No later row was sent. When it is mended, run the same command without --canary: no row is sent twice."
+                f"({found.percent:.3g} %, limit {most_percent:g} %): {why}\n"
+                "No later row was sent. Fix the cause and run the same command without --canary: no row is sent twice."
             )
             err.print(told, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.STOPPED)
 
     def rest(self) -> list[tuple[Row, Refused]]:
-        """Send what is left; returns the refused."""
+        """Send the remaining rows; returns the refused ones."""
         size = self._job.file.stat().st_size
         with _progress(self._as_json) as progress:
             bar = progress.add_task(self._job.file.name, total=size, rows=0)
             for row, _ in self._send(self._rows):
                 if row.number % 100 == 0:
-                    read = self._opened.tell() if self._opened.seekable() else None  # a pipe cannot tell
+                    read = self._opened.tell() if self._opened.seekable() else None  # a pipe has no position
                     progress.update(bar, completed=read, rows=row.number)
                 if row.number % WINDOW == 0:
                     self._save()
@@ -266,10 +272,10 @@ class _Sending:
             yield row, answer
 
     def _save(self) -> None:
-        """What was yielded is on Redis, so this never says too much."""
+        """Save the progress; every row yielded so far is stored in Redis."""
         if self._known:
             if self._as_json:
-                sys.stdout.flush()  # an answer that nobody read is asked for again
+                sys.stdout.flush()  # rows whose answers were not written out are submitted again
             self._progress.rows, self._progress.told = self._last, dict(self._told)
             jobs.save(self._job.beside, self._progress)
 
@@ -277,7 +283,7 @@ class _Sending:
 def _rehearse(
     producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
 ) -> list[tuple[Row, Refused]]:
-    """Tell what would be accepted, refused and paid."""
+    """Report what would be accepted, refused and charged."""
     refused: list[tuple[Row, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
     for row, said in bulk_file.rehearse(producer, job.rows(opened)):
@@ -310,17 +316,17 @@ def _count(told: Counter[str], answer: Accepted | Rehearsed | Refused) -> None:
 def _report(refused: list[tuple[Row, Refused]]) -> None:
     if not refused:
         return
-    table = Table("row", "line", "code", "field", "what is wrong", "what would be right", title="refused")
+    table = Table("row", "line", "code", "field", "problem", "remedy", title="refused")
     for row, answer in refused[:MOST_SHOWN]:
         told_by = (answer.code, answer.field, answer.problem, answer.remedy)
         table.add_row(str(row.number), str(row.line), *map(escape, told_by))
     out.print(table)
     if len(refused) > MOST_SHOWN:
-        say(f"and {len(refused) - MOST_SHOWN:,} more: --json tells all")
+        say(f"and {len(refused) - MOST_SHOWN:,} more: --json prints all")
 
 
 def _summary(told: Counter[str], *, dry_run: bool) -> str:
-    again = f", {told['repeated']} of them known already" if told["repeated"] else ""
+    again = f", {told['repeated']} of them already known" if told["repeated"] else ""
     if not dry_run:
         return f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused"
     cost = f"about {told['estimate_millionths'] / CREDIT:,.2f} credits"

@@ -1,4 +1,4 @@
-"""Command line of a caller: send, status, features; and what all commands print with."""
+"""Commands send, status and features; and the printing functions of all commands."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Lane = Annotated[int | None, typer.Option(help="1 (first), 2 or 3.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Lane = Annotated[int | None, typer.Option(help="1 (highest), 2 or 3.")]
 out, err = Console(), Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the one command line."""
+    """Add the commands to the command line."""
     app.command(epilog="Example: threelane send 27831234567 'Your code is 4711' --lane 1")(send)
     app.command(epilog="Example: threelane status 0f3c... --json")(status)
     app.command(epilog="Example: threelane features --json")(features)
 
 
 def features(as_json: Json = False) -> None:
-    """Show what each of Clickatell's APIs can say: sent as, done by us, or refused at accept."""
+    """Show how each gateway API supports each feature: a parameter, done by Threelane, or not at all."""
     from threelane.contract.gateways import ABILITIES, FEATURES, declared
 
     rows = {
@@ -51,18 +51,20 @@ def features(as_json: Json = False) -> None:
     for column in table.columns:
         column.overflow = "fold"
     out.print(table)
-    out.print("- : the API lacks it, so a message that asks for it is refused at accept", highlight=False)
+    out.print("- : the API lacks it, so a message that uses it is refused at accept", highlight=False)
 
 
 def send(
-    to: Annotated[str, typer.Argument(help="Recipient in international form.")],
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    to: Annotated[str, typer.Argument(help="Recipient, in international format.")],
+    text: Annotated[str, typer.Argument(help="The message text.")],
     lane: Lane = None,
     sender: Annotated[str | None, typer.Option("--from", help="Sender ID.")] = None,
-    client_message_id: Annotated[str | None, typer.Option(help="Makes a repeated call safe.")] = None,
-    deliver_at: Annotated[str | None, typer.Option(help="When, as 2031-06-30T14:00:00Z.")] = None,
-    delay: Annotated[str | None, typer.Option(help="Or in how many seconds.")] = None,
-    field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value.")] = None,
+    client_message_id: Annotated[
+        str | None, typer.Option(help="Your own id; a repeated call with it is not sent twice.")
+    ] = None,
+    deliver_at: Annotated[str | None, typer.Option(help="Delivery time, such as 2031-06-30T14:00:00Z.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Delay in seconds, instead of a time.")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value; repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
     """Enqueue one message."""
@@ -91,17 +93,17 @@ def send(
 
 
 def status(
-    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
+    message_id: Annotated[str, typer.Argument(help="The message id.")],
     as_json: Json = False,
 ) -> None:
-    """Tell how a message stands."""
+    """Show the status of a message."""
     with open_producer() as producer:
         try:
             found = producer.status(message_id)
         except Unavailable as away:
             give_up(away, as_json)
     if found is None:
-        not_found(f"{message_id}: unknown, or ended so long ago that it is forgotten")
+        not_found(f"{message_id}: unknown, or no longer remembered")
     if as_json:
         print_json(found)
         return
@@ -113,7 +115,7 @@ def status(
 
 
 def named_values(pairs: list[str] | None) -> dict[str, str]:
-    """Return what ``--field name=value`` says."""
+    """Return the pairs of ``--field name=value``."""
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs or [])}
 
 
@@ -124,30 +126,30 @@ def open_producer() -> Producer:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value in one line."""
+    """Print one JSON value on one line."""
     print(msgspec.json.encode(value).decode())
 
 
 def answer_json(answer: Any, **more: Any) -> dict[str, Any]:
-    """Return an answer as JSON has it."""
+    """Return an answer in the form of the JSON output."""
     if isinstance(answer, Refused):
         return more | {"accepted": False} | refusal_json(answer)
     return more | {"accepted": True} | msgspec.structs.asdict(answer)
 
 
 def refusal_json(refused: Refused) -> dict[str, Any]:
-    """Return a refusal as JSON has it; ``id`` is that of the accepted message that stands in the way."""
+    """Return a refusal in the form of the JSON output; ``id`` is the accepted message that conflicts with it."""
     fields = msgspec.structs.asdict(refused.refusal)
     return fields | {"id": fields.pop("accepted_id")}
 
 
 def say(sentence: str) -> None:
-    """Print a sentence as it is."""
+    """Print a sentence without markup."""
     out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def not_found(problem: str) -> NoReturn:
-    """End: what was asked for is not there."""
+    """End the command: the requested object does not exist."""
     err.print(problem, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(Exit.NOT_FOUND)
 

@@ -1,4 +1,4 @@
-"""Command line that looks after the house: check, health, doctor."""
+"""Commands for the health of an installation: check, health, doctor."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from threelane.interfaces.command.caller import Json, err, out, print_json, say
-from threelane.interfaces.command.query import asked, now_of
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.store.connect import connect
 from threelane.worker.process.settings import WorkerSettings
 
-Live = Annotated[bool, typer.Option("--live", help="Ask the gateway, too: credentials and balance.")]
+Live = Annotated[bool, typer.Option("--live", help="Also query the gateway: credentials and balance.")]
 _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the one command line."""
+    """Add the commands to the command line."""
     panel = "Operator"
     app.command(rich_help_panel=panel, epilog="Example: threelane health --worker web-7")(health)
     app.command(rich_help_panel=panel, epilog="Example: threelane check --live")(check)
@@ -34,14 +34,14 @@ def register(app: typer.Typer) -> None:
 
 
 def health(
-    name: Annotated[str, typer.Option("--worker", help="Its name.")] = "",
+    name: Annotated[str, typer.Option("--worker", help="The worker's name; default: this host's.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Tell whether a worker consumes: fails when it fetched nothing for a minute while its lanes hold work."""
-    from threelane.operations.health import ailment
+    """Check that a worker consumes: fails if it fetched nothing for a minute while messages wait in its lanes."""
+    from threelane.operations.health import problem_of
 
     name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
-    problem = asked(lambda client: ailment(client, name, now_of(client)))
+    problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
     if as_json:
         print_json({"worker": name, "consumes": not problem, "problem": problem})
     elif problem:
@@ -52,33 +52,33 @@ def health(
 
 
 def check(live: Live = False, as_json: Json = False) -> None:
-    """Tell whether the settings are sound, Redis keeps its word, and, with --live, whether the account answers."""
-    from threelane.operations.check import check as look
+    """Check the settings, Redis and the broker, and, with --live, the account."""
+    from threelane.operations.check import check as findings_of
 
-    findings = list(look(live=live, independent=_independent()))
+    findings = list(findings_of(live=live, independent=_independent()))
     _print(findings, as_json=as_json)
     raise typer.Exit(Exit.USAGE if _is_wrong(findings) else Exit.OK)
 
 
 def doctor(live: Live = False, as_json: Json = False) -> None:
-    """Tell what is wrong now, who can mend it, and the command that helps; exit code 5 if something is."""
-    from threelane.operations import doctor as looking
-    from threelane.operations.check import check as look
+    """List each problem with its owner and the command that fixes it; exit code 5 if there is an error."""
+    from threelane.operations import doctor as diagnosis
+    from threelane.operations.check import check as findings_of
     from threelane.worker.gateway.overrides import WrongPolicy, in_force
 
     settings = load_or_exit(WorkerSettings)
     try:
         table = in_force(settings.gateway, settings.policy_file)
-    except WrongPolicy:  # check tells of it
+    except WrongPolicy:  # check reports it
         table = in_force(settings.gateway, None)
-    findings, away = list(look(live=live, independent=_independent())), False
+    findings, unavailable = list(findings_of(live=live, independent=_independent())), False
     try:
         with connect(settings) as client:
-            findings += looking.diagnose(client, now_of(client), table)
-    except (RedisError, OSError):  # check has told of it
-        away = True
+            findings += diagnosis.diagnose(client, now_of(client), table)
+    except (RedisError, OSError):  # check has reported it
+        unavailable = True
     _print(findings, as_json=as_json)
-    if away:
+    if unavailable:
         raise typer.Exit(Exit.UNAVAILABLE)
     raise typer.Exit(Exit.UNHEALTHY if _is_wrong(findings) else Exit.OK)
 
@@ -95,11 +95,11 @@ def _is_wrong(findings: list[Finding]) -> bool:
 
 def _print(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
-        print_json([one._asdict() for one in findings])
+        print_json([one._asdict() | {"told": one.detail} for one in findings])  # told: the former name of detail
         return
-    table = Table("", "what", "told", "next step", "who", box=SIMPLE_HEAD)
+    table = Table("", "what", "finding", "next step", "owner", box=SIMPLE_HEAD)
     for one in findings:
         grade = f"[{_COLOURS[one.grade]}]{one.grade}[/]"
-        who = "" if one.grade is Grade.OK else one.owner
-        table.add_row(grade, escape(one.what), escape(one.told), escape(one.step), who)
+        owner = "" if one.grade is Grade.OK else one.owner
+        table.add_row(grade, escape(one.what), escape(one.detail), escape(one.step), owner)
     out.print(table)

@@ -1,4 +1,4 @@
-"""Commands: what all commands have in common: nobody sees a traceback, and each way to end has its own exit code."""
+"""Commands: error handling of all commands: no traceback, and an exit code for each kind of end."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from threelane.runtime.exits import Exit
 
 
 class Commands(TyperGroup):
-    """The outermost group: what no command has handled ends here, in a sentence and an exit code."""
+    """The outermost group: turns every unhandled exception into one sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the requested command."""
         try:
-            answer = super().invoke(ctx)
-            sys.stdout.flush()  # here, and not when Python ends: a pipe may be closed
-            return answer
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, not at exit: the pipe may be closed
+            return result
         except KeyboardInterrupt:
-            print("interrupted; what was done is done", file=sys.stderr)
+            print("interrupted; completed work is kept", file=sys.stderr)
             raise typer.Exit(Exit.INTERRUPTED) from None
         except BrokenPipeError:
-            _let_go()
+            _discard_output()
             raise typer.Exit(Exit.CLOSED) from None
         except WrongGateway as wrong:
             print(f"threelane: {wrong}", file=sys.stderr)
@@ -52,8 +52,8 @@ class Commands(TyperGroup):
             raise typer.Exit(Exit.FAULT) from None
 
 
-def _let_go() -> None:
-    """Send what is still to be written to nobody, so that Python's last flush does not fail."""
+def _discard_output() -> None:
+    """Redirect pending output to the null device, so that Python's last flush does not fail."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
@@ -61,9 +61,8 @@ def _let_go() -> None:
 
 
 def _fault(fault: Exception) -> str:
-    """Return where it happened; an exception's text may say what must not be shown."""
+    """Return where it happened, without the exception's text, which may contain secrets."""
     last = traceback.extract_tb(fault.__traceback__)[-1]
     where = f"{Path(last.filename).name}:{last.lineno}"
-    return (
-        f"threelane: a fault of ours, {type(fault).__name__} at {where}; THREELANE_LOG_LEVEL=DEBUG shows more: tell us"
-    )
+    problem = f"internal error, {type(fault).__name__} at {where}"
+    return f"threelane: {problem}; THREELANE_LOG_LEVEL=DEBUG shows more: please report it"

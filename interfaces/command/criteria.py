@@ -1,4 +1,4 @@
-"""Criteria: the options by which commands select messages, made from the one declaration of a filter."""
+"""Criteria: options that select messages, derived from the declaration of ``Filter``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from threelane.store.find import CRITERIA, Filter, WrongCriterion
 from threelane.store.states import Status
 
 WAITING = ("batch", "tag", "to", "producer", "lane")
-"""What is known of a message before it was sent."""
+"""Criteria for messages that are not sent yet."""
 OF_DEAD = ("code", "owner", "producer", "lane", "batch", "tag", "to")
-"""What dead letters are selected by."""
+"""Criteria for dead letters."""
 
 
 def sentence(words: str) -> str:
-    """Return words with a capital and a full stop."""
+    """Return words as a sentence, with a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:]}."
 
 
@@ -35,16 +35,16 @@ Lane = Annotated[int, _option("lane")]
 ClientMessageId = Annotated[str, _option("client_message_id")]
 State = Annotated[Status | None, _option("status")]
 Code = Annotated[str, _option("code")]
-Whose = Annotated[Owner | None, _option("owner")]
+OwnerOption = Annotated[Owner | None, _option("owner")]
 
 
 def flags(names: tuple[str, ...]) -> str:
-    """Return the options of these criteria, as a sentence has them."""
+    """Return the options of these criteria for use in a sentence."""
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def parsed(wanted: Filter) -> Filter:
-    """Return a filter as records have it; ends the command with the option that is wrong."""
+    """Return a filter in the form of records; ends the command with the invalid option."""
     try:
         return wanted.parsed()
     except WrongCriterion as wrong:

@@ -1,4 +1,4 @@
-"""Command line of dead letters: list them, show one, put them back."""
+"""Commands for dead letters: list, show, redrive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, err, print_json, say, wrong_usage
 from threelane.interfaces.command.find import Most, print_found, print_story
-from threelane.interfaces.command.query import asked, now_of
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.producer.nudge import Nudger
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
@@ -24,20 +24,20 @@ from threelane.store.find import Filter
 from threelane.store.states import Status
 
 app = typer.Typer(
-    help="Dead letters: what was not sent, why, and who can mend it.",
+    help="Dead letters: messages that were not sent, with cause and owner.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-After = Annotated[str, typer.Option(help="Those that died from this time on, ISO 8601 with its zone.")]
-Before = Annotated[str, typer.Option(help="Those that died up to this time.")]
-Pace = Annotated[float, typer.Option("--a-second", min=0, help="How many a second; 0: as fast as it goes.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell how many, their parts and cost; put none back.")]
+After = Annotated[str, typer.Option(help="Only those that died at or after this time, ISO 8601 with a zone.")]
+Before = Annotated[str, typer.Option(help="Only those that died up to this time, ISO 8601 with a zone.")]
+Pace = Annotated[float, typer.Option("--a-second", min=0, help="Messages per second; 0: no limit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print number, parts and cost; change nothing.")]
 
 
 @app.command("list", epilog="Example: threelane dead list --owner operator --before 2031-06-30T14:00:00Z")
 def show(
     code: criteria.Code = "",
-    owner: criteria.Whose = None,
+    owner: criteria.OwnerOption = None,
     producer: criteria.Producer = "",
     lane: criteria.Lane = 0,
     batch: criteria.Batch = "",
@@ -48,25 +48,25 @@ def show(
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
-    """List dead letters, the oldest first."""
+    """List dead letters, oldest first."""
     wanted = criteria.parsed(
         Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
-    print_found(asked(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
+    print_found(with_redis(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
 
 
 @app.command("show", epilog="Example: threelane dead show 0f3c...")
-def show_one(message_id: Annotated[str, typer.Argument(help="Its id.")], as_json: Json = False) -> None:
-    """Tell the whole story of a dead letter."""
+def show_one(message_id: Annotated[str, typer.Argument(help="The message id.")], as_json: Json = False) -> None:
+    """Show the history of a dead letter."""
     print_story(message_id, as_json=as_json, only=Status.DEAD)
 
 
 @app.command("redrive", epilog="Example: threelane dead redrive --code 301 --a-second 50 --dry-run")
 def put_back(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids, in place of a filter.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Message ids, instead of a filter.")] = None,
     code: criteria.Code = "",
-    owner: criteria.Whose = None,
+    owner: criteria.OwnerOption = None,
     producer: criteria.Producer = "",
     lane: criteria.Lane = 0,
     batch: criteria.Batch = "",
@@ -74,22 +74,22 @@ def put_back(
     to: criteria.To = "",
     after: After = "",
     before: Before = "",
-    everything: Annotated[bool, typer.Option("--all", help="All dead letters there are.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     a_second: Pace = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Put dead letters back on their lanes, each once; what is in doubt or has ended stays as it is."""
+    """Put dead letters back on their lanes, each once; messages in doubt or ended stay unchanged."""
     wanted = criteria.parsed(
         Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
     by_filter = bool(wanted or first or last is not None or everything)
     if by_filter == bool(ids):
-        wrong_usage(f"give ids, or which: {criteria.flags(criteria.OF_DEAD)}, --after, --before, --all")
+        wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.OF_DEAD)}, --after, --before, --all")
     if ids:
         if dry_run or a_second:
-            wrong_usage("--dry-run and --a-second go with a filter, not with ids")
+            wrong_usage("--dry-run and --a-second need a filter, not ids")
         _by_ids(ids, as_json=as_json)
     elif dry_run:
         _rehearse(wanted, first, last, as_json=as_json)
@@ -98,12 +98,12 @@ def put_back(
 
 
 def redrive_code(
-    code: Annotated[str, typer.Argument(help="The dead letters' code, as 301.")],
+    code: Annotated[str, typer.Argument(help="The code of the dead letters, such as 301.")],
     a_second: Pace = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Put the dead letters of a code back on their lanes, each once: short for dead redrive --code."""
+    """Redrive the dead letters of a code; short for dead redrive --code."""
     if dry_run:
         _rehearse(Filter(code=code), 0, None, as_json=as_json)
     else:
@@ -113,7 +113,7 @@ def redrive_code(
 def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) -> None:
     from threelane.worker.dead.redrive import plan
 
-    found = asked(lambda client: plan(client, wanted, now_of(client), first, last))
+    found = with_redis(lambda client: plan(client, wanted, now_of(client), first, last))
     if as_json:
         print_json(msgspec.structs.asdict(found) | {"dry_run": True})
         return
@@ -121,7 +121,7 @@ def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) ->
     say(
         f"{found.messages:,} would be redriven ({found.parts:,} parts, about {found.estimate_millionths / CREDIT:,.2f} "
         f"credits){': ' if codes else ''}{codes}; {found.expired:,} are past their validity{_gone(found.erased)}; "
-        "nothing was done"
+        "nothing was changed"
     )
 
 
@@ -129,7 +129,7 @@ def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *,
     from threelane.worker.dead.redrive import redrive_paced
 
     nudger = Nudger(load_or_exit(Settings))
-    told: Counter[str] = Counter(redriven=0, expired=0, over_budget=0)
+    counts: Counter[str] = Counter(redriven=0, expired=0, over_budget=0)
 
     def run(client: redis.Redis) -> None:
         with Progress(console=err, disable=as_json, transient=True) as progress:
@@ -138,20 +138,19 @@ def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *,
                 client, nudger, wanted, lambda: now_of(client), after=first, before=last, a_second=a_second
             )
             for lot in lots:
-                told.update(lot)
+                counts.update(lot)
                 progress.update(bar, advance=lot.total())
 
     try:
-        asked(run)
+        with_redis(run)
     finally:
         nudger.close()
     if as_json:
-        print_json(told)
+        print_json(counts)
         return
-    over = f", {told['over_budget']} over their budget" if told["over_budget"] else ""
-    say(
-        f"{told['redriven']} redriven, {told['expired']} past their validity{over}{_gone(told['erased'])} and left dead"
-    )
+    over = f", {counts['over_budget']} over their budget" if counts["over_budget"] else ""
+    stay = f"{counts['expired']} past their validity{over}{_gone(counts['erased'])}"
+    say(f"{counts['redriven']} redriven, {stay}, which stay dead")
 
 
 def _gone(erased: int) -> str:
@@ -163,7 +162,7 @@ def _by_ids(ids: list[str], *, as_json: bool) -> None:
 
     nudger = Nudger(load_or_exit(Settings))
     try:
-        answers = asked(lambda client: redrive_ids(client, nudger, ids, now_of(client)))
+        answers = with_redis(lambda client: redrive_ids(client, nudger, ids, now_of(client)))
     finally:
         nudger.close()
     if as_json:
@@ -179,13 +178,13 @@ def _by_ids(ids: list[str], *, as_json: bool) -> None:
 
 
 _WHY = {
-    "expired": "its validity is over; send it anew",
-    "over_budget": "its budget has no room: threelane money",
-    "erased": "its number and text are gone; send it anew",
-    "in_doubt": "it may have been sent; the gateway is asked, and what it does not know is sent again by itself",
-    "ended": "it has come to its end: threelane status",
-    "under_way": "it is no dead letter: it waits, is being sent, or the gateway has it",
-    "unknown": "no such message, or forgotten",
+    "expired": "its validity has ended; send it again",
+    "over_budget": "its budget is exhausted: threelane money",
+    "erased": "its number and text are erased; send it again",
+    "in_doubt": "it may have been sent; workers query the gateway and resend it if it is unknown there",
+    "ended": "it has ended: threelane status",
+    "under_way": "it is not a dead letter: it waits, is being sent, or the gateway has it",
+    "unknown": "no such message, or no longer remembered",
 }
 
 

@@ -1,4 +1,4 @@
-"""Command line that looks for messages, and tells one's whole story."""
+"""Commands that find messages and show the history of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
-from threelane.interfaces.command.query import asked, now_of, shown, shown_exactly
+from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
 from threelane.store.find import Filter, Found
@@ -23,11 +23,11 @@ from threelane.store.states import Status
 if TYPE_CHECKING:
     from threelane.operations.explain import Story
 
-Most = Annotated[int, typer.Option(min=1, help="How many to show.")]
+Most = Annotated[int, typer.Option(min=1, help="Most messages to show.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the one command line."""
+    """Add the commands to the command line."""
     app.command("list", epilog="Example: threelane list --batch newsletter-7 --state undelivered --json")(show)
     app.command(epilog="Example: threelane search 27831234567")(search)
     app.command(epilog="Example: threelane explain 0f3c...")(explain)
@@ -44,7 +44,7 @@ def show(
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
-    """List messages that match all that is given, whatever became of them."""
+    """List messages, in any state, that match all given options."""
     wanted = criteria.parsed(
         Filter(
             batch=batch,
@@ -56,7 +56,7 @@ def show(
             status=state or "",
         )
     )
-    print_found(asked(lambda client: list(find.search(client, wanted, most))), most, as_json=as_json)
+    print_found(with_redis(lambda client: list(find.search(client, wanted, most))), most, as_json=as_json)
 
 
 def search(
@@ -64,10 +64,10 @@ def search(
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
-    """Find messages by one word, whatever it is: the first of these that is found is the answer."""
-    found = asked(lambda client: list(find.term(client, term, most)))
+    """Find messages by an id, recipient, client message id, batch or tag, tried in this order."""
+    found = with_redis(lambda client: list(find.term(client, term, most)))
     if not found:
-        not_found(f"{term}: no message has it as id, recipient, client message id, batch or tag, or all are forgotten")
+        not_found(f"{term}: no remembered message has it as id, recipient, client message id, batch or tag")
     print_found(found, most, as_json=as_json)
 
 
@@ -90,37 +90,39 @@ def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
         }
         for one in found
     ]
-    names = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []  # a narrow screen has no room
+    names = (
+        [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    )  # a narrow terminal has no room for empty columns
     narrow = ("id", "state", "to")
     table = Table(*(Column(name, no_wrap=name in narrow, overflow="fold") for name in names), box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(row[name] for name in names))
     out.print(table if rows else "no message matches")
     if len(found) == most:
-        say(f"there may be more than {most}: --most shows them")
+        say(f"there may be more than {most}; raise --most to see them")
 
 
 def explain(
-    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
+    message_id: Annotated[str, typer.Argument(help="The message id.")],
     as_json: Json = False,
 ) -> None:
-    """Tell one message's whole story: what happened when, the rule, waits, look-ups, charge, receipts, events."""
+    """Show the history of a message: timeline, policy rule, waits, look-ups, charge, receipts, events."""
     print_story(message_id, as_json=as_json)
 
 
 def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -> None:
-    """Print a story; ends the command when there is none, or when the message is not in the state ``only``."""
-    from threelane.operations.explain import explain as tell
+    """Print a history; ends the command when there is none, or when the message is not in the state ``only``."""
+    from threelane.operations.explain import explain as history_of
     from threelane.worker.gateway.overrides import WrongPolicy
     from threelane.worker.process.settings import WorkerSettings
 
     settings = load_or_exit(WorkerSettings)
     try:
-        story = asked(lambda client: tell(client, message_id, now_of(client), settings))
+        story = with_redis(lambda client: history_of(client, message_id, now_of(client), settings))
     except WrongPolicy as wrong:
-        wrong_usage(f"THREELANE_POLICY_FILE does not make sense\n{wrong}")
+        wrong_usage(f"THREELANE_POLICY_FILE is invalid\n{wrong}")
     if story is None:
-        not_found(f"{message_id}: unknown, or ended so long ago that it is forgotten")
+        not_found(f"{message_id}: unknown, or no longer remembered")
     if only and story.message.status is not only:
         not_found(f"{message_id} is {story.message.status}, not {only}: threelane explain {message_id}")
     if as_json:
@@ -143,40 +145,40 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print(_pairs((name, value) for name, value in about.items() if value))
     steps = Table("when", "what", "", box=SIMPLE_HEAD)
     for step in story.steps:
-        steps.add_row(shown_exactly(step.at), step.what, escape(step.told))
+        steps.add_row(shown_exactly(step.at), step.what, escape(step.detail))
     out.print(steps)
-    out.print(_pairs(_told(story)))
+    out.print(_pairs(_details(story)))
     for event in story.events:
         state = "" if event.webhook == "none" else f", webhook: {event.webhook} {event.reason}".rstrip()
-        say(f"told its producer {event.type} {event.status} at {shown(event.at)}{state}")
-    out.print("not kept: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
+        say(f"event {event.type} {event.status} at {shown(event.at)}{state}")
+    out.print("not recorded: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
 
 
-def _told(story: Story) -> Iterable[tuple[str, str]]:
-    """Return the rest of a story, as a name and a sentence each."""
+def _details(story: Story) -> Iterable[tuple[str, str]]:
+    """Yield the rest of a history, each as a name and a sentence."""
     if pending := story.pending:
-        yield "waits for", f"{pending.cause}: {pending.told}" + (f", {shown(pending.until)}" if pending.until else "")
+        yield "waits for", f"{pending.cause}: {pending.detail}" + (f", {shown(pending.until)}" if pending.until else "")
     if story.waits:
         yield "waited", ", ".join(f"{wait.cause.replace('_', ' ')} {wait.seconds:g} s" for wait in story.waits)
     counts = {
         "attempts": story.message.attempts,
         "look-ups": story.look_ups,
-        "asked for a receipt": story.status_look_ups,
-        "lost with their worker": story.lapses,
+        "look-ups for a receipt": story.status_look_ups,
+        "attempts lost with their worker": story.lapses,
     }
     yield "counts", ", ".join(f"{name}: {number}" for name, number in counts.items() if number) or "no attempt so far"
     if rule := story.rule:
         most = "until its validity ends" if rule.most_attempts is None else f"up to {rule.most_attempts} attempts"
         listed = "" if rule.listed else " (the table does not list this code)"
-        told = rule.meaning or f"{rule.verdict}, {most}; for the {rule.scope}; mended by the {rule.owner}{listed}"
-        yield f"rule of {rule.code}", f"{rule.reason}: {told}".removeprefix(": ")
+        text = rule.meaning or f"{rule.verdict}, {most}; affects the {rule.scope}; owner: {rule.owner}{listed}"
+        yield f"rule of {rule.code}", f"{rule.reason}: {text}".removeprefix(": ")
     money = story.money
-    charged = "not told" if money.charged is None else f"{money.charged / CREDIT:g}"
+    charged = "not reported" if money.charged is None else f"{money.charged / CREDIT:g}"
     yield "credits", f"estimated {money.estimate / CREDIT:g}, charged {charged}"
     for one in money.budgets:
         yield (
             f"budget {one.scope}",
-            f"{one.spent / CREDIT:g} of {one.limit / CREDIT:g} a {one.period}, over it: {one.over}",
+            f"{one.spent / CREDIT:g} of {one.limit / CREDIT:g} per {one.period}, over it: {one.over}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Command line: the caller's commands, the processes, and the operator's levers."""
+"""Command line: commands for producers and operators, and the processes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ app = typer.Typer(
     name="threelane",
     cls=Commands,
     help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
-    epilog="Exit codes: 0 done, 1 some messages were refused, 2 wrong usage or settings, 3 Redis is away, "
-    "4 ledgers differ, 5 something is wrong, 6 not found, 7 a canary stopped it; docs/command-line.md has all.",
+    epilog="Exit codes: 0 done, 1 some messages were refused, 2 invalid usage or settings, 3 Redis is unavailable, "
+    "4 ledgers differ, 5 unhealthy, 6 not found, 7 stopped by a canary; docs/command-line.md lists all.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -79,15 +79,17 @@ app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(c
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
 def worker(
-    lanes: Annotated[str, typer.Option(help="Lanes to fetch: 1,2,3, or 1 for a reserved worker.")] = "1,2,3",
+    lanes: Annotated[str, typer.Option(help="Lanes to fetch, such as 1,2,3; or 1 for a reserved worker.")] = "1,2,3",
 ) -> None:
-    """Run a worker: fetches its lanes and sends."""
+    """Run a worker: fetches messages of its lanes and sends them."""
     queues = [keys.queue(int(lane)) for lane in lanes.split(",") if lane in ("1", "2", "3")]
     if len(queues) != len(lanes.split(",")):
-        raise typer.BadParameter(f"{lanes!r}: give lanes from 1 to 3 with commas, as in 1,2,3", param_hint="--lanes")
+        raise typer.BadParameter(
+            f"{lanes!r}: give lanes from 1 to 3, separated by commas, as in 1,2,3", param_hint="--lanes"
+        )
     from threelane.worker.app import app as celery
 
-    process = celery.Worker(  # not by Celery's command line, which takes options from variables such as APP, too
+    process = celery.Worker(  # not Celery's command line, which also reads options from variables such as APP
         queues=queues,
         loglevel="WARNING",
         quiet=True,
@@ -101,7 +103,7 @@ def worker(
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_CALLBACK_SECRET=... threelane callbacks")
 def callbacks() -> None:
-    """Run the door for Clickatell's status callbacks."""
+    """Run the endpoint for Clickatell's callbacks: receipts and replies."""
     from threelane.interfaces.callbacks.serve import serve
     from threelane.worker.process.settings import CallbackSettings
 
@@ -110,7 +112,7 @@ def callbacks() -> None:
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_API_PORT=8080 threelane api")
 def api() -> None:
-    """Serve the HTTP API: messages for producers, holds and dead letters for operators; described at /docs."""
+    """Run the HTTP API for producers and operators, and the console; reference at /docs."""
     from threelane.interfaces.web.serve import serve
     from threelane.runtime.settings import ApiSettings
 
@@ -119,7 +121,7 @@ def api() -> None:
 
 @app.command(rich_help_panel="Processes", epilog="Example: threelane exporter")
 def exporter() -> None:
-    """Serve the fleet's metrics: depths, ages, holds, counts and credits, once, from Redis."""
+    """Run the exporter of fleet metrics: depths, ages, holds, counts and credits, from Redis."""
     from threelane.operations.exporter import serve
     from threelane.worker.process.settings import ExporterSettings
 
@@ -138,12 +140,13 @@ def _declared(gateway: str) -> str:
 @app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
-    messages: Annotated[Path | None, typer.Option(help="Send this CSV in place of the one that ships.")] = None,
+    messages: Annotated[Path | None, typer.Option(help="Send this CSV instead of the built-in one.")] = None,
     gateway: Annotated[
-        str, typer.Option(help=f"Which API to send through: {', '.join(gateways.declared())}.", callback=_declared)
+        str,
+        typer.Option(help=f"The gateway API to send through: {', '.join(gateways.declared())}.", callback=_declared),
     ] = "http",
 ) -> None:
-    """Run the whole main job on this machine: Redis, sandbox, worker, callbacks; ends with three ledgers."""
+    """Run the complete system on this machine, with a sandbox, and compare three ledgers at the end."""
     from threelane.demo.run import demonstrate
 
     raise typer.Exit(demonstrate(json_file, messages, gateway))
@@ -151,14 +154,14 @@ def demo(
 
 @app.command(rich_help_panel="Try it", epilog="Example: threelane up")
 def up() -> None:
-    """Keep the same stack running until Ctrl-C; its addresses are in .threelane/stack.json."""
+    """Run the demo's stack until Ctrl-C; its addresses are in .threelane/stack.json."""
     from threelane.demo.up import keep_up
 
     raise typer.Exit(keep_up())
 
 
 def mount_sandbox() -> None:
-    """Add the command that starts the sandbox, with the doubles of all gateways; it is loaded for nothing else."""
+    """Add the command sandbox, with the simulated parts of all gateways; nothing else loads their code."""
     from threelane.sandbox.cli import sandbox
 
     @functools.wraps(sandbox)

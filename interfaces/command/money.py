@@ -1,4 +1,4 @@
-"""Command line of credits: what is left, when it runs dry, who spends it, and the budgets."""
+"""Commands for credits: balance, forecast, spending and budgets."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rich.table import Table
 
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, say
-from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.operations import forecast
-from threelane.operations.forecast import Money
+from threelane.operations.forecast import Forecast
 from threelane.store import budgets
 from threelane.store.budgets import Budget
 
-MOST = 10  # rows of those who spend most
-app = typer.Typer(help="Credits: what is left, when it runs dry, who spends it.", invoke_without_command=True)
-budget = typer.Typer(help="Budgets of cost centres and producers, by day and month (UTC).", no_args_is_help=True)
+MOST = 10  # rows of the largest spenders
+app = typer.Typer(help="Credits: balance, forecast, spending and budgets.", invoke_without_command=True)
+budget = typer.Typer(help="Daily and monthly budgets (UTC) of cost centres and producers.", no_args_is_help=True)
 app.add_typer(budget, name="budget")
 Scope = Annotated[str, typer.Argument(help="centre:<cost centre> or producer:<name>.")]
 Period = Annotated[str, typer.Argument(help="day or month.")]
@@ -29,13 +29,13 @@ Period = Annotated[str, typer.Argument(help="day or month.")]
 
 @app.callback(epilog="Example: threelane money --json")
 def money(context: typer.Context, as_json: Json = False) -> None:
-    """Tell what is left of the balance, what is committed, how fast it goes, and who spends it."""
+    """Show the balance, committed credits, the burn rate and the largest spenders."""
     if context.invoked_subcommand:
         return
-    found, now = asked(lambda client: (forecast.read(client, now_of(client)), now_of(client)))
+    found, now = with_redis(lambda client: (forecast.read(client, now_of(client)), now_of(client)))
     if as_json:
-        told = msgspec.to_builtins(found) | {"hours_left": found.hours_left, "short": found.short}
-        print_json(told)
+        fields = msgspec.to_builtins(found) | {"hours_left": found.hours_left, "short": found.short}
+        print_json(fields)
         return
     out.print(_standing(found, now))
     for title, sums in (
@@ -54,23 +54,23 @@ def set_budget(
     scope: Scope,
     period: Period,
     credits: Annotated[float, typer.Argument(min=0, help="The limit, in credits.")],
-    over: Annotated[str, typer.Option(help="refuse, or hold: let it wait for the next day.")] = "refuse",
+    over: Annotated[str, typer.Option(help="Over the limit: refuse, or hold until the next day.")] = "refuse",
 ) -> None:
-    """Limit what may be spent; what is over it is refused with 302, or waits."""
-    asked(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
-    say(f"{scope} may spend {credits:g} credits a {period}")
+    """Set a budget; messages over it are refused with 302, or wait."""
+    with_redis(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
+    say(f"{scope} may spend {credits:g} credits per {period}")
 
 
 @budget.command("remove", epilog="Example: threelane money budget remove centre:marketing day")
 def remove_budget(scope: Scope, period: Period) -> None:
-    """Take a limit away."""
-    removed = asked(lambda client: budgets.remove(client, scope, period))
+    """Remove a budget."""
+    removed = with_redis(lambda client: budgets.remove(client, scope, period))
     if not removed:
-        not_found(f"{scope} has no budget a {period}: threelane money")
-    say(f"{scope} has no limit a {period}")
+        not_found(f"{scope} has no budget per {period}: threelane money")
+    say(f"{scope} has no budget per {period} any more")
 
 
-def _standing(found: Money, now: int) -> Table:
+def _standing(found: Forecast, now: int) -> Table:
     table = Table(box=SIMPLE_HEAD, show_header=False)
     if found.balance is None:
         table.add_row("balance", escape(found.error) or "not read yet: is a worker running?")
@@ -78,21 +78,21 @@ def _standing(found: Money, now: int) -> Table:
         age = (now - found.balance_at) / 1000
         error = f"; the last reading failed: {escape(found.error)}" if found.error else ""
         table.add_row("balance", f"{_credits(found.balance)} credits, {age:.0f} s ago{error}")
-        table.add_row("left by now", f"about {_credits(found.left)}")
-    table.add_row("committed", f"{_credits(sum(found.committed.values()))} for what waits" + _short(found))
-    table.add_row("burn", f"{_credits(found.burn)} an hour")
+        table.add_row("left now", f"about {_credits(found.left)}")
+    table.add_row("committed", f"{_credits(sum(found.committed.values()))} for waiting messages" + _short(found))
+    table.add_row("burn", f"{_credits(found.burn)} per hour")
     hours = found.hours_left
     if hours is not None:
-        table.add_row("runs dry", f"in {hours:.1f} hours, {shown(now + int(hours * forecast.HOUR_MS))}")
+        table.add_row("runs out", f"in {hours:.1f} hours, {shown(now + int(hours * forecast.HOUR_MS))}")
     if found.waiting_lanes:
         table.add_row("[bold red]reserve[/]", f"lanes {', '.join(map(str, found.waiting_lanes))} wait: top up")
-    table.add_row("drift", f"{_credits(found.drift)} that no charge tells of")
-    table.add_row("charged", f"{_credits(sum(found.by_lane.values()))} in all")
+    table.add_row("drift", f"{_credits(found.drift)} spent without a known charge")
+    table.add_row("charged", f"{_credits(sum(found.by_lane.values()))} in total")
     return table
 
 
-def _short(found: Money) -> str:
-    return f" [bold red](short of {_credits(found.short)})[/]" if found.short else ""
+def _short(found: Forecast) -> str:
+    return f" [bold red]({_credits(found.short)} short)[/]" if found.short else ""
 
 
 def _spenders(title: str, sums: Mapping[str, int]) -> Table:
@@ -105,7 +105,7 @@ def _spenders(title: str, sums: Mapping[str, int]) -> Table:
     return table
 
 
-def _budgets(found: Money) -> Table:
+def _budgets(found: Forecast) -> Table:
     table = Table("budget", "period", "limit", "reserved and spent", "over it", box=SIMPLE_HEAD)
     for one in found.budgets:
         table.add_row(escape(one.scope), one.period, _credits(one.budget.limit), _credits(one.spent), one.budget.over)

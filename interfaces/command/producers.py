@@ -1,4 +1,4 @@
-"""Command line of an operator: producers, their rights and webhooks, and the dispatcher."""
+"""Commands for producers: rights, webhooks and undelivered events; and the dispatcher."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from rich.table import Table
 
 from threelane.interfaces.command import keys as cli_keys
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
-from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks import undelivered as laid_aside
 
 producers = typer.Typer(
-    help="Producers: their rights, and the webhooks their events are brought to.",
+    help="Producers: their rights, API keys and webhooks.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 producers.add_typer(cli_keys.app, name="key")
-Name = Annotated[str, typer.Argument(help="The producer's name, as its messages carry it.")]
+Name = Annotated[str, typer.Argument(help="The producer's name, as in its messages.")]
 
 
 def webhooks() -> None:
-    """Run the dispatcher: brings outcomes and replies to the producers' webhooks. Several may run."""
+    """Run the webhook dispatcher, which posts events to the producers' webhooks. Several may run."""
     from threelane.worker.webhooks.dispatcher import serve
 
     serve(load_or_exit(WebhookSettings))
@@ -37,20 +37,20 @@ def webhooks() -> None:
 @producers.command("set", epilog="Example: threelane producers set shop --webhook https://shop.example/threelane")
 def set_producer(
     name: Name,
-    webhook: Annotated[str | None, typer.Option(help="Where its events are posted: https://...")] = None,
-    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="Post nothing any more.")] = False,
+    webhook: Annotated[str | None, typer.Option(help="Address for its events: https://...")] = None,
+    no_webhook: Annotated[bool, typer.Option("--no-webhook", help="Stop posting events.")] = False,
     bypass: Annotated[
         bool | None,
-        typer.Option("--bypass/--no-bypass", help="The right to send legal notices to who opted out."),
+        typer.Option("--bypass/--no-bypass", help="Right to send legal notices to recipients who opted out."),
     ] = None,
-    new_secret: Annotated[bool, typer.Option("--new-secret", help="Sign with a new secret from now on.")] = False,
+    new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Register a producer, or change what is given of it. A new secret is shown once, here."""
+    """Register a producer, or change the given settings. A new secret is printed once."""
     if webhook is not None and no_webhook:
-        wrong_usage("--webhook and --no-webhook contradict each other: give one")
+        wrong_usage("give either --webhook or --no-webhook")
     if webhook == "":
-        wrong_usage("an empty --webhook: give its address, or --no-webhook")
+        wrong_usage("--webhook is empty: give an address, or --no-webhook")
     allow = load_or_exit(WebhookSettings).webhook_private_addresses
 
     def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
@@ -60,22 +60,22 @@ def set_producer(
         )
         return after, made, laid_aside.lay_aside(client, name, now_of(client)) if no_webhook else 0
 
-    after, secret, aside = asked(change)
+    after, secret, aside = with_redis(change)
     if as_json:
         shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
         print_json(shown | ({"secret": secret} if secret else {}))
         return
     say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
     if secret:
-        say(f"secret: {secret}\nKeep it: it is not shown again. The receiver verifies Threelane-Signature with it.")
+        say(f"secret: {secret}\nSave it now: it is not shown again. The receiver verifies Threelane-Signature with it.")
     if aside:
-        say(f"{aside} events on their way were laid aside: threelane producers undelivered")
+        say(f"{aside} events were laid aside: threelane producers undelivered")
 
 
 @producers.command("list", epilog="Example: threelane producers list --json")
 def list_producers(as_json: Json = False) -> None:
-    """List producers with their rights and webhooks; never a secret."""
-    found = asked(registry.read_all)
+    """List producers with their rights and webhooks, without secrets."""
+    found = with_redis(registry.read_all)
     rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
     if as_json:
         print_json(rows)
@@ -88,7 +88,7 @@ def list_producers(as_json: Json = False) -> None:
 
 @producers.command(epilog="Example: threelane producers remove shop")
 def remove(name: Name) -> None:
-    """Remove a producer's rights, keys and webhook, and the events that wait for it."""
+    """Remove a producer: its rights, API keys, webhook and pending events."""
 
     def forget(client: redis.Redis) -> tuple[bool, int, int]:
         return (
@@ -97,29 +97,29 @@ def remove(name: Name) -> None:
             laid_aside.discard(client, name),
         )
 
-    known, revoked, discarded = asked(forget)
+    known, revoked, discarded = with_redis(forget)
     if not known and not revoked and not discarded:
         _unknown(name)
     keys = f", {revoked} keys" if revoked else ""
-    say(f"{name} removed{keys}, and {discarded} events that waited for its webhook")
+    say(f"{name} removed{keys}, and {discarded} pending webhook events")
 
 
 @producers.command(epilog="Example: threelane producers undelivered shop --json")
 def undelivered(name: Name, as_json: Json = False) -> None:
-    """List the events that a producer's webhook never took."""
-    found = asked(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
+    """List the events that were laid aside because a webhook did not accept them."""
+    found = with_redis(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
     if as_json:
         print_json([one._asdict() for one in found or []])
         return
-    table = Table("event", "type", "message or reply", "tries", "last answer", "laid aside", box=SIMPLE_HEAD)
+    table = Table("event", "type", "message or reply", "tries", "last response", "laid aside", box=SIMPLE_HEAD)
     for one in found or []:
         table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
-    out.print(table if found else "nothing was laid aside")
+    out.print(table if found else "no undelivered events")
 
 
 @producers.command(epilog="Example: threelane producers redeliver shop")
 def redeliver(name: Name) -> None:
-    """Put the events that a webhook never took back on their way, each once."""
+    """Post again the events that were laid aside, each once."""
 
     def again(client: redis.Redis) -> int:
         registration = _known(client, name)
@@ -127,7 +127,7 @@ def redeliver(name: Name) -> None:
             wrong_usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
         return laid_aside.redeliver(client, name, now_of(client))
 
-    say(f"{asked(again)} events are on their way again")
+    say(f"{with_redis(again)} events are queued for delivery again")
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:

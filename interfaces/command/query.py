@@ -1,4 +1,4 @@
-"""Asking: one question to Redis from the command line, or a sentence and an exit code."""
+"""Query: run a function with a Redis connection, with errors as sentences and exit codes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
-def asked(question: Callable[[redis.Redis], Answer]) -> Answer:
-    """Ask Redis one thing, or end with a sentence and not a traceback; a ValueError is a mistake in what was asked."""
+def with_redis(run: Callable[[redis.Redis], T]) -> T:
+    """Return what a function returns for a connection to Redis; ends the command on ValueError (usage) or an outage."""
     client = connect(load_or_exit(Settings))
     try:
-        return question(client)
+        return run(client)
     except ValueError as wrong:
         err.print(str(wrong), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.USAGE) from None
-    except BrokenPipeError:  # of the output; Redis's own are RedisErrors
+    except BrokenPipeError:  # of the output; errors of Redis connections are RedisErrors
         raise
     except (RedisError, OSError) as failed:
         problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
@@ -44,10 +44,10 @@ def now_of(client: redis.Redis) -> int:
 
 
 def shown(at: int) -> str:
-    """Return a time, given in milliseconds of Unix time, as people read it."""
+    """Format a time in milliseconds of Unix time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
 
 
 def shown_exactly(at: int) -> str:
-    """Return a time as ``shown`` does, with its milliseconds: a login code's whole way takes less than a second."""
+    """Format a time as ``shown`` does, with milliseconds: a login code takes less than a second in total."""
     return f"{shown(at)[:-1]}.{at % 1000:03}Z"

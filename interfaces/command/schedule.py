@@ -1,4 +1,4 @@
-"""Command line of what waits: list it, move it, cancel it."""
+"""Commands for waiting messages: list, move, cancel."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from threelane.producer.cancel import Answer, Cancelled
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
-schedules = typer.Typer(name="schedule", help="List what waits for a time, or move it.", no_args_is_help=True)
+schedules = typer.Typer(name="schedule", help="List scheduled messages, or move one.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the one command line."""
+    """Add the commands to the command line."""
     app.command(epilog="Example: threelane cancel --batch newsletter-7")(cancel)
     app.add_typer(schedules)
 
 
 def cancel(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids that accept gave.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Message ids.")] = None,
     batch: criteria.Batch = "",
     tag: criteria.Tag = "",
     to: criteria.To = "",
@@ -46,18 +46,18 @@ def cancel(
     lane: criteria.Lane = 0,
     as_json: Json = False,
 ) -> None:
-    """Cancel messages that were not sent yet: by id, or all of a batch, a tag, a recipient, a producer or a lane."""
-    told: Counter[str] = Counter(dict.fromkeys(Answer, 0))
+    """Cancel messages that are not sent yet, by id, batch, tag, recipient, producer or lane."""
+    counts: Counter[str] = Counter(dict.fromkeys(Answer, 0))
     late: list[Cancelled] = []
     with open_producer() as house:
         try:
             by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
-                wrong_usage(f"give ids, or what to cancel: {criteria.flags(criteria.WAITING)}")
+                wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.WAITING)}")
             named = {"batch": batch, "tag": tag, "to": to, "producer": producer, "lane": lane}
             answers = house.cancel_all(**named) if by_filter else house.cancel(ids or [])  # type: ignore[arg-type]
             for answer in answers:
-                told[answer.answer] += 1
+                counts[answer.answer] += 1
                 if as_json:
                     print_json(answer)
                 if answer.answer in (Answer.TOO_LATE, Answer.UNKNOWN):
@@ -67,12 +67,12 @@ def cancel(
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print_json({"summary": told})
+        print_json({"summary": counts})
     else:
         for answer in late[:20]:
-            out.print(f"{answer.id}: {answer.why or 'unknown, or forgotten'}", markup=False, highlight=False)
-        asked = f", {told[Answer.ASKED]} asked for at the gateway" if told[Answer.ASKED] else ""
-        out.print(f"{told[Answer.CANCELLED]} cancelled{asked}, {len(late)} too late or unknown", highlight=False)
+            out.print(f"{answer.id}: {answer.why or 'unknown, or no longer remembered'}", markup=False, highlight=False)
+        requested = f", {counts[Answer.ASKED]} requested at the gateway" if counts[Answer.ASKED] else ""
+        out.print(f"{counts[Answer.CANCELLED]} cancelled{requested}, {len(late)} too late or unknown", highlight=False)
     raise typer.Exit(Exit.REFUSED if late else Exit.OK)
 
 
@@ -83,12 +83,12 @@ def show(
     to: criteria.To = "",
     producer: criteria.Producer = "",
     lane: criteria.Lane = 0,
-    after: Annotated[str, typer.Option(help="From this time on, ISO 8601 with its zone.")] = "",
-    before: Annotated[str, typer.Option(help="Up to this time.")] = "",
-    most: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    after: Annotated[str, typer.Option(help="Only at or after this time, ISO 8601 with a zone.")] = "",
+    before: Annotated[str, typer.Option(help="Only up to this time, ISO 8601 with a zone.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="Most messages to show.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List what waits for a time, the earliest first."""
+    """List messages that wait for a time, earliest first."""
     with open_producer() as house:
         try:
             found = house.scheduled(
@@ -113,16 +113,16 @@ def show(
     for one in found:
         due = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(one.due_at / 1000))
         table.add_row(one.id, due, str(one.lane), phone.mask(one.to), escape(one.batch), escape(one.tags))
-    out.print(table if found else "nothing waits for a time")
+    out.print(table if found else "no message waits for a time")
 
 
 @schedules.command(epilog="Example: threelane schedule move 0f3c... 2031-06-30T14:00:00Z")
 def move(
-    message_id: Annotated[str, typer.Argument(help="The id that accept gave.")],
-    deliver_at: Annotated[str, typer.Argument(help="The new time, ISO 8601 with its zone.")],
+    message_id: Annotated[str, typer.Argument(help="The message id.")],
+    deliver_at: Annotated[str, typer.Argument(help="The new time, ISO 8601 with a zone.")],
     as_json: Json = False,
 ) -> None:
-    """Put a message that waits to another time; its validity moves along, unless it was named."""
+    """Move a waiting message to another time; its validity moves with it, unless it was set explicitly."""
     with open_producer() as house:
         try:
             moved = house.move(message_id, deliver_at)

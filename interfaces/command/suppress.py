@@ -1,4 +1,4 @@
-"""Command line of the list of suppressed numbers."""
+"""Commands for the suppression list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.table import Table
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
-from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.exits import Exit
 from threelane.store import suppression
 from threelane.store.suppression import IMPORT, Entry
@@ -28,48 +28,50 @@ COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "ex
 MOST_EVIDENCE = 200  # characters
 _WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
 _CODE = re.compile(r"[0-9]{1,3}")
-app = typer.Typer(name="suppress", help="The list of numbers that must not be sent to.", no_args_is_help=True)
+app = typer.Typer(
+    name="suppress", help="The suppression list: numbers that no message is sent to.", no_args_is_help=True
+)
 Scope = Annotated[str, typer.Option(help="all, sender:<sender ID> or tag:<tag>.")]
 
 
 @app.command(epilog="Example: threelane suppress add 27831234567 --evidence 'called on 3 May'")
 def add(
-    number: Annotated[str, typer.Argument(help="The number, in international form.")],
+    number: Annotated[str, typer.Argument(help="The number, in international format.")],
     scope: Scope = suppression.ALL,
-    evidence: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
-    days: Annotated[float, typer.Option(help="For how long, up to 36500; 0: for ever.")] = 0,
+    evidence: Annotated[str, typer.Option(help="The reason, kept as evidence.")] = "",
+    days: Annotated[float, typer.Option(help="Days until it expires, up to 36500; 0: never.")] = 0,
 ) -> None:
-    """Put a number on the list; messages to it that wait are not sent either."""
+    """Suppress a number; waiting messages to it are not sent either."""
     msisdn, scope = _number(number), _scope(scope)
     if not 0 <= days <= suppression.MOST_DAYS:
-        wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for ever")
+        wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for no end")
     evidence = evidence.encode("utf-8", "replace").decode()[:MOST_EVIDENCE]  # a terminal may send octets
 
     def put(client: redis.Redis) -> None:
         suppression.add(client, [(msisdn, suppression.by_hand(scope, evidence, days, now_of(client)))])
 
-    asked(put)
+    with_redis(put)
     out.print(f"{phone.mask(msisdn)} is suppressed ({scope})", markup=False, highlight=False)
 
 
 @app.command(epilog="Example: threelane suppress remove 27831234567 --source operator")
 def remove(
     number: Annotated[str, typer.Argument(help="The number.")],
-    source: Annotated[str, typer.Option(help="Only what this source set: STOP, 'code 122', operator, import.")] = "",
+    source: Annotated[str, typer.Option(help="Only entries of this source: STOP, 'code 122', operator, import.")] = "",
     scope: Annotated[str, typer.Option(help="Only this scope.")] = "",
 ) -> None:
-    """Take a number off the list.  Clickatell has a list of its own: a number that it blocks stays blocked there."""
+    """Remove a number from the list.  Clickatell's own block list does not change."""
     msisdn, scope = _number(number), _scope(scope) if scope else ""
-    lifted = asked(lambda client: suppression.lift(client, msisdn, source, scope))
+    lifted = with_redis(lambda client: suppression.lift(client, msisdn, source, scope))
     out.print(f"{lifted} entries of {phone.mask(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
 
 
 @app.command(epilog="Example: threelane suppress why 27831234567 --json")
 def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Json = False) -> None:
-    """Tell what stands against a number, since when, by whom, and whether it is in force."""
+    """Show the entries of a number: source, dates, and whether they are in force."""
     msisdn = _number(number)
-    entries, now = asked(lambda client: (suppression.why(client, msisdn), now_of(client)))
+    entries, now = with_redis(lambda client: (suppression.why(client, msisdn), now_of(client)))
     if as_json:
         rows = [msgspec.structs.asdict(one) | {"in_force": one.forbids(now)} for one in entries]
         print_json(rows)
@@ -78,21 +80,21 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
     for one in entries:
         force = "yes" if one.forbids(now) else f"{one.times} of {one.needs}" if one.times < one.needs else "expired"
         ends = shown(one.expires) if one.expires else "never"
-        told = (one.source, one.code, one.scope, force, shown(one.first), shown(one.last), ends, one.evidence)
-        table.add_row(*map(escape, told))
+        cells = (one.source, one.code, one.scope, force, shown(one.first), shown(one.last), ends, one.evidence)
+        table.add_row(*map(escape, cells))
     for column in table.columns:
-        column.overflow = "fold"  # a narrow terminal hides nothing of the evidence
-    out.print(table if entries else "nothing stands against this number")
+        column.overflow = "fold"  # a narrow terminal does not truncate the evidence
+    out.print(table if entries else "this number is not suppressed")
 
 
 @app.command("list", epilog="Example: threelane suppress list --json")
-def show(most: Annotated[int, typer.Option(min=1)] = 100, as_json: Json = False) -> None:
+def show(most: Annotated[int, typer.Option(min=1, help="Most numbers to show.")] = 100, as_json: Json = False) -> None:
     """List suppressed numbers."""
 
     def read(client: redis.Redis) -> list[suppression.Suppressed]:
         return [one for one, _ in zip(suppression.every(client), range(most), strict=False)]
 
-    found = asked(read)
+    found = with_redis(read)
     if as_json:
         print_json([{"number": one.number, "entries": one.entries} for one in found])
         return
@@ -108,9 +110,11 @@ def show(most: Annotated[int, typer.Option(min=1)] = 100, as_json: Json = False)
 
 @app.command("import", epilog="Example: threelane suppress import blocked.csv")
 def take(
-    file: Annotated[Path, typer.Argument(help="CSV, UTF-8, with the column number and any of those that export has.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, UTF-8, with the column number and optionally the other columns of export.")
+    ],
 ) -> None:
-    """Put the numbers of a file on the list; each bad row is reported, the good ones are taken."""
+    """Suppress the numbers of a file; each invalid row is reported, the valid ones are imported."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(_rows(csv.reader(opened, strict=True)))
@@ -120,7 +124,7 @@ def take(
         wrong_usage(f"{file}: not UTF-8; save it as UTF-8")
     except ValueError as wrong:
         wrong_usage(f"{file}: {wrong}")
-    now = asked(now_of)
+    now = with_redis(now_of)
     good, bad = [], 0
     for line, row in rows:
         try:
@@ -128,28 +132,28 @@ def take(
         except ValueError as wrong:
             bad += 1
             err.print(f"line {line}: {wrong}", markup=False, highlight=False, soft_wrap=True)
-    asked(lambda client: suppression.take_over(client, good))
-    out.print(f"{len(good)} rows taken, {bad} refused", highlight=False)
+    with_redis(lambda client: suppression.take_over(client, good))
+    out.print(f"{len(good)} rows imported, {bad} refused", highlight=False)
     raise typer.Exit(Exit.REFUSED if bad else Exit.OK)
 
 
 @app.command(epilog="Example: threelane suppress export > suppressed.csv")
 def export() -> None:
-    """Write the whole list as CSV: what import reads, times in milliseconds of Unix time."""
+    """Write the whole list as CSV, in the format of import; times are milliseconds of Unix time."""
 
     def write(client: redis.Redis) -> None:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(COLUMNS)
         for number, entries in suppression.every(client):
             for entry in entries:
-                said = msgspec.structs.asdict(entry)
-                table.writerow([number, *(said[name] for name in COLUMNS[1:])])
+                values = msgspec.structs.asdict(entry)
+                table.writerow([number, *(values[name] for name in COLUMNS[1:])])
 
-    asked(write)
+    with_redis(write)
 
 
 def _rows(reader: Any) -> Iterator[tuple[int, Mapping[str, str] | csv.Error]]:
-    """Read the rows, each with the line that it ends on; a row that is no CSV costs no other."""
+    """Yield the rows with the line on which they end; an invalid row does not affect the others."""
     columns: list[str] = []
     while True:
         try:
@@ -164,30 +168,35 @@ def _rows(reader: Any) -> Iterator[tuple[int, Mapping[str, str] | csv.Error]]:
             if "number" not in columns:
                 break
         elif len(cells) > len(columns):
-            yield reader.line_num, csv.Error(f"{len(cells)} cells in {len(columns)} columns: put commas into quotes")
+            yield (
+                reader.line_num,
+                csv.Error(f"{len(cells)} cells in {len(columns)} columns: quote cells that contain commas"),
+            )
         elif any(cells):
             yield reader.line_num, dict(zip(columns, cells, strict=False))
     if "number" not in columns:
-        raise ValueError(f"no column number; the columns of export are {', '.join(COLUMNS)}")
+        raise ValueError(f"no column named number; the columns of export are {', '.join(COLUMNS)}")
 
 
 def _entry(row: Mapping[str, str] | csv.Error, now: int) -> tuple[str, Entry]:
     if isinstance(row, csv.Error):
         raise ValueError(str(row))
-    said = {name: row.get(name, "").strip() for name in COLUMNS}
+    values = {name: row.get(name, "").strip() for name in COLUMNS}
     whole = {"first": now, "last": now, "expires": 0, "times": 1, "needs": 1}
     for name in whole:
-        if said[name] and not _WHOLE.fullmatch(said[name]):
-            raise ValueError(f"{name}: {said[name][:20]!r} is not a whole number of up to 14 digits")
-        whole[name] = int(said[name] or whole[name])
-    if said["code"] and not _CODE.fullmatch(said["code"]):
-        raise ValueError(f"code: {said['code'][:20]!r} is no code of the gateway, such as 122")
-    if said["source"] and not LABEL.fullmatch(said["source"]):
-        raise ValueError(f"source: {said['source'][:20]!r} is no name: up to 64 letters, digits and . _ : / -")
-    return suppression.parse_number(said["number"]), Entry(
-        source=said["source"] or IMPORT,
-        code=said["code"] or "122",
-        scope=suppression.parse_scope(said["scope"] or suppression.ALL),
+        if values[name] and not _WHOLE.fullmatch(values[name]):
+            raise ValueError(f"{name}: {values[name][:20]!r} is not a whole number of up to 14 digits")
+        whole[name] = int(values[name] or whole[name])
+    if values["code"] and not _CODE.fullmatch(values["code"]):
+        raise ValueError(f"code: {values['code'][:20]!r} is not a code of the gateway, such as 122")
+    if values["source"] and not LABEL.fullmatch(values["source"]):
+        raise ValueError(
+            f"source: {values['source'][:20]!r} is not a valid name: up to 64 letters, digits and . _ : / -"
+        )
+    return suppression.parse_number(values["number"]), Entry(
+        source=values["source"] or IMPORT,
+        code=values["code"] or "122",
+        scope=suppression.parse_scope(values["scope"] or suppression.ALL),
         evidence=row.get("evidence", "")[:MOST_EVIDENCE],
         **whole,
     )

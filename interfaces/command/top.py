@@ -1,4 +1,4 @@
-"""Top: the fleet on one screen: lanes, holds, money, workers and trouble, as the dashboards show them."""
+"""Top: lanes, holds, credits, workers and problems of the fleet on one screen, as on the dashboards."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from rich.table import Table
 from rich.text import Text
 
 from threelane.interfaces.command.caller import Json, out, print_json
-from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.operations.health import SLOW_SECONDS
-from threelane.operations.screen import BAD, GOOD, WARN, Screen, money_words, per_second, read
+from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
 
 EVERY_SECONDS = 2.0
-MOST = 8  # rows of holds, of workers and of trouble
+MOST = 8  # rows of holds, of workers and of problems
 _STYLE = {"": "", GOOD: "green", WARN: "yellow", BAD: "bold red"}
 
 
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Print it once and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print it once and exit.")] = False,
     as_json: Json = False,
-    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = EVERY_SECONDS,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between refreshes.")] = EVERY_SECONDS,
 ) -> None:
-    """Show lanes, holds, money, workers and trouble on one screen, until Ctrl-C."""
-    first = asked(look)
+    """Show lanes, holds, credits, workers and problems on one screen, until Ctrl-C."""
+    first = with_redis(look)
     if as_json:
-        told = msgspec.to_builtins(first)
-        told["capacity"] = first.capacity._asdict()
-        told["money"] |= {"hours_left": first.money.hours_left, "short": first.money.short}
-        print_json(told)
+        fields = msgspec.to_builtins(first)
+        fields["capacity"] = first.capacity._asdict()
+        fields["money"] |= {"hours_left": first.money.hours_left, "short": first.money.short}
+        print_json(fields)
         return
     if once:
         out.print(view(first, None))
@@ -64,12 +64,12 @@ def top(
 
 
 def look(client: redis.Redis) -> Screen:
-    """Return what it tells at this moment."""
+    """Return the current state."""
     return read(client, now_of(client))
 
 
 def view(now: Screen, before: Screen | None) -> RenderableType:
-    """Return the screen; rates are those since the look before."""
+    """Return the screen; rates are averages since the previous reading."""
     return Group(_standing(now), _lanes(now, before), _money(now), _fleet(now), _trouble(now, before))
 
 
@@ -98,13 +98,13 @@ def _lanes(now: Screen, before: Screen | None) -> Table:
             _per_second(one.delivered, was.delivered if was else None, now, before),
         )
         table.add_row(str(lane), f"{one.waiting:,}", f"[{colour}]{one.oldest_seconds:,.1f} s[/]", *rates)
-    table.add_row("also", ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.shelves.items() if n))
+    table.add_row("also", ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.indexes.items() if n))
     return table
 
 
 def _money(now: Screen) -> Text:
     line = Text("credits  ")
-    for number, (words, kind) in enumerate(money_words(now.money)):
+    for number, (words, kind) in enumerate(credit_words(now.money)):
         line.append(", " if number else "").append(words, style=_STYLE[kind])
     return line
 
@@ -113,9 +113,9 @@ def _fleet(now: Screen) -> RenderableType:
     fleet, line = now.capacity, Text("fleet    ")
     line.append(f"{fleet.workers} workers", style="green" if fleet.workers else "bold red")
     line.append(f", {fleet.workers_lane_1} of lane 1", style="green" if fleet.workers_lane_1 else "bold red")
-    line.append(f", {fleet.worth_having} worth having, drained in {fleet.drain_minutes:,.1f} minutes")
+    line.append(f", {fleet.worth_having} justified, backlog drains in {fleet.drain_minutes:,.1f} minutes")
     share = fleet.memory_share
-    line.append(f", memory of Redis {share:.0%}", style="bold red" if share > 0.9 else "yellow" if share > 0.8 else "")
+    line.append(f", Redis memory {share:.0%}", style="bold red" if share > 0.9 else "yellow" if share > 0.8 else "")
     table = Table("worker", "lanes", "reported", "busiest /s", box=SIMPLE_HEAD)
     for one in sorted(now.workers, key=lambda one: -one.silent_seconds)[:MOST]:
         silent = f"{one.silent_seconds:,.0f} s ago"
@@ -130,8 +130,8 @@ def _fleet(now: Screen) -> RenderableType:
 
 def _trouble(now: Screen, before: Screen | None) -> RenderableType:
     if not now.trouble:
-        return Text("no trouble so far", style="green")
-    table = Table("trouble", "in all", "of late", box=SIMPLE_HEAD)
+        return Text("no problems so far", style="green")
+    table = Table("problem", "total", "recent", box=SIMPLE_HEAD)
     rise = {name: n - (before.trouble.get(name, 0) if before else n) for name, n in now.trouble.items()}
     for name, n in sorted(now.trouble.items(), key=lambda one: (-rise[one[0]], -one[1]))[:MOST]:
         words = escape(name.replace(":", " ").replace("_", " "))

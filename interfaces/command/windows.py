@@ -1,4 +1,4 @@
-"""Command line of the operator's sending windows: set, list, remove, try."""
+"""Commands for sending windows: set, list, remove, try."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from threelane.contract import phone, schedule, zones
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
-from threelane.interfaces.command.query import asked, now_of, shown
+from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.store import windows
 
 app = typer.Typer(
-    help="Sending windows: the hours in which a lane's or a tag's messages may go. Outside of them they wait.",
+    help="Sending windows: hours in which messages of a lane or tag are sent; outside them they wait.",
     no_args_is_help=True,
 )
 Scope = Annotated[str, typer.Argument(help="lane:2, lane:3 or tag:<tag>; lane 1 never waits.")]
@@ -35,7 +35,7 @@ threelane windows set tag:bar "fri,sat 20:00-02:00 Europe/Berlin"
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """When a message would go; times in milliseconds, ``opens`` None when not within 8 days."""
+    """When a message would be sent; times in milliseconds, ``opens`` is None when not within 8 days."""
 
     scopes: list[str]
     country: str
@@ -47,11 +47,16 @@ class Trial(msgspec.Struct, frozen=True):
 @app.command("set", epilog=_EXAMPLES)
 def set_window(
     scope: Scope,
-    text: Annotated[str, typer.Argument(metavar="WINDOW", help="Days, hours and a zone, or recipient for theirs.")],
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="WINDOW", help="Days, hours and a time zone, or recipient for the recipient's own zone."
+        ),
+    ],
 ) -> None:
-    """Give a lane or a tag its window, in place of an earlier one."""
+    """Set the window of a lane or a tag; it replaces an earlier one."""
     try:
-        window = asked(lambda client: windows.set_window(client, scope, text))
+        window = with_redis(lambda client: windows.set_window(client, scope, text))
     except ValueError as wrong:
         wrong_usage(str(wrong))
     out.print(f"{scope.strip()} is sent {window}", markup=False, highlight=False, soft_wrap=True)
@@ -59,26 +64,26 @@ def set_window(
 
 @app.command("list", epilog="Example: threelane windows list --json")
 def list_windows(as_json: Json = False) -> None:
-    """List the windows, and the entries that cannot be read and so hold nothing back."""
-    found = asked(windows.read)
+    """List the windows, and the invalid entries, which are ignored."""
+    found = with_redis(windows.read)
     if as_json:
-        told = {"windows": {scope: str(window) for scope, window in sorted(found.by_scope.items())}}
-        print_json(told | {"unreadable": found.unreadable})
+        windows_json = {"windows": {scope: str(window) for scope, window in sorted(found.by_scope.items())}}
+        print_json(windows_json | {"unreadable": found.unreadable})
         return
     table = Table("scope", "sent", box=SIMPLE_HEAD)
     for scope, window in sorted(found.by_scope.items()):
         table.add_row(escape(scope), escape(str(window)))
     for scope, problem in sorted(found.unreadable.items()):
-        table.add_row(escape(scope), f"[red]at any hour: cannot be read[/]: {escape(problem)}")
+        table.add_row(escape(scope), f"[red]at any hour: invalid window[/]: {escape(problem)}")
     for column in table.columns:
         column.overflow = "fold"
-    out.print(table if table.row_count else "there are no windows: all is sent at any hour")
+    out.print(table if table.row_count else "no windows: all messages are sent at any hour")
 
 
 @app.command(epilog="Example: threelane windows remove lane:3")
 def remove(scope: Scope) -> None:
-    """Take a window away; its messages go at any hour from then on."""
-    removed = asked(lambda client: windows.remove(client, scope))
+    """Remove a window; its messages are then sent at any hour."""
+    removed = with_redis(lambda client: windows.remove(client, scope))
     out.print(
         f"{scope} " + ("is sent at any hour" if removed else "had no window"),
         markup=False,
@@ -89,21 +94,25 @@ def remove(scope: Scope) -> None:
 
 @app.command("try", epilog="Example: threelane windows try lane:3 tag:promo --to 27831234567 --at 2031-06-30T14:00:00Z")
 def try_window(
-    scopes: Annotated[list[str], typer.Argument(metavar="SCOPE...", help="Its lane, its tags: what applies to it.")],
-    to: Annotated[str, typer.Option(help="Recipient in international form.")],
-    at: Annotated[str | None, typer.Option(help="When it would be due, as 2031-06-30T14:00:00Z; else now.")] = None,
+    scopes: Annotated[
+        list[str], typer.Argument(metavar="SCOPE...", help="The scopes of the message: its lane and tags.")
+    ],
+    to: Annotated[str, typer.Option(help="Recipient, in international format.")],
+    at: Annotated[
+        str | None, typer.Option(help="When it would be due, such as 2031-06-30T14:00:00Z; default: now.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell when a message would go."""
+    """Show when a message would be sent."""
     number = _right(phone.parse(to))
     due = None if at is None else _right(schedule.instant(at, "--at"))
-    found, now = asked(lambda client: (windows.read(client), now_of(client)))
+    found, now = with_redis(lambda client: (windows.read(client), now_of(client)))
     applying = _applying(found, scopes)
     moment = now if due is None else due
     try:
         opens = common_opening(applying, number, moment)
     except OverflowError:
-        wrong_usage("--at is out of the calendar: give a time of these years, as in 2031-06-30T14:00:00Z")
+        wrong_usage("--at is out of range: give a time such as 2031-06-30T14:00:00Z")
     trial = Trial(scopes, zones.country(number), moment, opens == moment, opens)
     if as_json:
         print_json(trial)
@@ -115,8 +124,8 @@ def _applying(found: Windows, scopes: list[str]) -> tuple[Window, ...]:
     applying = []
     for scope in scopes:
         if scope in found.unreadable:
-            wrong_usage(f"{scope} cannot be read and holds nothing back: {found.unreadable[scope]}")
-        if scope == "lane:1":  # never waits, whatever its tags
+            wrong_usage(f"{scope} is invalid and ignored: {found.unreadable[scope]}")
+        if scope == "lane:1":  # never waits, regardless of tags
             return ()
         try:
             applying.append(found.by_scope.get(parse_scope(scope)))
@@ -127,14 +136,14 @@ def _applying(found: Windows, scopes: list[str]) -> tuple[Window, ...]:
 
 def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
     if not applying:
-        return "no window applies: it goes at once"
+        return "no window applies: it is sent at once"
     if trial.opens is None:
-        return f"it cannot go: the windows are not open together within {LOOK_AHEAD_DAYS} days"
+        return f"it cannot be sent: the windows are not open together within {LOOK_AHEAD_DAYS} days"
     clocks = dict.fromkeys(window.zones(number)[0] for window in applying)
     places = ", ".join(f"{datetime.fromtimestamp(trial.opens / 1000, zone):%a %H:%M} in {zone.key}" for zone in clocks)
     several = max(len(window.zones(number)) for window in applying)
     note = f"; {trial.country} has {several} zones" if several > 1 else ""
-    return f"{'open: it goes at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places}{note})"
+    return f"{'open: it is sent at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places}{note})"
 
 
 def _right(parsed: Parsed | Refusal) -> Parsed:

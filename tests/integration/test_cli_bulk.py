@@ -78,7 +78,7 @@ def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: 
     assert "Traceback" not in told.stderr
     cells = [[cell.strip() for cell in line.split("│")] for line in told.stdout.splitlines() if "│" in line]
     assert BAD == [(int(row[1]), row[3], row[4]) for row in cells if row[1].isdigit()]
-    assert f"4 accepted (3 parts, 1 of them known already), {len(BAD)} refused" in told.stdout
+    assert f"4 accepted (3 parts, 1 of them already known), {len(BAD)} refused" in told.stdout
 
 
 def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
@@ -92,7 +92,7 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
 
     assert (0, 0) == (first.returncode, again.returncode)
     assert "120 accepted (120 parts), 0 refused" in first.stdout
-    assert "120 accepted (0 parts, 120 of them known already), 0 refused" in again.stdout
+    assert "120 accepted (0 parts, 120 of them already known), 0 refused" in again.stdout
     assert 120 == len(client.keys("tl:m:*"))
 
 

@@ -108,7 +108,7 @@ def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
     assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
     assert before == client.dbsize()
     shown = typed("bulk", str(people), "--text", TEXT, "--dry-run", environment=prices)
-    assert "2 parts, about 1.00 credits, 2 of them known already), 3 refused; nothing was sent" in shown.stdout
+    assert "2 parts, about 1.00 credits, 2 of them already known), 3 refused; nothing was sent" in shown.stdout
     assert "suppressed" in shown.stdout
 
 
@@ -145,7 +145,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
 
     again = typed("bulk", str(file), environment=environment)
     assert 0 == again.returncode
-    assert f"rows 1 to {marked:,} were answered in an earlier run" in again.stdout
+    assert f"rows 1 to {marked:,} were processed in an earlier run" in again.stdout
     assert f"{rows} accepted ({rows - (died_at - marked)} parts" in again.stdout
     wanted = {identify("", row_id("big.csv", n + 1)) for n in range(rows)}
     assert wanted == {one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1)}
@@ -153,7 +153,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     assert not (tmp_path / "big.csv.progress").exists()
 
     third = typed("bulk", str(file), environment=environment)  # and with nothing to go on from
-    assert f"{rows} accepted (0 parts, {rows} of them known already), 0 refused" in third.stdout
+    assert f"{rows} accepted (0 parts, {rows} of them already known), 0 refused" in third.stdout
 
 
 def test_a_file_that_changed_between_two_runs_is_noticed(
@@ -173,7 +173,7 @@ def test_a_file_that_changed_between_two_runs_is_noticed(
     progress = {"job": "news.csv", "content": "of another file", "rows": 3, "told": {}}
     (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
     told = typed("bulk", str(file), environment=environment)
-    assert "changed since the job news.csv was begun" in " ".join(told.stderr.split())
+    assert "changed since the job news.csv started" in " ".join(told.stderr.split())
     assert "2 accepted" in told.stdout
 
 

@@ -141,7 +141,7 @@ def test_something_is_held_by_hand_and_resumed(environment: dict[str, str], clie
         json.loads(told.stdout)[name] for name in ("scope", "cause", "replaced")
     )
     again = typed("hold", "sender:ACME", "--cause", "still", environment=environment)
-    assert "takes the place of the hold by_hand wrong link [b]" in again.stdout
+    assert "replaces the hold by_hand wrong link [b]" in again.stdout
     assert (b"1", b"1") == (client.hget(keys.TALLY, "held:sender"), client.hget(keys.TALLY, "held:lane"))
     listed = json.loads(typed("holds", "--json", environment=environment).stdout)
     assert {"sender:ACME": 0, "lane:3": json.loads(told.stdout)["until"]} == {
@@ -215,11 +215,11 @@ def test_a_prefix_tells_its_hold_its_price_and_whether_it_is_sent_to(
         one[name] for name in ("country", "price", "held_by", "allowed")
     )
     assert (
-        "2799 (ZA): not on hold, 0.5 credits a part, sent to: yes" in typed("prefix", "2799", environment=more).stdout
+        "2799 (ZA): not on hold, 0.5 credits per part, allowed: yes" in typed("prefix", "2799", environment=more).stdout
     )
     told = typed("prefix", environment=more).stdout
     assert "prefix:2783 is on hold: by_hand down" in told
-    assert "ZA cost 0.25 credits a part when it was charged last" in told
+    assert "ZA costs 0.25 credits per part, from the last charge" in told
 
 
 def test_the_doctor_tells_what_is_wrong_whose_it_is_and_what_helps(
@@ -245,7 +245,7 @@ def test_the_doctor_tells_what_is_wrong_whose_it_is_and_what_helps(
         ("lane 1", "warning", "operator", "threelane holds"),
         ("hold", "error", "operator", "threelane resume"),
         ("in doubt", "warning", "gateway", "threelane list --state in_doubt"),
-        ("callback door", "warning", "operator", "threelane callbacks"),
+        ("callback endpoint", "warning", "operator", "threelane callbacks"),
         ("dead letters", "warning", "producer", "threelane dead list --owner producer --code 113"),
         ("dead letters", "warning", "operator", "threelane dead redrive --code 301"),
     ):
@@ -294,7 +294,7 @@ def test_a_message_is_listed_searched_for_and_explained(house: House, environmen
         ]
     told = typed("explain", draft.message.id, environment=environment)
     assert 0 == told.returncode
-    for part in ("accepted", "first attempt", "internal_error", "retry", "estimated 1", "[b] busy", "not kept"):
+    for part in ("accepted", "first attempt", "internal_error", "retry", "estimated 1", "[b] busy", "not recorded"):
         assert part in told.stdout
     story = json.loads(typed("explain", draft.message.id, "--json", environment=environment).stdout)
     assert ("901", "retry") == (story["rule"]["code"], story["pending"]["cause"])

@@ -97,7 +97,7 @@ WRONG = [
     (["set", "shop", "--webhook", "http://127.0.0.1:80/x"],           "THREELANE_WEBHOOK_PRIVATE_ADDRESSES"),
     (["set", "shop", "--webhook", "https://u:p@shop.example/x"],      "no user"),
     (["set", "shop", "--webhook", ""],                                "--no-webhook"),
-    (["set", "shop", "--webhook", HOOK, "--no-webhook"],              "contradict"),
+    (["set", "shop", "--webhook", HOOK, "--no-webhook"],              "either --webhook or --no-webhook"),
     (["set", "a|b"],                                                  "no name of a producer"),
     (["set", "shop", "--new-secret"],                                 "there is none"),
     (["remove", "shop"],                                              "no producer named"),

@@ -110,7 +110,7 @@ def test_a_number_is_added_explained_listed_and_removed(operator: Operator, clie
 def test_what_is_empty_is_said_in_a_sentence(operator: Operator) -> None:
     """And as JSON in an empty list."""
     assert "no number is suppressed\n" == operator.types("list").stdout
-    assert "nothing stands against this number\n" == operator.types("why", ZA).stdout
+    assert "this number is not suppressed\n" == operator.types("why", ZA).stdout
     assert ([], []) == (operator.reads("list"), operator.reads("why", ZA))
     assert set() == exported(operator)
 
@@ -234,7 +234,7 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
     ]
     # fmt: on
     told = operator.imports("\n".join(rows) + "\n")
-    assert (1, "4 rows taken, 9 refused\n") == (told.exit_code, told.stdout)
+    assert (1, "4 rows imported, 9 refused\n") == (told.exit_code, told.stdout)
     lines = dict(re.findall(r"^line (\d+): (.*)$", told.stderr, re.MULTILINE))
     # fmt: off
     expected = {
@@ -260,7 +260,7 @@ def test_a_list_of_nothing_but_numbers_is_enough(operator: Operator, client: red
     told = operator.imports(
         b"\xef\xbb\xbfname, number \r\nThandi,+27 83 123 4567\r\n" + "Ömer,".encode() + b"905321234567\r\n"
     )
-    assert (0, "2 rows taken, 0 refused\n") == (told.exit_code, told.stdout)
+    assert (0, "2 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
     assert {b"27831234567", b"905321234567"} == set(client.hkeys(keys.SUPPRESSED))
     (entry,) = suppression.why(client, ZA)
     assert abs(entry.first - now_of(client)) < 60_000
@@ -284,7 +284,7 @@ def test_export_and_import_are_each_other_s_reverse(operator: Operator, client: 
     client.delete(keys.SUPPRESSED)
     for _ in range(3):
         told = operator.imports(content)
-        assert (0, "6 rows taken, 0 refused\n") == (told.exit_code, told.stdout)
+        assert (0, "6 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
         assert said == list(suppression.why(client, ZA))
     assert before == {number: json.loads(found) for number, found in client.hgetall(keys.SUPPRESSED).items()}
 
@@ -293,7 +293,7 @@ def test_twenty_thousand_rows_go_in_and_out(operator: Operator, client: redis.Re
     """The list of a company that changes its supplier."""
     numbers = [f"2783{n:07}" for n in range(20_000)]
     told = operator.imports("number,source\n" + "".join(f"{number},STOP\n" for number in numbers))
-    assert (0, "20000 rows taken, 0 refused\n") == (told.exit_code, told.stdout)
+    assert (0, "20000 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
     assert 20_000 == client.hlen(keys.SUPPRESSED)
     assert set(numbers) == {row[0] for row in exported(operator)}
     assert 7 == len(operator.reads("list", "--most", "7"))
@@ -302,12 +302,12 @@ def test_twenty_thousand_rows_go_in_and_out(operator: Operator, client: redis.Re
 
 # fmt: off
 NO_LISTS = {
-    "empty": (b"", "no column number"),
-    "without the column": (f"msisdn\n{ZA}\n".encode(), "no column number"),
-    "without a header": (f"{ZA}\n27831234568\n".encode(), "no column number"),
+    "empty": (b"", "no column named number"),
+    "without the column": (f"msisdn\n{ZA}\n".encode(), "no column named number"),
+    "without a header": (f"{ZA}\n27831234568\n".encode(), "no column named number"),
     "not UTF-8": (f"number,evidence\n{ZA},Olé\n".encode("latin-1"), "not UTF-8"),
     "UTF-16": (f"number\n{ZA}\n".encode("utf-16"), "not UTF-8"),
-    "blank": (b"\n\n\n", "no column number"),
+    "blank": (b"\n\n\n", "no column named number"),
 }
 # fmt: on
 
@@ -326,7 +326,7 @@ def test_a_file_that_is_no_list_is_refused_as_a_whole(
 def test_a_file_with_a_header_and_no_rows_is_an_empty_list(operator: Operator) -> None:
     """What export writes of an empty list can be imported."""
     told = operator.imports(operator.types("export").stdout)
-    assert (0, "0 rows taken, 0 refused\n") == (told.exit_code, told.stdout)
+    assert (0, "0 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "."])

@@ -185,7 +185,7 @@ def test_what_is_still_to_be_sent_is_told_and_left_unless_it_is_cancelled(
     left = erases(redis_server, NUMBER)
     assert 1 == left.exit_code
     assert "2 messages still wait to be sent" in left.output
-    assert "1 messages are under way" in left.output
+    assert "1 messages are in progress" in left.output
     assert NUMBER not in left.output
 
     assert 1 == erases(redis_server, NUMBER, "--cancel").exit_code
@@ -203,7 +203,7 @@ def test_a_stop_outlives_an_erasure_unless_the_operator_says_otherwise(
     assert [keys.SUPPRESSED] == places(client, NUMBER)
     assert isinstance(producer.try_send(NUMBER, TEXT), Refused)
 
-    assert "1 entries on the list" in erases(redis_server, NUMBER, "--forget").output
+    assert "1 entries on the suppression list" in erases(redis_server, NUMBER, "--forget").output
     assert [] == places(client, NUMBER)
 
 
@@ -241,7 +241,7 @@ def test_the_append_only_file_is_written_anew(
 
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
     assert named()
-    assert "append-only file anew" in erases(redis_server, NUMBER).output.replace("\n", " ")
+    assert "rewriting its append-only file" in erases(redis_server, NUMBER).output.replace("\n", " ")
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"] and not named())
 
 
@@ -255,7 +255,7 @@ def test_a_file_that_cannot_be_written_anew_is_told_of(
     )
     told = CliRunner().invoke(app, ["erase", NUMBER], env={"THREELANE_REDIS_URL": user})
     client.acl_deluser("eraser")
-    assert "still holds it" in told.output
+    assert "still contains it" in told.output
     assert [] == places(client, NUMBER, WORD)
 
 

@@ -141,7 +141,7 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert {Status.DEAD} == {one.status for one in producer.statuses(late) if one}
     again = typed("redrive", "113", environment=workers.environment)
-    assert "0 redriven, 20 past their validity and left dead\n" == again.stdout
+    assert "0 redriven, 20 past their validity, which stay dead\n" == again.stdout
 
 
 @pytest.mark.main_job

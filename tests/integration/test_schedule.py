@@ -340,14 +340,14 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     code, shown, _ = run("cancel", one, "nothing")
     assert 1 == code
     assert f"{one}: it was cancelled before" in shown
-    assert "nothing: unknown, or forgotten" in shown
-    assert (0, "nothing waits for a time\n", "") == run("schedule", "list")
+    assert "nothing: unknown, or no longer remembered" in shown
+    assert (0, "no message waits for a time\n", "") == run("schedule", "list")
 
 
 # fmt: off
 WRONG = [
-    (("cancel",), "give ids, or what to cancel"),
-    (("cancel", "0f3c", "--batch", "b"), "give ids, or what to cancel"),
+    (("cancel",), "give ids, or a filter"),
+    (("cancel", "0f3c", "--batch", "b"), "give ids, or a filter"),
     (("cancel", "--to", "0831234567"), "write the country code first"),
     (("cancel", "--lane", "4"), "--lane"),
     (("schedule", "list", "--after", "tomorrow"), "after: not a time; write ISO 8601"),
@@ -384,4 +384,4 @@ def test_the_commands_are_those_of_a_terminal(environment: dict[str, str], produ
     told = threelane("cancel", one, "nothing", environment=environment)
 
     assert (1, "") == (told.returncode, told.stderr)
-    assert "nothing: unknown, or forgotten\n1 cancelled, 1 too late or unknown\n" == told.stdout
+    assert "nothing: unknown, or no longer remembered\n1 cancelled, 1 too late or unknown\n" == told.stdout

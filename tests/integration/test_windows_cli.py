@@ -108,7 +108,7 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     assert "it waits until 2031-06-30 06:00:00Z (Mon 08:00 in Africa/Johannesburg)\n" == told.stdout
     told = operator.types("try", "lane:3", "--to", "12125551234", "--at", saturday)
     assert "Mon 14:00 in America/New_York; US has 29 zones" in told.stdout
-    assert "open: it goes at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
+    assert "open: it is sent at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
     assert "no window applies" in operator.types("try", "lane:2", "--to", ZA).stdout
 
     operator.types("set", "tag:never", "sun 08:00-09:00 UTC")
@@ -121,9 +121,9 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     [
         (["lane:3", "--to", "0831234567"], "starts with 0"),
         (["lane:3", "--to", ZA, "--at", "2031-06-30 14:00"], "has no zone"),
-        (["lane:3", "--to", ZA, "--at", "9999-12-31T14:00:00Z"], "out of the calendar"),
+        (["lane:3", "--to", ZA, "--at", "9999-12-31T14:00:00Z"], "out of range"),
         (["lane:7", "--to", ZA], "give lane:2, lane:3 or tag:<tag>"),
-        (["lane:2", "--to", ZA], "cannot be read"),
+        (["lane:2", "--to", ZA], "is invalid and ignored"),
     ],
 )
 def test_a_try_that_makes_no_sense_is_told(
@@ -145,7 +145,7 @@ def test_an_entry_that_cannot_be_read_is_listed_and_can_be_removed(operator: Ope
     assert {"lane:3": parse("daily 08:00-20:00 UTC")} == windows.read(client).by_scope
     listed = operator.types("list")
     assert 0 == listed.exit_code
-    assert "at any hour: cannot be read: '[/b]' is no window" in " ".join(listed.stdout.split())
+    assert "at any hour: invalid window: '[/b]' is no window" in " ".join(listed.stdout.split())
     assert ["lane:2"] == list(json.loads(operator.types("list", "--json").stdout)["unreadable"])
     assert 0 == operator.types("remove", "lane:2").exit_code
     assert {} == windows.read(client).unreadable

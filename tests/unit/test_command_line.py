@@ -92,7 +92,7 @@ def test_a_fault_of_ours_is_told_in_a_sentence() -> None:
     with mock.patch("threelane.interfaces.command.query.connect", side_effect=RuntimeError("hunter2")):
         told = typed("holds", environment={})
     assert Exit.FAULT == told.returncode
-    assert "a fault of ours, RuntimeError at " in told.stderr
+    assert "internal error, RuntimeError at " in told.stderr
     assert "hunter2" not in told.stderr
 
 
