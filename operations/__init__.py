@@ -1,1 +1,1 @@
-"""Operations: what people and Prometheus ask of a fleet: explain, doctor, check, metrics."""
+"""Operations: reports on a fleet for people and Prometheus: explain, doctor, check, metrics."""

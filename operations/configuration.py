@@ -117,7 +117,7 @@ def document() -> Iterator[str]:
             meaning = (field.description or "").replace("|", "\\|")
             yield f"| `{variable(name)}` | {default(name, field)} | {takes(name, field)} | {meaning} |"
         yield ""
-    yield "The sandbox has settings of its own: [sandbox/README.md](../sandbox/README.md)."
+    yield "The sandbox has its own settings: [sandbox/README.md](../sandbox/README.md)."
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ from threelane.interfaces.command.caller import (
     open_producer,
     out,
     print_json,
-    say,
+    print_line,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
 from threelane.producer.accept import Accepted
@@ -112,20 +112,20 @@ def bulk(
     as_json: Json = False,
 ) -> None:
     """Enqueue a file of messages; each invalid row is reported. Run again after a crash, it sends no row twice."""
-    said = {"--lane": ("lane", lane), "--from": ("sender", sender)}
-    said |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
-    job = _job(file, text, batch, format, dict(_fields(said)))
+    options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
+    options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
+    job = _job(file, text, batch, format, dict(_fields(options)))
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
         wrong(f"--max-fail {no_share}")
-    told: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
     try:
         with open_producer() as producer, file.open("rb") as opened:
             if dry_run:
-                refused = _rehearse(producer, job, opened, told, as_json=as_json)
+                refused = _rehearse(producer, job, opened, counts, as_json=as_json)
             else:
-                sending = _Sending(producer, job, opened, told, as_json=as_json)
+                sending = _Sending(producer, job, opened, counts, as_json=as_json)
                 if not from_start:
                     sending.go_on()
                 if canary:
@@ -139,12 +139,12 @@ def bulk(
         wrong(f"{file}: {no_file}")
     except Unavailable as away:
         for answer in away.answers:
-            _count(told, answer)
-        give_up(away, as_json, told)
+            _count(counts, answer)
+        give_up(away, as_json, counts)
     if not as_json:
         _report(refused)
-        say(_summary(told, dry_run=dry_run))
-    raise typer.Exit(Exit.REFUSED if told["refused"] else Exit.OK)
+        print_line(_summary(counts, dry_run=dry_run))
+    raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
 
 
 def _job(file: Path, text: str | None, batch: str, format: Format | None, fields: dict[str, Any]) -> Job:
@@ -154,19 +154,19 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
         template = None if text is None else parse(text)
     except WrongTemplate as no_template:
         wrong(f"--text: {no_template}")
-    told = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
+    file_format = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
     return Job(
         file=file,
         name=batch or (jobs.name_of(file) if _is_file(file) else ""),
-        format=told,
+        format=file_format,
         template=template,
         fields=fields,
     )
 
 
-def _fields(said: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _fields(options: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Yield the fields that options set for all rows, by Threelane's names; ends the command on an invalid one."""
-    for option, (spelling, value) in said.items():
+    for option, (spelling, value) in options.items():
         if value is None:
             continue
         field = BY_SPELLING.get(spelling)
@@ -187,9 +187,9 @@ class _Sending:
     """One run of a job: from the saved progress, through the canary, to the end."""
 
     def __init__(
-        self, producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
+        self, producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], *, as_json: bool
     ) -> None:
-        self._producer, self._job, self._opened, self._told, self._as_json = producer, job, opened, told, as_json
+        self._producer, self._job, self._opened, self._counts, self._as_json = producer, job, opened, counts, as_json
         self._known = job.progresses
         content = jobs.digest(opened, job.template, sorted(job.fields.items())) if self._known else ""
         self._before, self._changed = jobs.load(job.beside, job.name, content)
@@ -209,14 +209,14 @@ class _Sending:
             )
         elif self._known and self._before.rows:
             done = self._before.rows
-            self._told.update(self._before.told)
+            self._counts.update(self._before.told)
             self._rows = (row for row in self._rows if row.number > done)
             if not self._as_json:
-                say(f"rows 1 to {done:,} were processed in an earlier run; --from-start submits them again")
+                print_line(f"rows 1 to {done:,} were processed in an earlier run; --from-start submits them again")
 
     def canary(self, number: int, most_percent: float, seconds: float) -> None:
         """Send the first rows, and end the command if too many of them fail."""
-        if self._before.rows and not self._changed and self._told["accepted"]:
+        if self._before.rows and not self._changed and self._counts["accepted"]:
             return  # the canary passed in an earlier run; otherwise no progress would be saved
         ids: list[str] = []
         while len(ids) < number and (lot := list(islice(self._rows, number - len(ids)))):
@@ -231,15 +231,15 @@ class _Sending:
             print_json({"canary": msgspec.structs.asdict(found) | {"row": self._last, "stopped": stops}})
         elif not stops:
             good = found.watched - found.failed
-            say(f"{good} of {found.watched} succeeded, {found.delivered} of them delivered; continuing")
+            print_line(f"{good} of {found.watched} succeeded, {found.delivered} of them delivered; continuing")
         if stops:
             why = ", ".join(f"{reason} ({times})" for reason, times in found.why.items())
-            told = (
+            stopped = (
                 f"stopped after row {self._last}: {found.failed} of the first {found.watched} failed "
                 f"({found.percent:.3g} %, limit {most_percent:g} %): {why}\n"
                 "No later row was sent. Fix the cause and run the same command without --canary: no row is sent twice."
             )
-            err.print(told, markup=False, highlight=False, soft_wrap=True)
+            err.print(stopped, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.STOPPED)
 
     def rest(self) -> list[tuple[Row, Refused]]:
@@ -257,17 +257,17 @@ class _Sending:
         if self._known:
             jobs.forget(self._job.beside)
         if self._as_json:
-            print_json({"summary": self._told})
+            print_json({"summary": self._counts})
         return self._refused
 
     def _send(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
-        for row, said in bulk_file.send(self._producer, rows):
-            answer = jobs.answered(row, self._job.name, said)
+        for row, result in bulk_file.send(self._producer, rows):
+            answer = jobs.answered(row, self._job.name, result)
             if self._as_json:
                 print_json(answer_json(answer, row=row.number, line=row.line))
             if isinstance(answer, Refused):
                 self._refused.append((row, answer))
-            _count(self._told, answer)
+            _count(self._counts, answer)
             self._last = row.number
             yield row, answer
 
@@ -276,41 +276,41 @@ class _Sending:
         if self._known:
             if self._as_json:
                 sys.stdout.flush()  # rows whose answers were not written out are submitted again
-            self._progress.rows, self._progress.told = self._last, dict(self._told)
+            self._progress.rows, self._progress.told = self._last, dict(self._counts)
             jobs.save(self._job.beside, self._progress)
 
 
 def _rehearse(
-    producer: Producer, job: Job, opened: BufferedReader, told: Counter[str], *, as_json: bool
+    producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], *, as_json: bool
 ) -> list[tuple[Row, Refused]]:
     """Report what would be accepted, refused and charged."""
     refused: list[tuple[Row, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
-    for row, said in bulk_file.rehearse(producer, job.rows(opened)):
-        answer = jobs.answered(row, job.name, said)
+    for row, result in bulk_file.rehearse(producer, job.rows(opened)):
+        answer = jobs.answered(row, job.name, result)
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
         if isinstance(answer, Refused):
             refused.append((row, answer))
-        _count(told, answer)
+        _count(counts, answer)
         if isinstance(answer, Rehearsed) and not answer.repeated:
             estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
-    told["estimate_millionths"] = estimates.total()
+    counts["estimate_millionths"] = estimates.total()
     over = producer.over_budgets(estimates)
     if as_json:
-        print_json({"summary": told, "over_budgets": over, "dry_run": True})
+        print_json({"summary": counts, "over_budgets": over, "dry_run": True})
     for name, amount in over.items():
         err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
     return refused
 
 
-def _count(told: Counter[str], answer: Accepted | Rehearsed | Refused) -> None:
+def _count(counts: Counter[str], answer: Accepted | Rehearsed | Refused) -> None:
     if isinstance(answer, Refused):
-        told["refused"] += 1
+        counts["refused"] += 1
     else:
-        told["accepted"] += 1
-        told["repeated"] += answer.repeated
-        told["parts"] += 0 if answer.repeated else answer.parts
+        counts["accepted"] += 1
+        counts["repeated"] += answer.repeated
+        counts["parts"] += 0 if answer.repeated else answer.parts
 
 
 def _report(refused: list[tuple[Row, Refused]]) -> None:
@@ -322,17 +322,17 @@ def _report(refused: list[tuple[Row, Refused]]) -> None:
         table.add_row(str(row.number), str(row.line), *map(escape, told_by))
     out.print(table)
     if len(refused) > MOST_SHOWN:
-        say(f"and {len(refused) - MOST_SHOWN:,} more: --json prints all")
+        print_line(f"and {len(refused) - MOST_SHOWN:,} more: --json prints all")
 
 
-def _summary(told: Counter[str], *, dry_run: bool) -> str:
-    again = f", {told['repeated']} of them already known" if told["repeated"] else ""
+def _summary(counts: Counter[str], *, dry_run: bool) -> str:
+    again = f", {counts['repeated']} of them already known" if counts["repeated"] else ""
     if not dry_run:
-        return f"{told['accepted']} accepted ({told['parts']} parts{again}), {told['refused']} refused"
-    cost = f"about {told['estimate_millionths'] / CREDIT:,.2f} credits"
+        return f"{counts['accepted']} accepted ({counts['parts']} parts{again}), {counts['refused']} refused"
+    cost = f"about {counts['estimate_millionths'] / CREDIT:,.2f} credits"
     return (
-        f"{told['accepted']} would be accepted ({told['parts']} parts, {cost}{again}), {told['refused']} refused; "
-        "nothing was sent"
+        f"{counts['accepted']} would be accepted ({counts['parts']} parts, {cost}{again}), "
+        f"{counts['refused']} refused; nothing was sent"
     )
 
 

@@ -68,7 +68,7 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Enqueue one message."""
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "to": to,
         "text": text,
         "lane": lane,
@@ -77,10 +77,10 @@ def send(
         "scheduledDeliveryTime": deliver_at,
         "delay": delay,
     }
-    said |= named_values(field)
+    fields |= named_values(field)
     with open_producer() as producer:
         try:
-            (answer,) = producer.send_rows([{name: value for name, value in said.items() if value is not None}])
+            (answer,) = producer.send_rows([{name: value for name, value in fields.items() if value is not None}])
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
@@ -143,9 +143,9 @@ def refusal_json(refused: Refused) -> dict[str, Any]:
     return fields | {"id": fields.pop("accepted_id")}
 
 
-def say(sentence: str) -> None:
+def print_line(text: str) -> None:
     """Print a sentence without markup."""
-    out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def not_found(problem: str) -> NoReturn:
@@ -159,11 +159,11 @@ def wrong_usage(problem: str) -> NoReturn:
     raise typer.Exit(Exit.USAGE)
 
 
-def give_up(away: Unavailable, as_json: bool, told: Counter[str] | None = None) -> NoReturn:
+def give_up(away: Unavailable, as_json: bool, counts: Counter[str] | None = None) -> NoReturn:
     if as_json:
-        print_json({"unavailable": str(away), "unsure": away.unsure, "summary": told})
-    if told and told.total():
-        err.print(f"{told['accepted']} accepted and {told['refused']} refused before this:", highlight=False)
+        print_json({"unavailable": str(away), "unsure": away.unsure, "summary": counts})
+    if counts and counts.total():
+        err.print(f"{counts['accepted']} accepted and {counts['refused']} refused before this:", highlight=False)
     err.print(str(away), markup=False, highlight=False)
     sys.stdout.flush()
     raise typer.Exit(Exit.UNAVAILABLE)

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from threelane.interfaces.command.caller import Json, err, out, print_json, say
+from threelane.interfaces.command.caller import Json, err, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime.exits import Exit
@@ -47,7 +47,7 @@ def health(
     elif problem:
         err.print(problem, markup=False, highlight=False)
     else:
-        say(f"worker {name} consumes")
+        print_line(f"worker {name} consumes")
     raise typer.Exit(Exit.UNHEALTHY if problem else Exit.OK)
 
 

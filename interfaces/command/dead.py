@@ -13,7 +13,7 @@ from rich.progress import Progress
 from threelane.contract import schedule
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, err, print_json, say, wrong_usage
+from threelane.interfaces.command.caller import Json, err, print_json, print_line, wrong_usage
 from threelane.interfaces.command.find import Most, print_found, print_story
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.producer.nudge import Nudger
@@ -118,7 +118,7 @@ def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) ->
         print_json(msgspec.structs.asdict(found) | {"dry_run": True})
         return
     codes = ", ".join(f"{code} ({number:,})" for code, number in found.by_code.items())
-    say(
+    print_line(
         f"{found.messages:,} would be redriven ({found.parts:,} parts, about {found.estimate_millionths / CREDIT:,.2f} "
         f"credits){': ' if codes else ''}{codes}; {found.expired:,} are past their validity{_gone(found.erased)}; "
         "nothing was changed"
@@ -150,7 +150,7 @@ def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *,
         return
     over = f", {counts['over_budget']} over their budget" if counts["over_budget"] else ""
     stay = f"{counts['expired']} past their validity{over}{_gone(counts['erased'])}"
-    say(f"{counts['redriven']} redriven, {stay}, which stay dead")
+    print_line(f"{counts['redriven']} redriven, {stay}, which stay dead")
 
 
 def _gone(erased: int) -> str:
@@ -170,7 +170,7 @@ def _by_ids(ids: list[str], *, as_json: bool) -> None:
     else:
         for one in answers:
             why = "" if one.answer is Answer.REDRIVEN else f": {_WHY[one.answer]}"
-            say(f"{one.id} {one.answer}{why}")
+            print_line(f"{one.id} {one.answer}{why}")
     refused = [one for one in answers if one.answer is not Answer.REDRIVEN]
     if refused and all(one.answer is Answer.UNKNOWN for one in answers):
         raise typer.Exit(Exit.NOT_FOUND)

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
@@ -99,7 +99,7 @@ def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
         table.add_row(*(row[name] for name in names))
     out.print(table if rows else "no message matches")
     if len(found) == most:
-        say(f"there may be more than {most}; raise --most to see them")
+        print_line(f"there may be more than {most}; raise --most to see them")
 
 
 def explain(
@@ -129,7 +129,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         print_json(story)
         return
     one = story.message
-    say(f"{one.id} is {one.status}" + (f": {one.code} {one.reason} {one.text}".rstrip() if one.code else ""))
+    print_line(f"{one.id} is {one.status}" + (f": {one.code} {one.reason} {one.text}".rstrip() if one.code else ""))
     about = {
         "to": phone.mask(one.to),
         "from": story.sender,
@@ -150,7 +150,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print(_pairs(_details(story)))
     for event in story.events:
         state = "" if event.webhook == "none" else f", webhook: {event.webhook} {event.reason}".rstrip()
-        say(f"event {event.type} {event.status} at {shown(event.at)}{state}")
+        print_line(f"event {event.type} {event.status} at {shown(event.at)}{state}")
     out.print("not recorded: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from threelane.interfaces.command.caller import Json, out, print_json, say
+from threelane.interfaces.command.caller import Json, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.settings import load_or_exit
 
@@ -61,9 +61,9 @@ def put(scope: Scope, cause: Cause, minutes: Minutes = 0, as_json: Json = False)
         print_json({"scope": scope, "cause": cause, "until": until, "replaced": before})
         return
     ends = f"until {shown(until)}" if until else f"until threelane resume {scope}"
-    say(f"{scope} is on hold {ends}")
+    print_line(f"{scope} is on hold {ends}")
     if before:
-        say(f"it replaces the hold {before.code} {before.cause}")
+        print_line(f"it replaces the hold {before.code} {before.cause}")
 
 
 def pause(
@@ -94,7 +94,7 @@ def resume(
     if as_json:
         print_json({"scope": named, "resumed": lifted})
     else:
-        say(f"{named} resumed" if lifted else f"{named} was not on hold")
+        print_line(f"{named} resumed" if lifted else f"{named} was not on hold")
     if redrive:
         from threelane.interfaces.command.dead import redrive_code
 
@@ -116,16 +116,16 @@ def prefix(
             print_json(one)
             return
         held = f"on hold by {', '.join(one.held_by)}" if one.held_by else "not on hold"
-        say(f"{one.prefix} ({one.country}): {held}, {one.price:g} credits per part, allowed: {one.allowed}")
+        print_line(f"{one.prefix} ({one.country}): {held}, {one.price:g} credits per part, allowed: {one.allowed}")
         return
     found = with_redis(lambda client: prefixes.every(client, now_of(client), settings))
     if as_json:
         print_json(found)
         return
     for scope, hold in found.held.items():
-        say(f"{scope} is on hold: {hold.code} {hold.cause}")
+        print_line(f"{scope} is on hold: {hold.code} {hold.cause}")
     for name, price in found.priced.items():
-        say(f"{name} costs {price:g} credits per part, from THREELANE_PRICES")
+        print_line(f"{name} costs {price:g} credits per part, from THREELANE_PRICES")
     for name, price in found.learned.items():
-        say(f"{name} costs {price:g} credits per part, from the last charge")
-    say(f"allowed: {', '.join(found.allow_only) or 'all numbers'}")
+        print_line(f"{name} costs {price:g} credits per part, from the last charge")
+    print_line(f"allowed: {', '.join(found.allow_only) or 'all numbers'}")

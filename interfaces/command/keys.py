@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from threelane.contract.schedule import DAY
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, say
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.store import access
 
@@ -55,9 +55,9 @@ def make(
     if as_json:
         print_json(_row(made.key) | {"key": made.token})
         return
-    say(f"key {made.key.id} of {name}: {_rights(made.key)}")
-    say(made.token)
-    say("Save it now: it is not shown again. Send it as Authorization: Bearer <key>.")
+    print_line(f"key {made.key.id} of {name}: {_rights(made.key)}")
+    print_line(made.token)
+    print_line("Save it now: it is shown only once. Send it as Authorization: Bearer <key>.")
 
 
 @app.command("list", epilog="Example: threelane producers key list shop --json")
@@ -84,7 +84,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as shown by
     """Revoke a key; the next request with it is refused."""
     if not with_redis(lambda client: access.revoke(client, key_id)):
         not_found(f"no key {key_id!r}: threelane producers key list")
-    say(f"key {key_id} revoked")
+    print_line(f"key {key_id} revoked")
 
 
 def _row(key: access.Key) -> dict[str, object]:

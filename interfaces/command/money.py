@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from threelane.contract.prices import CREDIT
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, say
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.operations import forecast
 from threelane.operations.forecast import Forecast
@@ -58,7 +58,7 @@ def set_budget(
 ) -> None:
     """Set a budget; messages over it are refused with 302, or wait."""
     with_redis(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
-    say(f"{scope} may spend {credits:g} credits per {period}")
+    print_line(f"{scope} may spend {credits:g} credits per {period}")
 
 
 @budget.command("remove", epilog="Example: threelane money budget remove centre:marketing day")
@@ -67,7 +67,7 @@ def remove_budget(scope: Scope, period: Period) -> None:
     removed = with_redis(lambda client: budgets.remove(client, scope, period))
     if not removed:
         not_found(f"{scope} has no budget per {period}: threelane money")
-    say(f"{scope} has no budget per {period} any more")
+    print_line(f"{scope} has no budget per {period} any more")
 
 
 def _standing(found: Forecast, now: int) -> Table:

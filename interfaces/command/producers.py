@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from threelane.interfaces.command import keys as cli_keys
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, say, wrong_usage
+from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
@@ -65,11 +65,13 @@ def set_producer(
         shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
         print_json(shown | ({"secret": secret} if secret else {}))
         return
-    say(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
+    print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
     if secret:
-        say(f"secret: {secret}\nSave it now: it is not shown again. The receiver verifies Threelane-Signature with it.")
+        print_line(
+            f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
+        )
     if aside:
-        say(f"{aside} events were laid aside: threelane producers undelivered")
+        print_line(f"{aside} events were laid aside: threelane producers undelivered")
 
 
 @producers.command("list", epilog="Example: threelane producers list --json")
@@ -101,7 +103,7 @@ def remove(name: Name) -> None:
     if not known and not revoked and not discarded:
         _unknown(name)
     keys = f", {revoked} keys" if revoked else ""
-    say(f"{name} removed{keys}, and {discarded} pending webhook events")
+    print_line(f"{name} removed{keys}, and {discarded} pending webhook events")
 
 
 @producers.command(epilog="Example: threelane producers undelivered shop --json")
@@ -127,7 +129,7 @@ def redeliver(name: Name) -> None:
             wrong_usage(f"{name} has no webhook: threelane producers set {name!r} --webhook https://...")
         return laid_aside.redeliver(client, name, now_of(client))
 
-    say(f"{with_redis(again)} events are queued for delivery again")
+    print_line(f"{with_redis(again)} events are queued for delivery again")
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:

@@ -49,13 +49,13 @@ def cancel(
     """Cancel messages that are not sent yet, by id, batch, tag, recipient, producer or lane."""
     counts: Counter[str] = Counter(dict.fromkeys(Answer, 0))
     late: list[Cancelled] = []
-    with open_producer() as house:
+    with open_producer() as client:
         try:
             by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
                 wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.WAITING)}")
             named = {"batch": batch, "tag": tag, "to": to, "producer": producer, "lane": lane}
-            answers = house.cancel_all(**named) if by_filter else house.cancel(ids or [])  # type: ignore[arg-type]
+            answers = client.cancel_all(**named) if by_filter else client.cancel(ids or [])  # type: ignore[arg-type]
             for answer in answers:
                 counts[answer.answer] += 1
                 if as_json:
@@ -89,9 +89,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """List messages that wait for a time, earliest first."""
-    with open_producer() as house:
+    with open_producer() as client:
         try:
-            found = house.scheduled(
+            found = client.scheduled(
                 batch=batch,
                 tag=tag,
                 to=to,
@@ -123,9 +123,9 @@ def move(
     as_json: Json = False,
 ) -> None:
     """Move a waiting message to another time; its validity moves with it, unless it was set explicitly."""
-    with open_producer() as house:
+    with open_producer() as client:
         try:
-            moved = house.move(message_id, deliver_at)
+            moved = client.move(message_id, deliver_at)
         except Refused as refused:
             if as_json:
                 print_json(answer_json(refused))
