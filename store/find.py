@@ -59,15 +59,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     This is the one declaration: the options of commands and the parameters and bodies of the HTTP API are made from it.
     """
 
-    batch: Annotated[str, Meta(description="those of a batch", pattern=_NAME)] = ""
-    tag: Annotated[str, Meta(description="those with a tag", pattern=_NAME)] = ""
-    to: Annotated[str, Meta(description="those to a recipient, in international form")] = ""
-    producer: Annotated[str, Meta(description="those of a producer", pattern=_NAME)] = ""
-    lane: Annotated[int, Meta(description="those of a lane, 1, 2 or 3; 0: of any", ge=0, le=3)] = 0
-    client_message_id: Annotated[str, Meta(description="those with the caller's own id", max_length=64)] = ""
-    status: Annotated[str, Meta(description="those in a state", max_length=64)] = ""
-    code: Annotated[str, Meta(description="those of a code, as 301", max_length=64)] = ""
-    owner: Annotated[str, Meta(description="those that somebody can fix", max_length=64)] = ""
+    batch: Annotated[str, Meta(description="the batch", pattern=_NAME)] = ""
+    tag: Annotated[str, Meta(description="a tag", pattern=_NAME)] = ""
+    to: Annotated[str, Meta(description="the recipient, in international format")] = ""
+    producer: Annotated[str, Meta(description="the producer", pattern=_NAME)] = ""
+    lane: Annotated[int, Meta(description="the lane: 1, 2 or 3; 0: any", ge=0, le=3)] = 0
+    client_message_id: Annotated[str, Meta(description="the caller's own id", max_length=64)] = ""
+    status: Annotated[str, Meta(description="the state", max_length=64)] = ""
+    code: Annotated[str, Meta(description="the code, such as 301", max_length=64)] = ""
+    owner: Annotated[str, Meta(description="who can fix the cause", max_length=64)] = ""
 
     def __bool__(self) -> bool:
         """Tell whether it asks for anything."""

@@ -107,7 +107,7 @@ def test_a_request_s_parameters_are_those_of_the_filter_but_for_a_number(api: Ap
         assert (known.ge, known.le) == (schema.get("minimum"), schema.get("maximum"))
 
 
-@pytest.mark.parametrize("name", ["Wanted", "Redrive"])
+@pytest.mark.parametrize("name", ["SearchRequest", "RedriveRequest"])
 def test_a_body_has_every_criterion(api: Api, name: str) -> None:
     """A search and a redrive select by the same words."""
     described = api.ask("GET", "/openapi.json").body["components"]["schemas"][name]["properties"]
