@@ -98,7 +98,7 @@ def test_the_snapshot_sees_a_change(tmp_path: Path) -> None:
 before = snapshot()
 logging.getLogger("threelane").setLevel(10)
 signal.signal(signal.SIGTERM, lambda *_: None)
-os.environ["THREELANE_X"] = "1"
+os.environ["LIBRARY_TEST_X"] = "1"
 socket.setdefaulttimeout(3)
 warnings.simplefilter("ignore")
 after = snapshot()
