@@ -16,12 +16,12 @@ from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.gateway import tables
-from threelane.worker.gateway.outcome import Kind
+from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.rule import Scope, Verdict
 from threelane.worker.upkeep import duties
 from threelane.worker.webhooks import dispatcher
-from threelane.worker.webhooks.post import Result
+from threelane.worker.webhooks.post import PostVerdict
 
 MOST = 50  # values of a label with an open set of values; the rest is summed as "other"
 OTHER = "other"
@@ -107,7 +107,7 @@ LABELS = {
         "the result",
         frozenset(
             {"moved", "noted", "repeated", "late", "never_sent", "unknown", "adopted", "queued", "ask", "dead"}
-            | {"stop", "start", "told", "incomplete", "part", "dropped", *Result}
+            | {"stop", "start", "told", "incomplete", "part", "dropped", *PostVerdict}
         ),
     ),
 }

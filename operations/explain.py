@@ -184,7 +184,7 @@ def matched(code: str, table: Table) -> Matched:
     """Return the policy rule for a code of a record."""
     if code in _OURS:
         return Matched(code=code, meaning=_OURS[code])
-    rule = (TRANSPORT if code in TRANSPORT.rules else table).of(code)
+    rule = (TRANSPORT if code in TRANSPORT.rules else table).rule_for(code)
     return Matched(
         code=code,
         verdict=rule.verdict,

@@ -20,7 +20,7 @@ from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.worker.account import hold
 from threelane.worker.process.settings import ExporterSettings
-from threelane.worker.process.until_told import until_told
+from threelane.worker.process.until_stopped import until_stopped
 
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
@@ -125,7 +125,7 @@ def serve(settings: ExporterSettings) -> None:
     registry.register(Fleet(connect(settings)))
     server, _thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
     logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
-    until_told()
+    until_stopped()
     server.shutdown()
 
 

@@ -16,9 +16,9 @@ from threelane.contract.schedule import MINUTE
 from threelane.contract.text import GSM_7, Encoding
 from threelane.worker.gateway.api import FormApi
 from threelane.worker.gateway.login import EXPIRED
-from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome, Payment
+from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind, Payment
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
@@ -41,10 +41,10 @@ class HttpGateway(FormApi):
     ping = "http/ping"
     batch_size = 1
 
-    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
-        reply = await self._ask("http/sendmsg", form(messages[0], now))
-        return [reply if isinstance(reply, Outcome) else read_send(reply.body)]
+        reply = await self._request("http/sendmsg", form(messages[0], now))
+        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply.body)]
 
     async def look_up(self, message_id: str) -> LookUp:
         """Ask by client id for the status, then for the charge."""
@@ -56,43 +56,43 @@ class HttpGateway(FormApi):
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
-        reply = await self._ask("http/delmsg", {"apimsgid": gateway_id})
-        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply.body)
+        reply = await self._request("http/delmsg", {"apimsgid": gateway_id})
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply.body)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached; not meant to be asked before each message."""
-        reply = await self._ask("utils/routeCoverage", {"msisdn": msisdn})
-        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply.body)
+        reply = await self._request("utils/routeCoverage", {"msisdn": msisdn})
+        return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply.body)
 
     async def pay(self, token: str) -> Payment:
         """Pay a voucher in."""
-        reply = await self._ask("http/token_pay", {"token": token})
-        return Payment.unanswered(reply) if isinstance(reply, Outcome) else read_payment(reply.body)
+        reply = await self._request("http/token_pay", {"token": token})
+        return Payment.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_payment(reply.body)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
-        reply = await self._ask("http/getbalance", {})
-        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply.body)
+        reply = await self._request("http/getbalance", {})
+        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply.body)
 
     async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
-        reply = await self._ask("http/querymsg", named)
-        if isinstance(reply, Outcome):
+        reply = await self._request("http/querymsg", named)
+        if isinstance(reply, AttemptOutcome):
             return LookUp.unanswered(reply)
         return await self._priced(read_look_up(reply.body, unknown))
 
     async def _charge(self, gateway_id: str) -> int | None:
-        reply = await self._ask("http/getmsgcharge", {"apimsgid": gateway_id})
-        return None if isinstance(reply, Outcome) else read_charge(reply.body)
+        reply = await self._request("http/getmsgcharge", {"apimsgid": gateway_id})
+        return None if isinstance(reply, AttemptOutcome) else read_charge(reply.body)
 
-    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         (parameters,) = elements
         return await self._submit(command, parameters)
 
-    async def _authenticate(self) -> str | Outcome:
+    async def _authenticate(self) -> str | AttemptOutcome:
         reply = await self._post("http/auth", [self._login.credentials])
-        return reply if isinstance(reply, Outcome) else read_auth(reply.body)
+        return reply if isinstance(reply, AttemptOutcome) else read_auth(reply.body)
 
-    def _has_expired(self, reply: Reply) -> bool:
+    def _has_expired(self, reply: HttpReply) -> bool:
         return _code(reply.body) in EXPIRED
 
 
@@ -122,25 +122,31 @@ def form(message: Message, now: int) -> dict[str, str]:
     return parameters | {name: value for name, value in optional.items() if value}
 
 
-def read_send(body: bytes) -> Outcome:
+def read_send(body: bytes) -> AttemptOutcome:
     """Read the answer to one ``sendmsg``; whatever is neither a plain yes nor a plain no is unreadable."""
     text = _text(body)
     accepted = _ID.fullmatch(text)
     if accepted:
-        return Outcome(Kind.ACCEPTED, gateway_id=accepted[1])
+        return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
     refused = _ERR.fullmatch(text)
     if refused and len(text.splitlines()) == 1:
-        return Outcome(Kind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2])
-    return Outcome(Kind.UNREADABLE, text=_beginning(text))
+        return AttemptOutcome(
+            OutcomeKind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2]
+        )
+    return AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(text))
 
 
-def read_auth(body: bytes) -> str | Outcome:
+def read_auth(body: bytes) -> str | AttemptOutcome:
     """Read the answer to ``auth``: the session id, or the refusal."""
     text = _text(body)
     session = _SESSION.fullmatch(text)
     if session:
         return session[1]
-    return Outcome(Kind.REFUSED, code=_code(body), text=text[:80]) if _code(body) else Outcome(Kind.UNREADABLE)
+    return (
+        AttemptOutcome(OutcomeKind.REFUSED, code=_code(body), text=text[:80])
+        if _code(body)
+        else AttemptOutcome(OutcomeKind.UNREADABLE)
+    )
 
 
 def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
@@ -149,9 +155,9 @@ def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
     status = _STATUS.fullmatch(text)
     if status:
         code = status_code(status[2])
-        return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, status[1], code)
+        return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, status[1], code)
     refused = read_send(body)
-    if refused.kind is Kind.REFUSED and refused.code == unknown:
+    if refused.kind is OutcomeKind.REFUSED and refused.code == unknown:
         return LookUp(Known.NOT_FOUND, text=refused.text)
     return LookUp(Known.FAILED, text=_beginning(text))
 
@@ -170,7 +176,7 @@ def read_cancel(body: bytes) -> Cancellation:
         code = status_code(status[2])
         return Cancellation(code == STOPPED, code)
     refused = read_send(body)
-    if refused.kind is Kind.REFUSED:
+    if refused.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=refused.code, text=refused.text)
     return Cancellation(None, text=_beginning(text))
 
@@ -182,7 +188,7 @@ def read_coverage(body: bytes) -> Coverage:
     if covered and text:
         return Coverage(True, millionths(covered[1]) if covered[1] else None)
     refused = read_send(body)
-    against = refused.kind is Kind.REFUSED and LEGACY.stops(refused.code)
+    against = refused.kind is OutcomeKind.REFUSED and LEGACY.stops(refused.code)
     return Coverage(False if against else None, text=_beginning(text))
 
 
@@ -192,7 +198,7 @@ def read_payment(body: bytes) -> Payment:
     if _PAID.fullmatch(text):
         return Payment(True)
     refused = read_send(body)
-    if refused.kind is Kind.REFUSED:
+    if refused.kind is OutcomeKind.REFUSED:
         return Payment(False, refused.code, refused.text)
     return Payment(None, text=_beginning(text))
 

@@ -17,7 +17,7 @@ from threelane.worker.inbound import moment
 from threelane.worker.inbound.charset import unescape
 from threelane.worker.inbound.fields import decode_json, word
 from threelane.worker.inbound.joining import part_of, writable
-from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.report import Inbound, InboundReply, StatusReport, our_id, printable, report_text
 from threelane.worker.inbound.speech import sender
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -39,7 +39,7 @@ def read(body: bytes) -> Inbound:
         raise ValueError("event is missing: it should be an object")
     problems: list[str] = []
     reports = tuple(_each(event, "messageStatusUpdate", _report, problems))
-    replies: list[Reply] = []
+    replies: list[InboundReply] = []
     for kind, text in _REPLIES.items():
         replies += _each(event, kind, partial(_reply, text=text), problems)
     if problems and not reports and not replies:
@@ -70,7 +70,7 @@ def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None]
             yield found
 
 
-def _report(told: dict[str, Any]) -> Report | None:
+def _report(told: dict[str, Any]) -> StatusReport | None:
     ours, name, number = (
         our_id(word(told.get("clientMessageId"))),
         word(told.get("status")),
@@ -80,23 +80,23 @@ def _report(told: dict[str, Any]) -> Report | None:
         return None
     if not _NAME.fullmatch(name):
         raise ValueError("status is missing or no status name, such as DEVICE_ACK")
-    return Report(
+    return StatusReport(
         ours,
         printable(word(told.get("messageId"))),
         name,
         to=one_status(name, int(number) if re.fullmatch("[0-9]{1,4}", number) else None),
-        said=said(name, word(told.get("timestamp")), "", word(told.get("statusDescription"))),
+        text=report_text(name, word(told.get("timestamp")), "", word(told.get("statusDescription"))),
         unlisted=name not in ONE_STATUSES,
     )
 
 
-def _reply(told: dict[str, Any], text: str) -> Reply:
+def _reply(told: dict[str, Any], text: str) -> InboundReply:
     reply_id, channel = printable(word(told.get("messageId"))), told.get("sms")
     if not reply_id:
         raise ValueError("messageId is missing: it says which reply this is")
     sms = channel if isinstance(channel, dict) else {}
     part, content = part_of(word(sms.get("udh", told.get("udh")))), told.get(text)
-    return Reply(
+    return InboundReply(
         reply_id,
         sender(word(told.get("from")), "from"),
         printable(word(told.get("to"))),

@@ -21,10 +21,10 @@ from threelane.contract.text import Encoding
 from threelane.gateways.one.codes import ONE_API
 from threelane.worker.gateway import entries
 from threelane.worker.gateway.api import JsonApi
-from threelane.worker.gateway.entries import Family, Fault, decode, fault
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.entries import EntryError, Family, decode, entry_error
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.process.settings import AccountSettings
 
 FAMILY = Family(
@@ -46,26 +46,26 @@ class OneGateway(JsonApi):
         """Open the session; to be called on the event loop."""
         super().__init__(settings, {"Authorization": settings.clickatell_api_key.get_secret_value()})
 
-    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages; if the gateway says that they were too many, the next requests have half as many."""
         body = msgspec.json.encode({"messages": [order(one, now) for one in messages]})
-        reply = await self._ask("POST", "message", body)
-        if isinstance(reply, Outcome):
+        reply = await self._request("POST", "message", body)
+        if isinstance(reply, AttemptOutcome):
             return [reply] * len(messages)
         outcomes = read_send(reply, messages)
-        if all(one.kind is Kind.REFUSED and one.code == TOO_MANY for one in outcomes):
+        if all(one.kind is OutcomeKind.REFUSED and one.code == TOO_MANY for one in outcomes):
             self.batch_size = max(1, min(self.batch_size, len(messages) // 2))
         return outcomes
 
     async def status(self, gateway_id: str) -> LookUp:
         """Ask by the gateway's id; the charge is not told."""
-        reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
-        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_status(reply, gateway_id)
+        reply = await self._request("GET", f"message/{quote(gateway_id, safe='')}")
+        return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_status(reply, gateway_id)
 
     async def balance(self) -> float | str:
         """Return what is left, in the account's currency, or why it cannot be told."""
-        reply = await self._ask("GET", "balance")
-        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
+        reply = await self._request("GET", "balance")
+        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:
@@ -88,13 +88,13 @@ def order(message: Message, now: int) -> dict[str, Any]:
     return fields
 
 
-def read_send(reply: Reply, messages: Sequence[Message]) -> list[Outcome]:
+def read_send(reply: HttpReply, messages: Sequence[Message]) -> list[AttemptOutcome]:
     """Read the answer to a request: an entry for each message, or an error of all."""
     answer = decode(reply.body) or {}
-    failed, found = fault(answer, FAMILY), answer.get("messages")
+    failed, found = entry_error(answer, FAMILY), answer.get("messages")
     if not found:
         return [_of_all(failed, reply)] * len(messages)
-    neither = Outcome(Kind.UNREADABLE, text=f"HTTP {reply.status} entries that match no message")
+    neither = AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {reply.status} entries that match no message")
     if failed or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         return [neither] * len(messages)
     matched = _by_id(found) if any("clientMessageId" in one for one in found) else _by_position(found, messages)
@@ -104,21 +104,21 @@ def read_send(reply: Reply, messages: Sequence[Message]) -> list[Outcome]:
     ]
 
 
-def read_status(reply: Reply, gateway_id: str) -> LookUp:
+def read_status(reply: HttpReply, gateway_id: str) -> LookUp:
     """Read the answer to a question for a status: under its channel's name, or bare for an id that is not known."""
     answer = decode(reply.body) or {}
     holders = [one for one in (answer, *answer.values()) if isinstance(one, dict)]
     told = [one["status"] for one in holders if isinstance(one.get("status"), str)]
-    if len(told) != 1 or fault(answer, FAMILY) or not entries.is_yes(reply.status):
+    if len(told) != 1 or entry_error(answer, FAMILY) or not entries.is_yes(reply.status):
         return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
     name = told[0].upper()
-    return LookUp(Known.SAYS_NOTHING if name == "UNKNOWN" else Known.FOUND, gateway_id, name[:64])
+    return LookUp(Known.NO_STATUS if name == "UNKNOWN" else Known.FOUND, gateway_id, name[:64])
 
 
-def read_balance(reply: Reply) -> float | str:
+def read_balance(reply: HttpReply) -> float | str:
     """Read what is left, or say why it cannot be told."""
     answer = decode(reply.body) or {}
-    failed, left = fault(answer, FAMILY), entries.balance(answer.get("balance"))
+    failed, left = entry_error(answer, FAMILY), entries.balance(answer.get("balance"))
     if left is not None and not failed and entries.is_yes(reply.status):
         return left
     if failed:
@@ -126,12 +126,12 @@ def read_balance(reply: Reply) -> float | str:
     return entries.without_error(reply.status, reply.body, FAMILY).text
 
 
-def _of_all(failed: Fault | None, reply: Reply) -> Outcome:
+def _of_all(failed: EntryError | None, reply: HttpReply) -> AttemptOutcome:
     """Return what an answer without entries comes to; an internal error of the whole request may have come too late."""
     if failed is None:
         return entries.without_error(reply.status, reply.body, FAMILY)
     if failed.code == INTERNAL:
-        return Outcome(Kind.UNREADABLE, text=f"{failed.code} {failed.text}")
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"{failed.code} {failed.text}")
     return entries.refused(failed, reply.status, FAMILY)
 
 

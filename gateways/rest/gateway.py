@@ -20,10 +20,10 @@ from threelane.contract.schedule import MINUTE
 from threelane.contract.text import Encoding
 from threelane.worker.gateway import entries
 from threelane.worker.gateway.api import JsonApi
-from threelane.worker.gateway.entries import Family, decode, fault
-from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.entries import Family, decode, entry_error
+from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import REST
 from threelane.worker.policy.statuses import STOPPED, status_code
 from threelane.worker.process.settings import AccountSettings
@@ -49,36 +49,36 @@ class RestGateway(JsonApi):
         token = settings.clickatell_token.get_secret_value()
         super().__init__(settings, {"Authorization": f"Bearer {token}", "X-Version": "1"})
 
-    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
         message = messages[0]
-        reply = await self._ask("POST", "message", msgspec.json.encode(order(message, now)))
-        return [reply if isinstance(reply, Outcome) else read_send(reply, message.to)]
+        reply = await self._request("POST", "message", msgspec.json.encode(order(message, now)))
+        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply, message.to)]
 
     async def look_up(self, message_id: str) -> LookUp:
         """Ask by our id; the charge comes with the status."""
-        reply = await self._ask("GET", f"message?{urlencode({'clientMessageId': message_id})}")
-        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "104", message_id)
+        reply = await self._request("GET", f"message?{urlencode({'clientMessageId': message_id})}")
+        return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "104", message_id)
 
     async def status(self, gateway_id: str) -> LookUp:
         """Ask by the gateway's id."""
-        reply = await self._ask("GET", f"message/{quote(gateway_id, safe='')}")
-        return LookUp.unanswered(reply) if isinstance(reply, Outcome) else read_look_up(reply, "103")
+        reply = await self._request("GET", f"message/{quote(gateway_id, safe='')}")
+        return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "103")
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that is scheduled, or queued at the gateway."""
-        reply = await self._ask("DELETE", f"message/{quote(gateway_id, safe='')}")
-        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply)
+        reply = await self._request("DELETE", f"message/{quote(gateway_id, safe='')}")
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached."""
-        reply = await self._ask("GET", f"coverage/{quote(msisdn, safe='')}")
-        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply)
+        reply = await self._request("GET", f"coverage/{quote(msisdn, safe='')}")
+        return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
-        reply = await self._ask("GET", "account/balance")
-        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
+        reply = await self._request("GET", "account/balance")
+        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:
@@ -114,13 +114,13 @@ def _in_gmt(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
 
 
-def read_send(reply: Reply, to: str) -> Outcome:
+def read_send(reply: HttpReply, to: str) -> AttemptOutcome:
     """Read the answer to one message: its entry, or the error of the whole request, or what the status says."""
     answer = decode(reply.body) or {}
-    failed = fault(answer, FAMILY)
+    failed = entry_error(answer, FAMILY)
     found = _at(answer, "data", "message")
     if found and failed:
-        return Outcome(Kind.UNREADABLE, text=f"HTTP {reply.status} an entry and an error")
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {reply.status} an entry and an error")
     if failed:
         return entries.refused(failed, reply.status, FAMILY)
     if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
@@ -128,10 +128,10 @@ def read_send(reply: Reply, to: str) -> Outcome:
     return entries.without_error(reply.status, reply.body, FAMILY)
 
 
-def read_look_up(reply: Reply, unknown: str, message_id: str = "") -> LookUp:
+def read_look_up(reply: HttpReply, unknown: str, message_id: str = "") -> LookUp:
     """Read the answer to a question for a message; only its own code says that it is not known."""
     answer = decode(reply.body) or {}
-    failed = fault(answer, FAMILY)
+    failed = entry_error(answer, FAMILY)
     if failed:
         known = Known.NOT_FOUND if failed.code == unknown and reply.status < 500 else Known.FAILED
         return LookUp(known if _at(answer, "data") is None else Known.FAILED, text=failed.text)
@@ -140,38 +140,38 @@ def read_look_up(reply: Reply, unknown: str, message_id: str = "") -> LookUp:
     of_another = message_id and _at(data, "clientMessageId") not in (None, "", message_id)
     if not entries.is_yes(reply.status) or not entries.is_id(gateway_id) or not code or of_another:
         return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
-    known = Known.SAYS_NOTHING if code == "001" else Known.FOUND
+    known = Known.NO_STATUS if code == "001" else Known.FOUND
     return LookUp(known, gateway_id, code, entries.amount(_at(data, "charge")))
 
 
-def read_cancel(reply: Reply) -> Cancellation:
+def read_cancel(reply: HttpReply) -> Cancellation:
     """Read the answer to a cancel: a status; another one than 006 says that it was too late."""
     answer = decode(reply.body) or {}
-    failed, code = fault(answer, FAMILY), _status(_at(answer, "data"))
+    failed, code = entry_error(answer, FAMILY), _status(_at(answer, "data"))
     if code and not failed and entries.is_yes(reply.status):
         return Cancellation(code == STOPPED, code)
     outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
-    if outcome.kind is Kind.REFUSED:
+    if outcome.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=outcome.code, text=outcome.text)
     return Cancellation(None, text=outcome.text)
 
 
-def read_coverage(reply: Reply) -> Coverage:
+def read_coverage(reply: HttpReply) -> Coverage:
     """Read whether a number can be reached; an error that speaks of the account or of a bad moment says nothing."""
     answer = decode(reply.body) or {}
-    failed, data = fault(answer, FAMILY), _at(answer, "data")
+    failed, data = entry_error(answer, FAMILY), _at(answer, "data")
     routable = _at(data, "routable")
     if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
         return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
     outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
-    against = outcome.kind is Kind.REFUSED and REST.stops(outcome.code)
+    against = outcome.kind is OutcomeKind.REFUSED and REST.stops(outcome.code)
     return Coverage(False if against else None, text=outcome.text)
 
 
-def read_balance(reply: Reply) -> float | str:
+def read_balance(reply: HttpReply) -> float | str:
     """Read the credits left, or say why they cannot be told."""
     answer = decode(reply.body) or {}
-    failed, left = fault(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
+    failed, left = entry_error(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
     if left is not None and not failed and entries.is_yes(reply.status):
         return left
     return f"{failed.code} {failed.text}".strip() if failed else _unsaid(reply).text
@@ -182,7 +182,7 @@ def _number(step: str) -> float:
     return float(step) if "." in step else int(step)
 
 
-def _unsaid(reply: Reply) -> Outcome:
+def _unsaid(reply: HttpReply) -> AttemptOutcome:
     return entries.without_error(reply.status, reply.body, FAMILY)
 
 

@@ -19,9 +19,9 @@ from threelane.worker.gateway.api import FormApi
 from threelane.worker.gateway.entries import balance, clean, is_id
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.markup import UNWRITABLE, Row, document, rows_of
-from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
@@ -40,11 +40,15 @@ class XmlGateway(FormApi):
     ping = "ping"
     batch_size = 99
 
-    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages in one document."""
         orders = [order(message, now) | {"sequence_no": str(number)} for number, message in enumerate(messages, 1)]
-        reply = await self._ask("sendMsg", *orders)
-        return [reply] * len(messages) if isinstance(reply, Outcome) else read_send(reply, [one.to for one in messages])
+        reply = await self._request("sendMsg", *orders)
+        return (
+            [reply] * len(messages)
+            if isinstance(reply, AttemptOutcome)
+            else read_send(reply, [one.to for one in messages])
+        )
 
     async def look_up(self, message_id: str) -> LookUp:
         """Ask by our id for the status, then for the charge."""
@@ -56,37 +60,37 @@ class XmlGateway(FormApi):
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
-        reply = await self._ask("delMsg", {"apiMsgId": gateway_id})
-        return Cancellation.unanswered(reply) if isinstance(reply, Outcome) else read_cancel(reply)
+        reply = await self._request("delMsg", {"apiMsgId": gateway_id})
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Ask whether a number can be reached."""
-        reply = await self._ask("routeCoverage", {"msisdn": msisdn})
-        return Coverage.unanswered(reply) if isinstance(reply, Outcome) else read_coverage(reply)
+        reply = await self._request("routeCoverage", {"msisdn": msisdn})
+        return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they cannot be told."""
-        reply = await self._ask("getBalance", {})
-        return reply.in_words() if isinstance(reply, Outcome) else read_balance(reply)
+        reply = await self._request("getBalance", {})
+        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
     async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
-        reply = await self._ask("queryMsg", named)
-        if isinstance(reply, Outcome):
+        reply = await self._request("queryMsg", named)
+        if isinstance(reply, AttemptOutcome):
             return LookUp.unanswered(reply)
         return await self._priced(read_look_up(reply, unknown))
 
     async def _charge(self, gateway_id: str) -> int | None:
-        reply = await self._ask("getMsgCharge", {"apiMsgId": gateway_id})
-        return None if isinstance(reply, Outcome) else read_charge(reply)
+        reply = await self._request("getMsgCharge", {"apiMsgId": gateway_id})
+        return None if isinstance(reply, AttemptOutcome) else read_charge(reply)
 
-    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         return await self._submit("xml/xml", {"data": document(command, elements)})
 
-    async def _authenticate(self) -> str | Outcome:
+    async def _authenticate(self) -> str | AttemptOutcome:
         reply = await self._post("auth", [self._login.credentials])
-        return reply if isinstance(reply, Outcome) else read_auth(reply)
+        return reply if isinstance(reply, AttemptOutcome) else read_auth(reply)
 
-    def _has_expired(self, reply: Reply) -> bool:
+    def _has_expired(self, reply: HttpReply) -> bool:
         """Every element has to say so: what is left of a document may have been accepted."""
         faults = [_fault(row) for row in _rows(reply)]
         return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
@@ -103,7 +107,7 @@ def order(message: Message, now: int) -> dict[str, str]:
     return named
 
 
-def read_send(reply: Reply, recipients: Sequence[str]) -> list[Outcome]:
+def read_send(reply: HttpReply, recipients: Sequence[str]) -> list[AttemptOutcome]:
     """Read the answers to a document; each by its number, and a message without one of its own is unreadable."""
     rows, count = _rows(reply), len(recipients)
     whole = _of_all(rows, count)
@@ -113,30 +117,30 @@ def read_send(reply: Reply, recipients: Sequence[str]) -> list[Outcome]:
     for row in rows:
         if row[""] == "sendmsgresp":
             by_number.setdefault(row.get("sequence_no", "1" if count == len(rows) == 1 else ""), []).append(row)
-    nothing = Outcome(Kind.UNREADABLE, text=_beginning(reply))
+    nothing = AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
     answers = (by_number.get(str(number), []) for number in range(1, count + 1))
     return [
         read_row(found[0], to) if len(found) == 1 else nothing for to, found in zip(recipients, answers, strict=True)
     ]
 
 
-def read_row(row: Row, to: str) -> Outcome:
+def read_row(row: Row, to: str) -> AttemptOutcome:
     """Read one message's answer: an id, with the number glued to it or not, or a fault, and never both."""
     accepted, refused = _ID.fullmatch(row.get("apimsgid", "")), _fault(row)
     if accepted and not refused and accepted[2] in (None, to):
-        return Outcome(Kind.ACCEPTED, gateway_id=accepted[1])
+        return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
     if refused and "apimsgid" not in row:
         return refused
-    return Outcome(Kind.UNREADABLE, text=clean(str(dict(row)))[:80])
+    return AttemptOutcome(OutcomeKind.UNREADABLE, text=clean(str(dict(row)))[:80])
 
 
-def read_auth(reply: Reply) -> str | Outcome:
+def read_auth(reply: HttpReply) -> str | AttemptOutcome:
     """Read the answer to ``auth``: the session id, or the refusal."""
     row = _one(reply, "authresp")
-    return row.get("session_id") or _fault(row) or Outcome(Kind.UNREADABLE, text=_beginning(reply))
+    return row.get("session_id") or _fault(row) or AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
 
 
-def read_look_up(reply: Reply, unknown: str) -> LookUp:
+def read_look_up(reply: HttpReply, unknown: str) -> LookUp:
     """Read the answer to ``queryMsg``; only its own code says that the message is not known."""
     row = _one(reply, "querymsgresp")
     refused, code = _fault(row), _status(row)
@@ -145,16 +149,16 @@ def read_look_up(reply: Reply, unknown: str) -> LookUp:
         return LookUp(known, text=refused.text)
     if not code or not is_id(row.get("apimsgid")):
         return LookUp(Known.FAILED, text=_beginning(reply))
-    return LookUp(Known.SAYS_NOTHING if code == "001" else Known.FOUND, row["apimsgid"], code)
+    return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, row["apimsgid"], code)
 
 
-def read_charge(reply: Reply) -> int | None:
+def read_charge(reply: HttpReply) -> int | None:
     """Read the charge from the answer to ``getMsgCharge``, in millionths of a credit."""
     row = _one(reply, "getmsgchargeresp")
     return millionths(row["charge"]) if "charge" in row and "fault" not in row else None
 
 
-def read_cancel(reply: Reply) -> Cancellation:
+def read_cancel(reply: HttpReply) -> Cancellation:
     """Read the answer to ``delMsg``: a status; another one than 006 says that it was too late."""
     row = _one(reply, "delmsgresp")
     refused, code = _fault(row), _status(row)
@@ -163,7 +167,7 @@ def read_cancel(reply: Reply) -> Cancellation:
     return Cancellation(code == STOPPED, code) if code else Cancellation(None, text=_beginning(reply))
 
 
-def read_coverage(reply: Reply) -> Coverage:
+def read_coverage(reply: HttpReply) -> Coverage:
     """Read the answer to ``routeCoverage``; a fault of the account or of a bad moment says nothing."""
     row = _one(reply, "routecoverageresp")
     refused = _fault(row)
@@ -174,7 +178,7 @@ def read_coverage(reply: Reply) -> Coverage:
     return Coverage(True, millionths(row["charge"]) if "charge" in row else None)
 
 
-def read_balance(reply: Reply) -> float | str:
+def read_balance(reply: HttpReply) -> float | str:
     """Read the credits left, or say why they cannot be told."""
     row = _one(reply, "getbalanceresp")
     refused, left = _fault(row), balance(row.get("ok"))
@@ -183,15 +187,15 @@ def read_balance(reply: Reply) -> float | str:
     return _beginning(reply) if left is None else left
 
 
-def _rows(reply: Reply) -> list[Row]:
+def _rows(reply: HttpReply) -> list[Row]:
     return rows_of(reply.body, "clickapi") if reply.status == 200 else []
 
 
-def _beginning(reply: Reply) -> str:
+def _beginning(reply: HttpReply) -> str:
     return f"HTTP {reply.status} {clean(reply.body[:1000].decode(errors='replace'))[:80]}".strip()
 
 
-def _of_all(rows: Sequence[Row], count: int) -> Outcome | None:
+def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
     """Return the fault of the whole document, if that is all it says; a fault of one message needs its number."""
     faults = {_fault(row) for row in rows}
     if len(faults) != 1 or any("sequence_no" in row or "apimsgid" in row for row in rows):
@@ -199,21 +203,21 @@ def _of_all(rows: Sequence[Row], count: int) -> Outcome | None:
     (only,) = faults
     if only is None or len(rows) not in (1, count):
         return None
-    whole = LEGACY.of(only.code).scope is Scope.ACCOUNT or only.code in _OF_ALL
+    whole = LEGACY.rule_for(only.code).scope is Scope.ACCOUNT or only.code in _OF_ALL
     return only if whole or len(rows) == count else None
 
 
-def _one(reply: Reply, tag: str) -> Row:
+def _one(reply: HttpReply, tag: str) -> Row:
     """Return the only row of an answer to a question, or an empty one."""
     rows = _rows(reply)
     return rows[0] if len(rows) == 1 and (rows[0][""] == tag or "fault" in rows[0]) else {}
 
 
-def _fault(row: Row) -> Outcome | None:
+def _fault(row: Row) -> AttemptOutcome | None:
     if "fault" not in row:
         return None
     code, text = _FAULT.fullmatch(row["fault"]).groups()  # type: ignore[union-attr]  # it matches every text
-    return Outcome(Kind.REFUSED, code=code.zfill(3) if code else "none", text=clean(text))
+    return AttemptOutcome(OutcomeKind.REFUSED, code=code.zfill(3) if code else "none", text=clean(text))
 
 
 def _status(row: Row) -> str:

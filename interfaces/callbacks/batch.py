@@ -11,7 +11,7 @@ import redis.asyncio
 
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.tracing import Tracer
-from threelane.worker.inbound.report import Report
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.process.settings import Keeping
 from threelane.worker.receipt.receipt import receive
 
@@ -64,7 +64,7 @@ class ReportBatcher:
 
 
 class _Request(NamedTuple):
-    reports: Sequence[Report]
+    reports: Sequence[StatusReport]
     written: asyncio.Future[None]
 
 

@@ -158,7 +158,7 @@ def _gone(erased: int) -> str:
 
 
 def _by_ids(ids: list[str], *, as_json: bool) -> None:
-    from threelane.worker.dead.redrive import Answer, redrive_ids
+    from threelane.worker.dead.redrive import RedriveResult, redrive_ids
 
     nudger = Nudger(load_or_exit(Settings))
     try:

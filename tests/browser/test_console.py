@@ -16,7 +16,7 @@ from tests.servers import RedisServer, wait_until
 from threelane.store import keys, suppression
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.account import hold
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 NUMBER = "27831234567"
@@ -76,7 +76,7 @@ def message(api: Api, redis_server: RedisServer) -> str:
     refused = [
         api.producer.send(NUMBER, "Hello", batch="a-batch-with-quite-a-long-name-of-its-own").id for _ in range(3)
     ]
-    attempted(redis_server.url, refused, Outcome(Kind.REFUSED, code="113", text="Too many parts"))
+    attempted(redis_server.url, refused, AttemptOutcome(OutcomeKind.REFUSED, code="113", text="Too many parts"))
     api.redis.zadd(keys.DEAD, dict.fromkeys(refused, at - 5_000))
     hold.put(api.redis, "lane:3", "the newsletter has a wrong link " * 4, at)
     suppression.add(api.redis, [(NUMBER, Entry(source=STOP, evidence="STOP " + EVIL, first=at, last=at))])

@@ -26,7 +26,7 @@ from threelane.gateways.xml import gateway as xml
 from threelane.interfaces.command import suppress as cli_suppress
 from threelane.producer.files import bulk
 from threelane.store import events, registry
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.reply import words
 
 NOW = int(time.time() * 1000)
@@ -34,7 +34,7 @@ DATA = Path(__file__).parents[1] / "unit" / "data"
 MOST_CHARACTERS = 2000  # of a refusal
 OURS = sms()
 STATUSES = (200, 202, 207, 400, 401, 404, 429, 500, 503)
-ANSWERS: tuple[Callable[[Reply], Any], ...] = (
+ANSWERS: tuple[Callable[[HttpReply], Any], ...] = (
     lambda reply: http.read_send(reply.body),
     lambda reply: http.read_auth(reply.body),
     lambda reply: http.read_look_up(reply.body),
@@ -78,7 +78,7 @@ def callbacks(octets: bytes) -> None:
 def answers(octets: bytes) -> None:
     """Any response of a gateway: parsed to a value, never an exception."""
     kind, status, body = octets[:1], octets[1:2], octets[2:]
-    reply = Reply(STATUSES[(status or b"\0")[0] % len(STATUSES)], body)
+    reply = HttpReply(STATUSES[(status or b"\0")[0] % len(STATUSES)], body)
     ANSWERS[(kind or b"\0")[0] % len(ANSWERS)](reply)
 
 

@@ -18,7 +18,7 @@ from threelane.producer.cancel import Answer
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import NO_CANCEL, Cancellation, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import NO_CANCEL, AttemptOutcome, Cancellation, Known, LookUp, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.receipt.late import late
 from threelane.worker.receipt.stop import stop
@@ -26,7 +26,7 @@ from threelane.worker.receipt.stop import stop
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
 HOUR = 3600_000
-ACCEPTED = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+ACCEPTED = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_everything_that_counts_from_delivery_counts_from_its_time(house: House)
     keeping = house.settings.keeping
 
     assert due + keeping.late == house.sync.zscore(keys.LATE, one)
-    assert due + keeping.first_ask == house.sync.zscore(keys.AWAITING, one)
+    assert due + keeping.first_poll == house.sync.zscore(keys.AWAITING, one)
     assert keeping.keep + 7200_000 - house.sync.pttl(keys.record(one)) < 60_000
     assert [] == house.run(late(house.client, due + keeping.late - 1))
     assert [one] == house.run(late(house.client, due + keeping.late))
@@ -220,7 +220,7 @@ def ask_to_stop(house: House, gateway: Stopping) -> int:
         FOUND,
         LookUp(Known.FAILED, text="lost"),
         LookUp(Known.NOT_FOUND),
-        LookUp(Known.SAYS_NOTHING, "g" * 32, "001", 0),
+        LookUp(Known.NO_STATUS, "g" * 32, "001", 0),
         LookUp(Known.FOUND, "g" * 32, "011", 800_000),
     ],
     ids=lambda look_up: f"{look_up.known} {look_up.status}",
@@ -240,8 +240,8 @@ def test_stopped_is_stopped_whatever_a_look_up_says(house: House, look_up: LookU
 @pytest.mark.parametrize(
     "no_answer",
     [
-        Cancellation.unanswered(Outcome(Kind.LOST)),
-        Cancellation.unanswered(Outcome(Kind.NOT_REACHED)),
+        Cancellation.unanswered(AttemptOutcome(OutcomeKind.LOST)),
+        Cancellation.unanswered(AttemptOutcome(OutcomeKind.NOT_REACHED)),
         Cancellation(None, text="<html>"),
         Cancellation(False, code="901", text="internal error"),
         Cancellation(False, code="001", text="authentication failed"),

@@ -18,12 +18,12 @@ from threelane.contract.refusal import Owner, Refusal
 from threelane.contract.schedule import DAY
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 
 TO = "27831234567"
 NEWS = "centre:news"
-SENT = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+SENT = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_what_is_not_sent_gives_its_reservation_back(client: redis.Redis, house:
 
     house.cancel([second])
     assert 3 == spent(client, NEWS, day)
-    house.attempt(third, Outcome(Kind.REFUSED, "113"))
+    house.attempt(third, AttemptOutcome(OutcomeKind.REFUSED, "113"))
     assert 2 == spent(client, NEWS, day)
     house.now += 600_000
     house.claim(3, [first], "t")
@@ -122,11 +122,11 @@ def test_the_charge_takes_the_place_of_the_estimate(client: redis.Redis, house: 
     house.attempt(cheap, SENT)
     house.attempt(dear, SENT)
     day = budgets.day(house.now)
-    house.receive([Report(cheap, "g" * 32, "004", Status.DELIVERED, 300_000)])
+    house.receive([StatusReport(cheap, "g" * 32, "004", Status.DELIVERED, 300_000)])
     assert 1.3 == spent(client, NEWS, day)
-    house.receive([Report(dear, "g" * 32, "003", Status.SENT, 0)])
+    house.receive([StatusReport(dear, "g" * 32, "003", Status.SENT, 0)])
     assert 1.3 == spent(client, NEWS, day), "a charge of nothing that is told on the way is not the last word"
-    house.receive([Report(dear, "g" * 32, "004", Status.DELIVERED, 2_500_000)])
+    house.receive([StatusReport(dear, "g" * 32, "004", Status.DELIVERED, 2_500_000)])
     assert 2.8 == spent(client, NEWS, day)
     (standing,) = budgets.standings(client, house.now)
     assert (2_000_000, 2_800_000) == (standing.budget.limit, standing.spent)

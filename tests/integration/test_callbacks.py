@@ -21,7 +21,7 @@ from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings, Status
 from threelane.store import keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.claim import claim
@@ -31,10 +31,10 @@ from threelane.worker.send.settle import Settlement, settle
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 DATA = Path(__file__).parents[1] / "unit" / "data" / "status_callbacks.json"
 CALLBACKS = json.loads(DATA.read_text(encoding="utf-8"))
-TAKEN = Outcome(Kind.ACCEPTED, gateway_id=ITS_ID)
+TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)
 
 
-def attempted(url: str, ids: Sequence[str], outcome: Outcome | None = None) -> list[Settlement]:
+def attempted(url: str, ids: Sequence[str], outcome: AttemptOutcome | None = None) -> list[Settlement]:
     """Claim messages of lane 3 as a worker does, and settle them by what came of it; None: the call goes on."""
 
     async def attempt() -> list[Settlement]:

@@ -22,13 +22,13 @@ from threelane.producer.outage import Unavailable
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
-ACCEPTED = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
-REFUSED = Outcome(Kind.REFUSED, "113", "too many parts")
-LOST = Outcome(Kind.LOST)
+ACCEPTED = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
+REFUSED = AttemptOutcome(OutcomeKind.REFUSED, "113", "too many parts")
+LOST = AttemptOutcome(OutcomeKind.LOST)
 
 
 @pytest.fixture

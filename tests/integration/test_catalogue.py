@@ -25,7 +25,7 @@ from threelane.operations.exporter import Fleet
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.states import Status
-from threelane.worker.gateway.outcome import Kind
+from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process import metrics
 from threelane.worker.webhooks import metrics as outcome_metrics
@@ -148,10 +148,10 @@ def test_however_many_messages_a_worker_tells_no_more_series() -> None:
     """A code that no table lists has the label of its hundred."""
     random = Random(1)
     for _ in range(MESSAGES):
-        rule = random.choice((LEGACY, ONE_API)).of(f"{random.randrange(2000)}")
+        rule = random.choice((LEGACY, ONE_API)).rule_for(f"{random.randrange(2000)}")
         lane = random.choice(keys.LANES)
-        kind = random.choice(list(Kind))
-        metrics.OUTCOMES.labels(lane, kind, rule.reason if kind is Kind.REFUSED else "").inc()
+        kind = random.choice(list(OutcomeKind))
+        metrics.OUTCOMES.labels(lane, kind, rule.reason if kind is OutcomeKind.REFUSED else "").inc()
         metrics.ALARMS.labels(rule.code, rule.owner).inc()
         metrics.TO_GATEWAY.labels(lane).observe(random.random())
         metrics.CALL.labels(random.choice(("http", "rest", "xml", "one"))).observe(random.random())

@@ -22,7 +22,7 @@ from threelane.producer.files.job import row_id
 from threelane.store import budgets, keys, suppression
 from threelane.store.budgets import Budget
 from threelane.store.suppression import Entry
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 PEOPLE = "to,name,sum\n27831234567,Ana,12\n27831234568,Bo,3.50\n27831234569,,7\n0831234567,Cy,9\n"
 TEXT = "Dear {name}, you owe {sum}"
@@ -201,7 +201,10 @@ def test_a_canary_that_fails_stops_the_rest(
         for number in range(5):
             message_id = identify("", row_id("mail.csv", number + 1))
             house.attempt(
-                message_id, Outcome(Kind.ACCEPTED, gateway_id="g") if number else Outcome(Kind.REFUSED, code="113")
+                message_id,
+                AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g")
+                if number
+                else AttemptOutcome(OutcomeKind.REFUSED, code="113"),
             )
     nudges_of(client).lose(3)
     told = typed(*words, environment=environment)

@@ -16,7 +16,7 @@ from threelane.store import keys
 from threelane.worker.account import balance, hold
 from threelane.worker.account.hold import Hold
 from threelane.worker.dead import redrive as dead_letters
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.send.settle import hold_all
 
 ZA = "27831234567"
@@ -38,7 +38,7 @@ def environment(redis_server: RedisServer) -> dict[str, str]:
 def dead(house: House, code: str, **said: Any) -> str:
     draft = house.draft(**said)
     house.accept([draft])
-    house.attempt(draft.message.id, Outcome(Kind.REFUSED, code=code), draft.message.lane)
+    house.attempt(draft.message.id, AttemptOutcome(OutcomeKind.REFUSED, code=code), draft.message.lane)
     return draft.message.id
 
 
@@ -73,7 +73,10 @@ def test_what_is_in_doubt_or_has_ended_is_not_redriven(
     """By id each is told why; nothing but the dead letter moves."""
     letter = dead(house, "113")
     ids = {}
-    for name, outcome in (("in_doubt", Outcome(Kind.LOST)), ("under_way", Outcome(Kind.ACCEPTED, gateway_id="g"))):
+    for name, outcome in (
+        ("in_doubt", AttemptOutcome(OutcomeKind.LOST)),
+        ("under_way", AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g")),
+    ):
         draft = house.draft()
         house.accept([draft])
         house.attempt(draft.message.id, outcome)
@@ -228,7 +231,7 @@ def test_the_doctor_tells_what_is_wrong_whose_it_is_and_what_helps(
     """No worker, a hold, dead letters by owner, a silent door; each with the command that helps."""
     dead(house, "113")
     dead(house, "301")
-    for outcome in (None, Outcome(Kind.ACCEPTED, gateway_id="g"), Outcome(Kind.LOST)):
+    for outcome in (None, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g"), AttemptOutcome(OutcomeKind.LOST)):
         draft = house.draft(lane=1)
         house.accept([draft])
         if outcome:
@@ -284,7 +287,7 @@ def test_a_message_is_listed_searched_for_and_explained(house: House, environmen
     """As a person asks; numbers are masked for people, and the text is nowhere."""
     draft = house.draft(text="Your code is 4711", batch="june", clientMessageId="order1", lane=1)
     house.accept([draft])
-    house.attempt(draft.message.id, Outcome(Kind.REFUSED, code="901", text="[b] busy"), lane=1)
+    house.attempt(draft.message.id, AttemptOutcome(OutcomeKind.REFUSED, code="901", text="[b] busy"), lane=1)
     for words in (["list", "--batch", "june"], ["search", "order1"], ["list", "--state", "scheduled", "--to", ZA]):
         told = typed(*words, environment=environment)
         assert (0, True) == (told.returncode, draft.message.id in told.stdout), words

@@ -21,11 +21,11 @@ from threelane.interfaces.web.app import PAGES
 from threelane.store import access, keys, suppression
 from threelane.store.suppression import OPERATOR
 from threelane.worker.account import hold
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 NUMBER = "27831234567"
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
-TOO_LONG = Outcome(Kind.REFUSED, code="113", text=f"Too many parts for {NUMBER} {EVIL}")
+TOO_LONG = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=f"Too many parts for {NUMBER} {EVIL}")
 
 
 @pytest.fixture

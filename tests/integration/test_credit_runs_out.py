@@ -18,8 +18,8 @@ from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.account import balance, hold
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 
 Until = Callable[..., MessageStatus]
 CONNECTIONS, THREADS = 8, 4
@@ -180,7 +180,7 @@ def look(house: House, account: Account) -> bool:
 def out_of_credit(house: House) -> str:
     (answer,) = house.accept([house.draft()])
     assert isinstance(answer, Accepted)
-    house.attempt(answer.id, Outcome(Kind.REFUSED, "301", "No credit left"))
+    house.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "301", "No credit left"))
     return answer.id
 
 
@@ -206,7 +206,7 @@ def test_a_hold_that_was_lifted_in_vain_is_not_lifted_again_at_the_same_balance(
 def test_only_a_hold_for_want_of_credit_ends_with_a_top_up(house: House, client: redis.Redis) -> None:
     """Wrong credentials do not get right by money."""
     (answer,) = house.accept([house.draft()])
-    house.attempt(answer.id, Outcome(Kind.REFUSED, "001", "Authentication failed"))  # type: ignore[union-attr]
+    house.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "001", "Authentication failed"))  # type: ignore[union-attr]
     assert not look(house, Account(1000.0))
     assert client.hexists(keys.HOLDS, "account")
 
@@ -255,13 +255,13 @@ def test_a_status_that_speaks_of_the_account_holds_it(
     house.hold("account", house.now - 1)  # one that is over is in nobody's way
     (answer,) = house.accept([house.draft()])
     assert isinstance(answer, Accepted)
-    house.attempt(answer.id, Outcome(Kind.ACCEPTED, gateway_id="g" * 32))
+    house.attempt(answer.id, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
     house.hold("account", house.now - 1)
-    house.receive([Report(answer.id, "g" * 32, status, to)])
+    house.receive([StatusReport(answer.id, "g" * 32, status, to)])
     held = hold.holds(client, house.now)["account"]
     assert (code, house.now + seconds * 1000 if seconds else 0) == (held.code, held.until)
     house.now += 5_000
-    assert ["late"] != house.receive([Report(answer.id, "g" * 32, status, to)])
+    assert ["late"] != house.receive([StatusReport(answer.id, "g" * 32, status, to)])
     assert held == hold.holds(client, house.now)["account"], "the same word again is no new hold"
 
 
@@ -271,10 +271,10 @@ def test_a_hold_gives_way_to_one_that_lasts_longer_and_to_no_other(house: House,
     house.now = now
     ids = [one.id for one in house.accept([house.draft() for _ in range(3)]) if isinstance(one, Accepted)]
     for one in ids:
-        house.attempt(one, Outcome(Kind.ACCEPTED, gateway_id="g" * 32))
+        house.attempt(one, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
     codes = []
     for one, status in zip(ids, ("014", "012", "014"), strict=True):
-        house.receive([Report(one, "g" * 32, status, Status.UNDELIVERED)])
+        house.receive([StatusReport(one, "g" * 32, status, Status.UNDELIVERED)])
         codes.append(hold.holds(client, now)["account"].code)
     assert ["130", "301", "301"] == codes
     assert b"1" == client.hget(keys.TALLY, "held:account")

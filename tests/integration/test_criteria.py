@@ -18,7 +18,7 @@ from threelane.interfaces.command.criteria import sentence
 from threelane.interfaces.command.line import app
 from threelane.store import find
 from threelane.store.find import CRITERIA, Filter, WrongCriterion
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 SELECTING = {  # command -> what it selects by
     "list": {*criteria.WAITING, "client_message_id", "status"},
@@ -65,7 +65,7 @@ def test_each_criterion_is_another_argument_of_the_script(house: House) -> None:
     wanted = house.draft(**named, tags=["x", "promo"], client_message_id=ONE["client_message_id"])
     other = house.draft(batch="b2", tags=["y"], producer="bank", lane=3, client_message_id="other4711")
     house.accept([wanted, other])
-    house.attempt(wanted.message.id, Outcome(Kind.REFUSED, code="113"), lane=2)
+    house.attempt(wanted.message.id, AttemptOutcome(OutcomeKind.REFUSED, code="113"), lane=2)
 
     assert list(CRITERIA) == list(ONE)
     found = {name: [one.id for one in find.search(house.sync, Filter(**{name: value}))] for name, value in ONE.items()}

@@ -25,9 +25,9 @@ from threelane.store.budgets import Budget
 from threelane.store.find import Filter
 from threelane.store.suppression import Entry
 from threelane.worker.dead.redrive import redrive
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Part, Report
-from threelane.worker.inbound.report import Reply as Written
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import InboundReply as Written
+from threelane.worker.inbound.report import ReplyPart, StatusReport
 from threelane.worker.process.settings import WebhookSettings, WorkerSettings
 from threelane.worker.receipt.receipt import receive
 from threelane.worker.reply.reply import take
@@ -35,13 +35,13 @@ from threelane.worker.reply.words import build
 from threelane.worker.upkeep.erase import BATCH, erase, erase_old
 from threelane.worker.upkeep.expire import expire
 from threelane.worker.upkeep.sweep import forget
-from threelane.worker.webhooks.intake import GROUP, Intake
+from threelane.worker.webhooks.intake import GROUP, EventIntake
 
 NUMBER, OTHER, OURS = "27999510001", "27999510002", "12025550100"
 TEXT = "The secret word is xylophone"
 WORD = "xylophone"
 DAY = 24 * 3600 * 1000
-REFUSED = Outcome(Kind.REFUSED, code="113", text=f"Too many parts to: {NUMBER}")
+REFUSED = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=f"Too many parts to: {NUMBER}")
 HALVES = {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")}  # told of after an hour, by another round
 Run = Callable[[Callable[[redis.asyncio.Redis], Any]], Any]
 
@@ -103,15 +103,15 @@ def at_rest(producer: Producer, client: redis.Redis, redis_server: RedisServer, 
 
     async def afterwards(away: redis.asyncio.Redis) -> None:
         now, settings = now_of(client), WorkerSettings()
-        report = Report(ids["delivered"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
+        report = StatusReport(ids["delivered"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
         await receive(away, [report], settings.keeping, now)
         await take(away, Written("r1", NUMBER, OURS, TEXT, now, related_id=ids["sent"]), build({}), now)
-        half = Written("r2", NUMBER, OURS, TEXT, now, part=Part("7", 2, 1))
+        half = Written("r2", NUMBER, OURS, TEXT, now, part=ReplyPart("7", 2, 1))
         await take(away, half, build({}), now)
         await away.xgroup_create(keys.EVENTS, GROUP, id="0", mkstream=True)
         clock = RedisClock()
         clock.follow(await away.time(), clock.monotonic())
-        await Intake(away, WebhookSettings(), clock, "one", lambda _: None).round()
+        await EventIntake(away, WebhookSettings(), clock, "one", lambda _: None).round()
 
     run(afterwards)
     held = places(client, NUMBER, WORD)
@@ -164,7 +164,7 @@ def test_an_erased_message_ends_as_any_other(
 ) -> None:
     """A receipt that comes afterwards finds it by its id, and its event names nobody."""
     assert 0 == erases(redis_server, NUMBER).exit_code
-    report = Report(at_rest["sent"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
+    report = StatusReport(at_rest["sent"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
     assert ["moved"] == run(lambda away: receive(away, [report], WorkerSettings().keeping, now_of(client)))
 
     assert [] == places(client, NUMBER, WORD)

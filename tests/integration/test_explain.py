@@ -18,14 +18,14 @@ from threelane.operations.explain import Story, explain
 from threelane.store import budgets, keys, registry, windows
 from threelane.store.budgets import Budget
 from threelane.worker.account import hold
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.receipt.late import late
 from threelane.worker.webhooks.delivery import shift
 
 TEXT = "Your code is 4711"
-BUSY = Outcome(Kind.REFUSED, code="901", text="Internal error")
-TAKEN = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+BUSY = AttemptOutcome(OutcomeKind.REFUSED, code="901", text="Internal error")
+TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_story_of_a_message_that_was_retried_and_delivered(house: House) -> 
     house.attempt(one.id, TAKEN, lane=1)
     sent = house.now
     house.now += 4000
-    house.receive([Report(one.id, "g" * 32, "004", Status.DELIVERED, 800_000)])
+    house.receive([StatusReport(one.id, "g" * 32, "004", Status.DELIVERED, 800_000)])
 
     story = told(house, one.id)
     assert (2, "o1", "web", "shop") == (
@@ -112,8 +112,8 @@ def test_what_a_message_waits_for_is_told(house: House) -> None:
     hold.resume(house.sync, "prefix:2783", house.now)
 
     doubted, dead, sent = (take(house).message.id for _ in range(3))
-    house.attempt(doubted, Outcome(Kind.LOST))
-    house.attempt(dead, Outcome(Kind.REFUSED, code="113"))
+    house.attempt(doubted, AttemptOutcome(OutcomeKind.LOST))
+    house.attempt(dead, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
     house.attempt(sent, TAKEN)
     causes = [told(house, one).pending.cause for one in (doubted, dead, sent)]  # type: ignore[union-attr]
     assert ["look_up", "redrive", "receipt"] == causes
@@ -125,7 +125,7 @@ def test_events_are_told_with_what_the_webhook_did(house: House, client: redis.R
     """Not fetched, on its way, laid aside, or taken."""
     registry.put(client, "web", webhook="https://shop.example/sms")
     one = take(house, producer="web").message.id
-    house.attempt(one, Outcome(Kind.REFUSED, code="113"))
+    house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
     (event,) = told(house, one).events
     assert ("outcome", "dead", "not_fetched") == (event.type, event.status, event.webhook)
 
@@ -163,14 +163,14 @@ def test_a_late_login_code_is_told(house: House) -> None:
     house.attempt(one, TAKEN, lane=1)
     house.now = int(time.time() * 1000)
     assert [one] == house.run(late(house.client, house.now))
-    house.receive([Report(one, "g" * 32, "004", Status.DELIVERED)])
+    house.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED)])
     assert ["late", "outcome"] == [event.type for event in told(house, one).events]
 
 
 def test_codes_of_the_transport_and_of_ours_have_their_meaning(house: House) -> None:
     """They stand in no table of the gateway's."""
     lost = take(house).message.id
-    house.attempt(lost, Outcome(Kind.LOST))
+    house.attempt(lost, AttemptOutcome(OutcomeKind.LOST))
     rule = told(house, lost).rule
     assert rule
     assert ("lost", "unsure") == (rule.code, rule.verdict)
@@ -182,7 +182,7 @@ def test_codes_of_the_transport_and_of_ours_have_their_meaning(house: House) -> 
     assert rule
     assert "died" in rule.meaning
     odd = take(house).message.id
-    house.attempt(odd, Outcome(Kind.REFUSED, code="199", text="?"))
+    house.attempt(odd, AttemptOutcome(OutcomeKind.REFUSED, code="199", text="?"))
     rule = told(house, odd).rule
     assert rule
     assert (False, "unlisted_message_code", True) == (rule.listed, rule.reason, rule.alarm)

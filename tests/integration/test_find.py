@@ -14,10 +14,10 @@ from threelane import Status
 from threelane.store import find, registry
 from threelane.store.find import Filter
 from threelane.worker.dead import redrive
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 
-TAKEN = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def in_each_state(house: House) -> dict[str, str]:
     house.claim(3, [ids["sending"]], "token")
     house.attempt(ids["sent"], TAKEN)
     house.attempt(ids["delivered"], TAKEN)
-    house.receive([Report(ids["delivered"], "g" * 32, "004", Status.DELIVERED)])
-    house.attempt(ids["dead"], Outcome(Kind.REFUSED, code="113"))
-    house.attempt(ids["in_doubt"], Outcome(Kind.LOST))
+    house.receive([StatusReport(ids["delivered"], "g" * 32, "004", Status.DELIVERED)])
+    house.attempt(ids["dead"], AttemptOutcome(OutcomeKind.REFUSED, code="113"))
+    house.attempt(ids["in_doubt"], AttemptOutcome(OutcomeKind.LOST))
     house.cancel([ids["cancelled"]])
     return ids
 
@@ -99,12 +99,12 @@ def test_one_word_finds_what_it_may_mean(house: House) -> None:
 def test_dead_letters_are_listed_by_what_and_when_and_their_causes_counted(house: House) -> None:
     """Oldest first; the time is that of their death."""
     first = take(house)
-    house.attempt(first, Outcome(Kind.REFUSED, code="113"))
+    house.attempt(first, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
     died = house.now
     house.now += 60_000
     others = [take(house, lane=1) for _ in range(600)]
     for one in others:
-        house.attempt(one, Outcome(Kind.REFUSED, code="302"), lane=1)
+        house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="302"), lane=1)
     listed = [one.id for one in find.dead(house.sync, Filter())]
     assert ([first], 601) == (listed[:1], len(set(listed)))
     assert [first] == [one.id for one in find.dead(house.sync, Filter(), before=died)]
@@ -112,6 +112,6 @@ def test_dead_letters_are_listed_by_what_and_when_and_their_causes_counted(house
     assert {
         ("producer", "302", "dearer_than_allowed"): 600,
         ("producer", "113", "too_many_parts"): 1,
-    } == {(one.owner, one.code, one.reason): one.messages for one in redrive.piles(house.sync, house.now)}
+    } == {(one.owner, one.code, one.reason): one.messages for one in redrive.dead_groups(house.sync, house.now)}
     plan = redrive.plan(house.sync, Filter(code="302"), house.now)
     assert (600, 600, {"302": 600}, {1: 600}) == (plan.messages, plan.parts, plan.by_code, plan.by_lane)

@@ -16,8 +16,8 @@ from threelane import Producer, ProducerSettings, Status
 from threelane.sandbox.running import Running
 from threelane.store import events, keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.late import BATCH, late
@@ -25,7 +25,7 @@ from threelane.worker.send.settle import Settlement
 
 Until = Callable[..., MessageStatus]
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
-TAKEN, LOST = Outcome(Kind.ACCEPTED, gateway_id=ITS_ID), Outcome(Kind.LOST)
+TAKEN, LOST = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID), AttemptOutcome(OutcomeKind.LOST)
 LATE_MS = 20_000
 
 
@@ -39,7 +39,7 @@ def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
     loop.close()
 
 
-def attempted(house: House, outcome: Outcome = TAKEN, **said: Any) -> str:
+def attempted(house: House, outcome: AttemptOutcome = TAKEN, **said: Any) -> str:
     """A message that was tried once, of lane 1 unless said otherwise."""
     draft = house.draft(**{"lane": 1, **said})
     house.accept([draft])
@@ -86,7 +86,7 @@ def test_other_lanes_are_in_no_such_hurry(house: House, lane: int) -> None:
     """Neither after an answer nor after a receipt that overtook it."""
     attempted(house, lane=lane)
     doubtful = attempted(house, LOST, lane=lane)
-    house.receive([Report(doubtful, ITS_ID, "003", meaning("003"))])
+    house.receive([StatusReport(doubtful, ITS_ID, "003", meaning("003"))])
     house.now += 24 * 3600 * 1000
     assert ([], 0, []) == (looked(house), house.sync.zcard(keys.LATE), told(house.sync))
 
@@ -96,7 +96,7 @@ def test_a_message_whose_end_is_known_in_time_is_not_late(house: House, status: 
     """Good or bad, its outcome was told, and that is enough."""
     message = attempted(house)
     house.now += LATE_MS - 1
-    house.receive([Report(message, ITS_ID, status, meaning(status))])
+    house.receive([StatusReport(message, ITS_ID, status, meaning(status))])
     house.now += 1
     assert ([], [], 0) == (looked(house), told(house.sync), house.sync.zcard(keys.LATE))
 
@@ -104,9 +104,9 @@ def test_a_message_whose_end_is_known_in_time_is_not_late(house: House, status: 
 def test_a_receipt_that_only_says_where_it_is_does_not_make_it_arrive(house: House) -> None:
     """The network has it and the handset not: its producer hears of it all the same, once."""
     message = attempted(house)
-    house.receive([Report(message, ITS_ID, "003", meaning("003"))])
+    house.receive([StatusReport(message, ITS_ID, "003", meaning("003"))])
     house.now += LATE_MS
-    house.receive([Report(message, ITS_ID, "003", meaning("003"))])
+    house.receive([StatusReport(message, ITS_ID, "003", meaning("003"))])
     assert [[message], []] == [looked(house), looked(house)]
 
 
@@ -114,7 +114,7 @@ def test_a_doubtful_message_that_was_sent_after_all_can_be_late(house: House) ->
     """From when it was found on; while it is in doubt nobody knows whether it was sent."""
     message = attempted(house, LOST)
     house.now += 3_000
-    house.receive([Report(message, ITS_ID, "003", meaning("003"))])
+    house.receive([StatusReport(message, ITS_ID, "003", meaning("003"))])
     house.now += LATE_MS - 1
     assert [] == looked(house)
     house.now += 1

@@ -20,7 +20,7 @@ from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Hold
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
 
 Until = Callable[..., MessageStatus]
@@ -48,7 +48,7 @@ def goes(house: House, message_id: str) -> bool:
 @pytest.mark.parametrize("code", ["106", "123"])
 def test_a_bad_sender_holds_that_sender_alone(house: House, client: redis.Redis, code: str) -> None:
     """Its messages wait without an attempt, until an operator says that it is registered; they go within a minute."""
-    house.attempt(taken_in(house, sender="ACME"), Outcome(Kind.REFUSED, code))
+    house.attempt(taken_in(house, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, code))
     assert ["sender:ACME"] == list(hold.holds(client, house.now))
     waits, other, none = taken_in(house, sender="ACME"), taken_in(house, sender="ACMES"), taken_in(house)
     assert [False, True, True] == [goes(house, one) for one in (waits, other, none)]
@@ -65,7 +65,7 @@ def test_a_bad_sender_holds_that_sender_alone(house: House, client: redis.Redis,
 
 def test_a_number_without_a_route_holds_its_prefix_for_an_hour(house: House, client: redis.Redis) -> None:
     """The network of that number: not its country, and not the numbers beside it."""
-    house.attempt(taken_in(house, to="27831234567"), Outcome(Kind.REFUSED, "114"))
+    house.attempt(taken_in(house, to="27831234567"), AttemptOutcome(OutcomeKind.REFUSED, "114"))
     ((scope, held),) = hold.holds(client, house.now).items()
     assert ("prefix:2783123", house.now + 3600_000) == (scope, held.until)
     same, beside = taken_in(house, to="27831239999"), taken_in(house, to="27831244567")
@@ -81,7 +81,7 @@ def test_a_number_without_a_route_holds_its_prefix_for_an_hour(house: House, cli
 
 def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(house: House, client: redis.Redis) -> None:
     """What waits is looked at each minute."""
-    house.attempt(taken_in(house), Outcome(Kind.REFUSED, "114"))
+    house.attempt(taken_in(house), AttemptOutcome(OutcomeKind.REFUSED, "114"))
     waits = taken_in(house)
     assert not goes(house, waits)
     hold.resume(client, f"prefix:{phone.network('27831234567')}", house.now)
@@ -92,7 +92,7 @@ def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(house: Hous
 
 def test_a_hold_does_not_outlive_the_validity_of_what_waits(house: House) -> None:
     """It expires in its time, and is not kept for ever by a hold without an end."""
-    house.attempt(taken_in(house, sender="ACME"), Outcome(Kind.REFUSED, "106"))
+    house.attempt(taken_in(house, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
     waits = taken_in(house, sender="ACME", validity_period=2)
     assert not goes(house, waits)
     for _ in range(2):

@@ -19,8 +19,8 @@ from threelane import Producer, Status
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.worker.doubt.resolve import resolve
-from threelane.worker.gateway.outcome import NO_LOOK_UP, Kind, Known, LookUp, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import NO_LOOK_UP, AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.poll import BATCH, poll
@@ -29,7 +29,7 @@ from threelane.worker.send.settle import Settlement
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
-NOTHING = LookUp(Known.SAYS_NOTHING, ITS_ID, "001")
+NOTHING = LookUp(Known.NO_STATUS, ITS_ID, "001")
 FAILED = LookUp(Known.FAILED, text="lost ")
 DELIVERED = LookUp(Known.FOUND, ITS_ID, "004", 800_000)
 
@@ -74,7 +74,7 @@ def asked(house: House, gateway: Gateway, settings: WorkerSettings | None = None
     return done
 
 
-def attempted(house: House, outcome: Outcome | None = None, number: int = 1, **said: Any) -> list[str]:
+def attempted(house: House, outcome: AttemptOutcome | None = None, number: int = 1, **said: Any) -> list[str]:
     """Messages that were tried once; by default the gateway has them, each by an id of its own."""
     ids = []
     for _ in range(number):
@@ -82,12 +82,12 @@ def attempted(house: House, outcome: Outcome | None = None, number: int = 1, **s
         house.accept([draft])
         ids.append(draft.message.id)
         (one,) = house.claim(said.get("lane", 3), ids[-1:], "token").claimed
-        its = Outcome(Kind.ACCEPTED, gateway_id=f"of-{one.id}")
+        its = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=f"of-{one.id}")
         settled(house, one, outcome or its)
     return ids
 
 
-def settled(house: House, claimed: Claimed, outcome: Outcome) -> None:
+def settled(house: House, claimed: Claimed, outcome: AttemptOutcome) -> None:
     assert [True] == house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
 
 
@@ -199,7 +199,7 @@ def test_a_message_without_the_gateway_s_id_is_asked_for_by_ours(house: House) -
     draft = house.draft()
     house.accept([draft])
     house.claim(3, [draft.message.id], "token")
-    house.receive([Report(draft.message.id, "", "003", meaning("003"))])
+    house.receive([StatusReport(draft.message.id, "", "003", meaning("003"))])
     house.now += 10 * MINUTE
     gateway = Gateway(DELIVERED)
     asked(house, gateway)
@@ -212,7 +212,7 @@ def test_a_message_without_the_gateway_s_id_is_asked_for_by_ours(house: House) -
 
 def test_a_doubtful_message_that_is_found_in_a_status_nobody_knows_was_sent(house: House) -> None:
     """Else it would be looked up for ever; from now on it is asked for like every other."""
-    (message,) = attempted(house, Outcome(Kind.LOST))
+    (message,) = attempted(house, AttemptOutcome(OutcomeKind.LOST))
     house.now += MINUTE
     house.ask().answer({message: LookUp(Known.FOUND, ITS_ID, "099", 800_000)})
     seen = house.glance([message])
@@ -247,7 +247,7 @@ def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(house: H
     few = house.settings.model_copy(update={"look_ups_per_second": 5})
     attempted(house, number=10)
     house.now += 10 * MINUTE - 6 * SECOND
-    attempted(house, Outcome(Kind.LOST), 10)
+    attempted(house, AttemptOutcome(OutcomeKind.LOST), 10)
     house.now += 6 * SECOND
     gateway = Gateway()
 
@@ -297,7 +297,7 @@ def test_a_receipt_that_comes_during_the_question_stands(house: House) -> None:
     gateway = Gateway(LookUp(Known.FOUND, ITS_ID, "003", 300_000), answers)
     question = house.loop.create_task(poll(house.client, gateway, house.settings, house.now))
     house.run(gateway.is_asked.wait())
-    house.receive([Report(message, ITS_ID, "004", meaning("004"), 800_000)])
+    house.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
     answers.set()
     house.run(question)
     record = record_of(house, message)

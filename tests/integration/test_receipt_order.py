@@ -25,21 +25,21 @@ from tests.servers import RedisServer
 from threelane import Producer, Status
 from threelane.store import keys
 from threelane.store.states import FINAL
-from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.settings import Keeping
 from threelane.worker.receipt.receipt import receive
 
 CHARGE = 800_000
-KEEPING = Keeping(keep=8 * 24 * 3600 * 1000, first_ask=600_000, late=30_000)
+KEEPING = Keeping(keep=8 * 24 * 3600 * 1000, first_poll=600_000, late=30_000)
 BECOMES = {"004": Status.DELIVERED, "007": Status.UNDELIVERED}
 ORDERS = sorted(
     {*permutations(["003", "003", "004", "004"]), *permutations(["003", "003", "007", "007", "004", "004"])}
 )
 
 
-def received(url: str, receipts: Sequence[Report], now: int = 1_800_000_000_000) -> list[str]:
+def received(url: str, receipts: Sequence[StatusReport], now: int = 1_800_000_000_000) -> list[str]:
     async def main() -> list[str]:
         async with redis.asyncio.Redis.from_url(url) as client:
             return await receive(client, receipts, KEEPING, now)
@@ -47,8 +47,8 @@ def received(url: str, receipts: Sequence[Report], now: int = 1_800_000_000_000)
     return asyncio.run(main())
 
 
-def report(message: str, status: str) -> Report:
-    return Report(message, ITS_ID, status, meaning(status), CHARGE)
+def report(message: str, status: str) -> StatusReport:
+    return StatusReport(message, ITS_ID, status, meaning(status), CHARGE)
 
 
 def first_final(order: Sequence[str]) -> str:
@@ -96,8 +96,8 @@ def test_all_receipts_of_many_messages_shuffled_into_one_batch_come_to_the_same(
 # fmt: off
 STATES = {  # what came of the attempt before its receipt: None: the call goes on
     Status.SENDING: None,
-    Status.IN_DOUBT: Outcome(Kind.LOST),
-    Status.SCHEDULED: Outcome(Kind.REFUSED, code="901"),
+    Status.IN_DOUBT: AttemptOutcome(OutcomeKind.LOST),
+    Status.SCHEDULED: AttemptOutcome(OutcomeKind.REFUSED, code="901"),
     Status.SENT: TAKEN,
 }
 # fmt: on
@@ -132,7 +132,7 @@ def test_a_receipt_for_a_dead_letter_tells_the_truth_and_counts_its_charge(
 ) -> None:
     """The gateway refused it and yet delivered it: a redrive would be a second SMS, and the credits are gone."""
     message = producer.send("27999500001", "Hello").id
-    attempted(redis_server.url, [message], Outcome(Kind.REFUSED, code="105"))
+    attempted(redis_server.url, [message], AttemptOutcome(OutcomeKind.REFUSED, code="105"))
     assert 200 == Caller(door).report(message, "004")
     found = status_of(producer, message)
     assert (Status.DELIVERED, "105", CHARGE) == (found.status, found.code, found.charge_millionths)

@@ -26,13 +26,13 @@ from threelane.store import keys
 from threelane.store.find import Filter
 from threelane.store.status import MessageStatus
 from threelane.worker.dead.redrive import redrive
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 Until = Callable[..., MessageStatus]
-TOO_LONG = Outcome(Kind.REFUSED, code="113", text="Too many parts")
+TOO_LONG = AttemptOutcome(OutcomeKind.REFUSED, code="113", text="Too many parts")
 
 
-def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: Outcome = TOO_LONG) -> list[str]:
+def dead(producer: Producer, redis_server: RedisServer, number: int, outcome: AttemptOutcome = TOO_LONG) -> list[str]:
     """Return ids of messages that the gateway refused, as a worker leaves them; no nudge is left of them."""
     answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hello"} for n in range(number))
     ids = [answer.id for answer in answers]
@@ -83,7 +83,7 @@ def test_only_the_code_that_is_asked_for_is_redriven(
 ) -> None:
     """The others have reasons of their own."""
     routes = dead(producer, redis_server, 3)
-    credits = dead(producer, redis_server, 2, Outcome(Kind.REFUSED, code="302"))
+    credits = dead(producer, redis_server, 2, AttemptOutcome(OutcomeKind.REFUSED, code="302"))
     told = redrive(client, producer.nudger, Filter(code="302"), int(time.time() * 1000))
     assert {"redriven": 2, "expired": 0} == told
     assert sorted(routes) == sorted(one.decode() for one in client.zrange(keys.DEAD, 0, -1))

@@ -21,7 +21,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys, suppression
 from threelane.store.events import Reply, decode
 from threelane.store.status import MessageStatus
-from threelane.worker.reply.reply import tell_halves
+from threelane.worker.reply.reply import publish_halves
 from threelane.worker.reply.words import build
 
 OURS = "12025550100"
@@ -83,7 +83,7 @@ def halves(redis_server: RedisServer) -> Callable[[float], int]:
         async def run() -> int:
             async with redis.asyncio.Redis.from_url(redis_server.url) as client:
                 now = int((await client.time())[0]) * 1000 + int(minutes * MINUTE)
-                return await tell_halves(client, build({}), now)
+                return await publish_halves(client, build({}), now)
 
         return asyncio.run(run())
 
@@ -244,7 +244,7 @@ def test_two_workers_that_look_for_halves_tell_once(
         now = int(time.time() * 1000) + 61 * MINUTE
         async with redis.asyncio.Redis.from_url(redis_server.url) as one:
             for _ in range(4):
-                await asyncio.gather(*(tell_halves(one, build({}), now) for _ in range(4)))
+                await asyncio.gather(*(publish_halves(one, build({}), now) for _ in range(4)))
 
     asyncio.run(both())
     assert {f"half{reference}" for reference in range(50)} == {one.reply_id for one in events(client)}

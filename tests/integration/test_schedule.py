@@ -27,7 +27,7 @@ from threelane.producer.reschedule import Moved, later
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
@@ -205,7 +205,7 @@ def test_a_time_that_nothing_can_be_moved_to_is_refused(producer: Producer, when
 def test_what_does_not_wait_cannot_be_moved(producer: Producer, house: House) -> None:
     """Queued, sent or cancelled: the answer says how it stands; an unknown id is said to be unknown."""
     queued, sent, cancelled = accepted(producer), accepted(producer), accepted(producer, delay=60)
-    house.attempt(sent, Outcome(Kind.ACCEPTED, gateway_id="g" * 32))
+    house.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
     producer.cancel([cancelled])
     for one, status in ((queued, "queued"), (sent, "sent"), (cancelled, "cancelled")):
         answer = refused_move(producer, one, in_(hours=1))
@@ -221,7 +221,7 @@ def test_what_does_not_wait_cannot_be_moved(producer: Producer, house: House) ->
 def test_a_retry_can_be_moved_and_keeps_its_attempts(producer: Producer, house: House) -> None:
     """It waits for a time as well; the next attempt is the second."""
     one = accepted(producer)
-    house.attempt(one, Outcome(Kind.REFUSED, "901", "internal error"))
+    house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"))
     expires = standing(producer, one).expires_at
     answer = producer.move(one, in_(hours=2))
     assert abs(answer.expires_at - expires - 2 * HOUR) < 60_000

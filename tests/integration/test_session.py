@@ -14,7 +14,7 @@ from threelane.contract.message import Draft, Message
 from threelane.runtime.settings import load
 from threelane.sandbox.running import Running
 from threelane.worker.gateway.choose import gateway
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.session import Authenticate
 from threelane.worker.process.settings import AccountSettings
 
@@ -45,7 +45,7 @@ def test_32_threads_with_an_expired_session_cause_one_login(
 ) -> None:
     """Four workers with eight calls each find the session expired at once: no stampede, and nothing is refused."""
 
-    async def send() -> list[Kind]:
+    async def send() -> list[OutcomeKind]:
         shared = [redis.asyncio.Redis(port=redis_server.port) for _ in range(4)]
         made = [gateway(_settings(api, sandbox, redis_server), one) for one in shared]
         await made[0].send([_message(999)], NOW)  # somebody logs in, and the gateway forgets it
@@ -61,7 +61,7 @@ def test_32_threads_with_an_expired_session_cause_one_login(
         return [outcome.kind for (outcome,) in outcomes]
 
     logins: list[str] = []
-    assert [Kind.ACCEPTED] * 32 == asyncio.run(send())
+    assert [OutcomeKind.ACCEPTED] * 32 == asyncio.run(send())
     assert 1 == len(logins)
     assert 33 == sandbox.control("GET", "ledger?summary=1")["summary"]["messages"]
 
@@ -72,7 +72,7 @@ def test_a_login_that_is_refused_is_the_account_s_trouble_and_leaves_nothing_in_
 ) -> None:
     """Code 001 holds the account; a login that cannot be reached is a message that surely was not sent."""
 
-    async def send(settings: AccountSettings) -> tuple[Kind, str]:
+    async def send(settings: AccountSettings) -> tuple[OutcomeKind, str]:
         shared = redis.asyncio.Redis(port=redis_server.port)
         made = gateway(settings, shared)
         (outcome,) = await made.send([_message(1)], NOW)
@@ -81,13 +81,13 @@ def test_a_login_that_is_refused_is_the_account_s_trouble_and_leaves_nothing_in_
         return outcome.kind, outcome.code
 
     wrong = _settings(api, sandbox, redis_server, clickatell_password="wrong")
-    assert (Kind.REFUSED, "001") == asyncio.run(send(wrong))
+    assert (OutcomeKind.REFUSED, "001") == asyncio.run(send(wrong))
     away = wrong.model_copy(update={"gateway_url": "http://127.0.0.1:9"})
-    assert Kind.NOT_REACHED is asyncio.run(send(away))[0]
+    assert OutcomeKind.NOT_REACHED is asyncio.run(send(away))[0]
 
 
 def _counted(authenticate: Authenticate, logins: list[str]) -> Authenticate:
-    async def counted() -> str | Outcome:
+    async def counted() -> str | AttemptOutcome:
         logins.append("login")
         return await authenticate()
 

@@ -21,7 +21,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys, registry, suppression
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import OPERATOR, Entry
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.settle import Settlement
 
@@ -71,7 +71,7 @@ def add(house: House, number: str = PERSON, **said: Any) -> None:
 def meets(house: House, code: str, to: str = PERSON) -> None:
     """Send a message that the gateway refuses with a code."""
     (claimed,) = house.claim(3, [accepted(house, to=to)], f"token{house.now}").claimed
-    outcome = Outcome(Kind.REFUSED, code, f"the gateway says {code}")
+    outcome = AttemptOutcome(OutcomeKind.REFUSED, code, f"the gateway says {code}")
     assert [True] == house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
 
 
@@ -321,7 +321,7 @@ def test_a_number_that_is_suppressed_while_its_legal_notice_waits_gets_it_with_t
     assert {"bypassed"} & set(house.glance([waiting]).records[waiting]) == set()
     add(house)
     (claimed,) = house.claim(3, [waiting], "first").claimed
-    outcome = Outcome(Kind.REFUSED, "901", "internal error")
+    outcome = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
     house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
     house.now += 60_000
     assert {3: [waiting]} == house.release()

@@ -22,13 +22,13 @@ from threelane.producer.accept import Accepted
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.send.settle import Settlement
 
 Until = Callable[..., MessageStatus]
 MINUTE, HOUR = 60_000, 3600_000
-BUSY = Outcome(Kind.REFUSED, "901", "internal error")
-LOST = Outcome(Kind.LOST)
+BUSY = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
+LOST = AttemptOutcome(OutcomeKind.LOST)
 
 
 @pytest.fixture

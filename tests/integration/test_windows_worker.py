@@ -21,14 +21,14 @@ from threelane.producer.reschedule import Moved
 from threelane.sandbox.running import Running
 from threelane.store import keys, windows
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
 HOUR = 3600_000
 DAY = 24 * HOUR
 OPEN = "daily 00:00-24:00 UTC"
-BUSY = Outcome(Kind.REFUSED, "901", "internal error")
+BUSY = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
 
 
 def accepted(by: Producer, /, **said: Any) -> str:
@@ -158,7 +158,7 @@ def test_a_nudge_is_split_into_what_may_go_and_what_waits(house: House) -> None:
     """Tags, lanes, the unknown and the settled; the order of those that go stays."""
     promo, plain, other = queued(house, lane=2, tags="a,promo"), queued(house, lane=2), queued(house, lane=2, tags="b")
     sent, waits = queued(house, lane=2, tags="promo"), queued(house, lane=2, tags="promo", delay=60)
-    house.attempt(sent, Outcome(Kind.ACCEPTED, gateway_id="g" * 32), lane=2)
+    house.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32), lane=2)
     ids = [other, promo, "0" * 32, sent, plain, waits]
 
     assert [other, "0" * 32, sent, plain, waits] == house.defer(CLOSED, 2, ids)

@@ -28,8 +28,8 @@ from threelane.store.suppression import Entry
 from threelane.worker.dead import redrive as dead_letters
 from threelane.worker.doubt.lapse import lapse
 from threelane.worker.doubt.resolve import resolve
-from threelane.worker.gateway.outcome import Kind, LookUp, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, LookUp, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.receipt import receive
@@ -131,7 +131,7 @@ class House:
         with mock.patch("threelane.worker.send.claim.secrets.token_hex", lambda _: token):  # noqa: PT008 - a Mock is slow to make
             return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
 
-    def judge(self, claimed: Claimed, outcome: Outcome) -> Decision:
+    def judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Decision:
         patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0])
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
@@ -149,7 +149,7 @@ class House:
         """Return those that may go on to be claimed."""
         return list(self.run(defer(self.client, windows, lane, ids, self.now)))
 
-    def attempt(self, message_id: str, outcome: Outcome, lane: int = 3) -> None:
+    def attempt(self, message_id: str, outcome: AttemptOutcome, lane: int = 3) -> None:
         """Do all that a worker does with a queued message."""
         (claimed,) = self.claim(lane, [message_id], f"token of {message_id}").claimed
         assert [True] == self.settle([Settlement(claimed, outcome, self.judge(claimed, outcome))])
@@ -168,7 +168,7 @@ class House:
     def ask(self) -> Asking:
         return Asking(self)
 
-    def receive(self, reports: list[Report]) -> list[str]:
+    def receive(self, reports: list[StatusReport]) -> list[str]:
         return self.run(receive(self.client, reports, self.settings.keeping, self.now))
 
     def sweep(self, depths: dict[int, int]) -> dict[int, list[str]]:
@@ -223,9 +223,9 @@ def a_house(server: RedisServer, **changes: Any) -> Iterator[House]:
         loop.close()
 
 
-def reached(outcome: Outcome) -> bool:
+def reached(outcome: AttemptOutcome) -> bool:
     """Tell whether the gateway took the message, for outcomes made by this package."""
-    return outcome.kind is Kind.ACCEPTED or outcome.text == "taken"
+    return outcome.kind is OutcomeKind.ACCEPTED or outcome.text == "taken"
 
 
 def _text(reply: dict[bytes, bytes]) -> dict[str, str]:

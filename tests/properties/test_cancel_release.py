@@ -26,7 +26,7 @@ from threelane.producer.cancel import Answer, Cancelled, cancel
 from threelane.producer.reschedule import Moved
 from threelane.store import keys
 from threelane.store.states import Status
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.send.claim import Claimed, claim
 from threelane.worker.send.settle import Settlement
 from threelane.worker.upkeep.release import release
@@ -39,15 +39,15 @@ CLOSED = Windows({f"lane:{lane}": parse("sat 10:00-11:00 UTC") for lane in (2, 3
 
 SURELY_NOT_SENT = (Status.SCHEDULED, Status.QUEUED, Status.DEAD)
 OUTCOMES = (
-    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
-    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
-    Outcome(Kind.REFUSED, "901", "internal error"),
-    Outcome(Kind.REFUSED, "901", "internal error"),
-    Outcome(Kind.REFUSED, "105", "invalid destination"),
-    Outcome(Kind.NOT_REACHED),
-    Outcome(Kind.NOT_TRIED),
-    Outcome(Kind.LOST, text="taken"),
-    Outcome(Kind.LOST, text="not taken"),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"),
+    AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"),
+    AttemptOutcome(OutcomeKind.REFUSED, "105", "invalid destination"),
+    AttemptOutcome(OutcomeKind.NOT_REACHED),
+    AttemptOutcome(OutcomeKind.NOT_TRIED),
+    AttemptOutcome(OutcomeKind.LOST, text="taken"),
+    AttemptOutcome(OutcomeKind.LOST, text="not taken"),
 )
 
 
@@ -116,7 +116,7 @@ class Round:
         ended, self.in_hand = self.in_hand[:half], self.in_hand[half:]
         self.settle_these([(one, self.rng.choice(OUTCOMES)) for one in ended])
 
-    def settle_these(self, ended: list[tuple[Claimed, Outcome]]) -> None:
+    def settle_these(self, ended: list[tuple[Claimed, AttemptOutcome]]) -> None:
         for one, outcome in ended:
             assert one.id not in self.cancelled
             self.taken[one.id] += reached(outcome)
@@ -253,7 +253,7 @@ def test_what_was_moved_waits_with_us_and_no_more_at_the_gateway(house: House) -
     house.accept([draft])
     one = draft.message.id
     (claimed,) = house.claim(3, [one], "token").claimed
-    busy = Outcome(Kind.REFUSED, "901", "internal error")
+    busy = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
     house.settle([Settlement(claimed, busy, house.judge(claimed, busy))])
     assert isinstance(house.move(one, house.now + 10_000), Moved)
     house.now += 10_000

@@ -25,7 +25,7 @@ from threelane.store.find import Filter
 from threelane.store.scripts import Script
 from threelane.store.suppression import Entry
 from threelane.worker.gateway.outcome import Known, LookUp
-from threelane.worker.inbound.report import Part, Reply
+from threelane.worker.inbound.report import InboundReply, ReplyPart
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.receipt.late import late
 from threelane.worker.receipt.poll import poll
@@ -154,11 +154,11 @@ def _do_the_rest(house: House) -> None:
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})
-    house.run(reply.take(client, Reply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
-    house.run(reply.take(client, Reply("r2", NUMBER, "1", "START"), words, now))
+    house.run(reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
+    house.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
     for number in (1, 2):
-        part = Part(7, 2, number)
-        house.run(reply.take(client, Reply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
+        part = ReplyPart(7, 2, number)
+        house.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
     sync.zadd(keys.LATE, {soon.id: 1})
     house.run(late(client, now))
     house.now = now + 90 * DAY

@@ -12,7 +12,7 @@ from tests.properties.house import House
 from tests.servers import RedisServer
 from threelane.store import keys
 from threelane.store.states import Status
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement
@@ -33,7 +33,7 @@ def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
 def in_doubt(house: House, message_id: str, token: str) -> Claimed:
     """One attempt whose answer is lost."""
     (claimed,) = house.claim(3, [message_id], token).claimed
-    lost = Outcome(Kind.LOST)
+    lost = AttemptOutcome(OutcomeKind.LOST)
     assert [True] == house.settle([Settlement(claimed, lost, house.judge(claimed, lost))])
     return claimed
 

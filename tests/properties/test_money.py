@@ -23,8 +23,8 @@ from threelane.producer.accept import Accepted, accept
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.states import Status
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement, settle
@@ -38,15 +38,15 @@ CENTRES, PRODUCERS = ("", "news", "ops"), ("", "shop")
 TEXTS = ("Hello", "News " * 40, "News " * 80)
 CHARGES = (None, None, 0, 300_000, 800_000, 2_400_000)
 OUTCOMES = (
-    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
-    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
-    Outcome(Kind.REFUSED, "901"),
-    Outcome(Kind.REFUSED, "113"),
-    Outcome(Kind.REFUSED, "301"),
-    Outcome(Kind.NOT_REACHED),
-    Outcome(Kind.LOST),
-    Outcome(Kind.EMULATED),
-    Outcome(Kind.NOT_TRIED),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.REFUSED, "901"),
+    AttemptOutcome(OutcomeKind.REFUSED, "113"),
+    AttemptOutcome(OutcomeKind.REFUSED, "301"),
+    AttemptOutcome(OutcomeKind.NOT_REACHED),
+    AttemptOutcome(OutcomeKind.LOST),
+    AttemptOutcome(OutcomeKind.EMULATED),
+    AttemptOutcome(OutcomeKind.NOT_TRIED),
 )
 
 
@@ -129,10 +129,10 @@ class Walk:
         for one in self.rng.sample(self.ids, min(len(self.ids), self.rng.randint(1, 4))):
             if self.assumes:
                 name = self.rng.choice(sorted(ONE_STATUSES))
-                reports.append(Report(one, "g" * 32, name, ONE_STATUSES[name]))
+                reports.append(StatusReport(one, "g" * 32, name, ONE_STATUSES[name]))
             else:
                 name = self.rng.choice(sorted(STATUSES))
-                reports.append(Report(one, "g" * 32, name, STATUSES[name], self.rng.choice(CHARGES)))
+                reports.append(StatusReport(one, "g" * 32, name, STATUSES[name], self.rng.choice(CHARGES)))
         if reports:
             self.house.receive(reports)
 

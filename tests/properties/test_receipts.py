@@ -26,9 +26,9 @@ from threelane.gateways.one import callbacks as one
 from threelane.producer import cancel
 from threelane.store import keys
 from threelane.store.states import FINAL, Status
-from threelane.worker.gateway.outcome import EMULATED, Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import EMULATED, AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound import central
-from threelane.worker.inbound.report import Report
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.poll import poll
 from threelane.worker.receipt.receipt import GIVEN_BACK
@@ -39,7 +39,7 @@ from threelane.worker.send.settle import Settlement
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 DAY = 24 * 3600 * 1000
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
-TAKEN = Outcome(Kind.ACCEPTED, gateway_id=ITS_ID)
+TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)
 SAYS_NOTHING, SCHEDULED, AT_GATEWAY, AT_NETWORK, END = range(5)
 
 
@@ -82,9 +82,11 @@ STATES = {  # how a message stands when the first receipt comes, and as what
 }
 NEVER_TRIED = ("new", "planned")
 OUTCOMES = {
-    "sent": TAKEN, "in doubt": Outcome(Kind.LOST), "to be retried": Outcome(Kind.REFUSED, "901"),
-    "queued again": Outcome(Kind.REFUSED, "901"), "dead": Outcome(Kind.REFUSED, "113"),
-    "expired here": Outcome(Kind.REFUSED, "901"), "cancelled here": Outcome(Kind.REFUSED, "901"),
+    "sent": TAKEN, "in doubt": AttemptOutcome(OutcomeKind.LOST),
+    "to be retried": AttemptOutcome(OutcomeKind.REFUSED, "901"),
+    "queued again": AttemptOutcome(OutcomeKind.REFUSED, "901"), "dead": AttemptOutcome(OutcomeKind.REFUSED, "113"),
+    "expired here": AttemptOutcome(OutcomeKind.REFUSED, "901"),
+    "cancelled here": AttemptOutcome(OutcomeKind.REFUSED, "901"),
     "emulated": EMULATED, "never known": TAKEN,
 }
 # fmt: on
@@ -165,7 +167,7 @@ def stories(draw: st.DrawFn) -> Story:
     return Story(state, lane, draw(st.sampled_from(("", "news"))), [Told(one, of_status[one]) for one in reported])
 
 
-def report(message_id: str, told: Told) -> Report:
+def report(message_id: str, told: Told) -> StatusReport:
     """Return what the door reads from a callback; a charge of the One API is what a later version may tell."""
     if isinstance(told.status, str):
         fields = {"cliMsgId": message_id, "apiMsgId": ITS_ID, "status": told.status, "timestamp": "4102444800"}
@@ -176,7 +178,7 @@ def report(message_id: str, told: Told) -> Report:
     update = {"clientMessageId": message_id, "messageId": ITS_ID, "status": name, "statusCode": number}
     body = json.dumps({"event": {"messageStatusUpdate": [update]}}).encode()
     (read,) = one.read(body).reports
-    return Report(read.id, read.gateway_id, read.network_status, read.to, told.charge, read.said, read.unlisted)
+    return StatusReport(read.id, read.gateway_id, read.network_status, read.to, told.charge, read.text, read.unlisted)
 
 
 class NobodyKnows:
@@ -230,7 +232,7 @@ def begin(house: House, story: Story) -> None:
         answered(house, story.claimed, OUTCOMES[story.state])
 
 
-def answered(house: House, claimed: Claimed, outcome: Outcome) -> bool:
+def answered(house: House, claimed: Claimed, outcome: AttemptOutcome) -> bool:
     """Let the gateway's answer to an attempt arrive; False when a receipt was first."""
     decision: Decision = house.judge(claimed, outcome)
     (settled,) = house.settle([Settlement(claimed, outcome, decision)])

@@ -37,8 +37,8 @@ from threelane.contract.message import Draft
 from threelane.producer.accept import Accepted
 from threelane.store import keys, suppression
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from threelane.worker.inbound.report import Report
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.claim import Claimed
@@ -65,17 +65,17 @@ MOVES: dict[str, set[tuple[Status | None, Status]]] = {
 """What each verb may do; anything else that moves a message is a fault of the script."""
 
 OUTCOMES = (
-    Outcome(Kind.ACCEPTED, gateway_id="g" * 32),
-    Outcome(Kind.REFUSED, "901", "internal error"),
-    Outcome(Kind.REFUSED, "105", "invalid destination"),
-    Outcome(Kind.REFUSED, "122", "opted out"),
-    Outcome(Kind.REFUSED, "301", "no credit"),
-    Outcome(Kind.REFUSED, "130", "limit reached"),
-    Outcome(Kind.NOT_REACHED),
-    Outcome(Kind.LOST, text="taken"),
-    Outcome(Kind.LOST, text="not taken"),
-    Outcome(Kind.UNREADABLE, text="taken"),
-    Outcome(Kind.NOT_TRIED),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"),
+    AttemptOutcome(OutcomeKind.REFUSED, "105", "invalid destination"),
+    AttemptOutcome(OutcomeKind.REFUSED, "122", "opted out"),
+    AttemptOutcome(OutcomeKind.REFUSED, "301", "no credit"),
+    AttemptOutcome(OutcomeKind.REFUSED, "130", "limit reached"),
+    AttemptOutcome(OutcomeKind.NOT_REACHED),
+    AttemptOutcome(OutcomeKind.LOST, text="taken"),
+    AttemptOutcome(OutcomeKind.LOST, text="not taken"),
+    AttemptOutcome(OutcomeKind.UNREADABLE, text="taken"),
+    AttemptOutcome(OutcomeKind.NOT_TRIED),
 )
 NUMBERS = ("27831234567", "27831234568", "27831234569")
 TEXTS = ("Hello", "Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
@@ -97,7 +97,7 @@ class Attempt:
 
     claimed: Claimed
     send_by: int
-    outcome: Outcome | None = None
+    outcome: AttemptOutcome | None = None
 
 
 class Machine(RuleBasedStateMachine):
@@ -192,7 +192,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.queued())
     @rule(lane=st.sampled_from(keys.LANES), outcome=st.sampled_from(OUTCOMES))
-    def attempt(self, lane: int, outcome: Outcome) -> None:
+    def attempt(self, lane: int, outcome: AttemptOutcome) -> None:
         """A nudge's whole way at once, since a walk in single steps would seldom get to the second attempt."""
         before = len(self.in_hand)
         self.claim_the_lane(lane)
@@ -266,14 +266,14 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.unsent())
     @rule(pick=st.integers(0, 50), outcome=st.sampled_from(OUTCOMES))
-    def request(self, pick: int, outcome: Outcome) -> None:
+    def request(self, pick: int, outcome: AttemptOutcome) -> None:
         """The request leaves, if the lease leaves time for it."""
         unsent = self.unsent()
         self.request_one(unsent[pick % len(unsent)], outcome)
 
-    def request_one(self, attempt: Attempt, outcome: Outcome) -> None:
+    def request_one(self, attempt: Attempt, outcome: AttemptOutcome) -> None:
         if self.house.now > attempt.send_by:
-            outcome = Outcome(Kind.NOT_TRIED)
+            outcome = AttemptOutcome(OutcomeKind.NOT_TRIED)
         attempt.outcome = outcome
         if reached(outcome):
             self.taken[attempt.claimed.id] += 1
@@ -369,7 +369,7 @@ class Machine(RuleBasedStateMachine):
             if fails == 0:
                 answers[one] = LookUp(Known.FAILED)
             elif fails == 1:
-                answers[one] = LookUp(Known.SAYS_NOTHING)
+                answers[one] = LookUp(Known.NO_STATUS)
             elif found:
                 answers[one] = LookUp(Known.FOUND, "g" * 32, status, 800_000)
             else:
@@ -400,7 +400,7 @@ class Machine(RuleBasedStateMachine):
         one, times = ids[pick % len(ids)], len(charges)
         before = self.seen
         for charge in charges:
-            (result,) = self.house.receive([Report(one, "g" * 32, status, STATUSES[status], charge)])
+            (result,) = self.house.receive([StatusReport(one, "g" * 32, status, STATUSES[status], charge)])
         was, to = before.status(one), STATUSES[status]
         if was is None:
             assert "unknown" == result
@@ -582,7 +582,7 @@ class Machine(RuleBasedStateMachine):
             ids = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, -1)]
             for one in self.house.claim(lane, ids, f"token{self.tokens}").claimed:
                 self.taken[one.id] += 1
-                outcome = Outcome(Kind.ACCEPTED, gateway_id="g" * 32)
+                outcome = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
                 assert [True] == self.house.settle([Settlement(one, outcome, self.house.judge(one, outcome))])
         self.seen = self.house.glance(self.ids())
 

@@ -16,7 +16,7 @@ from tests.servers import RedisServer
 from threelane.producer.accept import Accepted
 from threelane.store import suppression
 from threelane.store.suppression import OPERATOR, STOP, Entry
-from threelane.worker.inbound.report import Reply
+from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import build
@@ -112,7 +112,7 @@ def test_accept_and_claim_see_what_the_model_sees(house: House, walk: list[tuple
         elif verb == "says":
             to, text = said
             for _ in range(2):  # the gateway repeats itself
-                reply = Reply(f"reply{number}", to, "12025550100", text, at=now)
+                reply = InboundReply(f"reply{number}", to, "12025550100", text, at=now)
                 house.run(take(house.client, reply, words, now + 5))
             if text in ("STOP", "stop all!"):
                 model.add(to, STOP, "all", 0, now)

@@ -22,8 +22,8 @@ from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.xml import gateway as xml
 from threelane.worker.gateway.markup import document as xml_document
-from threelane.worker.gateway.outcome import Kind
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.outcome import OutcomeKind
+from threelane.worker.gateway.wire import HttpReply
 
 MET = BenchRow(2, "bulk", "5 x", "6.0 x", True)
 MISSED = BenchRow(1, "many", "30 x", "29.9 x", False)

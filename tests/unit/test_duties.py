@@ -16,7 +16,7 @@ from tests.unit.test_layers import modules
 from threelane.operations.catalogue import LABELS
 from threelane.runtime.clock import RedisClock
 from threelane.worker.process import metrics, rounds
-from threelane.worker.process.duty import Duty, Scope
+from threelane.worker.process.duty import Duty, DutyScope
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.upkeep.duties import DUTIES
 from threelane.worker.webhooks import dispatcher
@@ -87,7 +87,7 @@ def test_a_new_duty_is_in_the_catalogue_without_another_list() -> None:
 
 def test_one_process_of_all_sweeps_reads_the_balance_and_erases() -> None:
     """The other rounds are safe to be done by all at once."""
-    assert {one.name for one in EVERY if one.scope is Scope.FLEET} == OF_THE_FLEET
+    assert {one.name for one in EVERY if one.scope is DutyScope.FLEET} == OF_THE_FLEET
 
 
 def test_a_draining_worker_takes_on_nothing_new() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from threelane.contract import message
 from threelane.contract.message import Draft, Message
 from threelane.gateways.http.gateway import form, read_charge, read_look_up, read_send
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -205,24 +205,26 @@ NEITHER = [
 @pytest.mark.parametrize("answer", YES)
 def test_a_yes_is_read_in_any_case_and_by_either_name(answer: str) -> None:
     """Keys differ in name and case between editions; the number may be repeated, a line end may follow."""
-    assert Outcome(Kind.ACCEPTED, gateway_id=ITS_ID) == read_send(answer.encode())
+    assert AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID) == read_send(answer.encode())
 
 
 @pytest.mark.parametrize(("answer", "code", "text"), NO)
 def test_a_no_is_split_at_its_first_comma(answer: str, code: str, text: str) -> None:
     """Descriptions have commas and colons; codes may lack their zeros, or be missing."""
-    assert Outcome(Kind.REFUSED, code=code, text=text) == read_send(answer.encode())
+    assert AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text) == read_send(answer.encode())
 
 
 @pytest.mark.parametrize("answer", NEITHER)
 def test_what_is_neither_a_plain_yes_nor_a_plain_no_is_unreadable(answer: str) -> None:
     """It may have been sent: several lines to one message, pages of a proxy, half a line, nothing at all."""
-    assert Kind.UNREADABLE == read_send(answer.encode()).kind
+    assert OutcomeKind.UNREADABLE == read_send(answer.encode()).kind
 
 
 def test_the_beginning_of_an_unreadable_answer_is_kept_on_one_line() -> None:
     """For the log: short, and without line breaks."""
-    assert Outcome(Kind.UNREADABLE, text="<html> 502 " + "x" * 69) == read_send(b"<html>\r\n\t502 " + b"x" * 500)
+    assert AttemptOutcome(OutcomeKind.UNREADABLE, text="<html> 502 " + "x" * 69) == read_send(
+        b"<html>\r\n\t502 " + b"x" * 500
+    )
 
 
 EXACTLY_A_YES = re.compile(
@@ -250,10 +252,10 @@ def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(body: bytes) -> None:
     """What is wrongly taken for a yes is a message that nobody looks for any more."""
     outcome = read_send(body)
     yes = EXACTLY_A_YES.fullmatch(body)
-    assert (outcome.kind is Kind.ACCEPTED) == bool(yes)
+    assert (outcome.kind is OutcomeKind.ACCEPTED) == bool(yes)
     if yes:
         assert yes[1].decode() == outcome.gateway_id
-    if outcome.kind is Kind.REFUSED:
+    if outcome.kind is OutcomeKind.REFUSED:
         assert re.fullmatch(r"none|[0-9]{3,4}", outcome.code)
         assert len(body.strip().splitlines()) == 1
 
@@ -265,7 +267,7 @@ LOOK_UPS = [
     (f"ID: {ITS_ID} Status: 003",            LookUp(Known.FOUND, ITS_ID, "003")),
     (f"id: {ITS_ID} status: 3\n",            LookUp(Known.FOUND, ITS_ID, "003")),
     (f"apiMsgId: {ITS_ID} status: 00A",      LookUp(Known.FOUND, ITS_ID, "010")),
-    (f"ID: {ITS_ID} Status: 001",            LookUp(Known.SAYS_NOTHING, ITS_ID, "001")),
+    (f"ID: {ITS_ID} Status: 001",            LookUp(Known.NO_STATUS, ITS_ID, "001")),
     ("ERR: 104, Unknown client message ID",  LookUp(Known.NOT_FOUND, text="Unknown client message ID")),
     ("err: 104",                             LookUp(Known.NOT_FOUND)),
 ]

@@ -10,7 +10,7 @@ import pytest
 
 from threelane.store.states import Status
 from threelane.worker.inbound import central
-from threelane.worker.inbound.report import Inbound, Part, Reply, Report
+from threelane.worker.inbound.report import Inbound, InboundReply, ReplyPart, StatusReport
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 ITS = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
@@ -26,8 +26,8 @@ MO = {
 MO |= {"charset": "ISO-8859-1", "udh": "", "text": "Yes"}
 MO_AT = 1_930_465_230_000  # 08:20:30 UTC
 SAID = "status=004 timestamp=1767225600 charge=0.300000"
-REPORT = Report(OURS, ITS, "004", Status.DELIVERED, 300_000, SAID)
-REPLY = Reply("b7a1", "2799900001", "12025550100", "Yes", MO_AT)
+REPORT = StatusReport(OURS, ITS, "004", Status.DELIVERED, 300_000, SAID)
+REPLY = InboundReply("b7a1", "2799900001", "12025550100", "Yes", MO_AT)
 
 
 def form(fields: dict[str, str]) -> bytes:
@@ -38,13 +38,13 @@ def document(fields: dict[str, str], root: str = "clickAPI") -> str:
     return f"<{root}>{''.join(f'<{name}>{value}</{name}>' for name, value in fields.items())}</{root}>"
 
 
-def report(query: bytes = b"", body: bytes = b"") -> Report:
+def report(query: bytes = b"", body: bytes = b"") -> StatusReport:
     found = central.read(query, body)
     assert (1, 0, "") == (len(found.reports), len(found.replies), found.problem)
     return found.reports[0]
 
 
-def reply(query: bytes = b"", body: bytes = b"") -> Reply:
+def reply(query: bytes = b"", body: bytes = b"") -> InboundReply:
     found = central.read(query, body)
     assert (0, 1, "") == (len(found.reports), len(found.replies), found.problem)
     return found.replies[0]
@@ -130,22 +130,24 @@ def test_a_status_is_known_or_marked_as_unlisted(written: str, code: str, to: St
     """What no table knows moves nothing, and is to be looked at."""
     found = report(form(STATUS | {"status": written}))
     assert (code, to, unlisted) == (found.network_status, found.to, found.unlisted)
-    assert f"status={written} " in found.said
+    assert f"status={written} " in found.text
 
 
 def test_what_is_not_said_is_left_open() -> None:
     """An id and a status are enough."""
-    assert Report(OURS, "", "003", Status.SENT, None, "status=003") == report(form({"cliMsgId": OURS, "status": "003"}))
+    assert StatusReport(OURS, "", "003", Status.SENT, None, "status=003") == report(
+        form({"cliMsgId": OURS, "status": "003"})
+    )
 
 
 def test_the_report_is_kept_as_it_was_written_without_numbers_of_people() -> None:
     """One line, cut, and nothing that tells who got the message."""
     told = STATUS | {"description": "Failed for 2799900001\r\n\x1b[31m now " + "x" * 200, "charge": "1.50"}
-    kept = report(form(told)).said
+    kept = report(form(told)).text
     assert kept.startswith("status=004 timestamp=1767225600 charge=1.50 description=Failed for ... [31m now xxx")
     assert len(kept) <= 200
     assert not any(hidden in kept for hidden in ("2799900001", "\x1b", "\n", "9001", ITS))
-    assert 200 == len(report(form(told | {"timestamp": "t" * 500, "charge": "0" * 500 + "1"})).said)
+    assert 200 == len(report(form(told | {"timestamp": "t" * 500, "charge": "0" * 500 + "1"})).text)
 
 
 def test_a_status_with_the_id_of_a_reply_is_a_status() -> None:
@@ -278,18 +280,20 @@ def test_a_text_in_a_document_is_percent_decoded_only_where_it_evidently_is_enco
 
 # fmt: off
 HEADERS = [
-    ("050003050201", Part(5, 2, 1)), ("050003FF0302", Part(255, 3, 2)), ("050003ff0302", Part(255, 3, 2)),
-    ("05 00 03 05 02 01", Part(5, 2, 1)), ("05:00:03:05:02:01", Part(5, 2, 1)), ("06080412340202", Part(0x1234, 2, 2)),
-    ("0B05040B84C002000003050201", None), ("0B0504158115810003050201", Part(5, 2, 1)), ("050103050202", None),
+    ("050003050201", ReplyPart(5, 2, 1)), ("050003FF0302", ReplyPart(255, 3, 2)),
+    ("050003ff0302", ReplyPart(255, 3, 2)), ("05 00 03 05 02 01", ReplyPart(5, 2, 1)),
+    ("05:00:03:05:02:01", ReplyPart(5, 2, 1)),
+    ("06080412340202", ReplyPart(0x1234, 2, 2)),
+    ("0B05040B84C002000003050201", None), ("0B0504158115810003050201", ReplyPart(5, 2, 1)), ("050103050202", None),
     ("050003050200", None), ("050003050203", None), ("050003050001", None), ("050003050101", None), ("", None),
     ("0500030502", None), ("05000305020", None), ("zz", None), ("ff", None), ("00", None), ("0400020502", None),
-    ("06080412340200", None), ("050003050201" + "00" * 40, Part(5, 2, 1)), ("\u0665", None),
+    ("06080412340200", None), ("050003050201" + "00" * 40, ReplyPart(5, 2, 1)), ("\u0665", None),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("udh", "part"), HEADERS)
-def test_parts_are_told_by_their_header(udh: str, part: Part | None) -> None:
+def test_parts_are_told_by_their_header(udh: str, part: ReplyPart | None) -> None:
     """Other headers and impossible numbers make a message of its own."""
     assert part == reply(form(MO | {"udh": udh})).part
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 from threelane.gateways.one import callbacks as one
 from threelane.store.states import FINAL
 from threelane.worker.inbound import central, platform
-from threelane.worker.inbound.report import MOST_SAID, Inbound
+from threelane.worker.inbound.report import MAX_TEXT, Inbound
 
 CALLBACKS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("data").joinpath("inbound_callbacks.json").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def assert_harmless(read: Callable[[bytes, bytes], Inbound], query: bytes, body:
     for report in found.reports:
         assert len(report.id) == 32
         assert len(report.gateway_id) <= 64
-        assert len(report.said) <= MOST_SAID
+        assert len(report.text) <= MAX_TEXT
         assert 1 <= len(report.network_status) <= 64
         assert not report.unlisted or report.to not in FINAL or read is READERS["one"]
         assert report.charge_millionths is None or 0 <= report.charge_millionths < 10**12

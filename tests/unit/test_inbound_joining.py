@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from threelane.worker.inbound import central, charset
 from threelane.worker.inbound.joining import join, writable
-from threelane.worker.inbound.report import Part
+from threelane.worker.inbound.report import ReplyPart
 
 # fmt: off
 JOINED: list[tuple[dict[int, str], int, str]] = [
@@ -43,7 +43,7 @@ def test_a_character_that_was_cut_by_a_border_is_whole_again() -> None:
 
 def test_halves_that_do_not_belong_together_are_lost_alone() -> None:
     """And never the letters beside them."""
-    part = Part(1, 2, 1)
+    part = ReplyPart(1, 2, 1)
     high, low = writable("a\ud83d", part), writable("\ude00b", part)
     assert "a\ufffdx" == join({1: high, 2: "x"}, 2)
     assert "x\ufffdb" == join({1: "x", 2: low}, 2)
@@ -60,7 +60,7 @@ def test_a_text_that_is_cut_anywhere_comes_back(text: str, cuts: list[int]) -> N
     octets = text.encode("utf-16-be")
     borders = sorted({0, len(octets), *(2 * cut for cut in cuts if 2 * cut < len(octets))})
     pieces = [octets[start:end] for start, end in pairwise(borders)] or [octets]
-    part = Part(1, len(pieces), 1) if len(pieces) > 1 else None
+    part = ReplyPart(1, len(pieces), 1) if len(pieces) > 1 else None
     texts = {number: writable(charset.decode(piece, "UTF-16BE"), part) for number, piece in enumerate(pieces, 1)}
     for each in texts.values():
         each.encode()

@@ -9,7 +9,7 @@ import pytest
 
 from threelane.gateways.one.callbacks import read
 from threelane.store.states import Status
-from threelane.worker.inbound.report import Inbound, Part, Reply, Report
+from threelane.worker.inbound.report import Inbound, InboundReply, ReplyPart, StatusReport
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 ITS = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
@@ -30,8 +30,8 @@ TEXT = {
     "from": "2799900001",
 }
 TEXT |= {"to": "12025550100", "timestamp": AT, "content": "Yes", "charset": "UTF-8", "sms": {"network": "n"}}
-REPORT = Report(OURS, ITS, "DEVICE_ACK", Status.DELIVERED, None, f"status=DEVICE_ACK timestamp={AT}")
-REPLY = Reply("r2", "2799900001", "12025550100", "Yes", AT, "n", OURS, ITS)
+REPORT = StatusReport(OURS, ITS, "DEVICE_ACK", Status.DELIVERED, None, f"status=DEVICE_ACK timestamp={AT}")
+REPLY = InboundReply("r2", "2799900001", "12025550100", "Yes", AT, "n", OURS, ITS)
 
 
 def said(**event: Any) -> bytes:
@@ -118,7 +118,9 @@ def test_media_and_places_are_replies_with_what_text_they_have() -> None:
 
 def test_a_reply_may_say_less_or_differently() -> None:
     """Only an id and a sender are needed."""
-    assert Reply("5", "2799900001", "", "") == read(said(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
+    assert (
+        InboundReply("5", "2799900001", "", "") == read(said(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
+    )
     changed = {
         "content": "%00%E9",
         "charset": "UTF-16BE",
@@ -126,4 +128,4 @@ def test_a_reply_may_say_less_or_differently() -> None:
         "sms": {"udh": "050003010201"},
     }
     found = read(said(moText=[TEXT | changed])).replies[0]
-    assert ("é", AT, Part(1, 2, 1)) == (found.text, found.at, found.part)
+    assert ("é", AT, ReplyPart(1, 2, 1)) == (found.text, found.at, found.part)

@@ -11,7 +11,7 @@ import pytest
 from threelane.store.states import Status
 from threelane.worker.inbound import platform
 from threelane.worker.inbound.platform import NAMES
-from threelane.worker.inbound.report import Inbound, Part, Reply, Report
+from threelane.worker.inbound.report import Inbound, InboundReply, ReplyPart, StatusReport
 from threelane.worker.policy.statuses import STATUSES
 
 OURS = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
@@ -43,21 +43,21 @@ def as_query(fields: dict[str, Any]) -> bytes:
     return urlencode({name: "" if value is None else value for name, value in fields.items()}).encode()
 
 
-def report(fields: dict[str, Any]) -> Report:
+def report(fields: dict[str, Any]) -> StatusReport:
     """Return what a status says, the same by GET and as JSON."""
     found = platform.read(b"", as_json(fields))
     assert found == platform.read(as_query(fields), b"")
     return found.reports[0]
 
 
-def reply(fields: dict[str, Any]) -> Reply:
+def reply(fields: dict[str, Any]) -> InboundReply:
     return platform.read(b"", as_json(fields)).replies[0]
 
 
 def test_a_status_is_read_by_its_number() -> None:
     """In the legacy numbering, where 4 is the handset's word."""
     told = "status=4 timestamp=1767225600000 description=Received"
-    assert Report(OURS, ITS, "004", Status.DELIVERED, None, told) == report(STATUS)
+    assert StatusReport(OURS, ITS, "004", Status.DELIVERED, None, told) == report(STATUS)
     upper = {name.upper(): value for name, value in STATUS.items()}
     assert report(STATUS) == report(upper)
 
@@ -144,7 +144,7 @@ def test_a_probe_says_nothing() -> None:
 
 def test_a_reply_is_read_from_json_and_from_a_query() -> None:
     """With what it answers to."""
-    expected = Reply("r2", "2799900001", "12025550100", "Yes", AT, "n", "", ITS)
+    expected = InboundReply("r2", "2799900001", "12025550100", "Yes", AT, "n", "", ITS)
     assert expected == reply(MO) == platform.read(as_query(MO), b"").replies[0]
     assert OURS == reply(MO | {"clientMessageId": OURS}).related_id
 
@@ -194,7 +194,7 @@ def test_the_text_of_a_query_is_decoded_once() -> None:
 def test_parts_and_moments_are_read_as_everywhere() -> None:
     """A date without a zone is UTC here."""
     found = reply(MO | {"udh": "050003AB0201", "timestamp": "2026-01-01T00:00:00"})
-    assert (Part(0xAB, 2, 1), AT) == (found.part, found.at)
+    assert (ReplyPart(0xAB, 2, 1), AT) == (found.part, found.at)
     assert 0 == reply(MO | {"timestamp": None}).at
 
 

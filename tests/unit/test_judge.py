@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from threelane.contract.message import Message
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.worker.account.hold import Hold
-from threelane.worker.gateway.outcome import NOT_TRIED, Kind, Outcome
+from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY, TRANSPORT
 from threelane.worker.policy.rule import LATER, SOON, Scope
 from threelane.worker.send.judge import Decision, Patience, Tried, backoff, judge
@@ -22,10 +22,13 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 QUEUED_AT = NOW - 5_000
 CODES = sorted(LEGACY.rules)
 OUTCOMES = [
-    Outcome(Kind.ACCEPTED, gateway_id="7e1c40b2a9d84f3f8a5b6c7d8e9f0011"),
+    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="7e1c40b2a9d84f3f8a5b6c7d8e9f0011"),
     NOT_TRIED,
-    *(Outcome(kind) for kind in (Kind.NOT_REACHED, Kind.LOST, Kind.UNREADABLE)),
-    *(Outcome(Kind.REFUSED, code=code, text="so it says") for code in [*CODES, "006", "199", "299", "777", "none"]),
+    *(AttemptOutcome(kind) for kind in (OutcomeKind.NOT_REACHED, OutcomeKind.LOST, OutcomeKind.UNREADABLE)),
+    *(
+        AttemptOutcome(OutcomeKind.REFUSED, code=code, text="so it says")
+        for code in [*CODES, "006", "199", "299", "777", "none"]
+    ),
 ]
 
 
@@ -34,12 +37,14 @@ def tried(attempt: int = 1, first_tried_at: int = NOW, expires_in: int = DAY, **
     return Tried(sms, attempt, first_tried_at, QUEUED_AT)
 
 
-def judged(outcome: Outcome, one: Tried | None = None, patience: Patience | None = None, seed: int = 1) -> Decision:
+def judged(
+    outcome: AttemptOutcome, one: Tried | None = None, patience: Patience | None = None, seed: int = 1
+) -> Decision:
     return judge(one or tried(), outcome, LEGACY, patience or Patience(), NOW, Random(seed))
 
 
-def refused(code: str, text: str = "so it says") -> Outcome:
-    return Outcome(Kind.REFUSED, code=code, text=text)
+def refused(code: str, text: str = "so it says") -> AttemptOutcome:
+    return AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text)
 
 
 def test_an_accepted_message_is_sent() -> None:
@@ -48,19 +53,19 @@ def test_an_accepted_message_is_sent() -> None:
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.code}")
-def test_every_outcome_leads_to_a_state_that_may_follow_sending(outcome: Outcome) -> None:
+def test_every_outcome_leads_to_a_state_that_may_follow_sending(outcome: AttemptOutcome) -> None:
     """A decision that the tables forbid would be dropped by the script, and the lease would run out."""
     assert judged(outcome).to in MAY_FOLLOW[Status.SENDING]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.code}")
-def test_the_same_arguments_give_the_same_decision(outcome: Outcome) -> None:
+def test_the_same_arguments_give_the_same_decision(outcome: AttemptOutcome) -> None:
     """Nothing but the arguments has a say: no clock and no dice of its own."""
     assert judged(outcome) == judged(outcome)
 
 
 @pytest.mark.parametrize("outcome", [NOT_TRIED, *map(refused, ("001", "002", "004", "007", "108", "130", "006"))])
-def test_what_was_not_the_message_s_turn_costs_it_nothing(outcome: Outcome) -> None:
+def test_what_was_not_the_message_s_turn_costs_it_nothing(outcome: AttemptOutcome) -> None:
     """It goes back to the place in its lane that it had, and its number of attempts stays."""
     decision = judged(outcome)
     assert (Status.QUEUED, QUEUED_AT, False) == (decision.to, decision.at, decision.spends_attempt)
@@ -100,10 +105,10 @@ def test_what_the_gateway_said_is_kept_with_its_own_code(code: str) -> None:
     assert (code, "the gateway's words") == (decision.code, decision.text)
 
 
-@pytest.mark.parametrize("kind", [Kind.LOST, Kind.UNREADABLE])
-def test_an_answer_that_cannot_be_known_leaves_the_message_in_doubt(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.LOST, OutcomeKind.UNREADABLE])
+def test_an_answer_that_cannot_be_known_leaves_the_message_in_doubt(kind: OutcomeKind) -> None:
     """It is asked about a little later, and never simply sent again, however often it was tried."""
-    decision = judged(Outcome(kind), tried(attempt=1), Patience(first_probe_seconds=7))
+    decision = judged(AttemptOutcome(kind), tried(attempt=1), Patience(first_probe_seconds=7))
     assert (Status.IN_DOUBT, NOW + 7 * SECOND, kind) == (decision.to, decision.at, decision.code)
 
 
@@ -185,7 +190,9 @@ def test_what_should_not_happen_twice_is_tried_twice_at_most(code: str, attempt:
 
 def test_a_gateway_out_of_reach_is_tried_for_as_long_as_the_message_is_worth_sending() -> None:
     """An outage of a day is no reason to give a message up that is valid for two."""
-    assert Status.SCHEDULED == judged(Outcome(Kind.NOT_REACHED), tried(attempt=5_000, expires_in=2 * DAY)).to
+    assert (
+        Status.SCHEDULED == judged(AttemptOutcome(OutcomeKind.NOT_REACHED), tried(attempt=5_000, expires_in=2 * DAY)).to
+    )
 
 
 @given(
@@ -194,10 +201,12 @@ def test_a_gateway_out_of_reach_is_tried_for_as_long_as_the_message_is_worth_sen
     seed=some.integers(),
     every=some.none() | some.floats(0.001, 100_000),
     stop_after=some.none() | some.floats(0.001, 200_000),
-    outcome=some.sampled_from([refused("901"), refused("003"), refused("201"), Outcome(Kind.NOT_REACHED)]),
+    outcome=some.sampled_from(
+        [refused("901"), refused("003"), refused("201"), AttemptOutcome(OutcomeKind.NOT_REACHED)]
+    ),
 )
 def test_no_retry_is_planned_for_a_time_at_which_the_message_is_worth_nothing(
-    expires_in: int, attempt: int, seed: int, every: float | None, stop_after: float | None, outcome: Outcome
+    expires_in: int, attempt: int, seed: int, every: float | None, stop_after: float | None, outcome: AttemptOutcome
 ) -> None:
     """It is a dead letter at once, so that its caller knows in time."""
     one = tried(attempt, expires_in=expires_in, retry_every=every, stop_retrying_after=stop_after)
@@ -262,10 +271,12 @@ def test_an_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
 def test_a_pace_says_nothing_about_codes_that_end_a_message() -> None:
     """Who asks for retries does not ask for a second SMS to somebody who opted out."""
     paced = tried(1, retry_every=1, stop_retrying_after=60)
-    assert [Status.DEAD, Status.IN_DOUBT] == [judged(one, paced).to for one in (refused("122"), Outcome(Kind.LOST))]
+    assert [Status.DEAD, Status.IN_DOUBT] == [
+        judged(one, paced).to for one in (refused("122"), AttemptOutcome(OutcomeKind.LOST))
+    ]
 
 
 def test_the_transport_table_decides_what_the_gateway_did_not_say() -> None:
     """Its codes are the kinds themselves, so a log line says what broke."""
-    decision = judged(Outcome(Kind.NOT_REACHED, text="ClientConnectorError"))
-    assert (TRANSPORT.of("not_reached"), "not_reached") == (decision.rule, decision.code)
+    decision = judged(AttemptOutcome(OutcomeKind.NOT_REACHED, text="ClientConnectorError"))
+    assert (TRANSPORT.rule_for("not_reached"), "not_reached") == (decision.rule, decision.code)

@@ -13,9 +13,9 @@ from tests.unit.test_vectors_wire import ITS_ID, MINUTE, NOW, TO, account, answe
 from threelane.contract import message
 from threelane.contract.message import Draft, Message
 from threelane.gateways.one.gateway import OneGateway, order, read_balance, read_send, read_status
-from threelane.worker.gateway.outcome import NO_CANCEL, NO_COVERAGE, NO_LOOK_UP, NO_PAYMENT, Kind, Known, LookUp
+from threelane.worker.gateway.outcome import NO_CANCEL, NO_COVERAGE, NO_LOOK_UP, NO_PAYMENT, Known, LookUp, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 
 IDS = [ITS_ID, ITS_ID[:-1] + "2", ITS_ID[:-1] + "3"]
 NUMBERS = [TO, "2799900002", "2799900003"]
@@ -81,11 +81,11 @@ def no(number: int, code: Any = 25, **more: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value != "absent"}
 
 
-def reply(*entries: Any, status: int = 207, **more: Any) -> Reply:
-    return Reply(status, msgspec.json.encode({"messages": list(entries), **more}))
+def reply(*entries: Any, status: int = 207, **more: Any) -> HttpReply:
+    return HttpReply(status, msgspec.json.encode({"messages": list(entries), **more}))
 
 
-def told(answer: Reply, messages: list[Message] = THREE) -> list[str]:
+def told(answer: HttpReply, messages: list[Message] = THREE) -> list[str]:
     """Return what each message came to: an id, a code, or nothing."""
     return [one.gateway_id or one.code or "-" for one in read_send(answer, messages)]
 
@@ -96,7 +96,7 @@ def ours(number: int, entry: dict[str, Any]) -> dict[str, Any]:
 
 A, B, C = IDS
 # fmt: off
-BATCHES: list[tuple[Reply, list[str]]] = [
+BATCHES: list[tuple[HttpReply, list[str]]] = [
     # by position
     (reply(yes(0), yes(1), yes(2), status=202),                        [A, B, C]),
     (reply(yes(0), no(1), yes(2)),                                     [A, "25", C]),
@@ -129,30 +129,30 @@ BATCHES: list[tuple[Reply, list[str]]] = [
     (reply(yes(0), yes(1), yes(2), status=500),                        ["-"] * 3),
     (reply(yes(0), yes(1), yes(2), error={"code": 1}),                 ["-"] * 3),
     (reply(yes(0), yes(1), "x"),                                       ["-"] * 3),
-    (Reply(202, b'{"messages": {"accepted": true}}'),                  ["-"] * 3),
+    (HttpReply(202, b'{"messages": {"accepted": true}}'),                  ["-"] * 3),
     # single refusals in every status
     (reply(no(0, 20), no(1, 20), no(2, 20), status=402),               ["20"] * 3),
     (reply(no(0, 26), no(1, 23), no(2, 43), status=400),               ["26", "23", "43"]),
     (reply(no(0, 18), no(1, 19), no(2, 999), status=500),              ["18", "19", "-"]),
     (reply(no(0, 18), no(1, 29), no(2, error="no")),                   ["18", "29", "none"]),
     # errors of the whole request
-    (Reply(401, b'{"error": {"code": 1}}'),                            ["1"] * 3),
-    (Reply(400, b'{"messages": [], "error": {"code": 22}}'),           ["22"] * 3),
-    (Reply(400, b'{"messages": null, "error": {"code": "43"}}'),       ["43"] * 3),
-    (Reply(400, b'{"error": {"code": 2}}'),                            ["2"] * 3),
-    (Reply(404, b'{"error": {"code": 41}}'),                           ["41"] * 3),
-    (Reply(429, b""),                                                  ["43"] * 3),
-    (Reply(503, b'{"error": {"code": 19}}'),                           ["19"] * 3),
-    (Reply(500, b'{"error": {"code": 18}}'),                           ["-"] * 3),       # it may have come too late
-    (Reply(400, b'{"error": {"code": 18}}'),                           ["-"] * 3),
-    (Reply(500, b""), ["-"] * 3), (Reply(503, b"{}"), ["-"] * 3), (Reply(202, b""), ["-"] * 3),
-    (Reply(202, b'{"messages": []}'), ["-"] * 3), (Reply(400, b"<html>"), ["-"] * 3),
+    (HttpReply(401, b'{"error": {"code": 1}}'),                            ["1"] * 3),
+    (HttpReply(400, b'{"messages": [], "error": {"code": 22}}'),           ["22"] * 3),
+    (HttpReply(400, b'{"messages": null, "error": {"code": "43"}}'),       ["43"] * 3),
+    (HttpReply(400, b'{"error": {"code": 2}}'),                            ["2"] * 3),
+    (HttpReply(404, b'{"error": {"code": 41}}'),                           ["41"] * 3),
+    (HttpReply(429, b""),                                                  ["43"] * 3),
+    (HttpReply(503, b'{"error": {"code": 19}}'),                           ["19"] * 3),
+    (HttpReply(500, b'{"error": {"code": 18}}'),                           ["-"] * 3),       # it may have come too late
+    (HttpReply(400, b'{"error": {"code": 18}}'),                           ["-"] * 3),
+    (HttpReply(500, b""), ["-"] * 3), (HttpReply(503, b"{}"), ["-"] * 3), (HttpReply(202, b""), ["-"] * 3),
+    (HttpReply(202, b'{"messages": []}'), ["-"] * 3), (HttpReply(400, b"<html>"), ["-"] * 3),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("answer", "expected"), BATCHES)
-def test_an_entry_is_a_message_s_by_our_id_or_by_a_place_that_holds(answer: Reply, expected: list[str]) -> None:
+def test_an_entry_is_a_message_s_by_our_id_or_by_a_place_that_holds(answer: HttpReply, expected: list[str]) -> None:
     """There is no look-up here: what is given to the wrong message stays wrong."""
     assert expected == told(answer)
 
@@ -165,10 +165,10 @@ def test_two_messages_to_one_number_are_told_apart_by_their_places() -> None:
     assert ([A, "25", B], ["-"] * 3) == (told(fits, twins), told(moved, twins))
 
 
-@pytest.mark.parametrize("kind", [Kind.UNREADABLE])
-def test_an_internal_error_of_the_whole_request_leaves_all_of_it_in_doubt(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.UNREADABLE])
+def test_an_internal_error_of_the_whole_request_leaves_all_of_it_in_doubt(kind: OutcomeKind) -> None:
     """It was written and read; what was done before the error nobody says."""
-    outcomes = read_send(Reply(500, b'{"error": {"code": 18, "description": "internal"}}'), THREE)
+    outcomes = read_send(HttpReply(500, b'{"error": {"code": 18, "description": "internal"}}'), THREE)
     assert [(kind, "18 internal")] * 3 == [(one.kind, one.text) for one in outcomes]
 
 
@@ -221,8 +221,8 @@ STATUSES: list[tuple[int, bytes, LookUp]] = [
     (200, b'{"sms": {"status": "QUEUED", "timestamp": 1767225600000}}', LookUp(Known.FOUND, A, "QUEUED")),
     (200, b'{"whatsapp": {"status": "device_ack"}}',                    LookUp(Known.FOUND, A, "DEVICE_ACK")),
     (200, b'{"sms": {"status": "SOMETHING_NEW"}}',                      LookUp(Known.FOUND, A, "SOMETHING_NEW")),
-    (200, b'{"sms": {"status": "UNKNOWN"}}',                            LookUp(Known.SAYS_NOTHING, A, "UNKNOWN")),
-    (200, b'{"messageId": "x", "status": "UNKNOWN", "timestamp": 1}',   LookUp(Known.SAYS_NOTHING, A, "UNKNOWN")),
+    (200, b'{"sms": {"status": "UNKNOWN"}}',                            LookUp(Known.NO_STATUS, A, "UNKNOWN")),
+    (200, b'{"messageId": "x", "status": "UNKNOWN", "timestamp": 1}',   LookUp(Known.NO_STATUS, A, "UNKNOWN")),
 ]
 NO_STATUSES = [
     (200, b""), (200, b"{}"), (200, b'{"status": 4}'), (200, b'{"sms": {"status": 4}}'),
@@ -242,16 +242,16 @@ BALANCES: list[tuple[int, bytes, float | str]] = [
 @pytest.mark.parametrize(("status", "body", "found"), STATUSES)
 def test_a_status_is_told_by_its_name(status: int, body: bytes, found: LookUp) -> None:
     """Numbers mean other things in other APIs."""
-    assert found == read_status(Reply(status, body), A)
+    assert found == read_status(HttpReply(status, body), A)
 
 
 @pytest.mark.parametrize(("status", "body"), NO_STATUSES)
 def test_what_is_no_status_fails(status: int, body: bytes) -> None:
     """Two of them, another shape, or an error."""
-    assert Known.FAILED == read_status(Reply(status, body), A).known
+    assert Known.FAILED == read_status(HttpReply(status, body), A).known
 
 
 @pytest.mark.parametrize(("status", "body", "told_balance"), BALANCES)
 def test_the_balance_is_told_or_why_it_cannot_be(status: int, body: bytes, told_balance: float | str) -> None:
     """In the account's currency."""
-    assert told_balance == read_balance(Reply(status, body))
+    assert told_balance == read_balance(HttpReply(status, body))

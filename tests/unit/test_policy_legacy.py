@@ -7,7 +7,7 @@ import re
 import pytest
 
 from threelane.contract.refusal import Owner
-from threelane.worker.gateway.outcome import Kind
+from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy import legacy
 from threelane.worker.policy.legacy import LEGACY, TRANSPORT
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Verdict, table
@@ -90,26 +90,26 @@ def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
 @pytest.mark.parametrize("code", sorted(EXPECTED))
 def test_a_listed_code_has_its_verdict_reach_owner_and_alarm(code: str) -> None:
     """What is done, for whom else, who can mend it, and whether somebody is told."""
-    rule = LEGACY.of(code)
+    rule = LEGACY.rule_for(code)
     assert (code, *EXPECTED[code]) == (rule.code, rule.verdict, rule.scope, rule.owner, rule.alarm)
 
 
 @pytest.mark.parametrize(("code", "expected"), UNLISTED.items())
 def test_an_unlisted_code_follows_its_hundred_and_raises_an_alarm(code: str, expected: tuple[Verdict, str]) -> None:
     """A new code must not be guessed at silently."""
-    rule = LEGACY.of(code)
+    rule = LEGACY.rule_for(code)
     assert (*expected, True) == (rule.verdict, rule.code, rule.alarm)
 
 
 def test_every_code_of_three_digits_has_a_rule() -> None:
     """There is no answer that nothing is decided for."""
-    rules = {LEGACY.of(f"{code:03d}") for code in range(1000)}
+    rules = {LEGACY.rule_for(f"{code:03d}") for code in range(1000)}
     assert set() == {rule for rule in rules if not isinstance(rule, Rule)}
 
 
 def test_a_lost_session_and_a_new_batch_code_are_tried_twice_at_most() -> None:
     """A second failure is no accident any more."""
-    assert {2} == {LEGACY.of(code).most_attempts for code in ("003", "005", "200", "299")}
+    assert {2} == {LEGACY.rule_for(code).most_attempts for code in ("003", "005", "200", "299")}
 
 
 def test_reasons_are_few_short_words_that_fit_a_metric() -> None:
@@ -127,7 +127,7 @@ def test_a_reason_means_one_thing() -> None:
 
 def test_a_code_with_two_rules_is_refused() -> None:
     """The second would silently win."""
-    rule = LEGACY.of("901")
+    rule = LEGACY.rule_for("901")
     with pytest.raises(ValueError, match="two rules"):
         table(rule, rule._replace(verdict=STOP), by_hundred={}, otherwise=rule)
 
@@ -135,27 +135,27 @@ def test_a_code_with_two_rules_is_refused() -> None:
 def test_a_table_cannot_be_changed_while_it_is_in_use() -> None:
     """All threads read the same one."""
     with pytest.raises(TypeError):
-        LEGACY.rules["901"] = LEGACY.of("122")  # type: ignore[index]
+        LEGACY.rules["901"] = LEGACY.rule_for("122")  # type: ignore[index]
 
 
 # fmt: off
 TRANSPORTS = [
-    (Kind.NOT_REACHED, RETRY),   # no connection was had, so surely nothing was sent
-    (Kind.LOST, UNSURE),
-    (Kind.UNREADABLE, UNSURE),
+    (OutcomeKind.NOT_REACHED, RETRY),   # no connection was had, so surely nothing was sent
+    (OutcomeKind.LOST, UNSURE),
+    (OutcomeKind.UNREADABLE, UNSURE),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("kind", "verdict"), TRANSPORTS)
-def test_only_a_gateway_that_was_not_reached_is_tried_again_without_asking(kind: Kind, verdict: Verdict) -> None:
+def test_only_a_gateway_that_was_not_reached_is_tried_again_without_asking(kind: OutcomeKind, verdict: Verdict) -> None:
     """Once a request may have left, only the gateway can tell."""
-    assert verdict == TRANSPORT.of(kind).verdict
+    assert verdict == TRANSPORT.rule_for(kind).verdict
 
 
 def test_a_gateway_that_is_away_costs_no_message_its_life() -> None:
     """It is tried until the message's own validity ends."""
-    assert UNTIL_EXPIRY == TRANSPORT.of(Kind.NOT_REACHED).most_attempts
+    assert UNTIL_EXPIRY == TRANSPORT.rule_for(OutcomeKind.NOT_REACHED).most_attempts
 
 
 def test_the_words_of_the_table_are_the_enums_in_order() -> None:

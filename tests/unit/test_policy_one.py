@@ -13,7 +13,7 @@ from threelane.gateways.one.codes import ONE_API
 from threelane.gateways.one.statuses import ONE_STATUSES, one_status
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.worker.account.hold import Hold
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
 from threelane.worker.policy.statuses import STATUSES
@@ -55,7 +55,7 @@ TABLES = {"legacy": LEGACY, "rest": REST, "one": ONE_API, "transport": TRANSPORT
 def judged(code: str, attempt: int = 1, table: Table = ONE_API) -> tuple[Status, Hold | None, bool, bool]:
     message = Message(id="4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b", to="27999500001", expires_at=NOW + 86_400_000)
     tried = Tried(message, attempt, NOW, NOW - 5000)
-    decision = judge(tried, Outcome(Kind.REFUSED, code=code), table, Patience(), NOW, Random(1))
+    decision = judge(tried, AttemptOutcome(OutcomeKind.REFUSED, code=code), table, Patience(), NOW, Random(1))
     assert decision.to in MAY_FOLLOW[Status.SENDING]
     return decision.to, decision.hold, decision.suppresses, decision.spends_attempt
 
@@ -68,14 +68,14 @@ def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
 @pytest.mark.parametrize("code", EXPECTED)
 def test_a_listed_code_has_its_verdict_reach_owner_and_alarm(code: str) -> None:
     """What is done, for whom else, who can mend it, and whether somebody is told."""
-    rule = ONE_API.of(code)
+    rule = ONE_API.rule_for(code)
     assert (code, *EXPECTED[code]) == (rule.code, rule.verdict, rule.scope, rule.owner, rule.alarm)
 
 
 @pytest.mark.parametrize("code", UNLISTED)
 def test_an_unlisted_code_ends_the_message_and_raises_an_alarm(code: str) -> None:
     """Numbers of the legacy APIs among them: here they mean nothing."""
-    rule = ONE_API.of(code)
+    rule = ONE_API.rule_for(code)
     assert ("xxx", STOP, MESSAGE, True) == (rule.code, rule.verdict, rule.scope, rule.alarm)
 
 
@@ -108,7 +108,7 @@ def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table
     """Waiting for rate is not the message's fault; the hold ends by itself."""
     to, hold, _, spends = judged(code, 5, table)
     assert (Status.SCHEDULED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
-    assert UNTIL_EXPIRY == table.of(code).most_attempts
+    assert UNTIL_EXPIRY == table.rule_for(code).most_attempts
 
 
 def test_central_rest_adds_three_codes_and_changes_none() -> None:

@@ -22,7 +22,7 @@ def _file(folder: Path, text: str) -> Path:
 def test_what_the_file_says_is_changed_and_nothing_else(tmp_path: Path) -> None:
     """A rule keeps what the file does not name."""
     changed = override(LEGACY, "legacy", _file(tmp_path, '[legacy.901]\nmost_attempts = 3\nwait = "later"\n'))
-    assert LEGACY.of("901")._replace(most_attempts=3, wait=LATER) == changed.of("901")
+    assert LEGACY.rule_for("901")._replace(most_attempts=3, wait=LATER) == changed.rule_for("901")
     assert {code: rule for code, rule in LEGACY.rules.items() if code != "901"} == {
         code: rule for code, rule in changed.rules.items() if code != "901"
     }
@@ -31,7 +31,7 @@ def test_what_the_file_says_is_changed_and_nothing_else(tmp_path: Path) -> None:
 def test_a_new_code_needs_a_whole_rule(tmp_path: Path) -> None:
     """Half a rule would leave a message to chance."""
     whole = '[legacy.710]\nverdict = "stop"\nscope = "message"\nowner = "gateway"\nreason = "not_documented"\n'
-    rule = override(LEGACY, "legacy", _file(tmp_path, whole)).of("710")
+    rule = override(LEGACY, "legacy", _file(tmp_path, whole)).rule_for("710")
     assert (Verdict.STOP, Scope.MESSAGE, Owner.GATEWAY) == (rule.verdict, rule.scope, rule.owner)
     with pytest.raises(WrongPolicy, match="owner, reason, scope, verdict"):
         override(LEGACY, "legacy", _file(tmp_path, "[legacy.710]\nalarm = true\n"))
@@ -43,8 +43,8 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
     file = _file(tmp_path, "[legacy.901]\nmost_attempts = 2\n[one_api.18]\nmost_attempts = 2\n")
     internal = "18" if gateway == "one" else "901"
     table = tables.by_gateway()[gateway]
-    assert 2 != table.of(internal).most_attempts
-    assert 2 == in_force(gateway, file).of(internal).most_attempts
+    assert 2 != table.rule_for(internal).most_attempts
+    assert 2 == in_force(gateway, file).rule_for(internal).most_attempts
     assert table is in_force(gateway, None)
 
 

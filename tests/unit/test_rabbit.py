@@ -10,10 +10,10 @@ from amqp import spec
 
 from threelane.store import keys
 from threelane.worker.fetch.lanes import Lanes
-from threelane.worker.fetch.rabbit import Channel
+from threelane.worker.fetch.rabbit import RabbitChannel
 
 
-class Asking(Channel):
+class Asking(RabbitChannel):
     """Keeps its questions; ``found`` and ``empty`` answer the last one."""
 
     def __init__(self, room: int, lanes: tuple[int, ...] = keys.LANES) -> None:

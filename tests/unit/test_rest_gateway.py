@@ -12,8 +12,8 @@ from tests.unit.test_vectors_wire import ITS_ID, MINUTE, NOW, TO, answered, sms
 from threelane.contract import message
 from threelane.contract.message import Draft, Message
 from threelane.gateways.rest.gateway import order, read_balance, read_cancel, read_coverage, read_look_up, read_send
-from threelane.worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.outcome import NO_PAYMENT, AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.gateway.wire import HttpReply
 
 OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 # fmt: off
@@ -74,7 +74,7 @@ def test_the_gateway_is_told_what_remains_of_the_validity(later: int, minutes: i
 def test_a_request_has_one_recipient_and_a_look_up_means_one_message() -> None:
     """A client id is shared by all recipients of a request."""
     outcomes, (asked,) = answered("rest", 202, yes(), lambda made: made.send([sms()], NOW))
-    assert ([Outcome(Kind.ACCEPTED, gateway_id=ITS_ID)], [TO]) == (outcomes, json.loads(asked.body)["to"])
+    assert ([AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)], [TO]) == (outcomes, json.loads(asked.body)["to"])
 
 
 # Answers to a message.
@@ -144,19 +144,19 @@ NEITHER = [
 @pytest.mark.parametrize(("status", "body"), YES)
 def test_a_yes_is_accepted_true_with_an_id_in_a_2xx(status: int, body: bytes) -> None:
     """The number may be repeated, with a plus or as a number."""
-    assert Outcome(Kind.ACCEPTED, gateway_id=ITS_ID) == read_send(Reply(status, body), TO)
+    assert AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID) == read_send(HttpReply(status, body), TO)
 
 
 @pytest.mark.parametrize(("status", "body", "code", "text"), NO)
 def test_a_no_is_read_in_every_status(status: int, body: bytes, code: str, text: str) -> None:
     """Codes come as texts and as numbers, with and without zeros; descriptions are kept on one line."""
-    assert Outcome(Kind.REFUSED, code=code, text=text) == read_send(Reply(status, body), TO)
+    assert AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text) == read_send(HttpReply(status, body), TO)
 
 
 @pytest.mark.parametrize(("status", "body"), NEITHER)
 def test_what_is_neither_is_unreadable(status: int, body: bytes) -> None:
     """It may have been sent: half a yes, a yes for another number, a yes in an error, two answers for one message."""
-    assert Kind.UNREADABLE == read_send(Reply(status, body), TO).kind
+    assert OutcomeKind.UNREADABLE == read_send(HttpReply(status, body), TO).kind
 
 
 # Answers to questions.
@@ -179,7 +179,7 @@ LOOK_UPS: list[tuple[int, bytes, LookUp]] = [
     (200, data(charge=-1),                          LookUp(Known.FOUND, ITS_ID, "003")),
     (200, data(messageStatus=4, clientMessageId=OUR_ID), LookUp(Known.FOUND, ITS_ID, "004")),
     (200, data(messageStatus="00A"),                LookUp(Known.FOUND, ITS_ID, "010")),
-    (200, data(messageStatus="001"),                LookUp(Known.SAYS_NOTHING, ITS_ID, "001")),
+    (200, data(messageStatus="001"),                LookUp(Known.NO_STATUS, ITS_ID, "001")),
     (404, b'{"error": {"code": "104", "description": "no"}}', LookUp(Known.NOT_FOUND, text="no")),
     (404, b'{"error": {"code": 104}}',              LookUp(Known.NOT_FOUND)),
     (400, b'{"error": {"code": "104"}}',            LookUp(Known.NOT_FOUND)),
@@ -199,18 +199,18 @@ NO_LOOK_UPS = [
 @pytest.mark.parametrize(("status", "body", "found"), LOOK_UPS)
 def test_a_look_up_says_where_the_message_is_and_what_it_cost(status: int, body: bytes, found: LookUp) -> None:
     """The charge comes as a number; status 001 says nothing."""
-    assert found == read_look_up(Reply(status, body), "104", OUR_ID)
+    assert found == read_look_up(HttpReply(status, body), "104", OUR_ID)
 
 
 @pytest.mark.parametrize(("status", "body"), NO_LOOK_UPS)
 def test_nothing_but_an_error_104_says_that_a_message_is_not_known(status: int, body: bytes) -> None:
     """It is what a second SMS would be sent for: a 404 alone is not enough, nor is another message's status."""
-    assert Known.FAILED == read_look_up(Reply(status, body), "104", OUR_ID).known
+    assert Known.FAILED == read_look_up(HttpReply(status, body), "104", OUR_ID).known
 
 
 def test_by_the_gateway_s_id_the_code_is_103() -> None:
     """And 104 is none then."""
-    replies = [Reply(404, b'{"error": {"code": "%d"}}' % code) for code in (103, 104)]
+    replies = [HttpReply(404, b'{"error": {"code": "%d"}}' % code) for code in (103, 104)]
     assert [Known.NOT_FOUND, Known.FAILED] == [read_look_up(reply, "103").known for reply in replies]
 
 
@@ -243,21 +243,21 @@ BALANCES: list[tuple[int, bytes, float | str]] = [
 @pytest.mark.parametrize(("status", "body", "expected"), CANCELS)
 def test_a_message_is_stopped_only_when_its_status_says_so(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
     """Otherwise it was too late, or nobody knows."""
-    found = read_cancel(Reply(status, body))
+    found = read_cancel(HttpReply(status, body))
     assert expected == (found.stopped, found.status, found.code)
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), COVERAGES)
 def test_coverage_is_yes_no_or_not_told(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
     """A code of the account says nothing of a number."""
-    found = read_coverage(Reply(status, body))
+    found = read_coverage(HttpReply(status, body))
     assert expected == (found.routable, found.charge_millionths)
 
 
 @pytest.mark.parametrize(("status", "body", "told"), BALANCES)
 def test_the_balance_is_told_or_why_it_cannot_be(status: int, body: bytes, told: float | str) -> None:
     """It comes as a text."""
-    assert told == read_balance(Reply(status, body))
+    assert told == read_balance(HttpReply(status, body))
 
 
 def test_this_api_takes_no_vouchers() -> None:

@@ -18,9 +18,9 @@ from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.worker.gateway import entries
 from threelane.worker.gateway.markup import rows_of
-from threelane.worker.gateway.outcome import Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY, REST
 
 DATA = Path(__file__).with_name("data")
@@ -36,7 +36,7 @@ def encoded(body: Any) -> bytes:
 
 def told(found: Any, expected: Mapping[str, Any], api: str) -> dict[str, Any]:
     """Return what the expectation speaks of, as the gateway told it."""
-    rule = TABLES[api].of(found.code) if "verdict" in expected else None
+    rule = TABLES[api].rule_for(found.code) if "verdict" in expected else None
     return {name: getattr(rule if name in ("verdict", "scope") else found, name) for name in expected}
 
 
@@ -98,8 +98,8 @@ READERS: dict[str, Any] = {
 }
 
 
-def platform_whole(status: int, body: bytes) -> Outcome:
-    failed = entries.fault(entries.decode(body) or {}, PLATFORM)
+def platform_whole(status: int, body: bytes) -> AttemptOutcome:
+    failed = entries.entry_error(entries.decode(body) or {}, PLATFORM)
     if failed:
         return entries.refused(failed, status, PLATFORM)
     return entries.without_error(status, body, PLATFORM)
@@ -124,7 +124,7 @@ def test_several_lines_are_no_answer_to_one_message(answer: dict[str, Any]) -> N
 @pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "xml_rows"], ids=lambda one: one["name"])
 def test_rows_without_a_number_are_nobody_s(answer: dict[str, Any]) -> None:
     """Order says nothing, and we number every element."""
-    outcomes = xml.read_send(Reply(200, answer["body"].encode()), ["2799900001", "2799900002"])
+    outcomes = xml.read_send(HttpReply(200, answer["body"].encode()), ["2799900001", "2799900002"])
     assert ["unreadable"] * 2 == [one.kind for one in outcomes]
 
 

@@ -24,8 +24,8 @@ from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
-from threelane.worker.gateway.outcome import Kind, Known, LookUp, Outcome
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.gateway.wire import HttpReply
 
 OUR_2, TO_2 = "5c2e1d3f908b4f6fab4c7d8e9f0a1b2c", "2799900002"
 TWO = [sms(), sms(id=OUR_2, to=TO_2)]
@@ -37,11 +37,11 @@ class Parser(NamedTuple):
     """One parser, and what exactly the answers are that mean something for good."""
 
     name: str
-    read: Callable[[Reply], Any]
-    yes: Callable[[Reply], Any]  # what the parser has to give if, and only if, the answer is exact
+    read: Callable[[HttpReply], Any]
+    yes: Callable[[HttpReply], Any]  # what the parser has to give if, and only if, the answer is exact
 
 
-def obj(reply: Reply) -> dict[str, Any]:
+def obj(reply: HttpReply) -> dict[str, Any]:
     """Return the answer as the standard library reads it."""
     try:
         found = json.loads(reply.body.decode("utf-8"), parse_constant=lambda _: 1 / 0)
@@ -63,13 +63,13 @@ def entry_is_yes(entry: Any, to: str, status: int, *, must_name: bool = False) -
     return gateway_id if exact and fits and not entry.get("error") and entry.get("errorCode") is None else None
 
 
-def http_yes(reply: Reply) -> list[str | None]:
+def http_yes(reply: HttpReply) -> list[str | None]:
     line = rb"[ \t\r\n]*(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*[0-9]+)?[ \t\r\n]*"
     found = re.fullmatch(line, reply.body, re.IGNORECASE)
     return [found[1].decode() if found else None]
 
 
-def rest_yes(reply: Reply) -> list[str | None]:
+def rest_yes(reply: HttpReply) -> list[str | None]:
     answer = obj(reply)
     data = answer.get("data")
     found = data.get("message") if isinstance(data, dict) else None
@@ -78,7 +78,7 @@ def rest_yes(reply: Reply) -> list[str | None]:
     return [entry_is_yes(found[0], TO, reply.status)]
 
 
-def one_yes(reply: Reply) -> list[str | None]:
+def one_yes(reply: HttpReply) -> list[str | None]:
     answer, nothing = obj(reply), [None] * len(TWO)
     found = answer.get("messages")
     if not isinstance(found, list) or answer.get("error") or answer.get("errorCode") is not None:
@@ -97,7 +97,7 @@ def one_yes(reply: Reply) -> list[str | None]:
     return [entry_is_yes(entry, each.to, reply.status, must_name=True) for entry, each in zip(found, TWO, strict=True)]
 
 
-def xml_rows(reply: Reply) -> list[ElementTree.Element]:
+def xml_rows(reply: HttpReply) -> list[ElementTree.Element]:
     text = reply.body.decode("utf-8", errors="replace")
     if reply.status != 200 or "<!DOCTYPE" in text:
         return []
@@ -108,7 +108,7 @@ def xml_rows(reply: Reply) -> list[ElementTree.Element]:
     return list(root) if root.tag.lower() == "clickapi" else []
 
 
-def xml_yes(reply: Reply) -> list[str | None]:
+def xml_yes(reply: HttpReply) -> list[str | None]:
     rows, ids = xml_rows(reply), []
     for number, each in enumerate(TWO, 1):
         mine = [
@@ -129,15 +129,15 @@ def code_104(text: str) -> bool:
     return re.search(r"(?<!\d)0*104(?!\d)", text) is not None
 
 
-def no_104_is_not_known(read: Callable[[Reply], LookUp]) -> Callable[[Reply], Any]:
+def no_104_is_not_known(read: Callable[[HttpReply], LookUp]) -> Callable[[HttpReply], Any]:
     """Return a check that only an answer with a 104 in it is read as "not known", and only one with an id as found."""
 
-    def check(reply: Reply) -> Any:
+    def check(reply: HttpReply) -> Any:
         found, text = read(reply), reply.body.decode("utf-8", errors="replace")
         if found.known is Known.NOT_FOUND:
             assert code_104(text)
             assert not re.search(r"<apimsgid|^\s*apimsgid|^\s*id:", text, re.IGNORECASE)
-        if found.known in (Known.FOUND, Known.SAYS_NOTHING):
+        if found.known in (Known.FOUND, Known.NO_STATUS):
             assert found.gateway_id
             assert found.gateway_id in text
             assert found.status
@@ -147,10 +147,12 @@ def no_104_is_not_known(read: Callable[[Reply], LookUp]) -> Callable[[Reply], An
     return check
 
 
-def gives(read: Callable[[Reply], Any], is_for_good: Callable[[Any], bool], needs: str) -> Callable[[Reply], Any]:
+def gives(
+    read: Callable[[HttpReply], Any], is_for_good: Callable[[Any], bool], needs: str
+) -> Callable[[HttpReply], Any]:
     """Return a check that an answer is taken for good only if these characters stand in it."""
 
-    def check(reply: Reply) -> Any:
+    def check(reply: HttpReply) -> Any:
         found = read(reply)
         if is_for_good(found):
             assert re.search(needs, reply.body.decode("utf-8", errors="replace"), re.IGNORECASE)
@@ -159,21 +161,21 @@ def gives(read: Callable[[Reply], Any], is_for_good: Callable[[Any], bool], need
     return check
 
 
-def ids(outcomes: Sequence[Outcome]) -> list[str | None]:
+def ids(outcomes: Sequence[AttemptOutcome]) -> list[str | None]:
     for outcome in outcomes:
         json.dumps(outcome)
         outcome.text.encode()  # goes to Redis and to the log
-        assert outcome.kind in (Kind.ACCEPTED, Kind.REFUSED, Kind.UNREADABLE)
-        assert (outcome.kind is Kind.REFUSED) == bool(outcome.code)
+        assert outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED, OutcomeKind.UNREADABLE)
+        assert (outcome.kind is OutcomeKind.REFUSED) == bool(outcome.code)
         assert not outcome.code or re.fullmatch(r"none|[0-9]{1,4}", outcome.code)
-    return [outcome.gateway_id if outcome.kind is Kind.ACCEPTED else None for outcome in outcomes]
+    return [outcome.gateway_id if outcome.kind is OutcomeKind.ACCEPTED else None for outcome in outcomes]
 
 
-def sends(name: str, read: Callable[[Reply], list[Outcome]], yes: Callable[[Reply], Any]) -> Parser:
+def sends(name: str, read: Callable[[HttpReply], list[AttemptOutcome]], yes: Callable[[HttpReply], Any]) -> Parser:
     return Parser(name, lambda reply: ids(read(reply)), yes)
 
 
-def checked(name: str, check: Callable[[Reply], Any]) -> Parser:
+def checked(name: str, check: Callable[[HttpReply], Any]) -> Parser:
     return Parser(name, check, check)
 
 
@@ -231,7 +233,7 @@ CORPUS += [encoded(each["body"]) for each in OTHERS]
 CORPUS += [each.encode() for each in MORE]
 
 
-def assert_exact(parser: Parser, reply: Reply) -> None:
+def assert_exact(parser: Parser, reply: HttpReply) -> None:
     """The parser does not raise, and says yes exactly where the second one does."""
     found = parser.read(reply)
     if parser.read is not parser.yes:
@@ -273,7 +275,7 @@ JSON = some.recursive(
 )
 def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(parser: Parser, body: bytes, status: int) -> None:
     """What is wrongly taken for a yes is a message that nobody looks for any more."""
-    assert_exact(parser, Reply(status, body))
+    assert_exact(parser, HttpReply(status, body))
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda one: one.name)
@@ -281,10 +283,10 @@ def test_a_real_answer_cut_anywhere_is_never_more_than_it_says(parser: Parser) -
     """At every octet; half a document is none."""
     for body in CORPUS:
         for end in range(len(body) + 1):
-            assert_exact(parser, Reply(200, body[:end]))
+            assert_exact(parser, HttpReply(200, body[:end]))
         if parser.name in ("rest send", "one send", "xml send"):
             for end in range(len(body.rstrip())):
-                assert not any(parser.read(Reply(200, body[:end]))), body[:end]
+                assert not any(parser.read(HttpReply(200, body[:end]))), body[:end]
 
 
 # fmt: off
@@ -310,7 +312,7 @@ BOMBS = [
 def test_an_answer_made_to_hurt_is_unreadable_like_any_other(parser: Parser) -> None:
     """Deep nesting, endless digits, entities that multiply or read files, encodings that are none."""
     for bomb in BOMBS:
-        found = parser.read(Reply(200, bomb))
+        found = parser.read(HttpReply(200, bomb))
         if isinstance(found, list):
             assert not any(found)
 
@@ -325,7 +327,7 @@ def test_a_hundred_thousand_random_answers(parser: Parser) -> None:
     """The same promise, for longer."""
     dice = Random(20_311)
     for _ in range(ANSWERS):
-        assert_exact(parser, Reply(dice.choice(STATUSES), _random_answer(dice)))
+        assert_exact(parser, HttpReply(dice.choice(STATUSES), _random_answer(dice)))
 
 
 def _random_answer(dice: Random) -> bytes:

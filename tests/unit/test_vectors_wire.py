@@ -16,7 +16,7 @@ from threelane.contract import text as texts
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.gateway.choose import gateway
-from threelane.worker.gateway.outcome import Cancellation, Coverage, Kind, Known, Outcome, Payment
+from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, OutcomeKind, Payment
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import AccountSettings
 from threelane.worker.send.judge import Decision, Patience, Tried, judge
@@ -89,14 +89,14 @@ def answered(
     return asyncio.run(main()), asked
 
 
-def sent(api: str, status: int, body: bytes = b"", kind: str = "text/html") -> Outcome:
+def sent(api: str, status: int, body: bytes = b"", kind: str = "text/html") -> AttemptOutcome:
     """Return what becomes of one message that is answered so."""
     (outcome,), requests = answered(api, status, body, lambda made: made.send([sms()], NOW), kind)
     assert 1 == len(requests)
     return outcome
 
 
-def judged(api: str, outcome: Outcome) -> Decision:
+def judged(api: str, outcome: AttemptOutcome) -> Decision:
     async def table() -> Any:
         made = gateway(account(api, "http://127.0.0.1:9"))
         await made.close()
@@ -128,7 +128,7 @@ STATUSES: list[tuple[str, int, str | None]] = [  # without an error body: the co
 def test_a_status_without_an_error_body_may_say_no_and_never_yes(api: str, status: int, code: str | None) -> None:
     """Who may not come in was not served; a server error, a proxy's page and an odd 2xx leave it open."""
     outcome = sent(api, status, b"" if status == 204 else PAGE)
-    expected = (Kind.REFUSED, code) if code else (Kind.UNREADABLE, "")
+    expected = (OutcomeKind.REFUSED, code) if code else (OutcomeKind.UNREADABLE, "")
     assert expected == (outcome.kind, outcome.code)
     assert (Status.IN_DOUBT == judged(api, outcome).to) == (code is UNSURE)
 
@@ -138,7 +138,7 @@ def test_json_without_an_error_is_no_error_body(body: bytes) -> None:
     """Whatever stands in front of the API may say so."""
     assert "001" == sent("rest", 401, body).code
     assert "1" == sent("one", 401, body).code
-    assert Kind.UNREADABLE == sent("rest", 503, body).kind == sent("one", 503, body).kind
+    assert OutcomeKind.UNREADABLE == sent("rest", 503, body).kind == sent("one", 503, body).kind
 
 
 # fmt: off
@@ -182,7 +182,7 @@ WITH_BODY: list[tuple[str, int, Any, str | None]] = [  # an error object: its co
 def test_with_an_error_body_its_code_decides(api: str, status: int, error: Any, code: str | None) -> None:
     """In a server error only a code that the table lists is one: the rest may be a proxy's own numbers."""
     outcome = sent(api, status, msgspec.json.encode({"error": error}), "application/json")
-    expected = (Kind.REFUSED, code) if code else (Kind.UNREADABLE, "")
+    expected = (OutcomeKind.REFUSED, code) if code else (OutcomeKind.UNREADABLE, "")
     assert expected == (outcome.kind, outcome.code)
 
 
@@ -216,7 +216,7 @@ def test_a_gateway_that_is_not_there_is_a_value_for_every_command(api: str) -> N
             await made.close()
 
     outcome, look_up, status, cancellation, coverage, payment, balance = asyncio.run(main())
-    assert Kind.NOT_REACHED == outcome.kind
+    assert OutcomeKind.NOT_REACHED == outcome.kind
     assert (Known.CANNOT if api == "one" else Known.FAILED, Known.FAILED) == (look_up.known, status.known)
     assert isinstance(cancellation, Cancellation)
     assert isinstance(coverage, Coverage)

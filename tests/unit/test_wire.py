@@ -11,8 +11,8 @@ import pytest
 
 from tests.servers import free_port
 from threelane.gateways.http.gateway import HttpGateway
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.gateway.wire import MAX_ANSWER, Reply, Wire
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.wire import MAX_ANSWER, HttpReply, Wire
 from threelane.worker.process.settings import AccountSettings
 
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
@@ -114,10 +114,10 @@ def run(test: Callable[[Wire], Awaitable[T]], timeout_seconds: float = 5.0) -> T
     return asyncio.run(main())
 
 
-def posted(*acts: Act, times: int = 1, timeout_seconds: float = 5.0) -> tuple[list[Reply | Outcome], Server]:
+def posted(*acts: Act, times: int = 1, timeout_seconds: float = 5.0) -> tuple[list[HttpReply | AttemptOutcome], Server]:
     """Post so many requests, one after the other; returns what came of them, and the server."""
 
-    async def test(wire: Wire) -> tuple[list[Reply | Outcome], Server]:
+    async def test(wire: Wire) -> tuple[list[HttpReply | AttemptOutcome], Server]:
         async with Server(*acts) as server:
             answers = []
             for number in range(times):
@@ -128,15 +128,15 @@ def posted(*acts: Act, times: int = 1, timeout_seconds: float = 5.0) -> tuple[li
     return run(test, timeout_seconds)
 
 
-def kinds(answers: list[Reply | Outcome]) -> list[Kind]:
-    assert all(isinstance(answer, Outcome) for answer in answers), answers
-    return [answer.kind for answer in answers if isinstance(answer, Outcome)]
+def kinds(answers: list[HttpReply | AttemptOutcome]) -> list[OutcomeKind]:
+    assert all(isinstance(answer, AttemptOutcome) for answer in answers), answers
+    return [answer.kind for answer in answers if isinstance(answer, AttemptOutcome)]
 
 
 def test_an_answer_comes_whole_and_the_request_goes_out_once() -> None:
     """The body is ours, by POST, with the type without which the gateway sees no parameters."""
     (answer,), server = posted(says(YES))
-    assert Reply(200, YES) == answer
+    assert HttpReply(200, YES) == answer
     (request,) = server.requests
     assert request.startswith(b"POST /http/sendmsg HTTP/1.1\r\n")
     assert request.endswith(b"\r\n\r\nclimsgid=0")
@@ -147,7 +147,7 @@ def test_an_answer_comes_whole_and_the_request_goes_out_once() -> None:
 def test_an_answer_that_comes_in_pieces_is_read_to_its_end(pieces: int) -> None:
     """Half an id would be kept as the gateway's, and half a code would be another code."""
     (answer,), _ = posted(says(YES, pieces=pieces))
-    assert Reply(200, YES) == answer
+    assert HttpReply(200, YES) == answer
 
 
 def test_an_answer_in_chunks_and_compressed_is_one_answer() -> None:
@@ -156,13 +156,13 @@ def test_an_answer_in_chunks_and_compressed_is_one_answer() -> None:
     chunks = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (packed[:9], packed[9:]))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
     (answer,), _ = posted(writes(head + chunks + b"0\r\n\r\n"))
-    assert Reply(200, YES) == answer
+    assert HttpReply(200, YES) == answer
 
 
 def test_connections_are_kept_for_the_next_request() -> None:
     """A connection for each message would cost a handshake each."""
     answers, server = posted(says(YES), times=5)
-    assert ([Reply(200, YES)] * 5, 5, 1) == (answers, len(server.requests), server.connections)
+    assert ([HttpReply(200, YES)] * 5, 5, 1) == (answers, len(server.requests), server.connections)
 
 
 # Surely not sent.
@@ -171,7 +171,7 @@ def test_connections_are_kept_for_the_next_request() -> None:
 def test_a_refused_connection_is_a_gateway_not_reached() -> None:
     """Nothing was sent, so it can be tried again without asking."""
     answer = run(lambda wire: wire.post(f"http://127.0.0.1:{free_port()}/", b"x", FORM))
-    assert Outcome(Kind.NOT_REACHED, text="ClientConnectorError") == answer
+    assert AttemptOutcome(OutcomeKind.NOT_REACHED, text="ClientConnectorError") == answer
 
 
 # fmt: off
@@ -187,21 +187,21 @@ NOWHERE = [
 def test_an_address_that_leads_nowhere_is_a_gateway_not_reached(url: str) -> None:
     """A value and not an exception, also for an address that makes no sense."""
     answer = run(lambda wire: wire.post(url, b"x", FORM))
-    assert isinstance(answer, Outcome)
-    assert Kind.NOT_REACHED == answer.kind
+    assert isinstance(answer, AttemptOutcome)
+    assert OutcomeKind.NOT_REACHED == answer.kind
 
 
 def test_a_server_that_does_not_speak_tls_is_not_reached() -> None:
     """The handshake comes before the request, so the request was not written."""
 
-    async def test(wire: Wire) -> tuple[Reply | Outcome, int]:
+    async def test(wire: Wire) -> tuple[HttpReply | AttemptOutcome, int]:
         async with Server(says(YES)) as server:
             answer = await wire.post(server.url.replace("http://", "https://"), b"x", FORM)
             return answer, len(server.requests)
 
     answer, requests = run(test, 0.3)
-    assert isinstance(answer, Outcome)
-    assert (Kind.NOT_REACHED, 0) == (answer.kind, requests)
+    assert isinstance(answer, AttemptOutcome)
+    assert (OutcomeKind.NOT_REACHED, 0) == (answer.kind, requests)
 
 
 # Perhaps sent: the request was had, and its end is not known.
@@ -228,13 +228,13 @@ LOSSES: dict[str, Act] = {
 def test_an_answer_that_breaks_off_is_lost_and_its_request_is_not_repeated(act: Act) -> None:
     """The gateway may have taken it: one request was read, and no second one follows."""
     answers, server = posted(act)
-    assert ([Kind.LOST], 1, 1) == (kinds(answers), len(server.requests), server.connections)
+    assert ([OutcomeKind.LOST], 1, 1) == (kinds(answers), len(server.requests), server.connections)
 
 
 def test_silence_after_the_request_is_a_lost_answer() -> None:
     """The time is up, and the gateway has the request."""
     answers, server = posted(is_silent, timeout_seconds=0.1)
-    assert ([Outcome(Kind.LOST, text="TimeoutError")], 1) == (answers, len(server.requests))
+    assert ([AttemptOutcome(OutcomeKind.LOST, text="TimeoutError")], 1) == (answers, len(server.requests))
 
 
 def test_silence_in_the_middle_of_an_answer_is_a_lost_answer() -> None:
@@ -245,13 +245,13 @@ def test_silence_in_the_middle_of_an_answer_is_a_lost_answer() -> None:
         await server.over.wait()
 
     answers, server = posted(begins, timeout_seconds=0.1)
-    assert ([Kind.LOST], 1) == (kinds(answers), len(server.requests))
+    assert ([OutcomeKind.LOST], 1) == (kinds(answers), len(server.requests))
 
 
 def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
     """Its end is seen between two requests: the second goes out on a new one, once."""
     answers, server = posted(says(YES, close=True), times=3)
-    assert [Reply(200, YES)] * 3 == answers
+    assert [HttpReply(200, YES)] * 3 == answers
     assert [b"climsgid=0", b"climsgid=1", b"climsgid=2"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
 
 
@@ -259,8 +259,8 @@ def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
 def test_a_kept_connection_that_ends_under_the_second_request_is_not_followed_by_a_third(act: Act) -> None:
     """The server read the request before it went away: to send it again by itself would be a second SMS."""
     answers, server = posted(says(YES), act, says(YES), times=2)
-    assert Reply(200, YES) == answers[0]
-    assert [Kind.LOST] == kinds(answers[1:])
+    assert HttpReply(200, YES) == answers[0]
+    assert [OutcomeKind.LOST] == kinds(answers[1:])
     assert [b"climsgid=0", b"climsgid=1"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
 
 
@@ -284,27 +284,27 @@ def test_a_kept_connection_that_ends_just_as_the_second_request_leaves_is_used_a
 def test_a_redirect_is_an_answer_and_is_not_followed(status: str) -> None:
     """It would be a second request, with our credentials, to wherever somebody says."""
 
-    async def test(wire: Wire) -> tuple[Reply | Outcome, int, int]:
+    async def test(wire: Wire) -> tuple[HttpReply | AttemptOutcome, int, int]:
         elsewhere = Server(says(YES))
         async with elsewhere, Server(says(b"moved", status, f"Location: {elsewhere.url}/http/sendmsg")) as server:
             answer = await wire.post(server.url, b"climsgid=0", FORM)
             return answer, len(server.requests), len(elsewhere.requests)
 
-    assert (Reply(int(status[:3]), b"moved"), 1, 0) == run(test)
+    assert (HttpReply(int(status[:3]), b"moved"), 1, 0) == run(test)
 
 
 def test_an_answer_of_50_megabytes_is_cut() -> None:
     """No answer of the gateway is longer than a line; more than a megabyte is not even read."""
     flood = says(b"x" * 50_000_000, pieces=800)
     (answer,), server = posted(flood)
-    assert (Reply(200, b"x" * MAX_ANSWER), 1) == (answer, len(server.requests))
+    assert (HttpReply(200, b"x" * MAX_ANSWER), 1) == (answer, len(server.requests))
 
 
 def test_a_small_answer_that_unpacks_to_50_megabytes_is_cut() -> None:
     """The same by compression."""
     packed = gzip.compress(b"x" * 50_000_000, compresslevel=1)
     (answer,), _ = posted(says(packed, "200 OK", "Content-Encoding: gzip"))
-    assert Reply(200, b"x" * MAX_ANSWER) == answer
+    assert HttpReply(200, b"x" * MAX_ANSWER) == answer
 
 
 def test_no_cookie_is_kept() -> None:

@@ -24,8 +24,8 @@ from threelane.gateways.xml.gateway import (
     read_send,
 )
 from threelane.worker.gateway.markup import document, rows_of
-from threelane.worker.gateway.outcome import NO_PAYMENT, Kind, Known, LookUp, Outcome
-from threelane.worker.gateway.wire import Reply
+from threelane.worker.gateway.outcome import NO_PAYMENT, AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.gateway.wire import HttpReply
 
 OUR_ID = "4b1d0c2e8f7a4e5e9a3b6c7d8e9f0a1b"
 IDS = [ITS_ID, ITS_ID[:-1] + "2", ITS_ID[:-1] + "3"]
@@ -140,8 +140,8 @@ def no(number: int | None, fault: str) -> str:
     return f"<sendMsgResp><fault>{fault}</fault>{row}</sendMsgResp>"
 
 
-def reply(*rows: str, status: int = 200) -> Reply:
-    return Reply(status, f"<clickAPI>{''.join(rows)}</clickAPI>".encode())
+def reply(*rows: str, status: int = 200) -> HttpReply:
+    return HttpReply(status, f"<clickAPI>{''.join(rows)}</clickAPI>".encode())
 
 
 def told(*rows: str) -> list[str]:
@@ -213,13 +213,13 @@ def test_answers_are_matched_by_their_number_and_by_nothing_else(rows: list[str]
 @pytest.mark.parametrize(("fault", "code", "text"), FAULTS)
 def test_a_fault_is_a_code_and_a_text(fault: str, code: str, text: str) -> None:
     """Split at the first comma."""
-    assert [Outcome(Kind.REFUSED, code=code, text=text)] == read_send(reply(no(1, fault)), [TO])
+    assert [AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text)] == read_send(reply(no(1, fault)), [TO])
 
 
 @pytest.mark.parametrize("body", NO_DOCUMENTS)
 def test_what_is_no_such_document_says_nothing(body: bytes) -> None:
     """Nested deeper, said twice, with a document type, or cut: it may have been sent."""
-    assert Kind.UNREADABLE == read_send(Reply(200, body), [TO])[0].kind
+    assert OutcomeKind.UNREADABLE == read_send(HttpReply(200, body), [TO])[0].kind
 
 
 @pytest.mark.parametrize(
@@ -235,19 +235,19 @@ def test_what_is_no_such_document_says_nothing(body: bytes) -> None:
 )
 def test_a_yes_is_a_yes_however_it_is_written(body: str) -> None:
     """Space, case, comments and further elements change nothing."""
-    assert [Outcome(Kind.ACCEPTED, gateway_id=A)] == read_send(Reply(200, body.encode()), [TO])
+    assert [AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=A)] == read_send(HttpReply(200, body.encode()), [TO])
 
 
 @pytest.mark.parametrize("status", [201, 202, 301, 400, 401, 500, 503])
 def test_an_answer_in_another_status_than_200_is_not_this_api_s(status: int) -> None:
     """It answers 200 to everything."""
-    assert Kind.UNREADABLE == read_send(reply(yes(1, A), status=status), [TO])[0].kind
+    assert OutcomeKind.UNREADABLE == read_send(reply(yes(1, A), status=status), [TO])[0].kind
 
 
 def test_a_lost_answer_is_lost_for_every_message_of_the_document() -> None:
     """All of them are asked for."""
     outcomes, _ = answered("xml", 502, b"<html>", lambda made: made.send([sms(), sms(), sms()], NOW))
-    assert [Kind.UNREADABLE] * 3 == [one.kind for one in outcomes]
+    assert [OutcomeKind.UNREADABLE] * 3 == [one.kind for one in outcomes]
 
 
 def test_rows_are_read_with_their_tag() -> None:
@@ -260,7 +260,7 @@ def test_rows_are_read_with_their_tag() -> None:
 # Answers to questions.
 
 
-def row(tag: str, **leaves: str) -> Reply:
+def row(tag: str, **leaves: str) -> HttpReply:
     return reply(f"<{tag}>{''.join(f'<{name}>{text}</{name}>' for name, text in leaves.items())}</{tag}>")
 
 
@@ -269,53 +269,53 @@ LOOK_UPS = [
     (row("queryMsgResp", apiMsgId=A, status="003"),                LookUp(Known.FOUND, A, "003")),
     (row("queryMsgResp", apiMsgId=A, status="3", sequence_no="1"), LookUp(Known.FOUND, A, "003")),
     (row("queryMsgResp", apiMsgId=A, status="00B"),                LookUp(Known.FOUND, A, "011")),
-    (row("queryMsgResp", apiMsgId=A, status="001"),                LookUp(Known.SAYS_NOTHING, A, "001")),
+    (row("queryMsgResp", apiMsgId=A, status="001"),                LookUp(Known.NO_STATUS, A, "001")),
     (row("queryMsgResp", fault="104, Unknown"),                    LookUp(Known.NOT_FOUND, text="Unknown")),
     (row("xmlErrorResp", fault="104, Unknown"),                    LookUp(Known.NOT_FOUND, text="Unknown")),
 ]
 NO_LOOK_UPS = [
     row("queryMsgResp", fault="103, Unknown"), row("queryMsgResp", fault="001, no"), row("queryMsgResp", apiMsgId=A),
-    row("queryMsgResp", status="003"), row("queryMsgResp", apiMsgId=A, status="x"), reply(), Reply(200, b"104"),
+    row("queryMsgResp", status="003"), row("queryMsgResp", apiMsgId=A, status="x"), reply(), HttpReply(200, b"104"),
     row("queryMsgResp", fault="104, Unknown", apiMsgId=A), row("queryMsgResp", apiMsgId="", status="003"),
     reply("<queryMsgResp><fault>104, no</fault></queryMsgResp>" * 2), row("sendMsgResp", apiMsgId=A, status="003"),
-    Reply(500, row("queryMsgResp", fault="104, Unknown").body), Reply(200, b""),
+    HttpReply(500, row("queryMsgResp", fault="104, Unknown").body), HttpReply(200, b""),
 ]
 CHARGES = [
     (row("getMsgChargeResp", apiMsgId=A, charge="0.8", status="004"), 800_000), (row("getMsgChargeResp"), None),
     (row("getMsgChargeResp", charge="free"), None), (row("getMsgChargeResp", fault="104, no"), None),
     (row("getMsgChargeResp", fault="104, no", charge="1"), None), (row("queryMsgResp", charge="1"), None),
 ]
-CANCELS: list[tuple[Reply, tuple[bool | None, str, str]]] = [
+CANCELS: list[tuple[HttpReply, tuple[bool | None, str, str]]] = [
     (row("delMsgResp", apiMsgId=A, status="006"), (True, "006", "")),
     (row("delMsgResp", apiMsgId=A, status="004"), (False, "004", "")),
     (row("delMsgResp", fault="103, Unknown"), (False, "", "103")),
-    (row("delMsgResp", apiMsgId=A), (None, "", "")), (Reply(200, b""), (None, "", "")),
+    (row("delMsgResp", apiMsgId=A), (None, "", "")), (HttpReply(200, b""), (None, "", "")),
     (row("queryMsgResp", apiMsgId=A, status="006"), (None, "", "")),
 ]
-COVERAGES: list[tuple[Reply, tuple[bool | None, int | None]]] = [
+COVERAGES: list[tuple[HttpReply, tuple[bool | None, int | None]]] = [
     (row("routeCoverageResp", ok="Supported", charge="1"), (True, 1_000_000)),
     (row("routeCoverageResp", ok="Supported"), (True, None)),
     (row("routeCoverageResp", fault="114, Cannot route"), (False, None)),
     (row("routeCoverageResp", fault="001, no"), (None, None)), (row("routeCoverageResp", charge="1"), (None, None)),
-    (Reply(500, b""), (None, None)),
+    (HttpReply(500, b""), (None, None)),
 ]
-BALANCES: list[tuple[Reply, float | str]] = [
+BALANCES: list[tuple[HttpReply, float | str]] = [
     (row("getBalanceResp", ok="250.40"), 250.4), (row("getBalanceResp", ok="-1"), -1.0),
     (row("getBalanceResp", fault="001, Authentication failed"), "001 Authentication failed"),
     (row("getBalanceResp", ok="lots"), "HTTP 200 <clickAPI><getBalanceResp><ok>lots</ok></getBalanceResp></clickAPI>"),
-    (Reply(200, b""), "HTTP 200"), (Reply(502, b"<html>"), "HTTP 502 <html>"),
+    (HttpReply(200, b""), "HTTP 200"), (HttpReply(502, b"<html>"), "HTTP 502 <html>"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("answer", "found"), LOOK_UPS)
-def test_a_look_up_says_where_the_message_is_or_that_it_is_not_known(answer: Reply, found: LookUp) -> None:
+def test_a_look_up_says_where_the_message_is_or_that_it_is_not_known(answer: HttpReply, found: LookUp) -> None:
     """By our id."""
     assert found == read_look_up(answer, "104")
 
 
 @pytest.mark.parametrize("answer", NO_LOOK_UPS)
-def test_nothing_but_a_plain_104_says_that_a_message_is_not_known(answer: Reply) -> None:
+def test_nothing_but_a_plain_104_says_that_a_message_is_not_known(answer: HttpReply) -> None:
     """It is what a second SMS would be sent for."""
     assert Known.FAILED == read_look_up(answer, "104").known
 
@@ -329,27 +329,27 @@ def test_a_look_up_asks_for_the_status_and_then_for_the_charge() -> None:
 
 
 @pytest.mark.parametrize(("answer", "amount"), CHARGES)
-def test_a_charge_is_told_or_not(answer: Reply, amount: int | None) -> None:
+def test_a_charge_is_told_or_not(answer: HttpReply, amount: int | None) -> None:
     """In millionths of a credit."""
     assert amount == read_charge(answer)
 
 
 @pytest.mark.parametrize(("answer", "expected"), CANCELS)
-def test_a_message_is_stopped_only_when_its_status_says_so(answer: Reply, expected: tuple[Any, ...]) -> None:
+def test_a_message_is_stopped_only_when_its_status_says_so(answer: HttpReply, expected: tuple[Any, ...]) -> None:
     """Otherwise it was too late, or nobody knows."""
     found = read_cancel(answer)
     assert expected == (found.stopped, found.status, found.code)
 
 
 @pytest.mark.parametrize(("answer", "expected"), COVERAGES)
-def test_coverage_is_yes_no_or_not_told(answer: Reply, expected: tuple[Any, ...]) -> None:
+def test_coverage_is_yes_no_or_not_told(answer: HttpReply, expected: tuple[Any, ...]) -> None:
     """A fault of the account says nothing of a number."""
     found = read_coverage(answer)
     assert expected == (found.routable, found.charge_millionths)
 
 
 @pytest.mark.parametrize(("answer", "expected"), BALANCES)
-def test_the_balance_is_told_or_why_it_cannot_be(answer: Reply, expected: float | str) -> None:
+def test_the_balance_is_told_or_why_it_cannot_be(answer: HttpReply, expected: float | str) -> None:
     """A worker starts all the same."""
     assert expected == read_balance(answer)
 

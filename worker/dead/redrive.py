@@ -37,7 +37,7 @@ def _redrive(*, records: Sequence[RecordKey], now: int, today: str, ids: Sequenc
     """Put dead letters back; returns the lane of each, or why it stays dead, or "" for what is none."""
 
 
-class Answer(StrEnum):
+class RedriveResult(StrEnum):
     """What became of one message that was to be redriven."""
 
     REDRIVEN = "redriven"
@@ -54,7 +54,7 @@ class Redriven(msgspec.Struct, frozen=True):
     """The answer for one message; ``status`` is how it stood after it."""
 
     id: str
-    answer: Answer
+    answer: RedriveResult
     status: str = ""
 
 
@@ -75,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     by_lane: dict[int, int] = {}
 
 
-class Pile(msgspec.Struct, frozen=True, kw_only=True):
+class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The dead letters of one owner and code: how many, and the parts and likely cost of those that can be redriven.
 
     ``lost`` are past their validity, or erased.
@@ -90,14 +90,14 @@ class Pile(msgspec.Struct, frozen=True, kw_only=True):
     estimate_millionths: int = 0
 
 
-def piles(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[Pile]:
+def dead_groups(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[DeadGroup]:
     """Return the latest ``most`` dead letters by owner and code, the largest pile first."""
     found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
     kinds: dict[tuple[str, str], list[Found]] = defaultdict(list)
     for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
         for one in lot:
             kinds[one.owner, one.code].append(one)
-    told = [_pile(owner, code, every, now) for (owner, code), every in kinds.items()]
+    told = [_group(owner, code, every, now) for (owner, code), every in kinds.items()]
     return sorted(told, key=lambda pile: (-pile.messages, pile.owner, pile.code))
 
 
@@ -155,7 +155,7 @@ def redrive_paced(
         told = Counter(str(answer) for answer in answers if answer)  # the others are no dead letters any more
         yield told
         if a_second:
-            sleep(told[Answer.REDRIVEN] / a_second)
+            sleep(told[RedriveResult.REDRIVEN] / a_second)
 
 
 def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Redriven]:
@@ -173,15 +173,15 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
     return answers
 
 
-def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Answer | None]:
+def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[RedriveResult | None]:
     """Run the script for up to 99 ids, and tell the workers; None for what was no dead letter."""
     replies = _redrive(client, records=keys.records(ids), now=now, today=budgets.day(now), ids=ids)
     lanes: dict[int, list[str]] = defaultdict(list)
-    answers: list[Answer | None] = []
+    answers: list[RedriveResult | None] = []
     for one, reply in zip(ids, replies, strict=True):
         if reply.isdigit():
             lanes[int(reply)].append(one)
-            answers.append(Answer.REDRIVEN)
+            answers.append(RedriveResult.REDRIVEN)
         else:
             answers.append(_LEFT_DEAD.get(reply))
     for lane in sorted(lanes):
@@ -189,9 +189,9 @@ def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int)
     return answers
 
 
-def _pile(owner: str, code: str, every: Sequence[Found], now: int) -> Pile:
+def _group(owner: str, code: str, every: Sequence[Found], now: int) -> DeadGroup:
     good = [one for one in every if one.to and one.expires_at > now]
-    return Pile(
+    return DeadGroup(
         owner=owner,
         code=code,
         reason=every[0].reason,
@@ -202,16 +202,16 @@ def _pile(owner: str, code: str, every: Sequence[Found], now: int) -> Pile:
     )
 
 
-_LEFT_DEAD: dict[str, Answer] = {
-    LeftDead.EXPIRED: Answer.EXPIRED,
-    LeftDead.OVER: Answer.OVER_BUDGET,
-    LeftDead.ERASED: Answer.ERASED,
+_LEFT_DEAD: dict[str, RedriveResult] = {
+    LeftDead.EXPIRED: RedriveResult.EXPIRED,
+    LeftDead.OVER: RedriveResult.OVER_BUDGET,
+    LeftDead.ERASED: RedriveResult.ERASED,
 }
 
 
-def _refused(status: str) -> Answer:
+def _refused(status: str) -> RedriveResult:
     if not status:
-        return Answer.UNKNOWN
+        return RedriveResult.UNKNOWN
     if status == Status.IN_DOUBT:
-        return Answer.IN_DOUBT
-    return Answer.ENDED if status in FINAL else Answer.UNDER_WAY
+        return RedriveResult.IN_DOUBT
+    return RedriveResult.ENDED if status in FINAL else RedriveResult.UNDER_WAY

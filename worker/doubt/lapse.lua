@@ -1,6 +1,6 @@
 -- PARTS move
 -- Leases that ran out: the worker died, or lost its way, in the middle of the call; only the gateway can tell.
--- KEYS  records   ARG  now, ask_at (when to ask first), ids
+-- KEYS  records   ARG  now, look_up_at (when to ask first), ids
 -- ->    for each id 1, or 0 when its lease is not over
 local answers, FIELDS = {}, fields()
 for i, id in ipairs(ARG.ids) do
@@ -10,7 +10,7 @@ for i, id in ipairs(ARG.ids) do
   if ends and tonumber(ends) <= ARG.now then
     if known.status ~= Status.sending then
       index(KEY.leases, id)
-    elseif move(record, id, known, Status.in_doubt, ARG.ask_at, Field.code, 'lapsed', Field.reason, 'lease_ran_out',
+    elseif move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.code, 'lapsed', Field.reason, 'lease_ran_out',
       Field.owner, Owner.operator) then
       add_one(record, Field.lapses)
       count_of(Count.lapsed, known.lane)

@@ -21,7 +21,7 @@ LAPSE_SECONDS = 1.0
 
 
 @script(__file__, flags, [Owner])
-def _lapse(*, records: Sequence[RecordKey], now: int, ask_at: int, ids: Sequence[str]) -> None:
+def _lapse(*, records: Sequence[RecordKey], now: int, look_up_at: int, ids: Sequence[str]) -> None:
     """Put messages in doubt whose lease ran out; returns which were."""
 
 
@@ -31,7 +31,7 @@ async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> l
     if not over:
         return []
     ids = [one.decode() for one in over]
-    moved = await _lapse.run(client, records=keys.records(ids), now=now, ask_at=now + first_probe_ms, ids=ids)
+    moved = await _lapse.run(client, records=keys.records(ids), now=now, look_up_at=now + first_probe_ms, ids=ids)
     lapsed = [one for one, done in zip(ids, moved, strict=True) if done]
     for one in lapsed:
         logs.event("in_doubt", level=30, id=one, code="lapsed", reason="lease_ran_out", owner="operator")

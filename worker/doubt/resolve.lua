@@ -15,7 +15,7 @@ for i, one in ipairs(ARG.looked_up) do
     answers[i] = known.lane
     if one[LookedUp.counts] then add_one(record, Field.probes) end
     if code ~= '' then write(record, Field.code, code, Field.reason, one[LookedUp.reason], Field.owner, owner) end
-    if to == Then.ask then
+    if to == Unresolved.look_up_again then
       index(KEY.doubt, id, at)
     else
       move(record, id, known, to, at)

@@ -25,7 +25,7 @@ from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import Probed, probe
-from threelane.worker.receipt.receipt import receive, told_by
+from threelane.worker.receipt.receipt import from_look_up, receive
 
 BATCH = 20
 RESOLVE_SECONDS = 0.5
@@ -33,10 +33,10 @@ MOST_LAPSES = 3
 DAY = 24 * 3600 * 1000
 
 
-class Then(StrEnum):
+class Unresolved(StrEnum):
     """What becomes of a message that a look-up did not find, besides a state."""
 
-    ASK = "ask"  # again
+    LOOK_UP_AGAIN = "ask"  # again
 
 
 class LookedUp(Item, frozen=True):
@@ -53,7 +53,7 @@ class LookedUp(Item, frozen=True):
     since: int  # since when it is in doubt
 
 
-@script(__file__, texts, [Then])
+@script(__file__, texts, [Unresolved])
 def _resolve(*, records: Sequence[RecordKey], now: int, keep_ms: int, looked_up: Sequence[LookedUp]) -> None:
     """Write down what look-ups came to; returns the lane of each, or "" for what something else had settled."""
 
@@ -67,7 +67,7 @@ class Doubt(NamedTuple):
     lapses: int  # attempts that died with their worker
 
 
-class Next(NamedTuple):
+class NextStep(NamedTuple):
     """What becomes of it: a state, or ``ask`` again; ``at`` in milliseconds."""
 
     to: str
@@ -96,7 +96,7 @@ async def resolve(
     answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
     found = answers if gateway.can_look_up else [NO_LOOK_UP] * len(doubts)
     adopted = [
-        told_by(one.message.id, answer)
+        from_look_up(one.message.id, answer)
         for one, answer in zip(doubts, found, strict=True)
         if answer.known is Known.FOUND
     ]
@@ -104,14 +104,14 @@ async def resolve(
         results = await receive(client, adopted, settings.keeping, now, tracing.of(settings))
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
     rest = [
-        (one, after(one, answer, settings.doubt_delays_seconds, now))
+        (one, next_step(one, answer, settings.doubt_delays_seconds, now))
         for one, answer in zip(doubts, found, strict=True)
         if answer.known is not Known.FOUND
     ]
     return len(doubts), await _write(client, rest, settings.retention_ms, now)
 
 
-def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Next:
+def next_step(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> NextStep:
     """Decide what follows from a look-up that found nothing; pure.
 
     A look-up that failed, or that says nothing, changes nothing: it is repeated after the same delay.
@@ -119,23 +119,23 @@ def after(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> Ne
     if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, to the end and a little
         ends = doubt.message.expires_at + int(sum(delays) * 1000)
         if now < ends:
-            return Next(Then.ASK, ends)
-        return Next(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
+            return NextStep(Unresolved.LOOK_UP_AGAIN, ends)
+        return NextStep(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
     if now - doubt.since > GATEWAY_REMEMBERS:
-        return Next(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
+        return NextStep(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
     if answer.known is not Known.NOT_FOUND:
-        return Next(Then.ASK, now + int(delays[min(doubt.probes, len(delays) - 1)] * 1000))
+        return NextStep(Unresolved.LOOK_UP_AGAIN, now + int(delays[min(doubt.probes, len(delays) - 1)] * 1000))
     probes = doubt.probes + 1
     if probes < len(delays):
-        return Next(Then.ASK, now + int(delays[probes] * 1000), counts=True)
+        return NextStep(Unresolved.LOOK_UP_AGAIN, now + int(delays[probes] * 1000), counts=True)
     if doubt.lapses >= MOST_LAPSES:
-        return Next(Status.DEAD, now, True, "worker_lost", "worker_lost", Owner.OPERATOR)
+        return NextStep(Status.DEAD, now, True, "worker_lost", "worker_lost", Owner.OPERATOR)
     match doubt.message.on_doubt:
         case "hold":
-            return Next(Then.ASK, now + DAY, counts=True)
+            return NextStep(Unresolved.LOOK_UP_AGAIN, now + DAY, counts=True)
         case "drop":
-            return Next(Status.DEAD, now, True, "in_doubt", "dropped_in_doubt", Owner.PRODUCER)
-    return Next(Status.QUEUED, now, counts=True)
+            return NextStep(Status.DEAD, now, True, "in_doubt", "dropped_in_doubt", Owner.PRODUCER)
+    return NextStep(Status.QUEUED, now, counts=True)
 
 
 def _doubt(one: Probed) -> Doubt:
@@ -143,7 +143,7 @@ def _doubt(one: Probed) -> Doubt:
 
 
 async def _write(
-    client: redis.asyncio.Redis, rest: Sequence[tuple[Doubt, Next]], retention_ms: int, now: int
+    client: redis.asyncio.Redis, rest: Sequence[tuple[Doubt, NextStep]], retention_ms: int, now: int
 ) -> dict[int, list[str]]:
     if not rest:
         return {}

@@ -35,7 +35,7 @@ LOST = (OSError, RecoverableConnectionError)  # the connection, with all that it
 LANE_QUEUES = frozenset(keys.queue(lane) for lane in keys.LANES)
 
 
-class Channel(pyamqp.Channel):
+class RabbitChannel(pyamqp.Channel):
     """A channel that asks for nudges, instead of having them pushed; other queues are consumed as ever."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -44,8 +44,8 @@ class Channel(pyamqp.Channel):
         self._order = LaneOrder()
         self._room = 0
         self._held: dict[int, str] = {}  # delivery tag -> queue
-        self._unasked: deque[str] = deque()  # what is left of a round of questions
-        self._asked = ""  # the queue whose answer is still to come
+        self._queues_left: deque[str] = deque()  # what is left of a round of questions
+        self._pending_queue = ""  # the queue whose answer is still to come
         super().__init__(*given, **named)
 
     def _setup_listeners(self) -> None:
@@ -91,25 +91,25 @@ class Channel(pyamqp.Channel):
 
     def fetch(self) -> None:
         """Begin a round of questions, unless one is under way or no thread is free."""
-        if not self._asked and len(self._held) < self._room:
+        if not self._pending_queue and len(self._held) < self._room:
             LANES.holding(self._held.values())
-            self._unasked = deque(self._order.queues())
-            self._ask_next()
+            self._queues_left = deque(self._order.queues())
+            self._get_next()
 
-    def _ask_next(self) -> None:
-        self._asked = self._unasked.popleft() if self._unasked else ""
-        if self._asked:
+    def _get_next(self) -> None:
+        self._pending_queue = self._queues_left.popleft() if self._queues_left else ""
+        if self._pending_queue:
             with suppress(*LOST):  # whoever reads from the connection finds out
-                self.send_method(spec.Basic.Get, "Bsb", (0, self._asked, False))
+                self.send_method(spec.Basic.Get, "Bsb", (0, self._pending_queue, False))
 
     def _found_empty(self, *_: Any) -> None:
-        self._ask_next()
+        self._get_next()
 
     def _fetched(
         self, delivery_tag: int, redelivered: bool, exchange: str, routing_key: str, _waiting: int, message: Any
     ) -> None:
         """Hand a nudge over, and begin again with the first lane: there may be something in it by now."""
-        queue, self._asked = self._asked, ""
+        queue, self._pending_queue = self._pending_queue, ""
         if queue not in self._takers:  # cancelled between question and answer
             super().basic_reject(delivery_tag, requeue=True)
             return
@@ -131,22 +131,22 @@ class Channel(pyamqp.Channel):
         self.fetch()
 
 
-class Connection(pyamqp.Connection):
+class RabbitConnection(pyamqp.Connection):
     """A connection with such channels."""
 
-    Channel = Channel
+    Channel = RabbitChannel
 
     def fetch(self) -> None:
         """Let each channel ask for nudges; called when the pause is over."""
         for channel in list((self.channels or {}).values()):  # type: ignore[attr-defined]
-            if isinstance(channel, Channel):
+            if isinstance(channel, RabbitChannel):
                 channel.fetch()
 
 
-class Transport(pyamqp.Transport):
+class RabbitTransport(pyamqp.Transport):
     """The transport of the scheme amqp in a worker."""
 
-    Connection = Connection
+    Connection = RabbitConnection
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Read what arrives, and ask for more when the pause is over."""
@@ -154,5 +154,5 @@ class Transport(pyamqp.Transport):
         loop.call_repeatedly(PAUSE_SECONDS, connection.fetch)
 
 
-class SSLTransport(Transport, pyamqp.SSLTransport):
+class RabbitTlsTransport(RabbitTransport, pyamqp.SSLTransport):
     """The transport of the scheme amqps in a worker."""

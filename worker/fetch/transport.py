@@ -41,7 +41,7 @@ class QoS(virtual.QoS):
             super().reject(delivery_tag, requeue)
 
 
-class Channel(kombu_redis.Channel):
+class RedisChannel(kombu_redis.Channel):
     """A channel that can be closed twice, and opened on a full Redis."""
 
     ack_emulation = False
@@ -90,14 +90,14 @@ class Channel(kombu_redis.Channel):
         return self._size(queue) > 0
 
 
-class Transport(kombu_redis.Transport):
+class RedisTransport(kombu_redis.Transport):
     """The transport of the schemes redis and rediss in a worker."""
 
-    Channel = Channel
+    Channel = RedisChannel
 
 
 def install() -> None:
     """Let this process's kombu use it, and on RabbitMQ the one that fetches in the order of the lanes."""
-    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
-    TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "threelane.worker.fetch.rabbit:Transport"
-    TRANSPORT_ALIASES["amqps"] = "threelane.worker.fetch.rabbit:SSLTransport"
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:RedisTransport"
+    TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "threelane.worker.fetch.rabbit:RabbitTransport"
+    TRANSPORT_ALIASES["amqps"] = "threelane.worker.fetch.rabbit:RabbitTlsTransport"

@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 import redis.asyncio
 
 from threelane.worker.gateway import form, tables
-from threelane.worker.gateway.login import Login
+from threelane.worker.gateway.login import GatewayLogin
 from threelane.worker.gateway.outcome import (
     NO_CANCEL,
     NO_COVERAGE,
     NO_LOOK_UP,
     NO_PAYMENT,
+    AttemptOutcome,
     Cancellation,
     Coverage,
     Known,
     LookUp,
-    Outcome,
     Payment,
 )
-from threelane.worker.gateway.wire import Reply, Wire
+from threelane.worker.gateway.wire import HttpReply, Wire
 from threelane.worker.policy.rule import Table
 from threelane.worker.process.settings import AccountSettings
 
@@ -80,7 +80,7 @@ class JsonApi(Api):
         super().__init__(settings)
         self._headers = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
 
-    async def _ask(self, method: str, resource: str, body: bytes | None = None) -> Reply | Outcome:
+    async def _request(self, method: str, resource: str, body: bytes | None = None) -> HttpReply | AttemptOutcome:
         return await self._wire.request(method, f"{self._base}/{self.root}/{resource}", self._headers, body)
 
 
@@ -94,28 +94,28 @@ class FormApi(Api, ABC):
     def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
         """Open the connections; to be called on the event loop.  ``client`` is where workers share a session."""
         super().__init__(settings)
-        self._login = Login(settings, client, self.name, self._authenticate)
+        self._login = GatewayLogin(settings, client, self.name, self._authenticate)
 
     async def keep_alive(self) -> None:
         """Prevent a shared session from expiring while nothing is sent."""
         if await self._login.is_my_turn_to_ping():
-            await self._ask(self.ping, {})
+            await self._request(self.ping, {})
 
-    async def _ask(self, command: str, *elements: Mapping[str, str]) -> Reply | Outcome:
+    async def _request(self, command: str, *elements: Mapping[str, str]) -> HttpReply | AttemptOutcome:
         """Ask once; and once more when all that was wrong was an expired session, since then nothing was accepted."""
         login = await self._login.now()
-        if isinstance(login, Outcome):
+        if isinstance(login, AttemptOutcome):
             return login
         reply = await self._post(command, [{**login, **one} for one in elements])
-        if isinstance(reply, Reply) and self._has_expired(reply):
+        if isinstance(reply, HttpReply) and self._has_expired(reply):
             renewed = await self._login.renewed(login)
-            if isinstance(renewed, Outcome):
+            if isinstance(renewed, AttemptOutcome):
                 return renewed
             if renewed is not None:
                 return await self._post(command, [{**renewed, **one} for one in elements])
         return reply
 
-    async def _submit(self, path: str, fields: Mapping[str, str]) -> Reply | Outcome:
+    async def _submit(self, path: str, fields: Mapping[str, str]) -> HttpReply | AttemptOutcome:
         return await self._wire.post(f"{self._base}/{path}", form.encode(fields), _FORM)
 
     async def _priced(self, found: LookUp) -> LookUp:
@@ -125,11 +125,11 @@ class FormApi(Api, ABC):
         return found._replace(charge_millionths=await self._charge(found.gateway_id))
 
     @abstractmethod
-    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> Reply | Outcome:
+    async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         """Put a command to the API in one request; each element has its login in it."""
 
     @abstractmethod
-    async def _authenticate(self) -> str | Outcome:
+    async def _authenticate(self) -> str | AttemptOutcome:
         """Log in; returns the session's id, or why there is none."""
 
     @abstractmethod
@@ -137,5 +137,5 @@ class FormApi(Api, ABC):
         """Ask for a charge, in millionths of a credit; None when it is not told."""
 
     @abstractmethod
-    def _has_expired(self, reply: Reply) -> bool:
+    def _has_expired(self, reply: HttpReply) -> bool:
         """Tell whether an answer says that the session had expired, and nothing else."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.rule import Table
 from threelane.worker.policy.statuses import millionths
 
@@ -25,7 +25,7 @@ class Family(NamedTuple):
     by_status: Mapping[int, str]
 
 
-class Fault(NamedTuple):
+class EntryError(NamedTuple):
     """An error object: its code as the family writes it, NO_CODE if it has none, and its text."""
 
     code: str
@@ -41,7 +41,7 @@ def decode(body: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def fault(holder: Mapping[str, Any], family: Family) -> Fault | None:
+def entry_error(holder: Mapping[str, Any], family: Family) -> EntryError | None:
     """Return the error of an answer or an entry: an object, or a text with ``errorCode`` beside it."""
     error, code = holder.get("error"), holder.get("errorCode")
     text = holder.get("errorDescription") or error
@@ -49,7 +49,7 @@ def fault(holder: Mapping[str, Any], family: Family) -> Fault | None:
         code, text = error.get("code"), error.get("description")
     if not error and code is None:
         return None
-    return Fault(_code(code, family.digits), clean(text))
+    return EntryError(_code(code, family.digits), clean(text))
 
 
 def is_yes(status: int) -> bool:
@@ -57,43 +57,43 @@ def is_yes(status: int) -> bool:
     return 200 <= status < 300
 
 
-def refused(failed: Fault, status: int, family: Family) -> Outcome:
+def refused(failed: EntryError, status: int, family: Family) -> AttemptOutcome:
     """Return what an error object comes to.
 
     Outside of 2xx and 4xx only a listed code is Clickatell's: the rest may be said by whatever stands in between.
     A code that means nothing to us gives way to what the HTTP status says.
     """
     if not (is_yes(status) or 400 <= status < 500) and failed.code not in family.table.rules:
-        return Outcome(Kind.UNREADABLE, text=f"HTTP {status} {failed.text}".strip())
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} {failed.text}".strip())
     code = failed.code
-    if family.table.of(code) is family.table.otherwise:
+    if family.table.rule_for(code) is family.table.otherwise:
         code = family.by_status.get(status, code)
-    return Outcome(Kind.REFUSED, code=code, text=failed.text)
+    return AttemptOutcome(OutcomeKind.REFUSED, code=code, text=failed.text)
 
 
-def without_error(status: int, body: bytes, family: Family) -> Outcome:
+def without_error(status: int, body: bytes, family: Family) -> AttemptOutcome:
     """Return what an answer comes to that has neither entries nor an error: its HTTP status may say no, never yes."""
     text = f"HTTP {status} {clean(body.decode('utf-8', errors='replace'))[:80]}".strip()
     if status in family.by_status:
-        return Outcome(Kind.REFUSED, code=family.by_status[status], text=text)
-    return Outcome(Kind.UNREADABLE, text=text)
+        return AttemptOutcome(OutcomeKind.REFUSED, code=family.by_status[status], text=text)
+    return AttemptOutcome(OutcomeKind.UNREADABLE, text=text)
 
 
-def read_entry(entry: Mapping[str, Any], to: str, status: int, family: Family) -> Outcome:
+def read_entry(entry: Mapping[str, Any], to: str, status: int, family: Family) -> AttemptOutcome:
     """Read one message's entry: yes with an id, no with an error; everything else is unreadable."""
-    gateway_id, failed, told = entry.get("apiMessageId"), fault(entry, family), recipient(entry)
+    gateway_id, failed, told = entry.get("apiMessageId"), entry_error(entry, family), recipient(entry)
     accepted = entry.get("accepted")
     if told and told != to:
-        return Outcome(Kind.UNREADABLE, text="the answer names another recipient")
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text="the answer names another recipient")
     if accepted is True and is_id(gateway_id) and not failed and is_yes(status):
-        return Outcome(Kind.ACCEPTED, gateway_id=gateway_id)
+        return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=gateway_id)
     if gateway_id or (accepted is not False and accepted is not None):
-        return Outcome(Kind.UNREADABLE, text=f"HTTP {status} neither yes nor no")
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} neither yes nor no")
     if failed:
         return refused(failed, status, family)
     if accepted is False and 200 <= status < 500:
-        return Outcome(Kind.REFUSED, code=NO_CODE)
-    return Outcome(Kind.UNREADABLE, text=f"HTTP {status} neither yes nor no")
+        return AttemptOutcome(OutcomeKind.REFUSED, code=NO_CODE)
+    return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} neither yes nor no")
 
 
 def recipient(entry: Mapping[str, Any]) -> str:

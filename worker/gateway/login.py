@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Mapping
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from threelane.worker.gateway.outcome import Kind, Outcome
-from threelane.worker.gateway.session import Authenticate, Session
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.session import Authenticate, GatewaySession
 from threelane.worker.process.settings import AccountSettings
 
 EXPIRED = ("003", "005")  # session expired, session id missing: nothing was accepted
 
 
-class Login:
+class GatewayLogin:
     """What stands in a request of the HTTP and XML APIs to name the account."""
 
     def __init__(
@@ -27,27 +27,27 @@ class Login:
             "password": settings.clickatell_password.get_secret_value(),
         }
         shared = client if settings.gateway_sessions else None
-        self._session = Session(shared, api, authenticate) if shared is not None else None
+        self._session = GatewaySession(shared, api, authenticate) if shared is not None else None
 
-    async def now(self) -> Mapping[str, str] | Outcome:
+    async def now(self) -> Mapping[str, str] | AttemptOutcome:
         """Return the parameters, or why there are none; then nothing has left."""
-        return await _asked(self._session.current()) if self._session else self.credentials
+        return await _credentials_or_failure(self._session.current()) if self._session else self.credentials
 
-    async def renewed(self, expired: Mapping[str, str]) -> Mapping[str, str] | Outcome | None:
+    async def renewed(self, expired: Mapping[str, str]) -> Mapping[str, str] | AttemptOutcome | None:
         """Return new parameters after these have expired; None when they are no session's."""
-        return await _asked(self._session.renew(expired["session_id"])) if self._session else None
+        return await _credentials_or_failure(self._session.renew(expired["session_id"])) if self._session else None
 
     async def is_my_turn_to_ping(self) -> bool:
         """Tell whether this process should keep a shared session alive now."""
         return await self._session.is_my_turn_to_ping() if self._session else False
 
 
-async def _asked(asking: Awaitable[str | Outcome]) -> Mapping[str, str] | Outcome:
+async def _credentials_or_failure(pending: Awaitable[str | AttemptOutcome]) -> Mapping[str, str] | AttemptOutcome:
     """A login whose answer is lost leaves no message in doubt, nor does a Redis that is away: none has been sent."""
     try:
-        session = await asking
+        session = await pending
     except (RedisError, OSError) as failed:
-        return Outcome(Kind.NOT_REACHED, text=f"no session: {type(failed).__name__}")
+        return AttemptOutcome(OutcomeKind.NOT_REACHED, text=f"no session: {type(failed).__name__}")
     if isinstance(session, str):
         return {"session_id": session}
-    return session if session.kind is Kind.REFUSED else session._replace(kind=Kind.NOT_REACHED)
+    return session if session.kind is OutcomeKind.REFUSED else session._replace(kind=OutcomeKind.NOT_REACHED)

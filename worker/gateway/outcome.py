@@ -8,7 +8,7 @@ from typing import NamedTuple
 GATEWAY_REMEMBERS = 6 * 24 * 3600 * 1000  # ms; after this a look-up proves nothing any more
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """The five ways an attempt can end."""
 
     ACCEPTED = "accepted"
@@ -20,10 +20,10 @@ class Kind(StrEnum):
     EMULATED = "emulated"  # it is not on the allow-list: all but the request
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """One attempt's end; ``code`` is the gateway's, ``text`` what it said or what broke."""
 
-    kind: Kind
+    kind: OutcomeKind
     code: str = ""
     text: str = ""
     gateway_id: str = ""
@@ -38,7 +38,7 @@ class Known(StrEnum):
 
     FOUND = "found"
     NOT_FOUND = "not_found"
-    SAYS_NOTHING = "says_nothing"  # status 001: unknown, or not reported yet
+    NO_STATUS = "no_status"  # status 001: unknown, or not reported yet
     FAILED = "failed"  # the question got no usable answer; nothing follows from it
     CANNOT = "cannot"  # the API has no such question: only a receipt can tell
 
@@ -53,7 +53,7 @@ class LookUp(NamedTuple):
     text: str = ""
 
     @classmethod
-    def unanswered(cls, outcome: Outcome) -> LookUp:
+    def unanswered(cls, outcome: AttemptOutcome) -> LookUp:
         """Return what a question comes to that got no answer."""
         return cls(Known.FAILED, text=f"{outcome.kind} {outcome.text}")
 
@@ -67,7 +67,7 @@ class Cancellation(NamedTuple):
     text: str = ""
 
     @classmethod
-    def unanswered(cls, outcome: Outcome) -> Cancellation:
+    def unanswered(cls, outcome: AttemptOutcome) -> Cancellation:
         """Return what a cancel comes to that got no answer."""
         return cls(_done(outcome), text=outcome.kind)
 
@@ -80,7 +80,7 @@ class Coverage(NamedTuple):
     text: str = ""
 
     @classmethod
-    def unanswered(cls, outcome: Outcome) -> Coverage:
+    def unanswered(cls, outcome: AttemptOutcome) -> Coverage:
         """Return what a question for a number comes to that got no answer."""
         return cls(None, text=outcome.kind)
 
@@ -93,18 +93,18 @@ class Payment(NamedTuple):
     text: str = ""
 
     @classmethod
-    def unanswered(cls, outcome: Outcome) -> Payment:
+    def unanswered(cls, outcome: AttemptOutcome) -> Payment:
         """Return what a voucher comes to that got no answer."""
         return cls(_done(outcome), text=outcome.kind)
 
 
-def _done(outcome: Outcome) -> bool | None:
+def _done(outcome: AttemptOutcome) -> bool | None:
     """Tell whether a command took effect that got no answer: surely not if it never left, else nobody can tell."""
-    return False if outcome.kind is Kind.NOT_REACHED else None
+    return False if outcome.kind is OutcomeKind.NOT_REACHED else None
 
 
-NOT_TRIED = Outcome(Kind.NOT_TRIED)
-EMULATED = Outcome(Kind.EMULATED)
+NOT_TRIED = AttemptOutcome(OutcomeKind.NOT_TRIED)
+EMULATED = AttemptOutcome(OutcomeKind.EMULATED)
 # What a gateway answers whose API has no such command.
 NO_LOOK_UP = LookUp(Known.CANNOT, text="this API knows no message by our id")
 NO_CANCEL = Cancellation(False, text="this API cannot cancel")

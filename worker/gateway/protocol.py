@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from threelane.contract.message import Message
-from threelane.worker.gateway.outcome import Cancellation, Coverage, LookUp, Outcome, Payment
+from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, LookUp, Payment
 from threelane.worker.policy.rule import Table
 
 
@@ -24,7 +24,7 @@ class Gateway(Protocol):
         """What its codes mean."""
         ...
 
-    async def send(self, messages: Sequence[Message], now: int) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Put up to batch_size messages to the gateway in one request; one outcome each, in order."""
         ...
 

@@ -9,16 +9,16 @@ from typing import Any
 import redis.asyncio
 
 from threelane.store import keys
-from threelane.worker.gateway.outcome import Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome
 
 RENEWAL_SECONDS = 20.0  # longest that one renewal may keep the others waiting
 KEEP_SECONDS = 24 * 3600
 PING_SECONDS = 600  # the gateway forgets a session 15 minutes after its last call
 
-Authenticate = Callable[[], Awaitable[str | Outcome]]
+Authenticate = Callable[[], Awaitable[str | AttemptOutcome]]
 
 
-class Session:
+class GatewaySession:
     """The session id that all workers of an account use; kept in Redis, asked for once per process."""
 
     def __init__(self, client: redis.asyncio.Redis, api: str, authenticate: Authenticate) -> None:
@@ -29,11 +29,11 @@ class Session:
         self._known = ""
         self._renewing = asyncio.Lock()
 
-    async def current(self) -> str | Outcome:
+    async def current(self) -> str | AttemptOutcome:
         """Return the session id, logging in if nobody has yet."""
         return self._known or await self.renew("")
 
-    async def renew(self, expired: str) -> str | Outcome:
+    async def renew(self, expired: str) -> str | AttemptOutcome:
         """Return an id other than the one that expired; of all who ask, one logs in."""
         async with self._renewing:
             if self._known and self._known != expired:

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 MAX_ANSWER = 1 << 20  # octets of an answer that are read
 IDLE_SECONDS = 15.0
@@ -22,7 +22,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """An answer that came whole."""
 
     status: int
@@ -53,13 +53,13 @@ class Wire:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Reply | Outcome:
+    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> HttpReply | AttemptOutcome:
         """Post; returns what ``request`` does."""
         return await self.request("POST", url, headers, body)
 
     async def request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
-    ) -> Reply | Outcome:
+    ) -> HttpReply | AttemptOutcome:
         """Ask; returns the whole answer, or NOT_REACHED before a connection was had, or LOST after.
 
         GET and DELETE may be repeated, once, when a kept connection ends under them: they change nothing twice.
@@ -70,10 +70,10 @@ class Wire:
             async with self._session.request(
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return Reply(response.status, await _whole(response.content))
+                return HttpReply(response.status, await _whole(response.content))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failed:
-            kind = Kind.LOST if trace.connected else Kind.NOT_REACHED
-            return Outcome(kind, text=type(failed).__name__)
+            kind = OutcomeKind.LOST if trace.connected else OutcomeKind.NOT_REACHED
+            return AttemptOutcome(kind, text=type(failed).__name__)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -11,7 +11,7 @@ import re
 from threelane.worker.inbound import moment
 from threelane.worker.inbound.fields import Fields
 from threelane.worker.inbound.fields import read as read_fields
-from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.report import Inbound, InboundReply, StatusReport, our_id, printable, report_text
 from threelane.worker.inbound.speech import sender, spoken
 from threelane.worker.policy.statuses import STATUSES, millionths, status_code
 
@@ -35,7 +35,7 @@ def read(query: bytes, body: bytes) -> Inbound:
     return Inbound(reports=(_report(fields, status),))
 
 
-def _report(fields: Fields, status: str) -> Report:
+def _report(fields: Fields, status: str) -> StatusReport:
     message_id = our_id(fields.get(*_OURS))
     if not message_id:
         raise ValueError("cliMsgId is missing or not one of ours: 32 hexadecimal digits")
@@ -46,20 +46,20 @@ def _report(fields: Fields, status: str) -> Report:
     if charge and amount is None:
         raise ValueError("charge is not an amount, such as 0.800000")
     code = status_code(status)
-    return Report(
+    return StatusReport(
         message_id,
         printable(fields.get(*_THEIRS)),
         code,
         to=STATUSES.get(code),
         charge_millionths=amount,
-        said=said(status, fields.get("timestamp"), charge, fields.get("statusdescription", "description")),
+        text=report_text(status, fields.get("timestamp"), charge, fields.get("statusdescription", "description")),
         unlisted=code not in STATUSES,
     )
 
 
-def _reply(fields: Fields) -> Reply:
+def _reply(fields: Fields) -> InboundReply:
     part, text = spoken(fields, escaped=False)
-    return Reply(
+    return InboundReply(
         printable(fields.get("momsgid")),
         sender(fields.get("from"), "from"),
         printable(fields.get("to")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from threelane.worker.inbound.report import Part
+from threelane.worker.inbound.report import ReplyPart
 
 MISSING = "\u2026"
 _PLANE = 0xF0000 - 0xD800
@@ -19,7 +19,7 @@ _SPACING = re.compile(r"[\s:-]")
 _CONCATENATED = {0x00: 3, 0x08: 4}  # 3GPP TS 23.040: references of 8 and of 16 bits, and their octets
 
 
-def part_of(udh: str) -> Part | None:
+def part_of(udh: str) -> ReplyPart | None:
     """Return which part of which message a user data header says this is; None: it is a message of its own.
 
     Headers of other kinds (ports, ...) and impossible numbers say nothing of parts.
@@ -35,11 +35,11 @@ def part_of(udh: str) -> Part | None:
         kind, length = elements[0], elements[1]
         content, elements = elements[2 : 2 + length], elements[2 + length :]
         if len(content) == length == _CONCATENATED.get(kind):
-            found = Part(int.from_bytes(content[:-2], "big"), content[-2], content[-1])
+            found = ReplyPart(int.from_bytes(content[:-2], "big"), content[-2], content[-1])
     return found if found and found.total > 1 and 1 <= found.number <= found.total else None
 
 
-def writable(text: str, part: Part | None = None) -> str:
+def writable(text: str, part: ReplyPart | None = None) -> str:
     """Return a text that can be written down: halves at the edges of a part are carried, all others are lost."""
     text = text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")  # halves that meet join
     if part and text and "\udc00" <= text[0] <= "\udfff":

@@ -12,7 +12,7 @@ from datetime import UTC
 from threelane.worker.inbound import moment
 from threelane.worker.inbound.fields import Fields
 from threelane.worker.inbound.fields import read as read_fields
-from threelane.worker.inbound.report import Inbound, Reply, Report, our_id, printable, said
+from threelane.worker.inbound.report import Inbound, InboundReply, StatusReport, our_id, printable, report_text
 from threelane.worker.inbound.speech import sender, spoken
 from threelane.worker.policy.statuses import STATUSES, status_code
 
@@ -51,13 +51,13 @@ def read(query: bytes, body: bytes) -> Inbound:
     status = _status(code, name)
     if not message_id:
         return Inbound()
-    told = said(written, fields.get("timestamp"), "", fields.get("statusdescription"))
-    report = Report(
+    told = report_text(written, fields.get("timestamp"), "", fields.get("statusdescription"))
+    report = StatusReport(
         message_id,
         printable(fields.get("messageid", "apimessageid")),
         status,
         to=STATUSES.get(status),
-        said=told,
+        text=told,
         unlisted=status not in STATUSES,
     )
     return Inbound(reports=(report,))
@@ -77,12 +77,12 @@ def _status(code: str, name: str) -> str:
     return NAMES.get(name, name)
 
 
-def _reply(fields: Fields) -> Reply:
+def _reply(fields: Fields) -> InboundReply:
     reply_id, original = fields.get("replymessageid"), fields.get("messageid")
     if not reply_id and not original:
         raise ValueError("replyMessageId is missing: it says which reply this is")
     part, text = spoken(fields, escaped=True)
-    return Reply(
+    return InboundReply(
         printable(reply_id or original),  # alone, messageId is the reply's own
         sender(fields.get("fromnumber"), "fromNumber"),
         printable(fields.get("tonumber")),

@@ -8,17 +8,17 @@ import msgspec
 
 from threelane.store.states import Status
 
-MOST_SAID = 200
+MAX_TEXT = 200
 _MOST_DESCRIPTION = 80
 _OUR_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]+")
 _NUMBER = re.compile(r"\d{6,}")
 
 
-class Report(msgspec.Struct, frozen=True):
+class StatusReport(msgspec.Struct, frozen=True):
     """One status: our id, the gateway's, the status as we write it, what it makes of the message, and the charge.
 
-    ``said`` is what the record has no other place for; ``unlisted`` marks a status that no table of ours knows.
+    ``text`` is what the record has no other place for; ``unlisted`` marks a status that no table of ours knows.
     """
 
     id: str
@@ -26,11 +26,11 @@ class Report(msgspec.Struct, frozen=True):
     network_status: str
     to: Status | None
     charge_millionths: int | None = None
-    said: str = ""
+    text: str = ""
     unlisted: bool = False
 
 
-class Part(msgspec.Struct, frozen=True):
+class ReplyPart(msgspec.Struct, frozen=True):
     """The place of a reply in a longer one: the sender's reference, of how many parts, and which from 1 on."""
 
     reference: int
@@ -38,7 +38,7 @@ class Part(msgspec.Struct, frozen=True):
     number: int
 
 
-class Reply(msgspec.Struct, frozen=True):
+class InboundReply(msgspec.Struct, frozen=True):
     """What a person sent us: the gateway's id of it, from whom, to which number of ours, the text, and when (ms)."""
 
     id: str
@@ -49,7 +49,7 @@ class Reply(msgspec.Struct, frozen=True):
     network: str = ""
     related_id: str = ""
     related_gateway_id: str = ""
-    part: Part | None = None
+    part: ReplyPart | None = None
 
 
 class Inbound(msgspec.Struct, frozen=True):
@@ -58,8 +58,8 @@ class Inbound(msgspec.Struct, frozen=True):
     ``problem`` is set when a part of the request could not be read: take the rest, and let the gateway repeat it.
     """
 
-    reports: tuple[Report, ...] = ()
-    replies: tuple[Reply, ...] = ()
+    reports: tuple[StatusReport, ...] = ()
+    replies: tuple[InboundReply, ...] = ()
     problem: str = ""
 
 
@@ -73,9 +73,9 @@ def printable(raw: str, most: int = 64) -> str:
     return _UNPRINTABLE.sub(" ", raw).strip()[:most]
 
 
-def said(status: str = "", timestamp: str = "", charge: str = "", description: str = "") -> str:
+def report_text(status: str = "", timestamp: str = "", charge: str = "", description: str = "") -> str:
     """Return what a report said, as it was written; long numbers in a description may be somebody's, and are hidden."""
     words = _NUMBER.sub("...", printable(description, 4 * _MOST_DESCRIPTION))[:_MOST_DESCRIPTION]
     written = {"status": status, "timestamp": timestamp, "charge": charge, "description": words}
     shown = (f"{name}={printable(value, _MOST_DESCRIPTION)}" for name, value in written.items() if value)
-    return " ".join(shown)[:MOST_SAID]
+    return " ".join(shown)[:MAX_TEXT]

@@ -9,7 +9,7 @@ from threelane.contract.refusal import Refusal
 from threelane.worker.inbound import charset
 from threelane.worker.inbound.fields import Fields
 from threelane.worker.inbound.joining import part_of, writable
-from threelane.worker.inbound.report import Part
+from threelane.worker.inbound.report import ReplyPart
 
 _SHORT = re.compile(r"[0-9]{3,15}")  # short codes are answered from, too
 
@@ -25,7 +25,7 @@ def sender(raw: str, field: str) -> str:
     return digits
 
 
-def spoken(fields: Fields, *, escaped: bool) -> tuple[Part | None, str]:
+def spoken(fields: Fields, *, escaped: bool) -> tuple[ReplyPart | None, str]:
     """Return which part of a reply this is, and its text; ``escaped``: documents of this API percent-encode it."""
     part, raw, named = part_of(fields.get("udh")), fields.raw("text", "content"), fields.get("charset")
     if isinstance(raw, bytes):

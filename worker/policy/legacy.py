@@ -74,7 +74,7 @@ LEGACY = table(
 )
 
 # Central REST answers some requests with an HTTP status and nothing else: a rate limit, and an address that is no API.
-REST = LEGACY.also(
+REST = LEGACY.extended(
     Rule("404", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
     Rule("405", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
     Rule("429", RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", THROTTLED, UNTIL_EXPIRY, spends_attempt=False,

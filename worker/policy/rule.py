@@ -64,16 +64,16 @@ class Table(NamedTuple):
     by_hundred: Mapping[str, Rule]
     otherwise: Rule
 
-    def of(self, code: str) -> Rule:
+    def rule_for(self, code: str) -> Rule:
         """Return the code's rule, or that of its hundred, which raises an alarm."""
         return self.rules.get(code) or self.by_hundred.get(code[:1] if len(code) == 3 else "", self.otherwise)
 
     def stops(self, code: str) -> bool:
         """Tell whether a code speaks against this message or number, and not of the account or of a bad moment."""
-        rule = self.of(code)
+        rule = self.rule_for(code)
         return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and rule.scope is not Scope.ACCOUNT
 
-    def also(self, *rules: Rule) -> Table:
+    def extended(self, *rules: Rule) -> Table:
         """Return the table with more rules."""
         return table(*self.rules.values(), *rules, by_hundred=self.by_hundred, otherwise=self.otherwise)
 

@@ -35,7 +35,7 @@ class Context(Protocol):
         ...
 
 
-class Scope(StrEnum):
+class DutyScope(StrEnum):
     """Who does a duty."""
 
     PROCESS = "process"  # each process
@@ -60,9 +60,9 @@ class Duty(Generic[C]):
     """Whether it goes on while the process drains; what takes on new work does not."""
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> DutyScope:
         """Who does it."""
-        return Scope.PROCESS if self.turn is None else Scope.FLEET
+        return DutyScope.PROCESS if self.turn is None else DutyScope.FLEET
 
     def seconds(self, context: C) -> float:
         """Return how long to wait for the next round when no work waits."""

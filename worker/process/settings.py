@@ -69,7 +69,7 @@ class Keeping(NamedTuple):
     """How long a message is remembered, and how long its receipt is awaited; milliseconds."""
 
     keep: int
-    first_ask: int
+    first_poll: int
     late: int
 
 

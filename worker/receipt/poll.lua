@@ -1,14 +1,14 @@
 -- PARTS move
 -- Write down when messages without a receipt are asked for again; what they told went through receipt.lua before.
--- KEYS  records   ARG  now, keep_ms, asked
+-- KEYS  records   ARG  now, keep_ms, updates
 -- ->    for each 'again', 'unknown', or '' when its end is known by now
 local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields()
-for i, one in ipairs(ARG.asked) do
-  local record, id, again_at = KEY.records[i], one[Asked.id], one[Asked.again_at]
+for i, one in ipairs(ARG.updates) do
+  local record, id, again_at = KEY.records[i], one[PollUpdate.id], one[PollUpdate.again_at]
   local known = read(record, FIELDS)
   answers[i] = ''
   if known.status == Status.sent then
-    if one[Asked.counts] then add_one(record, Field.asks) end
+    if one[PollUpdate.counts] then add_one(record, Field.asks) end
     if again_at > 0 then
       index(KEY.awaiting, id, again_at)
       answers[i] = Polled.again

@@ -27,7 +27,7 @@ from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import Probed, probe
-from threelane.worker.receipt.receipt import receive, told_by
+from threelane.worker.receipt.receipt import from_look_up, receive
 
 BATCH = 20
 POLL_SECONDS = 0.5
@@ -40,7 +40,7 @@ class Polled(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Asked(Item, frozen=True):
+class PollUpdate(Item, frozen=True):
     """A message that was asked for; ``again_at`` is 0 for never."""
 
     id: str
@@ -49,7 +49,7 @@ class Asked(Item, frozen=True):
 
 
 @script(__file__, texts, [Polled, Owner])
-def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, asked: Sequence[Asked]) -> None:
+def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, updates: Sequence[PollUpdate]) -> None:
     """Write down when to ask again; returns what is to become of each."""
 
 
@@ -68,12 +68,12 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
         a_second=settings.look_ups_per_second,
         ids=ids,
     )
-    answers = await asyncio.gather(*(_ask(gateway, one) for one in awaited))
+    answers = await asyncio.gather(*(_look_up(gateway, one) for one in awaited))
     metrics.POLLED.inc(len(awaited))
     told = [
-        told_by(one.id, answer)
+        from_look_up(one.id, answer)
         for one, answer in zip(awaited, answers, strict=True)
-        if answer.known in (Known.FOUND, Known.SAYS_NOTHING) and answer.status
+        if answer.known in (Known.FOUND, Known.NO_STATUS) and answer.status
     ]
     if told:
         await receive(client, told, settings.keeping, now, tracing.of(settings))
@@ -81,14 +81,14 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     return len(awaited)
 
 
-async def _ask(gateway: Gateway, one: Probed) -> LookUp:
+async def _look_up(gateway: Gateway, one: Probed) -> LookUp:
     """Ask by the gateway's id, which every API knows; by ours where it has not told its own."""
     return await (gateway.status(one.gateway_id) if one.gateway_id else gateway.look_up(one.id))
 
 
-def ask_next(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
+def next_poll_at(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
     """Return when to ask again, or 0 when the gateway has forgotten by then."""
-    wait = delays[0] if failed else delays[min(one.asks + 1, len(delays) - 1)]
+    wait = delays[0] if failed else delays[min(one.polls + 1, len(delays) - 1)]
     at = now + int(wait * 1000)
     last = one.sent_at + GATEWAY_REMEMBERS
     return at if at <= last else last if now < last else 0
@@ -104,12 +104,12 @@ async def _write(
     """Write down when to ask again, or that nobody will ever know."""
     if not awaited:
         return
-    asked = []
+    updates = []
     for one, answer in zip(awaited, answers, strict=True):
         failed = answer.known is Known.FAILED
-        asked.append(Asked(one.id, ask_next(one, failed, settings.receipt_delays_seconds, now), not failed))
+        updates.append(PollUpdate(one.id, next_poll_at(one, failed, settings.receipt_delays_seconds, now), not failed))
     records = keys.records(one.id for one in awaited)
-    replies = await _poll.run(client, records=records, now=now, keep_ms=settings.retention_ms, asked=asked)
+    replies = await _poll.run(client, records=records, now=now, keep_ms=settings.retention_ms, updates=updates)
     for one, reply in zip(awaited, replies, strict=True):
         if reply == Polled.UNKNOWN:
             logs.event("unknown", level=30, id=one.id, reason="no_receipt", owner="gateway")

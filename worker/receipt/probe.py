@@ -20,13 +20,13 @@ class Probed(NamedTuple):
     body: bytes
     gateway_id: str
     sent_at: int  # since when it is on its way
-    asks: int
+    polls: int
 
 
 def _probed(reply: Any) -> list[Probed]:
     return [
-        Probed(one.decode(), int(probes), int(doubted), int(lapses), body, gateway_id.decode(), int(sent), int(asks))
-        for one, probes, doubted, lapses, body, gateway_id, sent, asks in reply
+        Probed(one.decode(), int(probes), int(doubted), int(lapses), body, gateway_id.decode(), int(sent), int(polls))
+        for one, probes, doubted, lapses, body, gateway_id, sent, polls in reply
     ]
 
 

@@ -2,7 +2,7 @@
 -- Move records forward by what the network reported. Safe to repeat and to reorder; creates nothing.
 -- The first final status wins; of the others the one that is furthest on the way, and its charge with it. A final
 -- status that contradicts the first brings a charge only where no other does.
--- KEYS  records   ARG  now, keep_ms, ask_ms (until a receipt is asked for), late_ms (until it is late), reports
+-- KEYS  records   ARG  now, keep_ms, poll_ms (until a receipt is asked for), late_ms (until it is late), reports
 -- ->    for each 'moved', 'noted' (no move), 'repeated', 'late' (it ended before), 'never_sent' or 'unknown'; after a
 --       space, its trace if it has one
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
@@ -38,9 +38,9 @@ for i, report in ipairs(ARG.reports) do
   local from, before = known.status, tonumber(known.rank) or 0
   local charged_at, reports = tonumber(known.charge_rank), known.reports or ''
   if not from then
-    answers[i] = Result.unknown
+    answers[i] = ReceiptResult.unknown
   elseif not known.attempt then
-    answers[i] = Result.never_sent
+    answers[i] = ReceiptResult.never_sent
   else
     if #reports < MOST_REPORTS then
       set(Field.reports, reports .. came_at .. ' ' .. report[Reported.text] .. '\n')
@@ -55,28 +55,28 @@ for i, report in ipairs(ARG.reports) do
       set(Field.rank, rank)
     end
     if to == '' then
-      answers[i] = Result.noted
+      answers[i] = ReceiptResult.noted
     elseif from == to then
-      answers[i] = known.network == network and Result.repeated or Result.noted
+      answers[i] = known.network == network and ReceiptResult.repeated or ReceiptResult.noted
     elseif not may(from, to) then
-      answers[i] = Result.late
+      answers[i] = ReceiptResult.late
     else
       local expected = math.max(now, tonumber(known.gateway_due) or 0)  -- later than now when the gateway waits for the time
       set(Field.gateway_id, report[Reported.gateway_id] ~= '' and report[Reported.gateway_id] or known.gateway_id or '')
       set(Field.sent, known.sent or came_at)
       if to ~= Status.sent then set(Field.ended, came_at) end
-      move(record, id, known, to, to == Status.sent and expected + ARG.ask_ms or came_at, unpack(values))
+      move(record, id, known, to, to == Status.sent and expected + ARG.poll_ms or came_at, unpack(values))
       values = {}
       if to == Status.sent then
         drop(record, Field.ended)
         if known.lane == '1' then index(KEY.late, id, expected + ARG.late_ms) end
       end
       keep_for(record, ARG.keep_ms + expected - now)
-      answers[i] = Result.moved
+      answers[i] = ReceiptResult.moved
     end
     if #values > 0 then write(record, unpack(values)) end
     if assumed ~= '' and not charge and not charged_at
-      and (answers[i] == Result.moved or from == Status.unknown and before < rank) then
+      and (answers[i] == ReceiptResult.moved or from == Status.unknown and before < rank) then
       assume(record, known, assumed)
     end
   end

@@ -17,14 +17,14 @@ from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold
 from threelane.worker.gateway.outcome import Known, LookUp
-from threelane.worker.inbound.report import Report
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import Keeping
 from threelane.worker.send.settle import hold_all
 
-MOST_SAID = 300  # characters
+MAX_TEXT = 300  # characters
 SCHEDULED = ("011", "SCHEDULED")
 AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
 HOLDING = {  # statuses that speak of the account: the code of the same cause, the reason, seconds (0: until resumed)
@@ -38,7 +38,7 @@ HOLDING = {  # statuses that speak of the account: the code of the same cause, t
 GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # as 010 and 006 are: nothing is charged for these
 
 
-class Result(StrEnum):
+class ReceiptResult(StrEnum):
     """What a report did."""
 
     MOVED = "moved"
@@ -70,16 +70,16 @@ class Reported(Item, frozen=True):
     assumed: Assumed
 
 
-@script(__file__, texts, [Result, Assumed])
+@script(__file__, texts, [ReceiptResult, Assumed])
 def _receipt(
-    *, records: Sequence[RecordKey], now: int, keep_ms: int, ask_ms: int, late_ms: int, reports: Sequence[Reported]
+    *, records: Sequence[RecordKey], now: int, keep_ms: int, poll_ms: int, late_ms: int, reports: Sequence[Reported]
 ) -> None:
     """Apply reports; returns what each did, and behind a space the message's trace if it has one."""
 
 
 async def receive(
     client: redis.asyncio.Redis,
-    reports: Sequence[Report],
+    reports: Sequence[StatusReport],
     keeping: Keeping,
     now: int,
     tracer: Tracer | None = None,
@@ -91,7 +91,7 @@ async def receive(
         records=keys.records(one.id for one in reports),
         now=now,
         keep_ms=keeping.keep,
-        ask_ms=keeping.first_ask,
+        poll_ms=keeping.first_poll,
         late_ms=keeping.late,
         reports=[_reported(one) for one in reports],
     )
@@ -104,11 +104,13 @@ async def receive(
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
-    await _hold(client, [one for one, result in zip(reports, results, strict=True) if result == Result.MOVED], now)
+    await _hold(
+        client, [one for one, result in zip(reports, results, strict=True) if result == ReceiptResult.MOVED], now
+    )
     return results
 
 
-async def _hold(client: redis.asyncio.Redis, moved: Sequence[Report], now: int) -> None:
+async def _hold(client: redis.asyncio.Redis, moved: Sequence[StatusReport], now: int) -> None:
     """Hold the account for what the network refused for want of credit, or since a limit is reached."""
     causes = [HOLDING[one.network_status] for one in moved if one.network_status in HOLDING]
     if causes:
@@ -116,7 +118,7 @@ async def _hold(client: redis.asyncio.Redis, moved: Sequence[Report], now: int) 
         await hold_all(client, [Hold(Scope.ACCOUNT, code, why, ends[code, why, s]) for code, why, s in causes], now)
 
 
-def _reported(one: Report) -> Reported:
+def _reported(one: StatusReport) -> Reported:
     return Reported(
         one.id,
         one.gateway_id,
@@ -124,7 +126,7 @@ def _reported(one: Report) -> Reported:
         one.to or "",
         one.charge_millionths,
         rank(one),
-        (one.said or one.network_status)[:MOST_SAID],
+        (one.text or one.network_status)[:MAX_TEXT],
         _assumed(one.network_status),
     )
 
@@ -136,14 +138,14 @@ def _assumed(network_status: str) -> Assumed:
     return Assumed.NOTHING if network_status in GIVEN_BACK else Assumed.ESTIMATE
 
 
-def told_by(message_id: str, answer: LookUp) -> Report:
+def from_look_up(message_id: str, answer: LookUp) -> StatusReport:
     """Return what a look-up says of a message; the gateway has what it found, be the status one that we do not know."""
     to = meaning(answer.status) or (Status.SENT if answer.known is Known.FOUND else None)
     said = f"look-up {answer.status}"
-    return Report(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, said)
+    return StatusReport(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, said)
 
 
-def rank(report: Report) -> int:
+def rank(report: StatusReport) -> int:
     """Return how far on its way a message is: nothing known, scheduled, at the gateway, at the network, at its end."""
     if report.to is Status.SENT:
         return 1 if report.network_status in SCHEDULED else 3 if report.network_status in AT_NETWORK else 2

@@ -12,14 +12,14 @@ from threelane.store import keys
 from threelane.store.record import Field
 from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.context import WorkerContext
-from threelane.worker.gateway.outcome import Cancellation, Kind
+from threelane.worker.gateway.outcome import Cancellation, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.inbound.report import Report
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.rule import Table, Verdict
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.receipt import receive, told_by
+from threelane.worker.receipt.receipt import from_look_up, receive
 
 BATCH = 20
 STOP_SECONDS = 1.0
@@ -46,8 +46,8 @@ async def _stop(
     logs.event("stop_asked", id=message_id, stopped=answer.stopped, network_status=answer.status, code=answer.code)
     if answer.stopped:
         look_up = await gateway.status(gateway_id)  # it tells the charge, too, which is given back
-        found = told_by(message_id, look_up)
-        by_cancel = Report(message_id, gateway_id, answer.status, meaning(answer.status))
+        found = from_look_up(message_id, look_up)
+        by_cancel = StatusReport(message_id, gateway_id, answer.status, meaning(answer.status))
         await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now, tracing.of(settings))
     if is_settled(answer, gateway.table):
         await client.zrem(keys.STOPPING, message_id)
@@ -56,8 +56,8 @@ async def _stop(
 def is_settled(answer: Cancellation, table: Table) -> bool:
     """Tell whether an answer is the gateway's last word, or whether it was only not to be had at that moment."""
     if answer.code:
-        return table.of(answer.code).verdict not in (Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD)
-    return answer.stopped is not None and answer.text != Kind.NOT_REACHED
+        return table.rule_for(answer.code).verdict not in (Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD)
+    return answer.stopped is not None and answer.text != OutcomeKind.NOT_REACHED
 
 
 async def _round(context: WorkerContext) -> bool:

@@ -22,7 +22,7 @@ from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.inbound.joining import join
-from threelane.worker.inbound.report import Reply
+from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.reply import words as lists
@@ -35,7 +35,7 @@ BATCH = 20
 _words = cache(lists.load)  # a change of the file is in force at the next start
 
 
-class Result(StrEnum):
+class PartResult(StrEnum):
     """What was made of one part of a long reply while others are missing."""
 
     PART = "part"
@@ -65,7 +65,7 @@ def _reply(
     """Publish a reply; returns 1, or 0 when it was published before."""
 
 
-@script(__file__, list[bytes], [Result])
+@script(__file__, list[bytes], [PartResult])
 def _reply_part(
     *,
     parts: ReplyPartsKey,
@@ -80,13 +80,13 @@ def _reply_part(
     """Keep a part of a long reply; returns all of them when they are complete, or what was made of this one."""
 
 
-_INCOMPLETE = {one.encode() for one in Result}
+_INCOMPLETE = {one.encode() for one in PartResult}
 
 
-async def take(client: redis.asyncio.Redis, reply: Reply, words: Words, now: int) -> str:
+async def take(client: redis.asyncio.Redis, reply: InboundReply, words: Words, now: int) -> str:
     """Take a reply; returns what was made of it: told, stop, start, part or repeated."""
     if reply.part is None:
-        return await _tell(client, [reply], reply.text, words, now)
+        return await _publish(client, [reply], reply.text, words, now)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
     found = await _reply_part.run(
         client,
@@ -103,33 +103,33 @@ async def take(client: redis.asyncio.Redis, reply: Reply, words: Words, now: int
         result = found[0].decode()
         _count(result, reply, "")
         return result
-    return await _tell_parts(client, key, found, words, now)
+    return await _publish_parts(client, key, found, words, now)
 
 
-async def tell_halves(client: redis.asyncio.Redis, words: Words, now: int) -> int:
+async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) -> int:
     """Tell of up to 20 long replies whose other parts did not come; returns how many."""
     due: Any = await client.zrange(keys.REPLY_HALVES, "-inf", now, byscore=True, offset=0, num=BATCH)
     for one in due:
         key = one.decode()
         parts: Any = await client.hvals(keys.reply_parts(key))
         if parts:
-            await _tell_parts(client, key, parts, words, now)
+            await _publish_parts(client, key, parts, words, now)
         else:
             await client.zrem(keys.REPLY_HALVES, key)
     return len(due)
 
 
-async def _tell_parts(client: redis.asyncio.Redis, key: str, found: Sequence[bytes], words: Words, now: int) -> str:
-    parts = [msgspec.json.decode(one, type=Reply) for one in found]
+async def _publish_parts(client: redis.asyncio.Redis, key: str, found: Sequence[bytes], words: Words, now: int) -> str:
+    parts = [msgspec.json.decode(one, type=InboundReply) for one in found]
     texts = {one.part.number: one.text for one in parts if one.part}
     total = max(one.part.total for one in parts if one.part)
     parts.sort(key=lambda one: one.part.number if one.part else 0)
-    return await _tell(client, parts, join(texts, total), words, now, key, incomplete=len(texts) < total)
+    return await _publish(client, parts, join(texts, total), words, now, key, incomplete=len(texts) < total)
 
 
-async def _tell(
+async def _publish(
     client: redis.asyncio.Redis,
-    parts: Sequence[Reply],
+    parts: Sequence[InboundReply],
     text: str,
     words: Words,
     now: int,
@@ -166,14 +166,14 @@ async def _tell(
     return result
 
 
-def _count(result: str, reply: Reply, word: str) -> None:
+def _count(result: str, reply: InboundReply, word: str) -> None:
     metrics.REPLIES.labels(result).inc()
     logs.event("reply", id=reply.id, sender=phone.mask(reply.from_), result=result, word=word)
 
 
 async def _round(context: WorkerContext) -> bool:
     words = _words(context.settings.words_file)
-    return await tell_halves(context.client, words, context.clock.now()) > 0
+    return await publish_halves(context.client, words, context.clock.now()) > 0
 
 
 DUTY = Duty(name="tell_halves", interval_seconds=HALVES_SECONDS, work=_round)

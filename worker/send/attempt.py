@@ -21,7 +21,7 @@ from threelane.runtime import logs, tracing
 from threelane.runtime.clock import Clock
 from threelane.worker.account.hold import OF_SETTINGS, Hold
 from threelane.worker.fetch.lanes import Lanes
-from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, Kind, Outcome
+from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.policy.rule import Scope
@@ -118,7 +118,7 @@ class Attempts:
         async with self._gate.pass_through(lane):
             now, began_ns = self._clock.now(), time.time_ns()
             if self.draining or self._lanes.is_held(lane) or now > send_by:
-                outcomes: Sequence[Outcome] = [NOT_TRIED] * len(batch)
+                outcomes: Sequence[AttemptOutcome] = [NOT_TRIED] * len(batch)
             else:
                 with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
                     outcomes = await self._call([one.message for one in batch], claimed_at, now)
@@ -150,26 +150,26 @@ class Attempts:
         scopes = (f"sender:{message.sender}", f"prefix:{phone.network(message.to)}")
         return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
 
-    async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[Outcome]:
+    async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[AttemptOutcome]:
         """Send what may be sent; the rest is put back, or is no more than emulated."""
         if not self._narrowed and not self._settings.allow_only:
-            return await self._ask(messages, now)
+            return await self._call_gateway(messages, now)
         free = [one for one in messages if not self._is_held(one, claimed_at)]
         going = [one for one in free if allows(self._settings.allow_only, one.to)]
-        answers = await self._ask(going, now) if going else ()
+        answers = await self._call_gateway(going, now) if going else ()
         outcomes = {one.id: NOT_TRIED for one in messages} | {one.id: EMULATED for one in free}
         outcomes |= dict(zip((one.id for one in going), answers, strict=True))
         return [outcomes[one.id] for one in messages]
 
-    async def _ask(self, messages: Sequence[Message], now: int) -> Sequence[Outcome]:
+    async def _call_gateway(self, messages: Sequence[Message], now: int) -> Sequence[AttemptOutcome]:
         """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
         try:
             return await self._gateway.send(messages, now)
         except Exception as broken:
             logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
-            return [Outcome(Kind.LOST, text=type(broken).__name__)] * len(messages)
+            return [AttemptOutcome(OutcomeKind.LOST, text=type(broken).__name__)] * len(messages)
 
-    def _judge(self, claimed: Claimed, outcome: Outcome) -> Settlement:
+    def _judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         now = self._clock.now()
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng)
@@ -181,12 +181,12 @@ class Attempts:
         """Tell of the attempts of a call in their messages' traces."""
         for one in settlements:
             claimed, kind = one.claimed, one.outcome.kind
-            if claimed.trace and kind is not Kind.NOT_TRIED:
+            if claimed.trace and kind is not OutcomeKind.NOT_TRIED:
                 tracer.tell(
                     "attempt",
                     claimed.trace,
                     began_ns,
-                    failed=kind not in (Kind.ACCEPTED, Kind.EMULATED),
+                    failed=kind not in (OutcomeKind.ACCEPTED, OutcomeKind.EMULATED),
                     id=claimed.id,
                     lane=claimed.message.lane,
                     attempt=claimed.attempt,
@@ -201,7 +201,7 @@ class Attempts:
         _outcomes(lane, one.outcome.kind, reason).inc()
         if decision.rule and decision.rule.alarm:
             metrics.ALARMS.labels(decision.rule.code, decision.rule.owner).inc()
-        if one.claimed.attempt == 1 and one.outcome.kind is not Kind.NOT_TRIED:
+        if one.claimed.attempt == 1 and one.outcome.kind is not OutcomeKind.NOT_TRIED:
             since = one.claimed.message.due_at or one.claimed.accepted_at
             _to_gateway(lane).observe(max(0, called_at - since) / 1000)
 

@@ -29,23 +29,23 @@ class _Place:
 class _Waiting:
     """Somebody who waits for a place, on an event loop that may be another than that of who gives it."""
 
-    __slots__ = ("has_place", "loop", "told")
+    __slots__ = ("has_place", "loop", "woken")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.told: asyncio.Future[None] = self.loop.create_future()
+        self.woken: asyncio.Future[None] = self.loop.create_future()
         self.has_place = False
 
-    def tell(self) -> None:
+    def wake(self) -> None:
         """Wake it; to be called from any event loop."""
         if self.loop is asyncio.get_running_loop():
-            self._wake()
+            self._set_woken()
         else:
-            self.loop.call_soon_threadsafe(self._wake)
+            self.loop.call_soon_threadsafe(self._set_woken)
 
-    def _wake(self) -> None:
-        if not self.told.done():
-            self.told.set_result(None)
+    def _set_woken(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)
 
 
 class Gate:
@@ -76,7 +76,7 @@ class Gate:
             one = _Waiting()
             self._waiting[lane].append(one)
         try:
-            await one.told
+            await one.woken
         except asyncio.CancelledError:
             with self._lock:
                 if not one.has_place:
@@ -92,7 +92,7 @@ class Gate:
             self._given += 1
             one = self._next()
         if one:
-            one.tell()
+            one.wake()
 
     def _next(self) -> _Waiting | None:
         for lane in LANES if self._given % FLOOR else reversed(LANES):

@@ -13,7 +13,7 @@ from threelane.contract import phone
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold
-from threelane.worker.gateway.outcome import Kind, Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
 
@@ -56,15 +56,15 @@ class Decision:
     code: str = ""
 
 
-def judge(tried: Tried, outcome: Outcome, table: Table, patience: Patience, now: int, rng: Random) -> Decision:
+def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patience, now: int, rng: Random) -> Decision:
     """Decide; pure: the same arguments give the same decision."""
-    if outcome.kind is Kind.ACCEPTED:
+    if outcome.kind is OutcomeKind.ACCEPTED:
         return Decision(Status.SENT, now)
-    if outcome.kind is Kind.EMULATED:
+    if outcome.kind is OutcomeKind.EMULATED:
         return Decision(Status.EMULATED, now)
-    if outcome.kind is Kind.NOT_TRIED:
+    if outcome.kind is OutcomeKind.NOT_TRIED:
         return Decision(Status.QUEUED, tried.queued_at, spends_attempt=False)
-    rule = table.of(outcome.code) if outcome.kind is Kind.REFUSED else TRANSPORT.of(outcome.kind)
+    rule = table.rule_for(outcome.code) if outcome.kind is OutcomeKind.REFUSED else TRANSPORT.rule_for(outcome.kind)
     code = outcome.code or rule.code
     match rule.verdict:
         case Verdict.RETRY | Verdict.REAUTH:
@@ -118,7 +118,7 @@ def backoff(curve: wait_base, attempt: int, rng: Random) -> float:
 
 
 def _retry(
-    tried: Tried, outcome: Outcome, rule: Rule, code: str, patience: Patience, now: int, rng: Random
+    tried: Tried, outcome: AttemptOutcome, rule: Rule, code: str, patience: Patience, now: int, rng: Random
 ) -> Decision:
     message = tried.message
     every = message.retry_every or patience.retry_every_seconds

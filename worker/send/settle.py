@@ -21,7 +21,7 @@ from threelane.store.suppression import encode as encode_entry
 from threelane.store.tally import Count
 from threelane.worker.account.hold import Hold
 from threelane.worker.account.hold import encode as encode_hold
-from threelane.worker.gateway.outcome import Outcome
+from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.process.settings import Keeping
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
@@ -68,7 +68,7 @@ class Settlement(msgspec.Struct, frozen=True):
     """One attempt with its end and what was decided of it."""
 
     claimed: Claimed
-    outcome: Outcome
+    outcome: AttemptOutcome
     decision: Decision
 
 
@@ -134,7 +134,7 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
         claimed.id,
         claimed.token,
         decision.to,
-        expected + keeping.first_ask if sent else decision.at,
+        expected + keeping.first_poll if sent else decision.at,
         keeping.keep + expected - now if rests else 0,
         _count(decision, claimed.message.lane),
         encode_entry(_suppression(decision, now)).decode() if decision.suppresses else "",

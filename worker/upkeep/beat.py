@@ -16,7 +16,7 @@ KEEP_SECONDS = 24 * 3600
 FORGETTING = 0.99  # what the busiest second counts for at the next beat
 
 
-class Report(NamedTuple):
+class BeatReport(NamedTuple):
     """Which lanes a worker fetches, when it fetched last (ms), the rate all share, and what it served in a second."""
 
     lanes: list[int]
@@ -25,7 +25,7 @@ class Report(NamedTuple):
     served: float
 
 
-async def beat(client: redis.asyncio.Redis, name: str, report: Report, now: int) -> None:
+async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: int) -> None:
     """Report that this worker's loop runs, and what it does."""
     key = keys.worker(name)
     entry: Any = report._asdict() | {"beat": now, "lanes": ",".join(map(str, report.lanes))}
@@ -41,7 +41,7 @@ async def _round(context: WorkerContext) -> bool:
     served, context.counted = context.claimed - context.counted, context.claimed
     context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
     rate = context.settings.parts_per_second
-    report = Report(sorted(LANES.consumed), context.fetched_at, rate, context.busiest)
+    report = BeatReport(sorted(LANES.consumed), context.fetched_at, rate, context.busiest)
     await beat(context.client, context.settings.worker_name, report, context.clock.now())
     return False
 

@@ -30,10 +30,10 @@ from threelane.worker.upkeep import credit
 from threelane.worker.upkeep.duties import DUTIES
 
 KEPT_FOR_LANE_1 = 8  # one in so many of the calls under way
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
-class Side:
+class LoopThread:
     """An event loop on a thread of its own, with its connections, and the attempts that are made on it."""
 
     def __init__(self, name: str) -> None:
@@ -42,7 +42,7 @@ class Side:
         self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, and wait for it; to be called from any other thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
@@ -82,7 +82,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the loops and the duties, and say in one log line who we are."""
-        self._rest, self._first = Side("loop"), Side("lane-1")
+        self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._first.run(self._first.open(self._settings, self._clock, self._gate))
         self._rest.run(self._open())
 

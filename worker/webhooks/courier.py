@@ -16,7 +16,7 @@ from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.delivery import Delivery
 from threelane.worker.webhooks.metrics import WEBHOOKS
-from threelane.worker.webhooks.post import Result, post
+from threelane.worker.webhooks.post import PostVerdict, post
 
 LOOK_SECONDS = 1.0  # how often a producer is looked at whose events another dispatcher may have taken in
 
@@ -82,7 +82,7 @@ class Courier:
             "tries": delivery.tries + 1,
         }
         try:
-            if answer.result is Result.TAKEN:
+            if answer.result is PostVerdict.TAKEN:
                 await self.deliveries.done(event_id)
                 logs.event("webhook_taken", **said)
             elif await self.deliveries.failed(event_id, delivery, answer.reason, self.clock.now()):

@@ -33,7 +33,7 @@ from threelane.worker.webhooks import courier as couriers
 from threelane.worker.webhooks import intake as intakes
 from threelane.worker.webhooks.courier import Courier
 from threelane.worker.webhooks.deliveries import Deliveries
-from threelane.worker.webhooks.intake import Intake
+from threelane.worker.webhooks.intake import EventIntake
 from threelane.worker.webhooks.post import open_session
 
 LOOK_SECONDS = 1.0  # how soon a new webhook, or a new secret, is in force
@@ -54,7 +54,7 @@ class Dispatcher:
         self.clock = RedisClock()
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._intake = Intake(client, settings, self.clock, socket.gethostname(), self._wake)
+        self._intake = EventIntake(client, settings, self.clock, socket.gethostname(), self._wake)
         self._rounds: list[asyncio.Task[None]] = []
         self._forgot_at = float("-inf")
 

@@ -45,7 +45,7 @@ def spread(
     """Put an event into the deliveries of producers; returns whose backlog is full."""
 
 
-class Intake:
+class EventIntake:
     """One dispatcher's share of the stream."""
 
     draining = False
@@ -142,4 +142,4 @@ def recipients(event: Event, hooked: Iterable[str]) -> list[str]:
     return [name for name in hooked if to_all or name == event.producer]
 
 
-DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=Intake.round)  # a round waits by itself
+DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=EventIntake.round)  # a round waits by itself

@@ -16,7 +16,7 @@ from threelane.worker.webhooks.addresses import RefusedAddress, public_socket
 _KEPT_SECONDS = 3.0  # shorter than servers keep an idle connection, so that we seldom post into a closed one
 
 
-class Result(StrEnum):
+class PostVerdict(StrEnum):
     """What a try came to; a metric label."""
 
     TAKEN = "taken"
@@ -24,10 +24,10 @@ class Result(StrEnum):
     REFUSED_ADDRESS = "refused_address"
 
 
-class Answer(NamedTuple):
+class PostResult(NamedTuple):
     """A try's result, the status if there was one (else 0), and why it failed, in words."""
 
-    result: Result
+    result: PostVerdict
     status: int = 0
     reason: str = ""
 
@@ -52,7 +52,7 @@ def open_session(settings: WebhookSettings) -> aiohttp.ClientSession:
 
 async def post(
     session: aiohttp.ClientSession, registration: Registration, event_id: str, body: bytes, now: int
-) -> Answer:
+) -> PostResult:
     """Post an event, signed at ``now`` (Unix time, s); never raises for what a network or a receiver may do."""
     try:
         headers = {
@@ -64,25 +64,27 @@ async def post(
         async with session.post(registration.webhook, data=body, headers=headers, allow_redirects=False) as response:
             return _judged(response.status)
     except TimeoutError:
-        return Answer(Result.FAILED, reason="no answer in time")
+        return PostResult(PostVerdict.FAILED, reason="no answer in time")
     except (ClientError, OSError, ValueError) as failed:
         return _failed(failed)
 
 
-def _judged(status: int) -> Answer:
+def _judged(status: int) -> PostResult:
     if 200 <= status < 300:
-        return Answer(Result.TAKEN, status)
+        return PostResult(PostVerdict.TAKEN, status)
     redirect = 300 <= status < 400
-    return Answer(Result.FAILED, status, f"{status}: redirects are not followed" if redirect else f"answered {status}")
+    return PostResult(
+        PostVerdict.FAILED, status, f"{status}: redirects are not followed" if redirect else f"answered {status}"
+    )
 
 
-def _failed(failed: Exception) -> Answer:
+def _failed(failed: Exception) -> PostResult:
     if isinstance(failed, RefusedAddress) or isinstance(getattr(failed, "os_error", None), RefusedAddress):
-        return Answer(Result.REFUSED_ADDRESS, reason="its address is not a public one")
+        return PostResult(PostVerdict.REFUSED_ADDRESS, reason="its address is not a public one")
     if isinstance(failed, aiohttp.ClientConnectorDNSError):
-        return Answer(Result.FAILED, reason="its name leads nowhere")
+        return PostResult(PostVerdict.FAILED, reason="its name leads nowhere")
     if isinstance(failed, aiohttp.ClientSSLError):
-        return Answer(Result.FAILED, reason="TLS failed")
+        return PostResult(PostVerdict.FAILED, reason="TLS failed")
     if isinstance(failed, aiohttp.ClientConnectorError):
-        return Answer(Result.FAILED, reason="no connection")
-    return Answer(Result.FAILED, reason=f"no answer ({type(failed).__name__})")
+        return PostResult(PostVerdict.FAILED, reason="no connection")
+    return PostResult(PostVerdict.FAILED, reason=f"no answer ({type(failed).__name__})")

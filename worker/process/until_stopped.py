@@ -4,7 +4,7 @@ import signal
 import threading
 
 
-def until_told() -> None:
+def until_stopped() -> None:
     """Return at SIGTERM or SIGINT; to be called on the main thread."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
