@@ -1,1 +1,1 @@
-"""Gateway: what all gateways share: outcomes, connections, logins and the register."""
+"""Gateway: outcomes, connections, logins and the register that all gateways share."""

@@ -1,4 +1,4 @@
-"""Api: what Clickatell's APIs share: connections, logins, and what is said for a command that one of them lacks."""
+"""Api: connections, logins and default answers for missing commands, shared by Clickatell's APIs."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Api:
-    """An API that has none of the commands which another lacks, and no session; a subclass adds what its own has."""
+    """An API without optional commands or sessions; a subclass adds those that its API has."""
 
     name: str
-    """The name that its folder declares."""
+    """The name that the gateway's folder declares."""
     can_look_up = False
 
     def __init__(self, settings: AccountSettings) -> None:
-        """Open the connections; to be called on the event loop."""
+        """Open the connections; call it on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
         self._base = settings.gateway_address
 
     @property
     def table(self) -> Table:
-        """What its codes mean, as its folder declares."""
+        """The policy table that the gateway's folder declares."""
         return tables.by_gateway()[self.name]
 
     async def look_up(self, message_id: str) -> LookUp:  # noqa: ARG002 - the protocol's
-        """Say that this API knows no message by our id."""
+        """Return NO_LOOK_UP: this API has no look-up by our id."""
         return NO_LOOK_UP
 
     async def cancel(self, gateway_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
-        """Say that this API cannot cancel."""
+        """Return NO_CANCEL: this API has no cancel command."""
         return NO_CANCEL
 
     async def coverage(self, msisdn: str) -> Coverage:  # noqa: ARG002 - the protocol's
-        """Say that this API does not tell its coverage."""
+        """Return NO_COVERAGE: this API has no coverage query."""
         return NO_COVERAGE
 
     async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
-        """Say that this API takes no vouchers."""
+        """Return NO_PAYMENT: this API accepts no vouchers."""
         return NO_PAYMENT
 
     async def keep_alive(self) -> None:
@@ -70,13 +70,13 @@ class Api:
 
 
 class JsonApi(Api):
-    """An API that takes and gives JSON; what names the account stands in a header of each request."""
+    """A JSON API that identifies the account in a header of each request."""
 
     root: str
-    """The path that all its resources are below."""
+    """The parent path of all its resources."""
 
     def __init__(self, settings: AccountSettings, headers: Mapping[str, str]) -> None:
-        """Open the connections; ``headers`` go with each request.  To be called on the event loop."""
+        """Open the connections; ``headers`` go with each request.  Call it on the event loop."""
         super().__init__(settings)
         self._headers = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
 
@@ -85,14 +85,14 @@ class JsonApi(Api):
 
 
 class FormApi(Api, ABC):
-    """An API that takes forms, with credentials or a shared session in each; it tells status and charge apart."""
+    """A form API with credentials or a shared session in each request; status and charge are separate queries."""
 
     ping: str
     """The command that keeps a session alive."""
     can_look_up = True
 
     def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
-        """Open the connections; to be called on the event loop.  ``client`` is where workers share a session."""
+        """Open the connections; call it on the event loop.  Workers share a session through ``client``."""
         super().__init__(settings)
         self._login = GatewayLogin(settings, client, self.name, self._authenticate)
 
@@ -102,7 +102,7 @@ class FormApi(Api, ABC):
             await self._request(self.ping, {})
 
     async def _request(self, command: str, *elements: Mapping[str, str]) -> HttpReply | AttemptOutcome:
-        """Ask once; and once more when all that was wrong was an expired session, since then nothing was accepted."""
+        """Send a request, and repeat it once if the only error was an expired session: then nothing was accepted."""
         login = await self._login.now()
         if isinstance(login, AttemptOutcome):
             return login
@@ -119,23 +119,23 @@ class FormApi(Api, ABC):
         return await self._wire.post(f"{self._base}/{path}", form.encode(fields), _FORM)
 
     async def _priced(self, found: LookUp) -> LookUp:
-        """Ask for the charge of a message that was found; one that is not told comes with a receipt."""
+        """Add the charge to a look-up that found the message; a missing charge comes with the receipt."""
         if found.known is not Known.FOUND:
             return found
         return found._replace(charge_millionths=await self._charge(found.gateway_id))
 
     @abstractmethod
     async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
-        """Put a command to the API in one request; each element has its login in it."""
+        """Send a command in one request; each element contains its login."""
 
     @abstractmethod
     async def _authenticate(self) -> str | AttemptOutcome:
-        """Log in; returns the session's id, or why there is none."""
+        """Log in; returns the session id, or why the login failed."""
 
     @abstractmethod
     async def _charge(self, gateway_id: str) -> int | None:
-        """Ask for a charge, in millionths of a credit; None when it is not told."""
+        """Query a charge, in millionths of a credit; None if the API does not report it."""
 
     @abstractmethod
     def _has_expired(self, reply: HttpReply) -> bool:
-        """Tell whether an answer says that the session had expired, and nothing else."""
+        """Return whether an expired session is the only error in a reply."""

@@ -1,4 +1,4 @@
-"""Choose: the gateway that the settings name, and what it needs to know of the account."""
+"""Choose: creates the gateway that the settings name, and lists its missing credentials."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Sender = Callable[[AccountSettings, redis.asyncio.Redis | None], Gateway]
 
 
 def sender(settings: AccountSettings) -> Sender:
-    """Return what makes the gateway; raises WrongGateway."""
+    """Return the factory of the gateway; raises WrongGateway."""
     chosen = gateways.named(settings.gateway)
     create: Sender = gateways.resolve(chosen, "sender", chosen.sender)
     return create
 
 
 def sender_or_exit(settings: AccountSettings) -> Sender:
-    """Return what makes the gateway, or end the process with code 2 and the reason on standard error."""
+    """Return the factory of the gateway, or exit with code 2 and the reason on standard error."""
     try:
         return sender(settings)
     except WrongGateway as wrong:
@@ -33,14 +33,14 @@ def sender_or_exit(settings: AccountSettings) -> Sender:
 
 
 def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> Gateway:
-    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     made = sender(settings)(settings, client)
     if made.name != settings.gateway:
-        raise WrongGateway(f"gateway {settings.gateway}: its sender calls itself {made.name}")
+        raise WrongGateway(f"gateway {settings.gateway}: its sender has the name {made.name}")
     return made
 
 
 def missing_credentials(settings: AccountSettings) -> list[str]:
-    """Return the variables that the chosen API needs and that are not set; nothing is refused for it at start."""
+    """Return the required variables of the chosen API that are not set; a worker starts without them."""
     needed = gateways.named(settings.gateway).credentials
     return [f"THREELANE_{one.name.upper()}" for one in needed if not settings.credential(one.name)]

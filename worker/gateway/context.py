@@ -1,4 +1,4 @@
-"""Context: what the duties of a worker work with."""
+"""Context: the connections, settings and state that a worker's duties share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from threelane.worker.process.settings import WorkerSettings
 
 
 class Sending(Protocol):
-    """What duties know of the attempts of one event loop."""
+    """What duties see of the attempts of one event loop."""
 
     claimed: int  # messages, since the start
     draining: bool
@@ -26,7 +26,7 @@ class Sending(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class WorkerContext:
-    """One worker's connections and settings, and what its duties tell each other."""
+    """One worker's connections and settings, and the state that its duties share."""
 
     client: redis.asyncio.Redis
     gateway: Gateway
@@ -35,18 +35,18 @@ class WorkerContext:
     nudger: Nudger
     lane_1: Sending
     rest: Sending
-    fetched_at: int  # when the worker fetched last, ms
-    counted: int = 0  # messages claimed until the last beat
-    busiest: float = 0.0  # most messages in a second, slowly forgotten
+    fetched_at: int  # when the worker last fetched, ms
+    counted: int = 0  # messages claimed by the last beat
+    busiest: float = 0.0  # most messages in a second, decaying slowly
 
     @property
     def draining(self) -> bool:
-        """Whether the worker claims and releases nothing new."""
+        """Whether the worker has stopped claiming and releasing."""
         return self.rest.draining
 
     @property
     def claimed(self) -> int:
-        """The messages that the worker has claimed since its start."""
+        """Messages claimed since the worker started."""
         return self.lane_1.claimed + self.rest.claimed
 
     async def nudge(self, lanes: Mapping[int, Sequence[str]]) -> None:

@@ -1,4 +1,4 @@
-"""Form: application/x-www-form-urlencoded, by yarl, which needs an eighth of the time that urllib needs."""
+"""Form: application/x-www-form-urlencoded by yarl, which is eight times as fast as urllib."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _NOWHERE = URL("http://form/")
 
 
 def encode(form: Mapping[str, str]) -> bytes:
-    """Return the form as its octets; signs that need no quoting in a query (``/:?@!$'()*,``) stand as they are."""
+    """Return the encoded form; leaves characters that a query need not quote (``/:?@!$'()*,``) unquoted."""
     return _NOWHERE.with_query(form).raw_query_string.encode()

@@ -1,4 +1,4 @@
-"""Keep alive: a shared session of the gateway does not run out while nothing is sent."""
+"""Keep alive: prevents a shared gateway session from expiring while nothing is sent."""
 
 from __future__ import annotations
 

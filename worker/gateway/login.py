@@ -1,4 +1,4 @@
-"""Login: how a request says who we are: with credentials of its own, or with a session that all workers share."""
+"""Login: a request identifies the account by its own credentials or by a session that all workers share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EXPIRED = ("003", "005")  # session expired, session id missing: nothing was acc
 
 
 class GatewayLogin:
-    """What stands in a request of the HTTP and XML APIs to name the account."""
+    """The parameters that identify the account in a request of the HTTP and XML APIs."""
 
     def __init__(
         self, settings: AccountSettings, client: redis.asyncio.Redis | None, api: str, authenticate: Authenticate
     ) -> None:
-        """Use a session if the settings ask for one and there is a Redis to share it through."""
+        """Use a session if the settings enable it and there is a Redis to share it through."""
         self.credentials = {
             "api_id": settings.clickatell_api_id,
             "user": settings.clickatell_user,
@@ -30,20 +30,20 @@ class GatewayLogin:
         self._session = GatewaySession(shared, api, authenticate) if shared is not None else None
 
     async def now(self) -> Mapping[str, str] | AttemptOutcome:
-        """Return the parameters, or why there are none; then nothing has left."""
+        """Return the parameters, or why there are none; in that case nothing was sent."""
         return await _credentials_or_failure(self._session.current()) if self._session else self.credentials
 
     async def renewed(self, expired: Mapping[str, str]) -> Mapping[str, str] | AttemptOutcome | None:
-        """Return new parameters after these have expired; None when they are no session's."""
+        """Return new parameters after these have expired; None if they are not a session's."""
         return await _credentials_or_failure(self._session.renew(expired["session_id"])) if self._session else None
 
     async def is_my_turn_to_ping(self) -> bool:
-        """Tell whether this process should keep a shared session alive now."""
+        """Return whether this process should keep a shared session alive now."""
         return await self._session.is_my_turn_to_ping() if self._session else False
 
 
 async def _credentials_or_failure(pending: Awaitable[str | AttemptOutcome]) -> Mapping[str, str] | AttemptOutcome:
-    """A login whose answer is lost leaves no message in doubt, nor does a Redis that is away: none has been sent."""
+    """Return the parameters; a lost login reply or an unavailable Redis counts as not reached: no message was sent."""
     try:
         session = await pending
     except (RedisError, OSError) as failed:

@@ -1,4 +1,4 @@
-"""Markup: XML documents two levels deep, written in pure ASCII and read without document types or entities."""
+"""Markup: writes two-level XML documents in pure ASCII; reads them without document types or entities."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 Row = Mapping[str, str]
-"""One element of an answer: its own tag under ``""``, its children's texts under their tags, all in lower case."""
+"""One element of a response: its tag under ``""``, its children's texts under their tags, all in lower case."""
 
 UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile("[ -%'-;=?-~]*")  # printable ASCII without & < >
-_DEPTH = 3  # the document, an answer, its children
+_DEPTH = 3  # the document, an element, its children
 
 
 def document(tag: str, elements: Sequence[Mapping[str, str]]) -> str:
-    """Return a clickAPI document; what XML cannot carry at all (it stands in no order of ours) becomes a "?"."""
+    """Return a clickAPI document; a character that XML cannot carry becomes "?" (our requests contain none)."""
     rows = ["".join([f"<{name}>{_escaped(value)}</{name}>" for name, value in one.items()]) for one in elements]
     return f"<clickAPI>{''.join([f'<{tag}>{row}</{tag}>' for row in rows])}</clickAPI>"
 
 
 def rows_of(body: bytes, root: str) -> list[Row]:
-    """Return the elements of a document; none when it is no such document.
+    """Return the elements of a document; an empty list if it is not a valid one.
 
-    Document types and entities are refused before they mean anything, and so is whatever is nested deeper, says one
-    thing twice, or has text where it has elements.  A fault right below the root is a row of its own.
+    Rejects document types and entities before they take effect, deeper nesting, repeated tags, and text between
+    elements.  A fault directly below the root is its own row.
     """
     reader = _Reader()
     try:
@@ -36,7 +36,7 @@ def rows_of(body: bytes, root: str) -> list[Row]:
 
 
 class _Reader:
-    """Builds the rows of one document as its elements come."""
+    """Builds the rows of one document while parsing it."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -50,15 +50,15 @@ class _Reader:
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._say
+        parser.CharacterDataHandler = self._add_text
         parser.StartDoctypeDeclHandler = self._refuse
         parser.EntityDeclHandler = self._refuse
         parser.Parse(body.decode("utf-8", errors="replace"), True)  # text, so that no declared encoding is looked up
 
     def _refuse(self, *_: object) -> None:
-        raise ValueError("a document type has no place here")
+        raise ValueError("document types are not accepted")
 
-    def _say(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         self._text += text
 
     def _start(self, tag: str, _: object) -> None:
@@ -75,7 +75,7 @@ class _Reader:
         tag = self._path.pop()
         if len(self._path) == 2:
             if tag in self._row:
-                raise ValueError(f"{tag} is said twice")
+                raise ValueError(f"{tag} occurs twice")
             self._row[tag] = self._end_of_text()
         elif len(self._path) == 1:
             text = self._end_of_text(wanted=len(self._row) == 1)
@@ -86,7 +86,7 @@ class _Reader:
     def _end_of_text(self, *, wanted: bool = True) -> str:
         text, self._text = self._text.strip(), ""
         if text and not wanted:
-            raise ValueError("a text between elements")
+            raise ValueError("text between elements")
         return text
 
 

@@ -1,4 +1,4 @@
-"""Outcome: what an attempt came to, as a value; a gateway never raises for what a network may do."""
+"""Outcome: the result of an attempt as a value; a gateway never raises for a network failure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ GATEWAY_REMEMBERS = 6 * 24 * 3600 * 1000  # ms; after this a look-up proves noth
 
 
 class OutcomeKind(StrEnum):
-    """The five ways an attempt can end."""
+    """The ways an attempt can end."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"  # the gateway answered with a code
-    NOT_REACHED = "not_reached"  # surely not sent: no connection was had
-    LOST = "lost"  # the request left, and no answer came
-    UNREADABLE = "unreadable"  # an answer came that says neither yes nor no
+    NOT_REACHED = "not_reached"  # surely not sent: there was no connection
+    LOST = "lost"  # the request left, but no response came
+    UNREADABLE = "unreadable"  # the response is neither an acceptance nor a refusal
     NOT_TRIED = "not_tried"  # we stopped before the request left
-    EMULATED = "emulated"  # it is not on the allow-list: all but the request
+    EMULATED = "emulated"  # the number is not on the allow-list: everything but the request was done
 
 
 class AttemptOutcome(NamedTuple):
-    """One attempt's end; ``code`` is the gateway's, ``text`` what it said or what broke."""
+    """The result of one attempt; ``code`` is the gateway's, ``text`` its description or the local error."""
 
     kind: OutcomeKind
     code: str = ""
@@ -29,22 +29,22 @@ class AttemptOutcome(NamedTuple):
     gateway_id: str = ""
 
     def in_words(self) -> str:
-        """Return why a question got no answer, for people."""
+        """Return why a request got no response, for people."""
         return f"{self.kind} ({self.text})"
 
 
 class Known(StrEnum):
-    """What a gateway may answer when it is asked for a message by our id."""
+    """The possible results of looking up a message."""
 
     FOUND = "found"
     NOT_FOUND = "not_found"
     NO_STATUS = "no_status"  # status 001: unknown, or not reported yet
-    FAILED = "failed"  # the question got no usable answer; nothing follows from it
-    CANNOT = "cannot"  # the API has no such question: only a receipt can tell
+    FAILED = "failed"  # no usable response; it proves nothing
+    CANNOT = "cannot"  # the API has no such look-up: only a receipt can resolve it
 
 
 class LookUp(NamedTuple):
-    """The answer to a look-up; ``status`` is the network's, ``charge_millionths`` None when it was not told."""
+    """The result of a look-up; ``status`` is the network's, ``charge_millionths`` None if not reported."""
 
     known: Known
     gateway_id: str = ""
@@ -54,12 +54,12 @@ class LookUp(NamedTuple):
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> LookUp:
-        """Return what a question comes to that got no answer."""
+        """Return the result of a look-up without a response."""
         return cls(Known.FAILED, text=f"{outcome.kind} {outcome.text}")
 
 
 class Cancellation(NamedTuple):
-    """What a cancel came to; ``stopped`` is True only for status 006, and None when nobody can tell."""
+    """The result of a cancel; ``stopped`` is True only for status 006, and None if unknown."""
 
     stopped: bool | None
     status: str = ""
@@ -68,12 +68,12 @@ class Cancellation(NamedTuple):
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Cancellation:
-        """Return what a cancel comes to that got no answer."""
+        """Return the result of a cancel without a response."""
         return cls(_done(outcome), text=outcome.kind)
 
 
 class Coverage(NamedTuple):
-    """Whether a number can be reached, and the least charge; ``routable`` None: the answer does not say."""
+    """Whether a number can be reached, and the minimum charge; ``routable`` is None if unknown."""
 
     routable: bool | None
     charge_millionths: int | None = None
@@ -81,12 +81,12 @@ class Coverage(NamedTuple):
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Coverage:
-        """Return what a question for a number comes to that got no answer."""
+        """Return the result of a coverage query without a response."""
         return cls(None, text=outcome.kind)
 
 
 class Payment(NamedTuple):
-    """What a voucher came to; ``paid`` is None when nobody can tell: look at the balance."""
+    """The result of redeeming a voucher; ``paid`` is None if unknown: check the balance."""
 
     paid: bool | None
     code: str = ""
@@ -94,19 +94,19 @@ class Payment(NamedTuple):
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Payment:
-        """Return what a voucher comes to that got no answer."""
+        """Return the result of a voucher without a response."""
         return cls(_done(outcome), text=outcome.kind)
 
 
 def _done(outcome: AttemptOutcome) -> bool | None:
-    """Tell whether a command took effect that got no answer: surely not if it never left, else nobody can tell."""
+    """Return whether a command without a response took effect: False if it never left, else None (unknown)."""
     return False if outcome.kind is OutcomeKind.NOT_REACHED else None
 
 
 NOT_TRIED = AttemptOutcome(OutcomeKind.NOT_TRIED)
 EMULATED = AttemptOutcome(OutcomeKind.EMULATED)
-# What a gateway answers whose API has no such command.
-NO_LOOK_UP = LookUp(Known.CANNOT, text="this API knows no message by our id")
+# The results of commands that an API does not have.
+NO_LOOK_UP = LookUp(Known.CANNOT, text="this API has no look-up by our id")
 NO_CANCEL = Cancellation(False, text="this API cannot cancel")
-NO_COVERAGE = Coverage(None, text="this API does not tell its coverage")
-NO_PAYMENT = Payment(False, text="this API takes no vouchers")
+NO_COVERAGE = Coverage(None, text="this API has no coverage query")
+NO_PAYMENT = Payment(False, text="this API accepts no vouchers")

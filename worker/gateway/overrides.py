@@ -1,6 +1,6 @@
-"""Overrides: an operator's file that changes rules of a policy table, checked before anything runs on it.
+"""Overrides: an operator's file that changes rules of a policy table; validated before use.
 
-A TOML file; a section for each code, with what is to differ from the table::
+A TOML file with a section for each code, which lists what differs from the table::
 
     [legacy.901]
     most_attempts = 3
@@ -33,18 +33,18 @@ _REASON = re.compile(r"[a-z][a-z_]{1,39}")
 
 
 class WrongPolicy(Exception):
-    """The file cannot be used; the text has a line for each thing that is wrong with it."""
+    """The file is invalid; the text has one line per problem."""
 
 
 def override(table: Table, family: str, file: Path) -> Table:
-    """Return the family's table with the file's changes; raises WrongPolicy."""
+    """Return the family's table with the file's changes applied; raises WrongPolicy."""
     families = tables.by_family()
     try:
         sections = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
         raise WrongPolicy(f"{file}: {unreadable}") from None
     known = " and ".join(families)
-    problems = [f"[{name}]: no such family; there are {known}" for name in sections if name not in families]
+    problems = [f"[{name}]: unknown family; the families are {known}" for name in sections if name not in families]
     rules = dict(table.rules)
     changes = sections.get(family, {})
     if not isinstance(changes, Mapping):
@@ -60,24 +60,24 @@ def override(table: Table, family: str, file: Path) -> Table:
 
 
 def check(file: Path) -> None:
-    """Raise WrongPolicy if an operator's changes do not fit the tables of every family."""
+    """Raise WrongPolicy if an operator's changes are invalid for any family's table."""
     for family, table in tables.by_family().items():
         override(table, family, file)
 
 
 def effective(table: Table, file: Path | None) -> Table:
-    """Return a gateway's table with the operator's changes, if there are any; raises WrongPolicy."""
+    """Return a gateway's table with the operator's changes, if any; raises WrongPolicy."""
     return override(table, tables.family_of(table), file) if file else table
 
 
 def in_force(api: str, file: Path | None) -> Table:
-    """Return the table of an API, by its name, as workers use it; raises WrongPolicy."""
+    """Return the table that workers use for the named API; raises WrongPolicy."""
     return effective(tables.by_gateway()[api], file)
 
 
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:
     if not re.fullmatch(r"\d{1,3}", code) or not isinstance(change, Mapping):
-        problems.append(f"{where}: a code is up to three digits, with a section of its own")
+        problems.append(f"{where}: a code is up to three digits, with its own section")
         return None
     found = len(problems)
     values = {name: _value(name, value, f"{where} {name}", problems) for name, value in change.items()}
@@ -86,7 +86,9 @@ def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list
         if missing:
             problems.append(f"{where}: the table does not list this code, so give also {', '.join(missing)}")
     elif known.verdict is Verdict.UNSURE and values.get("verdict", Verdict.UNSURE) is not Verdict.UNSURE:
-        problems.append(f"{where} verdict: this code leaves it open whether the message was sent; it stays unsure")
+        problems.append(
+            f"{where} verdict: with this code the message may have been sent, so the verdict must stay unsure"
+        )
     if len(problems) > found:
         return None
     return known._replace(**values) if known else Rule(code, **values)
@@ -96,7 +98,7 @@ def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
     if name in _WORDS:
         if value in [str(word) for word in _WORDS[name]]:
             return _WORDS[name](value)
-        problems.append(f"{where}: {value!r} is none of {', '.join(_WORDS[name])}")
+        problems.append(f"{where}: {value!r} is not one of {', '.join(_WORDS[name])}")
     elif name == "wait":
         if value in _WAITS:
             return _WAITS[value]
@@ -112,7 +114,7 @@ def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
     elif name == "reason":
         if isinstance(value, str) and _REASON.fullmatch(value):
             return value
-        problems.append(f"{where}: {value!r} is no label: 2 to 40 small letters and underscores")
+        problems.append(f"{where}: {value!r} is not a valid label: use 2 to 40 lowercase letters and underscores")
     else:
         problems.append(f"{where}: unknown; a rule has verdict, scope, owner, reason, wait, most_attempts, alarm")
     return None

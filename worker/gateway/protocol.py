@@ -1,4 +1,4 @@
-"""Protocol: what any gateway must be able to do; a new provider is one more folder that declares one."""
+"""Protocol: the interface of a gateway; a new provider is one more folder that declares one."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from threelane.worker.policy.rule import Table
 
 
 class Gateway(Protocol):
-    """A way to send messages; no method raises for what a network or a gateway may do."""
+    """Sends messages through one provider; no method raises for a network or gateway failure."""
 
     name: str
     batch_size: int
-    """How many messages go in one request; it may shrink if the gateway says that they were too many."""
+    """The most messages in one request; it may shrink if the gateway rejects a request as too large."""
     can_look_up: bool
-    """Whether a message can be asked for by our id; if not, only its receipt resolves a doubt."""
+    """Whether a message can be looked up by our id; if not, only its receipt resolves a doubt."""
 
     @property
     def table(self) -> Table:
-        """What its codes mean."""
+        """The policy table of its codes."""
         ...
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
-        """Put up to batch_size messages to the gateway in one request; one outcome each, in order."""
+        """Send up to batch_size messages in one request; returns one outcome each, in order."""
         ...
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask for a message by our id: what is known of it, and its charge; or NO_LOOK_UP."""
+        """Look up a message by our id: its status and charge; or NO_LOOK_UP."""
         ...
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Ask for a message by the gateway's id: its status and, where the API tells it, its charge."""
+        """Look up a message by the gateway's id: its status and, if the API reports it, its charge."""
         ...
 
     async def cancel(self, gateway_id: str) -> Cancellation:
@@ -41,21 +41,21 @@ class Gateway(Protocol):
         ...
 
     async def coverage(self, msisdn: str) -> Coverage:
-        """Ask whether a number can be reached; or NO_COVERAGE."""
+        """Query whether a number can be reached; or NO_COVERAGE."""
         ...
 
     async def pay(self, token: str) -> Payment:
-        """Pay a voucher in; or NO_PAYMENT."""
+        """Redeem a voucher; or NO_PAYMENT."""
         ...
 
     async def balance(self) -> float | str:
-        """Return the credits left, or why they cannot be told."""
+        """Return the credits left, or why they are unknown."""
         ...
 
     async def keep_alive(self) -> None:
-        """Keep a shared session alive, if there is one; called now and then."""
+        """Keep a shared session alive, if there is one; called once a minute."""
         ...
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         ...

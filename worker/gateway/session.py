@@ -1,4 +1,4 @@
-"""Session: one login shared by all workers; when it expires one of them renews it, and the others wait for it."""
+"""Session: one login shared by all workers; when it expires, one worker renews it and the others wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis.asyncio
 from threelane.store import keys
 from threelane.worker.gateway.outcome import AttemptOutcome
 
-RENEWAL_SECONDS = 20.0  # longest that one renewal may keep the others waiting
+RENEWAL_SECONDS = 20.0  # the longest time that a renewal may block the other workers
 KEEP_SECONDS = 24 * 3600
 PING_SECONDS = 600  # the gateway forgets a session 15 minutes after its last call
 
@@ -19,10 +19,10 @@ Authenticate = Callable[[], Awaitable[str | AttemptOutcome]]
 
 
 class GatewaySession:
-    """The session id that all workers of an account use; kept in Redis, asked for once per process."""
+    """The session id that all workers of an account share through Redis; each process reads it once."""
 
     def __init__(self, client: redis.asyncio.Redis, api: str, authenticate: Authenticate) -> None:
-        """Share it under the name of the API; ``authenticate`` returns a new id, or why there is none."""
+        """Share the id under the API's name; ``authenticate`` returns a new id, or why the login failed."""
         self._client = client
         self._key = keys.session(api)
         self._authenticate = authenticate
@@ -30,11 +30,11 @@ class GatewaySession:
         self._renewing = asyncio.Lock()
 
     async def current(self) -> str | AttemptOutcome:
-        """Return the session id, logging in if nobody has yet."""
+        """Return the session id; logs in if no worker has yet."""
         return self._known or await self.renew("")
 
     async def renew(self, expired: str) -> str | AttemptOutcome:
-        """Return an id other than the one that expired; of all who ask, one logs in."""
+        """Return an id other than the expired one; of all concurrent callers, one logs in."""
         async with self._renewing:
             if self._known and self._known != expired:
                 return self._known
@@ -51,6 +51,6 @@ class GatewaySession:
                 return renewed
 
     async def is_my_turn_to_ping(self) -> bool:
-        """Tell whether this process should keep the session alive now; one in each ten minutes."""
+        """Return whether this process should keep the session alive now; one process does every ten minutes."""
         turn = await self._client.set(self._key + ":pinged", 1, nx=True, ex=PING_SECONDS)
         return bool(turn and self._known)

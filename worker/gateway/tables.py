@@ -1,4 +1,4 @@
-"""Tables: what the codes of every declared gateway mean, by gateway and by family."""
+"""Tables: the policy tables of all declared gateways, by gateway and by family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threelane.worker.policy.rule import Rule, Table
 
 
 def is_table(found: object) -> bool:
-    """Tell whether this is a table of codes."""
+    """Return whether this is a policy table."""
     return isinstance(found, Table)
 
 
@@ -29,7 +29,7 @@ def by_gateway() -> Mapping[str, Table]:
 
 @cache
 def by_family() -> Mapping[str, Table]:
-    """Return a table of each family: that against which an operator's changes are checked; raises WrongGateway."""
+    """Return one table per family, which an operator's changes are checked against; raises WrongGateway."""
     first: dict[str, Table] = {}
     for name, table in by_gateway().items():
         first.setdefault(gateways.named(name).family, table)
@@ -42,7 +42,7 @@ def each() -> tuple[Table, ...]:
 
 
 def each_or_exit() -> tuple[Table, ...]:
-    """Return every table once, or end the process with code 2 and the reason on standard error; statuses, too."""
+    """Return every table once, or exit with code 2 and the reason on standard error; checks the statuses, too."""
     try:
         statuses.declared()
         return each()
@@ -52,11 +52,11 @@ def each_or_exit() -> tuple[Table, ...]:
 
 
 def family_of(table: Table) -> str:
-    """Return the family of a table; raises WrongGateway when no gateway declares it."""
+    """Return the family of a table; raises WrongGateway if no gateway declares it."""
     for name, declared in by_gateway().items():
         if declared is table:
             return gateways.named(name).family
-    raise WrongGateway("a gateway works by a table of codes that its folder does not declare")
+    raise WrongGateway("a gateway uses a policy table that its folder does not declare")
 
 
 def rules() -> Iterator[Rule]:

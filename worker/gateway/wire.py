@@ -1,4 +1,4 @@
-"""Wire: one HTTP session per process, and the one question that decides everything: had the request left?"""
+"""Wire: one HTTP session per process, which records whether a request left before it failed."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ import aiohttp
 
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
-MAX_ANSWER = 1 << 20  # octets of an answer that are read
+MAX_ANSWER = 1 << 20  # bytes of a response that are read
 IDLE_SECONDS = 15.0
 
 
 @dataclass(slots=True)
 class Trace:
-    """What is known of one request: whether a connection was had for it."""
+    """Whether one request got a connection."""
 
     connected: bool = field(default=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An answer that came whole."""
+    """A complete HTTP response."""
 
     status: int
     body: bytes
 
 
-_ASKING: ContextVar[Trace] = ContextVar("asking")
+_CURRENT: ContextVar[Trace] = ContextVar("current_request")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes that a connection was had; aiohttp's own traces cost a tenth of a request."""
+    """Records that a request got a connection; aiohttp's own traces cost a tenth of a request."""
 
-    async def connect(self, *given: Any, **named: Any) -> aiohttp.connector.Connection:
-        connection = await super().connect(*given, **named)
-        _ASKING.get().connected = True
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **kwargs)
+        _CURRENT.get().connected = True
         return connection
 
 
 class Wire:
-    """Sends requests and never repeats a POST; redirects are not followed, answers are cut at a megabyte."""
+    """Sends requests and never repeats a POST; follows no redirects, and cuts responses at a megabyte."""
 
     def __init__(self, timeout_seconds: float) -> None:
-        """Make the session; to be called on the event loop."""
+        """Open the session; call it on the event loop."""
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=IDLE_SECONDS),
@@ -54,18 +54,18 @@ class Wire:
         )
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> HttpReply | AttemptOutcome:
-        """Post; returns what ``request`` does."""
+        """Send a POST; returns the same as ``request``."""
         return await self.request("POST", url, headers, body)
 
     async def request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
     ) -> HttpReply | AttemptOutcome:
-        """Ask; returns the whole answer, or NOT_REACHED before a connection was had, or LOST after.
+        """Send a request; returns the whole response, NOT_REACHED if it got no connection, or LOST if it failed later.
 
-        GET and DELETE may be repeated, once, when a kept connection ends under them: they change nothing twice.
+        aiohttp may repeat a GET or DELETE once if a kept connection closes: both are idempotent.
         """
         trace = Trace()
-        _ASKING.set(trace)
+        _CURRENT.set(trace)
         try:
             async with self._session.request(
                 method, url, data=body, headers=headers, allow_redirects=False
@@ -81,7 +81,7 @@ class Wire:
 
 
 async def _whole(content: aiohttp.StreamReader) -> bytes:
-    """Return the answer when it has come to its end, in however many pieces, or its first megabyte."""
+    """Return the whole response body, or its first megabyte."""
     body = await content.readany()
     while not content.at_eof() and len(body) < MAX_ANSWER:
         body += await content.readany()
