@@ -1,4 +1,4 @@
-"""Broker: the Celery application of a worker: where its nudges come from, whatever the environment has for others."""
+"""Broker: the Celery application of a worker, independent of other applications' environment variables."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from threelane.runtime import tls
 from threelane.runtime.settings import Settings
 from threelane.store import keys
 
-HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker that hears nothing for two of these connects anew
-NOT_OURS = {  # options of the command ``celery`` that would be without effect
+HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker reconnects after two without a heartbeat
+NOT_OURS = {  # options of the ``celery`` command that would have no effect
     "broker": "THREELANE_BROKER_URL (or THREELANE_REDIS_URL) names the broker: leave -b out",
     "result_backend": "Threelane keeps no results: leave --result-backend out",
-    "loader": "Threelane has a loader of its own: leave --loader out",
+    "loader": "Threelane has its own loader: leave --loader out",
     "config": "Threelane is configured by THREELANE_... variables: leave --config out",
 }
 
 
 class Loader(AppLoader):
-    """Reads no configuration module: CELERY_CONFIG_MODULE is for another application."""
+    """Reads no configuration module: CELERY_CONFIG_MODULE belongs to another application."""
 
     def read_configuration(self, env: str = "") -> dict[str, Any]:  # noqa: ARG002 - Celery's
         """Return an empty configuration."""
@@ -34,7 +34,7 @@ class Loader(AppLoader):
 
 
 class Application(Celery):
-    """A Celery application that obeys no CELERY_... variable; a machine may have those of another application."""
+    """A Celery application that ignores all CELERY_... variables: they may belong to another application."""
 
     backend_cls = "disabled"
 
@@ -44,16 +44,16 @@ class Application(Celery):
         super().__init__("threelane", broker=broker, loader=f"{__name__}:Loader", fixups=[])
 
     def connection_for_read(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
-        """Return a connection to the broker, whatever Celery has found in the environment."""
+        """Return a connection to the configured broker; ignores what Celery found in the environment."""
         return super().connection_for_read(self._address, **more)
 
     def connection_for_write(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
-        """Return a connection to the broker, whatever Celery has found in the environment."""
+        """Return a connection to the configured broker; ignores what Celery found in the environment."""
         return super().connection_for_write(self._address, **more)
 
 
 def refuse_options() -> None:
-    """End a process that was started by ``celery`` with an option that names another broker or configuration."""
+    """Exit if ``celery`` was started with an option that names another broker or configuration."""
     context = click.get_current_context(silent=True)
     for name, instead in NOT_OURS.items():
         if context and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -62,7 +62,7 @@ def refuse_options() -> None:
 
 
 def application(settings: Settings, **more: Any) -> Application:
-    """Return a Celery application that knows the three lanes and keeps nothing of its tasks' results."""
+    """Return a Celery application with the three lanes as queues and no result backend."""
     app = Application(_address(settings.broker))
     app.conf.update(
         task_queues=_queues(),
@@ -82,7 +82,7 @@ def application(settings: Settings, **more: Any) -> Application:
 
 
 def _address(url: str) -> str:
-    """Return an address as kombu has it; that of a socket is in the settings as redis-py has it."""
+    """Return an address in kombu's form; the settings have socket addresses in redis-py's form."""
     if not url.startswith("unix://"):
         return url
     path, _, options = url.removeprefix("unix://").partition("?")
@@ -98,14 +98,14 @@ def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
     return {
         "broker_heartbeat": HEARTBEAT_SECONDS,
         "broker_use_ssl": tls.amqp_options(settings.broker) or None,
-        "worker_enable_remote_control": False,  # nobody uses it, and two workers of one name would lock each other out
-        "broker_channel_error_retry": True,  # a queue that somebody deleted is declared again
+        "worker_enable_remote_control": False,  # unused, and two workers of one name would lock each other out
+        "broker_channel_error_retry": True,  # declare a deleted queue again
         "broker_transport_options": {"on_open": _Patience(settings.redis_timeout_seconds)},
     }
 
 
 class _Patience:
-    """Bounds every wait for an answer of RabbitMQ; py-amqp's own timeout of reads is without effect."""
+    """Limits every wait for a response of RabbitMQ; py-amqp's own read timeout has no effect."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -17,7 +17,7 @@ from threelane.runtime.clock import RedisClock
 
 
 class Context(Protocol):
-    """What each duty works with; a worker's and a dispatcher's have more."""
+    """What every duty needs; the contexts of workers and dispatchers have more."""
 
     @property
     def client(self) -> redis.asyncio.Redis:
@@ -26,17 +26,17 @@ class Context(Protocol):
 
     @property
     def clock(self) -> RedisClock:
-        """The time of Redis, which the loop keeps right."""
+        """The time of Redis, which the loop keeps in step."""
         ...
 
     @property
     def draining(self) -> bool:
-        """Whether the process takes nothing new."""
+        """Whether the process has stopped taking new work."""
         ...
 
 
 class DutyScope(StrEnum):
-    """Who does a duty."""
+    """Which process performs a duty."""
 
     PROCESS = "process"  # each process
     FLEET = "fleet"  # whichever process takes the turn
@@ -47,7 +47,7 @@ C = TypeVar("C", bound=Context)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty(Generic[C]):
-    """A round of work that is repeated: every so many seconds, and at once while more work waits."""
+    """A round of work, repeated at an interval, and at once while more work waits."""
 
     name: str
     """A value of the label ``round``."""
@@ -55,22 +55,22 @@ class Duty(Generic[C]):
     """One round; True: more work waits."""
     interval_seconds: float | Callable[[C], float]
     turn: Callable[[C], Awaitable[bool]] | None = None
-    """How a process takes the turn when one does it for all; None: each process does it."""
+    """Takes the turn if one process works for the fleet; None: each process works."""
     while_draining: bool = True
-    """Whether it goes on while the process drains; what takes on new work does not."""
+    """Whether it continues while the process drains; a duty that starts new work does not."""
 
     @property
     def scope(self) -> DutyScope:
-        """Who does it."""
+        """Which process performs it."""
         return DutyScope.PROCESS if self.turn is None else DutyScope.FLEET
 
     def seconds(self, context: C) -> float:
-        """Return how long to wait for the next round when no work waits."""
+        """Return how long to wait before the next round if no work waits."""
         every = self.interval_seconds
         return every(context) if callable(every) else every
 
     async def round(self, context: C) -> bool:
-        """Work once, if it may be done now and by this process; True: more work waits."""
+        """Run one round if this process may do so now; True: more work waits."""
         if context.draining and not self.while_draining:
             return False
         if self.turn is not None and not await self.turn(context):

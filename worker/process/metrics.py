@@ -9,7 +9,7 @@ from threelane.store import scripts
 from threelane.worker.policy.rule import Table
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
-SCRIPT = "script"  # the alarm of a script that failed by a fault of ours: report it, and go back to the version before
+SCRIPT = "script"  # the alarm of a script that failed by our own bug: report it, and roll back
 
 OUTCOMES = Counter(
     "threelane_attempts",

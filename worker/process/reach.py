@@ -1,4 +1,4 @@
-"""Reach: a worker that starts waits until Redis answers, and ends at once where waiting would not help."""
+"""Reach: a starting worker waits until Redis responds, and exits at once if waiting cannot help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAUSE_SECONDS = 1.0
 
 
 def reach_or_exit(settings: Settings) -> None:
-    """Return when Redis answers; what waiting cannot mend ends the process with code 2 and a sentence."""
+    """Return when Redis responds; exit with code 2 and the problem if waiting cannot fix it."""
     client = connect(settings)
     try:
         while problem := _problem(client):

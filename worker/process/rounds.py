@@ -14,13 +14,13 @@ CANCEL_AGAIN_SECONDS = 0.5
 
 
 async def repeat(duty: Duty[C], context: C, **about: str) -> None:
-    """Do a duty until cancelled; a round that fails is counted and logged with ``about``, and the rounds go on."""
+    """Repeat a duty until cancelled; a failed round is counted and logged with ``about``, and the loop goes on."""
     while True:
         more = False
         try:
             await _follow_the_clock(context)
             more = await duty.round(context)
-        except Exception as failed:  # Redis away, or a fault of ours: neither may end the rounds
+        except Exception as failed:  # Redis is unavailable, or a bug of ours: neither may end the loop
             metrics.HOUSEKEEPING_FAILED.labels(duty.name).inc()
             logs.event("housekeeping_failed", level=30, round=duty.name, error=type(failed).__name__, **about)
             await asyncio.sleep(AWAY_SECONDS)
@@ -31,8 +31,8 @@ async def repeat(duty: Duty[C], context: C, **about: str) -> None:
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel tasks until they have ended.
 
-    Once is not enough: ``asyncio.wait_for`` of Python 3.11, by which redis-py writes, swallows a cancellation that
-    comes as the write is done; and a round that goes on for ever would keep its process from stopping.
+    Once is not enough: ``asyncio.wait_for`` of Python 3.11, which redis-py uses to write, swallows a cancellation
+    that arrives as the write completes; an endless round would then keep its process from stopping.
     """
     left = set(tasks)
     while left:
@@ -43,5 +43,5 @@ async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 async def _follow_the_clock(context: Context) -> None:
     if context.clock.is_stale():
-        asked_at = context.clock.monotonic()
-        context.clock.follow(await context.client.time(), asked_at)
+        requested_at = context.clock.monotonic()
+        context.clock.follow(await context.client.time(), requested_at)

@@ -59,7 +59,7 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
 
     @property
     def keeping(self) -> Keeping:
-        """The same in milliseconds, for the scripts."""
+        """The times in milliseconds, for the scripts."""
         return Keeping(
             self.retention_ms, int(self.receipt_delays_seconds[0] * 1000), int(self.late_after_seconds * 1000)
         )
@@ -78,7 +78,7 @@ def _credentials() -> type[Settings]:
     fields: dict[str, Any] = {}
     for one, needed in gateways.credentials():
         meaning = f"{one.description}; for {', '.join(f'`{name}`' for name in needed)}"
-        if one.name in Settings.model_fields:  # no process starts on it
+        if one.name in Settings.model_fields:  # no process would start with it
             continue
         kind, default = (SecretStr, SecretStr("")) if one.secret else (str, "")
         fields[one.name] = (kind, Field(default, repr=one.shown, description=meaning))
@@ -111,11 +111,11 @@ class AccountSettings(
 
     @property
     def gateway_address(self) -> str:
-        """The base address in force, without a slash at its end."""
+        """The effective base address, without a trailing slash."""
         return (self.gateway_url or gateways.named(self.gateway).address).rstrip("/")
 
     def credential(self, name: str) -> str:
-        """Return a credential that a gateway declares, in plain text; empty when it is not set."""
+        """Return a declared credential in plain text; empty if it is not set."""
         value: str | SecretStr = getattr(self, name)
         return value.get_secret_value() if isinstance(value, SecretStr) else value
 

@@ -1,12 +1,12 @@
-"""Until told: a process that has nothing to do but to be there, and to go when it is asked to."""
+"""Until stopped: blocks the main thread until the process gets a stop signal."""
 
 import signal
 import threading
 
 
 def until_stopped() -> None:
-    """Return at SIGTERM or SIGINT; to be called on the main thread."""
-    told = threading.Event()
+    """Return at SIGTERM or SIGINT; call it on the main thread."""
+    stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    told.wait()
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
