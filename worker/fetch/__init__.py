@@ -1,1 +1,1 @@
-"""Fetch: nudges come in, lane by lane."""
+"""Fetch: takes nudges from the broker in the order of the lanes."""

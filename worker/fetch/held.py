@@ -1,4 +1,4 @@
-"""Held: lanes on hold are not fetched from."""
+"""Held: stops fetching from lanes on hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.25
 
 
 async def look(context: WorkerContext) -> bool:
-    """Look which lanes are on hold now."""
+    """Read which lanes are on hold now."""
     entries: Any = await context.client.hgetall(keys.HOLDS)
     held = hold.decode(entries, context.clock.now())
     LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)

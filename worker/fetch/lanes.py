@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterable
 
 from threelane.store import keys
 
-MOST_OWED = 10.0  # messages; an idle lane does not save up for a rush
-MOST_OWING = 100.0  # one nudge; a lane that was alone for hours does not pay for them later
+MOST_OWED = 10.0  # messages; an idle lane accumulates no more credit
+MOST_OWING = 100.0  # one nudge; a lane that was alone for hours does not pay for it later
 
 
 class Lanes:
     """The lanes of this process: 1, 2, 3 with a floor; a closed lane is not fetched at all.
 
-    The floor: for each message of a higher lane a lower lane is owed a share of one, and a lane that is owed goes
-    first once.  What it then takes is charged to it, so the share holds whatever the size of its nudges.
+    The floor: each message of a higher lane credits a lower lane with a share of one message, and a lane with a whole
+    message of credit goes first once.  What it then takes is charged to it, so the share is independent of nudge size.
 
-    Lanes 2 and 3 together never have all threads: a code does not wait for the end of a newsletter's hundred.  And
-    while a worker that is reserved for lane 1 keeps up with it, a process that is busy with them leaves it lane 1: the
-    idle one is quicker.
+    Lanes 2 and 3 together never use all threads: a code does not wait for the end of a newsletter's hundred.  While a
+    worker reserved for lane 1 keeps up, a process busy with lanes 2 and 3 leaves lane 1 to it: the idle one is faster.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +32,7 @@ class Lanes:
         self.threads = 1
         self.is_crowded = self._is_busy = False
         self.spared = False  # a reserved worker keeps up with lane 1
-        self.consumed: frozenset[int] = frozenset()  # the lanes that this process's queues are
+        self.consumed: frozenset[int] = frozenset()  # the lanes that this process consumes
 
     def order(self) -> list[int]:
         """Return the lanes to fetch from, first choice first."""
@@ -46,12 +45,12 @@ class Lanes:
         return owed + [lane for lane in opened if lane not in owed]
 
     def holding(self, queues: Iterable[str]) -> None:
-        """Take note of the queues whose nudges this process holds now: one thread is always left for lane 1."""
+        """Record the queues of the nudges that this process holds: one thread is always left for lane 1."""
         lower = sum(queue != keys.queue(keys.LANES[0]) for queue in queues)
         self._is_busy, self.is_crowded = lower > 0, lower >= self.threads - 1 > 0
 
     def served(self, lane: int, messages: int) -> None:
-        """Count what a lane was given: it pays for it, and the lanes below it are owed their share."""
+        """Charge a lane for the messages it got, and credit the lanes below with their share."""
         for lower in self._owed:
             if lower > lane:
                 self._owed[lower] = min(MOST_OWED, self._owed[lower] + messages * self.share)
@@ -59,37 +58,37 @@ class Lanes:
             self._owed[lane] = max(-MOST_OWING, self._owed[lane] - messages)
 
     def close_for(self, lane: int, seconds: float) -> None:
-        """Fetch nothing from the lane for a while: the rate is used up."""
+        """Stop fetching from the lane for a while: the rate is used up."""
         self._closed_until[lane] = self._monotonic() + seconds
 
     def hold(self, lanes: Iterable[int]) -> None:
-        """Fetch nothing from these lanes until told otherwise."""
+        """Stop fetching from these lanes, and only these, until the next call."""
         self._held = frozenset(lanes)
 
     def is_held(self, lane: int) -> bool:
-        """Tell whether the lane is on hold."""
+        """Return whether the lane is on hold."""
         return lane in self._held or self._stopped_until > self._monotonic()
 
     def stop_all_for(self, seconds: float) -> None:
-        """Stop all lanes at once: this process has just learnt of a hold, ahead of everybody else."""
+        """Stop all lanes at once: this process has just learned of a hold, before it is visible in Redis."""
         self._stopped_until = self._monotonic() + seconds
 
 
 LANES = Lanes()
-"""The lanes of this process: kombu makes its strategy by name, so the two meet here."""
+"""The lanes of this process; kombu creates its strategy by name, so both share this object."""
 
 
 class LaneOrder:
     """kombu's ``queue_order_strategy``: the queues of each BRPOP, in order."""
 
-    NOBODYS = keys.queue(0)  # nothing is ever put there
+    EMPTY = keys.queue(0)  # always empty
 
     def __init__(self, it: Iterable[str] | None = None) -> None:
         """Start with the queues that kombu consumes."""
         self._queues = set(it or ())
 
     def update(self, it: Iterable[str]) -> None:
-        """Take over the queues that kombu consumes now."""
+        """Replace the queues by those that kombu consumes now."""
         self._queues = set(it)
         LANES.consumed = frozenset(lane for lane in keys.LANES if keys.queue(lane) in self._queues)
 
@@ -98,12 +97,12 @@ class LaneOrder:
         return [name for name in map(keys.queue, LANES.order()) if name in self._queues]
 
     def consume(self, n: int) -> list[str]:
-        """Return the same; none, and kombu asks again at its next turn, which may be a second later.
+        """Return the open lanes' queues; if there are none, kombu tries again at its next turn, up to a second later.
 
-        That is too late for a thread that becomes free meanwhile: a crowded process waits on a queue that has nothing.
+        That is too late for a thread that becomes free meanwhile, so a crowded process waits on an empty queue.
         """
-        return self.queues()[:n] or [self.NOBODYS] * LANES.is_crowded
+        return self.queues()[:n] or [self.EMPTY] * LANES.is_crowded
 
     def rotate(self, last_used: str) -> str:
-        """Do nothing: the order does not depend on what was fetched last, but on what was served."""
+        """Do nothing: the order depends on what was served, not on what was fetched last."""
         return last_used

@@ -1,19 +1,19 @@
-"""Rabbit: kombu's AMQP transport, made to fetch: who has a free thread takes a nudge, in the order of the lanes.
+"""Rabbit: kombu's AMQP transport, changed to pull: a free thread takes a nudge in the order of the lanes.
 
-AMQP pushes, and knows no order of queues.  With one prefetch for all of them a free thread goes to whichever queue is
-quicker, so a backlog in lane 3 gets every second thread while codes wait.  With a prefetch for each, a code may be
-pushed to a worker whose threads are all busy with a newsletter, and waits there while another worker stands idle.
-Either way what a closed lane has pushed would have to be given back.  So lanes are not consumed here.  They are asked,
-one by one with ``basic.get`` in the order of ``lanes``, when a thread is free: that is what BRPOP does on Redis, and
-the same rules hold: strict order, shares, and a closed lane is not asked at all.
+AMQP pushes, and has no order of queues.  With one prefetch for all queues, a free thread serves whichever queue is
+faster, so a backlog in lane 3 gets every second thread while codes wait.  With one prefetch per queue, a code may be
+pushed to a worker whose threads are all busy with a newsletter, and waits there while another worker is idle.  In both
+cases, nudges pushed from a closed lane would have to be returned.  So this channel does not consume the lanes.  When a
+thread is free, it polls them with ``basic.get`` in the order of ``lanes``.  BRPOP does the same on Redis, and the same
+rules apply: strict order, shares, and no poll of a closed lane.
 
-Nothing blocks: a question is sent, and its answer is one more event of the worker's loop, so heartbeats and
-acknowledgements go on whatever the broker does.  While there is work, the next question follows an answer or an
-acknowledgement at once.  When all lanes are empty they are asked again after a pause, which is the longest that a
-message waits for an idle worker; twenty-five times a second costs worker and broker two percent of a core each.
+Nothing blocks: the response to a get is one more event of the worker's loop, so heartbeats and acknowledgements go on
+whatever the broker does.  While there is work, the next get follows a response or an acknowledgement at once.  When all
+lanes are empty, the next round follows a pause, which is the longest that a message waits for an idle worker;
+twenty-five rounds a second cost worker and broker 2 % of a core each.
 
-What a worker holds un-acknowledged is what its threads work on, and not more.  RabbitMQ gives it to others when the
-connection ends, without a visibility timeout, and puts what is rejected back where it was in its lane.
+A worker holds unacknowledged only what its threads work on.  RabbitMQ gives it to other workers when the connection
+ends, without a visibility timeout, and returns a rejected nudge to its position in the lane.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from kombu.transport import pyamqp
 from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES, LaneOrder
 
-PAUSE_SECONDS = 0.04  # between two rounds of questions to empty lanes
-LOST = (OSError, RecoverableConnectionError)  # the connection, with all that it held
+PAUSE_SECONDS = 0.04  # between two rounds of gets from empty lanes
+LOST = (OSError, RecoverableConnectionError)  # the connection is lost, with all that it held
 LANE_QUEUES = frozenset(keys.queue(lane) for lane in keys.LANES)
 
 
 class RabbitChannel(pyamqp.Channel):
-    """A channel that asks for nudges, instead of having them pushed; other queues are consumed as ever."""
+    """A channel that pulls nudges instead of having them pushed; it consumes other queues as usual."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        """Start without a lane and without room."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Start without lanes and without capacity."""
         self._takers: dict[str, tuple[str, Callable[[Any], None]]] = {}  # queue -> consumer's tag and callback
         self._order = LaneOrder()
         self._room = 0
         self._held: dict[int, str] = {}  # delivery tag -> queue
-        self._queues_left: deque[str] = deque()  # what is left of a round of questions
-        self._pending_queue = ""  # the queue whose answer is still to come
-        super().__init__(*given, **named)
+        self._queues_left: deque[str] = deque()  # the rest of this round
+        self._pending_queue = ""  # the queue of the get under way
+        super().__init__(*args, **kwargs)
 
     def _setup_listeners(self) -> None:
         super()._setup_listeners()  # type: ignore[misc]
@@ -56,41 +56,41 @@ class RabbitChannel(pyamqp.Channel):
         }
 
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool, argsig: str = "lBb") -> None:  # noqa: ARG002
-        """Hold so many nudges at once; the broker need not know, since it pushes none."""
+        """Set how many nudges to hold at once; the broker need not know, since it pushes none."""
         self._room = prefetch_count
 
-    def basic_consume(self, queue: str = "", consumer_tag: str = "", *given: Any, **named: Any) -> Any:
-        """Begin to fetch from a lane, or to consume any other queue."""
+    def basic_consume(self, queue: str = "", consumer_tag: str = "", *args: Any, **kwargs: Any) -> Any:
+        """Start fetching from a lane, or consuming any other queue."""
         if queue not in LANE_QUEUES:
-            return super().basic_consume(queue, consumer_tag, *given, **named)
-        self._takers[queue] = consumer_tag, named["callback"]
+            return super().basic_consume(queue, consumer_tag, *args, **kwargs)
+        self._takers[queue] = consumer_tag, kwargs["callback"]
         self._order.update(self._takers)
         return consumer_tag
 
-    def basic_cancel(self, consumer_tag: str, *given: Any, **named: Any) -> Any:
-        """Fetch nothing more from a lane, or consume nothing more from any other queue."""
+    def basic_cancel(self, consumer_tag: str, *args: Any, **kwargs: Any) -> Any:
+        """Stop fetching from a lane, or consuming any other queue."""
         lanes = [queue for queue, (tag, _) in self._takers.items() if tag == consumer_tag]
         if not lanes:
-            return super().basic_cancel(consumer_tag, *given, **named)
+            return super().basic_cancel(consumer_tag, *args, **kwargs)
         for queue in lanes:
             del self._takers[queue]
         self._order.update(self._takers)
         return None
 
-    def basic_ack(self, delivery_tag: int, *given: Any, **named: Any) -> None:
-        """Acknowledge, and fetch another; if the connection is lost, the nudge comes again, and finds nothing to do."""
+    def basic_ack(self, delivery_tag: int, *args: Any, **kwargs: Any) -> None:
+        """Acknowledge, and fetch another; after a lost connection the nudge comes again and finds nothing to do."""
         with suppress(*LOST):
-            super().basic_ack(delivery_tag, *given, **named)
-        self._let_go(delivery_tag)
+            super().basic_ack(delivery_tag, *args, **kwargs)
+        self._release(delivery_tag)
 
-    def basic_reject(self, delivery_tag: int, *given: Any, **named: Any) -> None:
-        """Put back or drop, and fetch another; if the connection is lost, RabbitMQ puts it back by itself."""
+    def basic_reject(self, delivery_tag: int, *args: Any, **kwargs: Any) -> None:
+        """Put back or drop, and fetch another; after a lost connection RabbitMQ puts it back."""
         with suppress(*LOST):
-            super().basic_reject(delivery_tag, *given, **named)
-        self._let_go(delivery_tag)
+            super().basic_reject(delivery_tag, *args, **kwargs)
+        self._release(delivery_tag)
 
     def fetch(self) -> None:
-        """Begin a round of questions, unless one is under way or no thread is free."""
+        """Start a round of gets, unless one is under way or no thread is free."""
         if not self._pending_queue and len(self._held) < self._room:
             LANES.holding(self._held.values())
             self._queues_left = deque(self._order.queues())
@@ -99,7 +99,7 @@ class RabbitChannel(pyamqp.Channel):
     def _get_next(self) -> None:
         self._pending_queue = self._queues_left.popleft() if self._queues_left else ""
         if self._pending_queue:
-            with suppress(*LOST):  # whoever reads from the connection finds out
+            with suppress(*LOST):  # the reader of the connection handles it
                 self.send_method(spec.Basic.Get, "Bsb", (0, self._pending_queue, False))
 
     def _found_empty(self, *_: Any) -> None:
@@ -108,9 +108,9 @@ class RabbitChannel(pyamqp.Channel):
     def _fetched(
         self, delivery_tag: int, redelivered: bool, exchange: str, routing_key: str, _waiting: int, message: Any
     ) -> None:
-        """Hand a nudge over, and begin again with the first lane: there may be something in it by now."""
+        """Hand over a nudge, and start again with the first lane: it may have nudges by now."""
         queue, self._pending_queue = self._pending_queue, ""
-        if queue not in self._takers:  # cancelled between question and answer
+        if queue not in self._takers:  # cancelled while the get was under way
             super().basic_reject(delivery_tag, requeue=True)
             return
         tag, take = self._takers[queue]
@@ -126,33 +126,33 @@ class RabbitChannel(pyamqp.Channel):
         take(message)
         self.fetch()
 
-    def _let_go(self, delivery_tag: int) -> None:
+    def _release(self, delivery_tag: int) -> None:
         self._held.pop(delivery_tag, None)
         self.fetch()
 
 
 class RabbitConnection(pyamqp.Connection):
-    """A connection with such channels."""
+    """A connection whose channels pull."""
 
     Channel = RabbitChannel
 
     def fetch(self) -> None:
-        """Let each channel ask for nudges; called when the pause is over."""
+        """Start a round on each channel; called after each pause."""
         for channel in list((self.channels or {}).values()):  # type: ignore[attr-defined]
             if isinstance(channel, RabbitChannel):
                 channel.fetch()
 
 
 class RabbitTransport(pyamqp.Transport):
-    """The transport of the scheme amqp in a worker."""
+    """The transport of the amqp scheme in a worker."""
 
     Connection = RabbitConnection
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Read what arrives, and ask for more when the pause is over."""
+        """Read what arrives, and fetch more after each pause."""
         super().register_with_event_loop(connection, loop)
         loop.call_repeatedly(PAUSE_SECONDS, connection.fetch)
 
 
 class RabbitTlsTransport(RabbitTransport, pyamqp.SSLTransport):
-    """The transport of the scheme amqps in a worker."""
+    """The transport of the amqps scheme in a worker."""

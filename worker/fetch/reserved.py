@@ -1,4 +1,4 @@
-"""Reserved: a worker for lane 1 alone gives a sign of life, and busy ones leave it the lane while it keeps up."""
+"""Reserved: a worker for lane 1 only sends heartbeats; busy workers leave it the lane while it keeps up."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 
 LOOK_SECONDS = 0.25
-SIGN_MS = 1_000  # without another sign it is taken for gone
-BEHIND_MS = 250  # a message that waited so long in lane 1 is for whoever can take it
+SIGN_MS = 1_000  # without a new heartbeat the worker counts as gone
+BEHIND_MS = 250  # after this wait any worker may take a message of lane 1
 _FIRST = keys.LANES[0]
 
 
 async def sign(client: redis.asyncio.Redis, name: str) -> None:
-    """Say that this worker serves lane 1, and nothing else."""
-    with suppress(OutOfMemoryError):  # the others take their share of the lane meanwhile
+    """Publish a heartbeat: this worker serves lane 1 only."""
+    with suppress(OutOfMemoryError):  # meanwhile the others serve the lane, too
         await client.set(keys.LANE_1_WORKER, name, px=SIGN_MS)
 
 
 async def keeps_up(client: redis.asyncio.Redis, now: int) -> bool:
-    """Tell whether such a worker lives and nothing waits for it; ``now`` is Unix time in milliseconds."""
+    """Return whether a reserved worker is alive and has no backlog; ``now`` is Unix time in milliseconds."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.exists(keys.LANE_1_WORKER)
         pipe.zrange(keys.QUEUED[_FIRST], 0, 0, withscores=True)

@@ -12,10 +12,10 @@ from threelane.store import keys
 
 
 def register(app: Celery, attempt: Callable[[int, list[str]], bool]) -> None:
-    """Make ``attempt`` the work of a nudge.
+    """Register the task that runs ``attempt`` for a nudge.
 
-    A nudge that could not be served whole goes back to the head of its lane, as it was: what was served of it is
-    found settled, or at least claimed, when it comes again.
+    A nudge that was served only in part goes back unchanged to the head of its lane: when it comes again, the served
+    messages are settled or at least claimed.
     """
 
     @app.task(name=keys.TASK, acks_late=True, ignore_result=True)
