@@ -1,1 +1,1 @@
-"""Account: what concerns all messages of one Clickatell account at once."""
+"""Account: the balance and the holds of one Clickatell account."""

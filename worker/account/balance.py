@@ -1,7 +1,7 @@
-"""Balance: one worker of all reads it, now and then; credit that is there again ends the hold for want of it.
+"""Balance: one worker at a time reads it regularly; new credit lifts the hold for lack of credit.
 
-``keys.BALANCE`` holds what the gateway said last: ``credits``, ``at`` (ms) or ``error``; ``left``, which claims count
-down by their estimates until the next reading; and since when charges are compared with it: ``since_credits``,
+``keys.BALANCE`` holds the last reading: ``credits``, ``at`` (ms) or ``error``; ``left``, from which claims subtract
+their estimates until the next reading; and the baseline that charges are compared with: ``since_credits``,
 ``since_charged`` and ``drift``, all in millionths of a credit.
 """
 
@@ -23,27 +23,27 @@ from threelane.worker.gateway import tables
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import WorkerSettings
 
-PROBE_SECONDS = 10.0  # while the account is on hold for want of credit
-TRY_ANYWAY_MS = 600_000  # after this a hold is lifted though the balance is as it was when it was lifted before
-MOST_LOOKED_AT = 20  # of the latest dead letters, for what the next message will cost
+PROBE_SECONDS = 10.0  # while the account is on hold for lack of credit
+TRY_ANYWAY_MS = 600_000  # after this a hold is lifted even if the balance is the same as at the previous lift
+MOST_LOOKED_AT = 20  # of the latest dead letters, to estimate the next message's cost
 
 
 def no_credit_codes() -> tuple[str, ...]:
-    """Return the codes of what is dead for want of credit, of all gateways."""
+    """Return the codes of dead letters for lack of credit, of all gateways."""
     return tuple(dict.fromkeys(rule.code for rule in tables.rules() if rule.reason in hold.NO_CREDIT))
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> bool:
-    """Tell whether it is this worker's turn to read the balance; more often while the account has no credit."""
+    """Return whether it is this worker's turn to read the balance; more often while the account has no credit."""
     turn, every = (keys.BALANCE_TURN, settings.balance_seconds)
-    if await _wanting(client, now):
+    if await _hold_in_force(client, now):
         turn, every = (keys.BALANCE_PROBE, min(settings.balance_seconds, PROBE_SECONDS))
     return bool(await client.set(turn, 1, nx=True, px=int(every * 900)))
 
 
 async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> bool:
-    """Read the balance; True when the account is on hold for want of credit and credit is there again."""
-    held = await _wanting(client, now)
+    """Read the balance; True if the account is on hold for lack of credit and has credit again."""
+    held = await _hold_in_force(client, now)
     before: Any = await client.hgetall(keys.BALANCE)
     balance = await gateway.balance()
     if isinstance(balance, str):
@@ -60,16 +60,16 @@ async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
 
 
 def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
-    """Tell whether it is worth going on: the next message can be paid, and nothing shows that it cannot; pure.
+    """Return whether sending can resume: the balance covers the next message, and has changed or waited; pure.
 
-    ``lifted_at`` is the balance when a hold was lifted last: if it is the same again, that was in vain.
+    ``lifted_at`` is the balance at the last lift: if it is the same again, that lift did not help.
     """
     return credits > 0 and credits >= costs and (credits != lifted_at or waited)
 
 
 async def lift(client: redis.asyncio.Redis, now: int) -> bool:
-    """Lift the hold for want of credit; remembers at which balance, and tells whether there was one."""
-    if await _wanting(client, now) is None:  # somebody put it on hold by hand meanwhile
+    """Lift the hold for lack of credit and record the balance; returns whether there was such a hold."""
+    if await _hold_in_force(client, now) is None:  # meanwhile put on hold by hand
         return False
     credits: Any = await client.hget(keys.BALANCE, "credits")
     lifted = await hold.lift(client, now)
@@ -79,15 +79,15 @@ async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     return lifted
 
 
-async def _wanting(client: redis.asyncio.Redis, now: int) -> hold.Held | None:
-    """Return the hold of the account for want of credit, if there is one."""
+async def _hold_in_force(client: redis.asyncio.Redis, now: int) -> hold.Held | None:
+    """Return the account's hold for lack of credit, if any."""
     entries: Any = await client.hgetall(keys.HOLDS)
     held = hold.decode(entries, now).get("account")
     return held if held is not None and held.cause in hold.NO_CREDIT else None
 
 
 async def _next_costs(client: redis.asyncio.Redis) -> int:
-    """Return the estimate of the dearest of the messages that were refused last, and of those that wait first."""
+    """Return the highest estimate among the latest refused messages and the first waiting ones."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.zrange(keys.DEAD, 0, MOST_LOOKED_AT - 1, desc=True)
         for lane in keys.LANES:
@@ -109,9 +109,9 @@ async def _write(
     tally: Any = await client.hgetall(keys.TALLY)
     charged = sum(int(n) for name, n in tally.items() if name.startswith(Count.CHARGED.encode()))
     floors = {f"floor:{lane}": settings.floor(lane) for lane in keys.LANES}
-    said: dict[Any, Any] = {"credits": millionths, "at": now, **compare(before, millionths, charged), **floors}
+    reading: dict[Any, Any] = {"credits": millionths, "at": now, **compare(before, millionths, charged), **floors}
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hset(keys.BALANCE, mapping=said)
+        pipe.hset(keys.BALANCE, mapping=reading)
         pipe.hincrby(
             keys.BALANCE, Rate.LEFT, millionths - int(before.get("left", 0))
         )  # less what was claimed meanwhile
@@ -122,10 +122,10 @@ async def _write(
 
 
 def compare(before: Mapping[str, str], credits: int, charged: int) -> dict[str, int]:
-    """Return since when, and by how much, the balance fell more than charges tell; pure, millionths of a credit.
+    """Return the baseline, and by how much the balance fell more than the charges; pure, millionths of a credit.
 
-    A balance that rose more than charges given back was topped up: the comparison begins anew, keeping what it had
-    found.  Charges are told later than they are made, so a drift that stays counts, and not one that comes and goes.
+    A balance that rose by more than refunds was topped up: the comparison restarts and keeps the drift found so far.
+    Charges are reported later than they are made, so only a lasting drift counts.
     """
     if "since_credits" not in before:
         return {"since_credits": credits, "since_charged": charged, "drift": 0, "drift_before": 0}

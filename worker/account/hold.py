@@ -1,4 +1,4 @@
-"""Hold: the account, a lane, a sender or a prefix is stopped for all workers, with a cause and a way back."""
+"""Hold: stops the account, a lane, a sender or a prefix for all workers, with a cause and an end."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from threelane.store.tally import Count
 from threelane.worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
-"""Causes that other credentials, or another address, mend."""
+"""Causes that other credentials or another address fix."""
 NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})
-"""Causes that a top-up mends."""
+"""Causes that a top-up fixes."""
 BY_HAND = "by_hand"
-"""What stands in place of a code when a person put something on hold."""
+"""The code of a hold set by a person."""
 MOST_CAUSE = 200  # characters
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A stop for all messages of a scope; ``until`` is 0 when only a person or a top-up ends it."""
+    """A stop for all messages of a scope; ``until`` is 0 if only a person or a top-up ends it."""
 
     scope: str  # account, sender:<sender ID> or prefix:<digits>
     code: str
     cause: str
     until: int = 0
-    credentials: str = ""  # a fingerprint of those that were refused
+    credentials: str = ""  # the fingerprint of the refused credentials
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A hold in force; times in milliseconds, ``until`` 0 when it does not end by itself."""
+    """A hold in force; times in milliseconds, ``until`` 0 if it has no end time."""
 
     code: str
     cause: str
     since: int
     until: int
-    credentials: str = ""  # a fingerprint of those that were refused
+    credentials: str = ""  # the fingerprint of the refused credentials
 
     def is_over(self, now: int) -> bool:
-        """Tell whether its time has come."""
+        """Return whether its time is over."""
         return 0 < self.until <= now
 
 
 def encode(hold: Hold, now: int) -> bytes:
-    """Return the entry as it stands in Redis."""
+    """Return the entry as stored in Redis."""
     fields: dict[str, Any] = asdict(hold) | {"since": now}
     del fields["scope"]
     return msgspec.json.encode(fields)
@@ -67,7 +67,7 @@ def decode(entries: dict[bytes, bytes], now: int) -> dict[str, Held]:
 
 
 def holds(client: redis.Redis, now: int) -> dict[str, Held]:
-    """Return what is on hold."""
+    """Return the holds in force by scope."""
     return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
 
 
@@ -88,13 +88,13 @@ def parse_scope(raw: str) -> str:
 def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -> Held | None:
     """Put something on hold by hand, until a time (ms) or (0) until it is resumed; returns the hold that it replaces.
 
-    Nothing but ``resume`` and its time ends such a hold.  Raises ValueError with what would be right.
+    Only ``resume`` and its end time lift such a hold.  Raises ValueError with what would be valid.
     """
     scope, cause = parse_scope(scope), cause.strip()
     if not cause or len(cause) > MOST_CAUSE or not cause.isprintable():
-        raise ValueError(f"a hold needs a cause, for whoever finds it later: one line of up to {MOST_CAUSE} characters")
+        raise ValueError(f"a hold needs a cause for its later readers: one line of up to {MOST_CAUSE} characters")
     if until and until <= now:
-        raise ValueError("the hold would be over already: give a time to come")
+        raise ValueError("the hold would already be over: give a future time")
     before = holds(client, now).get(scope)
     with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
@@ -106,7 +106,7 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
 
 
 def way_back(held: Held) -> str:
-    """Return what ends a hold that has no time."""
+    """Return what ends a hold without an end time."""
     if held.cause in NO_CREDIT:
         return "there is credit again, or threelane resume"
     return (
@@ -115,7 +115,7 @@ def way_back(held: Held) -> str:
 
 
 def resume(client: redis.Redis, scope: str, now: int) -> bool:
-    """Lift a hold; tells whether there was one.  After one of the account the rate grows back from little."""
+    """Lift a hold; returns whether there was one.  After one of the account the rate ramps up."""
     lifted = client.hdel(keys.HOLDS, scope)
     if lifted and scope == "account":
         client.hset(keys.RATE, mapping=ramp(now))
@@ -123,7 +123,7 @@ def resume(client: redis.Redis, scope: str, now: int) -> bool:
 
 
 async def lift_for(client: redis.asyncio.Redis, credentials: str, now: int) -> bool:
-    """Lift the hold that other credentials than these brought about; tells whether there was one."""
+    """Lift the account's hold if other credentials than these caused it; returns whether there was one."""
     entries: Any = await client.hgetall(keys.HOLDS)
     held = decode(entries, now).get("account")
     return bool(held and held.credentials not in ("", credentials) and await lift(client, now))
@@ -132,12 +132,12 @@ async def lift_for(client: redis.asyncio.Redis, credentials: str, now: int) -> b
 async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     """Lift the hold of the account, as ``resume`` does."""
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hset(keys.RATE, mapping=ramp(now))  # first: nothing goes on at the full rate
+        pipe.hset(keys.RATE, mapping=ramp(now))  # first, so that nothing resumes at the full rate
         pipe.hdel(keys.HOLDS, "account")
         _, lifted = await pipe.execute()
     return bool(lifted)
 
 
 def ramp(now: int) -> dict[Any, Any]:
-    """Return what makes claims begin slowly: an empty bucket, and since when the rate grows back."""
+    """Return the start of a ramp: an empty bucket, and the time since when the rate grows back."""
     return {Rate.RAMP: now, Rate.TOKENS: 0, Rate.AT: now}
