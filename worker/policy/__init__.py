@@ -1,1 +1,1 @@
-"""Policy: what a code means for a message and for all others, as tables."""
+"""Policy: tables of what each code means for its message and for others."""

@@ -15,7 +15,7 @@ PRODUCER, OPERATOR, RECIPIENT_OWNER, GATEWAY = Owner
 
 # fmt: off
 LEGACY = table(
-    # the account: nothing can be sent until somebody acts
+    # the account: nothing can be sent until the owner acts
     Rule("001", HOLD,     ACCOUNT,   OPERATOR, "authentication_failed", alarm=True),
     Rule("002", HOLD,     ACCOUNT,   OPERATOR, "unknown_user", alarm=True),
     Rule("003", REAUTH,   ACCOUNT,   OPERATOR, "session_expired", most_attempts=2),
@@ -44,7 +44,7 @@ LEGACY = table(
     Rule("120", STOP,     MESSAGE,   PRODUCER, "invalid_time_or_client_id"),
     Rule("123", STOP,     SENDER,    OPERATOR, "sender_not_registered"),
     Rule("302", STOP,     MESSAGE,   PRODUCER, "dearer_than_allowed"),
-    # our own mistakes: a dead letter, and an alarm
+    # our own errors: a dead letter, and an alarm
     Rule("100", STOP,     MESSAGE,   OPERATOR, "malformed", alarm=True),
     Rule("111", STOP,     MESSAGE,   OPERATOR, "invalid_protocol", alarm=True),
     Rule("160", STOP,     MESSAGE,   OPERATOR, "method_not_supported", alarm=True),
@@ -52,13 +52,13 @@ LEGACY = table(
     Rule("165", STOP,     ACCOUNT,   OPERATOR, "wrong_version_header", alarm=True),
     Rule("166", STOP,     ACCOUNT,   OPERATOR, "wrong_accept_header", alarm=True),
     Rule("167", STOP,     ACCOUNT,   OPERATOR, "wrong_content_type", alarm=True),
-    # answers to questions, never to a send: if one comes, only a question settles it
+    # codes of look-ups, never of a send: if one comes, only a look-up settles it
     Rule("103", UNSURE,   MESSAGE,   GATEWAY,  "unknown_gateway_id", alarm=True),
     Rule("104", UNSURE,   MESSAGE,   GATEWAY,  "unknown_client_id", alarm=True),
     Rule("109", UNSURE,   MESSAGE,   GATEWAY,  "missing_message_id", alarm=True),
     Rule("606", STOP,     MESSAGE,   OPERATOR, "invalid_voucher", alarm=True),
     Rule("607", STOP,     MESSAGE,   OPERATOR, "expired_voucher", alarm=True),
-    # the gateway's bad moments
+    # temporary failures of the gateway
     Rule("201", RETRY,    MESSAGE,   GATEWAY,  "batch_lost"),
     Rule("202", RETRY,    MESSAGE,   GATEWAY,  "batch_template_lost"),
     Rule("900", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
@@ -73,7 +73,7 @@ LEGACY = table(
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
 )
 
-# Central REST answers some requests with an HTTP status and nothing else: a rate limit, and an address that is no API.
+# Central REST answers some requests with an HTTP status only: a rate limit, and an address that is not the API.
 REST = LEGACY.extended(
     Rule("404", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
     Rule("405", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),

@@ -1,4 +1,4 @@
-"""Rule: one line of a policy table, and the words it is written in."""
+"""Rule: one line of a policy table, and its vocabulary."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from threelane.contract.refusal import Owner
 
 
 class Verdict(StrEnum):
-    """What is to be done about an answer that is no acceptance."""
+    """What to do about a response that is not an acceptance."""
 
-    RETRY = "retry"  # nothing was sent; try again later
-    REAUTH = "reauth"  # nothing was sent; log in anew, then try again
+    RETRY = "retry"  # nothing was sent; retry later
+    REAUTH = "reauth"  # nothing was sent; log in again, then retry
     HOLD = "hold"  # nothing is wrong with the message; nothing can be sent for now
     STOP = "stop"  # this message will not be sent
     SUPPRESS = "suppress"  # nor will any other to this recipient
-    UNSURE = "unsure"  # it may have been sent; ask
+    UNSURE = "unsure"  # it may have been sent; look it up
 
 
 class Scope(StrEnum):
@@ -42,7 +42,7 @@ UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
 
 class Rule(NamedTuple):
-    """One code: what to do, for whom, who can mend it, and how patient to be."""
+    """One code: what to do, for which scope, who owns it, and how to retry."""
 
     code: str
     verdict: Verdict
@@ -51,35 +51,35 @@ class Rule(NamedTuple):
     reason: str  # a metric label, so: short, stable, from these tables only
     wait: wait_base = SOON
     most_attempts: int = 8
-    alarm: bool = False  # somebody should look at the code, at the account, or at us
+    alarm: bool = False  # the code, the account or this product needs attention
     spends_attempt: bool = True  # False: it was not the message's fault
-    hold_seconds: float = 0.0  # how long everything in the scope waits; 0: a retry holds nothing, others until resumed
-    strikes: int = 0  # after so many the recipient is suppressed for a while
+    hold_seconds: float = 0.0  # how long the scope is on hold; 0: no hold for a retry, else until resumed
+    strikes: int = 0  # after this many the recipient is suppressed for a while
 
 
 class Table(NamedTuple):
-    """The rules of one API family, and what to do about a code that is in none of them."""
+    """The rules of one API family, with defaults for unlisted codes."""
 
     rules: Mapping[str, Rule]
     by_hundred: Mapping[str, Rule]
     otherwise: Rule
 
     def rule_for(self, code: str) -> Rule:
-        """Return the code's rule, or that of its hundred, which raises an alarm."""
+        """Return the code's rule, or the default of its hundred, which raises an alarm."""
         return self.rules.get(code) or self.by_hundred.get(code[:1] if len(code) == 3 else "", self.otherwise)
 
     def stops(self, code: str) -> bool:
-        """Tell whether a code speaks against this message or number, and not of the account or of a bad moment."""
+        """Return whether a code rejects this message or number, rather than the account or temporarily."""
         rule = self.rule_for(code)
         return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and rule.scope is not Scope.ACCOUNT
 
     def extended(self, *rules: Rule) -> Table:
-        """Return the table with more rules."""
+        """Return the table with further rules."""
         return table(*self.rules.values(), *rules, by_hundred=self.by_hundred, otherwise=self.otherwise)
 
 
 def table(*rules: Rule, by_hundred: Mapping[str, Rule], otherwise: Rule) -> Table:
-    """Return a table; a code that stands in it twice is a mistake."""
+    """Return a table; raises ValueError if a code has two rules."""
     by_code = {rule.code: rule for rule in rules}
     if len(by_code) != len(rules):
         raise ValueError("a code has two rules")

@@ -1,4 +1,4 @@
-"""Statuses: what the network reports of a message, and what it makes of it."""
+"""Statuses: the network's statuses of a message, and the state that each one means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threelane.contract import gateways
 from threelane.contract.prices import CREDIT
 from threelane.store.states import Status
 
-# What the legacy APIs' statuses make of a message; None: it says nothing.  Source: the HTTP API guide; 013 from a
+# The state that each status of the legacy APIs means; None: no information.  Source: the HTTP API guide; 013 from a
 # client.  008 is "received by the gateway" and not, as some have it, delivered.
 STATUSES: dict[str, Status | None] = {
     "001": None,
@@ -28,12 +28,12 @@ STATUSES: dict[str, Status | None] = {
     "013": Status.CANCELLED,
     "014": Status.UNDELIVERED,
 }
-STOPPED = "006"  # what a cancel has to come to
-_HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # old integrations write them so
+STOPPED = "006"  # the status of a successful cancel
+_HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # as old integrations write them
 
 
 def meaning(status: str) -> Status | None:
-    """Return what a status of any API makes of a message: three digits, or a word that a gateway declares."""
+    """Return the state that a status of any API means: three digits, or a name that a gateway declares."""
     if status.isdigit():
         return STATUSES.get(status)
     return next((state for read in declared() if (state := read(status)) is not None), None)
@@ -41,21 +41,21 @@ def meaning(status: str) -> Status | None:
 
 @cache
 def declared() -> tuple[Callable[[str], Status | None], ...]:
-    """Return what reads the statuses of each gateway that has words of its own; raises WrongGateway."""
+    """Return the status readers of the gateways that declare their own statuses; raises WrongGateway."""
     found = gateways.declared().values()
     return tuple(gateways.resolve(one, "statuses", one.statuses) for one in found if one.statuses)
 
 
 def status_code(raw: str) -> str:
-    """Return a status as three digits: ``3``, ``003`` and ``00A`` are all seen."""
+    """Return a status as three digits: accepts ``3``, ``003`` and ``00A``."""
     code = raw.strip().lower()
     return _HEXADECIMAL.get(code.zfill(3), code.zfill(3))
 
 
 def millionths(raw: str) -> int | None:
-    """Return a charge such as ``0.300000`` in millionths of a credit, or None when it is no amount."""
+    """Return a charge such as ``0.300000`` in millionths of a credit, or None if it is not an amount."""
     try:
         amount = Decimal(raw.strip()) * CREDIT
-    except DecimalException:  # no number, or one beyond all numbers
+    except DecimalException:  # not a number, or out of range
         return None
     return int(amount) if amount.is_finite() and 0 <= amount < 10**12 else None
