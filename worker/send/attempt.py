@@ -1,4 +1,4 @@
-"""Attempt: a nudge's way through the worker: claim, send, settle."""
+"""Attempt: the steps of a nudge in the worker: claim, send, settle."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from threelane.worker.send.gate import Gate
 from threelane.worker.send.judge import Decision, Patience, Tried, judge
 from threelane.worker.send.settle import Settlement, settle
 
-SETTLE_EVERY_SECONDS = 0.2  # what is done by then is settled; the slow ones do not hold the rest up
-STOP_SECONDS = 1.0  # longer than Redis needs to tell this process of the hold that it set
+SETTLE_EVERY_SECONDS = 0.2  # settle finished calls at this interval; slow ones do not delay them
+STOP_SECONDS = 1.0  # longer than this process takes to see its own hold in Redis
 
 
 def allows(listed: Sequence[str], to: str) -> bool:
-    """Tell whether an allow-list lets a number through; an empty one lets all through, ``2799*`` a beginning."""
+    """Return whether an allow-list permits a number; an empty list permits all, ``2799*`` a prefix."""
     return not listed or any(to == one or (one.endswith("*") and to.startswith(one[:-1])) for one in listed)
 
 
-_outcomes = cache(metrics.OUTCOMES.labels)  # to find one by its labels takes longer than to count
+_outcomes = cache(metrics.OUTCOMES.labels)  # a look-up by labels takes longer than the increment
 _to_gateway = cache(metrics.TO_GATEWAY.labels)
 
 
 class Attempts:
-    """Makes the attempts of one process; everything it needs is given, so a test can give it."""
+    """Makes the attempts of one event loop; all its dependencies are arguments."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Attempts:
         rng: Random,
         gate: Gate,
     ) -> None:
-        """Work for one gateway, on one Redis; ``gate`` is shared by all that work in this process."""
+        """Work with one gateway and one Redis; all event loops of this process share ``gate``."""
         self._client = client
         self._gateway = gateway
         self._table = effective(gateway.table, settings.policy_file)
@@ -74,17 +74,17 @@ class Attempts:
         self._assumes = not tells_charge(gateway.name)
         self._tracer = tracing.of(settings)
         self._seconds = metrics.CALL.labels(gateway.name)
-        self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learnt of its hold, ms
+        self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learned of its hold, ms
         self.claimed = 0
         self.draining = False
         self.windows = Windows({})
 
     async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
-        """Attempt the messages of a nudge; False: some could not be tried now, and the nudge goes back."""
+        """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back."""
         if self.draining or self._lanes.is_held(lane):
             return False
         ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
-        now = self._clock.now()  # before the claim: the lease runs from here, however long its answer takes
+        now = self._clock.now()  # before the claim: the lease starts here, however long the claim takes
         claims = await claim(self._client, lane, ids, self._settings, now)
         if claims.held:
             self._lanes.close_for(lane, 0.5)  # until the next look at the holds
@@ -113,7 +113,7 @@ class Attempts:
         return all_tried
 
     async def _send(self, lane: int, batch: Sequence[Claimed], claimed_at: int, ended: list[Settlement]) -> bool:
-        """Send one request's messages; tells whether all of them were tried."""
+        """Send one request's messages; returns whether all of them were tried."""
         send_by = claimed_at + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
         async with self._gate.pass_through(lane):
             now, began_ns = self._clock.now(), time.time_ns()
@@ -128,8 +128,8 @@ class Attempts:
             holds = [one.decision.hold for one in settlements if one.decision.hold]
             if holds:
                 self._heed(holds, self._clock.now())
-                await self._settle(settlements)  # before the place is given to the next call
-                self._heed(holds, self._clock.now())  # until then a claim did not see it
+                await self._settle(settlements)  # before the next call gets the place
+                self._heed(holds, self._clock.now())  # claims made until now did not see the hold
             else:
                 ended.extend(settlements)
         for one in settlements:
@@ -137,7 +137,7 @@ class Attempts:
         return all(one.decision.spends_attempt for one in settlements)
 
     def _heed(self, holds: Sequence[Hold], now: int) -> None:
-        """Stop what a hold stops at once, also what is claimed already: all lanes, or one sender, or one prefix."""
+        """Apply a hold at once, even to claimed messages: to all lanes, one sender or one prefix."""
         for one in holds:
             if one.scope == Scope.ACCOUNT:
                 self._lanes.stop_all_for(STOP_SECONDS)
@@ -146,12 +146,12 @@ class Attempts:
         self._narrowed = {scope: at for scope, at in self._narrowed.items() if at > now - self._settings.lease_ms}
 
     def _is_held(self, message: Message, claimed_at: int) -> bool:
-        """Tell whether a hold of its sender or prefix came after the claim, which looks at those before it."""
+        """Return whether its sender or prefix was put on hold after the claim; the claim checks earlier holds."""
         scopes = (f"sender:{message.sender}", f"prefix:{phone.network(message.to)}")
         return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
 
     async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[AttemptOutcome]:
-        """Send what may be sent; the rest is put back, or is no more than emulated."""
+        """Send the messages that may be sent; the rest is put back or emulated."""
         if not self._narrowed and not self._settings.allow_only:
             return await self._call_gateway(messages, now)
         free = [one for one in messages if not self._is_held(one, claimed_at)]
@@ -162,7 +162,7 @@ class Attempts:
         return [outcomes[one.id] for one in messages]
 
     async def _call_gateway(self, messages: Sequence[Message], now: int) -> Sequence[AttemptOutcome]:
-        """Send; a gateway promises not to raise, and if one does, nobody knows what it had sent."""
+        """Call the gateway; if it raises against its protocol, all messages count as possibly sent."""
         try:
             return await self._gateway.send(messages, now)
         except Exception as broken:
@@ -178,7 +178,7 @@ class Attempts:
         return Settlement(claimed, outcome, decision)
 
     def _trace(self, tracer: tracing.Tracer, settlements: Sequence[Settlement], began_ns: int) -> None:
-        """Tell of the attempts of a call in their messages' traces."""
+        """Add the attempts of a call to their messages' traces."""
         for one in settlements:
             claimed, kind = one.claimed, one.outcome.kind
             if claimed.trace and kind is not OutcomeKind.NOT_TRIED:
@@ -206,7 +206,7 @@ class Attempts:
             _to_gateway(lane).observe(max(0, called_at - since) / 1000)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Settle, and keep trying while Redis is away: what we know of a message is lost with us."""
+        """Settle, and retry while Redis is unavailable: only this process knows the results."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((RedisError, OSError)),
             wait=wait_exponential(multiplier=0.1, max=2),

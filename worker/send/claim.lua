@@ -1,23 +1,23 @@
 -- PARTS move, suppression, bucket, holds
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
--- Safe to repeat with the same token: what this token holds already is given again.
+-- Safe to repeat with the same token: messages that this token already holds are returned again.
 -- KEYS  records
--- ARG   now, lane, token, lease_until, a_second (parts), burst, reserve, keep_ms (for what ends here), ramp_ms (until the
---       rate is whole again after a resume), floor (credits that the lane leaves to those above it), schema (the newest
---       that this worker knows), ids
+-- ARG   now, lane, token, lease_until, a_second (parts), burst, reserve, keep_ms (for messages that end here), ramp_ms
+--       (from a resume to the full rate), floor (credits that the lane leaves to higher lanes), schema (the newest that
+--       this worker knows), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
---       or {'suppressed', id, why} or {'held', id, scope}: its sender or its prefix is on hold, and it waits
---       or {'newer', id, schema}: it is left to a newer worker, whole as it is
+--       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits
+--       or {'newer', id, schema}: it is left unchanged to a newer worker
 local now, lane, token, floor = ARG.now, ARG.lane, ARG.token, ARG.floor
 local claimed_at, lease_until = written(now), written(ARG.lease_until)
 
-local RETRY_HELD = 60000  -- ms after which a message whose sender or prefix is on hold is looked at again
+local RETRY_HELD = 60000  -- ms until a message whose sender or prefix is on hold is claimed again
 
 local held, narrow = in_force(), false
 for scope in pairs(held) do narrow = narrow or string.find(scope, '^sender:') or string.find(scope, '^prefix:') end
 
--- -> the hold of a message's sender or prefix, or nil.
+-- Return the hold of a message's sender or prefix, or nil.
 local function narrowly(to, body)
   if not narrow then return nil end
   local sender = 'sender:' .. (cjson.decode(body).sender or '')
@@ -34,7 +34,7 @@ local function ended_now(record, id, known, to, entry, ...)
   return entry
 end
 
--- End a message whose recipient must not be sent to, unless its producer had the right to pass over that.
+-- End a message to a suppressed recipient, unless it is a permitted legal notice.
 local function stopped(record, id, known, entries)
   if not entries then return nil end
   local sms = cjson.decode(known.body)
@@ -49,8 +49,8 @@ local function stopped(record, id, known, entries)
     Field.code, entry.code, Field.reason, Claim.suppressed, Field.text, 'by ' .. entry.source, Field.owner, Owner.recipient)
 end
 
--- Leave a message to newer workers: it comes back to its lane in a second, for any worker, and later the longer it waits
--- already, so that old workers alone do not turn it round and round.
+-- Leave a message to newer workers: it returns to its lane after a second, or after a quarter of its wait so far (at
+-- most a minute), so that a fleet of old workers does not claim it in a loop.
 local function left_to_newer(record, id, known)
   local since = math.max(tonumber(known.accepted), tonumber(known.due) or 0)
   move(record, id, known, Status.scheduled, now + math.max(1000, math.min(60000, math.floor((now - since) / 4))))
@@ -66,7 +66,7 @@ if held.account or held['lane:' .. lane] then return {Claim.held} end
 
 local rate, ramp_left = ARG.a_second, math.huge
 local kept = redis.call('HMGET', KEY.rate, Rate.tokens, Rate.at, Rate.ramp)
-if kept[3] and ARG.ramp_ms > 0 then  -- sending goes on after a hold: the rate grows back
+if kept[3] and ARG.ramp_ms > 0 then  -- sending has resumed after a hold: the rate ramps up
   local whole = (now - tonumber(kept[3])) / ARG.ramp_ms
   if whole >= 1 then redis.call('HDEL', KEY.rate, Rate.ramp) else ramp_left = math.max(100, (1 - whole) * ARG.ramp_ms) end
   rate = rate * math.max(0.05, math.min(1, whole))
@@ -74,7 +74,7 @@ end
 local tokens, at = refill(kept[1], kept[2], now, rate, ARG.burst)
 local left, taken = tonumber(redis.call('HGET', KEY.balance, Rate.left)), 0
 
--- What is known of the messages, read before the first of them is moved; an id that is named twice counts once.
+-- Read the messages before the first of them is moved; a repeated id counts once.
 local wanted, numbers, ids, seen = {}, {}, {}, {}
 for i, id in ipairs(ARG.ids) do
   local record = KEY.records[i]

@@ -21,12 +21,12 @@ from threelane.worker.process.settings import WorkerSettings
 
 
 class Claim(StrEnum):
-    """What a claim made of a message."""
+    """The result of a claim for one message."""
 
     CLAIMED = "claimed"
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
-    HELD = "held"  # its sender or its prefix is on hold, or the lane or the account, and with it all
+    HELD = "held"  # its sender or prefix is on hold; or, for the whole claim, the lane or the account
     NEWER = "newer"  # left to a worker that knows its schema
 
 
@@ -47,7 +47,7 @@ def _claim(
     schema: int,
     ids: Sequence[str],
 ) -> None:
-    """Claim messages; returns how long to wait and what was made of each, or that all is on hold."""
+    """Claim messages; returns how long to wait and each message's result, or that the lane is on hold."""
 
 
 _CLAIMED, _HELD = Claim.CLAIMED.encode(), Claim.HELD.encode()
@@ -55,7 +55,7 @@ _CLAIMED, _HELD = Claim.CLAIMED.encode(), Claim.HELD.encode()
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One message that this worker alone may attempt, until its lease ends; times in milliseconds."""
+    """One message that only this worker may attempt until its lease ends; times in milliseconds."""
 
     message: Message
     token: str
@@ -73,7 +73,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a nudge came to: the claimed, and why the rest, if any, was left."""
+    """The claimed messages of a nudge, and why the rest, if any, was left."""
 
     claimed: Sequence[Claimed]
     held: bool = False
@@ -83,9 +83,7 @@ class Claims:
 async def claim(
     client: redis.asyncio.Redis, lane: int, ids: Sequence[str], settings: WorkerSettings, now: int
 ) -> Claims:
-    """Claim as many of the ids as are queued and allowed; suppressed and expired ones are ended on the way, and
-    those of a newer schema are left to workers that know it.
-    """
+    """Claim as many queued messages as the limits allow; end suppressed and expired ones, and leave newer schemas."""
     token = secrets.token_hex(8)
     reply = await _claim.run(
         client,

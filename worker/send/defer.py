@@ -1,7 +1,7 @@
-"""Defer: what is due outside its sending window goes back to the due set until the window opens.
+"""Defer: messages due outside their sending window go back to the due set until the window opens.
 
-It costs no attempt and no rate.  A validity that the caller did not name moves along; one that was named ends when it
-ends, and the message expires then.  What the gateway is to keep until its time has to be in its window at that time.
+Deferral costs no attempt and no rate.  A default validity moves along; a validity that the caller set does not, and
+the message expires at its end.  A message scheduled at the gateway must be in its window at the scheduled time.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ async def defer(
         found: Any = await pipe.execute()
     moves: list[tuple[bytes, Message]] = []
     for status, to, tags, body, expires, gateway_due, schema in found:
-        if status != Status.QUEUED.value.encode() or int(expires) <= now:  # what is past its validity is claim's
+        if status != Status.QUEUED.value.encode() or int(expires) <= now:  # claim ends expired messages
             continue
-        if int(schema or 1) > message.SCHEMA:  # written anew by us it would lose what we do not know; claim leaves it
+        if int(schema or 1) > message.SCHEMA:  # rewriting it would lose fields unknown to us; claim leaves it
             continue
         goes_at = max(now, int(gateway_due or 0))
         opens = windows.opening(lane, tags.decode().split(",") if tags else (), to.decode(), goes_at)
@@ -55,7 +55,7 @@ async def defer(
 
 
 def _deferred(sms: Message, opens: int | None, now: int) -> Message:
-    """Return the message for the time when its window opens, or for the end of its validity if that comes first."""
+    """Return the message moved to its window's opening, or to the end of its validity if that comes first."""
     if opens is not None:
         moved = later(sms, opens, now)
         if moved.expires_at > opens:

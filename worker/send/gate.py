@@ -1,4 +1,4 @@
-"""Gate: the calls that one process may have under way, given to the highest lane first."""
+"""Gate: limits the concurrent gateway calls of one process, and serves the highest lane first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOOR = 10
 
 
 class _Place:
-    """A place while it is held, as a context."""
+    """One place, held as a context manager."""
 
     __slots__ = ("_gate", "_lane")
 
@@ -27,7 +27,7 @@ class _Place:
 
 
 class _Waiting:
-    """Somebody who waits for a place, on an event loop that may be another than that of who gives it."""
+    """A task that waits for a place; it may run on another event loop than the task that frees the place."""
 
     __slots__ = ("has_place", "loop", "woken")
 
@@ -37,7 +37,7 @@ class _Waiting:
         self.has_place = False
 
     def wake(self) -> None:
-        """Wake it; to be called from any event loop."""
+        """Wake the task; call it from any event loop."""
         if self.loop is asyncio.get_running_loop():
             self._set_woken()
         else:
@@ -49,22 +49,22 @@ class _Waiting:
 
 
 class Gate:
-    """A semaphore with lanes, for several event loops: who waits in lane 1 goes before all who wait in lanes 2 and 3.
+    """A semaphore with lanes for several event loops: waiters of lane 1 go before those of lanes 2 and 3.
 
-    Some places are kept for lane 1 alone, so that it need not wait for a call of the others to end.  One place in ten
-    is given from below, so that what was claimed in a lower lane is sent within its lease.
+    Some places are reserved for lane 1, so that it need not wait for the calls of other lanes.  One place in ten goes
+    to the lowest lane first, so that messages claimed there are sent within their lease.
     """
 
     def __init__(self, places: int, kept: int = 0) -> None:
-        """Let ``places`` pass at once, ``kept`` of them in lane 1 alone."""
+        """Allow ``places`` concurrent calls, ``kept`` of them for lane 1 only."""
         self._free = places
-        self._open = places - kept  # how many the lower lanes may still take together
+        self._open = places - kept  # places that the lower lanes may still take together
         self._given = 0
         self._waiting: dict[int, deque[_Waiting]] = {lane: deque() for lane in LANES}
         self._lock = Lock()
 
     def pass_through(self, lane: int) -> _Place:
-        """Wait for a place, and give it back."""
+        """Return a context manager that waits for a place and gives it back."""
         return _Place(self, lane)
 
     async def take(self, lane: int) -> None:
@@ -86,7 +86,7 @@ class Gate:
             raise
 
     def give_back(self, lane: int) -> None:
-        """Give a place of a lane to whoever is next."""
+        """Free a lane's place, and wake the next waiter."""
         with self._lock:
             self._count(lane, 1)
             self._given += 1

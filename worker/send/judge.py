@@ -1,4 +1,4 @@
-"""Judge: from an attempt's outcome to what becomes of the message."""
+"""Judge: decides a message's next state from an attempt's outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How retries are paced when the message does not say; None: by the rule's curve and number of attempts."""
+    """The default pace of retries; None: the rule's back-off and number of attempts."""
 
     retry_every_seconds: float | None = None
     stop_retrying_after_seconds: float | None = None
@@ -33,7 +33,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One attempt at one message, as far as a judge needs to know; times in milliseconds."""
+    """What a decision needs to know of one attempt; times in milliseconds."""
 
     message: Message
     attempt: int
@@ -43,7 +43,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the message: its next state, when (ms), and what reaches further than the message."""
+    """The message's next state, its time (ms), and the effects beyond the message."""
 
     to: Status
     at: int
@@ -57,7 +57,7 @@ class Decision:
 
 
 def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patience, now: int, rng: Random) -> Decision:
-    """Decide; pure: the same arguments give the same decision."""
+    """Return the decision for an outcome; pure: the same arguments give the same decision."""
     if outcome.kind is OutcomeKind.ACCEPTED:
         return Decision(Status.SENT, now)
     if outcome.kind is OutcomeKind.EMULATED:
@@ -95,7 +95,7 @@ def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patienc
 
 
 def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
-    """Return the hold that a dead letter brings with it: of all, of its sender, or of its network's prefix."""
+    """Return the hold that a dead letter causes: of the account, its sender, or its network's prefix."""
     until = now + int(rule.hold_seconds * 1000) if rule.hold_seconds else 0
     match rule.scope:
         case Scope.ACCOUNT:
@@ -108,10 +108,10 @@ def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
 
 
 def backoff(curve: wait_base, attempt: int, rng: Random) -> float:
-    """Return the seconds to wait after an attempt: the curve, and up to its first step more.
+    """Return the seconds to wait after an attempt: the curve's value plus a jitter of up to its first step.
 
     The jitter is smaller than a step, so each wait is longer than the one before, and a thousand messages that
-    failed together do not come back together.
+    failed together are not retried together.
     """
     first, this = (curve(_after(number)) for number in (1, attempt))
     return this + rng.uniform(0, first)
@@ -142,12 +142,12 @@ def _retry(
 
 
 def _until(text: str, now: int) -> int:
-    """Return the moment that code 130 names; soon if it has just passed, an hour from now if it names none."""
+    """Return the time that code 130 names; a minute from now if it has just passed, an hour if there is none."""
     found = _UNIX_TIME.findall(text)
     named = int(found[-1]) * 1000 if found else 0
     if named > now:
         return min(named, now + FARTHEST_HOLD)
-    return now + (MINUTE if named > now - HOUR else HOUR)  # just over by our clock: theirs may be behind
+    return now + (MINUTE if named > now - HOUR else HOUR)  # just passed by our clock: theirs may be behind
 
 
 def _after(attempt: int) -> RetryCallState:

@@ -1,7 +1,7 @@
 -- PARTS move, suppression, holds
--- Write down what attempts came to. Only the holder of a message's token may; the token ends with it.
+-- Record the results of attempts. Only the holder of a message's token may; settling ends the token.
 -- KEYS  records   ARG  now, assumes (the API reports no charges), holds, settlements
--- ->    for each settlement 1, or 0 when the token is no longer the message's: something else settled it
+-- ->    for each settlement 1, or 0 when the message has another token: it was settled elsewhere
 local answers, FIELDS = {}, fields(Field.token, Field.to, Field.waits)
 if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, unpack(PAID)) end
 

@@ -1,4 +1,4 @@
-"""Settle: write down what attempts came to, if the token is still the message's."""
+"""Settle: records the results of attempts whose messages still have the attempt's token."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from threelane.worker.process.settings import Keeping
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
 
-STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be given to somebody else
+STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be reassigned to another person
 
 
 class Holding(Item, frozen=True):
-    """A hold as JSON, and what it stops."""
+    """A hold as JSON, and its scope."""
 
     scope: str
     hold: str
 
 
 class Settling(Item, frozen=True):
-    """How a message is settled; "" and 0 for what there is not."""
+    """How to settle a message; "" and 0 for absent values."""
 
     id: str
     token: str
@@ -61,11 +61,11 @@ def _settle(
     holds: Sequence[Holding],
     settlements: Sequence[Settling],
 ) -> None:
-    """Settle attempts and put on hold what they call for; returns which were settled."""
+    """Settle attempts and set their holds; returns which were settled."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """One attempt with its end and what was decided of it."""
+    """One attempt with its outcome and the decision."""
 
     claimed: Claimed
     outcome: AttemptOutcome
@@ -80,9 +80,9 @@ async def settle(
     *,
     assumes: bool = False,
 ) -> list[bool]:
-    """Settle; False for one that something else settled first: a receipt, or a lease that ran out.
+    """Settle attempts; False for each that was settled elsewhere first: by a receipt, or by a lapsed lease.
 
-    ``assumes``: the API tells no charges, so the estimate stands for that of what was sent.
+    ``assumes``: the API reports no charges, so the estimate counts as the charge of a sent message.
     """
     holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
     settled = await _write(client, holds, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
@@ -91,7 +91,7 @@ async def settle(
 
 
 async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
-    """Put on hold what no attempt told of; a hold gives way to one that lasts longer."""
+    """Set holds that no attempt caused; a longer hold replaces a shorter one."""
     gravest = _gravest(holds)
     for hold in gravest:
         logs.event("held", level=30, scope=hold.scope, code=hold.code, reason=hold.cause)
@@ -117,7 +117,7 @@ async def _write(
 
 
 def _gravest(holds: Sequence[Hold]) -> list[Hold]:
-    """Return of each scope the hold that lasts longest; one without an end before all others."""
+    """Return the longest hold of each scope; a hold without an end counts as the longest."""
     by_scope: dict[str, Hold] = {}
     for hold in sorted(holds, key=lambda hold: hold.until or float("inf")):
         by_scope[hold.scope] = hold
@@ -129,7 +129,7 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
     values = _values(one, now)
     sent = decision.to is Status.SENT
     rests = sent or decision.to in AT_REST
-    expected = max(now, claimed.message.due_at)  # later than now when the gateway waits for the time
+    expected = max(now, claimed.message.due_at)  # later than now if the gateway schedules the message
     return Settling(
         claimed.id,
         claimed.token,
@@ -173,11 +173,11 @@ _COUNTS = {
     Status.EMULATED: Count.EMULATED,
     Status.EXPIRED: Count.EXPIRED,
 }
-"""What is counted of an attempt that came to neither a retry nor a dead letter, for a reason."""
+"""The counters of attempts that ended in neither a retry nor a dead letter."""
 
 
 def _count(decision: Decision, lane: int) -> str:
-    """Return the count that watchers read; its words are from the policy tables, so there are only so many."""
+    """Return the counter's name; its parts come from the policy tables, so the number of counters is limited."""
     rule = decision.rule
     if rule is None:
         return ""
@@ -202,18 +202,20 @@ def _suppression(decision: Decision, now: int) -> Entry:
 
 
 def _log(settlements: Sequence[Settlement], settled: Sequence[bool]) -> None:
-    """Tell of each settlement; those of the same kind together."""
-    told: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    """Log each settlement, grouped by event."""
+    grouped: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for one, done in zip(settlements, settled, strict=True):
-        name, level, fields = _told(one) if done else ("settled_elsewhere", logging.INFO, {})
+        name, level, fields = _event(one) if done else ("settled_elsewhere", logging.INFO, {})
         claimed = one.claimed
-        told[name, level].append({"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt} | fields)
-    for (name, level), each in told.items():
+        grouped[name, level].append(
+            {"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt} | fields
+        )
+    for (name, level), each in grouped.items():
         logs.events(name, each, level=level)
 
 
-def _told(one: Settlement) -> tuple[str, int, dict[str, Any]]:
-    """Return the name, the level and the fields of a settlement's event."""
+def _event(one: Settlement) -> tuple[str, int, dict[str, Any]]:
+    """Return the name, the level and the fields of a settlement's log event."""
     decision, rule = one.decision, one.decision.rule
     why = {"code": decision.code, "reason": rule.reason, "owner": rule.owner} if rule else {}
     match decision.to:

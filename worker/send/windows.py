@@ -1,4 +1,4 @@
-"""Windows: the hours in which lanes 2 and 3 may send are read again and again."""
+"""Windows: regularly reads the hours in which lanes 2 and 3 may send."""
 
 from __future__ import annotations
 
