@@ -1,5 +1,5 @@
 -- PARTS record, tally, events
--- Publish, once, which messages were sent and have no receipt in time.
+-- Publish, once each, sent messages without a receipt in time.
 -- KEYS  records   ARG  ids
 -- ->    for each id 1 when it was late, or 0
 local answers, FIELDS = {}, {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.sent}

@@ -1,4 +1,4 @@
-"""Late: the producer of a lane 1 message is told when no receipt came in time, so that it can try another way."""
+"""Late: publishes lane 1 messages without a receipt in time, so that their producer can try another channel."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LATE_SECONDS = 1.0
 
 @script(__file__, flags)
 def _late(*, records: Sequence[RecordKey], ids: Sequence[str]) -> None:
-    """Publish what is late; returns which were."""
+    """Publish late messages; returns which were late."""
 
 
 async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
-    """Tell of up to 100 messages; returns the ids that were late."""
+    """Publish up to 100 late messages; returns their ids."""
     due: Any = await client.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return []
     ids = [one.decode() for one in due]
-    told = await _late.run(client, records=keys.records(ids), ids=ids)
-    found = [one for one, is_late in zip(ids, told, strict=True) if is_late]
+    published = await _late.run(client, records=keys.records(ids), ids=ids)
+    found = [one for one, is_late in zip(ids, published, strict=True) if is_late]
     for one in found:
         logs.event("late", level=30, id=one)
     return found

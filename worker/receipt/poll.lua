@@ -1,5 +1,5 @@
 -- PARTS move
--- Write down when messages without a receipt are asked for again; what they told went through receipt.lua before.
+-- Set the next poll of messages without a receipt; receipt.lua has already applied the results of this one.
 -- KEYS  records   ARG  now, keep_ms, updates
 -- ->    for each 'again', 'unknown', or '' when its end is known by now
 local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields()

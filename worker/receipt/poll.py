@@ -1,8 +1,8 @@
-"""Poll: the receipt sweeper; messages that were sent and whose end no receipt told are asked for, until it is known.
+"""Poll: looks up the status of sent messages that have no final receipt, until it is known.
 
-First after 10 minutes, then after an hour, twelve hours and every day, until the gateway forgets a message, six days
-after it was sent; then its end is unknown.  The statuses that no callback mask reports (006, 008, 011, 013, 014) come
-this way alone.
+By default it polls after 10 minutes, then after an hour, twelve hours and every day, until the gateway forgets the
+message six days after it was sent; then its state is unknown.  The statuses that no callback mask reports (006, 008,
+011, 013, 014) arrive only this way.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ POLL_SECONDS = 0.5
 
 
 class Polled(StrEnum):
-    """What is to become of a message that was asked for; "" when its end is known by now."""
+    """The next step for a polled message; "" if its final state is known by now."""
 
     AGAIN = "again"
     UNKNOWN = "unknown"
 
 
 class PollUpdate(Item, frozen=True):
-    """A message that was asked for; ``again_at`` is 0 for never."""
+    """A polled message and its next poll; ``again_at`` is 0 for never."""
 
     id: str
     again_at: int
@@ -50,11 +50,11 @@ class PollUpdate(Item, frozen=True):
 
 @script(__file__, texts, [Polled, Owner])
 def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, updates: Sequence[PollUpdate]) -> None:
-    """Write down when to ask again; returns what is to become of each."""
+    """Set the next poll of messages; returns the next step for each."""
 
 
 async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
-    """Ask for up to 20 messages; returns how many were asked for."""
+    """Poll up to 20 messages; returns how many were polled."""
     due: Any = await client.zrange(keys.AWAITING, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return 0
@@ -70,24 +70,24 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     )
     answers = await asyncio.gather(*(_look_up(gateway, one) for one in awaited))
     metrics.POLLED.inc(len(awaited))
-    told = [
+    reports = [
         from_look_up(one.id, answer)
         for one, answer in zip(awaited, answers, strict=True)
         if answer.known in (Known.FOUND, Known.NO_STATUS) and answer.status
     ]
-    if told:
-        await receive(client, told, settings.keeping, now, tracing.of(settings))
+    if reports:
+        await receive(client, reports, settings.keeping, now, tracing.of(settings))
     await _write(client, awaited, answers, settings, now)
     return len(awaited)
 
 
 async def _look_up(gateway: Gateway, one: Probed) -> LookUp:
-    """Ask by the gateway's id, which every API knows; by ours where it has not told its own."""
+    """Look up by the gateway's id, which every API supports; by ours if the gateway's is unknown."""
     return await (gateway.status(one.gateway_id) if one.gateway_id else gateway.look_up(one.id))
 
 
 def next_poll_at(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
-    """Return when to ask again, or 0 when the gateway has forgotten by then."""
+    """Return when to poll again, or 0 if the gateway will have forgotten the message by then."""
     wait = delays[0] if failed else delays[min(one.polls + 1, len(delays) - 1)]
     at = now + int(wait * 1000)
     last = one.sent_at + GATEWAY_REMEMBERS
@@ -101,7 +101,7 @@ async def _write(
     settings: WorkerSettings,
     now: int,
 ) -> None:
-    """Write down when to ask again, or that nobody will ever know."""
+    """Set the next polls, or end messages as unknown."""
     if not awaited:
         return
     updates = []

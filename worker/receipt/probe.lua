@@ -1,11 +1,11 @@
 -- PARTS record, index, bucket
--- Take messages of a state whose time to ask the gateway for has come, as many as the rate of look-ups allows; nobody
--- else asks for the same ones until again_at.
+-- Take messages of a state that are due for a look-up, as many as the rate of look-ups allows; no other worker takes
+-- the same ones until again_at.
 -- KEYS  records   ARG  now, status (in_doubt or sent), again_at, a_second (look-ups), ids
--- ->    for each id taken {id, probes made so far, since when in doubt, lapses, body, gateway id, since when it is on its way, asks}
+-- ->    for each id taken {id, probes so far, in doubt since, lapses, body, gateway id, sent at, polls}
 local now = ARG.now
 local kept = redis.call('HMGET', KEY.rate, Rate.asks, Rate.asked)
-local asks, asked = refill(kept[1], kept[2], now, ARG.a_second, math.max(1, ARG.a_second))
+local tokens, refilled_at = refill(kept[1], kept[2], now, ARG.a_second, math.max(1, ARG.a_second))
 local set = ARG.status == Status.sent and KEY.awaiting or KEY.doubt
 local answers, FIELDS = {}, {Field.status, Field.probes, Field.doubted, Field.lapses, Field.body, Field.gateway_id,
   Field.sent, Field.asks, Field.gateway_due}
@@ -14,8 +14,8 @@ for i, id in ipairs(ARG.ids) do
   local known = read(record, FIELDS)
   if due_at and due_at <= now and known.status ~= ARG.status then
     index(set, id)
-  elseif due_at and due_at <= now and asks >= 1 then
-    asks = asks - 1
+  elseif due_at and due_at <= now and tokens >= 1 then
+    tokens = tokens - 1
     index(set, id, ARG.again_at)
     if ARG.status == Status.in_doubt and not known.doubted then write(record, Field.doubted, now) end
     local on_its_way = math.max(tonumber(known.sent) or now, tonumber(known.gateway_due) or 0)
@@ -23,6 +23,6 @@ for i, id in ipairs(ARG.ids) do
       known.gateway_id or '', string.format('%d', on_its_way), known.asks or '0'}
   end
 end
-redis.call('HSET', KEY.rate, Rate.asks, string.format('%.3f', asks), Rate.asked, asked)
+redis.call('HSET', KEY.rate, Rate.asks, string.format('%.3f', tokens), Rate.asked, refilled_at)
 write_indexes()
 return answers

@@ -1,4 +1,4 @@
-"""Probe: messages whose time to look them up has come, as many as the rate of look-ups allows."""
+"""Probe: takes messages that are due for a look-up, as many as the rate of look-ups allows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Probed(NamedTuple):
     """A message to look up now; times in milliseconds."""
 
     id: str
-    probes: int  # look-ups that answered "not known"
+    probes: int  # look-ups with the result "not found"
     doubted: int  # since when it is in doubt
     lapses: int
     body: bytes
     gateway_id: str
-    sent_at: int  # since when it is on its way
+    sent_at: int  # when the gateway took it, or is to send it
     polls: int
 
 
@@ -34,4 +34,4 @@ def _probed(reply: Any) -> list[Probed]:
 def probe(
     *, records: Sequence[RecordKey], now: int, status: Status, again_at: int, a_second: float, ids: Sequence[str]
 ) -> None:
-    """Take messages in doubt, or sent, to look them up; returns those that were due."""
+    """Take messages in doubt, or sent, for a look-up; returns those that were due."""

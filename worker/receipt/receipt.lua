@@ -1,8 +1,8 @@
 -- PARTS move
--- Move records forward by what the network reported. Safe to repeat and to reorder; creates nothing.
--- The first final status wins; of the others the one that is furthest on the way, and its charge with it. A final
--- status that contradicts the first brings a charge only where no other does.
--- KEYS  records   ARG  now, keep_ms, poll_ms (until a receipt is asked for), late_ms (until it is late), reports
+-- Apply status reports of the network to records. Safe to repeat and to reorder; creates no records.
+-- The first final status wins; of the others, the furthest one and its charge. A final status that contradicts the
+-- first adds a charge only if no other report has one.
+-- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), late_ms (until it is late), reports
 -- ->    for each 'moved', 'noted' (no move), 'repeated', 'late' (it ended before), 'never_sent' or 'unknown'; after a
 --       space, its trace if it has one
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
@@ -10,7 +10,7 @@ local FIELDS = fields(Field.attempt, Field.network, Field.sent, Field.gateway_id
   Field.reports, Field.gateway_due, Field.trace, unpack(PAID))
 local now, came_at = ARG.now, written(ARG.now)
 
--- A charge of a known record; prices are learned from it.
+-- Record the charge of a message, and learn its country's price.
 local function charged(record, known, charge)
   pay(record, known, charge)
   if charge > 0 and known.country then
@@ -18,7 +18,7 @@ local function charged(record, known, charge)
   end
 end
 
--- The API reports no charges: the estimate stands for one, or nothing.
+-- The API reports no charges: assume the estimate, or nothing.
 local function assume(record, known, assumed)
   if assumed == Assumed.nothing then
     if known.charge then pay(record, known, 0) end
@@ -61,7 +61,7 @@ for i, report in ipairs(ARG.reports) do
     elseif not may(from, to) then
       answers[i] = ReceiptResult.late
     else
-      local expected = math.max(now, tonumber(known.gateway_due) or 0)  -- later than now when the gateway waits for the time
+      local expected = math.max(now, tonumber(known.gateway_due) or 0)  -- later than now if the gateway schedules the message
       set(Field.gateway_id, report[Reported.gateway_id] ~= '' and report[Reported.gateway_id] or known.gateway_id or '')
       set(Field.sent, known.sent or came_at)
       if to ~= Status.sent then set(Field.ended, came_at) end

@@ -1,4 +1,4 @@
-"""Receipt: what the network reports moves the record forward, once, whatever the order."""
+"""Receipt: applies status reports of the network to the record, once, in any order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from threelane.worker.send.settle import hold_all
 MAX_TEXT = 300  # characters
 SCHEDULED = ("011", "SCHEDULED")
 AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
-HOLDING = {  # statuses that speak of the account: the code of the same cause, the reason, seconds (0: until resumed)
+HOLDING = {  # statuses of the account: the code of the same cause, the reason, seconds (0: until resumed)
     "012": ("301", "no_credit", 0),
     "014": ("130", "mt_limit", 3600),
     "INSUFFICIENT_ACCOUNT_BALANCE": ("20", "insufficient_balance", 0),
@@ -35,11 +35,11 @@ HOLDING = {  # statuses that speak of the account: the code of the same cause, t
     "VOLUME_LIMIT_DAILY": ("130", "mt_limit", 3600),
     "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", 3600),
 }
-GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # as 010 and 006 are: nothing is charged for these
+GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # like 010 and 006: these are not charged
 
 
 class ReceiptResult(StrEnum):
-    """What a report did."""
+    """The effect of a report."""
 
     MOVED = "moved"
     NOTED = "noted"  # no move
@@ -50,7 +50,7 @@ class ReceiptResult(StrEnum):
 
 
 class Assumed(StrEnum):
-    """Which charge stands for the one that the One API does not report."""
+    """Which charge to assume, since the One API reports none."""
 
     REPORTED = ""  # none: the API reports charges
     ESTIMATE = "estimate"
@@ -58,7 +58,7 @@ class Assumed(StrEnum):
 
 
 class Reported(Item, frozen=True):
-    """A report as the script takes it; ``to`` is "" when it says nothing of the state."""
+    """A report as the script takes it; ``to`` is "" if it does not change the state."""
 
     id: str
     gateway_id: str
@@ -74,7 +74,7 @@ class Reported(Item, frozen=True):
 def _receipt(
     *, records: Sequence[RecordKey], now: int, keep_ms: int, poll_ms: int, late_ms: int, reports: Sequence[Reported]
 ) -> None:
-    """Apply reports; returns what each did, and behind a space the message's trace if it has one."""
+    """Apply reports; returns the effect of each, followed by a space and the message's trace if it has one."""
 
 
 async def receive(
@@ -84,7 +84,7 @@ async def receive(
     now: int,
     tracer: Tracer | None = None,
 ) -> list[str]:
-    """Apply reports; returns for each what it did: moved, noted, repeated, late, never_sent or unknown."""
+    """Apply reports; returns the effect of each: moved, noted, repeated, late, never_sent or unknown."""
     began_ns = time.time_ns()
     replies = await _receipt.run(
         client,
@@ -99,8 +99,10 @@ async def receive(
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
         metrics.RECEIPTS.labels(result).inc(times)
-    told = zip(reports, results, strict=True)
-    logs.events("receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in told))
+    pairs = zip(reports, results, strict=True)
+    logs.events(
+        "receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in pairs)
+    )
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
@@ -111,7 +113,7 @@ async def receive(
 
 
 async def _hold(client: redis.asyncio.Redis, moved: Sequence[StatusReport], now: int) -> None:
-    """Hold the account for what the network refused for want of credit, or since a limit is reached."""
+    """Put the account on hold after reports of no credit or of a limit."""
     causes = [HOLDING[one.network_status] for one in moved if one.network_status in HOLDING]
     if causes:
         ends = {cause: now + cause[2] * 1000 if cause[2] else 0 for cause in causes}
@@ -132,21 +134,21 @@ def _reported(one: StatusReport) -> Reported:
 
 
 def _assumed(network_status: str) -> Assumed:
-    """Return which charge is assumed: statuses of the One API are names."""
+    """Return which charge to assume; statuses of the One API are names."""
     if not network_status or network_status.isdigit():
         return Assumed.REPORTED
     return Assumed.NOTHING if network_status in GIVEN_BACK else Assumed.ESTIMATE
 
 
 def from_look_up(message_id: str, answer: LookUp) -> StatusReport:
-    """Return what a look-up says of a message; the gateway has what it found, be the status one that we do not know."""
+    """Return a look-up's result as a report; a message that was found counts as sent even with an unknown status."""
     to = meaning(answer.status) or (Status.SENT if answer.known is Known.FOUND else None)
-    said = f"look-up {answer.status}"
-    return StatusReport(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, said)
+    text = f"look-up {answer.status}"
+    return StatusReport(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, text)
 
 
 def rank(report: StatusReport) -> int:
-    """Return how far on its way a message is: nothing known, scheduled, at the gateway, at the network, at its end."""
+    """Return how far a message is: 0 unknown, 1 scheduled, 2 at the gateway, 3 at the network, 4 final."""
     if report.to is Status.SENT:
         return 1 if report.network_status in SCHEDULED else 3 if report.network_status in AT_NETWORK else 2
     return 4 if report.to else 0

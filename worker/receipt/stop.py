@@ -1,4 +1,4 @@
-"""Stop: messages that wait at the gateway for their time are cancelled there, since a caller asked for it."""
+"""Stop: cancels messages scheduled at the gateway whose cancellation was requested."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from threelane.worker.receipt.receipt import from_look_up, receive
 
 BATCH = 20
 STOP_SECONDS = 1.0
-AGAIN_MS = 30_000  # an answer that nobody got is asked for again
+AGAIN_MS = 30_000  # repeat a cancel whose result was lost
 
 
 async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
-    """Ask the gateway to stop up to 20 messages; returns how many it was asked for."""
+    """Cancel up to 20 messages at the gateway; returns how many it tried."""
     due: Any = await client.zrange(keys.STOPPING, "-inf", now, byscore=True, offset=0, num=BATCH)
     mine = [one for one in due if await client.zadd(keys.STOPPING, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
     await asyncio.gather(*(_stop(client, gateway, settings, one.decode(), now) for one in mine))
@@ -45,7 +45,7 @@ async def _stop(
     answer = await gateway.cancel(gateway_id)
     logs.event("stop_asked", id=message_id, stopped=answer.stopped, network_status=answer.status, code=answer.code)
     if answer.stopped:
-        look_up = await gateway.status(gateway_id)  # it tells the charge, too, which is given back
+        look_up = await gateway.status(gateway_id)  # it also reports the refunded charge
         found = from_look_up(message_id, look_up)
         by_cancel = StatusReport(message_id, gateway_id, answer.status, meaning(answer.status))
         await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now, tracing.of(settings))
@@ -54,7 +54,7 @@ async def _stop(
 
 
 def is_settled(answer: Cancellation, table: Table) -> bool:
-    """Tell whether an answer is the gateway's last word, or whether it was only not to be had at that moment."""
+    """Return whether a cancel's result is final rather than a temporary failure."""
     if answer.code:
         return table.rule_for(answer.code).verdict not in (Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD)
     return answer.stopped is not None and answer.text != OutcomeKind.NOT_REACHED
