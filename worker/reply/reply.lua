@@ -1,7 +1,7 @@
 -- PARTS record, suppression, tally, events
 -- Publish a reply, once, and let STOP and START take effect in the same step.
--- KEYS  parts (of this reply), related (the record of the message that it answers), taken (that its parts were taken)
--- ARG   key (of a long reply; '': it is none), remember_ms, word ('', stop or start), entry (JSON of a STOP), source (of one), id,
+-- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts)
+-- ARG   key (of a long reply, or ''), remember_ms, word ('', stop or start), entry (JSON of a STOP), source (of one), id,
 --       sender, to, text, at, network, message (the id of the one that it answers), incomplete
 -- ->    1, or 0 when it was published before
 local taken = 0
@@ -16,7 +16,7 @@ if taken == 0 then return 0 end
 if ARG.word == 'stop' then
   suppress(ARG.sender, cjson.decode(ARG.entry), 1)
   count(Count.suppressed .. ARG.source)
-elseif ARG.word == 'start' then -- one that was held up on its way lifts no later STOP
+elseif ARG.word == 'start' then -- a delayed START lifts no later STOP
   count(Count.lifted, lift(ARG.sender, ARG.source, '', ARG.at))
 end
 count(Count.replies .. (ARG.word ~= '' and ARG.word or 'other'))

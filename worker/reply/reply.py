@@ -1,7 +1,7 @@
-"""Reply: what a recipient writes back goes to producers as an event, once; STOP and START change the list first.
+"""Reply: publishes each reply of a recipient once; STOP and START update the suppression list first.
 
-Long replies come in parts, in any order; they are told of as one text.  Parts that stay alone for an hour are told of
-as they are, marked incomplete.
+Long replies come in parts, in any order; they are published as one text.  If parts are still missing after an hour,
+the others are published, marked incomplete.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ REMEMBERED_MS = 8 * 24 * 3600 * 1000  # the gateway repeats a reply for less tha
 HALVES_SECONDS = 30.0
 HALF_MS = 3600 * 1000
 BATCH = 20
-_words = cache(lists.load)  # a change of the file is in force at the next start
+_words = cache(lists.load)  # a changed file takes effect at the next start
 
 
 class PartResult(StrEnum):
-    """What was made of one part of a long reply while others are missing."""
+    """The result for one part of a long reply while others are missing."""
 
     PART = "part"
     REPEATED = "repeated"
@@ -77,14 +77,14 @@ def _reply_part(
     total: int,
     part: str,
 ) -> None:
-    """Keep a part of a long reply; returns all of them when they are complete, or what was made of this one."""
+    """Keep a part of a long reply; returns all of them when they are complete, or this part's result."""
 
 
 _INCOMPLETE = {one.encode() for one in PartResult}
 
 
 async def take(client: redis.asyncio.Redis, reply: InboundReply, words: Words, now: int) -> str:
-    """Take a reply; returns what was made of it: told, stop, start, part or repeated."""
+    """Process a reply; returns the result: told, stop, start, part or repeated."""
     if reply.part is None:
         return await _publish(client, [reply], reply.text, words, now)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
@@ -107,7 +107,7 @@ async def take(client: redis.asyncio.Redis, reply: InboundReply, words: Words, n
 
 
 async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) -> int:
-    """Tell of up to 20 long replies whose other parts did not come; returns how many."""
+    """Publish up to 20 long replies with missing parts; returns how many were due."""
     due: Any = await client.zrange(keys.REPLY_HALVES, "-inf", now, byscore=True, offset=0, num=BATCH)
     for one in due:
         key = one.decode()

@@ -1,6 +1,6 @@
 -- Keep one part of a long reply until the others have come.
--- KEYS  parts, taken (that this part was taken)
--- ARG   key (of the reply), as_it_is_at (when to publish it as it is), keep_ms (for the parts), number, total, part (JSON)
+-- KEYS  parts, taken (the mark of this part)
+-- ARG   key (of the reply), as_it_is_at (when to publish it incomplete), keep_ms (for the parts), number, total, part (JSON)
 -- ->    {'repeated'}, {'part'}, or all parts' JSON
 if redis.call('EXISTS', KEY.taken) == 1 then return {PartResult.repeated} end
 redis.call('HSET', KEY.parts, ARG.number, ARG.part)

@@ -1,7 +1,7 @@
-"""Words: a reply that is nothing but a word of an agreed list takes its sender off our messages, or back on.
+"""Words: the lists of words that stop or restart messages to a recipient who replies with one of them.
 
-Source: Clickatell's guide lists the English words to stop, and asks to honour them; START and UNSTOP are the custom of
-the trade.  Operators add the words of their countries.
+Source: Clickatell's guide lists the English STOP words and requires that they are honoured; START and UNSTOP are
+industry practice.  Operators add the words of their countries.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Words(msgspec.Struct, frozen=True):
 
     def meaning(self, text: str) -> Meaning:
         """Return what a whole message means: case, spaces and punctuation around it are forgiven, other words not."""
-        said = plain(text)
-        return "stop" if said in self.stop else "start" if said in self.start else ""
+        word = plain(text)
+        return "stop" if word in self.stop else "start" if word in self.start else ""
 
 
 def plain(text: str) -> str:
-    """Return a text as it is compared: letters and digits without case, one space between words."""
+    """Return a text normalized for comparison: letters and digits without case, one space between words."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join("".join(_shown(letter) for letter in folded).split())
 
@@ -43,8 +43,8 @@ def plain(text: str) -> str:
 def build(languages: Mapping[str, Any]) -> Words:
     """Return the words of these languages and the English ones of Clickatell, which always count.
 
-    ``languages`` is ``{"fr": {"stop": ["ARRET"], "start": ["DEBUT"]}}``.  What is wrong raises ValueError, which says
-    in which language and with which word.
+    ``languages`` is ``{"fr": {"stop": ["ARRET"], "start": ["DEBUT"]}}``.  Raises ValueError with the language and
+    the word of the problem.
     """
     meanings: dict[str, tuple[str, str]] = {}  # what a word means, and in which language
     for language, kind, word in (*_words("Clickatell's English", ENGLISH), *_all(languages)):
@@ -56,27 +56,27 @@ def build(languages: Mapping[str, Any]) -> Words:
 
 
 def load(path: Path | str | None = None) -> Words:
-    """Return the words of an operator's JSON file besides the English ones; ValueError says what is wrong with it."""
+    """Return the words of an operator's JSON file besides the English ones; raises ValueError with the problem."""
     if path is None:
         return build({})
     try:
-        told = msgspec.json.decode(Path(path).read_bytes())
+        content = msgspec.json.decode(Path(path).read_bytes())
     except OSError as away:
         raise ValueError(f"{path}: {away.strerror or 'cannot be read'}") from None
     except (ValueError, RecursionError) as broken:
-        raise ValueError(f"{path} is no JSON: {broken}") from None
+        raise ValueError(f"{path} is not JSON: {broken}") from None
     try:
-        return build(told)
+        return build(content)
     except ValueError as wrong:
         raise ValueError(f"{path}: {wrong}") from None
 
 
 def load_or_exit(path: Path | str | None) -> Words:
-    """Return the words, or end the process with code 2 and the reason on standard error."""
+    """Return the words, or exit with code 2 and the reason on standard error."""
     try:
         return load(path)
     except ValueError as wrong:
-        print(f"threelane: THREELANE_WORDS_FILE does not make sense\n  {wrong}", file=sys.stderr)
+        print(f"threelane: THREELANE_WORDS_FILE is invalid\n  {wrong}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -106,6 +106,6 @@ def _words(language: str, lists: Mapping[str, Any]) -> Iterator[tuple[str, str, 
 
 
 def _shown(letter: str) -> str:
-    """Letters, digits and their marks stay; what is not seen goes; anything else parts words."""
+    """Keep letters, digits and marks, drop invisible characters, and replace others by a space."""
     category = unicodedata.category(letter)
     return letter if category[0] in "LNM" else "" if category == "Cf" else " "
