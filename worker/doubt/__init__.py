@@ -1,1 +1,1 @@
-"""Doubt: what may have been sent is looked up before anything else happens to it."""
+"""Doubt: looks up messages that may have been sent before anything else happens to them."""

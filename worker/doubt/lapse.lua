@@ -1,6 +1,6 @@
 -- PARTS move
--- Leases that ran out: the worker died, or lost its way, in the middle of the call; only the gateway can tell.
--- KEYS  records   ARG  now, look_up_at (when to ask first), ids
+-- Put messages with a lapsed lease in doubt: their worker died or hung during the call; only a look-up can resolve them.
+-- KEYS  records   ARG  now, look_up_at (of the first look-up), ids
 -- ->    for each id 1, or 0 when its lease is not over
 local answers, FIELDS = {}, fields()
 for i, id in ipairs(ARG.ids) do

@@ -1,4 +1,4 @@
-"""Lapse: attempts whose lease ran out are in doubt, since their worker cannot be asked any more."""
+"""Lapse: puts attempts with a lapsed lease in doubt, since their worker is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAPSE_SECONDS = 1.0
 
 @script(__file__, flags, [Owner])
 def _lapse(*, records: Sequence[RecordKey], now: int, look_up_at: int, ids: Sequence[str]) -> None:
-    """Put messages in doubt whose lease ran out; returns which were."""
+    """Put messages with a lapsed lease in doubt; returns which were."""
 
 
 async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> list[str]:

@@ -1,6 +1,6 @@
 -- PARTS move
--- Write down what look-ups that found nothing came to. What they found goes through receipt.lua.
--- An answer counts for the look-up that it answers, once: one that comes late says nothing of the doubt of today.
+-- Record look-ups that did not find the message. receipt.lua applies those that did.
+-- A result counts once, and only for the doubt it was requested in: a late one proves nothing of a later doubt.
 -- KEYS  records   ARG  now, keep_ms, looked_up
 -- ->    for each its lane when it was moved or put off, or '' when something else had settled it
 local ENDED = {[Status.dead] = Count.dead, [Status.unknown] = Count.unknown}

@@ -1,4 +1,4 @@
-"""Resolve: messages in doubt are looked up by our id; only "not known", every time, lets one be sent again."""
+"""Resolve: looks up messages in doubt by our id; only "not found" every time lets one be sent again."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DAY = 24 * 3600 * 1000
 
 
 class Unresolved(StrEnum):
-    """What becomes of a message that a look-up did not find, besides a state."""
+    """The next step, other than a state, for a message that a look-up did not find."""
 
-    LOOK_UP_AGAIN = "ask"  # again
+    LOOK_UP_AGAIN = "ask"
 
 
 class LookedUp(Item, frozen=True):
-    """What a look-up came to: a state, or ``ask``; ``code``, ``reason`` and ``owner`` "" as they are."""
+    """The next step after a look-up: a state, or ``ask``; empty ``code``, ``reason`` and ``owner`` stay unchanged."""
 
     id: str
     to: str
@@ -50,25 +50,25 @@ class LookedUp(Item, frozen=True):
     reason: str
     owner: str
     probes: int  # made before
-    since: int  # since when it is in doubt
+    since: int  # in doubt since
 
 
 @script(__file__, texts, [Unresolved])
 def _resolve(*, records: Sequence[RecordKey], now: int, keep_ms: int, looked_up: Sequence[LookedUp]) -> None:
-    """Write down what look-ups came to; returns the lane of each, or "" for what something else had settled."""
+    """Record look-ups; returns the lane of each message, or "" if it was settled elsewhere."""
 
 
 class Doubt(NamedTuple):
-    """A message in doubt that this worker asks for now; times in milliseconds."""
+    """A message in doubt that this worker looks up now; times in milliseconds."""
 
     message: Message
-    probes: int  # look-ups that answered "not known"
+    probes: int  # look-ups with the result "not found"
     since: int
-    lapses: int  # attempts that died with their worker
+    lapses: int  # attempts lost with their worker
 
 
 class NextStep(NamedTuple):
-    """What becomes of it: a state, or ``ask`` again; ``at`` in milliseconds."""
+    """The message's next step: a state, or ``ask`` for another look-up; ``at`` in milliseconds."""
 
     to: str
     at: int
@@ -81,7 +81,7 @@ class NextStep(NamedTuple):
 async def resolve(
     client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int
 ) -> tuple[int, dict[int, list[str]]]:
-    """Ask for up to 20 messages; returns how many were asked for, and by lane the ids that are to be nudged."""
+    """Look up at most 20 messages; returns how many were due, and by lane the ids to be nudged."""
     due: Any = await client.zrange(keys.DOUBT, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return 0, {}
@@ -92,8 +92,8 @@ async def resolve(
         client, records=keys.records(ids), now=now, status=Status.IN_DOUBT, again_at=again, a_second=rate, ids=ids
     )
     doubts = [_doubt(entry) for entry in taken]
-    asked = doubts if gateway.can_look_up else []
-    answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in asked))
+    looked_up = doubts if gateway.can_look_up else []
+    answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in looked_up))
     found = answers if gateway.can_look_up else [NO_LOOK_UP] * len(doubts)
     adopted = [
         from_look_up(one.message.id, answer)
@@ -112,11 +112,13 @@ async def resolve(
 
 
 def next_step(doubt: Doubt, answer: LookUp, delays: Sequence[float], now: int) -> NextStep:
-    """Decide what follows from a look-up that found nothing; pure.
+    """Return the next step after a look-up that did not find the message; pure.
 
-    A look-up that failed, or that says nothing, changes nothing: it is repeated after the same delay.
+    A look-up that failed, or returned no status, changes nothing: it is repeated after the same delay.
     """
-    if answer.known is Known.CANNOT:  # no such question on this API: only a receipt can tell, to the end and a little
+    if (
+        answer.known is Known.CANNOT
+    ):  # no look-up on this API: wait for a receipt until the end of validity and the grace
         ends = doubt.message.expires_at + int(sum(delays) * 1000)
         if now < ends:
             return NextStep(Unresolved.LOOK_UP_AGAIN, ends)
@@ -151,23 +153,23 @@ async def _write(
     records = keys.records(one.id for one in looked_up)
     lanes = await _resolve.run(client, records=records, now=now, keep_ms=retention_ms, looked_up=looked_up)
     again: dict[int, list[str]] = defaultdict(list)
-    told: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
     for (doubt, then), lane in zip(rest, lanes, strict=True):
         if not lane:
             continue
-        told[then.to] += 1
+        steps[then.to] += 1
         if then.to == Status.QUEUED:
             again[int(lane)].append(doubt.message.id)
         logs.event("resolved", id=doubt.message.id, lane=int(lane), to=then.to, probes=doubt.probes + then.counts)
-    for to, times in told.items():
+    for to, times in steps.items():
         metrics.RESOLVED.labels(to).inc(times)
     return again
 
 
 async def _round(context: WorkerContext) -> bool:
-    asked, again = await resolve(context.client, context.gateway, context.settings, context.clock.now())
+    due, again = await resolve(context.client, context.gateway, context.settings, context.clock.now())
     await context.nudge(again)
-    return asked > 0
+    return due > 0
 
 
 DUTY = Duty(name="resolve", interval_seconds=RESOLVE_SECONDS, work=_round, while_draining=False)
