@@ -1,1 +1,1 @@
-"""Dead: letters that will not be sent, and their way back."""
+"""Dead: dead letters, and their redrive."""

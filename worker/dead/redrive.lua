@@ -1,8 +1,8 @@
 -- PARTS move
--- Put dead letters back on their lanes, each once, however many ask for it. They count in the budgets of today.
+-- Put dead letters back on their lanes, each once, even if requested concurrently. They count in today's budgets.
 -- KEYS  records   ARG  now, today (YYYYMMDD), ids
--- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room for it any more,
---       'erased' when its number and text are gone, or '' when it is no dead letter (any more)
+-- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room left,
+--       'erased' when its number and text are gone, or '' when it is not a dead letter (any more)
 local answers, FIELDS = {}, fields(Field.expires, Field.counted, Field.centre, Field.producer, Field.erased)
 for i, id in ipairs(ARG.ids) do
   local record = KEY.records[i]

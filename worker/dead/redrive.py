@@ -1,4 +1,4 @@
-"""Redrive: dead letters go back to their lanes, once, when whoever could mend them has."""
+"""Redrive: puts dead letters back on their lanes, once each, after their owner fixed the cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from threelane.store.scripts import script, texts
 from threelane.store.states import FINAL, Status
 
 BATCH = NUDGE_SIZE
-LOOKED_AT = 10_000  # of the latest dead letters, for what stands against most of them
+LOOKED_AT = 10_000  # of the latest dead letters, to group them by cause
 
 
 class LeftDead(StrEnum):
@@ -34,24 +34,24 @@ class LeftDead(StrEnum):
 
 @script(__file__, texts, [LeftDead])
 def _redrive(*, records: Sequence[RecordKey], now: int, today: str, ids: Sequence[str]) -> None:
-    """Put dead letters back; returns the lane of each, or why it stays dead, or "" for what is none."""
+    """Put dead letters back; returns the lane of each, or why it stays dead, or "" if it is not a dead letter."""
 
 
 class RedriveResult(StrEnum):
-    """What became of one message that was to be redriven."""
+    """The result of redriving one message."""
 
     REDRIVEN = "redriven"
     EXPIRED = "expired"  # its validity is over; it stays dead
     OVER_BUDGET = "over_budget"  # its budgets have no room for it; it stays dead
     ERASED = "erased"  # its number and text are gone; it stays dead
-    IN_DOUBT = "in_doubt"  # it may have been sent: the gateway is asked first
-    ENDED = "ended"  # delivered, cancelled, or at another end that is final
+    IN_DOUBT = "in_doubt"  # it may have been sent: a look-up comes first
+    ENDED = "ended"  # delivered, cancelled, or in another final state
     UNDER_WAY = "under_way"  # it waits, is being sent, or the gateway has it
-    UNKNOWN = "unknown"  # no such message, or forgotten
+    UNKNOWN = "unknown"  # no record: a wrong id, or expired
 
 
 class Redriven(msgspec.Struct, frozen=True):
-    """The answer for one message; ``status`` is how it stood after it."""
+    """The result for one message; ``status`` is its state afterwards."""
 
     id: str
     answer: RedriveResult
@@ -61,9 +61,9 @@ class Redriven(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a redrive would do: how many messages, their parts and likely cost, and how many cannot be redriven.
 
-    ``expired`` are past their validity, of ``erased`` the number and the text are gone.
+    ``expired`` messages are past their validity; those ``erased`` have lost their number and text.
 
-    ``over_budget`` is not told beforehand: it depends on what else is spent until then.
+    ``over_budget`` is not predicted: it depends on other spending until then.
     """
 
     messages: int = 0
@@ -78,7 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The dead letters of one owner and code: how many, and the parts and likely cost of those that can be redriven.
 
-    ``lost`` are past their validity, or erased.
+    ``lost`` messages are past their validity, or erased.
     """
 
     owner: str
@@ -91,18 +91,18 @@ class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dead_groups(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[DeadGroup]:
-    """Return the latest ``most`` dead letters by owner and code, the largest pile first."""
+    """Return the latest ``most`` dead letters by owner and code, the largest group first."""
     found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
     kinds: dict[tuple[str, str], list[Found]] = defaultdict(list)
     for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
         for one in lot:
             kinds[one.owner, one.code].append(one)
-    told = [_group(owner, code, every, now) for (owner, code), every in kinds.items()]
-    return sorted(told, key=lambda pile: (-pile.messages, pile.owner, pile.code))
+    groups = [_group(owner, code, every, now) for (owner, code), every in kinds.items()]
+    return sorted(groups, key=lambda group: (-group.messages, group.owner, group.code))
 
 
 def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
-    """Tell what a redrive of these dead letters would do, and do nothing."""
+    """Return what a redrive of these dead letters would do; changes nothing."""
     good, expired, erased = [], 0, 0
     for one in find.dead(client, wanted, after, before):
         if not one.to:
@@ -124,11 +124,11 @@ def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: 
 
 
 def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int) -> Counter[str]:
-    """Redrive all dead letters that match, oldest first; returns how many there were of each answer."""
-    told: Counter[str] = Counter(redriven=0, expired=0)
+    """Redrive all dead letters that match, oldest first; returns the number of each result."""
+    total: Counter[str] = Counter(redriven=0, expired=0)
     for lot in redrive_paced(client, nudger, wanted, lambda: now):
-        told.update(lot)
-    return told
+        total.update(lot)
+    return total
 
 
 def redrive_paced(
@@ -142,24 +142,24 @@ def redrive_paced(
     a_second: float = 0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Counter[str]]:
-    """Redrive the dead letters that match, lot by lot, ``a_second`` messages (0: as fast as it goes).
+    """Redrive the dead letters that match, batch by batch, ``a_second`` messages a second (0: without a limit).
 
-    Yields how many of a lot there were of each answer; whoever stops reading stops the redrive.  Several at once put
-    each dead letter back once.  What is in doubt, or has ended, is no dead letter and stays as it is.
+    Yields the number of each result in a batch; a caller that stops iterating stops the redrive.  Concurrent redrives
+    put each dead letter back once.  Messages in doubt or in a final state are not dead letters and do not change.
     """
     died: Any = client.zrange(keys.DEAD, after, "+inf" if before is None else before, byscore=True)  # before any moves
     ids = (one.id for lot in find.matching(client, [one.decode() for one in died], wanted) for one in lot)
     size = BATCH if not a_second else max(1, min(BATCH, int(a_second)))
     while lot := list(islice(ids, size)):
         answers = _put_back(client, nudger, lot, now())
-        told = Counter(str(answer) for answer in answers if answer)  # the others are no dead letters any more
-        yield told
+        results = Counter(str(answer) for answer in answers if answer)  # the others are no longer dead letters
+        yield results
         if a_second:
-            sleep(told[RedriveResult.REDRIVEN] / a_second)
+            sleep(results[RedriveResult.REDRIVEN] / a_second)
 
 
 def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Redriven]:
-    """Redrive these messages, or say of each why not; in their order."""
+    """Redrive these messages; returns each result in order."""
     answers: list[Redriven] = []
     for start in range(0, len(ids), BATCH):
         lot = ids[start : start + BATCH]
@@ -168,13 +168,13 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
             for one in lot:
                 pipe.hget(keys.record(one), Field.STATUS)
             states = [found.decode() if found else "" for found in pipe.execute()]
-        told = zip(lot, replies, states, strict=True)
-        answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in told]
+        results = zip(lot, replies, states, strict=True)
+        answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in results]
     return answers
 
 
 def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[RedriveResult | None]:
-    """Run the script for up to 99 ids, and tell the workers; None for what was no dead letter."""
+    """Run the script for up to 99 ids, and publish nudges; None for each that was not a dead letter."""
     replies = _redrive(client, records=keys.records(ids), now=now, today=budgets.day(now), ids=ids)
     lanes: dict[int, list[str]] = defaultdict(list)
     answers: list[RedriveResult | None] = []
