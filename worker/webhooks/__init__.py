@@ -1,1 +1,1 @@
-"""Webhooks: outcomes and replies are posted to the producers that want them."""
+"""Webhooks: posts outcomes and replies to the producers that registered a webhook."""

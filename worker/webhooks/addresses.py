@@ -1,7 +1,7 @@
-"""Addresses: where a webhook may lead to, judged at the very socket that is about to be connected.
+"""Addresses: which addresses a webhook may use, checked on the socket before it connects.
 
-A name is looked up once per connection and the connection is made to what that look-up gave, so there is no second
-answer that could differ from the one that was judged (DNS rebinding).  Addresses written as numbers pass here, too.
+A name is resolved once per connection, and the connection goes to the checked address, so a second resolution cannot
+differ from the first (DNS rebinding).  Numeric addresses are checked here, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 _NAT64 = ip_network("64:ff9b::/96")
-_REFUSED = tuple(  # beside what Python's own table of the year says
+_REFUSED = tuple(  # in addition to Python's own table
     ip_network(network)
     for network in (
         "192.0.0.0/24",
@@ -30,7 +30,7 @@ class RefusedAddress(OSError):
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address, as text, is one of the public internet; what is no address is not."""
+    """Return whether a text is a public internet address; False if it is not an address."""
     try:
         return _is_public(ip_address(address))
     except ValueError:
@@ -38,10 +38,10 @@ def is_public(address: str) -> bool:
 
 
 def public_socket(address_info: tuple[Any, ...]) -> socket.socket:
-    """Return a socket for an answer of getaddrinfo; raises RefusedAddress when it would not lead to the internet."""
+    """Return a socket for a result of getaddrinfo; raises RefusedAddress if the address is not public."""
     family, kind, protocol, _, address = address_info
     if not is_public(str(address[0])):
-        raise RefusedAddress("not a public address")  # the same words each time: aiohttp joins errors that differ
+        raise RefusedAddress("not a public address")  # always the same text: aiohttp joins errors that differ
     return socket.socket(family, kind, protocol)
 
 
@@ -50,7 +50,7 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner:  # where such an address ends decides
+        if inner:  # the embedded address decides
             return _is_public(inner)
         if address.is_site_local:
             return False

@@ -1,4 +1,4 @@
-"""Courier: brings one producer's events to its webhook, a few side by side, whatever the others' receivers do."""
+"""Courier: posts one producer's events to its webhook, several at once, independently of other producers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from threelane.worker.webhooks.delivery import Delivery
 from threelane.worker.webhooks.metrics import WEBHOOKS
 from threelane.worker.webhooks.post import PostVerdict, post
 
-LOOK_SECONDS = 1.0  # how often a producer is looked at whose events another dispatcher may have taken in
+LOOK_SECONDS = 1.0  # how often to look for events that another dispatcher has spread
 
 
 class Courier:
-    """Works for one producer; ``wake`` when there is something new."""
+    """Posts the events of one producer; set ``wake`` when there are new ones."""
 
     draining = False
 
@@ -36,7 +36,7 @@ class Courier:
         clock: RedisClock,
         settings: WebhookSettings,
     ) -> None:
-        """Work for the producer of that name; ``registration`` may be replaced at any time."""
+        """Work for the named producer; ``registration`` may be replaced at any time."""
         self.client = client
         self.clock = clock
         self.name = name
@@ -48,7 +48,7 @@ class Courier:
         self._most = settings.webhook_connections
 
     async def round(self) -> bool:
-        """Take what is due and post it, or wait until there may be more."""
+        """Post the events that are due, or wait until there may be more."""
         self.wake.clear()
         room = self._most - len(self.under_way)
         if not room:
@@ -57,7 +57,7 @@ class Courier:
         now = self.clock.now()
         due, taken = await self.deliveries.take(room, now)
         for event_id, delivery in taken:
-            task = asyncio.create_task(self._bring(event_id, delivery))
+            task = asyncio.create_task(self._deliver(event_id, delivery))
             self.under_way.add(task)
             task.add_done_callback(self.under_way.discard)
         if len(taken) < room:
@@ -71,11 +71,11 @@ class Courier:
         except TimeoutError:
             return
 
-    async def _bring(self, event_id: str, delivery: Delivery) -> None:
+    async def _deliver(self, event_id: str, delivery: Delivery) -> None:
         now = self.clock.now()
         answer = await post(self._session, self.registration, event_id, bytes(delivery.event), now // 1000)
         WEBHOOKS.labels(answer.result).inc()
-        said: dict[str, Any] = {
+        about: dict[str, Any] = {
             "id": event_id,
             "producer": self.name,
             "status": answer.status,
@@ -84,15 +84,15 @@ class Courier:
         try:
             if answer.result is PostVerdict.TAKEN:
                 await self.deliveries.done(event_id)
-                logs.event("webhook_taken", **said)
+                logs.event("webhook_taken", **about)
             elif await self.deliveries.failed(event_id, delivery, answer.reason, self.clock.now()):
                 WEBHOOKS.labels("dead").inc()
-                logs.event("webhook_dead", level=30, reason=answer.reason, **said)
+                logs.event("webhook_dead", level=30, reason=answer.reason, **about)
             else:
-                logs.event("webhook_failed", level=30, reason=answer.reason, **said)
-        except Exception as failed:  # its lease runs out, and it is tried again
-            logs.event("webhook_unsettled", level=30, error=type(failed).__name__, **said)
+                logs.event("webhook_failed", level=30, reason=answer.reason, **about)
+        except Exception as failed:  # its lease lapses, and it is tried again
+            logs.event("webhook_unsettled", level=30, error=type(failed).__name__, **about)
         self.wake.set()  # it may be due again before the next look
 
 
-DUTY = Duty(name="courier", interval_seconds=0.0, work=Courier.round)  # a round waits by itself
+DUTY = Duty(name="courier", interval_seconds=0.0, work=Courier.round)  # a round does its own waiting

@@ -1,4 +1,4 @@
-"""Deliveries: one producer's events on their way; taken under a lease, then done with, put off, or laid aside."""
+"""Deliveries: one producer's pending events; each is taken under a lease, then done, retried or laid aside."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def _taken(reply: Any) -> tuple[int | None, list[tuple[str, Delivery]]]:
 
 @script(__file__, _taken)
 def _take(*, deliveries: DeliveriesKey, contents: DeliveryKey, now: int, lease_until: int, most: int) -> None:
-    """Take deliveries that are due; returns when the next one is, and ids with contents."""
+    """Take deliveries that are due; returns when the next one is due, and ids with contents."""
 
 
 class Deliveries:
     """The deliveries of one producer; several dispatchers may share them."""
 
     def __init__(self, client: redis.asyncio.Redis, name: str, settings: WebhookSettings) -> None:
-        """Keep them for the producer of that name."""
+        """Manage the deliveries of the named producer."""
         self._client = client
         self._settings = settings
         self._waiting, self._contents = keys.deliveries(name), keys.delivery(name)
         self._undelivered = keys.undelivered(name)
 
     async def take(self, most: int, now: int) -> tuple[int | None, list[tuple[str, Delivery]]]:
-        """Take those that are due; returns when the next is due (ms), None if none waits, and ids with contents."""
+        """Take deliveries that are due; returns the next due time (ms; None if none waits), and ids with contents."""
         return await _take.run(
             self._client,
             deliveries=self._waiting,
@@ -48,7 +48,7 @@ class Deliveries:
         )
 
     async def done(self, event_id: str) -> None:
-        """The webhook took it, in this try or in one whose lease had run out."""
+        """Remove a delivery that the webhook took, in this try or in one with a lapsed lease."""
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.zrem(self._waiting, event_id)
             pipe.zrem(self._undelivered, event_id)
@@ -56,7 +56,7 @@ class Deliveries:
             await pipe.execute()
 
     async def failed(self, event_id: str, was: Delivery, reason: str, now: int) -> bool:
-        """Put it off until its next try, or lay it aside after the last; tells whether it was laid aside."""
+        """Schedule the next try, or lay the event aside after the last; returns whether it was laid aside."""
         after = was.failed(reason)
         wait_ms = after.wait_ms(self._settings.webhook_delays_seconds)
         to, score = (self._undelivered, now) if wait_ms is None else (self._waiting, now + wait_ms)
@@ -73,7 +73,7 @@ class Deliveries:
         return bool(shifted) and wait_ms is None
 
     async def forget(self, before: int) -> None:
-        """Forget what was laid aside before a time (ms)."""
+        """Delete events that were laid aside before a time (ms)."""
         found: Any = await self._client.zrange(
             self._undelivered,
             "-inf",

@@ -1,4 +1,4 @@
-"""Delivery: one event on its way to one webhook, as it stands in Redis."""
+"""Delivery: one event on its way to one webhook, as stored in Redis."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from threelane.store.scripts import number, script
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """The event's JSON, byte for byte as it is posted; how often it was tried, and why that failed last."""
+    """The event's JSON, byte for byte as posted, the number of tries, and why the last one failed."""
 
     event: msgspec.Raw
     tries: int = 0
     reason: str = ""
 
     def failed(self, reason: str) -> Delivery:
-        """Return it after one more try."""
+        """Return the delivery after one more failed try."""
         return Delivery(self.event, self.tries + 1, reason)
 
     def wait_ms(self, delays_seconds: Sequence[float]) -> int | None:
-        """Return how long to wait before the next try; None when there is none left."""
+        """Return how long to wait before the next try; None if there is none left."""
         return int(delays_seconds[self.tries - 1] * 1000) if self.tries <= len(delays_seconds) else None
 
 
@@ -41,4 +41,4 @@ def shift(
     content: str,
     score: int,
 ) -> None:
-    """Shift a delivery to another set or time; returns 1, or 0 when somebody changed it meanwhile."""
+    """Move a delivery to another set or time; returns 1, or 0 if it changed meanwhile."""

@@ -1,8 +1,8 @@
-"""Webhooks: the dispatcher that brings events to the producers' webhooks, as a process.
+"""Dispatcher: the process that posts events to the producers' webhooks.
 
-Each event is posted as JSON (the fields of store/events.py) and signed (contract/signature.py); any answer from 200
-to 299 takes it, anything else is tried again on a curve, and after the last try it is laid aside for an operator.  An
-event comes at least once: ``Threelane-Event`` tells a second one from the first.  Order is not promised, not even for
+Each event is posted as JSON (the fields of store/events.py) and signed (contract/signature.py).  A status from 200 to
+299 acknowledges it; anything else is retried with growing waits, and after the last try the event is laid aside for an
+operator.  Delivery is at least once: ``Threelane-Event`` identifies duplicates.  Order is not guaranteed, not even for
 one message: a ``late`` may come after the ``outcome``.
 """
 
@@ -36,18 +36,18 @@ from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.intake import EventIntake
 from threelane.worker.webhooks.post import open_session
 
-LOOK_SECONDS = 1.0  # how soon a new webhook, or a new secret, is in force
+LOOK_SECONDS = 1.0  # how soon a new webhook or secret takes effect
 FORGET_SECONDS = 60.0
-LOOK_UPS = 64  # of names at once; aiohttp asks for a name once at a time, so that many can hang
+LOOK_UPS = 64  # concurrent name look-ups; aiohttp resolves each name once at a time, so that this many names can hang
 
 
 class Dispatcher:
-    """One intake, and a courier for each producer that has a webhook."""
+    """Runs one event intake, and a courier for each producer that has a webhook."""
 
     draining = False
 
     def __init__(self, client: redis.asyncio.Redis, session: aiohttp.ClientSession, settings: WebhookSettings) -> None:
-        """Take what is needed; ``start`` begins."""
+        """Prepare the dispatcher; ``start`` starts it."""
         self.client = client
         self._session = session
         self._settings = settings
@@ -59,19 +59,19 @@ class Dispatcher:
         self._forgot_at = float("-inf")
 
     def start(self) -> None:
-        """Begin."""
+        """Start the rounds."""
         loops = (repeat(intakes.DUTY, self._intake), repeat(DUTY, self))
         self._rounds = [asyncio.create_task(one) for one in loops]
 
     async def stop(self) -> None:
-        """Take nothing new, and wait for what is under way; a post lasts no longer than its timeout."""
+        """Stop taking events, and wait for the posts under way, at most for their timeout."""
         await end([*self._rounds, *(task for _, task in self._couriers.values())])
         under_way = {post for courier, _ in self._couriers.values() for post in courier.under_way} | self._leaving
         if under_way:
             await asyncio.wait(under_way, timeout=self._settings.webhook_timeout_seconds + 1)
 
     async def look(self) -> bool:
-        """See who has a webhook now: start couriers, change them, end them."""
+        """Start, update and end couriers to match the registered webhooks."""
         entries: Any = await self.client.hgetall(keys.PRODUCERS)
         found = registry.decode(entries)
         hooked = {name: one for name, one in found.items() if one.webhook}
@@ -79,7 +79,7 @@ class Dispatcher:
             if name in self._couriers:
                 self._couriers[name][0].registration = registration
             else:
-                self._employ(name, registration)
+                self._start_courier(name, registration)
         for name in self._couriers.keys() - hooked.keys():
             courier, task = self._couriers.pop(name)
             task.cancel()
@@ -88,7 +88,7 @@ class Dispatcher:
         await self._forget(found)
         return False
 
-    def _employ(self, name: str, registration: registry.Registration) -> None:
+    def _start_courier(self, name: str, registration: registry.Registration) -> None:
         deliveries = Deliveries(self.client, name, self._settings)
         courier = Courier(self.client, name, registration, deliveries, self._session, self.clock, self._settings)
         loop = repeat(couriers.DUTY, courier, producer=name)
@@ -110,11 +110,11 @@ class Dispatcher:
 
 DUTY = Duty(name="webhooks_look", interval_seconds=LOOK_SECONDS, work=Dispatcher.look)
 DUTIES: tuple[Duty[Any], ...] = (intakes.DUTY, DUTY, couriers.DUTY)
-"""All that a dispatcher repeats; the last one for each producer that has a webhook."""
+"""All duties of a dispatcher; the last one runs for each producer that has a webhook."""
 
 
 def serve(settings: WebhookSettings) -> None:
-    """Dispatch until told to stop."""
+    """Dispatch events until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
     variables.warn()
     metrics.announce_alarms(*tables.each_or_exit())
@@ -124,10 +124,10 @@ def serve(settings: WebhookSettings) -> None:
 
 
 async def _serve(settings: WebhookSettings) -> None:
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     loop.set_default_executor(ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="look-up"))
     client = connect_async(settings)
     session = open_session(settings)
@@ -135,9 +135,9 @@ async def _serve(settings: WebhookSettings) -> None:
     try:
         dispatcher.start()
         logs.event("webhooks", private_addresses=settings.webhook_private_addresses)
-        await told.wait()
+        await stopped.wait()
     finally:
         await dispatcher.stop()
         await session.close()
-        with suppress(Exception):  # Redis may be away
+        with suppress(Exception):  # Redis may be unavailable
             await client.aclose()

@@ -1,7 +1,7 @@
-"""Intake: from the stream of events into the deliveries of each producer that has a webhook.
+"""Intake: copies events from the stream into the deliveries of each producer that has a webhook.
 
-An event is acknowledged by the script that puts it into the deliveries, so a dispatcher that dies in between leaves
-it in the stream, and another one takes it over; a second one that does so finds it acknowledged and adds nothing.
+The script that adds an event to the deliveries also acknowledges it.  If a dispatcher dies before that, the event stays
+pending in the stream and another dispatcher takes it over; a concurrent one finds it acknowledged and adds nothing.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ class EventIntake:
         consumer: str,
         wake: Callable[[Iterable[str]], None],
     ) -> None:
-        """Read as ``consumer``; ``wake`` is told the names of the producers that have something new."""
+        """Read as ``consumer``; ``wake`` is called with the names of the producers that have new events."""
         self.client = client
         self._settings = settings
         self.clock = clock
         self._consumer = consumer
         self._wake = wake
-        # a command that waits must end before its socket gives up
+        # a blocking read must end before its socket times out
         self._block_ms = min(1000, max(1, int(settings.redis_timeout_seconds * 500)))
         self._claim_from = b"0-0"
         self._reclaim_at = 0
 
     async def round(self) -> bool:
-        """Take a batch, waiting up to a second for it, and spread it."""
+        """Read a batch, waiting up to a second for it, and spread it."""
         try:
             listed = await self._left_behind() or await self._new()
         except ResponseError as failed:
@@ -137,9 +137,9 @@ class EventIntake:
 
 
 def recipients(event: Event, hooked: Iterable[str]) -> list[str]:
-    """Return who of those that have a webhook gets an event: its producer, or all when a reply is nobody's."""
+    """Return which producers with a webhook get an event: its own, or all for a reply without a producer."""
     to_all = isinstance(event, Reply) and not event.producer
     return [name for name in hooked if to_all or name == event.producer]
 
 
-DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=EventIntake.round)  # a round waits by itself
+DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=EventIntake.round)  # a round does its own waiting

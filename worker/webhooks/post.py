@@ -1,4 +1,4 @@
-"""Post: one try at bringing one event to one webhook."""
+"""Post: one try to deliver one event to one webhook."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from threelane.store.registry import Registration
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.addresses import RefusedAddress, public_socket
 
-_KEPT_SECONDS = 3.0  # shorter than servers keep an idle connection, so that we seldom post into a closed one
+_KEPT_SECONDS = 3.0  # shorter than servers keep idle connections, so that posts seldom meet a closed one
 
 
 class PostVerdict(StrEnum):
-    """What a try came to; a metric label."""
+    """The result of a try; a metric label."""
 
     TAKEN = "taken"
     FAILED = "failed"
@@ -25,7 +25,7 @@ class PostVerdict(StrEnum):
 
 
 class PostResult(NamedTuple):
-    """A try's result, the status if there was one (else 0), and why it failed, in words."""
+    """A try's result, the HTTP status or 0, and why it failed, as text."""
 
     result: PostVerdict
     status: int = 0
@@ -33,10 +33,10 @@ class PostResult(NamedTuple):
 
 
 def open_session(settings: WebhookSettings) -> aiohttp.ClientSession:
-    """Return what posts are made with; connections are not limited here, but for each producer."""
+    """Return the HTTP session for posts; it limits no connections, since each courier limits its own."""
     connector = aiohttp.TCPConnector(
         limit=0,
-        resolver=aiohttp.ThreadedResolver(),  # the system's, whatever else is installed
+        resolver=aiohttp.ThreadedResolver(),  # the system's resolver, even if aiodns is installed
         socket_factory=None if settings.webhook_private_addresses else public_socket,
         keepalive_timeout=_KEPT_SECONDS,
     )
@@ -46,21 +46,21 @@ def open_session(settings: WebhookSettings) -> aiohttp.ClientSession:
         headers={"User-Agent": "threelane", "Content-Type": "application/json", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        trust_env=False,  # a proxy would connect where we refuse to
+        trust_env=False,  # a proxy could connect to refused addresses
     )
 
 
 async def post(
     session: aiohttp.ClientSession, registration: Registration, event_id: str, body: bytes, now: int
 ) -> PostResult:
-    """Post an event, signed at ``now`` (Unix time, s); never raises for what a network or a receiver may do."""
+    """Post an event, signed at ``now`` (Unix time, s); never raises for a failure of the network or the receiver."""
     try:
         headers = {
             signature.EVENT: event_id,
             signature.TIMESTAMP: str(now),
             signature.SIGNATURE: signature.sign(registration.secret, now, body),
         }
-        # the status is all that counts: of the body nothing is read but what came along with the headers
+        # only the status counts: of the body, only what arrived with the headers is read
         async with session.post(registration.webhook, data=body, headers=headers, allow_redirects=False) as response:
             return _judged(response.status)
     except TimeoutError:

@@ -1,6 +1,6 @@
--- Put an event into the deliveries of producers and acknowledge it, both or neither; once, however often it is called.
--- KEYS  deliveries and contents of each name   ARG  now, group, id, content, most (on their way to one webhook), names
--- ->    the names whose backlog is full: there it was dropped
+-- Add an event to the deliveries of producers and acknowledge it, both or neither; only once, even if repeated.
+-- KEYS  deliveries and contents of each name   ARG  now, group, id, content, most (pending for one webhook), names
+-- ->    the names whose backlog is full: the event was dropped for them
 local dropped = {}
 if redis.call('XACK', KEY.events, ARG.group, ARG.id) == 0 then return dropped end  -- another dispatcher has done it
 for i, name in ipairs(ARG.names) do

@@ -1,4 +1,4 @@
-"""Undelivered: an operator's hold on the events that a webhook never took."""
+"""Undelivered: lists, redelivers and discards the events that a webhook never took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BATCH = 500
 
 
 class Undelivered(NamedTuple):
-    """One event that was laid aside: which message or reply it is about, why, and since when (ms)."""
+    """One event that was laid aside: its message or reply, the reason, and since when (ms)."""
 
     event: str
     type: str
@@ -26,7 +26,7 @@ class Undelivered(NamedTuple):
 
 
 def undelivered(client: redis.Redis, name: str) -> Iterator[Undelivered]:
-    """Yield a producer's events that were laid aside, oldest first; no numbers and no texts."""
+    """Yield a producer's events that were laid aside, oldest first, without numbers and texts."""
     for event_id, since, content in _listed(client, name, keys.undelivered(name)):
         delivery = decode(content)
         event = events.from_json(bytes(delivery.event))
@@ -35,17 +35,17 @@ def undelivered(client: redis.Redis, name: str) -> Iterator[Undelivered]:
 
 
 def redeliver(client: redis.Redis, name: str, now: int) -> int:
-    """Put a producer's events back on their way, each once; returns how many."""
+    """Redeliver a producer's events, each once; returns how many."""
     return _shift_all(client, name, keys.undelivered(name), keys.deliveries(name), now, fresh=True)
 
 
 def lay_aside(client: redis.Redis, name: str, now: int) -> int:
-    """Lay aside what is still on its way to a webhook that is no more; returns how many."""
+    """Lay aside the pending events of a removed webhook; returns how many."""
     return _shift_all(client, name, keys.deliveries(name), keys.undelivered(name), now, fresh=False)
 
 
 def discard(client: redis.Redis, name: str) -> int:
-    """Forget all events of a producer that is no more, delivered or not; returns how many."""
+    """Delete all events of a removed producer, pending or laid aside; returns how many."""
     with client.pipeline(transaction=True) as pipe:
         pipe.hlen(keys.delivery(name))
         pipe.delete(keys.deliveries(name), keys.delivery(name), keys.undelivered(name))
@@ -72,7 +72,7 @@ def _shift_all(
 
 
 def _listed(client: redis.Redis, name: str, source: str) -> Iterator[tuple[str, int, bytes]]:
-    """Yield id, score and content; the list is read before any of them moves."""
+    """Yield id, score and content; reads the whole list before any of them moves."""
     listed: Any = client.zrange(source, 0, -1, withscores=True)
     for start in range(0, len(listed), BATCH):
         batch = listed[start : start + BATCH]
