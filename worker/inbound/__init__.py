@@ -1,1 +1,1 @@
-"""Inbound: what Clickatell reports of its own accord, read into values."""
+"""Inbound: reads Clickatell's callbacks into values."""

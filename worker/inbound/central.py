@@ -1,7 +1,7 @@
-"""Central: what the HTTP, REST and XML APIs report: a status or a reply, by GET, as a form, as XML or as JSON.
+"""Central: reads callbacks of the HTTP, REST and XML APIs: statuses and replies, by GET or as form, XML or JSON.
 
-Source: the HTTP API guide and Clickatell's page on callbacks; the keys of JSON are not published, so those of the REST
-API and of the HTTP API are both known.
+Source: the HTTP API guide and Clickatell's page on callbacks; the JSON keys are not published, so those of the REST
+API and of the HTTP API are both accepted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _THEIRS = ("apimsgid", "apimessageid")
 
 
 def read(query: bytes, body: bytes) -> Inbound:
-    """Return what a request says, by its content alone, so that either address takes either kind.
+    """Return the contents of a request, recognized by its fields, so that either address accepts either kind.
 
-    ``query`` is the query as it stood in the request line, not decoded.  Without a parameter it is a probe, and says
-    nothing.  What cannot be read raises ValueError, whose sentence holds none of the values.
+    ``query`` is the raw query of the request line.  A request without parameters is a probe and returns nothing.
+    Raises ValueError for an unreadable request; its text contains none of the values.
     """
     fields = read_fields(query, body)
     if not fields:

@@ -1,4 +1,4 @@
-"""Charset: the octets of a foreign text become characters, and none is lost on the way.
+"""Charset: decodes the gateway's texts without losing a character.
 
 Source: Clickatell's pages on replies, which name ISO-8859-1, UTF-8 and UTF-16BE, and percent-encode the octets.
 """
@@ -17,14 +17,14 @@ _CODECS = {
     "ucs-2be": "utf-16-be", "iso-10646-ucs-2": "utf-16-be", "unicode": "utf-16-be", "utf-16le": "utf-16-le",
 }
 # fmt: on
-_FAMILY = re.compile(r"(?:iso-8859-(?:[2-9]|1[0134-6])|windows-125[0-8])")  # what Python has, one octet a character
+_FAMILY = re.compile(r"(?:iso-8859-(?:[2-9]|1[0134-6])|windows-125[0-8])")  # Python's single-byte charsets
 _MARKS = {b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
-_ESCAPED = re.compile("(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")  # no space, nothing but ASCII, and no "%" for itself
+_ESCAPED = re.compile("(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")  # only ASCII, no space and no lone "%"
 
 
 def decode(octets: bytes, charset: str = "") -> str:
-    """Return the text: by the named charset, or else as UTF-8, or else as Windows-1252, where every octet is something.
+    """Return the text: by the named charset, else as UTF-8, else as Windows-1252, where every byte is a character.
 
     Halves of a surrogate pair are kept: the other half may be in the next part.
     """
@@ -46,14 +46,14 @@ def decode(octets: bytes, charset: str = "") -> str:
 def unescape(text: str, charset: str, *, always: bool) -> str:
     """Return the text of a document, which may be percent-encoded octets of a charset other than UTF-8.
 
-    ``always`` is for an API that says so; without it there has to be an octet that is.  What evidently is not encoded
-    (it has a space, a letter beyond ASCII, a lone "%") is the text itself.
+    ``always`` is for an API that documents it; without it the text must contain an encoded byte.  A text that is
+    evidently not encoded (with a space, a non-ASCII letter or a lone "%") is returned unchanged.
     """
     codec = _codec(charset)
     if codec == "utf-8" or not _ESCAPED.fullmatch(text):
         return text
     if not _ESCAPE.search(text) and (not always or codec.startswith("utf-16")):
-        return text  # in UTF-16 two letters would become one sign; "STOP" is the likelier meaning
+        return text  # as UTF-16, two letters would become one character; a plain "STOP" is more likely
     return decode(unquote_to_bytes(text.replace("+", " ")), charset)
 
 

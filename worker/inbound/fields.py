@@ -1,7 +1,6 @@
-"""Fields: what a request says, from its query, a form, an XML document or a JSON object; names in any case.
+"""Fields: reads a request's fields from its query, a form, an XML document or a JSON object; names in any case.
 
-Values of forms stay octets until somebody knows their charset: a text of UTF-16BE is destroyed by whoever decodes the
-query as UTF-8.
+Form values stay bytes until their charset is known: decoding the query as UTF-8 would destroy a UTF-16BE text.
 """
 
 from __future__ import annotations
@@ -18,27 +17,27 @@ from threelane.worker.inbound.joining import writable
 _MOST = 50
 _DEEPEST = 8
 _DECLARED = re.compile(rb"\A\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
-_UTF_16 = (b"\xfe\xff", b"\xff\xfe")  # how a document of it begins
+_UTF_16 = (b"\xfe\xff", b"\xff\xfe")  # its byte order marks
 _DOCUMENT = "data"  # the form field that carries a whole document
 
 
 class Fields:
-    """The fields of one request; one that is said twice, and differently, has no value."""
+    """The fields of one request; a field with two different values counts as contested and has none."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes | str] = {}
         self._contested: set[str] = set()
 
     def __bool__(self) -> bool:
-        """Tell whether any field has a value."""
+        """Return whether any field has a value."""
         return any(self._values.values())
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether a field was sent, be it empty."""
+        """Return whether a field was sent, even if empty."""
         return name in self._values
 
     def add(self, name: str, value: bytes | str) -> None:
-        """Take a field; an empty one takes nothing away."""
+        """Add a field; an empty value replaces nothing."""
         name = name.strip().lower()
         known = self._values.get(name)
         if known and value and _text(known) != _text(value):
@@ -49,10 +48,10 @@ class Fields:
             raise ValueError(f"more than {_MOST} fields: a callback has about ten")
 
     def raw(self, *names: str) -> bytes | str:
-        """Return the first of these fields that has a value, as octets when it came in a form."""
+        """Return the first of these fields that has a value, as bytes if it came in a form."""
         for name in names:
             if name in self._contested:
-                raise ValueError(f"{name} is said twice, and differently: say it once")
+                raise ValueError(f"{name} occurs twice with different values: send it once")
             if self._values.get(name):
                 return self._values[name]
         return ""
@@ -63,43 +62,45 @@ class Fields:
 
 
 def read(query: bytes, body: bytes) -> Fields:
-    """Return the fields of a request, from the query as it stood in the request line and from the body together."""
+    """Return the fields of a request, from its raw query and its body together."""
     fields = Fields()
     _add_form(fields, query)
     if body.strip():
-        said = Fields()
-        _add_body(said, body)
-        if not said:
-            raise ValueError("the body says nothing: it should be a form, an XML document or a JSON object")
-        for name, value in said._values.items():
+        in_body = Fields()
+        _add_body(in_body, body)
+        if not in_body:
+            raise ValueError("the body has no fields: send a form, an XML document or a JSON object")
+        for name, value in in_body._values.items():
             fields.add(name, value)
-        fields._contested |= said._contested
+        fields._contested |= in_body._contested
     document = fields.raw(_DOCUMENT)
     if document:
         octets = document if isinstance(document, bytes) else document.encode()
         if octets.lstrip()[:1] not in (b"<", b"{", b"\xef"):
-            raise ValueError("data is no document: an XML document was expected in it")
+            raise ValueError("data is not a document: an XML document was expected in it")
         _add_body(fields, octets)
     return fields
 
 
 def decode_json(octets: bytes) -> Any:
-    """Return the value of a JSON document, with nothing in it that JSON does not have."""
+    """Return the value of a JSON document; raises ValueError for NaN, Infinity and other invalid JSON."""
     try:
         return json.loads(charset.decode(octets), parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise ValueError("the body is no JSON") from None
+        raise ValueError("the body is not JSON") from None
 
 
 def word(value: object) -> str:
-    """Return a plain JSON value as the text that a form would have: 4, 4.0 and "4" are one; null and lists are none."""
+    """Return a JSON scalar as a form's text: 4, 4.0 and "4" are equal; empty for null, objects and lists."""
     if isinstance(value, str):
         return writable(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
         value = int(value)
-    return str(round(value, 6)) if abs(value) < 10**20 else ""  # a charge has 6 decimals, what is beyond is arithmetic
+    return (
+        str(round(value, 6)) if abs(value) < 10**20 else ""
+    )  # a charge has 6 decimals; further ones are rounding errors
 
 
 def _add_body(fields: Fields, body: bytes) -> None:
@@ -121,13 +122,13 @@ def _add_form(fields: Fields, form: bytes) -> None:
             fields.add(_text(_unquoted(name)), _unquoted(value))
 
 
-def _add_json(fields: Fields, told: Any) -> None:
-    if isinstance(told, dict) and isinstance(told.get("data"), dict):
-        told = told["data"]  # the REST API answers in such a wrapper
-    if not isinstance(told, dict):
-        raise ValueError("the body is no JSON object")
-    for name, value in told.items():
-        # A text keeps its halves of characters until it is known which part of a message it is.
+def _add_json(fields: Fields, content: Any) -> None:
+    if isinstance(content, dict) and isinstance(content.get("data"), dict):
+        content = content["data"]  # the REST API responds in such a wrapper
+    if not isinstance(content, dict):
+        raise ValueError("the body is not a JSON object")
+    for name, value in content.items():
+        # A text keeps its half characters until its part number is known.
         fields.add(name, value if isinstance(value, str) else word(value))
 
 
@@ -136,11 +137,11 @@ def _add_xml(fields: Fields, document: bytes) -> None:
     try:
         leaves.read(_document(document))
     except (expat.ExpatError, ValueError):
-        raise ValueError("the body is no XML document without a document type, at most 8 elements deep") from None
+        raise ValueError("the body is not an XML document without a document type, at most 8 elements deep") from None
 
 
 class _Leaves:
-    """Takes the elements without children, whatever the root is called: its name is not published."""
+    """Reads the elements without children under any root: its name is not published."""
 
     def __init__(self, fields: Fields) -> None:
         self._fields = fields
@@ -153,8 +154,8 @@ class _Leaves:
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._say
-        parser.StartDoctypeDeclHandler = _refuse  # before any entity of it is read
+        parser.CharacterDataHandler = self._add_text
+        parser.StartDoctypeDeclHandler = _refuse  # before it declares an entity
         parser.EntityDeclHandler = _refuse
         parser.Parse(document, True)  # text, so that no declared encoding is looked up
 
@@ -170,12 +171,12 @@ class _Leaves:
             self._fields.add(name, self._text if name == "text" else self._text.strip())
         self._leaf = False
 
-    def _say(self, more: str) -> None:
+    def _add_text(self, more: str) -> None:
         self._text += more
 
 
 def _document(octets: bytes) -> str:
-    """Return an XML document as text: octets that are UTF-8 are UTF-8, whatever the document declares."""
+    """Return an XML document as text: valid UTF-8 is read as UTF-8, whatever the document declares."""
     if octets[:2] in _UTF_16:
         return charset.decode(octets, "utf-16")
     try:
@@ -190,7 +191,7 @@ def _unquoted(octets: bytes) -> bytes:
 
 
 def _text(value: bytes | str) -> str:
-    if value.isascii():  # nearly all are, and it is the same in every charset that a field without one may have
+    if value.isascii():  # nearly all are, and ASCII is the same in every possible charset
         return value.decode() if isinstance(value, bytes) else value
     return writable(charset.decode(value) if isinstance(value, bytes) else value)
 

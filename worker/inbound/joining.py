@@ -1,7 +1,7 @@
-"""Joining: a long reply comes as parts, each by itself and in any order, and is one text again.
+"""Joining: joins the parts of a long reply, which arrive separately and in any order, into one text.
 
-A character of two UTF-16 units can be cut by the border of two parts.  A half is no text that could be written down,
-so it travels at the edge of its part as a character of the last private plane, which no phone sends.
+The border between two parts can split a character of two UTF-16 units.  A half cannot be encoded, so it is kept at the
+edge of its part as a character of the last private plane, which no phone sends.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _CONCATENATED = {0x00: 3, 0x08: 4}  # 3GPP TS 23.040: references of 8 and of 16 
 
 
 def part_of(udh: str) -> ReplyPart | None:
-    """Return which part of which message a user data header says this is; None: it is a message of its own.
+    """Return the part that a user data header describes, or None for a whole message.
 
-    Headers of other kinds (ports, ...) and impossible numbers say nothing of parts.
+    Headers of other kinds (ports, ...) and impossible numbers are ignored.
     """
     try:
         header = bytes.fromhex(_SPACING.sub("", udh))
@@ -40,8 +40,8 @@ def part_of(udh: str) -> ReplyPart | None:
 
 
 def writable(text: str, part: ReplyPart | None = None) -> str:
-    """Return a text that can be written down: halves at the edges of a part are carried, all others are lost."""
-    text = text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")  # halves that meet join
+    """Return a text that can be encoded: halves at the edges of a part are preserved, all others replaced."""
+    text = text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "surrogatepass")  # joins adjacent halves
     if part and text and "\udc00" <= text[0] <= "\udfff":
         text = chr(ord(text[0]) + _PLANE) + text[1:]
     if part and text and "\ud800" <= text[-1] <= "\udbff":
@@ -50,7 +50,7 @@ def writable(text: str, part: ReplyPart | None = None) -> str:
 
 
 def join(parts: Mapping[int, str], total: int) -> str:
-    """Return the parts 1 to ``total`` as one text, with an ellipsis wherever some are missing."""
+    """Return the parts 1 to ``total`` as one text, with an ellipsis for each gap."""
     text, gap = "", False
     for number in range(1, total + 1):
         if number not in parts:
@@ -67,5 +67,5 @@ def join(parts: Mapping[int, str], total: int) -> str:
 
 
 def _closed(text: str) -> str:
-    """Return a text after which the other half of its last character does not come."""
+    """Return a text whose trailing half character is replaced, since its other half is missing."""
     return text[:-1] + _FIRST_HALF.sub("\ufffd", text[-1:])

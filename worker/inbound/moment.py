@@ -1,4 +1,4 @@
-"""Moment: when something happened, in ms of Unix time, however the gateway wrote it."""
+"""Moment: reads the gateway's timestamps, in any of its formats, as Unix time in ms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ZONE = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)")
 
 
 def milliseconds(raw: str, zone: timezone) -> int:
-    """Return the ms of a Unix time in seconds or ms, or of a date, in ``zone`` unless it names its own; 0: unknown."""
+    """Return a Unix time in s or ms, or a date (in ``zone`` unless it has its own), as Unix time in ms; 0: unknown."""
     raw = raw.strip()
     if not raw.isascii() or len(raw) > 40:
         return 0

@@ -1,7 +1,7 @@
-"""Platform: what the Portal's HTTP and REST APIs report: a status by the legacy numbers, or a reply; by GET or JSON.
+"""Platform: reads callbacks of the Portal's HTTP and REST APIs: legacy statuses and replies, by GET or JSON.
 
-Source: Clickatell's pages on status and reply callbacks, and its client libraries, which know the early shape: no
-statusCode, and apiKey in place of integrationName.
+Source: Clickatell's pages on status and reply callbacks, and its client libraries for the early format: no
+statusCode, and apiKey instead of integrationName.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threelane.worker.inbound.report import Inbound, InboundReply, StatusReport,
 from threelane.worker.inbound.speech import sender, spoken
 from threelane.worker.policy.statuses import STATUSES, status_code
 
-# The first two and ERROR_WITH_MESSAGE are seen in callbacks; all are the guide's descriptions, written as names.
+# The first two and ERROR_WITH_MESSAGE occur in callbacks; all are the guide's descriptions, written as names.
 # fmt: off
 NAMES = {
     "MESSAGE_UNKNOWN": "001",           "MESSAGE_QUEUED": "002",
@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Z?][A-Z0-9_]{0,63}")
 
 
 def read(query: bytes, body: bytes) -> Inbound:
-    """Return what a request says; nothing for a probe, and for the message of another application of the account.
+    """Return the contents of a request; nothing for a probe, or for a message of another application of the account.
 
     ``query`` is the query as it stood in the request line, not decoded.  What cannot be read raises ValueError, whose
     sentence holds none of the values.
@@ -46,44 +46,44 @@ def read(query: bytes, body: bytes) -> Inbound:
     if "fromnumber" in fields and not code:
         return Inbound(replies=(_reply(fields),))
     if not fields.get("clientmessageid", "messageid"):
-        raise ValueError("messageId and clientMessageId are missing: one of them says which message is meant")
+        raise ValueError("messageId and clientMessageId are missing: one of them must identify the message")
     message_id, written = our_id(fields.get("clientmessageid")), code or name
     status = _status(code, name)
     if not message_id:
         return Inbound()
-    told = report_text(written, fields.get("timestamp"), "", fields.get("statusdescription"))
+    text = report_text(written, fields.get("timestamp"), "", fields.get("statusdescription"))
     report = StatusReport(
         message_id,
         printable(fields.get("messageid", "apimessageid")),
         status,
         to=STATUSES.get(status),
-        text=told,
+        text=text,
         unlisted=status not in STATUSES,
     )
     return Inbound(reports=(report,))
 
 
 def _status(code: str, name: str) -> str:
-    """Return the legacy status, by its number or, in the early shape, by its name."""
+    """Return the legacy status, by its number or, in the early format, by its name."""
     if code:
         if not _CODE.fullmatch(code):
-            raise ValueError("statusCode is no status code, such as 4")
+            raise ValueError("statusCode is not a status code, such as 4")
         return status_code(code) if code.isdigit() else code
     name = name.strip().upper().replace(" ", "_")
     if re.fullmatch(r"[0-9]{1,3}", name):
         return status_code(name)
     if not _NAME.fullmatch(name):
-        raise ValueError("statusCode is missing, and status is no status name, such as RECEIVED_BY_RECIPIENT")
+        raise ValueError("statusCode is missing, and status is not a status name, such as RECEIVED_BY_RECIPIENT")
     return NAMES.get(name, name)
 
 
 def _reply(fields: Fields) -> InboundReply:
     reply_id, original = fields.get("replymessageid"), fields.get("messageid")
     if not reply_id and not original:
-        raise ValueError("replyMessageId is missing: it says which reply this is")
+        raise ValueError("replyMessageId is missing: it identifies the reply")
     part, text = spoken(fields, escaped=True)
     return InboundReply(
-        printable(reply_id or original),  # alone, messageId is the reply's own
+        printable(reply_id or original),  # without replyMessageId, messageId is the reply's id
         sender(fields.get("fromnumber"), "fromNumber"),
         printable(fields.get("tonumber")),
         text,

@@ -1,4 +1,4 @@
-"""Report: what a request of the gateway's own accord says: statuses of our messages, and replies of people."""
+"""Report: the values in the gateway's callbacks: statuses of our messages, and replies."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NUMBER = re.compile(r"\d{6,}")
 
 
 class StatusReport(msgspec.Struct, frozen=True):
-    """One status: our id, the gateway's, the status as we write it, what it makes of the message, and the charge.
+    """One status report: our id, the gateway's, the normalized status, the state that it means, and the charge.
 
-    ``text`` is what the record has no other place for; ``unlisted`` marks a status that no table of ours knows.
+    ``text`` keeps the rest of the report; ``unlisted`` marks a status that is in no table.
     """
 
     id: str
@@ -31,7 +31,7 @@ class StatusReport(msgspec.Struct, frozen=True):
 
 
 class ReplyPart(msgspec.Struct, frozen=True):
-    """The place of a reply in a longer one: the sender's reference, of how many parts, and which from 1 on."""
+    """The part of a long reply: the sender's reference, the number of parts, and the part's number from 1."""
 
     reference: int
     total: int
@@ -39,7 +39,7 @@ class ReplyPart(msgspec.Struct, frozen=True):
 
 
 class InboundReply(msgspec.Struct, frozen=True):
-    """What a person sent us: the gateway's id of it, from whom, to which number of ours, the text, and when (ms)."""
+    """A reply: its gateway id, the person's number, our number, the text, and its time (ms)."""
 
     id: str
     from_: str
@@ -53,9 +53,9 @@ class InboundReply(msgspec.Struct, frozen=True):
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """All that one request says; nothing for a probe, and for what belongs to another application of the account.
+    """The contents of one request; empty for a probe, or for another application of the account.
 
-    ``problem`` is set when a part of the request could not be read: take the rest, and let the gateway repeat it.
+    ``problem`` is set if a part of the request was unreadable: process the rest, and let the gateway repeat it.
     """
 
     reports: tuple[StatusReport, ...] = ()
@@ -64,17 +64,17 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 def our_id(raw: str) -> str:
-    """Return a client message id as we write it, or nothing when it is none of ours."""
+    """Return a client message id in our form, or "" if it is not ours."""
     return raw.lower() if _OUR_ID.fullmatch(raw) else ""
 
 
 def printable(raw: str, most: int = 64) -> str:
-    """Return a foreign word for the record: one line, nothing that a terminal obeys, and no longer than told."""
+    """Return a foreign text for the record: one line without control characters, of at most ``most`` characters."""
     return _UNPRINTABLE.sub(" ", raw).strip()[:most]
 
 
 def report_text(status: str = "", timestamp: str = "", charge: str = "", description: str = "") -> str:
-    """Return what a report said, as it was written; long numbers in a description may be somebody's, and are hidden."""
+    """Return a report's original values as text; hides long numbers in a description, which may be phone numbers."""
     words = _NUMBER.sub("...", printable(description, 4 * _MOST_DESCRIPTION))[:_MOST_DESCRIPTION]
     written = {"status": status, "timestamp": timestamp, "charge": charge, "description": words}
     shown = (f"{name}={printable(value, _MOST_DESCRIPTION)}" for name, value in written.items() if value)
