@@ -1,4 +1,4 @@
-"""Beat: a worker reports that its loop runs, and what it does."""
+"""Beat: a worker's heartbeat, with its lanes, rate and load."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from threelane.worker.process.duty import Duty
 
 BEAT_SECONDS = 5.0
 KEEP_SECONDS = 24 * 3600
-FORGETTING = 0.99  # what the busiest second counts for at the next beat
+FORGETTING = 0.99  # the decay of the busiest second per beat
 
 
 class BeatReport(NamedTuple):
-    """Which lanes a worker fetches, when it fetched last (ms), the rate all share, and what it served in a second."""
+    """The lanes that a worker fetches, its last fetch (ms), the shared rate, and its messages a second."""
 
     lanes: list[int]
     fetched: int
@@ -26,7 +26,7 @@ class BeatReport(NamedTuple):
 
 
 async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: int) -> None:
-    """Report that this worker's loop runs, and what it does."""
+    """Publish this worker's heartbeat and load."""
     key = keys.worker(name)
     entry: Any = report._asdict() | {"beat": now, "lanes": ",".join(map(str, report.lanes))}
     async with client.pipeline(transaction=False) as pipe:

@@ -1,4 +1,4 @@
-"""Credit: the balance is read in turn, and credit that is there again puts back what died for want of it."""
+"""Credit: reads the balance in turn, and redrives the dead letters for lack of credit when there is credit again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threelane.worker.dead.redrive import redrive
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 
-LOOK_SECONDS = 1.0  # how often a worker looks whether it is time to read the balance
+LOOK_SECONDS = 1.0  # how often a worker checks whether to read the balance
 
 
 async def _turn(context: WorkerContext) -> bool:
@@ -21,14 +21,16 @@ async def _turn(context: WorkerContext) -> bool:
 async def _round(context: WorkerContext) -> bool:
     if not await balance.read(context.client, context.gateway, context.settings, context.clock.now()):
         return False
-    if context.settings.on_credit == "auto":  # before the hold is lifted: if we die here, the next to look does both
+    if (
+        context.settings.on_credit == "auto"
+    ):  # before lifting the hold: if this worker dies here, the next one does both
         await asyncio.to_thread(_redrive, context, context.clock.now())
     await balance.lift(context.client, context.clock.now())
     return False
 
 
 def _redrive(context: WorkerContext, now: int) -> None:
-    with connect(context.settings) as client:  # it happens after a top-up alone
+    with connect(context.settings) as client:  # only after a top-up, so a new connection is cheap enough
         for code in balance.no_credit_codes():
             redrive(client, context.nudger, Filter(code=code), now)
 

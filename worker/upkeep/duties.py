@@ -1,4 +1,4 @@
-"""Duties: all that a worker repeats, in one list; whatever is not on it is not done."""
+"""Duties: the list of all periodic duties of a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engine: one event loop per process, with its Redis, its gateway and its housekeeping."""
+"""Engine: the event loops of a worker process, with their connections and the periodic duties."""
 
 from __future__ import annotations
 
@@ -29,49 +29,49 @@ from threelane.worker.send.gate import Gate
 from threelane.worker.upkeep import credit
 from threelane.worker.upkeep.duties import DUTIES
 
-KEPT_FOR_LANE_1 = 8  # one in so many of the calls under way
+KEPT_FOR_LANE_1 = 8  # one of this many concurrent calls
 T = TypeVar("T")
 
 
 class LoopThread:
-    """An event loop on a thread of its own, with its connections, and the attempts that are made on it."""
+    """An event loop on its own thread, with its connections and its attempts."""
 
     def __init__(self, name: str) -> None:
-        """Take what is needed; ``start`` begins."""
+        """Start a thread that runs the loop."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, and wait for it; to be called from any other thread."""
+        """Run a coroutine on the loop and wait for it; call it from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     async def open(self, settings: WorkerSettings, clock: RedisClock, gate: Gate) -> None:
-        """Make the connections."""
+        """Open the connections."""
         self.client = connect_async(settings)
         self.gateway: Gateway = gateway(settings, self.client)
         self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self.gateway.close()
         await self.client.aclose()
 
     def stop(self) -> None:
-        """End the loop."""
+        """Stop the loop."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout=5)
 
 
 class Engine:
-    """Runs attempts for the threads of Celery's pool, and does the duties of a worker.
+    """Runs attempts for the threads of Celery's pool, and the duties of a worker.
 
-    Lane 1 has an event loop of its own: on one that is busy with a newsletter, each step of a code would wait for a
-    step of every message of it.
+    Lane 1 has its own event loop: on a loop busy with a newsletter, each step of a code would wait for a step of every
+    message of the newsletter.
     """
 
     def __init__(self, settings: WorkerSettings, nudger: Nudger) -> None:
-        """Take what is needed; ``start`` begins."""
+        """Prepare the engine; ``start`` starts it."""
         self._settings = settings
         self._nudger = nudger
         self._clock = RedisClock()
@@ -81,24 +81,24 @@ class Engine:
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
     def start(self) -> None:
-        """Start the loops and the duties, and say in one log line who we are."""
+        """Start the loops and the duties, and log the worker's identity in one line."""
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._first.run(self._first.open(self._settings, self._clock, self._gate))
         self._rest.run(self._open())
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
-        """Attempt a nudge's messages from any thread; False: the nudge has to go back to its lane."""
+        """Attempt a nudge's messages from any thread; False: the nudge must go back to its lane."""
         self._context.fetched_at = self._clock.now()
         side = self._first if lane == keys.LANES[0] else self._rest
         return side.run(side.attempts.attempt(lane, ids))
 
     def drain(self) -> None:
-        """Claim and release nothing new; what is under way goes on."""
+        """Stop claiming and releasing; attempts under way go on."""
         for side in (self._first, self._rest):
             side.attempts.draining = True
 
     def stop(self) -> None:
-        """End the duties and give all connections back."""
+        """End the duties and close all connections."""
         self._first.run(self._first.close())
         self._rest.run(self._close())
         for side in (self._first, self._rest):
@@ -130,8 +130,8 @@ class Engine:
 
     async def _before_the_first_message(self, context: WorkerContext) -> None:
         await windows.look(context)
-        with contextlib.suppress(RedisError):  # one that has no room left; the rounds go on trying
-            await credit.DUTY.round(context)  # for lanes that leave some of it to others
+        with contextlib.suppress(RedisError):  # Redis may be full; the rounds retry
+            await credit.DUTY.round(context)  # before the first claim, since lower lanes leave credit to higher ones
             if await hold.lift_for(context.client, self._settings.fingerprint, self._clock.now()):
                 logs.event("resumed", level=30, credentials="others")
 

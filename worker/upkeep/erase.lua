@@ -1,8 +1,8 @@
 -- PARTS record, tally
--- Erase whom messages were for and what they said: what they cost, when they went and what became of them stays.
--- KEYS  records   ARG  now, number ('': whoever's, if it ended in time), ended_by
--- ->    for each 'erased', 'waits' (it is still to be sent), 'under_way' (an attempt has no known end), or '' (it is not
---       meant, or was erased before)
+-- Erase the numbers and texts of messages; their costs, times and states stay.
+-- KEYS  records   ARG  now, number ('': any, if it ended by then), ended_by
+-- ->    for each 'erased', 'waits' (it is still to be sent), 'under_way' (an attempt has no known result), or '' (it does
+--       not match, or was erased before)
 local NOT_YET = {
   [Status.scheduled] = Erasing.waits, [Status.queued] = Erasing.waits,
   [Status.sending] = Erasing.under_way, [Status.in_doubt] = Erasing.under_way,

@@ -1,8 +1,8 @@
-"""Erase: numbers and texts go when their time is over, or when a recipient asks for it; counts and cost stay.
+"""Erase: deletes numbers and texts at the end of their retention or at a recipient's request; keeps counts and costs.
 
-Whatever holds a number or a text is dealt with here: records, events of the stream, events on their way to webhooks,
-parts of long replies.  The list of suppressed numbers is what keeps a recipient from being written to again, so it is
-left alone unless an operator says otherwise; entries that are over go with their time.
+It covers everything that holds a number or a text: records, events of the stream, pending webhook events, and parts of
+long replies.  The suppression list protects a recipient from further messages, so its entries stay unless an operator
+removes them; expired entries are deleted.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from threelane.worker.upkeep.expire import expire
 from threelane.worker.webhooks.delivery import decode as decode_delivery
 
 BATCH = 500
-LOOK_SECONDS = 60.0  # how often a worker looks whether it is its turn
-TURN_MS = 3600 * 1000  # how often all records are looked through
-PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
+LOOK_SECONDS = 60.0  # how often a worker checks whether it is its turn
+TURN_MS = 3600 * 1000  # how often all records are scanned
+PAUSE_SECONDS = 0.02  # between two batches, so that sending has priority
 
 
 class Erasing(StrEnum):
-    """What became of a record that was to be erased; "" for one that was not meant, or was erased before."""
+    """The result for one record; "" if it did not match, or was erased before."""
 
     ERASED = "erased"
-    WAITS = "waits"  # it is still to be sent
-    UNDER_WAY = "under_way"  # an attempt has no known end
+    WAITS = "waits"  # the message is still to be sent
+    UNDER_WAY = "under_way"  # an attempt has no known result
 
 
 @script(__file__, texts, [Erasing])
 def _erase(*, records: Sequence[RecordKey], now: int, number: str, ended_by: int) -> None:
-    """Erase records of a number, or all that ended by a time; returns what became of each."""
+    """Erase records of a number, or all that ended by a time; returns each result."""
 
 
 class Rewriting(StrEnum):
-    """What becomes of Redis' append-only file, which tells of all that ever was."""
+    """The state of Redis' append-only file, which contains the whole history until it is rewritten."""
 
-    NONE = "none"  # it keeps none
+    NONE = "none"  # Redis has none
     BEGUN = "begun"
-    REFUSED = "refused"  # we may not, or it is busy: it still holds what was erased
+    REFUSED = "refused"  # not permitted, or busy: the file still contains the erased data
 
 
 class Erased(msgspec.Struct, kw_only=True):
-    """What was erased of one number, and what could not be.
+    """The counts of what was erased for one number, and of what could not be.
 
-    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known end; ``file`` is the
-    append-only file.
+    ``waiting`` messages are still to be sent, ``under_way`` ones have an attempt without a known result; ``file`` is
+    the append-only file.
     """
 
     messages: int = 0
@@ -76,19 +76,19 @@ class Erased(msgspec.Struct, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Tell whether nothing is left but an entry on the list of suppressed numbers."""
+        """Return whether nothing is left, except for an entry on the suppression list."""
         return not self.waiting and not self.under_way
 
 
 def erase(
     client: redis.Redis, number: str, retention_ms: int, now: int, *, stop: bool = False, forget: bool = False
 ) -> Erased:
-    """Erase all that is known of a number (an MSISDN) and can be; whatever comes while it runs may be left.
+    """Erase all data of a number (an MSISDN) that can be erased; data that arrives meanwhile may remain.
 
-    ``stop`` cancels first what still waits; ``forget`` takes the number off the list of suppressed numbers, too.
+    ``stop`` first cancels waiting messages; ``forget`` also removes the number from the suppression list.
     """
     erased = Erased()
-    left: dict[str, str] = {}  # a scan may show the same twice
+    left: dict[str, str] = {}  # a scan may return a key twice
     hooked = set(registry.read_all(client))
     for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
         ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
@@ -100,14 +100,14 @@ def erase(
                 client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
     if stop:
         waiting = [one for one, answer in left.items() if answer == Erasing.WAITS]
-        told = cancel(client, waiting, retention_ms, now, gateway_stops=False)
-        erased.cancelled = sum(one.answer == "cancelled" for one in told)
+        results = cancel(client, waiting, retention_ms, now, gateway_stops=False)
+        erased.cancelled = sum(one.answer == "cancelled" for one in results)
         for ids in _batches(iter(waiting)):
             left = {one: answer for one, answer in left.items() if one not in ids}
             left |= _records(client, ids, number, now, erased)
     erased.waiting = sum(answer == Erasing.WAITS for answer in left.values())
     erased.under_way = len(left) - erased.waiting
-    # what records tell no more: first where events come from, then where they are brought to
+    # after the records: first the stream of events, then the deliveries made from it
     erased.events = _events(client, number)
     erased.deliveries = sum(_deliveries(client, name, number) for name in hooked)
     if forget:
@@ -117,14 +117,14 @@ def erase(
 
 
 async def take_turn(client: redis.asyncio.Redis) -> bool:
-    """Tell whether it is this worker's turn to look for what is over: one of all, once an hour."""
+    """Return whether it is this worker's turn to erase old data: one worker, once an hour."""
     return bool(await client.set(keys.ERASING, 1, nx=True, px=TURN_MS))
 
 
 async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> int:
-    """Erase numbers and texts whose time is over; returns how many messages were.
+    """Erase numbers and texts at the end of their retention; returns how many messages were erased.
 
-    A record that lives no longer than its number is not looked for: it expires with it.
+    If records are kept no longer than numbers, they expire on their own, and no scan is needed.
     """
     before = now - settings.erase_after_ms
     await client.xtrim(keys.EVENTS, minid=str(before), approximate=False)
@@ -154,7 +154,7 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
 
 
 def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, str]:
-    """Erase those of the number; returns those that cannot be, with why: they wait, or are under way."""
+    """Erase the records of the number; returns those that cannot be erased: they wait, or are under way."""
     answers = _erase(client, records=keys.records(ids), now=now, number=number, ended_by=0) if ids else []
     erased.messages += sum(answer == Erasing.ERASED for answer in answers)
     return {
@@ -176,18 +176,18 @@ def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
 
 
 def _drop(pipe: Any, producer: str, event_ids: Sequence[str]) -> None:
-    """Have a pipeline drop events on their way, wherever they stand."""
+    """Queue the removal of events from all delivery keys of a producer."""
     pipe.hdel(keys.delivery(producer), *event_ids)
     pipe.zrem(keys.deliveries(producer), *event_ids)
     pipe.zrem(keys.undelivered(producer), *event_ids)
 
 
 def _events(client: redis.Redis, number: str) -> int:
-    """Take the events of a number off the stream, also those that a producer did not read yet."""
+    """Delete the events of a number from the stream, even those that a producer has not read yet."""
     last, erased = "-", 0
     while page := client.xrange(keys.EVENTS, min=last, count=BATCH):
         entries: Any = page
-        about = [event_id for event_id, said in entries if number.encode() in (said.get(b"to"), said.get(b"from"))]
+        about = [event_id for event_id, raw in entries if number.encode() in (raw.get(b"to"), raw.get(b"from"))]
         erased += client.xdel(keys.EVENTS, *about) if about else 0
         last = "(" + entries[-1][0].decode()
     return erased
@@ -198,7 +198,7 @@ def _is_about(event: Event, number: str) -> bool:
 
 
 def _rewrite(client: redis.Redis) -> Rewriting:
-    """Have the append-only file written anew, since it still tells what is erased."""
+    """Start a rewrite of the append-only file, since it still contains the erased data."""
     persistence: Any = client.info("persistence")
     if not persistence.get("aof_enabled"):
         return Rewriting.NONE
@@ -210,7 +210,7 @@ def _rewrite(client: redis.Redis) -> Rewriting:
 
 
 async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:
-    """Drop events on their way to webhooks by the age that their id tells, also where no dispatcher runs any more."""
+    """Drop pending webhook events by the age in their id, even if no dispatcher is running."""
     async for key in client.scan_iter(match=keys.delivery("*"), count=BATCH):
         producer = key.decode().removeprefix(keys.delivery(""))
         found: Any = await client.hkeys(key)

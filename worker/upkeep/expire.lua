@@ -1,6 +1,6 @@
 -- PARTS move
--- End queued messages whose validity is over; what is claimed meanwhile is left to its attempt.
--- KEYS  records   ARG  now, keep_ms (for what ends here), ids
+-- End queued messages whose validity is over; a message claimed meanwhile is left to its attempt.
+-- KEYS  records   ARG  now, keep_ms (for messages that end here), ids
 -- ->    for each id 1, or 0 when it is still valid or not queued any more
 local answers, FIELDS = {}, fields(Field.expires)
 for i, id in ipairs(ARG.ids) do

@@ -1,6 +1,6 @@
-"""Expire: what waits behind a hold past its validity ends all the same, so that its producer hears, and its text goes.
+"""Expire: ends messages that wait behind a hold past their validity, so that their producer is informed.
 
-A claim ends what is past its validity before it is sent; a lane that stands still is not claimed from.
+A claim ends expired messages before they are sent, but a lane on hold is not claimed from.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from threelane.store.keys import RecordKey
 from threelane.store.scripts import flags, script
 
 BATCH = 500
-PAUSE_SECONDS = 0.02  # between two batches, so that sending goes before
+PAUSE_SECONDS = 0.02  # between two batches, so that sending has priority
 
 
 @script(__file__, flags)
 def _expire(*, records: Sequence[RecordKey], now: int, keep_ms: int, ids: Sequence[str]) -> None:
-    """End messages whose validity is over; returns which were."""
+    """End messages whose validity is over; returns which ended."""
 
 
 async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> int:

@@ -1,5 +1,5 @@
 -- PARTS move
--- Put messages whose time has come onto their lanes.
+-- Move due messages to their lanes.
 -- KEYS  records   ARG  now, ids
 -- ->    for each id its lane, or '' when it is not due any more: another worker was first
 local answers, FIELDS, dues = {}, fields(), redis.call('ZMSCORE', KEY.due, unpack(ARG.ids))

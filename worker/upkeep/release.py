@@ -1,4 +1,4 @@
-"""Release: what waited for its time goes to its lane; every worker does it, in small batches."""
+"""Release: moves due messages to their lanes; every worker does it, in small batches."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ RELEASE_SECONDS = 0.2
 
 @script(__file__, texts)
 def _release(*, records: Sequence[RecordKey], now: int, ids: Sequence[str]) -> None:
-    """Put due messages on their lanes; returns the lane of each, or "" for what is not due any more."""
+    """Put due messages on their lanes; returns the lane of each, or "" if it is not due any more."""
 
 
 async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
-    """Release up to 99 due messages; returns the ids by lane, which are to be nudged."""
+    """Release up to 99 due messages; returns by lane the ids to be nudged."""
     due: Any = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
         return {}

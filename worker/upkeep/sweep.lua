@@ -1,8 +1,7 @@
 -- PARTS record, tally
--- Queued messages of one lane whose nudge is gone: they go to the end of their lane's order, since their new nudge
--- will stand at the end of the lane.
+-- Move queued messages of one lane that lost their nudge to the end of the lane's order, where their new nudge will be.
 -- KEYS  records   ARG  now, lane, queued_by, ids
--- ->    for each id 1 when it is to be nudged, or 0 when it is not queued so early any more
+-- ->    for each id 1 when it is to be nudged, or 0 when it is no longer queued that early
 local answers, queued = {}, KEY.queued[ARG.lane]
 for i, id in ipairs(ARG.ids) do
   local queued_at = redis.call('ZSCORE', queued, id)

@@ -1,7 +1,7 @@
-"""Sweep: queued messages whose nudge is gone are found by their lane's order, and nudged once more.
+"""Sweep: finds queued messages with a lost nudge by their lane's order, and nudges them again.
 
 Lanes are first in, first out.  So a message has lost its nudge when, between two sweeps, its lane served messages
-that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A mere backlog,
+that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A backlog alone,
 however old, is neither.
 """
 
@@ -23,19 +23,19 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 
 BATCH = 100
-MINUTES_KEPT = 24 * 60  # of what was charged
+MINUTES_KEPT = 24 * 60  # of charges
 MOST = 10_000  # messages of one lane in one sweep
 
 
 @script(__file__, flags)
 def _sweep(*, records: Sequence[RecordKey], now: int, lane: int, queued_by: int, ids: Sequence[str]) -> None:
-    """Put messages that lost their nudge to the end of their lane; returns which did."""
+    """Move messages with a lost nudge to the end of their lane; returns which were moved."""
 
 
 async def sweep(
     client: redis.asyncio.Redis, depths: dict[int, int], settings: WorkerSettings, now: int
 ) -> dict[int, list[str]]:
-    """Look at all lanes; ``depths`` are the nudges that wait on each lane; returns the ids that are to be nudged."""
+    """Sweep all lanes; ``depths`` are the nudges waiting on each lane; returns by lane the ids to be nudged."""
     lost: dict[int, list[str]] = {}
     for lane in keys.LANES:
         cutoff = await _cutoff(client, lane, depths[lane], settings, now)
@@ -47,7 +47,7 @@ async def sweep(
 
 
 async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
-    """Take away what is over: expired dead letters, charges of yesterday, and events that are too many."""
+    """Delete expired dead letters, charges older than a day, and surplus events."""
     await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
     old: Any = [minute for minute in await client.hkeys(keys.BURN) if int(minute) < now // 60_000 - MINUTES_KEPT]
     if old:
@@ -56,13 +56,13 @@ async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:
-    """Tell whether it is this worker's turn: one sweep in each interval, whoever makes it."""
+    """Return whether it is this worker's turn: one worker sweeps in each interval."""
     milliseconds = int(settings.sweep_seconds * 900)  # a little less, so that no interval is missed
     return bool(await client.set(keys.SWEEPING, 1, nx=True, px=milliseconds))
 
 
 async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: WorkerSettings, now: int) -> int:
-    """Return before when a message of the lane must have been queued to have lost its nudge; 0: none has."""
+    """Return the time by which a message must have been queued to count as having lost its nudge; 0: none has."""
     margin = int(settings.lost_nudge_seconds * 1000)
     claimed: Any = await client.hget(keys.CLAIMED, str(lane))
     seen: Any = await client.hmget(keys.SWEEP, [f"{lane}:mark", f"{lane}:empty"])
