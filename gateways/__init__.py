@@ -1,1 +1,1 @@
-"""Gateways: one folder for each API; docs/adding-a-gateway.md explains what is in it."""
+"""Gateways: one folder for each API; docs/adding-a-gateway.md explains its contents."""

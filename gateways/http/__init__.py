@@ -7,12 +7,12 @@ from threelane.contract.gateways import OURS, Credential, Declaration
 
 CENTRAL = "https://api.clickatell.com"
 CREDENTIALS = (
-    Credential("clickatell_api_id", "the API's id, or a Portal API key in its place", secret=False, shown=False),
+    Credential("clickatell_api_id", "the API's id, or a Portal API key instead", secret=False, shown=False),
     Credential("clickatell_user", "the account's user name", secret=False),
     Credential("clickatell_password", "the account's password"),
 )
 ACCOUNT = ("clickatell_user", "clickatell_api_id")
-CALLBACKS = {  # statuses and replies; either takes both
+CALLBACKS = {  # statuses and replies; either address accepts both
     "status": "threelane.worker.inbound.central:read",
     "mo": "threelane.worker.inbound.central:read",
 }

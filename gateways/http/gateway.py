@@ -1,7 +1,7 @@
-"""HTTP API: form in, lines of text out; always HTTP 200, so the body alone decides.
+"""HTTP API: form requests, plain-text responses; always HTTP 200, so only the body counts.
 
 Source: Clickatell's HTTP API guide and its 2006 specification; every request carries its own credentials, by POST,
-so that no session is shared and none stands in an access log.
+so that none appear in an access log.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
 class HttpGateway(FormApi):
-    """The HTTP API: one message a request, side by side on kept connections."""
+    """The HTTP API: one message a request, concurrent on persistent connections."""
 
     name = "http"
     ping = "http/ping"
@@ -47,11 +47,11 @@ class HttpGateway(FormApi):
         return [reply if isinstance(reply, AttemptOutcome) else read_send(reply.body)]
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask by client id for the status, then for the charge."""
+        """Look up the status by our id, then the charge."""
         return await self._known({"climsgid": message_id}, unknown="104")
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Ask by the gateway's id for the status, then for the charge."""
+        """Look up the status by the gateway's id, then the charge."""
         return await self._known({"apimsgid": gateway_id}, unknown="103")
 
     async def cancel(self, gateway_id: str) -> Cancellation:
@@ -60,17 +60,17 @@ class HttpGateway(FormApi):
         return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply.body)
 
     async def coverage(self, msisdn: str) -> Coverage:
-        """Ask whether a number can be reached; not meant to be asked before each message."""
+        """Query whether a number can be reached; not meant for use before each message."""
         reply = await self._request("utils/routeCoverage", {"msisdn": msisdn})
         return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply.body)
 
     async def pay(self, token: str) -> Payment:
-        """Pay a voucher in."""
+        """Redeem a voucher."""
         reply = await self._request("http/token_pay", {"token": token})
         return Payment.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_payment(reply.body)
 
     async def balance(self) -> float | str:
-        """Return the credits left, or why they cannot be told."""
+        """Return the credits left, or why they are unknown."""
         reply = await self._request("http/getbalance", {})
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply.body)
 
@@ -97,7 +97,7 @@ class HttpGateway(FormApi):
 
 
 def form(message: Message, now: int) -> dict[str, str]:
-    """Return the parameters of ``sendmsg``; ``concat`` is the counted number of parts, since it caps the cost."""
+    """Return the parameters of ``sendmsg``; ``concat`` is the exact number of parts, since it caps the cost."""
     remaining = max(1, (message.expires_at - now) // MINUTE)
     parameters = {
         "to": message.to,
@@ -123,7 +123,7 @@ def form(message: Message, now: int) -> dict[str, str]:
 
 
 def read_send(body: bytes) -> AttemptOutcome:
-    """Read the answer to one ``sendmsg``; whatever is neither a plain yes nor a plain no is unreadable."""
+    """Read the response to one ``sendmsg``; anything but a clear acceptance or refusal is unreadable."""
     text = _text(body)
     accepted = _ID.fullmatch(text)
     if accepted:
@@ -137,7 +137,7 @@ def read_send(body: bytes) -> AttemptOutcome:
 
 
 def read_auth(body: bytes) -> str | AttemptOutcome:
-    """Read the answer to ``auth``: the session id, or the refusal."""
+    """Read the response to ``auth``: the session id, or the refusal."""
     text = _text(body)
     session = _SESSION.fullmatch(text)
     if session:
@@ -150,7 +150,7 @@ def read_auth(body: bytes) -> str | AttemptOutcome:
 
 
 def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
-    """Read the answer to ``querymsg``; only code 104 (103 for the gateway's id) says that it is not known."""
+    """Read the response to ``querymsg``; only code 104 (103 for the gateway's id) means not found."""
     text = _text(body)
     status = _STATUS.fullmatch(text)
     if status:
@@ -163,13 +163,13 @@ def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
 
 
 def read_charge(body: bytes) -> int | None:
-    """Read the charge from the answer to ``getmsgcharge``, in millionths of a credit."""
+    """Read the charge from the response to ``getmsgcharge``, in millionths of a credit."""
     found = _CHARGE.search(_text(body))
     return millionths(found[1]) if found else None
 
 
 def read_cancel(body: bytes) -> Cancellation:
-    """Read the answer to ``delmsg``: a status; another one than 006 says that it was too late."""
+    """Read the response to ``delmsg``: a status; any status but 006 means that it was too late."""
     text = _text(body)
     status = _STATUS.fullmatch(text)
     if status:
@@ -182,7 +182,7 @@ def read_cancel(body: bytes) -> Cancellation:
 
 
 def read_coverage(body: bytes) -> Coverage:
-    """Read the answer to ``routeCoverage``; an old edition answers with a sentence, which says nothing."""
+    """Read the response to ``routeCoverage``; the sentence of an old version leaves the coverage unknown."""
     text = _text(body)
     covered = _COVERED.fullmatch(text)
     if covered and text:
@@ -193,7 +193,7 @@ def read_coverage(body: bytes) -> Coverage:
 
 
 def read_payment(body: bytes) -> Payment:
-    """Read the answer to ``token_pay``; its success is the number 605."""
+    """Read the response to ``token_pay``; success is the number 605."""
     text = _text(body)
     if _PAID.fullmatch(text):
         return Payment(True)
@@ -204,14 +204,14 @@ def read_payment(body: bytes) -> Payment:
 
 
 def read_balance(body: bytes) -> float | str:
-    """Read the credits left, or say why they cannot be told."""
+    """Read the credits left, or why they are unknown."""
     text = _text(body)
     found = _CREDIT.fullmatch(text)
     return float(found[1]) if found else text[:100] or "an empty answer"
 
 
 def _body(message: Message) -> dict[str, str]:
-    """Return the text in the one form of three that survives the gateway's default of Windows-1252."""
+    """Return the text in the one of three encodings that survives the gateway's default of Windows-1252."""
     if message.encoding is Encoding.BINARY:
         return {"data": message.binary, "binary": "1"}
     if message.encoding is Encoding.UCS_2:
@@ -222,7 +222,7 @@ def _body(message: Message) -> dict[str, str]:
 
 
 def _code(body: bytes) -> str:
-    """Return the code of an answer that is a refusal as a whole, or ''."""
+    """Return the code of a response that is a refusal, or ''."""
     text = _text(body)
     refused = _ERR.fullmatch(text)
     return refused[1].zfill(3) if refused and refused[1] and len(text.splitlines()) == 1 else ""
@@ -237,5 +237,5 @@ def _beginning(text: str) -> str:
 
 
 def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:
-    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     return HttpGateway(settings, client)

@@ -1,7 +1,7 @@
-"""Callbacks: what the One API reports, as JSON; unknown kinds of events and fields are passed over.
+"""Callbacks: reads the One API's JSON callbacks; ignores unknown kinds of events and fields.
 
-Source: Clickatell's pages on One API callbacks.  A report carries no charge.  There is one event in a request today,
-and there may be more: one that cannot be read does not take the others with it.
+Source: Clickatell's pages on One API callbacks.  A report carries no charge.  A request has one event today, and may
+have more: an unreadable one does not affect the others.
 """
 
 from __future__ import annotations
@@ -21,20 +21,24 @@ from threelane.worker.inbound.report import Inbound, InboundReply, StatusReport,
 from threelane.worker.inbound.speech import sender
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_REPLIES = {"moText": "content", "moMedia": "caption", "moLocation": "name"}  # the kinds, and where their text is
+_REPLIES = {
+    "moText": "content",
+    "moMedia": "caption",
+    "moLocation": "name",
+}  # kinds of events, and the field with their text
 _T = TypeVar("_T")
 
 
 def read(body: bytes) -> Inbound:
-    """Return the statuses of ours and the replies; nothing for a probe and for events of kinds that we do not know.
+    """Return the statuses of our messages and the replies; nothing for a probe or for unknown kinds of events.
 
-    An update without an id of ours belongs to another application of the account, and is passed over.  ValueError says
-    what is wrong when nothing could be read; otherwise ``problem`` says it, for the gateway to repeat the request.
+    An update without our id belongs to another application of the account, and is ignored.  Raises ValueError if
+    nothing is readable; otherwise ``problem`` describes the unreadable part, and the gateway should repeat the request.
     """
     if not body.strip():
         return Inbound()
-    told = decode_json(body)
-    event = told.get("event") if isinstance(told, dict) else None
+    content = decode_json(body)
+    event = content.get("event") if isinstance(content, dict) else None
     if not isinstance(event, dict):
         raise ValueError("event is missing: it should be an object")
     problems: list[str] = []
@@ -48,20 +52,20 @@ def read(body: bytes) -> Inbound:
 
 
 def read_request(_query: bytes, body: bytes) -> Inbound:
-    """Return what a request says; its query says nothing."""
+    """Return the contents of a request; its query has none."""
     return read(body)
 
 
 def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None], problems: list[str]) -> Iterator[_T]:
-    """Read the events of one kind; what is wrong with one is noted."""
-    told = event.get(kind)
-    if told is not None and not isinstance(told, list):
-        problems.append(f"{kind} is no list")
+    """Read the events of one kind; adds a problem for each unreadable one."""
+    listed = event.get(kind)
+    if listed is not None and not isinstance(listed, list):
+        problems.append(f"{kind} is not a list")
         return
-    for one in told or ():
+    for one in listed or ():
         try:
             if one is not None and not isinstance(one, dict):
-                raise ValueError("an event is no object")
+                raise ValueError("an event is not an object")
             found = read_one(one) if one else None
         except ValueError as wrong:
             problems.append(f"{kind}: {wrong}")
@@ -70,40 +74,40 @@ def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None]
             yield found
 
 
-def _report(told: dict[str, Any]) -> StatusReport | None:
+def _report(event: dict[str, Any]) -> StatusReport | None:
     ours, name, number = (
-        our_id(word(told.get("clientMessageId"))),
-        word(told.get("status")),
-        word(told.get("statusCode")),
+        our_id(word(event.get("clientMessageId"))),
+        word(event.get("status")),
+        word(event.get("statusCode")),
     )
     if not ours:
         return None
     if not _NAME.fullmatch(name):
-        raise ValueError("status is missing or no status name, such as DEVICE_ACK")
+        raise ValueError("status is missing or not a status name, such as DEVICE_ACK")
     return StatusReport(
         ours,
-        printable(word(told.get("messageId"))),
+        printable(word(event.get("messageId"))),
         name,
         to=one_status(name, int(number) if re.fullmatch("[0-9]{1,4}", number) else None),
-        text=report_text(name, word(told.get("timestamp")), "", word(told.get("statusDescription"))),
+        text=report_text(name, word(event.get("timestamp")), "", word(event.get("statusDescription"))),
         unlisted=name not in ONE_STATUSES,
     )
 
 
-def _reply(told: dict[str, Any], text: str) -> InboundReply:
-    reply_id, channel = printable(word(told.get("messageId"))), told.get("sms")
+def _reply(event: dict[str, Any], text: str) -> InboundReply:
+    reply_id, channel = printable(word(event.get("messageId"))), event.get("sms")
     if not reply_id:
-        raise ValueError("messageId is missing: it says which reply this is")
+        raise ValueError("messageId is missing: it identifies the reply")
     sms = channel if isinstance(channel, dict) else {}
-    part, content = part_of(word(sms.get("udh", told.get("udh")))), told.get(text)
+    part, content = part_of(word(sms.get("udh", event.get("udh")))), event.get(text)
     return InboundReply(
         reply_id,
-        sender(word(told.get("from")), "from"),
-        printable(word(told.get("to"))),
-        writable(unescape(content, word(told.get("charset")), always=False), part) if isinstance(content, str) else "",
-        at=moment.milliseconds(word(told.get("timestamp")), UTC),
+        sender(word(event.get("from")), "from"),
+        printable(word(event.get("to"))),
+        writable(unescape(content, word(event.get("charset")), always=False), part) if isinstance(content, str) else "",
+        at=moment.milliseconds(word(event.get("timestamp")), UTC),
         network=printable(word(sms.get("network"))),
-        related_id=our_id(word(told.get("relatedClientMessageId"))),
-        related_gateway_id=printable(word(told.get("relatedMessageId"))),
+        related_id=our_id(word(event.get("relatedClientMessageId"))),
+        related_gateway_id=printable(word(event.get("relatedMessageId"))),
         part=part,
     )

@@ -1,6 +1,6 @@
-"""Codes: the codes of the One API, whose numbers mean other things than the same numbers of the legacy APIs.
+"""Codes: the policy table of the One API; its numbers differ in meaning from those of the legacy APIs.
 
-Source: Clickatell's One API table of errors.  A code of a whole request reaches all of its messages.
+Source: Clickatell's One API table of errors.  A code of a whole request applies to all its messages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PRODUCER, OPERATOR, RECIPIENT_OWNER, GATEWAY = Owner
 
 # fmt: off
 ONE_API = table(
-    # the account: nothing can be sent until somebody acts
+    # the account: nothing can be sent until the owner acts
     Rule("1",   HOLD,     ACCOUNT,   OPERATOR, "authentication_failed", alarm=True),
     Rule("2",   HOLD,     ACCOUNT,   OPERATOR, "account_inactive", alarm=True),
     Rule("3",   HOLD,     ACCOUNT,   OPERATOR, "integration_inactive", alarm=True),
@@ -45,10 +45,10 @@ ONE_API = table(
     Rule("101", STOP,     MESSAGE,   OPERATOR, "no_two_way"),
     Rule("110", STOP,     MESSAGE,   OPERATOR, "usa_needs_two_way", alarm=True),
     Rule("111", STOP,     PREFIX,    OPERATOR, "usa_needs_stop_words", alarm=True, hold_seconds=HOUR),
-    # our own mistakes
+    # our own errors
     Rule("21",  STOP,     MESSAGE,   OPERATOR, "malformed", alarm=True),
     Rule("22",  RETRY,    MESSAGE,   OPERATOR, "too_many_messages", alarm=True),
-    # the gateway's bad moments
+    # temporary failures of the gateway
     Rule("18",  RETRY,    MESSAGE,   GATEWAY,  "internal_error", most_attempts=3),
     Rule("19",  RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
     Rule("43",  RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", THROTTLED, UNTIL_EXPIRY, spends_attempt=False,

@@ -1,4 +1,4 @@
-"""One API: JSON in and out, up to 99 messages a request, an entry for each; no look-up by our id, no cancel.
+"""One API: JSON, up to 99 messages a request with an entry for each; no look-up by our id, no cancel.
 
 Source: Clickatell's One API guide and table of errors.  Priority, parts, callbacks and costs are settings of the
 integration and not of a message.
@@ -43,11 +43,11 @@ class OneGateway(JsonApi):
     batch_size = 99
 
     def __init__(self, settings: AccountSettings) -> None:
-        """Open the session; to be called on the event loop."""
+        """Open the connections; call it on the event loop."""
         super().__init__(settings, {"Authorization": settings.clickatell_api_key.get_secret_value()})
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
-        """Send up to 99 messages; if the gateway says that they were too many, the next requests have half as many."""
+        """Send up to 99 messages; after a refusal as too many, the next requests have half as many."""
         body = msgspec.json.encode({"messages": [order(one, now) for one in messages]})
         reply = await self._request("POST", "message", body)
         if isinstance(reply, AttemptOutcome):
@@ -58,18 +58,18 @@ class OneGateway(JsonApi):
         return outcomes
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Ask by the gateway's id; the charge is not told."""
+        """Look up by the gateway's id; the API reports no charge."""
         reply = await self._request("GET", f"message/{quote(gateway_id, safe='')}")
         return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_status(reply, gateway_id)
 
     async def balance(self) -> float | str:
-        """Return what is left, in the account's currency, or why it cannot be told."""
+        """Return the balance, in the account's currency, or why it is unknown."""
         reply = await self._request("GET", "balance")
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:
-    """Return one message of ``POST /v1/message``; its text is Unicode as it stands."""
+    """Return one message of ``POST /v1/message``; its text is plain Unicode."""
     fields: dict[str, Any] = {
         "channel": message.channel,
         "to": message.to,
@@ -89,7 +89,7 @@ def order(message: Message, now: int) -> dict[str, Any]:
 
 
 def read_send(reply: HttpReply, messages: Sequence[Message]) -> list[AttemptOutcome]:
-    """Read the answer to a request: an entry for each message, or an error of all."""
+    """Read the response to a request: an entry for each message, or one error for all."""
     answer = decode(reply.body) or {}
     failed, found = entry_error(answer, FAMILY), answer.get("messages")
     if not found:
@@ -105,18 +105,18 @@ def read_send(reply: HttpReply, messages: Sequence[Message]) -> list[AttemptOutc
 
 
 def read_status(reply: HttpReply, gateway_id: str) -> LookUp:
-    """Read the answer to a question for a status: under its channel's name, or bare for an id that is not known."""
+    """Read the response to a status look-up: under its channel's name, or at the top level for an unknown id."""
     answer = decode(reply.body) or {}
     holders = [one for one in (answer, *answer.values()) if isinstance(one, dict)]
-    told = [one["status"] for one in holders if isinstance(one.get("status"), str)]
-    if len(told) != 1 or entry_error(answer, FAMILY) or not entries.is_yes(reply.status):
+    statuses = [one["status"] for one in holders if isinstance(one.get("status"), str)]
+    if len(statuses) != 1 or entry_error(answer, FAMILY) or not entries.is_yes(reply.status):
         return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
-    name = told[0].upper()
+    name = statuses[0].upper()
     return LookUp(Known.NO_STATUS if name == "UNKNOWN" else Known.FOUND, gateway_id, name[:64])
 
 
 def read_balance(reply: HttpReply) -> float | str:
-    """Read what is left, or say why it cannot be told."""
+    """Read the balance, or why it is unknown."""
     answer = decode(reply.body) or {}
     failed, left = entry_error(answer, FAMILY), entries.balance(answer.get("balance"))
     if left is not None and not failed and entries.is_yes(reply.status):
@@ -127,7 +127,7 @@ def read_balance(reply: HttpReply) -> float | str:
 
 
 def _of_all(failed: EntryError | None, reply: HttpReply) -> AttemptOutcome:
-    """Return what an answer without entries comes to; an internal error of the whole request may have come too late."""
+    """Return the outcome of a response without entries; after an internal error the messages may have been sent."""
     if failed is None:
         return entries.without_error(reply.status, reply.body, FAMILY)
     if failed.code == INTERNAL:
@@ -136,25 +136,25 @@ def _of_all(failed: EntryError | None, reply: HttpReply) -> AttemptOutcome:
 
 
 def _by_id(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return the entries by our id; of one that stands there twice nothing is known."""
+    """Return the entries by our id, without ids that occur twice."""
     ids = [one.get("clientMessageId") for one in found]
     return {name: one for name, one in zip(ids, found, strict=True) if isinstance(name, str) and ids.count(name) == 1}
 
 
 def _by_position(found: Sequence[Mapping[str, Any]], messages: Sequence[Message]) -> dict[str, Mapping[str, Any]]:
-    """Return the entries by their place, unless their number or a recipient shows that places mean nothing.
+    """Return the entries by position, unless their number or a recipient shows that positions do not match.
 
-    An accepted entry has to name its recipient; a refused one may name none.
+    An accepted entry must name its recipient; a refused one need not.
     """
     if len(found) != len(messages):
         return {}
     others = {one.to for one in messages}
     pairs = [(message, entry, entries.recipient(entry)) for message, entry in zip(messages, found, strict=True)]
-    if any(told != message.to and told in others for message, _, told in pairs):
+    if any(named != message.to and named in others for message, _, named in pairs):
         return {}
-    return {message.id: entry for message, entry, told in pairs if told == message.to or not entry.get("accepted")}
+    return {message.id: entry for message, entry, named in pairs if named == message.to or not entry.get("accepted")}
 
 
 def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:  # noqa: ARG001 - it has no session to share
-    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     return OneGateway(settings)

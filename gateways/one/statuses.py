@@ -1,4 +1,4 @@
-"""Statuses: what the One API reports of a message, by name, and what it makes of it.
+"""Statuses: the One API's statuses by name, and the state that each one means.
 
 Source: Clickatell's One API table of statuses.  The same numbers mean other things in the legacy APIs (4 there is
 received by the handset), so a status is kept by its name.
@@ -10,7 +10,7 @@ from threelane.store.states import Status
 
 # fmt: off
 ONE_STATUSES: dict[str, Status | None] = {
-    "UNKNOWN":                         None,                # not known, or not reported yet
+    "UNKNOWN":                         None,                # unknown, or not reported yet
     "QUEUED":                          Status.SENT,
     "SCHEDULED":                       Status.SENT,
     "SENT_TO_SUPPLIER":                Status.SENT,
@@ -31,11 +31,11 @@ ONE_STATUSES: dict[str, Status | None] = {
     "ROUTING_ERROR":                   Status.UNDELIVERED,
 }
 # fmt: on
-IN_PROGRESS, FAILURES = range(2, 7), 20  # the numbers of a new name: on its way, or from here on a failure
+IN_PROGRESS, FAILURES = range(2, 7), 20  # the numbers of unlisted names: on the way, and from here on failures
 
 
 def one_status(name: str, number: int | None = None) -> Status | None:
-    """Return what a status makes of a message: by its name, a new name by its number; None: it says nothing."""
+    """Return the state that a status means: by its name, or an unlisted name by its number; None: no information."""
     if name in ONE_STATUSES:
         return ONE_STATUSES[name]
     if number is None:

@@ -1,4 +1,4 @@
-"""Central REST API: JSON in and out, one message a request; what holds a message's entry decides, whatever the status.
+"""Central REST API: JSON, one message a request; a message's entry counts, whatever the HTTP status.
 
 Source: Clickatell's Central REST guide and its table of features.
 """
@@ -45,7 +45,7 @@ class RestGateway(JsonApi):
     can_look_up = True
 
     def __init__(self, settings: AccountSettings) -> None:
-        """Open the session; to be called on the event loop."""
+        """Open the connections; call it on the event loop."""
         token = settings.clickatell_token.get_secret_value()
         super().__init__(settings, {"Authorization": f"Bearer {token}", "X-Version": "1"})
 
@@ -56,12 +56,12 @@ class RestGateway(JsonApi):
         return [reply if isinstance(reply, AttemptOutcome) else read_send(reply, message.to)]
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask by our id; the charge comes with the status."""
+        """Look up by our id; the charge comes with the status."""
         reply = await self._request("GET", f"message?{urlencode({'clientMessageId': message_id})}")
         return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "104", message_id)
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Ask by the gateway's id."""
+        """Look up by the gateway's id."""
         reply = await self._request("GET", f"message/{quote(gateway_id, safe='')}")
         return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "103")
 
@@ -71,18 +71,18 @@ class RestGateway(JsonApi):
         return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
-        """Ask whether a number can be reached."""
+        """Query whether a number can be reached."""
         reply = await self._request("GET", f"coverage/{quote(msisdn, safe='')}")
         return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
-        """Return the credits left, or why they cannot be told."""
+        """Return the credits left, or why they are unknown."""
         reply = await self._request("GET", "account/balance")
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
 def order(message: Message, now: int) -> dict[str, Any]:
-    """Return the body of ``POST /rest/message``; ``maxMessageParts`` is the counted number, since it caps the cost."""
+    """Return the body of ``POST /rest/message``; ``maxMessageParts`` is the exact number, since it caps the cost."""
     fields: dict[str, Any] = {
         "to": [message.to],
         "text": message.text,
@@ -115,7 +115,7 @@ def _in_gmt(seconds: int) -> str:
 
 
 def read_send(reply: HttpReply, to: str) -> AttemptOutcome:
-    """Read the answer to one message: its entry, or the error of the whole request, or what the status says."""
+    """Read the response to one message: its entry, the error of the whole request, or the HTTP status."""
     answer = decode(reply.body) or {}
     failed = entry_error(answer, FAMILY)
     found = _at(answer, "data", "message")
@@ -129,7 +129,7 @@ def read_send(reply: HttpReply, to: str) -> AttemptOutcome:
 
 
 def read_look_up(reply: HttpReply, unknown: str, message_id: str = "") -> LookUp:
-    """Read the answer to a question for a message; only its own code says that it is not known."""
+    """Read the response to a look-up; only the code ``unknown`` means not found."""
     answer = decode(reply.body) or {}
     failed = entry_error(answer, FAMILY)
     if failed:
@@ -145,36 +145,36 @@ def read_look_up(reply: HttpReply, unknown: str, message_id: str = "") -> LookUp
 
 
 def read_cancel(reply: HttpReply) -> Cancellation:
-    """Read the answer to a cancel: a status; another one than 006 says that it was too late."""
+    """Read the response to a cancel: a status; any status but 006 means that it was too late."""
     answer = decode(reply.body) or {}
     failed, code = entry_error(answer, FAMILY), _status(_at(answer, "data"))
     if code and not failed and entries.is_yes(reply.status):
         return Cancellation(code == STOPPED, code)
-    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _without_error(reply)
     if outcome.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=outcome.code, text=outcome.text)
     return Cancellation(None, text=outcome.text)
 
 
 def read_coverage(reply: HttpReply) -> Coverage:
-    """Read whether a number can be reached; an error that speaks of the account or of a bad moment says nothing."""
+    """Read whether a number can be reached; unknown after an error of the account or a temporary one."""
     answer = decode(reply.body) or {}
     failed, data = entry_error(answer, FAMILY), _at(answer, "data")
     routable = _at(data, "routable")
     if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
         return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
-    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _unsaid(reply)
+    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _without_error(reply)
     against = outcome.kind is OutcomeKind.REFUSED and REST.stops(outcome.code)
     return Coverage(False if against else None, text=outcome.text)
 
 
 def read_balance(reply: HttpReply) -> float | str:
-    """Read the credits left, or say why they cannot be told."""
+    """Read the credits left, or why they are unknown."""
     answer = decode(reply.body) or {}
     failed, left = entry_error(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
     if left is not None and not failed and entries.is_yes(reply.status):
         return left
-    return f"{failed.code} {failed.text}".strip() if failed else _unsaid(reply).text
+    return f"{failed.code} {failed.text}".strip() if failed else _without_error(reply).text
 
 
 def _number(step: str) -> float:
@@ -182,7 +182,7 @@ def _number(step: str) -> float:
     return float(step) if "." in step else int(step)
 
 
-def _unsaid(reply: HttpReply) -> AttemptOutcome:
+def _without_error(reply: HttpReply) -> AttemptOutcome:
     return entries.without_error(reply.status, reply.body, FAMILY)
 
 
@@ -193,12 +193,12 @@ def _status(data: Any) -> str:
 
 
 def _at(found: Any, *names: str) -> Any:
-    """Return what stands at a path of names, or None."""
+    """Return the value at a path of names, or None."""
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found
 
 
 def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:  # noqa: ARG001 - it has no session to share
-    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     return RestGateway(settings)

@@ -1,7 +1,7 @@
-"""XML API: one document with a sendMsg for each message in a form's field; answers are matched by sequence_no.
+"""XML API: a form field with one document, a sendMsg per message; matches responses by sequence_no.
 
-Source: Clickatell's XML API specification.  The document is pure ASCII (other letters are written as their numbers), so
-nobody has to guess its encoding.
+Source: Clickatell's XML API specification.  The document is pure ASCII (other characters are numeric references), so
+its encoding is unambiguous.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from threelane.worker.process.settings import AccountSettings
 _ID = re.compile(r"([0-9A-Za-z]{16,64})(?:[ \t]+to:[ \t]*([0-9]+))?", re.IGNORECASE | re.ASCII)
 _FAULT = re.compile(r"(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*)", re.ASCII | re.DOTALL)
 _STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
-_OF_ALL = ("100", "900", "901")  # besides those of the account: the whole document was not understood, or not handled
+_OF_ALL = ("100", "900", "901")  # besides account codes: errors of the whole document
 
 
 class XmlGateway(FormApi):
@@ -51,11 +51,11 @@ class XmlGateway(FormApi):
         )
 
     async def look_up(self, message_id: str) -> LookUp:
-        """Ask by our id for the status, then for the charge."""
+        """Look up the status by our id, then the charge."""
         return await self._known({"cliMsgId": message_id}, unknown="104")
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Ask by the gateway's id for the status, then for the charge."""
+        """Look up the status by the gateway's id, then the charge."""
         return await self._known({"apiMsgId": gateway_id}, unknown="103")
 
     async def cancel(self, gateway_id: str) -> Cancellation:
@@ -64,12 +64,12 @@ class XmlGateway(FormApi):
         return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
 
     async def coverage(self, msisdn: str) -> Coverage:
-        """Ask whether a number can be reached."""
+        """Query whether a number can be reached."""
         reply = await self._request("routeCoverage", {"msisdn": msisdn})
         return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply)
 
     async def balance(self) -> float | str:
-        """Return the credits left, or why they cannot be told."""
+        """Return the credits left, or why they are unknown."""
         reply = await self._request("getBalance", {})
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
@@ -91,13 +91,13 @@ class XmlGateway(FormApi):
         return reply if isinstance(reply, AttemptOutcome) else read_auth(reply)
 
     def _has_expired(self, reply: HttpReply) -> bool:
-        """Every element has to say so: what is left of a document may have been accepted."""
+        """Return whether every element has this fault: otherwise a part of the document may have been accepted."""
         faults = [_fault(row) for row in _rows(reply)]
         return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
 def order(message: Message, now: int) -> dict[str, str]:
-    """Return the children of a ``sendMsg``: the HTTP API's parameters, with our id under the name it has here."""
+    """Return the children of a ``sendMsg``: the HTTP API's parameters, with our id under this API's name for it."""
     fields = http.form(message, now)
     if at := fields.pop("scheduled_time", ""):  # here it is minutes from now
         fields["deliv_time"] = str(max(1, -(-(int(at) * 1000 - now) // MINUTE)))
@@ -108,7 +108,7 @@ def order(message: Message, now: int) -> dict[str, str]:
 
 
 def read_send(reply: HttpReply, recipients: Sequence[str]) -> list[AttemptOutcome]:
-    """Read the answers to a document; each by its number, and a message without one of its own is unreadable."""
+    """Read the response to a document by sequence number; a message without its own element is unreadable."""
     rows, count = _rows(reply), len(recipients)
     whole = _of_all(rows, count)
     if whole:
@@ -125,7 +125,7 @@ def read_send(reply: HttpReply, recipients: Sequence[str]) -> list[AttemptOutcom
 
 
 def read_row(row: Row, to: str) -> AttemptOutcome:
-    """Read one message's answer: an id, with the number glued to it or not, or a fault, and never both."""
+    """Read one message's element: an id, with or without the number behind it, or a fault, but not both."""
     accepted, refused = _ID.fullmatch(row.get("apimsgid", "")), _fault(row)
     if accepted and not refused and accepted[2] in (None, to):
         return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
@@ -135,13 +135,13 @@ def read_row(row: Row, to: str) -> AttemptOutcome:
 
 
 def read_auth(reply: HttpReply) -> str | AttemptOutcome:
-    """Read the answer to ``auth``: the session id, or the refusal."""
+    """Read the response to ``auth``: the session id, or the refusal."""
     row = _one(reply, "authresp")
     return row.get("session_id") or _fault(row) or AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
 
 
 def read_look_up(reply: HttpReply, unknown: str) -> LookUp:
-    """Read the answer to ``queryMsg``; only its own code says that the message is not known."""
+    """Read the response to ``queryMsg``; only the code ``unknown`` means not found."""
     row = _one(reply, "querymsgresp")
     refused, code = _fault(row), _status(row)
     if refused:
@@ -153,13 +153,13 @@ def read_look_up(reply: HttpReply, unknown: str) -> LookUp:
 
 
 def read_charge(reply: HttpReply) -> int | None:
-    """Read the charge from the answer to ``getMsgCharge``, in millionths of a credit."""
+    """Read the charge from the response to ``getMsgCharge``, in millionths of a credit."""
     row = _one(reply, "getmsgchargeresp")
     return millionths(row["charge"]) if "charge" in row and "fault" not in row else None
 
 
 def read_cancel(reply: HttpReply) -> Cancellation:
-    """Read the answer to ``delMsg``: a status; another one than 006 says that it was too late."""
+    """Read the response to ``delMsg``: a status; any status but 006 means that it was too late."""
     row = _one(reply, "delmsgresp")
     refused, code = _fault(row), _status(row)
     if refused:
@@ -168,7 +168,7 @@ def read_cancel(reply: HttpReply) -> Cancellation:
 
 
 def read_coverage(reply: HttpReply) -> Coverage:
-    """Read the answer to ``routeCoverage``; a fault of the account or of a bad moment says nothing."""
+    """Read the response to ``routeCoverage``; unknown after a fault of the account or a temporary one."""
     row = _one(reply, "routecoverageresp")
     refused = _fault(row)
     if refused:
@@ -179,7 +179,7 @@ def read_coverage(reply: HttpReply) -> Coverage:
 
 
 def read_balance(reply: HttpReply) -> float | str:
-    """Read the credits left, or say why they cannot be told."""
+    """Read the credits left, or why they are unknown."""
     row = _one(reply, "getbalanceresp")
     refused, left = _fault(row), balance(row.get("ok"))
     if refused:
@@ -196,7 +196,7 @@ def _beginning(reply: HttpReply) -> str:
 
 
 def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
-    """Return the fault of the whole document, if that is all it says; a fault of one message needs its number."""
+    """Return the fault of the whole document, if it has no other content; a message's fault has a number."""
     faults = {_fault(row) for row in rows}
     if len(faults) != 1 or any("sequence_no" in row or "apimsgid" in row for row in rows):
         return None
@@ -208,7 +208,7 @@ def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
 
 
 def _one(reply: HttpReply, tag: str) -> Row:
-    """Return the only row of an answer to a question, or an empty one."""
+    """Return the only row of a response, or an empty one."""
     rows = _rows(reply)
     return rows[0] if len(rows) == 1 and (rows[0][""] == tag or "fault" in rows[0]) else {}
 
@@ -226,5 +226,5 @@ def _status(row: Row) -> str:
 
 
 def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:
-    """Return the gateway; to be called on the event loop.  ``client`` is where workers share a session."""
+    """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     return XmlGateway(settings, client)
