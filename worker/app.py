@@ -1,4 +1,4 @@
-"""App: the Celery application, and the life of a worker process around it.
+"""App: the Celery application, and the start and stop of a worker process.
 
 Started by ``threelane worker`` or ``celery -A threelane.worker.app worker``.
 """
@@ -39,7 +39,7 @@ try:
     if settings.policy_file:
         overrides.check(settings.policy_file)
 except overrides.WrongPolicy as wrong:
-    print(f"threelane: THREELANE_POLICY_FILE does not make sense\n{wrong}", file=sys.stderr)
+    print(f"threelane: THREELANE_POLICY_FILE is invalid\n{wrong}", file=sys.stderr)
     raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
 app = application(
@@ -74,7 +74,7 @@ def _start(**_: Any) -> None:
     except WrongGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
-    except Exception as failed:  # Celery would log it, and go on with half an engine
+    except Exception as failed:  # Celery would log it and go on with a half-started engine
         logs.event("start_failed", level=40, error=type(failed).__name__)
         raise SystemExit(Exit.UNAVAILABLE) from failed
     interpreter.shorten_pauses()

@@ -202,7 +202,7 @@ def test_an_operator_s_words_count_beside_the_english_ones(
 # fmt: off
 WRONG_FILES = {
     "not there": (None, "No such file"),
-    "no JSON": ("stop: [ARRET]", "is no JSON"),
+    "no JSON": ("stop: [ARRET]", "is not JSON"),
     "no words": ('{"fr": {"stop": "ARRET"}}', "fr: stop should be a list of words"),
     "a contradiction": ('{"fr": {"start": ["Stop"]}}', "'Stop' cannot mean start"),
 }

@@ -196,7 +196,7 @@ def test_what_makes_no_sense_is_refused_with_the_field(changed: dict[str, str], 
 )
 def test_one_thing_said_twice_and_differently_is_refused(query: bytes, body: bytes) -> None:
     """Nobody can tell which is meant."""
-    with pytest.raises(ValueError, match="said twice"):
+    with pytest.raises(ValueError, match="occurs twice"):
         central.read(query, body)
 
 
