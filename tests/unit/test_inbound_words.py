@@ -75,7 +75,7 @@ def test_upper_and_lower_case_are_one_in_every_script() -> None:
 
 # fmt: off
 WRONG: list[tuple[Any, str]] = [
-    ("{", "no JSON"), ("[" * 10_000, "no JSON"), ([], "object"), ("5", "object"), ({"fr": []}, "fr: an object"),
+    ("{", "not JSON"), ("[" * 10_000, "no JSON"), ([], "object"), ("5", "object"), ({"fr": []}, "fr: an object"),
     ({"": {}}, "name"),
     ({"fr": {"stopp": []}}, "fr: 'stopp'"), ({"fr": {"stop": "ARRET"}}, "fr: stop should be a list"),
     ({"fr": {"stop": [5]}}, "fr: stop has 5"), ({"fr": {"stop": ["ARRET", " ! "]}}, "fr: stop has ' ! '"),
@@ -100,7 +100,7 @@ def test_a_wrong_file_says_which_language_and_word(tmp_path: Path, told: Any, ab
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     """And one that is a folder, or no text."""
     tmp_path.joinpath("octets").write_bytes(b"\xff\xfe")
-    for name, about in (("none.json", "No such file"), (".", "directory"), ("octets", "no JSON")):
+    for name, about in (("none.json", "No such file"), (".", "directory"), ("octets", "not JSON")):
         with pytest.raises(ValueError, match=about):
             load(tmp_path / name)
 

@@ -51,12 +51,12 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[legacy.104]\nverdict = 'retry'\n", "stays unsure"),
+        ("[legacy.104]\nverdict = 'retry'\n", "must stay unsure"),
         ("[legacy.901]\nverdict = 'again'\n", "not one of retry"),
         ("[legacy.901]\nmost_attempts = 0\n", "from 1 to 1000"),
         ("[legacy.901]\nmost_attempts = true\n", "from 1 to 1000"),
         ("[legacy.901]\nwait = 7\n", "neither soon nor later"),
-        ("[legacy.901]\nreason = 'Not A Label'\n", "no label"),
+        ("[legacy.901]\nreason = 'Not A Label'\n", "not a valid label"),
         ("[legacy.901]\ncolour = 'red'\n", "unknown"),
         ("[legacy.abc]\nalarm = true\n", "three digits"),
         ("[transport.lost]\nverdict = 'retry'\n", "unknown family"),
