@@ -193,7 +193,7 @@ def test_a_sender_of_another_name_ends_the_worker_with_one_sentence(example: Pro
     file.write_text(file.read_text(encoding="utf-8").replace('name = "example"', 'name = "http"'), encoding="utf-8")
     ended = example.run("worker")
     assert 2 == ended.returncode, ended.stdout + ended.stderr
-    assert "threelane: gateway example: its sender calls itself http" in ended.stderr
+    assert "threelane: gateway example: its sender has the name http" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 

@@ -75,7 +75,7 @@ def test_upper_and_lower_case_are_one_in_every_script() -> None:
 
 # fmt: off
 WRONG: list[tuple[Any, str]] = [
-    ("{", "not JSON"), ("[" * 10_000, "no JSON"), ([], "object"), ("5", "object"), ({"fr": []}, "fr: an object"),
+    ("{", "not JSON"), ("[" * 10_000, "not JSON"), ([], "object"), ("5", "object"), ({"fr": []}, "fr: an object"),
     ({"": {}}, "name"),
     ({"fr": {"stopp": []}}, "fr: 'stopp'"), ({"fr": {"stop": "ARRET"}}, "fr: stop should be a list"),
     ({"fr": {"stop": [5]}}, "fr: stop has 5"), ({"fr": {"stop": ["ARRET", " ! "]}}, "fr: stop has ' ! '"),
