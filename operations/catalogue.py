@@ -89,7 +89,7 @@ LABELS = {
     ),
     "owner": Label("who can fix it", frozenset(Owner)),
     "reason": Label("the policy table's name for a code", frozenset(rule.reason for rule in _RULES) | {""}, MOST),
-    "outcome": Label("how the attempt ended", frozenset(Kind)),
+    "outcome": Label("how the attempt ended", frozenset(OutcomeKind)),
     "gateway": Label("the API that is used", frozenset(declared())),
     "scope": Label(
         "what is affected: the account, a lane, senders or prefixes (as a count); for a budget, its owner",

@@ -172,7 +172,7 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
 
 def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Report dead letters by owner, the most frequent code first."""
-    groups = redrive.piles(client, now)  # the largest first
+    groups = redrive.dead_groups(client, now)  # the largest first
     owners: Counter[str] = Counter()
     for group in groups:
         owners[group.owner] += group.messages

@@ -33,7 +33,7 @@ class ReportBatcher:
         self._waiting: deque[_Request] = deque()
         self._writing: asyncio.Task[None] | None = None
 
-    async def receive(self, reports: Sequence[Report]) -> None:
+    async def receive(self, reports: Sequence[StatusReport]) -> None:
         """Return when all are stored; raises what Redis raises."""
         if not reports:
             return

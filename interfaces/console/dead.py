@@ -23,7 +23,7 @@ SHOWN = 20
 @router.get("")
 def console_dead(visit: CurrentVisit) -> Response:
     """Show dead letters by owner and code."""
-    groups = redrive.piles(visit.house.redis, visit.now)
+    groups = redrive.dead_groups(visit.house.redis, visit.now)
     return visit.show("dead.html", tab="dead", groups=groups, most=redrive.LOOKED_AT)
 
 
