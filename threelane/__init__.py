@@ -18,6 +18,7 @@ from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings
 from threelane.store.events import Event, Late, Outcome, Reply
+from threelane.store.scripts import ScriptError
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 
@@ -44,6 +45,7 @@ __all__ = [
     "ProducerSettings",
     "Refused",
     "Reply",
+    "ScriptError",
     "Status",
     "ThreelaneError",
     "Unavailable",
