@@ -31,7 +31,7 @@ def able(ability: str, gateway: str) -> bool:
     return named(gateway).abilities.get(ability, NEVER) != NEVER
 
 
-def tells_charge(gateway: str) -> bool:
+def reports_charge(gateway: str) -> bool:
     """Return whether an API reports what a message cost; without it, the estimate stands."""
     return able("charge", gateway)
 

@@ -35,7 +35,7 @@ _PATH = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _REFERENCE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
 
 
-class WrongGateway(Exception):
+class InvalidGateway(Exception):
     """A gateway's folder lacks a part, or a part is not what it should be; the text is one sentence."""
 
 
@@ -116,22 +116,24 @@ def declared() -> Mapping[str, Declaration]:
 
 
 def named(name: str) -> Declaration:
-    """Return a gateway by its name; raises WrongGateway."""
+    """Return a gateway by its name; raises InvalidGateway."""
     try:
         return declared()[name]
     except KeyError:
-        raise WrongGateway(f"no gateway is called {name!r}; there are {', '.join(declared())}") from None
+        raise InvalidGateway(f"no gateway is called {name!r}; there are {', '.join(declared())}") from None
 
 
-def resolve(of: Declaration, part: str, reference: str, is_right: Callable[[Any], bool] = callable) -> Any:
-    """Load a part of a gateway; raises WrongGateway, whatever loading it raises."""
+def resolve(gateway: Declaration, part: str, reference: str, is_right: Callable[[Any], bool] = callable) -> Any:
+    """Load a part of a gateway; raises InvalidGateway, whatever loading it raises."""
     module, _, name = reference.partition(":")
     try:
         found = getattr(import_module(module), name)
     except Exception as failed:
-        raise WrongGateway(f"gateway {of.name}: its {part}, {reference}, cannot be loaded: {_reason(failed)}") from None
+        raise InvalidGateway(
+            f"gateway {gateway.name}: its {part}, {reference}, cannot be loaded: {_reason(failed)}"
+        ) from None
     if not is_right(found):
-        raise WrongGateway(f"gateway {of.name}: its {part}, {reference}, cannot be a {type(found).__name__}")
+        raise InvalidGateway(f"gateway {gateway.name}: its {part}, {reference}, cannot be a {type(found).__name__}")
     return found
 
 
@@ -144,7 +146,7 @@ def credentials() -> Iterator[tuple[Credential, tuple[str, ...]]]:
     yield from ((credential, tuple(names)) for credential, names in needed.items())
 
 
-def doubles() -> list[str]:
+def simulators() -> list[str]:
     """Return the parts that the sandbox is to serve, each once."""
     return list(dict.fromkeys(one.sandbox for one in declared().values() if one.sandbox))
 

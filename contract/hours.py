@@ -18,8 +18,8 @@ Interval = tuple[int, int]
 _HOURS = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
 
 
-class Span(msgspec.Struct, frozen=True):
-    """Hours of some weekdays; ``str`` gives the text that ``parse_span`` reads.
+class WeeklyHours(msgspec.Struct, frozen=True):
+    """Hours of some weekdays; ``str`` gives the text that ``parse_weekly_hours`` reads.
 
     ``days`` has 0 for Monday to 6 for Sunday; ``opens`` (0 to 1439) and ``closes`` (1 to 1440) are minutes of the
     day.  A span that closes earlier than it opens passes midnight and belongs to the day on which it opens.
@@ -55,7 +55,7 @@ class Span(msgspec.Struct, frozen=True):
         return found
 
 
-def parse_span(days: str, hours: str) -> Span:
+def parse_weekly_hours(days: str, hours: str) -> WeeklyHours:
     """Return the span of ``mon-fri`` and ``08:00-20:00``; raises ValueError with what would be right."""
     matched = _HOURS.fullmatch(hours)
     if not matched:
@@ -66,7 +66,7 @@ def parse_span(days: str, hours: str) -> Span:
         raise ValueError(f"{hours!r} are no hours: they open from 00:00 to 23:59 and close from 00:01 to 24:00")
     if opens == closes:
         raise ValueError(f"{hours!r} closes when it opens: for a whole day write 00:00-24:00")
-    return Span(_parse_days(days), opens, closes or WHOLE_DAY)
+    return WeeklyHours(_parse_days(days), opens, closes or WHOLE_DAY)
 
 
 def _parse_days(text: str) -> frozenset[int]:

@@ -111,7 +111,7 @@ def identify(producer: str, client_message_id: str) -> str:
     return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
 
 
-def no_message(raw: object) -> Refusal:
+def not_an_object(raw: object) -> Refusal:
     """Return the refusal of what is no mapping of field names."""
     return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
 

@@ -25,7 +25,7 @@ class Prices(msgspec.Struct, frozen=True):
     learned: Mapping[str, int] = {}
     longest: int = 0  # prefix that is given
 
-    def of(self, to: str, where: str = "") -> int:
+    def price(self, to: str, where: str = "") -> int:
         """Return the price of a part to a number; ``where`` is its country, if that is known already."""
         for length in range(self.longest, 0, -1):
             if (price := self.given.get(to[:length])) is not None:
@@ -33,7 +33,7 @@ class Prices(msgspec.Struct, frozen=True):
         learned = self.learned.get(where or country(to))
         return learned if learned is not None else self.given.get(REST, CREDIT)
 
-    def knowing(self, entries: Mapping[bytes, bytes]) -> Prices:
+    def with_learned(self, entries: Mapping[bytes, bytes]) -> Prices:
         """Return the same with what was learned, as Redis has it."""
         return msgspec.structs.replace(self, learned={name.decode(): int(price) for name, price in entries.items()})
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from threelane.contract import fields
-from threelane.contract.hours import Interval, Span, parse_span
+from threelane.contract.hours import Interval, WeeklyHours, parse_weekly_hours
 from threelane.contract.refusal import Refusal
 from threelane.contract.schedule import DAY
 from threelane.contract.zones import NOWHERE, country, zones
@@ -29,7 +29,7 @@ _FORM = "write days, hours and a zone, as in mon-fri 08:00-20:00; sat 09:00-13:0
 class Window(msgspec.Struct, frozen=True, cache_hash=True):
     """Spans of hours by the clocks of a named IANA zone, or of the recipient; ``parse`` reads what ``str`` writes."""
 
-    spans: tuple[Span, ...]
+    spans: tuple[WeeklyHours, ...]
     zone: str
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ def parse(text: str) -> Window:
     if len(last) != 3 or any(len(words) != 2 for words in spans):
         raise ValueError(f"{text.strip()!r} is no window: {_FORM}")
     *last, zone = last
-    return Window(tuple(parse_span(days, hours) for days, hours in [*spans, last]), _zone_name(zone))
+    return Window(tuple(parse_weekly_hours(days, hours) for days, hours in [*spans, last]), _zone_name(zone))
 
 
 def opening(window: Window, to: str, now_ms: int) -> int:
@@ -116,7 +116,7 @@ class Windows(msgspec.Struct, frozen=True):
                 unreadable[scope.decode(errors="replace")] = str(wrong)
         return cls(by_scope, unreadable)
 
-    def of(self, lane: int, tags: Iterable[str]) -> tuple[Window, ...]:
+    def applying_to(self, lane: int, tags: Iterable[str]) -> tuple[Window, ...]:
         """Return the windows that apply to a message; never one to lane 1."""
         if lane == 1 or not self.by_scope:
             return ()
@@ -125,7 +125,7 @@ class Windows(msgspec.Struct, frozen=True):
 
     def opening(self, lane: int, tags: Iterable[str], to: str, now_ms: int) -> int | None:
         """Return when a message may go, in milliseconds: ``now_ms`` at once, None when not within 8 days."""
-        return common_opening(self.of(lane, tags), to, now_ms)
+        return common_opening(self.applying_to(lane, tags), to, now_ms)
 
 
 def parse_scope(text: str) -> str:
@@ -168,7 +168,7 @@ def _open(window: Window, where: str, day: int) -> list[Interval]:
     return reduce(_both, by_zone) or by_zone[0]
 
 
-def _open_in(spans: Iterable[Span], zone: ZoneInfo, day: int) -> list[Interval]:
+def _open_in(spans: Iterable[WeeklyHours], zone: ZoneInfo, day: int) -> list[Interval]:
     """Return what is open by one clock on the day or in the 8 days after it, in order and merged."""
     first = datetime.fromtimestamp(day * DAY // 1000, UTC).date() - timedelta(days=2)  # west of UTC, past midnight
     found = sorted(interval for span in spans for interval in span.intervals(zone, first, LOOK_AHEAD_DAYS + 5))

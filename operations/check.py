@@ -104,7 +104,7 @@ def wrong_parts() -> Iterator[str]:
             try:
                 if reference:
                     gateways.resolve(one, part, reference, _IS_RIGHT.get(part, callable))
-            except gateways.WrongGateway as wrong:
+            except gateways.InvalidGateway as wrong:
                 yield str(wrong)
 
 
@@ -157,7 +157,7 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
     """Check the broker, unless it is the Redis that stores the records."""
     if settings.broker_url is None:
         return
-    what = f"broker, {settings.nudges_travel_by}"
+    what = f"broker, {settings.broker_kind}"
     with application(settings).connection_for_read() as broker:
         at = broker.as_uri()  # without its password
         try:

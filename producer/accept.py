@@ -33,7 +33,7 @@ ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
 
 
-class Taking(Item, frozen=True):
+class NewMessage(Item, frozen=True):
     """A message as the script takes it; ``due`` is 0 when it is sent at once."""
 
     id: str
@@ -48,7 +48,7 @@ class Taking(Item, frozen=True):
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
-class Said(StrEnum):
+class AcceptResult(StrEnum):
     """How an answer of the script begins."""
 
     NEW = "new"
@@ -59,7 +59,7 @@ class Said(StrEnum):
     OVER = "over"
 
 
-@script(__file__, texts, [Said, Code], intake=True)
+@script(__file__, texts, [AcceptResult, Code], intake=True)
 def _accept(
     *,
     records: Sequence[RecordKey],
@@ -67,7 +67,7 @@ def _accept(
     today: str,
     tomorrow: str,
     tomorrow_at: int,
-    messages: Sequence[Taking],
+    messages: Sequence[NewMessage],
 ) -> None:
     """Take messages in; returns what was made of each."""
 
@@ -98,9 +98,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Admission = Accepted | Refusal  # of one message, as a plain value
-_NEW, _SAME, _TAKEN = f"{Said.NEW}:", Said.SAME.value, frozenset((Said.NEW, Said.SAME))
+_NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
-_QUEUED = (f"{Said.NEW}:{Status.QUEUED}:", f"{Said.SAME}:{Status.QUEUED}:")
+_QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status.QUEUED}:")
 
 
 def accept(
@@ -110,12 +110,12 @@ def accept(
 
     Safe to repeat with the same drafts: what is known is answered as it was the first time.
     """
-    intake = Intake(drafts, now, prices, tracer)
+    intake = AcceptCall(drafts, now, prices, tracer)
     intake.begin(client)
     return intake.answers(intake.wait())
 
 
-class Intake:
+class AcceptCall:
     """One call of the script, in steps, so that a bulk can do something else while Redis is at work."""
 
     def __init__(
@@ -192,7 +192,7 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
     if refusals:
         with client.pipeline(transaction=False) as pipe:
             for code, times in Counter(refused.code for refused in refusals).items():
-                pipe.hincrby(keys.TALLY, Count.REFUSED.of(code), times)
+                pipe.hincrby(keys.TALLY, Count.REFUSED.field(code), times)
             pipe.execute()
 
 
@@ -205,11 +205,11 @@ _CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
 )
 
 
-def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
+def _taking(draft: Draft, prices: Prices, trace: str) -> NewMessage:
     """Return a message as the script takes it."""
     sms = draft.message
     where = country(sms.to)
-    estimate = prices.of(sms.to, where) * sms.parts
+    estimate = prices.price(sms.to, where) * sms.parts
     values: list[str | int] = [_EXPIRES, sms.expires_at, _BODY, message.encode(sms).decode()]
     values += _COUNTRY, where
     if estimate:
@@ -231,7 +231,7 @@ def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
     if sms.schema > 1:
         values += _SCHEMA, sms.schema
     due = 0 if sms.at_gateway else sms.due_at
-    return Taking(
+    return NewMessage(
         sms.id,
         sms.to,
         str(sms.lane),
@@ -262,11 +262,11 @@ def _answer(draft: Draft, reply: str) -> Admission:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    if reply in (Said.CONFLICT, Said.ERASED):
-        return conflict(draft, erased=reply == Said.ERASED)
-    if reply == Said.NO_RIGHT:
+    if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
+        return conflict(draft, erased=reply == AcceptResult.ERASED)
+    if reply == AcceptResult.NO_RIGHT:
         return no_right(sms)
-    return _over_budget(reply) if known == Said.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
+    return _over_budget(reply) if known == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
 def conflict(draft: Draft, *, erased: bool = False) -> Refusal:

@@ -9,16 +9,16 @@ for i, id in ipairs(ARG.ids) do
   local known = read(record, FIELDS)
   local from = known.status
   if not from then
-    answers[i] = Answer.unknown
+    answers[i] = CancelResult.unknown
   elseif SURELY_NOT_SENT[from] and move(record, id, known, Status.cancelled, 0, Field.ended, ARG.now) then
     keep_for(record, ARG.keep_ms)
     count_of(Count.cancelled, known.lane)
-    answers[i] = Answer.cancelled .. ':' .. from
+    answers[i] = CancelResult.cancelled .. ':' .. from
   elseif from == Status.sent and ARG.gateway_stops and (tonumber(known.gateway_due) or 0) > ARG.now then
     redis.call('ZADD', KEY.stopping, ARG.now, id)
-    answers[i] = Answer.asked .. ':' .. from
+    answers[i] = CancelResult.asked .. ':' .. from
   else
-    answers[i] = Answer.too_late .. ':' .. from
+    answers[i] = CancelResult.too_late .. ':' .. from
   end
 end
 return moved(answers)

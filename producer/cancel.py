@@ -17,7 +17,7 @@ from threelane.store.states import Status
 BATCH = 500
 
 
-class Answer(StrEnum):
+class CancelResult(StrEnum):
     """What a cancel came to."""
 
     CANCELLED = "cancelled"  # it will not be sent
@@ -26,7 +26,7 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # no such message, or forgotten
 
 
-@script(__file__, texts, [Answer])
+@script(__file__, texts, [CancelResult])
 def _cancel(*, records: Sequence[RecordKey], now: int, keep_ms: int, gateway_stops: bool, ids: Sequence[str]) -> None:
     """Cancel messages; returns what each came to."""
 
@@ -35,7 +35,7 @@ class Cancelled(msgspec.Struct, frozen=True):
     """The answer for one message; ``status`` is how it stood, ``why`` the reason when it was too late."""
 
     id: str
-    answer: Answer
+    answer: CancelResult
     status: str = ""
     why: str = ""
 
@@ -77,7 +77,7 @@ def cancel(
 
 def _answer(message_id: str, reply: str) -> Cancelled:
     answer, _, status = reply.partition(":")
-    if answer == Answer.CANCELLED:
+    if answer == CancelResult.CANCELLED:
         logs.event("cancelled", id=message_id, was=status)
-    why = _WHY[Status(status)] if answer == Answer.TOO_LATE else ""
-    return Cancelled(message_id, Answer(answer), status, why)
+    why = _WHY[Status(status)] if answer == CancelResult.TOO_LATE else ""
+    return Cancelled(message_id, CancelResult(answer), status, why)

@@ -27,10 +27,10 @@ from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import find
 from threelane.store import status as statuses
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
-from threelane.store.find import Found
+from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
 
 
@@ -78,7 +78,7 @@ class Producer:
         except Unavailable as away:
             return away.with_traceback(None)  # a value that is kept must not keep the frames of this call
 
-    def send_as(self, key: Key, message: Mapping[str, Any]) -> Accepted:
+    def send_as(self, key: ApiKey, message: Mapping[str, Any]) -> Accepted:
         """Enqueue one message for the holder of a key and within its rights; raises as ``send`` does."""
         return _accepted(self._enqueuer.one(message, key))
 
@@ -89,7 +89,7 @@ class Producer:
         """
         return self._send_all(messages)
 
-    def send_many_as(self, key: Key, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
+    def send_many_as(self, key: ApiKey, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
         """Enqueue messages for the holder of a key and within its rights."""
         return self._send_all(messages, key)
 
@@ -152,7 +152,7 @@ class Producer:
         after: datetime | str | None = None,
         before: datetime | str | None = None,
         most: int | None = None,
-    ) -> list[Found]:
+    ) -> list[FoundMessage]:
         """Return what waits for a time and matches what is given, the earliest first.
 
         ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
@@ -229,7 +229,7 @@ class Producer:
         if self._is_closed:
             raise ProducerClosed
 
-    def _send_all(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> list[Answer]:
+    def _send_all(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> list[Answer]:
         self._check_open()
         answers: list[Answer] = []
         try:

@@ -17,15 +17,15 @@ from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import Admission
+from threelane.producer.group_commit import GroupCommit
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.outage import Answer, Unavailable, call, explain, never_sent
 from threelane.producer.rehearse import Rehearsed
-from threelane.producer.together import Together
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.settings import ProducerSettings
 from threelane.store import access, keys
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 
 PRICES_MS = 60_000
 WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted before the first of them is answered
@@ -46,12 +46,12 @@ class Enqueuer:
         self._nudger = nudger
         self._redis = connection
         self._clock = RedisClock()
-        self._tracer = tracing.of(settings)
+        self._tracer = tracing.tracer(settings)
         self._prices = prices.parse(settings.prices)
         self._prices_at = 0
-        self._lanes = {lane: Together(self._accept, acceptance.BATCH) for lane in keys.LANES}
+        self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
-    def one(self, raw: Mapping[str, Any], key: Key | None = None) -> Answer:
+    def one(self, raw: Mapping[str, Any], key: ApiKey | None = None) -> Answer:
         """Enqueue alone, or with what other threads send on the same lane at this moment."""
         now = self.now()
         self._learn_prices(now)
@@ -59,12 +59,12 @@ class Enqueuer:
         refused = [draft] if isinstance(draft, Refusal) else []
         try:
             acceptance.count_refusals(self._redis(), refused)
-            return _answer(draft if isinstance(draft, Refusal) else self._lanes[draft.message.lane].ask(draft))
+            return _answer(draft if isinstance(draft, Refusal) else self._lanes[draft.message.lane].submit(draft))
         except RedisError as failed:
             unsure = [] if isinstance(draft, Refusal) or never_sent(failed) else [draft.message.id]
             raise Unavailable(explain(failed), [_answer(one) for one in refused], unsure) from None
 
-    def stream(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> Iterator[Answer]:
+    def stream(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> Iterator[Answer]:
         """Enqueue messages while the answers are read, a thousand at a time."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
@@ -84,10 +84,10 @@ class Enqueuer:
 
     def now(self) -> int:
         """Return the time of Redis, milliseconds of Unix time."""
-        call(lambda: self._clock.ask(self._redis()))
+        call(lambda: self._clock.sync(self._redis()))
         return self._clock.now()
 
-    def _window(self, window: Sequence[Mapping[str, Any]], key: Key | None) -> list[Admission]:
+    def _window(self, window: Sequence[Mapping[str, Any]], key: ApiKey | None) -> list[Admission]:
         now = self.now()
         self._learn_prices(now)
         answers: dict[int, Admission] = {}
@@ -110,7 +110,7 @@ class Enqueuer:
         return _in_order(answers | refused)
 
     def _lots(
-        self, window: Sequence[Mapping[str, Any]], now: int, key: Key | None, refused: dict[int, Refusal]
+        self, window: Sequence[Mapping[str, Any]], now: int, key: ApiKey | None, refused: dict[int, Refusal]
     ) -> Iterator[list[tuple[int, Draft]]]:
         """Draft, as far as it is read: up to 99 of a lane with their positions; the others go to ``refused``."""
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
@@ -137,11 +137,11 @@ class Enqueuer:
         what it had accepted before.
         """
         due: dict[str, int] = {}
-        under_way: acceptance.Intake | None = None
+        under_way: acceptance.AcceptCall | None = None
         said: list[str] = []
         try:
             for drafts in lots:
-                intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
+                intake = acceptance.AcceptCall(drafts, self._clock.now(), self._prices, self._tracer)
                 said = self._finish(under_way, due) if under_way else []
                 intake.begin(self._redis())
                 if under_way:
@@ -153,7 +153,7 @@ class Enqueuer:
         if under_way:
             yield under_way.answers(said)
 
-    def _finish(self, intake: acceptance.Intake, due: dict[str, int]) -> list[str]:
+    def _finish(self, intake: acceptance.AcceptCall, due: dict[str, int]) -> list[str]:
         """Wait for Redis; what is to be sent at once is published if it is of lane 1, else added to ``due``."""
         said = intake.wait()
         fresh = intake.due(said)
@@ -175,11 +175,11 @@ class Enqueuer:
         """Read, once a minute, what charges have shown of prices."""
         if now - self._prices_at > PRICES_MS:
             found: Any = call(lambda: self._redis().hgetall(keys.PRICES))
-            self._prices, self._prices_at = self._prices.knowing(found), now
+            self._prices, self._prices_at = self._prices.with_learned(found), now
 
-    def _draft(self, raw: Mapping[str, Any], now: int, key: Key | None) -> Draft | Refusal:
+    def _draft(self, raw: Mapping[str, Any], now: int, key: ApiKey | None) -> Draft | Refusal:
         if not isinstance(raw, Mapping):
-            return message.no_message(raw)
+            return message.not_an_object(raw)
         name, centre = self._settings.producer, self._settings.cost_centre
         if key:
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""

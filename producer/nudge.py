@@ -97,7 +97,7 @@ class Nudger:
 
 
 def _broker(settings: Settings) -> Broker:
-    if settings.nudges_travel_by == "Redis":
+    if settings.broker_kind == "Redis":
         return RedisBroker(settings)
     from threelane.producer.nudge_rabbit import RabbitBroker  # and with it kombu, which not everybody has
 

@@ -29,7 +29,7 @@ Left = Callable[[], float]
 """Returns the seconds that a call may still wait; raises TimeoutError when there are none."""
 
 
-class NotTaken(Exception):
+class PublishRefused(Exception):
     """RabbitMQ refused a nudge: there is no such queue, or it is out of memory or disk."""
 
 
@@ -69,11 +69,11 @@ class RabbitBroker:
         self._begin()
 
     def _begin(self) -> None:
-        self._idle: deque[tuple[float, Session]] = deque()  # with since when; the last used at the right
-        self._sessions: WeakSet[Session] = WeakSet()
+        self._idle: deque[tuple[float, RabbitSession]] = deque()  # with since when; the last used at the right
+        self._sessions: WeakSet[RabbitSession] = WeakSet()
         self._places = threading.BoundedSemaphore(self._most)
 
-    def _run(self, work: Callable[[Session, Left], T]) -> T:
+    def _run(self, work: Callable[[RabbitSession, Left], T]) -> T:
         """Work with a connection, and once more with a new one where the first was from before a restart."""
         deadline = self._monotonic() + self._seconds
 
@@ -88,11 +88,11 @@ class RabbitBroker:
                     return self._finish(session, work, left)
                 except TimeoutError:
                     raise
-                except (OSError, AMQPError, NotTaken):
+                except (OSError, AMQPError, PublishRefused):
                     pass
             return self._finish(self._connect(left), work, left)
 
-    def _finish(self, session: Session, work: Callable[[Session, Left], T], left: Left) -> T:
+    def _finish(self, session: RabbitSession, work: Callable[[RabbitSession, Left], T], left: Left) -> T:
         try:
             answer = work(session, left)
         except BaseException:
@@ -111,7 +111,7 @@ class RabbitBroker:
         finally:
             places.release()
 
-    def _unused(self) -> Session | None:
+    def _unused(self) -> RabbitSession | None:
         """Return the connection that was used last, unless that is too long ago; those that are too old are closed."""
         latest = self._monotonic() - IDLE_SECONDS
         with suppress(IndexError):  # another thread took the last one
@@ -120,11 +120,11 @@ class RabbitBroker:
             return self._idle.pop()[1]
         return None
 
-    def _connect(self, left: Left) -> Session:
+    def _connect(self, left: Left) -> RabbitSession:
         """Return a new connection to the first node that answers; each has its share of the time that is left."""
         for remaining in range(len(self._nodes), 0, -1):
             try:
-                session = Session(self._nodes[0], left() / remaining)
+                session = RabbitSession(self._nodes[0], left() / remaining)
             except (OSError, AMQPError):
                 if remaining == 1:
                     raise
@@ -135,7 +135,7 @@ class RabbitBroker:
         raise AssertionError("there is at least one node")
 
 
-class Session:
+class RabbitSession:
     """A connection with one channel, on which each message is persistent, and is confirmed or refused."""
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -157,7 +157,7 @@ class Session:
         self._open_channel()
 
     def publish(self, queue: str, bodies: Sequence[bytes], left: Left) -> None:
-        """Publish messages to a queue, and wait for all to be confirmed; raises NotTaken when one is refused."""
+        """Publish messages to a queue, and wait for all to be confirmed; raises PublishRefused when one is refused."""
         if queue not in self._known:
             self._wait_at_most(left())
             self._find_or_declare(queue)
@@ -237,7 +237,7 @@ class Session:
 
     def _refused(self, *_: Any) -> None:
         """Take note of a nack, of a nudge without a queue, and of an alarm for memory or disk."""
-        raise NotTaken
+        raise PublishRefused
 
     def _wait_at_most(self, seconds: float) -> None:
         """Bound each wait for RabbitMQ; py-amqp's own timeout of reads is without effect."""

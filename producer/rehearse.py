@@ -58,7 +58,7 @@ def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> 
     for (centre, producer), amount in estimates.items():
         sums[f"centre:{centre}"] += amount
         sums[f"producer:{producer}"] += amount
-    standings = budgets.standings(client, now)
+    standings = budgets.usage(client, now)
     passed = {
         f"{one.scope}:{one.period}": one.spent + sums[one.scope] - one.budget.limit
         for one in standings
@@ -83,7 +83,7 @@ def _answer(
         parts=sms.parts,
         encoding=sms.encoding,
         units=sms.units,
-        estimate_millionths=prices.of(sms.to) * sms.parts,
+        estimate_millionths=prices.price(sms.to) * sms.parts,
         cost_centre=sms.cost_centre,
         producer=sms.producer,
         repeated=known is not None,

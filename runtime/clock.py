@@ -48,7 +48,7 @@ class RedisClock:
         prompt = answered_at - asked_at < PROMPT_SECONDS
         self._stale_at = answered_at + (RESYNC_SECONDS if prompt else RESYNC_SOON_SECONDS)
 
-    def ask(self, client: redis.Redis) -> None:
+    def sync(self, client: redis.Redis) -> None:
         """Ask Redis, if the last answer is old."""
         if self.is_stale():
             asked_at = self.monotonic()

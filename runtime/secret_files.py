@@ -15,7 +15,7 @@ PREFIX = "THREELANE_"
 MOST_OCTETS = 64 * 1024  # what is longer is no password
 
 
-class WrongFile(Exception):
+class InvalidSecretFile(Exception):
     """A file with a secret cannot be used; the text says which, why, and what would be right, and never its content."""
 
 
@@ -32,7 +32,7 @@ def variable(name: str) -> str:
 
 
 def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of these settings that stand in files; raises WrongFile with a line for each that is wrong."""
+    """Return the secrets of these settings that files hold; raises InvalidSecretFile with a line for each bad file."""
     read: dict[str, str] = {}
     wrong: list[str] = []
     for name in secret_fields(kind):
@@ -44,12 +44,12 @@ def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
         )
         try:
             read[name] = _read(Path(path))
-        except WrongFile as failed:
+        except InvalidSecretFile as failed:
             problem = problem or str(failed)
         if problem:
             wrong.append(f"  {variable(name)}: {problem}")
     if wrong:
-        raise WrongFile("\n".join(wrong))
+        raise InvalidSecretFile("\n".join(wrong))
     return read
 
 
@@ -72,17 +72,17 @@ def _read(path: Path) -> str:
     """Return a file's text without the end of its last line."""
     try:
         if path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY:
-            raise WrongFile(f"every user can write {path}, and so set the secret: chmod o-w")
+            raise InvalidSecretFile(f"every user can write {path}, and so set the secret: chmod o-w")
         with path.open("rb") as file:
             content = file.read(MOST_OCTETS + 1)
         text = content.decode()
     except OSError as failed:
-        raise WrongFile(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
+        raise InvalidSecretFile(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
     except UnicodeDecodeError:
-        raise WrongFile(f"{path} is no text") from None
+        raise InvalidSecretFile(f"{path} is no text") from None
     if len(content) > MOST_OCTETS:
-        raise WrongFile(f"{path} has more than {MOST_OCTETS} octets: it is not the file of a secret")
+        raise InvalidSecretFile(f"{path} has more than {MOST_OCTETS} octets: it is not the file of a secret")
     text = text.rstrip("\r\n")
     if not text:
-        raise WrongFile(f"{path} is empty")
+        raise InvalidSecretFile(f"{path} is empty")
     return text

@@ -158,8 +158,8 @@ class Settings(BaseSettings):
         return (self.broker_url or self.redis_url).get_secret_value()
 
     @property
-    def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
-        """The kind of broker."""
+    def broker_kind(self) -> Literal["Redis", "RabbitMQ"]:
+        """What kind of broker it is."""
         return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
 
 
@@ -215,7 +215,7 @@ def load(kind: type[Kind], **given: Any) -> Kind:
         raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
         return kind(**(secret_files.read_all(kind, os.environ) | given))
-    except secret_files.WrongFile as wrong:
+    except secret_files.InvalidSecretFile as wrong:
         raise InvalidSettings(str(wrong)) from None
     except ValidationError as invalid:
         lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))

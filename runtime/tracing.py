@@ -63,7 +63,7 @@ class Tracer:
         self._headers.inject(headers, context=self._inside(span))
         return Span(span, headers.get(TRACEPARENT, ""))
 
-    def tell(
+    def record(
         self, name: str, traceparent: str, began_ns: int, *, failed: bool = False, **attributes: str | int | bool
     ) -> None:
         """Tell of a step that ends now, as a child of the span that ``traceparent`` names."""
@@ -72,7 +72,7 @@ class Tracer:
         Span(span, "").end(failed=failed, **attributes)
 
 
-def of(settings: Settings) -> Tracer | None:
+def tracer(settings: Settings) -> Tracer | None:
     """Return the process's tracer, or None where tracing is not switched on."""
     return _tracer() if settings.otel else None
 

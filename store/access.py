@@ -31,7 +31,7 @@ def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units
     """Take units out of a bucket; returns 0, or for how many ms there are none."""
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key; times are milliseconds of Unix time, ``expires`` 0 for never.
 
     ``senders`` and ``cost_centres`` are those it may name, empty for any.  ``bypass`` is the right to send legal
@@ -57,7 +57,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show whose it is."""
-        return f"Key({self.id!r}, producer={self.producer!r})"
+        return f"ApiKey({self.id!r}, producer={self.producer!r})"
 
     @property
     def may_suppress(self) -> bool:
@@ -65,21 +65,21 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         return self.suppression or self.operator
 
 
-class Made(NamedTuple):
+class NewApiKey(NamedTuple):
     """A new key; ``token`` is what its holder sends, and is not kept."""
 
-    key: Key
+    key: ApiKey
     token: str
 
 
-def make(client: redis.Redis, producer: str, now: int, **rights: Any) -> Made:
-    """Make a key for a producer, with the rights of ``Key``; raises ValueError with what would be right."""
+def create(client: redis.Redis, producer: str, now: int, **rights: Any) -> NewApiKey:
+    """Make a key for a producer, with the rights of ``ApiKey``; raises ValueError with what would be right."""
     registry.check_name(producer)
     key_id = "k" + secrets.token_hex(6)  # never digits alone, which would look like a number in a log
     token = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-    key = Key(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
+    key = ApiKey(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
     client.hset(keys.API_KEYS, key_id, msgspec.json.encode(key))
-    return Made(key, token)
+    return NewApiKey(key, token)
 
 
 def revoke(client: redis.Redis, key_id: str) -> bool:
@@ -90,34 +90,34 @@ def revoke(client: redis.Redis, key_id: str) -> bool:
 
 def revoke_all(client: redis.Redis, producer: str) -> int:
     """Take all keys of a producer back; returns how many."""
-    return sum(revoke(client, one.id) for one in listed(client, producer))
+    return sum(revoke(client, one.id) for one in list_keys(client, producer))
 
 
-def listed(client: redis.Redis, producer: str = "") -> list[Key]:
+def list_keys(client: redis.Redis, producer: str = "") -> list[ApiKey]:
     """Return the keys of a producer, or all, the oldest first."""
     found: Any = client.hvals(keys.API_KEYS)
-    every = [msgspec.json.decode(entry, type=Key) for entry in found]
+    every = [msgspec.json.decode(entry, type=ApiKey) for entry in found]
     return sorted((one for one in every if producer in ("", one.producer)), key=lambda one: (one.made, one.id))
 
 
-def known(client: redis.Redis, token: str, now: int) -> Key | None:
+def authenticate(client: redis.Redis, token: str, now: int) -> ApiKey | None:
     """Return the key that a token is, or None; what a wrong one is wrong in takes no time that could tell."""
     prefix, _, rest = token.partition("_")
     key_id = rest.partition("_")[0]
     if prefix != PREFIX or not key_id or not token.isascii():
         return None
-    key = standing(client, key_id, now)
+    key = read(client, key_id, now)
     return key if key and hmac.compare_digest(_digest(token), key.digest) else None
 
 
-def standing(client: redis.Redis, key_id: str, now: int) -> Key | None:
+def read(client: redis.Redis, key_id: str, now: int) -> ApiKey | None:
     """Return the key of an id as it stands now, or None when it was revoked or is expired."""
     entry: Any = client.hget(keys.API_KEYS, key_id)
-    key = msgspec.json.decode(entry, type=Key) if entry else None
+    key = msgspec.json.decode(entry, type=ApiKey) if entry else None
     return key if key and not 0 < key.expires <= now else None
 
 
-def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool = False) -> int:
+def take(client: redis.Redis, key: ApiKey, now: int, units: int = 1, *, owed: bool = False) -> int:
     """Take units of a key's rate; returns 0, or the milliseconds after which there is room again.
 
     ``owed``: they are taken also when they are not there, so that a long list waits once and not for ever.
@@ -129,7 +129,7 @@ def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool 
     return _access(client, bucket=bucket, now=now, a_second=key.rate, most=most, units=units, owed=owed)
 
 
-def refuse(message: Message, key: Key) -> Refusal | None:
+def refuse(message: Message, key: ApiKey) -> Refusal | None:
     """Refuse what a key has no right to say: the one place where its rights for messages are looked at."""
     if message.producer != key.producer:
         return _no_right("producer", f"this key sends for {key.producer!r} alone", "leave it out, or take another key")

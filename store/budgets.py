@@ -33,7 +33,7 @@ class Budget(msgspec.Struct, frozen=True):
     over: str = "refuse"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class BudgetUse(msgspec.Struct, frozen=True):
     """A budget and what is reserved and spent of it, in millionths of a credit."""
 
     scope: str  # centre:<name> or producer:<name>
@@ -83,7 +83,7 @@ def remove(client: redis.Redis, scope: str, period: str) -> bool:
     return bool(client.hdel(keys.BUDGETS, f"{scope}:{period}"))
 
 
-def standings(client: redis.Redis, now: int) -> Iterator[Standing]:
+def usage(client: redis.Redis, now: int) -> Iterator[BudgetUse]:
     """Return each budget with what is spent of it in the period of ``now``."""
     today = day(now)
     found: Mapping[bytes, bytes] = client.hgetall(keys.BUDGETS)  # type: ignore[assignment]
@@ -91,4 +91,4 @@ def standings(client: redis.Redis, now: int) -> Iterator[Standing]:
         scope, _, period = name.decode().rpartition(":")
         spent_in = keys.key(keys.Key.SPENT, today if period == "day" else today[:6])
         spent = client.hget(spent_in, scope)
-        yield Standing(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))
+        yield BudgetUse(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))

@@ -121,7 +121,7 @@ _SPELT = {  # type of event -> the stream's names of fields -> ours, where they 
     "reply": {"id": "reply_id", "message": "message_id", "from": "sender", "at": "received_at"},
 }
 Raw: TypeAlias = Mapping[bytes, bytes]
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 def decode(event_id: str, raw: Raw) -> Event | None:
@@ -296,7 +296,7 @@ def _ack(client: redis.Redis, name: str, ids: list[str]) -> None:
         client.xack(keys.EVENTS, name, *ids)
 
 
-def _asked(client: redis.Redis, name: str, question: Callable[[], Found]) -> Found:
+def _asked(client: redis.Redis, name: str, question: Callable[[], T]) -> T:
     """Ask; when the group is not there, at first or after a flush, create it and ask again."""
     try:
         return question()

@@ -27,7 +27,7 @@ from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
-SHELVES = {status: (key,) for status, key in keys.SHELF_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
+STATE_INDEXES = {status: (key,) for status, key in keys.INDEX_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
 """The sets that hold the ids of a state; what has ended is in none."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -44,7 +44,7 @@ def _find(*, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, 
 _NAME = f"^({LABEL.pattern})?$"
 
 
-class WrongCriterion(ValueError):
+class InvalidCriterion(ValueError):
     """A criterion that no message can meet; the text says why, and what would be right."""
 
     def __init__(self, name: str, problem: str) -> None:
@@ -74,13 +74,13 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return any(getattr(self, name) for name in CRITERIA)
 
     def parsed(self) -> Filter:
-        """Return it as records have it; raises WrongCriterion for what no message can meet."""
+        """Return it as records have it; raises InvalidCriterion for what no message can meet."""
         values = {name: getattr(self, name) for name in CRITERIA}
         for name, parse in _PARSERS.items():
             try:
                 values[name] = values[name] and parse(values[name])
             except ValueError as wrong:
-                raise WrongCriterion(name, str(wrong)) from None
+                raise InvalidCriterion(name, str(wrong)) from None
         return Filter(**values)
 
     def fields(self) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _state(raw: str) -> Status:
 _PARSERS: dict[str, Callable[[str], str]] = {"to": suppression.parse_number, "status": _state}
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message; ``due_at`` is milliseconds of Unix time, 0 when it does not wait for a time.
 
     ``code``, ``reason`` and ``owner`` tell of the last answer that was no success; ``estimate_millionths`` is what it
@@ -142,24 +142,24 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def scheduled(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
-) -> Iterator[Found]:
+) -> Iterator[FoundMessage]:
     """Return what waits for a time, the earliest first; ``after`` and ``before`` in milliseconds, ``most`` results."""
     return islice(_by_score(client, keys.DUE, wanted, after, before), most)
 
 
 def dead(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
-) -> Iterator[Found]:
+) -> Iterator[FoundMessage]:
     """Return dead letters, the oldest first, of those that died from ``after`` to ``before`` (ms)."""
     return islice(_by_score(client, keys.DEAD, wanted, after, before), most)
 
 
-def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[Found]:
+def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[FoundMessage]:
     """Return all that matches, whatever its state; of a state that has a set the oldest first, else in no order."""
     return islice(_search(client, wanted), most)
 
 
-def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[Found]:
+def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[FoundMessage]:
     """Return what a person may mean by one word: an id, a recipient, a client message id, a batch or a tag.
 
     The first of these that is found is the answer.
@@ -183,35 +183,35 @@ def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
 
     What is there all the while is found; what comes meanwhile may be.
     """
-    for shelf in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
+    for index in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
         lot: set[str] = set()  # a scan may show the same twice, also what was cancelled meanwhile
-        for member, _ in client.zscan_iter(shelf, count=BATCH):
+        for member, _ in client.zscan_iter(index, count=BATCH):
             lot.add(member.decode())
             if len(lot) == BATCH:
-                yield _ids(client, sorted(lot), wanted, shelf)
+                yield _ids(client, sorted(lot), wanted, index)
                 lot = set()
         if lot:
-            yield _ids(client, sorted(lot), wanted, shelf)
+            yield _ids(client, sorted(lot), wanted, index)
 
 
-def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[Found]]:
+def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[FoundMessage]]:
     """Return which of these messages match, in their order and in lots."""
     for start in range(0, len(ids), BATCH):
         yield _matching(client, ids[start : start + BATCH], wanted)
 
 
-def _search(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
+def _search(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
     if wanted.client_message_id:
         by_id = [identify(name, wanted.client_message_id) for name in _names(client, wanted)]
         if found := _matching(client, by_id, wanted):
             yield from found
             return
-    shelves = SHELVES.get(Status(wanted.status)) if wanted.status else None
-    if shelves is None:
+    indexes = STATE_INDEXES.get(Status(wanted.status)) if wanted.status else None
+    if indexes is None:
         yield from _everywhere(client, wanted)
         return
-    for shelf in shelves:
-        yield from _by_score(client, shelf, wanted, 0, None)
+    for index in indexes:
+        yield from _by_score(client, index, wanted, 0, None)
 
 
 def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
@@ -219,7 +219,7 @@ def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
     return [wanted.producer] if wanted.producer else ["", *(name.decode() for name in client.hkeys(keys.PRODUCERS))]  # type: ignore[union-attr]
 
 
-def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
+def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
     """Look through all records; a scan may show the same twice."""
     start, given = len(keys.record("")), set()
     names = client.scan_iter(match=keys.record("*"), count=BATCH)
@@ -230,11 +230,13 @@ def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
                 yield found
 
 
-def _by_score(client: redis.Redis, shelf: str, wanted: Filter, after: int, before: int | None) -> Iterator[Found]:
+def _by_score(
+    client: redis.Redis, index: str, wanted: Filter, after: int, before: int | None
+) -> Iterator[FoundMessage]:
     """Return the members of a set that match, by their scores; nobody may take any of them out meanwhile."""
     seen, last = 0, "+inf" if before is None else before
     while True:
-        page: Any = client.zrange(shelf, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
+        page: Any = client.zrange(index, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
         yield from _matching(client, [one.decode() for one, _ in page], wanted)
         if len(page) < BATCH:
             return
@@ -243,12 +245,14 @@ def _by_score(client: redis.Redis, shelf: str, wanted: Filter, after: int, befor
         after = furthest
 
 
-def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, shelf: str) -> Sequence[str]:
-    found = _matching(client, ids, wanted, at_gateway=shelf == keys.AWAITING)
+def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, index: str) -> Sequence[str]:
+    found = _matching(client, ids, wanted, at_gateway=index == keys.AWAITING)
     return [one.id for one in found if one.status not in FINAL]
 
 
-def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False) -> list[Found]:
+def _matching(
+    client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False
+) -> list[FoundMessage]:
     if not ids:
         return []
     rows = _find(client, records=keys.records(ids), wanted=wanted.fields(), tag=wanted.tag, at_gateway=at_gateway)
@@ -258,7 +262,7 @@ def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gat
             values
         )
         found.append(
-            Found(
+            FoundMessage(
                 id=ids[int(position) - 1],
                 status=Status(status),
                 lane=int(lane),

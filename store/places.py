@@ -55,7 +55,7 @@ class Places:
         elif key is Key.QUEUED:
             self.of[name] = f"KEYS[{len(self.fixed)} + "
             self.fixed += [(key, str(lane)) for lane in LANES]
-        elif key is None or KINDS[key].of:
+        elif key is None or KINDS[key].suffix:
             raise UnknownName(f"KEY.{name}: there is no such key, or more than one, and no parameter says which")
         else:
             self.fixed.append((key, ""))

@@ -51,7 +51,7 @@ class Count(StrEnum):
     CHARGED_BY = "charged_by", "kind", "name"
     CHARGED_PARTS = "charged_parts", "lane"
 
-    def of(self, *values: object) -> str:
+    def field(self, *values: object) -> str:
         """Return the name of one count of the family; raises TypeError for too few or too many values."""
         if len(values) != len(self.labels):
             raise TypeError(f"{self.name} is counted by {', '.join(self.labels)}: {values}")

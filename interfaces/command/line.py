@@ -166,7 +166,7 @@ def mount_sandbox() -> None:
 
     @functools.wraps(sandbox)
     def with_doubles(**given: Any) -> None:
-        sandbox(**given | {"part": [*(given.get("part") or ()), *gateways.doubles()]})
+        sandbox(**given | {"part": [*(given.get("part") or ()), *gateways.simulators()]})
 
     app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(with_doubles)
 

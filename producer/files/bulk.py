@@ -21,19 +21,19 @@ T = TypeVar("T")
 MAX_CELL = 10_000_000  # characters; a longer cell means that a quote was never closed
 
 
-class WrongFile(Exception):
+class InvalidFile(Exception):
     """The file cannot be read as messages at all; nothing was sent."""
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """A row of the file: its number (1 is the first below the header), its line, and what it says."""
 
     number: int
     line: int
-    said: Mapping[str, Any] | Refusal
+    content: Mapping[str, Any] | Refusal
 
 
-def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[Row]:
+def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[FileRow]:
     """Read rows; the header names the fields as docs/fields.md does, and may begin with a byte order mark.
 
     With a template the text comes from it, and the header may name the columns that it needs besides.
@@ -47,11 +47,11 @@ def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator
             text.detach()  # the file is the caller's to close
 
 
-def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
+def _rows(reader: Any, template: Template | None) -> Iterator[FileRow]:
     try:
         columns = _columns(next(reader, []), template)
     except csv.Error as broken:
-        raise WrongFile(f"the header cannot be read: {broken}") from None
+        raise InvalidFile(f"the header cannot be read: {broken}") from None
     number = 0
     while True:
         first = reader.line_num + 1
@@ -59,16 +59,16 @@ def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
             cells = next(reader, None)
         except csv.Error as broken:
             number += 1
-            yield Row(number, reader.line_num, _unreadable(broken, first, reader.line_num))
+            yield FileRow(number, reader.line_num, _unreadable(broken, first, reader.line_num))
             continue
         if cells is None:
             return
         if cells:  # an empty line is no row
             number += 1
-            yield Row(number, reader.line_num, _said(columns, cells))
+            yield FileRow(number, reader.line_num, _said(columns, cells))
 
 
-def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
+def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
     """Enqueue rows while their answers are read, in order; what was yielded is on Redis."""
     while window := list(islice(rows, WINDOW)):
         try:
@@ -78,23 +78,23 @@ def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]
         yield from _paired(window, answers)
 
 
-def rehearse(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Rehearsed | Refused]]:
+def rehearse(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Rehearsed | Refused]]:
     """Tell what ``send`` would answer, and at which cost; nothing is stored, and no credit spent."""
     while window := list(islice(rows, WINDOW)):
         yield from _paired(window, producer.rehearse(_good(window)))
 
 
-def _good(window: Sequence[Row]) -> list[Mapping[str, Any]]:
-    return [row.said for row in window if not isinstance(row.said, Refusal)]
+def _good(window: Sequence[FileRow]) -> list[Mapping[str, Any]]:
+    return [row.content for row in window if not isinstance(row.content, Refusal)]
 
 
-def _paired(window: Sequence[Row], answers: Iterable[T | Refused]) -> Iterator[tuple[Row, T | Refused]]:
+def _paired(window: Sequence[FileRow], answers: Iterable[T | Refused]) -> Iterator[tuple[FileRow, T | Refused]]:
     remaining = iter(answers)
     for row in window:
-        yield row, Refused.from_refusal(row.said) if isinstance(row.said, Refusal) else next(remaining)
+        yield row, Refused.from_refusal(row.content) if isinstance(row.content, Refusal) else next(remaining)
 
 
-def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
+def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
     first, last = window[0].number, window[-1].number
     told = f"{away}. No row from {first} on was accepted."
     if away.unsure or any(answer.accepted for answer in away.answers):
@@ -109,27 +109,27 @@ def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
 def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     columns = [name.strip() for name in header]
     if not any(columns):
-        raise WrongFile("the file is empty: its first row must name the columns, at least to,text")
+        raise InvalidFile("the file is empty: its first row must name the columns, at least to,text")
     wanted = template.names if template else ()
     missing = next((name for name in wanted if name not in columns), None)
     if missing is not None:
-        raise WrongFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
+        raise InvalidFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
     unknown = [column for column in columns if column not in BY_SPELLING and column not in wanted]
     if unknown:
         known = ", ".join(field.gateway_name for field in FIELDS)
         shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
         besides = "; the text needs no such column" if template else ""
-        raise WrongFile(f"unknown column {shown}; known are {known}{besides}")
+        raise InvalidFile(f"unknown column {shown}; known are {known}{besides}")
     names = [BY_SPELLING[column].name if column in BY_SPELLING else column for column in columns]
     for name in names:
         if names.count(name) > 1:
-            raise WrongFile(f"two columns give the field {name}: keep one")
+            raise InvalidFile(f"two columns give the field {name}: keep one")
     if "to" not in names:
-        raise WrongFile("the column to is missing: it gives the recipient")
+        raise InvalidFile("the column to is missing: it gives the recipient")
     if template and "text" in names:
-        raise WrongFile("the column text, and a text for all: give one of them")
+        raise InvalidFile("the column text, and a text for all: give one of them")
     if not template and not {"text", "binary"} & set(names):
-        raise WrongFile("the column text is missing: it gives the message")
+        raise InvalidFile("the column text is missing: it gives the message")
     return columns
 
 

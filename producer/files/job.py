@@ -21,7 +21,7 @@ import msgspec
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import Row
+from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.template import Template
 
 T = TypeVar("T")
@@ -29,15 +29,15 @@ _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Progress(msgspec.Struct):
-    """How far a job has come: all rows up to ``rows`` were answered; ``told`` counts the answers."""
+    """How far a job has come: all rows up to ``rows`` were answered; ``counts`` has the number of answers by kind."""
 
     job: str
     content: str
     rows: int = 0
-    told: dict[str, int] = {}
+    counts: dict[str, int] = msgspec.field(name="told", default_factory=dict)  # the name in the file is older
 
 
-def name_of(file: Path) -> str:
+def default_name(file: Path) -> str:
     """Return the name of a job that was given none: the file's."""
     return _NO_LABEL.sub("-", file.name).strip("-._")[:64] or "bulk"
 
@@ -56,38 +56,38 @@ def digest(file: BinaryIO, *said: object) -> str:
     return whole.hexdigest()
 
 
-def worded(rows: Iterable[Row], template: Template) -> Iterator[Row]:
+def with_text(rows: Iterable[FileRow], template: Template) -> Iterator[FileRow]:
     """Give each row its text; the columns that only the text needs go no further."""
     for row in rows:
-        if isinstance(row.said, Refusal):
+        if isinstance(row.content, Refusal):
             yield row
             continue
-        text = template.fill(row.said) if "text" not in row.said else _two_texts()
-        fields = {name: value for name, value in row.said.items() if name in BY_SPELLING}
-        yield row._replace(said=text if isinstance(text, Refusal) else fields | {"text": text})
+        text = template.fill(row.content) if "text" not in row.content else _two_texts()
+        fields = {name: value for name, value in row.content.items() if name in BY_SPELLING}
+        yield row._replace(content=text if isinstance(text, Refusal) else fields | {"text": text})
 
 
 def _two_texts() -> Refusal:
     return invalid("text", "the row has a text, and there is one for all", "give one of them")
 
 
-def named(rows: Iterable[Row], job: str, fields: Mapping[str, Any]) -> Iterator[Row]:
+def with_fields(rows: Iterable[FileRow], job: str, fields: Mapping[str, Any]) -> Iterator[FileRow]:
     """Give each row what it does not say itself: ``fields``, by our names, and what makes it known again."""
     for row in rows:
-        if isinstance(row.said, Refusal):
+        if isinstance(row.content, Refusal):
             yield row
             continue
-        given = {field.name for name in row.said if (field := BY_SPELLING.get(name))}
+        given = {field.name for name in row.content if (field := BY_SPELLING.get(name))}
         own = {"batch": job, "client_message_id": row_id(job, row.number)} if job else {}
         more = {name: value for name, value in {**own, **fields}.items() if name not in given}
-        yield row._replace(said={**row.said, **more})
+        yield row._replace(content={**row.content, **more})
 
 
-def answered(row: Row, job: str, answer: T | Refused) -> T | Refused:
+def explain_conflict(row: FileRow, job: str, answer: T | Refused) -> T | Refused:
     """Return the answer to a row, said so that it helps whoever changed the file."""
-    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.said, Refusal):
+    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.content, Refusal):
         return answer
-    if row.said.get("client_message_id") != row_id(job, row.number):
+    if row.content.get("client_message_id") != row_id(job, row.number):
         return answer
     return Refused(
         code=Code.CONFLICT,

@@ -10,13 +10,13 @@ import msgspec
 
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import Row
+from threelane.producer.files.bulk import FileRow
 
 MOST_OCTETS = 1_000_000  # of a line; a message is some hundred
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[Row]:
+def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[FileRow]:
     """Read rows; the names are those of docs/fields.md, and ``columns`` for the placeholders of a text."""
     number = line = 0
     while octets := file.readline(MOST_OCTETS):
@@ -26,7 +26,7 @@ def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iter
             pass  # the rest of a line that is no message
         if octets.strip():
             number += 1
-            yield Row(number, line, _said(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long())
+            yield FileRow(number, line, _said(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long())
 
 
 def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refusal:

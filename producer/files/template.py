@@ -12,7 +12,7 @@ from threelane.contract.refusal import Refusal
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-class WrongTemplate(Exception):
+class InvalidTemplate(Exception):
     """The text is no template; says where, and what would be right."""
 
 
@@ -38,7 +38,7 @@ class Template(NamedTuple):
 
 
 def parse(text: str) -> Template:
-    """Read a template; ``{{`` and ``}}`` stand for braces.  Raises WrongTemplate."""
+    """Read a template; ``{{`` and ``}}`` stand for braces.  Raises InvalidTemplate."""
     literals, names, at = [""], [], 0
     for token in _TOKEN.finditer(text):
         literals[-1] += text[at : token.start()]
@@ -49,7 +49,7 @@ def parse(text: str) -> Template:
             names.append(name)
             literals.append("")
         else:
-            raise WrongTemplate(
+            raise InvalidTemplate(
                 f"{token[0]!r} at character {token.start() + 1}: write {{name}} for a column, {{{{ or }}}} for a brace"
             )
     literals[-1] += text[at:]

@@ -12,7 +12,7 @@ from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
-from threelane.producer.http.wire import Ask, Told
+from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
@@ -120,7 +120,7 @@ class AsyncHttpProducer:
         half = len(lot) // 2
         return await self._send_lot(lot[:half]) + await self._send_lot(lot[half:])
 
-    async def _ask(self, ask: Ask) -> Told:
+    async def _ask(self, ask: ApiRequest) -> ApiResponse:
         import aiohttp
 
         for may_repeat in (ask.is_repeatable, False):
@@ -135,7 +135,7 @@ class AsyncHttpProducer:
                     raise wire.lost(failed, sent=True) from None
         raise AssertionError("the second try returns or raises")
 
-    async def _once(self, ask: Ask) -> Told:
+    async def _once(self, ask: ApiRequest) -> ApiResponse:
         import aiohttp
 
         self._check_open()  # a stream may still be read after the producer was closed
@@ -144,7 +144,7 @@ class AsyncHttpProducer:
         async with self._session.request(
             ask.method, self._url + ask.path, data=ask.body or None, ssl=self._ssl, allow_redirects=False
         ) as response:
-            return Told(response.status, response.headers.get("Retry-After", ""), await response.read())
+            return ApiResponse(response.status, response.headers.get("Retry-After", ""), await response.read())
 
 
 def _load_aiohttp() -> Any:

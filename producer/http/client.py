@@ -16,7 +16,7 @@ from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
-from threelane.producer.http.wire import Ask, Told
+from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
@@ -118,7 +118,7 @@ class HttpProducer:
         half = len(lot) // 2
         return self._send_lot(lot[:half]) + self._send_lot(lot[half:])
 
-    def _ask(self, ask: Ask) -> Told:
+    def _ask(self, ask: ApiRequest) -> ApiResponse:
         try:
             return self._once(ask)
         except _Broken as broken:
@@ -129,13 +129,13 @@ class HttpProducer:
         except _Broken as broken:
             raise wire.lost(broken.why, sent=True) from None
 
-    def _once(self, ask: Ask) -> Told:
+    def _once(self, ask: ApiRequest) -> ApiResponse:
         """Send a request and return its answer; raises _Broken when the connection ended before it."""
         connection = self._connected()
         try:
             connection.request(ask.method, self._address.path + ask.path, ask.body or None, self._headers)
             response = connection.getresponse()
-            told = Told(response.status, response.getheader("Retry-After", ""), response.read())
+            told = ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
         except TimeoutError as failed:
             connection.close()
             raise wire.lost(failed, sent=True) from None
@@ -192,11 +192,11 @@ class _Broken(Exception):
         self.why = why
 
 
-def _early_answer(connection: HTTPConnection) -> Told | None:
+def _early_answer(connection: HTTPConnection) -> ApiResponse | None:
     """Return what the API said before it had read all: that the body is too long."""
     with suppress(OSError, HTTPException):
         if connection.sock:
             response = connection.response_class(connection.sock, method="POST")
             response.begin()
-            return Told(response.status, response.getheader("Retry-After", ""), response.read())
+            return ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
     return None

@@ -11,7 +11,7 @@ from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.reschedule import Moved
-from threelane.store.find import Found
+from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import Entry
 
@@ -56,7 +56,7 @@ class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
         return Refused(self.code, self.field, self.problem, self.remedy or self.mend, self.owner, self.id)
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class MessageResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What came of one message of a list, which begins with 0."""
 
     index: int
@@ -65,13 +65,13 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     refusal: RefusedMessage | None = None
 
 
-class Verdicts(msgspec.Struct, frozen=True):
+class MessageResults(msgspec.Struct, frozen=True):
     """What came of a list of messages; ``repeated`` of the accepted ones had been accepted before."""
 
     accepted: int
     refused: int
     repeated: int
-    verdicts: list[Verdict]
+    verdicts: list[MessageResult]
 
 
 class BatchCounts(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: str
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SuppressionStatus(msgspec.Struct, frozen=True):
     """A number, whether something stands against it that is in force now, and all that stands there."""
 
     number: str
@@ -135,11 +135,11 @@ class Lifted(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """Suppressed numbers, and where the next page begins; '0' after the last one."""
 
-    numbers: list[Standing]
+    numbers: list[SuppressionStatus]
     cursor: str
 
 
-class Budget(msgspec.Struct, frozen=True):
+class BudgetReport(msgspec.Struct, frozen=True):
     """A budget and what is reserved and spent of it, in millionths of a credit; ``over``: refuse, or hold."""
 
     scope: str
@@ -170,7 +170,7 @@ class Health(msgspec.Struct, frozen=True):
     ok: bool
 
 
-class Wrong(msgspec.Struct, frozen=True):
+class FieldProblem(msgspec.Struct, frozen=True):
     """One thing that is wrong: the path of its field in the request, and why."""
 
     field: str
@@ -197,7 +197,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mend: Former = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
-    errors: tuple[Wrong, ...] = ()
+    errors: tuple[FieldProblem, ...] = ()
     state: str = ""
     unsure: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
@@ -207,10 +207,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 ALL: list[Any] = [
     Accepted,
     BatchCounts,
-    Budget,
+    BudgetReport,
     Cancelled,
     CancelledBatch,
-    Found,
+    FoundMessage,
     Health,
     Lift,
     Lifted,
@@ -223,8 +223,8 @@ ALL: list[Any] = [
     Problem,
     RefusedMessage,
     Rights,
-    Standing,
+    SuppressionStatus,
     Suppress,
-    Verdicts,
+    MessageResults,
 ]
 """What the description of the API knows by name."""

@@ -16,9 +16,8 @@ from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer as Came
-from threelane.producer.cancel import Cancelled
-from threelane.producer.http.values import Problem, Verdicts
+from threelane.producer.cancel import Cancelled, CancelResult
+from threelane.producer.http.values import MessageResults, Problem
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
@@ -27,7 +26,7 @@ LOT = 1_000  # messages in a request; the API takes ten times as many
 _REFUSING = frozenset({400, 403, 409, 413, 422})
 
 
-class Ask(NamedTuple):
+class ApiRequest(NamedTuple):
     """A request; ``is_repeatable``: to send it twice does what sending it once does."""
 
     method: str
@@ -36,7 +35,7 @@ class Ask(NamedTuple):
     is_repeatable: bool = False
 
 
-class Told(NamedTuple):
+class ApiResponse(NamedTuple):
     """An answer as it came; ``retry_after`` in seconds, '' when it says none."""
 
     status: int
@@ -72,17 +71,17 @@ def lots(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]
         yield lot
 
 
-def one(to: str, text: str | None, fields: Mapping[str, Any]) -> Ask:
+def one(to: str, text: str | None, fields: Mapping[str, Any]) -> ApiRequest:
     """Return the request that sends one message; raises Refused for what no JSON can say."""
     given = {"to": to, "text": text, **fields}
     message = {name: value for name, value in given.items() if value is not None}
     body = _encoded(message)
     if isinstance(body, Refusal):
         raise Refused.from_refusal(body)
-    return Ask("POST", "/v1/messages", body, _is_identified(message))
+    return ApiRequest("POST", "/v1/messages", body, _is_identified(message))
 
 
-def many(lot: Sequence[Mapping[str, Any]]) -> tuple[Ask, dict[int, Refused]]:
+def many(lot: Sequence[Mapping[str, Any]]) -> tuple[ApiRequest, dict[int, Refused]]:
     """Return the request that sends a lot, and the refusals, by position, of what no JSON can say."""
     bodies, refused = [], {}
     for position, message in enumerate(lot):
@@ -92,26 +91,26 @@ def many(lot: Sequence[Mapping[str, Any]]) -> tuple[Ask, dict[int, Refused]]:
         else:
             bodies.append(body)
     whole = b'{"messages":[' + b",".join(bodies) + b"]}"
-    return Ask("POST", "/v1/messages/bulk", whole, all(map(_is_identified, lot))), refused
+    return ApiRequest("POST", "/v1/messages/bulk", whole, all(map(_is_identified, lot))), refused
 
 
-def status(message_id: str) -> Ask:
+def status(message_id: str) -> ApiRequest:
     """Return the request that asks how a message stands."""
-    return Ask("GET", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
+    return ApiRequest("GET", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
 
 
-def cancel(message_id: str) -> Ask:
+def cancel(message_id: str) -> ApiRequest:
     """Return the request that cancels a message."""
-    return Ask("DELETE", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
+    return ApiRequest("DELETE", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
 
 
-def move(message_id: str, deliver_at: datetime | str) -> Ask:
+def move(message_id: str, deliver_at: datetime | str) -> ApiRequest:
     """Return the request that puts a message to another time."""
     body = msgspec.json.encode({"deliver_at": _plain(deliver_at)})
-    return Ask("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
+    return ApiRequest("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
 
 
-def accepted(told: Told) -> Accepted:
+def accepted(told: ApiResponse) -> Accepted:
     """Return what came of one message; raises Refused or Unavailable."""
     if told.status not in (200, 201):
         raise _refused(told)
@@ -119,19 +118,19 @@ def accepted(told: Told) -> Accepted:
     return found
 
 
-def answers(told: Told, refused: Mapping[int, Refused], number: int) -> list[Answer] | None:
+def answers(told: ApiResponse, refused: Mapping[int, Refused], number: int) -> list[Answer] | None:
     """Return what came of a lot of messages, in their order; None: it was too long.  Raises Unavailable."""
     if told.status == 413 and number > 1:
         return None
     if told.status != 200:
         return [_refused(told)] * number
-    verdicts: Verdicts = _value(told, Verdicts)
+    verdicts: MessageResults = _value(told, MessageResults)
     given = iter([one.refusal.error if one.refusal else one.message for one in verdicts.verdicts])
     found = [refused.get(position) or next(given) for position in range(number)]
     return [one for one in found if one is not None]
 
 
-def stands(told: Told) -> MessageStatus | None:
+def stands(told: ApiResponse) -> MessageStatus | None:
     """Return how a message stands, None when its id is unknown; raises Unavailable."""
     if told.status in (404, 422):  # 422: it is no id at all
         return None
@@ -141,20 +140,20 @@ def stands(told: Told) -> MessageStatus | None:
     return found
 
 
-def cancelled(message_id: str, told: Told) -> Cancelled:
+def cancelled(message_id: str, told: ApiResponse) -> Cancelled:
     """Return what came of a cancel; raises Unavailable."""
     if told.status in (404, 422):
-        return Cancelled(message_id, Came.UNKNOWN)
+        return Cancelled(message_id, CancelResult.UNKNOWN)
     if told.status == 409:
         problem = _value(told, Problem)
-        return Cancelled(message_id, Came.TOO_LATE, problem.state, problem.detail)
+        return Cancelled(message_id, CancelResult.TOO_LATE, problem.state, problem.detail)
     if told.status not in (200, 202):
         fail(told)
     said: Cancelled = _value(told, Cancelled)
     return said
 
 
-def moved(told: Told) -> Moved:
+def moved(told: ApiResponse) -> Moved:
     """Return when a message is due now; raises Refused or Unavailable."""
     if told.status != 200:
         raise _refused(told, {404})
@@ -172,7 +171,7 @@ def lost(failed: Exception, *, sent: bool) -> Unavailable:
     )
 
 
-def _refused(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refused:
+def _refused(told: ApiResponse, also: set[int] | frozenset[int] = frozenset()) -> Refused:
     if told.status not in _REFUSING | also:
         fail(told)
     said: Problem = _value(told, Problem)
@@ -180,7 +179,7 @@ def _refused(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refus
     return Refused(code, said.field, said.detail, said.remedy or said.mend, said.owner, said.id)
 
 
-def fail(told: Told) -> NoReturn:
+def fail(told: ApiResponse) -> NoReturn:
     """Raise what stands for an API that cannot do it now."""
     wait = float(told.retry_after) if told.retry_after.isdigit() else 0.0
     try:
@@ -192,7 +191,7 @@ def fail(told: Told) -> NoReturn:
     raise Unavailable(text, [*said.accepted, *(one.error for one in said.refused)], said.unsure, wait)
 
 
-def _value(told: Told, kind: Any) -> Any:
+def _value(told: ApiResponse, kind: Any) -> Any:
     try:
         return msgspec.json.decode(told.body, type=kind)
     except msgspec.DecodeError:
@@ -210,7 +209,7 @@ def _is_identified(message: Mapping[str, Any]) -> bool:
 
 def _encoded(message: Mapping[str, Any]) -> bytes | Refusal:
     if not isinstance(message, Mapping):
-        return messages.no_message(message)
+        return messages.not_an_object(message)
     try:
         return msgspec.json.encode({name: _plain(value) for name, value in message.items()}, enc_hook=str)
     except UnicodeEncodeError as broken:

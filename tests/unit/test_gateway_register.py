@@ -11,7 +11,7 @@ import pytest
 
 import threelane.gateways
 from threelane.contract import features, gateways
-from threelane.contract.gateways import WrongGateway, resolve
+from threelane.contract.gateways import InvalidGateway, resolve
 from threelane.contract.message import Draft, parse
 from threelane.contract.refusal import Refusal
 from threelane.operations.check import wrong_parts
@@ -119,7 +119,7 @@ def test_a_part_that_is_not_there_gives_one_sentence(make: Make, reference: str,
     """It is loaded when it is used, and not before."""
     make(sender=repr(reference))
     assert () == gateways.register().problems
-    with pytest.raises(WrongGateway) as wrong:
+    with pytest.raises(InvalidGateway) as wrong:
         resolve(gateways.named("new"), "sender", reference)
     assert f"gateway new: {sentence}" == str(wrong.value)[: len(f"gateway new: {sentence}")]
     assert [str(wrong.value)] == list(wrong_parts())

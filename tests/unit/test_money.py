@@ -27,14 +27,14 @@ MINUTE = NOW // 60_000
 )
 def test_the_longest_prefix_that_is_given_wins(to: str, price: int) -> None:
     """A network's price goes before its country's, and both before that of the rest."""
-    assert price * CREDIT == prices.parse("*=1, 27=2,2783=3").of(to)
+    assert price * CREDIT == prices.parse("*=1, 27=2,2783=3").price(to)
 
 
 def test_a_given_price_goes_before_a_learned_one_and_that_before_the_rest() -> None:
     """What an operator says of a prefix is not unlearned by a charge; ``*`` is only what nobody knows better."""
-    known = prices.parse("44=0.5,*=1").knowing({b"ZA": b"800000", b"GB": b"900000"})
-    assert [800_000, 500_000, 1_000_000] == [known.of(to) for to in ("27831234567", "447700900123", "12025550123")]
-    assert CREDIT == prices.parse("").of("27831234567")
+    known = prices.parse("44=0.5,*=1").with_learned({b"ZA": b"800000", b"GB": b"900000"})
+    assert [800_000, 500_000, 1_000_000] == [known.price(to) for to in ("27831234567", "447700900123", "12025550123")]
+    assert CREDIT == prices.parse("").price("27831234567")
 
 
 @pytest.mark.parametrize(

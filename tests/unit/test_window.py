@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from threelane.contract import zones
-from threelane.contract.hours import Span
+from threelane.contract.hours import WeeklyHours
 from threelane.contract.schedule import DAY, MINUTE
 from threelane.contract.window import Window, Windows, common_opening, opening, parse, parse_scope
 
@@ -91,11 +91,11 @@ def test_a_window_that_never_opens_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="no hours"):
         Window((), "UTC")
     with pytest.raises(ValueError, match="has days"):
-        Span(frozenset(), 0, 60)
+        WeeklyHours(frozenset(), 0, 60)
     with pytest.raises(ValueError, match="closes when it opens"):
-        Span(frozenset({0}), 60, 60)
+        WeeklyHours(frozenset({0}), 60, 60)
     with pytest.raises(ValueError, match="00:00 to 24:00"):
-        Span(frozenset({0}), 60, 1441)
+        WeeklyHours(frozenset({0}), 60, 1441)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_lane_1_never_waits() -> None:
     """A login code goes at any hour, whatever its tags."""
     windows = Windows.decode({b"lane:3": b"mon 08:00-09:00 UTC", b"tag:promo": b"mon 08:00-09:00 UTC"})
 
-    assert () == windows.of(1, ["promo"])
+    assert () == windows.applying_to(1, ["promo"])
     assert ms("2031-06-29 03:00") == windows.opening(1, ["promo"], ZA, ms("2031-06-29 03:00"))
 
 
@@ -278,7 +278,7 @@ def test_a_message_waits_until_all_of_its_windows_are_open() -> None:
     assert ms("2031-06-30 16:00") == windows.opening(3, ["promo"], ZA, saturday)
     assert ms("2031-06-30 16:00") == windows.opening(3, ["promo", "a:b"], "447700900123", saturday)
     assert windows.opening(3, ["news"], ZA, saturday) is None
-    assert 2 == len(windows.of(3, ["promo", "other"]))
+    assert 2 == len(windows.applying_to(3, ["promo", "other"]))
     assert saturday == common_opening((), ZA, saturday)
 
 
@@ -337,7 +337,7 @@ ZONES += ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns", "Africa
 
 days = st.frozensets(st.integers(0, 6), min_size=1)
 times = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda pair: pair[0] != pair[1])
-spans = st.builds(lambda days, pair: Span(days, *pair), days, times)
+spans = st.builds(lambda days, pair: WeeklyHours(days, *pair), days, times)
 windows = st.builds(
     Window, st.lists(spans, min_size=1, max_size=3).map(tuple), st.sampled_from(ZONES) | st.just("recipient")
 )
