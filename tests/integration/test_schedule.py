@@ -184,7 +184,7 @@ def test_a_validity_that_was_named_stays_where_it_was_set(producer: Producer) ->
 # fmt: off
 WRONG_TIMES: list[tuple[Any, str]] = [
     (timedelta(days=8), "more than 7 days ahead"), (timedelta(seconds=-30), "past"),
-    ("2031-06-30", "no zone"), ("soon", "not a time"), (4711, "cannot be int"),
+    ("2031-06-30", "no zone"), ("soon", "not a time"), (4711, "got int"),
 ]
 # fmt: on
 

@@ -69,5 +69,5 @@ def test_a_cell_that_never_ends_is_one_bad_row(tmp_path: Path) -> None:
 
 def test_a_number_for_the_list_has_a_length() -> None:
     """As one that is sent to."""
-    with pytest.raises(ValueError, match="3,000,000 characters in place"):
+    with pytest.raises(ValueError, match="3,000,000 characters instead"):
         suppression.parse_number("2" * HUGE)
