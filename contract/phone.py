@@ -37,7 +37,7 @@ def parse(raw: object, field: str = "to") -> Msisdn | Refusal:
     any copy of them, and a login code must not be refused for a range allotted last month.
     """
     if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw) if abs(raw) < 10**MOST_LETTERS else "9" * 2 * MOST_LETTERS  # Python does not convert longer ones
+        raw = str(raw) if abs(raw) < 10**MOST_LETTERS else "9" * 2 * MOST_LETTERS  # Python converts no longer ones
     if not isinstance(raw, str):
         return _refused(field, f"expected a string, got {type(raw).__name__}", "write the number as a string")
     if len(raw) > MOST_LETTERS:

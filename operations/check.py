@@ -17,7 +17,7 @@ from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
-from threelane.runtime.settings import InvalidSettings, load, wrong_gateways
+from threelane.runtime.settings import InvalidSettings, gateway_problems, load
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
@@ -97,7 +97,7 @@ def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
 
 def wrong_parts() -> Iterator[str]:
     """Load all parts of all gateways; yield a sentence for each that is missing or not what it should be."""
-    yield from wrong_gateways()
+    yield from gateway_problems()
     for one in gateways.declared().values():
         parts = {"sender": one.sender, "statuses": one.statuses, "sandbox": one.sandbox, **one.callbacks}
         for part, reference in ({"codes": one.codes} | parts).items():

@@ -15,7 +15,7 @@ from threelane.contract.gateways import InvalidGateway, resolve
 from threelane.contract.message import Draft, parse
 from threelane.contract.refusal import Refusal
 from threelane.operations.check import wrong_parts
-from threelane.runtime.settings import InvalidSettings, ProducerSettings, load, wrong_gateways
+from threelane.runtime.settings import InvalidSettings, ProducerSettings, gateway_problems, load
 
 NOW = 1_800_000_000_000
 HEAD = "from threelane.contract.gateways import OURS, Credential, Declaration\n"
@@ -102,7 +102,7 @@ def test_a_folder_that_is_wrong_gives_one_sentence(make: Make, changes: dict[str
 def test_a_credential_that_is_another_setting_is_found(make: Make) -> None:
     """Also one whose name begins as it should."""
     make(folder="redis", name="'redis'", credentials="(Credential('redis_url', 'a key'),)")
-    assert ["gateway redis: its credential redis_url is the name of another setting"] == list(wrong_gateways())
+    assert ["gateway redis: its credential redis_url is the name of another setting"] == list(gateway_problems())
     with pytest.raises(InvalidSettings, match="redis_url is the name of another setting"):
         load(ProducerSettings)
 
