@@ -125,7 +125,7 @@ def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> N
 )
 def test_an_address_that_is_none_is_told_without_showing_it(url: str) -> None:
     """A password with a slash in it would otherwise be printed as a bad port."""
-    with pytest.raises(InvalidSettings, match="THREELANE_REDIS_URL: not a Redis address") as raised:
+    with pytest.raises(InvalidSettings, match="THREELANE_REDIS_URL: not an address of Redis") as raised:
         load(ProducerSettings, redis_url=url)
 
     assert not any(secret in str(raised.value) for secret in SECRETS)

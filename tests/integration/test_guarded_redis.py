@@ -196,5 +196,5 @@ def test_redis_may_ask_for_our_certificate(guarded: GuardedRedis, tmp_path: Path
 @pytest.mark.parametrize("variable", ["redis_url", "broker_url"])
 def test_the_check_cannot_be_left_out_by_the_address(variable: str, option: str) -> None:
     """TLS that checks nothing keeps nobody out."""
-    with pytest.raises(InvalidSettings, match=f"THREELANE_{variable.upper()}: remove ssl_"):
+    with pytest.raises(InvalidSettings, match=f"THREELANE_{variable.upper()}: leave ssl_"):
         load(Settings, **{variable: f"rediss://localhost:6379/0?{option}"})

@@ -21,7 +21,7 @@ ERRORS: list[ThreelaneError] = [
     Unavailable("Redis does not answer", [ACCEPTED, REFUSED], ["c" * 32], 2.5),
     Unavailable("Redis does not answer"),
     ProducerClosed(),
-    InvalidSettings("THREELANE_REDIS_URL: not a Redis address"),
+    InvalidSettings("THREELANE_REDIS_URL: not an address of Redis"),
 ]
 
 
