@@ -52,7 +52,7 @@ def test_a_quoted_cell_may_hold_commas_quotes_and_newlines() -> None:
         ("to,text\n".encode("utf-16"), "unknown column"),
         (b"text\n", "the column to is missing"),
         (b"to,lane\n", "the column text is missing"),
-        (b"to,text,from,sender\n", "two columns give the field sender"),
+        (b"to,text,from,sender\n", "two columns for the field sender"),
         (b'to,"text\n', "the header cannot be read"),
     ],
 )

@@ -19,7 +19,7 @@ def test_a_count_is_named_by_its_family_and_its_labels() -> None:
 
 def test_a_count_with_too_few_labels_is_a_mistake() -> None:
     """It would be counted, and shown nowhere."""
-    with pytest.raises(TypeError, match="DEAD is counted by code, owner"):
+    with pytest.raises(TypeError, match="DEAD has the labels code, owner"):
         Count.DEAD.field("301")
 
 
