@@ -71,7 +71,7 @@ def test_each_answer_says_how_the_message_stood(producer: Producer, house: House
         (CancelResult.CANCELLED, "dead", ""),
         (CancelResult.TOO_LATE, "sent", "the gateway has it"),
         (CancelResult.TOO_LATE, "in_doubt", "it may have been sent: the gateway's answer was lost"),
-        (CancelResult.TOO_LATE, "sending", "it is being sent at this moment"),
+        (CancelResult.TOO_LATE, "sending", "it is being sent"),
         (CancelResult.UNKNOWN, "", ""),
         (CancelResult.TOO_LATE, "cancelled", "it was cancelled before"),
         (CancelResult.UNKNOWN, "", ""),
@@ -200,7 +200,7 @@ def test_what_a_scan_shows_a_second_time_is_spoken_of_once(producer: Producer, c
 def test_without_a_filter_nothing_is_cancelled(producer: Producer) -> None:
     """That would be everything, so it is refused at once, and not only when the answers are read."""
     one = accepted(producer, delay=60)
-    with pytest.raises(ValueError, match="say what to cancel"):
+    with pytest.raises(ValueError, match="give a criterion"):
         producer.cancel_all()
     with pytest.raises(ValueError, match="country code"):
         producer.cancel_all(to="0831234567")
