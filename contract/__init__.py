@@ -1,1 +1,1 @@
-"""Contract: what may be said: a message, its fields, and every refusal before it is accepted."""
+"""Contract: a message, its fields, and the refusals at accept."""

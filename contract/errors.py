@@ -1,14 +1,14 @@
-"""Errors: what a caller may have to catch.
+"""Errors: the exceptions that a caller may catch.
 
 ::
 
     ThreelaneError
-    ├── Refused            a message is wrong, or may not be sent: code, field, problem, remedy and owner say why
-    ├── Unavailable        Redis or the HTTP API cannot take it now: send again later
+    ├── Refused            a message is invalid or not allowed: code, field, problem, remedy and owner
+    ├── Unavailable        Redis or the HTTP API cannot accept it now: retry later
     ├── ProducerClosed     the producer was used after ``close``, or after its ``with`` block
-    └── InvalidSettings    the environment or a keyword of ``Producer`` does not make sense
+    └── InvalidSettings    an environment variable or a keyword of ``Producer`` is invalid
 
-Each can be pickled and copied, so that a task queue or a process pool can hand it on.
+Each can be pickled and copied, so a task queue or a process pool can pass it on.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ from threelane.contract.refusal import Owner, Refusal
 
 
 class ThreelaneError(Exception):
-    """What Threelane raises for a caller to catch."""
+    """The base class of Threelane's public exceptions."""
 
 
 class Refused(ThreelaneError):
     """A message was not accepted; nothing was stored and nothing is charged.
 
-    ``code`` is the gateway's code, ``field`` the field's name as the caller wrote it, ``problem`` what is wrong with
-    it, ``remedy`` what would be right and ``owner`` who can do that.  ``accepted_id`` is the id of the accepted message
-    that stands in the way: the one that holds the client message id (409), or that cannot be moved.  A refused message
-    itself has no id.
+    ``code`` is the gateway's error code, ``field`` the name of the field as the caller spelt it, ``problem`` the error,
+    ``remedy`` the fix and ``owner`` who can apply it.  ``accepted_id`` is the id of the accepted message that causes
+    the refusal: the one that holds the client message id (409), or that cannot be moved.  A refused message has no id.
     """
 
     def __init__(
         self, code: str, field: str, problem: str, remedy: str, owner: Owner = Owner.PRODUCER, accepted_id: str = ""
     ) -> None:
-        """Keep all of it in ``args``, from which pickle and copy make it again."""
+        """Keep all values in ``args``, from which pickle and copy rebuild the exception."""
         super().__init__(code, field, problem, remedy, owner, accepted_id)
         self.code = code
         self.field = field
@@ -47,25 +46,25 @@ class Refused(ThreelaneError):
 
     @classmethod
     def from_refusal(cls, refusal: Refusal) -> Self:
-        """Return a parser's refusal as what callers get."""
+        """Return the exception for a parser's refusal."""
         return cls(*msgspec.structs.astuple(refusal))
 
     @property
     def refusal(self) -> Refusal:
-        """The plain value of it, for JSON."""
+        """The same as a plain value, for JSON."""
         return Refusal(self.code, self.field, self.problem, self.remedy, self.owner, self.accepted_id)
 
     @property
     def accepted(self) -> bool:
-        """False: answers of a list can be counted by it."""
+        """False, so that the answers to a list can be counted."""
         return False
 
     def __eq__(self, other: object) -> bool:
-        """Equal is what says the same of the same field: answers are values, too."""
+        """Compare by value, since answers are values."""
         return isinstance(other, Refused) and self.args == other.args
 
     def __hash__(self) -> int:
-        """Return the hash of what it says."""
+        """Return the hash of the values."""
         return hash(self.args)
 
     def __str__(self) -> str:
@@ -76,6 +75,6 @@ class Refused(ThreelaneError):
 class ProducerClosed(ThreelaneError):
     """The producer was used after ``close``, or after its ``with`` block."""
 
-    def __init__(self, sentence: str = "this producer is closed: make a new one") -> None:
-        """Say so."""
+    def __init__(self, sentence: str = "this producer is closed: create a new one") -> None:
+        """Take the text of the error."""
         super().__init__(sentence)

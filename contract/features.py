@@ -1,6 +1,6 @@
-"""Features: what a message can need beyond a plain text, and the refusal where an API cannot carry it.
+"""Features: what a message can need besides plain text, and the refusal for an API without it.
 
-Which parameter carries it on which API stands in the declaration of each gateway.
+The declaration of each gateway names the API's parameter for each feature.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.text import Encoding
 
-# A feature that a message needs when an attribute differs from its default -> that attribute.
+# Feature -> the attribute of a message; the message needs the feature if the attribute differs from its default.
 _ATTRIBUTES = {
     **{name: name for name in ("sender", "callback", "at_gateway", "flash", "max_credits", "escalate", "mo")},
     **{name: name for name in ("required_features", "udh", "bypass_dnc", "channel")},
@@ -31,29 +31,29 @@ def able(ability: str, gateway: str) -> bool:
     return named(gateway).abilities.get(ability, NEVER) != NEVER
 
 
-def tells_charge(gateway: str) -> bool:
-    """Return whether an API reports what a message cost; without it, the estimate stands."""
+def reports_charge(gateway: str) -> bool:
+    """Return whether an API reports the cost of a message; otherwise the estimate is the charge."""
     return able("charge", gateway)
 
 
 def refuse(message: Message, gateway: str) -> Refusal | None:
-    """Refuse what the API cannot carry and what would change the message if it were left out."""
+    """Refuse a message that needs a feature that the API lacks."""
     lacks = _lacks(gateway)
     if lacks.values(message) == lacks.plain and (not lacks.encodings or message.encoding not in lacks.encodings):
-        return None  # as nearly all
+        return None  # the usual case
     feature = next(feature for feature in lacks.features if _needs(message, feature))
-    able = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
+    carriers = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
     return Refusal(
         code=Code.INVALID,
         field="type" if feature == "flash" else feature,
-        problem=f"the API that this account uses ({gateway}) has no {feature.replace('_', ' ')}",
-        remedy=f"leave it out, or use an account of the API {' or '.join(able)}" if able else "leave it out",
+        problem=f"the API of this account ({gateway}) has no {feature.replace('_', ' ')}",
+        remedy=f"leave it out, or use an account of the API {' or '.join(carriers)}" if carriers else "leave it out",
         owner=Owner.PRODUCER,
     )
 
 
 class _Lacks(NamedTuple):
-    """What an API cannot carry, and a quick way to see that a message needs none of it."""
+    """The features that an API lacks, and the values by which a message needs none of them."""
 
     features: tuple[str, ...]
     values: Callable[[Message], Any]

@@ -1,4 +1,4 @@
-"""Fields: the name, the type and the range of everything a caller may say, as one table."""
+"""Fields: the name, type and range of every field of a message, as one table."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 from threelane.contract import phone, schedule
 from threelane.contract.refusal import Code, Refusal
 
-Parsed = Any  # what a field's parser returns: a value of the field's type, or Refusal
+Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
 Parser = Callable[[Any, str], Parsed]
 
 LANES = (1, 2, 3)
-MAX_TEXT = 100_000  # characters; longer ones are refused unread, they are some 600 parts
-MAX_OCTETS = 10_000  # of binary data and headers; longer ones are refused unread
+MAX_TEXT = 100_000  # characters; longer ones, some 600 parts, are refused without parsing
+MAX_OCTETS = 10_000  # of binary data and headers; longer ones are refused without parsing
 MAX_TAGS = 10
 CREDIT_LIMITS = ("0.8", "1", "1.5", "2", "2.5", "3")
 FEATURE_BITS = 1 | 2 | 4 | 8 | 16 | 32 | 512 | 8192 | 16384
 WEEK_SECONDS = 7 * 24 * 3600
-MAX_HEADER = 130  # octets; some room must be left for the text
+MAX_HEADER = 130  # octets; the text needs the rest of the SMS
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
-"""A short name: of a producer, a cost centre, a tag, a batch."""
+"""The name of a producer, a cost centre, a tag or a batch."""
 
 WHOLE, NUMBER, WORD = ("integer", "string"), ("number", "string"), ("string",)
 SWITCH, NAME = ("integer", "boolean", "string"), ("string", "integer")
@@ -34,8 +34,8 @@ _SENDER_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
-class Field(NamedTuple):
-    """One field of a message: its names, how it is parsed, and what its documentation needs."""
+class FieldSpec(NamedTuple):
+    """One field of a message: its names, its parser and its documentation."""
 
     name: str
     gateway_name: str
@@ -73,7 +73,7 @@ def one_of(*values: str, also: dict[str, str] | None = None) -> Parser:
 
 
 def seconds(raw: Any, field: str) -> Parsed:
-    """Parse a positive number of seconds up to a week."""
+    """Parse a positive number of seconds, up to a week."""
     try:
         value = float(raw)
     except (TypeError, ValueError, OverflowError):
@@ -84,9 +84,9 @@ def seconds(raw: Any, field: str) -> Parsed:
 
 
 def text(raw: Any, field: str) -> Parsed:
-    """Parse the body; line ends become LF, which is one septet on the wire."""
+    """Parse the text; line ends become LF, which takes one septet."""
     if not isinstance(raw, str):
-        return invalid(field, f"a text cannot be {type(raw).__name__}", "give a string")
+        return invalid(field, f"expected a string, got {type(raw).__name__}", "give a string")
     if len(raw) > MAX_TEXT:
         return Refusal(
             code=Code.PARTS,
@@ -99,26 +99,26 @@ def text(raw: Any, field: str) -> Parsed:
         return Refusal(
             code=Code.UNICODE,
             field=field,
-            problem="the text has a NUL in it",
+            problem="the text contains a NUL character",
             remedy="remove the character U+0000",
         )
     return body
 
 
 def client_id(raw: Any, field: str) -> Parsed:
-    """Parse the caller's own id: letters and digits, as the gateway wants its client message ids."""
+    """Parse the client message id: letters and digits only, as the gateway requires."""
     if not isinstance(raw, str) or not _CLIENT_ID.fullmatch(raw):
         return Refusal(
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
-            problem=f"{_shown(raw)} is no client message id",
-            remedy="1 to 32 letters and digits, no spaces or signs; a UUID without dashes fits",
+            problem=f"{_shown(raw)} is not a valid client message id",
+            remedy="use 1 to 32 letters and digits; a UUID without dashes fits",
         )
     return raw
 
 
 def sender(raw: Any, field: str) -> Parsed:
-    """Parse the sender ID: a number of up to 16 digits or a registered name of up to 11 characters."""
+    """Parse the sender ID: a number of up to 16 digits, or a registered name of up to 11 characters."""
     value = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
     digits = re.sub(r"[\s-]", "", value.removeprefix("+"))
     if _SENDER_DIGITS.fullmatch(digits):
@@ -128,13 +128,13 @@ def sender(raw: Any, field: str) -> Parsed:
     return Refusal(
         code=Code.SENDER,
         field=field,
-        problem=f"{_shown(raw)} is no sender ID",
+        problem=f"{_shown(raw)} is not a valid sender ID",
         remedy="up to 16 digits, or up to 11 letters and digits that are registered with the gateway",
     )
 
 
 def octets(code: Code) -> Parser:
-    """Return a parser of octets, given as bytes or as pairs of hexadecimal digits; returns hexadecimal."""
+    """Return a parser of octets, given as bytes or as pairs of hexadecimal digits, that returns hexadecimal."""
 
     def parse(raw: Any, field: str) -> Parsed:
         if isinstance(raw, str | bytes | bytearray) and len(raw) > (2 if isinstance(raw, str) else 1) * MAX_OCTETS:
@@ -142,14 +142,17 @@ def octets(code: Code) -> Parser:
                 code=Code.UDH if code is Code.UDH else Code.PARTS,
                 field=field,
                 problem=f"more than {MAX_OCTETS:,} octets",
-                remedy="three parts hold at most 420 octets, less what a header takes",
+                remedy="three parts hold at most 420 octets, including the header",
             )
         value = bytes(raw).hex() if isinstance(raw, bytes | bytearray) else raw
         if isinstance(value, str) and not value:
             return ""
         if not isinstance(value, str) or not _HEX.fullmatch(value):
             return Refusal(
-                code=code, field=field, problem="not pairs of hexadecimal digits", remedy="as in 06050415810000"
+                code=code,
+                field=field,
+                problem="not pairs of hexadecimal digits",
+                remedy="write pairs of digits, as in 06050415810000",
             )
         return value.lower()
 
@@ -157,12 +160,12 @@ def octets(code: Code) -> Parser:
 
 
 def binary(raw: Any, field: str) -> Parsed:
-    """Parse 8-bit data; the gateway's switch 0 means that there is none."""
+    """Parse 8-bit data; 0, as in the gateway's switch, means none."""
     return "" if raw in (0, "0") and raw is not False else octets(Code.INVALID)(raw, field)
 
 
 def header(raw: Any, field: str) -> Parsed:
-    """Parse a user data header; its first octet is the length of the rest."""
+    """Parse a user data header, whose first octet is the length of the rest."""
     value = octets(Code.UDH)(raw, field)
     if isinstance(value, Refusal) or not value:
         return value
@@ -172,26 +175,26 @@ def header(raw: Any, field: str) -> Parsed:
             code=Code.UDH,
             field=field,
             problem=f"{length} octets",
-            remedy=f"at most {MAX_HEADER}: an SMS has 140 octets for it and its text",
+            remedy=f"give at most {MAX_HEADER}: header and text share the 140 octets of an SMS",
         )
     if int(value[:2], 16) != length - 1:
         return Refusal(
             code=Code.UDH,
             field=field,
-            problem=f"its first octet says {int(value[:2], 16)}, {length - 1} follow",
-            remedy="the first octet is the length of the rest",
+            problem=f"the first octet is {int(value[:2], 16)}, but {length - 1} octets follow",
+            remedy="set the first octet to the length of the rest",
         )
     return value
 
 
 def credit_limit(raw: Any, field: str) -> Parsed:
-    """Parse the most credits the message may cost, one of the gateway's steps."""
+    """Parse the credit limit of the message, one of the gateway's steps."""
     try:
         value = None if isinstance(raw, bool) else f"{float(raw):g}"
     except (TypeError, ValueError, OverflowError):
         value = None
     if value not in CREDIT_LIMITS:
-        return invalid(field, f"{_shown(raw)} is not a step", f"give one of {', '.join(CREDIT_LIMITS)}")
+        return invalid(field, f"{_shown(raw)} is not a valid limit", f"give one of {', '.join(CREDIT_LIMITS)}")
     return value
 
 
@@ -199,23 +202,23 @@ def features(raw: Any, field: str) -> Parsed:
     """Parse the bit mask of features that a route must have."""
     value = _integer(raw)
     if value is None or value < 0 or value & ~FEATURE_BITS:
-        return invalid(field, f"{_shown(raw)} has unknown bits", "add up 1 2 4 8 16 32 512 8192 16384")
+        return invalid(field, f"{_shown(raw)} has unknown bits", "give a sum of 1 2 4 8 16 32 512 8192 16384")
     return value
 
 
 def label(raw: Any, field: str) -> Parsed:
-    """Parse a short name: cost centre or producer."""
+    """Parse the name of a cost centre, a producer or a batch."""
     value = raw.strip() if isinstance(raw, str) else ""
     if not LABEL.fullmatch(value):
-        return invalid(field, f"{_shown(raw)} is no name", "up to 64 letters, digits, spaces and . _ : / -")
+        return invalid(field, f"{_shown(raw)} is not a valid name", "up to 64 letters, digits, spaces and . _ : / -")
     return value
 
 
 def tags(raw: Any, field: str) -> Parsed:
-    """Parse up to 10 tags, given as a list or as one text with commas."""
+    """Parse up to 10 tags, given as a list or as one comma-separated string."""
     given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw
     if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
-        return invalid(field, f"{_shown(raw)} is no list", "give a list of names")
+        return invalid(field, f"{_shown(raw)} is not a list", "give a list of names")
     ordered = sorted(given) if isinstance(given, set | frozenset) else given
     parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]
     if len(parsed) > MAX_TAGS:
@@ -224,7 +227,7 @@ def tags(raw: Any, field: str) -> Parsed:
 
 
 def yes_or_no(raw: Any, field: str) -> Parsed:
-    """Parse a switch, which the gateway writes 0 or 1."""
+    """Parse a switch: 0 or 1, false or true."""
     value = {"0": False, "1": True, "false": False, "true": True}.get(str(raw).strip().lower())
     if value is None:
         return invalid(field, f"{_shown(raw)} is neither 0 nor 1", "give 0 or 1")
@@ -246,76 +249,77 @@ def _integer(raw: Any) -> int | None:
 def _shown(raw: Any) -> str:
     try:
         shown = repr(raw)
-    except ValueError:  # a number with more digits than Python writes
-        shown = "a number of thousands of digits"
+    except ValueError:  # more digits than Python converts
+        shown = "a number with thousands of digits"
     return shown if len(shown) <= 40 else shown[:37] + "..."
 
 
 # fmt: off
 FIELDS = (
-    # what the gateway offers; its own names, from its table of features
-    Field("to", "to", phone.parse, (), NAME, "+27 83 123 4567", "105",
-          "recipient: an international number; `+`, spaces, dashes and digits of any script are normalised"),
-    Field("text", "text", text, (), WORD, "Your code is 4711", "107, 113, 116",
-          "any text; parts are counted as a handset joins them, in GSM-7 or UCS-2"),
-    Field("sender", "from", sender, ("from_",), NAME, "ACME", "106",
-          "sender ID: up to 16 digits, or up to 11 registered letters and digits"),
-    Field("client_message_id", "clientMessageId", client_id, ("climsgid", "client_id"), WORD, "login4711", "120",
-          "your own id, up to 32 letters and digits; makes a repeated call safe"),
-    Field("max_message_parts", "maxMessageParts", whole(1, 3), ("concat", "max_parts"), WHOLE, 3, "101",
-          "most parts, 1 to 3; default 3"),
-    Field("lane", "userPriorityQueue", whole(1, 3), ("user_priority_queue", "queue"), WHOLE, 1, "101",
-          "1 (first), 2 or 3; default 3"),
-    Field("callback", "callback", whole(0, 7), (), WHOLE, 7, "101",
-          "which statuses the gateway reports, 0 to 7; default 7 (all)"),
-    Field("escalate", "escalate", yes_or_no, (), SWITCH, 0, "101",
-          "1: use a more expensive route when the cheap one is slow"),
-    Field("max_credits", "maxCredits", credit_limit, (), NUMBER, 1, "101",
-          "most credits the message may cost: 0.8, 1, 1.5, 2, 2.5 or 3"),
-    Field("type", "type", one_of("text", "flash", also={"sms_text": "text", "sms_flash": "flash"}), ("msg_type",),
-          WORD, "text", "101", "`text` or `flash`"),
-    Field("channel", "channel", one_of("sms", "whatsapp"), (), WORD, "sms", "101",
-          "`sms` or `whatsapp`; the latter on the One API only"),
-    Field("mo", "mo", yes_or_no, (), SWITCH, 0, "101", "1: only routes on which the recipient can reply"),
-    Field("required_features", "requiredFeatures", features, ("req_feat",), WHOLE, 1, "101",
-          "features the route must have, a bit mask of 1 2 4 8 16 32 512 8192 16384"),
-    Field("deliver_at", "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",), WORD,
-          "2031-06-30T14:00:00Z", "120", "an aware datetime, or ISO 8601 with a zone, within 7 days"),
-    Field("unicode", "unicode", yes_or_no, (), SWITCH, 0, "101", "1 forces UCS-2; otherwise the text decides"),
-    Field("udh", "udh", header, (), WORD, "06050415810000", "102", "user data header, hexadecimal"),
-    Field("binary", "binary", binary, (), NAME, "4a3b", "101",
-          "8-bit data instead of a text, hexadecimal; from Python also bytes"),
-    Field("validity_period", "validityPeriod", whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",), WHOLE, 60,
-          "101, 120", "minutes from now after which the message is not sent; default: one day after its delivery time"),
-    Field("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
-          "1: skip the gateway's do-not-contact check; REST API only"),
-    # what Threelane adds
-    Field("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
-    Field("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
-          "1: send now and let Clickatell wait for the delivery time, which it keeps within 5 minutes"),
-    Field("cost_centre", "costCentre", label, ("cost_center", "costCenter"), WORD, "logins", "101",
-          "who pays: up to 64 letters, digits, spaces and . _ : / -"),
-    Field("producer", "producer", label, (), WORD, "shop", "101",
-          "who sends: a name of the same form; with an API key, the key's own producer only"),
-    Field("tags", "tags", tags, (), ("array", "string"), ["login"], "101",
-          "up to 10 names, for sending windows, suppression and cancelling"),
-    Field("batch", "batch", label, (), WORD, "newsletter-7", "101", "a name by which a job is counted and cancelled"),
-    Field("legal_notice", "legalNotice", yes_or_no, (), SWITCH, 0, "101",
-          "1: also send to suppressed recipients; needs a right"),
-    Field("on_doubt", "onDoubt", one_of("resend", "hold", "drop"), (), WORD, "resend", "101",
-          "what to do when the gateway never confirms the message: `resend`, `hold` or `drop`"),
-    Field("on_too_long", "onTooLong", one_of("refuse", "cut"), (), WORD, "refuse", "101",
-          "what to do with a text that is too long: `refuse` or `cut`"),
-    Field("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
-          "1: replace curly quotes and the like where that keeps a text in GSM-7"),
-    Field("retry_every", "retryEvery", seconds, (), NUMBER, 60, "101",
-          "seconds between attempts, instead of the policy's curve"),
-    Field("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",
-          "seconds after the first attempt, instead of the policy's number of attempts"),
+    # fields of the gateway, with its names from its table of features
+    FieldSpec("to", "to", phone.parse, (), NAME, "+27 83 123 4567", "105",
+              "recipient: an international number; `+`, spaces, dashes and digits of any script are normalised"),
+    FieldSpec("text", "text", text, (), WORD, "Your code is 4711", "107, 113, 116",
+              "any text; parts are counted as a handset concatenates them, in GSM-7 or UCS-2"),
+    FieldSpec("sender", "from", sender, ("from_",), NAME, "ACME", "106",
+              "sender ID: up to 16 digits, or up to 11 registered letters and digits"),
+    FieldSpec("client_message_id", "clientMessageId", client_id, ("climsgid", "client_id"), WORD, "login4711", "120",
+              "your own id, up to 32 letters and digits; repeating a call with it never sends twice"),
+    FieldSpec("max_message_parts", "maxMessageParts", whole(1, 3), ("concat", "max_parts"), WHOLE, 3, "101",
+              "most parts, 1 to 3; default 3"),
+    FieldSpec("lane", "userPriorityQueue", whole(1, 3), ("user_priority_queue", "queue"), WHOLE, 1, "101",
+              "1 (first), 2 or 3; default 3"),
+    FieldSpec("callback", "callback", whole(0, 7), (), WHOLE, 7, "101",
+              "which statuses the gateway reports, 0 to 7; default 7 (all)"),
+    FieldSpec("escalate", "escalate", yes_or_no, (), SWITCH, 0, "101",
+              "1: use a more expensive route when the cheap one is slow"),
+    FieldSpec("max_credits", "maxCredits", credit_limit, (), NUMBER, 1, "101",
+              "most credits the message may cost: 0.8, 1, 1.5, 2, 2.5 or 3"),
+    FieldSpec("type", "type", one_of("text", "flash", also={"sms_text": "text", "sms_flash": "flash"}), ("msg_type",),
+              WORD, "text", "101", "`text` or `flash`"),
+    FieldSpec("channel", "channel", one_of("sms", "whatsapp"), (), WORD, "sms", "101",
+              "`sms` or `whatsapp`; the latter on the One API only"),
+    FieldSpec("mo", "mo", yes_or_no, (), SWITCH, 0, "101", "1: only routes on which the recipient can reply"),
+    FieldSpec("required_features", "requiredFeatures", features, ("req_feat",), WHOLE, 1, "101",
+              "features the route must have, a bit mask of 1 2 4 8 16 32 512 8192 16384"),
+    FieldSpec("deliver_at", "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",), WORD,
+              "2031-06-30T14:00:00Z", "120", "an aware datetime, or ISO 8601 with a zone, within 7 days"),
+    FieldSpec("unicode", "unicode", yes_or_no, (), SWITCH, 0, "101", "1: always UCS-2; 0: GSM-7 if the text allows it"),
+    FieldSpec("udh", "udh", header, (), WORD, "06050415810000", "102", "user data header, hexadecimal"),
+    FieldSpec("binary", "binary", binary, (), NAME, "4a3b", "101",
+              "8-bit data instead of a text, hexadecimal; from Python also bytes"),
+    FieldSpec("validity_period", "validityPeriod", whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",), WHOLE, 60,
+              "101, 120", "minutes from now after which it is not sent; default: one day after its delivery time"),
+    FieldSpec("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
+              "1: skip the gateway's do-not-contact check; REST API only"),
+    # fields of Threelane
+    FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
+    FieldSpec("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
+              "1: submit now; Clickatell delivers at the delivery time, to within 5 minutes"),
+    FieldSpec("cost_centre", "costCentre", label, ("cost_center", "costCenter"), WORD, "logins", "101",
+              "cost centre: up to 64 letters, digits, spaces and . _ : / -"),
+    FieldSpec("producer", "producer", label, (), WORD, "shop", "101",
+              "name of the sending service, of the same form; an API key allows its own producer only"),
+    FieldSpec("tags", "tags", tags, (), ("array", "string"), ["login"], "101",
+              "up to 10 names, for sending windows, suppression and cancelling"),
+    FieldSpec("batch", "batch", label, (), WORD, "newsletter-7", "101",
+              "name of a job, to count or cancel its messages"),
+    FieldSpec("legal_notice", "legalNotice", yes_or_no, (), SWITCH, 0, "101",
+              "1: also send to suppressed recipients; the producer needs the right to"),
+    FieldSpec("on_doubt", "onDoubt", one_of("resend", "hold", "drop"), (), WORD, "resend", "101",
+              "what to do if the gateway never confirms the message: `resend`, `hold` or `drop`"),
+    FieldSpec("on_too_long", "onTooLong", one_of("refuse", "cut"), (), WORD, "refuse", "101",
+              "what to do if the text is too long: `refuse` or `cut`"),
+    FieldSpec("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
+              "1: replace curly quotes and similar characters if that keeps the text in GSM-7"),
+    FieldSpec("retry_every", "retryEvery", seconds, (), NUMBER, 60, "101",
+              "seconds between attempts, instead of the policy's back-off"),
+    FieldSpec("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",
+              "seconds after the first attempt, instead of the policy's number of attempts"),
 )
 # fmt: on
-"""Every field of a message: the parsers, the HTTP API's description and docs/fields.md read this table."""
+"""Every field of a message: source of the parsers, the OpenAPI description and docs/fields.md."""
 
-BY_SPELLING: dict[str, Field] = {
+BY_SPELLING: dict[str, FieldSpec] = {
     spelling: field for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
 }

@@ -1,4 +1,4 @@
-"""Hours: spans of hours on days of the week, and where they lie on the time line."""
+"""Hours: opening hours on days of the week, and the intervals of Unix time that they cover."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 WHOLE_DAY = 24 * 60
 
 Interval = tuple[int, int]
-"""A beginning and an end in milliseconds of Unix time, without the end."""
+"""Start (inclusive) and end (exclusive) in milliseconds of Unix time."""
 
 _HOURS = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
 
 
-class Span(msgspec.Struct, frozen=True):
-    """Hours of some weekdays; ``str`` gives the text that ``parse_span`` reads.
+class WeeklyHours(msgspec.Struct, frozen=True):
+    """Opening hours on some weekdays; ``str`` returns the text that ``parse_weekly_hours`` reads.
 
     ``days`` has 0 for Monday to 6 for Sunday; ``opens`` (0 to 1439) and ``closes`` (1 to 1440) are minutes of the
-    day.  A span that closes earlier than it opens passes midnight and belongs to the day on which it opens.
+    day.  Hours that close earlier than they open pass midnight and belong to the day on which they open.
     """
 
     days: frozenset[int]
@@ -30,43 +30,43 @@ class Span(msgspec.Struct, frozen=True):
     closes: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no span: whoever waits for it would wait for ever."""
+        """Raise ValueError for hours that never open."""
         if not self.days or not self.days <= set(range(7)):
-            raise ValueError("a span has days: write some, such as mon-fri, or daily")
+            raise ValueError("no days: give some, as in mon-fri, or daily")
         if not 0 <= self.opens < WHOLE_DAY or not 0 < self.closes <= WHOLE_DAY:
-            raise ValueError("a day's hours go from 00:00 to 24:00")
+            raise ValueError("hours range from 00:00 to 24:00")
         if self.opens == self.closes:
-            raise ValueError("the span closes when it opens: for a whole day write 00:00-24:00")
+            raise ValueError("the hours close when they open: for a whole day write 00:00-24:00")
 
     def __str__(self) -> str:
-        """Days and hours, as in ``mon-fri 08:00-20:00``."""
+        """Return days and hours, as in ``mon-fri 08:00-20:00``."""
         hours = "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (self.opens, self.closes))
         return f"{_days_text(self.days)} {hours}"
 
     def intervals(self, zone: ZoneInfo, first: date, days: int) -> list[Interval]:
-        """Return when it is open in a zone, if it opens on the ``first`` day or one of the ``days - 1`` after it."""
+        """Return the intervals in a zone that start on the ``first`` day or the ``days - 1`` days after it."""
         nights = int(self.closes < self.opens)
         found = []
         for day in (first + timedelta(days=ahead) for ahead in range(days)):
             if day.weekday() in self.days:
                 begins, ends = _moment(day, self.opens, zone), _moment(day, self.closes + nights * WHOLE_DAY, zone)
-                if begins < ends:  # else all of it is in the hour that clocks skip
+                if begins < ends:  # otherwise it lies within the hour that clocks skip
                     found.append((begins * 1000, ends * 1000))
         return found
 
 
-def parse_span(days: str, hours: str) -> Span:
-    """Return the span of ``mon-fri`` and ``08:00-20:00``; raises ValueError with what would be right."""
+def parse_weekly_hours(days: str, hours: str) -> WeeklyHours:
+    """Parse ``mon-fri`` and ``08:00-20:00``; raises ValueError with the correct form."""
     matched = _HOURS.fullmatch(hours)
     if not matched:
-        raise ValueError(f"{hours!r} are no hours: write HH:MM-HH:MM, as in 08:00-20:00")
+        raise ValueError(f"{hours!r} is not a range of hours: write HH:MM-HH:MM, as in 08:00-20:00")
     opens_hour, opens_minute, closes_hour, closes_minute = map(int, matched.groups())
     opens, closes = opens_hour * 60 + opens_minute, closes_hour * 60 + closes_minute
     if opens_minute > 59 or closes_minute > 59 or opens >= WHOLE_DAY or closes > WHOLE_DAY:
-        raise ValueError(f"{hours!r} are no hours: they open from 00:00 to 23:59 and close from 00:01 to 24:00")
+        raise ValueError(f"{hours!r} is not a range of hours: open from 00:00 to 23:59 and close from 00:01 to 24:00")
     if opens == closes:
         raise ValueError(f"{hours!r} closes when it opens: for a whole day write 00:00-24:00")
-    return Span(_parse_days(days), opens, closes or WHOLE_DAY)
+    return WeeklyHours(_parse_days(days), opens, closes or WHOLE_DAY)
 
 
 def _parse_days(text: str) -> frozenset[int]:
@@ -86,7 +86,7 @@ def _parse_day(text: str) -> int:
     for number, name in enumerate(DAYS):
         if len(text) >= 3 and name.startswith(text):
             return number
-    raise ValueError(f"{text!r} is no day: write mon, tue, wed, thu, fri, sat, sun, as in mon-fri or sat,sun; or daily")
+    raise ValueError(f"{text!r} is not a day: write mon tue wed thu fri sat or sun, as in mon-fri or sat,sun; or daily")
 
 
 def _days_text(days: frozenset[int]) -> str:
@@ -97,9 +97,9 @@ def _days_text(days: frozenset[int]) -> str:
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> int:
-    """Return the first second of Unix time at which clocks show the time, or a later one.
+    """Return the first second of Unix time at which local clocks show this time or a later one.
 
-    So a time that clocks skip comes with the first that exists, and of one that they show twice the first counts.
+    A time that clocks skip maps to the first time after the gap; of a time that they show twice, the first counts.
     """
     wall = datetime.combine(day, time()) + timedelta(minutes=minutes)
     first, second = (int(wall.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))

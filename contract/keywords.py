@@ -1,7 +1,6 @@
-"""Keywords: the fields of a message as types, so that a type checker finds a wrong name or value before it runs.
+"""Keywords: the fields of a message as types, so that a type checker finds wrong names and values.
 
-The names are those of the table in ``fields``, which alone decides at run time; a test holds the two together.  None
-is the same as leaving a field out.
+At run time the table in ``fields`` decides; a test compares the two.  None is the same as an absent field.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict
 
 Switch: TypeAlias = bool | Literal[0, 1]
-Names: TypeAlias = list[str] | tuple[str, ...] | AbstractSet[str]  # a text would be a list of its letters
+Names: TypeAlias = list[str] | tuple[str, ...] | AbstractSet[str]  # not str, which iterates over its characters
 
 
 class MessageFields(TypedDict, total=False):
-    """What a message may have besides its recipient and its text, as keywords of ``send``."""
+    """The optional fields of a message, as keywords of ``send``."""
 
-    # what the gateway offers
+    # fields of the gateway
     sender: str | None
     client_message_id: str | None
     max_message_parts: Literal[1, 2, 3] | None
@@ -29,14 +28,14 @@ class MessageFields(TypedDict, total=False):
     channel: Literal["sms", "whatsapp"] | None
     mo: Switch | None
     required_features: int | None  # a bit mask
-    deliver_at: datetime | str | None  # aware, or ISO 8601 with its zone
+    deliver_at: datetime | str | None  # aware, or ISO 8601 with a zone
     unicode: Switch | None
-    udh: str | bytes | None  # a text is hexadecimal
-    binary: str | bytes | None  # a text is hexadecimal
+    udh: str | bytes | None  # str: hexadecimal
+    binary: str | bytes | None  # str: hexadecimal
     validity_period: int | None  # minutes
     bypass_dnc: Switch | None
-    # what Threelane adds
-    delay: float | timedelta | None  # a number is seconds
+    # fields of Threelane
+    delay: float | timedelta | None  # a number: seconds
     at_gateway: Switch | None
     cost_centre: str | None
     producer: str | None
@@ -55,6 +54,6 @@ class _Recipient(TypedDict):
 
 
 class MessageMapping(_Recipient, MessageFields, total=False):
-    """A whole message as a mapping, for lists: ``to`` is needed, and ``text`` or ``binary``."""
+    """A message as a mapping, for lists: ``to`` is required, and ``text`` or ``binary``."""
 
     text: str | None

@@ -1,4 +1,4 @@
-"""Look-alikes: letters that cost a whole text its GSM alphabet, and what stands for them in it."""
+"""Look-alikes: characters outside the GSM alphabet, and the similar characters within it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TABLE = str.maketrans({
 
 
 def replace(text: str) -> str:
-    """Return the text in the GSM alphabet if look-alikes can bring it there, else the text as it was.
+    """Return the text in the GSM alphabet if replacing look-alikes is enough, else the text unchanged.
 
-    Half a replacement would spoil letters and save nothing, since one foreign letter keeps the whole text in
-    UCS-2.
+    A partial replacement would change characters and save nothing: one character outside the alphabet keeps the
+    whole text in UCS-2.
     """
     if GSM_7.issuperset(text):
         return text

@@ -1,4 +1,4 @@
-"""Message: what is to be sent, parsed once at the door and never checked again."""
+"""Message: an SMS, parsed once at accept and not checked again."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding, Size
 
-SCHEMA = 1  # the newest that this code can send; a message that says none is of schema 1
+SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One SMS to one recipient; also, as JSON, the body of its record in Redis.
 
-    ``id`` is ours and the gateway's client message id; times are milliseconds of Unix time; ``udh`` and
-    ``binary`` are hexadecimal; ``units`` are septets, UTF-16 code units or octets, by ``encoding``.
+    ``id`` is Threelane's id, sent to the gateway as its client message id; times are milliseconds of Unix time;
+    ``udh`` and ``binary`` are hexadecimal; ``units`` are septets, UTF-16 code units or octets, by ``encoding``.
     """
 
     id: str
@@ -34,9 +34,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     units: int = 0
     parts: int = 1
     lane: int = 3
-    due_at: int = 0  # 0: at once
-    at_gateway: bool = False  # the gateway waits until it is due, not we
-    own_validity: bool = False  # the caller named it; otherwise it moves with the time of delivery
+    due_at: int = 0  # 0: send immediately
+    at_gateway: bool = False  # the gateway holds it until it is due, not Threelane
+    own_validity: bool = False  # given by the caller; otherwise the validity moves with the delivery time
     sender: str = ""
     client_message_id: str = ""
     callback: int = 7
@@ -53,25 +53,25 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     producer: str = ""
     tags: tuple[str, ...] = ()
     batch: str = ""
-    legal_notice: bool = False  # goes to suppressed recipients, too, if its producer has the right
+    legal_notice: bool = False  # also to suppressed recipients, if the producer has the right to
     on_doubt: str = "resend"
     retry_every: float | None = None
     stop_retrying_after: float | None = None
-    schema: int = 1  # what a worker has to know to send it; a field that an older one would pass over raises it
+    schema: int = 1  # raised by a field that an older worker would ignore
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A message that is fit to be accepted, and what its caller should be told of it."""
+    """A valid message, and the details that its caller gets back."""
 
     message: Message
-    fingerprint: str  # of what the caller said; empty without a client message id
-    id_field: str = ""  # how the caller spelt the name of that id's field
+    fingerprint: str  # of the content; empty without a client message id
+    id_field: str = ""  # the name of the client message id as the caller spelt it
     parts_saved: int = 0
     characters_cut: int = 0
 
 
 def gateway_time(message: Message, now: int) -> int:
-    """Return the Unix time, in seconds, until which the gateway is to keep the message; 0: it goes at once."""
+    """Return the Unix time, in seconds, until which the gateway holds the message; 0: it does not."""
     return message.due_at // 1000 if message.at_gateway and message.due_at > now else 0
 
 
@@ -85,19 +85,19 @@ _NOTHING_BESIDE = tuple(_BESIDE_BODY.values())
 
 
 def encode(message: Message) -> bytes:
-    """Return the body of a record: what sending needs, without what the record itself says for as long as it lives."""
+    """Return the body of a record: what sending needs, without the values that the record has as fields."""
     if _beside_body(message) != _NOTHING_BESIDE:
         message = msgspec.structs.replace(message, **_BESIDE_BODY)
     return _encode(message)
 
 
-_spare: list[str] = []  # ids that were drawn together: the system's generator is asked once for a hundred
-if hasattr(os, "register_at_fork"):  # where processes fork, two must not go on with the same ids
+_spare: list[str] = []  # unused ids: os.urandom is called once per hundred
+if hasattr(os, "register_at_fork"):  # a forked child must not reuse the parent's ids
     os.register_at_fork(after_in_child=_spare.clear)
 
 
 def new_id() -> str:
-    """Return an id that no other message has: 32 hexadecimal digits."""
+    """Return a unique id: 32 hexadecimal digits."""
     try:
         return _spare.pop()
     except IndexError:
@@ -107,17 +107,17 @@ def new_id() -> str:
 
 
 def identify(producer: str, client_message_id: str) -> str:
-    """Return the id that a client message id always has: a repeated call finds the message by it."""
+    """Return the id that follows from a client message id, by which a repeated call finds the message."""
     return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
 
 
-def no_message(raw: object) -> Refusal:
-    """Return the refusal of what is no mapping of field names."""
-    return fields.invalid("message", f"it is {type(raw).__name__}", "give an object of field names and values")
+def not_an_object(raw: object) -> Refusal:
+    """Return the refusal of a value that is not a mapping."""
+    return fields.invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
 
 
 def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refusal:
-    """Parse what a caller said; ``now`` is Unix time in milliseconds, ``producer`` the name it sends under."""
+    """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field."""
     read = _read(raw)
     if isinstance(read, Refusal):
         return read
@@ -131,7 +131,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
         return due_at
     if given.get("at_gateway") and not due_at:
         return fields.invalid(
-            spelt["at_gateway"], "there is no time to wait for", "give a delivery time or a delay, too, or leave it out"
+            spelt["at_gateway"], "there is no delivery time", "also give a delivery time or a delay, or leave it out"
         )
     expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
     if isinstance(expires_at, Refusal):
@@ -164,7 +164,7 @@ _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields
 
 
 def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Refusal:
-    """Read each field by its table entry, and note how it was spelt; the first that is wrong is the answer."""
+    """Parse each field; return the values and the spellings by field, or the first refusal."""
     given: dict[str, Any] = {}
     spelt: dict[str, str] = {}
     for spelling, value in raw.items():
@@ -181,7 +181,10 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
         given[field.name], spelt[field.name] = parsed, spelling
     if "to" not in given:
         return Refusal(
-            code=Code.DESTINATION, field="to", problem="no recipient", remedy="give a number, as in 27831234567"
+            code=Code.DESTINATION,
+            field="to",
+            problem="the recipient is missing",
+            remedy="give a number, as in 27831234567",
         )
     return given, spelt
 
@@ -191,7 +194,7 @@ def _printable(spelling: object) -> str:
 
 
 def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size, int, int] | Refusal:
-    """Settle what will be sent: the text, its size, the parts that look-alikes saved, the characters cut."""
+    """Return the text to send, its size, the parts that look-alikes saved, and the characters cut."""
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
@@ -205,7 +208,7 @@ def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size
             code=Code.UNICODE,
             field="text",
             problem=f"half of a surrogate pair at character {broken.start + 1}",
-            remedy="the text was cut or decoded wrongly before it came here: send it whole, as UTF-8",
+            remedy="the text was cut or decoded wrongly before this call: send it whole, as UTF-8",
         )
 
 
@@ -213,13 +216,13 @@ def _binary_body(
     given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
 ) -> tuple[str, Size, int, int] | Refusal:
     if given.get("text"):
-        return fields.invalid("binary", "binary data together with a text", "give one of the two")
+        return fields.invalid("binary", "binary data and a text", "give one of the two")
     if not given.get("sender", "0").isdigit():
         return Refusal(
             code=Code.SENDER,
             field=spelt["sender"],
-            problem="a name cannot send binary data",
-            remedy="give a number as sender",
+            problem="binary data needs a number as sender",
+            remedy="give up to 16 digits",
         )
     size = texts.measure_binary(len(binary) // 2, udh_octets)
     return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
@@ -247,17 +250,17 @@ def _too_long(field: str, size: Size, most: int) -> Refusal:
     return Refusal(
         code=Code.PARTS,
         field=field,
-        problem=f"{size.units} {_UNITS[size.encoding]} make {size.parts} parts, at most {most} are allowed",
-        remedy="shorten it, ask for onTooLong=cut, or for lookAlikes if a few letters cost the GSM alphabet",
+        problem=f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed",
+        remedy="shorten it, or set onTooLong=cut; lookAlikes=1 helps if few characters are outside GSM-7",
     )
 
 
 _UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
 
 
-# Saying a default is the same content as leaving it out.
+# A field with its default value is the same content as an absent one.
 # fmt: off
-_UNSAID: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "lane": 3, "channel": "sms", "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
     "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False, "at_gateway": False,
     "legal_notice": False,
@@ -266,13 +269,13 @@ _UNSAID: dict[str, Any] = {
 # fmt: on
 
 
-_IN_THE_ID = ("client_message_id", "producer")  # however the producer's name was given
+_IN_THE_ID = ("client_message_id", "producer")  # part of the id, so not of the fingerprint
 
 
 def _fingerprint(given: Mapping[str, Any]) -> str:
-    said = sorted(
+    content = sorted(
         (key, value)
         for key, value in given.items()
-        if key not in _IN_THE_ID and (key not in _UNSAID or value != _UNSAID[key])
+        if key not in _IN_THE_ID and (key not in _DEFAULTS or value != _DEFAULTS[key])
     )
-    return blake2b(msgspec.json.encode(said), digest_size=9).hexdigest()
+    return blake2b(msgspec.json.encode(content), digest_size=9).hexdigest()

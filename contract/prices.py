@@ -1,7 +1,7 @@
-"""Prices: what a part is likely to cost, by the recipient's prefix or country; millionths of a credit.
+"""Prices: the estimated price of a part, by the recipient's prefix or country; millionths of a credit.
 
-A price that the operator gives (by prefix, the longest wins) goes before one that was learned from the last charge in
-the same country, and that before the price of the rest (``*``).
+In order of precedence: the operator's price for the longest matching prefix, the price of the last charge in the same
+country, the operator's price for all others (``*``).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from threelane.contract import zones
 
 CREDIT = 1_000_000  # charges are kept in millionths of a credit, so that sums are exact
 REST = "*"
-ELSEWHERE = "other"  # the country of a number that has none, such as a satellite phone's
+ELSEWHERE = "other"  # for numbers without a country, such as satellite phones
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """Prices of a part: as given by prefix, and as learned by country."""
+    """Prices of a part: set by prefix, and learned by country."""
 
     given: Mapping[str, int]
     learned: Mapping[str, int] = {}
-    longest: int = 0  # prefix that is given
+    longest: int = 0  # digits of the longest prefix in ``given``
 
-    def of(self, to: str, where: str = "") -> int:
-        """Return the price of a part to a number; ``where`` is its country, if that is known already."""
+    def price(self, to: str, where: str = "") -> int:
+        """Return the price of a part to a number; ``where`` is its country, if known."""
         for length in range(self.longest, 0, -1):
             if (price := self.given.get(to[:length])) is not None:
                 return price
         learned = self.learned.get(where or country(to))
         return learned if learned is not None else self.given.get(REST, CREDIT)
 
-    def knowing(self, entries: Mapping[bytes, bytes]) -> Prices:
-        """Return the same with what was learned, as Redis has it."""
+    def with_learned(self, entries: Mapping[bytes, bytes]) -> Prices:
+        """Return a copy with the learned prices, as read from Redis."""
         return msgspec.structs.replace(self, learned={name.decode(): int(price) for name, price in entries.items()})
 
 
@@ -44,7 +44,7 @@ def country(to: str) -> str:
 
 
 def parse(text: str) -> Prices:
-    """Read ``27=0.8,1=1.2,*=1``; raises ValueError with what would be right."""
+    """Parse ``27=0.8,1=1.2,*=1``; raises ValueError with the correct form."""
     given: dict[str, int] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         prefix, _, price = (part.strip() for part in entry.partition("="))
@@ -53,7 +53,7 @@ def parse(text: str) -> Prices:
         try:
             amount = Decimal(price) * CREDIT
         except DecimalException:
-            raise ValueError(f"{entry!r}: {price!r} is no amount of credits, such as 0.8") from None
+            raise ValueError(f"{entry!r}: {price!r} is not an amount of credits, such as 0.8") from None
         if not amount.is_finite() or not 0 <= amount <= 1000 * CREDIT:
             raise ValueError(f"{entry!r}: a part costs from 0 to 1000 credits")
         given[prefix] = int(amount)

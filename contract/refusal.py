@@ -1,4 +1,4 @@
-"""Refusals: what is wrong with a message, said in the gateway's language before a credit is spent."""
+"""Refusals: why a message is not accepted, with the gateway's error codes, before a credit is spent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Owner(StrEnum):
-    """Who can mend it. Every refusal, dead letter and alarm has one."""
+    """Who can fix it.  Every refusal, dead letter and alarm has an owner."""
 
     PRODUCER = "producer"
     OPERATOR = "operator"
@@ -17,7 +17,7 @@ class Owner(StrEnum):
 
 
 class Code(StrEnum):
-    """The gateway's codes that are answered at the door (its list of error codes gives the meaning)."""
+    """The gateway's error codes that Threelane returns at accept, with the meaning of the gateway's list."""
 
     INVALID = "101"
     UDH = "102"
@@ -29,15 +29,15 @@ class Code(StrEnum):
     UNICODE = "116"
     TIME_OR_CLIENT_ID = "120"
     OPTED_OUT = "122"
-    BUDGET = "302"  # the gateway's "max allowed credit", here of a budget of ours
-    CONFLICT = "409"  # ours: the gateway has no word for one client id with two contents
+    BUDGET = "302"  # the gateway's "max allowed credit", here for a budget of Threelane
+    CONFLICT = "409"  # Threelane's: the gateway has no code for one client id with two contents
 
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a message is not accepted, as parsers and scripts return it; callers get it as ``Refused``.
 
-    ``field`` is the field's name as the caller wrote it, ``problem`` what is wrong with it and ``remedy`` what
-    would be right; ``accepted_id`` is the id of the accepted message that stands in the way, if there is one.
+    ``field`` is the name of the field as the caller spelt it, ``problem`` the error and ``remedy`` the fix;
+    ``accepted_id`` is the id of the accepted message that causes the refusal, if any.
     """
 
     code: str
@@ -49,7 +49,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def accepted(self) -> bool:
-        """False: admissions of a list can be counted by it."""
+        """False, so that the admissions of a list can be counted."""
         return False
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Time at the door: when a message is due and until when it is worth sending."""
+"""Schedule: when a message is due, and when it expires."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from threelane.contract.refusal import Code, Refusal
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 HORIZON = 7 * DAY  # the gateway schedules no further ahead
-SLACK = 1_000  # a caller's "now" is past by the time it gets here
+SLACK = 1_000  # a caller's "now" has passed when it is parsed
 DEFAULT_VALIDITY = DAY  # the gateway's own default
-MAX_VALIDITY_MINUTES = 8 * 24 * 60  # as long as a client id is remembered
+MAX_VALIDITY_MINUTES = 8 * 24 * 60  # the retention of a client message id
 
 
 def instant(raw: object, field: str) -> int | Refusal:
-    """Return a point in time as milliseconds of Unix time; a time without a zone is refused, never guessed."""
+    """Return a time in milliseconds of Unix time; a time without a zone is refused, never guessed."""
     if isinstance(raw, str):
         try:
             raw = datetime.fromisoformat(raw.strip())
         except ValueError:
-            return _refused(field, "not a time", "write ISO 8601 with its zone, as in 2031-06-30T14:00:00Z")
+            return _refused(field, "not a time", "write ISO 8601 with a zone, as in 2031-06-30T14:00:00Z")
     if not isinstance(raw, datetime):
-        return _refused(field, f"a time cannot be {type(raw).__name__}", "give a datetime or an ISO 8601 text")
+        return _refused(field, f"expected a time, got {type(raw).__name__}", "give a datetime or an ISO 8601 string")
     if raw.tzinfo is None or raw.utcoffset() is None:
         return _refused(field, "the time has no zone", "add Z or an offset such as +02:00")
     try:
         return round(raw.astimezone(UTC).timestamp() * 1000)
     except (OverflowError, ValueError):
-        return _refused(field, "the time is out of the calendar", "give a time within the next 7 days")
+        return _refused(field, "the time is out of range", "give a time within the next 7 days")
 
 
 def wait(raw: object, field: str) -> int | Refusal:
-    """Return a delay, given in seconds or as a timedelta, in milliseconds."""
+    """Return a delay in milliseconds, given in seconds or as a timedelta."""
     if isinstance(raw, timedelta):
         raw = raw.total_seconds()
     if isinstance(raw, str):
@@ -45,7 +45,7 @@ def wait(raw: object, field: str) -> int | Refusal:
     if raw < 0:
         return _refused(field, "the delay is negative", "give 0 or more seconds")
     if raw * 1000 > HORIZON:
-        return _refused(field, "more than 7 days ahead", "the gateway's horizon is 7 days, 604800 seconds")
+        return _refused(field, "more than 7 days ahead", "give at most 7 days, 604800 seconds")
     return round(raw * 1000)
 
 
@@ -54,18 +54,18 @@ def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refusa
     if at is None:
         return now + delay if delay else 0
     if delay is not None:
-        return _refused("delay", "given together with a delivery time", "give one of the two")
+        return _refused("delay", "a delay and a delivery time", "give one of the two")
     if at < now - SLACK:
         return _refused(field, "the time is in the past", "leave it out to send at once")
     if at > now + HORIZON:
-        return _refused(field, "more than 7 days ahead", "the gateway's horizon is 7 days: send it later")
+        return _refused(field, "more than 7 days ahead", "give a time within 7 days, or send it later")
     return at if at > now else 0
 
 
 def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refusal:
-    """Return the moment after which the message is not sent any more.
+    """Return the time after which the message is no longer sent.
 
-    A validity that is given counts from now; the default of a day counts from the delivery.
+    A given validity counts from now; the default of one day counts from the delivery time.
     """
     if minutes is None:
         return (due_at or now) + DEFAULT_VALIDITY
@@ -74,8 +74,8 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
         return Refusal(
             code=Code.TIME_OR_CLIENT_ID,
             field=field,
-            problem="the validity ends before the delivery",
-            remedy="it counts in minutes from now: make it longer than the wait",
+            problem="the validity ends before the delivery time",
+            remedy="give more minutes: the validity counts from now",
         )
     return expires_at
 
@@ -85,7 +85,7 @@ def _refused(field: str, problem: str, remedy: str) -> Refusal:
 
 
 def bound(raw: datetime | str | None, field: str) -> int | None:
-    """Return a bound of a search in milliseconds of Unix time, or None; raises ValueError with what is wrong."""
+    """Return a search bound in milliseconds of Unix time, or None; raises ValueError with problem and remedy."""
     at = instant(raw, field) if raw else None
     if isinstance(at, Refusal):
         raise ValueError(f"{field}: {at.problem}; {at.remedy}")

@@ -1,4 +1,4 @@
-"""Text: which alphabet a message needs, and how many parts it will be, counted as a handset joins them."""
+"""Text: the encoding of a message and its number of parts, counted as a handset concatenates them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ GSM_BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-# The extension set: escape and code, so two septets each.
+# The extension set: an escape and a code, two septets each.
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 GSM_7 = GSM_BASIC | GSM_EXTENSION
 _all_basic = re.compile(f"[{re.escape(''.join(sorted(GSM_BASIC)))}]*").fullmatch
 
-OCTETS = 140  # what one SMS carries
+OCTETS = 140  # of one SMS
 CONCAT_OCTETS = 6  # the header that joins parts: 05 00 03 reference total number
-CONCAT_ELEMENT_OCTETS = 5  # the same inside a user data header that is there already
+CONCAT_ELEMENT_OCTETS = 5  # the same as an element of an existing user data header
 
 
 class Encoding(StrEnum):
-    """How the body travels: septets, UTF-16 code units, or octets."""
+    """The encoding of the body: septets, UTF-16 code units, or octets."""
 
     GSM_7 = "gsm7"
     UCS_2 = "ucs2"
@@ -32,7 +32,7 @@ class Encoding(StrEnum):
 
 
 class Size(NamedTuple):
-    """What a body comes to: ``units`` are septets, code units or octets, by encoding."""
+    """The size of a body; ``units`` are septets, code units or octets, by encoding."""
 
     encoding: Encoding
     units: int
@@ -42,7 +42,7 @@ class Size(NamedTuple):
 def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
     """Count the parts of a text by filling them one by one.
 
-    An escape pair or a surrogate pair never straddles a part, so 229 braces are 4 parts although their 458
+    An escape pair or a surrogate pair is never split between parts, so 229 braces take 4 parts although their 458
     septets are fewer than 3 x 153.  Raises UnicodeEncodeError for half a surrogate pair.  Source: 3GPP TS
     23.038 and 23.040.
     """
@@ -65,9 +65,9 @@ def measure_binary(octets: int, udh_octets: int = 0) -> Size:
 
 
 def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> str:
-    """Return as much of the text as fits into max_parts; no pair and no accent is torn from its letter."""
+    """Return as much of the text as fits into max_parts, without splitting a pair or a combining sequence."""
     low, high = 0, len(text)
-    while low < high:  # a longer beginning never needs fewer parts within one alphabet
+    while low < high:  # within one alphabet a longer prefix never needs fewer parts
         middle = (low + high + 1) // 2
         if measure(text[:middle], unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
             low = middle
@@ -76,7 +76,7 @@ def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0
     whole = low
     while 0 < whole < len(text) and unicodedata.combining(text[whole]):
         whole -= 1
-    return text[: whole or low]  # a letter with accents for three parts is torn all the same
+    return text[: whole or low]  # a combining sequence that fills all parts has to be split
 
 
 def _septets(udh_octets: int) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def _is_surrogate_pair(letter: str) -> bool:
 
 
 def _parts(text: str, units: int, single: int, part: int, is_pair: Callable[[str], bool] | None) -> int:
-    """Return how many parts ``units`` fill; ``is_pair`` tells the letters that take two, where there are any."""
+    """Return how many parts ``units`` fill; ``is_pair`` finds letters that take two units, None if there are none."""
     if units <= single:
         return 1
     if not is_pair:

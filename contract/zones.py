@@ -1,4 +1,4 @@
-"""Zones: the clocks by which a recipient may live, told by the number alone."""
+"""Zones: the time zones in which a recipient may live, derived from the number alone."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import phonenumbers
 import tzdata
 
 NOWHERE = ""
-"""The country of numbers that have none: satellites, +800 and the like."""
+"""For numbers without a country: satellites, +800 and the like."""
 
-_TELLING_DIGITS = {"1": 4, "7": 2, "262": 8}
-"""Calling codes whose countries keep different clocks -> how many digits tell which country it is.
+_COUNTRY_DIGITS = {"1": 4, "7": 2, "262": 8}
+"""Calling codes whose countries have different zones -> how many digits identify the country.
 
-All other shared codes (44, 47, 590 ...) have the same clock in each of their countries, but for the landlines of
-Christmas and Cocos Islands, which no SMS reaches; their mobiles are no different from Australia's.
+All other shared codes (44, 47, 590 ...) have the same zone in each of their countries, except the landlines of
+Christmas and Cocos Islands, which no SMS reaches; their mobile numbers look like Australia's.
 """
 _LACKING = {"AC": "SH", "TA": "SH", "XK": "RS"}  # not in ISO 3166, so not in zone.tab: Ascension, Tristan, Kosovo
-_MOST_PEOPLED = {  # where zone.tab goes from east to west, or north to south, and not by people
+_MOST_PEOPLED = {  # where the first zone in zone.tab is not the one with the most people
     "AU": "Australia/Sydney",
     "BR": "America/Sao_Paulo",
     "CA": "America/Toronto",
     "RU": "Europe/Moscow",
     "UA": "Europe/Kyiv",
 }
-_TAILS = ("2345678901", "2222222222")  # one of them makes a valid number of any area that is in use
+_TAILS = ("2345678901", "2222222222")  # for each area in use, one of them completes a valid number
 
 
 def country(msisdn: str) -> str:
-    """Return the two letters of the number's country, NOWHERE when it has none.
+    """Return the two-letter code of the number's country, NOWHERE if it has none.
 
-    Within a shared calling code, a number that no country claims is the main country's (+1: the United States).
+    Within a shared calling code, an unassigned number counts as the main country's (+1: the United States).
     """
     found, digits = _by_code(msisdn[:3])
     return _by_area(msisdn[:digits], len(msisdn)) if digits else found
@@ -41,7 +41,7 @@ def country(msisdn: str) -> str:
 
 @lru_cache(maxsize=512)
 def zones(country: str) -> tuple[ZoneInfo, ...]:
-    """Return a country's zones, that of most people first; UTC for NOWHERE.
+    """Return a country's zones, the one with the most people first; UTC for NOWHERE.
 
     Source: zone.tab of the package tzdata, with its countries by ISO 3166.
     """
@@ -52,17 +52,17 @@ def zones(country: str) -> tuple[ZoneInfo, ...]:
 
 @lru_cache(maxsize=1024)
 def _by_code(prefix: str) -> tuple[str, int]:
-    """Return the main country of a calling code, and how many digits to look at if there are others."""
-    for code in (prefix[:1], prefix[:2], prefix[:3]):  # no code begins with another
+    """Return the main country of a calling code, and how many digits identify the others, 0 if there are none."""
+    for code in (prefix[:1], prefix[:2], prefix[:3]):  # no code is a prefix of another
         region = phonenumbers.region_code_for_country_code(int(code)) if code.isdigit() else "ZZ"
         if region != "ZZ":
-            return (region if region.isalpha() else NOWHERE), _TELLING_DIGITS.get(code, 0)
+            return (region if region.isalpha() else NOWHERE), _COUNTRY_DIGITS.get(code, 0)
     return NOWHERE, 0
 
 
 @lru_cache(maxsize=32_768)
 def _by_area(prefix: str, length: int) -> str:
-    """Return the country of an area, whatever the rest of the number is: looking it up costs 50 microseconds."""
+    """Return the country of an area; cached, since a look-up takes 50 microseconds."""
     main, _ = _by_code(prefix[:3])
     code = phonenumbers.country_code_for_region(main)
     for tail in _TAILS:

@@ -56,7 +56,7 @@ def demonstrate(json_file: Path | None, messages: Path | None, gateway: str) -> 
     except Failed as failed:
         console.print(str(failed), markup=False)
         return Exit.DIFFERENT
-    except (bulk.WrongFile, OSError) as unreadable:
+    except (bulk.InvalidFile, OSError) as unreadable:
         console.print(str(unreadable), markup=False)
         return Exit.USAGE
     except KeyboardInterrupt:
@@ -123,10 +123,10 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
                 if row.number % 500 == 0:
                     live.update(view.lanes(self._redis))
 
-    def _limited(self, row: bulk.Row) -> bulk.Row:
-        if able("look up by our id", self._gateway) or isinstance(row.said, Refusal):
+    def _limited(self, row: bulk.FileRow) -> bulk.FileRow:
+        if able("look up by our id", self._gateway) or isinstance(row.content, Refusal):
             return row
-        return row._replace(said={**row.said, "validityPeriod": ONE_MINUTE})
+        return row._replace(content={**row.content, "validityPeriod": ONE_MINUTE})
 
     def _wait(self, live: Live) -> None:
         deadline = time.monotonic() + LONGEST_SECONDS

@@ -81,7 +81,7 @@ class Stack:
         self.environment.setdefault("THREELANE_API_PORT", "0")
         self.api_url = self._threelane("api").event("api")["url"]
         with redis.Redis.from_url(self.redis_url) as client:
-            made = access.make(client, "demo", int(time.time() * 1000), operator=True, bypass=True)
+            made = access.create(client, "demo", int(time.time() * 1000), operator=True, bypass=True)
         self.api_key = made.token
 
     def describe(self, pid: int) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class Stack:
             **self._sandbox_options,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        words += [word for part in gateways.doubles() for word in ("--part", part)]
+        words += [word for part in gateways.simulators() for word in ("--part", part)]
         child = self._child("sandbox", [*PYTHON, "-m", "threelane.sandbox", *words])
         self.sandbox_url = child.event("listening")["url"]
         self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url

@@ -17,7 +17,7 @@ from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
-from threelane.runtime.settings import InvalidSettings, load, wrong_gateways
+from threelane.runtime.settings import InvalidSettings, gateway_problems, load
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
@@ -97,14 +97,14 @@ def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
 
 def wrong_parts() -> Iterator[str]:
     """Load all parts of all gateways; yield a sentence for each that is missing or not what it should be."""
-    yield from wrong_gateways()
+    yield from gateway_problems()
     for one in gateways.declared().values():
         parts = {"sender": one.sender, "statuses": one.statuses, "sandbox": one.sandbox, **one.callbacks}
         for part, reference in ({"codes": one.codes} | parts).items():
             try:
                 if reference:
                     gateways.resolve(one, part, reference, _IS_RIGHT.get(part, callable))
-            except gateways.WrongGateway as wrong:
+            except gateways.InvalidGateway as wrong:
                 yield str(wrong)
 
 
@@ -157,7 +157,7 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
     """Check the broker, unless it is the Redis that stores the records."""
     if settings.broker_url is None:
         return
-    what = f"broker, {settings.nudges_travel_by}"
+    what = f"broker, {settings.broker_kind}"
     with application(settings).connection_for_read() as broker:
         at = broker.as_uri()  # without its password
         try:

@@ -252,7 +252,7 @@ def _pending(
         return Pending(
             "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
-    index = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.SHELF_OF[known.status]
+    index = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.INDEX_OF[known.status]
     score: Any = client.zscore(index, known.id)
     at = int(score or 0)
     match known.status:
@@ -291,7 +291,7 @@ def _holding(held: Mapping[str, hold.Held], known: MessageStatus, sms: message.M
 
 def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> MessageCost:
     scopes = {f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"}
-    standings = (one for one in budgets.standings(client, now) if one.scope in scopes)
+    standings = (one for one in budgets.usage(client, now) if one.scope in scopes)
     return MessageCost(
         estimate=int(record.get("estimate", 0)),
         charged=known.charge_millionths if "charge" in record else None,

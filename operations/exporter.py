@@ -74,7 +74,7 @@ class Fleet(Collector):
         yield up
 
     def _waiting(self) -> Iterator[Metric]:
-        self._clock.ask(self._client)
+        self._clock.sync(self._client)
         now = self._clock.now()
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:

@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from threelane.store import budgets, keys
-from threelane.store.budgets import Standing
+from threelane.store.budgets import BudgetUse
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
 
@@ -37,7 +37,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     by_centre: Mapping[str, int] = {}
     by_producer: Mapping[str, int] = {}
     by_country: Mapping[str, int] = {}
-    budgets: tuple[Standing, ...] = ()
+    budgets: tuple[BudgetUse, ...] = ()
 
     @property
     def hours_left(self) -> float | None:
@@ -66,14 +66,14 @@ def read(client: redis.Redis, now: int) -> Forecast:
         error=balance.get("error", ""),
         left=left,
         drift=int(balance.get("drift", 0)),
-        committed={lane: int(tally.get(Count.COMMITTED.of(lane), 0)) for lane in keys.LANES},
+        committed={lane: int(tally.get(Count.COMMITTED.field(lane), 0)) for lane in keys.LANES},
         burn=burn(burnt, now),
         waiting_lanes=tuple(lane for lane, floor in floors.items() if "credits" in balance and left < floor),
         by_lane=sums["lane"],
         by_centre=sums["centre"],
         by_producer=sums["producer"],
         by_country=sums["country"],
-        budgets=tuple(budgets.standings(client, now)),
+        budgets=tuple(budgets.usage(client, now)),
     )
 
 

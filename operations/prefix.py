@@ -43,11 +43,11 @@ def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -
     """Return what applies to a prefix; raises ValueError when it is not a prefix."""
     prefix = hold.parse_scope(f"prefix:{digits.strip()}").partition(":")[2]
     held = hold.holds(client, now)
-    known = prices.parse(settings.prices).knowing(_learned(client))
+    known = prices.parse(settings.prices).with_learned(_learned(client))
     return Prefix(
         prefix=prefix,
         country=prices.country(prefix),
-        price=known.of(prefix) / CREDIT,
+        price=known.price(prefix) / CREDIT,
         held_by=tuple(sorted(scope for scope in held if scope == "account" or _covers(scope, prefix))),
         allowed=_allowed(prefix, settings.allow_only),
     )

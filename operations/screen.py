@@ -76,9 +76,9 @@ def _lane(client: redis.Redis, lane: int, tally: Mapping[str, int], now: int) ->
     return Lane(
         waiting=int(client.zcard(keys.QUEUED[lane])),
         oldest_seconds=max(0.0, (now - first[0][1]) / 1000) if first else 0.0,
-        accepted=tally.get(Count.ACCEPTED.of(lane), 0),
-        sent=tally.get(Count.TO.of(lane, Status.SENT), 0),
-        delivered=tally.get(Count.TO.of(lane, Status.DELIVERED), 0),
+        accepted=tally.get(Count.ACCEPTED.field(lane), 0),
+        sent=tally.get(Count.TO.field(lane, Status.SENT), 0),
+        delivered=tally.get(Count.TO.field(lane, Status.DELIVERED), 0),
     )
 
 

@@ -1,1 +1,1 @@
-"""Producer: the verbs of a caller: accept, enqueue, cancel, reschedule, status."""
+"""Producer: the operations of a caller: accept, enqueue, cancel, reschedule, status."""

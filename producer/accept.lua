@@ -1,5 +1,5 @@
 -- PARTS move, suppression
--- Take up to 99 messages in: all records are written before any of them is put on a lane.
+-- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), messages
 -- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
 --       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it
@@ -12,22 +12,24 @@ end
 
 local budgeted = has_budgets()
 
--- -> the day in whose budgets a message has room, and when it may go; or nil and the answer
+-- -> the day whose budgets have room for a message, and when to send it; or nil and the reply
 local function room(given, estimate, due)
   local centre, producer = given[Field.centre] or '', given[Field.producer] or ''
   local full = over(centre, producer, estimate, ARG.today)
   if not full then return ARG.today, due end
-  local waits = full.waits and ARG.tomorrow_at < given[Field.expires] and not over(centre, producer, estimate, ARG.tomorrow)
+  local waits = full.waits and ARG.tomorrow_at < given[Field.expires]
+    and not over(centre, producer, estimate, ARG.tomorrow)
   if waits then return ARG.tomorrow, math.max(due, ARG.tomorrow_at) end
   count(Count.refused .. Code.budget)
-  return nil, Said.over .. ':' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
+  return nil, AcceptResult.over .. ':' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
 end
 
--- Refuse or take a message that was not known; -> the answer.
+-- Refuse or accept a new message; -> the reply.
 local function take(record, message, entries)
-  local lane, parts, due = message[Taking.lane], message[Taking.parts], message[Taking.due]
-  local estimate, legal, values = message[Taking.estimate], message[Taking.legal_notice], message[Taking.values]
-  local print, period = message[Taking.print], nil
+  local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
+  local estimate, values = message[NewMessage.estimate], message[NewMessage.values]
+  local legal = message[NewMessage.legal_notice]
+  local print, period = message[NewMessage.print], nil
   local function set(name, value)
     values[#values + 1] = name
     values[#values + 1] = value
@@ -37,9 +39,9 @@ local function take(record, message, entries)
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
     if legal and not may_bypass(given[Field.producer] or '') then
       count(Count.refused .. Code.invalid)
-      return Said.no_right
+      return AcceptResult.no_right
     end
-    local entry = forbidden(entries, message[Taking.sender], given[Field.tags] or '', now)
+    local entry = forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', now)
     if entry and not legal then
       count(Count.refused .. entry.code)
       return cjson.encode(entry)
@@ -58,24 +60,25 @@ local function take(record, message, entries)
   if due > 0 then set(Field.due, due) end
   local status = due > 0 and Status.scheduled or Status.queued
   local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period}
-  place(record, message[Taking.id], taken, status, due > 0 and due or accepted_at, Field.lane, lane, Field.to, message[Taking.to],
-    Field.parts, parts, Field.accepted, accepted_at, unpack(values))
+  place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
+    Field.lane, lane, Field.to, message[NewMessage.to], Field.parts, parts, Field.accepted, accepted_at, unpack(values))
   commit(record, taken, nil, status)
   count_of(Count.accepted, lane)
   count_of(Count.parts, lane, parts)
-  return Said.new .. ':' .. status .. ':' .. string.format('%d', due)
+  return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due)
 end
 
 local answers, numbers, FIELDS = {}, {}, {Field.status, Field.print, Field.due, Field.erased}
-for i, message in ipairs(ARG.messages) do numbers[i] = message[Taking.to] end
+for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] end
 local suppressed = entries_of(numbers)
 for i, message in ipairs(ARG.messages) do
   local record = KEY.records[i]
   local status, print, due, erased = unpack(read_list(record, FIELDS))
   if status then
-    local same = not erased and (print or '') == message[Taking.print]
-    answers[i] = same and Said.same .. ':' .. status .. ':' .. (due or '0') or erased and Said.erased or Said.conflict
-    count(same and Count.repeated .. message[Taking.lane] or Count.refused .. Code.conflict)
+    local same = not erased and (print or '') == message[NewMessage.print]
+    answers[i] = same and AcceptResult.same .. ':' .. status .. ':' .. (due or '0')
+      or erased and AcceptResult.erased or AcceptResult.conflict
+    count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else
     answers[i] = take(record, message, suppressed[i])
   end

@@ -1,4 +1,4 @@
-"""Accept: one script takes up to 99 messages into the house, or says why not."""
+"""Accept: one script accepts up to 99 messages, or refuses them with a reason."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from threelane.store.tally import Count
 
 BATCH = NUDGE_SIZE
 ANY_PRICE = Prices({})
-INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending what was taken in
+INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending accepted messages
 
 
-class Taking(Item, frozen=True):
-    """A message as the script takes it; ``due`` is 0 when it is sent at once."""
+class NewMessage(Item, frozen=True):
+    """A message as argument of the script; ``due`` is 0 if it is sent immediately."""
 
     id: str
     to: str
@@ -48,8 +48,8 @@ class Taking(Item, frozen=True):
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
-class Said(StrEnum):
-    """How an answer of the script begins."""
+class AcceptResult(StrEnum):
+    """The first part of a reply of the script."""
 
     NEW = "new"
     SAME = "same"
@@ -59,7 +59,7 @@ class Said(StrEnum):
     OVER = "over"
 
 
-@script(__file__, texts, [Said, Code], intake=True)
+@script(__file__, texts, [AcceptResult, Code], intake=True)
 def _accept(
     *,
     records: Sequence[RecordKey],
@@ -67,17 +67,17 @@ def _accept(
     today: str,
     tomorrow: str,
     tomorrow_at: int,
-    messages: Sequence[Taking],
+    messages: Sequence[NewMessage],
 ) -> None:
-    """Take messages in; returns what was made of each."""
+    """Accept messages; returns a reply for each."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A message that Threelane has taken on; from now on it is never lost.
+    """An accepted message, which Threelane does not lose.
 
-    ``status`` is how it stands at this moment; ``repeated`` tells that it had been accepted before under the same
-    client message id, ``parts_saved`` what look-alikes saved, ``characters_cut`` what ``onTooLong=cut`` took off;
-    ``due_at`` is Unix time in milliseconds, 0 when it is sent at once.
+    ``status`` is its current status; ``repeated``: it was accepted before with the same client message id;
+    ``parts_saved`` is the number of parts that look-alikes saved, ``characters_cut`` the number of characters that
+    ``onTooLong=cut`` removed; ``due_at`` is Unix time in milliseconds, 0 if it is sent immediately.
     """
 
     id: str
@@ -93,45 +93,45 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def accepted(self) -> bool:
-        """True: lets a caller ask the same question of both answers."""
+        """True, in contrast to a refusal."""
         return True
 
 
-Admission = Accepted | Refusal  # of one message, as a plain value
-_NEW, _SAME, _TAKEN = f"{Said.NEW}:", Said.SAME.value, frozenset((Said.NEW, Said.SAME))
+Admission = Accepted | Refusal  # the result for one message, as a plain value
+_NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
-_QUEUED = (f"{Said.NEW}:{Status.QUEUED}:", f"{Said.SAME}:{Status.QUEUED}:")
+_QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status.QUEUED}:")
 
 
 def accept(
     client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
 ) -> list[Admission]:
-    """Take up to 99 drafts, at prices that only estimate what they cost; the answers come in the same order.
+    """Accept up to 99 drafts, with ``prices`` for the estimates; the results are in the same order.
 
-    Safe to repeat with the same drafts: what is known is answered as it was the first time.
+    Safe to repeat with the same drafts: a known message gets the same result as the first time.
     """
-    intake = Intake(drafts, now, prices, tracer)
-    intake.begin(client)
-    return intake.answers(intake.wait())
+    accept_call = AcceptCall(drafts, now, prices, tracer)
+    accept_call.begin(client)
+    return accept_call.answers(accept_call.wait())
 
 
-class Intake:
-    """One call of the script, in steps, so that a bulk can do something else while Redis is at work."""
+class AcceptCall:
+    """One call of the script in steps, so that a bulk can do other work while Redis runs it."""
 
     def __init__(
         self, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
     ) -> None:
-        """Make it ready: up to 99 drafts."""
+        """Prepare the call for up to 99 drafts."""
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
         self._now = now
-        self._messages = [_taking(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+        self._messages = [_new_message(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
         self._records = keys.records(draft.message.id for draft in drafts)
         self._failed: RedisError | None = None
 
     def begin(self, client: redis.Redis) -> None:
-        """Let Redis begin; does not raise."""
+        """Send the call to Redis; does not raise."""
         try:
             if ceiling.is_near(client, INTAKE_SHARE, len(self._drafts)):
                 self._failed = OutOfMemoryError()
@@ -140,7 +140,7 @@ class Intake:
         if self._failed:
             return
         tomorrow_at = (self._now // DAY + 1) * DAY
-        self._under_way = _accept.begin(
+        self._call = _accept.begin(
             client,
             records=self._records,
             now=self._now,
@@ -151,24 +151,24 @@ class Intake:
         )
 
     def wait(self) -> list[str]:
-        """Return what the script says of each draft; raises what Redis raises."""
+        """Return the script's reply for each draft; raises RedisError."""
         try:
             if self._failed:
                 raise self._failed
-            return self._under_way.answer()
+            return self._call.answer()
         except Exception as failed:
             for span in self._spans:
                 span.end(failed=True, error=type(failed).__name__)
             raise
 
-    def due(self, said: Sequence[str]) -> dict[str, int]:
-        """Return what is to be sent at once: id -> lane."""
-        pairs = zip(self._drafts, said, strict=True)
+    def due(self, replies: Sequence[str]) -> dict[str, int]:
+        """Return the messages to send immediately: id -> lane."""
+        pairs = zip(self._drafts, replies, strict=True)
         return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
 
-    def answers(self, said: Sequence[str]) -> list[Admission]:
-        """Return what the callers are told, and tell the log."""
-        pairs = list(zip(self._drafts, said, strict=True))
+    def answers(self, replies: Sequence[str]) -> list[Admission]:
+        """Return the results for the callers, and log them."""
+        pairs = list(zip(self._drafts, replies, strict=True))
         taken = (draft.message for draft, one in pairs if one.startswith(_NEW))
         logs.events(
             "accepted",
@@ -176,27 +176,27 @@ class Intake:
         )
         answers = [_answer(draft, one) for draft, one in pairs]
         for draft, span, answer in zip(self._drafts, self._spans, answers, strict=False):
-            span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_came_to(answer))
+            span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_result(answer))
         return answers
 
 
-def _came_to(answer: Admission) -> dict[str, Any]:
-    """Return what a span may say of an answer."""
+def _result(answer: Admission) -> dict[str, Any]:
+    """Return the attributes of a span for a result."""
     if isinstance(answer, Refusal):
         return {"result": "refused", "code": answer.code}
     return {"result": "repeated" if answer.repeated else "accepted"}
 
 
 def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
-    """Add what was refused before it came to Redis to the counts that people watch."""
+    """Count refusals that were made before the script."""
     if refusals:
         with client.pipeline(transaction=False) as pipe:
             for code, times in Counter(refused.code for refused in refusals).items():
-                pipe.hincrby(keys.TALLY, Count.REFUSED.of(code), times)
+                pipe.hincrby(keys.TALLY, Count.REFUSED.field(code), times)
             pipe.execute()
 
 
-# as plain texts: a member costs more to look up and to encode, and every message has several
+# plain strings: members are slower to look up and encode, and every message has several
 _EXPIRES, _BODY, _COUNTRY, _ESTIMATE, _PRODUCER, _CENTRE = (
     name.value for name in (Field.EXPIRES, Field.BODY, Field.COUNTRY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
 )
@@ -205,11 +205,11 @@ _CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
 )
 
 
-def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
-    """Return a message as the script takes it."""
+def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
+    """Return a draft as argument of the script."""
     sms = draft.message
     where = country(sms.to)
-    estimate = prices.of(sms.to, where) * sms.parts
+    estimate = prices.price(sms.to, where) * sms.parts
     values: list[str | int] = [_EXPIRES, sms.expires_at, _BODY, message.encode(sms).decode()]
     values += _COUNTRY, where
     if estimate:
@@ -231,7 +231,7 @@ def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
     if sms.schema > 1:
         values += _SCHEMA, sms.schema
     due = 0 if sms.at_gateway else sms.due_at
-    return Taking(
+    return NewMessage(
         sms.id,
         sms.to,
         str(sms.lane),
@@ -247,9 +247,9 @@ def _taking(draft: Draft, prices: Prices, trace: str) -> Taking:
 
 def _answer(draft: Draft, reply: str) -> Admission:
     sms = draft.message
-    known, _, said = reply.partition(":")
-    if known in _TAKEN:
-        status, _, due = said.partition(":")
+    result, _, rest = reply.partition(":")
+    if result in _TAKEN:
+        status, _, due = rest.partition(":")
         return Accepted(
             id=sms.id,
             lane=sms.lane,
@@ -258,36 +258,36 @@ def _answer(draft: Draft, reply: str) -> Admission:
             units=sms.units,
             status=_STATUS[status],
             due_at=int(due) or sms.due_at,
-            repeated=known == _SAME,
+            repeated=result == _SAME,
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
         )
-    if reply in (Said.CONFLICT, Said.ERASED):
-        return conflict(draft, erased=reply == Said.ERASED)
-    if reply == Said.NO_RIGHT:
+    if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
+        return conflict(draft, erased=reply == AcceptResult.ERASED)
+    if reply == AcceptResult.NO_RIGHT:
         return no_right(sms)
-    return _over_budget(reply) if known == Said.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
+    return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
 def conflict(draft: Draft, *, erased: bool = False) -> Refusal:
-    """Return the refusal of a client message id that stands for another content, or for one that was erased."""
+    """Return the refusal of a client message id that was used with other content, or whose content was erased."""
     content = ", and its content has been erased since" if erased else " with other content"
     return Refusal(
         code=Code.CONFLICT,
         field=draft.id_field,
         problem=f"this client message id was accepted{content}",
-        remedy="use a new id for a new message; the first one stands as it was",
+        remedy="use a new id for a new message; the first one is unchanged",
         accepted_id=draft.message.id,
     )
 
 
 def no_right(sms: Message) -> Refusal:
-    """Return the refusal of a legal notice whose producer may not send one."""
+    """Return the refusal of a legal notice whose producer lacks the right."""
     return Refusal(
         code=Code.INVALID,
         field="legal_notice",
-        problem=f"the producer {sms.producer!r} has no right to pass over the list of suppressed numbers",
-        remedy="leave it out, or have an operator grant it: threelane producers set NAME --bypass",
+        problem=f"the producer {sms.producer!r} has no right to send to suppressed numbers",
+        remedy="leave it out, or ask an operator to grant it: threelane producers set NAME --bypass",
         owner=Owner.OPERATOR,
     )
 
@@ -300,20 +300,20 @@ def _over_budget(reply: str) -> Refusal:
     return Refusal(
         code=Code.BUDGET,
         field="cost_centre" if kind == "centre" else "producer",
-        problem=f"{left:g} of the {int(limit) / CREDIT:g} credits of {whose} in a {period} are left: too few for this",
-        remedy=f"send it when the next {period} begins, or have an operator raise it: threelane money budget set",
+        problem=f"{left:g} of the {int(limit) / CREDIT:g} credits of {whose} per {period} are left: too few",
+        remedy=f"send it next {period}, or ask an operator to raise the budget: threelane money budget set",
         owner=Owner.OPERATOR,
     )
 
 
 def suppressed(entry: Entry) -> Refusal:
-    """Return the refusal of a recipient that an entry stands against."""
+    """Return the refusal of a suppressed recipient."""
     since = datetime.fromtimestamp(entry.first / 1000, UTC).isoformat(timespec="seconds")
     scope = "" if entry.scope == "all" else f" for {entry.scope}"
     return Refusal(
         code=entry.code,
         field="to",
         problem=f"the recipient is suppressed{scope} since {since} by {entry.source}",
-        remedy="do not send to this number; only its owner can ask for messages again",
+        remedy="do not send to this number; only its owner can opt in again",
         owner=Owner.RECIPIENT,
     )

@@ -1,4 +1,4 @@
-"""Cancel: what was not sent yet is not sent any more, or the answer says why it is too late."""
+"""Cancel: a message that was not sent yet is cancelled, or the result says why it is too late."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from threelane.store.states import Status
 BATCH = 500
 
 
-class Answer(StrEnum):
-    """What a cancel came to."""
+class CancelResult(StrEnum):
+    """The result of a cancel."""
 
     CANCELLED = "cancelled"  # it will not be sent
-    ASKED = "asked"  # the gateway keeps it until its time, and is asked to stop it; an outcome tells
+    ASKED = "asked"  # the gateway holds it and is requested to stop it; an outcome event follows
     TOO_LATE = "too_late"
-    UNKNOWN = "unknown"  # no such message, or forgotten
+    UNKNOWN = "unknown"  # no such message, or its retention is over
 
 
-@script(__file__, texts, [Answer])
+@script(__file__, texts, [CancelResult])
 def _cancel(*, records: Sequence[RecordKey], now: int, keep_ms: int, gateway_stops: bool, ids: Sequence[str]) -> None:
-    """Cancel messages; returns what each came to."""
+    """Cancel messages; returns a result for each."""
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """The answer for one message; ``status`` is how it stood, ``why`` the reason when it was too late."""
+    """The result for one message; ``status`` is its status before, ``why`` the reason if it was too late."""
 
     id: str
-    answer: Answer
+    answer: CancelResult
     status: str = ""
     why: str = ""
 
 
 _WHY = {
-    Status.SENDING: "it is being sent at this moment",
+    Status.SENDING: "it is being sent",
     Status.SENT: "the gateway has it",
-    Status.IN_DOUBT: "it may have been sent: the gateway's answer was lost",
+    Status.IN_DOUBT: "it may have been sent: the gateway's response was lost",
     Status.DELIVERED: "it was delivered",
     Status.UNDELIVERED: "it was sent, and not delivered",
-    Status.EXPIRED: "its validity ended before",
+    Status.EXPIRED: "it had expired before",
     Status.CANCELLED: "it was cancelled before",
     Status.EMULATED: "it is not on the allow-list, so it was not sent",
-    Status.UNKNOWN: "it may have been sent: nobody will ever know",
+    Status.UNKNOWN: "it may have been sent: its fate is unknown",
 }
 
 
 def cancel(
     client: redis.Redis, ids: Sequence[str], retention_ms: int, now: int, *, gateway_stops: bool = True
 ) -> list[Cancelled]:
-    """Cancel messages that wait or are queued, and dead letters, each in one atomic step; answers in order.
+    """Cancel scheduled and queued messages and dead letters, each atomically; results in order.
 
-    ``gateway_stops`` tells whether the gateway's API can stop what the gateway keeps until its time.
+    ``gateway_stops``: the gateway's API can stop messages that the gateway holds.
     """
     answers: list[Cancelled] = []
     for start in range(0, len(ids), BATCH):
@@ -77,7 +77,7 @@ def cancel(
 
 def _answer(message_id: str, reply: str) -> Cancelled:
     answer, _, status = reply.partition(":")
-    if answer == Answer.CANCELLED:
+    if answer == CancelResult.CANCELLED:
         logs.event("cancelled", id=message_id, was=status)
-    why = _WHY[Status(status)] if answer == Answer.TOO_LATE else ""
-    return Cancelled(message_id, Answer(answer), status, why)
+    why = _WHY[Status(status)] if answer == CancelResult.TOO_LATE else ""
+    return Cancelled(message_id, CancelResult(answer), status, why)

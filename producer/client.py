@@ -1,4 +1,4 @@
-"""Producer: what a Python service calls to send messages."""
+"""Producer: the Python API to send messages."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import find
 from threelane.store import status as statuses
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
-from threelane.store.find import Found
+from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
 
 
 class Producer:
-    """Enqueues messages and reports how they stand; safe to share between threads.
+    """Enqueues messages and returns their status; threads may share it.
 
-    For one message ``send`` returns ``Accepted`` or raises: ``Refused`` for what a caller can correct, ``Unavailable``
-    for an outage.  For many each has its own answer, ``Accepted`` or ``Refused``, and only an outage raises.
+    ``send`` returns ``Accepted`` or raises ``Refused`` for an invalid or disallowed message, ``Unavailable`` for an
+    outage.  For several messages each gets an answer, ``Accepted`` or ``Refused``, and only an outage raises.
     """
 
     def __init__(
         self, settings: ProducerSettings | None = None, *, name: str | None = None, redis_url: str | None = None
     ) -> None:
-        """Take the settings from the environment (THREELANE_...) unless they are given here.
+        """Read the settings from the environment (THREELANE_...) unless they are given here.
 
-        ``name`` is that of the service, in place of THREELANE_PRODUCER: messages are sent under it, a client message id
-        is unique within it, and ``events`` are its own.  Raises InvalidSettings.
+        ``name`` is the name of the service, instead of THREELANE_PRODUCER: messages are sent under it, client message
+        ids are unique within it, and ``events`` returns its events only.  Raises InvalidSettings.
         """
         named = {"producer": name, "redis_url": redis_url}
         given = {setting: value for setting, value in named.items() if value is not None}
@@ -63,82 +63,82 @@ class Producer:
     def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
         """Enqueue one message; raises Refused or Unavailable.
 
-        ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3 (as when left out).
-        ``client_message_id`` makes a repeated call safe.  ``deliver_at`` is an aware datetime within 7 days,
-        ``delay`` a number of seconds; ``validity_period`` minutes.  All fields: docs/fields.md.
+        ``to`` is the recipient in international form.  ``lane`` is 1 (first), 2 or 3 (default).
+        Repeating a call with the same ``client_message_id`` never sends twice.  ``deliver_at`` is an aware datetime
+        within 7 days, ``delay`` a number of seconds; ``validity_period`` minutes.  All fields: docs/fields.md.
         """
         return _accepted(self._enqueuer.one({"to": to, "text": text, **fields}))
 
     def try_send(
         self, to: str, text: str | None = None, **fields: Unpack[MessageFields]
     ) -> Accepted | Refused | Unavailable:
-        """Enqueue one message, and return what ``send`` would raise."""
+        """Enqueue one message, and return the exception that ``send`` would raise."""
         try:
             return self._enqueuer.one({"to": to, "text": text, **fields})
         except Unavailable as away:
-            return away.with_traceback(None)  # a value that is kept must not keep the frames of this call
+            return away.with_traceback(None)  # a returned exception must not keep the frames of this call
 
-    def send_as(self, key: Key, message: Mapping[str, Any]) -> Accepted:
-        """Enqueue one message for the holder of a key and within its rights; raises as ``send`` does."""
+    def send_as(self, key: ApiKey, message: Mapping[str, Any]) -> Accepted:
+        """Enqueue one message for the holder of an API key and within its rights; raises as ``send`` does."""
         return _accepted(self._enqueuer.one(message, key))
 
     def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
-        """Enqueue messages; the answers come in the same order.
+        """Enqueue messages; the answers are in the same order.
 
-        Unavailable has the answers that were given before it was raised.
+        Unavailable has the answers from before the outage.
         """
         return self._send_all(messages)
 
-    def send_many_as(self, key: Key, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Enqueue messages for the holder of a key and within its rights."""
+    def send_many_as(self, key: ApiKey, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
+        """Enqueue messages for the holder of an API key and within its rights."""
         return self._send_all(messages, key)
 
     def send_stream(self, messages: Iterable[MessageMapping]) -> Iterator[Answer]:
-        """Enqueue messages while the answers are read, a thousand at a time: for more than memory holds."""
+        """Enqueue messages, a thousand at a time, as the answers are consumed: for more than fits in memory."""
         self._check_open()
         return self._enqueuer.stream(messages)
 
     def send_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
-        """Do what ``send_stream`` does for rows of JSON, CSV or a database, whose types nobody could check.
+        """Do the same as ``send_stream`` for untyped rows, from JSON, CSV or a database.
 
-        Fields may be spelt in the gateway's way, too; a wrong name or value is answered with Refused.
+        The gateway's names of fields are allowed, too; an invalid name or value is answered with Refused.
         """
         self._check_open()
         return self._enqueuer.stream(rows)
 
     def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
-        """Return what ``send_rows`` would answer, and at which cost; nothing is stored, and no credit spent."""
+        """Return the answers and costs that ``send_rows`` would have; nothing is stored and no credits are spent."""
         self._check_open()
         return self._enqueuer.rehearse(messages)
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
-        """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
+        """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""
         now = self.now()
         return call(lambda: rehearsing.over(self._redis(), estimates, now))
 
     def status(self, message_id: str) -> MessageStatus | None:
-        """Return how a message stands, or None when its id is unknown or forgotten."""
+        """Return the status of a message, or None if its id is unknown or expired."""
         return self.statuses([message_id])[0]
 
     def statuses(self, ids: Sequence[str]) -> list[MessageStatus | None]:
-        """Return how messages stand, in the order of the ids."""
+        """Return the status of messages, in the order of the ids."""
         return call(lambda: statuses.read(self._redis(), ids))
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
-        """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
         now, keep, stops = self.now(), self._settings.retention_ms, features.able("cancel", self._api)
         return call(lambda: cancelling.cancel(self._redis(), ids, keep, now, gateway_stops=stops))
 
     def cancel_all(
         self, *, batch: str = "", tag: str = "", to: str = "", producer: str = "", lane: int = 0
     ) -> Iterator[Cancelled]:
-        """Cancel all that waits, is queued or is dead and matches what is given, while the answers are read.
+        """Cancel all matching scheduled and queued messages and dead letters, as the results are consumed.
 
-        Raises ValueError when nothing is given: that would be everything.
+        Raises ValueError without a criterion, which would match everything.
         """
         wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
         if not wanted:
-            raise ValueError("say what to cancel: a batch, a tag, a recipient, a producer or a lane")
+            raise ValueError("give a criterion: a batch, a tag, a recipient, a producer or a lane")
         return self._cancel_found(find.cancellable(self._redis(), wanted))
 
     def scheduled(
@@ -152,19 +152,19 @@ class Producer:
         after: datetime | str | None = None,
         before: datetime | str | None = None,
         most: int | None = None,
-    ) -> list[Found]:
-        """Return what waits for a time and matches what is given, the earliest first.
+    ) -> list[FoundMessage]:
+        """Return the matching scheduled messages, the earliest first.
 
-        ``after`` and ``before`` are aware datetimes, or texts as in ``deliver_at``; raises ValueError for others.
+        ``after`` and ``before`` are aware datetimes or strings as in ``deliver_at``; raises ValueError for others.
         """
         wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
         first, last = schedule.bound(after, "after"), schedule.bound(before, "before")
         return call(lambda: list(find.scheduled(self._redis(), wanted, first or 0, last, most)))
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved:
-        """Put a message that waits to another time within 7 days; its validity moves along, unless it was named.
+        """Reschedule a scheduled message within 7 days; its validity moves along, unless the caller gave one.
 
-        Raises Refused for a time that cannot be and for a message that does not wait.
+        Raises Refused for an invalid time and for a message that is not scheduled.
         """
         now = self.now()
         due_at = schedule.instant(deliver_at, "deliver_at")
@@ -186,9 +186,9 @@ class Producer:
         idle_seconds: float = IDLE_SECONDS,
         batch: int = 10,
     ) -> ProducerEvents:
-        """Return a reader of the outcomes and replies of this producer's name; the consumers of a group share them.
+        """Return a reader of the events of this producer's name; the consumers of a group share them.
 
-        Without a name it reads those of the messages that were sent without one.
+        Without a name it reads the events of messages that were sent without a name.
         """
         return ProducerEvents(
             self._redis,
@@ -201,18 +201,18 @@ class Producer:
         )
 
     def now(self) -> int:
-        """Return the time of Redis, milliseconds of Unix time."""
+        """Return the time of Redis in milliseconds of Unix time."""
         return self._enqueuer.now()
 
     def close(self) -> None:
-        """Give all connections back; from now on each method raises ProducerClosed, except this one."""
+        """Close all connections; every other method raises ProducerClosed from now on."""
         if not self._is_closed:
             self._is_closed = True
             self.nudger.close()
             self._client.close()
 
     def __enter__(self) -> Self:
-        """Use it as a context."""
+        """Use it in a ``with`` block."""
         self._check_open()
         return self
 
@@ -221,7 +221,7 @@ class Producer:
         self.close()
 
     def _redis(self) -> redis.Redis:
-        """Return the connections to Redis; raises ProducerClosed."""
+        """Return the Redis client; raises ProducerClosed."""
         self._check_open()
         return self._client
 
@@ -229,7 +229,7 @@ class Producer:
         if self._is_closed:
             raise ProducerClosed
 
-    def _send_all(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> list[Answer]:
+    def _send_all(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> list[Answer]:
         self._check_open()
         answers: list[Answer] = []
         try:
@@ -239,13 +239,13 @@ class Producer:
             raise Unavailable(str(away), [*answers, *away.answers], away.unsure) from None
         return answers
 
-    def _cancel_found(self, lots: Iterator[Sequence[str]]) -> Iterator[Cancelled]:
-        while (ids := call(lambda: next(lots, None))) is not None:
+    def _cancel_found(self, batches: Iterator[Sequence[str]]) -> Iterator[Cancelled]:
+        while (ids := call(lambda: next(batches, None))) is not None:
             yield from self.cancel(ids)
 
 
 def _accepted(answer: Answer) -> Accepted:
-    """Return what was accepted; raises Refused."""
+    """Return an accepted message; raises Refused."""
     if isinstance(answer, Refused):
         raise answer
     return answer

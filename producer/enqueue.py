@@ -17,61 +17,61 @@ from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import Admission
+from threelane.producer.group_commit import GroupCommit
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.outage import Answer, Unavailable, call, explain, never_sent
 from threelane.producer.rehearse import Rehearsed
-from threelane.producer.together import Together
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.settings import ProducerSettings
 from threelane.store import access, keys
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 
 PRICES_MS = 60_000
-WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted before the first of them is answered
+WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted together
 
 
 class Enqueuer:
-    """Answers each message with Accepted or Refused; raises Unavailable; safe to share between threads.
+    """Enqueues messages; answers each with Accepted or Refused, raises Unavailable; threads may share it.
 
-    A ``key`` stands for its holder: its name, its cost centre and its rights.
+    A ``key`` is an API key, whose producer, cost centre and rights apply.
     """
 
     def __init__(
         self, settings: ProducerSettings, api: str, nudger: Nudger, connection: Callable[[], redis.Redis]
     ) -> None:
-        """Use the connections that ``connection`` returns, or raises for when there are none any more."""
+        """Take ``connection``, which returns the Redis client or raises when it is closed."""
         self._settings = settings
         self._api = api
         self._nudger = nudger
         self._redis = connection
         self._clock = RedisClock()
-        self._tracer = tracing.of(settings)
+        self._tracer = tracing.tracer(settings)
         self._prices = prices.parse(settings.prices)
         self._prices_at = 0
-        self._lanes = {lane: Together(self._accept, acceptance.BATCH) for lane in keys.LANES}
+        self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
-    def one(self, raw: Mapping[str, Any], key: Key | None = None) -> Answer:
-        """Enqueue alone, or with what other threads send on the same lane at this moment."""
+    def one(self, raw: Mapping[str, Any], key: ApiKey | None = None) -> Answer:
+        """Enqueue one message, in a batch with those that other threads send on the same lane at this moment."""
         now = self.now()
         self._learn_prices(now)
         draft = self._draft(raw, now, key)
         refused = [draft] if isinstance(draft, Refusal) else []
         try:
             acceptance.count_refusals(self._redis(), refused)
-            return _answer(draft if isinstance(draft, Refusal) else self._lanes[draft.message.lane].ask(draft))
+            return _answer(draft if isinstance(draft, Refusal) else self._lanes[draft.message.lane].submit(draft))
         except RedisError as failed:
             unsure = [] if isinstance(draft, Refusal) or never_sent(failed) else [draft.message.id]
             raise Unavailable(explain(failed), [_answer(one) for one in refused], unsure) from None
 
-    def stream(self, messages: Iterable[Mapping[str, Any]], key: Key | None = None) -> Iterator[Answer]:
-        """Enqueue messages while the answers are read, a thousand at a time."""
+    def stream(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> Iterator[Answer]:
+        """Enqueue messages, a thousand at a time, as the answers are consumed."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
             yield from map(_answer, self._window(window, key))
 
     def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
-        """Return what ``stream`` would answer, and at which cost."""
+        """Return the answers and costs that ``stream`` would have."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
             now = self.now()
@@ -79,92 +79,92 @@ class Enqueuer:
             drafts = [self._draft(raw, now, None) for raw in window]
             good = [draft for draft in drafts if not isinstance(draft, Refusal)]
             found = iter(call(lambda: rehearsing.rehearse(self._redis(), good, now, self._prices)))  # noqa: B023
-            verdicts = (draft if isinstance(draft, Refusal) else next(found) for draft in drafts)
-            yield from (Refused.from_refusal(one) if isinstance(one, Refusal) else one for one in verdicts)
+            results = (draft if isinstance(draft, Refusal) else next(found) for draft in drafts)
+            yield from (Refused.from_refusal(one) if isinstance(one, Refusal) else one for one in results)
 
     def now(self) -> int:
-        """Return the time of Redis, milliseconds of Unix time."""
-        call(lambda: self._clock.ask(self._redis()))
+        """Return the time of Redis in milliseconds of Unix time."""
+        call(lambda: self._clock.sync(self._redis()))
         return self._clock.now()
 
-    def _window(self, window: Sequence[Mapping[str, Any]], key: Key | None) -> list[Admission]:
+    def _window(self, window: Sequence[Mapping[str, Any]], key: ApiKey | None) -> list[Admission]:
         now = self.now()
         self._learn_prices(now)
         answers: dict[int, Admission] = {}
         refused: dict[int, Refusal] = {}
         drafted: list[list[tuple[int, Draft]]] = []
 
-        def lots() -> Iterator[list[Draft]]:
-            for lot in self._lots(window, now, key, refused):
-                drafted.append(lot)
-                yield [draft for _, draft in lot]
+        def batches() -> Iterator[list[Draft]]:
+            for batch in self._batches(window, now, key, refused):
+                drafted.append(batch)
+                yield [draft for _, draft in batch]
 
         try:
-            for number, given in enumerate(self._accept_all(lots())):
+            for number, given in enumerate(self._accept_all(batches())):
                 answers.update(zip((position for position, _ in drafted[number]), given, strict=True))
             acceptance.count_refusals(self._redis(), refused.values())
         except RedisError as failed:
-            unsure = [draft.message.id for lot in drafted for position, draft in lot if position not in answers]
+            unsure = [draft.message.id for batch in drafted for position, draft in batch if position not in answers]
             known = [_answer(one) for one in _in_order(answers | refused)]
             raise Unavailable(explain(failed), known, [] if never_sent(failed) else unsure) from None
         return _in_order(answers | refused)
 
-    def _lots(
-        self, window: Sequence[Mapping[str, Any]], now: int, key: Key | None, refused: dict[int, Refusal]
+    def _batches(
+        self, window: Sequence[Mapping[str, Any]], now: int, key: ApiKey | None, refused: dict[int, Refusal]
     ) -> Iterator[list[tuple[int, Draft]]]:
-        """Draft, as far as it is read: up to 99 of a lane with their positions; the others go to ``refused``."""
+        """Yield drafts of a lane with their positions, up to 99 at a time; refusals go to ``refused``."""
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         for position, raw in enumerate(window):
             draft = self._draft(raw, now, key)
             if isinstance(draft, Refusal):
                 refused[position] = draft
                 continue
-            lot = lanes[draft.message.lane]
-            lot.append((position, draft))
-            if len(lot) == acceptance.BATCH:
+            batch = lanes[draft.message.lane]
+            batch.append((position, draft))
+            if len(batch) == acceptance.BATCH:
                 yield lanes.pop(draft.message.lane)
         yield from (lanes[lane] for lane in sorted(lanes))
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Admission]:
-        """Accept up to 99 drafts of a lane, and publish them; raises what Redis raises."""
+        """Accept up to 99 drafts of a lane, and publish them; raises RedisError."""
         return next(self._accept_all([drafts]))
 
-    def _accept_all(self, lots: Iterable[Sequence[Draft]]) -> Iterator[list[Admission]]:
-        """Accept lots of up to 99 drafts of a lane each, and publish them, while the answers are read.
+    def _accept_all(self, batches: Iterable[Sequence[Draft]]) -> Iterator[list[Admission]]:
+        """Accept batches of up to 99 drafts of a lane each, and publish them, as the results are consumed.
 
-        While Redis accepts one, the answers to the last are read and the next is drafted.  Lane 1 is published as soon
-        as a lot is accepted, the other lanes with all lots together.  Raises what Redis raises, after the answers to
-        what it had accepted before.
+        While Redis runs one call, the results of the last are consumed and the next batch is parsed.  Lane 1 is
+        published after each batch, the other lanes after all batches.  Raises RedisError after the results of the
+        batches that were accepted before.
         """
         due: dict[str, int] = {}
-        under_way: acceptance.Intake | None = None
-        said: list[str] = []
+        pending: acceptance.AcceptCall | None = None
+        replies: list[str] = []
         try:
-            for drafts in lots:
-                intake = acceptance.Intake(drafts, self._clock.now(), self._prices, self._tracer)
-                said = self._finish(under_way, due) if under_way else []
-                intake.begin(self._redis())
-                if under_way:
-                    yield under_way.answers(said)
-                under_way = intake
-            said = self._finish(under_way, due) if under_way else []
+            for drafts in batches:
+                accept_call = acceptance.AcceptCall(drafts, self._clock.now(), self._prices, self._tracer)
+                replies = self._finish(pending, due) if pending else []
+                accept_call.begin(self._redis())
+                if pending:
+                    yield pending.answers(replies)
+                pending = accept_call
+            replies = self._finish(pending, due) if pending else []
         finally:
             self._nudge(due)
-        if under_way:
-            yield under_way.answers(said)
+        if pending:
+            yield pending.answers(replies)
 
-    def _finish(self, intake: acceptance.Intake, due: dict[str, int]) -> list[str]:
-        """Wait for Redis; what is to be sent at once is published if it is of lane 1, else added to ``due``."""
-        said = intake.wait()
-        fresh = intake.due(said)
+    def _finish(self, accept_call: acceptance.AcceptCall, due: dict[str, int]) -> list[str]:
+        """Wait for Redis; publish messages of lane 1 that are due, and add those of other lanes to ``due``."""
+        replies = accept_call.wait()
+        fresh = accept_call.due(replies)
         if keys.LANES[0] in fresh.values():
             self._nudge(fresh)
         else:
             due.update(fresh)
-        return said
+        return replies
 
     def _nudge(self, due: Mapping[str, int]) -> None:
-        """Publish ids by their lanes; also those of what is repeated, since its nudge may be lost."""
+        """Publish ids by lane, also of repeated messages, whose first nudge may be lost."""
         lanes: dict[int, list[str]] = defaultdict(list)
         for one, lane in due.items():
             lanes[lane].append(one)
@@ -172,14 +172,14 @@ class Enqueuer:
             self._nudger.publish(lane, lanes[lane])
 
     def _learn_prices(self, now: int) -> None:
-        """Read, once a minute, what charges have shown of prices."""
+        """Read the learned prices, once a minute."""
         if now - self._prices_at > PRICES_MS:
             found: Any = call(lambda: self._redis().hgetall(keys.PRICES))
-            self._prices, self._prices_at = self._prices.knowing(found), now
+            self._prices, self._prices_at = self._prices.with_learned(found), now
 
-    def _draft(self, raw: Mapping[str, Any], now: int, key: Key | None) -> Draft | Refusal:
+    def _draft(self, raw: Mapping[str, Any], now: int, key: ApiKey | None) -> Draft | Refusal:
         if not isinstance(raw, Mapping):
-            return message.no_message(raw)
+            return message.not_an_object(raw)
         name, centre = self._settings.producer, self._settings.cost_centre
         if key:
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
@@ -192,7 +192,7 @@ class Enqueuer:
 
 
 def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
-    """Return a message with a cost centre, if it names none."""
+    """Return the message, with a cost centre if it has none."""
     if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
         return raw
     return {**raw, "cost_centre": centre}
@@ -203,5 +203,5 @@ def _in_order(answers: Mapping[int, Admission]) -> list[Admission]:
 
 
 def _answer(admission: Admission) -> Answer:
-    """Return an admission as callers get it."""
+    """Return the answer for an admission."""
     return Refused.from_refusal(admission) if isinstance(admission, Refusal) else admission

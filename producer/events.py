@@ -1,4 +1,4 @@
-"""Events: a producer's outcomes and replies, for as long as the producer is open."""
+"""Events: outcomes and replies of a producer, while the producer is open."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from threelane.store.events import IDLE_SECONDS, Event, EventReader
 
 
 class ProducerEvents(EventReader):
-    """Iterates over a producer's events as ``EventReader`` does; raises Unavailable in place of Redis's own errors.
+    """Iterates over a producer's events as ``EventReader`` does; raises Unavailable instead of RedisError.
 
-    When Redis is back, iterate again: what was not acknowledged comes again.  After the producer was closed it raises
-    ProducerClosed.
+    When Redis is back, iterate again: events without acknowledgement are delivered again.  After the producer was
+    closed it raises ProducerClosed.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ProducerEvents(EventReader):
         idle_seconds: float = IDLE_SECONDS,
         batch: int = 10,
     ) -> None:
-        """Read by the connections that ``connection`` returns, or raises for when there are none any more."""
+        """Take ``connection``, which returns the Redis client or raises when it is closed."""
         super().__init__(
             connection(),
             group,
@@ -41,7 +41,7 @@ class ProducerEvents(EventReader):
         self._connection = connection
 
     def ack(self, *events: Event) -> None:
-        """Acknowledge events: they are done with."""
+        """Acknowledge events, so that they are not delivered again."""
         self._connection()
         call(lambda: super(ProducerEvents, self).ack(*events))
 

@@ -1,4 +1,4 @@
-"""Nudge: publish that messages of a lane are due, up to 99 ids in one task message, without Celery."""
+"""Nudge: publish the ids of due messages, up to 99 in one task message of their lane, without Celery."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from threelane.producer.nudge_redis import RedisBroker
 from threelane.runtime import logs
 from threelane.runtime.settings import Settings
 
-NUDGE_SIZE = 99  # what one request of the XML and One APIs takes
-PAUSE_SECONDS = 1.0  # without a try after a failure, or as long as the failure took
+NUDGE_SIZE = 99  # messages in one request of the XML and One APIs
+PAUSE_SECONDS = 1.0  # after a failure, or as long as the failure took
 
 
 class Broker(Protocol):
-    """What carries nudges to workers."""
+    """Transports nudges to workers."""
 
     def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
-        """Put nudges on their lane, in their order; raises what its library raises."""
+        """Publish nudges on their lane, in order; raises errors of the library."""
 
     def depths(self) -> dict[int, int]:
-        """Return how many nudges wait on each lane; raises what its library raises."""
+        """Return the number of waiting nudges of each lane; raises errors of the library."""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
 
     def forget(self) -> None:
-        """Begin anew in a child process, whose parent goes on with the connections."""
+        """Reset in a child process; the parent keeps the connections."""
 
 
 class Nudger:
-    """Publishes nudges; safe to share between threads, and with processes that are forked later.
+    """Publishes nudges; threads and forked processes may share it.
 
-    A nudge is a hint: the record says that the message is queued, and workers find what no nudge led them to.
-    So a broker that cannot be reached makes a nudge late, never a message lost, and ``publish`` does not raise.
-    Nor does it hold every caller: after a failure nudges are skipped for a pause, and counted in ``skipped``.
+    A nudge is a hint: the record of the message is queued, and workers also find messages without a nudge.  So an
+    unavailable broker delays messages and loses none, and ``publish`` does not raise.  After a failure, nudges are
+    skipped for a pause, so that callers do not wait for the broker, and counted in ``skipped``.
     """
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -50,11 +50,11 @@ class Nudger:
         self._counting = threading.Lock()
         self._logged = 0  # of ``skipped``
         self.skipped = 0
-        """How many messages were not published because of a pause."""
+        """The number of messages that were not published because of a pause."""
         _ALL.add(self)
 
     def publish(self, lane: int, ids: Sequence[str]) -> bool:
-        """Put the ids on their lane, all nudges at once; returns whether the broker took them."""
+        """Publish the ids on their lane, all nudges at once; returns whether the broker accepted them."""
         started = self._monotonic()
         if started < self._paused_until:
             with self._counting:
@@ -64,7 +64,7 @@ class Nudger:
         try:
             if ids:
                 self._broker.publish(lane, [task_message.body(lane, ids[at : at + NUDGE_SIZE]) for at in starts])
-        except Exception as failed:  # whatever the library raises, the records are written
+        except Exception as failed:  # for any error of the library: the records are written
             ended = self._monotonic()
             self._paused_until = ended + max(PAUSE_SECONDS, ended - started)
             error = type(failed).__name__
@@ -77,29 +77,29 @@ class Nudger:
         return True
 
     def depths(self) -> dict[int, int]:
-        """Return how many nudges wait on each lane; raises what the broker's library raises when it is away."""
+        """Return the number of waiting nudges of each lane; raises errors of the broker's library."""
         return self._broker.depths()
 
     def close(self) -> None:
-        """Give the broker's connections back."""
+        """Close the connections to the broker."""
         self._broker.close()
 
     def forget(self) -> None:
-        """Begin anew in a child process: another thread of its parent may have held the lock."""
+        """Reset in a child process, where a thread of the parent may have held the lock."""
         self._counting = threading.Lock()
         self._broker.forget()
 
     def _newly_skipped(self) -> int:
-        """Return how many were skipped since the last log event."""
+        """Return the number of skipped messages since the last log event."""
         with self._counting:
             new, self._logged = self.skipped - self._logged, self.skipped
         return new
 
 
 def _broker(settings: Settings) -> Broker:
-    if settings.nudges_travel_by == "Redis":
+    if settings.broker_kind == "Redis":
         return RedisBroker(settings)
-    from threelane.producer.nudge_rabbit import RabbitBroker  # and with it kombu, which not everybody has
+    from threelane.producer.nudge_rabbit import RabbitBroker  # imports kombu, which is optional
 
     return RabbitBroker(settings)
 
@@ -112,5 +112,5 @@ def _forget_all() -> None:
         one.forget()
 
 
-if hasattr(os, "register_at_fork"):  # not where nothing forks
+if hasattr(os, "register_at_fork"):  # not on platforms without fork
     os.register_at_fork(after_in_child=_forget_all)

@@ -1,4 +1,4 @@
-"""Nudge on RabbitMQ: persistent, confirmed messages on the durable queue of a lane, by kombu alone."""
+"""Nudge on RabbitMQ: persistent, confirmed messages on the durable queue of a lane, with kombu only."""
 
 from __future__ import annotations
 
@@ -20,61 +20,63 @@ from threelane.runtime.settings import Settings
 from threelane.store import keys
 
 EXCHANGE = "sms"
-IDLE_SECONDS = 30.0  # a connection that was unused for so long may be dead without notice, and is replaced
-CLOSE_SECONDS = 0.1  # for the last word of a connection, where nobody reads any more
+IDLE_SECONDS = 30.0  # after this time an idle connection may be dead, and is replaced
+CLOSE_SECONDS = 0.1  # to send the close of a connection
 SCHEMES = {"amqp": "Transport", "pyamqp": "Transport", "amqps": "SSLTransport"}  # of kombu's module for RabbitMQ
 
 T = TypeVar("T")
 Left = Callable[[], float]
-"""Returns the seconds that a call may still wait; raises TimeoutError when there are none."""
+"""Returns the remaining seconds of a call; raises TimeoutError if there are none."""
 
 
-class NotTaken(Exception):
-    """RabbitMQ refused a nudge: there is no such queue, or it is out of memory or disk."""
+class PublishRefused(Exception):
+    """RabbitMQ refused a nudge: the queue does not exist, or memory or disk are exhausted."""
 
 
 class RabbitBroker:
     """Publishes nudges to RabbitMQ; threads and forked processes may share it.
 
-    A thread has a connection to itself while it publishes.  A child process forgets its parent's connections without a
-    word to RabbitMQ.  All waits of a call together end after ``redis_timeout_seconds``.
+    A thread uses a connection exclusively while it publishes.  A child process drops its parent's connections without
+    sending to RabbitMQ.  A call waits at most ``redis_timeout_seconds`` in total.
     """
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Take the settings; the first nudge connects."""
-        self._nodes = deque(settings.broker.split(";"))  # the one that answered last comes first
+        self._nodes = deque(settings.broker.split(";"))  # the node that answered last is first
         self._seconds = settings.redis_timeout_seconds
         self._most = settings.redis_connections
         self._monotonic = monotonic
         self._begin()
 
     def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
-        """Publish nudges and wait until RabbitMQ has confirmed all; raises what kombu and py-amqp raise."""
+        """Publish nudges and wait for all confirmations; raises errors of kombu and py-amqp."""
         self._run(lambda session, left: session.publish(keys.queue(lane), bodies, left))
 
     def depths(self) -> dict[int, int]:
-        """Return how many nudges wait on each lane; raises what kombu and py-amqp raise."""
+        """Return the number of waiting nudges of each lane; raises errors of kombu and py-amqp."""
         return self._run(lambda session, left: {lane: session.depth(keys.queue(lane), left) for lane in keys.LANES})
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         with suppress(IndexError):
             while True:
                 self._idle.pop()[1].close()
 
     def forget(self) -> None:
-        """Begin anew in a child process, whose parent goes on with the connections."""
+        """Reset in a child process; the parent keeps the connections."""
         for session in list(self._sessions):
             session.abandon()
         self._begin()
 
     def _begin(self) -> None:
-        self._idle: deque[tuple[float, Session]] = deque()  # with since when; the last used at the right
-        self._sessions: WeakSet[Session] = WeakSet()
+        self._idle: deque[tuple[float, RabbitSession]] = (
+            deque()
+        )  # with the time since when; the last used is at the right
+        self._sessions: WeakSet[RabbitSession] = WeakSet()
         self._places = threading.BoundedSemaphore(self._most)
 
-    def _run(self, work: Callable[[Session, Left], T]) -> T:
-        """Work with a connection, and once more with a new one where the first was from before a restart."""
+    def _run(self, work: Callable[[RabbitSession, Left], T]) -> T:
+        """Run ``work`` with a connection, and retry with a new one, since an idle one may predate a restart."""
         deadline = self._monotonic() + self._seconds
 
         def left() -> float:
@@ -88,11 +90,11 @@ class RabbitBroker:
                     return self._finish(session, work, left)
                 except TimeoutError:
                     raise
-                except (OSError, AMQPError, NotTaken):
+                except (OSError, AMQPError, PublishRefused):
                     pass
             return self._finish(self._connect(left), work, left)
 
-    def _finish(self, session: Session, work: Callable[[Session, Left], T], left: Left) -> T:
+    def _finish(self, session: RabbitSession, work: Callable[[RabbitSession, Left], T], left: Left) -> T:
         try:
             answer = work(session, left)
         except BaseException:
@@ -103,7 +105,7 @@ class RabbitBroker:
 
     @contextmanager
     def _place(self, left: Left) -> Iterator[None]:
-        places = self._places  # a child process has others
+        places = self._places  # a child process has its own
         if not places.acquire(timeout=left()):
             raise TimeoutError
         try:
@@ -111,8 +113,8 @@ class RabbitBroker:
         finally:
             places.release()
 
-    def _unused(self) -> Session | None:
-        """Return the connection that was used last, unless that is too long ago; those that are too old are closed."""
+    def _unused(self) -> RabbitSession | None:
+        """Return the last used connection, unless it is idle for too long; close those that are."""
         latest = self._monotonic() - IDLE_SECONDS
         with suppress(IndexError):  # another thread took the last one
             while self._idle[0][0] < latest:
@@ -120,11 +122,11 @@ class RabbitBroker:
             return self._idle.pop()[1]
         return None
 
-    def _connect(self, left: Left) -> Session:
-        """Return a new connection to the first node that answers; each has its share of the time that is left."""
+    def _connect(self, left: Left) -> RabbitSession:
+        """Connect to the first node that answers; each gets an equal share of the remaining time."""
         for remaining in range(len(self._nodes), 0, -1):
             try:
-                session = Session(self._nodes[0], left() / remaining)
+                session = RabbitSession(self._nodes[0], left() / remaining)
             except (OSError, AMQPError):
                 if remaining == 1:
                     raise
@@ -135,15 +137,15 @@ class RabbitBroker:
         raise AssertionError("there is at least one node")
 
 
-class Session:
-    """A connection with one channel, on which each message is persistent, and is confirmed or refused."""
+class RabbitSession:
+    """A connection with one channel; each message is persistent, and confirmed or refused."""
 
     def __init__(self, url: str, seconds: float) -> None:
-        """Connect within some seconds; raises what py-amqp raises."""
+        """Connect within ``seconds``; raises errors of py-amqp."""
         scheme = url.partition("://")[0]
         broker = Connection(
             url,
-            transport=f"kombu.transport.pyamqp:{SCHEMES[scheme]}",  # whatever this process's kombu has for the scheme
+            transport=f"kombu.transport.pyamqp:{SCHEMES[scheme]}",  # even if the process registered another transport
             connect_timeout=seconds,
             ssl=tls.amqp_options(url) or False,
             transport_options={"on_blocked": self._refused},
@@ -157,7 +159,7 @@ class Session:
         self._open_channel()
 
     def publish(self, queue: str, bodies: Sequence[bytes], left: Left) -> None:
-        """Publish messages to a queue, and wait for all to be confirmed; raises NotTaken when one is refused."""
+        """Publish messages to a queue, and wait for all to be confirmed; raises PublishRefused if one is refused."""
         if queue not in self._known:
             self._wait_at_most(left())
             self._find_or_declare(queue)
@@ -170,7 +172,7 @@ class Session:
             self._connection.drain_events(timeout=left())
 
     def depth(self, queue: str, left: Left) -> int:
-        """Return how many messages wait in a queue; 0 when there is no such queue."""
+        """Return the number of messages in a queue; 0 if it does not exist."""
         self._wait_at_most(left())
         try:
             return int(self._channel.queue_declare(queue, passive=True).message_count)
@@ -180,7 +182,7 @@ class Session:
             return 0
 
     def close(self) -> None:
-        """End the connection as the protocol has it, else RabbitMQ warns of it; its answer is not waited for."""
+        """Send the close of the protocol, without which RabbitMQ logs a warning; do not wait for the reply."""
         with suppress(OSError, AMQPError):
             self._wait_at_most(CLOSE_SECONDS)
             self._connection.send_method(spec.Connection.Close, "BsBB", (200, "", 0, 0))
@@ -192,7 +194,7 @@ class Session:
             self._connection.collect()
 
     def abandon(self) -> None:
-        """Let go of a socket that belongs to the parent process; to shut it down would end the parent's connection."""
+        """Close the socket without a shutdown, which would end the parent's connection."""
         if self._transport.sock:
             self._transport.sock.close()
             self._transport.sock = None
@@ -208,7 +210,7 @@ class Session:
         self._unconfirmed.clear()
 
     def _find_or_declare(self, queue: str) -> None:
-        """Make sure that a queue exists; one that was declared with other arguments takes nudges as well."""
+        """Ensure that a queue exists; one with other arguments is fine, too."""
         try:
             self._channel.queue_declare(queue, passive=True)
         except ChannelError:  # which closes the channel
@@ -236,9 +238,9 @@ class Session:
             self._unconfirmed.discard(tag)
 
     def _refused(self, *_: Any) -> None:
-        """Take note of a nack, of a nudge without a queue, and of an alarm for memory or disk."""
-        raise NotTaken
+        """Handle a nack, a returned nudge, or an alarm for memory or disk."""
+        raise PublishRefused
 
     def _wait_at_most(self, seconds: float) -> None:
-        """Bound each wait for RabbitMQ; py-amqp's own timeout of reads is without effect."""
+        """Limit each wait for RabbitMQ; py-amqp's own read time-out has no effect."""
         self._transport.sock.settimeout(seconds)

@@ -1,4 +1,4 @@
-"""Nudge on Redis: the list of a lane, in kombu's envelope, by redis-py alone."""
+"""Nudge on Redis: the list of a lane, in kombu's envelope, with redis-py only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from threelane.runtime import tls
 from threelane.runtime.settings import Settings
 from threelane.store import keys
 
-PAUSE_SECONDS = 0.05  # before a nudge is pushed once more, on a new connection
+PAUSE_SECONDS = 0.05  # before the retry on a new connection
 _ID, _BODY = b"<id>", b"<body>"
 
 
@@ -26,8 +26,7 @@ class RedisBroker:
     def __init__(self, settings: Settings) -> None:
         """Take the settings; the first nudge connects.
 
-        A lost connection is tried once more, since it may be from before a restart of Redis.  A timeout is not: the
-        caller has waited long enough.
+        A lost connection is retried once, since it may predate a restart of Redis; a time-out is not.
         """
         pool = redis.BlockingConnectionPool.from_url(
             settings.broker,
@@ -43,26 +42,26 @@ class RedisBroker:
         self._client = redis.Redis.from_pool(pool)
 
     def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
-        """Push nudges in one call, in their order; raises what redis-py raises."""
+        """Push nudges in one call, in order; raises RedisError."""
         self._client.lpush(keys.queue(lane), *[_envelope(lane, body) for body in bodies])
 
     def depths(self) -> dict[int, int]:
-        """Return how many nudges wait on each lane; raises what redis-py raises."""
+        """Return the number of waiting nudges of each lane; raises RedisError."""
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:
                 pipe.llen(keys.queue(lane))
             return dict(zip(keys.LANES, pipe.execute(), strict=True))
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
     def forget(self) -> None:
-        """Do nothing: redis-py finds out by itself that it is in a child process, and leaves its parent's sockets."""
+        """Do nothing: redis-py detects a child process and does not use the parent's sockets."""
 
 
 def _template(lane: int) -> tuple[bytes, list[bytes]]:
-    """Return what stands in an envelope before its body, and, between its ids, what stands behind."""
+    """Return the part of an envelope before its body, and the parts after it, between the ids."""
     envelope = {
         "body": _BODY.decode(),
         "content-encoding": task_message.CONTENT_ENCODING,
@@ -78,13 +77,13 @@ def _template(lane: int) -> tuple[bytes, list[bytes]]:
             "delivery_tag": _ID.decode(),
         },
     }
-    before, behind = json.dumps(envelope, separators=(",", ":")).encode().split(_BODY)
-    return before, behind.split(_ID)
+    before, after = json.dumps(envelope, separators=(",", ":")).encode().split(_BODY)
+    return before, after.split(_ID)
 
 
 _TEMPLATES = {lane: _template(lane) for lane in keys.LANES}
 
 
 def _envelope(lane: int, body: bytes) -> bytes:
-    before, behind = _TEMPLATES[lane]
-    return before + b64encode(body) + task_message.new_id().encode().join(behind)
+    before, after = _TEMPLATES[lane]
+    return before + b64encode(body) + task_message.new_id().encode().join(after)

@@ -1,4 +1,4 @@
-"""Rehearse: what accept would say of messages, and what they would cost; nothing is stored, and no credit spent."""
+"""Rehearse: the results and costs that accept would have; nothing is stored and no credits are spent."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> bool:
-        """True: lets a caller ask the same question of both answers."""
+        """True, in contrast to a refusal."""
         return True
 
 
 def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices) -> list[Rehearsed | Refusal]:
-    """Return for each draft what accept would say of it alone; budgets are looked at by ``over``, for all of them."""
+    """Return the result that accept would have for each draft; ``over`` checks the budgets for all together."""
     if not drafts:
         return []
     with client.pipeline(transaction=False) as pipe:
@@ -48,21 +48,19 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
             pipe.hmget(keys.record(draft.message.id), Field.PRINT, Field.ERASED)
         listed, *records = pipe.execute()
     rights = registry.read_all(client) if any(draft.message.legal_notice for draft in drafts) else {}
-    told = zip(drafts, listed, records, strict=True)
-    return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in told]
+    found = zip(drafts, listed, records, strict=True)
+    return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in found]
 
 
 def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> dict[str, int]:
-    """Return by how much (millionths) estimates, by cost centre and producer, would pass which budgets."""
+    """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""
     sums: Counter[str] = Counter()
     for (centre, producer), amount in estimates.items():
         sums[f"centre:{centre}"] += amount
         sums[f"producer:{producer}"] += amount
-    standings = budgets.standings(client, now)
+    usage = budgets.usage(client, now)
     passed = {
-        f"{one.scope}:{one.period}": one.spent + sums[one.scope] - one.budget.limit
-        for one in standings
-        if sums[one.scope]
+        f"{one.scope}:{one.period}": one.spent + sums[one.scope] - one.budget.limit for one in usage if sums[one.scope]
     }
     return {name: amount for name, amount in passed.items() if amount > 0}
 
@@ -83,7 +81,7 @@ def _answer(
         parts=sms.parts,
         encoding=sms.encoding,
         units=sms.units,
-        estimate_millionths=prices.of(sms.to) * sms.parts,
+        estimate_millionths=prices.price(sms.to) * sms.parts,
         cost_centre=sms.cost_centre,
         producer=sms.producer,
         repeated=known is not None,
@@ -91,7 +89,7 @@ def _answer(
 
 
 def _forbidding(entries: Any, sms: Message, now: int) -> Entry | None:
-    """Return the entry that stands against a message, as suppression.lua does."""
+    """Return the entry that forbids sending a message, as suppression.lua does."""
     scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
     found = msgspec.json.decode(entries, type=list[Entry]) if entries else ()
     return next((one for one in found if one.forbids(now) and one.scope in scopes), None)

@@ -1,7 +1,7 @@
 -- PARTS move
--- Put messages to another time, if they are still as they were read; they wait here then, and no more at the gateway.
+-- Reschedule messages that did not change since they were read; they then wait in Redis, not at the gateway.
 -- KEYS  records   ARG  now, source (scheduled or queued: the state they are in), times
--- ->    for each 1, or 0 when something else was first
+-- ->    for each 1, or 0 if it changed
 local answers, FIELDS = {}, fields(Field.body)
 for i, time in ipairs(ARG.times) do
   local record, id, due = KEY.records[i], time[Time.id], time[Time.due]

@@ -1,4 +1,4 @@
-"""Reschedule: another time for a message that waits; its validity moves with it."""
+"""Reschedule: another time for a scheduled message; its validity moves along."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from threelane.store.record import Field
 from threelane.store.scripts import Item, flags, script
 from threelane.store.states import Status
 
-MOST_TRIES = 5  # somebody else may move it at the same time
+MOST_TRIES = 5  # another caller may move it at the same time
 
 
 class Time(Item, frozen=True):
-    """Another time for a message: its body as it was read and as it is to be, when it is due and when it expires."""
+    """The new time of a message: its body as read and the new one, when it is due and when it expires."""
 
     id: str
     was: str
@@ -34,11 +34,11 @@ class Time(Item, frozen=True):
 
 @script(__file__, flags)
 def _reschedule(*, records: Sequence[RecordKey], now: int, source: Status, times: Sequence[Time]) -> None:
-    """Put messages to other times; returns which were."""
+    """Reschedule messages; returns for each whether it was."""
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A message that waits for another time now; milliseconds of Unix time."""
+    """A rescheduled message; times are milliseconds of Unix time."""
 
     id: str
     due_at: int
@@ -46,16 +46,16 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved | Refusal:
-    """Put a message that waits to another time, unless it waits no more."""
+    """Reschedule a message, or refuse if it is not scheduled."""
     for _ in range(MOST_TRIES):
         status, body, schema = read(client, message_id)
         if status != Status.SCHEDULED.value.encode():
             return _not_waiting(message_id, status.decode())
-        if schema > message.SCHEMA:  # written anew by us it would lose what we do not know
+        if schema > message.SCHEMA:  # rewriting it would drop unknown fields
             return Refusal(
                 code=Code.INVALID,
                 field="id",
-                problem=f"the message is of schema {schema}, and this Threelane knows {message.SCHEMA}",
+                problem=f"the message has schema {schema}; this version knows {message.SCHEMA}",
                 remedy="move it with the version that sent it, or cancel it",
                 accepted_id=message_id,
             )
@@ -64,8 +64,8 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
             return Refusal(
                 code=Code.TIME_OR_CLIENT_ID,
                 field="deliver_at",
-                problem="the validity that was given for this message ends before",
-                remedy="give an earlier time, or cancel it and send it anew",
+                problem="the validity of this message ends before that time",
+                remedy="give an earlier time, or cancel it and send it again",
                 accepted_id=message_id,
             )
         if reschedule(client, [(body, sms)], Status.SCHEDULED, now) == [True]:
@@ -75,31 +75,31 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
 
 
 def _not_waiting(message_id: str, status: str) -> Refusal:
-    problem = f"the message does not wait for a time: it is {status}" if status else "no such message, or forgotten"
+    problem = f"the message is not scheduled: it is {status}" if status else "unknown or expired message id"
     return Refusal(
         code=Code.TIME_OR_CLIENT_ID if status else Code.CLIENT_ID,
         field="id",
         problem=problem,
-        remedy="only a message that waits can be moved" if status else "give the id that accept gave",
+        remedy="only scheduled messages can be moved" if status else "give the id of the accepted message",
         accepted_id=message_id,
     )
 
 
 def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes, int]:
-    """Return a message's status, body and schema; the first two are empty when it is unknown."""
+    """Return a message's status, body and schema; the first two are empty if it is unknown."""
     found: Any = client.hmget(keys.record(message_id), [Field.STATUS, Field.BODY, Field.SCHEMA])
     return found[0] or b"", found[1] or b"", int(found[2] or 1)
 
 
 def later(sms: Message, due_at: int, now: int) -> Message:
-    """Return the message for another time; a validity that the caller named stays where it was set."""
+    """Return the message for another time; a validity that the caller gave does not move."""
     shift = due_at - (sms.due_at or now)
     expires_at = sms.expires_at if sms.own_validity else sms.expires_at + shift
     return msgspec.structs.replace(sms, due_at=due_at, expires_at=expires_at)
 
 
 def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int) -> list[bool]:
-    """Write messages' new times, given with the bodies that they replace; False: something else was first."""
+    """Write new times, given with the bodies that they replace; False: the message changed."""
     times = _times(moves)
     return _reschedule(client, records=keys.records(one.id for one in times), now=now, source=source, times=times)
 

@@ -22,17 +22,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def new_id() -> str:
-    """Return the id of a task; it is also the tag by which kombu acknowledges a message on Redis."""
+    """Return the id of a task, also the delivery tag by which kombu acknowledges a message on Redis."""
     return str(uuid.uuid4())
 
 
 def body(lane: int, ids: Sequence[str]) -> bytes:
-    """Return the arguments of a nudge, and that nothing follows its task."""
+    """Return the arguments of a nudge, without callbacks."""
     return _encode(((lane, ids), _NO_KEYWORDS, _NOTHING_FOLLOWS))
 
 
 def headers(task_id: str) -> dict[str, Any]:
-    """Return the headers of a nudge; a worker reads all it has to know about a task from them."""
+    """Return the headers of a nudge, from which a worker reads the task."""
     return {
         "lang": "py",
         "task": keys.TASK,

@@ -1,1 +1,1 @@
-"""Runtime: what every process needs: settings, logs, clock, TLS, tracing."""
+"""Runtime: settings, logs, clock, TLS and tracing of every process."""

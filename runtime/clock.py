@@ -1,4 +1,4 @@
-"""Clock: what several processes must agree on is told by Redis, not by their machines."""
+"""Clock: the time of Redis, so that processes on several machines agree."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 import redis
 
 RESYNC_SECONDS = 10.0
-PROMPT_SECONDS, RESYNC_SOON_SECONDS = 0.1, 1.0  # an answer that took longer is soon asked for again
+PROMPT_SECONDS, RESYNC_SOON_SECONDS = 0.1, 1.0  # after a slower reply the clock is synchronised again soon
 
 
 class Clock(Protocol):
-    """Tells the time in milliseconds of Unix time."""
+    """Returns the time in milliseconds of Unix time."""
 
     def now(self) -> int:
         """Return the time."""
@@ -21,10 +21,10 @@ class Clock(Protocol):
 
 
 class RedisClock:
-    """The time of Redis, followed by this machine's monotonic clock between two looks."""
+    """The time of Redis, continued by the local monotonic clock between two reads."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Start with this machine's time, until Redis has been asked."""
+        """Start with the local time, until the first read from Redis."""
         self.monotonic = monotonic
         self._offset = time.time() - monotonic()
         self._stale_at = float("-inf")
@@ -34,22 +34,22 @@ class RedisClock:
         return int((self.monotonic() + self._offset) * 1000)
 
     def is_stale(self) -> bool:
-        """Tell whether Redis should be asked again."""
+        """Return whether it is time to read from Redis again."""
         return self.monotonic() > self._stale_at
 
-    def follow(self, told: tuple[int, int], asked_at: float) -> None:
-        """Take over what TIME answered, as if it was said just now.
+    def follow(self, redis_time: tuple[int, int], requested_at: float) -> None:
+        """Adopt a reply of TIME as the current time.
 
-        This clock is behind by what the answer took to come back, and never ahead: nothing goes before its time.
+        The clock is behind by the time that the reply took, and never ahead, so nothing is sent early.
         """
-        answered_at = self.monotonic()
-        seconds, microseconds = told
-        self._offset = seconds + microseconds / 1e6 - answered_at
-        prompt = answered_at - asked_at < PROMPT_SECONDS
-        self._stale_at = answered_at + (RESYNC_SECONDS if prompt else RESYNC_SOON_SECONDS)
+        received_at = self.monotonic()
+        seconds, microseconds = redis_time
+        self._offset = seconds + microseconds / 1e6 - received_at
+        prompt = received_at - requested_at < PROMPT_SECONDS
+        self._stale_at = received_at + (RESYNC_SECONDS if prompt else RESYNC_SOON_SECONDS)
 
-    def ask(self, client: redis.Redis) -> None:
-        """Ask Redis, if the last answer is old."""
+    def sync(self, client: redis.Redis) -> None:
+        """Read the time of Redis, if the last read is old."""
         if self.is_stale():
-            asked_at = self.monotonic()
-            self.follow(client.time(), asked_at)
+            requested_at = self.monotonic()
+            self.follow(client.time(), requested_at)

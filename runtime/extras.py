@@ -1,4 +1,4 @@
-"""Extras: what an optional part of Threelane needs, and the sentence that names it where it is not installed."""
+"""Extras: the packages of optional parts, and the error for a part that is not installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threelane.runtime.exits import Exit
 
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,-]+)\])?.*\bextra == ['\"]([\w-]+)['\"]")
 
-_OF_COMMAND = {
+_EXTRA_OF_COMMAND = {
     "api": "api",
     "bulk": "files",
     "callbacks": "worker",
@@ -25,20 +25,20 @@ _OF_COMMAND = {
 
 
 def sentence(extra: str, part: str) -> str:
-    """Return what to install for a part of Threelane."""
+    """Return the sentence with the command that installs a part of Threelane."""
     return f"{part} needs: pip install 'threelane[{extra}]'"
 
 
 def require_for(command: str) -> None:
-    """End the process with one sentence and code 2, unless all is installed that a command needs."""
-    extra = _OF_COMMAND.get(command, "cli")
+    """Exit with one sentence and code 2 if a package that the command needs is missing."""
+    extra = _EXTRA_OF_COMMAND.get(command, "cli")
     if any(not _is_installed(name) for name in _distributions(extra)):
         print(sentence(extra, f"threelane {command}".strip()), file=sys.stderr)
         raise SystemExit(Exit.USAGE)
 
 
 def _distributions(extra: str) -> Iterator[str]:
-    """Yield what an extra names, by our own metadata; nothing where we are not installed ourselves."""
+    """Yield the distributions of an extra, from the package metadata; nothing if Threelane is not installed."""
     try:
         declared = requires("threelane") or []
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event of a message; numbers masked, texts and secrets never."""
+"""Logs: one JSON line per event; numbers are masked, texts and secrets never logged."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Write one event: ``event("accepted", id=..., lane=3)``; fields are closed words, ids, counts and times.
+    """Write one event: ``event("accepted", id=..., lane=3)``; fields are words of a closed set, ids, counts and
+    times.
 
-    The application that embeds a producer decides with the logging module whether and where it appears.
+    An application that embeds a producer decides with the logging module whether and where it appears.
     """
     if _LOG.isEnabledFor(level):
         _LOG.log(level, name, extra={"fields": fields})
 
 
 def events(name: str, each: Iterable[dict[str, Any]], *, level: int = logging.INFO) -> None:
-    """Write the same event of several messages, given by their fields; in our own log at little more than one's cost.
+    """Write one event for each of several messages; with ``JsonLines`` at little more than the cost of one.
 
-    An application that embeds a producer is given a record of each, as by ``event``.
+    An application that embeds a producer gets one record per message, as by ``event``.
     """
     if not _LOG.isEnabledFor(level):
         return
-    if _ours():
+    if _is_json_only():
         if lines := list(each):
             _LOG.log(level, name, extra={"lines": lines})
     else:
@@ -39,7 +40,7 @@ def events(name: str, each: Iterable[dict[str, Any]], *, level: int = logging.IN
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON line, whoever logged it, or as a line for each of several messages."""
+    """Formats a record of any logger as one JSON line, or as one line for each of several messages."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or the lines."""
@@ -53,8 +54,8 @@ class JsonLines(logging.Formatter):
         return "\n".join([_encode(line | fields).decode() for fields in each])
 
 
-def _ours() -> bool:
-    """Tell whether all that is logged goes through our own formatter."""
+def _is_json_only() -> bool:
+    """Return whether all logs go through ``JsonLines``."""
     handlers = logging.getLogger().handlers
     return not _LOG.handlers and bool(handlers) and all(isinstance(one.formatter, JsonLines) for one in handlers)
 
@@ -63,8 +64,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of this process to ``stream`` (standard error) as JSON lines."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
-    handler.setLevel(level.upper())  # also what a logger with a level of its own lets pass
+    handler.setLevel(level.upper())  # also for loggers with their own level
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("celery", "kombu", "amqp", "aiohttp.access", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # it warns of every nudge that goes back to its lane
+    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # it warns of every nudge that is requeued

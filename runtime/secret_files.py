@@ -1,4 +1,4 @@
-"""Secret files: what is secret may stand in a file, as containers get it: THREELANE_REDIS_URL_FILE and the like."""
+"""Secret files: secrets read from files, as containers mount them: THREELANE_REDIS_URL_FILE and others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 PREFIX = "THREELANE_"
-MOST_OCTETS = 64 * 1024  # what is longer is no password
+MOST_OCTETS = 64 * 1024  # longer files do not hold a secret
 
 
-class WrongFile(Exception):
-    """A file with a secret cannot be used; the text says which, why, and what would be right, and never its content."""
+class InvalidSecretFile(Exception):
+    """A secret file is unusable; the text has the variable, the problem and the fix, never the content."""
 
 
 def secret_fields(kind: type[BaseSettings]) -> Iterator[str]:
-    """Yield the names of the settings that are secret: each of them may stand in a file."""
+    """Yield the names of the secret settings, each of which a file may hold."""
     for name, field in kind.model_fields.items():
         if field.annotation is SecretStr or SecretStr in get_args(field.annotation):
             yield name
@@ -32,7 +32,7 @@ def variable(name: str) -> str:
 
 
 def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of these settings that stand in files; raises WrongFile with a line for each that is wrong."""
+    """Return the secrets of these settings that files hold; raises InvalidSecretFile with a line for each bad file."""
     read: dict[str, str] = {}
     wrong: list[str] = []
     for name in secret_fields(kind):
@@ -40,49 +40,49 @@ def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
         if not path:
             continue
         problem = (
-            "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is set, too: set one"
+            "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is also set: set one"
         )
         try:
             read[name] = _read(Path(path))
-        except WrongFile as failed:
+        except InvalidSecretFile as failed:
             problem = problem or str(failed)
         if problem:
             wrong.append(f"  {variable(name)}: {problem}")
     if wrong:
-        raise WrongFile("\n".join(wrong))
+        raise InvalidSecretFile("\n".join(wrong))
     return read
 
 
 def open_to_others(kind: type[BaseSettings], environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield variable and path of each file that every user of this machine can read.
 
-    That is a matter for ``threelane check`` and no reason not to start: in a container there is no other user, and
-    Kubernetes mounts a secret so unless it is told a ``defaultMode``.
+    ``threelane check`` warns of it, but processes start: a container has no other users, and Kubernetes mounts
+    secrets this way unless a ``defaultMode`` is set.
     """
     for name in secret_fields(kind):
         path = environment.get(variable(name))
         try:
             if path and Path(path).stat().st_mode & stat.S_IROTH:
                 yield variable(name), path
-        except OSError:  # of that the settings tell
+        except OSError:  # loading the settings reports that
             continue
 
 
 def _read(path: Path) -> str:
-    """Return a file's text without the end of its last line."""
+    """Return the text of a file without the final line end."""
     try:
         if path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY:
-            raise WrongFile(f"every user can write {path}, and so set the secret: chmod o-w")
+            raise InvalidSecretFile(f"every user can write {path}: chmod o-w")
         with path.open("rb") as file:
             content = file.read(MOST_OCTETS + 1)
         text = content.decode()
     except OSError as failed:
-        raise WrongFile(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
+        raise InvalidSecretFile(f"{path} cannot be read ({failed.strerror}): mount it, or correct the path") from None
     except UnicodeDecodeError:
-        raise WrongFile(f"{path} is no text") from None
+        raise InvalidSecretFile(f"{path} is not UTF-8 text") from None
     if len(content) > MOST_OCTETS:
-        raise WrongFile(f"{path} has more than {MOST_OCTETS} octets: it is not the file of a secret")
+        raise InvalidSecretFile(f"{path} has more than {MOST_OCTETS} octets: it is not a secret file")
     text = text.rstrip("\r\n")
     if not text:
-        raise WrongFile(f"{path} is empty")
+        raise InvalidSecretFile(f"{path} is empty")
     return text

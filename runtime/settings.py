@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         return (self.broker_url or self.redis_url).get_secret_value()
 
     @property
-    def nudges_travel_by(self) -> Literal["Redis", "RabbitMQ"]:
+    def broker_kind(self) -> Literal["Redis", "RabbitMQ"]:
         """The kind of broker."""
         return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
 
@@ -202,29 +202,29 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
         return self
 
 
-Kind = TypeVar("Kind", bound=Settings)
+T = TypeVar("T", bound=Settings)
 
 
 class InvalidSettings(ThreelaneError):
     """The environment is invalid; the text names each variable, the reason and a valid value."""
 
 
-def load(kind: type[Kind], **given: Any) -> Kind:
+def load(kind: type[T], **given: Any) -> T:
     """Return the settings; raises InvalidSettings with a line for each invalid variable or gateway."""
-    if wrong := [*wrong_gateways()]:
+    if wrong := [*gateway_problems()]:
         raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
         return kind(**(secret_files.read_all(kind, os.environ) | given))
-    except secret_files.WrongFile as wrong:
+    except secret_files.InvalidSecretFile as wrong:
         raise InvalidSettings(str(wrong)) from None
     except ValidationError as invalid:
         lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
         raise InvalidSettings("\n".join(lines)) from None
 
 
-def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
+def load_or_exit(kind: type[T], **given: Any) -> T:
     """Return the settings; ends the process with code 2 and the reasons on standard error if they are invalid."""
-    if wrong := [*wrong_gateways()]:
+    if wrong := [*gateway_problems()]:
         print("\n".join(f"threelane: {one}" for one in wrong), file=sys.stderr)
         raise SystemExit(2)
     try:
@@ -234,7 +234,7 @@ def load_or_exit(kind: type[Kind], **given: Any) -> Kind:
         raise SystemExit(2) from None
 
 
-def wrong_gateways() -> Iterator[str]:
+def gateway_problems() -> Iterator[str]:
     """Yield a sentence for each invalid gateway folder, and for each credential that has the name of a setting."""
     yield from gateways.register().problems
     own = {name for kind in REGISTER if kind.__name__ != CREDENTIALS for name in _own(kind)}

@@ -1,7 +1,7 @@
-"""Tracing: one trace of a message from its producer to its receipt, through OpenTelemetry, where it is wanted.
+"""Tracing: optional OpenTelemetry traces of a message from its producer to its receipt.
 
-Where it is not, there is no Tracer, and nothing of OpenTelemetry is loaded for us.  Spans say ids, counts and closed
-words, as logs do: never a number, a text or a secret.
+Without it there is no Tracer, and OpenTelemetry is not imported.  Span attributes are ids, counts and words of a closed
+set, as in logs: never a number, a text or a secret.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ TRACEPARENT = "traceparent"
 
 
 class Span:
-    """A step under way; ``traceparent`` (W3C) lets other processes continue its trace, '' when it is not traced."""
+    """A span in progress; ``traceparent`` (W3C) lets other processes continue the trace, '' if it is not traced."""
 
     def __init__(self, span: trace.Span, traceparent: str) -> None:
-        """Hold what OpenTelemetry began."""
+        """Wrap a span of OpenTelemetry."""
         self._span = span
         self.traceparent = traceparent
 
     def end(self, *, failed: bool = False, **attributes: str | int | bool) -> None:
-        """End it now, with what it came to."""
+        """End it now, with its result as attributes."""
         from opentelemetry.trace import StatusCode
 
         self._span.set_attributes(_named(attributes))
@@ -44,10 +44,10 @@ class Span:
 
 
 class Tracer:
-    """Makes the spans of one process."""
+    """Creates the spans of one process."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
-        """Make them with OpenTelemetry's tracer."""
+        """Use a tracer of OpenTelemetry."""
         from opentelemetry.trace import SpanKind, set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -57,28 +57,28 @@ class Tracer:
         self._headers = TraceContextTextMapPropagator()
 
     def begin(self, name: str) -> Span:
-        """Begin a step of the caller's current trace, or of a new one."""
+        """Start a span in the caller's current trace, or in a new one."""
         span = self._tracer.start_span(name, kind=self._kind.PRODUCER)
         headers: dict[str, str] = {}
         self._headers.inject(headers, context=self._inside(span))
         return Span(span, headers.get(TRACEPARENT, ""))
 
-    def tell(
+    def record(
         self, name: str, traceparent: str, began_ns: int, *, failed: bool = False, **attributes: str | int | bool
     ) -> None:
-        """Tell of a step that ends now, as a child of the span that ``traceparent`` names."""
+        """Record a span that ends now, as a child of the span that ``traceparent`` names."""
         parent = self._headers.extract({TRACEPARENT: traceparent})
         span = self._tracer.start_span(name, context=parent, kind=self._kind.CONSUMER, start_time=began_ns)
         Span(span, "").end(failed=failed, **attributes)
 
 
-def of(settings: Settings) -> Tracer | None:
-    """Return the process's tracer, or None where tracing is not switched on."""
+def tracer(settings: Settings) -> Tracer | None:
+    """Return the tracer of the process, or None if tracing is off."""
     return _tracer() if settings.otel else None
 
 
 def problem() -> str:
-    """Return why tracing cannot be switched on, or nothing."""
+    """Return why tracing cannot be enabled, or ''."""
     try:
         missing = not all(find_spec(name) for name in NEEDED)
     except ModuleNotFoundError:
@@ -88,7 +88,7 @@ def problem() -> str:
     unknown = [name for name in _wanted() if not entry_points(group=EXPORTERS, name=name)]
     if unknown:
         known = ", ".join(sorted({"none", "otlp", *(one.name for one in entry_points(group=EXPORTERS))}))
-        return f"OTEL_TRACES_EXPORTER names an exporter that is not installed; there are {known}"
+        return f"OTEL_TRACES_EXPORTER names an exporter that is not installed; installed are {known}"
     return ""
 
 
@@ -98,7 +98,7 @@ def _tracer() -> Tracer:
 
 
 def _provider() -> trace.TracerProvider:
-    """Return the application's provider; where it has set none, one of our own that leaves the application's place."""
+    """Return the application's provider, or one of Threelane that is not registered globally."""
     from opentelemetry import trace
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -107,12 +107,14 @@ def _provider() -> trace.TracerProvider:
     set_up = trace.get_tracer_provider()
     if not isinstance(set_up, trace.ProxyTracerProvider):
         return set_up
-    told = Resource.create()
-    nameless = str(told.attributes[SERVICE_NAME]).startswith("unknown_service")
-    made = TracerProvider(resource=told.merge(Resource({SERVICE_NAME: "threelane"})) if nameless else told)
+    resource = Resource.create()
+    nameless = str(resource.attributes[SERVICE_NAME]).startswith("unknown_service")
+    if nameless:
+        resource = resource.merge(Resource({SERVICE_NAME: "threelane"}))
+    created = TracerProvider(resource=resource)
     for exporter in _exporters():
-        made.add_span_processor(BatchSpanProcessor(exporter))
-    return made
+        created.add_span_processor(BatchSpanProcessor(exporter))
+    return created
 
 
 def _exporters() -> Sequence[SpanExporter]:
@@ -120,7 +122,7 @@ def _exporters() -> Sequence[SpanExporter]:
 
 
 def _wanted() -> list[str]:
-    """Return the entry points that OTEL_TRACES_EXPORTER names; our OTLP is the one over HTTP."""
+    """Return the entry points that OTEL_TRACES_EXPORTER names; otlp means OTLP over HTTP."""
     named = (name.strip() for name in os.environ.get("OTEL_TRACES_EXPORTER", "otlp").split(","))
     return ["otlp_proto_http" if name == "otlp" else name for name in named if name not in ("", "none")]
 

@@ -1,4 +1,4 @@
-"""Variables: which names of the environment somebody reads, and which one a misspelt name is nearest to."""
+"""Variables: the environment variables that are read, and the nearest one to a misspelt name."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ READ_ELSEWHERE = {
     "THREELANE_FUZZ": "the tests",
     "THREELANE_INTERLEAVINGS": "the tests",
     "THREELANE_STEPS": "the tests",
-    "THREELANE_*_SERVICE_HOST": "whoever looks for a Service of Kubernetes",
-    "THREELANE_*_SERVICE_PORT": "whoever looks for a Service of Kubernetes",
-    "THREELANE_*_SERVICE_PORT_*": "whoever looks for a Service of Kubernetes",
-    "THREELANE_*_PORT_*_TCP*": "whoever looks for a Service of Kubernetes",
+    "THREELANE_*_SERVICE_HOST": "clients of a Kubernetes Service",
+    "THREELANE_*_SERVICE_PORT": "clients of a Kubernetes Service",
+    "THREELANE_*_SERVICE_PORT_*": "clients of a Kubernetes Service",
+    "THREELANE_*_PORT_*_TCP*": "clients of a Kubernetes Service",
 }
-"""Names, or patterns of names, that are no settings -> who reads them."""
+"""Names, or patterns of names, other than settings -> their readers."""
 
 
 class Unknown(NamedTuple):
-    """A variable that nothing reads, and the name that it is nearest to; '' if none is near."""
+    """A variable that nothing reads, and the nearest known name, '' if none is near."""
 
     name: str
     nearest: str
 
 
 def names(kind: type[BaseSettings]) -> Iterator[str]:
-    """Yield the variables that a class of settings reads."""
+    """Yield the variables that a settings class reads."""
     prefix = str(kind.model_config.get("env_prefix", ""))
     yield from (f"{prefix}{name}".upper() for name in kind.model_fields)
 
 
 def known(independent: Iterable[type[BaseSettings]] = ()) -> set[str]:
-    """Return every setting's variable, with the files of those that are secret, and those of independent programs."""
+    """Return all known variables: settings, secret files, and settings of independent programs."""
     every = {name for kind in (*REGISTER, *independent) for name in names(kind)}
     files = {secret_files.variable(name) for kind in REGISTER for name in secret_files.secret_fields(kind)}
     return every | files
 
 
 def unknown(environment: Mapping[str, str], independent: Iterable[type[BaseSettings]] = ()) -> Iterator[Unknown]:
-    """Yield the variables with our prefix that nothing reads.
+    """Yield the variables with Threelane's prefix that nothing reads.
 
-    Settings are known once their modules are imported.  What begins like the variables of an ``independent`` class has
-    to be one of them; without the class nobody can tell.
+    Settings are known once their modules are imported.  A variable with the prefix of an ``independent`` class must be
+    one of its settings; without the class it is not checked.
     """
     independent = tuple(independent)
     valid = known(independent)
@@ -71,7 +71,7 @@ def unknown(environment: Mapping[str, str], independent: Iterable[type[BaseSetti
 
 
 def warn() -> None:
-    """Log a warning for each variable of this process that nothing reads: a misspelt setting is without effect."""
+    """Log a warning for each variable that nothing reads, such as a misspelt setting."""
     for one in unknown(os.environ):
         logs.event("unknown_setting", level=30, variable=one.name, nearest=one.nearest)
 

@@ -1,1 +1,1 @@
-"""Store: what is kept in Redis: keys, states, scripts, and the lists that outlive a message."""
+"""Store: the data in Redis: keys, states, scripts, and lists that outlive a message."""

@@ -1,7 +1,7 @@
 -- PARTS bucket
--- Take a request's share of what its key may do in a second; a larger one may run into debt, which the next ones wait for.
--- KEYS  bucket   ARG  now, a_second, most, units, owed (what is there does not matter)
--- ->    ms to wait until there is room again, 0: taken
+-- Take units of an API key's rate. With owed the bucket may become negative, and later requests wait.
+-- KEYS  bucket   ARG  now, a_second, most, units, owed (take them in any case)
+-- ->    0: taken; else ms until a unit is available
 local kept = redis.call('HMGET', KEY.bucket, Rate.left, Rate.at)
 local left, at = refill(kept[1], kept[2], ARG.now, ARG.a_second, ARG.most)
 if not ARG.owed and left < 1 then return wait_for(1 - left, ARG.a_second) end

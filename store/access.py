@@ -1,6 +1,6 @@
-"""Access: the keys of the HTTP API, what each may do, and how fast; only a digest of a key is kept.
+"""Access: the API keys, their rights and rates; only a digest of a key is stored.
 
-A key is 256 random bits behind a public id, so a plain SHA-256 guards it: nobody can guess what it is the digest of.
+A key has a public id and 256 random bits, so a plain SHA-256 digest is safe: the bits cannot be guessed.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ MOST_NOTE = 200  # characters
 
 @script(__file__, number)
 def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units: int, owed: bool) -> None:
-    """Take units out of a bucket; returns 0, or for how many ms there are none."""
+    """Take units from a bucket; returns 0, or the ms until a unit is available."""
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key; times are milliseconds of Unix time, ``expires`` 0 for never.
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key and its rights; times are milliseconds of Unix time, ``expires`` 0 for never.
 
-    ``senders`` and ``cost_centres`` are those it may name, empty for any.  ``bypass`` is the right to send legal
-    notices (its producer needs it, too), ``suppression`` to read and change the list of suppressed numbers,
-    ``operator`` to do all that operators do, for every producer, ``texts`` to read texts besides.  ``rate`` is messages
-    and other requests a second, 0 without a limit.
+    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
+    (the producer needs it as well), ``suppression`` to read and change the list of suppressed numbers, ``operator`` to
+    use all operator endpoints, for every producer, ``texts`` to also read texts.  ``rate`` is messages and other
+    requests per second, 0 for no limit.
     """
 
     id: str
@@ -56,8 +56,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
     def __repr__(self) -> str:
-        """Show whose it is."""
-        return f"Key({self.id!r}, producer={self.producer!r})"
+        """Show id and producer, without the digest."""
+        return f"ApiKey({self.id!r}, producer={self.producer!r})"
 
     @property
     def may_suppress(self) -> bool:
@@ -65,62 +65,62 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         return self.suppression or self.operator
 
 
-class Made(NamedTuple):
-    """A new key; ``token`` is what its holder sends, and is not kept."""
+class NewApiKey(NamedTuple):
+    """A new key; ``token`` is the bearer token, which is not stored."""
 
-    key: Key
+    key: ApiKey
     token: str
 
 
-def make(client: redis.Redis, producer: str, now: int, **rights: Any) -> Made:
-    """Make a key for a producer, with the rights of ``Key``; raises ValueError with what would be right."""
+def create(client: redis.Redis, producer: str, now: int, **rights: Any) -> NewApiKey:
+    """Create a key for a producer, with the rights of ``ApiKey``; raises ValueError with problem and fix."""
     registry.check_name(producer)
-    key_id = "k" + secrets.token_hex(6)  # never digits alone, which would look like a number in a log
+    key_id = "k" + secrets.token_hex(6)  # never digits only, which would look like a number in a log
     token = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-    key = Key(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
+    key = ApiKey(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
     client.hset(keys.API_KEYS, key_id, msgspec.json.encode(key))
-    return Made(key, token)
+    return NewApiKey(key, token)
 
 
 def revoke(client: redis.Redis, key_id: str) -> bool:
-    """Take a key back, at once; tells whether there was one."""
+    """Revoke a key immediately; returns whether it existed."""
     client.delete(keys.api_rate(key_id))
     return bool(client.hdel(keys.API_KEYS, key_id))
 
 
 def revoke_all(client: redis.Redis, producer: str) -> int:
-    """Take all keys of a producer back; returns how many."""
-    return sum(revoke(client, one.id) for one in listed(client, producer))
+    """Revoke all keys of a producer; returns how many."""
+    return sum(revoke(client, one.id) for one in list_keys(client, producer))
 
 
-def listed(client: redis.Redis, producer: str = "") -> list[Key]:
-    """Return the keys of a producer, or all, the oldest first."""
+def list_keys(client: redis.Redis, producer: str = "") -> list[ApiKey]:
+    """Return the keys of a producer, or all keys, the oldest first."""
     found: Any = client.hvals(keys.API_KEYS)
-    every = [msgspec.json.decode(entry, type=Key) for entry in found]
+    every = [msgspec.json.decode(entry, type=ApiKey) for entry in found]
     return sorted((one for one in every if producer in ("", one.producer)), key=lambda one: (one.made, one.id))
 
 
-def known(client: redis.Redis, token: str, now: int) -> Key | None:
-    """Return the key that a token is, or None; what a wrong one is wrong in takes no time that could tell."""
+def authenticate(client: redis.Redis, token: str, now: int) -> ApiKey | None:
+    """Return the key of a token, or None; compares in constant time."""
     prefix, _, rest = token.partition("_")
     key_id = rest.partition("_")[0]
     if prefix != PREFIX or not key_id or not token.isascii():
         return None
-    key = standing(client, key_id, now)
+    key = read(client, key_id, now)
     return key if key and hmac.compare_digest(_digest(token), key.digest) else None
 
 
-def standing(client: redis.Redis, key_id: str, now: int) -> Key | None:
-    """Return the key of an id as it stands now, or None when it was revoked or is expired."""
+def read(client: redis.Redis, key_id: str, now: int) -> ApiKey | None:
+    """Return the key with an id, or None if it was revoked or is expired."""
     entry: Any = client.hget(keys.API_KEYS, key_id)
-    key = msgspec.json.decode(entry, type=Key) if entry else None
+    key = msgspec.json.decode(entry, type=ApiKey) if entry else None
     return key if key and not 0 < key.expires <= now else None
 
 
-def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool = False) -> int:
-    """Take units of a key's rate; returns 0, or the milliseconds after which there is room again.
+def take(client: redis.Redis, key: ApiKey, now: int, units: int = 1, *, owed: bool = False) -> int:
+    """Take units of a key's rate; returns 0, or the milliseconds until a unit is available.
 
-    ``owed``: they are taken also when they are not there, so that a long list waits once and not for ever.
+    ``owed``: take them even if too few are available, so that a long list waits only once.
     """
     if not key.rate or units < 1:
         return 0
@@ -129,25 +129,27 @@ def take(client: redis.Redis, key: Key, now: int, units: int = 1, *, owed: bool 
     return _access(client, bucket=bucket, now=now, a_second=key.rate, most=most, units=units, owed=owed)
 
 
-def refuse(message: Message, key: Key) -> Refusal | None:
-    """Refuse what a key has no right to say: the one place where its rights for messages are looked at."""
+def refuse(message: Message, key: ApiKey) -> Refusal | None:
+    """Refuse a message that exceeds the rights of its key: the only check of these rights."""
     if message.producer != key.producer:
-        return _no_right("producer", f"this key sends for {key.producer!r} alone", "leave it out, or take another key")
+        return _no_right("producer", f"this key sends for {key.producer!r} only", "leave it out")
     if message.lane not in key.lanes:
-        return _no_right("lane", f"this key may not use lane {message.lane}", f"lane {_either(key.lanes)}", ask=True)
+        return _no_right(
+            "lane", f"this key may not use lane {message.lane}", f"use lane {_either(key.lanes)}", grantable=True
+        )
     if key.senders and message.sender not in key.senders:
         named = f"the sender {message.sender!r}" if message.sender else "the account's own sender"
-        return _no_right("sender", f"this key may not use {named}", f"give {_either(key.senders)}", ask=True)
+        return _no_right("sender", f"this key may not use {named}", f"give {_either(key.senders)}", grantable=True)
     if key.cost_centres and message.cost_centre not in key.cost_centres:
         problem = f"this key may not charge {message.cost_centre!r}"
-        return _no_right("cost_centre", problem, f"give {_either(key.cost_centres)}", ask=True)
+        return _no_right("cost_centre", problem, f"give {_either(key.cost_centres)}", grantable=True)
     if message.legal_notice and not key.bypass:
-        return _no_right("legal_notice", "this key may not pass over suppressed numbers", "leave it out", ask=True)
+        return _no_right("legal_notice", "this key may not send to suppressed numbers", "leave it out", grantable=True)
     return None
 
 
-def _no_right(field: str, problem: str, remedy: str, *, ask: bool = False) -> Refusal:
-    more = ", or have an operator make a key that may: threelane producers key make" if ask else ""
+def _no_right(field: str, problem: str, remedy: str, *, grantable: bool = False) -> Refusal:
+    more = ", or ask an operator for a key with this right: threelane producers key make" if grantable else ""
     return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy + more, owner=Owner.OPERATOR)
 
 
@@ -156,14 +158,14 @@ def _either(values: Iterable[object]) -> str:
 
 
 def _checked(rights: dict[str, Any]) -> dict[str, Any]:
-    """Return the rights as a key has them, read by the same rules as the fields of a message."""
+    """Return the rights, parsed by the rules of the message fields."""
     lanes = tuple(sorted(set(rights.get("lanes") or keys.LANES)))
     if not set(lanes) <= set(keys.LANES):
         raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
     for name, parse in (("senders", fields.sender), ("cost_centres", fields.label)):
         rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
     if not 0 <= rights.get("rate", 0.0) <= MOST_RATE:
-        raise ValueError(f"rate {rights['rate']:g}: up to {MOST_RATE:g} a second, or 0 for no limit")
+        raise ValueError(f"rate {rights['rate']:g}: give up to {MOST_RATE:g} a second, or 0 for no limit")
     rights["note"] = rights.get("note", "")[:MOST_NOTE]
     return rights | {"lanes": lanes}
 

@@ -1,8 +1,8 @@
 """Budgets: how many credits a cost centre or a producer may spend in a day or a month, UTC.
 
-Reserved by estimate at accept, in the same step; settled by the charge; given back when a message ends without one.
-A day before yesterday is compared with no limit any more, so it is left as it is; its month is kept.
-So what is spent passes a limit by no more than the difference between estimate and charge.
+The accept script reserves the estimate, the charge replaces it, and a message that ends without a charge releases it.
+So spending exceeds a limit by no more than the difference between estimates and charges.  Days before yesterday no
+longer count against a limit and are not updated; their months are.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from threelane.store import keys
 
 PERIODS = ("day", "month")
 KINDS = ("centre", "producer")
-MOST_PERIODS = 5  # that what happens now may count in
+MOST_PERIODS = 5  # that a change may affect now
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """A limit in millionths of a credit; ``over``: what happens to what would pass it: ``refuse``, or ``hold``.
+    """A limit in millionths of a credit; ``over``: what to do with messages beyond it, ``refuse`` or ``hold``.
 
-    ``hold`` lets a message wait for the next day, if its budgets have room there and it is still valid.
+    ``hold`` schedules a message for the next day, if its budgets have room then and it is still valid.
     """
 
     limit: int
     over: str = "refuse"
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """A budget and what is reserved and spent of it, in millionths of a credit."""
+class BudgetUse(msgspec.Struct, frozen=True):
+    """A budget and its reserved and spent amount, in millionths of a credit."""
 
     scope: str  # centre:<name> or producer:<name>
     period: str
@@ -48,9 +48,9 @@ def day(at: int) -> str:
 
 
 def periods(now: int) -> tuple[str, ...]:
-    """Return the periods that what happens now may count in: yesterday, today, tomorrow, and their months.
+    """Return the periods that a change may affect now: yesterday, today, tomorrow, and their months.
 
-    What is older is no longer compared with any limit.
+    Older periods no longer count against a limit.
     """
     return _periods(now // DAY)
 
@@ -62,7 +62,7 @@ def _periods(day_number: int) -> tuple[str, ...]:
 
 
 def parse_scope(raw: str) -> str:
-    """Return ``centre:<name>`` or ``producer:<name>``; raises ValueError with what would be right."""
+    """Return ``centre:<name>`` or ``producer:<name>``; raises ValueError with the correct form."""
     kind, _, name = raw.partition(":")
     if kind not in KINDS or not LABEL.fullmatch(name):
         raise ValueError(f"{raw!r}: write centre:<cost centre> or producer:<name>")
@@ -70,25 +70,25 @@ def parse_scope(raw: str) -> str:
 
 
 def put(client: redis.Redis, scope: str, period: str, budget: Budget) -> None:
-    """Set a limit; raises ValueError with what would be right."""
+    """Set a limit; raises ValueError with the correct values."""
     if period not in PERIODS:
         raise ValueError(f"{period!r}: give day or month")
     if budget.over not in ("refuse", "hold") or budget.limit < 0:
-        raise ValueError("a budget is 0 credits or more, and what is over it is refused or held")
+        raise ValueError("give 0 credits or more, and refuse or hold for messages over the budget")
     client.hset(keys.BUDGETS, f"{parse_scope(scope)}:{period}", msgspec.json.encode(budget))
 
 
 def remove(client: redis.Redis, scope: str, period: str) -> bool:
-    """Take a limit away; tells whether there was one."""
+    """Remove a limit; returns whether there was one."""
     return bool(client.hdel(keys.BUDGETS, f"{scope}:{period}"))
 
 
-def standings(client: redis.Redis, now: int) -> Iterator[Standing]:
-    """Return each budget with what is spent of it in the period of ``now``."""
+def usage(client: redis.Redis, now: int) -> Iterator[BudgetUse]:
+    """Yield each budget with its reserved and spent amount in the period of ``now``."""
     today = day(now)
     found: Mapping[bytes, bytes] = client.hgetall(keys.BUDGETS)  # type: ignore[assignment]
     for name, limit in sorted(found.items()):
         scope, _, period = name.decode().rpartition(":")
         spent_in = keys.key(keys.Key.SPENT, today if period == "day" else today[:6])
         spent = client.hget(spent_in, scope)
-        yield Standing(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))
+        yield BudgetUse(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))

@@ -1,4 +1,4 @@
-"""Ceiling: whether Redis is close to its memory ceiling; asked some times a second at most, however much comes in."""
+"""Ceiling: whether Redis is near its memory ceiling; queried at most ten times per second."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from redis.exceptions import NoPermissionError
 from threelane.runtime import logs
 
 FRESH_SECONDS = 0.1
-MESSAGE_BYTES = 2048  # more than most messages take, with their places in sets and their nudge
+MESSAGE_BYTES = 2048  # more than most messages take, with their index entries and nudge
 
 
 @dataclass(slots=True)
 class Memory:
-    """What Redis uses of what it may use, in bytes, and what this process added since; a ceiling of 0 is none."""
+    """Memory use and ceiling of Redis in bytes, plus what this process added since; ceiling 0: none."""
 
     used: int
     ceiling: int
     read_at: float
 
     def is_above(self, share: float) -> bool:
-        """Tell whether more than this share of the ceiling is used."""
+        """Return whether more than this share of the ceiling is used."""
         return 0 < self.ceiling * share < self.used
 
 
@@ -34,10 +34,10 @@ _known: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
 
 
 def is_near(client: redis.Redis, share: float, messages: int, clock: Callable[[], float] = time.monotonic) -> bool:
-    """Tell whether more than this share of the ceiling is used, to within a tenth of a second.
+    """Return whether more than this share of the ceiling is used, as of the last tenth of a second.
 
-    Raises what Redis raises.  If not, ``messages`` are going to be added.  False where the user may not run INFO: such
-    a producer is refused at the ceiling itself.
+    If not, the caller adds ``messages``.  False if the user may not run INFO: Redis then refuses at the ceiling itself.
+    Raises RedisError.
     """
     now = clock()
     known = _known.get(client.connection_pool)
@@ -54,5 +54,5 @@ def _read(client: redis.Redis, now: float) -> Memory:
         found: Any = client.info("memory")
     except NoPermissionError:
         logs.event("ceiling_unknown", level=30, owner="operator")
-        return Memory(0, 0, float("inf"))  # it is not asked for again
+        return Memory(0, 0, float("inf"))  # never queried again
     return Memory(found["used_memory"], found["maxmemory"], now)

@@ -1,4 +1,4 @@
-"""Connect: clients of Redis that wait for a free connection, fail within seconds, and repeat a command once."""
+"""Connect: Redis clients that wait for a free connection, fail within seconds, and retry a command once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from redis.retry import Retry
 from threelane.runtime import tls
 from threelane.runtime.settings import Settings
 
-PAUSE_SECONDS = 0.05  # before a command is sent once more
+PAUSE_SECONDS = 0.05  # before the retry of a command
 _PAUSE = ConstantBackoff(PAUSE_SECONDS)
 _NAME = signature(redis.ConnectionPool.get_connection).parameters["command_name"]
-_NAMED = ("EVALSHA",) if _NAME.default is Parameter.empty else ()  # redis-py needs it until 5.3, and then warns of it
+_NAMED = ("EVALSHA",) if _NAME.default is Parameter.empty else ()  # required by redis-py before 5.3, deprecated after
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """Return a client to share between threads."""
+    """Return a client that threads may share."""
     pool = redis.BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(), retry=Retry(_PAUSE, 1), **_options(settings)
     )
@@ -39,7 +39,7 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
 
 
 def take_connection(pool: Any) -> Any:
-    """Return a connection of the pool that no other thread or process uses, until it is released."""
+    """Return a connection of the pool for exclusive use, until it is released."""
     return pool.get_connection(*_NAMED)
 
 
@@ -51,6 +51,6 @@ def _options(settings: Settings) -> dict[str, Any]:
         "socket_connect_timeout": settings.redis_timeout_seconds,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "retry_on_error": [RedisConnectionError, RedisTimeoutError],  # redis-py 5 repeats nothing by itself
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError],  # redis-py 5 has no default
         **tls.options(settings, settings.redis_url.get_secret_value()),
     }

@@ -1,8 +1,8 @@
-"""Events: what became of messages, and what recipients replied, as producers read it.
+"""Events: outcomes of messages, replies, and late messages, for producers.
 
-The scripts write to the stream ``keys.EVENTS``.  Each application reads it with a consumer group of its own, in which
-its processes share the work; or it has the events brought by a webhook, as the same fields in JSON.  Either way an
-event comes at least once, in no promised order; the ``id`` of an event tells a second one from the first.
+The scripts write to the stream ``keys.EVENTS``.  Each application reads it with its own consumer group, in which its
+processes share the work, or receives the events by webhook, as the same fields in JSON.  Either way an event is
+delivered at least once, in any order; its ``id`` identifies duplicates.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from threelane.runtime import logs
 from threelane.store import keys
 
 IDLE_SECONDS = 60.0
-_SLICE_MS = 1000  # the longest single wait; a client's socket gives up after a few seconds
+_SLICE_MS = 1000  # the longest single wait, below the client's socket time-out
 _LOST = ("NOGROUP", "UNBLOCKED")
 
 
 class EventType(StrEnum):
-    """What an entry of the stream tells of."""
+    """The type of an entry of the stream."""
 
     OUTCOME = "outcome"
     LATE = "late"
@@ -35,11 +35,11 @@ class EventType(StrEnum):
 
 
 class EventField(StrEnum):
-    """A field of an entry of the stream; what tells of a message has fields of its record besides."""
+    """A field of an entry of the stream; entries of messages also have fields of the record."""
 
     TYPE = "type"
     ID = "id"  # of the message, or of the reply
-    MESSAGE = "message"  # the id of the one that a reply answers
+    MESSAGE = "message"  # the id of the message that a reply answers
     FROM = "from"
     TO = "to"
     TEXT = "text"
@@ -50,17 +50,17 @@ class EventField(StrEnum):
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What all events have: ``id`` is the event's own, the same however often it comes."""
+    """The fields of every event; ``id`` identifies the event and is the same in each delivery."""
 
     id: str
     producer: str = ""
 
 
 class Outcome(_Event, frozen=True, kw_only=True, tag="outcome"):
-    """A message reached its end; times are milliseconds of Unix time, 0 when it has not happened.
+    """A message ended; times are milliseconds of Unix time, 0 if the step did not happen.
 
     ``status`` is delivered, undelivered, expired, cancelled, dead, unknown or emulated; ``code``, ``reason`` and
-    ``owner`` tell why when it is no success; ``charge_millionths`` is in millionths of a credit.
+    ``owner`` explain a failure; ``charge_millionths`` is in millionths of a credit.
     """
 
     type: ClassVar[str] = "outcome"
@@ -81,7 +81,7 @@ class Outcome(_Event, frozen=True, kw_only=True, tag="outcome"):
 
 
 class Late(_Event, frozen=True, kw_only=True, tag="late"):
-    """A message of lane 1 was sent, and no receipt came in time: fall back to another way if you have one."""
+    """A message of lane 1 was sent and no receipt arrived in time: use a fallback channel if you have one."""
 
     type: ClassVar[str] = "late"
     message_id: str
@@ -92,11 +92,11 @@ class Late(_Event, frozen=True, kw_only=True, tag="late"):
 
 
 class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
-    """A recipient wrote: ``sender`` is the handset, ``to`` our number.
+    """A recipient replied; ``sender`` is the recipient's number, ``to`` the number that received the reply.
 
-    ``message_id`` is the message that it answers, if that is known; without one ``producer`` is empty and every
-    producer gets it.  ``incomplete``: parts of a long reply never came.  ``word`` is ``stop`` or ``start`` when the
-    reply changed whether we may send.
+    ``message_id`` is the message that it answers, if known; otherwise ``producer`` is empty and every producer gets
+    the event.  ``incomplete``: parts of a long reply are missing.  ``word`` is ``stop`` or ``start`` if the reply
+    changed the suppression of the recipient.
     """
 
     type: ClassVar[str] = "reply"
@@ -114,21 +114,21 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
 Event: TypeAlias = Outcome | Late | Reply
 
 _MESSAGE = {"id": "message_id", "client": "client_message_id", "sent": "sent_at"}
-_SPELT = {  # type of event -> the stream's names of fields -> ours, where they differ
+_RENAMED = {  # type of event -> name of the field in the stream -> name in the event
     "outcome": _MESSAGE
     | {"accepted": "accepted_at", "ended": "ended_at", "network": "network_status", "charge": "charge_millionths"},
     "late": _MESSAGE,
     "reply": {"id": "reply_id", "message": "message_id", "from": "sender", "at": "received_at"},
 }
 Raw: TypeAlias = Mapping[bytes, bytes]
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 def decode(event_id: str, raw: Raw) -> Event | None:
-    """Return an entry of the stream as an event; None when this version cannot read it, which is logged."""
+    """Return an entry of the stream as an event; None, and a log event, if this version cannot parse it."""
     named = {name.decode(): value.decode("utf-8", "replace") for name, value in raw.items()}
-    spelt = _SPELT.get(named.get("type", ""), {})
-    fields = {spelt.get(name, name): value for name, value in named.items()} | {"id": event_id}
+    renamed = _RENAMED.get(named.get("type", ""), {})
+    fields = {renamed.get(name, name): value for name, value in named.items()} | {"id": event_id}
     try:
         event: Event = msgspec.convert(fields, Event, strict=False)
     except msgspec.ValidationError:
@@ -138,7 +138,7 @@ def decode(event_id: str, raw: Raw) -> Event | None:
 
 
 def from_json(body: bytes) -> Event:
-    """Return the event in a webhook's body; raises msgspec.DecodeError when it is none."""
+    """Return the event in a webhook's body; raises msgspec.DecodeError for anything else."""
     try:
         event: Event = msgspec.json.decode(body, type=Event)
     except UnicodeDecodeError as broken:
@@ -147,8 +147,8 @@ def from_json(body: bytes) -> Event:
 
 
 def entries(found: Any) -> list[tuple[str, Raw]]:
-    """Return ids and fields of what XREADGROUP answered, in either of Redis's protocols."""
-    if isinstance(found, dict):  # RESP3, where the entries of a stream are wrapped in one more list
+    """Return ids and fields from a reply of XREADGROUP, in RESP2 or RESP3."""
+    if isinstance(found, dict):  # RESP3, which wraps the entries of a stream in another list
         batches = [batch for wrapped in found.values() for batch in wrapped]
     else:
         batches = [batch for _, batch in found or []]
@@ -156,59 +156,59 @@ def entries(found: Any) -> list[tuple[str, Raw]]:
 
 
 def claimed(found: Any) -> tuple[bytes, list[tuple[str, Raw]]]:
-    """Return where XAUTOCLAIM goes on, and the entries it claimed."""
+    """Return the cursor and the claimed entries from a reply of XAUTOCLAIM."""
     return found[0], [(entry_id.decode(), fields) for entry_id, fields in found[1] if fields is not None]
 
 
 def is_lost(failed: ResponseError) -> bool:
-    """Tell whether the group is not there (any more): create it, and ask again."""
+    """Return whether the group does not exist: create it, and repeat the command."""
     return str(failed).startswith(_LOST)
 
 
 def is_there(failed: ResponseError) -> bool:
-    """Tell whether a group could not be created because another consumer was faster."""
+    """Return whether creating a group failed because it exists already."""
     return str(failed).startswith("BUSYGROUP")
 
 
 def group_of(producer: str, group: str) -> str:
-    """Return the group's name in Redis: two producers may give theirs the same name and share nothing."""
+    """Return the group's name in Redis, which keeps equal names of different producers apart."""
     return f"reader|{producer}|{group}"
 
 
 def read(
     client: redis.Redis, group: str, consumer: str, producer: str, *, count: int = 10, block_ms: int = 0
 ) -> list[Event]:
-    """Return up to ``count`` new events of a producer, after waiting ``block_ms`` for the first (0: not at all).
+    """Return up to ``count`` new events of a producer, waiting up to ``block_ms`` for the first (0: no wait).
 
-    Each is this consumer's until ``ack``; others' events are acknowledged in passing.  The group is created at first,
-    from the start of the stream.  Raises RedisError when Redis is away.
+    They are pending for this consumer until ``ack``; events of other producers are acknowledged at once.  The first
+    call creates the group, from the start of the stream.  Raises RedisError.
     """
     name = group_of(producer, group)
     wait = block_ms or None
-    found = _asked(client, name, lambda: client.xreadgroup(name, consumer, {keys.EVENTS: ">"}, count, block=wait))
-    return _ours(client, name, producer, entries(found))
+    found = _with_group(client, name, lambda: client.xreadgroup(name, consumer, {keys.EVENTS: ">"}, count, block=wait))
+    return _own_events(client, name, producer, entries(found))
 
 
 def reclaim(
     client: redis.Redis, group: str, consumer: str, producer: str, *, idle_ms: int, count: int = 10
 ) -> list[Event]:
-    """Return up to ``count`` events that another consumer took ``idle_ms`` ago, or longer, and never acknowledged."""
+    """Return up to ``count`` events that are pending for at least ``idle_ms``."""
     name, start = group_of(producer, group), b"0-0"
     while True:
         claim = (keys.EVENTS, name, consumer, idle_ms, start.decode(), count)
-        start, listed = claimed(_asked(client, name, lambda claim=claim: client.xautoclaim(*claim)))  # type: ignore[misc]
-        events = _ours(client, name, producer, listed)
+        start, listed = claimed(_with_group(client, name, lambda claim=claim: client.xautoclaim(*claim)))  # type: ignore[misc]
+        events = _own_events(client, name, producer, listed)
         if events or start == b"0-0":
             return events
 
 
 def ack(client: redis.Redis, group: str, producer: str, *events: Event) -> None:
-    """Acknowledge events: they are done with, and nobody gets them again."""
+    """Acknowledge events, so that they are not delivered again."""
     _ack(client, group_of(producer, group), [event.id for event in events])
 
 
 class EventReader:
-    """Iterates over a producer's events, each at least once; one reader for one thread.
+    """Iterates over a producer's events, each at least once; use one reader per thread.
 
     ::
 
@@ -217,9 +217,9 @@ class EventReader:
                 case Outcome(status="delivered"): ...
             reader.ack(event)
 
-    The iteration ends when nothing came for ``block_seconds`` (None: never), and can be begun again.  What is not
-    acknowledged within ``idle_seconds`` comes again, to whichever consumer of the group asks first, so one batch has
-    to be done in that time.  Raises RedisError when Redis is away; iterate again when it is back.
+    The iteration ends after ``block_seconds`` without an event (None: never), and can be started again.  An event that
+    is not acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch
+    within that time.  Raises RedisError when Redis is unavailable; iterate again when it is back.
     """
 
     def __init__(
@@ -233,28 +233,28 @@ class EventReader:
         idle_seconds: float = IDLE_SECONDS,
         batch: int = 10,
     ) -> None:
-        """Read as ``consumer`` (a name of this process) in ``group``; raises ValueError for an impossible name."""
+        """Read as ``consumer`` (a name of this process) in ``group``; raises ValueError for an invalid name."""
         if producer and not LABEL.fullmatch(producer):
-            raise ValueError(f"{producer!r} is no name of a producer: up to 64 letters, digits, spaces and . _ : / -")
+            raise ValueError(f"{producer!r} is not a producer name: up to 64 letters, digits, spaces and . _ : / -")
         if not group or not consumer:
-            raise ValueError("a group and a consumer need names: those of an application and of a process of it")
+            raise ValueError("give a group and a consumer: names of the application and of this process")
         self._client = client
         self._who = (group, consumer, producer)
         self._block_seconds = block_seconds
         self._idle_seconds = idle_seconds
         self._batch = batch
-        self._held: deque[Event] = deque()
+        self._buffer: deque[Event] = deque()
         self._reclaim_at = float("-inf")
         timeout = client.connection_pool.connection_kwargs.get("socket_timeout")
         self._slice_ms = min(_SLICE_MS, max(1, int(timeout * 500))) if timeout else _SLICE_MS
 
     def __iter__(self) -> Iterator[Event]:
-        """Yield events until nothing came for a while."""
-        while self._held or self._fetch():
-            yield self._held.popleft()
+        """Yield events until none arrives for ``block_seconds``."""
+        while self._buffer or self._fetch():
+            yield self._buffer.popleft()
 
     def ack(self, *events: Event) -> None:
-        """Acknowledge events: they are done with."""
+        """Acknowledge events, so that they are not delivered again."""
         group, _, producer = self._who
         ack(self._client, group, producer, *events)
 
@@ -263,28 +263,28 @@ class EventReader:
         while True:
             remaining = self._slice_ms if deadline is None else int((deadline - time.monotonic()) * 1000)
             block_ms = min(self._slice_ms, remaining)
-            self._held.extend(self._left_behind())
-            if not self._held:
-                self._held.extend(read(self._client, *self._who, count=self._batch, block_ms=max(0, block_ms)))
-            if self._held or remaining <= 0:
-                return bool(self._held)
+            self._buffer.extend(self._reclaimed())
+            if not self._buffer:
+                self._buffer.extend(read(self._client, *self._who, count=self._batch, block_ms=max(0, block_ms)))
+            if self._buffer or remaining <= 0:
+                return bool(self._buffer)
 
-    def _left_behind(self) -> list[Event]:
+    def _reclaimed(self) -> list[Event]:
         if time.monotonic() < self._reclaim_at:
             return []
         idle_ms = int(self._idle_seconds * 1000)
         found = reclaim(self._client, *self._who, idle_ms=idle_ms, count=self._batch)
-        if not found:  # there may be more than one batch
+        if not found:  # otherwise there may be another batch
             self._reclaim_at = time.monotonic() + self._idle_seconds / 4
         return found
 
 
-def _ours(client: redis.Redis, name: str, producer: str, listed: list[tuple[str, Raw]]) -> list[Event]:
+def _own_events(client: redis.Redis, name: str, producer: str, listed: list[tuple[str, Raw]]) -> list[Event]:
     decoded = [(entry_id, decode(entry_id, raw)) for entry_id, raw in listed]
-    ours = [event for _, event in decoded if event and _is_for(producer, event)]
-    kept = {event.id for event in ours}
+    own = [event for _, event in decoded if event and _is_for(producer, event)]
+    kept = {event.id for event in own}
     _ack(client, name, [entry_id for entry_id, _ in decoded if entry_id not in kept])
-    return ours
+    return own
 
 
 def _is_for(producer: str, event: Event) -> bool:
@@ -296,10 +296,10 @@ def _ack(client: redis.Redis, name: str, ids: list[str]) -> None:
         client.xack(keys.EVENTS, name, *ids)
 
 
-def _asked(client: redis.Redis, name: str, question: Callable[[], Found]) -> Found:
-    """Ask; when the group is not there, at first or after a flush, create it and ask again."""
+def _with_group(client: redis.Redis, name: str, command: Callable[[], T]) -> T:
+    """Run a command of a group; if the group does not exist, create it and repeat the command."""
     try:
-        return question()
+        return command()
     except ResponseError as failed:
         if not is_lost(failed):
             raise
@@ -308,4 +308,4 @@ def _asked(client: redis.Redis, name: str, question: Callable[[], Found]) -> Fou
     except ResponseError as failed:
         if not is_there(failed):
             raise
-    return question()
+    return command()

@@ -1,7 +1,7 @@
 -- PARTS record
--- Which of these messages match.
--- KEYS  records   ARG  wanted (field -> the value that it has to have), tag ('': any), at_gateway (only what waits there)
--- ->    for each that matches {position, then the values of SHOWN, '' each for what it has not}
+-- Find the messages that match.
+-- KEYS  records   ARG  wanted (field -> required value), tag ('': any), at_gateway (only those that the gateway holds)
+-- ->    for each match {position, then the values of SHOWN, '' for an absent field}
 local SHOWN = {Field.status, Field.lane, Field.to, Field.due, Field.batch, Field.tags, Field.producer, Field.client,
   Field.accepted, Field.code, Field.reason, Field.owner, Field.parts, Field.estimate, Field.expires, Field.gateway_due}
 local place, answers = {}, {}

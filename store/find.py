@@ -1,8 +1,8 @@
 """Find: messages by batch, tag, recipient, producer, lane, client message id, state, code or owner.
 
-There is no index for this: a million waiting messages would pay for it, and few are ever searched.  Redis looks
-through the sets, 500 records in a call, some hundred thousand a second; for what has ended, and so is in no set, it
-looks through all records.  A client message id is found at once, since the message's own id follows from it.
+There are no search indexes, which would cost memory for every waiting message.  A search reads the index of a state,
+500 records in a call, some hundred thousand per second; for ended messages, which are in no index, it scans all
+records.  A client message id needs no search, since the id of the message follows from it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
-SHELVES = {status: (key,) for status, key in keys.SHELF_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
-"""The sets that hold the ids of a state; what has ended is in none."""
+STATE_INDEXES = {status: (key,) for status, key in keys.INDEX_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
+"""The indexes that hold the ids of a state; final states have none."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -38,25 +38,25 @@ def _rows(reply: Any) -> list[list[str]]:
 
 @script(__file__, _rows)
 def _find(*, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, at_gateway: bool) -> None:
-    """Return which of these match: the position of each, and its fields in the script's order."""
+    """Find the messages that match; returns the position of each, and its fields in the script's order."""
 
 
 _NAME = f"^({LABEL.pattern})?$"
 
 
-class WrongCriterion(ValueError):
-    """A criterion that no message can meet; the text says why, and what would be right."""
+class InvalidCriterion(ValueError):
+    """An invalid criterion; the text has the problem and the fix."""
 
     def __init__(self, name: str, problem: str) -> None:
-        """Blame the criterion of that name."""
+        """Take the name of the criterion and the problem."""
         super().__init__(problem)
         self.name = name
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for; an empty value matches all.
+    """The criteria of a search; an empty value matches all.
 
-    This is the one declaration: the options of commands and the parameters and bodies of the HTTP API are made from it.
+    The options of commands and the parameters and bodies of the HTTP API are generated from this class.
     """
 
     batch: Annotated[str, Meta(description="the batch", pattern=_NAME)] = ""
@@ -70,28 +70,28 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     owner: Annotated[str, Meta(description="who can fix the cause", max_length=64)] = ""
 
     def __bool__(self) -> bool:
-        """Tell whether it asks for anything."""
+        """Return whether any criterion is set."""
         return any(getattr(self, name) for name in CRITERIA)
 
     def parsed(self) -> Filter:
-        """Return it as records have it; raises WrongCriterion for what no message can meet."""
+        """Return a copy with values as records have them; raises InvalidCriterion."""
         values = {name: getattr(self, name) for name in CRITERIA}
         for name, parse in _PARSERS.items():
             try:
                 values[name] = values[name] and parse(values[name])
             except ValueError as wrong:
-                raise WrongCriterion(name, str(wrong)) from None
+                raise InvalidCriterion(name, str(wrong)) from None
         return Filter(**values)
 
     def fields(self) -> dict[str, str]:
-        """Return what fields of a record must be; the tag is not among them."""
+        """Return the required values of record fields, without the tag."""
         return {field: str(value) for name, field in _FIELDS.items() if (value := getattr(self, name))}
 
 
 CRITERIA: dict[str, Meta] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Filter, include_extras=True).items()
 }
-"""Each criterion by its name: what it selects, and its limits."""
+"""The description and limits of each criterion, by name."""
 
 _FIELDS = {
     "batch": Field.BATCH,
@@ -103,23 +103,23 @@ _FIELDS = {
     "code": Field.CODE,
     "owner": Field.OWNER,
 }
-"""The field of a record that each criterion is about, but for the tag: a record may have several."""
+"""The record field of each criterion, except the tag: a record may have several."""
 
 
 def _state(raw: str) -> Status:
     if raw not in set(Status):
-        raise ValueError(f"no such state; give {' or '.join(Status)}")
+        raise ValueError(f"unknown state; give {' or '.join(Status)}")
     return Status(raw)
 
 
 _PARSERS: dict[str, Callable[[str], str]] = {"to": suppression.parse_number, "status": _state}
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """One message; ``due_at`` is milliseconds of Unix time, 0 when it does not wait for a time.
+class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message; ``due_at`` is milliseconds of Unix time, 0 if it does not wait for a time.
 
-    ``code``, ``reason`` and ``owner`` tell of the last answer that was no success; ``estimate_millionths`` is what it
-    is likely to cost, in millionths of a credit.
+    ``code``, ``reason`` and ``owner`` are of the last failed attempt; ``estimate_millionths`` is the estimated cost in
+    millionths of a credit.
     """
 
     id: str
@@ -142,35 +142,35 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def scheduled(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
-) -> Iterator[Found]:
-    """Return what waits for a time, the earliest first; ``after`` and ``before`` in milliseconds, ``most`` results."""
+) -> Iterator[FoundMessage]:
+    """Return scheduled messages, the earliest first; ``after`` and ``before`` in milliseconds, ``most`` results."""
     return islice(_by_score(client, keys.DUE, wanted, after, before), most)
 
 
 def dead(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
-) -> Iterator[Found]:
-    """Return dead letters, the oldest first, of those that died from ``after`` to ``before`` (ms)."""
+) -> Iterator[FoundMessage]:
+    """Return dead letters from ``after`` to ``before`` (ms), the oldest first."""
     return islice(_by_score(client, keys.DEAD, wanted, after, before), most)
 
 
-def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[Found]:
-    """Return all that matches, whatever its state; of a state that has a set the oldest first, else in no order."""
+def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[FoundMessage]:
+    """Return all matches in any state; the oldest first for a state with an index, else unordered."""
     return islice(_search(client, wanted), most)
 
 
-def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[Found]:
-    """Return what a person may mean by one word: an id, a recipient, a client message id, a batch or a tag.
+def term(client: redis.Redis, word: str, most: int | None = None) -> Iterator[FoundMessage]:
+    """Return the matches of a search word: an id, a recipient, a client message id, a batch or a tag.
 
-    The first of these that is found is the answer.
+    They are tried in this order, until one has matches.
     """
-    said = said.strip()
-    if _ID.fullmatch(said) and (found := _matching(client, [said], Filter())):
+    word = word.strip()
+    if _ID.fullmatch(word) and (found := _matching(client, [word], Filter())):
         yield from found
         return
-    number = phone.parse(said, "to")
+    number = phone.parse(word, "to")
     meanings = [] if isinstance(number, Refusal) else [Filter(to=number)]
-    meanings += [Filter(client_message_id=said), Filter(batch=said), Filter(tag=said)] if said else []
+    meanings += [Filter(client_message_id=word), Filter(batch=word), Filter(tag=word)] if word else []
     for wanted in meanings:
         hits = list(search(client, wanted, most))
         yield from hits
@@ -179,76 +179,80 @@ def term(client: redis.Redis, said: str, most: int | None = None) -> Iterator[Fo
 
 
 def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
-    """Return the ids of what may still be cancelled, in lots: what waits, is queued, is dead, or is at the gateway.
+    """Return the ids of cancellable messages, in batches: scheduled, queued, dead, or held by the gateway.
 
-    What is there all the while is found; what comes meanwhile may be.
+    Messages that are added during the search may be missed.
     """
-    for shelf in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
-        lot: set[str] = set()  # a scan may show the same twice, also what was cancelled meanwhile
-        for member, _ in client.zscan_iter(shelf, count=BATCH):
-            lot.add(member.decode())
-            if len(lot) == BATCH:
-                yield _ids(client, sorted(lot), wanted, shelf)
-                lot = set()
-        if lot:
-            yield _ids(client, sorted(lot), wanted, shelf)
+    for index in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
+        batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
+        for member, _ in client.zscan_iter(index, count=BATCH):
+            batch.add(member.decode())
+            if len(batch) == BATCH:
+                yield _ids(client, sorted(batch), wanted, index)
+                batch = set()
+        if batch:
+            yield _ids(client, sorted(batch), wanted, index)
 
 
-def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[Found]]:
-    """Return which of these messages match, in their order and in lots."""
+def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[FoundMessage]]:
+    """Return the matches among these messages, in their order and in batches."""
     for start in range(0, len(ids), BATCH):
         yield _matching(client, ids[start : start + BATCH], wanted)
 
 
-def _search(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
+def _search(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
     if wanted.client_message_id:
         by_id = [identify(name, wanted.client_message_id) for name in _names(client, wanted)]
         if found := _matching(client, by_id, wanted):
             yield from found
             return
-    shelves = SHELVES.get(Status(wanted.status)) if wanted.status else None
-    if shelves is None:
+    indexes = STATE_INDEXES.get(Status(wanted.status)) if wanted.status else None
+    if indexes is None:
         yield from _everywhere(client, wanted)
         return
-    for shelf in shelves:
-        yield from _by_score(client, shelf, wanted, 0, None)
+    for index in indexes:
+        yield from _by_score(client, index, wanted, 0, None)
 
 
 def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
-    """Return the producers whose client message id it may be, as far as they are known."""
+    """Return the producers that may have used a client message id: the given one, or all registered and none."""
     return [wanted.producer] if wanted.producer else ["", *(name.decode() for name in client.hkeys(keys.PRODUCERS))]  # type: ignore[union-attr]
 
 
-def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[Found]:
-    """Look through all records; a scan may show the same twice."""
-    start, given = len(keys.record("")), set()
+def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
+    """Scan all records; a scan may return a record twice."""
+    start, seen = len(keys.record("")), set()
     names = client.scan_iter(match=keys.record("*"), count=BATCH)
-    while lot := [name.decode()[start:] for name in islice(names, BATCH)]:
-        for found in _matching(client, lot, wanted):
-            if found.id not in given:
-                given.add(found.id)
+    while batch := [name.decode()[start:] for name in islice(names, BATCH)]:
+        for found in _matching(client, batch, wanted):
+            if found.id not in seen:
+                seen.add(found.id)
                 yield found
 
 
-def _by_score(client: redis.Redis, shelf: str, wanted: Filter, after: int, before: int | None) -> Iterator[Found]:
-    """Return the members of a set that match, by their scores; nobody may take any of them out meanwhile."""
+def _by_score(
+    client: redis.Redis, index: str, wanted: Filter, after: int, before: int | None
+) -> Iterator[FoundMessage]:
+    """Return the matches in an index, by score; no member may be removed meanwhile."""
     seen, last = 0, "+inf" if before is None else before
     while True:
-        page: Any = client.zrange(shelf, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
+        page: Any = client.zrange(index, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
         yield from _matching(client, [one.decode() for one, _ in page], wanted)
         if len(page) < BATCH:
             return
-        furthest = int(page[-1][1])  # the next page begins there, behind those of that very time that were seen
+        furthest = int(page[-1][1])  # the next page starts at this score, after the members that were read
         seen = sum(int(due) == furthest for _, due in page) + (seen if furthest == after else 0)
         after = furthest
 
 
-def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, shelf: str) -> Sequence[str]:
-    found = _matching(client, ids, wanted, at_gateway=shelf == keys.AWAITING)
+def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, index: str) -> Sequence[str]:
+    found = _matching(client, ids, wanted, at_gateway=index == keys.AWAITING)
     return [one.id for one in found if one.status not in FINAL]
 
 
-def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False) -> list[Found]:
+def _matching(
+    client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False
+) -> list[FoundMessage]:
     if not ids:
         return []
     rows = _find(client, records=keys.records(ids), wanted=wanted.fields(), tag=wanted.tag, at_gateway=at_gateway)
@@ -258,7 +262,7 @@ def _matching(client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gat
             values
         )
         found.append(
-            Found(
+            FoundMessage(
                 id=ids[int(position) - 1],
                 status=Status(status),
                 lane=int(lane),

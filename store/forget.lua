@@ -1,5 +1,5 @@
 -- PARTS suppression
--- Take a number off the list of suppressed numbers whose entries are over, if nobody changed them since they were read.
--- ARG   number, entries (as they were read)
+-- Remove a number with expired entries from the list of suppressed numbers, unless they changed since they were read.
+-- ARG   number, entries (as read)
 -- ->    1, or 0
 return forget(ARG.number, ARG.entries)

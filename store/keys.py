@@ -1,7 +1,7 @@
-"""Keys: every Redis key and every name on the broker, in one place.
+"""Keys: every Redis key and every name on the broker.
 
-``KINDS`` is the table of keys: what each holds and when it expires.  ``key`` is the one builder of their names.
-The fields of a record are in record.py, the names of counts in tally.py.
+``KINDS`` is the table of keys: what each holds and when it expires.  ``key`` builds their names.  The fields of a
+record are in record.py, the names of counts in tally.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREFIX = "tl:"
 
 
 class Key(StrEnum):
-    """What a key is called behind ``tl:``; scripts name keys by these members."""
+    """The name of a key after ``tl:``; scripts name keys by these members."""
 
     RECORD = "m"
     DUE = "due"
@@ -64,64 +64,64 @@ class Key(StrEnum):
     UNDELIVERED = "undelivered"
 
 
-class Kind(NamedTuple):
-    """A row of the table of keys: the Redis type, what it holds, what stands behind its name, when it expires."""
+class KeyKind(NamedTuple):
+    """A row of the table of keys: Redis type, content, suffix of the name, expiry."""
 
     type: str
     holds: str
-    of: str = ""  # "": there is one such key
+    suffix: str = ""  # what follows the name; "": there is only one such key
     expires: str = ""  # "": never
-    by_account: bool = False  # an installation with several accounts at the gateway has one for each
+    by_account: bool = False  # one per account, in an installation with several accounts at the gateway
 
 
 # fmt: off
-KINDS: dict[Key, Kind] = {
-    Key.RECORD: Kind("hash", "the record, the truth about one message: Field; its body goes when it was sent or ended",
-                     "message id", "the retention after it was sent or ended"),
-    Key.DUE: Kind("zset", "ids that wait for a time; score: when they are due, ms"),
-    Key.QUEUED: Kind("zset", "ids that are due and not claimed; score: when they were queued, ms", "lane"),
-    Key.LEASES: Kind("zset", "ids with an attempt under way; score: when the lease runs out, ms"),
-    Key.DOUBT: Kind("zset", "ids in doubt; score: when to ask the gateway next, ms"),
-    Key.DEAD: Kind("zset", "dead letters; score: since when, ms"),
-    Key.AWAITING: Kind("zset", "ids that were sent and have no final receipt; score: when to ask the gateway, ms"),
-    Key.LATE: Kind("zset", "ids of lane 1 that were sent; score: when no receipt is reported to their producer, ms"),
-    Key.STOPPING: Kind("zset", "ids that the gateway holds and shall stop; score: when to ask it, ms"),
-    Key.TALLY: Kind("hash", "counts of all that happened, made by the scripts that let it happen: Count"),
-    Key.EVENTS: Kind("stream", "outcomes, replies and late messages, for producers: EventField; trimmed by the sweep"),
-    Key.HOLDS: Kind("hash", "what is on hold: scope -> JSON of cause, since, until", by_account=True),
-    Key.RATE: Kind("hash", "the token buckets all workers share: Rate", by_account=True),
-    Key.CLAIMED: Kind("hash", "lane -> when the latest of its claimed ids was queued, ms: how far the lane has come"),
-    Key.WORKER: Kind("hash", "a worker's last report: beat fetched lanes rate served", "worker", "a day"),
-    Key.WORKERS: Kind("zset", "names of workers; score: when each reported last, ms"),
-    Key.LANE_1_WORKER: Kind("string", "the name of one that fetches nothing but lane 1", "", "when it reports no more"),
-    Key.SESSION: Kind("string", "the gateway session that all workers share; and who renews and who pinged it",
-                      "api, api:renewing or api:pinged", "with the session", by_account=True),
-    Key.SWEEP: Kind("hash", "what the last sweep saw of each lane: <lane>:mark, <lane>:empty"),
-    Key.SWEEPING: Kind("string", "one sweep at a time", "", "before the next sweep"),
-    Key.ERASING: Kind("string", "one look for what is to be erased in an hour", "", "an hour"),
-    Key.SUPPRESSED: Kind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
-    Key.HEARD: Kind("string", "when a callback endpoint last wrote a report down, ms; to within some seconds"),
-    Key.PRODUCERS: Kind("hash", "name of a producer -> JSON of its rights and its webhook"),
-    Key.API_KEYS: Kind("hash", "id of a key of the HTTP API -> JSON of its digest, its producer and its rights"),
-    Key.API_RATE: Kind("hash", "what a key of the HTTP API has left of its rate: Rate", "key id", "when it is full"),
-    Key.CONSOLE: Kind("hash", "a login to the operator's page: key csrf made said search number look", "login",
-                      "12 hours"),
-    Key.CONSOLE_TRIES: Kind("string", "logins that were tried from an address", "address", "5 minutes"),
-    Key.WINDOWS: Kind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
-    Key.PRICES: Kind("hash", "country -> the last price of a part there, millionths of a credit", by_account=True),
-    Key.BALANCE: Kind("hash", "what the gateway reported last: credits at error; less what was claimed since: left",
-                      by_account=True),
-    Key.BALANCE_TURN: Kind("string", "one reading of the balance at a time", "", "before the next", by_account=True),
-    Key.BALANCE_PROBE: Kind("string", "the same while the account wants credit", "", "10 seconds", by_account=True),
-    Key.BURN: Kind("hash", "minute of Unix time -> what was charged in it; the last day", by_account=True),
-    Key.BUDGETS: Kind("hash", "<scope>:<period> -> JSON of the limit"),
-    Key.SPENT: Kind("hash", "scope -> what is reserved and charged in a day or month", "period", "40 days, 400 days"),
-    Key.REPLY: Kind("string", "a reply was taken", "reply id", "8 days"),
-    Key.REPLY_PARTS: Kind("hash", "the parts of a long reply that came so far", "from:to:reference:total", "8 days"),
-    Key.REPLY_HALVES: Kind("zset", "keys of these; score: when what came is passed on as it is, ms"),
-    Key.DELIVERIES: Kind("zset", "events on their way to a webhook; score: when to try next, ms", "producer"),
-    Key.DELIVERY: Kind("hash", "the same ids -> JSON of event and tries", "producer"),
-    Key.UNDELIVERED: Kind("zset", "events that a webhook never took; score: since when, ms", "producer"),
+KINDS: dict[Key, KeyKind] = {
+    Key.RECORD: KeyKind("hash", "the record of one message: Field; without its body after it was sent or ended",
+                        "message id", "the retention after it was sent or ended"),
+    Key.DUE: KeyKind("zset", "ids that wait for a time; score: when they are due, ms"),
+    Key.QUEUED: KeyKind("zset", "ids that are due and not claimed; score: when they were queued, ms", "lane"),
+    Key.LEASES: KeyKind("zset", "ids with an attempt in progress; score: when the lease expires, ms"),
+    Key.DOUBT: KeyKind("zset", "ids in doubt; score: when to query the gateway next, ms"),
+    Key.DEAD: KeyKind("zset", "dead letters; score: since when, ms"),
+    Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms"),
+    Key.LATE: KeyKind("zset", "ids of lane 1 that were sent; score: when to publish the late event, ms"),
+    Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
+    Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
+    Key.EVENTS: KeyKind("stream", "outcomes, replies and late messages for producers: EventField; the sweep trims it"),
+    Key.HOLDS: KeyKind("hash", "holds: scope -> JSON of cause, since, until", by_account=True),
+    Key.RATE: KeyKind("hash", "the token buckets all workers share: Rate", by_account=True),
+    Key.CLAIMED: KeyKind("hash", "lane -> when the latest of its claimed ids was queued, ms"),
+    Key.WORKER: KeyKind("hash", "a worker's last report: beat fetched lanes rate served", "worker", "a day"),
+    Key.WORKERS: KeyKind("zset", "names of workers; score: when each reported last, ms"),
+    Key.LANE_1_WORKER: KeyKind("string", "a worker that fetches lane 1 only", "", "when it stops reporting"),
+    Key.SESSION: KeyKind("string", "the gateway session that all workers share, and the locks of its renewal and ping",
+                         "api, api:renewing or api:pinged", "with the session", by_account=True),
+    Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty"),
+    Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep"),
+    Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
+    Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
+    Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
+    Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
+    Key.API_KEYS: KeyKind("hash", "id of an API key -> JSON of its digest, producer and rights"),
+    Key.API_RATE: KeyKind("hash", "token bucket of an API key: Rate", "key id", "when it is full"),
+    Key.CONSOLE: KeyKind("hash", "a login to the console: key csrf made said search number look", "login",
+                         "12 hours"),
+    Key.CONSOLE_TRIES: KeyKind("string", "login attempts from an address", "address", "5 minutes"),
+    Key.WINDOWS: KeyKind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
+    Key.PRICES: KeyKind("hash", "country -> the last price of a part, millionths of a credit", by_account=True),
+    Key.BALANCE: KeyKind("hash", "last report of the gateway: credits at error; less claims since: left",
+                         by_account=True),
+    Key.BALANCE_TURN: KeyKind("string", "lock: one balance query at a time", "", "before the next", by_account=True),
+    Key.BALANCE_PROBE: KeyKind("string", "the same while the account has no credit", "", "10 seconds", by_account=True),
+    Key.BURN: KeyKind("hash", "minute of Unix time -> credits charged in it; the last day", by_account=True),
+    Key.BUDGETS: KeyKind("hash", "<scope>:<period> -> JSON of the limit"),
+    Key.SPENT: KeyKind("hash", "scope -> credits reserved and charged in a day or month", "period", "40, 400 days"),
+    Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days"),
+    Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days"),
+    Key.REPLY_HALVES: KeyKind("zset", "keys of incomplete replies; score: when to publish the received parts, ms"),
+    Key.DELIVERIES: KeyKind("zset", "events to post to a webhook; score: when to try next, ms", "producer"),
+    Key.DELIVERY: KeyKind("hash", "the same ids -> JSON of event and attempts", "producer"),
+    Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
 }
 # fmt: on
 """The table of keys."""
@@ -129,7 +129,7 @@ KINDS: dict[Key, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Whose keys: of which cell of a cluster, and of which account at the gateway; "" where there is only one."""
+    """The cell of a cluster and the account at the gateway that keys belong to; "" if there is only one."""
 
     cell: str = ""
     account: str = ""
@@ -138,11 +138,11 @@ class Space:
 HERE = Space()
 
 
-def key(name: Key, of: str = "", space: Space = HERE) -> str:
-    """Return a key; ``of`` is what stands behind its name, such as a message's id."""
+def key(name: Key, suffix: str = "", space: Space = HERE) -> str:
+    """Return a key; ``suffix`` follows its name, such as the id of a message."""
     tag = f"{{{space.cell}}}:" if space.cell else ""
     account = f"@{space.account}" if space.account and KINDS[name].by_account else ""
-    return f"{PREFIX}{tag}{name}{':' if KINDS[name].of else ''}{of}{account}"
+    return f"{PREFIX}{tag}{name}{':' if KINDS[name].suffix else ''}{suffix}{account}"
 
 
 DUE = key(Key.DUE)
@@ -177,8 +177,8 @@ BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
 
-SHELVES = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
-"""The keys of what moving a message touches besides its record."""
+MOVE_KEYS = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
+"""The keys besides the record that a move of a message writes."""
 
 INDEXES = {
     Status.SCHEDULED: Key.DUE,
@@ -187,10 +187,10 @@ INDEXES = {
     Status.DEAD: Key.DEAD,
     Status.SENT: Key.AWAITING,
 }
-"""Which set holds the ids of a state; a queued id is in its lane's set, a final one in none."""
+"""The index of each state; a queued id is in the index of its lane, a final one in none."""
 
-SHELF_OF = {status: key(name) for status, name in INDEXES.items()}
-"""The same by the keys themselves."""
+INDEX_OF = {status: key(name) for status, name in INDEXES.items()}
+"""The same, with full keys."""
 
 TASK = "threelane.send"
 
@@ -198,7 +198,7 @@ RecordKey = NewType("RecordKey", str)
 ApiRateKey = NewType("ApiRateKey", str)
 ReplyKey = NewType("ReplyKey", str)
 ReplyPartsKey = NewType("ReplyPartsKey", str)
-DeliveriesKey = NewType("DeliveriesKey", str)  # of what is on its way, or undelivered
+DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
 DeliveryKey = NewType("DeliveryKey", str)
 
 _RECORD = key(Key.RECORD)
@@ -225,22 +225,22 @@ def worker(name: str) -> str:
 
 
 def api_rate(key_id: str) -> ApiRateKey:
-    """Return the key of what a key of the HTTP API has left of its rate."""
+    """Return the key of an API key's token bucket."""
     return ApiRateKey(key(Key.API_RATE, key_id))
 
 
 def console(digest: str) -> str:
-    """Return the key of a login at the operator's page."""
+    """Return the key of a console login."""
     return key(Key.CONSOLE, digest)
 
 
 def console_tries(address: str) -> str:
-    """Return the key that counts the logins tried from an address."""
+    """Return the key that counts login attempts from an address."""
     return key(Key.CONSOLE_TRIES, address)
 
 
 def reply(reply_id: str) -> ReplyKey:
-    """Return the key that says that a reply was taken."""
+    """Return the key that marks a processed reply."""
     return ReplyKey(key(Key.REPLY, reply_id))
 
 
@@ -250,17 +250,17 @@ def reply_parts(reply_key: str) -> ReplyPartsKey:
 
 
 def deliveries(producer: str) -> DeliveriesKey:
-    """Return the key of the events on their way to a producer's webhook."""
+    """Return the key of the events to post to a producer's webhook."""
     return DeliveriesKey(key(Key.DELIVERIES, producer))
 
 
 def delivery(producer: str) -> DeliveryKey:
-    """Return the key of these events' contents."""
+    """Return the key of the contents of these events."""
     return DeliveryKey(key(Key.DELIVERY, producer))
 
 
 def undelivered(producer: str) -> DeliveriesKey:
-    """Return the key of the events that a producer's webhook never took."""
+    """Return the key of the events that a producer's webhook never accepted."""
     return DeliveriesKey(key(Key.UNDELIVERED, producer))
 
 
@@ -269,17 +269,17 @@ def queue(lane: int) -> str:
     return f"sms.{lane}"
 
 
-def kind(name: str) -> Kind:
-    """Return the row of the table that a key of this installation belongs to; raises KeyError for any other."""
-    behind = name.removeprefix(PREFIX)
-    for begin in _beginnings(behind):
-        if begin in set(Key) and (begin == behind or KINDS[Key(begin)].of):
-            return KINDS[Key(begin)]
+def kind(name: str) -> KeyKind:
+    """Return the row of the table for a key; raises KeyError for a key that is not Threelane's."""
+    rest = name.removeprefix(PREFIX)
+    for prefix in _prefixes(rest):
+        if prefix in set(Key) and (prefix == rest or KINDS[Key(prefix)].suffix):
+            return KINDS[Key(prefix)]
     raise KeyError(name)
 
 
-def _beginnings(name: str) -> Iterator[str]:
-    """Yield a name, and what is left of it as parts are taken off its end."""
+def _prefixes(name: str) -> Iterator[str]:
+    """Yield a name, and the name without its last parts, one after the other."""
     while name:
         yield name
         name = name.rpartition(":")[0]

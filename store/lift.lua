@@ -1,7 +1,7 @@
 -- PARTS suppression, tally
--- Take entries off the list of suppressed numbers.
+-- Remove entries from the list of suppressed numbers.
 -- ARG   number, source ('': any), scope ('': any)
--- ->    how many entries were lifted
+-- ->    how many entries were removed
 local lifted = lift(ARG.number, ARG.source, ARG.scope)
 count(Count.lifted, lifted)
 return tallied(lifted)

@@ -1,11 +1,11 @@
-"""Lua: the source of a script, put together from its parts, with every name in it checked and filled in.
+"""Lua: composes the source of a script from its parts, and checks and replaces every shared name.
 
 A script names what it shares with Python by ``Namespace.member``: ``Field.status``, ``Count.accepted``,
-``Status.queued``; ``KEY.holds`` is a key, ``ARG.now`` an argument, ``Report.charge`` the place of a value in one of a
-list of arguments.  These are filled in before Redis sees the source, so an unknown name is an error when the module is
-loaded, and a known one costs nothing when the script runs.  ``known`` is a record's fields by name, and is checked.
+``Status.queued``; ``KEY.holds`` is a key, ``ARG.now`` an argument, ``Report.charge`` the index of a value in an item of
+a list argument.  The names are replaced before Redis gets the source: an unknown name is an error at import, a known
+one costs nothing at run time.  ``known`` is a table of record fields, whose names are checked.
 
-``-- PARTS move, suppression`` in front of a file includes these parts, and theirs, once each.
+``-- PARTS move, suppression`` at the top of a file includes these parts, and their parts, once each.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from threelane.store.tally import Count
 
 PARTS = Path(__file__).with_name("parts")
 NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType)
-"""The enumerations that every script may name."""
+"""The enumerations that every script may use."""
 
-PERIODS = "periods"  # the argument that comes with the keys of what is spent in them
+PERIODS = "periods"  # the argument with the periods of the budget keys
 _SKIPPED = r"--[^\n]*|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
 _NAME = re.compile(
     rf"{_SKIPPED}|(?<![\w.])(?:(?P<many>#)?(?P<of>[A-Z]\w*)\.(?P<name>\w+)(?P<one>\[)?|known\.(?P<known>\w+))"
@@ -42,30 +42,30 @@ _FIELDS = frozenset(member.value for member in Field)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A script as Redis gets it; ``fixed`` are the keys that no caller names, in the order of KEYS."""
+    """The source that Redis gets; ``fixed`` are the keys that no caller gives, in the order of KEYS."""
 
     text: str
     fixed: tuple[tuple[Key, str], ...]
     has_periods: bool
-    begins: tuple[tuple[int, str], ...]  # first line of each file in the text, and its name
+    begins: tuple[tuple[int, str], ...]  # first line and name of each file in the text
 
     def where(self, line: int) -> str:
-        """Return the file and line that a line of the text came from."""
+        """Return file and line for a line of the text."""
         first, name = max(begin for begin in self.begins if begin[0] <= line)
         return f"{name}:{line - first + 1}"
 
 
 def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head: str) -> Source:
-    """Return the source of a script; raises UnknownName for a name in it that is not there."""
+    """Return the source of a script; raises UnknownName."""
     files = list(_with_parts(file))
-    places = Places.assign((name for path in files for name in _keys_named(_read(path))), signature)
+    places = Places.assign((name for path in files for name in _key_names(_read(path))), signature)
     arguments = (*signature.arguments, PERIODS) if places.has_periods else signature.arguments
     if places.has_periods and "now" not in signature.arguments:
-        raise UnknownName(f"{file.name}: what is spent needs the argument now")
-    spaces: dict[str, Mapping[str, str]] = {"KEY": places.of, "ARG": _places("ARGS", arguments)}
+        raise UnknownName(f"{file.name}: KEY.spent requires the argument now")
+    spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}
     spaces |= {name: {value: str(at) for at, value in enumerate(values, 1)} for name, values in signature.items.items()}
     spaces |= {enum.__name__: _literals(enum) for enum in (*NAMES, *names)}
-    spaces["Table"] = {"may_follow": _may_follow(), "indexes": _indexes(places.of)}
+    spaces["Table"] = {"may_follow": _may_follow(), "indexes": _indexes(places.by_name)}
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
     for path in files:
         begins.append((1 + "".join(texts).count("\n"), path.name))
@@ -79,7 +79,7 @@ def _read(path: Path) -> str:
 
 
 def _with_parts(file: Path, seen: set[Path] | None = None) -> Iterator[Path]:
-    """Yield a file behind all parts that it needs."""
+    """Yield the parts of a file, then the file."""
     seen = set() if seen is None else seen
     for part in _PARTS.findall(_read(file)):
         for name in part.split(","):
@@ -90,7 +90,7 @@ def _with_parts(file: Path, seen: set[Path] | None = None) -> Iterator[Path]:
     yield file
 
 
-def _keys_named(text: str) -> Iterator[str]:
+def _key_names(text: str) -> Iterator[str]:
     for found in _NAME.finditer(text):
         if found["of"] == "KEY":
             yield found["name"]
@@ -123,7 +123,7 @@ def _filled(path: Path, spaces: Mapping[str, Mapping[str, str]], lengths: Mappin
     def fill(found: re.Match[str]) -> str:
         space, name, known = found["of"], found["name"], found["known"]
         if known is not None and known not in _FIELDS:
-            raise UnknownName(f"{path.name}: known.{known} is no field of a record")
+            raise UnknownName(f"{path.name}: known.{known} is not a field of a record")
         if not found["of"]:
             return found[0]
         if found["many"] and name in lengths:
@@ -133,7 +133,7 @@ def _filled(path: Path, spaces: Mapping[str, Mapping[str, str]], lengths: Mappin
             raise UnknownName(f"{path.name}: {space}.{name}")
         one_of_several = filled.endswith("+ ")
         if one_of_several and not found["one"]:
-            raise UnknownName(f"{path.name}: {space}.{name} is several keys: which one is meant?")
+            raise UnknownName(f"{path.name}: {space}.{name} is a list of keys: add an index")
         return (found["many"] or "") + filled + ("" if one_of_several else found["one"] or "")
 
     return _NAME.sub(fill, _read(path))

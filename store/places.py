@@ -1,7 +1,7 @@
-"""Places: where each key that a script names stands in its KEYS.
+"""Places: the index in KEYS of each key that a script names.
 
-First the keys that are found in its source, then the single keys of its signature, then what is spent in each of the
-periods, then its lists of keys, which are of one length.
+The order is: keys found in the source, single keys of the signature, budget keys of each period, and lists of keys,
+which have the same length.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from threelane.store.signature import Signature
 
 
 class UnknownName(Exception):
-    """A script names what is not there: a mistake in its source."""
+    """A script uses an unknown name: an error in its source."""
 
 
 @dataclass
 class Places:
-    """What stands where; the place of one of several keys ends with ``+``, and its number comes behind."""
+    """The expression for each key; for one of several keys it ends with ``+``, and the number follows."""
 
-    fixed: list[tuple[Key, str]] = field(default_factory=list)  # keys that no caller names, and what each is of
+    fixed: list[tuple[Key, str]] = field(default_factory=list)  # keys that no caller gives, with their suffixes
     has_periods: bool = False
-    of: dict[str, str] = field(default_factory=dict)
+    by_name: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, str] = field(default_factory=dict)  # of lists
 
     @classmethod
     def assign(cls, named: Iterable[str], signature: Signature) -> Places:
-        """Return the places of the keys that a source names; raises UnknownName for what only a caller can name."""
+        """Return the places of the keys in a source; raises UnknownName for a key that no parameter gives."""
         places = cls()
         for name in dict.fromkeys(named):
             if name not in (*signature.keys, *signature.lists):
@@ -37,14 +37,14 @@ class Places:
         count = len(places.fixed)
         for name in signature.keys:
             count += 1
-            places.of[name] = f"KEYS[{count}]"
+            places.by_name[name] = f"KEYS[{count}]"
         if places.has_periods:
-            places.of["spent"] = f"KEYS[{count} + "
+            places.by_name["spent"] = f"KEYS[{count} + "
             count += MOST_PERIODS
         lists = len(signature.lists)
         for at, name in enumerate(signature.lists):
-            behind = f" + {at} * (#KEYS - {count}) / {lists}" if at else ""
-            places.of[name] = f"KEYS[{count}{behind} + "
+            offset = f" + {at} * (#KEYS - {count}) / {lists}" if at else ""
+            places.by_name[name] = f"KEYS[{count}{offset} + "
             places.lengths[name] = f"((#KEYS - {count}) / {lists})"
         return places
 
@@ -53,10 +53,10 @@ class Places:
         if key is Key.SPENT:
             self.has_periods = True
         elif key is Key.QUEUED:
-            self.of[name] = f"KEYS[{len(self.fixed)} + "
+            self.by_name[name] = f"KEYS[{len(self.fixed)} + "
             self.fixed += [(key, str(lane)) for lane in LANES]
-        elif key is None or KINDS[key].of:
-            raise UnknownName(f"KEY.{name}: there is no such key, or more than one, and no parameter says which")
+        elif key is None or KINDS[key].suffix:
+            raise UnknownName(f"KEY.{name}: unknown key, or a key with a suffix that no parameter gives")
         else:
             self.fixed.append((key, ""))
-            self.of[name] = f"KEYS[{len(self.fixed)}]"
+            self.by_name[name] = f"KEYS[{len(self.fixed)}]"

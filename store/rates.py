@@ -1,4 +1,4 @@
-"""Rates: the names of what stands in the token buckets and in the balance, for Python and for the scripts."""
+"""Rates: the field names of the token buckets and the balance, for Python and the scripts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 
 class Rate(StrEnum):
-    """A field of a bucket, or of the balance; bucket.lua does the sums."""
+    """A field of a bucket, computed by bucket.lua, or of the balance."""
 
     TOKENS = "tokens"  # parts that may be sent now
-    AT = "at"  # when that was so, ms
-    RAMP = "ramp"  # since when the rate grows back after a hold, ms
-    ASKS = "asks"  # look-ups that may be made now
-    ASKED = "asked"  # when that was so, ms
-    LEFT = "left"  # requests that a key of the HTTP API may make now; credits that are not claimed yet
+    AT = "at"  # when they were counted, ms
+    RAMP = "ramp"  # since when the rate ramps up after a hold, ms
+    ASKS = "asks"  # look-ups that are allowed now
+    ASKED = "asked"  # when they were counted, ms
+    LEFT = "left"  # requests that an API key has left; credits that are not claimed yet

@@ -1,4 +1,4 @@
-"""Record: the names of a message's fields, for Python and for the scripts; record.lua alone reads and writes them."""
+"""Record: the names of a record's fields, for Python and the scripts; only record.lua reads and writes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Field(StrEnum):
-    """A field of a record; what is absent has no value.  Times are milliseconds of Unix time."""
+    """A field of a record; a field without a value is absent.  Times are milliseconds of Unix time."""
 
     # from accept
     STATUS = "status"
@@ -17,24 +17,24 @@ class Field(StrEnum):
     EXPIRES = "expires"  # when its validity ends
     BODY = "body"  # the message as JSON, until it was sent or ended
     PRINT = "print"  # a fingerprint of its content, under a client message id
-    DUE = "due"  # when it is to be sent, if not at once
+    DUE = "due"  # when to send it, if not immediately
     CENTRE = "centre"  # the cost centre
     PRODUCER = "producer"
     CLIENT = "client"  # the client message id
-    TAGS = "tags"  # with commas between them
+    TAGS = "tags"  # separated by commas
     BATCH = "batch"
-    GATEWAY_DUE = "gateway_due"  # until when the gateway keeps it
-    BYPASSED = "bypassed"  # whose suppression a legal notice passed over
+    GATEWAY_DUE = "gateway_due"  # until when the gateway holds it
+    BYPASSED = "bypassed"  # the source of the suppression that a legal notice bypassed
     ESTIMATE = "estimate"  # millionths of a credit
     COUNTRY = "country"
     TRACE = "trace"  # a W3C traceparent
     SCHEMA = "schema"  # of the body, if it is above 1
     PERIOD = "period"  # the day whose budgets it counts in
-    COUNTED = "counted"  # for how much, millionths of a credit
+    COUNTED = "counted"  # its amount in the budgets, millionths of a credit
     # from claim
     ATTEMPT = "attempt"
-    FIRST = "first"  # when it was tried first
-    TOKEN = "token"  # of the attempt under way
+    FIRST = "first"  # when the first attempt started
+    TOKEN = "token"  # of the attempt in progress
     # from settle
     GATEWAY_ID = "gateway_id"
     SENT = "sent"  # when
@@ -47,13 +47,13 @@ class Field(StrEnum):
     # from receipt
     CHARGE = "charge"  # millionths of a credit
     NETWORK = "network"  # the network's status
-    RANK = "rank"  # how far that is on the way
-    CHARGE_RANK = "charge_rank"  # the rank of the report that told the charge
-    REPORTS = "reports"  # what the network reported, each with when
-    ASKS = "asks"  # how often the gateway was asked for a receipt
+    RANK = "rank"  # the position of that status in the delivery
+    CHARGE_RANK = "charge_rank"  # the rank of the report with the charge
+    REPORTS = "reports"  # reports of the network, each with its time
+    ASKS = "asks"  # number of receipt queries to the gateway
     # from doubt
-    LAPSES = "lapses"  # attempts that ended with their worker
-    PROBES = "probes"  # look-ups that answered "not known"
+    LAPSES = "lapses"  # attempts that were lost with their worker
+    PROBES = "probes"  # look-ups with the result "not found"
     DOUBTED = "doubted"  # since when it is in doubt
-    # from erase, which takes TO, BODY, PRINT, CLIENT, TEXT and REPORTS away
+    # from erase, which deletes TO, BODY, PRINT, CLIENT, TEXT and REPORTS
     ERASED = "erased"  # when

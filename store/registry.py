@@ -1,4 +1,4 @@
-"""Registry: what each producer may do, and where its events are brought to."""
+"""Registry: the rights and the webhook of each producer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from threelane.contract.fields import LABEL
 from threelane.store import keys
 
 MOST_LETTERS = 2048
-_VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, without the backslash
+_VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 
 
 class Registration(msgspec.Struct, frozen=True):
     """One producer's rights and webhook.
 
-    ``bypass`` is the right to send legal notices to recipients who opted out.  ``secret`` signs what is posted to
-    ``webhook``; both are empty when there is none.
+    ``bypass`` is the right to send legal notices to recipients who opted out.  ``secret`` signs the events that are
+    posted to ``webhook``; both are empty without a webhook.
     """
 
     bypass: bool = False
@@ -31,7 +31,7 @@ class Registration(msgspec.Struct, frozen=True):
     secret: str = ""
 
     def __repr__(self) -> str:
-        """Show everything but the secret."""
+        """Show everything except the secret."""
         return f"Registration(bypass={self.bypass}, webhook={shown(self.webhook)!r})"
 
 
@@ -44,10 +44,10 @@ def put(
     new_secret: bool = False,
     allow_loopback: bool = False,
 ) -> tuple[Registration, str]:
-    """Register a producer, or change what is given of it; None leaves it as it is, an empty webhook removes it.
+    """Register a producer, or change the given values; None keeps a value, an empty webhook removes it.
 
-    Returns the registration, and the secret if a new one was made (with the first webhook, or when it is asked for),
-    else ''.  Raises ValueError, in words for the caller, for a name or an address that cannot be.
+    Returns the registration, and the secret if a new one was created (with the first webhook, or on request), else ''.
+    Raises ValueError for an invalid name or address.
     """
     check_name(name)
     if webhook:
@@ -60,13 +60,13 @@ def put(
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         return after, made
 
-    transact: Any = client.transaction  # typed as if it gave nothing back
+    transact: Any = client.transaction  # typed without its result
     done: tuple[Registration, str] = transact(change, keys.PRODUCERS, value_from_callable=True)
     return done
 
 
 def remove(client: redis.Redis, name: str) -> bool:
-    """Forget a producer's rights and webhook; tells whether it was registered."""
+    """Remove a producer's rights and webhook; returns whether it was registered."""
     return bool(client.hdel(keys.PRODUCERS, name))
 
 
@@ -77,49 +77,49 @@ def read(client: redis.Redis, name: str) -> Registration | None:
 
 
 def read_all(client: redis.Redis) -> dict[str, Registration]:
-    """Return all registrations by name, in the order of the names."""
+    """Return all registrations by name, sorted."""
     found: Any = client.hgetall(keys.PRODUCERS)
     return decode(found)
 
 
 def decode(entries: Mapping[bytes, bytes]) -> dict[str, Registration]:
-    """Return the registrations as they stand in Redis."""
+    """Return the registrations in the hash ``tl:producers``."""
     return {name.decode(): _decode(entry) for name, entry in sorted(entries.items())}
 
 
 def shown(webhook: str) -> str:
-    """Return an address for people and logs: what stands in its query may be a secret."""
+    """Return an address for people and logs, without its query, which may hold a secret."""
     return webhook.split("?")[0] + "?..." if "?" in webhook else webhook
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError when it is no name of a producer."""
+    """Raise ValueError for an invalid producer name."""
     if not LABEL.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a producer: up to 64 letters, digits, spaces and . _ : / -")
+        raise ValueError(f"{name!r} is not a producer name: up to 64 letters, digits, spaces and . _ : / -")
 
 
 def check_webhook(webhook: str, *, allow_loopback: bool = False) -> None:
-    """Raise ValueError when events cannot, or should not, be posted there.
+    """Raise ValueError if events cannot, or must not, be posted to an address.
 
-    Where the name leads to is looked at when it is connected to, each time: today's answer says nothing of tomorrow's.
+    The host name is resolved and checked at each connection, since it may resolve differently later.
     """
     if len(webhook) > MOST_LETTERS or not _VISIBLE.fullmatch(webhook):
-        raise ValueError(f"a webhook's address has up to {MOST_LETTERS} visible ASCII letters, and no backslash")
+        raise ValueError(f"a webhook's address has up to {MOST_LETTERS} visible ASCII characters and no backslash")
     try:
         parts = urlsplit(webhook)
         named = bool(parts.hostname) and parts.port != 0
     except ValueError:
         named = False
     if not named:
-        raise ValueError("a webhook needs the address of a host, as in https://example.com/threelane")
+        raise ValueError("a webhook's address needs a host, as in https://example.com/threelane")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("no user and no password in a webhook's address: verify the signature in place of them")
+        raise ValueError("remove user and password from the webhook's address: verify the signature instead")
     if "#" in webhook:
-        raise ValueError("no fragment (#...) in a webhook's address: it would never be sent")
+        raise ValueError("remove the fragment (#...) from the webhook's address: it is never sent")
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and _is_loopback(parts)):
         raise ValueError(
-            "a webhook's address begins with https://; http:// is for this machine alone, "
-            "and with THREELANE_WEBHOOK_PRIVATE_ADDRESSES=true"
+            "a webhook's address starts with https://; http:// is only allowed for this machine, "
+            "with THREELANE_WEBHOOK_PRIVATE_ADDRESSES=true"
         )
 
 
@@ -128,7 +128,7 @@ def _changed(
 ) -> tuple[Registration, str]:
     address = before.webhook if webhook is None else webhook
     if new_secret and not address:
-        raise ValueError("a secret signs what goes to a webhook, and there is none: give its address, too")
+        raise ValueError("a secret needs a webhook to sign for: also give its address")
     made = secrets.token_urlsafe(32) if address and (new_secret or not before.secret) else ""
     secret = (made or before.secret) if address else ""
     return Registration(before.bypass if bypass is None else bypass, address, secret), made

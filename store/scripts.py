@@ -1,11 +1,11 @@
 """Scripts: typed calls of the Lua files beside their callers.
 
-A script is declared by a function without a body: its parameters, all given by name, are what the script is called
-with, and mypy holds every caller to them.  Those of a type of keys.py are keys, the others arguments, which go to
-Redis as one msgpack.  Keys that no caller has to name, such as ``tl:holds``, are found in the source: lua.py.
+A function without a body declares a script: its keyword-only parameters are the parameters of the script, and mypy
+checks every caller.  Parameters with a type of keys.py are keys, the others arguments, which are sent as one msgpack
+value.  Keys that no caller gives, such as ``tl:holds``, are found in the source: lua.py.
 
-``ScriptError``: the script itself failed, which is a fault of ours.  What a server at its memory ceiling, a replica or
-an ACL refuses stays a RedisError.
+``ScriptError``: the script itself failed, which is an internal error.  Refusals by a server at its memory ceiling, by a
+replica or by an ACL remain a RedisError.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _ALLOW_OOM = "#!lua flags=allow-oom\n"
 _REFUSE_OOM = "#!lua\n"
 _encode = msgspec.msgpack.Encoder().encode
 _LINE = re.compile(r"user_script:(\d+)")
-_OF_THE_SERVER = re.compile(r"(?!WRONGTYPE)[A-Z]{3,} ")  # MISCONF, CLUSTERDOWN and what else the server may be
-_OF_THE_ACL = ("ACL failure in script", "The user executing the script can't")
+_SERVER_ERROR = re.compile(r"(?!WRONGTYPE)[A-Z]{3,} ")  # MISCONF, CLUSTERDOWN and other errors of the server
+_ACL_ERRORS = ("ACL failure in script", "The user executing the script can't")
 
 
 class ScriptError(RuntimeError):
-    """A script failed by a fault of ours: it says in which file and line, and nothing of the data."""
+    """A script failed by an internal error; the text has file and line, and no data."""
 
     def __init__(self, script: str, where: str) -> None:
-        """Name the script and the place in its source."""
+        """Take the script and the location in its source."""
         super().__init__(script, where)
         self.script = script
         self.where = where
@@ -59,7 +59,7 @@ class ScriptError(RuntimeError):
 
 
 on_fault: list[Callable[[ScriptError], None]] = []
-"""Called with each ScriptError before it is raised: workers count an alarm."""
+"""Callbacks for each ScriptError before it is raised: workers count an alarm."""
 
 
 class Script(Generic[P, R]):
@@ -74,10 +74,10 @@ class Script(Generic[P, R]):
         *,
         intake: bool = False,
     ) -> None:
-        """Read it; ``returns`` makes its answer a typed value.
+        """Compile the file; ``returns`` converts its reply to a typed value.
 
-        A script that takes in new work (``intake``) is refused by a Redis at its memory ceiling; one that moves work
-        on, or ends it, is let through, so that a full queue can drain.
+        At its memory ceiling Redis refuses a script that adds work (``intake``), and runs the others, so that a full
+        queue can drain.
         """
         self._compiled = lua.compose(file, signature, names, _REFUSE_OOM if intake else _ALLOW_OOM)
         self._signature = signature
@@ -86,70 +86,70 @@ class Script(Generic[P, R]):
         self.name = file.stem
         self.source = self._compiled.text
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        self._put_in(HERE)
+        self._set_space(HERE)
 
     def within(self, space: Space) -> Script[P, R]:
-        """Return the same script for the keys of another cell or account."""
+        """Return this script for the keys of another cell or account."""
         other = copy(self)
-        other._put_in(space)
+        other._set_space(space)
         return other
 
-    def _put_in(self, space: Space) -> None:
+    def _set_space(self, space: Space) -> None:
         self._space = space
         self._fixed = [keys.key(name, of, space) for name, of in self._compiled.fixed]
 
     def __call__(self, client: redis.Redis, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it; raises ScriptError, or what Redis raises."""
+        """Run it; raises ScriptError or RedisError."""
         return self.begin(client, *args, **kwargs).answer()
 
     def begin(self, client: redis.Redis, *_: P.args, **given: P.kwargs) -> Call[R]:
-        """Let Redis begin with it; whoever takes the answer later has done something else meanwhile."""
-        rest = self._rest(given)
-        return Call(client, ("EVALSHA", self.sha, *rest), ("EVAL", self.source, *rest), self.read)
+        """Send it to Redis; the caller can do other work before it reads the reply."""
+        arguments = self._arguments(given)
+        return Call(client, ("EVALSHA", self.sha, *arguments), ("EVAL", self.source, *arguments), self.read)
 
     async def run(self, client: redis.asyncio.Redis, *_: P.args, **given: P.kwargs) -> R:
         """Run it on an asyncio client."""
-        rest = self._rest(given)
+        arguments = self._arguments(given)
         try:
             try:
-                reply = await client.evalsha(self.sha, *rest)
+                reply = await client.evalsha(self.sha, *arguments)
             except NoScriptError:
-                reply = await client.eval(self.source, *rest)
+                reply = await client.eval(self.source, *arguments)
         except ResponseError as failed:
             raise self._fault(failed) from None
         return self.read(reply)
 
     def queue(self, pipe: Any, *_: P.args, **given: P.kwargs) -> None:
-        """Put it into an asyncio pipeline; ``read`` is for its reply."""
+        """Add it to an asyncio pipeline; pass its reply to ``read``."""
         if all(one.sha != self.sha for one in pipe.scripts):  # redis-py loads these before it runs the pipeline
             pipe.scripts.add(AsyncScript(pipe, self.source))
-        pipe.evalsha(self.sha, *self._rest(given))
+        pipe.evalsha(self.sha, *self._arguments(given))
 
     def read(self, reply: Any) -> R:
-        """Return a reply as a typed value; raises what it is if it is an error."""
+        """Return a reply as a typed value; raises the error if it is one."""
         if isinstance(reply, ResponseError):
             raise self._fault(reply) from None
         return self._returns(reply)
 
-    def _rest(self, given: Any) -> list[Any]:
-        """Return how many keys there are, the keys and the arguments."""
-        signature, named = self._signature, [*self._fixed]
-        named += [given[name] for name in signature.keys]
+    def _arguments(self, given: Any) -> list[Any]:
+        """Return the number of keys, the keys and the encoded arguments."""
+        signature, names = self._signature, [*self._fixed]
+        names += [given[name] for name in signature.keys]
         values = [given[name] for name in signature.arguments]
         if self._compiled.has_periods:
             periods = budgets.periods(given["now"])
-            named += [keys.key(keys.Key.SPENT, period, self._space) for period in periods]
+            names += [keys.key(keys.Key.SPENT, period, self._space) for period in periods]
             values.append(periods)
         for name in signature.lists:
-            named += given[name]
-        return [len(named), *named, _encode(values)]
+            names += given[name]
+        return [len(names), *names, _encode(values)]
 
     def _fault(self, failed: ResponseError) -> Exception:
-        """Return what an error of Redis means: a fault of ours, or of what runs around the script."""
+        """Return the exception for an error reply: an internal error of the script, or an error of the server."""
         text, line = str(failed), _LINE.search(str(failed))
-        if any(said in text for said in _OF_THE_ACL):
+        if any(part in text for part in _ACL_ERRORS):
             return NoPermissionError(text)
-        if type(failed) is not ResponseError or line is None or _OF_THE_SERVER.match(text):
+        if type(failed) is not ResponseError or line is None or _SERVER_ERROR.match(text):
             return failed
         fault = ScriptError(self.name, self._compiled.where(int(line[1])))
         logs.event("script_failed", level=40, script=fault.script, line=fault.where)
@@ -161,9 +161,9 @@ class Script(Generic[P, R]):
 def script(
     beside: str, returns: Callable[[Any], R], names: Sequence[type[Enum]] = (), *, intake: bool = False
 ) -> Callable[[Callable[P, None]], Script[P, R]]:
-    """Declare the script of a function's name, in the folder of the module ``beside`` (its __file__).
+    """Declare the script with the function's name, in the folder of the module ``beside`` (its __file__).
 
-    ``names`` are enumerations that only this script shares with Python.
+    ``names`` are further enumerations that this script shares with Python.
     """
 
     def declare(function: Callable[P, None]) -> Script[P, R]:
@@ -174,51 +174,51 @@ def script(
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One of a list of arguments; a script finds its values by the type's name: ``Settling.token``.
+    """An item of a list argument; a script reads its values by the name of the type: ``Settling.token``.
 
-    Texts are no bytes, which a script cannot read.
+    Strings are str, since a script cannot read bytes.
     """
 
 
 def number(reply: Any) -> int:
-    """Return a reply that is a number."""
+    """Convert a number."""
     return int(reply)
 
 
 def texts(reply: Any) -> list[str]:
-    """Return a reply that is a list of texts."""
+    """Convert a list of strings."""
     return [one.decode() for one in reply]
 
 
 def flags(reply: Any) -> list[bool]:
-    """Return a reply that is a list of 1 and 0."""
+    """Convert a list of 1 and 0."""
     return [one == 1 for one in reply]
 
 
 class Call(Generic[R]):
-    """A call of a script that is under way on a connection of its own; ``answer`` has to be called once."""
+    """A call of a script in progress on its own connection; call ``answer`` once."""
 
     def __init__(
-        self, client: redis.Redis, command: Sequence[Any], instead: Sequence[Any], read: Callable[[Any], R]
+        self, client: redis.Redis, command: Sequence[Any], fallback: Sequence[Any], read: Callable[[Any], R]
     ) -> None:
-        """Send ``command``; ``instead`` is sent when Redis does not know the script.  Does not raise."""
+        """Send ``command``; ``fallback`` is sent if Redis does not know the script.  Does not raise."""
         self._pool: Any = client.connection_pool
-        self._command, self._instead, self._read = command, instead, read
+        self._command, self._fallback, self._read = command, fallback, read
         self._connection: Any = None
         self._failed: RedisError | None = None
         self._send()
 
     def answer(self) -> R:
-        """Return what the script answered; like any command it is sent once more when the connection was lost.
+        """Return the reply of the script; a lost connection is retried once, as for any command.
 
-        Raises what Redis answered, or the first loss: it may be that the script ran all the same.
+        Raises the error of Redis, or of the first lost connection; then the script may have run.
         """
         lost: RedisError | None = None
         while True:
             try:
                 return self._read(self._receive())
             except NoScriptError:
-                self._command = self._instead
+                self._command = self._fallback
             except (RedisConnectionError, RedisTimeoutError) as failed:
                 if lost:
                     raise lost from None
@@ -235,7 +235,7 @@ class Call(Generic[R]):
             self._failed = failed
 
     def _receive(self) -> Any:
-        """Return the reply, which may be an error of the script."""
+        """Return the reply, which may be an error reply."""
         connection, self._connection = self._connection, None
         try:
             if self._failed:
@@ -245,6 +245,6 @@ class Call(Generic[R]):
             raise
         except ResponseError as failed:
             return failed
-        finally:  # one that broke is closed by then
+        finally:  # a broken one is closed by now
             if connection:
                 self._pool.release(connection)

@@ -1,4 +1,4 @@
-"""Signature: what a script is called with, read from the parameters of the function that declares it."""
+"""Signature: the parameters of a script, read from the function that declares it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from threelane.store.keys import Key
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a script is called with: single keys, lists of keys of the same length, and the rest."""
+    """The parameters of a script: single keys, lists of keys of the same length, and arguments."""
 
     keys: tuple[str, ...]
     lists: tuple[str, ...]
     arguments: tuple[str, ...]
-    items: Mapping[str, tuple[str, ...]]  # type of one of a list of arguments -> its values, in order
+    items: Mapping[str, tuple[str, ...]]  # item type of a list argument -> names of its values, in order
 
     @classmethod
     def read(cls, function: Callable[..., Any]) -> Signature:
-        """Return that of a function whose parameters are all given by name; keys are those of a type of keys.py."""
+        """Return the signature of a function with keyword-only parameters; key types are those of keys.py."""
         hints = get_type_hints(function)
         keys, lists, arguments, items = [], [], [], {}
         for parameter in inspect.signature(function).parameters.values():
             if parameter.kind is not parameter.KEYWORD_ONLY:
-                raise TypeError(f"{function.__qualname__}: {parameter.name} is to be given by name")
+                raise TypeError(f"{function.__qualname__}: {parameter.name} must be keyword-only")
             hint = hints[parameter.name]
             inner: Any = next(iter(get_args(hint)), None)
             if _is_key(hint):
@@ -47,7 +47,7 @@ def _is_key(hint: Any) -> bool:
 
 
 def _values(item: Any) -> tuple[str, ...]:
-    """Return the names of the values of a tuple, or of a struct that is encoded as one."""
+    """Return the field names of a named tuple, or of a struct that is encoded as an array."""
     if isinstance(item, type) and issubclass(item, msgspec.Struct):
         return item.__struct_fields__
     return getattr(item, "_fields", ())

@@ -1,4 +1,4 @@
-"""States: what a message can be, which may follow which, and where each state keeps its ids."""
+"""States: the states of a message, and which state may follow which."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ class Status(StrEnum):
     """The state of a message; the record's ``status`` field."""
 
     SCHEDULED = "scheduled"  # waits for a time: a schedule, a retry, a deferral
-    QUEUED = "queued"  # due, and on its lane
-    SENDING = "sending"  # an attempt is under way, under a lease
-    SENT = "sent"  # the gateway has it
+    QUEUED = "queued"  # due, in the queue of its lane
+    SENDING = "sending"  # an attempt is in progress, under a lease
+    SENT = "sent"  # accepted by the gateway
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
-    EMULATED = "emulated"  # not on the allow-list of a staging system: all was done but the sending
-    DEAD = "dead"  # will not be sent; can be redriven
-    IN_DOUBT = "in_doubt"  # it may have been sent; only the gateway can tell
-    UNKNOWN = "unknown"  # in doubt for ever
+    EMULATED = "emulated"  # not on the allow-list of a staging system: processed, but not sent
+    DEAD = "dead"  # a dead letter: not sent; can be redriven
+    IN_DOUBT = "in_doubt"  # may have been sent; only the gateway knows
+    UNKNOWN = "unknown"  # in doubt for good
 
 
 _REPORTED = {Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED, Status.CANCELLED}
 
-# A receipt may overtake the answer that it belongs to, or come after an answer that was wrong: hence "reported"
-# from every state in which an attempt was made.
+# A receipt may arrive before the gateway's response, or after a wrong one, so a reported state may follow every state
+# with an attempt.
 MAY_FOLLOW: dict[Status, set[Status]] = {
     Status.SCHEDULED: {Status.QUEUED, Status.DEAD, Status.SENT, *_REPORTED},
     Status.QUEUED: {Status.SENDING, Status.SCHEDULED, Status.DEAD, Status.SENT, *_REPORTED},
@@ -47,7 +47,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
         *_REPORTED,
     },
     Status.SENT: {Status.UNKNOWN, *_REPORTED},
-    Status.DEAD: {Status.QUEUED, Status.SENT, *_REPORTED},  # redrive, or the network knows better
+    Status.DEAD: {Status.QUEUED, Status.SENT, *_REPORTED},  # redrive, or a receipt
     Status.DELIVERED: set(),
     Status.UNDELIVERED: set(),
     Status.EXPIRED: set(),
@@ -57,4 +57,4 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
 }
 
 FINAL = frozenset(status for status, following in MAY_FOLLOW.items() if not following)
-AT_REST = FINAL | {Status.DEAD}  # nothing happens to it by itself any more
+AT_REST = FINAL | {Status.DEAD}  # nothing changes without a command or a receipt

@@ -1,4 +1,4 @@
-"""Status: what is known of a message, read from its record."""
+"""Status: the status of a message, read from its record."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from threelane.store.states import Status
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as it stands now; times are milliseconds of Unix time, 0 when it has not happened.
+    """The status of one message; times are milliseconds of Unix time, 0 if the step did not happen.
 
-    ``code``, ``reason``, ``text`` and ``owner`` tell of the last answer that was no success; ``waits`` are the
-    seconds waited before each retry; ``charge_millionths`` is what the gateway charged, in millionths of a credit.
-    ``erased_at`` is when number and text were erased: ``to`` is empty from then on.
-    ``bypassed`` is whose suppression a legal notice passed over; ``reports`` are the network's reports, each with when
-    it came (ms) and what it said.
+    ``code``, ``reason``, ``text`` and ``owner`` are of the last failed attempt; ``waits`` are the seconds waited before
+    each retry; ``charge_millionths`` is the gateway's charge in millionths of a credit.  ``erased_at`` is when number
+    and text were erased, after which ``to`` is empty.  ``bypassed`` is the source of the suppression that a legal
+    notice bypassed; ``reports`` are the network's reports, each with its time (ms) and status.
     """
 
     id: str
@@ -56,7 +55,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(client: redis.Redis, ids: Sequence[str]) -> list[MessageStatus | None]:
-    """Return the messages as they stand; None for an id that is unknown or forgotten."""
+    """Return the status of messages; None for an id that is unknown or expired."""
     with client.pipeline(transaction=False) as pipe:
         for message_id in ids:
             pipe.hgetall(keys.record(message_id))

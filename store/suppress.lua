@@ -1,6 +1,6 @@
 -- PARTS suppression, tally
--- Change the list of suppressed numbers: put entries on it.
--- ARG   again (1: it happened; 0: it is only reported), source (that they are counted by; '': their own), added
+-- Add entries to the list of suppressed numbers.
+-- ARG   again (1: new occurrences; 0: repeated reports), source (to count them by; '': their own), added
 -- ->    how many entries were added
 for _, one in ipairs(ARG.added) do
   local entry = cjson.decode(one[Added.entry])

@@ -1,7 +1,7 @@
-"""Suppression: the one list of numbers that must not be sent to, who put them on it, and why.
+"""Suppression: the list of numbers that must not be sent to, with the source and the reason of each entry.
 
-Asked at accept and once more inside claim, since a STOP may arrive while a message waits.  A number may have several
-entries, one for each source and scope; each forbids sending for itself, and each is lifted by itself.
+It is checked at accept and again by the claim script, since a STOP may arrive while a message waits.  A number may have
+several entries, one for each source and scope; each forbids sending and is lifted independently.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
 from threelane.store import keys
 from threelane.store.scripts import Item, script
-from threelane.store.scripts import number as a_number
+from threelane.store.scripts import number as to_number
 
 STOP = "STOP"
 OPERATOR = "operator"
@@ -37,27 +37,27 @@ class Added(Item, frozen=True):
     entry: str
 
 
-@script(__file__, a_number)
+@script(__file__, to_number)
 def _suppress(*, again: int, source: str, added: Sequence[Added]) -> None:
-    """Put entries on the list; returns how many."""
+    """Add entries; returns how many."""
 
 
-@script(__file__, a_number)
+@script(__file__, to_number)
 def _lift(*, number: str, source: str, scope: str) -> None:
-    """Take entries off the list; returns how many."""
+    """Remove entries; returns how many."""
 
 
-@script(__file__, a_number)
+@script(__file__, to_number)
 def _forget(*, number: str, entries: str) -> None:
-    """Take a number off the list if its entries are still these; returns 1, or 0."""
+    """Remove a number unless its entries changed; returns 1 or 0."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a number must not be sent to; times are milliseconds of Unix time.
 
     ``source`` is STOP, ``code 122`` (and other codes of the gateway), import or operator.  ``scope`` is all,
-    ``sender:<sender ID>`` or ``tag:<tag>``.  It is in force once it was given ``needs`` times, until ``expires``
-    (0: for ever).
+    ``sender:<sender ID>`` or ``tag:<tag>``.  It is in force after ``needs`` occurrences, until ``expires`` (0: no
+    end).
     """
 
     source: str
@@ -71,25 +71,25 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     needs: int = 1
 
     def forbids(self, now: int) -> bool:
-        """Tell whether it is in force."""
+        """Return whether it is in force."""
         return self.times >= self.needs and not 0 < self.expires <= now
 
 
 def by_hand(scope: str, evidence: str, days: float, now: int) -> Entry:
-    """Return the entry of an operator, from ``now`` (ms) on for ``days``, 0: for ever."""
+    """Return an operator's entry, from ``now`` (ms) on for ``days``, 0: no end."""
     expires = now + int(days * DAY) if days else 0
     return Entry(source=OPERATOR, scope=scope, evidence=evidence, first=now, last=now, expires=expires)
 
 
 class Suppressed(NamedTuple):
-    """A number and what stands against it."""
+    """A number and its entries."""
 
     number: str
     entries: Sequence[Entry]
 
 
 def parse_number(raw: str) -> str:
-    """Return the number as it stands on the list; raises ValueError with what is wrong."""
+    """Return a number as the list has it; raises ValueError with problem and fix."""
     number = phone.parse(raw, "number")
     if isinstance(number, Refusal):
         raise ValueError(f"{number.problem}; {number.remedy}")
@@ -97,46 +97,46 @@ def parse_number(raw: str) -> str:
 
 
 def parse_scope(raw: str) -> str:
-    """Return a scope; raises ValueError with what would be right."""
+    """Return a scope; raises ValueError with the correct form."""
     if not _SCOPE.fullmatch(raw):
-        raise ValueError(f"{raw!r} is no scope; write all, sender:<sender ID> or tag:<tag>")
+        raise ValueError(f"{raw!r} is not a scope; write all, sender:<sender ID> or tag:<tag>")
     return raw
 
 
 def add(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None:
-    """Put entries on the list; one that is there already is counted once more and gets the new evidence."""
+    """Add entries; an existing entry counts one more occurrence and gets the new evidence."""
     _put(client, numbers, again=1, source="")
 
 
 def take_over(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None:
-    """Put entries of another list on this one; to take the same ones over twice changes nothing."""
+    """Import entries of another list; repeating an import changes nothing."""
     _put(client, numbers, again=0, source=IMPORT)
 
 
 def lift(client: redis.Redis, number: str, source: str = "", scope: str = "") -> int:
-    """Take entries off a number, of one source and scope or of any; returns how many."""
+    """Remove the entries of a number, of one source and scope or of any; returns how many."""
     return _lift(client, number=number, source=source, scope=scope)
 
 
 def encode(entry: Entry) -> bytes:
-    """Return an entry as the scripts take it: with all that they compare."""
+    """Return an entry for the scripts, with all fields that they compare."""
     return msgspec.json.encode(msgspec.structs.asdict(entry))
 
 
 def why(client: redis.Redis, number: str) -> Sequence[Entry]:
-    """Return what stands against a number, in force or not."""
+    """Return the entries of a number, in force or not."""
     found = client.hget(keys.SUPPRESSED, number)
     return msgspec.json.decode(found, type=list[Entry]) if found else ()
 
 
 def every(client: redis.Redis) -> Iterator[Suppressed]:
-    """Return the whole list, in no order, a few hundred at a time."""
+    """Yield the whole list, unordered, read a few hundred at a time."""
     for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
         yield Suppressed(number.decode(), msgspec.json.decode(found, type=list[Entry]))
 
 
 async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
-    """Take numbers off the list whose entries all ended before a time (ms)."""
+    """Remove the numbers whose entries all expired before a time (ms)."""
     async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
         entries = msgspec.json.decode(found, type=list[Entry])
         if all(0 < one.expires <= before for one in entries):

@@ -1,4 +1,4 @@
-"""Tally: the names of what is counted, for Python and for the scripts."""
+"""Tally: the names of counts, for Python and the scripts."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Self
 
 
 class Count(StrEnum):
-    """A family of counts: its name, and what its members are told apart by."""
+    """A family of counts: its name and its labels."""
 
     labels: tuple[str, ...]
 
     def __new__(cls, name: str, *labels: str) -> Self:
-        """Make a family; the names of its members begin with its name and a colon."""
+        """Create a family; the names of its counts start with its name and a colon."""
         family = str.__new__(cls, name + ":" if labels else name)
         family._value_ = str(family)
         family.labels = labels
         return family
 
     ACCEPTED = "accepted", "lane"
-    PARTS = "parts", "lane"  # of what was accepted
+    PARTS = "parts", "lane"  # of accepted messages
     REPEATED = "repeated", "lane"
     REFUSED = "refused", "code"
     BYPASSED = "bypassed", "lane"
-    COMMITTED = "committed", "lane"  # estimates of what is not sent yet
+    COMMITTED = "committed", "lane"  # estimates of messages that are not sent yet
     TO = "to", "lane", "status"  # moves into a state
     NEWER = "newer", "lane"
     RESERVED = "reserved", "lane"
@@ -51,8 +51,8 @@ class Count(StrEnum):
     CHARGED_BY = "charged_by", "kind", "name"
     CHARGED_PARTS = "charged_parts", "lane"
 
-    def of(self, *values: object) -> str:
-        """Return the name of one count of the family; raises TypeError for too few or too many values."""
+    def field(self, *values: object) -> str:
+        """Return the hash field of one count; raises TypeError for a wrong number of label values."""
         if len(values) != len(self.labels):
-            raise TypeError(f"{self.name} is counted by {', '.join(self.labels)}: {values}")
+            raise TypeError(f"{self.name} has the labels {', '.join(self.labels)}: {values}")
         return str(self) + ":".join(map(str, values))

@@ -1,4 +1,4 @@
-"""Windows: the operator's list of sending windows, on Redis."""
+"""Windows: the operator's sending windows, in Redis."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from threelane.store import keys
 
 
 def set_window(client: redis.Redis, scope: str, text: str) -> Window:
-    """Give a lane or a tag its window, in place of an earlier one; raises ValueError with what would be right."""
+    """Set the window of a lane or a tag; raises ValueError with the correct form."""
     scope, window = parse_scope(scope), parse(text)
     client.hset(keys.WINDOWS, scope, str(window))
     return window
 
 
 def remove(client: redis.Redis, scope: str) -> bool:
-    """Take a window away, also one that cannot be read; tells whether there was one."""
+    """Remove a window, even an invalid one; returns whether there was one."""
     return bool(client.hdel(keys.WINDOWS, scope.strip().encode(errors="surrogateescape")))
 
 
 def read(client: redis.Redis) -> Windows:
-    """Return all windows as they stand."""
+    """Return all windows."""
     return Windows.decode(client.hgetall(keys.WINDOWS))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from threelane.producer.accept import Intake
+from threelane.producer.accept import AcceptCall
 from threelane.store import registry
 
 SHORTEST = 10  # characters of a text, to be distinct from words in the log
@@ -113,7 +113,7 @@ def watching() -> Iterator[LogWatch]:
     hooks: list[tuple[Any, str, Callable[[Any, dict[Any, Any]], object]]] = [
         (subprocess.Popen, "__init__", lambda _, named: [watch.read(named.get(to)) for to in ("stdout", "stderr")]),
         (subprocess.Popen, "communicate", lambda result, _: watch.lines.update(_stderr(result))),
-        (Intake, "__init__", lambda _, arguments: [watch.text(one.message.text) for one in arguments[0]]),
+        (AcceptCall, "__init__", lambda _, arguments: [watch.text(one.message.text) for one in arguments[0]]),
         (registry, "put", lambda result, _: watch.secrets.update(filter(None, (result[1], result[0].secret)))),
     ]
     undos = [_after(watch, *one) for one in hooks]

@@ -1,7 +1,7 @@
-"""Threelane: send SMSes in three lanes through Clickatell.
+"""Threelane: send SMS through Clickatell, in three lanes.
 
-``Producer`` enqueues messages; ``HttpProducer`` and ``AsyncHttpProducer`` do it through the HTTP API.  What they raise
-is a ``ThreelaneError``: see the tree in ``threelane.contract.errors``.
+``Producer`` enqueues messages; ``HttpProducer`` and ``AsyncHttpProducer`` use the HTTP API instead.  Their exceptions
+derive from ``ThreelaneError``: ``threelane.contract.errors`` shows the tree.
 """
 
 from threelane.contract.errors import ProducerClosed, Refused, ThreelaneError

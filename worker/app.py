@@ -16,7 +16,7 @@ try:
 except ModuleNotFoundError:
     raise ImportError(extras.sentence("worker", __name__)) from None
 
-from threelane.contract.gateways import WrongGateway
+from threelane.contract.gateways import InvalidGateway
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
@@ -71,7 +71,7 @@ def _start(**_: Any) -> None:
     reach_or_exit(settings)
     try:
         engine.start()
-    except WrongGateway as wrong:
+    except InvalidGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
     except Exception as failed:  # Celery would log it and go on with a half-started engine

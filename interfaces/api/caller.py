@@ -11,16 +11,16 @@ from threelane.contract.refusal import Owner
 from threelane.interfaces.api.house import House, house_of
 from threelane.interfaces.api.problem import stop
 from threelane.store import access
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="A key of your producer: threelane producers key make NAME")
 
 
-def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Key:
+def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
     """Return the key that came with the request, and take one unit of its rate; ends the request otherwise."""
     house = house_of(request)
     now = house.producer.now()
-    key = access.known(house.redis, given.credentials, now) if given else None
+    key = access.authenticate(house.redis, given.credentials, now) if given else None
     if key is None:
         raise stop(
             401,
@@ -35,14 +35,14 @@ def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | Non
     return key
 
 
-async def operator(key: Annotated[Key, Depends(caller)]) -> Key:
+async def operator(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
     """Return the key of an operator; ends the request otherwise."""
     if not key.operator:
         raise lacking("operator", "--operator")
     return key
 
 
-async def suppressor(key: Annotated[Key, Depends(caller)]) -> Key:
+async def suppressor(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
     """Return a key that may read and change the list of suppressed numbers; ends the request otherwise."""
     if not key.may_suppress:
         raise lacking("suppression", "--suppression")
@@ -60,7 +60,7 @@ def lacking(right: str, option: str) -> Exception:
     )
 
 
-def pay(house: House, key: Key, now: int, units: int = 1, *, owed: bool = False) -> None:
+def pay(house: House, key: ApiKey, now: int, units: int = 1, *, owed: bool = False) -> None:
     """Take units of a key's rate; ends the request with 429 when there are none, unless they may be owed."""
     wait = access.take(house.redis, key, now, units, owed=owed)
     if wait:
@@ -73,6 +73,6 @@ def pay(house: House, key: Key, now: int, units: int = 1, *, owed: bool = False)
         )
 
 
-Caller = Annotated[Key, Depends(caller)]
-Operator = Annotated[Key, Depends(operator)]
-Suppressor = Annotated[Key, Depends(suppressor)]
+Caller = Annotated[ApiKey, Depends(caller)]
+Operator = Annotated[ApiKey, Depends(operator)]
+Suppressor = Annotated[ApiKey, Depends(suppressor)]

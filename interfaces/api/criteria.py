@@ -11,7 +11,7 @@ from fastapi import Query
 
 from threelane.contract.refusal import Code as Codes
 from threelane.interfaces.api.problem import stop
-from threelane.store.find import CRITERIA, Filter, WrongCriterion
+from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 
 _CODES = {"to": Codes.DESTINATION}
 
@@ -35,7 +35,7 @@ def parsed(wanted: Filter) -> Filter:
     """Return a filter as records have it; ends the request with the field that is wrong."""
     try:
         return wanted.parsed()
-    except WrongCriterion as wrong:
+    except InvalidCriterion as wrong:
         raise wrong_field(wrong.name, wrong, _CODES.get(wrong.name, Codes.INVALID)) from None
 
 

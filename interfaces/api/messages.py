@@ -20,9 +20,9 @@ from threelane.interfaces.api.caller import Caller, pay
 from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
 from threelane.interfaces.api.house import House, Shared
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer, Cancelled
-from threelane.producer.http.values import MOST_MESSAGES, Many, RefusedMessage, Verdict, Verdicts
-from threelane.store.access import Key
+from threelane.producer.cancel import Cancelled, CancelResult
+from threelane.producer.http.values import MOST_MESSAGES, Many, MessageResult, MessageResults, RefusedMessage
+from threelane.store.access import ApiKey
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 
@@ -50,7 +50,9 @@ IdempotencyKey = Annotated[
 ]
 _ACCEPTED = Accepted(id=EXAMPLE_ID, lane=1, parts=1, encoding=Encoding.GSM_7, units=17, status=Status.QUEUED)
 _REFUSED = RefusedMessage.from_error(Refused(Code.EMPTY, "text", "the text is empty", "give it a text"))
-_VERDICTS = Verdicts(1, 1, 0, [Verdict(0, True, message=_ACCEPTED), Verdict(1, False, refusal=_REFUSED)])
+_RESULTS = MessageResults(
+    1, 1, 0, [MessageResult(0, True, message=_ACCEPTED), MessageResult(1, False, refusal=_REFUSED)]
+)
 STANDS = MessageStatus(
     id=EXAMPLE_ID, status=Status.SENT, lane=1, to="27831234567", parts=1, accepted_at=1767225600000,
     expires_at=1767312000000, sent_at=1767225600120, attempts=1, producer="shop", client_message_id="login4711",
@@ -75,7 +77,8 @@ def send_message(house: Shared, key: Caller, body: Single, idempotency_key: Idem
 
 @router.post(
     "/messages/bulk",
-    responses=answer(200, Verdicts, "what came of each message, in their order", _VERDICTS) | problems(400, 408, 413),
+    responses=answer(200, MessageResults, "what came of each message, in their order", _RESULTS)
+    | problems(400, 408, 413),
     openapi_extra=describe.body(
         {
             "type": "object",
@@ -93,7 +96,7 @@ async def send_messages(house: Shared, key: Caller, body: List, idempotency_key:
     return await house.aside(_send_all, house, key, body)
 
 
-def _send_all(house: House, key: Key, body: bytes) -> Response:
+def _send_all(house: House, key: ApiKey, body: bytes) -> Response:
     raw = problem.read(body, Many).messages
     if len(raw) > MOST_MESSAGES:
         remedy = f"send at most {MOST_MESSAGES:,} at a time"
@@ -102,12 +105,12 @@ def _send_all(house: House, key: Key, body: bytes) -> Response:
     verdicts = []
     for index, said in enumerate(house.producer.send_many_as(key, raw)):
         if isinstance(said, Refused):
-            verdicts.append(Verdict(index, False, refusal=RefusedMessage.from_error(said)))
+            verdicts.append(MessageResult(index, False, refusal=RefusedMessage.from_error(said)))
         else:
-            verdicts.append(Verdict(index, True, message=said))
+            verdicts.append(MessageResult(index, True, message=said))
     accepted = [one.message for one in verdicts if one.message]
     repeated = sum(one.repeated for one in accepted)
-    return answered(Verdicts(len(accepted), len(verdicts) - len(accepted), repeated, verdicts))
+    return answered(MessageResults(len(accepted), len(verdicts) - len(accepted), repeated, verdicts))
 
 
 @router.get(
@@ -121,23 +124,25 @@ def message_status(house: Shared, key: Caller, message_id: MessageId) -> Respons
 
 @router.delete(
     "/messages/{message_id:message}",
-    responses=answer(200, Cancelled, "it will not be sent", Cancelled(EXAMPLE_ID, Answer.CANCELLED, "queued"))
-    | answer(202, Cancelled, "the gateway has it and is asked to stop it", Cancelled(EXAMPLE_ID, Answer.ASKED, "sent"))
+    responses=answer(200, Cancelled, "it will not be sent", Cancelled(EXAMPLE_ID, CancelResult.CANCELLED, "queued"))
+    | answer(
+        202, Cancelled, "the gateway has it and is asked to stop it", Cancelled(EXAMPLE_ID, CancelResult.ASKED, "sent")
+    )
     | problems(404, 409),
 )
 def cancel_message(house: Shared, key: Caller, message_id: MessageId) -> Response:
     """Cancel a message that was not sent yet; 409 says why it is too late."""
     owned(house, key, message_id)
     (said,) = house.producer.cancel([message_id])
-    if said.answer is Answer.UNKNOWN:
+    if said.answer is CancelResult.UNKNOWN:
         raise problem.unknown("this message", message_id)
-    if said.answer is Answer.TOO_LATE:
+    if said.answer is CancelResult.TOO_LATE:
         remedy = "only what is not sent yet can be cancelled"
         raise problem.stop(409, said.why, field="id", remedy=remedy, id=message_id, state=said.status)
-    return answered(said, 202 if said.answer is Answer.ASKED else 200)
+    return answered(said, 202 if said.answer is CancelResult.ASKED else 200)
 
 
-def owned(house: House, key: Key, message_id: str) -> MessageStatus:
+def owned(house: House, key: ApiKey, message_id: str) -> MessageStatus:
     """Return how a message of the key's producer stands; another's is as unknown as one that never was."""
     found = house.producer.status(message_id)
     if found is None or not (key.operator or found.producer == key.producer):

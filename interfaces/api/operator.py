@@ -22,7 +22,7 @@ from threelane.interfaces.api.problem import read, stop
 from threelane.interfaces.api.story import EXAMPLE, story
 from threelane.operations.explain import Story
 from threelane.store import find
-from threelane.store.find import Filter, Found
+from threelane.store.find import Filter, FoundMessage
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
@@ -89,9 +89,9 @@ class RedriveResult(msgspec.Struct, frozen=True, omit_defaults=True):
     plan: Plan | None = None
 
 
-VALUES: list[Any] = [Found, ActiveHold, HoldRequest, RedriveRequest, RedriveResult, Resumed, SearchRequest]
+VALUES: list[Any] = [FoundMessage, ActiveHold, HoldRequest, RedriveRequest, RedriveResult, Resumed, SearchRequest]
 _HELD = ActiveHold("account", "301", "no_credit", 1767225600000, 0)
-_DEAD = Found(
+_DEAD = FoundMessage(
     id=EXAMPLE_ID, status=Status.DEAD, lane=3, to="27831234567", producer="shop", code="105", owner="producer"
 )
 _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, by_code={"301": 40}, by_lane={3: 40})
@@ -137,7 +137,7 @@ def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
 
 @router.post(
     "/messages/search",
-    responses=answers(200, Found, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
+    responses=answers(200, FoundMessage, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
     openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
 async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
@@ -147,7 +147,7 @@ async def search_messages(house: Shared, _key: Operator, body: Single) -> Respon
     return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
 
 
-@router.get("/dead-letters", responses=answers(200, Found, "the oldest first", _DEAD) | problems())
+@router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
 async def list_dead_letters(
     house: Shared,
     _key: Operator,

@@ -9,13 +9,13 @@ from threelane.interfaces.api.body import answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import answer, answers, problems
 from threelane.interfaces.api.house import Shared
-from threelane.producer.http.values import Budget, Rights
+from threelane.producer.http.values import BudgetReport, Rights
 from threelane.store import budgets
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 
 router = APIRouter(tags=["this key"])
 _RIGHTS = Rights("4f1c09a2b7e3", "shop", (1, 3), ("ACME",), ("logins",), False, False, False, 50)
-_BUDGET = Budget("producer:shop", "day", 500_000_000, 12_400_000, "refuse")
+_BUDGET = BudgetReport("producer:shop", "day", 500_000_000, 12_400_000, "refuse")
 
 
 @router.get("/key", responses=answer(200, Rights, "what this key may do", _RIGHTS) | problems())
@@ -24,18 +24,18 @@ def own_rights(key: Caller) -> Response:
     return answered(Rights(**{name: getattr(key, name) for name in Rights.__struct_fields__}))
 
 
-@router.get("/budgets", responses=answers(200, Budget, "budgets in force", _BUDGET) | problems())
+@router.get("/budgets", responses=answers(200, BudgetReport, "budgets in force", _BUDGET) | problems())
 def own_budgets(house: Shared, key: Caller) -> Response:
     """Tell what is left of the budgets of this key's producer and cost centres; an operator's key sees all."""
-    found = budgets.standings(house.redis, house.producer.now())
+    found = budgets.usage(house.redis, house.producer.now())
     return answered(
         [
-            Budget(one.scope, one.period, one.budget.limit, one.spent, one.budget.over)
+            BudgetReport(one.scope, one.period, one.budget.limit, one.spent, one.budget.over)
             for one in found
             if key.operator or one.scope in _scopes(key)
         ]
     )
 
 
-def _scopes(key: Key) -> set[str]:
+def _scopes(key: ApiKey) -> set[str]:
     return {f"producer:{key.producer}", *(f"centre:{one}" for one in key.cost_centres)}

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.producer.accept import Accepted
-from threelane.producer.http.values import Problem, RefusedMessage, Wrong
+from threelane.producer.http.values import FieldProblem, Problem, RefusedMessage
 from threelane.producer.outage import Unavailable, explain
 
 MEDIA_TYPE = "application/problem+json"
@@ -99,7 +99,7 @@ def read(body: bytes, kind: Any) -> Any:
             code=Code.INVALID,
             field=field,
             remedy="see the description of this request in /docs",
-            errors=(Wrong(field, detail),),
+            errors=(FieldProblem(field, detail),),
         ) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
         detail = "nested too deeply" if isinstance(broken, RecursionError) else str(broken)
@@ -123,7 +123,7 @@ def register(app: FastAPI) -> None:
 
 
 async def _wrong_parameters(_: Request, invalid: RequestValidationError) -> Response:
-    errors = tuple(Wrong(".".join(map(str, one["loc"])), str(one["msg"])) for one in invalid.errors())
+    errors = tuple(FieldProblem(".".join(map(str, one["loc"])), str(one["msg"])) for one in invalid.errors())
     first = errors[0]
     remedy = "see the description of this request in /docs"
     return _response(stop(422, first.problem, code=Code.INVALID, field=first.field, remedy=remedy, errors=errors))

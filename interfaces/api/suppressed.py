@@ -18,17 +18,17 @@ from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller, Suppressor
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.house import Shared
-from threelane.producer.http.values import Lift, Lifted, Number, Page, Standing, Suppress
+from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
 from threelane.store import keys, suppression
 from threelane.store.suppression import OPERATOR, Entry
 
 router = APIRouter(prefix="/suppressions", tags=["suppression"])
 _NUMBER = "27831234567"
 _ENTRY = Entry(source=OPERATOR, evidence="called on 3 May", first=1767225600000, last=1767225600000)
-_STANDING = Standing(_NUMBER, True, [_ENTRY])
+_STATUS = SuppressionStatus(_NUMBER, True, [_ENTRY])
 
 
-@router.get("", responses=answer(200, Page, "a page of the list, in no order", Page([_STANDING], "0")) | problems())
+@router.get("", responses=answer(200, Page, "a page of the list, in no order", Page([_STATUS], "0")) | problems())
 def list_suppressed(
     house: Shared,
     _key: Suppressor,
@@ -46,7 +46,8 @@ def list_suppressed(
 
 @router.post(
     "",
-    responses=answer(200, Standing, "all that stands against the number now", _STANDING) | problems(400, 408, 413),
+    responses=answer(200, SuppressionStatus, "all that stands against the number now", _STATUS)
+    | problems(400, 408, 413),
     openapi_extra=describe.body_of(Suppress, Suppress(_NUMBER, evidence="called on 3 May")),
 )
 def suppress(house: Shared, key: Suppressor, body: Single) -> Response:
@@ -61,7 +62,8 @@ def suppress(house: Shared, key: Suppressor, body: Single) -> Response:
 
 @router.post(
     "/check",
-    responses=answer(200, Standing, "whether it may be sent to, and why not", _STANDING) | problems(400, 408, 413),
+    responses=answer(200, SuppressionStatus, "whether it may be sent to, and why not", _STATUS)
+    | problems(400, 408, 413),
     openapi_extra=describe.body_of(Number, Number(_NUMBER)),
 )
 def check(house: Shared, _key: Caller, body: Single) -> Response:
@@ -82,8 +84,8 @@ def lift(house: Shared, _key: Suppressor, body: Single) -> Response:
     return answered(Lifted(suppression.lift(house.redis, _number(wanted.number), wanted.source, scope)))
 
 
-def _standing(number: str, entries: Sequence[Entry], now: int) -> Standing:
-    return Standing(number, any(one.forbids(now) for one in entries), list(entries))
+def _standing(number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:
+    return SuppressionStatus(number, any(one.forbids(now) for one in entries), list(entries))
 
 
 def _decode(entries: bytes) -> Any:

@@ -18,12 +18,12 @@ from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
 from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.messages import MessageId, owned
-from threelane.producer.cancel import Answer
+from threelane.producer.cancel import CancelResult
 from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
 from threelane.producer.reschedule import Moved
 from threelane.store import find
-from threelane.store.access import Key
-from threelane.store.find import Found
+from threelane.store.access import ApiKey
+from threelane.store.find import FoundMessage
 from threelane.store.states import Status
 
 router = APIRouter()
@@ -33,7 +33,9 @@ BatchName = Annotated[
     str, Path(pattern=NAME, description="the batch that its messages name", examples=["newsletter-7"])
 ]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
-_FOUND = Found(id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo")
+_FOUND = FoundMessage(
+    id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo"
+)
 
 
 @router.get(
@@ -47,7 +49,7 @@ async def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
     return await house.aside(_count, house, key, batch)
 
 
-def _count(house: House, key: Key, batch: str) -> Response:
+def _count(house: House, key: ApiKey, batch: str) -> Response:
     if not _counting.acquire(blocking=False):
         remedy = "wait for the seconds in Retry-After"
         raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, remedy=remedy)
@@ -71,17 +73,17 @@ async def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response
     return await house.aside(_cancel, house, key, batch)
 
 
-def _cancel(house: House, key: Key, batch: str) -> Response:
+def _cancel(house: House, key: ApiKey, batch: str) -> Response:
     told: Counter[str] = Counter()
     for one in house.producer.cancel_all(batch=batch, producer=whose(key)):
         told[one.answer] += 1
-    return answered(CancelledBatch(told[Answer.CANCELLED], told[Answer.ASKED], told[Answer.TOO_LATE]))
+    return answered(CancelledBatch(told[CancelResult.CANCELLED], told[CancelResult.ASKED], told[CancelResult.TOO_LATE]))
 
 
 @router.get(
     "/schedules",
     tags=["schedules"],
-    responses=answers(200, Found, "what waits, the earliest first", _FOUND) | problems(),
+    responses=answers(200, FoundMessage, "what waits, the earliest first", _FOUND) | problems(),
 )
 async def list_schedules(
     house: Shared,
@@ -96,7 +98,7 @@ async def list_schedules(
     """List what waits for a time: schedules, deferrals and retries."""
     producer = whose(key)
 
-    def read() -> list[Found]:
+    def read() -> list[FoundMessage]:
         return house.producer.scheduled(
             batch=batch, tag=tag, lane=lane, producer=producer, after=after, before=before, most=most
         )
@@ -130,6 +132,6 @@ def move_message(house: Shared, key: Caller, message_id: MessageId, body: Single
         raise
 
 
-def whose(key: Key) -> str:
+def whose(key: ApiKey) -> str:
     """Return the producer whose messages a key may see; empty: all of them."""
     return "" if key.operator else key.producer

@@ -32,7 +32,7 @@ Reader = Callable[[bytes, bytes], Inbound]
 
 
 def readers() -> dict[str, Reader]:
-    """Return what reads each path, as gateways declare it; raises WrongGateway."""
+    """Return what reads each path, as gateways declare it; raises InvalidGateway."""
     return {
         path: gateways.resolve(one, f"reader of {path}", reference)
         for one in gateways.declared().values()
@@ -49,7 +49,7 @@ class CallbackEndpoint:
         self._client = client
         self._words = words
         self._clock = RedisClock()
-        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.of(settings))
+        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(settings))
         self._heard_at = 0
 
     def application(self) -> web.Application:

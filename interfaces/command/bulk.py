@@ -40,9 +40,9 @@ from threelane.producer.enqueue import WINDOW
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files import job as jobs
-from threelane.producer.files.bulk import Row
+from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.jsonlines import read_json_lines
-from threelane.producer.files.template import Template, WrongTemplate, parse
+from threelane.producer.files.template import InvalidTemplate, Template, parse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime.exits import Exit
@@ -77,12 +77,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The progress file."""
         return self.file.with_name(f"{self.file.name}.progress")
 
-    def rows(self, opened: BufferedReader) -> Iterator[Row]:
+    def rows(self, opened: BufferedReader) -> Iterator[FileRow]:
         """Yield the rows to send."""
         names = self.template.names if self.template else ()
         rows = read_json_lines(opened, names) if self.format is Format.JSONL else None
         rows = bulk_file.read_csv(opened, self.template) if rows is None else rows
-        return jobs.named(jobs.worded(rows, self.template) if self.template else rows, self.name, self.fields)
+        return jobs.with_fields(jobs.with_text(rows, self.template) if self.template else rows, self.name, self.fields)
 
 
 def register(app: typer.Typer) -> None:
@@ -135,7 +135,7 @@ def bulk(
         if isinstance(unreadable, BrokenPipeError):
             raise
         wrong(f"{file}: {unreadable.strerror}")
-    except bulk_file.WrongFile as no_file:
+    except bulk_file.InvalidFile as no_file:
         wrong(f"{file}: {no_file}")
     except Unavailable as away:
         for answer in away.answers:
@@ -152,12 +152,12 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
         wrong(f"--batch {batch!r}: up to 64 letters, digits, spaces and . _ : / -")
     try:
         template = None if text is None else parse(text)
-    except WrongTemplate as no_template:
+    except InvalidTemplate as no_template:
         wrong(f"--text: {no_template}")
     file_format = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
     return Job(
         file=file,
-        name=batch or (jobs.name_of(file) if _is_file(file) else ""),
+        name=batch or (jobs.default_name(file) if _is_file(file) else ""),
         format=file_format,
         template=template,
         fields=fields,
@@ -195,7 +195,7 @@ class _Sending:
         self._before, self._changed = jobs.load(job.beside, job.name, content)
         self._progress = jobs.Progress(job.name, content)
         self._rows = job.rows(opened)
-        self._refused: list[tuple[Row, Refused]] = []
+        self._refused: list[tuple[FileRow, Refused]] = []
         self._last = 0
 
     def go_on(self) -> None:
@@ -209,7 +209,7 @@ class _Sending:
             )
         elif self._known and self._before.rows:
             done = self._before.rows
-            self._counts.update(self._before.told)
+            self._counts.update(self._before.counts)
             self._rows = (row for row in self._rows if row.number > done)
             if not self._as_json:
                 print_line(f"rows 1 to {done:,} were processed in an earlier run; --from-start submits them again")
@@ -242,7 +242,7 @@ class _Sending:
             err.print(stopped, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.STOPPED)
 
-    def rest(self) -> list[tuple[Row, Refused]]:
+    def rest(self) -> list[tuple[FileRow, Refused]]:
         """Send the remaining rows; returns the refused ones."""
         size = self._job.file.stat().st_size
         with _progress(self._as_json) as progress:
@@ -260,9 +260,9 @@ class _Sending:
             print_json({"summary": self._counts})
         return self._refused
 
-    def _send(self, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
+    def _send(self, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
         for row, result in bulk_file.send(self._producer, rows):
-            answer = jobs.answered(row, self._job.name, result)
+            answer = jobs.explain_conflict(row, self._job.name, result)
             if self._as_json:
                 print_json(answer_json(answer, row=row.number, line=row.line))
             if isinstance(answer, Refused):
@@ -276,18 +276,18 @@ class _Sending:
         if self._known:
             if self._as_json:
                 sys.stdout.flush()  # rows whose answers were not written out are submitted again
-            self._progress.rows, self._progress.told = self._last, dict(self._counts)
+            self._progress.rows, self._progress.counts = self._last, dict(self._counts)
             jobs.save(self._job.beside, self._progress)
 
 
 def _rehearse(
     producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], *, as_json: bool
-) -> list[tuple[Row, Refused]]:
+) -> list[tuple[FileRow, Refused]]:
     """Report what would be accepted, refused and charged."""
-    refused: list[tuple[Row, Refused]] = []
+    refused: list[tuple[FileRow, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
     for row, result in bulk_file.rehearse(producer, job.rows(opened)):
-        answer = jobs.answered(row, job.name, result)
+        answer = jobs.explain_conflict(row, job.name, result)
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
         if isinstance(answer, Refused):
@@ -313,7 +313,7 @@ def _count(counts: Counter[str], answer: Accepted | Rehearsed | Refused) -> None
         counts["parts"] += 0 if answer.repeated else answer.parts
 
 
-def _report(refused: list[tuple[Row, Refused]]) -> None:
+def _report(refused: list[tuple[FileRow, Refused]]) -> None:
     if not refused:
         return
     table = Table("row", "line", "code", "field", "problem", "remedy", title="refused")

@@ -12,7 +12,7 @@ import typer
 from redis.exceptions import RedisError
 from typer.core import TyperGroup
 
-from threelane.contract.gateways import WrongGateway
+from threelane.contract.gateways import InvalidGateway
 from threelane.producer.outage import explain
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             _discard_output()
             raise typer.Exit(Exit.CLOSED) from None
-        except WrongGateway as wrong:
+        except InvalidGateway as wrong:
             print(f"threelane: {wrong}", file=sys.stderr)
             raise typer.Exit(Exit.USAGE) from None
         except RedisError as failed:

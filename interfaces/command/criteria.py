@@ -8,7 +8,7 @@ import typer
 
 from threelane.contract.refusal import Owner
 from threelane.interfaces.command.caller import wrong_usage
-from threelane.store.find import CRITERIA, Filter, WrongCriterion
+from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 from threelane.store.states import Status
 
 WAITING = ("batch", "tag", "to", "producer", "lane")
@@ -47,5 +47,5 @@ def parsed(wanted: Filter) -> Filter:
     """Return a filter in the form of records; ends the command with the invalid option."""
     try:
         return wanted.parsed()
-    except WrongCriterion as wrong:
+    except InvalidCriterion as wrong:
         wrong_usage(f"--{wrong.name.replace('_', '-')}: {wrong}")

@@ -17,7 +17,7 @@ from threelane.interfaces.command.caller import Json, not_found, out, print_json
 from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
-from threelane.store.find import Filter, Found
+from threelane.store.find import Filter, FoundMessage
 from threelane.store.states import Status
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def search(
     print_found(found, most, as_json=as_json)
 
 
-def print_found(found: list[Found], most: int, *, as_json: bool) -> None:
+def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
     """Print messages, in a table or as one JSON value."""
     if as_json:
         print_json(found)

@@ -44,12 +44,12 @@ def make(
 ) -> None:
     """Create an API key.  It is printed once: Threelane stores only its digest."""
 
-    def put(client: redis.Redis) -> access.Made:
+    def put(client: redis.Redis) -> access.NewApiKey:
         now = now_of(client)
         rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "texts": texts}
         named = {"lanes": tuple(lane or ()), "senders": tuple(sender or ()), "cost_centres": tuple(cost_centre or ())}
         expires = now + int(days * DAY) if days else 0
-        return access.make(client, name, now, expires=expires, rate=rate, note=note, **rights, **named)
+        return access.create(client, name, now, expires=expires, rate=rate, note=note, **rights, **named)
 
     made = with_redis(put)
     if as_json:
@@ -66,7 +66,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """List API keys and their rights; never the keys themselves."""
-    found = with_redis(lambda client: access.listed(client, name))
+    found = with_redis(lambda client: access.list_keys(client, name))
     if as_json:
         print_json([_row(one) for one in found])
         return
@@ -87,13 +87,13 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as shown by
     print_line(f"key {key_id} revoked")
 
 
-def _row(key: access.Key) -> dict[str, object]:
+def _row(key: access.ApiKey) -> dict[str, object]:
     row = msgspec.structs.asdict(key)
     del row["digest"]
     return row
 
 
-def _rights(key: access.Key) -> str:
+def _rights(key: access.ApiKey) -> str:
     """Return the rights of a key in one line."""
     rights = [f"lanes {','.join(map(str, key.lanes))}"]
     rights += [f"senders {', '.join(key.senders)}"] if key.senders else []

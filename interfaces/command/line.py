@@ -47,7 +47,7 @@ from threelane.interfaces.command import (
 )
 from threelane.interfaces.command.commands import Commands
 from threelane.runtime.exits import Exit
-from threelane.runtime.settings import load_or_exit, wrong_gateways
+from threelane.runtime.settings import gateway_problems, load_or_exit
 from threelane.store import keys
 
 app = typer.Typer(
@@ -129,7 +129,7 @@ def exporter() -> None:
 
 
 def _declared(gateway: str) -> str:
-    if wrong := [*wrong_gateways()]:
+    if wrong := [*gateway_problems()]:
         print("\n".join(f"threelane: {one}" for one in wrong), file=sys.stderr)
         raise typer.Exit(Exit.USAGE)
     if gateway not in gateways.declared():
@@ -166,7 +166,7 @@ def mount_sandbox() -> None:
 
     @functools.wraps(sandbox)
     def with_doubles(**given: Any) -> None:
-        sandbox(**given | {"part": [*(given.get("part") or ()), *gateways.doubles()]})
+        sandbox(**given | {"part": [*(given.get("part") or ()), *gateways.simulators()]})
 
     app.command(rich_help_panel="Try it", epilog="Example: threelane sandbox --port 8090")(with_doubles)
 

@@ -24,7 +24,7 @@ from threelane.interfaces.command.caller import (
     print_json,
     wrong_usage,
 )
-from threelane.producer.cancel import Answer, Cancelled
+from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
@@ -47,7 +47,7 @@ def cancel(
     as_json: Json = False,
 ) -> None:
     """Cancel messages that are not sent yet, by id, batch, tag, recipient, producer or lane."""
-    counts: Counter[str] = Counter(dict.fromkeys(Answer, 0))
+    counts: Counter[str] = Counter(dict.fromkeys(CancelResult, 0))
     late: list[Cancelled] = []
     with open_producer() as client:
         try:
@@ -60,7 +60,7 @@ def cancel(
                 counts[answer.answer] += 1
                 if as_json:
                     print_json(answer)
-                if answer.answer in (Answer.TOO_LATE, Answer.UNKNOWN):
+                if answer.answer in (CancelResult.TOO_LATE, CancelResult.UNKNOWN):
                     late.append(answer)
         except ValueError as wrong:
             wrong_usage(str(wrong))
@@ -71,8 +71,10 @@ def cancel(
     else:
         for answer in late[:20]:
             out.print(f"{answer.id}: {answer.why or 'unknown, or no longer remembered'}", markup=False, highlight=False)
-        requested = f", {counts[Answer.ASKED]} requested at the gateway" if counts[Answer.ASKED] else ""
-        out.print(f"{counts[Answer.CANCELLED]} cancelled{requested}, {len(late)} too late or unknown", highlight=False)
+        requested = f", {counts[CancelResult.ASKED]} requested at the gateway" if counts[CancelResult.ASKED] else ""
+        out.print(
+            f"{counts[CancelResult.CANCELLED]} cancelled{requested}, {len(late)} too late or unknown", highlight=False
+        )
     raise typer.Exit(Exit.REFUSED if late else Exit.OK)
 
 

@@ -43,7 +43,7 @@ def console_log_in(request: Request, house: Shared, submitted: Fields) -> Respon
         response.headers["Retry-After"] = str(-(-wait // 1000))
         return response
     now = house.producer.now()
-    key = access.known(house.redis, submitted.get("key", ""), now)
+    key = access.authenticate(house.redis, submitted.get("key", ""), now)
     if key is None or not key.operator:
         logs.event("console", level=30, did="login_refused", **({"key": key.id} if key else {}))
         why = "This key is not an operator key." if key else "This key is unknown, expired or revoked."

@@ -17,7 +17,7 @@ from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
 from threelane.interfaces.console.page import HOME, PageRoute, words
 from threelane.operations.explain import content
-from threelane.producer.cancel import Answer, Cancelled
+from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.store import find
 from threelane.store.states import FINAL, Status
 from threelane.store.status import MessageStatus
@@ -97,7 +97,7 @@ def console_cancel_all(form: Submitted) -> Response:
     return form.visit.done("cancelled_all", f"{notice}.", SCHEDULES, **counts)
 
 
-def _found(visit: Visit, term: str) -> list[find.Found]:
+def _found(visit: Visit, term: str) -> list[find.FoundMessage]:
     if not _searching.acquire(timeout=WAIT_SECONDS):
         raise stop(429, "another search is running", headers={"Retry-After": "5"}, remedy="try again in a few seconds")
     try:
@@ -134,10 +134,10 @@ def _may_cancel(one: MessageStatus) -> bool:
 
 def _cancelled(result: Cancelled) -> str:
     match result.answer:
-        case Answer.CANCELLED:
+        case CancelResult.CANCELLED:
             return "It will not be sent."
-        case Answer.ASKED:
+        case CancelResult.ASKED:
             return "The gateway has it; a request to stop it is on its way."
-        case Answer.TOO_LATE:
+        case CancelResult.TOO_LATE:
             return f"Too late: {result.why}."
     return "No such message, or it is no longer remembered."

@@ -11,7 +11,7 @@ import redis
 
 from threelane.contract.schedule import MINUTE
 from threelane.store import access, keys
-from threelane.store.access import Key
+from threelane.store.access import ApiKey
 
 IDLE_MS = 60 * MINUTE  # a session ends after this long without a request
 LONGEST_MS = 720 * MINUTE
@@ -27,7 +27,7 @@ class ConsoleSession(NamedTuple):
     """
 
     digest: str
-    key: Key
+    key: ApiKey
     csrf: str
     notice: str = ""
     search: str = ""
@@ -38,7 +38,7 @@ class ConsoleSession(NamedTuple):
 _STORED = {"notice": "said"}  # attribute -> field in Redis, where they differ
 
 
-def open_for(client: redis.Redis, key: Key, now: int) -> str:
+def open_for(client: redis.Redis, key: ApiKey, now: int) -> str:
     """Start a session; returns the token for its cookie."""
     token = secrets.token_urlsafe(32)
     _write(client, _digest(token), IDLE_MS, {"key": key.id, "csrf": secrets.token_urlsafe(32), "made": now})
@@ -53,7 +53,7 @@ def find(client: redis.Redis, token: str, now: int) -> ConsoleSession | None:
     remaining = int(known.get("made", 0)) + LONGEST_MS - now
     if "key" not in known or remaining <= 0:
         return None
-    key = access.standing(client, known["key"].decode(), now)
+    key = access.read(client, known["key"].decode(), now)
     if key is None or not key.operator:
         client.delete(keys.console(digest))
         return None

@@ -1,1 +1,1 @@
-"""Files: a file of messages, row by row."""
+"""Files: bulk sending from a file, row by row."""

@@ -1,4 +1,4 @@
-"""Bulk: a CSV file becomes messages; a bad row is reported by its number and loses no other."""
+"""Bulk: the rows of a CSV file become messages; an invalid row is refused by number, without effect on others."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 
 T = TypeVar("T")
-MAX_CELL = 10_000_000  # characters; a longer cell means that a quote was never closed
+MAX_CELL = 10_000_000  # characters; a longer cell has an unclosed quote
 
 
-class WrongFile(Exception):
-    """The file cannot be read as messages at all; nothing was sent."""
+class InvalidFile(Exception):
+    """The file as a whole is invalid; nothing was sent."""
 
 
-class Row(NamedTuple):
-    """A row of the file: its number (1 is the first below the header), its line, and what it says."""
+class FileRow(NamedTuple):
+    """A row of the file: its number (1 is the first after the header), its line, and its content or refusal."""
 
     number: int
     line: int
-    said: Mapping[str, Any] | Refusal
+    content: Mapping[str, Any] | Refusal
 
 
-def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[Row]:
+def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[FileRow]:
     """Read rows; the header names the fields as docs/fields.md does, and may begin with a byte order mark.
 
-    With a template the text comes from it, and the header may name the columns that it needs besides.
+    With a template, which gives the text, the header may also name the columns of its placeholders.
     """
     csv.field_size_limit(MAX_CELL)
     text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from _rows(csv.reader(text, strict=True), template)
     finally:
-        if not file.closed:  # it is, when whoever read gave up before the end
+        if not file.closed:  # closed if the consumer stopped before the end
             text.detach()  # the file is the caller's to close
 
 
-def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
+def _rows(reader: Any, template: Template | None) -> Iterator[FileRow]:
     try:
         columns = _columns(next(reader, []), template)
     except csv.Error as broken:
-        raise WrongFile(f"the header cannot be read: {broken}") from None
+        raise InvalidFile(f"the header cannot be read: {broken}") from None
     number = 0
     while True:
         first = reader.line_num + 1
@@ -59,48 +59,48 @@ def _rows(reader: Any, template: Template | None) -> Iterator[Row]:
             cells = next(reader, None)
         except csv.Error as broken:
             number += 1
-            yield Row(number, reader.line_num, _unreadable(broken, first, reader.line_num))
+            yield FileRow(number, reader.line_num, _unreadable(broken, first, reader.line_num))
             continue
         if cells is None:
             return
-        if cells:  # an empty line is no row
+        if cells:  # an empty line is not a row
             number += 1
-            yield Row(number, reader.line_num, _said(columns, cells))
+            yield FileRow(number, reader.line_num, _content(columns, cells))
 
 
-def send(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
-    """Enqueue rows while their answers are read, in order; what was yielded is on Redis."""
+def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
+    """Enqueue rows as their answers are consumed, in order; a yielded row is in Redis."""
     while window := list(islice(rows, WINDOW)):
         try:
-            answers = list(producer.send_rows(_good(window)))
+            answers = list(producer.send_rows(_valid(window)))
         except Unavailable as away:
             raise _numbered(away, window) from None
         yield from _paired(window, answers)
 
 
-def rehearse(producer: Producer, rows: Iterator[Row]) -> Iterator[tuple[Row, Rehearsed | Refused]]:
-    """Tell what ``send`` would answer, and at which cost; nothing is stored, and no credit spent."""
+def rehearse(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Rehearsed | Refused]]:
+    """Return the answers and costs that ``send`` would have; nothing is stored and no credits are spent."""
     while window := list(islice(rows, WINDOW)):
-        yield from _paired(window, producer.rehearse(_good(window)))
+        yield from _paired(window, producer.rehearse(_valid(window)))
 
 
-def _good(window: Sequence[Row]) -> list[Mapping[str, Any]]:
-    return [row.said for row in window if not isinstance(row.said, Refusal)]
+def _valid(window: Sequence[FileRow]) -> list[Mapping[str, Any]]:
+    return [row.content for row in window if not isinstance(row.content, Refusal)]
 
 
-def _paired(window: Sequence[Row], answers: Iterable[T | Refused]) -> Iterator[tuple[Row, T | Refused]]:
+def _paired(window: Sequence[FileRow], answers: Iterable[T | Refused]) -> Iterator[tuple[FileRow, T | Refused]]:
     remaining = iter(answers)
     for row in window:
-        yield row, Refused.from_refusal(row.said) if isinstance(row.said, Refusal) else next(remaining)
+        yield row, Refused.from_refusal(row.content) if isinstance(row.content, Refusal) else next(remaining)
 
 
-def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
+def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
     first, last = window[0].number, window[-1].number
-    told = f"{away}. No row from {first} on was accepted."
+    text = f"{away}. No row from {first} on was accepted."
     if away.unsure or any(answer.accepted for answer in away.answers):
-        told = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was."
+        text = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was."
     return Unavailable(
-        told + " Give rows a clientMessageId, and the same file can be sent again without sending twice.",
+        text + " With a clientMessageId in each row, the same file can be sent again without sending twice.",
         away.answers,
         away.unsure,
     )
@@ -109,27 +109,27 @@ def _numbered(away: Unavailable, window: Sequence[Row]) -> Unavailable:
 def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     columns = [name.strip() for name in header]
     if not any(columns):
-        raise WrongFile("the file is empty: its first row must name the columns, at least to,text")
+        raise InvalidFile("the file is empty: its first row must name the columns, at least to,text")
     wanted = template.names if template else ()
     missing = next((name for name in wanted if name not in columns), None)
     if missing is not None:
-        raise WrongFile(f"the text needs {{{missing}}}, and there is no such column; there are {', '.join(columns)}")
+        raise InvalidFile(f"the text needs the column {{{missing}}}; the file has {', '.join(columns)}")
     unknown = [column for column in columns if column not in BY_SPELLING and column not in wanted]
     if unknown:
         known = ", ".join(field.gateway_name for field in FIELDS)
         shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
-        besides = "; the text needs no such column" if template else ""
-        raise WrongFile(f"unknown column {shown}; known are {known}{besides}")
+        besides = "; the text does not use it" if template else ""
+        raise InvalidFile(f"unknown column {shown}; allowed are {known}{besides}")
     names = [BY_SPELLING[column].name if column in BY_SPELLING else column for column in columns]
     for name in names:
         if names.count(name) > 1:
-            raise WrongFile(f"two columns give the field {name}: keep one")
+            raise InvalidFile(f"two columns for the field {name}: keep one")
     if "to" not in names:
-        raise WrongFile("the column to is missing: it gives the recipient")
+        raise InvalidFile("the column to is missing, for the recipient")
     if template and "text" in names:
-        raise WrongFile("the column text, and a text for all: give one of them")
+        raise InvalidFile("the column text and a text for all rows: give one of them")
     if not template and not {"text", "binary"} & set(names):
-        raise WrongFile("the column text is missing: it gives the message")
+        raise InvalidFile("the column text is missing")
     return columns
 
 
@@ -138,14 +138,14 @@ def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
     return invalid("row", f"{broken} ({lines})", "close each quote, and write a quote inside a text twice")
 
 
-def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refusal:
+def _content(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refusal:
     if len(cells) < len(columns):
-        return invalid(columns[len(cells)], "the row ends before this column", "give every column a cell")
+        return invalid(columns[len(cells)], "the row ends before this column", "give each column a cell")
     if len(cells) > len(columns):
         more = len(cells) - len(columns)
-        return invalid("row", f"{more} more cells than columns", "put texts with commas into quotes")
-    said = dict(zip(columns, cells, strict=True))
-    for column, cell in said.items():
+        return invalid("row", f"{more} more cells than columns", "quote texts with commas")
+    content = dict(zip(columns, cells, strict=True))
+    for column, cell in content.items():
         if any("\udc80" <= letter <= "\udcff" for letter in cell):
             return Refusal(
                 code=Code.UNICODE,
@@ -153,4 +153,4 @@ def _said(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | R
                 problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",
                 remedy="save the file as UTF-8",
             )
-    return {column: cell for column, cell in said.items() if cell != "" or column in ("to", "text")}
+    return {column: cell for column, cell in content.items() if cell != "" or column in ("to", "text")}

@@ -1,4 +1,4 @@
-"""Canary: the first messages of a bulk are watched to their end, before the others follow."""
+"""Canary: wait for the outcome of the first messages of a bulk, before sending the others."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Read = Callable[[Sequence[str]], Sequence[MessageStatus | None]]
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """What became of the first messages: of ``watched``, ``failed`` came to no good end.
+    """The result of the first messages: how many of ``watched`` are ``failed`` and ``delivered``.
 
-    At the end of the time what the gateway has taken counts as good, and what it has not as failed.  ``why`` counts the
-    failed by their code, or their state.
+    After the time-out messages at the gateway count as successful, all others as failed.  ``why`` counts the failed by
+    code or state.
     """
 
     watched: int
@@ -31,18 +31,18 @@ class Canary(msgspec.Struct, frozen=True):
 
     @property
     def percent(self) -> float:
-        """The failed among a hundred."""
+        """The percentage of failed messages."""
         return 100 * self.failed / self.watched if self.watched else 0.0
 
 
-def parse_percent(said: str) -> float:
-    """Return ``5%`` or ``5`` as 5.0; raises ValueError with what would be right."""
+def parse_percent(text: str) -> float:
+    """Parse ``5%`` or ``5`` as 5.0; raises ValueError with the correct form."""
     try:
-        percent = float(said.strip().removesuffix("%"))
+        percent = float(text.strip().removesuffix("%"))
     except ValueError:
         percent = -1.0
     if not 0 <= percent <= 100:
-        raise ValueError(f"{said!r}: give a share from 0% to 100%, as in 5%")
+        raise ValueError(f"{text!r}: give a share from 0% to 100%, as in 5%")
     return percent
 
 
@@ -54,7 +54,7 @@ def watch(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Canary:
-    """Wait until all have ended, too many have failed, or the time is over; ``read`` tells how they stand."""
+    """Wait until all have ended, too many have failed, or the time is over; ``read`` returns their status."""
     ends = monotonic() + seconds
     while True:
         found = read(ids)

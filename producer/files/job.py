@@ -1,8 +1,8 @@
-"""Job: a bulk that can be run again: each row has an id that follows from the job's name and the row's number.
+"""Job: a bulk that can be repeated: the id of a row follows from the name of the job and the number of the row.
 
-What was accepted in an earlier run is known by that id and answered as it was, so no row is sent twice, wherever the
-run before ended.  A row that says something else than it did then is refused with 409.  The small file beside the
-bulk's own only spares the asking: rows before its mark are not asked for again, as long as nothing has changed.
+A row that was accepted in an earlier run has the same id and answer, so no row is sent twice, wherever that run
+ended.  A row with changed content is refused with 409.  The progress file beside it only saves time: rows before its
+mark are skipped, unless the content or the options changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import Row
+from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.template import Template
 
 T = TypeVar("T")
@@ -29,77 +29,77 @@ _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Progress(msgspec.Struct):
-    """How far a job has come: all rows up to ``rows`` were answered; ``told`` counts the answers."""
+    """Progress of a job: all rows up to ``rows`` were answered; ``counts`` has the number of answers by kind."""
 
     job: str
     content: str
     rows: int = 0
-    told: dict[str, int] = {}
+    counts: dict[str, int] = msgspec.field(name="told", default_factory=dict)  # the name in the file is older
 
 
-def name_of(file: Path) -> str:
-    """Return the name of a job that was given none: the file's."""
+def default_name(file: Path) -> str:
+    """Return the default name of a job, from its file."""
     return _NO_LABEL.sub("-", file.name).strip("-._")[:64] or "bulk"
 
 
 def row_id(job: str, number: int) -> str:
-    """Return the client message id that a row of a job always has: 16 letters and digits, for each stays in Redis."""
+    """Return the client message id of a row: 16 letters and digits, short to save memory in Redis."""
     return b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
 
 
-def digest(file: BinaryIO, *said: object) -> str:
-    """Return what tells this content, sent in this way, from any other; reads the file and goes back to its begin."""
-    whole = blake2b(repr(said).encode(), digest_size=16)
+def digest(file: BinaryIO, *options: object) -> str:
+    """Return a digest of the file and the options; reads the file and seeks back to its start."""
+    whole = blake2b(repr(options).encode(), digest_size=16)
     while octets := file.read(1 << 20):
         whole.update(octets)
     file.seek(0)
     return whole.hexdigest()
 
 
-def worded(rows: Iterable[Row], template: Template) -> Iterator[Row]:
-    """Give each row its text; the columns that only the text needs go no further."""
+def with_text(rows: Iterable[FileRow], template: Template) -> Iterator[FileRow]:
+    """Add the text to each row, and remove the columns that only the template uses."""
     for row in rows:
-        if isinstance(row.said, Refusal):
+        if isinstance(row.content, Refusal):
             yield row
             continue
-        text = template.fill(row.said) if "text" not in row.said else _two_texts()
-        fields = {name: value for name, value in row.said.items() if name in BY_SPELLING}
-        yield row._replace(said=text if isinstance(text, Refusal) else fields | {"text": text})
+        text = template.fill(row.content) if "text" not in row.content else _two_texts()
+        fields = {name: value for name, value in row.content.items() if name in BY_SPELLING}
+        yield row._replace(content=text if isinstance(text, Refusal) else fields | {"text": text})
 
 
 def _two_texts() -> Refusal:
-    return invalid("text", "the row has a text, and there is one for all", "give one of them")
+    return invalid("text", "a text in the row and a text for all rows", "give one of them")
 
 
-def named(rows: Iterable[Row], job: str, fields: Mapping[str, Any]) -> Iterator[Row]:
-    """Give each row what it does not say itself: ``fields``, by our names, and what makes it known again."""
+def with_fields(rows: Iterable[FileRow], job: str, fields: Mapping[str, Any]) -> Iterator[FileRow]:
+    """Add ``fields`` (by Threelane's names), batch and client message id to each row that lacks them."""
     for row in rows:
-        if isinstance(row.said, Refusal):
+        if isinstance(row.content, Refusal):
             yield row
             continue
-        given = {field.name for name in row.said if (field := BY_SPELLING.get(name))}
+        given = {field.name for name in row.content if (field := BY_SPELLING.get(name))}
         own = {"batch": job, "client_message_id": row_id(job, row.number)} if job else {}
         more = {name: value for name, value in {**own, **fields}.items() if name not in given}
-        yield row._replace(said={**row.said, **more})
+        yield row._replace(content={**row.content, **more})
 
 
-def answered(row: Row, job: str, answer: T | Refused) -> T | Refused:
-    """Return the answer to a row, said so that it helps whoever changed the file."""
-    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.said, Refusal):
+def explain_conflict(row: FileRow, job: str, answer: T | Refused) -> T | Refused:
+    """Return the answer to a row, with a clear refusal if the file or the options changed."""
+    if not isinstance(answer, Refused) or answer.code != Code.CONFLICT or isinstance(row.content, Refusal):
         return answer
-    if row.said.get("client_message_id") != row_id(job, row.number):
+    if row.content.get("client_message_id") != row_id(job, row.number):
         return answer
     return Refused(
         code=Code.CONFLICT,
         field="row",
         problem=f"row {row.number} of the job {job} was accepted with other content: the file or the options changed",
-        remedy="restore it, or send what is new as another job, with another --batch",
+        remedy="restore the file, or send the new content as another job, with another --batch",
         accepted_id=answer.accepted_id,
     )
 
 
 def load(file: Path, job: str, content: str) -> tuple[Progress, bool]:
-    """Return how far this very job came, and whether something else was begun under its name."""
+    """Return the progress of this job, and whether its name was used for other content."""
     try:
         found = msgspec.json.decode(file.read_bytes(), type=Progress)
     except (OSError, msgspec.MsgspecError):
@@ -110,7 +110,7 @@ def load(file: Path, job: str, content: str) -> tuple[Progress, bool]:
 
 
 def save(file: Path, progress: Progress) -> None:
-    """Write it down in one step; a folder that cannot be written to makes the next run slower, and nothing worse."""
+    """Write the progress file atomically; without write access to the folder the next run is only slower."""
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         beside.write_bytes(msgspec.json.encode(progress))
@@ -118,6 +118,6 @@ def save(file: Path, progress: Progress) -> None:
 
 
 def forget(file: Path) -> None:
-    """The job is done."""
+    """Delete the progress file of a finished job."""
     with contextlib.suppress(OSError):
         file.unlink(missing_ok=True)

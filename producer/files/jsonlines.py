@@ -1,4 +1,4 @@
-"""JSON lines: a file with one object a line becomes the rows of a bulk; a bad line loses no other."""
+"""JSON lines: a file with one object per line as the rows of a bulk; an invalid line has no effect on others."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ import msgspec
 
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import Row
+from threelane.producer.files.bulk import FileRow
 
-MOST_OCTETS = 1_000_000  # of a line; a message is some hundred
+MOST_OCTETS = 1_000_000  # of a line; a message takes some hundred
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[Row]:
-    """Read rows; the names are those of docs/fields.md, and ``columns`` for the placeholders of a text."""
+def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[FileRow]:
+    """Read rows; names are those of docs/fields.md, and ``columns`` for the placeholders of a text."""
     number = line = 0
     while octets := file.readline(MOST_OCTETS):
         line += 1
         whole = octets.endswith(b"\n") or len(octets) < MOST_OCTETS
         while not whole and not (more := file.readline(MOST_OCTETS)).endswith(b"\n") and more:
-            pass  # the rest of a line that is no message
+            pass  # skip the rest of the line
         if octets.strip():
             number += 1
-            yield Row(number, line, _said(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long())
+            yield FileRow(
+                number, line, _content(octets.removeprefix(b"\xef\xbb\xbf"), columns) if whole else _too_long()
+            )
 
 
-def _said(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refusal:
+def _content(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Refusal:
     try:
-        said = _decode(octets)
+        content = _decode(octets)
     except UnicodeDecodeError:
         return Refusal(
             code=Code.UNICODE, field="row", problem="bytes that are not UTF-8", remedy="save the file as UTF-8"
         )
     except (msgspec.DecodeError, RecursionError) as broken:
         return invalid(
-            "row", f"no JSON object: {str(broken)[:120]}", 'write one object a line, as in {"to": "27831234567"}'
+            "row", f"not a JSON object: {str(broken)[:120]}", 'write one object per line, as in {"to": "27831234567"}'
         )
-    unknown = next((name for name in said if name not in BY_SPELLING and name not in columns), None)
+    unknown = next((name for name in content if name not in BY_SPELLING and name not in columns), None)
     if unknown is not None:
         return invalid(ascii(unknown[:40])[1:-1], "unknown field", "docs/fields.md lists the fields")
-    return said
+    return content
 
 
 def _too_long() -> Refusal:
-    return invalid("row", f"a line of more than {MOST_OCTETS:,} octets", "write one message a line")
+    return invalid("row", f"more than {MOST_OCTETS:,} octets in a line", "write one message per line")

@@ -1,4 +1,4 @@
-"""Template: a text with {placeholders}, which the columns of a file fill in; strict, so that nobody gets "Dear ,"."""
+"""Template: a text with {placeholders} for columns of a file; strict, so that nobody gets "Dear ,"."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from threelane.contract.refusal import Refusal
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-class WrongTemplate(Exception):
-    """The text is no template; says where, and what would be right."""
+class InvalidTemplate(Exception):
+    """The template is invalid; the text has the position and the correct form."""
 
 
 class Template(NamedTuple):
-    """Literal texts and names of columns, one after the other, beginning and ending with a literal."""
+    """Alternating literals and names of columns, starting and ending with a literal."""
 
     literals: tuple[str, ...]
     names: tuple[str, ...]
 
     def fill(self, row: Mapping[str, Any]) -> str | Refusal:
-        """Return the text for a row; an unknown or empty placeholder is refused."""
+        """Return the text for a row; a missing or empty value is refused."""
         text = self.literals[0]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             value = row.get(name)
             if isinstance(value, bool | list | dict):
-                return invalid(name, f"a {type(value).__name__} cannot stand in a text", "give a text or a number")
+                return invalid(name, f"a {type(value).__name__} cannot be part of a text", "give a string or a number")
             if value is None or not str(value).strip():
                 return invalid(
-                    name, f"the text needs {{{name}}}, and the row has none", "fill it in, or leave the row out"
+                    name, f"the text needs {{{name}}}, and the row has no value", "give a value, or remove the row"
                 )
             text += str(value) + literal
         return text
 
 
 def parse(text: str) -> Template:
-    """Read a template; ``{{`` and ``}}`` stand for braces.  Raises WrongTemplate."""
+    """Parse a template; ``{{`` and ``}}`` stand for braces.  Raises InvalidTemplate."""
     literals, names, at = [""], [], 0
     for token in _TOKEN.finditer(text):
         literals[-1] += text[at : token.start()]
@@ -49,7 +49,7 @@ def parse(text: str) -> Template:
             names.append(name)
             literals.append("")
         else:
-            raise WrongTemplate(
+            raise InvalidTemplate(
                 f"{token[0]!r} at character {token.start() + 1}: write {{name}} for a column, {{{{ or }}}} for a brace"
             )
     literals[-1] += text[at:]

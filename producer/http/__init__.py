@@ -1,1 +1,1 @@
-"""HTTP clients: the same verbs over the HTTP API."""
+"""HTTP clients: the same operations over the HTTP API."""

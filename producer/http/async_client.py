@@ -1,4 +1,4 @@
-"""Async client: AsyncHttpProducer, the way in over HTTP for asyncio."""
+"""Async client: AsyncHttpProducer, the HTTP client for asyncio."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
-from threelane.producer.http.wire import Ask, Told
+from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
 
 if TYPE_CHECKING:
-    import aiohttp  # at run time only when a client is made: it takes a quarter of a second, and is an extra
+    import aiohttp  # imported when a client is created: it takes a quarter of a second, and is an extra
 
 
 class AsyncHttpProducer:
-    """Enqueues messages through the HTTP API on one event loop; answers, raises and repeats as ``HttpProducer``.
+    """Enqueues messages through the HTTP API on one event loop, with the results and retries of ``HttpProducer``.
 
-    It needs ``threelane[http]``.
+    Requires ``threelane[http]``.
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ssl: Any = True) -> None:
-        """Speak to the API at ``url``, as https://threelane.example:8080, with a key of it; ``ssl`` as in aiohttp."""
+        """Take the API's ``url``, as https://threelane.example:8080, an API key, and ``ssl`` as in aiohttp."""
         library = _load_aiohttp()
         wire.address(url)
         self._url = url.rstrip("/")
@@ -41,19 +41,19 @@ class AsyncHttpProducer:
     async def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
         """Enqueue one message; raises Refused or Unavailable."""
         self._check_open()
-        return wire.accepted(await self._ask(wire.one(to, text, fields)))
+        return wire.accepted(await self._request(wire.one(to, text, fields)))
 
     async def try_send(
         self, to: str, text: str | None = None, **fields: Unpack[MessageFields]
     ) -> Accepted | Refused | Unavailable:
-        """Enqueue one message, and return what ``send`` would raise."""
+        """Enqueue one message, and return the exception that ``send`` would raise."""
         try:
             return await self.send(to, text, **fields)
         except (Refused, Unavailable) as failed:
             return failed.with_traceback(None)
 
     async def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
-        """Enqueue messages; the answers come in the same order."""
+        """Enqueue messages; the answers are in the same order."""
         answers: list[Answer] = []
         try:
             async for answer in self.send_rows(messages):
@@ -63,37 +63,37 @@ class AsyncHttpProducer:
         return answers
 
     def send_stream(self, messages: Iterable[MessageMapping]) -> AsyncIterator[Answer]:
-        """Enqueue messages while the answers are read, a thousand at a time: for more than memory holds."""
+        """Enqueue messages, a thousand at a time, as the answers are consumed: for more than fits in memory."""
         return self.send_rows(messages)
 
     def send_rows(self, rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Answer]:
-        """Do what ``send_stream`` does for rows of JSON, CSV or a database, whose types nobody could check."""
+        """Do the same as ``send_stream`` for untyped rows, from JSON, CSV or a database."""
         self._check_open()
         return self._stream(rows)
 
     async def status(self, message_id: str) -> MessageStatus | None:
-        """Return how a message stands, or None when its id is unknown or forgotten."""
+        """Return the status of a message, or None if its id is unknown or expired."""
         self._check_open()
-        return wire.stands(await self._ask(wire.status(message_id)))
+        return wire.stands(await self._request(wire.status(message_id)))
 
     async def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
-        """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
         self._check_open()
-        return [wire.cancelled(one, await self._ask(wire.cancel(one))) for one in ids]
+        return [wire.cancelled(one, await self._request(wire.cancel(one))) for one in ids]
 
     async def move(self, message_id: str, deliver_at: datetime | str) -> Moved:
-        """Put a message that waits to another time within 7 days; raises Refused when it cannot be."""
+        """Reschedule a scheduled message within 7 days; raises Refused."""
         self._check_open()
-        return wire.moved(await self._ask(wire.move(message_id, deliver_at)))
+        return wire.moved(await self._request(wire.move(message_id, deliver_at)))
 
     async def close(self) -> None:
-        """Give all connections back; from now on each method raises ProducerClosed, except this one."""
+        """Close all connections; every other method raises ProducerClosed from now on."""
         self._is_closed = True
         if self._session:
             await self._session.close()
 
     async def __aenter__(self) -> Self:
-        """Use it as a context."""
+        """Use it in a ``with`` block."""
         self._check_open()
         return self
 
@@ -108,47 +108,47 @@ class AsyncHttpProducer:
             raise ProducerClosed
 
     async def _stream(self, rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Answer]:
-        for lot in wire.lots(rows):
-            for answer in await self._send_lot(lot):
+        for batch in wire.batches(rows):
+            for answer in await self._send_batch(batch):
                 yield answer
 
-    async def _send_lot(self, lot: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        ask, refused = wire.many(lot)
-        answers = wire.answers(await self._ask(ask), refused, len(lot))
+    async def _send_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        request, refused = wire.many(batch)
+        answers = wire.answers(await self._request(request), refused, len(batch))
         if answers is not None:
             return answers
-        half = len(lot) // 2
-        return await self._send_lot(lot[:half]) + await self._send_lot(lot[half:])
+        half = len(batch) // 2
+        return await self._send_batch(batch[:half]) + await self._send_batch(batch[half:])
 
-    async def _ask(self, ask: Ask) -> Told:
+    async def _request(self, request: ApiRequest) -> ApiResponse:
         import aiohttp
 
-        for may_repeat in (ask.is_repeatable, False):
+        for may_retry in (request.is_repeatable, False):
             try:
-                return await self._once(ask)
+                return await self._try(request)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failed:
                 raise wire.lost(failed, sent=False) from None
             except TimeoutError as failed:
                 raise wire.lost(failed, sent=True) from None
             except (aiohttp.ClientError, OSError) as failed:
-                if not may_repeat:
+                if not may_retry:
                     raise wire.lost(failed, sent=True) from None
-        raise AssertionError("the second try returns or raises")
+        raise AssertionError("the second attempt returns or raises")
 
-    async def _once(self, ask: Ask) -> Told:
+    async def _try(self, request: ApiRequest) -> ApiResponse:
         import aiohttp
 
-        self._check_open()  # a stream may still be read after the producer was closed
+        self._check_open()  # a stream may be consumed after the producer was closed
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         async with self._session.request(
-            ask.method, self._url + ask.path, data=ask.body or None, ssl=self._ssl, allow_redirects=False
+            request.method, self._url + request.path, data=request.body or None, ssl=self._ssl, allow_redirects=False
         ) as response:
-            return Told(response.status, response.headers.get("Retry-After", ""), await response.read())
+            return ApiResponse(response.status, response.headers.get("Retry-After", ""), await response.read())
 
 
 def _load_aiohttp() -> Any:
-    """Return the library; raises ImportError with the command that installs it."""
+    """Import aiohttp; raises ImportError with the command that installs it."""
     try:
         import aiohttp
     except ImportError:

@@ -1,4 +1,4 @@
-"""Client: HttpProducer, the way in over HTTP for threads."""
+"""Client: HttpProducer, the HTTP client for threads."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
-from threelane.producer.http.wire import Ask, Told
+from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
 
 
 class HttpProducer:
-    """Enqueues messages through the HTTP API; answers and raises as ``Producer`` does; safe between threads.
+    """Enqueues messages through the HTTP API; returns and raises as ``Producer`` does; threads may share it.
 
-    ``Refused`` is for what a caller can correct, ``Unavailable`` for the rest: an API or a Redis that is away, a key
-    that is not known (401) and a rate that is used up (429, with ``retry_after``).  A request whose
-    connection breaks is sent once more only when it cannot be done twice: when all of its messages have a client
-    message id, or when it only asks.  After a time-out nothing is repeated.
+    ``Refused`` is for an invalid or disallowed message, ``Unavailable`` for everything else: the API or Redis is
+    unavailable, the key is unknown (401), or its rate is exceeded (429, with ``retry_after``).  A request whose
+    connection breaks is retried once if that is safe: if all of its messages have a client message id, or if it only
+    reads.  A time-out is not retried.
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ca_file: str | None = None) -> None:
-        """Speak to the API at ``url``, as https://threelane.example:8080, with a key of it."""
+        """Take the API's ``url``, as https://threelane.example:8080, and an API key."""
         self._address = wire.address(url)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._timeout = timeout_seconds
@@ -44,19 +44,19 @@ class HttpProducer:
     def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
         """Enqueue one message; raises Refused or Unavailable."""
         self._check_open()
-        return wire.accepted(self._ask(wire.one(to, text, fields)))
+        return wire.accepted(self._request(wire.one(to, text, fields)))
 
     def try_send(
         self, to: str, text: str | None = None, **fields: Unpack[MessageFields]
     ) -> Accepted | Refused | Unavailable:
-        """Enqueue one message, and return what ``send`` would raise."""
+        """Enqueue one message, and return the exception that ``send`` would raise."""
         try:
             return self.send(to, text, **fields)
         except (Refused, Unavailable) as failed:
             return failed.with_traceback(None)
 
     def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
-        """Enqueue messages; the answers come in the same order."""
+        """Enqueue messages; the answers are in the same order."""
         answers: list[Answer] = []
         try:
             for answer in self.send_rows(messages):
@@ -66,31 +66,31 @@ class HttpProducer:
         return answers
 
     def send_stream(self, messages: Iterable[MessageMapping]) -> Iterator[Answer]:
-        """Enqueue messages while the answers are read, a thousand at a time: for more than memory holds."""
+        """Enqueue messages, a thousand at a time, as the answers are consumed: for more than fits in memory."""
         return self.send_rows(messages)
 
     def send_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Answer]:
-        """Do what ``send_stream`` does for rows of JSON, CSV or a database, whose types nobody could check."""
+        """Do the same as ``send_stream`` for untyped rows, from JSON, CSV or a database."""
         self._check_open()
-        return (answer for lot in wire.lots(rows) for answer in self._send_lot(lot))
+        return (answer for batch in wire.batches(rows) for answer in self._send_batch(batch))
 
     def status(self, message_id: str) -> MessageStatus | None:
-        """Return how a message stands, or None when its id is unknown or forgotten."""
+        """Return the status of a message, or None if its id is unknown or expired."""
         self._check_open()
-        return wire.stands(self._ask(wire.status(message_id)))
+        return wire.stands(self._request(wire.status(message_id)))
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
-        """Cancel messages by their ids; each answer says whether it was cancelled, or why it was too late."""
+        """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
         self._check_open()
-        return [wire.cancelled(one, self._ask(wire.cancel(one))) for one in ids]
+        return [wire.cancelled(one, self._request(wire.cancel(one))) for one in ids]
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved:
-        """Put a message that waits to another time within 7 days; raises Refused when it cannot be."""
+        """Reschedule a scheduled message within 7 days; raises Refused."""
         self._check_open()
-        return wire.moved(self._ask(wire.move(message_id, deliver_at)))
+        return wire.moved(self._request(wire.move(message_id, deliver_at)))
 
     def close(self) -> None:
-        """Give all connections back; from now on each method raises ProducerClosed, except this one."""
+        """Close all connections; every other method raises ProducerClosed from now on."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
@@ -98,7 +98,7 @@ class HttpProducer:
             connection.close()
 
     def __enter__(self) -> Self:
-        """Use it as a context."""
+        """Use it in a ``with`` block."""
         self._check_open()
         return self
 
@@ -110,46 +110,46 @@ class HttpProducer:
         if self._is_closed:
             raise ProducerClosed
 
-    def _send_lot(self, lot: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        ask, refused = wire.many(lot)
-        answers = wire.answers(self._ask(ask), refused, len(lot))
+    def _send_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        request, refused = wire.many(batch)
+        answers = wire.answers(self._request(request), refused, len(batch))
         if answers is not None:
             return answers
-        half = len(lot) // 2
-        return self._send_lot(lot[:half]) + self._send_lot(lot[half:])
+        half = len(batch) // 2
+        return self._send_batch(batch[:half]) + self._send_batch(batch[half:])
 
-    def _ask(self, ask: Ask) -> Told:
+    def _request(self, request: ApiRequest) -> ApiResponse:
         try:
-            return self._once(ask)
+            return self._try(request)
         except _Broken as broken:
-            if not ask.is_repeatable:
-                raise wire.lost(broken.why, sent=True) from None
+            if not request.is_repeatable:
+                raise wire.lost(broken.error, sent=True) from None
         try:
-            return self._once(ask)
+            return self._try(request)
         except _Broken as broken:
-            raise wire.lost(broken.why, sent=True) from None
+            raise wire.lost(broken.error, sent=True) from None
 
-    def _once(self, ask: Ask) -> Told:
-        """Send a request and return its answer; raises _Broken when the connection ended before it."""
+    def _try(self, request: ApiRequest) -> ApiResponse:
+        """Send a request and return the response; raises _Broken if the connection ended before it."""
         connection = self._connected()
         try:
-            connection.request(ask.method, self._address.path + ask.path, ask.body or None, self._headers)
+            connection.request(request.method, self._address.path + request.path, request.body or None, self._headers)
             response = connection.getresponse()
-            told = Told(response.status, response.getheader("Retry-After", ""), response.read())
+            received = ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
         except TimeoutError as failed:
             connection.close()
             raise wire.lost(failed, sent=True) from None
         except (OSError, HTTPException) as failed:
-            answered = _early_answer(connection)
+            early = _early_response(connection)
             connection.close()
-            if answered:
-                return answered
+            if early:
+                return early
             raise _Broken(failed) from None
-        except BaseException:  # half an answer must not be read by the next caller
+        except BaseException:  # the next caller must not read the rest of this response
             connection.close()
             raise
         self._keep(connection)
-        return told
+        return received
 
     def _keep(self, connection: HTTPConnection) -> None:
         with self._lock:
@@ -161,7 +161,7 @@ class HttpProducer:
     def _connected(self) -> HTTPConnection:
         """Return an idle connection that is still open, or a new one."""
         while True:
-            self._check_open()  # a stream may still be read after the producer was closed
+            self._check_open()  # a stream may be consumed after the producer was closed
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             if kept is None:
@@ -185,18 +185,18 @@ class HttpProducer:
 
 
 class _Broken(Exception):
-    """The connection ended before the answer came."""
+    """The connection ended before the response."""
 
-    def __init__(self, why: Exception) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__()
-        self.why = why
+        self.error = error
 
 
-def _early_answer(connection: HTTPConnection) -> Told | None:
-    """Return what the API said before it had read all: that the body is too long."""
+def _early_response(connection: HTTPConnection) -> ApiResponse | None:
+    """Return a response that the API sent before it had read the whole body, such as 413."""
     with suppress(OSError, HTTPException):
         if connection.sock:
             response = connection.response_class(connection.sock, method="POST")
             response.begin()
-            return Told(response.status, response.getheader("Retry-After", ""), response.read())
+            return ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
     return None

@@ -1,4 +1,4 @@
-"""Values: what the API takes and gives besides the producer's own types."""
+"""Values: the requests and responses of the HTTP API, besides the producer's own types."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.reschedule import Moved
-from threelane.store.find import Found
+from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import Entry
 
 MOST_MESSAGES = 10_000
 Text = Annotated[str, msgspec.Meta(max_length=200)]
-Former = Annotated[str, msgspec.Meta(extra_json_schema={"deprecated": True})]  # a field that the next release drops
+Deprecated = Annotated[
+    str, msgspec.Meta(extra_json_schema={"deprecated": True})
+]  # a field that the next release removes
 
 
 class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A list of messages; each is read, and refused or accepted, by itself."""
+    """A list of messages; each is refused or accepted independently."""
 
     messages: list[Any]
 
 
 class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a message was not accepted, as ``Problem`` says it; ``mend`` is a former name of ``remedy``, and will go."""
+    """Why a message was not accepted; ``mend`` is the deprecated name of ``remedy``."""
 
     code: str
     field: str
     problem: str
     remedy: str = ""
-    mend: Former = ""
+    mend: Deprecated = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
 
@@ -52,12 +54,12 @@ class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> Refused:
-        """What a client makes of it."""
+        """The exception for clients."""
         return Refused(self.code, self.field, self.problem, self.remedy or self.mend, self.owner, self.id)
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of one message of a list, which begins with 0."""
+class MessageResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result for one message of a list; indexes start at 0."""
 
     index: int
     accepted: bool
@@ -65,24 +67,24 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     refusal: RefusedMessage | None = None
 
 
-class Verdicts(msgspec.Struct, frozen=True):
-    """What came of a list of messages; ``repeated`` of the accepted ones had been accepted before."""
+class MessageResults(msgspec.Struct, frozen=True):
+    """The results for a list of messages; ``repeated`` of the accepted ones had been accepted before."""
 
     accepted: int
     refused: int
     repeated: int
-    verdicts: list[Verdict]
+    verdicts: list[MessageResult]
 
 
 class BatchCounts(msgspec.Struct, frozen=True):
-    """How many messages of a batch are in which state, as far as they are remembered."""
+    """The number of messages of a batch in each state; expired records are not counted."""
 
     total: int
     by_status: dict[str, int]
 
 
 class CancelledBatch(msgspec.Struct, frozen=True):
-    """How many of a batch were cancelled, asked for at the gateway, or too late; those that ended are not counted."""
+    """How many messages were cancelled, requested from the gateway, or too late; ended ones are not counted."""
 
     cancelled: int
     asked: int
@@ -90,13 +92,13 @@ class CancelledBatch(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another time for a message that waits: ISO 8601 with its zone, within 7 days."""
+    """Another time for a scheduled message: ISO 8601 with a zone, within 7 days."""
 
     deliver_at: str
 
 
 class Suppress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number that must not be sent to; ``scope`` is all, sender:<sender ID> or tag:<tag>; 0 ``days``: for ever."""
+    """A number that must not be sent to; ``scope`` is all, sender:<sender ID> or tag:<tag>; ``days`` 0: no end."""
 
     number: str
     scope: Text = "all"
@@ -105,7 +107,7 @@ class Suppress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Lift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Entries to take off the list: those of one source and scope, or of any."""
+    """Entries to remove from the list: those of one source and scope, or of any."""
 
     number: str
     source: Text = ""
@@ -113,13 +115,13 @@ class Lift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number to look for."""
+    """A number to look up."""
 
     number: str
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """A number, whether something stands against it that is in force now, and all that stands there."""
+class SuppressionStatus(msgspec.Struct, frozen=True):
+    """A number, whether an entry is in force now, and all entries."""
 
     number: str
     suppressed: bool
@@ -127,20 +129,20 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Lifted(msgspec.Struct, frozen=True):
-    """How many entries were taken off."""
+    """How many entries were removed."""
 
     lifted: int
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Suppressed numbers, and where the next page begins; '0' after the last one."""
+    """Suppressed numbers, and the cursor of the next page; '0' after the last one."""
 
-    numbers: list[Standing]
+    numbers: list[SuppressionStatus]
     cursor: str
 
 
-class Budget(msgspec.Struct, frozen=True):
-    """A budget and what is reserved and spent of it, in millionths of a credit; ``over``: refuse, or hold."""
+class BudgetReport(msgspec.Struct, frozen=True):
+    """A budget and its reserved and spent amount, in millionths of a credit; ``over``: refuse or hold."""
 
     scope: str
     period: str
@@ -150,7 +152,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """What a key may do; no senders or cost centres: any; ``rate`` 0: no limit."""
+    """The rights of an API key; no senders or cost centres: any; ``rate`` 0: no limit."""
 
     id: str
     producer: str
@@ -165,26 +167,26 @@ class Rights(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """That the process answers."""
+    """The process is up."""
 
     ok: bool
 
 
-class Wrong(msgspec.Struct, frozen=True):
-    """One thing that is wrong: the path of its field in the request, and why."""
+class FieldProblem(msgspec.Struct, frozen=True):
+    """One problem: the path of the field in the request, and the error."""
 
     field: str
     problem: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was not done.
+    """Why a request failed.
 
-    ``code`` is the gateway's code where it has one, otherwise the HTTP status; ``field`` is the field as the caller
-    spelt it, ``detail`` what is wrong and ``remedy`` what would be right (``mend`` is its former name, and will go);
-    ``owner`` is who can do it, ``id`` the message that it is about, ``state`` how a message stands that it is too late
-    for.  With 503 ``unsure`` are ids that may have been accepted, or not: the same client message id never sends twice;
-    ``accepted`` and ``refused`` are what was answered before.
+    ``code`` is the gateway's error code if there is one, otherwise the HTTP status; ``field`` is the name of the field
+    as the caller spelt it, ``detail`` the error and ``remedy`` the fix (``mend`` is its deprecated name); ``owner`` is
+    who can apply it, ``id`` the message, ``state`` the state of a message for which a request is too late.  With 503,
+    ``unsure`` are ids that may have been accepted: a retry with the same client message id never sends twice;
+    ``accepted`` and ``refused`` are the answers from before the outage.
     """
 
     status: int
@@ -194,10 +196,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str = "about:blank"
     field: str = ""
     remedy: str = ""
-    mend: Former = ""
+    mend: Deprecated = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
-    errors: tuple[Wrong, ...] = ()
+    errors: tuple[FieldProblem, ...] = ()
     state: str = ""
     unsure: tuple[str, ...] = ()
     accepted: tuple[Accepted, ...] = ()
@@ -207,10 +209,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 ALL: list[Any] = [
     Accepted,
     BatchCounts,
-    Budget,
+    BudgetReport,
     Cancelled,
     CancelledBatch,
-    Found,
+    FoundMessage,
     Health,
     Lift,
     Lifted,
@@ -223,8 +225,8 @@ ALL: list[Any] = [
     Problem,
     RefusedMessage,
     Rights,
-    Standing,
+    SuppressionStatus,
     Suppress,
-    Verdicts,
+    MessageResults,
 ]
-"""What the description of the API knows by name."""
+"""The schemas of the OpenAPI description."""

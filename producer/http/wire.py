@@ -1,4 +1,4 @@
-"""Wire: what the clients of the HTTP API say, and what its answers mean; the same values as Producer's."""
+"""Wire: the requests of the HTTP clients, and the parsers of the responses, with the same values as Producer."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer as Came
-from threelane.producer.cancel import Cancelled
-from threelane.producer.http.values import Problem, Verdicts
+from threelane.producer.cancel import Cancelled, CancelResult
+from threelane.producer.http.values import MessageResults, Problem
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
 
-LOT = 1_000  # messages in a request; the API takes ten times as many
+BATCH = 1_000  # messages in a request; the API takes ten times as many
 _REFUSING = frozenset({400, 403, 409, 413, 422})
 
 
-class Ask(NamedTuple):
-    """A request; ``is_repeatable``: to send it twice does what sending it once does."""
+class ApiRequest(NamedTuple):
+    """A request; ``is_repeatable``: sending it twice has the same effect as sending it once."""
 
     method: str
     path: str
@@ -36,8 +35,8 @@ class Ask(NamedTuple):
     is_repeatable: bool = False
 
 
-class Told(NamedTuple):
-    """An answer as it came; ``retry_after`` in seconds, '' when it says none."""
+class ApiResponse(NamedTuple):
+    """A response; ``retry_after`` in seconds, '' if it has none."""
 
     status: int
     retry_after: str
@@ -45,7 +44,7 @@ class Told(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where the API is; ``port`` None is the scheme's, ``path`` what stands before its own paths."""
+    """The address of the API; ``port`` None: the default of the scheme; ``path``: the prefix of its paths."""
 
     is_tls: bool
     host: str
@@ -54,7 +53,7 @@ class Address(NamedTuple):
 
 
 def address(url: str) -> Address:
-    """Return the API's address; raises ValueError for what is none."""
+    """Parse the API's address; raises ValueError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -65,139 +64,139 @@ def address(url: str) -> Address:
     return Address(parts.scheme == "https", host, port, parts.path.rstrip("/"))
 
 
-def lots(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Return messages a thousand at a time."""
+def batches(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield messages a thousand at a time."""
     remaining = iter(every)
-    while lot := list(islice(remaining, LOT)):
-        yield lot
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
 
 
-def one(to: str, text: str | None, fields: Mapping[str, Any]) -> Ask:
-    """Return the request that sends one message; raises Refused for what no JSON can say."""
+def one(to: str, text: str | None, fields: Mapping[str, Any]) -> ApiRequest:
+    """Return the request that sends one message; raises Refused for a value that JSON cannot have."""
     given = {"to": to, "text": text, **fields}
     message = {name: value for name, value in given.items() if value is not None}
     body = _encoded(message)
     if isinstance(body, Refusal):
         raise Refused.from_refusal(body)
-    return Ask("POST", "/v1/messages", body, _is_identified(message))
+    return ApiRequest("POST", "/v1/messages", body, _is_identified(message))
 
 
-def many(lot: Sequence[Mapping[str, Any]]) -> tuple[Ask, dict[int, Refused]]:
-    """Return the request that sends a lot, and the refusals, by position, of what no JSON can say."""
+def many(batch: Sequence[Mapping[str, Any]]) -> tuple[ApiRequest, dict[int, Refused]]:
+    """Return the request that sends a batch, and refusals, by position, of values that JSON cannot have."""
     bodies, refused = [], {}
-    for position, message in enumerate(lot):
+    for position, message in enumerate(batch):
         body = _encoded(message)
         if isinstance(body, Refusal):
             refused[position] = Refused.from_refusal(body)
         else:
             bodies.append(body)
     whole = b'{"messages":[' + b",".join(bodies) + b"]}"
-    return Ask("POST", "/v1/messages/bulk", whole, all(map(_is_identified, lot))), refused
+    return ApiRequest("POST", "/v1/messages/bulk", whole, all(map(_is_identified, batch))), refused
 
 
-def status(message_id: str) -> Ask:
-    """Return the request that asks how a message stands."""
-    return Ask("GET", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
+def status(message_id: str) -> ApiRequest:
+    """Return the request for the status of a message."""
+    return ApiRequest("GET", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
 
 
-def cancel(message_id: str) -> Ask:
+def cancel(message_id: str) -> ApiRequest:
     """Return the request that cancels a message."""
-    return Ask("DELETE", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
+    return ApiRequest("DELETE", f"/v1/messages/{quote(message_id, safe='')}", is_repeatable=True)
 
 
-def move(message_id: str, deliver_at: datetime | str) -> Ask:
-    """Return the request that puts a message to another time."""
+def move(message_id: str, deliver_at: datetime | str) -> ApiRequest:
+    """Return the request that reschedules a message."""
     body = msgspec.json.encode({"deliver_at": _plain(deliver_at)})
-    return Ask("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
+    return ApiRequest("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
 
 
-def accepted(told: Told) -> Accepted:
-    """Return what came of one message; raises Refused or Unavailable."""
-    if told.status not in (200, 201):
-        raise _refused(told)
-    found: Accepted = _value(told, Accepted)
+def accepted(response: ApiResponse) -> Accepted:
+    """Return the result for one message; raises Refused or Unavailable."""
+    if response.status not in (200, 201):
+        raise _refused(response)
+    found: Accepted = _value(response, Accepted)
     return found
 
 
-def answers(told: Told, refused: Mapping[int, Refused], number: int) -> list[Answer] | None:
-    """Return what came of a lot of messages, in their order; None: it was too long.  Raises Unavailable."""
-    if told.status == 413 and number > 1:
+def answers(response: ApiResponse, refused: Mapping[int, Refused], number: int) -> list[Answer] | None:
+    """Return the answers for a batch, in order; None if the request was too long.  Raises Unavailable."""
+    if response.status == 413 and number > 1:
         return None
-    if told.status != 200:
-        return [_refused(told)] * number
-    verdicts: Verdicts = _value(told, Verdicts)
+    if response.status != 200:
+        return [_refused(response)] * number
+    verdicts: MessageResults = _value(response, MessageResults)
     given = iter([one.refusal.error if one.refusal else one.message for one in verdicts.verdicts])
     found = [refused.get(position) or next(given) for position in range(number)]
     return [one for one in found if one is not None]
 
 
-def stands(told: Told) -> MessageStatus | None:
-    """Return how a message stands, None when its id is unknown; raises Unavailable."""
-    if told.status in (404, 422):  # 422: it is no id at all
+def stands(response: ApiResponse) -> MessageStatus | None:
+    """Return the status of a message, None if its id is unknown; raises Unavailable."""
+    if response.status in (404, 422):  # 422: not a valid id
         return None
-    if told.status != 200:
-        fail(told)
-    found: MessageStatus = _value(told, MessageStatus)
+    if response.status != 200:
+        fail(response)
+    found: MessageStatus = _value(response, MessageStatus)
     return found
 
 
-def cancelled(message_id: str, told: Told) -> Cancelled:
-    """Return what came of a cancel; raises Unavailable."""
-    if told.status in (404, 422):
-        return Cancelled(message_id, Came.UNKNOWN)
-    if told.status == 409:
-        problem = _value(told, Problem)
-        return Cancelled(message_id, Came.TOO_LATE, problem.state, problem.detail)
-    if told.status not in (200, 202):
-        fail(told)
-    said: Cancelled = _value(told, Cancelled)
-    return said
+def cancelled(message_id: str, response: ApiResponse) -> Cancelled:
+    """Return the result of a cancel; raises Unavailable."""
+    if response.status in (404, 422):
+        return Cancelled(message_id, CancelResult.UNKNOWN)
+    if response.status == 409:
+        problem = _value(response, Problem)
+        return Cancelled(message_id, CancelResult.TOO_LATE, problem.state, problem.detail)
+    if response.status not in (200, 202):
+        fail(response)
+    body: Cancelled = _value(response, Cancelled)
+    return body
 
 
-def moved(told: Told) -> Moved:
-    """Return when a message is due now; raises Refused or Unavailable."""
-    if told.status != 200:
-        raise _refused(told, {404})
-    found: Moved = _value(told, Moved)
+def moved(response: ApiResponse) -> Moved:
+    """Return the new time of a message; raises Refused or Unavailable."""
+    if response.status != 200:
+        raise _refused(response, {404})
+    found: Moved = _value(response, Moved)
     return found
 
 
 def lost(failed: Exception, *, sent: bool) -> Unavailable:
-    """Return what a caller is told when no answer came."""
+    """Return the exception for a request without a response."""
     if not sent:
-        return Unavailable(f"the HTTP API cannot be reached ({type(failed).__name__}): nothing was sent to it")
+        return Unavailable(f"the HTTP API cannot be reached ({type(failed).__name__}): nothing was sent")
     return Unavailable(
-        f"the HTTP API's answer was lost ({type(failed).__name__}): it may have been done; ask again with the same "
-        "client message id, which never sends twice"
+        f"the HTTP API's response was lost ({type(failed).__name__}): the request may have succeeded; retry with the "
+        "same client message id, which never sends twice"
     )
 
 
-def _refused(told: Told, also: set[int] | frozenset[int] = frozenset()) -> Refused:
-    if told.status not in _REFUSING | also:
-        fail(told)
-    said: Problem = _value(told, Problem)
-    code = str(Code.CLIENT_ID) if told.status == 404 else said.code
-    return Refused(code, said.field, said.detail, said.remedy or said.mend, said.owner, said.id)
+def _refused(response: ApiResponse, also: set[int] | frozenset[int] = frozenset()) -> Refused:
+    if response.status not in _REFUSING | also:
+        fail(response)
+    problem: Problem = _value(response, Problem)
+    code = str(Code.CLIENT_ID) if response.status == 404 else problem.code
+    return Refused(code, problem.field, problem.detail, problem.remedy or problem.mend, problem.owner, problem.id)
 
 
-def fail(told: Told) -> NoReturn:
-    """Raise what stands for an API that cannot do it now."""
-    wait = float(told.retry_after) if told.retry_after.isdigit() else 0.0
+def fail(response: ApiResponse) -> NoReturn:
+    """Raise Unavailable for an API that cannot process the request now."""
+    wait = float(response.retry_after) if response.retry_after.isdigit() else 0.0
     try:
-        said = msgspec.json.decode(told.body, type=Problem)
+        problem = msgspec.json.decode(response.body, type=Problem)
     except msgspec.DecodeError:
-        raise Unavailable(f"HTTP {told.status}: this is not Threelane's API, or something stands before it") from None
-    remedy = said.remedy or said.mend
-    text = f"{said.detail}; {remedy}" if remedy else said.detail
-    raise Unavailable(text, [*said.accepted, *(one.error for one in said.refused)], said.unsure, wait)
+        raise Unavailable(f"HTTP {response.status}: not Threelane's API, or a proxy in front of it") from None
+    remedy = problem.remedy or problem.mend
+    text = f"{problem.detail}; {remedy}" if remedy else problem.detail
+    raise Unavailable(text, [*problem.accepted, *(one.error for one in problem.refused)], problem.unsure, wait)
 
 
-def _value(told: Told, kind: Any) -> Any:
+def _value(response: ApiResponse, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(told.body, type=kind)
+        return msgspec.json.decode(response.body, type=kind)
     except msgspec.DecodeError:
         raise Unavailable(
-            f"HTTP {told.status} with a body that is not Threelane's: see what stands before it"
+            f"HTTP {response.status} with a body that is not Threelane's: check for a proxy in front of it"
         ) from None
 
 
@@ -210,22 +209,22 @@ def _is_identified(message: Mapping[str, Any]) -> bool:
 
 def _encoded(message: Mapping[str, Any]) -> bytes | Refusal:
     if not isinstance(message, Mapping):
-        return messages.no_message(message)
+        return messages.not_an_object(message)
     try:
         return msgspec.json.encode({name: _plain(value) for name, value in message.items()}, enc_hook=str)
     except UnicodeEncodeError as broken:
-        remedy = "the text was cut or decoded wrongly before it came here: send it whole, as UTF-8"
+        remedy = "the text was cut or decoded wrongly before this call: send it whole, as UTF-8"
         problem = f"half of a surrogate pair at character {broken.start + 1}"
         return Refusal(code=Code.UNICODE, field="text", problem=problem, remedy=remedy)
     except (TypeError, ValueError, OverflowError, RecursionError) as failed:
-        problem = f"it cannot be written as JSON ({type(failed).__name__})"
+        problem = f"it cannot be encoded as JSON ({type(failed).__name__})"
         return Refusal(
-            code=Code.INVALID, field="message", problem=problem, remedy="give texts, numbers and lists of texts"
+            code=Code.INVALID, field="message", problem=problem, remedy="give strings, numbers and lists of strings"
         )
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that a message may have as JSON says it."""
+    """Return a value of a message as JSON has it."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):

@@ -1,9 +1,8 @@
 -- Bucket: a token bucket that several processes share.
 
-local BEHIND_MS = 10000  -- by which clocks may differ: a time that is further ahead was a mistake
+local BEHIND_MS = 10000  -- most difference between clocks; a time further ahead is an error
 
--- -> what a bucket holds now, and the time to write with it. Whoever's clock is behind another's does not fill it twice
---    for the next one.
+-- -> the tokens of a bucket now, and the time to write with them. A clock that is behind does not refill it twice.
 local function refill(left, at, now, a_second, most)
   left, at = tonumber(left) or most, tonumber(at) or now
   left = math.min(most, left + math.max(0, now - at) * a_second / 1000)
@@ -11,5 +10,5 @@ local function refill(left, at, now, a_second, most)
   return left, at
 end
 
--- -> ms until a bucket has what it lacks.
+-- -> ms until a bucket has this many more tokens.
 local function wait_for(lacks, a_second) return math.ceil(lacks * 1000 / a_second) end

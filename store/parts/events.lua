@@ -1,12 +1,12 @@
--- Events: what producers get to know, as entries of the stream.
+-- Events: entries of the stream that producers read.
 
--- Add an entry of these fields: name, value ...; those without a value are left out.
+-- Add an entry with these fields: name, value ...; fields without a value are omitted.
 local function publish(...)
-  local entry, given = {}, {...}
+  local entry, pairs_given = {}, {...}
   for i = 1, select('#', ...), 2 do
-    if given[i + 1] and given[i + 1] ~= '' then
-      entry[#entry + 1] = given[i]
-      entry[#entry + 1] = given[i + 1]
+    if pairs_given[i + 1] and pairs_given[i + 1] ~= '' then
+      entry[#entry + 1] = pairs_given[i]
+      entry[#entry + 1] = pairs_given[i + 1]
     end
   end
   redis.call('XADD', KEY.events, '*', unpack(entry))

@@ -1,12 +1,12 @@
 -- PARTS tally
--- Holds: scope -> JSON of what stops it, and until when; see worker/account/hold.py.
+-- Holds: scope -> JSON of cause, since and until; see worker/account/hold.py.
 
 local function ends(hold)
   local at = cjson.decode(hold)['until']
   return at == 0 and math.huge or at
 end
 
--- -> the holds in force: scope -> when they end; those that are over are taken away.
+-- -> the holds in force: scope -> when they end; expired holds are removed.
 local function in_force()
   local held, entries = {}, redis.call('HGETALL', KEY.holds)
   for i = 1, #entries, 2 do
@@ -16,10 +16,10 @@ local function in_force()
   return held
 end
 
--- Put something on hold; a hold gives way to one that lasts longer.
+-- Put a scope on hold; the hold that lasts longer replaces the other.
 local function put_on_hold(scope, hold)
-  local standing = redis.call('HGET', KEY.holds, scope)
-  if standing and ends(standing) <= ARG.now then standing = nil end
-  if not standing or ends(hold) > ends(standing) then redis.call('HSET', KEY.holds, scope, hold) end
-  if not standing then count(Count.held .. string.match(scope, '^%a+')) end
+  local current = redis.call('HGET', KEY.holds, scope)
+  if current and ends(current) <= ARG.now then current = nil end
+  if not current or ends(hold) > ends(current) then redis.call('HSET', KEY.holds, scope, hold) end
+  if not current then count(Count.held .. string.match(scope, '^%a+')) end
 end

@@ -1,6 +1,5 @@
 -- PARTS record, tally
--- Money: what is reserved and charged, in the budgets of its day and month, in the sum of what is still to be paid, and
--- by the minute.
+-- Money: reserved and charged credits, in the budgets of day and month, in the sum of estimates, and per minute.
 
 local burnt = 0
 
@@ -11,8 +10,8 @@ local GIVEN_BACK = {
   [Status.dead] = true, [Status.cancelled] = true, [Status.expired] = true, [Status.emulated] = true,
 }
 
--- -> what a message in a state counts for in its budgets: its estimate, until it is known what it did cost. A charge of
---    nothing that is reported on the way may be followed by another.
+-- -> the amount of a message in its budgets: the estimate, until the charge is known. Another charge may follow a charge
+--    of 0 of a sent message.
 local function share(status, estimate, charge)
   if GIVEN_BACK[status] then return charge or 0 end
   if charge and not COMMITTED[status] and (charge > 0 or status ~= Status.sent) then return charge end
@@ -37,7 +36,7 @@ local function producer_scope(name) return 'producer:' .. name end
 local DAY = 86400
 local BUDGETED = {Field.period, Field.counted, Field.centre, Field.producer, Field.estimate, Field.charge}
 
--- Keep a message's share of its cost centre's and its producer's budgets; only what was accepted under one has a period.
+-- Update the amount of a message in the budgets of its cost centre and producer; without a budget it has no period.
 local function budget(record, status)
   local known = read(record, BUDGETED)
   local amount = share(status, tonumber(known.estimate) or 0, known.charge and tonumber(known.charge))
@@ -56,8 +55,8 @@ end
 
 local function has_budgets() return redis.call('HLEN', KEY.budgets) > 0 end
 
--- -> the budget of a cost centre or a producer that has no room for an amount on a day, or nil; one that refuses goes
---    before one that lets wait.
+-- -> the budget of a cost centre or a producer that an amount exceeds on a day, or nil; one that refuses goes before one
+--    that holds.
 local function over(centre, producer, amount, day)
   local full
   for _, scope in ipairs({centre_scope(centre), producer_scope(producer)}) do
@@ -76,8 +75,7 @@ local function over(centre, producer, amount, day)
   return full
 end
 
--- Write down what a message cost; it is counted by what it is more, or less, than was known. What is known has to have
--- these fields, too.
+-- Store the charge of a message and count its difference to the last known charge. `known` must have these fields, too.
 local PAID = {Field.charge, Field.centre, Field.producer, Field.country, Field.parts}
 local function pay(record, known, amount)
   local more = amount - (tonumber(known.charge) or 0)
@@ -92,7 +90,7 @@ local function pay(record, known, amount)
   burnt = burnt + more
 end
 
--- Keep the sum of what is still to be paid: the estimates of all that is not sent yet.
+-- Update the sum of the estimates of messages that are not sent yet.
 local function commit(record, known, from, to)
   if COMMITTED[from] ~= COMMITTED[to] then
     local estimate = tonumber(known.estimate) or 0

@@ -1,6 +1,6 @@
 -- PARTS record, tally, index, events, money
--- Move: a message goes from one state to another as the table in store/states.py allows, with its place in the index of
--- its state, its budgets and what is counted. A message costs one reading and one writing of its record.
+-- Move: a message goes from one state to another as the table in store/states.py allows; its index, budgets and counts
+-- follow. The record of a message is read and written once.
 
 local MAY, INDEX = Table.may_follow, Table.indexes
 local TO = {
@@ -8,10 +8,10 @@ local TO = {
 }
 local ended = {}
 
--- The names of the fields that moving a message takes, and those a script reads besides.
+-- The names of the fields that a move reads, and the other fields that a script reads.
 local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, ...} end
 
--- The set that holds the ids of a state, or nil for a final one.
+-- The index of a state, or nil for a final one.
 local function index_of(status, lane)
   if status == Status.queued then return KEY.queued[lane] end
   return INDEX[status]
@@ -21,7 +21,7 @@ local function may(from, to) return MAY[from][to] end
 
 local function is_final(status) return not next(MAY[status]) end
 
--- Put a record into a state: its fields, its place in the state's set, and the count.
+-- Put a record into a state: its fields, the state's index, and the count.
 local function place(record, id, known, to, score, ...)
   write(record, Field.status, to, ...)
   index(index_of(to, known.lane), id, score)
@@ -30,8 +30,8 @@ local function place(record, id, known, to, score, ...)
   known.status = to
 end
 
--- Move a record from the state that it was read in to another, if the table allows it, and write the fields that come
--- with that; -> true, or false and nothing moved. A token ends with its attempt, the body with the last one.
+-- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
+-- false and nothing changed. The token is deleted with its attempt, the body with the last one.
 local function move(record, id, known, to, score, ...)
   local from = known.status
   if not MAY[from] or not MAY[from][to] then return false end
@@ -60,7 +60,7 @@ local function publish_outcomes()
   end
 end
 
--- Write who stands where, what was charged and counted, and publish what ended; a script's last act. -> its answer
+-- Write indexes, charges and counts, and publish outcomes; the last call of a script. -> its reply
 local function moved(answer)
   write_indexes()
   write_burnt()

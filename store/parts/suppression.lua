@@ -1,4 +1,4 @@
--- Suppression: the one list of numbers that must not be sent to, MSISDN -> JSON list of entries; see suppression.py.
+-- Suppression: the list of numbers that must not be sent to, MSISDN -> JSON list of entries; see suppression.py.
 
 local function is_over(entry, now) return (entry.expires or 0) > 0 and entry.expires <= now end
 
@@ -11,10 +11,10 @@ local function forbids(entry, sender, tags, now)
   return true
 end
 
--- -> what stands against each of these numbers: JSON, or false.
+-- -> the entries of each of these numbers: JSON, or false.
 local function entries_of(numbers) return redis.call('HMGET', KEY.suppressed, unpack(numbers)) end
 
--- -> the entry among those of a number (their JSON, if it has any) that forbids sending to it now, or nil.
+-- -> the first of these entries (JSON, or false) that forbids sending now, or nil.
 local function forbidden(entries, sender, tags, now)
   if not entries then return nil end
   for _, entry in ipairs(cjson.decode(entries)) do
@@ -24,8 +24,8 @@ end
 
 local function decoded(number) return cjson.decode(redis.call('HGET', KEY.suppressed, number) or '[]') end
 
--- Add an entry, or its repetition to the one of the same source and scope; one that is over begins anew.
--- again  how often it happened once more: 1, or 0 when it is only reported once more
+-- Add an entry, or merge it into the one of the same source and scope; an expired entry is replaced.
+-- again  1 for a new occurrence, 0 for a repeated report
 local function suppress(number, new, again)
   local entries, place = decoded(number), nil
   for i, entry in ipairs(entries) do
@@ -41,7 +41,7 @@ local function suppress(number, new, again)
   redis.call('HSET', KEY.suppressed, number, cjson.encode(entries))
 end
 
--- Take a source's entries of a scope off a number, if none is younger than that; '' and nil are any. -> how many
+-- Remove the entries of a source and scope ('': any) from a number, except younger ones. -> how many
 local function lift(number, source, scope, youngest)
   local entries, left = decoded(number), {}
   for _, entry in ipairs(entries) do
@@ -56,7 +56,7 @@ local function lift(number, source, scope, youngest)
   return #entries - #left
 end
 
--- Take a number off the list, if its entries still are as they were read. -> 1 or 0
+-- Remove a number from the list, unless its entries changed since they were read. -> 1 or 0
 local function forget(number, entries)
   if redis.call('HGET', KEY.suppressed, number) ~= entries then return 0 end
   return redis.call('HDEL', KEY.suppressed, number)

@@ -1,25 +1,25 @@
--- Tally: what happened is counted by a script, and written by its last act.
+-- Tally: counts of a script, collected and written at its end.
 
 local counted = {}
 local function count(name, n) counted[name] = (counted[name] or 0) + (n or 1) end
 
--- The same for a family and what stands behind it, such as a lane; a name that was put together once is kept.
-local put_together = {}
-local function count_of(family, which, n)
-  local known_of = put_together[family]
-  if not known_of then
-    known_of = {}
-    put_together[family] = known_of
+-- The same for a family and a label, such as a lane; composed names are cached.
+local composed = {}
+local function count_of(family, label, n)
+  local names = composed[family]
+  if not names then
+    names = {}
+    composed[family] = names
   end
-  local whole = known_of[which]
+  local whole = names[label]
   if not whole then
-    whole = family .. which
-    known_of[which] = whole
+    whole = family .. label
+    names[label] = whole
   end
   counted[whole] = (counted[whole] or 0) + (n or 1)
 end
 
--- Write what was counted; the last act of a script that moves nothing. -> its answer
+-- Write the counts; the last call of a script that moves nothing. -> its reply
 local function tallied(answer)
   for name, n in pairs(counted) do redis.call('HINCRBY', KEY.tally, name, n) end
   return answer

@@ -87,7 +87,7 @@ def rows(octets: bytes) -> None:
     if octets[:1] >= b"\x80":
         _suppressed(octets[1:])
         return
-    _only(bulk.WrongFile, lambda: _bulk(io.BytesIO(octets[1:])))
+    _only(bulk.InvalidFile, lambda: _bulk(io.BytesIO(octets[1:])))
 
 
 def messages(octets: bytes) -> None:
@@ -132,7 +132,7 @@ def words_and_names(octets: bytes) -> None:
 
 def _bulk(file: io.BytesIO) -> None:
     for row in bulk.read_csv(file):  # type: ignore[arg-type]
-        _sentence(row.said if isinstance(row.said, Refusal) else message.parse(row.said, NOW))
+        _sentence(row.content if isinstance(row.content, Refusal) else message.parse(row.content, NOW))
 
 
 def _suppressed(octets: bytes) -> None:

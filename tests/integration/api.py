@@ -19,7 +19,7 @@ class Tested(NamedTuple):
     credentials: tuple[str, ...]  # the variables without which there is no account; the last is the secret
     validity: str  # the parameter
     looks_up: bool = True  # it can be asked for a message by our id
-    tells_charge: bool = True
+    reports_charge: bool = True
     names_the_end_of_a_limit: bool = True
     without_credit: Status = Status.DEAD  # what the messages become that met the empty account; the rest waits
     own_codes: Mapping[str, str] = {}
@@ -36,7 +36,7 @@ APIS = {api.name: api for api in (
     Tested("rest", 1,  ("TOKEN",),   "validityPeriod"),
     Tested("xml",  99, NAMED,        "validity"),
     Tested("one",  99, ("API_KEY",), "validityPeriod",
-           looks_up=False, tells_charge=False, names_the_end_of_a_limit=False, without_credit=Status.QUEUED,
+           looks_up=False, reports_charge=False, names_the_end_of_a_limit=False, without_credit=Status.QUEUED,
            own_codes={"001": "1", "105": "25", "122": "26", "301": "20", "901": "18"}),
 )}
 # fmt: on

@@ -53,7 +53,7 @@ class Api:
 
     def key(self, producer: str = "shop", **rights: Any) -> str:
         """Return a new key's token."""
-        return access.make(self.redis, producer, now(self.redis), **rights).token
+        return access.create(self.redis, producer, now(self.redis), **rights).token
 
     def ask(self, method: str, path: str, body: Any = None, key: str = "", headers: Any = None) -> Said:
         """Ask once, on a connection of its own; a body that is no bytes goes as JSON."""

@@ -141,14 +141,14 @@ def test_the_workers_of_a_bulk_are_told_when_it_breaks_off(
     producer: Producer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Redis had taken before it went away does not wait for the sweep."""
-    begin, lots = accept.Intake.begin, iter(range(3))
+    begin, lots = accept.AcceptCall.begin, iter(range(3))
 
-    def away_at_the_third(intake: accept.Intake, away: redis.Redis) -> None:
+    def away_at_the_third(intake: accept.AcceptCall, away: redis.Redis) -> None:
         if next(lots) == 2:
             raise redis.ConnectionError("gone")
         begin(intake, away)
 
-    monkeypatch.setattr(accept.Intake, "begin", away_at_the_third)
+    monkeypatch.setattr(accept.AcceptCall, "begin", away_at_the_third)
     with pytest.raises(Unavailable):
         producer.send_many({"to": TO, "text": f"Hello {n}"} for n in range(500))
 

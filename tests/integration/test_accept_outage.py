@@ -71,7 +71,7 @@ def test_a_wrong_password_is_told_as_such(own_redis: RedisServer) -> None:
 
     for url in (own_redis.url, f"redis://:hunter2@127.0.0.1:{own_redis.port}/0"):
         away = unavailable(url)
-        assert "the user or the password" in str(away)
+        assert "the user or password" in str(away)
 
 
 def test_a_full_redis_takes_nothing_in(own_redis: RedisServer) -> None:

@@ -139,7 +139,7 @@ def test_what_it_does_not_declare_is_refused_at_accept(example: Product) -> None
     """And what it declares is shown beside the other APIs."""
     ended = example.run("send", "27831234567", "Hello", "--field", "type=flash")
     assert 1 == ended.returncode
-    assert "the API that this account uses (example) has no flash" in " ".join((ended.stdout + ended.stderr).split())
+    assert "the API of this account (example) has no flash" in " ".join((ended.stdout + ended.stderr).split())
     row = example.prints("features")["client_message_id"]
     assert ("reference", "climsgid") == (row["example"], row["http"])
 

@@ -11,7 +11,7 @@ from tests.integration.conftest import Workers, taken
 from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer
+from threelane.producer.cancel import CancelResult
 from threelane.runtime.settings import InvalidSettings, load
 from threelane.sandbox.running import Running
 from threelane.store import keys
@@ -45,7 +45,7 @@ def test_only_listed_numbers_reach_the_gateway(
     assert set(going) == tried
     assert {("", 0)} == {(one.code, one.charge_millionths) for one in found}
     assert all(one.ended_at for one in found)
-    assert (Answer.TOO_LATE, "emulated") == (again.answer, again.status)
+    assert (CancelResult.TOO_LATE, "emulated") == (again.answer, again.status)
     told = [said for _, said in client.xrange(keys.EVENTS) if said[b"status"] == b"emulated"]
     assert sorted(f"m{to}".encode() for to in staying) == sorted(said[b"client"] for said in told)
     assert {b"shop"} == {said[b"producer"] for said in told}

@@ -38,7 +38,7 @@ def threelane(monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer, client
 def test_without_a_key_that_is_known_nothing_is_told(api: Api) -> None:
     """401, and how to come by one; a wrong secret is as unknown as a wrong id."""
     token = api.key()
-    expired = access.make(api.redis, "shop", now(api.redis) - 10, expires=now(api.redis) - 1).token
+    expired = access.create(api.redis, "shop", now(api.redis) - 10, expires=now(api.redis) - 1).token
     wrong = [
         "",
         "x",
@@ -225,7 +225,7 @@ def test_a_list_counts_by_its_messages(api: Api) -> None:
 
 def test_a_rate_fills_up_by_the_clock_of_redis(client: redis.Redis) -> None:
     """A share for each millisecond, never more than a second's worth, and nothing by a clock that goes back."""
-    key = access.make(client, "shop", 0, rate=10.0).key
+    key = access.create(client, "shop", 0, rate=10.0).key
     times = [0] * 10 + [0, 50, 100, 100, 50, 5_000, *[5_000] * 9, 5_000]
     said = [access.take(client, key, 1_000_000 + at) for at in times]
 

@@ -16,7 +16,7 @@ import redis
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
 from threelane import Accepted, AsyncHttpProducer, HttpProducer, Producer, ProducerSettings, Refused, Status
-from threelane.producer.cancel import Answer
+from threelane.producer.cancel import CancelResult
 from threelane.producer.http import wire
 from threelane.producer.reschedule import Moved
 from threelane.store import keys
@@ -198,7 +198,7 @@ def test_a_client_reads_a_remedy_by_either_name() -> None:
     body = {"status": 422, "title": "", "detail": "the number starts with 0", "code": "105", "field": "to"}
     for name in ("remedy", "mend"):
         with pytest.raises(Refused, match="the number starts with 0; write the country code first"):
-            wire.accepted(wire.Told(422, "", json.dumps(body | {name: "write the country code first"}).encode()))
+            wire.accepted(wire.ApiResponse(422, "", json.dumps(body | {name: "write the country code first"}).encode()))
 
 
 def test_verdicts_name_index_field_and_code(api: Api, key: str) -> None:
@@ -261,7 +261,9 @@ def test_a_message_is_cancelled_once(api: Api, over_http: Any) -> None:
     sent = over_http.send(**HELLO)
     said = [over_http.cancel([one])[0] for one in (sent.id, sent.id, NOBODY, "no id")]
 
-    assert [Answer.CANCELLED, Answer.TOO_LATE, Answer.UNKNOWN, Answer.UNKNOWN] == [one.answer for one in said]
+    assert [CancelResult.CANCELLED, CancelResult.TOO_LATE, CancelResult.UNKNOWN, CancelResult.UNKNOWN] == [
+        one.answer for one in said
+    ]
     assert ("cancelled", "it was cancelled before") == (said[1].status, said[1].why)
     assert Status.CANCELLED is over_http.status(sent.id).status
     assert [None, None] == [over_http.status(one) for one in (NOBODY, "no/id")]

@@ -14,7 +14,7 @@ from tests.properties.house import House, a_house
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Refused, Status
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer
+from threelane.producer.cancel import CancelResult
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
@@ -69,11 +69,11 @@ def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
 
         (told,) = producer.cancel([one])
         if api == "one":
-            assert (Answer.TOO_LATE, "sent", "the gateway has it") == (told.answer, told.status, told.why)
+            assert (CancelResult.TOO_LATE, "sent", "the gateway has it") == (told.answer, told.status, told.why)
             assert (Status.SENT, "011") == (until(one, Status.SENT).status, the_entry(sandbox, one)["status"])
             assert [] == house.outcomes(one)
             return
-        assert (Answer.ASKED, "sent") == (told.answer, told.status)
+        assert (CancelResult.ASKED, "sent") == (told.answer, told.status)
         found = until(one, Status.CANCELLED)
     assert ("006", 0, 1) == (found.network_status, found.charge_millionths, found.attempts)
     assert ("006", "0") == (the_entry(sandbox, one)["status"], the_entry(sandbox, one)["charge"].rstrip("0.") or "0")
@@ -99,7 +99,7 @@ def test_a_look_up_that_says_scheduled_leaves_it_sent(
         ask_at = house.sync.zscore(keys.AWAITING, one)
         assert ask_at is not None
         assert ask_at >= found.accepted_at + HOUR, "no receipt is asked for before its time"
-        assert [Answer.ASKED] == [told.answer for told in producer.cancel([one])]
+        assert [CancelResult.ASKED] == [told.answer for told in producer.cancel([one])]
         assert 0 == until(one, Status.CANCELLED).charge
     tally = {name.decode(): int(count) for name, count in house.sync.hgetall(keys.TALLY).items()}
     assert 0 == tally["charged:3:"]
@@ -114,7 +114,7 @@ def test_a_filter_asks_for_those_that_wait_at_the_gateway(
     ids = [at_gateway(producer, 3600, batch="b").id for _ in range(30)]
     for one in ids:
         until(one, Status.SENT)
-    assert dict.fromkeys(ids, Answer.ASKED) == {told.id: told.answer for told in producer.cancel_all(batch="b")}
+    assert dict.fromkeys(ids, CancelResult.ASKED) == {told.id: told.answer for told in producer.cancel_all(batch="b")}
     for one in ids:
         until(one, Status.CANCELLED)
     assert {"006": 30} == sandbox.control("GET", "ledger?summary=1")["summary"]["by_status"]
@@ -206,7 +206,7 @@ def kept(house: House) -> str:
     draft = house.draft(delay=3600, at_gateway=True)
     house.accept([draft])
     house.attempt(draft.message.id, ACCEPTED)
-    assert [Answer.ASKED] == [told.answer for told in house.cancel([draft.message.id])]
+    assert [CancelResult.ASKED] == [told.answer for told in house.cancel([draft.message.id])]
     return draft.message.id
 
 

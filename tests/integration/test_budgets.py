@@ -128,7 +128,7 @@ def test_the_charge_takes_the_place_of_the_estimate(client: redis.Redis, house: 
     assert 1.3 == spent(client, NEWS, day), "a charge of nothing that is told on the way is not the last word"
     house.receive([StatusReport(dear, "g" * 32, "004", Status.DELIVERED, 2_500_000)])
     assert 2.8 == spent(client, NEWS, day)
-    (standing,) = budgets.standings(client, house.now)
+    (standing,) = budgets.usage(client, house.now)
     assert (2_000_000, 2_800_000) == (standing.budget.limit, standing.spent)
 
 

@@ -17,7 +17,7 @@ from tests.properties.house import House, a_house
 from tests.servers import RedisServer, free_port, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Answer
+from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.sandbox.running import Running
 from threelane.store import keys
@@ -66,15 +66,15 @@ def test_each_answer_says_how_the_message_stood(producer: Producer, house: House
 
     assert asked == [one.id for one in answers]
     assert [
-        (Answer.CANCELLED, "queued", ""),
-        (Answer.CANCELLED, "scheduled", ""),
-        (Answer.CANCELLED, "dead", ""),
-        (Answer.TOO_LATE, "sent", "the gateway has it"),
-        (Answer.TOO_LATE, "in_doubt", "it may have been sent: the gateway's answer was lost"),
-        (Answer.TOO_LATE, "sending", "it is being sent at this moment"),
-        (Answer.UNKNOWN, "", ""),
-        (Answer.TOO_LATE, "cancelled", "it was cancelled before"),
-        (Answer.UNKNOWN, "", ""),
+        (CancelResult.CANCELLED, "queued", ""),
+        (CancelResult.CANCELLED, "scheduled", ""),
+        (CancelResult.CANCELLED, "dead", ""),
+        (CancelResult.TOO_LATE, "sent", "the gateway has it"),
+        (CancelResult.TOO_LATE, "in_doubt", "it may have been sent: the gateway's answer was lost"),
+        (CancelResult.TOO_LATE, "sending", "it is being sent"),
+        (CancelResult.UNKNOWN, "", ""),
+        (CancelResult.TOO_LATE, "cancelled", "it was cancelled before"),
+        (CancelResult.UNKNOWN, "", ""),
     ] == [(one.answer, one.status, one.why) for one in answers]
     cancelled = [one for one in producer.statuses([queued, scheduled, dead]) if one]
     assert [Status.CANCELLED] * 3 == [one.status for one in cancelled]
@@ -108,7 +108,7 @@ def test_every_final_state_has_its_reason(producer: Producer, client: redis.Redi
     for status in set(Status) - {Status.QUEUED, Status.SCHEDULED, Status.DEAD}:
         client.hset(keys.record(one), "status", status)
         (answer,) = producer.cancel([one])
-        assert (Answer.TOO_LATE, status) == (answer.answer, answer.status)
+        assert (CancelResult.TOO_LATE, status) == (answer.answer, answer.status)
         assert answer.why
 
 
@@ -118,7 +118,7 @@ def test_more_ids_than_one_script_takes(producer: Producer) -> None:
     answers = producer.cancel(ids[::-1])
 
     assert ids[::-1] == [one.id for one in answers]
-    assert {Answer.CANCELLED: 1_100} == Counter(one.answer for one in answers)
+    assert {CancelResult.CANCELLED: 1_100} == Counter(one.answer for one in answers)
 
 
 # fmt: off
@@ -156,7 +156,7 @@ def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
     answers = list(producer.cancel_all(**wanted))
 
     assert {ids[number] for number in meant} == {one.id for one in answers}
-    assert {Answer.CANCELLED} >= {one.answer for one in answers}
+    assert {CancelResult.CANCELLED} >= {one.answer for one in answers}
     stand = {number for number, one in enumerate(producer.statuses(ids)) if one and one.status is Status.CANCELLED}
     assert meant == stand
     assert [] == list(producer.cancel_all(**wanted)), "a second time there is nothing left"
@@ -171,7 +171,7 @@ def test_a_filter_finds_dead_letters_and_leaves_alone_what_was_sent(producer: Pr
     assert house.claim(3, [sending], "token").claimed
     told = {one.id: one.answer for one in producer.cancel_all(batch="b")}
 
-    assert {dead: Answer.CANCELLED, kept: Answer.CANCELLED, at_gateway: Answer.ASKED} == told
+    assert {dead: CancelResult.CANCELLED, kept: CancelResult.CANCELLED, at_gateway: CancelResult.ASKED} == told
 
 
 def test_thousands_are_found_in_every_set(producer: Producer) -> None:
@@ -184,7 +184,7 @@ def test_thousands_are_found_in_every_set(producer: Producer) -> None:
     told = list(producer.cancel_all(batch="b1"))
 
     assert mine == {one.id for one in told}
-    assert {Answer.CANCELLED: 1_800} == Counter(one.answer for one in told)
+    assert {CancelResult.CANCELLED: 1_800} == Counter(one.answer for one in told)
     assert 1_800 == len(list(producer.cancel_all(batch="b0")))
 
 
@@ -200,7 +200,7 @@ def test_what_a_scan_shows_a_second_time_is_spoken_of_once(producer: Producer, c
 def test_without_a_filter_nothing_is_cancelled(producer: Producer) -> None:
     """That would be everything, so it is refused at once, and not only when the answers are read."""
     one = accepted(producer, delay=60)
-    with pytest.raises(ValueError, match="say what to cancel"):
+    with pytest.raises(ValueError, match="give a criterion"):
         producer.cancel_all()
     with pytest.raises(ValueError, match="country code"):
         producer.cancel_all(to="0831234567")
@@ -271,7 +271,7 @@ def test_what_is_cancelled_before_a_worker_comes_is_never_at_the_gateway(
     due = datetime.now(UTC) + timedelta(seconds=2)
     waiting = [accepted(producer, deliver_at=due) for _ in range(20)]
     told = producer.cancel([*queued[::2], *waiting[::2]])
-    assert {Answer.CANCELLED: 20} == Counter(one.answer for one in told)
+    assert {CancelResult.CANCELLED: 20} == Counter(one.answer for one in told)
     workers.start()
     for one in (*queued[1::2], *waiting[1::2]):
         until(one, Status.SENT, Status.DELIVERED)
@@ -294,8 +294,8 @@ def test_2000_fall_due_and_are_cancelled_at_that_moment(
         halves = [ids[:1_000], ids[:999:-1]]
         told = [one for lots in pool.map(lambda half: _in_lots(producer, half), halves) for one in lots]
 
-    cancelled = {one.id for one in told if one.answer is Answer.CANCELLED}
-    late = {one.id: one.status for one in told if one.answer is Answer.TOO_LATE}
+    cancelled = {one.id for one in told if one.answer is CancelResult.CANCELLED}
+    late = {one.id: one.status for one in told if one.answer is CancelResult.TOO_LATE}
     assert set(ids) == cancelled | late.keys()
     assert {"sending", "sent", "delivered"} >= set(late.values())
     wait_until(lambda: not client.exists(keys.DUE, keys.LEASES, *keys.QUEUED.values()), what="the rest to be sent")

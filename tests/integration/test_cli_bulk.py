@@ -114,7 +114,7 @@ def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"number,text\n27831234567,Hello\n", "unknown column 'number'; known are to, text, from"),
+        (b"number,text\n27831234567,Hello\n", "unknown column 'number'; allowed are to, text, from"),
         (b"text,lane\nHello,1\n", "the column to is missing"),
         (None, "No such file or directory"),
     ],

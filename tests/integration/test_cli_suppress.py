@@ -161,7 +161,7 @@ def test_remove_takes_only_what_it_is_told(operator: Operator, client: redis.Red
 
 # fmt: off
 WRONG = [
-    (["add", "0831234567"], "starts with 0"), (["add", "call me"], "letters or signs"), (["add", ""], "is empty"),
+    (["add", "0831234567"], "starts with 0"), (["add", "call me"], "other than digits"), (["add", ""], "is empty"),
     (["why", "2783"], "digits"), (["remove", "2783123456789012"], "digits"),
     (["add", ZA, "--scope", "promo"], "write all, sender:<sender ID> or tag:<tag>"),
     (["add", ZA, "--scope", "sender:"], "no scope"), (["add", ZA, "--scope", "tag:a,b"], "no scope"),

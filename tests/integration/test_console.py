@@ -116,7 +116,7 @@ def test_a_login_ends_when_it_is_left_when_its_key_is_revoked_and_after_half_a_d
     visitor.cookies = cookie
     assert 303 == visitor.get("/console").status
 
-    made = access.make(api.redis, "ops", now(api.redis), operator=True)
+    made = access.create(api.redis, "ops", now(api.redis), operator=True)
     visitor.log_in(made.token)
     access.revoke(api.redis, made.key.id)
     assert 303 == visitor.get("/console").status

@@ -17,7 +17,7 @@ from threelane.interfaces.command import criteria
 from threelane.interfaces.command.criteria import sentence
 from threelane.interfaces.command.line import app
 from threelane.store import find
-from threelane.store.find import CRITERIA, Filter, WrongCriterion
+from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 SELECTING = {  # command -> what it selects by
@@ -139,7 +139,7 @@ def test_a_filter_is_parsed_once() -> None:
     """A number as people write it, a state by its name; the rest stays as it is."""
     written = Filter(to="+27 83 123 4567", status="dead", batch="b1", lane=2)
     assert Filter(to="27831234567", status=Status.DEAD, batch="b1", lane=2) == written.parsed()
-    with pytest.raises(WrongCriterion) as wrong:
+    with pytest.raises(InvalidCriterion) as wrong:
         Filter(status="gone").parsed()
     assert "status" == wrong.value.name
 

@@ -284,7 +284,7 @@ def test_a_number_that_is_none_is_refused_in_words(redis_server: RedisServer) ->
     """Exit code 2, as for any wrong usage."""
     told = erases(redis_server, "27999o10001")
     assert 2 == told.exit_code
-    assert "letters or signs" in told.output
+    assert "other than digits" in told.output
 
 
 def test_after_n_days_no_key_holds_a_number_or_a_text(

@@ -28,7 +28,7 @@ from threelane.worker.fetch.lanes import LaneOrder
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
 ROOT = Path(__file__).parents[2]
-REFUSED = "the certificate of Redis is refused"
+REFUSED = "the certificate of Redis is not trusted"
 
 
 @pytest.fixture(scope="module")

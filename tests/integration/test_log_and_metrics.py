@@ -69,7 +69,7 @@ def test_the_metrics_say_what_happened_to_every_message(
         return str(urlopen(address).read().decode())
 
     wait_until(lambda: 'threelane_moved_total{lane="3",status="delivered"} 2.0' in page())
-    price = 0.8 if API.tells_charge else 1.0  # where no charge is told the estimate stands for it
+    price = 0.8 if API.reports_charge else 1.0  # where no charge is told the estimate stands for it
     for labels, parts in (('login",lane="1', 1), ('news",lane="3', 3), ('none",lane="3', 1)):
         assert f'threelane_charged_credits_total{{cost_centre="{labels}"}} {round(parts * price, 1)}' in page()
     for line in (

@@ -320,7 +320,7 @@ def test_a_socket_of_redis_is_an_address_too(tmp_path: Path) -> None:
     ("url", "problem"),
     [
         ("redis://127.0.0.1:1/0;redis://127.0.0.1:2/0", "only RabbitMQ may have several addresses"),
-        ("amqp://127.0.0.1:1//;redis://127.0.0.1:2/0", "all nodes have to be of one RabbitMQ"),
+        ("amqp://127.0.0.1:1//;redis://127.0.0.1:2/0", "all addresses must be nodes of one RabbitMQ"),
     ],
 )
 def test_several_addresses_are_the_nodes_of_one_rabbitmq(url: str, problem: str) -> None:

@@ -184,7 +184,7 @@ def test_a_validity_that_was_named_stays_where_it_was_set(producer: Producer) ->
 # fmt: off
 WRONG_TIMES: list[tuple[Any, str]] = [
     (timedelta(days=8), "more than 7 days ahead"), (timedelta(seconds=-30), "past"),
-    ("2031-06-30", "no zone"), ("soon", "not a time"), (4711, "cannot be int"),
+    ("2031-06-30", "no zone"), ("soon", "not a time"), (4711, "got int"),
 ]
 # fmt: on
 
@@ -214,7 +214,7 @@ def test_what_does_not_wait_cannot_be_moved(producer: Producer, house: House) ->
         assert status == standing(producer, one).status
 
     answer = refused_move(producer, "0" * 32, in_(hours=1))
-    assert "no such message, or forgotten" == answer.problem
+    assert "unknown or expired message id" == answer.problem
     assert producer.status("0" * 32) is None
 
 
@@ -325,7 +325,7 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     assert (1, "") == (code, shown)
     assert "it is queued" in " ".join(problem.split())
     code, shown, _ = run("schedule", "move", "nothing", at.isoformat(), "--json")
-    assert (1, False, "no such message, or forgotten") == (
+    assert (1, False, "unknown or expired message id") == (
         code,
         *(json.loads(shown)[name] for name in ("accepted", "problem")),
     )

@@ -67,11 +67,11 @@ def test_a_window_is_set_listed_replaced_and_removed(operator: Operator, client:
 @pytest.mark.parametrize(
     ("scope", "window", "told"),
     [
-        ("lane:1", "daily 08:00-20:00 UTC", "lane:1 has no window"),
+        ("lane:1", "daily 08:00-20:00 UTC", "lane:1 cannot have a window"),
         ("lane:9", "daily 08:00-20:00 UTC", "give lane:2, lane:3 or tag:<tag>"),
         ("lane:2", "daily 08:00-20:00", "the zone is missing"),
         ("lane:2", "daily 08:00-20:00 Berlin", "did you mean Europe/Berlin?"),
-        ("tag:[/b]", "daily 08:00-20:00 UTC", "is no name"),
+        ("tag:[/b]", "daily 08:00-20:00 UTC", "is not a valid name"),
     ],
 )
 def test_what_makes_no_sense_is_not_set(
@@ -145,7 +145,7 @@ def test_an_entry_that_cannot_be_read_is_listed_and_can_be_removed(operator: Ope
     assert {"lane:3": parse("daily 08:00-20:00 UTC")} == windows.read(client).by_scope
     listed = operator.types("list")
     assert 0 == listed.exit_code
-    assert "at any hour: invalid window: '[/b]' is no window" in " ".join(listed.stdout.split())
+    assert "at any hour: invalid window: '[/b]' is not a window" in " ".join(listed.stdout.split())
     assert ["lane:2"] == list(json.loads(operator.types("list", "--json").stdout)["unreadable"])
     assert 0 == operator.types("remove", "lane:2").exit_code
     assert {} == windows.read(client).unreadable

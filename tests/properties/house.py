@@ -185,7 +185,7 @@ class House:
 
     def glance(self, ids: list[str]) -> Glance:
         """Read everything in one trip."""
-        shelves = [key for key in keys.SHELVES if key not in (keys.TALLY, keys.EVENTS)]
+        shelves = [key for key in keys.MOVE_KEYS if key not in (keys.TALLY, keys.EVENTS)]
         with self.sync.pipeline() as pipe:
             for one in ids:
                 pipe.hgetall(keys.record(one))

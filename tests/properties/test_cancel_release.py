@@ -22,7 +22,7 @@ from tests.properties.house import Glance, House, a_house, reached
 from tests.servers import RedisServer
 from threelane.contract.message import Draft
 from threelane.contract.window import Windows, parse
-from threelane.producer.cancel import Answer, Cancelled, cancel
+from threelane.producer.cancel import Cancelled, CancelResult, cancel
 from threelane.producer.reschedule import Moved
 from threelane.store import keys
 from threelane.store.states import Status
@@ -152,20 +152,20 @@ class Round:
         assert ids == [one.id for one in answers]
         for answer in answers:
             assert self.truth(before, answer.id) == (answer.answer, answer.status), before.records.get(answer.id)
-            assert (answer.answer is Answer.TOO_LATE) == bool(answer.why)
+            assert (answer.answer is CancelResult.TOO_LATE) == bool(answer.why)
             self.answers[f"{answer.answer}:{answer.status}"] += 1
-        self.cancelled |= {one.id for one in answers if one.answer is Answer.CANCELLED}
-        self.asked |= {one.id for one in answers if one.answer is Answer.ASKED}
+        self.cancelled |= {one.id for one in answers if one.answer is CancelResult.CANCELLED}
+        self.asked |= {one.id for one in answers if one.answer is CancelResult.ASKED}
 
-    def truth(self, before: Glance, one: str) -> tuple[Answer, str]:
+    def truth(self, before: Glance, one: str) -> tuple[CancelResult, str]:
         status = before.status(one)
         if status is None:
-            return Answer.UNKNOWN, ""
+            return CancelResult.UNKNOWN, ""
         if status in SURELY_NOT_SENT:
             assert not self.taken[one], "what the gateway has was cancelled"
-            return Answer.CANCELLED, status
+            return CancelResult.CANCELLED, status
         at_gateway = int(before.records[one].get("gateway_due", "0")) > self.house.now
-        return Answer.ASKED if status is Status.SENT and at_gateway else Answer.TOO_LATE, status
+        return CancelResult.ASKED if status is Status.SENT and at_gateway else CancelResult.TOO_LATE, status
 
     def finish(self) -> None:
         """Healthy workers bring everything that was not cancelled to its end."""
@@ -232,18 +232,18 @@ def test_asked_is_said_only_while_the_gateway_keeps_it_and_can_stop_it(house: Ho
     plain = house.draft()
     house.accept([*drafts, plain])
     first, second, third = (one.message.id for one in drafts)
-    assert (Answer.CANCELLED, "queued") == _said(house.cancel([first]))
+    assert (CancelResult.CANCELLED, "queued") == _said(house.cancel([first]))
     accepted = OUTCOMES[0]
     for one in house.claim(3, [first, second, third, plain.message.id], "token").claimed:
         assert [True] == house.settle([Settlement(one, accepted, house.judge(one, accepted))])
 
-    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([plain.message.id]))
-    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([second], gateway_stops=False))
+    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([plain.message.id]))
+    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([second], gateway_stops=False))
     house.now += 59_999
-    assert (Answer.ASKED, "sent") == _said(house.cancel([second]))
-    assert (Answer.ASKED, "sent") == _said(house.cancel([second])), "a second time is no other answer"
+    assert (CancelResult.ASKED, "sent") == _said(house.cancel([second]))
+    assert (CancelResult.ASKED, "sent") == _said(house.cancel([second])), "a second time is no other answer"
     house.now += 1
-    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([third]))
+    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([third]))
     assert [second.encode()] == house.sync.zrange(keys.STOPPING, 0, -1)
 
 
@@ -261,7 +261,7 @@ def test_what_was_moved_waits_with_us_and_no_more_at_the_gateway(house: House) -
     (claimed,) = house.claim(3, [one], "again").claimed
     house.settle([Settlement(claimed, OUTCOMES[0], house.judge(claimed, OUTCOMES[0]))])
 
-    assert (Answer.TOO_LATE, "sent") == _said(house.cancel([one]))
+    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([one]))
 
 
 def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
@@ -301,11 +301,11 @@ def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
         for task in tasks:
             task.result()
 
-    cancelled = [one.id for one in answers if one.answer is Answer.CANCELLED]
-    late = [(one.answer, one.status) for one in answers if one.answer is not Answer.CANCELLED]
+    cancelled = [one.id for one in answers if one.answer is CancelResult.CANCELLED]
+    late = [(one.answer, one.status) for one in answers if one.answer is not CancelResult.CANCELLED]
     seen = house.glance(ids)
     assert dict.fromkeys(ids, 1) == Counter(cancelled + claimed) | Counter(_left(seen))
-    assert {(Answer.TOO_LATE, "sending"), (Answer.TOO_LATE, "cancelled")} >= set(late)
+    assert {(CancelResult.TOO_LATE, "sending"), (CancelResult.TOO_LATE, "cancelled")} >= set(late)
     assert all(seen.status(one) is Status.CANCELLED for one in cancelled)
     assert all(seen.status(one) is Status.SENDING for one in claimed)
     assert claimed
@@ -321,6 +321,6 @@ def _left(seen: Glance) -> list[str]:
     return [one for one, record in seen.records.items() if record["status"] in (Status.SCHEDULED, Status.QUEUED)]
 
 
-def _said(answers: list[Cancelled]) -> tuple[Answer, str]:
+def _said(answers: list[Cancelled]) -> tuple[CancelResult, str]:
     (answer,) = answers
     return answer.answer, answer.status

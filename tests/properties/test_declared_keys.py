@@ -150,7 +150,7 @@ def _do_the_rest(house: House) -> None:
     suppression.take_over(sync, [("27820000001", entry)])
     house.run(suppression.forget_over(client, now + 2))
     suppression.lift(sync, "27820000002")
-    key = access.make(sync, "shop", now, rate=1.0).key
+    key = access.create(sync, "shop", now, rate=1.0).key
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})

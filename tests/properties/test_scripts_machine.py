@@ -495,7 +495,7 @@ class Machine(RuleBasedStateMachine):
     def an_id_is_where_its_record_says_and_nowhere_else(self) -> None:
         for one, record in self.seen.records.items():
             status = Status(record["status"])
-            own = keys.QUEUED[int(record["lane"])] if status is QUEUED else keys.SHELF_OF.get(status)
+            own = keys.QUEUED[int(record["lane"])] if status is QUEUED else keys.INDEX_OF.get(status)
             where = [shelf for shelf, members in self.seen.shelves.items() if one in members]
             assert ([own] if own else []) == where
 

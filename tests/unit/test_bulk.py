@@ -8,17 +8,17 @@ import pytest
 
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.files import bulk
-from threelane.producer.files.bulk import Row, WrongFile
+from threelane.producer.files.bulk import FileRow, InvalidFile
 
 
-def rows(content: str | bytes) -> list[Row]:
+def rows(content: str | bytes) -> list[FileRow]:
     octets = content.encode() if isinstance(content, str) else content
     return list(bulk.read_csv(BufferedReader(BytesIO(octets))))  # type: ignore[arg-type]
 
 
 def codes(content: str | bytes) -> list[str]:
     """Return, row by row, the text that was read or the code of the refusal."""
-    return [row.said.code if isinstance(row.said, Refusal) else row.said["text"] for row in rows(content)]
+    return [row.content.code if isinstance(row.content, Refusal) else row.content["text"] for row in rows(content)]
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -52,13 +52,13 @@ def test_a_quoted_cell_may_hold_commas_quotes_and_newlines() -> None:
         ("to,text\n".encode("utf-16"), "unknown column"),
         (b"text\n", "the column to is missing"),
         (b"to,lane\n", "the column text is missing"),
-        (b"to,text,from,sender\n", "two columns give the field sender"),
+        (b"to,text,from,sender\n", "two columns for the field sender"),
         (b'to,"text\n', "the header cannot be read"),
     ],
 )
 def test_a_file_without_a_proper_header_is_refused_as_a_whole(content: bytes, sentence: str) -> None:
     """Nothing is guessed from a file that does not say what its columns are."""
-    with pytest.raises(WrongFile, match=sentence) as refused:
+    with pytest.raises(InvalidFile, match=sentence) as refused:
         rows(content)
 
     assert str(refused.value).isascii()
@@ -66,12 +66,12 @@ def test_a_file_without_a_proper_header_is_refused_as_a_whole(content: bytes, se
 
 def test_a_column_may_have_any_name_of_its_field() -> None:
     """The gateway's, ours, and the aliases, with spaces around them."""
-    assert {"to": "1", "binary": "00", "climsgid": "a"} == rows("to, binary , climsgid \n1,00,a\n")[0].said
+    assert {"to": "1", "binary": "00", "climsgid": "a"} == rows("to, binary , climsgid \n1,00,a\n")[0].content
 
 
 def test_an_empty_cell_is_a_field_left_out_but_never_an_empty_text() -> None:
     """A text that is missing is the message's fault, and is refused as such."""
-    assert {"to": "", "text": ""} == rows("to,text,lane\n,,\n")[0].said
+    assert {"to": "", "text": ""} == rows("to,text,lane\n,,\n")[0].content
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_a_bad_row_loses_no_other(bad: bytes, code: str, problem: str) -> None:
     """It is refused with its number; those before and after it are read."""
     first, second, third = rows(b"to,text\n1,first\n" + bad + b"\n1,last\n")
 
-    assert ("first", "last") == (first.said["text"], third.said["text"])
-    assert isinstance(second.said, Refusal)
-    assert (2, code) == (second.number, second.said.code)
-    assert problem in second.said.problem
-    assert second.said.remedy
+    assert ("first", "last") == (first.content["text"], third.content["text"])
+    assert isinstance(second.content, Refusal)
+    assert (2, code) == (second.number, second.content.code)
+    assert problem in second.content.problem
+    assert second.content.remedy
 
 
 def test_a_quote_that_is_never_closed_swallows_the_end_and_says_so() -> None:
     """What was in it cannot be told apart from a text; the lines are named."""
     first, second = rows('to,text\n1,first\n1,"never\n1,closed\n')
 
-    assert "first" == first.said["text"]
-    assert isinstance(second.said, Refusal)
-    assert (Code.INVALID, "row") == (second.said.code, second.said.field)
-    assert "lines 3 to" in second.said.problem
+    assert "first" == first.content["text"]
+    assert isinstance(second.content, Refusal)
+    assert (Code.INVALID, "row") == (second.content.code, second.content.field)
+    assert "lines 3 to" in second.content.problem
 
 
 def test_a_cell_of_any_length_is_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.layout import ROOT
-from threelane.contract.fields import FIELDS, Field
+from threelane.contract.fields import FIELDS, FieldSpec
 from threelane.contract.refusal import Code
 from threelane.operations import field_table
 
@@ -19,7 +19,7 @@ def test_the_page_is_that_of_the_table(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-def test_a_field_is_refused_with_codes_that_accept_has(field: Field) -> None:
+def test_a_field_is_refused_with_codes_that_accept_has(field: FieldSpec) -> None:
     """A reader looks for the code of an error in this column."""
     codes = re.findall(r"\d{3}", field.codes)
     assert codes

@@ -11,11 +11,11 @@ import pytest
 
 import threelane.gateways
 from threelane.contract import features, gateways
-from threelane.contract.gateways import WrongGateway, resolve
+from threelane.contract.gateways import InvalidGateway, resolve
 from threelane.contract.message import Draft, parse
 from threelane.contract.refusal import Refusal
 from threelane.operations.check import wrong_parts
-from threelane.runtime.settings import InvalidSettings, ProducerSettings, load, wrong_gateways
+from threelane.runtime.settings import InvalidSettings, ProducerSettings, gateway_problems, load
 
 NOW = 1_800_000_000_000
 HEAD = "from threelane.contract.gateways import OURS, Credential, Declaration\n"
@@ -59,32 +59,32 @@ def test_a_folder_is_found_by_being_there(make: Make) -> None:
 # fmt: off
 WRONG = [
     ({"text": "X = 1\n"},                             "gateways/new: its __init__.py has no GATEWAY"),
-    ({"text": "GATEWAY = {'name': 'new'}\n"},       "gateways/new: GATEWAY is a dict, and no Declaration"),
+    ({"text": "GATEWAY = {'name': 'new'}\n"},       "gateways/new: GATEWAY is a dict, not a Declaration"),
     ({"text": "import no_such_module\n"},
      "gateways/new: its __init__.py cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"),
     ({"text": "def broken(:\n"},                      "gateways/new: its __init__.py cannot be loaded: SyntaxError"),
     ({"text": HEAD + "GATEWAY = Declaration(name='new')\n"},
      "gateways/new: its __init__.py cannot be loaded: TypeError"),
-    ({"name": "'http'"},                              "gateways/new: the name 'http' is that of gateways/http"),
-    ({"name": "'A New'"},   "gateways/new: name 'A New' is not of small letters, digits and underscores"),
+    ({"name": "'http'"},                              "gateways/new: the name 'http' is already used by gateways/http"),
+    ({"name": "'A New'"},   "gateways/new: name 'A New' may only have lower-case letters, digits and _"),
     ({"name": "7"},                                   "gateways/new: name has the wrong type"),
     ({"parameters": "('to', 'text')"},                "gateways/new: parameters has the wrong type"),
     ({"parameters": "{'to': 'to'}"},                  "gateways/new: its parameters lack 'text'"),
-    ({"parameters": "{'to': 'to', 'text': 'text', 'colour': 'c'}"}, "gateways/new: 'colour' is no feature"),
-    ({"abilities": "{'fly': 'fly'}"},                 "gateways/new: 'fly' is no ability"),
+    ({"parameters": "{'to': 'to', 'text': 'text', 'colour': 'c'}"}, "gateways/new: unknown feature 'colour'"),
+    ({"abilities": "{'fly': 'fly'}"},                 "gateways/new: unknown ability 'fly'"),
     ({"sender": "'threelane.gateways.new'"},
-     "gateways/new: sender 'threelane.gateways.new' is not of the form module:name"),
+     "gateways/new: sender 'threelane.gateways.new' must have the form module:name"),
     ({"callbacks": "{'status': 'threelane.worker.inbound.platform:read'}"},
      "gateways/new: the path 'status' has another reader in gateways/http"),
     ({"callbacks": "{'a/b': 'threelane.worker.inbound.platform:read'}"},
-     "gateways/new: the path 'a/b' of its callbacks is wrong"),
+     "gateways/new: invalid callback path 'a/b'"),
     ({"credentials": "('new_key',)"},               "gateways/new: credentials has the wrong type"),
     ({"credentials": "(Credential('redis_url', 'a key'),)"},
-     "gateways/new: the credential 'redis_url' has to begin with new_, so that it is no other setting"),
+     "gateways/new: the credential 'redis_url' must start with new_"),
     ({"credentials": "(Credential('clickatell_user', 'another user'),)"},
-     "gateways/new: the credential clickatell_user is another one in gateways/http"),
+     "gateways/new: the credential clickatell_user is declared differently in gateways/http"),
     ({"account": "('new_key',)", "credentials": "(Credential('new_key', 'a key'),)"},
-     "gateways/new: account names 'new_key', which is no open credential"),
+     "gateways/new: account names 'new_key', which is not a public credential"),
 ]
 # fmt: on
 
@@ -102,7 +102,7 @@ def test_a_folder_that_is_wrong_gives_one_sentence(make: Make, changes: dict[str
 def test_a_credential_that_is_another_setting_is_found(make: Make) -> None:
     """Also one whose name begins as it should."""
     make(folder="redis", name="'redis'", credentials="(Credential('redis_url', 'a key'),)")
-    assert ["gateway redis: its credential redis_url is the name of another setting"] == list(wrong_gateways())
+    assert ["gateway redis: its credential redis_url is the name of another setting"] == list(gateway_problems())
     with pytest.raises(InvalidSettings, match="redis_url is the name of another setting"):
         load(ProducerSettings)
 
@@ -112,14 +112,14 @@ def test_a_credential_that_is_another_setting_is_found(make: Make) -> None:
     [
         ("threelane.no_such:create", "its sender, threelane.no_such:create, cannot be loaded: ModuleNotFoundError"),
         ("threelane.contract.text:create", "its sender, threelane.contract.text:create, cannot be loaded: Attribute"),
-        ("threelane.worker.policy.legacy:LEGACY", "its sender, threelane.worker.policy.legacy:LEGACY, cannot be a T"),
+        ("threelane.worker.policy.legacy:LEGACY", "its sender, threelane.worker.policy.legacy:LEGACY, is a T"),
     ],
 )
 def test_a_part_that_is_not_there_gives_one_sentence(make: Make, reference: str, sentence: str) -> None:
     """It is loaded when it is used, and not before."""
     make(sender=repr(reference))
     assert () == gateways.register().problems
-    with pytest.raises(WrongGateway) as wrong:
+    with pytest.raises(InvalidGateway) as wrong:
         resolve(gateways.named("new"), "sender", reference)
     assert f"gateway new: {sentence}" == str(wrong.value)[: len(f"gateway new: {sentence}")]
     assert [str(wrong.value)] == list(wrong_parts())

@@ -26,8 +26,8 @@ def test_every_key_is_in_the_table() -> None:
 
 def test_keys_are_called_what_they_have_always_been_called() -> None:
     """Workers of an earlier version run beside these while a fleet is upgraded."""
-    made = {keys.key(name, "x") for name in Key if KINDS[name].of and name is not Key.QUEUED}
-    made |= {keys.key(name) for name in Key if not KINDS[name].of} | set(keys.QUEUED.values())
+    made = {keys.key(name, "x") for name in Key if KINDS[name].suffix and name is not Key.QUEUED}
+    made |= {keys.key(name) for name in Key if not KINDS[name].suffix} | set(keys.QUEUED.values())
 
     assert made == AS_EVER
 
@@ -63,7 +63,7 @@ def test_what_is_in_no_row_is_found_too(name: str) -> None:
 
 def test_no_two_indexes_share_a_key() -> None:
     """A set that served two purposes would lose messages."""
-    assert len(keys.SHELVES) == len(set(keys.SHELVES))
+    assert len(keys.MOVE_KEYS) == len(set(keys.MOVE_KEYS))
 
 
 def test_each_lane_has_its_set_and_its_queue() -> None:

@@ -63,11 +63,11 @@ def test_a_cell_that_never_ends_is_one_bad_row(tmp_path: Path) -> None:
     file.write_text(f'to,text\n{ZA},"' + "a" * (MAX_CELL + 2) + '"\n' + f"{ZA},Hello\n")
     with file.open("rb") as opened:
         rows = list(bulk.read_csv(opened))
-    assert isinstance(rows[0].said, Refusal)
-    assert len(str(rows[0].said)) < 400
+    assert isinstance(rows[0].content, Refusal)
+    assert len(str(rows[0].content)) < 400
 
 
 def test_a_number_for_the_list_has_a_length() -> None:
     """As one that is sent to."""
-    with pytest.raises(ValueError, match="3,000,000 characters in place"):
+    with pytest.raises(ValueError, match="3,000,000 characters instead"):
         suppression.parse_number("2" * HUGE)

@@ -103,7 +103,7 @@ def test_a_parameter_that_is_not_given_by_name_is_refused() -> None:
 
     def positional(now: int) -> None: ...
 
-    with pytest.raises(TypeError, match="now is to be given by name"):
+    with pytest.raises(TypeError, match="now must be keyword-only"):
         Signature.read(positional)
 
 

@@ -34,7 +34,7 @@ def problems(text: str, *, of_records: bool = False) -> Iterator[str]:
             yield f"{literal!r} is a name of Field, Status, EventField or Rate"
         if any(literal.startswith(str(family)) for family in Count if family.labels) or literal in set(Count):
             yield f"{literal!r} is a count"
-        if literal.startswith(PREFIX) or literal.rstrip(":") in {str(key) for key in Key if not KINDS[key].of}:
+        if literal.startswith(PREFIX) or literal.rstrip(":") in {str(key) for key in Key if not KINDS[key].suffix}:
             yield f"{literal!r} is a key"
     for command in ("TIME", "INFO", "KEYS", "SCAN", "CONFIG"):
         if f"call('{command}'" in code:

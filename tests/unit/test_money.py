@@ -27,23 +27,23 @@ MINUTE = NOW // 60_000
 )
 def test_the_longest_prefix_that_is_given_wins(to: str, price: int) -> None:
     """A network's price goes before its country's, and both before that of the rest."""
-    assert price * CREDIT == prices.parse("*=1, 27=2,2783=3").of(to)
+    assert price * CREDIT == prices.parse("*=1, 27=2,2783=3").price(to)
 
 
 def test_a_given_price_goes_before_a_learned_one_and_that_before_the_rest() -> None:
     """What an operator says of a prefix is not unlearned by a charge; ``*`` is only what nobody knows better."""
-    known = prices.parse("44=0.5,*=1").knowing({b"ZA": b"800000", b"GB": b"900000"})
-    assert [800_000, 500_000, 1_000_000] == [known.of(to) for to in ("27831234567", "447700900123", "12025550123")]
-    assert CREDIT == prices.parse("").of("27831234567")
+    known = prices.parse("44=0.5,*=1").with_learned({b"ZA": b"800000", b"GB": b"900000"})
+    assert [800_000, 500_000, 1_000_000] == [known.price(to) for to in ("27831234567", "447700900123", "12025550123")]
+    assert CREDIT == prices.parse("").price("27831234567")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("27", "'' is no amount of credits"),
-        ("27=", "'' is no amount of credits"),
-        ("27=cheap", "'cheap' is no amount of credits"),
-        ("27=1=2", "'1=2' is no amount of credits"),
+        ("27", "'' is not an amount of credits"),
+        ("27=", "'' is not an amount of credits"),
+        ("27=cheap", "'cheap' is not an amount of credits"),
+        ("27=1=2", "'1=2' is not an amount of credits"),
         ("+27=1", "write a prefix in digits"),
         ("=1", "write a prefix in digits"),
         ("2" * 16 + "=1", "write a prefix in digits"),
@@ -52,7 +52,7 @@ def test_a_given_price_goes_before_a_learned_one_and_that_before_the_rest() -> N
         ("27=1001", "from 0 to 1000 credits"),
         ("27=nan", "from 0 to 1000 credits"),
         ("27=inf", "from 0 to 1000 credits"),
-        ("1=1;27=2", "'1;27=2' is no amount of credits"),
+        ("1=1;27=2", "'1;27=2' is not an amount of credits"),
     ],
 )
 def test_prices_that_cannot_be_read_say_what_would_be_right(text: str, problem: str) -> None:
@@ -75,7 +75,7 @@ def test_a_command_with_wrong_prices_ends_with_that_sentence(tmp_path: Path) -> 
     }
     told = typed("send", "27831234567", "Hello", environment=environment)
     assert 2 == told.returncode
-    assert "THREELANE_PRICES: '27=cheap': 'cheap' is no amount of credits, such as 0.8" in told.stderr
+    assert "THREELANE_PRICES: '27=cheap': 'cheap' is not an amount of credits, such as 0.8" in told.stderr
     assert "Traceback" not in told.stderr
 
 

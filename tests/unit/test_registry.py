@@ -30,9 +30,9 @@ IMPOSSIBLE = [  # address, whether this machine is allowed, what is told
     ("https://shop.example:99999/x",        True,  "host"),
     ("https://shop.example:0/x",            True,  "host"),
     ("https://[::1/x",                      True,  "host"),
-    ("https://user:pass@shop.example/x",    True,  "no user"),
-    ("https://user@shop.example/x",         True,  "no user"),
-    ("https://@shop.example/x",             True,  "no user"),
+    ("https://user:pass@shop.example/x",    True,  "remove user"),
+    ("https://user@shop.example/x",         True,  "remove user"),
+    ("https://@shop.example/x",             True,  "remove user"),
     ("https://shop.example/x#part",         True,  "fragment"),
     ("https://shop.example/x#",             True,  "fragment"),
     ("https://shop.example/a b",            True,  "visible"),
@@ -94,7 +94,7 @@ def test_the_scripts_can_read_the_right(client: redis.Redis) -> None:
 @pytest.mark.parametrize("name", ["", " shop", "a|b", "a\nb", "x" * 65, "shöp"])
 def test_a_name_that_messages_cannot_carry_is_refused(client: redis.Redis, name: str) -> None:
     """Nothing would ever reach it."""
-    with pytest.raises(ValueError, match="name of a producer"):
+    with pytest.raises(ValueError, match="is not a producer name"):
         registry.put(client, name)
     assert not client.exists(keys.PRODUCERS)
 

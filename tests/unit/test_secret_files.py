@@ -68,7 +68,7 @@ def test_a_file_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "Is a directory" in _told(monkeypatch, tmp_path)
     for content, problem in (
         (b"\n", "is empty"),
-        (b"\xff\xfe", "is no text"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"x" * 70_000, "more than 65536 octets"),
     ):
         file.chmod(0o640)
@@ -79,7 +79,7 @@ def test_a_file_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """Nobody would know which of the two is in force."""
     monkeypatch.setenv("THREELANE_REDIS_URL", "redis://elsewhere:6379/0")
-    assert "THREELANE_REDIS_URL is set, too: set one" in _told(monkeypatch, file)
+    assert "THREELANE_REDIS_URL is also set: set one" in _told(monkeypatch, file)
 
 
 def test_a_secret_that_everybody_can_write_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:

@@ -11,16 +11,16 @@ from threelane.store.tally import Count
 def test_a_count_is_named_by_its_family_and_its_labels() -> None:
     """As earlier versions have counted, and still do beside this one."""
     assert ["dead:301:operator", "to:2:sent", "lifted"] == [
-        Count.DEAD.of(301, "operator"),
-        Count.TO.of(2, "sent"),
-        Count.LIFTED.of(),
+        Count.DEAD.field(301, "operator"),
+        Count.TO.field(2, "sent"),
+        Count.LIFTED.field(),
     ]
 
 
 def test_a_count_with_too_few_labels_is_a_mistake() -> None:
     """It would be counted, and shown nowhere."""
-    with pytest.raises(TypeError, match="DEAD is counted by code, owner"):
-        Count.DEAD.of("301")
+    with pytest.raises(TypeError, match="DEAD has the labels code, owner"):
+        Count.DEAD.field("301")
 
 
 def test_the_exporter_shows_only_what_is_counted() -> None:

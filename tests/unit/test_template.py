@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from threelane.contract.refusal import Refusal
-from threelane.producer.files.template import WrongTemplate, parse
+from threelane.producer.files.template import InvalidTemplate, parse
 
 ROW = {"name": "Ana {x}", "sum": 12.5, "empty": "  ", "none": None, "flag": True, "list": [1]}
 
@@ -38,5 +38,5 @@ def test_an_unknown_or_empty_placeholder_is_refused(name: str) -> None:
 @pytest.mark.parametrize("text", ["{", "a } b", "{}", "{ }", "{name", "{a{b}}"])
 def test_a_brace_that_belongs_to_nothing_is_told_with_its_place(text: str) -> None:
     """A text with a lone brace was meant to be something else."""
-    with pytest.raises(WrongTemplate, match=r"at character [0-9]+: write"):
+    with pytest.raises(InvalidTemplate, match=r"at character [0-9]+: write"):
         parse(text)

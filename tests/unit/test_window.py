@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from threelane.contract import zones
-from threelane.contract.hours import Span
+from threelane.contract.hours import WeeklyHours
 from threelane.contract.schedule import DAY, MINUTE
 from threelane.contract.window import Window, Windows, common_opening, opening, parse, parse_scope
 
@@ -57,25 +57,25 @@ def test_a_window_has_one_canonical_text(text: str, canonical: str) -> None:
     ("text", "told"),
     [
         ("", "the window is empty: write days, hours and a zone"),
-        ("always", "is no window: write days, hours and a zone"),
+        ("always", "is not a window: write days, hours and a zone"),
         ("mon-fri 08:00-20:00", "the zone is missing"),
-        ("mon 08:00-20:00 UTC; tue 08:00-20:00 UTC", "stands once, behind the last hours"),
-        ("mon 08:00-20:00; UTC", "is no window"),
-        ("mon 08:00-20:00;", "is no window"),
-        ("mo 08:00-20:00 UTC", "'mo' is no day: write mon, tue"),
-        ("mon- 08:00-20:00 UTC", "'' is no day"),
-        ("mon, 08:00-20:00 UTC", "'' is no day"),
-        ("mon,,tue 08:00-20:00 UTC", "'' is no day"),
-        ("mon 8-20 UTC", "'8-20' are no hours: write HH:MM-HH:MM"),
+        ("mon 08:00-20:00 UTC; tue 08:00-20:00 UTC", "give it once, after the last hours"),
+        ("mon 08:00-20:00; UTC", "is not a window"),
+        ("mon 08:00-20:00;", "is not a window"),
+        ("mo 08:00-20:00 UTC", "'mo' is not a day: write mon tue"),
+        ("mon- 08:00-20:00 UTC", "'' is not a day"),
+        ("mon, 08:00-20:00 UTC", "'' is not a day"),
+        ("mon,,tue 08:00-20:00 UTC", "'' is not a day"),
+        ("mon 8-20 UTC", "'8-20' is not a range of hours: write HH:MM-HH:MM"),
         ("mon 08:00-24:01 UTC", "close from 00:01 to 24:00"),
         ("mon 24:00-08:00 UTC", "open from 00:00 to 23:59"),
-        ("mon 08:60-09:00 UTC", "are no hours"),
+        ("mon 08:60-09:00 UTC", "is not a range of hours"),
         ("mon 08:00-08:00 UTC", "for a whole day write 00:00-24:00"),
-        ("mon ٠٨:٠٠-٢٠:٠٠ UTC", "are no hours"),
-        ("mon 08:00-20:00 Berlin", "'Berlin' is no zone: did you mean Europe/Berlin?"),
+        ("mon ٠٨:٠٠-٢٠:٠٠ UTC", "is not a range of hours"),
+        ("mon 08:00-20:00 Berlin", "'Berlin' is not a zone: did you mean Europe/Berlin?"),
         ("mon 08:00-20:00 Europe/Berln", "did you mean Europe/Berlin?"),
-        ("mon 08:00-20:00 ../../etc/passwd", "is no zone"),
-        ("mon 08:00-20:00 \udce9", "is no zone"),
+        ("mon 08:00-20:00 ../../etc/passwd", "is not a zone"),
+        ("mon 08:00-20:00 \udce9", "is not a zone"),
     ],
 )
 def test_what_makes_no_sense_is_told_with_what_would(text: str, told: str) -> None:
@@ -90,12 +90,12 @@ def test_a_window_that_never_opens_cannot_be_made() -> None:
     """Whoever waited for it would wait for ever."""
     with pytest.raises(ValueError, match="no hours"):
         Window((), "UTC")
-    with pytest.raises(ValueError, match="has days"):
-        Span(frozenset(), 0, 60)
-    with pytest.raises(ValueError, match="closes when it opens"):
-        Span(frozenset({0}), 60, 60)
+    with pytest.raises(ValueError, match="no days"):
+        WeeklyHours(frozenset(), 0, 60)
+    with pytest.raises(ValueError, match="close when they open"):
+        WeeklyHours(frozenset({0}), 60, 60)
     with pytest.raises(ValueError, match="00:00 to 24:00"):
-        Span(frozenset({0}), 60, 1441)
+        WeeklyHours(frozenset({0}), 60, 1441)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_lane_1_never_waits() -> None:
     """A login code goes at any hour, whatever its tags."""
     windows = Windows.decode({b"lane:3": b"mon 08:00-09:00 UTC", b"tag:promo": b"mon 08:00-09:00 UTC"})
 
-    assert () == windows.of(1, ["promo"])
+    assert () == windows.applying_to(1, ["promo"])
     assert ms("2031-06-29 03:00") == windows.opening(1, ["promo"], ZA, ms("2031-06-29 03:00"))
 
 
@@ -278,7 +278,7 @@ def test_a_message_waits_until_all_of_its_windows_are_open() -> None:
     assert ms("2031-06-30 16:00") == windows.opening(3, ["promo"], ZA, saturday)
     assert ms("2031-06-30 16:00") == windows.opening(3, ["promo", "a:b"], "447700900123", saturday)
     assert windows.opening(3, ["news"], ZA, saturday) is None
-    assert 2 == len(windows.of(3, ["promo", "other"]))
+    assert 2 == len(windows.applying_to(3, ["promo", "other"]))
     assert saturday == common_opening((), ZA, saturday)
 
 
@@ -313,12 +313,12 @@ def test_an_unreadable_entry_holds_nothing_back_and_is_told() -> None:
 @pytest.mark.parametrize(
     ("scope", "told"),
     [
-        ("lane:1", "go at any hour"),
+        ("lane:1", "sent at any hour"),
         ("lane:4", "give lane:2, lane:3 or tag:<tag>"),
         ("promo", "give lane:2, lane:3 or tag:<tag>"),
         ("tag", "give lane:2"),
-        ("tag:", "is no name"),
-        ("tag:<b>", "is no name"),
+        ("tag:", "is not a valid name"),
+        ("tag:<b>", "is not a valid name"),
         ("", "give lane:2"),
     ],
 )
@@ -337,7 +337,7 @@ ZONES += ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns", "Africa
 
 days = st.frozensets(st.integers(0, 6), min_size=1)
 times = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda pair: pair[0] != pair[1])
-spans = st.builds(lambda days, pair: Span(days, *pair), days, times)
+spans = st.builds(lambda days, pair: WeeklyHours(days, *pair), days, times)
 windows = st.builds(
     Window, st.lists(spans, min_size=1, max_size=3).map(tuple), st.sampled_from(ZONES) | st.just("recipient")
 )

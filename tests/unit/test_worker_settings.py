@@ -200,7 +200,7 @@ def test_the_longest_message_fits_into_the_bucket_of_every_lane(
 def test_nudges_may_travel_by_another_broker(url: str, broker: str) -> None:
     """RabbitMQ, one node or several, or another Redis."""
     settings = load(Settings, broker_url=url)
-    assert (url, broker) == (settings.broker, settings.nudges_travel_by)
+    assert (url, broker) == (settings.broker, settings.broker_kind)
 
 
 @pytest.mark.parametrize("url", ["ampq://me:hunter2@rabbit//", "amqp://me:hunter2/x@rabbit//", "rabbit", "sqs://"])

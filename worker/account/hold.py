@@ -99,7 +99,7 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
     with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
         if before is None:
-            pipe.hincrby(keys.TALLY, Count.HELD.of(scope.partition(":")[0]), 1)
+            pipe.hincrby(keys.TALLY, Count.HELD.field(scope.partition(":")[0]), 1)
         pipe.execute()
     logs.event("held", level=30, scope=scope.partition(":")[0], code=BY_HAND)
     return before

@@ -14,7 +14,7 @@ import redis
 
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys
-from threelane.store.find import Filter, Found
+from threelane.store.find import Filter, FoundMessage
 from threelane.store.keys import RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import script, texts
@@ -93,7 +93,7 @@ class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
 def dead_groups(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[DeadGroup]:
     """Return the latest ``most`` dead letters by owner and code, the largest group first."""
     found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
-    kinds: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[FoundMessage]] = defaultdict(list)
     for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
         for one in lot:
             kinds[one.owner, one.code].append(one)
@@ -189,7 +189,7 @@ def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int)
     return answers
 
 
-def _group(owner: str, code: str, every: Sequence[Found], now: int) -> DeadGroup:
+def _group(owner: str, code: str, every: Sequence[FoundMessage], now: int) -> DeadGroup:
     good = [one for one in every if one.to and one.expires_at > now]
     return DeadGroup(
         owner=owner,

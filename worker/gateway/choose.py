@@ -8,7 +8,7 @@ from collections.abc import Callable
 import redis.asyncio
 
 from threelane.contract import gateways
-from threelane.contract.gateways import WrongGateway
+from threelane.contract.gateways import InvalidGateway
 from threelane.runtime.exits import Exit
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import AccountSettings
@@ -17,7 +17,7 @@ Sender = Callable[[AccountSettings, redis.asyncio.Redis | None], Gateway]
 
 
 def sender(settings: AccountSettings) -> Sender:
-    """Return the factory of the gateway; raises WrongGateway."""
+    """Return the factory of the gateway; raises InvalidGateway."""
     chosen = gateways.named(settings.gateway)
     create: Sender = gateways.resolve(chosen, "sender", chosen.sender)
     return create
@@ -27,7 +27,7 @@ def sender_or_exit(settings: AccountSettings) -> Sender:
     """Return the factory of the gateway, or exit with code 2 and the reason on standard error."""
     try:
         return sender(settings)
-    except WrongGateway as wrong:
+    except InvalidGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
 
@@ -36,7 +36,7 @@ def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None
     """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
     made = sender(settings)(settings, client)
     if made.name != settings.gateway:
-        raise WrongGateway(f"gateway {settings.gateway}: its sender has the name {made.name}")
+        raise InvalidGateway(f"gateway {settings.gateway}: its sender has the name {made.name}")
     return made
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 
 from threelane.contract import gateways
-from threelane.contract.gateways import WrongGateway
+from threelane.contract.gateways import InvalidGateway
 from threelane.runtime.exits import Exit
 from threelane.worker.policy import statuses
 from threelane.worker.policy.rule import Rule, Table
@@ -21,7 +21,7 @@ def is_table(found: object) -> bool:
 
 @cache
 def by_gateway() -> Mapping[str, Table]:
-    """Return each gateway's table; raises WrongGateway."""
+    """Return each gateway's table; raises InvalidGateway."""
     return MappingProxyType(
         {name: gateways.resolve(one, "codes", one.codes, is_table) for name, one in gateways.declared().items()}
     )
@@ -29,7 +29,7 @@ def by_gateway() -> Mapping[str, Table]:
 
 @cache
 def by_family() -> Mapping[str, Table]:
-    """Return one table per family, which an operator's changes are checked against; raises WrongGateway."""
+    """Return one table per family, which an operator's changes are checked against; raises InvalidGateway."""
     first: dict[str, Table] = {}
     for name, table in by_gateway().items():
         first.setdefault(gateways.named(name).family, table)
@@ -37,7 +37,7 @@ def by_family() -> Mapping[str, Table]:
 
 
 def each() -> tuple[Table, ...]:
-    """Return every table once; raises WrongGateway."""
+    """Return every table once; raises InvalidGateway."""
     return tuple({id(table): table for table in by_gateway().values()}.values())
 
 
@@ -46,20 +46,20 @@ def each_or_exit() -> tuple[Table, ...]:
     try:
         statuses.declared()
         return each()
-    except WrongGateway as wrong:
+    except InvalidGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
 
 
 def family_of(table: Table) -> str:
-    """Return the family of a table; raises WrongGateway if no gateway declares it."""
+    """Return the family of a table; raises InvalidGateway if no gateway declares it."""
     for name, declared in by_gateway().items():
         if declared is table:
             return gateways.named(name).family
-    raise WrongGateway("a gateway uses a policy table that its folder does not declare")
+    raise InvalidGateway("a gateway uses a policy table that its folder does not declare")
 
 
 def rules() -> Iterator[Rule]:
-    """Yield every rule of every table; raises WrongGateway."""
+    """Yield every rule of every table; raises InvalidGateway."""
     for table in each():
         yield from (*table.rules.values(), *table.by_hundred.values(), table.otherwise)

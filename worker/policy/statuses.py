@@ -41,7 +41,7 @@ def meaning(status: str) -> Status | None:
 
 @cache
 def declared() -> tuple[Callable[[str], Status | None], ...]:
-    """Return the status readers of the gateways that declare their own statuses; raises WrongGateway."""
+    """Return the status readers of the gateways that declare their own statuses; raises InvalidGateway."""
     found = gateways.declared().values()
     return tuple(gateways.resolve(one, "statuses", one.statuses) for one in found if one.statuses)
 

@@ -75,7 +75,7 @@ def application(settings: Settings, **more: Any) -> Application:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_pool_limit=settings.redis_connections,
-        **(_on_rabbitmq(settings) if settings.nudges_travel_by == "RabbitMQ" else _on_redis(settings)),
+        **(_on_rabbitmq(settings) if settings.broker_kind == "RabbitMQ" else _on_redis(settings)),
     )
     app.conf.update(more)
     return app

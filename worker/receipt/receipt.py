@@ -105,7 +105,7 @@ async def receive(
     )
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
-            tracer.tell("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
+            tracer.record("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
     await _hold(
         client, [one for one, result in zip(reports, results, strict=True) if result == ReceiptResult.MOVED], now
     )

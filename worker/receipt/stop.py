@@ -48,7 +48,8 @@ async def _stop(
         look_up = await gateway.status(gateway_id)  # it also reports the refunded charge
         found = from_look_up(message_id, look_up)
         by_cancel = StatusReport(message_id, gateway_id, answer.status, meaning(answer.status))
-        await receive(client, [found if found.to in FINAL else by_cancel], settings.keeping, now, tracing.of(settings))
+        final = found if found.to in FINAL else by_cancel
+        await receive(client, [final], settings.keeping, now, tracing.tracer(settings))
     if is_settled(answer, gateway.table):
         await client.zrem(keys.STOPPING, message_id)
 

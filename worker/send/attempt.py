@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from threelane.contract import phone
-from threelane.contract.features import tells_charge
+from threelane.contract.features import reports_charge
 from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
@@ -71,8 +71,8 @@ class Attempts:
         self._patience = Patience(
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
-        self._assumes = not tells_charge(gateway.name)
-        self._tracer = tracing.of(settings)
+        self._assumes = not reports_charge(gateway.name)
+        self._tracer = tracing.tracer(settings)
         self._seconds = metrics.CALL.labels(gateway.name)
         self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learned of its hold, ms
         self.claimed = 0
@@ -182,7 +182,7 @@ class Attempts:
         for one in settlements:
             claimed, kind = one.claimed, one.outcome.kind
             if claimed.trace and kind is not OutcomeKind.NOT_TRIED:
-                tracer.tell(
+                tracer.record(
                     "attempt",
                     claimed.trace,
                     began_ns,

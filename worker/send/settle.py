@@ -182,10 +182,10 @@ def _count(decision: Decision, lane: int) -> str:
     if rule is None:
         return ""
     if decision.to is Status.DEAD:
-        return Count.DEAD.of(rule.code, rule.owner)
+        return Count.DEAD.field(rule.code, rule.owner)
     if decision.to is Status.SCHEDULED:
-        return Count.RETRIED.of(lane, rule.code)
-    return _COUNTS[decision.to].of(lane, rule.code)
+        return Count.RETRIED.field(lane, rule.code)
+    return _COUNTS[decision.to].field(lane, rule.code)
 
 
 def _suppression(decision: Decision, now: int) -> Entry:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from threelane.producer.together import Together
+from threelane.producer.group_commit import GroupCommit
 
 
 def test_a_single_caller_is_served_at_once_and_alone() -> None:
@@ -18,8 +18,8 @@ def test_a_single_caller_is_served_at_once_and_alone() -> None:
         served.append(wishes)
         return [2 * one for one in wishes]
 
-    together = Together(double, 100)
-    assert [together.ask(1), together.ask(2)] == [2, 4]
+    group_commit = GroupCommit(double, 100)
+    assert [group_commit.submit(1), group_commit.submit(2)] == [2, 4]
     assert served == [[1], [2]]
 
 
@@ -35,9 +35,9 @@ def test_what_comes_while_one_is_at_work_goes_together_and_each_gets_its_own_ans
         under_way.release()
         return [2 * one for one in wishes]
 
-    together = Together(double, 10)
+    group_commit = GroupCommit(double, 10)
     with ThreadPoolExecutor(32) as threads:
-        answers = list(threads.map(together.ask, range(1600)))
+        answers = list(threads.map(group_commit.submit, range(1600)))
     assert answers == [2 * one for one in range(1600)]
     assert sorted(one for wishes in served for one in wishes) == list(range(1600))
     assert max(map(len, served)) == 10
@@ -55,17 +55,17 @@ def test_a_failure_is_raised_in_every_thread_that_it_concerns_and_in_no_other() 
             raise ConnectionError("cut")
         return [one.upper() for one in wishes]
 
-    together = Together(serve, 2)
+    group_commit = GroupCommit(serve, 2)
     with ThreadPoolExecutor(5) as threads:
-        asked = {"first": threads.submit(together.ask, "first")}
+        asked = {"first": threads.submit(group_commit.submit, "first")}
         for wish in ("bad", "beside", "next", "last"):
-            before = len(together._waiting)
-            asked[wish] = threads.submit(together.ask, wish)
-            while len(together._waiting) == before:
+            before = len(group_commit._waiting)
+            asked[wish] = threads.submit(group_commit.submit, wish)
+            while len(group_commit._waiting) == before:
                 threading.Event().wait(0.001)
         gathered.set()
         for wish in ("bad", "beside"):
             with pytest.raises(ConnectionError):
                 asked[wish].result(5)
         assert [asked[wish].result(5) for wish in ("first", "next", "last")] == ["FIRST", "NEXT", "LAST"]
-    assert together.ask("after") == "AFTER"
+    assert group_commit.submit("after") == "AFTER"
