@@ -1,1 +1,1 @@
-"""Worker: a message's life after accept, one folder a step."""
+"""Worker: the steps of a message after accept, one folder each."""

@@ -158,7 +158,7 @@ def _gone(erased: int) -> str:
 
 
 def _by_ids(ids: list[str], *, as_json: bool) -> None:
-    from threelane.worker.dead.redrive import RedriveResult, redrive_ids
+    from threelane.worker.dead.redrive import RedriveOutcome, redrive_ids
 
     nudger = Nudger(load_or_exit(Settings))
     try:
@@ -169,10 +169,10 @@ def _by_ids(ids: list[str], *, as_json: bool) -> None:
         print_json(answers)
     else:
         for one in answers:
-            why = "" if one.answer is RedriveResult.REDRIVEN else f": {_WHY[one.answer]}"
+            why = "" if one.answer is RedriveOutcome.REDRIVEN else f": {_WHY[one.answer]}"
             print_line(f"{one.id} {one.answer}{why}")
-    refused = [one for one in answers if one.answer is not RedriveResult.REDRIVEN]
-    if refused and all(one.answer is RedriveResult.UNKNOWN for one in answers):
+    refused = [one for one in answers if one.answer is not RedriveOutcome.REDRIVEN]
+    if refused and all(one.answer is RedriveOutcome.UNKNOWN for one in answers):
         raise typer.Exit(Exit.NOT_FOUND)
     raise typer.Exit(Exit.REFUSED if refused else Exit.OK)
 

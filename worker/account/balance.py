@@ -60,7 +60,7 @@ async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
 
 
 def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
-    """Return whether sending can resume: the balance covers the next message, and has changed or waited; pure.
+    """Return whether sending can resume: the balance covers the next message, and ``waited`` or it has changed; pure.
 
     ``lifted_at`` is the balance at the last lift: if it is the same again, that lift did not help.
     """

@@ -37,7 +37,7 @@ def _redrive(*, records: Sequence[RecordKey], now: int, today: str, ids: Sequenc
     """Put dead letters back; returns the lane of each, or why it stays dead, or "" if it is not a dead letter."""
 
 
-class RedriveResult(StrEnum):
+class RedriveOutcome(StrEnum):
     """The result of redriving one message."""
 
     REDRIVEN = "redriven"
@@ -54,7 +54,7 @@ class Redriven(msgspec.Struct, frozen=True):
     """The result for one message; ``status`` is its state afterwards."""
 
     id: str
-    answer: RedriveResult
+    answer: RedriveOutcome
     status: str = ""
 
 
@@ -155,7 +155,7 @@ def redrive_paced(
         results = Counter(str(answer) for answer in answers if answer)  # the others are no longer dead letters
         yield results
         if a_second:
-            sleep(results[RedriveResult.REDRIVEN] / a_second)
+            sleep(results[RedriveOutcome.REDRIVEN] / a_second)
 
 
 def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[Redriven]:
@@ -173,15 +173,15 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
     return answers
 
 
-def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[RedriveResult | None]:
+def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[RedriveOutcome | None]:
     """Run the script for up to 99 ids, and publish nudges; None for each that was not a dead letter."""
     replies = _redrive(client, records=keys.records(ids), now=now, today=budgets.day(now), ids=ids)
     lanes: dict[int, list[str]] = defaultdict(list)
-    answers: list[RedriveResult | None] = []
+    answers: list[RedriveOutcome | None] = []
     for one, reply in zip(ids, replies, strict=True):
         if reply.isdigit():
             lanes[int(reply)].append(one)
-            answers.append(RedriveResult.REDRIVEN)
+            answers.append(RedriveOutcome.REDRIVEN)
         else:
             answers.append(_LEFT_DEAD.get(reply))
     for lane in sorted(lanes):
@@ -202,16 +202,16 @@ def _group(owner: str, code: str, every: Sequence[FoundMessage], now: int) -> De
     )
 
 
-_LEFT_DEAD: dict[str, RedriveResult] = {
-    LeftDead.EXPIRED: RedriveResult.EXPIRED,
-    LeftDead.OVER: RedriveResult.OVER_BUDGET,
-    LeftDead.ERASED: RedriveResult.ERASED,
+_LEFT_DEAD: dict[str, RedriveOutcome] = {
+    LeftDead.EXPIRED: RedriveOutcome.EXPIRED,
+    LeftDead.OVER: RedriveOutcome.OVER_BUDGET,
+    LeftDead.ERASED: RedriveOutcome.ERASED,
 }
 
 
-def _refused(status: str) -> RedriveResult:
+def _refused(status: str) -> RedriveOutcome:
     if not status:
-        return RedriveResult.UNKNOWN
+        return RedriveOutcome.UNKNOWN
     if status == Status.IN_DOUBT:
-        return RedriveResult.IN_DOUBT
-    return RedriveResult.ENDED if status in FINAL else RedriveResult.UNDER_WAY
+        return RedriveOutcome.IN_DOUBT
+    return RedriveOutcome.ENDED if status in FINAL else RedriveOutcome.UNDER_WAY

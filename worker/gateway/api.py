@@ -1,4 +1,4 @@
-"""Api: connections, logins and default answers for missing commands, shared by Clickatell's APIs."""
+"""Api: connections, logins and default results of missing commands, shared by Clickatell's APIs."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ _NAME = re.compile(r"[A-Z?][A-Z0-9_]{0,63}")
 def read(query: bytes, body: bytes) -> Inbound:
     """Return the contents of a request; nothing for a probe, or for a message of another application of the account.
 
-    ``query`` is the query as it stood in the request line, not decoded.  What cannot be read raises ValueError, whose
-    sentence holds none of the values.
+    ``query`` is the raw query of the request line.  Raises ValueError for an unreadable request; its text contains
+    none of the values.
     """
     fields = read_fields(query, body)
     if not fields:

@@ -1,1 +1,1 @@
-"""Process: what one worker process is made of: its settings, its metrics, its start and its end."""
+"""Process: the settings, metrics, start and stop of worker processes."""

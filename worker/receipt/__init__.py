@@ -1,1 +1,1 @@
-"""Receipt: what the network reports of a message that was sent."""
+"""Receipt: status reports of sent messages: callbacks, polls, late receipts and cancels at the gateway."""

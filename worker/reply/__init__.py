@@ -1,1 +1,1 @@
-"""Reply: what recipients write back."""
+"""Reply: replies of recipients, and the STOP and START words."""

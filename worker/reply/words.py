@@ -29,7 +29,7 @@ class Words(msgspec.Struct, frozen=True):
     start: frozenset[str]
 
     def meaning(self, text: str) -> Meaning:
-        """Return what a whole message means: case, spaces and punctuation around it are forgiven, other words not."""
+        """Return the meaning of a whole message; ignores case, spaces and punctuation, but not other words."""
         word = plain(text)
         return "stop" if word in self.stop else "start" if word in self.start else ""
 

@@ -42,7 +42,7 @@ def spread(
     most: int,
     names: Sequence[str],
 ) -> None:
-    """Put an event into the deliveries of producers; returns whose backlog is full."""
+    """Add an event to the deliveries of producers; returns the names whose backlog is full."""
 
 
 class EventIntake:
