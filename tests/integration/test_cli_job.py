@@ -60,7 +60,7 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--text", "Dear {nome}"], "the text needs {nome}, and there is no such column"),
+        (["--text", "Dear {nome}"], "the text needs the column {nome}"),
         (["--text", "Dear {name"], "--text: '{' at character 6"),
         (["--text", TEXT, "--max-fail", "lots"], "--max-fail 'lots': give a share"),
         (["--text", TEXT, "--batch", "a|b"], "--batch 'a|b': up to 64 letters"),
