@@ -83,7 +83,7 @@ def test_a_refusal_says_which_budget_what_is_left_and_what_to_do(client: redis.R
     refused = answers[2]
     assert isinstance(refused, Refused)
     assert ("302", "cost_centre", "operator") == (refused.code, refused.field, refused.owner)
-    assert "0.5 of the 2.5 credits of news in a month are left: too few for this" == refused.problem
+    assert "0.5 of the 2.5 credits of news per month are left: too few" == refused.problem
     assert "threelane money budget set" in refused.remedy
     assert isinstance(producer.send(TO, "Hello", cost_centre="ops"), Accepted)
 
@@ -176,7 +176,7 @@ def test_an_operator_sets_looks_at_and_removes_budgets(client: redis.Redis, redi
         assert "Traceback" not in told.stderr
         return told.returncode, told.stdout + told.stderr
 
-    assert (0, "centre:news may spend 2.5 credits a day\n") == said("budget", "set", NEWS, "day", "2.5")
+    assert (0, "centre:news may spend 2.5 credits per day\n") == said("budget", "set", NEWS, "day", "2.5")
     with Producer(ProducerSettings(redis_url=redis_server.url, cost_centre="news")) as producer:
         assert [True, True, False] == [isinstance(producer.try_send(TO, "Hello"), Accepted) for _ in range(3)]
     code, told = said("--json")

@@ -164,8 +164,8 @@ WRONG = [
     (["add", "0831234567"], "starts with 0"), (["add", "call me"], "other than digits"), (["add", ""], "is empty"),
     (["why", "2783"], "digits"), (["remove", "2783123456789012"], "digits"),
     (["add", ZA, "--scope", "promo"], "write all, sender:<sender ID> or tag:<tag>"),
-    (["add", ZA, "--scope", "sender:"], "no scope"), (["add", ZA, "--scope", "tag:a,b"], "no scope"),
-    (["remove", ZA, "--scope", "tags:promo"], "no scope"),
+    (["add", ZA, "--scope", "sender:"], "is not a scope"), (["add", ZA, "--scope", "tag:a,b"], "is not a scope"),
+    (["remove", ZA, "--scope", "tags:promo"], "is not a scope"),
     (["add", ZA, "--days", "-1"], "days"), (["add", ZA, "--days", "1e300"], "days"),
     (["add", ZA, "--days", "nan"], "days"), (["add", ZA, "--days", "inf"], "days"),
 ]
@@ -238,7 +238,7 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
     lines = dict(re.findall(r"^line (\d+): (.*)$", told.stderr, re.MULTILINE))
     # fmt: off
     expected = {
-        "3": "starts with 0", "7": "'promo' is no scope", "8": "first: 'yesterday' is not a whole number",
+        "3": "starts with 0", "7": "'promo' is not a scope", "8": "first: 'yesterday' is not a whole number",
         "9": "code: '12345'", "10": "12 cells in 10 columns", "13": "the number is empty", "15": "expires:",
         "16": "source:", "18": "unexpected end of data",
     }
