@@ -187,8 +187,8 @@ def test_an_operator_sets_looks_at_and_removes_budgets(client: redis.Redis, redi
     assert 0 == code
     assert "2.50" in told
     assert "refuse" in told
-    assert (0, "centre:news has no limit a day\n") == said("budget", "remove", NEWS, "day")
-    assert (6, "centre:news has no budget a day: threelane money\n") == said("budget", "remove", NEWS, "day")
+    assert (0, "centre:news has no budget per day any more\n") == said("budget", "remove", NEWS, "day")
+    assert (6, "centre:news has no budget per day: threelane money\n") == said("budget", "remove", NEWS, "day")
     assert 2 == said("budget", "set", "news", "day", "2")[0]
     assert "write centre:<cost centre> or producer:<name>" in said("budget", "set", "news", "day", "2")[1]
     assert (2, "'week': give day or month\n") == said("budget", "set", NEWS, "week", "2")
