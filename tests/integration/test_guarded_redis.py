@@ -110,7 +110,7 @@ def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: Guar
     allowed = set(re.findall(r" \+(\w+)", ACL.read_text()))
     assert {"HGETALL"} <= called
     assert set() == {name.lower() for name in called | seldom} - allowed
-    assert f" ~{LaneOrder.NOBODYS} " in ACL.read_text(), "a crowded worker waits there, and would end"
+    assert f" ~{LaneOrder.EMPTY} " in ACL.read_text(), "a crowded worker waits there, and would end"
 
 
 def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRedis) -> None:
