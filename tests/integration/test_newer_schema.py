@@ -86,7 +86,7 @@ def test_it_is_not_moved_by_who_does_not_know_it(client: redis.Redis, producer: 
     """Written anew it would lose what only newer ones read."""
     later = producer.send("27999500001", "Later", delay=3600)
     client.hset(keys.record(later.id), "schema", 2)
-    with pytest.raises(Refused, match="is of schema 2"):
+    with pytest.raises(Refused, match="has schema 2"):
         producer.move(later.id, datetime.now(UTC) + timedelta(hours=2))
 
 

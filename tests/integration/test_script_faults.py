@@ -135,7 +135,7 @@ def test_the_command_line_calls_it_a_fault_of_ours(redis_server: RedisServer, cl
     sent = typed("send", "27831234567", "Hello", environment={"THREELANE_REDIS_URL": redis_server.url})
 
     assert (70, "") == (sent.returncode, sent.stdout)
-    assert "a fault of ours, ScriptError" in sent.stderr
+    assert "internal error, ScriptError" in sent.stderr
 
 
 def test_a_worker_counts_an_alarm(client: redis.Redis, make: Make) -> None:
