@@ -1,4 +1,4 @@
-"""App: the producers' API as one application; `threelane api` serves it, with what operators do beside it."""
+"""App: the HTTP API as one application; `threelane api` serves it together with the console."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fastapi.openapi.utils import get_openapi
 
 from threelane.interfaces.api import describe, messages, own, page, probes, problem, suppressed, waiting
 from threelane.interfaces.api.guard import Guard
-from threelane.interfaces.api.house import furnish
+from threelane.interfaces.api.service import create_service
 from threelane.producer.client import Producer
 from threelane.runtime.settings import ApiSettings
 
 VERSION = "1"
 ABOUT = """\
-Send SMSes through Threelane. Every address but the probes needs a key: `Authorization: Bearer <key>`.
-What was done wrong is told as `application/problem+json`: the field, what is wrong, what would be right, who can mend.
+Send SMSes through Threelane. Every operation but the probes needs a key: `Authorization: Bearer <key>`.
+Errors are `application/problem+json` with the field, the problem, the remedy and the owner.
 """
-# The framework's own telemetry would tell whole addresses, and the words of failures.
-_UNTOLD: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+# The framework's own telemetry would export whole URLs and the texts of exceptions.
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 
 
 def create(
@@ -34,11 +34,11 @@ def create(
     routers: Sequence[APIRouter] = (),
     values: Sequence[Any] = (),
 ) -> FastAPI:
-    """Return the application: ``routers`` are mounted under /v1, too, and may speak of further ``values``."""
+    """Return the application: ``routers`` are also mounted below /v1; ``values`` are the types they use."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.openapi()  # takes a tenth of a second, in which nothing else would be answered
+        app.openapi()  # takes 0.1 s, which would block the first request
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.api_threads
         yield
 
@@ -49,11 +49,11 @@ def create(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        telemetry=_UNTOLD,
+        telemetry=_NO_TELEMETRY,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.house = furnish(settings, producer, client)
+    app.state.service = create_service(settings, producer, client)
     for router in (messages.router, waiting.router, suppressed.router, own.router, *routers):
         app.include_router(router, prefix="/v1")
     app.include_router(probes.router)
@@ -65,9 +65,9 @@ def create(
 
 
 def _described(app: FastAPI, values: Sequence[Any]) -> dict[str, Any]:
-    """Return the OpenAPI description, made once."""
+    """Return the OpenAPI description, built once."""
     if not app.openapi_schema:
-        told = get_openapi(title="Threelane", version=VERSION, description=ABOUT, routes=app.routes)
-        told["components"]["schemas"] = describe.components(values)
-        app.openapi_schema = told
+        document = get_openapi(title="Threelane", version=VERSION, description=ABOUT, routes=app.routes)
+        document["components"]["schemas"] = describe.components(values)
+        app.openapi_schema = document
     return app.openapi_schema

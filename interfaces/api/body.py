@@ -1,4 +1,4 @@
-"""Body: what a request carries, read up to a limit and within a time; and what an answer does."""
+"""Body: reads request bodies within limits of size and time, and writes responses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from threelane.interfaces.api.house import house_of
 from threelane.interfaces.api.problem import stop
+from threelane.interfaces.api.service import service_of
 
 SINGLE = 512 * 1024  # octets: the longest text that is read, and room for the rest
 MIB = 1024 * 1024
@@ -22,25 +22,25 @@ async def _single(request: Request) -> bytes:
 
 
 async def _list(request: Request) -> AsyncIterator[bytes]:
-    house = house_of(request)
-    async with house.lists:  # so many are kept in memory, and no more are read
-        yield await _read(request, int(house.settings.api_body_mib * MIB))
+    service = service_of(request)
+    async with service.lists:  # bounds how many bodies are in memory at once
+        yield await _read(request, int(service.settings.api_body_mib * MIB))
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """Return the body; nothing beyond the limit is kept, and nothing at all is read of what says that it is longer."""
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said[:20]) > most:
+    """Return the body; nothing past the limit is kept, and a body that declares more is not read at all."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > most:
         raise _too_long(most)
     body = bytearray()
     try:
-        async with asyncio.timeout(house_of(request).settings.api_body_seconds):
+        async with asyncio.timeout(service_of(request).settings.api_body_seconds):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
                     raise _too_long(most)
     except TimeoutError:
-        remedy = "send it quicker, or in smaller lists"
+        remedy = "send it faster, or send smaller lists"
         raise stop(408, "the body did not arrive in time", field="body", remedy=remedy) from None
     return bytes(body)
 

@@ -1,4 +1,4 @@
-"""Describe: what the OpenAPI description says of values, problems and the fields of a message."""
+"""Describe: the OpenAPI description of values, problems and the fields of a message."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ EXAMPLE_ID = "0f3c5b1a9d84f3f8a5b6c7d8e9f00110"
 # fmt: off
 _OWNER = {"owner": Owner.OPERATOR}
 _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
-    400: ("the body is no JSON",
-          "the body is no JSON: Input data was truncated",
+    400: ("the body is not JSON",
+          "the body is not JSON: Input data was truncated",
           {"code": "101", "field": "body", "remedy": "send JSON, in UTF-8"}),
-    401: ("no key, or one that is not known, expired or revoked",
-          "no key, or one that is not known, expired or revoked",
+    401: ("the key is missing, unknown, expired or revoked",
+          "the key is missing, unknown, expired or revoked",
           {"field": "Authorization", "remedy": "send Authorization: Bearer <key>", **_OWNER}),
-    403: ("the key, or its producer, lacks a right or a budget: which, and who grants it",
+    403: ("the key or its producer lacks a right or a budget",
           "this key may not use lane 1",
-          {"code": "101", "field": "lane", "remedy": "lane 3, or have an operator make a key that may", **_OWNER}),
-    404: ("unknown, or so old that it is forgotten",
-          "this message is unknown, or forgotten",
-          {"field": "id", "remedy": "give the id that accept gave", "id": EXAMPLE_ID}),
+          {"code": "101", "field": "lane", "remedy": "use lane 3, or ask an operator for a key that may", **_OWNER}),
+    404: ("unknown, or past its retention",
+          "this message is unknown, or past its retention",
+          {"field": "id", "remedy": "use the id that accept returned", "id": EXAMPLE_ID}),
     408: ("the body did not arrive in time",
           "the body did not arrive in time",
-          {"field": "body", "remedy": "send it quicker, or in smaller lists"}),
+          {"field": "body", "remedy": "send it faster, or send smaller lists"}),
     409: ("the client message id was accepted with other content, or it is too late to cancel",
           "this client message id was accepted with other content",
           {"field": "client_message_id", "remedy": "use a new id for a new message", "id": EXAMPLE_ID}),
     413: ("the body, or the list, is too long",
           "10,001 messages",
           {"field": "messages", "remedy": "send at most 10,000 at a time"}),
-    422: ("something is wrong with a field: which, why, and what would be right",
+    422: ("a field is invalid: which, why, and the remedy",
           "the number starts with 0",
           {"code": "105", "field": "to", "remedy": "write the country code first, as in 27831234567"}),
     429: ("the key's rate is used up",
@@ -47,57 +47,57 @@ _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
           {"remedy": "wait for the seconds in Retry-After", **_OWNER}),
     503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not",
           "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address",
-          {"remedy": "ask again later; with the same client message id nothing is sent twice", **_OWNER}),
+          {"remedy": "retry later; with the same client message id nothing is sent twice", **_OWNER}),
 }
 # fmt: on
 _HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of these problems, and of those that every address with a key may answer."""
+    """Return the description of these problems, and of those that every operation with a key has."""
     return only_problems(*sorted({401, 403, 422, 429, 503, *statuses}))
 
 
 def only_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of these problems alone, for addresses without a key."""
+    """Return the description of these problems only, for operations without a key."""
     return {status: _problem(status) for status in statuses}
 
 
 def answer(
     status: int, kind: type, description: str, example: Any, links: Sequence[str] = ()
 ) -> dict[int | str, dict[str, Any]]:
-    """Return the description of an answer; ``links`` are operations that its id can be given to."""
-    told = {"description": description, "content": _json(_ref(kind), example)}
+    """Return the description of a response; ``links`` are operations that take its id."""
+    described = {"description": description, "content": _json(_ref(kind), example)}
     if links:
         parameters = {"message_id": "$response.body#/id"}
-        told["links"] = {name: {"operationId": name, "parameters": parameters} for name in links}
-    return {status: told}
+        described["links"] = {name: {"operationId": name, "parameters": parameters} for name in links}
+    return {status: described}
 
 
 def answers(status: int, kind: type, description: str, example: Any) -> dict[int | str, dict[str, Any]]:
-    """Return the description of an answer that is a list."""
+    """Return the description of a response that is a list."""
     return {status: {"description": description, "content": _json({"type": "array", "items": _ref(kind)}, [example])}}
 
 
 def body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
-    """Return the description of what a request carries."""
+    """Return the description of a request body."""
     return {"requestBody": {"required": True, "content": _json(schema, example)}}
 
 
 def body_of(kind: type, example: Any) -> dict[str, Any]:
-    """Return the description of what a request carries, by its type."""
+    """Return the description of a request body of a type."""
     return body(_ref(kind), example)
 
 
 def components(more: Sequence[Any] = ()) -> dict[str, Any]:
-    """Return the schemas of all values, made from their types, and of a message, made from the table of fields."""
-    _, told = msgspec.json.schema_components([*values.ALL, *more], ref_template="#/components/schemas/{name}")
-    return told | {"Message": message()}
+    """Return the schemas of all values, from their types, and of a message, from the table of fields."""
+    _, described = msgspec.json.schema_components([*values.ALL, *more], ref_template="#/components/schemas/{name}")
+    return described | {"Message": message()}
 
 
 def message() -> dict[str, Any]:
     """Return the schema of a message: each field by our name and by the gateway's."""
-    told: dict[str, Any] = {}
+    described: dict[str, Any] = {}
     for field in fields.FIELDS:
         schema: dict[str, Any] = {
             "description": field.meaning.replace("`", ""),
@@ -106,28 +106,28 @@ def message() -> dict[str, Any]:
         }
         if "array" in field.json_types:
             schema["items"] = {"type": "string"}
-        told[field.name] = schema
+        described[field.name] = schema
         for spelling in (field.gateway_name, *field.aliases):
-            told.setdefault(spelling, {**schema, "description": f"the same as {field.name}"})
-    return {"type": "object", "properties": told, "required": ["to"], "additionalProperties": False}
+            described.setdefault(spelling, {**schema, "description": f"the same as {field.name}"})
+    return {"type": "object", "properties": described, "required": ["to"], "additionalProperties": False}
 
 
 MESSAGE = {"$ref": "#/components/schemas/Message"}
-JUDGED = {"anyOf": [MESSAGE, {"description": "anything else is refused by itself"}]}
+ANY_MESSAGE = {"anyOf": [MESSAGE, {"description": "anything else is refused individually"}]}
 MESSAGE_EXAMPLE = {"to": "+27 83 123 4567", "text": "Your code is 4711", "lane": 1, "client_message_id": "login4711"}
 
 
 def _problem(status: int) -> dict[str, Any]:
     description, detail, more = _PROBLEMS[status]
     example = msgspec.to_builtins(stop(status, detail, **more).problem)
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "description": description,
         "content": {MEDIA_TYPE: {"schema": _ref(Problem), "example": example}},
     }
     if status in _HEADERS:
         kind = "integer" if _HEADERS[status] == "Retry-After" else "string"
-        told["headers"] = {_HEADERS[status]: {"required": True, "schema": {"type": kind}}}
-    return told
+        described["headers"] = {_HEADERS[status]: {"required": True, "schema": {"type": kind}}}
+    return described
 
 
 def _ref(kind: type) -> dict[str, Any]:

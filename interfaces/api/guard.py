@@ -1,4 +1,4 @@
-"""Guard: around every request; headers that keep browsers safe, one log line, and no traceback for anybody."""
+"""Guard: wraps every request with security headers, one log line, and a clean answer if our code fails."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Guard:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    """Write one line that names what was asked for, and no address: that may hold ids, names and queries."""
+    """Log one line with the name of the operation, never its URL, which may hold ids, names and queries."""
     asked = getattr(scope.get("endpoint"), "__name__", "nothing")
     level = logging.DEBUG if asked in PROBES and status < 400 else logging.INFO
     more = {"key": scope["threelane.key"]} if "threelane.key" in scope else {}
@@ -78,14 +78,14 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _tell(failed: Exception) -> None:
-    """Log where it failed, never the words of the failure: they may hold a number or a text."""
+    """Log where it failed, never the exception's text, which may hold a number or a message."""
     place = traceback.extract_tb(failed.__traceback__)[-1]
     where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
     logs.event("api_failed", level=logging.ERROR, error=type(failed).__name__, where=where)
 
 
 async def _apologise(send: Send) -> None:
-    problem = stop(500, "this is a mistake of ours, and is in the log", owner=Owner.OPERATOR, remedy="tell us").problem
+    problem = stop(500, "internal error; the log has the place", owner=Owner.OPERATOR, remedy="report it").problem
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 500, "headers": headers})

@@ -1,4 +1,4 @@
-"""Messages: send one or many, ask how one stands, cancel it."""
+"""Messages: send one or many, read the status of one, cancel it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from threelane.interfaces.api import describe, problem
 from threelane.interfaces.api.body import List, Single, answered
 from threelane.interfaces.api.caller import Caller, pay
 from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
-from threelane.interfaces.api.house import House, Shared
+from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.http.values import MOST_MESSAGES, Many, MessageResult, MessageResults, RefusedMessage
@@ -28,7 +28,7 @@ from threelane.store.status import MessageStatus
 
 
 class _IdConvertor(Convertor[str]):
-    """Lets an address match only when an id stands in it: anything else is nowhere."""
+    """Matches only a message id: any other path is 404."""
 
     regex = "[0-9a-f]{32}"
 
@@ -43,7 +43,9 @@ class _IdConvertor(Convertor[str]):
 
 register_url_convertor("message", _IdConvertor())
 router = APIRouter(tags=["messages"])
-MessageId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="the id that accept gave", examples=[EXAMPLE_ID])]
+MessageId = Annotated[
+    str, Path(pattern="^[0-9a-f]{32}$", description="the id that accept returned", examples=[EXAMPLE_ID])
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", description="becomes the client message id: 1 to 32 letters and digits, or a UUID"),
@@ -63,51 +65,50 @@ _LINKS = ("message_status", "message_timeline", "cancel_message", "move_message"
 @router.post(
     "/messages",
     status_code=201,
-    responses=answer(201, Accepted, "accepted: it is never lost from now on", _ACCEPTED, links=_LINKS)
+    responses=answer(201, Accepted, "accepted; from now on it is never lost", _ACCEPTED, links=_LINKS)
     | answer(200, Accepted, "accepted before, under the same client message id", _ACCEPTED)
     | problems(400, 408, 409, 413),
     openapi_extra=describe.body(MESSAGE, MESSAGE_EXAMPLE),
 )
-def send_message(house: Shared, key: Caller, body: Single, idempotency_key: IdempotencyKey = None) -> Response:
+def send_message(service: Shared, key: Caller, body: Single, idempotency_key: IdempotencyKey = None) -> Response:
     """Send a message: 201, or 200 when it was accepted before under the same client message id."""
     raw = problem.read(body, dict[str, Any])
-    said = house.producer.send_as(key, _identified(raw, idempotency_key))
-    return answered(said, 200 if said.repeated else 201, {"Location": f"/v1/messages/{said.id}"})
+    result = service.producer.send_as(key, _identified(raw, idempotency_key))
+    return answered(result, 200 if result.repeated else 201, {"Location": f"/v1/messages/{result.id}"})
 
 
 @router.post(
     "/messages/bulk",
-    responses=answer(200, MessageResults, "what came of each message, in their order", _RESULTS)
-    | problems(400, 408, 413),
+    responses=answer(200, MessageResults, "one result per message, in order", _RESULTS) | problems(400, 408, 413),
     openapi_extra=describe.body(
         {
             "type": "object",
-            "properties": {"messages": {"type": "array", "maxItems": MOST_MESSAGES, "items": describe.JUDGED}},
+            "properties": {"messages": {"type": "array", "maxItems": MOST_MESSAGES, "items": describe.ANY_MESSAGE}},
             "required": ["messages"],
             "additionalProperties": False,
         },
         {"messages": [MESSAGE_EXAMPLE, {"to": "27831234568", "text": ""}]},
     ),
 )
-async def send_messages(house: Shared, key: Caller, body: List, idempotency_key: IdempotencyKey = None) -> Response:
-    """Send up to 10,000 messages: each is accepted or refused by itself, so look at the verdicts."""
+async def send_messages(service: Shared, key: Caller, body: List, idempotency_key: IdempotencyKey = None) -> Response:
+    """Send up to 10,000 messages; each is accepted or refused individually, so read the verdicts."""
     if idempotency_key is not None:
-        raise problem.of(_idempotency("one key for a list", "give each of its messages a client_message_id"))
-    return await house.aside(_send_all, house, key, body)
+        raise problem.of(_idempotency("one key for a list of messages", "give each message a client_message_id"))
+    return await service.aside(_send_all, service, key, body)
 
 
-def _send_all(house: House, key: ApiKey, body: bytes) -> Response:
+def _send_all(service: Service, key: ApiKey, body: bytes) -> Response:
     raw = problem.read(body, Many).messages
     if len(raw) > MOST_MESSAGES:
         remedy = f"send at most {MOST_MESSAGES:,} at a time"
         raise problem.stop(413, f"{len(raw):,} messages", field="messages", remedy=remedy)
-    pay(house, key, house.producer.now(), len(raw) - 1, owed=True)
+    pay(service, key, service.producer.now(), len(raw) - 1, owed=True)
     verdicts = []
-    for index, said in enumerate(house.producer.send_many_as(key, raw)):
-        if isinstance(said, Refused):
-            verdicts.append(MessageResult(index, False, refusal=RefusedMessage.from_error(said)))
+    for index, result in enumerate(service.producer.send_many_as(key, raw)):
+        if isinstance(result, Refused):
+            verdicts.append(MessageResult(index, False, refusal=RefusedMessage.from_error(result)))
         else:
-            verdicts.append(MessageResult(index, True, message=said))
+            verdicts.append(MessageResult(index, True, message=result))
     accepted = [one.message for one in verdicts if one.message]
     repeated = sum(one.repeated for one in accepted)
     return answered(MessageResults(len(accepted), len(verdicts) - len(accepted), repeated, verdicts))
@@ -115,52 +116,57 @@ def _send_all(house: House, key: ApiKey, body: bytes) -> Response:
 
 @router.get(
     "/messages/{message_id:message}",
-    responses=answer(200, MessageStatus, "how it stands", STANDS) | problems(404),
+    responses=answer(200, MessageStatus, "its status", STANDS) | problems(404),
 )
-def message_status(house: Shared, key: Caller, message_id: MessageId) -> Response:
-    """Tell how a message stands; times are milliseconds of Unix time."""
-    return answered(owned(house, key, message_id))
+def message_status(service: Shared, key: Caller, message_id: MessageId) -> Response:
+    """Return the status of a message; times are milliseconds of Unix time."""
+    return answered(owned(service, key, message_id))
 
 
 @router.delete(
     "/messages/{message_id:message}",
     responses=answer(200, Cancelled, "it will not be sent", Cancelled(EXAMPLE_ID, CancelResult.CANCELLED, "queued"))
     | answer(
-        202, Cancelled, "the gateway has it and is asked to stop it", Cancelled(EXAMPLE_ID, CancelResult.ASKED, "sent")
+        202,
+        Cancelled,
+        "the gateway has it and was requested to stop it",
+        Cancelled(EXAMPLE_ID, CancelResult.ASKED, "sent"),
     )
     | problems(404, 409),
 )
-def cancel_message(house: Shared, key: Caller, message_id: MessageId) -> Response:
+def cancel_message(service: Shared, key: Caller, message_id: MessageId) -> Response:
     """Cancel a message that was not sent yet; 409 says why it is too late."""
-    owned(house, key, message_id)
-    (said,) = house.producer.cancel([message_id])
-    if said.answer is CancelResult.UNKNOWN:
+    owned(service, key, message_id)
+    (result,) = service.producer.cancel([message_id])
+    if result.answer is CancelResult.UNKNOWN:
         raise problem.unknown("this message", message_id)
-    if said.answer is CancelResult.TOO_LATE:
+    if result.answer is CancelResult.TOO_LATE:
         remedy = "only what is not sent yet can be cancelled"
-        raise problem.stop(409, said.why, field="id", remedy=remedy, id=message_id, state=said.status)
-    return answered(said, 202 if said.answer is CancelResult.ASKED else 200)
+        raise problem.stop(409, result.why, field="id", remedy=remedy, id=message_id, state=result.status)
+    return answered(result, 202 if result.answer is CancelResult.ASKED else 200)
 
 
-def owned(house: House, key: ApiKey, message_id: str) -> MessageStatus:
-    """Return how a message of the key's producer stands; another's is as unknown as one that never was."""
-    found = house.producer.status(message_id)
+def owned(service: Service, key: ApiKey, message_id: str) -> MessageStatus:
+    """Return the status of a message of the key's producer; another producer's message is unknown."""
+    found = service.producer.status(message_id)
     if found is None or not (key.operator or found.producer == key.producer):
         raise problem.unknown("this message", message_id)
     return found
 
 
 def _identified(raw: dict[str, Any], header: str | None) -> dict[str, Any]:
-    """Return the message with the header as its client message id; ends the request when they contradict."""
+    """Return the message with the header as its client message id; ends the request if the two differ."""
     if header is None:
         return raw
     wanted = fields.client_id(_without_dashes(header), "Idempotency-Key")
     if isinstance(wanted, Refusal):
         raise problem.of(wanted)
     spelt = [name for name in raw if (field := BY_SPELLING.get(name)) and field.name == "client_message_id"]
-    said = raw[spelt[0]] if spelt else None
-    if said not in (None, wanted):
-        raise problem.of(_idempotency(f"it is not the {spelt[0]} of the message", "give one of the two, or the same"))
+    result = raw[spelt[0]] if spelt else None
+    if result not in (None, wanted):
+        raise problem.of(
+            _idempotency(f"it is not the {spelt[0]} of the message", "send one of the two, or the same value")
+        )
     return {name: value for name, value in raw.items() if name not in spelt} | {"client_message_id": wanted}
 
 

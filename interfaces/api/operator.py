@@ -16,9 +16,9 @@ from threelane.interfaces.api import criteria, describe
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Operator
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
-from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import read, stop
+from threelane.interfaces.api.service import Service, Shared
 from threelane.interfaces.api.story import EXAMPLE, story
 from threelane.operations.explain import Story
 from threelane.store import find
@@ -98,9 +98,9 @@ _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, b
 
 
 @router.get("/holds", responses=answers(200, ActiveHold, "the active holds", _HELD) | problems())
-def list_holds(house: Shared, _key: Operator) -> Response:
+def list_holds(service: Shared, _key: Operator) -> Response:
     """List the active holds and their causes."""
-    found = hold.holds(house.redis, house.producer.now())
+    found = hold.holds(service.redis, service.producer.now())
     return answered(
         [ActiveHold(scope, one.code, one.cause, one.since, one.until) for scope, one in sorted(found.items())]
     )
@@ -113,24 +113,24 @@ def list_holds(house: Shared, _key: Operator) -> Response:
         HoldRequest, HoldRequest("sender:ACME", "requested by legal", "2031-06-30T14:00:00Z")
     ),
 )
-def put_on_hold(house: Shared, _key: Operator, body: Single) -> Response:
+def put_on_hold(service: Shared, _key: Operator, body: Single) -> Response:
     """Put the account, a lane, a sender or a prefix on hold; workers stop within a second."""
-    wanted, now = read(body, HoldRequest), house.producer.now()
+    wanted, now = read(body, HoldRequest), service.producer.now()
     until, field = _instant(wanted.until, "until") or 0, "scope"
     try:
         scope = hold.parse_scope(wanted.scope)
         field = "until" if 0 < until <= now else "cause"
-        hold.put(house.redis, scope, wanted.cause, now, until)
+        hold.put(service.redis, scope, wanted.cause, now, until)
     except ValueError as wrong:
         raise criteria.wrong_field(field, wrong) from None
-    one = hold.holds(house.redis, now)[scope]
+    one = hold.holds(service.redis, now)[scope]
     return answered(ActiveHold(scope, one.code, one.cause, one.since, one.until))
 
 
 @router.delete("/holds/{scope}", responses=answer(200, Resumed, "it is resumed", Resumed("account")) | problems(404))
-def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
+def resume(service: Shared, _key: Operator, scope: Scope) -> Response:
     """Lift a hold; sending continues where it stopped."""
-    if not hold.resume(house.redis, scope, house.producer.now()):
+    if not hold.resume(service.redis, scope, service.producer.now()):
         raise stop(404, "not on hold", field="path.scope", remedy="see GET /v1/holds")
     return answered(Resumed(scope))
 
@@ -140,16 +140,16 @@ def resume(house: Shared, _key: Operator, scope: Scope) -> Response:
     responses=answers(200, FoundMessage, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
     openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
-async def search_messages(house: Shared, _key: Operator, body: Single) -> Response:
+async def search_messages(service: Shared, _key: Operator, body: Single) -> Response:
     """Search the messages of all producers.  Ended messages are in no index, so this may scan all records."""
     wanted = read(body, SearchRequest)
     filtered = criteria.parsed(wanted)
-    return answered(await house.aside(lambda: list(find.search(house.redis, filtered, wanted.most))))
+    return answered(await service.aside(lambda: list(find.search(service.redis, filtered, wanted.most))))
 
 
 @router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
 async def list_dead_letters(
-    house: Shared,
+    service: Shared,
     _key: Operator,
     code: criteria.Code = "",
     owner: criteria.Owner = "",
@@ -164,16 +164,16 @@ async def list_dead_letters(
     """List dead letters with code, cause and owner; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
-    return answered(await house.aside(lambda: list(find.dead(house.redis, wanted, since or 0, until, most))))
+    return answered(await service.aside(lambda: list(find.dead(service.redis, wanted, since or 0, until, most))))
 
 
 @router.get(
     "/dead-letters/{message_id:message}",
     responses=answer(200, Story, "its history", EXAMPLE) | problems(404),
 )
-def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Response:
+def show_dead_letter(service: Shared, _key: Operator, message_id: MessageId) -> Response:
     """Return the history of a dead letter: which rule decided, and who can fix it."""
-    found = story(house, message_id)
+    found = story(service, message_id)
     if found.message.status is not Status.DEAD:
         remedy = f"see GET /v1/messages/{message_id}/timeline"
         raise stop(404, f"not a dead letter: it is {found.message.status}", field="id", remedy=remedy, id=message_id)
@@ -186,14 +186,14 @@ def show_dead_letter(house: Shared, _key: Operator, message_id: MessageId) -> Re
     | problems(400, 408, 413),
     openapi_extra=describe.body_of(RedriveRequest, RedriveRequest(code="301", dry_run=True)),
 )
-async def redrive_dead_letters(house: Shared, _key: Operator, body: Single) -> Response:
+async def redrive_dead_letters(service: Shared, _key: Operator, body: Single) -> Response:
     """Put dead letters back on their lanes, each once even if called again; ``dry_run`` only returns the plan."""
-    return await house.aside(_redrive, house, body)
+    return await service.aside(_redrive, service, body)
 
 
-def _redrive(house: House, body: bytes) -> Response:
+def _redrive(service: Service, body: bytes) -> Response:
     request = read(body, RedriveRequest)
-    wanted, now = criteria.parsed(request), house.producer.now()
+    wanted, now = criteria.parsed(request), service.producer.now()
     after, before = _instant(request.after, "after") or 0, _instant(request.before, "before")
     if wanted.status not in ("", Status.DEAD):
         raise criteria.wrong_field("status", ValueError("all dead letters have the state dead; leave it out"))
@@ -206,19 +206,19 @@ def _redrive(house: House, body: bytes) -> Response:
             remedy="give ids, or a filter: code, owner, batch, tag, to, producer, lane, after, before, all",
         )
     if request.ids:
-        return answered(_redriven(house, request, now))
+        return answered(_redriven(service, request, now))
     if request.dry_run:
-        return answered(RedriveResult(plan=redrive.plan(house.redis, wanted, now, after, before)))
+        return answered(RedriveResult(plan=redrive.plan(service.redis, wanted, now, after, before)))
     counts: Counter[str] = Counter(redriven=0, expired=0)
     lots = redrive.redrive_paced(
-        house.redis, house.producer.nudger, wanted, house.producer.now, after=after, before=before
+        service.redis, service.producer.nudger, wanted, service.producer.now, after=after, before=before
     )
     for lot in lots:
         counts.update(lot)
     return answered(RedriveResult(answers=dict(counts)))
 
 
-def _redriven(house: House, request: RedriveRequest, now: int) -> RedriveResult:
+def _redriven(service: Service, request: RedriveRequest, now: int) -> RedriveResult:
     if request.dry_run:
         raise stop(
             422,
@@ -227,7 +227,7 @@ def _redriven(house: House, request: RedriveRequest, now: int) -> RedriveResult:
             field="dry_run",
             remedy="leave it out: each id gets its own answer, and a message that is not a dead letter stays unchanged",
         )
-    results = redrive.redrive_ids(house.redis, house.producer.nudger, list(dict.fromkeys(request.ids)), now)
+    results = redrive.redrive_ids(service.redis, service.producer.nudger, list(dict.fromkeys(request.ids)), now)
     return RedriveResult(answers=dict(Counter(str(one.answer) for one in results)), messages=results)
 
 

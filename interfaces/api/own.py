@@ -1,4 +1,4 @@
-"""Own: what a key may do, and what is left of the budgets it spends from."""
+"""Own: the rights of the caller's key, and the budgets it spends from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from threelane.interfaces.api.body import answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import answer, answers, problems
-from threelane.interfaces.api.house import Shared
+from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import BudgetReport, Rights
 from threelane.store import budgets
 from threelane.store.access import ApiKey
@@ -18,16 +18,16 @@ _RIGHTS = Rights("4f1c09a2b7e3", "shop", (1, 3), ("ACME",), ("logins",), False, 
 _BUDGET = BudgetReport("producer:shop", "day", 500_000_000, 12_400_000, "refuse")
 
 
-@router.get("/key", responses=answer(200, Rights, "what this key may do", _RIGHTS) | problems())
+@router.get("/key", responses=answer(200, Rights, "the rights of this key", _RIGHTS) | problems())
 def own_rights(key: Caller) -> Response:
-    """Tell what this key may do."""
+    """Return the rights of this key."""
     return answered(Rights(**{name: getattr(key, name) for name in Rights.__struct_fields__}))
 
 
 @router.get("/budgets", responses=answers(200, BudgetReport, "budgets in force", _BUDGET) | problems())
-def own_budgets(house: Shared, key: Caller) -> Response:
-    """Tell what is left of the budgets of this key's producer and cost centres; an operator's key sees all."""
-    found = budgets.usage(house.redis, house.producer.now())
+def own_budgets(service: Shared, key: Caller) -> Response:
+    """Return the budgets of this key's producer and cost centres; an operator key sees all budgets."""
+    found = budgets.usage(service.redis, service.producer.now())
     return answered(
         [
             BudgetReport(one.scope, one.period, one.budget.limit, one.spent, one.budget.over)

@@ -1,4 +1,4 @@
-"""Page: the description of the API for programs, and the same for people, without a line of script."""
+"""Page: the description of the API for programs, and the same for people, without JavaScript."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def docs(request: Request) -> Response:
     return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 
 
-def _page(told: dict[str, Any]) -> Iterator[str]:
+def _page(document: dict[str, Any]) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>Threelane API</title>'
     yield f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>'
-    yield f"<h1>Threelane API</h1><p>{_prose(told['info']['description'])}</p>"
+    yield f"<h1>Threelane API</h1><p>{_prose(document['info']['description'])}</p>"
     yield '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
     tags: dict[str, list[str]] = {}
-    for path, methods in told["paths"].items():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             (tag,) = operation["tags"]
             tags.setdefault(tag, []).append("\n".join(_operation(path, method, operation)))
@@ -49,7 +49,7 @@ def _page(told: dict[str, Any]) -> Iterator[str]:
         yield f"<h2>{escape(tag)}</h2>"
         yield from operations
     yield "<h2>values</h2>"
-    for name, schema in told["components"]["schemas"].items():
+    for name, schema in document["components"]["schemas"].items():
         yield f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>'
         yield f"<p>{_prose(schema.get('description', ''))}</p>"
         yield from _properties(schema)
@@ -103,7 +103,7 @@ def _properties(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _named(schema: Any) -> Iterator[str]:
-    """Return the names of the values that a schema speaks of."""
+    """Return the names of the values that a schema refers to."""
     if isinstance(schema, dict):
         if "$ref" in schema:
             yield schema["$ref"].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Probes: whether the process lives, and whether it can take messages; without a key."""
+"""Probes: liveness and readiness, without a key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from threelane.interfaces.api.body import answered
 from threelane.interfaces.api.describe import answer, only_problems
-from threelane.interfaces.api.house import Shared
+from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import Health
 
 router = APIRouter(tags=["probes"])
@@ -16,12 +16,12 @@ router = APIRouter(tags=["probes"])
 
 @router.get("/health/live", responses=answer(200, Health, "the process answers", Health(True)))
 async def live() -> Response:
-    """Tell that the process answers; whether Redis does is not asked."""
+    """Report that the process is alive; Redis is not checked."""
     return answered(Health(True))
 
 
 @router.get("/health/ready", responses=answer(200, Health, "messages are taken", Health(True)) | only_problems(503))
-async def ready(house: Shared) -> Response:
-    """Tell whether Redis answers; 503 says what is wrong."""
-    await anyio.to_thread.run_sync(house.redis.ping, limiter=house.probes)
+async def ready(service: Shared) -> Response:
+    """Report whether Redis answers; 503 has the problem."""
+    await anyio.to_thread.run_sync(service.redis.ping, limiter=service.probes)
     return answered(Health(True))

@@ -1,4 +1,4 @@
-"""Problems: every refusal of the API in one shape, RFC 9457's with our fields."""
+"""Problems: every error of the API in one shape, that of RFC 9457 with our fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from threelane.producer.http.values import FieldProblem, Problem, RefusedMessage
 from threelane.producer.outage import Unavailable, explain
 
 MEDIA_TYPE = "application/problem+json"
-AWAY_SECONDS = 5  # after which a caller may ask again when Redis did not answer
+AWAY_SECONDS = 5  # before a caller may retry when Redis did not answer
 _PARAMETER = re.compile(r"\{\w+\}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -30,7 +30,7 @@ class Stop(Exception):
     """Ends a request with a problem."""
 
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
-        """Answer with the problem, and these headers."""
+        """Respond with the problem and these headers."""
         super().__init__(problem.title)
         self.problem = problem
         self.headers = dict(headers or {})
@@ -44,14 +44,18 @@ def stop(status: int, detail: str, *, headers: Mapping[str, str] | None = None, 
 
 
 def unknown(what: str, message_id: str = "") -> Stop:
-    """Return the end of a request for what is not there."""
+    """Return the end of a request for something that does not exist."""
     return stop(
-        404, f"{what} is unknown, or forgotten", field="id", remedy="give the id that accept gave", id=message_id
+        404,
+        f"{what} is unknown, or past its retention",
+        field="id",
+        remedy="use the id that accept returned",
+        id=message_id,
     )
 
 
 def of(refused: Refused | Refusal) -> Stop:
-    """Return the end of a request whose message, or wish, was refused."""
+    """Return the end of a request that was refused."""
     return stop(
         status_of(refused),
         refused.problem,
@@ -64,20 +68,20 @@ def of(refused: Refused | Refusal) -> Stop:
 
 
 def status_of(refused: Refused | Refusal) -> int:
-    """Return the HTTP status of a refusal: 409 for other content, 403 for what an operator may grant, else 422."""
+    """Return the HTTP status of a refusal: 409 for other content, 403 for what an operator can grant, otherwise 422."""
     if refused.code == Code.CONFLICT:
         return 409
     return 403 if refused.owner is Owner.OPERATOR else 422
 
 
 def away(failed: Unavailable) -> Stop:
-    """Return the end of a request that Redis did not answer, with all that is known."""
+    """Return the end of a request during an outage, with all that is known."""
     return stop(
         503,
         str(failed),
         headers={"Retry-After": str(AWAY_SECONDS)},
         owner=Owner.OPERATOR,
-        remedy="ask again later; with the same client message id nothing is sent twice",
+        remedy="retry later; with the same client message id nothing is sent twice",
         unsure=tuple(failed.unsure),
         accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
         refused=tuple(RefusedMessage.from_error(one) for one in failed.answers if isinstance(one, Refused)),
@@ -85,7 +89,7 @@ def away(failed: Unavailable) -> Stop:
 
 
 def read(body: bytes, kind: Any) -> Any:
-    """Return a body as a value of its type; ends the request with the field that is wrong."""
+    """Return a body as a value of its type; ends the request with the field that is invalid."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as wrong:
@@ -104,12 +108,12 @@ def read(body: bytes, kind: Any) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
         detail = "nested too deeply" if isinstance(broken, RecursionError) else str(broken)
         raise stop(
-            400, f"the body is no JSON: {detail}", code=Code.INVALID, field="body", remedy="send JSON, in UTF-8"
+            400, f"the body is not JSON: {detail}", code=Code.INVALID, field="body", remedy="send JSON, in UTF-8"
         ) from None
 
 
 def register(app: FastAPI) -> None:
-    """Answer every failure of the application in this shape."""
+    """Respond to every failure of the application in this shape."""
     handlers: dict[Any, Any] = {
         Stop: lambda _, ended: _response(ended),
         Refused: lambda _, refused: _response(of(refused)),
@@ -130,17 +134,17 @@ async def _wrong_parameters(_: Request, invalid: RequestValidationError) -> Resp
 
 
 async def _of_http(request: Request, failed: HTTPException) -> Response:
-    remedy = {404: "see /docs for the addresses there are", 405: "use one of the methods in Allow"}
+    remedy = {404: "see /docs for the paths", 405: "use one of the methods in Allow"}
     headers = dict(failed.headers or {})
     if failed.status_code == 405 and (methods := _allowed(request)):
-        headers = {"Allow": ", ".join(sorted(methods))}  # that of the framework names those of one route
+        headers = {"Allow": ", ".join(sorted(methods))}  # the framework's lists the methods of one route only
     return _response(
         stop(failed.status_code, str(failed.detail), headers=headers, remedy=remedy.get(failed.status_code, ""))
     )
 
 
 def _allowed(request: Request) -> set[str]:
-    """Return the methods that the address is described with."""
+    """Return the methods that the description has for a path."""
     path, described = request.url.path, request.app.openapi()["paths"]
     alike = (
         [path] if path in described else [one for one in described if re.fullmatch(_PARAMETER.sub("[^/]+", one), path)]

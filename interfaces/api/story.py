@@ -10,9 +10,9 @@ from fastapi.responses import Response
 from threelane.interfaces.api.body import answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import answer, problems
-from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.messages import STANDS, MessageId, owned
 from threelane.interfaces.api.problem import unknown
+from threelane.interfaces.api.service import Service, Shared
 from threelane.operations.explain import MessageCost, Pending, Step, Story, explain
 from threelane.runtime.settings import load
 from threelane.worker.gateway.overrides import in_force
@@ -26,34 +26,34 @@ EXAMPLE = Story(
     message=STANDS,
     producer="shop",
     steps=_STEPS,
-    pending=Pending("receipt", 1767226200000, "the gateway has it; if no receipt comes, it is asked for one then"),
+    pending=Pending("receipt", 1767226200000, "the gateway has it; without a receipt, it is polled then"),
     money=MessageCost(estimate=800_000),
 )
 
 
 @router.get(
     "/messages/{message_id:message}/timeline",
-    responses=answer(200, Story, "its whole story; never its text", EXAMPLE) | problems(404),
+    responses=answer(200, Story, "its history; never its text", EXAMPLE) | problems(404),
 )
-def message_timeline(house: Shared, key: Caller, message_id: MessageId) -> Response:
-    """Tell a message's whole story: what happened when, what it waits for, which rule decided, what it cost."""
-    owned(house, key, message_id)
-    return answered(story(house, message_id))
+def message_timeline(service: Shared, key: Caller, message_id: MessageId) -> Response:
+    """Return a message's history: what happened when, what it waits for, which rule decided, what it cost."""
+    owned(service, key, message_id)
+    return answered(story(service, message_id))
 
 
-def story(house: House, message_id: str) -> Story:
+def story(service: Service, message_id: str) -> Story:
     """Return a message's story; ends the request when it is unknown."""
-    found = explain(house.redis, message_id, house.producer.now(), _settings(house))
+    found = explain(service.redis, message_id, service.producer.now(), _settings(service))
     if found is None:
         raise unknown("this message", message_id)
     return found
 
 
-def table(house: House) -> Table:
+def table(service: Service) -> Table:
     """Return the policy table in force."""
-    settings = _settings(house)
+    settings = _settings(service)
     return in_force(settings.gateway, settings.policy_file)
 
 
-def _settings(house: House) -> WorkerSettings:
-    return load(WorkerSettings, gateway=house.settings.gateway)
+def _settings(service: Service) -> WorkerSettings:
+    return load(WorkerSettings, gateway=service.settings.gateway)

@@ -1,4 +1,4 @@
-"""Waiting: batches and schedules, what is not sent yet."""
+"""Waiting: batches and schedules."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from threelane.interfaces.api import criteria, describe, problem
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
-from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.messages import MessageId, owned
+from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.cancel import CancelResult
 from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
 from threelane.producer.reschedule import Moved
@@ -29,9 +29,7 @@ from threelane.store.states import Status
 router = APIRouter()
 _counting = Lock()
 NAME = f"^{LABEL.pattern}$"
-BatchName = Annotated[
-    str, Path(pattern=NAME, description="the batch that its messages name", examples=["newsletter-7"])
-]
+BatchName = Annotated[str, Path(pattern=NAME, description="the name of the batch", examples=["newsletter-7"])]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
 _FOUND = FoundMessage(
     id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo"
@@ -41,52 +39,54 @@ _FOUND = FoundMessage(
 @router.get(
     "/batches/{batch}",
     tags=["batches"],
-    responses=answer(200, BatchCounts, "of which state", BatchCounts(900, {"delivered": 840, "sent": 60}))
+    responses=answer(200, BatchCounts, "messages by state", BatchCounts(900, {"delivered": 840, "sent": 60}))
     | problems(404),
 )
-async def count_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
-    """Count a batch by state.  That looks through all records, so one is counted at a time: 429 until it is done."""
-    return await house.aside(_count, house, key, batch)
+async def count_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
+    """Count a batch by state.  This scans all records, so one batch is counted at a time; others get 429."""
+    return await service.aside(_count, service, key, batch)
 
 
-def _count(house: House, key: ApiKey, batch: str) -> Response:
+def _count(service: Service, key: ApiKey, batch: str) -> Response:
     if not _counting.acquire(blocking=False):
         remedy = "wait for the seconds in Retry-After"
         raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, remedy=remedy)
     try:
         wanted = find.Filter(batch=batch, producer=whose(key))
-        told = Counter(str(one.status) for one in find.search(house.redis, wanted))
+        counts = Counter(str(one.status) for one in find.search(service.redis, wanted))
     finally:
         _counting.release()
-    if not told:
-        raise problem.stop(404, "no message of this batch is known", field="path.batch", remedy="see its name")
-    return answered(BatchCounts(told.total(), dict(sorted(told.items()))))
+    if not counts:
+        raise problem.stop(404, "no message of this batch is known", field="path.batch", remedy="check its name")
+    return answered(BatchCounts(counts.total(), dict(sorted(counts.items()))))
 
 
 @router.delete(
     "/batches/{batch}",
     tags=["batches"],
-    responses=answer(200, CancelledBatch, "what was still there", CancelledBatch(41, 0, 2)) | problems(),
+    responses=answer(200, CancelledBatch, "how many were cancelled", CancelledBatch(41, 0, 2)) | problems(),
 )
-async def cancel_batch(house: Shared, key: Caller, batch: BatchName) -> Response:
-    """Cancel all of a batch that was not sent yet; safe to repeat."""
-    return await house.aside(_cancel, house, key, batch)
+async def cancel_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
+    """Cancel all messages of a batch that were not sent yet; safe to repeat."""
+    return await service.aside(_cancel, service, key, batch)
 
 
-def _cancel(house: House, key: ApiKey, batch: str) -> Response:
-    told: Counter[str] = Counter()
-    for one in house.producer.cancel_all(batch=batch, producer=whose(key)):
-        told[one.answer] += 1
-    return answered(CancelledBatch(told[CancelResult.CANCELLED], told[CancelResult.ASKED], told[CancelResult.TOO_LATE]))
+def _cancel(service: Service, key: ApiKey, batch: str) -> Response:
+    counts: Counter[str] = Counter()
+    for one in service.producer.cancel_all(batch=batch, producer=whose(key)):
+        counts[one.answer] += 1
+    return answered(
+        CancelledBatch(counts[CancelResult.CANCELLED], counts[CancelResult.ASKED], counts[CancelResult.TOO_LATE])
+    )
 
 
 @router.get(
     "/schedules",
     tags=["schedules"],
-    responses=answers(200, FoundMessage, "what waits, the earliest first", _FOUND) | problems(),
+    responses=answers(200, FoundMessage, "waiting messages, the earliest first", _FOUND) | problems(),
 )
 async def list_schedules(
-    house: Shared,
+    service: Shared,
     key: Caller,
     batch: criteria.Batch = "",
     tag: criteria.Tag = "",
@@ -95,16 +95,16 @@ async def list_schedules(
     before: Time = "",
     most: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> Response:
-    """List what waits for a time: schedules, deferrals and retries."""
+    """List the messages that wait for a time: schedules, deferrals and retries."""
     producer = whose(key)
 
     def read() -> list[FoundMessage]:
-        return house.producer.scheduled(
+        return service.producer.scheduled(
             batch=batch, tag=tag, lane=lane, producer=producer, after=after, before=before, most=most
         )
 
     try:
-        found = await house.aside(read)
+        found = await service.aside(read)
     except ValueError as wrong:
         field, _, rest = str(wrong).partition(": ")
         raise problem.stop(
@@ -116,16 +116,16 @@ async def list_schedules(
 @router.patch(
     "/schedules/{message_id:message}",
     tags=["schedules"],
-    responses=answer(200, Moved, "when it is due now", Moved(EXAMPLE_ID, 1767225600000, 1767312000000))
+    responses=answer(200, Moved, "its new time", Moved(EXAMPLE_ID, 1767225600000, 1767312000000))
     | problems(400, 404, 408, 413),
     openapi_extra=describe.body_of(Move, Move("2031-06-30T14:00:00Z")),
 )
-def move_message(house: Shared, key: Caller, message_id: MessageId, body: Single) -> Response:
-    """Put a message that waits to another time; its validity moves along, unless it was named."""
+def move_message(service: Shared, key: Caller, message_id: MessageId, body: Single) -> Response:
+    """Reschedule a waiting message; its validity moves with it, unless the caller set it."""
     wanted = problem.read(body, Move)
-    owned(house, key, message_id)
+    owned(service, key, message_id)
     try:
-        return answered(house.producer.move(message_id, wanted.deliver_at))
+        return answered(service.producer.move(message_id, wanted.deliver_at))
     except Refused as refused:
         if refused.code == Code.CLIENT_ID:
             raise problem.unknown("this message", message_id) from None
@@ -133,5 +133,5 @@ def move_message(house: Shared, key: Caller, message_id: MessageId, body: Single
 
 
 def whose(key: ApiKey) -> str:
-    """Return the producer whose messages a key may see; empty: all of them."""
+    """Return the producer whose messages a key may see; empty for all."""
     return "" if key.operator else key.producer

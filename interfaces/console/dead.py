@@ -23,7 +23,7 @@ SHOWN = 20
 @router.get("")
 def console_dead(visit: CurrentVisit) -> Response:
     """Show dead letters by owner and code."""
-    groups = redrive.dead_groups(visit.house.redis, visit.now)
+    groups = redrive.dead_groups(visit.service.redis, visit.now)
     return visit.show("dead.html", tab="dead", groups=groups, most=redrive.LOOKED_AT)
 
 
@@ -31,8 +31,8 @@ def console_dead(visit: CurrentVisit) -> Response:
 def console_redrive_plan(visit: CurrentVisit, owner: criteria.Owner = "", code: criteria.Code = "") -> Response:
     """Show what a redrive of one owner and code would do, and the oldest messages it would reach."""
     wanted = _wanted(owner, code)
-    plan = redrive.plan(visit.house.redis, wanted, visit.now, before=visit.now)
-    oldest = list(find.dead(visit.house.redis, wanted, before=visit.now, most=SHOWN))
+    plan = redrive.plan(visit.service.redis, wanted, visit.now, before=visit.now)
+    oldest = list(find.dead(visit.service.redis, wanted, before=visit.now, most=SHOWN))
     return visit.show("redrive.html", tab="dead", owner=owner, code=code, plan=plan, found=oldest, most=SHOWN)
 
 
@@ -45,8 +45,10 @@ def console_redrive(form: Submitted) -> Response:
     if not before.isdecimal():
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
     counts: Counter[str] = Counter(redriven=0)
-    nudger = visit.house.producer.nudger
-    for lot in redrive.redrive_paced(visit.house.redis, nudger, wanted, visit.house.producer.now, before=int(before)):
+    nudger = visit.service.producer.nudger
+    for lot in redrive.redrive_paced(
+        visit.service.redis, nudger, wanted, visit.service.producer.now, before=int(before)
+    ):
         counts.update(lot)
     notice = ", ".join(f"{n:,} {words(answer)}" for answer, n in counts.items() if n or answer == "redriven")
     return visit.done("redriven", f"{notice}.", DEAD_LETTERS, code=wanted.code, owner=wanted.owner, **dict(counts))

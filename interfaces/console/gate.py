@@ -12,8 +12,8 @@ from fastapi.responses import Response
 
 from threelane.interfaces.api.body import Single
 from threelane.interfaces.api.caller import pay
-from threelane.interfaces.api.house import House, Shared
 from threelane.interfaces.api.problem import stop
+from threelane.interfaces.api.service import Service, Shared
 from threelane.interfaces.console import session
 from threelane.interfaces.console.page import LoginRequired, page, see_other
 from threelane.interfaces.console.session import ConsoleSession
@@ -26,7 +26,7 @@ MOST_FIELDS = 30
 class Visit(NamedTuple):
     """One request of a logged-in operator."""
 
-    house: House
+    service: Service
     session: ConsoleSession
     now: int  # ms
     is_refresh: bool  # sent by console.js, not by a person
@@ -35,7 +35,7 @@ class Visit(NamedTuple):
         """Return a page with the pending notice; a refresh by the script does not consume the notice."""
         known = self.session
         if known.notice and not self.is_refresh:
-            session.remember(self.house.redis, known, notice="")
+            session.remember(self.service.redis, known, notice="")
         common: dict[str, Any] = {"csrf": known.csrf, "key": known.key, "notice": known.notice, "now": self.now}
         return page(template, **common | values)
 
@@ -46,7 +46,7 @@ class Visit(NamedTuple):
 
     def redirect_with(self, notice: str, address: str) -> Response:
         """Redirect to an address that shows the notice."""
-        session.remember(self.house.redis, self.session, notice=notice)
+        session.remember(self.service.redis, self.session, notice=notice)
         return see_other(address)
 
     def log_and_redirect(self, action: str, address: str) -> Response:
@@ -83,16 +83,16 @@ class SubmittedForm(NamedTuple):
         return value
 
 
-def visit(request: Request, house: Shared) -> Visit:
+def visit(request: Request, service: Shared) -> Visit:
     """Return the visit of a logged-in operator; redirects everyone else to the login."""
-    now = house.producer.now()
+    now = service.producer.now()
     token = request.cookies.get(COOKIE, "")
-    found = session.find(house.redis, token, now) if token else None
+    found = session.find(service.redis, token, now) if token else None
     if found is None:
         raise LoginRequired
     request.scope["threelane.key"] = found.key.id  # for the log
-    pay(house, found.key, now)
-    return Visit(house, found, now, "x-threelane-look" in request.headers)
+    pay(service, found.key, now)
+    return Visit(service, found, now, "x-threelane-look" in request.headers)
 
 
 async def sent_from_here(request: Request) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from threelane.interfaces.api.house import Shared
 from threelane.interfaces.api.problem import stop
+from threelane.interfaces.api.service import Shared
 from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import COOKIE, Fields, Submitted, same
 from threelane.interfaces.console.page import HOME, LOGIN, STATIC, PageRoute, page, see_other
@@ -30,35 +30,35 @@ async def console_login(request: Request) -> Response:
 
 
 @router.post("/login")
-def console_log_in(request: Request, house: Shared, submitted: Fields) -> Response:
+def console_log_in(request: Request, service: Shared, submitted: Fields) -> Response:
     """Start a session for a key with the right ``operator``."""
     expected = request.cookies.get(LOGIN_COOKIE, "")
     if not expected or not same(submitted.get("csrf", ""), expected):
         return _login(request, 403, "The form has expired. Try again; the page needs cookies.")
     address = _network(request.client.host if request.client else "")
-    wait = session.try_from(house.redis, address)
+    wait = session.try_from(service.redis, address)
     if wait:
         logs.event("console", level=30, did="login_limited")
         response = _login(request, 429, f"Too many attempts. Wait {-(-wait // 1000)} seconds.")
         response.headers["Retry-After"] = str(-(-wait // 1000))
         return response
-    now = house.producer.now()
-    key = access.authenticate(house.redis, submitted.get("key", ""), now)
+    now = service.producer.now()
+    key = access.authenticate(service.redis, submitted.get("key", ""), now)
     if key is None or not key.operator:
         logs.event("console", level=30, did="login_refused", **({"key": key.id} if key else {}))
         why = "This key is not an operator key." if key else "This key is unknown, expired or revoked."
         return _login(request, 403, why)
-    session.forgive(house.redis, address)
+    session.forgive(service.redis, address)
     logs.event("console", did="login", key=key.id, producer=key.producer)
     response = see_other(HOME)
-    _set(request, response, COOKIE, session.open_for(house.redis, key, now), session.LONGEST_MS)
+    _set(request, response, COOKIE, session.open_for(service.redis, key, now), session.LONGEST_MS)
     return response
 
 
 @router.post("/logout")
 def console_log_out(form: Submitted) -> Response:
     """End the session."""
-    session.end(form.visit.house.redis, form.visit.session)
+    session.end(form.visit.service.redis, form.visit.session)
     form.visit.log("logout")
     response = see_other(LOGIN)
     response.delete_cookie(COOKIE, path=HOME)

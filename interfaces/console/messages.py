@@ -42,7 +42,7 @@ def console_search(visit: CurrentVisit) -> Response:
 @router.post("/search")
 def console_submit_search(form: Submitted) -> Response:
     """Search for an id, a recipient, a client message id, a batch or a tag; a POST keeps numbers out of URLs."""
-    session.remember(form.visit.house.redis, form.visit.session, search=form.get("term", 80))
+    session.remember(form.visit.service.redis, form.visit.session, search=form.get("term", 80))
     return form.visit.log_and_redirect("searched", SEARCH)
 
 
@@ -62,7 +62,7 @@ def console_reveal(form: Submitted, message_id: MessageId) -> Response:
 @router.post("/messages/{message_id:message}/cancel")
 def console_cancel(form: Submitted, message_id: MessageId) -> Response:
     """Cancel one message."""
-    (result,) = form.visit.house.producer.cancel([message_id])
+    (result,) = form.visit.service.producer.cancel([message_id])
     back = SCHEDULES if form.get("back") == "schedules" else f"{HOME}/messages/{message_id}"
     return form.visit.done("cancelled", _cancelled(result), back, id=message_id, answer=result.answer)
 
@@ -70,8 +70,8 @@ def console_cancel(form: Submitted, message_id: MessageId) -> Response:
 @router.post("/messages/{message_id:message}/redrive")
 def console_redrive_one(form: Submitted, message_id: MessageId) -> Response:
     """Put one dead letter back on its lane."""
-    house = form.visit.house
-    (result,) = redrive.redrive_ids(house.redis, house.producer.nudger, [message_id], form.visit.now)
+    service = form.visit.service
+    (result,) = redrive.redrive_ids(service.redis, service.producer.nudger, [message_id], form.visit.now)
     back = f"{HOME}/messages/{message_id}"
     return form.visit.done("redriven", f"{words(result.answer)}.", back, id=message_id, answer=result.answer)
 
@@ -81,7 +81,7 @@ def console_schedules(
     visit: CurrentVisit, batch: Word = "", tag: Word = "", lane: Annotated[str, Query(pattern="^[123]?$")] = ""
 ) -> Response:
     """Show messages that wait for their time, earliest first."""
-    found = visit.house.producer.scheduled(batch=batch, tag=tag, lane=int(lane or 0), most=MOST)
+    found = visit.service.producer.scheduled(batch=batch, tag=tag, lane=int(lane or 0), most=MOST)
     filters = {"batch": batch, "tag": tag, "lane": lane}
     return visit.show("schedules.html", tab="schedules", found=found, filters=filters, most=MOST)
 
@@ -92,7 +92,7 @@ def console_cancel_all(form: Submitted) -> Response:
     wanted: dict[str, Any] = {name: form.get(name, 64) for name in ("batch", "tag")}
     if not any(wanted.values()):
         raise stop(422, "neither a batch nor a tag", remedy="go back and filter by one")
-    counts = Counter(str(one.answer) for one in form.visit.house.producer.cancel_all(**wanted))
+    counts = Counter(str(one.answer) for one in form.visit.service.producer.cancel_all(**wanted))
     notice = ", ".join(f"{n:,} {words(answer)}" for answer, n in sorted(counts.items())) or "nothing left to cancel"
     return form.visit.done("cancelled_all", f"{notice}.", SCHEDULES, **counts)
 
@@ -101,20 +101,20 @@ def _found(visit: Visit, term: str) -> list[find.FoundMessage]:
     if not _searching.acquire(timeout=WAIT_SECONDS):
         raise stop(429, "another search is running", headers={"Retry-After": "5"}, remedy="try again in a few seconds")
     try:
-        return list(find.term(visit.house.redis, term, MOST))
+        return list(find.term(visit.service.redis, term, MOST))
     finally:
         _searching.release()
 
 
 def _story(visit: Visit, message_id: str, *, shown: bool) -> Response:
-    found = story(visit.house, message_id)
+    found = story(visit.service, message_id)
     number = found.message.to
 
     def masked(text: str) -> str:
         """Return a text with the number masked in it, unless the number is shown."""
         return text if shown or not number else text.replace(number, phone.mask(number))
 
-    sms = content(visit.house.redis, message_id) if shown and visit.session.key.texts else None
+    sms = content(visit.service.redis, message_id) if shown and visit.session.key.texts else None
     return visit.show(
         "message.html",
         tab="search",

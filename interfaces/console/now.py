@@ -49,10 +49,10 @@ class LaneCounts(msgspec.Struct, frozen=True):
 @router.get("")
 def console_now(visit: CurrentVisit) -> Response:
     """Show the current state of the fleet."""
-    now = screen.read(visit.house.redis, visit.now)
+    now = screen.read(visit.service.redis, visit.now)
     before = _before(visit, now)
     trouble = sorted(now.trouble.items(), key=lambda one: -one[1])[:MOST]
-    rules = table(visit.house) if now.holds else None
+    rules = table(visit.service) if now.holds else None
     owners = {scope: _owner(one, rules) for scope, one in now.holds.items()}
     return visit.show(
         "now.html",
@@ -76,7 +76,7 @@ def console_hold(form: Submitted) -> Response:
     until = visit.now + int(minutes * MINUTE) if form.get("minutes") else 0
     try:
         scope = hold.parse_scope(form.get("scope"))
-        hold.put(visit.house.redis, scope, form.get("cause"), visit.now, until)
+        hold.put(visit.service.redis, scope, form.get("cause"), visit.now, until)
     except ValueError as wrong:
         raise stop(422, str(wrong), remedy="go back and correct it") from None
     return visit.done("held", f"{scope} is on hold.", HOME, scope=_kind(scope))
@@ -86,7 +86,7 @@ def console_hold(form: Submitted) -> Response:
 def console_resume(form: Submitted) -> Response:
     """Lift a hold."""
     visit, scope = form.visit, form.get("scope")
-    if not hold.resume(visit.house.redis, scope, visit.now):
+    if not hold.resume(visit.service.redis, scope, visit.now):
         return visit.redirect_with(f"{scope} was no longer on hold.", HOME)
     return visit.done("resumed", f"{scope} is resumed.", HOME, scope=_kind(scope))
 
@@ -107,7 +107,7 @@ def _before(visit: Visit, now: Screen) -> LaneCounts | None:
     before = msgspec.json.decode(visit.session.look, type=LaneCounts) if visit.session.look else None
     if before is None or now.at - before.at > MOST_SPAN_MS:
         counts = {lane: (one.accepted, one.sent, one.delivered) for lane, one in now.lanes.items()}
-        session.remember(visit.house.redis, visit.session, look=msgspec.json.encode(LaneCounts(now.at, counts)))
+        session.remember(visit.service.redis, visit.session, look=msgspec.json.encode(LaneCounts(now.at, counts)))
     return before if before and now.at - before.at >= 1000 else None
 
 

@@ -22,8 +22,8 @@ BACK = f"{HOME}/suppression"
 def console_suppression(visit: CurrentVisit) -> Response:
     """Show the entries of the number that was looked up last."""
     number = visit.session.number
-    entries = suppression.why(visit.house.redis, number) if number else ()
-    count = visit.house.redis.hlen(keys.SUPPRESSED)
+    entries = suppression.why(visit.service.redis, number) if number else ()
+    count = visit.service.redis.hlen(keys.SUPPRESSED)
     forbidden = any(one.forbids(visit.now) for one in entries)
     return visit.show(
         "suppression.html", tab="suppression", number=number, entries=entries, count=count, forbidden=forbidden
@@ -34,7 +34,7 @@ def console_suppression(visit: CurrentVisit) -> Response:
 def console_check(form: Submitted) -> Response:
     """Look up a number; a POST keeps it out of access logs."""
     number = _number(form.get("number", 40))
-    session.remember(form.visit.house.redis, form.visit.session, number=number)
+    session.remember(form.visit.service.redis, form.visit.session, number=number)
     return form.visit.log_and_redirect("checked", BACK)
 
 
@@ -44,8 +44,8 @@ def console_suppress(form: Submitted) -> Response:
     visit, number, scope = form.visit, _number(form.get("number", 40)), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
     evidence = form.get("evidence") or f"by key {visit.session.key.id} of {visit.session.key.producer}"
-    suppression.add(visit.house.redis, [(number, suppression.by_hand(scope, evidence, days, visit.now))])
-    session.remember(visit.house.redis, visit.session, number=number)
+    suppression.add(visit.service.redis, [(number, suppression.by_hand(scope, evidence, days, visit.now))])
+    session.remember(visit.service.redis, visit.session, number=number)
     return visit.done("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
 
 
@@ -56,7 +56,7 @@ def console_lift(form: Submitted) -> Response:
     source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
-    lifted = suppression.lift(visit.house.redis, number, source, _scope(scope))
+    lifted = suppression.lift(visit.service.redis, number, source, _scope(scope))
     notice = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "The entry was already removed."
     return visit.done("lifted", notice, BACK, entries=lifted)
 

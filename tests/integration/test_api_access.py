@@ -90,7 +90,7 @@ def test_a_revoked_key_ends_at_once(api: Api) -> None:
     with HttpProducer(api.url, token) as producer:
         assert producer.send(**HELLO).accepted
         access.revoke(api.redis, token.split("_")[1])
-        with pytest.raises(Unavailable, match="no key, or one that is not known"):
+        with pytest.raises(Unavailable, match="the key is missing, unknown"):
             producer.send(**HELLO)
 
 
@@ -193,7 +193,7 @@ def test_what_operators_do_needs_their_right(api: Api) -> None:
     said = [api.ask(method, path, body, plain) for method, path, body, _ in asked]
 
     assert [403] * len(asked) == [one.status for one in said]
-    assert [f"this key has not the right {right!r}" for *_, right in asked] == [one.body["detail"] for one in said]
+    assert [f"this key lacks the right {right!r}" for *_, right in asked] == [one.body["detail"] for one in said]
     assert {200, 404} == {api.ask(method, path, body, operator).status for method, path, body, _ in asked}
 
 

@@ -24,7 +24,7 @@ from tests.integration.http_api import Api
 from tests.servers import RedisServer
 from threelane import InvalidSettings
 from threelane.interfaces.api.guard import HEADERS
-from threelane.interfaces.api.house import LONG
+from threelane.interfaces.api.service import LONG
 from threelane.interfaces.web.serve import listen_or_exit, load_or_exit
 from threelane.producer.http.async_client import AsyncHttpProducer
 from threelane.producer.http.client import HttpProducer

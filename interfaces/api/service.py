@@ -1,4 +1,4 @@
-"""House: what the requests of one process of the API share."""
+"""Service: what all requests of one API process share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Given = ParamSpec("Given")
 Came = TypeVar("Came")
 
 
-class House(NamedTuple):
-    """The settings, the producer behind every address, a client of the same Redis, and room for what takes long.
+class Service(NamedTuple):
+    """The settings, the producer, a client of the same Redis, and limits for long requests.
 
     Long requests and probes have threads of their own: a login code waits behind no list, and a probe behind nothing.
     """
@@ -35,24 +35,24 @@ class House(NamedTuple):
     probes: anyio.CapacityLimiter
 
     async def aside(self, work: Callable[Given, Came], *given: Given.args, **named: Given.kwargs) -> Came:
-        """Return what a long piece of work comes to."""
+        """Run a long piece of work on a thread of its own group and return its result."""
         return await anyio.to_thread.run_sync(partial(work, *given, **named), limiter=self.long)
 
 
-def furnish(settings: ApiSettings, producer: Producer, client: redis.Redis) -> House:
-    """Return the house of one application."""
+def create_service(settings: ApiSettings, producer: Producer, client: redis.Redis) -> Service:
+    """Return what one application shares."""
     limits: Any = [anyio.CapacityLimiter(number) for number in (LONG, PROBES)]
-    return House(settings, producer, client, asyncio.Semaphore(LONG), *limits)
+    return Service(settings, producer, client, asyncio.Semaphore(LONG), *limits)
 
 
-def house_of(request: Request) -> House:
-    """Return what the application was made with."""
-    house: House = request.app.state.house
-    return house
+def service_of(request: Request) -> Service:
+    """Return what the application shares, for a request."""
+    service: Service = request.app.state.service
+    return service
 
 
-async def _shared(request: Request) -> House:
-    return house_of(request)
+async def _shared(request: Request) -> Service:
+    return service_of(request)
 
 
-Shared = Annotated[House, Depends(_shared)]
+Shared = Annotated[Service, Depends(_shared)]
