@@ -79,7 +79,7 @@ def put_back(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Put dead letters back on their lanes, each once; messages in doubt or ended stay unchanged."""
+    """Put dead letters back on their lanes, each once; messages that are in doubt or have ended do not change."""
     wanted = criteria.parsed(
         Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     )

@@ -88,7 +88,9 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
 
 
 @app.command("list", epilog="Example: threelane suppress list --json")
-def show(most: Annotated[int, typer.Option(min=1, help="Most numbers to show.")] = 100, as_json: Json = False) -> None:
+def show(
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of entries to show.")] = 100, as_json: Json = False
+) -> None:
     """List suppressed numbers."""
 
     def read(client: redis.Redis) -> list[suppression.Suppressed]:
