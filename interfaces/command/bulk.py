@@ -103,7 +103,7 @@ def bulk(
     ] = None,
     format: Annotated[Format | None, typer.Option(help="The format, if the file's name does not show it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
-    canary: Annotated[int, typer.Option(min=0, help="Send this many first, and wait for their results.")] = 0,
+    canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
     max_fail: Annotated[str, typer.Option(help="Continue if at most this share of the canary failed.")] = "5%",
     canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
     from_start: Annotated[

@@ -58,7 +58,7 @@ def set_budget(
         str, typer.Option(help="What happens to messages over the limit: refuse, or hold until the next day.")
     ] = "refuse",
 ) -> None:
-    """Set a budget; messages over it are refused with 302, or wait."""
+    """Set a budget; messages over it are refused with code 302, or wait."""
     with_redis(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
     print_line(f"{scope} may spend {credits:g} credits per {period}")
 

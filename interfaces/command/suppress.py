@@ -113,7 +113,8 @@ def show(
 @app.command("import", epilog="Example: threelane suppress import blocked.csv")
 def take(
     file: Annotated[
-        Path, typer.Argument(help="CSV, UTF-8, with the column number and optionally the other columns of export.")
+        Path,
+        typer.Argument(help="CSV in UTF-8, with a column named number and optionally the other columns of export."),
     ],
 ) -> None:
     """Suppress the numbers of a file; each invalid row is reported, the valid ones are imported."""
