@@ -92,7 +92,7 @@ def register(app: typer.Typer) -> None:
 
 def bulk(
     file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON Lines; UTF-8; columns: docs/fields.md.")],
-    text: Annotated[str | None, typer.Option(help="The text of all messages, with {columns} of the file.")] = None,
+    text: Annotated[str | None, typer.Option(help="One text for all messages; {name} inserts that column.")] = None,
     batch: Annotated[
         str, typer.Option(help="The job's name, which identifies repeated runs; default: the file's name.")
     ] = "",
@@ -103,7 +103,7 @@ def bulk(
     ] = None,
     format: Annotated[Format | None, typer.Option(help="The format, if the file's name does not show it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
-    canary: Annotated[int, typer.Option(min=0, help="Send this many first, and wait for their results.")] = 0,
+    canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
     max_fail: Annotated[str, typer.Option(help="Continue if at most this share of the canary failed.")] = "5%",
     canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
     from_start: Annotated[
@@ -111,7 +111,7 @@ def bulk(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Enqueue a file of messages; each invalid row is reported. Run again after a crash, it sends no row twice."""
+    """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
     options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
     job = _job(file, text, batch, format, dict(_fields(options)))

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def features(as_json: Json = False) -> None:
-    """Show how each gateway API supports each feature: a parameter, done by Threelane, or not at all."""
+    """Show how each gateway API supports each feature: by a parameter, through Threelane, or not at all."""
     from threelane.contract.gateways import ABILITIES, FEATURES, declared
 
     rows = {
@@ -60,7 +60,7 @@ def send(
     lane: Lane = None,
     sender: Annotated[str | None, typer.Option("--from", help="Sender ID.")] = None,
     client_message_id: Annotated[
-        str | None, typer.Option(help="Your own id; a repeated call with it is not sent twice.")
+        str | None, typer.Option(help="Your own id; repeating the call with it does not send twice.")
     ] = None,
     deliver_at: Annotated[str | None, typer.Option(help="Delivery time, such as 2031-06-30T14:00:00Z.")] = None,
     delay: Annotated[str | None, typer.Option(help="Delay in seconds, instead of a time.")] = None,

@@ -37,7 +37,7 @@ def health(
     name: Annotated[str, typer.Option("--worker", help="The worker's name; default: this host's.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Check that a worker consumes: fails if it fetched nothing for a minute while messages wait in its lanes."""
+    """Check that a worker is consuming: fails if it fetched nothing for a minute while messages waited in its lanes."""
     from threelane.operations.health import problem_of
 
     name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()

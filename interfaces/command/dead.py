@@ -28,8 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-After = Annotated[str, typer.Option(help="Only those that died at or after this time, ISO 8601 with a zone.")]
-Before = Annotated[str, typer.Option(help="Only those that died up to this time, ISO 8601 with a zone.")]
+After = Annotated[str, typer.Option(help="Only dead letters from this time on; ISO 8601 with a zone.")]
+Before = Annotated[str, typer.Option(help="Only dead letters up to this time; ISO 8601 with a zone.")]
 Pace = Annotated[float, typer.Option("--a-second", min=0, help="Messages per second; 0: no limit.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print number, parts and cost; change nothing.")]
 
@@ -79,7 +79,7 @@ def put_back(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Put dead letters back on their lanes, each once; messages in doubt or ended stay unchanged."""
+    """Put dead letters back on their lanes, each once; messages that are in doubt or have ended do not change."""
     wanted = criteria.parsed(
         Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     )

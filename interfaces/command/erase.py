@@ -23,7 +23,7 @@ def erase(
     forget: Annotated[bool, typer.Option("--forget", help="Also remove it from the suppression list.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Erase a recipient: number, texts, replies, events.  Counts and cost stay, as does a STOP without --forget."""
+    """Erase a recipient: number, texts, replies, events.  Keeps counts and costs, and a STOP unless --forget is set."""
     try:
         msisdn = suppression.parse_number(number)
     except ValueError as wrong:

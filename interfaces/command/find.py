@@ -23,7 +23,7 @@ from threelane.store.states import Status
 if TYPE_CHECKING:
     from threelane.operations.explain import Story
 
-Most = Annotated[int, typer.Option(min=1, help="Most messages to show.")]
+Most = Annotated[int, typer.Option(min=1, help="Maximum number of messages to show.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def search(
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
-    """Find messages by an id, recipient, client message id, batch or tag, tried in this order."""
+    """Find messages by id, recipient, client message id, batch or tag, tried in this order."""
     found = with_redis(lambda client: list(find.term(client, term, most)))
     if not found:
         not_found(f"{term}: no remembered message has it as id, recipient, client message id, batch or tag")

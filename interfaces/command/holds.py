@@ -15,7 +15,7 @@ from threelane.runtime.settings import load_or_exit
 MINUTE_MS = 60_000
 Scope = Annotated[str, typer.Argument(help="account, lane:1, sender:ACME or prefix:2783123.")]
 Cause = Annotated[str, typer.Option(help="The cause, for the next operator.")]
-Minutes = Annotated[float, typer.Option(min=0, max=525_600, help="Duration in minutes; 0: until it is resumed.")]
+Minutes = Annotated[float, typer.Option(min=0, max=525_600, help="Duration in minutes; 0: until you resume it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -105,7 +105,7 @@ def prefix(
     digits: Annotated[str, typer.Argument(help="A prefix or a whole number; default: all known prefixes.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Show holds, the price of a part and the staging allow-list for a prefix, or for all."""
+    """Show holds, the price of a part and the staging allow-list for one prefix or for all."""
     from threelane.operations import prefix as prefixes
     from threelane.worker.process.settings import WorkerSettings
 

@@ -27,10 +27,12 @@ def make(
     sender: Annotated[list[str] | None, typer.Option(help="A sender ID it may use; repeatable; default: any.")] = None,
     cost_centre: Annotated[
         list[str] | None,
-        typer.Option(help="A cost centre it may charge; repeatable, the first is used by default; default: any."),
+        typer.Option(
+            help="A cost centre it may charge; repeatable; the first is the default; without the option: any."
+        ),
     ] = None,
     bypass: Annotated[
-        bool, typer.Option("--bypass", help="May send legal notices; its producer needs the right, too.")
+        bool, typer.Option("--bypass", help="May send legal notices; its producer needs this right as well.")
     ] = False,
     suppression: Annotated[bool, typer.Option("--suppression", help="May change the suppression list.")] = False,
     operator: Annotated[bool, typer.Option("--operator", help="Operator rights, for all producers.")] = False,
@@ -42,7 +44,7 @@ def make(
     note: Annotated[str, typer.Option(help="A note, such as who holds the key.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Create an API key.  It is printed once: Threelane stores only its digest."""
+    """Create an API key.  It is printed once: Threelane stores only its hash."""
 
     def put(client: redis.Redis) -> access.NewApiKey:
         now = now_of(client)

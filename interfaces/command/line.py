@@ -79,9 +79,11 @@ app.command(rich_help_panel="Processes", epilog="Example: threelane webhooks")(c
 
 @app.command(rich_help_panel="Processes", epilog="Example: THREELANE_GATEWAY_URL=... threelane worker")
 def worker(
-    lanes: Annotated[str, typer.Option(help="Lanes to fetch, such as 1,2,3; or 1 for a reserved worker.")] = "1,2,3",
+    lanes: Annotated[
+        str, typer.Option(help="Lanes to fetch from, such as 1,2,3; or 1 for a worker reserved for lane 1.")
+    ] = "1,2,3",
 ) -> None:
-    """Run a worker: fetches messages of its lanes and sends them."""
+    """Run a worker, which fetches messages from its lanes and sends them."""
     queues = [keys.queue(int(lane)) for lane in lanes.split(",") if lane in ("1", "2", "3")]
     if len(queues) != len(lanes.split(",")):
         raise typer.BadParameter(

@@ -20,7 +20,7 @@ from threelane.store import budgets
 from threelane.store.budgets import Budget
 
 MOST = 10  # rows of the largest spenders
-app = typer.Typer(help="Credits: balance, forecast, spending and budgets.", invoke_without_command=True)
+app = typer.Typer(help="Show credits: balance, forecast, spending and budgets.", invoke_without_command=True)
 budget = typer.Typer(help="Daily and monthly budgets (UTC) of cost centres and producers.", no_args_is_help=True)
 app.add_typer(budget, name="budget")
 Scope = Annotated[str, typer.Argument(help="centre:<cost centre> or producer:<name>.")]
@@ -54,9 +54,11 @@ def set_budget(
     scope: Scope,
     period: Period,
     credits: Annotated[float, typer.Argument(min=0, help="The limit, in credits.")],
-    over: Annotated[str, typer.Option(help="Over the limit: refuse, or hold until the next day.")] = "refuse",
+    over: Annotated[
+        str, typer.Option(help="What happens to messages over the limit: refuse, or hold until the next day.")
+    ] = "refuse",
 ) -> None:
-    """Set a budget; messages over it are refused with 302, or wait."""
+    """Set a budget; messages over it are refused with code 302, or wait."""
     with_redis(lambda client: budgets.put(client, scope, period, Budget(round(credits * CREDIT), over)))
     print_line(f"{scope} may spend {credits:g} credits per {period}")
 

@@ -108,7 +108,7 @@ def remove(name: Name) -> None:
 
 @producers.command(epilog="Example: threelane producers undelivered shop --json")
 def undelivered(name: Name, as_json: Json = False) -> None:
-    """List the events that were laid aside because a webhook did not accept them."""
+    """List events that were set aside because a webhook did not accept them."""
     found = with_redis(lambda client: _known(client, name) and list(laid_aside.undelivered(client, name)))
     if as_json:
         print_json([one._asdict() for one in found or []])
@@ -121,7 +121,7 @@ def undelivered(name: Name, as_json: Json = False) -> None:
 
 @producers.command(epilog="Example: threelane producers redeliver shop")
 def redeliver(name: Name) -> None:
-    """Post again the events that were laid aside, each once."""
+    """Post the set-aside events again, each once."""
 
     def again(client: redis.Redis) -> int:
         registration = _known(client, name)

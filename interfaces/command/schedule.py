@@ -46,7 +46,7 @@ def cancel(
     lane: criteria.Lane = 0,
     as_json: Json = False,
 ) -> None:
-    """Cancel messages that are not sent yet, by id, batch, tag, recipient, producer or lane."""
+    """Cancel messages that have not been sent yet, by id, batch, tag, recipient, producer or lane."""
     counts: Counter[str] = Counter(dict.fromkeys(CancelResult, 0))
     late: list[Cancelled] = []
     with open_producer() as client:
@@ -87,7 +87,7 @@ def show(
     lane: criteria.Lane = 0,
     after: Annotated[str, typer.Option(help="Only at or after this time, ISO 8601 with a zone.")] = "",
     before: Annotated[str, typer.Option(help="Only up to this time, ISO 8601 with a zone.")] = "",
-    most: Annotated[int, typer.Option(min=1, help="Most messages to show.")] = 50,
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of messages to show.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List messages that wait for a time, earliest first."""

@@ -88,7 +88,9 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
 
 
 @app.command("list", epilog="Example: threelane suppress list --json")
-def show(most: Annotated[int, typer.Option(min=1, help="Most numbers to show.")] = 100, as_json: Json = False) -> None:
+def show(
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of entries to show.")] = 100, as_json: Json = False
+) -> None:
     """List suppressed numbers."""
 
     def read(client: redis.Redis) -> list[suppression.Suppressed]:
@@ -111,7 +113,8 @@ def show(most: Annotated[int, typer.Option(min=1, help="Most numbers to show.")]
 @app.command("import", epilog="Example: threelane suppress import blocked.csv")
 def take(
     file: Annotated[
-        Path, typer.Argument(help="CSV, UTF-8, with the column number and optionally the other columns of export.")
+        Path,
+        typer.Argument(help="CSV in UTF-8, with a column named number and optionally the other columns of export."),
     ],
 ) -> None:
     """Suppress the numbers of a file; each invalid row is reported, the valid ones are imported."""

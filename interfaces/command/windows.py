@@ -50,11 +50,11 @@ def set_window(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="WINDOW", help="Days, hours and a time zone, or recipient for the recipient's own zone."
+            metavar="WINDOW", help="Days, hours and a time zone; the word recipient means the recipient's own zone."
         ),
     ],
 ) -> None:
-    """Set the window of a lane or a tag; it replaces an earlier one."""
+    """Set the window of a lane or a tag; it replaces any earlier one."""
     try:
         window = with_redis(lambda client: windows.set_window(client, scope, text))
     except ValueError as wrong:
@@ -99,7 +99,7 @@ def try_window(
     ],
     to: Annotated[str, typer.Option(help="Recipient, in international format.")],
     at: Annotated[
-        str | None, typer.Option(help="When it would be due, such as 2031-06-30T14:00:00Z; default: now.")
+        str | None, typer.Option(help="When the message would be due, such as 2031-06-30T14:00:00Z; default: now.")
     ] = None,
     as_json: Json = False,
 ) -> None:
