@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import signal
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.account import hold
 
-MESSAGES = Path(__file__).with_name("messages.csv")
+MESSAGES = Path(__file__).with_name("messages.csv.gz")  # 3,949 rows: a sixth of the wheel as plain text
 CREDIT = "2500"  # less than the file costs, so that the account runs dry on the way
 TOP_UP = "5000"
 LONGEST_SECONDS = 180.0
@@ -45,14 +46,15 @@ def demonstrate(json_file: Path | None, messages: Path | None, gateway: str) -> 
     logs.configure("ERROR")
     console = Console()
     try:
-        _look_at(messages or MESSAGES)
+        if messages:
+            _look_at(messages)
         if json_file:
             json_file.touch()
         with tempfile.TemporaryDirectory(prefix="threelane-demo-", ignore_cleanup_errors=True) as folder:
             environment = {"THREELANE_GATEWAY": gateway}
             console.print("Starting Redis, the sandbox, a worker, the callback endpoint and the exporter ...")
             with Stack(Path(folder), {"credit": CREDIT}, environment) as stack, _Demo(stack, console, gateway) as demo:
-                summary = demo.run(messages or MESSAGES)
+                summary = demo.run(messages or _unpacked(Path(folder)))
     except Failed as failed:
         console.print(str(failed), markup=False)
         return Exit.DIFFERENT
@@ -66,6 +68,13 @@ def demonstrate(json_file: Path | None, messages: Path | None, gateway: str) -> 
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2))
     return Exit.OK if summary.equal else Exit.DIFFERENT
+
+
+def _unpacked(folder: Path) -> Path:
+    """Return the file of messages that ships, unpacked into a folder."""
+    file = folder / MESSAGES.stem
+    file.write_bytes(gzip.decompress(MESSAGES.read_bytes()))
+    return file
 
 
 def _look_at(file: Path) -> None:

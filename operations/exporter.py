@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import redis
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -19,6 +19,7 @@ from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.worker.account import hold
+from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
 
@@ -123,8 +124,7 @@ def serve(settings: ExporterSettings) -> None:
     variables.warn()
     registry = CollectorRegistry()
     registry.register(Fleet(connect(settings)))
-    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
-    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    server = serve_or_exit(settings, registry)
     until_stopped()
     server.shutdown()
 

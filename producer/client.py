@@ -122,10 +122,12 @@ class Producer:
 
     def statuses(self, ids: Sequence[str]) -> list[MessageStatus | None]:
         """Return the status of messages, in the order of the ids."""
+        ids = _list(ids)
         return call(lambda: statuses.read(self._redis(), ids))
 
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
+        ids = _list(ids)
         now, keep, stops = self.now(), self._settings.retention_ms, features.able("cancel", self._api)
         return call(lambda: cancelling.cancel(self._redis(), ids, keep, now, gateway_stops=stops))
 
@@ -249,3 +251,10 @@ def _accepted(answer: Answer) -> Accepted:
     if isinstance(answer, Refused):
         raise answer
     return answer
+
+
+def _list(ids: Sequence[str]) -> list[str]:
+    """Return the ids as a list; raises TypeError for one id alone, whose characters would be taken for ids."""
+    if isinstance(ids, str):
+        raise TypeError("give a list of ids, as in [accepted.id]")
+    return list(ids)

@@ -64,6 +64,10 @@ def explain(failed: RedisError) -> str:
         return "Redis refuses the user or password in THREELANE_REDIS_URL: correct them"
     if problem := tls.problem(failed):
         return problem
+    if str(failed).startswith("WRONGTYPE"):
+        return "a key of Threelane in Redis has the wrong type: another program writes to this database"
+    if "DB index is out of range" in str(failed):
+        return "Redis has no database of that number: correct the end of THREELANE_REDIS_URL"
     if isinstance(failed, RedisTimeoutError):
         return (
             "Redis did not answer within THREELANE_REDIS_TIMEOUT_SECONDS: check its load and address, and retry with "

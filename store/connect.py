@@ -44,13 +44,15 @@ def take_connection(pool: Any) -> Any:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
+    address = settings.redis_url.get_secret_value()
+    keepalive = {} if address.startswith("unix://") else {"socket_keepalive": True}
     return {
         "timeout": settings.redis_timeout_seconds,  # for a free connection
         "max_connections": settings.redis_connections,
         "socket_timeout": settings.redis_timeout_seconds,
         "socket_connect_timeout": settings.redis_timeout_seconds,
-        "socket_keepalive": True,
         "health_check_interval": 25,
         "retry_on_error": [RedisConnectionError, RedisTimeoutError],  # redis-py 5 has no default
-        **tls.options(settings, settings.redis_url.get_secret_value()),
+        **keepalive,
+        **tls.options(settings, address),
     }

@@ -11,8 +11,8 @@ from typing import Any
 from threelane.runtime import extras
 
 try:
+    import prometheus_client  # noqa: F401 - part of the same extra
     from celery import signals
-    from prometheus_client import start_http_server
 except ModuleNotFoundError:
     raise ImportError(extras.sentence("worker", __name__)) from None
 
@@ -25,6 +25,7 @@ from threelane.worker.fetch import tasks, transport
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import interpreter, metrics
 from threelane.worker.process.broker import application, refuse_options
+from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -66,10 +67,9 @@ def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
     variables.warn()
     metrics.announce_alarms(*codes)
-    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
-    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
-    reach_or_exit(settings)
+    serve_or_exit(settings)
     try:
+        reach_or_exit(settings)
         engine.start()
     except InvalidGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)

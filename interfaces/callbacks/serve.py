@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from prometheus_client import start_http_server
 
 from threelane.interfaces.callbacks.endpoint import CallbackEndpoint
 from threelane.runtime import logs, variables
+from threelane.runtime.exits import Exit
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
 from threelane.worker.process import metrics
+from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import CallbackSettings
 from threelane.worker.reply import words
 from threelane.worker.reply.words import Words
@@ -27,8 +29,7 @@ def serve(settings: CallbackSettings) -> None:
     logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
     known = words.load_or_exit(settings.words_file)
     metrics.announce_alarms(*tables.each_or_exit())
-    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
-    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    serve_or_exit(settings)
     asyncio.run(_serve(settings, known))
 
 
@@ -41,13 +42,23 @@ async def _serve(settings: CallbackSettings, known: Words) -> None:
     runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.callbacks_host, settings.callbacks_port, backlog=1024).start()
+        await _listen_or_exit(runner, settings)
         host, port = runner.addresses[0][:2]
         logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status")
         await stopping.wait()
     finally:
         await runner.cleanup()
         await client.aclose()
+
+
+async def _listen_or_exit(runner: web.AppRunner, settings: CallbackSettings) -> None:
+    """Listen for callbacks, or end the process with one sentence."""
+    try:
+        await web.TCPSite(runner, settings.callbacks_host, settings.callbacks_port, backlog=1024).start()
+    except (OSError, UnicodeError) as failed:
+        problem = f"{settings.callbacks_host}:{settings.callbacks_port} cannot be bound: {failed}"
+        print(f"threelane: THREELANE_CALLBACKS_HOST, THREELANE_CALLBACKS_PORT: {problem}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
 
 
 def _keep_secrets(record: logging.LogRecord) -> bool:

@@ -9,6 +9,7 @@ resolve to loopback, and each process has its own metrics port.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from tests.servers import free_port, redis_binary, wait_until
 from threelane.demo.child import Child
 
 ROOT = Path(__file__).parents[2]
-MESSAGES = ROOT / "demo/messages.csv"
+MESSAGES = ROOT / "demo/messages.csv.gz"
 SANDBOX_PORT = 8085
 ENTER = """
 set -eu
@@ -132,7 +133,7 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
     bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", "--json"], environments["worker"])
     results = [json.loads(line) for line in bulk.stdout.splitlines()]
     ids = {one["id"] for one in results if one.get("status")}
-    console.print(f"threelane bulk {MESSAGES.name}: {results[-1]['summary']}")
+    console.print(f"threelane bulk {MESSAGES.stem}: {results[-1]['summary']}")
     wait_until(lambda: not ledger.moving(admin), 240, "all messages to finish")
     verdict = ledger.compare(ids, admin, _call_sandbox("ledger"))
     console.print(
@@ -200,7 +201,7 @@ def _redis(image: Image, port: int) -> Child:
     address.write_text(address.read_text().replace(":6379/", f":{port}/"))
     users = image.folder / "users.acl"
     users.write_text((secrets / "redis_users").read_text() + "user admin on >admin ~* &* +@all\n")
-    shutil.copy(MESSAGES, secrets / "messages.csv")
+    (secrets / "messages.csv").write_bytes(gzip.decompress(MESSAGES.read_bytes()))
     binary = shutil.which("redis-server") or redis_binary()
     command = [binary, str(ROOT / "deploy/redis.conf"), "--port", str(port), "--dir", str(image.folder)]
     return Child("redis", [*command, "--aclfile", str(users)], image.folder / "redis.log", {})

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,3 +239,33 @@ def test_what_an_outage_left_unsure_survives_pickle(redis_server: RedisServer) -
     again = pickle.loads(pickle.dumps(away))
 
     assert (str(away), vars(away)) == (str(again), vars(again))
+
+
+def test_one_id_in_place_of_a_list_is_a_type_error(producer: Producer) -> None:
+    """A text is a sequence of texts, so no type checker finds it; its characters are not ids."""
+    with pytest.raises(TypeError, match="list of ids"):
+        producer.cancel("0f3c5b1a9d84f3f8a5b6c7d8e9f00110")
+    with pytest.raises(TypeError, match="list of ids"):
+        producer.statuses("0f3c5b1a9d84f3f8a5b6c7d8e9f00110")
+
+
+def test_a_key_of_the_wrong_type_is_not_called_an_outage_to_repeat(producer: Producer, client: redis.Redis) -> None:
+    """Another program writes to the database: repeating the call never helps."""
+    client.delete(keys.PRICES)
+    client.set(keys.PRICES, "not a hash")
+    try:
+        answer = producer.try_send("27999500001", "Hello")
+    finally:
+        client.delete(keys.PRICES)
+    assert isinstance(answer, Unavailable)
+    assert "wrong type" in str(answer)
+
+
+def test_redis_may_be_reached_by_a_unix_socket(tmp_path: Path) -> None:
+    """The error for a wrong address names this form."""
+    server = RedisServer(tmp_path, "--unixsocket", str(tmp_path / "redis")).start()
+    try:
+        with Producer(redis_url=f"unix://{tmp_path}/redis") as producer:
+            assert producer.send(TO, "Hello").accepted
+    finally:
+        server.stop()

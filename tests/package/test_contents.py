@@ -13,7 +13,7 @@ from tests.package.conftest import ROOT, UV, Built, Environment, run
 CODE = {".py", ".lua", ".csv", ".html", ".css", ".js", ".svg", ".typed"}
 NEEDED = {
     "threelane/py.typed",
-    "threelane/demo/messages.csv",
+    "threelane/demo/messages.csv.gz",
     "threelane/interfaces/console/static/console.css",
     "threelane/interfaces/console/templates/base.html",
     "threelane/producer/accept.lua",

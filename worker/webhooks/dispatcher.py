@@ -18,7 +18,6 @@ from typing import Any
 
 import aiohttp
 import redis.asyncio
-from prometheus_client import start_http_server
 
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
@@ -27,6 +26,7 @@ from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks import courier as couriers
@@ -118,8 +118,7 @@ def serve(settings: WebhookSettings) -> None:
     logs.configure(settings.log_level)
     variables.warn()
     metrics.announce_alarms(*tables.each_or_exit())
-    server, _thread = start_http_server(settings.metrics_port, settings.metrics_host)
-    logs.event("metrics", url=f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    serve_or_exit(settings)
     asyncio.run(_serve(settings))
 
 
