@@ -83,7 +83,7 @@ ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 
 LABELS = {
     "lane": Label("the lane", frozenset(map(str, keys.LANES))),
-    "status": Label("a state of a message, see the delivery guarantee", frozenset(Status)),
+    "status": Label("a state of a message; see the delivery guarantee", frozenset(Status)),
     "code": Label(
         "a code of a policy table, or one of Threelane's own; an operator's policy file may add some", CODES, MOST
     ),
@@ -92,7 +92,8 @@ LABELS = {
     "outcome": Label("how the attempt ended", frozenset(OutcomeKind)),
     "gateway": Label("the API that is used", frozenset(declared())),
     "scope": Label(
-        "what is affected: the account, a lane, senders or prefixes (as a count); for a budget, its owner",
+        "what is affected: the account, a lane, or senders or prefixes (only how many, not which); for a budget, its "
+        "cost centre or producer",
         frozenset({*Scope, *(f"lane:{lane}" for lane in keys.LANES), "lane"}),
         MOST,
     ),
@@ -130,22 +131,22 @@ METRICS = (
     Metric("threelane_messages", GAUGE, _EXPORTER, ("status",), "Messages in a non-final state",
            "Where are the messages now?"),
     Metric("threelane_accepted", COUNTER, _EXPORTER, ("lane",), "Messages accepted", "How much traffic comes in?"),
-    Metric("threelane_repeated", COUNTER, _EXPORTER, ("lane",), "Messages submitted again under the same client id",
+    Metric("threelane_repeated", COUNTER, _EXPORTER, ("lane",), "Messages submitted again with the same client id",
            "Do producers retry because they get no response?"),
     Metric("threelane_parts", COUNTER, _EXPORTER, ("lane",), "Message parts accepted", "How much will be charged?"),
     Metric("threelane_refused", COUNTER, _EXPORTER, ("code",), "Messages refused at accept",
-           "What do producers do wrong?"),
+           "What are producers getting wrong?"),
     Metric("threelane_moved", COUNTER, _EXPORTER, ("lane", "status"), "Messages that entered a state",
            "How many are sent, delivered, undelivered?"),
     Metric("threelane_workers", GAUGE, _EXPORTER, (), "Workers that reported within 20 seconds",
            "Are workers running?"),
     Metric("threelane_workers_of_lane_1", GAUGE, _EXPORTER, (), "Reporting workers that fetch lane 1",
            "Are login codes being sent?"),
-    Metric("threelane_workers_worth_having", GAUGE, _EXPORTER, (), "Workers that the backlog justifies",
+    Metric("threelane_workers_worth_having", GAUGE, _EXPORTER, (), "Number of workers that the backlog justifies",
            "Would more workers help? Input for an autoscaler."),
     Metric("threelane_drain_minutes", GAUGE, _EXPORTER, (), "Minutes to drain the backlog at the allowed rate",
            "When will the backlog be gone?"),
-    Metric("threelane_redis_memory_share", GAUGE, _EXPORTER, (), "Share of its memory limit that Redis uses",
+    Metric("threelane_redis_memory_share", GAUGE, _EXPORTER, (), "Fraction of its memory limit that Redis uses",
            "How close is 0.9, where intake stops?"),
     Metric("threelane_accept_to_gateway_seconds", HISTOGRAM, _WORKER, ("lane",),
            "From accept, or from the due time, to the first gateway call", "Are login codes fast?"),
@@ -161,14 +162,14 @@ METRICS = (
            "Messages that this process deferred until their window opens", "How many wait for a sending window?"),
     # what went wrong, and who owns it?
     Metric("threelane_attempts", COUNTER, _WORKER, ("lane", "outcome", "reason"),
-           "Attempts of this process by lane, outcome and policy reason", "What does the gateway answer?"),
+           "Attempts of this process by lane, outcome and policy reason", "How does the gateway respond?"),
     Metric("threelane_alarms", COUNTER, _BOTH, ("code", "owner"),
            "Responses that need attention, by rule and owner",
            "Did the gateway send an unlisted code, or is there a bug?"),
     Metric("threelane_on_hold", GAUGE, _EXPORTER, ("scope", "code"), "Active holds by scope and code",
            "What is stopped, and why?"),
     Metric("threelane_held", COUNTER, _EXPORTER, ("scope",), "Holds placed",
-           "Was something on hold while nobody looked?"),
+           "Has anything been on hold unnoticed?"),
     Metric("threelane_retried", COUNTER, _EXPORTER, ("lane", "code"), "Failed attempts that will be retried",
            "Which codes cost time?"),
     Metric("threelane_dead", COUNTER, _EXPORTER, ("code", "owner"), "Messages that became dead letters",
@@ -178,14 +179,14 @@ METRICS = (
     Metric("threelane_left_to_newer", COUNTER, _EXPORTER, ("lane",), "Times a worker left a message to a newer worker",
            "Do producers use features that only newer workers support?"),
     Metric("threelane_redriven", COUNTER, _EXPORTER, ("lane",), "Dead letters put back on their lane",
-           "Were they redriven?"),
+           "Were dead letters redriven?"),
     Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
            "Are gateway responses lost?"),
     Metric("threelane_resolved_doubts", COUNTER, _EXPORTER, ("status",),
-           "Messages in doubt that a look-up did not find", "What became of messages in doubt?"),
+           "Messages in doubt that no look-up found, by final status", "What became of messages in doubt?"),
     Metric("threelane_unknown", COUNTER, _EXPORTER, ("code", "owner"), "Messages whose outcome will never be known",
            "How many have no known outcome?"),
-    Metric("threelane_lapsed_leases", COUNTER, _EXPORTER, ("lane",), "Attempts whose worker died before they ended",
+    Metric("threelane_lapsed_leases", COUNTER, _EXPORTER, ("lane",), "Attempts whose worker died before they finished",
            "Do workers crash?"),
     Metric("threelane_swept_messages", COUNTER, _EXPORTER, ("lane",), "Messages whose nudge was lost",
            "Does the broker lose nudges?"),
@@ -194,7 +195,7 @@ METRICS = (
     Metric("threelane_late", COUNTER, _EXPORTER, ("lane",), "Messages of lane 1 without a receipt in time",
            "Do login codes arrive?"),
     Metric("threelane_settled_elsewhere", COUNTER, _WORKER, (),
-           "Attempts whose message was already settled when they ended", "Are leases too short?"),
+           "Attempts whose message was already settled by the time they finished", "Are leases too short?"),
     Metric("threelane_lapsed", COUNTER, _WORKER, (), "Leases of dead workers that this process found",
            "Which worker cleans up after crashes?"),
     Metric("threelane_resolved", COUNTER, _WORKER, ("result",),
@@ -222,13 +223,14 @@ METRICS = (
     Metric("threelane_bypassed", COUNTER, _EXPORTER, ("lane",),
            "Legal notices that bypassed the suppression list", "Is the right to bypass used with care?"),
     # money
-    Metric("threelane_balance_credits", GAUGE, _EXPORTER, (), "Balance at the last reading", "What is left?"),
+    Metric("threelane_balance_credits", GAUGE, _EXPORTER, (), "Balance at the last reading",
+           "How many credits were left at the last reading?"),
     Metric("threelane_balance_age_seconds", GAUGE, _EXPORTER, (), "Age of the last balance reading",
            "Is the balance current?"),
     Metric("threelane_balance_unread", GAUGE, _EXPORTER, (), "1: the last balance reading failed",
            "Can the balance be read?"),
     Metric("threelane_left_credits", GAUGE, _EXPORTER, (), "Balance minus what was claimed since it was read",
-           "What is left now?"),
+           "How many credits are left now?"),
     Metric("threelane_committed_credits", GAUGE, _EXPORTER, ("lane",), "Estimated cost of all waiting messages",
            "What will it cost to send everything that waits?"),
     Metric("threelane_short_credits", GAUGE, _EXPORTER, (), "Credits missing to pay for all waiting messages",
@@ -239,19 +241,19 @@ METRICS = (
     Metric("threelane_drift_credits", GAUGE, _EXPORTER, (), "Credits spent without a known charge",
            "Does something else spend from the account? Are charges missing?"),
     Metric("threelane_lane_reserved", GAUGE, _EXPORTER, ("lane",),
-           "1: the lane waits, credits are reserved for higher lanes",
+           "1: the lane waits because credits are reserved for higher lanes",
            "Which lanes wait because of the reserve?"),
     Metric("threelane_reserved", COUNTER, _EXPORTER, ("lane",),
            "Times a lane waited because credits are reserved for higher lanes",
-           "Did a lane wait while nobody looked?"),
+           "Has a lane waited unnoticed?"),
     Metric("threelane_charged_credits", COUNTER, _EXPORTER, ("lane", "cost_centre"), "Credits charged",
-           "What is spent, by lane and cost centre?"),
+           "How much does each lane and cost centre spend?"),
     Metric("threelane_charged_parts", COUNTER, _EXPORTER, ("lane",), "Message parts with a known charge",
            "What does a part cost?"),
     Metric("threelane_charged_by_producer_credits", COUNTER, _EXPORTER, ("producer",), "Credits charged",
-           "Which producers spend it?"),
+           "Which producers spend the credits?"),
     Metric("threelane_charged_by_country_credits", COUNTER, _EXPORTER, ("country",), "Credits charged",
-           "In which countries is it spent?"),
+           "Which countries are credits spent on?"),
     Metric("threelane_budget_credits", GAUGE, _EXPORTER, ("scope", "period"), "Budget limits",
            "Who may spend how much?"),
     Metric("threelane_budget_used_credits", GAUGE, _EXPORTER, ("scope", "period"),
@@ -259,8 +261,9 @@ METRICS = (
            "Whose budget is running out?"),
     # events for producers
     Metric("threelane_webhooks", COUNTER, _HOOKS, ("result",),
-           "Webhook posts of this process by result: taken, failed, refused_address; dead: laid aside after the last "
-           "try; dropped: the producer's backlog was full", "Do the producers' webhooks accept events?"),
+           "Webhook posts of this process by result: taken, failed, refused_address; dead: set aside after the last "
+           "attempt; dropped: discarded because the producer's backlog was full",
+           "Are the producers' webhooks accepting events?"),
     Metric("threelane_webhook_events", COUNTER, _HOOKS, (), "Events this process took from the stream",
            "Is the event stream read?"),
 )
@@ -304,17 +307,17 @@ _HEAD = """# Metrics
 Generated by `python -m threelane.operations.catalogue > docs/metrics.md` from
 [the catalogue](../operations/catalogue.py).
 
-The exporter reports the whole fleet, from Redis; run one. Every other process reports only itself: sum over processes,
-as in `sum by (lane) (rate(threelane_claimed_total[5m]))`. Each process also exposes the `process_` and `python_`
-metrics of the Prometheus client. Alerts: [the runbook](runbook.md).
+The exporter reads Redis and reports the whole fleet; run exactly one. Every other process reports only itself, so sum
+over processes, as in `sum by (lane) (rate(threelane_claimed_total[5m]))`. Each process also exposes the `process_` and
+`python_` metrics of the Prometheus client. Alerts: [the runbook](runbook.md).
 """
 _TAIL = f"""
 ## How many series
 
 The exporter exposes fewer than {MOST_SERIES_OF_EXPORTER:,} series, and every other process fewer than
-{MOST_SERIES_OF_PROCESS:,}, for any number of messages, producers, cost centres and codes; a test checks both limits. A
-label value that has a series keeps it until the exporter restarts, so no counter decreases. The cost of a scrape does
-not depend on the number of messages: `python -m bench.exporter`."""
+{MOST_SERIES_OF_PROCESS:,}, for any number of messages, producers, cost centres and codes; a test checks both limits.
+Once a label value has a series, it keeps it until the exporter restarts, so no counter decreases. The cost of a scrape
+does not depend on the number of messages; to measure it, run `python -m bench.exporter`."""
 
 
 def document() -> Iterator[str]:
@@ -330,7 +333,7 @@ def document() -> Iterator[str]:
                 yield f"| `{series}` | {one.type} | {labels} | {one.meaning} | {one.question} |"
         yield ""
     yield "## Labels\n"
-    yield "There are no other labels: no id, no number, no text, no sender.\n"
+    yield "There are no other labels. In particular, no label contains an id, a number, a text or a sender.\n"
     yield "| label | meaning | values | others |\n|---|---|---|---|"
     for name, label in LABELS.items():
         values = ", ".join(f"`{value}`" for value in sorted(label.known) if value)

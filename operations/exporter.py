@@ -26,15 +26,15 @@ from threelane.worker.process.until_stopped import until_stopped
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
-    "repeated": ("threelane_repeated", "Messages submitted again under the same client id", ("lane",)),
+    "repeated": ("threelane_repeated", "Messages submitted again with the same client id", ("lane",)),
     "parts": ("threelane_parts", "Message parts accepted", ("lane",)),
     "refused": ("threelane_refused", "Messages refused at accept", ("code",)),
     "to": ("threelane_moved", "Messages that entered a state", ("lane", "status")),
     "retried": ("threelane_retried", "Failed attempts that will be retried", ("lane", "code")),
     "dead": ("threelane_dead", "Messages that became dead letters", ("code", "owner")),
     "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
-    "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died before they ended", ("lane",)),
-    "resolved": ("threelane_resolved_doubts", "Messages in doubt that a look-up did not find", ("status",)),
+    "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died before they finished", ("lane",)),
+    "resolved": ("threelane_resolved_doubts", "Messages in doubt that no look-up found, by final status", ("status",)),
     "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
     "unknown": ("threelane_unknown", "Messages whose outcome will never be known", ("code", "owner")),
     "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),

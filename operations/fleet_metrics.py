@@ -52,7 +52,7 @@ def money(found: Forecast, now: int, limit: LabelLimit) -> Iterator[Metric]:
         "threelane_committed_credits", "Estimated cost of all waiting messages", labels=["lane"]
     )
     reserved = GaugeMetricFamily(
-        "threelane_lane_reserved", "1: the lane waits, credits are reserved for higher lanes", labels=["lane"]
+        "threelane_lane_reserved", "1: the lane waits because credits are reserved for higher lanes", labels=["lane"]
     )
     for lane in keys.LANES:
         committed.add_metric([str(lane)], found.committed[lane] / CREDIT)
@@ -74,11 +74,15 @@ def capacity(found: Capacity) -> Iterator[Metric]:
     """Yield workers, memory use of Redis, and how long the backlog takes."""
     yield from _gauge("threelane_workers", "Workers that reported within 20 seconds", found.workers)
     yield from _gauge("threelane_workers_of_lane_1", "Reporting workers that fetch lane 1", found.workers_lane_1)
-    yield from _gauge("threelane_workers_worth_having", "Workers that the backlog justifies", found.worth_having)
+    yield from _gauge(
+        "threelane_workers_worth_having", "Number of workers that the backlog justifies", found.worth_having
+    )
     yield from _gauge(
         "threelane_drain_minutes", "Minutes to drain the backlog at the allowed rate", found.drain_minutes
     )
-    yield from _gauge("threelane_redis_memory_share", "Share of its memory limit that Redis uses", found.memory_share)
+    yield from _gauge(
+        "threelane_redis_memory_share", "Fraction of its memory limit that Redis uses", found.memory_share
+    )
     yield from _gauge("threelane_suppressed_numbers", "Numbers on the suppression list", found.suppressed)
 
 

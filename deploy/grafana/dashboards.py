@@ -456,7 +456,7 @@ TROUBLE = Board(
                     [(_happened("threelane_retried_total", "code"), "{{code}}")],
                 ),
                 Panel(
-                    "What does the gateway answer?",
+                    "How does the gateway respond?",
                     "short",
                     [(_rate("threelane_attempts_total", "outcome", per=_A_MINUTE), "{{outcome}}")],
                 ),

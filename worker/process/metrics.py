@@ -17,7 +17,7 @@ OUTCOMES = Counter(
     ["lane", "outcome", "reason"],
 )
 ALARMS = Counter("threelane_alarms", "Responses that need attention, by rule and owner", ["code", "owner"])
-STALE = Counter("threelane_settled_elsewhere", "Attempts whose message was already settled when they ended")
+STALE = Counter("threelane_settled_elsewhere", "Attempts whose message was already settled by the time they finished")
 TO_GATEWAY = Histogram(
     "threelane_accept_to_gateway_seconds",
     "From accept, or from the due time, to the first gateway call",
