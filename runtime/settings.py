@@ -62,25 +62,23 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that stores records, indexes and counts"
     )
-    broker_url: SecretStr | None = Field(
-        None, description="the broker for nudges: another Redis, or RabbitMQ; unset: the same Redis"
-    )
+    broker_url: SecretStr | None = Field(None, description="the broker for nudges: another Redis, or RabbitMQ")
     redis_ca_file: Path | None = Field(
         None, description="CA certificate for a rediss:// address, PEM; unset: the system's CAs"
     )
     redis_certificate_file: Path | None = Field(None, description="client certificate, if Redis requires one, PEM")
     redis_key_file: Path | None = Field(None, description="key of the client certificate, PEM")
     redis_timeout_seconds: PositiveFloat = Field(3.0, description="timeout of one Redis command")
-    redis_connections: PositiveInt = Field(50, description="most connections of one process to Redis")
-    retention_days: PositiveFloat = Field(8.0, ge=8, description="how long a message is remembered after its end")
-    prices: str = Field(
-        "*=1", description="credits per part by prefix, until a charge is known, such as 27=0.8,1=1.2,*=1"
+    redis_connections: PositiveInt = Field(50, description="maximum Redis connections per process")
+    retention_days: PositiveFloat = Field(
+        8.0, ge=8, description="how long a message's record is kept after its final state"
     )
-    gateway: GatewayName = Field("http", description="which of Clickatell's APIs")
+    prices: str = Field("*=1", description="credits per part by prefix, for estimates, such as 27=0.8,1=1.2,*=1")
+    gateway: GatewayName = Field("http", description="the Clickatell API to send through")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
-    otel: bool = Field(False, description="send traces with OpenTelemetry; needs threelane[otel]")
+    otel: bool = Field(False, description="send OpenTelemetry traces; needs threelane[otel]")
 
     @field_validator("prices")
     @classmethod
@@ -172,7 +170,7 @@ class ProducerSettings(
     """Settings of processes that enqueue messages."""
 
     producer: str = Field("", description="the producer's name, for budgets and metrics")
-    cost_centre: str = Field("", description="the cost centre of messages without one")
+    cost_centre: str = Field("", description="the cost centre for messages that do not set one")
 
     @field_validator("producer", "cost_centre")
     @classmethod
@@ -187,9 +185,9 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
 
     api_host: str = Field("127.0.0.1", description="address on which the HTTP API listens")
     api_port: NonNegativeInt = Field(8080, le=65535, description="port of the HTTP API; 0: any free one")
-    api_threads: PositiveInt = Field(40, description="requests that one process of the HTTP API handles at once")
+    api_threads: PositiveInt = Field(40, description="maximum concurrent requests per process of the HTTP API")
     api_body_mib: PositiveFloat = Field(
-        16.0, le=256, description="largest body of a list of messages; other bodies: 0.5 MiB"
+        16.0, le=256, description="maximum request body size for a list of messages; for other requests it is 0.5 MiB"
     )
     api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
     api_tls_cert: FilePath | None = Field(None, description="certificate chain of the HTTP API, PEM; enables TLS")

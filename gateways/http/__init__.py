@@ -7,7 +7,7 @@ from threelane.contract.gateways import OURS, Credential, Declaration
 
 CENTRAL = "https://api.clickatell.com"
 CREDENTIALS = (
-    Credential("clickatell_api_id", "the API's id, or a Portal API key instead", secret=False, shown=False),
+    Credential("clickatell_api_id", "the API id, or a Portal API key", secret=False, shown=False),
     Credential("clickatell_user", "the account's user name", secret=False),
     Credential("clickatell_password", "the account's password"),
 )

@@ -40,7 +40,7 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
         description="waits before the gateway is queried for a missing receipt; the last one repeats",
     )
     late_after_seconds: PositiveFloat = Field(
-        30.0, description="after this, a message of lane 1 without a receipt gets a `late` event"
+        30.0, description="a message of lane 1 that has no receipt after this time gets a `late` event"
     )
 
     words_file: Path | None = Field(None, description="STOP and START keywords in more languages")
@@ -106,8 +106,8 @@ class AccountSettings(
     """The account at Clickatell; only for workers and commands that query the gateway."""
 
     gateway_url: str = Field("", description="base address of the gateway; unset: the API's own")
-    gateway_sessions: bool = Field(False, description="log in once for all workers (only HTTP and XML API)")
-    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="timeout of one call in total")
+    gateway_sessions: bool = Field(False, description="all workers share one login session (HTTP and XML APIs only)")
+    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="total timeout of one gateway call")
 
     @property
     def gateway_address(self) -> str:
@@ -148,27 +148,30 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     )
     threads: PositiveInt | None = Field(
         None,
-        description="nudges that one process handles at once; of several, one is reserved for lane 1; "
+        description="nudges that one process handles at once; if more than one, one thread is reserved for lane 1; "
         "unset: 8, or 32 if the API takes many messages per request",
     )
     gateway_connections: PositiveInt = Field(
-        64, description="gateway calls of one process at once; one eighth is reserved for lane 1"
+        64, description="maximum concurrent gateway calls per process; one eighth is reserved for lane 1"
     )
     parts_per_second: PositiveFloat = Field(100.0, description="message parts per second, of all workers together")
-    burst_seconds: PositiveFloat = Field(1.0, description="how many seconds' worth of parts may be sent at once")
+    burst_seconds: PositiveFloat = Field(1.0, description="maximum burst, in seconds' worth of the rate")
     lower_lane_share: float = Field(
         0.1,
         gt=0,
         lt=0.5,
-        description="share of the rate that lanes 2 and 3 each keep while a higher lane is never empty",
+        description="share of the rate that lanes 2 and 3 are each guaranteed while a higher lane has messages waiting",
     )
     ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to recover after a resume")
     reserve_credits: Annotated[tuple[NonNegativeFloat, ...], NoDecode] = Field(
-        (0, 0), description="credits reserved for lane 1, and more for lane 2; below them, lower lanes wait"
+        (0, 0),
+        description="credits reserved for lane 1, and additional credits for lane 2; below these limits, "
+        "lower lanes wait",
     )
     balance_seconds: PositiveFloat = Field(60.0, description="how often one of the workers reads the balance")
     on_credit: Literal["auto", "ask"] = Field(
-        "auto", description="when there is credit again: `auto` redrives what lacked credit, `ask` leaves it to you"
+        "auto",
+        description="after a top-up: `auto` redrives the messages refused for lack of credit, `ask` leaves that to you",
     )
     lease_seconds: PositiveFloat = Field(60.0, description="after this, an attempt without a result is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
@@ -176,7 +179,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     )
     stop_retrying_after_seconds: PositiveFloat | None = Field(
         None,
-        description="give up this long after the first attempt, instead of after each code's number of attempts",
+        description="stop retrying this long after the first attempt, instead of after each code's number of attempts",
     )
     policy_file: Path | None = Field(None, description="the operator's changes to the policy tables")
     doubt_delays_seconds: CommaList = Field(
@@ -189,12 +192,14 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     )
     erase_after_days: PositiveFloat | None = Field(
         None,
-        description="how long a message keeps its number and text after its end; unset: as long as it is remembered",
+        description="how long a message's number and text are kept after its final state; unset: as long as its record",
     )
-    events_kept: PositiveInt = Field(200_000, description="most events that the event stream keeps")
+    events_kept: PositiveInt = Field(200_000, description="maximum number of events in the event stream")
     sweep_seconds: PositiveFloat = Field(10.0, description="how often workers look for lost nudges")
     lost_nudge_seconds: PositiveFloat = Field(
-        30.0, description="how far a message may fall behind its lane before its nudge counts as lost"
+        30.0,
+        description="a waiting message counts as having lost its nudge when its lane has claimed messages "
+        "queued this much later",
     )
     metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
@@ -286,9 +291,11 @@ class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by
     callbacks_host: str = Field("127.0.0.1", description="address on which the callback endpoint listens")
     callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback endpoint; 0: any free one")
     callback_secret: SecretStr = Field(
-        SecretStr(""), description="secret part of the callback address; at least 16 letters and digits"
+        SecretStr(""), description="secret path segment of the callback URL; at least 16 letters and digits"
     )
-    callback_user: str = Field("", description="user of basic authentication, if Clickatell sends it with callbacks")
+    callback_user: str = Field(
+        "", description="user name for basic authentication, if Clickatell is set up to send it with callbacks"
+    )
     callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
     metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
@@ -318,13 +325,13 @@ class WebhookSettings(Settings, heading="Webhooks", read_by="`threelane webhooks
     webhook_timeout_seconds: PositiveFloat = Field(10.0, description="timeout of one webhook call in total")
     webhook_delays_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
         (5, 30, 120, 600, 3600, 10800, 21600, 43200, 86400, 86400),
-        description="waits before each further attempt; after the last one, an event is laid aside",
+        description="wait before each further attempt; after the last attempt, the event is set aside",
     )
-    webhook_connections: PositiveInt = Field(8, description="posts of one process at once for one producer")
+    webhook_connections: PositiveInt = Field(8, description="maximum concurrent posts per process to one producer")
     webhook_backlog: PositiveInt = Field(
-        100_000, description="most undelivered events for one producer; further ones are dropped"
+        100_000, description="maximum undelivered events per producer; further events are dropped"
     )
-    webhook_private_addresses: bool = Field(False, description="allow webhooks at private and loopback addresses")
+    webhook_private_addresses: bool = Field(False, description="allow webhooks to private and loopback addresses")
     metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9467, le=65535, description="port of /metrics; 0: any free one")
 
