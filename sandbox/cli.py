@@ -28,7 +28,7 @@ def _option(help: str) -> Any:
 @app.command("sandbox")
 def sandbox(
     host: Annotated[str | None, _option("Address to listen on (127.0.0.1)")] = None,
-    port: Annotated[int | None, _option("Port to listen on, 0 takes a free one (8077)")] = None,
+    port: Annotated[int | None, _option("Port to listen on; 0 picks a free one (8077)")] = None,
     seed: Annotated[int | None, _option("Makes ids, jitter and probabilities reproducible (random)")] = None,
     api_id: Annotated[str | None, _option("API id to accept (sandbox)")] = None,
     user: Annotated[str | None, _option("User to accept (sandbox)")] = None,
@@ -48,19 +48,34 @@ def sandbox(
     lookup_lag_seconds: Annotated[float | None, _option("Delay until look-ups find a message (0)")] = None,
     gateway_after_seconds: Annotated[float | None, _option("Delay of status 003 (0.05)")] = None,
     handset_after_seconds: Annotated[float | None, _option("Delay of the final status (0.2)")] = None,
-    schedule_scale: Annotated[float | None, _option("Factor on the time a scheduled message waits (1)")] = None,
+    schedule_scale: Annotated[float | None, _option("Multiplies the wait of scheduled messages (1)")] = None,
     callback_url: Annotated[str | None, _option("Where to push statuses; may include user:password@")] = None,
-    reply_url: Annotated[str | None, _option("Where to push replies (above, /mo for its /status)")] = None,
-    one_callback_url: Annotated[str | None, _option("Both for the One API (above, /one for its /status)")] = None,
-    platform_callback_url: Annotated[str | None, _option("Both for Platform REST (above, with /platform)")] = None,
+    reply_url: Annotated[
+        str | None, _option("Where to push replies (default: --callback-url with /mo instead of /status)")
+    ] = None,
+    one_callback_url: Annotated[
+        str | None,
+        _option(
+            "Where to push statuses and replies of the One API (default: --callback-url with /one instead of /status)"
+        ),
+    ] = None,
+    platform_callback_url: Annotated[
+        str | None,
+        _option(
+            "Where to push statuses and replies of Platform REST "
+            "(default: --callback-url with /platform instead of /status)"
+        ),
+    ] = None,
     callback_method: Annotated[str | None, _option("POST, GET, XML or JSON (POST)")] = None,
-    callback_retry_scale: Annotated[float | None, _option("Factor on the 2, 4, 8... minutes (1)")] = None,
+    callback_retry_scale: Annotated[
+        float | None, _option("Multiplies the callback retry delays of 2, 4, 8... minutes (1)")
+    ] = None,
     callback_timeout_seconds: Annotated[float | None, _option("Longest wait for an acknowledgement (10)")] = None,
     callback_connections: Annotated[int | None, _option("Most concurrent callbacks (64)")] = None,
     ledger: Annotated[Path | None, _option("File to append a JSON line to for each message and status")] = None,
     part: Annotated[list[str] | None, _option("MODULE:CLASS of another API to serve; may be repeated")] = None,
 ) -> None:
-    """Run a local Clickatell; every option but --part is also read from THREELANE_SANDBOX_<NAME>."""
+    """Run a local simulation of Clickatell; every option but --part can be set with THREELANE_SANDBOX_<NAME>."""
     options: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
     references = options.pop("part", ())
     options["senders"] = options.pop("sender", None) or None
