@@ -28,7 +28,7 @@ Name = Annotated[str, typer.Argument(help="The producer's name, as in its messag
 
 
 def webhooks() -> None:
-    """Run the webhook dispatcher, which posts events to the producers' webhooks. Several may run."""
+    """Run the webhook dispatcher, which posts events to the producers' webhooks. You can run several."""
     from threelane.worker.webhooks.dispatcher import serve
 
     serve(load_or_exit(WebhookSettings))
@@ -46,7 +46,7 @@ def set_producer(
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Register a producer, or change the given settings. A new secret is printed once."""
+    """Register a producer, or change only the given settings. A new secret is printed once."""
     if webhook is not None and no_webhook:
         wrong_usage("give either --webhook or --no-webhook")
     if webhook == "":
@@ -71,7 +71,7 @@ def set_producer(
             f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
         )
     if aside:
-        print_line(f"{aside} events were laid aside: threelane producers undelivered")
+        print_line(f"{aside} events were set aside: threelane producers undelivered")
 
 
 @producers.command("list", epilog="Example: threelane producers list --json")
@@ -113,7 +113,7 @@ def undelivered(name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json([one._asdict() for one in found or []])
         return
-    table = Table("event", "type", "message or reply", "tries", "last response", "laid aside", box=SIMPLE_HEAD)
+    table = Table("event", "type", "message or reply", "tries", "last response", "set aside", box=SIMPLE_HEAD)
     for one in found or []:
         table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
     out.print(table if found else "no undelivered events")

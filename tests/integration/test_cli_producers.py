@@ -71,7 +71,7 @@ def test_dead_letters_are_listed_and_redelivered(client: redis.Redis, redis_serv
     assert b'"tries":0' in client.hget(keys.delivery("shop"), "1-0")  # type: ignore[operator]
 
 
-def test_without_a_webhook_what_was_on_its_way_is_laid_aside(client: redis.Redis, redis_server: RedisServer) -> None:
+def test_without_a_webhook_what_was_on_its_way_is_set_aside(client: redis.Redis, redis_server: RedisServer) -> None:
     """And can go to the next one."""
     registry.put(client, "shop", webhook=HOOK)
     lay_aside(client)

@@ -122,7 +122,7 @@ def test_what_a_message_waits_for_is_told(house: House) -> None:
 
 
 def test_events_are_told_with_what_the_webhook_did(house: House, client: redis.Redis) -> None:
-    """Not fetched, on its way, laid aside, or taken."""
+    """Not fetched, on its way, set aside, or taken."""
     registry.put(client, "web", webhook="https://shop.example/sms")
     one = take(house, producer="web").message.id
     house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="113"))

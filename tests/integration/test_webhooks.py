@@ -231,7 +231,7 @@ def test_an_address_inside_is_refused_whatever_its_clothes(
         publish(client, "a", producer=f"p{number}")
     child = dispatch(webhook_private_addresses=False, webhook_delays_seconds=QUICK)
     names = [f"p{number}" for number in range(len(hosts))]
-    wait_until(lambda: all(aside(client, name) for name in names), what="all to be laid aside")
+    wait_until(lambda: all(aside(client, name) for name in names), what="all to be set aside")
 
     reasons = {host: aside(client, name)[0].reason for host, name in zip(hosts, names, strict=True)}
     malformed = {"127.1", "2130706433"}
@@ -327,7 +327,7 @@ def test_an_event_that_was_spread_is_not_spread_again(client: redis.Redis) -> No
         client.delete(keys.delivery("shop"), keys.deliveries("shop"))
 
 
-def test_after_the_last_try_an_event_is_laid_aside_and_can_be_redelivered(
+def test_after_the_last_try_an_event_is_set_aside_and_can_be_redelivered(
     client: redis.Redis, receiver: Receiver, dispatch: Dispatch
 ) -> None:
     """Once, with all its tries again; listed until then."""

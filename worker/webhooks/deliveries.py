@@ -1,4 +1,4 @@
-"""Deliveries: one producer's pending events; each is taken under a lease, then done, retried or laid aside."""
+"""Deliveries: one producer's pending events; each is taken under a lease, then done, retried or set aside."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Deliveries:
             await pipe.execute()
 
     async def failed(self, event_id: str, was: Delivery, reason: str, now: int) -> bool:
-        """Schedule the next try, or lay the event aside after the last; returns whether it was laid aside."""
+        """Schedule the next try, or set the event aside after the last; returns whether it was set aside."""
         after = was.failed(reason)
         wait_ms = after.wait_ms(self._settings.webhook_delays_seconds)
         to, score = (self._undelivered, now) if wait_ms is None else (self._waiting, now + wait_ms)
@@ -73,7 +73,7 @@ class Deliveries:
         return bool(shifted) and wait_ms is None
 
     async def forget(self, before: int) -> None:
-        """Delete events that were laid aside before a time (ms)."""
+        """Delete events that were set aside before a time (ms)."""
         found: Any = await self._client.zrange(
             self._undelivered,
             "-inf",

@@ -1,9 +1,9 @@
 """Dispatcher: the process that posts events to the producers' webhooks.
 
 Each event is posted as JSON (the fields of store/events.py) and signed (contract/signature.py).  A status from 200 to
-299 acknowledges it; anything else is retried with growing waits, and after the last try the event is laid aside for an
-operator.  Delivery is at least once: ``Threelane-Event`` identifies duplicates.  Order is not guaranteed, not even for
-one message: a ``late`` may come after the ``outcome``.
+299 acknowledges it; anything else is retried with growing waits, and after the last attempt the event is set aside for
+an operator.  Delivery is at least once: ``Threelane-Event`` identifies duplicates.  Order is not guaranteed, not even
+for one message: a ``late`` may come after the ``outcome``.
 """
 
 from __future__ import annotations

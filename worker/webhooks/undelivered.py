@@ -15,7 +15,7 @@ BATCH = 500
 
 
 class Undelivered(NamedTuple):
-    """One event that was laid aside: its message or reply, the reason, and since when (ms)."""
+    """One event that was set aside: its message or reply, the reason, and since when (ms)."""
 
     event: str
     type: str
@@ -26,7 +26,7 @@ class Undelivered(NamedTuple):
 
 
 def undelivered(client: redis.Redis, name: str) -> Iterator[Undelivered]:
-    """Yield a producer's events that were laid aside, oldest first, without numbers and texts."""
+    """Yield a producer's events that were set aside, oldest first, without numbers and texts."""
     for event_id, since, content in _listed(client, name, keys.undelivered(name)):
         delivery = decode(content)
         event = events.from_json(bytes(delivery.event))
@@ -40,12 +40,12 @@ def redeliver(client: redis.Redis, name: str, now: int) -> int:
 
 
 def lay_aside(client: redis.Redis, name: str, now: int) -> int:
-    """Lay aside the pending events of a removed webhook; returns how many."""
+    """Set aside the pending events of a removed webhook; returns how many."""
     return _shift_all(client, name, keys.deliveries(name), keys.undelivered(name), now, fresh=False)
 
 
 def discard(client: redis.Redis, name: str) -> int:
-    """Delete all events of a removed producer, pending or laid aside; returns how many."""
+    """Delete all events of a removed producer, pending or set aside; returns how many."""
     with client.pipeline(transaction=True) as pipe:
         pipe.hlen(keys.delivery(name))
         pipe.delete(keys.deliveries(name), keys.delivery(name), keys.undelivered(name))
