@@ -38,7 +38,7 @@ def _reschedule(*, records: Sequence[RecordKey], now: int, source: Status, times
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A rescheduled message; times are milliseconds of Unix time."""
+    """A rescheduled message; times are Unix time in milliseconds."""
 
     id: str
     due_at: int

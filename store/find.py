@@ -64,7 +64,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     to: Annotated[str, Meta(description="the recipient, in international format")] = ""
     producer: Annotated[str, Meta(description="the producer", pattern=_NAME)] = ""
     lane: Annotated[int, Meta(description="the lane: 1, 2 or 3; 0: any", ge=0, le=3)] = 0
-    client_message_id: Annotated[str, Meta(description="the caller's own id", max_length=64)] = ""
+    client_message_id: Annotated[str, Meta(description="the client message id", max_length=64)] = ""
     status: Annotated[str, Meta(description="the state", max_length=64)] = ""
     code: Annotated[str, Meta(description="the code, such as 301", max_length=64)] = ""
     owner: Annotated[str, Meta(description="who can fix the cause", max_length=64)] = ""

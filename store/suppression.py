@@ -53,7 +53,7 @@ def _forget(*, number: str, entries: str) -> None:
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a number must not be sent to; times are milliseconds of Unix time.
+    """Why a number must not be sent to; times are Unix time in milliseconds.
 
     ``source`` is STOP, ``code 122`` (and other codes of the gateway), import or operator.  ``scope`` is all,
     ``sender:<sender ID>`` or ``tag:<tag>``.  It is in force after ``needs`` occurrences, until ``expires`` (0: no

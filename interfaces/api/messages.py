@@ -119,7 +119,7 @@ def _send_all(service: Service, key: ApiKey, body: bytes) -> Response:
     responses=answer(200, MessageStatus, "its status", STANDS) | problems(404),
 )
 def message_status(service: Shared, key: Caller, message_id: MessageId) -> Response:
-    """Return the status of a message; times are milliseconds of Unix time."""
+    """Return the status of a message; times are Unix time in milliseconds."""
     return answered(owned(service, key, message_id))
 
 

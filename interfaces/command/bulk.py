@@ -94,20 +94,21 @@ def bulk(
     file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON Lines; UTF-8; columns: docs/fields.md.")],
     text: Annotated[str | None, typer.Option(help="One text for all messages; {name} inserts that column.")] = None,
     batch: Annotated[
-        str, typer.Option(help="The job's name, which identifies repeated runs; default: the file's name.")
+        str,
+        typer.Option(help="Job name; runs with the same name are treated as the same job. Default: the file's name."),
     ] = "",
     lane: Lane = None,
     sender: Annotated[str | None, typer.Option("--from", help="Sender ID for rows without one.")] = None,
     field: Annotated[
-        list[str] | None, typer.Option(help="Any other field for all rows, as name=value; repeatable.")
+        list[str] | None, typer.Option(help="Any other field, for all rows, as name=value; repeatable.")
     ] = None,
-    format: Annotated[Format | None, typer.Option(help="The format, if the file's name does not show it.")] = None,
+    format: Annotated[Format | None, typer.Option(help="File format, if the file name does not indicate it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
     canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
-    max_fail: Annotated[str, typer.Option(help="Continue if at most this share of the canary failed.")] = "5%",
+    max_fail: Annotated[str, typer.Option(help="Continue only if at most this share of the canary failed.")] = "5%",
     canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="Ignore saved progress and submit each row again.")
+        bool, typer.Option("--from-start", help="Ignore saved progress and submit every row again.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -61,7 +61,7 @@ def check(live: Live = False, as_json: Json = False) -> None:
 
 
 def doctor(live: Live = False, as_json: Json = False) -> None:
-    """List each problem with its owner and the command that fixes it; exit code 5 if there is an error."""
+    """List each problem with its owner and the command that fixes it; exits with 5 if any problem is an error."""
     from threelane.operations import doctor as diagnosis
     from threelane.operations.check import check as findings_of
     from threelane.worker.gateway.overrides import WrongPolicy, in_force

@@ -31,7 +31,9 @@ app = typer.Typer(
 After = Annotated[str, typer.Option(help="Only dead letters from this time on; ISO 8601 with a zone.")]
 Before = Annotated[str, typer.Option(help="Only dead letters up to this time; ISO 8601 with a zone.")]
 Pace = Annotated[float, typer.Option("--a-second", min=0, help="Messages per second; 0: no limit.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print number, parts and cost; change nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the number of messages, parts and cost; change nothing.")
+]
 
 
 @app.command("list", epilog="Example: threelane dead list --owner operator --before 2031-06-30T14:00:00Z")
@@ -103,7 +105,7 @@ def redrive_code(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Redrive the dead letters of a code; short for dead redrive --code."""
+    """Redrive the dead letters with a code; shorthand for dead redrive --code."""
     if dry_run:
         _rehearse(Filter(code=code), 0, None, as_json=as_json)
     else:

@@ -19,11 +19,11 @@ from threelane.worker.upkeep.erase import Erased, Rewriting
 
 def erase(
     number: Annotated[str, typer.Argument(help="The number, in international format.")],
-    stop: Annotated[bool, typer.Option("--cancel", help="First cancel messages that still wait to be sent.")] = False,
+    stop: Annotated[bool, typer.Option("--cancel", help="First cancel messages that have not been sent yet.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Also remove it from the suppression list.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Erase a recipient: number, texts, replies, events.  Keeps counts and costs, and a STOP unless --forget is set."""
+    """Erase a recipient's number, texts, replies and events.  Keeps counts, costs and, without --forget, a STOP."""
     try:
         msisdn = suppression.parse_number(number)
     except ValueError as wrong:

@@ -44,7 +44,7 @@ def show(
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
-    """List messages, in any state, that match all given options."""
+    """List messages, in any state, that match all of the given options."""
     wanted = criteria.parsed(
         Filter(
             batch=batch,

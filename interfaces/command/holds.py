@@ -72,7 +72,7 @@ def pause(
     minutes: Minutes = 0,
     as_json: Json = False,
 ) -> None:
-    """Put a lane on hold; short for hold lane:N."""
+    """Put a lane on hold; shorthand for hold lane:N."""
     put(f"lane:{lane.removeprefix('lane:')}", cause, minutes, as_json)
 
 

@@ -67,7 +67,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Only keys of this producer.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List API keys and their rights; never the keys themselves."""
+    """List API keys and their rights. The keys themselves are never shown."""
     found = with_redis(lambda client: access.list_keys(client, name))
     if as_json:
         print_json([_row(one) for one in found])

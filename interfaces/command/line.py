@@ -53,9 +53,9 @@ from threelane.store import keys
 app = typer.Typer(
     name="threelane",
     cls=Commands,
-    help="An outbound SMS queue for Clickatell: three lanes, nothing lost, nothing sent twice.",
+    help="An outbound SMS queue for Clickatell with three priority lanes: nothing is lost, nothing is sent twice.",
     epilog="Exit codes: 0 done, 1 some messages were refused, 2 invalid usage or settings, 3 Redis is unavailable, "
-    "4 ledgers differ, 5 unhealthy, 6 not found, 7 stopped by a canary; docs/command-line.md lists all.",
+    "4 ledgers differ, 5 unhealthy, 6 not found, 7 stopped by a canary; all codes are in docs/command-line.md.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -123,7 +123,7 @@ def api() -> None:
 
 @app.command(rich_help_panel="Processes", epilog="Example: threelane exporter")
 def exporter() -> None:
-    """Run the exporter of fleet metrics: depths, ages, holds, counts and credits, from Redis."""
+    """Run the exporter, which reads fleet metrics from Redis: depths, ages, holds, counts and credits."""
     from threelane.operations.exporter import serve
     from threelane.worker.process.settings import ExporterSettings
 
@@ -148,7 +148,7 @@ def demo(
         typer.Option(help=f"The gateway API to send through: {', '.join(gateways.declared())}.", callback=_declared),
     ] = "http",
 ) -> None:
-    """Run the complete system on this machine, with a sandbox, and compare three ledgers at the end."""
+    """Run the complete system with the sandbox on this machine, and compare three ledgers at the end."""
     from threelane.demo.run import demonstrate
 
     raise typer.Exit(demonstrate(json_file, messages, gateway))
@@ -156,7 +156,7 @@ def demo(
 
 @app.command(rich_help_panel="Try it", epilog="Example: threelane up")
 def up() -> None:
-    """Run the demo's stack until Ctrl-C; its addresses are in .threelane/stack.json."""
+    """Run the demo stack until Ctrl-C; its addresses are written to .threelane/stack.json."""
     from threelane.demo.up import keep_up
 
     raise typer.Exit(keep_up())

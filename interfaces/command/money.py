@@ -21,7 +21,9 @@ from threelane.store.budgets import Budget
 
 MOST = 10  # rows of the largest spenders
 app = typer.Typer(help="Show credits: balance, forecast, spending and budgets.", invoke_without_command=True)
-budget = typer.Typer(help="Daily and monthly budgets (UTC) of cost centres and producers.", no_args_is_help=True)
+budget = typer.Typer(
+    help="Daily and monthly budgets for cost centres and producers; days and months are in UTC.", no_args_is_help=True
+)
 app.add_typer(budget, name="budget")
 Scope = Annotated[str, typer.Argument(help="centre:<cost centre> or producer:<name>.")]
 Period = Annotated[str, typer.Argument(help="day or month.")]

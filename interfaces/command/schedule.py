@@ -28,7 +28,7 @@ from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
-schedules = typer.Typer(name="schedule", help="List scheduled messages, or move one.", no_args_is_help=True)
+schedules = typer.Typer(name="schedule", help="List scheduled messages or reschedule one.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +90,7 @@ def show(
     most: Annotated[int, typer.Option(min=1, help="Maximum number of messages to show.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List messages that wait for a time, earliest first."""
+    """List scheduled messages, earliest first."""
     with open_producer() as client:
         try:
             found = client.scheduled(
@@ -124,7 +124,7 @@ def move(
     deliver_at: Annotated[str, typer.Argument(help="The new time, ISO 8601 with a zone.")],
     as_json: Json = False,
 ) -> None:
-    """Move a waiting message to another time; its validity moves with it, unless it was set explicitly."""
+    """Reschedule a waiting message; its validity moves with it unless it was set explicitly."""
     with open_producer() as client:
         try:
             moved = client.move(message_id, deliver_at)

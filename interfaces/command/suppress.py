@@ -28,9 +28,7 @@ COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "ex
 MOST_EVIDENCE = 200  # characters
 _WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
 _CODE = re.compile(r"[0-9]{1,3}")
-app = typer.Typer(
-    name="suppress", help="The suppression list: numbers that no message is sent to.", no_args_is_help=True
-)
+app = typer.Typer(name="suppress", help="The suppression list: numbers to which nothing is sent.", no_args_is_help=True)
 Scope = Annotated[str, typer.Option(help="all, sender:<sender ID> or tag:<tag>.")]
 
 
@@ -41,7 +39,7 @@ def add(
     evidence: Annotated[str, typer.Option(help="The reason, kept as evidence.")] = "",
     days: Annotated[float, typer.Option(help="Days until it expires, up to 36500; 0: never.")] = 0,
 ) -> None:
-    """Suppress a number; waiting messages to it are not sent either."""
+    """Suppress a number; messages already waiting for it are not sent either."""
     msisdn, scope = _number(number), _scope(scope)
     if not 0 <= days <= suppression.MOST_DAYS:
         wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for no end")
@@ -69,7 +67,7 @@ def remove(
 
 @app.command(epilog="Example: threelane suppress why 27831234567 --json")
 def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Json = False) -> None:
-    """Show the entries of a number: source, dates, and whether they are in force."""
+    """Show the entries for a number: source, dates, and whether each is in force."""
     msisdn = _number(number)
     entries, now = with_redis(lambda client: (suppression.why(client, msisdn), now_of(client)))
     if as_json:
@@ -117,7 +115,7 @@ def take(
         typer.Argument(help="CSV in UTF-8, with a column named number and optionally the other columns of export."),
     ],
 ) -> None:
-    """Suppress the numbers of a file; each invalid row is reported, the valid ones are imported."""
+    """Suppress the numbers in a file; valid rows are imported, and each invalid row is reported."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(_rows(csv.reader(opened, strict=True)))
@@ -142,7 +140,7 @@ def take(
 
 @app.command(epilog="Example: threelane suppress export > suppressed.csv")
 def export() -> None:
-    """Write the whole list as CSV, in the format of import; times are milliseconds of Unix time."""
+    """Write the whole list as CSV, in the format of import; times are Unix time in milliseconds."""
 
     def write(client: redis.Redis) -> None:
         table = csv.writer(sys.stdout, lineterminator="\n")

@@ -19,7 +19,7 @@ from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.store import windows
 
 app = typer.Typer(
-    help="Sending windows: hours in which messages of a lane or tag are sent; outside them they wait.",
+    help="Sending windows: the hours in which messages of a lane or tag are sent. Outside them, messages wait.",
     no_args_is_help=True,
 )
 Scope = Annotated[str, typer.Argument(help="lane:2, lane:3 or tag:<tag>; lane 1 never waits.")]

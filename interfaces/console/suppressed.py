@@ -40,7 +40,7 @@ def console_check(form: Submitted) -> Response:
 
 @router.post("/add")
 def console_suppress(form: Submitted) -> Response:
-    """Suppress a number; waiting messages to it are not sent either."""
+    """Suppress a number; messages already waiting for it are not sent either."""
     visit, number, scope = form.visit, _number(form.get("number", 40)), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
     evidence = form.get("evidence") or f"by key {visit.session.key.id} of {visit.session.key.producer}"
