@@ -183,7 +183,7 @@ METRICS = (
     Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
            "Are gateway responses lost?"),
     Metric("threelane_resolved_doubts", COUNTER, _EXPORTER, ("status",),
-           "Messages in doubt that no look-up found, by final status", "What became of messages in doubt?"),
+           "Messages in doubt that no look-up found, by new state", "What became of messages in doubt?"),
     Metric("threelane_unknown", COUNTER, _EXPORTER, ("code", "owner"), "Messages whose outcome will never be known",
            "How many have no known outcome?"),
     Metric("threelane_lapsed_leases", COUNTER, _EXPORTER, ("lane",), "Attempts whose worker died before they finished",

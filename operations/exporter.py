@@ -34,7 +34,7 @@ _COUNTS = {
     "dead": ("threelane_dead", "Messages that became dead letters", ("code", "owner")),
     "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
     "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died before they finished", ("lane",)),
-    "resolved": ("threelane_resolved_doubts", "Messages in doubt that no look-up found, by final status", ("status",)),
+    "resolved": ("threelane_resolved_doubts", "Messages in doubt that no look-up found, by new state", ("status",)),
     "swept": ("threelane_swept_messages", "Messages whose nudge was lost", ("lane",)),
     "unknown": ("threelane_unknown", "Messages whose outcome will never be known", ("code", "owner")),
     "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),
