@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 FOLDERS = "threelane.gateways"
+SHIPPED = ("http", "one", "rest", "xml")  # read first, so a conflict is reported for the folder that was added
 OURS = "(by us)"  # done by Threelane before the request, so it works on every API
 NEVER = ""  # the API lacks it: refused at accept
 
@@ -107,7 +110,7 @@ def register() -> Register:
         if not flaws:
             valid[declaration.name] = declaration
             folders[declaration.name] = folder
-    return Register(MappingProxyType(valid), tuple(problems))
+    return Register(MappingProxyType(dict(sorted(valid.items()))), tuple(problems))
 
 
 def declared() -> Mapping[str, Declaration]:
@@ -128,9 +131,11 @@ def resolve(gateway: Declaration, part: str, reference: str, is_right: Callable[
     module, _, name = reference.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except Exception as failed:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # sys.exit, too: it would end the command silently
         raise InvalidGateway(
-            f"gateway {gateway.name}: its {part}, {reference}, cannot be loaded: {_reason(failed)}"
+            f"gateway {gateway.name}: its {part}, {reference}, cannot be loaded: {reason(failed)}"
         ) from None
     if not is_right(found):
         raise InvalidGateway(f"gateway {gateway.name}: its {part}, {reference}, is a {type(found).__name__}")
@@ -153,15 +158,29 @@ def simulators() -> list[str]:
 
 def _folders() -> list[str]:
     package = import_module(FOLDERS)
-    return sorted(one.name for one in pkgutil.iter_modules(package.__path__) if one.ispkg)
+    found = {one.name for one in pkgutil.iter_modules(package.__path__) if one.ispkg}
+    paths = (path for path in map(Path, package.__path__) if path.is_dir())
+    found.update(one.name for path in paths for one in path.iterdir() if _lacks_init(one))
+    return sorted(found, key=lambda folder: (folder not in SHIPPED, folder))
+
+
+def _lacks_init(path: Path) -> bool:
+    """Return whether this is the folder of a gateway without its __init__.py."""
+    if not path.is_dir() or path.name.startswith((".", "__")) or any(path.glob("__init__.*")):
+        return False
+    return [one.name for one in path.iterdir()] != ["__pycache__"]  # which remains of a folder that was removed
 
 
 def _declaration(folder: str) -> Declaration | str:
     """Return the declaration of a folder, or why there is none."""
     try:
         package = import_module(f"{FOLDERS}.{folder}")
-    except Exception as failed:  # one broken folder must not hide the others
-        return f"its __init__.py cannot be loaded: {_reason(failed)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # one broken folder must not hide the others, nor end the command by sys.exit
+        return f"its __init__.py cannot be loaded: {reason(failed)}"
+    if package.__file__ is None:
+        return "it has no __init__.py"
     found = getattr(package, "GATEWAY", None)
     if found is None:
         return "its __init__.py has no GATEWAY"
@@ -173,14 +192,18 @@ def _flaws(one: Declaration) -> Iterator[str]:
     texts = ("name", "title", "address", "sender", "codes", "family", "statuses", "sandbox")
     wrong = [name for name in texts if not isinstance(getattr(one, name), str)]
     wrong += [name for name in ("parameters", "abilities", "callbacks") if not _is_of_texts(getattr(one, name))]
-    if not isinstance(one.credentials, tuple) or not all(isinstance(each, Credential) for each in one.credentials):
+    if not isinstance(one.credentials, tuple) or not all(_is_a_credential(each) for each in one.credentials):
         wrong.append("credentials")
+    if not isinstance(one.account, tuple) or not all(isinstance(each, str) for each in one.account):
+        wrong.append("account")
     if wrong:
         yield f"{wrong[0]} has the wrong type"
         return
     for what, value, shape in (("name", one.name, _NAME), ("family", one.family, _NAME)):
         if not shape.fullmatch(value):
             yield f"{what} {value!r} may only have lower-case letters, digits and _"
+    if not is_http_url(one.address):
+        yield f"address {one.address!r} must be an http:// or https:// URL with a host"
     references = {"sender": one.sender, "codes": one.codes, "statuses": one.statuses, "sandbox": one.sandbox}
     for part, reference in (references | dict(one.callbacks)).items():
         if not _REFERENCE.fullmatch(reference) and (reference or part not in ("statuses", "sandbox")):
@@ -198,24 +221,46 @@ def _flaws(one: Declaration) -> Iterator[str]:
             yield f"the credential {each.name!r} must start with {one.name}_"
 
 
-def _conflicts(one: Declaration, others: Mapping[str, Declaration], folders: Mapping[str, str]) -> Iterator[str]:
+def _conflicts(one: Declaration, others: dict[str, Declaration], folders: Mapping[str, str]) -> Iterator[str]:
     """Yield the conflicts with gateways that were read before."""
     if one.name in others:
         yield f"the name {one.name!r} is already used by gateways/{folders[one.name]}"
-    for name, other in others.items():
-        known = {each.name: each for each in other.credentials}
-        for each in one.credentials:
-            if known.get(each.name, each) != each:
-                yield f"the credential {each.name} is declared differently in gateways/{folders[name]}"
-        for path, reader in one.callbacks.items():
-            if other.callbacks.get(path, reader) != reader:
-                yield f"the path {path!r} has another reader in gateways/{folders[name]}"
+    known = {each.name: (each, folders[name]) for name, other in reversed(others.items()) for each in other.credentials}
+    for each in one.credentials:
+        credential, folder = known.get(each.name, (each, ""))
+        if credential != each:
+            yield f"the credential {each.name} is declared differently in gateways/{folder}"
+    readers = {
+        path: (reader, folders[name])
+        for name, other in reversed(others.items())
+        for path, reader in other.callbacks.items()
+    }
+    for path, reader in one.callbacks.items():
+        other_reader, folder = readers.get(path, (reader, ""))
+        if other_reader != reader:
+            yield f"the path {path!r} has another reader in gateways/{folder}"
+
+
+def is_http_url(text: str) -> bool:
+    """Return whether this is an http:// or https:// URL with a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:  # of the port, or of an IPv6 address
+        return False
+
+
+def _is_a_credential(found: Any) -> bool:
+    if not isinstance(found, Credential):
+        return False
+    texts, flags = (found.name, found.description), (found.secret, found.shown)
+    return all(isinstance(one, str) for one in texts) and all(isinstance(one, bool) for one in flags)
 
 
 def _is_of_texts(found: Any) -> bool:
     return isinstance(found, Mapping) and all(isinstance(one, str) for pair in found.items() for one in pair)
 
 
-def _reason(failed: Exception) -> str:
+def reason(failed: BaseException) -> str:
     """Return the error on one line."""
     return " ".join(f"{type(failed).__name__}: {failed}".split())[:200]

@@ -12,7 +12,7 @@ from pathlib import Path
 from threelane.contract import gateways
 from threelane.demo.child import Failed
 from threelane.demo.stack import Stack
-from threelane.demo.stack_file import STACK_FILE
+from threelane.demo.stack_file import STACK_FILE, running_stack
 from threelane.runtime.exits import Exit
 
 
@@ -46,12 +46,8 @@ def keep_up() -> int:
 
 def _running() -> int:
     """Return the process id of a stack running in this folder, or 0."""
-    try:
-        pid = int(json.loads(STACK_FILE.read_text(encoding="utf-8"))["pid"])
-        os.kill(pid, 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-    return pid
+    stack = running_stack()
+    return stack.pid if stack else 0
 
 
 def _wanted() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
-from threelane.runtime.settings import InvalidSettings, gateway_problems, load
+from threelane.runtime.settings import ApiSettings, InvalidSettings, Settings, gateway_problems, load
 from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
@@ -59,6 +60,10 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
         yield Finding(Grade.OK, kind.__name__, "valid")
         for variable, path in secret_files.open_to_others(kind, os.environ):
             open_files[variable] = path
+        for problem in _not_pem(loaded):
+            if problem not in reported:
+                yield Finding(Grade.ERROR, kind.__name__, problem, "write a PEM file, or correct the path")
+            reported.add(problem)
         worker = loaded if isinstance(loaded, WorkerSettings) else worker
     for variable, path in open_files.items():
         yield Finding(Grade.WARNING, variable, f"every user of this machine can read {path}", "chmod o-r, or 0440")
@@ -75,6 +80,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
         yield Finding(
             Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
         )
+    yield from _sender(worker)
     yield from _policy(worker)
     yield from _words(worker)
     yield from _redis(worker)
@@ -106,6 +112,45 @@ def wrong_parts() -> Iterator[str]:
                     gateways.resolve(one, part, reference, _IS_RIGHT.get(part, callable))
             except gateways.InvalidGateway as wrong:
                 yield str(wrong)
+
+
+def _not_pem(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each certificate or key that TLS cannot load."""
+    pairs = {"THREELANE_REDIS_CERTIFICATE_FILE": (settings.redis_certificate_file, settings.redis_key_file)}
+    if isinstance(settings, ApiSettings):
+        pairs["THREELANE_API_TLS_CERT"] = (settings.api_tls_cert, settings.api_tls_key)
+    if settings.redis_ca_file:
+        try:
+            ssl.create_default_context(cafile=settings.redis_ca_file)
+        except OSError as failed:
+            yield f"THREELANE_REDIS_CA_FILE: {settings.redis_ca_file} has no PEM certificate ({_reason(failed)})"
+    for variable, (certificate, key) in pairs.items():
+        try:
+            if certificate:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(certificate, key, password="")  # or OpenSSL would prompt for one
+        except OSError as failed:
+            key_variable = variable.replace("CERTIFICATE_FILE", "KEY_FILE").replace("TLS_CERT", "TLS_KEY")
+            yield (
+                f"{variable}, {key_variable}: {certificate} and {key} are not a PEM certificate "
+                f"and its key without a password ({_reason(failed)})"
+            )
+
+
+def _reason(failed: OSError) -> str:
+    return str(getattr(failed, "reason", None) or failed.strerror or failed)
+
+
+def _sender(settings: WorkerSettings) -> Iterator[Finding]:
+    """Create the gateway once, as a worker does at its start."""
+
+    async def create() -> None:
+        await gateway(settings).close()
+
+    try:
+        asyncio.run(create())
+    except gateways.InvalidGateway as wrong:
+        yield Finding(Grade.ERROR, "gateways", str(wrong), "see docs/adding-a-gateway.md, or remove the folder")
 
 
 def _policy(settings: WorkerSettings) -> Iterator[Finding]:

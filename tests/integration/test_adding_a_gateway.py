@@ -197,6 +197,37 @@ def test_a_sender_of_another_name_ends_the_worker_with_one_sentence(example: Pro
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize("command", ["worker", "check"])
+@pytest.mark.parametrize(
+    ("create", "sentence"),
+    [
+        ("def create(): ...", "cannot create the gateway: TypeError"),
+        ("def create(settings, client): ...", "returned a NoneType, not a gateway"),
+        ("def create(settings, client): return 1 / 0", "cannot create the gateway: ZeroDivisionError"),
+        ("def create(settings, client): raise SystemExit(0)", "cannot create the gateway: SystemExit: 0"),
+    ],
+)
+def test_a_sender_that_creates_no_gateway_ends_the_worker_with_one_sentence(
+    example: Product, command: str, create: str, sentence: str
+) -> None:
+    """Exit code 2: no later attempt would succeed."""
+    (example.tree / "gateways" / "example" / "gateway.py").write_text(create + "\n", encoding="utf-8")
+    ended = example.run(command)
+    assert 2 == ended.returncode, ended.stdout + ended.stderr
+    assert f"gateway example: its sender {sentence}" in " ".join((ended.stdout + ended.stderr).split())
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", ["send 27831234567 Hello", "worker", "check"])
+def test_a_folder_that_exits_at_import_ends_every_process_with_one_sentence(product: Product, command: str) -> None:
+    """Not silently, with the code of the folder."""
+    product.add("broken", {"__init__.py": "import sys\nsys.exit(0)\n"})
+    ended = product.run(*command.split())
+    assert 2 == ended.returncode, ended.stdout + ended.stderr
+    assert "gateways/broken: its __init__.py cannot be loaded: SystemExit: 0" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
 def _end(product: Product, message_id: str) -> Any:
     def at_rest() -> Any:
         found = product.prints("status", message_id)

@@ -25,6 +25,7 @@ WRONG = "banana"
 READ_AND_JUDGED = {  # texts, addresses and paths that have a form, or lead to something
     "THREELANE_REDIS_URL",
     "THREELANE_BROKER_URL",
+    "THREELANE_GATEWAY_URL",
     "THREELANE_PRICES",
     "THREELANE_REDIS_CA_FILE",
     "THREELANE_REDIS_CERTIFICATE_FILE",
@@ -111,6 +112,25 @@ def test_a_mistake_that_several_processes_share_is_reported_once(check: Check) -
     """They all read it; it is one variable to correct."""
     _, findings = check(THREELANE_REDIS_TIMEOUT_SECONDS=WRONG)
     assert 1 == len(errors(findings))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        ("THREELANE_REDIS_CA_FILE",),
+        ("THREELANE_REDIS_CERTIFICATE_FILE", "THREELANE_REDIS_KEY_FILE"),
+        ("THREELANE_API_TLS_CERT", "THREELANE_API_TLS_KEY"),
+    ],
+)
+def test_a_file_that_is_not_pem_is_reported_once(check: Check, tmp_path: Path, variables: tuple[str, ...]) -> None:
+    """Before the first connection with TLS fails on it."""
+    file = tmp_path / "certificate.der"
+    file.write_bytes(b"\x30\x82")
+    code, findings = check(**dict.fromkeys(variables, str(file)))
+    (found,) = errors(findings)
+    assert 2 == code
+    assert all(variable in found for variable in variables)
+    assert str(file) in found
 
 
 def test_a_misspelt_variable_is_an_error_with_the_nearest_name(check: Check) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.test_demo import Command, command
 from tests.servers import wait_until
-from threelane.demo.stack_file import STACK_FILE, use_stack
+from threelane.demo.stack_file import STACK_FILE, running_stack, use_stack
 from threelane.producer.http.client import HttpProducer
 
 __all__ = ["command"]  # a fixture
@@ -59,6 +59,32 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     assert (0, "") == (process.returncode, error)
     assert {} == command.processes()
     assert not file.exists()
+
+
+DAMAGED = [
+    "", "[]", "null", "{}", "[" * 100_000, '{"pid": Infinity, "environment": {}}', '{"pid": 1e999, "environment": {}}',
+    f'{{"pid": 1{"0" * 23}, "environment": {{}}}}', f'{{"pid": 1{"0" * 5000}, "environment": {{}}}}',
+    '{"pid": 0, "environment": {"THREELANE_GATEWAY": "xml"}}',
+    '{"pid": -1, "environment": {"THREELANE_GATEWAY": "xml"}}',
+    *(f'{{"pid": PID, "environment": {environment}}}' for environment in (
+        "[]", "null", '{"A": 1}', '{"A=B": "x"}', '{"": "x"}', '{"THREELANE_GATEWAY": 1}', '{"THREELANE_A=B": "x"}',
+        '{"THREELANE_GATEWAY": "\\u0000"}', '{"THREELANE_GATEWAY": "\\ud800"}', '{"PATH": "/tmp"}',
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=lambda text: str(text)[:70])
+def test_a_damaged_file_is_ignored_like_a_missing_one(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command starts with its own settings, whatever the file of a stack has become."""
+    monkeypatch.chdir(tmp_path)
+    STACK_FILE.parent.mkdir()
+    STACK_FILE.write_text(text.replace("PID", str(os.getpid())), encoding="utf-8")
+    after: dict[str, str] = {}
+    use_stack(after)
+    assert {} == after
+    assert running_stack() is None
 
 
 @pytest.mark.parametrize(

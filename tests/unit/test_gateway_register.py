@@ -58,6 +58,19 @@ def test_a_folder_is_found_by_being_there(make: Make) -> None:
 
 # fmt: off
 WRONG = [
+    ({"text": "import sys\nsys.exit(0)\n"},           "gateways/new: its __init__.py cannot be loaded: SystemExit: 0"),
+    ({"text": "class Own(BaseException): pass\nraise Own('no')\n"},
+     "gateways/new: its __init__.py cannot be loaded: Own: no"),
+    ({"credentials": "(Credential(None, 'a key'),)"}, "gateways/new: credentials has the wrong type"),
+    ({"credentials": "(Credential(['a'], 'a key'),)"}, "gateways/new: credentials has the wrong type"),
+    ({"credentials": "(Credential('new_key', None),)"}, "gateways/new: credentials has the wrong type"),
+    ({"credentials": "(Credential('new_key', 'a key', secret=[]),)"}, "gateways/new: credentials has the wrong type"),
+    ({"account": "5"},                                "gateways/new: account has the wrong type"),
+    ({"account": "('new_key', [])"},                  "gateways/new: account has the wrong type"),
+    ({"address": "'api.example.com'"},
+     "gateways/new: address 'api.example.com' must be an http:// or https:// URL with a host"),
+    ({"address": "'https://'"}, "gateways/new: address 'https://' must be an http:// or https:// URL with a host"),
+    ({"address": "'http://[1'"}, "gateways/new: address 'http://[1' must be an http:// or https:// URL with a host"),
     ({"text": "X = 1\n"},                             "gateways/new: its __init__.py has no GATEWAY"),
     ({"text": "GATEWAY = {'name': 'new'}\n"},       "gateways/new: GATEWAY is a dict, not a Declaration"),
     ({"text": "import no_such_module\n"},
@@ -97,6 +110,34 @@ def test_a_folder_that_is_wrong_gives_one_sentence(make: Make, changes: dict[str
     assert sentence == problem[: len(sentence)]
     assert "\n" not in problem
     assert ("http", "one", "rest", "xml") == tuple(gateways.declared())
+
+
+def test_a_conflict_blames_the_folder_that_was_added(make: Make) -> None:
+    """Also one whose name comes first in the alphabet: the gateways that ship stay valid."""
+    assert set(gateways.SHIPPED) == set(gateways.declared())
+    path = "{'status': 'threelane.worker.inbound.platform:read'}"
+    make(folder="acme", name="'acme'", callbacks=path)
+    assert ("gateways/acme: the path 'status' has another reader in gateways/http",) == (
+        gateways.register().problems[:1]
+    )
+    assert set(gateways.SHIPPED) == set(gateways.declared())
+
+
+def test_a_folder_without_its_init_file_gives_one_sentence(make: Make, tmp_path: Path) -> None:
+    """Python would skip it silently; only what Python leaves of a folder that was removed is skipped."""
+    make()
+    (tmp_path / "gateways" / "new" / "__init__.py").rename(tmp_path / "gateways" / "new" / "gateway.py")
+    (tmp_path / "gateways" / "removed" / "__pycache__").mkdir(parents=True)
+    gateways.register.cache_clear()
+    assert ("gateways/new: it has no __init__.py",) == gateways.register().problems
+
+
+def test_a_part_that_exits_at_import_gives_one_sentence(make: Make, tmp_path: Path) -> None:
+    """Or every command that needs it would end with that code and no word."""
+    make(codes="'threelane.gateways.new.codes:CODES'")
+    (tmp_path / "gateways" / "new" / "codes.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
+    sentence = "gateway new: its codes, threelane.gateways.new.codes:CODES, cannot be loaded: SystemExit: 0"
+    assert [sentence] == list(wrong_parts())
 
 
 def test_a_credential_that_is_another_setting_is_found(make: Make) -> None:

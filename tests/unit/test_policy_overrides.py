@@ -62,6 +62,14 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
         ("[transport.lost]\nverdict = 'retry'\n", "unknown family"),
         ("legacy = 5\n", "a section for each code"),
         ("[legacy.901\n", "policy.toml"),
+        ("[legacy.901]\nwait = ['soon']\n", r"\[legacy.901\] wait: a list is neither soon nor later"),
+        ("[legacy.901]\nwait = {a = 1}\n", r"\[legacy.901\] wait: a table is neither soon nor later"),
+        ("[legacy.901]\nverdict = ['stop']\n", r"\[legacy.901\] verdict: a list is not one of"),
+        ("[legacy.901]\nreason.a = 1\n", r"\[legacy.901\] reason: a table is not a valid label"),
+        (f"[legacy.901]\nmost_attempts.{'.'.join('a' * 5000)} = 1\n", r"\[legacy.901\] most_attempts: a table"),
+        (f"[legacy.901]\nmost_attempts = 0x{'f' * 5000}\n", r"\[legacy.901\] most_attempts: a number of more than 64"),
+        (f"[legacy.901]\nmost_attempts = {'9' * 5000}\n", r"policy.toml: \[legacy.901\] most_attempts has a number"),
+        (f"[legacy.901]\nwait = {'[' * 5000}{']' * 5000}\n", "policy.toml: lists or tables are nested too deeply"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:

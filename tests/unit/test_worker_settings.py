@@ -77,6 +77,8 @@ def test_a_lease_outlives_a_send(environment: pytest.MonkeyPatch, lease: str, ti
 # fmt: off
 WRONG = [
     (WorkerSettings, "threads", "0"), (WorkerSettings, "threads", "-1"), (WorkerSettings, "threads", "many"),
+    (WorkerSettings, "gateway_url", "banana"), (WorkerSettings, "gateway_url", "http://"),
+    (WorkerSettings, "gateway_url", "ftp://x"), (WorkerSettings, "gateway_url", "http://host:port"),
     (WorkerSettings, "gateway_connections", "0"), (WorkerSettings, "parts_per_second", "0"),
     (WorkerSettings, "burst_seconds", "0"), (WorkerSettings, "lower_lane_share", "0"),
     (WorkerSettings, "lower_lane_share", "0.5"), (WorkerSettings, "lease_seconds", "0"),

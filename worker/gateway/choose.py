@@ -34,9 +34,17 @@ def sender_or_exit(settings: AccountSettings) -> Sender:
 
 def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> Gateway:
     """Return the gateway; call it on the event loop.  Workers share a session through ``client``."""
-    made = sender(settings)(settings, client)
+    create, whose = sender(settings), f"gateway {settings.gateway}: its sender"
+    try:
+        made = create(settings, client)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # sys.exit, too: it would end the worker silently
+        raise InvalidGateway(f"{whose} cannot create the gateway: {gateways.reason(failed)}") from failed
+    if not isinstance(getattr(made, "name", None), str):
+        raise InvalidGateway(f"{whose} returned a {type(made).__name__}, not a gateway")
     if made.name != settings.gateway:
-        raise InvalidGateway(f"gateway {settings.gateway}: its sender has the name {made.name}")
+        raise InvalidGateway(f"{whose} has the name {made.name}")
     return made
 
 

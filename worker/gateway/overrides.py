@@ -39,10 +39,7 @@ class WrongPolicy(Exception):
 def override(table: Table, family: str, file: Path) -> Table:
     """Return the family's table with the file's changes applied; raises WrongPolicy."""
     families = tables.by_family()
-    try:
-        sections = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
-        raise WrongPolicy(f"{file}: {unreadable}") from None
+    sections = _sections(file)
     known = " and ".join(families)
     problems = [f"[{name}]: unknown family; the families are {known}" for name in sections if name not in families]
     rules = dict(table.rules)
@@ -75,6 +72,42 @@ def in_force(api: str, file: Path | None) -> Table:
     return effective(tables.by_gateway()[api], file)
 
 
+def _sections(file: Path) -> dict[str, Any]:
+    """Return the content of the file; raises WrongPolicy."""
+    text = ""
+    try:
+        text = file.read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
+        raise WrongPolicy(f"{file}: {unreadable}") from None
+    except ValueError:  # of int(), which takes at most 4,300 digits
+        raise WrongPolicy(f"{file}: {_place_of_a_long_number(text)}has a number that is too long") from None
+    except RecursionError:
+        raise WrongPolicy(f"{file}: lists or tables are nested too deeply") from None
+
+
+def _place_of_a_long_number(text: str) -> str:
+    """Return the section and the field of the first number that cannot be read."""
+    section = ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("["):
+            section = line.partition("#")[0].strip()[:40]
+        if re.search(r"[0-9_]{4300}", line):
+            return f"{section} {line.partition('=')[0].strip()[:40]} ".lstrip()
+    return ""
+
+
+def _shown(value: Any) -> str:
+    """Return a value for an error; lists, tables and huge numbers by their kind, since they have no short form."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"
+    return repr(value)[:80]
+
+
 def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list[str]) -> Rule | None:
     if not re.fullmatch(r"\d{1,3}", code) or not isinstance(change, Mapping):
         problems.append(f"{where}: a code is up to three digits, with its own section")
@@ -98,23 +131,23 @@ def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
     if name in _WORDS:
         if value in [str(word) for word in _WORDS[name]]:
             return _WORDS[name](value)
-        problems.append(f"{where}: {value!r} is not one of {', '.join(_WORDS[name])}")
+        problems.append(f"{where}: {_shown(value)} is not one of {', '.join(_WORDS[name])}")
     elif name == "wait":
-        if value in _WAITS:
+        if isinstance(value, str) and value in _WAITS:
             return _WAITS[value]
-        problems.append(f"{where}: {value!r} is neither soon nor later")
+        problems.append(f"{where}: {_shown(value)} is neither soon nor later")
     elif name == "most_attempts":
         if type(value) is int and 1 <= value <= 1000:
             return value
-        problems.append(f"{where}: {value!r} is not a number from 1 to 1000")
+        problems.append(f"{where}: {_shown(value)} is not a number from 1 to 1000")
     elif name == "alarm":
         if isinstance(value, bool):
             return value
-        problems.append(f"{where}: {value!r} is neither true nor false")
+        problems.append(f"{where}: {_shown(value)} is neither true nor false")
     elif name == "reason":
         if isinstance(value, str) and _REASON.fullmatch(value):
             return value
-        problems.append(f"{where}: {value!r} is not a valid label: use 2 to 40 lowercase letters and underscores")
+        problems.append(f"{where}: {_shown(value)} is not a valid label: use 2 to 40 lowercase letters and underscores")
     else:
         problems.append(f"{where}: unknown; a rule has verdict, scope, owner, reason, wait, most_attempts, alarm")
     return None

@@ -109,6 +109,13 @@ class AccountSettings(
     gateway_sessions: bool = Field(False, description="all workers share one login session (HTTP and XML APIs only)")
     gateway_timeout_seconds: PositiveFloat = Field(10.0, description="total timeout of one gateway call")
 
+    @field_validator("gateway_url")
+    @classmethod
+    def _an_address_of_a_gateway(cls, url: str) -> str:
+        if url and not gateways.is_http_url(url):
+            raise ValueError("not an http:// or https:// URL with a host; write https://host or http://host:8085")
+        return url
+
     @property
     def gateway_address(self) -> str:
         """The effective base address, without a trailing slash."""
