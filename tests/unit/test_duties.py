@@ -1,4 +1,4 @@
-"""Duties: each stands beside its verb and on one list; what is on it is done, counted and in the catalogue."""
+"""Duties: each is defined beside its verb and is on one list; all on it are run, counted and in the catalogue."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_the_catalogue_knows_each_round() -> None:
 
 def test_a_new_duty_is_in_the_catalogue_without_another_list() -> None:
     """Two rounds were counted for months under names that the catalogue did not have."""
-    told = subprocess.run([sys.executable, "-c", ANOTHER], capture_output=True, text=True, check=True)
-    assert "`water_the_plants`" in told.stdout
+    completed = subprocess.run([sys.executable, "-c", ANOTHER], capture_output=True, text=True, check=True)
+    assert "`water_the_plants`" in completed.stdout
 
 
 def test_one_process_of_all_sweeps_reads_the_balance_and_erases() -> None:
@@ -113,7 +113,7 @@ def test_a_duty_that_stops_while_draining_is_not_done(draining: bool, expected: 
 
 
 def test_a_duty_of_the_fleet_is_done_in_turn_alone() -> None:
-    """Whoever does not get the turn does nothing."""
+    """A process that does not get the turn does nothing."""
     done: list[Bench] = []
 
     async def work(bench: Bench) -> bool:

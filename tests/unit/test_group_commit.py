@@ -23,7 +23,7 @@ def test_a_single_caller_is_served_at_once_and_alone() -> None:
     assert served == [[1], [2]]
 
 
-def test_what_comes_while_one_is_at_work_goes_together_and_each_gets_its_own_answer() -> None:
+def test_requests_that_arrive_meanwhile_share_a_round_trip_and_each_gets_its_own_answer() -> None:
     """32 threads, 50 calls each: every answer is the asker's, and none of them is served twice."""
     served: list[Sequence[int]] = []
     under_way = threading.Semaphore(1)
@@ -57,15 +57,15 @@ def test_a_failure_is_raised_in_every_thread_that_it_concerns_and_in_no_other() 
 
     group_commit = GroupCommit(serve, 2)
     with ThreadPoolExecutor(5) as threads:
-        asked = {"first": threads.submit(group_commit.submit, "first")}
+        submitted = {"first": threads.submit(group_commit.submit, "first")}
         for wish in ("bad", "beside", "next", "last"):
             before = len(group_commit._waiting)
-            asked[wish] = threads.submit(group_commit.submit, wish)
+            submitted[wish] = threads.submit(group_commit.submit, wish)
             while len(group_commit._waiting) == before:
                 threading.Event().wait(0.001)
         gathered.set()
         for wish in ("bad", "beside"):
             with pytest.raises(ConnectionError):
-                asked[wish].result(5)
-        assert [asked[wish].result(5) for wish in ("first", "next", "last")] == ["FIRST", "NEXT", "LAST"]
+                submitted[wish].result(5)
+        assert [submitted[wish].result(5) for wish in ("first", "next", "last")] == ["FIRST", "NEXT", "LAST"]
     assert group_commit.submit("after") == "AFTER"

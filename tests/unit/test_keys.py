@@ -20,11 +20,11 @@ AS_EVER = {
 
 
 def test_every_key_is_in_the_table() -> None:
-    """Whoever looks at Redis finds there what each key holds."""
+    """An operator who looks at Redis finds there what each key holds."""
     assert set(Key) == KINDS.keys()
 
 
-def test_keys_are_called_what_they_have_always_been_called() -> None:
+def test_keys_keep_their_names() -> None:
     """Workers of an earlier version run beside these while a fleet is upgraded."""
     made = {keys.key(name, "x") for name in Key if KINDS[name].suffix and name is not Key.QUEUED}
     made |= {keys.key(name) for name in Key if not KINDS[name].suffix} | set(keys.QUEUED.values())
