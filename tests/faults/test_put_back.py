@@ -16,7 +16,7 @@ IN_HAND = 16  # a worker has up to eight nudges in hand, and eight that it put b
 def test_a_message_that_waits_for_the_rate_is_not_overtaken_by_later_ones(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """Else the first of a thousand would be served last, and the sweep would take it for lost."""
+    """Otherwise the first of a thousand would be served last, and the sweep would take it for lost."""
     for nudge in range(NUDGES):
         producer.send_many({"to": f"279995{nudge:02d}{one:03d}", "text": "Hello"} for one in range(20))
     workers.start(parts_per_second=100)

@@ -98,7 +98,7 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
 
 
 def test_a_backlog_of_nudges_outlives_a_kill(producer: Producer, node: RabbitServer) -> None:
-    """What the broker confirmed is on its disk; else all of a backlog would have to wait for the sweep."""
+    """What the broker confirmed is on its disk; otherwise all of a backlog would have to wait for the sweep."""
     producer.send_many({"to": f"27999{500000 + one}", "text": "News"} for one in range(500))
     for one in range(5):
         producer.send(f"27999{600000 + one}", "Code", lane=1)

@@ -198,7 +198,7 @@ def test_a_redis_without_any_room_does_not_end_a_worker(
 def test_a_worker_starts_on_a_redis_without_any_room(
     tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
-    """Else nothing that is in there could be sent, and no room would ever be made."""
+    """Otherwise nothing that is in there could be sent, and no room would ever be made."""
     server = RedisServer(tmp_path).start()
     workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
     try:

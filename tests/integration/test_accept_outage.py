@@ -60,7 +60,7 @@ def test_a_redis_that_is_not_running_is_reported_in_a_sentence() -> None:
 
 
 def test_a_redis_that_never_answers_does_not_hang_its_callers(mute: str) -> None:
-    """A web request must not wait for ever."""
+    """A web request must not wait forever."""
     assert "THREELANE_REDIS_TIMEOUT_SECONDS" in str(unavailable(mute))
 
 

@@ -96,9 +96,9 @@ def test_a_look_up_that_finds_scheduled_leaves_it_sent(
         assert found.gateway_id
         assert "011" == the_entry(sandbox, one)["status"]
         assert found.charge > 0
-        ask_at = system.sync.zscore(keys.AWAITING, one)
-        assert ask_at is not None
-        assert ask_at >= found.accepted_at + HOUR, "no look-up before its time"
+        look_up_at = system.sync.zscore(keys.AWAITING, one)
+        assert look_up_at is not None
+        assert look_up_at >= found.accepted_at + HOUR, "no look-up before its time"
         assert [CancelResult.ASKED] == [result.answer for result in producer.cancel([one])]
         assert 0 == until(one, Status.CANCELLED).charge
     tally = {name.decode(): int(count) for name, count in system.sync.hgetall(keys.TALLY).items()}
@@ -212,7 +212,7 @@ def kept(system: System) -> str:
     return draft.message.id
 
 
-def ask_to_stop(system: System, gateway: Stopping) -> int:
+def request_stop(system: System, gateway: Stopping) -> int:
     return system.run(stop(system.client, gateway, system.settings, system.now))  # type: ignore[arg-type]
 
 
@@ -230,12 +230,12 @@ def ask_to_stop(system: System, gateway: Stopping) -> int:
 def test_a_stopped_message_stays_stopped_after_any_look_up(system: System, look_up: LookUp) -> None:
     """It may lag behind; a message that still waits there is not charged yet."""
     one = kept(system)
-    assert 1 == ask_to_stop(system, Stopping(STOPPED, look_up=look_up))
+    assert 1 == request_stop(system, Stopping(STOPPED, look_up=look_up))
     seen = system.glance([one])
 
     assert Status.CANCELLED is seen.status(one)
     assert 0 == int(seen.records[one].get("charge", "0"))
-    assert 0 == ask_to_stop(system, Stopping(look_up=FOUND))
+    assert 0 == request_stop(system, Stopping(look_up=FOUND))
     assert ["cancelled"] == [event["status"] for event in system.outcomes(one)]
 
 
@@ -253,11 +253,11 @@ def test_a_stopped_message_stays_stopped_after_any_look_up(system: System, look_
 def test_a_request_to_stop_that_got_no_answer_is_made_again(system: System, no_answer: Cancellation) -> None:
     """In half a minute; the caller's answer was that the stop is requested from the gateway."""
     one, gateway = kept(system), Stopping(no_answer, STOPPED, look_up=FOUND)
-    assert 1 == ask_to_stop(system, gateway)
-    assert 0 == ask_to_stop(system, gateway)
+    assert 1 == request_stop(system, gateway)
+    assert 0 == request_stop(system, gateway)
     assert Status.SENT is system.glance([one]).status(one)
     system.now += 30_000
-    assert 1 == ask_to_stop(system, gateway)
+    assert 1 == request_stop(system, gateway)
     assert Status.CANCELLED is system.glance([one]).status(one)
 
 
@@ -269,7 +269,7 @@ def test_a_request_to_stop_that_got_no_answer_is_made_again(system: System, no_a
 def test_after_a_no_the_gateway_gets_no_second_request(system: System, refused: Cancellation) -> None:
     """It has gone on, or is not known there: its receipt decides."""
     one = kept(system)
-    ask_to_stop(system, Stopping(refused, look_up=FOUND))
+    request_stop(system, Stopping(refused, look_up=FOUND))
 
     assert Status.SENT is system.glance([one]).status(one)
     assert not system.sync.exists(keys.STOPPING)
@@ -293,7 +293,7 @@ def test_no_stop_is_requested_for_a_message_that_went_meanwhile(system: System) 
     kept(system)
     system.now += HOUR
     gateway = Stopping(look_up=FOUND)
-    ask_to_stop(system, gateway)
+    request_stop(system, gateway)
 
     assert [] == gateway.queried
     assert not system.sync.exists(keys.STOPPING)

@@ -85,7 +85,7 @@ def test_each_answer_has_the_state_of_the_message(producer: Producer, system: Sy
 def test_a_cancelled_message_is_gone_from_every_set_and_is_forgotten_in_time(
     producer: Producer, system: System, client: redis.Redis
 ) -> None:
-    """Else a release, a redrive or a sweep could bring it back, and its text would stay for ever."""
+    """Otherwise a release, a redrive or a sweep could bring it back, and its text would stay forever."""
     ids = [accepted(producer), accepted(producer, delay=600), accepted(producer)]
     system.attempt(ids[2], REFUSED)
     producer.cancel(ids)

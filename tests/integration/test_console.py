@@ -182,7 +182,7 @@ def test_the_token_of_one_login_is_none_of_another(api: Api, visitor: Visitor) -
 
 
 def test_a_login_form_that_was_not_ours_is_refused(api: Api) -> None:
-    """Else another site could log a browser in as somebody else."""
+    """Otherwise another site could log a browser in as somebody else."""
     made, key = Visitor(api), api.key("ops", operator=True)
     assert 403 == made.post("/console/login", follow=False, key=key).status
     made.get("/console/login")

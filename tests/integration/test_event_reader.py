@@ -79,7 +79,7 @@ def test_entries_of_a_living_consumer_stay_its_own(client: redis.Redis) -> None:
 
 
 def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
-    """Otherwise the list of pending entries would grow for ever."""
+    """Otherwise the list of pending entries would grow forever."""
     publish(client, "a", producer="bank")
     publish(client, "b", producer="")
     publish(client, "c")

@@ -114,7 +114,7 @@ def test_the_commands_of_scripts_and_rare_operations_are_allowed(guarded: Guarde
 
 
 def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRedis) -> None:
-    """Else the test above would show nothing: not other keys, not other commands, not without the password."""
+    """Otherwise the test above would show nothing: not other keys, not other commands, not without the password."""
     with redis.Redis.from_url(guarded.plain_url) as user:
         for forbidden in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "session:1"], ["ACL", "LIST"]):
             with pytest.raises(redis.exceptions.NoPermissionError):

@@ -93,7 +93,7 @@ def test_a_nudge_is_persistent_and_has_its_content_type(node: rabbit.RabbitServe
 def test_before_the_first_worker_the_queues_are_made_as_workers_make_them(
     node: rabbit.RabbitServer, nudger: Nudger
 ) -> None:
-    """Else the first messages of an installation would wait for the sweep, or a worker be refused its queues."""
+    """Otherwise the first messages of an installation would wait for the sweep, or a worker be refused its queues."""
     with amqp.Connection(f"127.0.0.1:{node.port}") as connection:
         channel = connection.channel()
         for lane in keys.LANES:

@@ -42,19 +42,19 @@ class Gateway:
     def __init__(self, answer: LookUp = NOTHING, waits: asyncio.Event | None = None) -> None:
         self.answer = answer
         self.queried: list[str] = []
-        self.asked_for: list[str] = []
-        self.is_asked = asyncio.Event()
+        self.queried_by_our_id: list[str] = []
+        self.has_request = asyncio.Event()
         self._waits = waits
 
     async def status(self, gateway_id: str) -> LookUp:
         self.queried.append(gateway_id)
-        self.is_asked.set()
+        self.has_request.set()
         if self._waits:
             await self._waits.wait()
         return self.answer
 
     async def look_up(self, message_id: str) -> LookUp:
-        self.asked_for.append(message_id)
+        self.queried_by_our_id.append(message_id)
         return self.answer
 
 
@@ -117,7 +117,7 @@ def test_a_message_is_looked_up_at_its_times_until_the_gateway_forgets_it(system
 
     first = 10 * MINUTE + HOUR + 12 * HOUR
     assert [10 * MINUTE, 10 * MINUTE + HOUR, *(first + n * DAY for n in range(6)), 6 * DAY] == times
-    assert ([f"of-{message}"] * len(times), []) == (gateway.queried, gateway.asked_for)
+    assert ([f"of-{message}"] * len(times), []) == (gateway.queried, gateway.queried_by_our_id)
     record = record_of(system, message)
     assert ("unknown", "no_receipt", "gateway") == (record["status"], record["code"], record["owner"])
     assert (str(system.now), None) == (record["ended"], system.sync.zscore(keys.AWAITING, message))
@@ -203,7 +203,7 @@ def test_a_message_without_the_gateway_s_id_is_looked_up_by_ours(system: System)
     system.now += 10 * MINUTE
     gateway = Gateway(DELIVERED)
     looked_up(system, gateway)
-    assert ([], [draft.message.id]) == (gateway.queried, gateway.asked_for)
+    assert ([], [draft.message.id]) == (gateway.queried, gateway.queried_by_our_id)
     assert (Status.DELIVERED, ITS_ID) == (
         system.glance([draft.message.id]).status(draft.message.id),
         record_of(system, draft.message.id)["gateway_id"],
@@ -211,7 +211,7 @@ def test_a_message_without_the_gateway_s_id_is_looked_up_by_ours(system: System)
 
 
 def test_a_doubtful_message_that_is_found_in_a_status_nobody_knows_was_sent(system: System) -> None:
-    """Otherwise it would be looked up for ever; from now on it is looked up like every other."""
+    """Otherwise it would be looked up forever; from now on it is looked up like every other."""
     (message,) = attempted(system, AttemptOutcome(OutcomeKind.LOST))
     system.now += MINUTE
     system.start_look_up().answer({message: LookUp(Known.FOUND, ITS_ID, "099", 800_000)})
@@ -276,7 +276,7 @@ def test_two_workers_never_look_up_the_same_message_at_once(system: System) -> N
     answers = asyncio.Event()
     slow, quick = Gateway(waits=answers), Gateway()
     first = system.loop.create_task(poll(system.client, slow, system.settings, system.now))
-    system.run(slow.is_asked.wait())
+    system.run(slow.has_request.wait())
     assert [10, 0] == [looked_up(system, quick), looked_up(system, quick)]
     assert set() == set(slow.queried) & set(quick.queried)
 
@@ -296,7 +296,7 @@ def test_a_receipt_that_comes_during_the_question_stands(system: System) -> None
     answers = asyncio.Event()
     gateway = Gateway(LookUp(Known.FOUND, ITS_ID, "003", 300_000), answers)
     question = system.loop.create_task(poll(system.client, gateway, system.settings, system.now))
-    system.run(gateway.is_asked.wait())
+    system.run(gateway.has_request.wait())
     system.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
     answers.set()
     system.run(question)

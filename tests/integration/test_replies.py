@@ -144,7 +144,7 @@ ODD = [
 def test_a_wrong_charset_loses_no_reply(
     caller: Caller, client: redis.Redis, charset: str, octets: bytes, text: str
 ) -> None:
-    """The text is published as well as it can be decoded, never refused for ever."""
+    """The text is published as well as it can be decoded, never refused forever."""
     assert 200 == mo(caller, "reply1", octets, charset)
     assert [text] == [one.text for one in events(client)]
 

@@ -81,7 +81,7 @@ def _is_sent_when_moved(producer: Producer, one: str) -> bool:
     if found.status is Status.SCHEDULED:
         with suppress(Refused):  # it was sent in the meantime
             producer.move(one, datetime.now(UTC) + timedelta(milliseconds=100))
-        time.sleep(0.5)  # else a retry could be moved on for ever
+        time.sleep(0.5)  # otherwise a retry could be moved on forever
     return found.status in (Status.SENT, Status.DELIVERED)
 
 
@@ -200,7 +200,7 @@ def test_a_named_validity_stays_and_ends_the_message(system: System) -> None:
 
 
 def test_windows_that_are_never_open_together_end_a_message_with_its_validity(system: System) -> None:
-    """It expires, once, and does not go round for ever between its lane and the due set."""
+    """It expires, once, and does not go round forever between its lane and the due set."""
     one = queued(system, tags="promo")
     assert [] == system.defer(NEVER, 3, [one])
     assert {one: START + DAY} == system.glance([]).indexes[keys.DUE]

@@ -120,7 +120,7 @@ def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> Non
 
 
 def test_a_key_that_is_not_declared_is_seen(server: RedisServer) -> None:
-    """Else the test above would show nothing."""
+    """Otherwise the test above would show nothing."""
     watched = Watched(server)
     with redis.Redis(port=server.port) as client:
         sha: Any = client.script_load("redis.call('SET', KEYS[1], 1) return redis.call('SET', KEYS[1] .. ':more', 1)")

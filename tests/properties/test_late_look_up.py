@@ -61,7 +61,7 @@ def test_an_answer_that_comes_after_the_next_attempt_does_not_send_a_third_time(
 
 
 def test_two_answers_to_the_same_look_up_count_once(system: System) -> None:
-    """Else a slow answer would shorten the grace in which the gateway may still find the message."""
+    """Otherwise a slow answer would shorten the grace in which the gateway may still find the message."""
     draft = system.draft()
     system.accept([draft])
     one = draft.message.id

@@ -58,7 +58,7 @@ def test_no_panel_lies_over_another(board: Board) -> None:
 
 
 def test_the_provisioned_source_is_the_one_that_panels_query() -> None:
-    """Else all panels are empty."""
+    """Otherwise all panels are empty."""
     folder = FOLDER.parent / "provisioning"
     (source,) = yaml.safe_load((folder / "datasources" / "threelane.yaml").read_text())["datasources"]
     assert (SOURCE.uid, SOURCE.type_val) == (source["uid"], source["type"])

@@ -96,7 +96,7 @@ async def test_who_waits_in_lane_1_goes_before_all_who_waited_longer_below() -> 
 
 @on_a_loop
 async def test_within_a_lane_the_first_to_come_is_the_first_to_go() -> None:
-    """No message is overtaken by its equals for ever."""
+    """No message is overtaken by its equals forever."""
     calls = Calls(1)
     order = [calls.call(2) for _ in range(6)]
     await turn()
@@ -127,7 +127,7 @@ async def test_one_place_in_ten_is_given_from_below() -> None:
 
 @on_a_loop
 async def test_a_call_that_raises_gives_its_place_back() -> None:
-    """An error of one call does not make the process slower for ever."""
+    """An error of one call does not make the process slower forever."""
     gate = Gate(1)
     for _ in range(3):
         with pytest.raises(RuntimeError):

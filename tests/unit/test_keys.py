@@ -56,7 +56,7 @@ def test_the_row_of_a_key_is_found_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tl:nothing", "tl:due:1", "tl:", "sms.1"])
 def test_what_is_in_no_row_is_found_too(name: str) -> None:
-    """Else the test above, and those that use it, would show nothing."""
+    """Otherwise the test above, and those that use it, would show nothing."""
     with pytest.raises(KeyError):
         keys.kind(name)
 

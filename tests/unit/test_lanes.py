@@ -68,7 +68,7 @@ def test_a_lane_that_is_closed_again_stays_closed_for_the_newer_time(lanes: Lane
 
 @pytest.mark.parametrize(("held", "crowded"), [([3] * 6, False), ([3, 2] * 3 + [3], True), ([1] * 6 + [3] * 2, False)])
 def test_lanes_2_and_3_together_leave_one_thread_to_lane_1(lanes: Lanes, held: list[int], crowded: bool) -> None:
-    """Of eight; else a code waits until somebody's hundred newsletters are sent."""
+    """Of eight; otherwise a code waits until somebody's hundred newsletters are sent."""
     lanes.threads = 8
     lanes.holding(keys.queue(lane) for lane in held)
     assert ([1] if crowded else [1, 2, 3]) == lanes.order()

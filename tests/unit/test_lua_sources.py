@@ -70,7 +70,7 @@ def test_a_script_names_nothing_by_a_literal_and_calls_no_clock(file: Path) -> N
     ],
 )
 def test_a_forbidden_call_in_a_script_is_found(source: str, problem: str) -> None:
-    """Else the test above would show nothing."""
+    """Otherwise the test above would show nothing."""
     assert [True] == [problem in found for found in problems(source)]
 
 

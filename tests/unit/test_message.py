@@ -277,7 +277,7 @@ def test_the_same_content_has_the_same_fingerprint(fields: dict[str, Any], again
 
 @pytest.mark.parametrize(("fields", "again"), OTHER_CONTENT)
 def test_other_content_has_another_fingerprint(fields: dict[str, Any], again: dict[str, Any]) -> None:
-    """Else a second message would be swallowed as a repetition of the first."""
+    """Otherwise a second message would be swallowed as a repetition of the first."""
     assert fingerprint(fields) != fingerprint(again)
 
 

@@ -87,7 +87,7 @@ def test_an_invalid_window_is_refused_with_the_right_form(text: str, problem: st
 
 
 def test_a_window_that_never_opens_cannot_be_made() -> None:
-    """A message that waited for it would wait for ever."""
+    """A message that waited for it would wait forever."""
     with pytest.raises(ValueError, match="no hours"):
         Window((), "UTC")
     with pytest.raises(ValueError, match="no days"):

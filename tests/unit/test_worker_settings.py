@@ -185,7 +185,7 @@ def test_the_waits_of_a_message_in_doubt_are_a_comma_list(environment: pytest.Mo
 def test_the_longest_message_fits_into_the_bucket_of_every_lane(
     environment: pytest.MonkeyPatch, parts_per_second: float
 ) -> None:
-    """Three parts beside what the lowest lane leaves for the others; else it would wait for ever."""
+    """Three parts beside what the lowest lane leaves for the others; otherwise it would wait forever."""
     environment.setenv("THREELANE_PARTS_PER_SECOND", str(parts_per_second))
     settings = load(WorkerSettings)
     assert [True] * 3 == [3 + settings.reserve(lane) <= settings.burst for lane in (1, 2, 3)]
