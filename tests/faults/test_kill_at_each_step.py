@@ -139,7 +139,7 @@ def test_a_worker_dies_with_a_nudge_before_the_claim(
 def test_a_worker_dies_after_the_claim_before_the_request(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """From outside it looks as if it was sent: so it is looked up, the gateway does not know it, and gets it."""
+    """Others cannot know whether it was sent: it is looked up, the gateway does not know it, and gets it."""
     message = producer.send(TO, "Hello").id
     dying.die_at("after_the_claim")
     assert Status.SENDING is status_of(producer, message)
@@ -152,7 +152,7 @@ def test_a_worker_dies_after_the_claim_before_the_request(
 def test_a_worker_dies_after_the_request_left_before_the_answer(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """The gateway has it and nobody knows: it is found by its id and adopted."""
+    """The gateway has it, without our knowledge: it is found by its id and adopted."""
     sandbox.control("POST", "faults", {"do": "slow", "seconds": 5})
     message = producer.send(TO, "Hello").id
     dying.die_at("after_the_request_left")

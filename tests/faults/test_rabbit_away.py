@@ -109,7 +109,7 @@ def test_a_backlog_of_nudges_outlives_a_kill(producer: Producer, node: RabbitSer
 
 
 def test_a_nudge_is_published_on_a_connection_from_before_a_restart(producer: Producer, node: RabbitServer) -> None:
-    """A login code of a quiet night would otherwise wait for the sweep, since nobody noticed the restart."""
+    """A login code of a quiet night would otherwise wait for the sweep, since the restart was not noticed."""
     producer.send("27999500001", "Code", lane=1)
     node.kill()
     node.start()

@@ -239,7 +239,7 @@ def _one_by_one(producer: Producer, accepted: set[str]) -> Unavailable:
 
 
 def _taken_in(producer: Producer) -> str:
-    """Return the id of a message that is taken in; empty while the room of the workers' buffers is not given back."""
+    """Return the id of an accepted message; empty while the room of the workers' buffers is not given back."""
     try:
         return producer.send("27999500001", "One more").id
     except Unavailable:

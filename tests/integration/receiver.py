@@ -1,4 +1,4 @@
-"""A producer's receiver of webhooks, over real HTTP, that misbehaves as a test wants it."""
+"""A producer's receiver of webhooks, over real HTTP, that misbehaves as a test configures it."""
 
 from __future__ import annotations
 

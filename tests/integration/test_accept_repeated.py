@@ -82,7 +82,7 @@ def test_two_producers_may_use_the_same_client_id(client: redis.Redis, redis_ser
 
 
 def test_a_delay_that_is_repeated_later_is_the_same_content(producer: Producer, client: redis.Redis) -> None:
-    """It would be due at another moment now, but the fields are the same; the first moment stands."""
+    """It would be due at another moment now, but the fields are the same; the first moment counts."""
     first = producer.send(TO, "Hello", client_message_id="order4711", delay=600)
     producer._enqueuer._clock._offset += 60  # a minute passes
     again = producer.send(TO, "Hello", client_message_id="order4711", delay=600)

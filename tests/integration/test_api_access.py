@@ -76,7 +76,7 @@ def test_every_address_needs_a_key(api: Api) -> None:
 
 
 def test_redis_keeps_a_digest_and_no_key(api: Api, client: redis.Redis) -> None:
-    """Who reads Redis, or a copy of its file, cannot send with what stands there."""
+    """A reader of Redis, or of a copy of its file, cannot send with its content."""
     token = api.key(rate=5)
     api.request("POST", "/v1/messages", HELLO, token)
     stored = b"".join(client.dump(name) or b"" for name in client.scan_iter())

@@ -59,7 +59,7 @@ def test_every_field_of_a_message_is_described() -> None:
 
 
 def test_every_example_can_be_read_as_its_type(api: Api) -> None:
-    """Each example of the description can be read as the value that it stands for."""
+    """Each example of the description can be read as its type."""
     kinds = {kind.__name__: kind for kind in values.ALL}
     wrong = []
     for path, operations in api.request("GET", "/openapi.json").body["paths"].items():

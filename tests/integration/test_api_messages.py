@@ -84,7 +84,7 @@ def test_a_repeated_post_is_the_same_message(api: Api, key: str) -> None:
 
 
 def test_other_content_under_a_known_id_is_a_conflict(api: Api, key: str) -> None:
-    """409 names the message that stands."""
+    """409 names the message that was accepted."""
     first = api.request("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "login4711"})
     other = api.request("POST", "/v1/messages", HELLO | {"text": "Bye"}, key, {"Idempotency-Key": "login4711"})
 
@@ -159,7 +159,7 @@ def test_clients_refuse_as_the_library_does(over_http: Any, shop: Producer) -> N
 
 
 def test_clients_raise_what_the_library_raises(over_http: Any, shop: Producer) -> None:
-    """A service may change its way in and keep its ``except``; a 409 names the message that stands."""
+    """A service may change its interface and keep its ``except``; a 409 names the accepted message."""
     first = over_http.send("27831234567", "Hello", client_message_id="one")
     raised = []
     for producer in (over_http, shop):

@@ -148,7 +148,7 @@ WRONG_ADDRESSES = [
 
 @pytest.mark.parametrize("path", WRONG_ADDRESSES)
 def test_without_the_secret_there_is_nothing_here(caller: Caller, producer: Producer, sent: str, path: str) -> None:
-    """404, as for any address, and the message stands as it was."""
+    """404, as for any address, and the message is unchanged."""
     assert 404 == caller.request("GET", f"cliMsgId={sent}&status=004", path=path)
     assert Status.SENT == status_of(producer, sent).status
 

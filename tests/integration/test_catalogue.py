@@ -1,4 +1,4 @@
-"""The catalogue of metrics: processes expose what stands in it, nothing else, and labels are bounded."""
+"""The catalogue of metrics: processes expose exactly its metrics, and labels are bounded."""
 
 from __future__ import annotations
 

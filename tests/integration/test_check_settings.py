@@ -122,7 +122,7 @@ def test_a_misspelt_variable_is_an_error_with_the_nearest_name(check: Check) -> 
 
 
 def test_variables_of_other_tools_and_of_secret_files_are_not_mistakes(check: Check, tmp_path: Path) -> None:
-    """The tests' own variables stand beside the settings."""
+    """The environment also has the tests' own variables."""
     file = tmp_path / "password"
     file.write_text("hunter2", encoding="utf-8")
     os.environ.pop("THREELANE_CALLBACK_PASSWORD", None)

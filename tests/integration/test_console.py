@@ -218,7 +218,7 @@ def test_a_body_that_is_not_a_form_is_refused_with_a_page(api: Api, visitor: Vis
 def test_an_invalid_form_is_refused_with_a_sentence(
     visitor: Visitor, path: str, fields: dict[str, str], problem: str
 ) -> None:
-    """422, with the field; nobody sees a traceback."""
+    """422, with the field, and without a traceback."""
     visitor.get("/console")
     response = visitor.post(f"/console/{path}", **fields)
     assert (422, True) == (response.status, problem in words(response)), words(response)
@@ -393,7 +393,7 @@ def test_schedules_are_listed_filtered_and_cancelled(api: Api, visitor: Visitor)
 
 
 def test_a_number_is_looked_up_suppressed_and_taken_off(api: Api, visitor: Visitor) -> None:
-    """One entry at a time; who did it stands as evidence when no other is given."""
+    """One entry at a time; without other evidence it names who added it."""
     visitor.get("/console/suppression")
     assert "Not suppressed." in words(visitor.post("/console/suppression", number="+27 83 123 4567"))
     response = visitor.post("/console/suppression/add", number=NUMBER, scope="tag:promo", days="2")

@@ -266,7 +266,7 @@ def test_a_status_that_speaks_of_the_account_holds_it(
 
 
 def test_a_hold_gives_way_to_one_that_lasts_longer_and_to_no_other(system: System, client: redis.Redis) -> None:
-    """An hour's limit does not end a want of credit; a want of credit outlasts an hour's limit."""
+    """An hour's limit does not end a lack of credit; a lack of credit outlasts an hour's limit."""
     now = int(time.time() * 1000)
     system.now = now
     ids = [one.id for one in system.accept([system.draft() for _ in range(3)]) if isinstance(one, Accepted)]

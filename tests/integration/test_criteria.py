@@ -96,7 +96,7 @@ def test_a_criterion_that_no_message_can_meet_ends_a_command_with_its_option(bas
 
 @pytest.mark.parametrize("path", QUERIES)
 def test_a_request_s_parameters_are_those_of_the_filter_but_for_a_number(api: Api, path: str) -> None:
-    """An address stands in the logs of every proxy: numbers go in bodies."""
+    """Every proxy logs addresses: numbers go in bodies."""
     described = api.request("GET", "/openapi.json").body["paths"][path]["get"]["parameters"]
     found = {one["name"]: one for one in described if one["in"] == "query" and one["name"] in CRITERIA}
     assert QUERIES[path] == set(found)

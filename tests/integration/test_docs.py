@@ -87,7 +87,7 @@ BY_FILE = {
 
 
 def test_every_block_has_a_language() -> None:
-    """One without a language would be run by nobody: bash, console, python, json, toml; or text, mermaid: pictures."""
+    """One without a language would never be run: bash, console, python, json, toml; or text, mermaid: pictures."""
     assert [] == [str(block) for block in ALL if block.language not in (*SHELL, "python", *PICTURES, *DATA)]
 
 
@@ -222,7 +222,7 @@ def test_a_link_leads_somewhere(file: Path) -> None:
 
 
 def test_every_reason_is_needed_or_could_be() -> None:
-    """No reason stands for a command of ours that could be run: each names a process, a tool of others or a target."""
+    """No command that could be run has a reason not to: each names a process, a tool of others or a target."""
     ours = [name for name in NOT_RUN if name.startswith("threelane ")]
     group = threelane()
     assert [] == [name for name in ours if misnamed(group, name.split()[1:])]

@@ -63,7 +63,7 @@ def everything(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
 
 
 def places(client: redis.Redis, *words: str) -> list[str]:
-    """Return the keys in which one of the words stands, be it in the name of the key."""
+    """Return the keys that contain one of the words, in their value or their name."""
     return sorted(key for key, held in everything(client) if any(word.encode() in held for word in words))
 
 
@@ -162,7 +162,7 @@ def test_counts_and_charges_stay(
 def test_an_erased_message_ends_as_any_other(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer, run: Run, producer: Producer
 ) -> None:
-    """A receipt that comes afterwards finds it by its id, and its event names nobody."""
+    """A receipt that comes afterwards finds it by its id, and its event has no number."""
     assert 0 == erases(redis_server, NUMBER).exit_code
     report = StatusReport(at_rest["sent"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
     assert ["moved"] == run(lambda away: receive(away, [report], WorkerSettings().keeping, now_of(client)))
@@ -233,7 +233,7 @@ def test_an_erased_dead_letter_can_be_looked_at_and_cancelled(
 def test_the_append_only_file_is_rewritten(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    """Every command that ever named the number stands in the old one."""
+    """The old file has every command that ever named the number."""
 
     def named() -> list[str]:
         files = [file for file in redis_server.folder.rglob("*") if file.is_file()]
@@ -260,7 +260,7 @@ def test_a_file_that_cannot_be_rewritten_is_reported(
 
 
 def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client: redis.Redis, workers: Workers) -> None:
-    """At its start, if nobody else has looked within the hour."""
+    """At its start, if no other worker has looked within the hour."""
     wait_until(lambda: now_of(client) > float(client.hget(keys.record(at_rest["dead"]), "ended") or 0) + 1000)
     worker = workers.start(erase_after_days=0.00001)
     assert 3 == worker.event("erased")["messages"]

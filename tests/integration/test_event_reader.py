@@ -92,7 +92,7 @@ def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
 
 
 def test_a_reply_to_nobody_in_particular_comes_to_everybody(client: redis.Redis) -> None:
-    """No message of ours is known that it would answer."""
+    """The message that it would answer is not known."""
     client.xadd(keys.EVENTS, {"type": "reply", "id": "r1", "from": "27831234567", "text": "who is this?"})
     for producer in ("shop", "bank"):
         assert ["r1"] == [event.reply_id for event in reader(client, producer=producer)]  # type: ignore[union-attr]

@@ -168,7 +168,7 @@ def test_the_story_shows_a_late_login_code(system: System) -> None:
 
 
 def test_codes_of_the_transport_and_of_ours_have_their_meaning(system: System) -> None:
-    """They stand in no table of the gateway's."""
+    """No table of the gateway lists them."""
     lost = take(system).message.id
     system.attempt(lost, AttemptOutcome(OutcomeKind.LOST))
     rule = story_of(system, lost).rule

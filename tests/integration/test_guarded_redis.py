@@ -40,7 +40,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
 
 @pytest.fixture
 def environment(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, str]) -> dict[str, str]:
-    """The environment of every process; the address of Redis stands in a file."""
+    """The environment of every process; the address of Redis is in a file."""
     (guarded.folder / "redis_url").write_text(guarded.url + "\n")
     environment = base_environment | guarded.environment(THREELANE_REDIS_URL_FILE=str(guarded.folder / "redis_url"))
     del environment["THREELANE_REDIS_URL"]

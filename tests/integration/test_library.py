@@ -143,7 +143,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules} - befor
 
 @pytest.mark.parametrize("words", [("worker",), ("demo",), ("api",), ("send", "27831234567", "Hello")])
 def test_a_command_names_the_extra_that_it_needs(words: tuple[str, ...], tmp_path: Path) -> None:
-    """In one sentence and with exit code 2; here a metadata that names a library which nobody has."""
+    """In one sentence and with exit code 2; here a metadata that names a library that does not exist."""
     about = tmp_path / "threelane-9.dist-info"
     about.mkdir()
     extra = {"send": "cli"}.get(words[0], words[0])

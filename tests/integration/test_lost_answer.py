@@ -15,7 +15,7 @@ from threelane.store import keys
 
 
 class _LosesTheAnswer:
-    """A way to Redis on which the first call of a script arrives, its answer does not, and nobody answers after it."""
+    """A way to Redis on which the first call of a script arrives, its answer does not, and nothing answers after it."""
 
     def __init__(self, port: int) -> None:
         self._to = port

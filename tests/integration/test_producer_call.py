@@ -157,7 +157,7 @@ def public(kind: type) -> set[str]:
 
 
 def test_each_method_is_tried_after_the_end() -> None:
-    """A new one has to stand above."""
+    """A new one has to be listed above."""
     assert public(Producer) == {*CALLS, *OF_REDIS}
     assert public(HttpProducer) == public(AsyncHttpProducer) == {*CALLS}
 

@@ -136,7 +136,7 @@ def test_a_stop_between_accept_and_claim_is_in_time(
 def test_start_lifts_what_stop_set_and_nothing_else(
     reporting: Running, producer: Producer, client: redis.Redis, word: str
 ) -> None:
-    """An operator's entry and the gateway's stand: only the recipient's own word is taken back by the recipient."""
+    """An operator's entry and the gateway's stay: the recipient lifts only the recipient's own entry."""
     others = [
         Entry(source=OPERATOR, evidence="called us"),
         Entry(source="code 122"),

@@ -41,7 +41,7 @@ def built(redis_server: RedisServer) -> Iterator[System]:
 
 @pytest.fixture
 def system(built: System, client: redis.Redis) -> System:
-    """The scripts on an empty Redis, with the time as the test wants it."""
+    """The scripts on an empty Redis, with the time that the test sets."""
     built.empty()
     return built
 
@@ -294,7 +294,7 @@ def test_a_legal_notice_without_the_right_is_refused_with_101(system: System) ->
 def test_a_legal_notice_with_the_right_is_sent_and_leaves_a_trace(
     sandbox: Running, producer: Producer, client: redis.Redis, workers: Workers, until: Until
 ) -> None:
-    """What was passed over stands in the record and in the tally; others to the same number stay refused."""
+    """The overridden entry is in the record and in the tally; others to the same number stay refused."""
     registry.put(client, "legal", bypass=True)
     suppression.add(client, [(PERSON, Entry(source="STOP"))])
     notice, plain = producer.send_many(

@@ -118,7 +118,7 @@ def test_an_event_arrives_signed(client: redis.Redis, receiver: Receiver, dispat
 
 
 def test_an_event_goes_to_its_producer_alone(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
-    """A reply to nobody in particular goes to all; events without a webhook are skipped."""
+    """A reply without a producer goes to all; events without a webhook are skipped."""
     for name in ("shop", "bank"):
         hook(client, receiver, name, f"/{name}")
     registry.put(client, "quiet")
@@ -253,7 +253,7 @@ def test_the_same_addresses_are_reached_when_that_is_allowed(
 
 
 def test_a_killed_dispatcher_loses_nothing(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
-    """Killed twice in the middle, with posts under way and events half taken in: all arrive."""
+    """Killed twice in the middle, with posts under way and events half read: all arrive."""
 
     def slowly(_: Any) -> tuple[int, dict[str, str]]:
         time.sleep(0.02)

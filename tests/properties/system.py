@@ -93,7 +93,7 @@ class PendingLookUp:
 
 
 class System:
-    """Every verb of a message's life, with the time and the token as a test wants them."""
+    """Every verb of a message's life, with the time and the token that a test sets."""
 
     def __init__(self, port: int, loop: asyncio.AbstractEventLoop, settings: WorkerSettings) -> None:
         self.loop = loop

@@ -229,7 +229,7 @@ def test_a_message_is_cancelled_or_sent_and_never_both(system: System) -> None:
 
 
 def test_the_answer_is_asked_only_while_the_gateway_keeps_it_and_can_stop_it(system: System) -> None:
-    """Before it is sent a cancel needs no gateway; from its time on nobody can stop it; some APIs never can."""
+    """Before it is sent a cancel needs no gateway; after its time it cannot be stopped; some APIs never can."""
     drafts = [system.draft(delay=60, at_gateway=True) for _ in range(3)]
     plain = system.draft()
     system.accept([*drafts, plain])

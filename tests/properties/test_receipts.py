@@ -121,7 +121,7 @@ class Story:
 
 
 class Truth(NamedTuple):
-    """How a message has to stand in the end."""
+    """How a message has to end."""
 
     status: Status
     network: str
@@ -360,6 +360,6 @@ def test_the_model_knows_every_status_of_both_tables() -> None:
 
 
 def test_an_empty_redis_stays_empty(system: System, client: redis.Redis) -> None:
-    """An id that nobody knows leaves no key behind, not even a count."""
+    """An unknown id leaves no key behind, not even a count."""
     results = system.receive([report("f" * 32, StatusSent(status, 800_000)) for status in LEGACY])
     assert (["unknown"] * len(LEGACY), []) == (results, client.keys("*"))

@@ -395,7 +395,7 @@ class Machine(RuleBasedStateMachine):
         charges=st.lists(st.sampled_from((None, 0, 800_000, 1_600_000)), min_size=1, max_size=2),
     )
     def receipt(self, pick: int, status: str, charges: list[int | None]) -> None:
-        """For anything, in any order, with or without a charge, twice; for an id that nobody knows."""
+        """For anything, in any order, with or without a charge, twice; for an unknown id."""
         ids = [*sorted(self.tried), *self.ids(), "f" * 32]
         one, times = ids[pick % len(ids)], len(charges)
         before = self.seen

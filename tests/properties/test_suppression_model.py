@@ -59,7 +59,7 @@ class Known:
 
 @dataclass
 class Model:
-    """What stands against whom, in plain Python."""
+    """Which entry blocks which number, in plain Python."""
 
     entries: dict[tuple[str, str, str], Known] = field(default_factory=dict)
 

@@ -33,7 +33,7 @@ def test_compose_matches_its_schema() -> None:
 
 
 def test_the_dockerfile_is_clean() -> None:
-    """By hadolint; each exception stands beside its line."""
+    """By hadolint; each exception is beside its line."""
     completed = _run("hadolint", "deploy/Dockerfile")
     assert (0, "") == (completed.returncode, completed.stdout)
 

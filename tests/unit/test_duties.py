@@ -57,7 +57,7 @@ def duty(work: Callable[[Bench], Awaitable[bool]], **more: Any) -> Duty[Bench]:
 
 
 def test_each_duty_that_a_module_declares_is_on_a_list() -> None:
-    """One that was forgotten would never be done, and nobody would know."""
+    """A forgotten one would silently never run."""
     of_workers = [name for name, _ in modules() if name.startswith("worker.") and name != "worker.app"]
     declared = {
         one.name
@@ -148,7 +148,7 @@ def test_while_more_work_waits_it_goes_on_at_once() -> None:
 
 
 def test_a_round_that_fails_is_counted_under_its_name_and_the_rounds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis may be away, or a record may be one that nobody thought of."""
+    """Redis may be away, or a record may be of an unexpected kind."""
     monkeypatch.setattr(rounds, "AWAY_SECONDS", 0.0)
     again = asyncio.Event()
     done: list[int] = []

@@ -13,7 +13,7 @@ ID = "1750000000000-3"
 
 
 def raw(**fields: str) -> dict[bytes, bytes]:
-    """Return an entry as Redis gives it; ``from_`` stands for from."""
+    """Return an entry as Redis gives it; ``from_`` means from."""
     return {name.rstrip("_").encode(): value.encode() for name, value in fields.items()}
 
 

@@ -83,7 +83,7 @@ async def test_so_many_pass_at_once_and_the_next_waits_for_a_place() -> None:
 
 @on_a_loop
 async def test_who_waits_in_lane_1_goes_before_all_who_waited_longer_below() -> None:
-    """A code does not stand behind a newsletter inside the process either."""
+    """A code does not wait behind a newsletter inside the process either."""
     calls = Calls(1)
     calls.call(3)
     await turn()
@@ -143,7 +143,7 @@ async def _raising(gate: Gate) -> None:
 
 @on_a_loop
 async def test_a_call_that_is_cancelled_while_it_waits_takes_no_place() -> None:
-    """The place goes to the next one that still wants it."""
+    """The place goes to the next one that still waits."""
     calls = Calls(1)
     first = calls.call(1)
     waiting, other = calls.call(1), calls.call(2)

@@ -1,4 +1,4 @@
-"""Group commit: everybody gets their own answer, nobody waits for company, and a failure reaches all it concerns."""
+"""Group commit: each caller gets its own answer, none waits for others, and a failure reaches all it concerns."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
 
 @pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one) if isinstance(one, dict) else None)
 def test_a_feature_becomes_the_parameters_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, str]) -> None:
-    """From the caller's fields to the parameters on the wire, and nothing besides."""
+    """From the caller's fields to the parameters on the wire, and nothing else."""
     one = accepted(**fields)
     assert {**ALWAYS, "climsgid": one.id, "text": "Hello", **sent} == form(one, NOW)
 
@@ -139,7 +139,7 @@ def test_a_parameter_has_one_spelling_and_a_text_comes_back_as_it_was(text: str,
 
 @pytest.mark.parametrize("exchange", [one for one in EXCHANGES if "request" in one], ids=lambda one: one["name"])
 def test_a_request_has_the_fields_that_other_clients_send(exchange: dict[str, Any]) -> None:
-    """Requests that other clients of this API are known to make are part of ours."""
+    """Our requests contain those that other clients of this API are known to make."""
     request = exchange["request"]
     text = bytes.fromhex(request["text"]).decode("utf-16-be") if "unicode" in request else request["text"]
     fields = {"text": text, "to": "27999500001", "callback": request.get("callback", 7), "mo": request.get("mo", 0)}
@@ -249,7 +249,7 @@ def mutated(draw: some.DrawFn) -> bytes:
 @example(b"\x1cID: " + ITS_ID.encode())
 @example("\u2003ID: ".encode() + ITS_ID.encode())
 def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(body: bytes) -> None:
-    """What is wrongly taken for a yes is a message that nobody looks for any more."""
+    """A message whose answer was wrongly read as a yes is never looked up."""
     outcome = read_send(body)
     yes = EXACTLY_A_YES.fullmatch(body)
     assert (outcome.kind is OutcomeKind.ACCEPTED) == bool(yes)

@@ -331,13 +331,13 @@ def test_a_sender_is_written_as_messages_to_it_are(written: str, digits: str) ->
 
 @pytest.mark.parametrize("sender", ["", "MTN", "1", "12", "9" * 16, "27999x0001", "\x00", "<b>"])
 def test_a_reply_of_nobody_is_refused(sender: str) -> None:
-    """There is nobody to answer, and nobody to leave alone."""
+    """Without a sender it can neither be answered nor be suppressed."""
     with pytest.raises(ValueError, match="from"):
         central.read(form(MO | {"from": sender}), b"")
 
 
 def test_a_reply_names_the_message_that_it_answers_if_given() -> None:
-    """A message of ours, if it has the shape of one."""
+    """The id of one of our messages, if it has that form."""
     found = reply(form(MO | {"cliMsgId": OURS.upper(), "apiMsgId": ITS, "network": "V\x1bodacom"}))
     assert (OURS, ITS, "V odacom") == (found.related_id, found.related_gateway_id, found.network)
     assert "" == reply(form(MO | {"cliMsgId": "theirs"})).related_id

@@ -70,7 +70,7 @@ def assert_is_a_sentence(refused: ValueError) -> None:
 
 
 def assert_harmless(read: Callable[[bytes, bytes], Inbound], query: bytes, body: bytes) -> Inbound:
-    """What is found can be written down, and stands in the request."""
+    """Every result can be stored, and is part of the request."""
     try:
         found = read(query, body)
     except ValueError as refused:

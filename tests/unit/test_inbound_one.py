@@ -1,4 +1,4 @@
-"""The One API's events: statuses and replies, several in one request, and kinds that nobody knows yet."""
+"""The One API's events: statuses and replies, several in one request, and unknown kinds."""
 
 from __future__ import annotations
 

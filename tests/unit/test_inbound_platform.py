@@ -129,7 +129,7 @@ def test_an_invalid_status_is_refused_with_its_field(changed: dict[str, Any], fi
 
 @pytest.mark.parametrize("body", BODIES)
 def test_a_body_that_is_not_a_callback_is_refused(body: bytes) -> None:
-    """Not answered with 200: nobody understood it."""
+    """Not answered with 200: it was not understood."""
     with pytest.raises(ValueError, match=r"\w"):
         platform.read(b"", body)
 

@@ -1,4 +1,4 @@
-"""Interpreter: what a process does not stand still for."""
+"""Interpreter: a process does not pause for the garbage of its start."""
 
 from __future__ import annotations
 

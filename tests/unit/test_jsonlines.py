@@ -23,7 +23,7 @@ def test_each_line_is_a_row_and_empty_lines_are_skipped() -> None:
 
 
 def test_a_line_that_is_not_an_object_is_refused_and_loses_no_other() -> None:
-    """Broken, of another kind, not UTF-8, too deep, or with a field that nobody knows."""
+    """Broken, of another kind, not UTF-8, too deep, or with an unknown field."""
     bad = [b"{", b"[1]", b"1", b'{"to": "\xe9"}', b"[" * 5000, b'{"colour": "red"}', b'{"a": ' * 5000]
     read = rows(b"\n".join([*bad, GOOD]))
     assert [True] * len(bad) + [False] == [isinstance(row.content, Refusal) for row in read]

@@ -69,7 +69,7 @@ def test_kustomize_lists_exactly_the_files_there_are(folder: Path) -> None:
 
 
 def test_production_patches_only_objects_of_the_base() -> None:
-    """A patch without its target, or an image that nobody uses, changes nothing."""
+    """A patch without its target, or an unused image, changes nothing."""
     base = _objects(*(file for file in MANIFESTS if file.parent == BASE))
     there_is = {(one["kind"], _named(one)) for one in base}
     kustomization = _kustomization(PRODUCTION)
@@ -100,7 +100,7 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(deployment: dict[str, Any]) 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=_named)
 def test_a_pod_gets_known_settings_and_mounts_its_secrets(deployment: dict[str, Any]) -> None:
-    """Only as files that nobody else can read; and each file that is named is there."""
+    """Only as files that no other user can read; and each named file exists."""
     (container,), volumes = _pod(deployment)["containers"], {one["name"]: one for one in _pod(deployment)["volumes"]}
     variables = {one["name"]: one["value"] for one in container["env"]}
     assert set(variables) <= {variable(one) for kind in KINDS for one in secret_fields(kind)}
@@ -126,7 +126,7 @@ def test_a_worker_has_time_to_end_its_calls_before_it_is_killed() -> None:
 
 
 def test_budgets_and_services_select_pods_there_are() -> None:
-    """A budget that selects nobody protects nobody."""
+    """A budget that selects no pod protects none."""
     pods = {_named(one): one["spec"]["template"]["metadata"]["labels"] for one in _deployments()}
     for one in _objects(*MANIFESTS):
         if one["kind"] in ("PodDisruptionBudget", "Service"):

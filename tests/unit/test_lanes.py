@@ -35,7 +35,7 @@ def lanes(clock: Clock) -> Lanes:
 
 
 def test_lane_1_is_first_and_lane_3_last(lanes: Lanes) -> None:
-    """As long as nobody is owed anything."""
+    """As long as no lane is owed anything."""
     assert [1, 2, 3] == lanes.order()
 
 

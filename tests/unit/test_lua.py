@@ -66,7 +66,7 @@ def composed(tmp_path: Path) -> Composed:
     ],
 )
 def test_a_wrong_name_is_an_error_when_the_module_is_loaded(composed: Composed, source: str, unknown: str) -> None:
-    """In Lua it would be nil, and the message would be lost on the way that nobody tried."""
+    """In Lua it would be nil, and the message would be lost on an untested path."""
     with pytest.raises(UnknownName, match=unknown.replace(".", r"\.")):
         composed(f"-- PARTS record\n{source}\n")
 

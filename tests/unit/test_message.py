@@ -240,7 +240,7 @@ def test_an_id_hangs_on_the_producer_and_its_own_id_alone() -> None:
 
 
 def test_messages_without_a_client_id_have_ids_of_their_own() -> None:
-    """32 letters and digits, as the gateway wants a client message id."""
+    """32 letters and digits, a valid client message id of the gateway."""
     first, second = accepted().id, accepted().id
 
     assert first != second

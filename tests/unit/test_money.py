@@ -128,7 +128,7 @@ def test_drift_is_credit_without_a_charge(balances: tuple[tuple[float, float], .
 def test_credit_is_back_when_the_next_message_can_be_paid(
     credits: int, costs: int, lifted_at: int, waited: bool, back: bool
 ) -> None:
-    """And not at a balance at which going on was in vain, but once in a while."""
+    """And not at a balance at which resuming failed, except once in a while."""
     assert back is is_back(credits, costs, lifted_at, waited=waited)
 
 
@@ -154,7 +154,7 @@ def test_the_burn_rate_is_what_an_hour_costs(minutes: dict[int, int], burn: int)
 
 
 def test_the_hours_that_are_left() -> None:
-    """None when nobody knows: no reading, or nothing is charged."""
+    """None when it is unknown: no reading, or nothing is charged."""
     assert 5 == Forecast(balance=20, left=10, burn=2).hours_left
     assert 0 == Forecast(balance=20, left=0, burn=2).hours_left
     assert None is Forecast(balance=20, left=10).hours_left

@@ -50,7 +50,7 @@ def accepted(**fields: Any) -> Message:
 
 @pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one))
 def test_a_feature_becomes_the_field_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, Any]) -> None:
-    """And nothing besides."""
+    """And nothing else."""
     one = accepted(**fields)
     assert {**ALWAYS, "clientMessageId": one.id, **sent} == order(one, NOW)
 

@@ -83,7 +83,7 @@ ALL_RULES = [
 
 
 def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
-    """A code more is one that nobody decided on; a code less falls to its hundred."""
+    """An additional code has no decision; a missing one falls back to its hundred."""
     assert sorted(EXPECTED) == sorted(LEGACY.rules)
 
 

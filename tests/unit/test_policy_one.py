@@ -61,7 +61,7 @@ def judged(code: str, attempt: int = 1, table: Table = ONE_API) -> tuple[Status,
 
 
 def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
-    """A code more is one that nobody decided on."""
+    """An additional code has no decision."""
     assert sorted(EXPECTED) == sorted(ONE_API.rules)
 
 
@@ -192,5 +192,5 @@ def test_a_new_name_is_read_by_its_number(name: str, number: int | None, status:
 
 
 def test_names_and_legacy_numbers_cannot_be_mistaken_for_each_other() -> None:
-    """Both stand in a record's network status."""
+    """A record's network status has both."""
     assert set() == set(ONE_STATUSES) & set(STATUSES)

@@ -38,7 +38,7 @@ def test_each_alert_fires_for_its_cause_and_for_no_other() -> None:
 
 
 def test_each_alert_has_a_scene() -> None:
-    """An alert that nobody ever saw fire is a hope."""
+    """An alert that never fired in a test is only a hope."""
     scenes = (FOLDER / "prometheus" / "rules_test.yml").read_text()
     assert [] == [one["alert"] for one in alerts() if f'{{alertname="{one["alert"]}"}}' not in scenes]
 

@@ -58,7 +58,7 @@ def accepted(**fields: Any) -> Message:
 
 @pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one))
 def test_a_feature_becomes_the_field_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, Any]) -> None:
-    """Names and types as in its table of features, and nothing besides."""
+    """Names and types as in its table of features, and nothing else."""
     one = accepted(**fields)
     body = order(one, NOW)
     assert {**ALWAYS, "clientMessageId": one.id, **sent} == body
@@ -245,7 +245,7 @@ BALANCES: list[tuple[int, bytes, float | str]] = [
 
 @pytest.mark.parametrize(("status", "body", "expected"), CANCELS)
 def test_a_message_is_stopped_only_by_its_status(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
-    """Otherwise it was too late, or nobody knows."""
+    """Otherwise it was too late, or it is unknown."""
     found = read_cancel(HttpReply(status, body))
     assert expected == (found.stopped, found.status, found.code)
 

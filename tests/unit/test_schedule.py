@@ -103,7 +103,7 @@ def test_a_time_outside_the_week_ahead_is_refused(at: int, delay: int | None, fi
 
 
 def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
-    """A validity is the gateway's: minutes from acceptance; a day after delivery is what nobody has to think of."""
+    """A validity is the gateway's: minutes from acceptance; a day after delivery is the default."""
     assert NOW + 5 * MINUTE == schedule.expiry(5, 0, NOW, "validity")
     assert NOW + DAY == schedule.expiry(None, 0, NOW, "validity")
     assert NOW + 6 * DAY == schedule.expiry(None, NOW + 5 * DAY, NOW, "validity")

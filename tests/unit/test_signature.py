@@ -51,7 +51,7 @@ def test_anything_else_is_not(case: str) -> None:
 
 @pytest.mark.parametrize("signature", ["", "v1=", "v2=" + "0" * 64, "v1=" + "0" * 64, "v1=\u00e9", "v1=\ud800"])
 def test_an_invalid_signature_is_refused(signature: str) -> None:
-    """Whatever stands in the header."""
+    """With any content of the header."""
     assert not verify(SECRET, NOW, BODY, signature, NOW)
 
 

@@ -1,4 +1,4 @@
-"""A text with placeholders is filled in whole, or the row is refused: nobody gets "Dear ,"."""
+"""A text with placeholders is filled in whole, or the row is refused: no recipient gets "Dear ,"."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def no_104_is_not_known(read: Callable[[HttpReply], LookUp]) -> Callable[[HttpRe
 def gives(
     read: Callable[[HttpReply], Any], is_for_good: Callable[[Any], bool], needs: str
 ) -> Callable[[HttpReply], Any]:
-    """Return a check that an answer is taken for good only if these characters stand in it."""
+    """Return a check that an answer is accepted only if it contains these characters."""
 
     def check(reply: HttpReply) -> Any:
         found = read(reply)
@@ -274,7 +274,7 @@ JSON = some.recursive(
     body=mutated() | some.binary(max_size=200) | some.sampled_from(CORPUS) | JSON, status=some.sampled_from(STATUSES)
 )
 def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(parser: Parser, body: bytes, status: int) -> None:
-    """What is wrongly taken for a yes is a message that nobody looks for any more."""
+    """A message whose answer was wrongly read as a yes is never looked up."""
     assert_exact(parser, HttpReply(status, body))
 
 

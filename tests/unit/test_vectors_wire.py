@@ -275,7 +275,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("api", HEADERS)
 def test_each_api_has_its_headers_and_no_secret_stands_in_an_address(api: str) -> None:
-    """Addresses stand in access logs; the One API wants its key without a word before it."""
+    """Access logs contain addresses; the One API takes its key without a prefix."""
     _, (request,) = answered(api, 500, b"", lambda made: made.send([sms()], NOW))
     assert HEADERS[api] == {name: request.headers.get(name) for name in HEADERS[api]}
     assert not any(secret in f"{request.path}{request.query}" for secret in ("t0ken", "k3y", "pw"))

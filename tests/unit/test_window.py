@@ -23,7 +23,7 @@ SATELLITE = "870773111632"
 
 
 def ms(text: str) -> int:
-    """A time of UTC, or of the offset that stands behind it."""
+    """A time of UTC, or of the offset behind it."""
     at = datetime.fromisoformat(text)
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
@@ -122,7 +122,7 @@ def test_a_window_that_never_opens_cannot_be_made() -> None:
     ],
 )
 def test_a_window_opens_by_the_clock_of_its_zone(window: str, at: str, expected: str) -> None:
-    """Days and hours are those of the zone, wherever the workers stand."""
+    """Days and hours are those of the zone, wherever the workers run."""
     assert expected == opens(window, at)
 
 

@@ -351,7 +351,7 @@ def test_the_balance_of_an_unreachable_gateway_is_reported_as_not_reached() -> N
 
 
 def test_credentials_travel_in_the_body_and_never_in_the_address() -> None:
-    """Addresses stand in access logs."""
+    """Access logs contain addresses."""
 
     async def main() -> bytes:
         async with Server(responds(b"Credit: 1")) as server:

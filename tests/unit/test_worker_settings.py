@@ -156,7 +156,7 @@ def test_callbacks_start_with_a_secret(environment: pytest.MonkeyPatch, more: di
 def test_a_process_with_bad_settings_ends_with_code_2_and_shows_no_secret(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Settings], variables: dict[str, str]
 ) -> None:
-    """What stands on standard error ends up in a log that more people read."""
+    """Standard error ends up in a log that more people read."""
     for name, value in variables.items():
         environment.setenv(f"THREELANE_{name.upper()}", value)
     with pytest.raises(SystemExit) as ended:

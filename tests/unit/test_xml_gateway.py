@@ -90,7 +90,7 @@ def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
 
 
 def test_each_message_has_credentials_an_id_and_a_number_of_its_own() -> None:
-    """Each element stands for itself; the number is what an answer is matched by."""
+    """Each element is complete; an answer is matched by the number."""
     ids = [f"{number:032x}" for number in range(99)]
     _, (request,) = answered("xml", 200, b"", lambda made: made.send([sms(id=one) for one in ids], NOW))
     sent = read(request.body)
@@ -101,7 +101,7 @@ def test_each_message_has_credentials_an_id_and_a_number_of_its_own() -> None:
 
 @given(some.text(some.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_a_text_comes_back_as_it_was_and_the_document_is_plain_ascii(text: str) -> None:
-    """So nobody has to guess an encoding; line ends are those that accept makes."""
+    """So no encoding has to be guessed; line ends are those that accept makes."""
     draft = message.parse({"to": TO, "text": text, "on_too_long": "cut"}, NOW)
     if not isinstance(draft, Draft):
         return
@@ -336,7 +336,7 @@ def test_a_charge_is_read_or_none(answer: HttpReply, amount: int | None) -> None
 
 @pytest.mark.parametrize(("answer", "expected"), CANCELS)
 def test_a_message_is_stopped_only_by_its_status(answer: HttpReply, expected: tuple[Any, ...]) -> None:
-    """Otherwise it was too late, or nobody knows."""
+    """Otherwise it was too late, or it is unknown."""
     found = read_cancel(answer)
     assert expected == (found.stopped, found.status, found.code)
 
