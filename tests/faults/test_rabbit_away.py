@@ -146,7 +146,7 @@ def test_messages_held_by_a_dead_worker_go_to_another_at_once(
     assert [] == workers.events("swept")
 
 
-def test_a_queue_that_somebody_deletes_is_there_again(
+def test_a_deleted_queue_is_declared_again(
     producer: Producer, workers: Workers, sandbox: Running, client: redis.Redis, until: Until
 ) -> None:
     """With what was in it; the worker that fetched from it goes on."""

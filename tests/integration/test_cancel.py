@@ -148,9 +148,7 @@ FILTERS: list[tuple[dict[str, Any], set[int]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "meant"), FILTERS, ids=lambda value: str(value)[:40])
-def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
-    producer: Producer, wanted: dict[str, Any], meant: set[int]
-) -> None:
+def test_a_filter_cancels_exactly_its_matches(producer: Producer, wanted: dict[str, Any], meant: set[int]) -> None:
     """Each matches as a whole: the tag promo is not promotion."""
     ids = [accepted(producer, **fields) for fields in GRID]
     answers = list(producer.cancel_all(**wanted))
@@ -162,7 +160,7 @@ def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
     assert [] == list(producer.cancel_all(**wanted)), "a second time there is nothing left"
 
 
-def test_a_filter_finds_dead_letters_and_leaves_alone_what_was_sent(producer: Producer, system: System) -> None:
+def test_a_filter_finds_dead_letters_and_no_sent_messages(producer: Producer, system: System) -> None:
     """Of a half-sent batch, only the other half has answers; a stop is requested for those at the gateway."""
     dead, sent, kept, sending = (accepted(producer, batch="b", delay=0) for _ in range(4))
     at_gateway = accepted(producer, batch="b", delay=600, at_gateway=True)
@@ -247,7 +245,7 @@ def test_the_producer_hears_of_it_once(shop: Producer, system: System, client: r
     assert {queued: "cancelled", waiting: "cancelled"} == heard
 
 
-def test_a_repeated_call_does_not_bring_back_what_was_cancelled(shop: Producer, system: System) -> None:
+def test_a_repeated_call_does_not_bring_back_a_cancelled_message(shop: Producer, system: System) -> None:
     """The client message id is still known: the answer is cancelled, and nothing is queued."""
     one = accepted(shop, client_message_id="order1")
     shop.cancel([one])

@@ -181,7 +181,7 @@ def test_the_token_of_one_login_is_none_of_another(api: Api, visitor: Visitor) -
     assert 403 == visitor.post("/console/logout", follow=False, csrf=other.token).status
 
 
-def test_a_login_form_that_was_not_ours_is_refused(api: Api) -> None:
+def test_a_login_form_from_another_page_is_refused(api: Api) -> None:
     """Otherwise another site could log a browser in as somebody else."""
     made, key = Visitor(api), api.key("ops", operator=True)
     assert 403 == made.post("/console/login", follow=False, key=key).status

@@ -63,7 +63,7 @@ def all_sent(client: redis.Redis) -> bool:
     return not any(client.zcard(index) for index in waiting)
 
 
-def test_the_rest_is_delivered_once_after_a_top_up_and_nobody_did_anything(
+def test_the_rest_is_delivered_once_after_a_top_up_without_any_action(
     priced: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
     """At most as many 301 as calls were under way, though some of the credit, too little for a message, is left."""
@@ -184,7 +184,7 @@ def out_of_credit(system: System) -> str:
     return answer.id
 
 
-def test_a_hold_that_was_lifted_in_vain_is_not_lifted_again_at_the_same_balance(system: System) -> None:
+def test_a_hold_that_returned_is_not_lifted_again_at_the_same_balance(system: System) -> None:
     """A price that nobody knew of: 301 at a balance that seems to suffice. It must not be requested again and again."""
     out_of_credit(system)
     assert not look(system, Account(0.0))

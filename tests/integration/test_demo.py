@@ -148,7 +148,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_running(command: Command) -> None:
     assert [] == list(command.folder.joinpath("tmp").iterdir())
 
 
-def test_the_kernel_ends_what_a_killed_demo_leaves(command: Command) -> None:
+def test_the_kernel_ends_the_processes_of_a_killed_demo(command: Command) -> None:
     """kill -9 leaves no chance to tidy up, and still no worker survives it."""
     process = command.start("demo", "--messages", str(messages(command.folder)))
     wait_until(lambda: any("sandbox" in line for line in command.processes().values()), what="the sandbox")

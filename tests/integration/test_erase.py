@@ -259,7 +259,9 @@ def test_a_file_that_cannot_be_rewritten_is_reported(
     assert [] == places(client, NUMBER, WORD)
 
 
-def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client: redis.Redis, workers: Workers) -> None:
+def test_a_worker_erases_old_messages_automatically(
+    at_rest: dict[str, str], client: redis.Redis, workers: Workers
+) -> None:
     """At its start, if no other worker has looked within the hour."""
     wait_until(lambda: now_of(client) > float(client.hget(keys.record(at_rest["dead"]), "ended") or 0) + 1000)
     worker = workers.start(erase_after_days=0.00001)
@@ -306,7 +308,7 @@ def test_after_n_days_no_key_holds_a_number_or_a_text(
     assert 0 == run(lambda away: erase_old(away, settings, now + 2 * DAY + 60_000)), "once"
 
 
-def test_a_dead_letter_keeps_its_text_no_longer_than_it_is_remembered(
+def test_a_dead_letter_keeps_its_text_until_it_is_forgotten(
     at_rest: dict[str, str], client: redis.Redis, run: Run
 ) -> None:
     """Without THREELANE_ERASE_AFTER_DAYS the record itself goes, with all it holds."""

@@ -91,7 +91,7 @@ def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
     assert ["b"] == messages(list(reader(client, producer="")))
 
 
-def test_a_reply_to_nobody_in_particular_comes_to_everybody(client: redis.Redis) -> None:
+def test_a_reply_without_a_producer_goes_to_all(client: redis.Redis) -> None:
     """The message that it would answer is not known."""
     client.xadd(keys.EVENTS, {"type": "reply", "id": "r1", "from": "27831234567", "text": "who is this?"})
     for producer in ("shop", "bank"):

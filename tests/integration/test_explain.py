@@ -167,7 +167,7 @@ def test_the_story_shows_a_late_login_code(system: System) -> None:
     assert ["late", "outcome"] == [event.type for event in story_of(system, one).events]
 
 
-def test_codes_of_the_transport_and_of_ours_have_their_meaning(system: System) -> None:
+def test_codes_of_the_transport_and_of_threelane_have_their_meaning(system: System) -> None:
     """No table of the gateway lists them."""
     lost = take(system).message.id
     system.attempt(lost, AttemptOutcome(OutcomeKind.LOST))

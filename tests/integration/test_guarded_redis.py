@@ -60,7 +60,7 @@ def wrong_ca(tmp_path: Path) -> Path:
     return tmp_path / "wrong.pem"
 
 
-def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs(
+def test_the_main_job_passes_over_tls_with_a_user_of_minimal_rights(
     guarded: GuardedRedis, environment: dict[str, str], sandbox: Running, tmp_path: Path
 ) -> None:
     """Send, retry, look up after a lost answer, receipts, cancel, suppress, exporter, health: nothing was refused."""

@@ -90,7 +90,7 @@ def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(system: Sys
     assert goes(system, waits)
 
 
-def test_a_hold_does_not_outlive_the_validity_of_what_waits(system: System) -> None:
+def test_a_message_on_hold_ends_with_its_validity(system: System) -> None:
     """It expires in its time, and is not kept forever by a hold without an end."""
     system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
     waits = taken_in(system, sender="ACME", validity_period=2)

@@ -82,7 +82,7 @@ def test_it_keeps_its_validity_for_the_worker_that_knows_it(client: redis.Redis,
     assert b"scheduled" == client.hget(keys.record(newer), "status")
 
 
-def test_it_is_not_moved_by_who_does_not_know_it(client: redis.Redis, producer: Producer) -> None:
+def test_an_older_process_does_not_move_it(client: redis.Redis, producer: Producer) -> None:
     """Rewritten it would lose the fields that only newer ones read."""
     later = producer.send("27999500001", "Later", delay=3600)
     client.hset(keys.record(later.id), "schema", 2)

@@ -152,7 +152,7 @@ def test_a_celery_worker_runs_what_was_published(
     assert {1: 0, 2: 0, 3: 0} == nudger.depths()
 
 
-def test_depths_count_what_waits(place: Broker, nudgers: Callable[..., Nudger]) -> None:
+def test_depths_count_waiting_messages(place: Broker, nudgers: Callable[..., Nudger]) -> None:
     """Also of a queue that does not exist yet."""
     nudger = nudgers()
     assert {1: 0, 2: 0, 3: 0} == nudger.depths()

@@ -210,7 +210,7 @@ def test_a_message_without_the_gateway_s_id_is_looked_up_by_ours(system: System)
     )
 
 
-def test_a_doubtful_message_that_is_found_in_a_status_nobody_knows_was_sent(system: System) -> None:
+def test_a_doubtful_message_found_in_an_unknown_status_was_sent(system: System) -> None:
     """Otherwise it would be looked up forever; from now on it is looked up like every other."""
     (message,) = attempted(system, AttemptOutcome(OutcomeKind.LOST))
     system.now += MINUTE

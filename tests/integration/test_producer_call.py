@@ -35,7 +35,7 @@ NOBODY = "0" * 32
 NOWHERE = "redis://127.0.0.1:{}/0"
 
 
-def test_a_number_that_nobody_can_read_raises(producer: Producer, client: redis.Redis) -> None:
+def test_an_unreadable_number_raises(producer: Producer, client: redis.Redis) -> None:
     """A login code that was not accepted must not look like one that was."""
     with pytest.raises(Refused) as raised:
         producer.send(NATIONAL, "x")

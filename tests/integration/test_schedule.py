@@ -97,7 +97,7 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "meant"), FILTERS, ids=str)
-def test_a_filter_lists_what_matches_it_all(producer: Producer, wanted: dict[str, Any], meant: list[int]) -> None:
+def test_a_filter_lists_exactly_its_matches(producer: Producer, wanted: dict[str, Any], meant: list[int]) -> None:
     """Number 3 is due first."""
     messages: list[dict[str, Any]] = [
         {"batch": "b", "tags": "promo", "delay": 400},

@@ -58,7 +58,7 @@ def faults() -> Iterator[list[ScriptError]]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_a_script_names_its_file_and_line_and_no_data(
+def test_a_script_error_names_its_file_and_line_and_no_data(
     client: redis.Redis, make: Make, faults: list[ScriptError], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A reader of the log finds the place, but no numbers and no texts."""
@@ -129,7 +129,7 @@ def test_a_script_error_is_not_reported_as_an_outage(producer: Producer, client:
     assert not isinstance(failed.value, Unavailable)
 
 
-def test_the_command_line_calls_it_a_fault_of_ours(redis_server: RedisServer, client: redis.Redis) -> None:
+def test_the_command_line_reports_it_as_an_internal_error(redis_server: RedisServer, client: redis.Redis) -> None:
     """One line and exit code 70; no traceback."""
     client.set(keys.TALLY, "of a wrong type")
     sent = typed("send", "27831234567", "Hello", environment={"THREELANE_REDIS_URL": redis_server.url})

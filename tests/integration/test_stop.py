@@ -133,7 +133,7 @@ def test_a_stop_between_accept_and_claim_is_in_time(
 
 
 @pytest.mark.parametrize("word", ["START", "unstop", " Start! "])
-def test_start_lifts_what_stop_set_and_nothing_else(
+def test_start_lifts_only_the_entry_of_stop(
     reporting: Running, producer: Producer, client: redis.Redis, word: str
 ) -> None:
     """An operator's entry and the gateway's stay: the recipient lifts only the recipient's own entry."""
@@ -157,7 +157,7 @@ def test_start_lifts_what_stop_set_and_nothing_else(
     assert isinstance(producer.send(SOMEBODY, "Hello"), Accepted)
 
 
-def test_a_start_of_somebody_who_never_stopped_changes_nothing(reporting: Running, client: redis.Redis) -> None:
+def test_a_start_without_a_stop_changes_nothing(reporting: Running, client: redis.Redis) -> None:
     """It is published as an ordinary reply."""
     arrives(reporting, PERSON, "START")
     assert ([], ["start"]) == (sources(client, PERSON), [one.word for one in events(client)])

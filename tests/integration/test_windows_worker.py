@@ -219,7 +219,7 @@ def test_a_message_behind_a_window_that_never_opens_can_be_moved_once_it_is_gone
     assert Moved(one, system.now + 1_000, START + DAY) == system.move(one, system.now + 1_000)
 
 
-def test_a_message_is_deferred_again_when_nobody_worked_while_it_was_open(system: System) -> None:
+def test_a_message_is_deferred_again_when_no_worker_ran_while_it_was_open(system: System) -> None:
     """To the next day, with a validity that counts from there."""
     one = queued(system)
     system.defer(CLOSED, 3, [one])

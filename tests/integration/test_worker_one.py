@@ -52,7 +52,7 @@ def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     assert 0 == client.zcard(keys.DOUBT)
 
 
-def test_a_receipt_settles_what_a_dead_worker_left(
+def test_a_receipt_settles_a_dead_worker_s_message(
     producer: Producer, reporting: Running, workers: Workers, until: Until
 ) -> None:
     """Kill -9 after the request left: the lease runs out, and the message waits for its receipt."""

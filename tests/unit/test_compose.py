@@ -61,7 +61,7 @@ def test_every_service_is_held_short(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: str) -> None:
+def test_every_process_runs_as_nobody_and_is_an_existing_command(name: str) -> None:
     """As the image's user."""
     from threelane.interfaces.command.line import app, mount_sandbox
 

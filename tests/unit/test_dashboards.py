@@ -22,7 +22,7 @@ def _panels(board: Board) -> list[dict[str, Any]]:
 
 
 @each_board
-def test_the_file_is_what_the_generator_writes(board: Board) -> None:
+def test_the_file_matches_the_generator(board: Board) -> None:
     """python -m deploy.grafana.dashboards regenerates it."""
     assert file_of(board).read_text(encoding="utf-8") == written(board)
 

@@ -84,7 +84,7 @@ def test_each_feature_and_ability_is_named_once() -> None:
     assert set(FIELDS) == set(FEATURES)
 
 
-def test_the_page_of_the_gateways_has_what_they_declare() -> None:
+def test_the_page_of_the_gateways_matches_their_declarations() -> None:
     """``python -m threelane.operations.apis`` prints its table."""
     page = Path(__file__).parents[2] / "docs" / "gateways.md"
     assert "\n".join(apis.table()) in page.read_text(encoding="utf-8")

@@ -113,7 +113,7 @@ def test_the_gateway_gets_the_remaining_validity(later: int, validity: str) -> N
     assert validity == form(accepted(validity_period=30), NOW + later)["validity"]
 
 
-def test_the_client_id_is_ours_whatever_the_caller_calls_the_message() -> None:
+def test_the_client_id_is_ours_with_any_id_of_the_caller() -> None:
     """The caller's id is only unique to the caller; a callback has to find the record."""
     one = accepted(client_message_id="login4711", producer="shop")
     assert (one.id, 32) == (form(one, NOW)["climsgid"], len(one.id))

@@ -330,7 +330,7 @@ def test_a_sender_is_written_as_messages_to_it_are(written: str, digits: str) ->
 
 
 @pytest.mark.parametrize("sender", ["", "MTN", "1", "12", "9" * 16, "27999x0001", "\x00", "<b>"])
-def test_a_reply_of_nobody_is_refused(sender: str) -> None:
+def test_a_reply_without_a_sender_is_refused(sender: str) -> None:
     """Without a sender it can neither be answered nor be suppressed."""
     with pytest.raises(ValueError, match="from"):
         central.read(form(MO | {"from": sender}), b"")

@@ -108,7 +108,7 @@ def test_a_wrong_event_does_not_take_the_others_with_it() -> None:
     assert found.problem.startswith("messageStatusUpdate: status")
 
 
-def test_media_and_places_are_replies_with_what_text_they_have() -> None:
+def test_media_and_places_are_replies_with_their_text() -> None:
     """Somebody answered; what he sent stays with the gateway."""
     base = {name: value for name, value in TEXT.items() if name != "content"}
     picture, place = base | {"caption": "Here", "fileId": "f"}, base | {"latitude": 1.5, "longitude": 2.5}

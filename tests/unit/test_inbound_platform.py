@@ -206,7 +206,7 @@ def test_parts_and_moments_are_read_as_everywhere() -> None:
         ({"messageId": None, "replyMessageId": None}, "replyMessageId"),
     ],
 )
-def test_a_reply_of_nobody_or_without_an_id_is_refused(changed: dict[str, Any], field: str) -> None:
+def test_a_reply_without_a_sender_or_an_id_is_refused(changed: dict[str, Any], field: str) -> None:
     """Neither could be distinguished from another one."""
     with pytest.raises(ValueError, match=field):
         platform.read(b"", as_json(MO | changed))

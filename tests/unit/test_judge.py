@@ -92,7 +92,7 @@ CORE = {
 
 
 @pytest.mark.parametrize(("code", "expected"), CORE.items())
-def test_a_code_stops_what_it_has_to_and_nothing_more(code: str, expected: tuple[Status, Hold | None, bool]) -> None:
+def test_a_code_stops_exactly_its_scope(code: str, expected: tuple[Status, Hold | None, bool]) -> None:
     """The message's next state, what is held for all, and whether the number is suppressed."""
     decision = judged(refused(code))
     assert expected == (decision.to, decision.hold, decision.suppresses)

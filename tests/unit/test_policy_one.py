@@ -111,7 +111,7 @@ def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table
     assert UNTIL_EXPIRY == table.rule_for(code).most_attempts
 
 
-def test_central_rest_adds_three_codes_and_changes_none() -> None:
+def test_central_rest_adds_three_codes_and_changes_no_other() -> None:
     """HTTP statuses that come without a code."""
     assert {"404", "405", "429"} == set(REST.rules) - set(LEGACY.rules)
     assert dict(LEGACY.rules) == {code: rule for code, rule in REST.rules.items() if code in LEGACY.rules}

@@ -122,7 +122,7 @@ def test_several_lines_are_no_answer_to_one_message(answer: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "xml_rows"], ids=lambda one: one["name"])
-def test_rows_without_a_number_are_nobody_s(answer: dict[str, Any]) -> None:
+def test_rows_without_a_number_have_no_recipient(answer: dict[str, Any]) -> None:
     """Order means nothing, and we number every element."""
     outcomes = xml.read_send(HttpReply(200, answer["body"].encode()), ["2799900001", "2799900002"])
     assert ["unreadable"] * 2 == [one.kind for one in outcomes]
