@@ -25,7 +25,7 @@ GATEWAYS = (HttpGateway, RestGateway, XmlGateway, OneGateway)
 
 
 def die(_answer: Any = None) -> None:
-    """As the kernel does when memory runs out: nothing is flushed, nobody is told."""
+    """As the kernel does when memory runs out: nothing is flushed, nothing is reported."""
     if "THREELANE_TEST_FREEZE" in os.environ:
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # this thread at once, the others with it
     else:
@@ -67,7 +67,7 @@ def _wrap(owner: Any, name: str, *, early: bool, when: Callable[[Any], bool]) ->
 
 
 def before_the_nudge() -> None:
-    """Whoever publishes: a producer after accept, a worker after release or after a look-up."""
+    """Any publisher: a producer after accept, a worker after release or after a look-up."""
     from threelane.producer.nudge import Nudger
 
     before(Nudger, "publish")
@@ -91,7 +91,7 @@ def after_the_request_left() -> None:
 
     from threelane.worker.send.attempt import Attempts
 
-    sends = ContextVar("sends", default=False)  # and does not ask for the balance, as it does first of all
+    sends = ContextVar("sends", default=False)  # and does not request the balance, its first request
     send, write = Attempts._call, ClientRequest.write_bytes
 
     async def sending(*given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Kill -9 at each step of a message's way: it is sent once, by somebody else, and nobody has to mend anything.
+"""Kill -9 at each step of a message's way: another process sends it once, and no repair is needed.
 
 What the dead process held of a nudge is gone with it, so each of these messages is found by what the living do by
 themselves: sweep, lapse, release and look-ups.  RabbitMQ gives a nudge back at once.
@@ -110,10 +110,10 @@ def test_a_producer_dies_between_accept_and_the_nudge(
     assert 1 == ends_once(message).attempts
 
 
-def test_a_caller_who_asks_again_after_its_death_finds_the_same_message(
+def test_a_caller_who_repeats_its_request_after_its_death_finds_the_same_message(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """It does not know whether it was accepted; asking again is safe, and nudges at once."""
+    """It does not know whether it was accepted; the same request again is safe, and nudges at once."""
     dying.die_at("before_the_nudge", "send", TO, "Hello", "--client-message-id", "order1")
     answer = producer.send(TO, "Hello", client_message_id="order1")
     assert answer.repeated
@@ -139,7 +139,7 @@ def test_a_worker_dies_with_a_nudge_before_the_claim(
 def test_a_worker_dies_after_the_claim_before_the_request(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """From outside it looks as if it was sent: so the gateway is asked, knows nothing, and gets it."""
+    """Others cannot know whether it was sent: it is looked up, the gateway does not know it, and gets it."""
     message = producer.send(TO, "Hello").id
     dying.die_at("after_the_claim")
     assert Status.SENDING is status_of(producer, message)
@@ -152,7 +152,7 @@ def test_a_worker_dies_after_the_claim_before_the_request(
 def test_a_worker_dies_after_the_request_left_before_the_answer(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """The gateway has it and nobody knows: it is found by its id and adopted."""
+    """The gateway has it, without our knowledge: it is found by its id and adopted."""
     sandbox.control("POST", "faults", {"do": "slow", "seconds": 5})
     message = producer.send(TO, "Hello").id
     dying.die_at("after_the_request_left")
@@ -177,7 +177,7 @@ def test_a_worker_dies_after_the_answer_before_settle(
 def test_a_worker_dies_after_settle_before_the_acknowledgement(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """A nudge that comes again, whatever for, finds nothing to claim."""
+    """A nudge that is delivered again finds nothing to claim."""
     message = producer.send(TO, "Hello").id
     dying.die_at("after_settle")
     assert Status.SENT is status_of(producer, message)
@@ -195,7 +195,7 @@ def test_a_worker_dies_after_settle_before_the_acknowledgement(
 def test_a_worker_dies_after_release_before_the_nudge(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """A scheduled message whose time has come is on its lane, and nobody was told."""
+    """A scheduled message whose time has come is on its lane, without a nudge."""
     message = producer.send(TO, "Hello", delay=1).id
     dying.die_at("after_release")
     assert Status.QUEUED is status_of(producer, message)
@@ -209,7 +209,7 @@ def test_a_worker_dies_after_release_before_the_nudge(
 def test_a_worker_dies_in_a_look_up(
     producer: Producer, dying: Dying, ends_once: Callable[[str], MessageStatus], to: str, times: int
 ) -> None:
-    """The gateway has said what it knows, and nobody wrote it down: it is asked again."""
+    """The gateway answered, and the answer was not stored: it is looked up again."""
     message = producer.send(to, "Hello").id
     dying.die_at("in_a_look_up")
     assert Status.IN_DOUBT is status_of(producer, message)
@@ -221,7 +221,7 @@ def test_a_worker_dies_in_a_look_up(
 def test_a_worker_dies_after_a_look_up_before_the_nudge(
     producer: Producer, dying: Dying, client: redis.Redis, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """It may be sent again, is on its lane, and nobody was told."""
+    """It may be sent again, is on its lane, without a nudge."""
     message = producer.send("27999300201", "Hello").id
     dying.die_at("after_resolve")
     assert Status.QUEUED is status_of(producer, message)
@@ -234,7 +234,7 @@ def test_a_worker_dies_after_a_look_up_before_the_nudge(
 def test_a_worker_that_slept_through_its_lease_does_not_send_when_it_wakes(
     producer: Producer, sandbox: Running, dying: Dying, ends_once: Callable[[str], MessageStatus]
 ) -> None:
-    """A frozen machine does not know that it was; others asked the gateway, and sent, meanwhile."""
+    """A frozen machine does not know that it was; meanwhile others looked the message up, and sent it."""
     message = producer.send(TO, "Hello").id
     frozen = dying.start("after_the_claim", freeze=True)
     wait_until(lambda: _is_stopped(frozen.process.pid), 30, what="the worker to freeze")

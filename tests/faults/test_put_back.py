@@ -1,4 +1,4 @@
-"""A nudge that could not be served goes back to the head of its lane: who came first is served first."""
+"""A nudge that could not be served goes back to the head of its lane: first come, first served."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NUDGES = 25
 IN_HAND = 16  # a worker has up to eight nudges in hand, and eight that it put back a moment ago: their order is free
 
 
-def test_what_waits_for_the_rate_is_not_overtaken_by_what_came_later(
+def test_a_message_that_waits_for_the_rate_is_not_overtaken_by_later_ones(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """Else the first of a thousand would be served last, and the sweep would take it for lost."""
+    """Otherwise the first of a thousand would be served last, and the sweep would take it for lost."""
     for nudge in range(NUDGES):
         producer.send_many({"to": f"279995{nudge:02d}{one:03d}", "text": "Hello"} for one in range(20))
     workers.start(parts_per_second=100)

@@ -1,4 +1,4 @@
-"""RabbitMQ is killed, frozen or emptied: nobody who sends is told, and what was accepted is sent once."""
+"""RabbitMQ is killed, frozen or emptied: callers notice nothing, and every accepted message is sent once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LONGEST_CALL_SECONDS = 10
 
 @pytest.fixture
 def node(client: redis.Redis, rabbit_server: RabbitServer) -> Iterator[RabbitServer]:
-    """The RabbitMQ of the test process; who harms it mends it, since it takes seconds to start."""
+    """The RabbitMQ of the test process; a test that harms it repairs it, since it takes seconds to start."""
     assert client.ping()
     yield rabbit_server
     rabbit_server.thaw()
@@ -90,7 +90,7 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     assert (0, set()) == (caller.outages, caller.unsure)
     assert caller.longest < LONGEST_CALL_SECONDS
     wait_until(lambda: taken(sandbox).keys() >= caller.accepted, 60, what="every accepted message at the gateway")
-    wait_until(lambda: at_rest(redis_server, caller.accepted), 30, what="every record to say so")
+    wait_until(lambda: at_rest(redis_server, caller.accepted), 30, what="every record to be at rest")
     assert caller.accepted == taken(sandbox).keys()
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert [None, None] == [child.process.poll() for child in workers.children]
@@ -98,7 +98,7 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
 
 
 def test_a_backlog_of_nudges_outlives_a_kill(producer: Producer, node: RabbitServer) -> None:
-    """What the broker confirmed is on its disk; else all of a backlog would have to wait for the sweep."""
+    """What the broker confirmed is on its disk; otherwise all of a backlog would have to wait for the sweep."""
     producer.send_many({"to": f"27999{500000 + one}", "text": "News"} for one in range(500))
     for one in range(5):
         producer.send(f"27999{600000 + one}", "Code", lane=1)
@@ -109,7 +109,7 @@ def test_a_backlog_of_nudges_outlives_a_kill(producer: Producer, node: RabbitSer
 
 
 def test_a_nudge_is_published_on_a_connection_from_before_a_restart(producer: Producer, node: RabbitServer) -> None:
-    """A login code of a quiet night would otherwise wait for the sweep, since nobody noticed the restart."""
+    """A login code of a quiet night would otherwise wait for the sweep, since the restart was not noticed."""
     producer.send("27999500001", "Code", lane=1)
     node.kill()
     node.start()
@@ -134,7 +134,7 @@ def test_a_rabbitmq_that_hangs_does_not_hold_a_caller(redis_server: RedisServer,
     assert 2 == in_time
 
 
-def test_what_a_dead_worker_held_is_another_s_at_once(
+def test_messages_held_by_a_dead_worker_go_to_another_at_once(
     producer: Producer, workers: Workers, dying: Dying, client: redis.Redis, until: Until
 ) -> None:
     """Kill -9 with a nudge in hand: its connection ends with it, and no sweep is needed."""
@@ -146,7 +146,7 @@ def test_what_a_dead_worker_held_is_another_s_at_once(
     assert [] == workers.events("swept")
 
 
-def test_a_queue_that_somebody_deletes_is_there_again(
+def test_a_deleted_queue_is_declared_again(
     producer: Producer, workers: Workers, sandbox: Running, client: redis.Redis, until: Until
 ) -> None:
     """With what was in it; the worker that fetched from it goes on."""
@@ -169,5 +169,5 @@ def _delete_queues(url: str) -> None:
 
 
 def _let_pass(seconds: float) -> None:
-    """An outage lasts a time, whatever happens in it."""
+    """Let an outage last this long."""
     threading.Event().wait(seconds)

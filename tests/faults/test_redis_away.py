@@ -1,4 +1,4 @@
-"""Redis is killed, frozen or full: callers are told, workers go on by themselves, and the ledgers are equal."""
+"""Redis is killed, frozen or full: callers get an error, workers recover on their own, and the ledgers agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS = (str(Path(threelane.__file__).parent),)
 
 
 class Caller:
-    """A service that enqueues all the time, and asks again what it got no answer for."""
+    """A service that enqueues all the time, and repeats each request that got no answer."""
 
     def __init__(self, settings: ProducerSettings) -> None:
         self.accepted: set[str] = set()
@@ -56,8 +56,8 @@ class Caller:
             number += 1
             started = time.monotonic()
             try:
-                said = [{"to": f"27999500{one:03d}", "text": f"Hello {number}"} for one in range(10)]
-                self.accepted |= {answer.id for answer in self._producer.send_many(said)}
+                messages = [{"to": f"27999500{one:03d}", "text": f"Hello {number}"} for one in range(10)]
+                self.accepted |= {answer.id for answer in self._producer.send_many(messages)}
             except Unavailable as away:
                 self.outages += 1
                 self.accepted |= {answer.id for answer in away.answers}
@@ -70,7 +70,7 @@ class Caller:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that this test may harm; it has on the disk whatever it answered."""
+    """A Redis that this test may harm; everything that it acknowledged is on disk."""
     server = RedisServer(tmp_path, "--appendfsync", "always").start()
     yield server
     server.process.send_signal(signal.SIGCONT)
@@ -132,14 +132,14 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     assert caller.longest < LONGEST_CALL_SECONDS
     there = caller.accepted | _known(own_redis, caller.unsure)
     wait_until(lambda: taken(sandbox).keys() >= there, 60, what="every accepted message at the gateway")
-    wait_until(lambda: at_rest(own_redis, there), 30, what="every record to say so")
+    wait_until(lambda: at_rest(own_redis, there), 30, what="every record to be at rest")
     assert there == taken(sandbox).keys()
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert [None, None] == [child.process.poll() for child in workers_there.children]
     assert [] == our_tracebacks(workers_there)
 
 
-def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
+def test_a_full_redis_refuses_new_messages_and_sends_those_it_has(
     tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
     """Intake ends below the ceiling, the rest is room to work in; what was sent makes room for intake again."""
@@ -155,7 +155,7 @@ def test_a_full_redis_takes_nothing_in_and_sends_what_it_has(
 
             workers.start(**SETTINGS)
             wait_until(lambda: len(taken(sandbox)) == len(accepted), 60, what="all that was taken in")
-            wait_until(lambda: at_rest(server, accepted), 30, what="every record to say so")
+            wait_until(lambda: at_rest(server, accepted), 30, what="every record to be at rest")
             assert accepted == taken(sandbox).keys()
             assert {1} == {len(entries) for entries in taken(sandbox).values()}
             assert [] == our_tracebacks(workers)
@@ -198,7 +198,7 @@ def test_a_redis_without_any_room_does_not_end_a_worker(
 def test_a_worker_starts_on_a_redis_without_any_room(
     tmp_path: Path, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
-    """Else nothing that is in there could be sent, and no room would ever be made."""
+    """Otherwise nothing that is in there could be sent, and no room would ever be made."""
     server = RedisServer(tmp_path).start()
     workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
     try:
@@ -220,9 +220,9 @@ def _fill(producer: Producer) -> set[str]:
     """Enqueue until Redis has no room; returns the ids that were accepted."""
     accepted: set[str] = set()
     for _ in range(200):
-        said = [{"to": f"27999500{one:03d}", "text": "News " * 80} for one in range(100)]
+        messages = [{"to": f"27999500{one:03d}", "text": "News " * 80} for one in range(100)]
         try:
-            accepted |= {answer.id for answer in producer.send_many(said)}
+            accepted |= {answer.id for answer in producer.send_many(messages)}
         except Unavailable as full:
             return accepted | {answer.id for answer in full.answers}
     raise AssertionError("it never was full")
@@ -239,7 +239,7 @@ def _one_by_one(producer: Producer, accepted: set[str]) -> Unavailable:
 
 
 def _taken_in(producer: Producer) -> str:
-    """Return the id of a message that is taken in; empty while the room of the workers' buffers is not given back."""
+    """Return the id of an accepted message; empty while the room of the workers' buffers is not given back."""
     try:
         return producer.send("27999500001", "One more").id
     except Unavailable:
@@ -266,7 +266,7 @@ def our_tracebacks(workers: Workers) -> list[str]:
 
 
 def _let_pass(seconds: float) -> None:
-    """An outage lasts a time, whatever happens in it."""
+    """Let an outage last this long."""
     threading.Event().wait(seconds)
 
 

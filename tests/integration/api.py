@@ -1,4 +1,4 @@
-"""The API that the tests of the main job run on, and what is different there; THREELANE_TEST_GATEWAY names it."""
+"""The API that the tests of the main job run on, and its differences; THREELANE_TEST_GATEWAY names it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tested(NamedTuple):
     batch: int  # most messages in a request
     credentials: tuple[str, ...]  # the variables without which there is no account; the last is the secret
     validity: str  # the parameter
-    looks_up: bool = True  # it can be asked for a message by our id
+    looks_up: bool = True  # it can be queried by our id
     reports_charge: bool = True
     names_the_end_of_a_limit: bool = True
     without_credit: Status = Status.DEAD  # what the messages become that met the empty account; the rest waits
@@ -43,5 +43,5 @@ APIS = {api.name: api for api in (
 API = APIS[os.environ.get("THREELANE_TEST_GATEWAY", "http")]
 
 needs_a_look_up = pytest.mark.skipif(
-    not API.looks_up, reason="this API cannot be asked by our id; what is true there is in test_worker_one.py"
+    not API.looks_up, reason="this API cannot be queried by our id; see test_worker_one.py"
 )

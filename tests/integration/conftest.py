@@ -1,4 +1,4 @@
-"""Real processes for integration tests: workers and a callback door, on the test process's Redis and sandbox."""
+"""Real processes for integration tests: workers and a callback endpoint, on the test process's Redis and sandbox."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def workers(
 
 
 @pytest.fixture(scope="session")
-def door(base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a callback door, secret included."""
-    child = threelane_child("callbacks", tmp_path_factory.mktemp("door"), base_environment)
+def endpoint(base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a callback endpoint, secret included."""
+    child = threelane_child("callbacks", tmp_path_factory.mktemp("endpoint"), base_environment)
     yield child.event("callbacks")["url"].replace("<secret>", SECRET)
     child.stop()
 
@@ -130,9 +130,9 @@ def api(running_api: Api, client: redis.Redis) -> Api:
 
 
 @pytest.fixture
-def reporting(sandbox: Running, door: str) -> Running:
-    """A sandbox that reports to the callback door."""
-    sandbox.control("POST", "settings", {"callback_url": door, "callback_retry_scale": 0.002})
+def reporting(sandbox: Running, endpoint: str) -> Running:
+    """A sandbox that reports to the callback endpoint."""
+    sandbox.control("POST", "settings", {"callback_url": endpoint, "callback_retry_scale": 0.002})
     return sandbox
 
 

@@ -1,4 +1,4 @@
-"""A browser's part for tests of the operator's page: keeps cookies, fills forms, and reads what stands in the page."""
+"""A browser's part for tests of the console: keeps cookies, fills forms, and reads the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.integration.http_api import Api, Said
+from tests.integration.http_api import Api, Response
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -22,23 +22,25 @@ class Visitor:
         self.cookies: dict[str, str] = {}
         self.token = ""
 
-    def get(self, path: str, **headers: str) -> Said:
-        return self.ask("GET", path, headers=headers)
+    def get(self, path: str, **headers: str) -> Response:
+        return self.request("GET", path, headers=headers)
 
-    def post(self, path: str, follow: bool = True, headers: dict[str, str] | None = None, **fields: Any) -> Said:
+    def post(self, path: str, follow: bool = True, headers: dict[str, str] | None = None, **fields: Any) -> Response:
         """Send a form as a browser does, with the token of the last page unless another is given, and follow."""
-        said = {"csrf": self.token, **fields}
+        form = {"csrf": self.token, **fields}
         sent = FORM | {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"} | (headers or {})
-        answer = self.ask("POST", path, urlencode(said).encode(), sent)
+        answer = self.request("POST", path, urlencode(form).encode(), sent)
         return self.get(answer.headers["location"]) if follow and answer.status == 303 else answer
 
-    def log_in(self, key: str) -> Said:
+    def log_in(self, key: str) -> Response:
         self.get("/console/login")
         return self.post("/console/login", key=key)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Said:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Response:
         carried = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        answer = self.api.ask(method, path, body, headers={**carried, **(headers or {})})
+        answer = self.api.request(method, path, body, headers={**carried, **(headers or {})})
         for name, value in answer.headers.items():
             if name == "set-cookie":
                 self._keep(value)
@@ -55,7 +57,7 @@ class Visitor:
                 self.cookies.pop(name, None)
 
 
-def words(page: Said) -> str:
+def words(page: Response) -> str:
     """Return what a reader sees of a page, tags left out."""
     bare = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", page.body, flags=re.S)
     return re.sub(r"\s+", " ", unescape(bare)).strip()

@@ -1,4 +1,4 @@
-"""The HTTP API for tests: the real application, served by uvicorn in a thread, and a plain way to ask it."""
+"""The HTTP API for tests: the real application, served by uvicorn in a thread, and a plain client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from threelane.store import access
 from threelane.store.connect import connect
 
 
-class Said(NamedTuple):
+class Response(NamedTuple):
     """An answer."""
 
     status: int
@@ -55,8 +55,8 @@ class Api:
         """Return a new key's token."""
         return access.create(self.redis, producer, now(self.redis), **rights).token
 
-    def ask(self, method: str, path: str, body: Any = None, key: str = "", headers: Any = None) -> Said:
-        """Ask once, on a connection of its own; a body that is no bytes goes as JSON."""
+    def request(self, method: str, path: str, body: Any = None, key: str = "", headers: Any = None) -> Response:
+        """Send one request on a connection of its own; a body other than bytes goes as JSON."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         more = {"Authorization": f"Bearer {key}"} if key else {}
@@ -66,9 +66,9 @@ class Api:
             raw = answer.read()
         finally:
             connection.close()
-        told = dict(answer.getheaders())
-        is_json = "json" in told.get("content-type", "")
-        return Said(answer.status, told, json.loads(raw) if is_json else raw)
+        received = dict(answer.getheaders())
+        is_json = "json" in received.get("content-type", "")
+        return Response(answer.status, received, json.loads(raw) if is_json else raw)
 
 
 def now(client: redis.Redis) -> int:

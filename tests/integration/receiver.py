@@ -1,4 +1,4 @@
-"""A producer's receiver of webhooks, over real HTTP, that misbehaves as a test wants it."""
+"""A producer's receiver of webhooks, over real HTTP, that misbehaves as a test configures it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Reaction = Callable[[Post], tuple[int, dict[str, str]]]
 
 
 class Receiver:
-    """Answers each path as it was told to, 200 if it was told nothing; keeps what it got."""
+    """Answers each path as configured, by default 200; keeps its requests."""
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
@@ -95,6 +95,6 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""What is accepted is in Redis before anyone is told, on its lane, counted, and nudged."""
+"""An accepted message is in Redis before the caller gets its answer: on its lane, counted, and nudged."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_a_message_is_stored_queued_and_nudged(producer: Producer, client: redis
 
 
 def test_a_message_without_a_lane_goes_to_the_last(producer: Producer, client: redis.Redis) -> None:
-    """Nobody gets ahead by forgetting to say."""
+    """Nobody gets ahead by leaving it out."""
     producer.send(TO, "Hello")
 
     assert [3] == list(nudged(client))
 
 
 def test_a_row_takes_a_lane_by_the_gateways_name(producer: Producer) -> None:
-    """What was None says nothing, so it cannot contradict its other spelling."""
+    """None means not given, so it cannot contradict its other spelling."""
     (answer,) = producer.send_rows([{"to": TO, "text": "Hello", "userPriorityQueue": 1, "lane": None}])
     assert 1 == answer.lane
 
@@ -77,7 +77,7 @@ def test_a_scheduled_message_waits_for_its_time_and_is_not_nudged(producer: Prod
 
 
 def test_a_delay_counts_from_the_clock_of_redis(producer: Producer, client: redis.Redis) -> None:
-    """All machines agree on when it is due, whatever their own clocks say."""
+    """All machines agree on when it is due, with any skew of their own clocks."""
     before = client.time()
     answer = producer.send(TO, "Hello", delay=timedelta(minutes=5))
     after = client.time()
@@ -101,7 +101,7 @@ class WatchingNudger(Nudger):
 def test_a_broker_that_is_away_makes_a_nudge_late_and_no_message_lost(
     producer: Producer, client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    """The record says queued, and workers look for what no nudge told them of."""
+    """The status is queued, and the sweep finds messages without a nudge."""
     producer._enqueuer._nudger = Nudger(
         ProducerSettings(redis_url=redis_server.url, broker_url="redis://127.0.0.1:1/0")
     )
@@ -137,7 +137,7 @@ def test_a_bulk_s_nudges_come_in_order_also_when_the_connections_had_been_lost(
     assert ids * 2 == [one for nudge in nudges for one in nudge]
 
 
-def test_the_workers_of_a_bulk_are_told_when_it_breaks_off(
+def test_the_workers_of_a_bulk_are_nudged_when_it_breaks_off(
     producer: Producer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Redis had taken before it went away does not wait for the sweep."""
@@ -171,13 +171,13 @@ def test_answers_come_in_the_order_of_the_messages(
     """Over several windows and lanes, with refused ones between: answer n is message n's."""
     answers = producer.send_many(crowd)
 
-    assert [said["to"] == TO for said in crowd] == [answer.accepted for answer in answers]
+    assert [fields["to"] == TO for fields in crowd] == [answer.accepted for answer in answers]
     with client.pipeline(transaction=False) as pipe:
         for answer in answers:
             if isinstance(answer, Accepted):
                 pipe.hget(keys.record(answer.id), "body")
         bodies = pipe.execute()
-    assert [said["text"] for said in crowd if said["to"] == TO] == [json.loads(body)["text"] for body in bodies]
+    assert [fields["text"] for fields in crowd if fields["to"] == TO] == [json.loads(body)["text"] for body in bodies]
 
 
 def test_nudges_carry_up_to_a_hundred_ids_of_one_lane(
@@ -197,7 +197,7 @@ def test_nudges_carry_up_to_a_hundred_ids_of_one_lane(
 
 
 def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Redis) -> None:
-    """What dashboards show is what callers were told."""
+    """Dashboards show the callers' answers."""
     suppression.add(client, [("27830000000", Entry(source="STOP", first=1_940_000_000_000))])
     ours = [
         {"to": TO, "text": "a", "lane": 1, "climsgid": "one"},
@@ -212,23 +212,23 @@ def test_the_tally_agrees_with_the_answers(producer: Producer, client: redis.Red
     ]
     answers = producer.send_many(ours)
 
-    told = Counter({"suppressed:STOP": 1})
+    counted = Counter({"suppressed:STOP": 1})
     for answer in answers:
         if isinstance(answer, Refused):
-            told[f"refused:{answer.code}"] += 1
+            counted[f"refused:{answer.code}"] += 1
         elif answer.repeated:
-            told[f"repeated:{answer.lane}"] += 1
+            counted[f"repeated:{answer.lane}"] += 1
         else:
-            told[f"accepted:{answer.lane}"] += 1
-            told[f"parts:{answer.lane}"] += answer.parts
-            told[f"to:{answer.lane}:{'scheduled' if answer.due_at else 'queued'}"] += 1
-    told |= {"committed:1": 1_000_000, "committed:2": 3_000_000}  # one part, and three: at a credit each
-    assert told == tally(client)
-    assert {"refused:409", "refused:122", "refused:107", "refused:105", "repeated:1"} < told.keys()
+            counted[f"accepted:{answer.lane}"] += 1
+            counted[f"parts:{answer.lane}"] += answer.parts
+            counted[f"to:{answer.lane}:{'scheduled' if answer.due_at else 'queued'}"] += 1
+    counted |= {"committed:1": 1_000_000, "committed:2": 3_000_000}  # one part, and three: at a credit each
+    assert counted == tally(client)
+    assert {"refused:409", "refused:122", "refused:107", "refused:105", "repeated:1"} < counted.keys()
 
 
 def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer, client: redis.Redis) -> None:
-    """Who said STOP is left alone; only that person can mend it."""
+    """Who sent STOP gets nothing; only that person can lift it."""
     suppression.add(client, [(TO, Entry(source="STOP", first=1_940_000_000_000))])
     answer = producer.try_send("+27 83 123 4567", "Hello")
 
@@ -240,11 +240,11 @@ def test_a_suppressed_number_is_refused_and_nothing_is_stored(producer: Producer
 
 
 def test_an_unknown_id_has_no_status(producer: Producer) -> None:
-    """None, not an error: it may have been forgotten after its time."""
+    """None, not an error: the record may have expired."""
     assert [None, None] == producer.statuses(["f" * 32, ""])
 
 
-def test_the_status_of_a_message_tells_what_was_accepted(producer: Producer) -> None:
+def test_the_status_of_a_message_shows_the_accepted_fields(producer: Producer) -> None:
     """Queued and scheduled, before any attempt."""
     queued = producer.send("+27 83 123 4567", "a" * 161, lane=2, validity_period=5)
     later = producer.send(TO, "Hello", delay=60)

@@ -1,4 +1,4 @@
-"""An outage is told within seconds, in a sentence, without an address or a password."""
+"""An outage is reported within seconds, in a sentence, without an address or a password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRETS = ("hunter2", "127.0.0.1", "localhost")
 
 @pytest.fixture
 def mute() -> Iterator[str]:
-    """The address of a server that takes connections and never says a word."""
+    """The address of a server that takes connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(64)
@@ -51,7 +51,7 @@ def unavailable(url: str) -> Unavailable:
     return raised.value
 
 
-def test_a_redis_that_is_not_running_is_told_in_a_sentence() -> None:
+def test_a_redis_that_is_not_running_is_reported_in_a_sentence() -> None:
     """Nothing was sent, so nothing is unsure."""
     away = unavailable(f"redis://:hunter2@127.0.0.1:{free_port()}/0")
 
@@ -60,12 +60,12 @@ def test_a_redis_that_is_not_running_is_told_in_a_sentence() -> None:
 
 
 def test_a_redis_that_never_answers_does_not_hang_its_callers(mute: str) -> None:
-    """A web request must not wait for ever."""
+    """A web request must not wait forever."""
     assert "THREELANE_REDIS_TIMEOUT_SECONDS" in str(unavailable(mute))
 
 
-def test_a_wrong_password_is_told_as_such(own_redis: RedisServer) -> None:
-    """ "Ask again" would be no help."""
+def test_a_wrong_password_is_reported_as_such(own_redis: RedisServer) -> None:
+    """A repetition would not help."""
     with redis.Redis(port=own_redis.port) as client:
         client.config_set("requirepass", "another")
 
@@ -75,7 +75,7 @@ def test_a_wrong_password_is_told_as_such(own_redis: RedisServer) -> None:
 
 
 def test_a_full_redis_takes_nothing_in(own_redis: RedisServer) -> None:
-    """Refused as a whole: no half of a message is stored, and the sentence says what will help."""
+    """Refused as a whole: no half of a message is stored, and the sentence names the remedy."""
     with redis.Redis(port=own_redis.port) as client, Producer(redis_url=own_redis.url) as producer:
         client.config_set("maxmemory", "1")
         with pytest.raises(Unavailable, match="memory ceiling") as raised:
@@ -101,11 +101,11 @@ def test_a_redis_that_stops_in_the_middle_leaves_the_ids_unsure(own_redis: Redis
     assert known.id != again.id
 
 
-def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> None:
+def test_answers_from_before_an_outage_are_kept(own_redis: RedisServer) -> None:
     """The answers of the windows that went well come with the exception, in order."""
     with Producer(ProducerSettings(redis_url=own_redis.url, redis_timeout_seconds=0.5)) as producer:
 
-        def said() -> Iterator[dict[str, str]]:
+        def messages() -> Iterator[dict[str, str]]:
             yield {"to": "083", "text": "refused"}
             for n in range(1_500):
                 if n == 1_100:  # the first window is answered
@@ -113,7 +113,7 @@ def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> N
                 yield {"to": TO, "text": f"Hello {n}"}
 
         with pytest.raises(Unavailable) as raised:
-            producer.send_many(said())
+            producer.send_many(messages())
 
     first, *others = raised.value.answers
     assert isinstance(first, Refused)
@@ -123,7 +123,7 @@ def test_what_was_answered_before_an_outage_is_kept(own_redis: RedisServer) -> N
 @pytest.mark.parametrize(
     "url", ["localhost:6379", "http://:hunter2@localhost", "redis://:hunter2/x@localhost:6379", "hunter2", ""]
 )
-def test_an_address_that_is_none_is_told_without_showing_it(url: str) -> None:
+def test_an_invalid_address_is_reported_without_showing_it(url: str) -> None:
     """A password with a slash in it would otherwise be printed as a bad port."""
     with pytest.raises(InvalidSettings, match="THREELANE_REDIS_URL: not an address of Redis") as raised:
         load(ProducerSettings, redis_url=url)

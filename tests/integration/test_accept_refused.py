@@ -1,4 +1,4 @@
-"""A message that is refused leaves nothing behind, and its caller knows what to mend."""
+"""A refused message leaves nothing behind, and its caller knows what to fix."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def ahead(**time: float) -> Callable[[], datetime]:
     return lambda: datetime.now(UTC) + timedelta(**time)
 
 
-def said_now(said: dict[str, Any]) -> dict[str, Any]:
-    return {"to": TO, "text": "Hello"} | {name: value() if callable(value) else value for name, value in said.items()}
+def evaluated(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"to": TO, "text": "Hello"} | {name: value() if callable(value) else value for name, value in fields.items()}
 
 
 # fmt: off
@@ -55,12 +55,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 # fmt: on
 
 
-@pytest.mark.parametrize(("said", "code", "field"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("fields", "code", "field"), REFUSED.values(), ids=REFUSED)
 def test_a_mistake_is_refused_and_leaves_nothing(
-    producer: Producer, client: redis.Redis, said: dict[str, Any], code: str, field: str
+    producer: Producer, client: redis.Redis, fields: dict[str, Any], code: str, field: str
 ) -> None:
     """The gateway's code, the caller's name of the field, and two sentences; and only the count in Redis."""
-    (answer,) = producer.send_many([said_now(said)])
+    (answer,) = producer.send_many([evaluated(fields)])
 
     assert isinstance(answer, Refused)
     assert (code, field, Owner.PRODUCER) == (answer.code, answer.field, answer.owner)
@@ -72,7 +72,7 @@ def test_a_mistake_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"to": "+27 83 123-4567\n"},
         {"to": "٢٧٨٣١٢٣٤٥٦٧"},
@@ -81,9 +81,9 @@ def test_a_mistake_is_refused_and_leaves_nothing(
         {"text": "a" * 459},
     ],
 )
-def test_what_is_just_inside_is_accepted(producer: Producer, said: dict[str, Any]) -> None:
-    """The door refuses no more than it must."""
-    (answer,) = producer.send_many([said_now(said)])
+def test_values_just_inside_the_limits_are_accepted(producer: Producer, fields: dict[str, Any]) -> None:
+    """Accept refuses no more than it must."""
+    (answer,) = producer.send_many([evaluated(fields)])
 
     assert isinstance(answer, Accepted)
     assert TO == producer.status(answer.id).to

@@ -16,7 +16,7 @@ TO = "27831234567"
 
 
 def test_a_repeated_call_gets_the_same_answer_and_is_stored_once(producer: Producer, client: redis.Redis) -> None:
-    """Whoever did not see the first answer asks again, and no second SMS comes of it."""
+    """A caller who did not see the first answer repeats the call, and there is no second SMS."""
     first = producer.send(TO, "Hello", client_message_id="order4711")
     again = producer.send("+27 83 123 4567", "Hello", lane=3, climsgid="order4711")
 
@@ -28,8 +28,8 @@ def test_a_repeated_call_gets_the_same_answer_and_is_stored_once(producer: Produ
 
 def test_a_repetition_inside_one_call_is_found(producer: Producer, client: redis.Redis) -> None:
     """A file may list a message twice."""
-    said = {"to": TO, "text": "Hello", "clientMessageId": "order4711"}
-    first, again = producer.send_many([said, said])
+    fields = {"to": TO, "text": "Hello", "clientMessageId": "order4711"}
+    first, again = producer.send_many([fields, fields])
 
     assert (first.id, True) == (again.id, again.repeated)
     assert {3: [[first.id]]} == nudged(client)
@@ -51,7 +51,7 @@ def test_other_content_under_a_known_id_is_refused_and_the_first_stands(
 
 
 def test_twenty_threads_with_one_client_id_make_one_message(producer: Producer, client: redis.Redis) -> None:
-    """Exactly one of them is told that it was first."""
+    """Exactly one of the answers is not marked as repeated."""
     together = threading.Barrier(20)
 
     def send(_: int) -> Accepted:
@@ -82,7 +82,7 @@ def test_two_producers_may_use_the_same_client_id(client: redis.Redis, redis_ser
 
 
 def test_a_delay_that_is_repeated_later_is_the_same_content(producer: Producer, client: redis.Redis) -> None:
-    """It would be due at another moment now, but it was said in the same words; the first moment stands."""
+    """It would be due at another moment now, but the fields are the same; the first moment counts."""
     first = producer.send(TO, "Hello", client_message_id="order4711", delay=600)
     producer._enqueuer._clock._offset += 60  # a minute passes
     again = producer.send(TO, "Hello", client_message_id="order4711", delay=600)

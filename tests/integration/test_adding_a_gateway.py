@@ -135,7 +135,7 @@ def test_its_credential_is_a_setting_like_any_other(example: Product, tmp_path: 
     assert known not in example.run("check", THREELANE_EXAMPLE_KEY_FILE=str(file)).stdout
 
 
-def test_what_it_does_not_declare_is_refused_at_accept(example: Product) -> None:
+def test_an_undeclared_feature_is_refused_at_accept(example: Product) -> None:
     """And what it declares is shown beside the other APIs."""
     ended = example.run("send", "27831234567", "Hello", "--field", "type=flash")
     assert 1 == ended.returncode
@@ -167,7 +167,7 @@ STARTS = ("send 27831234567 Hello", "worker", "callbacks", "exporter", "webhooks
 
 @pytest.mark.parametrize("command", STARTS)
 def test_a_folder_without_its_declaration_ends_every_process_with_one_sentence(product: Product, command: str) -> None:
-    """Exit code 2 and no traceback: a gateway that is half there is no reason to guess."""
+    """Exit code 2 and no traceback: an incomplete gateway is refused without guessing."""
     product.add("broken", {"__init__.py": '"""Nothing yet."""\n'})
     ended = product.run(*command.split())
     assert 2 == ended.returncode, ended.stdout + ended.stderr

@@ -1,4 +1,4 @@
-"""The allow-list of a staging system: what is not on it is emulated, and nothing reaches the gateway."""
+"""The allow-list of a staging system: messages to other numbers are emulated and do not reach the gateway."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LISTED = "27999500001,2799951*"
 def test_only_listed_numbers_reach_the_gateway(
     redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis, api: str
 ) -> None:
-    """One message a request, or many in one; the others end emulated, each told once, and cost nothing."""
+    """One message a request, or many in one; the others end emulated, each with one event, and cost nothing."""
     workers.start(allow_only=LISTED, gateway=api)
     going = ["27999500001", "27999510000", "27999519999", "27999510"]
     staying = ["27999500002", "279995000011", "27999520000", "27831234567", "2799950000"]
     settings = ProducerSettings(redis_url=redis_server.url, gateway=api, producer="shop")
     with Producer(settings) as producer:
-        said = [{"to": to, "text": "Test", "client_message_id": f"m{to}"} for to in (*going, *staying)]
-        ids = {one["to"]: answer.id for one, answer in zip(said, producer.send_many(said), strict=True)}
+        messages = [{"to": to, "text": "Test", "client_message_id": f"m{to}"} for to in (*going, *staying)]
+        ids = {one["to"]: answer.id for one, answer in zip(messages, producer.send_many(messages), strict=True)}
         for to in going:
             until(ids[to], Status.SENT, Status.DELIVERED)
         found = [until(ids[to], Status.EMULATED) for to in staying]
@@ -46,9 +46,9 @@ def test_only_listed_numbers_reach_the_gateway(
     assert {("", 0)} == {(one.code, one.charge_millionths) for one in found}
     assert all(one.ended_at for one in found)
     assert (CancelResult.TOO_LATE, "emulated") == (again.answer, again.status)
-    told = [said for _, said in client.xrange(keys.EVENTS) if said[b"status"] == b"emulated"]
-    assert sorted(f"m{to}".encode() for to in staying) == sorted(said[b"client"] for said in told)
-    assert {b"shop"} == {said[b"producer"] for said in told}
+    events = [event for _, event in client.xrange(keys.EVENTS) if event[b"status"] == b"emulated"]
+    assert sorted(f"m{to}".encode() for to in staying) == sorted(event[b"client"] for event in events)
+    assert {b"shop"} == {event[b"producer"] for event in events}
     assert all(client.pttl(keys.record(ids[to])) > 0 for to in staying)
 
 
@@ -73,7 +73,7 @@ WRONG = ["*", ",", "27999500001,", "27*99", "0831234567x", "all", "27 999 500 00
 def test_the_list_is_read_as_people_write_it(
     monkeypatch: pytest.MonkeyPatch, value: str, listed: tuple[str, ...]
 ) -> None:
-    """A plus or a space would else match no number, and a whole system would send nothing; empty is no list."""
+    """A plus or a space would else match no number, and a whole system would send nothing; empty means no list."""
     monkeypatch.setenv("THREELANE_ALLOW_ONLY", value)
     assert listed == load(WorkerSettings).allow_only
 

@@ -1,4 +1,4 @@
-"""Who may do what through the HTTP API: keys, rights, rates, and what is said of them."""
+"""Who may do what through the HTTP API: keys, rights, rates, and the logs about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def threelane(monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer, client
 # Keys.
 
 
-def test_without_a_key_that_is_known_nothing_is_told(api: Api) -> None:
+def test_without_a_known_key_nothing_is_shown(api: Api) -> None:
     """401, and how to come by one; a wrong secret is as unknown as a wrong id."""
     token = api.key()
     expired = access.create(api.redis, "shop", now(api.redis) - 10, expires=now(api.redis) - 1).token
@@ -50,24 +50,25 @@ def test_without_a_key_that_is_known_nothing_is_told(api: Api) -> None:
         "tl_é_x",
         expired,
     ]
-    said = [
-        api.ask("GET", "/v1/key", headers={"Authorization": f"Bearer {one}".encode()} if one else {}) for one in wrong
+    responses = [
+        api.request("GET", "/v1/key", headers={"Authorization": f"Bearer {one}".encode()} if one else {})
+        for one in wrong
     ]
 
     assert {(401, 'Bearer realm="threelane"', "operator")} == {
-        (one.status, one.headers["www-authenticate"], one.body["owner"]) for one in said
+        (one.status, one.headers["www-authenticate"], one.body["owner"]) for one in responses
     }
-    assert 200 == api.ask("GET", "/v1/key", key=token).status
+    assert 200 == api.request("GET", "/v1/key", key=token).status
 
 
 def test_every_address_needs_a_key(api: Api) -> None:
     """But the probes and the description; an address that is described is guarded."""
-    described = api.ask("GET", "/openapi.json").body["paths"]
+    described = api.request("GET", "/openapi.json").body["paths"]
     open_to_all = {
         path
         for path, operations in described.items()
         for method in operations
-        if api.ask(method.upper(), path.replace("{message_id}", "0" * 32).replace("{", "").replace("}", "")).status
+        if api.request(method.upper(), path.replace("{message_id}", "0" * 32).replace("{", "").replace("}", "")).status
         != 401
     }
 
@@ -75,9 +76,9 @@ def test_every_address_needs_a_key(api: Api) -> None:
 
 
 def test_redis_keeps_a_digest_and_no_key(api: Api, client: redis.Redis) -> None:
-    """Who reads Redis, or a copy of its file, cannot send with what stands there."""
+    """A reader of Redis, or of a copy of its file, cannot send with its content."""
     token = api.key(rate=5)
-    api.ask("POST", "/v1/messages", HELLO, token)
+    api.request("POST", "/v1/messages", HELLO, token)
     stored = b"".join(client.dump(name) or b"" for name in client.scan_iter())
 
     assert token.split("_", 2)[2].encode() not in stored
@@ -104,9 +105,9 @@ def test_keys_are_made_listed_and_revoked_by_the_command_line(threelane: Any, ap
     assert ("shop", [3], ["ACME"], 50.0) == tuple(row[name] for name in ("producer", "lanes", "senders", "rate"))
     assert token not in listed.output
     assert "digest" not in row
-    assert 200 == api.ask("GET", "/v1/key", key=token).status
+    assert 200 == api.request("GET", "/v1/key", key=token).status
     assert 0 == threelane("producers", "key", "revoke", row["id"]).exit_code
-    assert 401 == api.ask("GET", "/v1/key", key=token).status
+    assert 401 == api.request("GET", "/v1/key", key=token).status
     assert Exit.NOT_FOUND == threelane("producers", "key", "revoke", row["id"]).exit_code
 
 
@@ -116,21 +117,24 @@ def test_keys_are_made_listed_and_revoked_by_the_command_line(threelane: Any, ap
 )
 def test_a_key_that_cannot_be_is_refused(threelane: Any, client: redis.Redis, words: tuple[str, ...]) -> None:
     """With a sentence, by the rules that messages have."""
-    said = threelane("producers", "key", "make", *words)
+    completed = threelane("producers", "key", "make", *words)
 
-    assert 2 == said.exit_code
-    assert "Traceback" not in said.output
+    assert 2 == completed.exit_code
+    assert "Traceback" not in completed.output
     assert not client.exists(keys.API_KEYS)
 
 
 def test_the_keys_of_a_removed_producer_are_revoked(threelane: Any, api: Api) -> None:
-    """Whoever removes a producer does not have to remember them."""
+    """An operator who removes a producer does not have to remember them."""
     token = api.key("shop")
     other = api.key("other")
-    said = threelane("producers", "remove", "shop")
+    completed = threelane("producers", "remove", "shop")
 
-    assert "1 keys" in said.output
-    assert (401, 200) == (api.ask("GET", "/v1/key", key=token).status, api.ask("GET", "/v1/key", key=other).status)
+    assert "1 keys" in completed.output
+    assert (401, 200) == (
+        api.request("GET", "/v1/key", key=token).status,
+        api.request("GET", "/v1/key", key=other).status,
+    )
 
 
 # Rights.
@@ -156,11 +160,11 @@ def test_a_message_beyond_the_rights_of_its_key_is_refused(
     """403 with the field, what would be right, and who grants it; the same in a list."""
     registry.put(client, "shop", bypass=True)
     token = api.key("shop", **rights)
-    said = api.ask("POST", "/v1/messages", HELLO | more, token)
-    listed = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO | more]}, token)
+    response = api.request("POST", "/v1/messages", HELLO | more, token)
+    listed = api.request("POST", "/v1/messages/bulk", {"messages": [HELLO | more]}, token)
 
-    assert (403, field, "operator") == (said.status, said.body["field"], said.body["owner"])
-    assert said.body["remedy"]
+    assert (403, field, "operator") == (response.status, response.body["field"], response.body["owner"])
+    assert response.body["remedy"]
     assert (field, "operator") == tuple(listed.body["verdicts"][0]["refusal"][name] for name in ("field", "owner"))
     assert 0 == client.zcard(keys.QUEUED[1]) + client.zcard(keys.QUEUED[3])
 
@@ -170,17 +174,17 @@ def test_a_message_within_the_rights_of_its_key_is_sent(api: Api, client: redis.
     registry.put(client, "shop", bypass=True)
     rights = {"lanes": (1,), "senders": ("ACME", "27600"), "cost_centres": ("logins", "news"), "bypass": True}
     token = api.key("shop", **rights)
-    said = api.ask("POST", "/v1/messages", HELLO | {"lane": 1, "from": "+27600", "legal_notice": 1}, token)
-    named = api.ask("POST", "/v1/messages", HELLO | {"lane": 1, "from": "ACME", "cost_centre": "news"}, token)
-    records = [client.hmget(keys.record(one.body["id"]), "producer", "centre") for one in (said, named)]
+    response = api.request("POST", "/v1/messages", HELLO | {"lane": 1, "from": "+27600", "legal_notice": 1}, token)
+    named = api.request("POST", "/v1/messages", HELLO | {"lane": 1, "from": "ACME", "cost_centre": "news"}, token)
+    records = [client.hmget(keys.record(one.body["id"]), "producer", "centre") for one in (response, named)]
 
     assert [[b"shop", b"logins"], [b"shop", b"news"]] == records
 
 
-def test_what_operators_do_needs_their_right(api: Api) -> None:
-    """Said by name, with the command that grants it."""
+def test_operator_actions_need_the_operator_right(api: Api) -> None:
+    """The right is named, with the command that grants it."""
     plain, operator = api.key("shop"), api.key("ops", operator=True)
-    asked = [
+    requests = [
         ("GET", "/v1/holds", None, "operator"),
         ("DELETE", "/v1/holds/account", None, "operator"),
         ("GET", "/v1/dead-letters", None, "operator"),
@@ -190,24 +194,26 @@ def test_what_operators_do_needs_their_right(api: Api) -> None:
         ("POST", "/v1/suppressions", {"number": "27831234567"}, "suppression"),
         ("POST", "/v1/suppressions/lift", {"number": "27831234567"}, "suppression"),
     ]
-    said = [api.ask(method, path, body, plain) for method, path, body, _ in asked]
+    responses = [api.request(method, path, body, plain) for method, path, body, _ in requests]
 
-    assert [403] * len(asked) == [one.status for one in said]
-    assert [f"this key lacks the right {right!r}" for *_, right in asked] == [one.body["detail"] for one in said]
-    assert {200, 404} == {api.ask(method, path, body, operator).status for method, path, body, _ in asked}
+    assert [403] * len(requests) == [one.status for one in responses]
+    assert [f"this key lacks the right {right!r}" for *_, right in requests] == [
+        one.body["detail"] for one in responses
+    ]
+    assert {200, 404} == {api.request(method, path, body, operator).status for method, path, body, _ in requests}
 
 
 # Rates.
 
 
-def test_a_rate_that_is_used_up_says_when_to_come_again(api: Api) -> None:
+def test_a_used_up_rate_is_answered_with_retry_after(api: Api) -> None:
     """429 with Retry-After, and nothing is sent; the client raises with the seconds."""
     token = api.key("shop", rate=0.01)
-    said = [api.ask("POST", "/v1/messages", HELLO, token) for _ in range(2)]
+    responses = [api.request("POST", "/v1/messages", HELLO, token) for _ in range(2)]
 
-    assert [201, 429] == [one.status for one in said]
-    assert 0 < int(said[1].headers["retry-after"]) <= 100
-    assert "operator" == said[1].body["owner"]
+    assert [201, 429] == [one.status for one in responses]
+    assert 0 < int(responses[1].headers["retry-after"]) <= 100
+    assert "operator" == responses[1].body["owner"]
     with HttpProducer(api.url, token) as producer, pytest.raises(Unavailable) as away:
         producer.send(**HELLO)
     assert 0 < away.value.retry_after <= 100
@@ -216,8 +222,8 @@ def test_a_rate_that_is_used_up_says_when_to_come_again(api: Api) -> None:
 def test_a_list_counts_by_its_messages(api: Api) -> None:
     """It is taken as a whole, and paid for by those that come after it."""
     token = api.key("shop", rate=1)
-    first = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO] * 500}, token)
-    second = api.ask("GET", "/v1/key", key=token)
+    first = api.request("POST", "/v1/messages/bulk", {"messages": [HELLO] * 500}, token)
+    second = api.request("GET", "/v1/key", key=token)
 
     assert (200, 429) == (first.status, second.status)
     assert 400 < int(second.headers["retry-after"]) <= 500
@@ -227,9 +233,9 @@ def test_a_rate_fills_up_by_the_clock_of_redis(client: redis.Redis) -> None:
     """A share for each millisecond, never more than a second's worth, and nothing by a clock that goes back."""
     key = access.create(client, "shop", 0, rate=10.0).key
     times = [0] * 10 + [0, 50, 100, 100, 50, 5_000, *[5_000] * 9, 5_000]
-    said = [access.take(client, key, 1_000_000 + at) for at in times]
+    answers = [access.take(client, key, 1_000_000 + at) for at in times]
 
-    assert [0] * 10 + [100, 50, 0, 100, 100, *[0] * 10, 100] == said
+    assert [0] * 10 + [100, 50, 0, 100, 100, *[0] * 10, 100] == answers
     assert 0 < client.pttl(keys.api_rate(key.id)) <= 3_000
 
 
@@ -239,11 +245,11 @@ def test_a_rate_fills_up_by_the_clock_of_redis(client: redis.Redis) -> None:
 def test_a_hold_is_put_listed_and_lifted(api: Api) -> None:
     """By the functions of the command line."""
     token = api.key("ops", operator=True)
-    put = api.ask("POST", "/v1/holds", {"scope": "sender:ACME", "cause": "asked by legal"}, token)
-    listed = api.ask("GET", "/v1/holds", key=token)
-    lifted = [api.ask("DELETE", "/v1/holds/sender:ACME", key=token).status for _ in range(2)]
+    put = api.request("POST", "/v1/holds", {"scope": "sender:ACME", "cause": "requested by legal"}, token)
+    listed = api.request("GET", "/v1/holds", key=token)
+    lifted = [api.request("DELETE", "/v1/holds/sender:ACME", key=token).status for _ in range(2)]
     wrong = [
-        api.ask("POST", "/v1/holds", body, token).body["field"]
+        api.request("POST", "/v1/holds", body, token).body["field"]
         for body in ({"scope": "x", "cause": "y"}, {"scope": "account", "cause": ""})
     ]
 
@@ -257,11 +263,11 @@ def test_a_number_is_suppressed_checked_and_lifted(api: Api) -> None:
     """In bodies alone; a message to it is refused with 122 meanwhile."""
     token = api.key("shop", suppression=True)
     number = {"number": "+27 83 123 4567"}
-    put = api.ask("POST", "/v1/suppressions", number | {"evidence": "called", "days": 1}, token)
-    refused = api.ask("POST", "/v1/messages", HELLO, token)
-    checked = api.ask("POST", "/v1/suppressions/check", number, api.key("other"))
-    page = api.ask("GET", "/v1/suppressions", key=token)
-    lifted = [api.ask("POST", "/v1/suppressions/lift", number, token).body["lifted"] for _ in range(2)]
+    put = api.request("POST", "/v1/suppressions", number | {"evidence": "called", "days": 1}, token)
+    refused = api.request("POST", "/v1/messages", HELLO, token)
+    checked = api.request("POST", "/v1/suppressions/check", number, api.key("other"))
+    page = api.request("GET", "/v1/suppressions", key=token)
+    lifted = [api.request("POST", "/v1/suppressions/lift", number, token).body["lifted"] for _ in range(2)]
 
     assert (200, True) == (put.status, put.body["suppressed"])
     assert (422, "122", "recipient") == (refused.status, refused.body["code"], refused.body["owner"])
@@ -269,21 +275,23 @@ def test_a_number_is_suppressed_checked_and_lifted(api: Api) -> None:
     (row,) = page.body["numbers"]
     assert ("27831234567", "called") == (row["number"], row["entries"][0]["evidence"])
     assert [1, 0] == lifted
-    assert 201 == api.ask("POST", "/v1/messages", HELLO, token).status
+    assert 201 == api.request("POST", "/v1/messages", HELLO, token).status
 
 
 def test_dead_letters_are_listed_shown_and_redriven_once(
     api: Api, producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
-    """A dry run tells and does nothing; twice the same redrive puts each back once."""
+    """A dry run reports and changes nothing; the same redrive twice puts each back once."""
     ids = sorted(dead(producer, redis_server, 3))  # they died in one millisecond
     token = api.key("ops", operator=True)
     wanted = {"code": "113"}
-    listed = api.ask("GET", "/v1/dead-letters?code=113&most=2", key=token)
-    shown = api.ask("GET", f"/v1/dead-letters/{ids[0]}", key=token)
-    one = api.ask("POST", "/v1/dead-letters/redrive", {"ids": [ids[0], ids[0]]}, token)
-    plan = api.ask("POST", "/v1/dead-letters/redrive", wanted | {"dry_run": True}, token)
-    said = [api.ask("POST", "/v1/dead-letters/redrive", wanted, token).body["answers"]["redriven"] for _ in range(2)]
+    listed = api.request("GET", "/v1/dead-letters?code=113&most=2", key=token)
+    shown = api.request("GET", f"/v1/dead-letters/{ids[0]}", key=token)
+    one = api.request("POST", "/v1/dead-letters/redrive", {"ids": [ids[0], ids[0]]}, token)
+    plan = api.request("POST", "/v1/dead-letters/redrive", wanted | {"dry_run": True}, token)
+    responses = [
+        api.request("POST", "/v1/dead-letters/redrive", wanted, token).body["answers"]["redriven"] for _ in range(2)
+    ]
 
     assert [(ids[0], "113", "producer"), (ids[1], "113", "producer")] == [
         (one["id"], one["code"], one["owner"]) for one in listed.body
@@ -291,12 +299,12 @@ def test_dead_letters_are_listed_shown_and_redriven_once(
     assert ("dead", "113") == (shown.body["message"]["status"], shown.body["rule"]["code"])
     assert [{"id": ids[0], "answer": "redriven", "status": "queued"}] == one.body["messages"]
     assert (2, {"113": 2}) == (plan.body["plan"]["messages"], plan.body["plan"]["by_code"])
-    assert [2, 0] == said
-    assert 404 == api.ask("GET", f"/v1/dead-letters/{ids[0]}", key=token).status
+    assert [2, 0] == responses
+    assert 404 == api.request("GET", f"/v1/dead-letters/{ids[0]}", key=token).status
     assert 0 == client.zcard(keys.DEAD)
 
 
-def test_a_redrive_says_what_it_wants(api: Api) -> None:
+def test_a_redrive_needs_a_criterion(api: Api) -> None:
     """Nothing at all would be everything; ids and a filter contradict each other."""
     token = api.key("ops", operator=True)
     bodies: list[tuple[dict[str, Any], str]] = [
@@ -309,28 +317,28 @@ def test_a_redrive_says_what_it_wants(api: Api) -> None:
         ({"lane": 4}, "lane"),
         ({"sender": "ACME"}, "body"),
     ]
-    said = [api.ask("POST", "/v1/dead-letters/redrive", body, token) for body, _ in bodies]
+    responses = [api.request("POST", "/v1/dead-letters/redrive", body, token) for body, _ in bodies]
 
-    assert [(422, field) for _, field in bodies] == [(one.status, one.body["field"]) for one in said]
-    assert 200 == api.ask("POST", "/v1/dead-letters/redrive", {"all": True}, token).status
+    assert [(422, field) for _, field in bodies] == [(one.status, one.body["field"]) for one in responses]
+    assert 200 == api.request("POST", "/v1/dead-letters/redrive", {"all": True}, token).status
 
 
-def test_a_message_is_found_and_its_story_told(api: Api) -> None:
-    """The producer sees the story of its own message; an operator finds it by what is known of it."""
+def test_a_message_is_found_and_explained(api: Api) -> None:
+    """The producer sees the story of its own message; an operator finds it by any criterion."""
     token, operator = api.key("shop"), api.key("ops", operator=True)
-    sent = api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "a1", "batch": "b"}, token).body["id"]
-    story = api.ask("GET", f"/v1/messages/{sent}/timeline", key=token)
+    sent = api.request("POST", "/v1/messages", HELLO | {"client_message_id": "a1", "batch": "b"}, token).body["id"]
+    story = api.request("GET", f"/v1/messages/{sent}/timeline", key=token)
     found = [
-        api.ask("POST", "/v1/messages/search", body, operator).body
+        api.request("POST", "/v1/messages/search", body, operator).body
         for body in ({"batch": "b"}, {"to": "+27 83 123 4567", "status": "queued"}, {"batch": "c"})
     ]
-    counted = [api.ask("GET", "/v1/batches/b", key=one) for one in (token, operator, api.key("other"))]
+    counted = [api.request("GET", "/v1/batches/b", key=one) for one in (token, operator, api.key("other"))]
 
     assert ("accepted", "lane") == (story.body["steps"][0]["what"], story.body["pending"]["cause"])
     assert "Hello" not in str(story.body)
-    assert 404 == api.ask("GET", f"/v1/messages/{sent}/timeline", key=api.key("other")).status
+    assert 404 == api.request("GET", f"/v1/messages/{sent}/timeline", key=api.key("other")).status
     assert [[sent], [sent], []] == [[one["id"] for one in rows] for rows in found]
     assert [200, 200, 404] == [one.status for one in counted]
     assert {"queued": 1} == counted[0].body["by_status"]
-    wrong = api.ask("POST", "/v1/messages/search", {"status": "lost"}, operator)
+    wrong = api.request("POST", "/v1/messages/search", {"status": "lost"}, operator)
     assert (422, "status") == (wrong.status, wrong.body["field"])

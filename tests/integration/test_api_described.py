@@ -21,9 +21,9 @@ EACH = 3  # requests to each operation
 
 def test_every_answer_is_as_described(api: Api) -> None:
     """No 5xx, no status, header or body that the description does not have, by requests good and bad."""
-    schema = schemathesis.openapi.from_dict(api.ask("GET", "/openapi.json").body)
+    schema = schemathesis.openapi.from_dict(api.request("GET", "/openapi.json").body)
     headers = {"Authorization": f"Bearer {api.key('shop', operator=True)}"}
-    asked = set()
+    requested = set()
     for operation in (found.ok() for found in schema.get_all_operations()):
 
         @given(case=operation.as_strategy())
@@ -35,15 +35,15 @@ def test_every_answer_is_as_described(api: Api) -> None:
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
-        def ask(case: Any) -> None:
+        def request(case: Any) -> None:
             response = case.call(base_url=api.url, headers=headers)
-            # what a phone number or a text may be is more than a schema can say
+            # a schema cannot express all rules of numbers and texts
             case.validate_response(response, excluded_checks=[positive_data_acceptance], headers=headers)
-            asked.add(case.operation.label)
+            requested.add(case.operation.label)
 
-        ask()
+        request()
 
-    assert len(asked) == sum(len(one) for one in api.ask("GET", "/openapi.json").body["paths"].values())
+    assert len(requested) == sum(len(one) for one in api.request("GET", "/openapi.json").body["paths"].values())
 
 
 def test_every_field_of_a_message_is_described() -> None:
@@ -58,11 +58,11 @@ def test_every_field_of_a_message_is_described() -> None:
     ]
 
 
-def test_every_example_is_what_it_is_said_to_be(api: Api) -> None:
-    """Each example of the description can be read as the value that it stands for."""
+def test_every_example_can_be_read_as_its_type(api: Api) -> None:
+    """Each example of the description can be read as its type."""
     kinds = {kind.__name__: kind for kind in values.ALL}
     wrong = []
-    for path, operations in api.ask("GET", "/openapi.json").body["paths"].items():
+    for path, operations in api.request("GET", "/openapi.json").body["paths"].items():
         for method, operation in operations.items():
             assert operation["description"], (method, path)
             for status, answer in operation["responses"].items():

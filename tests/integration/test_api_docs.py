@@ -1,4 +1,4 @@
-"""docs/api.md is run as it stands: its commands against a real API, its answers against what is written there."""
+"""docs/api.md is run unchanged: its commands against a real API, whose answers have to match the documented ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the page's commands are curl's")
-def test_the_commands_of_the_page_answer_as_it_says(api: Api) -> None:
+def test_the_commands_of_the_page_give_the_documented_answers(api: Api) -> None:
     """Each block in order; the last line of its answers has the names that the page shows."""
     environment = {"API": api.url, "KEY": api.key("shop", operator=True), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     blocks = re.findall(r"```bash\n(.*?)```\n```json\n(.*?)```", PAGE, re.DOTALL)

@@ -46,7 +46,7 @@ def narrow(redis_server: RedisServer) -> Iterator[Api]:
 # Bodies.
 
 
-def test_a_body_that_says_it_is_too_long_is_not_read(narrow: Api, client: redis.Redis) -> None:
+def test_a_body_declared_too_long_is_not_read(narrow: Api, client: redis.Redis) -> None:
     """413 while none of it was sent."""
     connection = HTTPConnection("127.0.0.1", narrow.port, timeout=10)
     connection.putrequest("POST", "/v1/messages/bulk")
@@ -82,9 +82,9 @@ def test_a_list_that_is_too_long_is_sent_in_halves_by_the_client(narrow: Api, cl
 
 def test_a_list_of_more_than_ten_thousand_is_refused(api: Api) -> None:
     """413 with the number."""
-    said = api.ask("POST", "/v1/messages/bulk", b'{"messages":[' + b"0," * 10_000 + b"0]}", api.key())
+    response = api.request("POST", "/v1/messages/bulk", b'{"messages":[' + b"0," * 10_000 + b"0]}", api.key())
 
-    assert (413, "10,001 messages", "messages") == (said.status, said.body["detail"], said.body["field"])
+    assert (413, "10,001 messages", "messages") == (response.status, response.body["detail"], response.body["field"])
 
 
 def test_a_body_that_does_not_arrive_is_given_up(redis_server: RedisServer, client: redis.Redis) -> None:
@@ -96,20 +96,20 @@ def test_a_body_that_does_not_arrive_is_given_up(redis_server: RedisServer, clie
     try:
         with socket.create_connection(("127.0.0.1", api.port), timeout=20) as slow:
             slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-            said = slow.recv(65536)
+            received = slow.recv(65536)
     finally:
         api.stop()
 
-    assert b"408" in said.split(b"\r\n")[0]
+    assert b"408" in received.split(b"\r\n")[0]
 
 
 def test_requests_that_wait_for_a_thread_hold_up_no_probe(narrow: Api, client: redis.Redis) -> None:
-    """Two threads, both at work on a Redis that stands still: the process still says that it lives."""
+    """Two threads, both busy with a Redis that hangs: the process still answers that it lives."""
     client.execute_command("CLIENT", "PAUSE", "600", "ALL")
     waiting = [HTTPConnection("127.0.0.1", narrow.port, timeout=10) for _ in range(4)]
     for one in waiting:
         one.request("GET", "/v1/key", headers={"Authorization": "Bearer tl_a_b"})
-    alive = narrow.ask("GET", "/health/live")
+    alive = narrow.request("GET", "/health/live")
 
     assert (200, {"ok": True}) == (alive.status, alive.body)
     assert [401] * 4 == [one.getresponse().status for one in waiting]
@@ -123,9 +123,10 @@ def test_a_login_code_waits_behind_no_list(narrow: Api, client: redis.Redis) -> 
     with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(LONG + 4) as pool:
         patched.setattr(narrow.producer, "send_many_as", lambda *_: hanging.wait(20) and [])
         lists = [
-            pool.submit(narrow.ask, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token) for _ in range(LONG + 4)
+            pool.submit(narrow.request, "POST", "/v1/messages/bulk", {"messages": [HELLO]}, token)
+            for _ in range(LONG + 4)
         ]
-        single = narrow.ask("POST", "/v1/messages", HELLO, token)
+        single = narrow.request("POST", "/v1/messages", HELLO, token)
         done = [one.done() for one in lists]
         hanging.set()
 
@@ -136,7 +137,7 @@ def test_a_login_code_waits_behind_no_list(narrow: Api, client: redis.Redis) -> 
 # Redis.
 
 
-def test_a_redis_that_is_gone_is_told_with_its_cause(tmp_path: Path) -> None:
+def test_a_missing_redis_is_reported_with_its_cause(tmp_path: Path) -> None:
     """503 with Retry-After by every address that needs Redis; the clients raise what the library raises."""
     server = RedisServer(tmp_path).start()
     api = Api(server.url, redis_timeout_seconds=1).start()
@@ -145,34 +146,34 @@ def test_a_redis_that_is_gone_is_told_with_its_cause(tmp_path: Path) -> None:
         with HttpProducer(api.url, token) as producer:
             assert producer.send(**HELLO).accepted
             server.kill()
-            said = [
-                api.ask("POST", "/v1/messages", HELLO, token),
-                api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO]}, token),
-                api.ask("GET", "/v1/holds", key=token),
-                api.ask("GET", "/health/ready"),
+            responses = [
+                api.request("POST", "/v1/messages", HELLO, token),
+                api.request("POST", "/v1/messages/bulk", {"messages": [HELLO]}, token),
+                api.request("GET", "/v1/holds", key=token),
+                api.request("GET", "/health/ready"),
             ]
             with pytest.raises(Unavailable, match="Redis") as away:
                 producer.send(**HELLO)
     finally:
         api.stop()
 
-    assert [503] * 4 == [one.status for one in said]
-    assert {("5", "operator")} == {(one.headers["retry-after"], one.body["owner"]) for one in said}
-    assert all("Redis" in one.body["detail"] and "127.0.0.1" not in one.body["detail"] for one in said)
+    assert [503] * 4 == [one.status for one in responses]
+    assert {("5", "operator")} == {(one.headers["retry-after"], one.body["owner"]) for one in responses}
+    assert all("Redis" in one.body["detail"] and "127.0.0.1" not in one.body["detail"] for one in responses)
     assert (5, []) == (away.value.retry_after, away.value.unsure)
 
 
 def test_a_full_redis_takes_nothing_more(tmp_path: Path) -> None:
-    """503 says so; what was accepted stands, and is read and cancelled still."""
+    """The answer is 503; accepted messages stay, and are still read and cancelled."""
     server = RedisServer(tmp_path).start()
     api = Api(server.url).start()
     try:
         token = api.key()
-        sent = api.ask("POST", "/v1/messages", HELLO, token).body["id"]
+        sent = api.request("POST", "/v1/messages", HELLO, token).body["id"]
         api.redis.config_set("maxmemory", "1mb")
-        full = api.ask("POST", "/v1/messages", HELLO, token)
-        known = api.ask("GET", f"/v1/messages/{sent}", key=token)
-        cancelled = api.ask("DELETE", f"/v1/messages/{sent}", key=token)
+        full = api.request("POST", "/v1/messages", HELLO, token)
+        known = api.request("GET", f"/v1/messages/{sent}", key=token)
+        cancelled = api.request("DELETE", f"/v1/messages/{sent}", key=token)
     finally:
         api.stop()
         server.stop()
@@ -181,8 +182,8 @@ def test_a_full_redis_takes_nothing_more(tmp_path: Path) -> None:
     assert (200, 200) == (known.status, cancelled.status)
 
 
-def test_an_answer_that_is_lost_on_its_way_tells_which_ids_are_unsure(api: Api, client: redis.Redis) -> None:
-    """Redis took it, and ended before it could say so: the id is told, and the client's exception has it."""
+def test_a_lost_answer_is_reported_with_the_ids_that_are_unsure(api: Api, client: redis.Redis) -> None:
+    """Redis took it, and ended before it could answer: the id is reported, and the client's exception has it."""
     token = api.key("shop")
 
     def lose(*_: object) -> None:
@@ -190,14 +191,14 @@ def test_an_answer_that_is_lost_on_its_way_tells_which_ids_are_unsure(api: Api, 
 
     with pytest.MonkeyPatch.context() as patched, HttpProducer(api.url, token) as producer:
         patched.setattr(api.producer._enqueuer._lanes[3], "_process", lose)
-        said = api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token)
+        response = api.request("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token)
         with pytest.raises(Unavailable) as away:
             producer.send(**HELLO, client_message_id="one")
 
-    assert 503 == said.status
-    assert said.body["unsure"] == away.value.unsure
+    assert 503 == response.status
+    assert response.body["unsure"] == away.value.unsure
     assert [
-        api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token).body["id"]
+        api.request("POST", "/v1/messages", HELLO | {"client_message_id": "one"}, token).body["id"]
     ] == away.value.unsure
 
 
@@ -238,21 +239,21 @@ def test_a_client_repeats_only_what_cannot_be_done_twice(more: dict[str, str], t
     wall.socket.close()
 
 
-async def _told(url: str) -> str:
+async def _error_of(url: str) -> str:
     async with AsyncHttpProducer(url, "key") as producer:
         with pytest.raises(Unavailable) as away:
             await producer.send(**HELLO)
         return str(away.value)
 
 
-def test_an_api_that_is_not_there_is_surely_not_asked() -> None:
-    """Both clients say that nothing was sent."""
+def test_an_api_that_is_not_running_gets_no_request() -> None:
+    """Both clients report that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with HttpProducer(url, "key") as producer, pytest.raises(Unavailable, match="nothing was sent"):
         producer.send(**HELLO)
 
-    assert "nothing was sent" in asyncio.run(_told(url))
+    assert "nothing was sent" in asyncio.run(_error_of(url))
 
 
 def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
@@ -267,14 +268,14 @@ def test_with_a_certificate_the_api_speaks_tls(redis_server: RedisServer, client
     try:
         token = api.key()
 
-        async def ask() -> bool:
+        async def request() -> bool:
             known = ssl.create_default_context(cafile=str(cert))
             async with AsyncHttpProducer(api.url, token, ssl=known) as producer:
                 return (await producer.send(**HELLO)).accepted
 
         with HttpProducer(api.url, token, ca_file=str(cert)) as producer:
             assert producer.send(**HELLO).accepted
-        assert asyncio.run(ask())
+        assert asyncio.run(request())
         with HttpProducer(api.url, token) as stranger, pytest.raises(Unavailable, match="nothing was sent"):
             stranger.send(**HELLO)
     finally:
@@ -288,8 +289,8 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         load(ApiSettings, api_tls_cert=tmp_path / "cert.pem")
 
 
-def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that is taken, a host that is not ours, files that are no certificate."""
+def test_invalid_settings_are_reported_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken, a host that is not ours, files that are not certificates."""
     no_pem = tmp_path / "no.pem"
     no_pem.write_text("no certificate", encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -299,38 +300,38 @@ def test_what_cannot_be_served_is_said_in_a_sentence(tmp_path: Path, capsys: pyt
             listen_or_exit(ApiSettings(api_host="192.0.2.1"))
     with pytest.raises(SystemExit) as third:
         load_or_exit(uvicorn.Config(lambda: None, log_config=None, ssl_certfile=no_pem, ssl_keyfile=no_pem))
-    told = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
 
     assert [2, 2, 2] == [one.value.code for one in (first, second, third)]
-    assert ["THREELANE_API_HOST", "THREELANE_API_HOST", "THREELANE_API_TLS_CERT"] == [one.split()[1] for one in told]
+    assert ["THREELANE_API_HOST", "THREELANE_API_HOST", "THREELANE_API_TLS_CERT"] == [one.split()[1] for one in lines]
 
 
-# What is told, and what is not.
+# What is shown, and what is not.
 
 
 def test_every_answer_keeps_browsers_safe_and_names_no_server(api: Api) -> None:
-    """Also of what is not there, and of the page for people, which loads nothing from anywhere."""
-    said = [api.ask("GET", path) for path in ("/docs", "/openapi.json", "/v1/key", "/nowhere", "/health/live")]
-    page = said[0].body.decode()
+    """Also of missing pages, and of the page for people, which loads nothing from elsewhere."""
+    responses = [api.request("GET", path) for path in ("/docs", "/openapi.json", "/v1/key", "/nowhere", "/health/live")]
+    page = responses[0].body.decode()
 
-    assert all(name.lower() in one.headers for one in said for name in HEADERS)
-    assert not any("server" in one.headers for one in said)
+    assert all(name.lower() in one.headers for one in responses for name in HEADERS)
+    assert not any("server" in one.headers for one in responses)
     assert [] == [word for word in ("<script", "src=", "@import", "http://", "https://") if word in page]
-    assert "style-src" in said[0].headers["content-security-policy"]
+    assert "style-src" in responses[0].headers["content-security-policy"]
 
 
 def test_logs_have_no_key_no_number_and_no_text(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Of what is accepted, refused, not understood, and of what fails by a mistake of ours."""
+    """For accepted, refused and unreadable requests, and for internal errors."""
     token = api.key("shop", suppression=True)
     secret = "Your code is 4711"
     with caplog.at_level(logging.DEBUG), pytest.MonkeyPatch.context() as patched:
-        api.ask("POST", "/v1/messages", HELLO | {"text": secret}, token)
-        api.ask("POST", "/v1/messages", HELLO | {"text": secret, "lane": 9}, token)
-        api.ask("POST", "/v1/messages", f'{{"to":"27831234567","text":"{secret}'.encode(), token)
-        api.ask("POST", "/v1/suppressions", {"number": "27831234567", "evidence": secret}, token)
-        api.ask("GET", f"/v1/batches/27831234567?token={token}", key=token)
+        api.request("POST", "/v1/messages", HELLO | {"text": secret}, token)
+        api.request("POST", "/v1/messages", HELLO | {"text": secret, "lane": 9}, token)
+        api.request("POST", "/v1/messages", f'{{"to":"27831234567","text":"{secret}'.encode(), token)
+        api.request("POST", "/v1/suppressions", {"number": "27831234567", "evidence": secret}, token)
+        api.request("GET", f"/v1/batches/27831234567?token={token}", key=token)
         patched.setattr(api.producer, "send_as", lambda *_: {}[f"27831234567 {secret}"])
-        failed = api.ask("POST", "/v1/messages", HELLO | {"text": secret}, token)
+        failed = api.request("POST", "/v1/messages", HELLO | {"text": secret}, token)
     written = "\n".join(f"{one.getMessage()} {one.__dict__}" for one in caplog.records)
 
     assert (500, "500", "operator") == (failed.status, failed.body["code"], failed.body["owner"])

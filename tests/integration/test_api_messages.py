@@ -38,7 +38,7 @@ def shop(redis_server: RedisServer, api: Api) -> Iterator[Producer]:
 
 
 class OnALoop:
-    """The async client, asked as the sync one is."""
+    """The async client, called like the sync one."""
 
     def __init__(self, url: str, key: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -64,52 +64,52 @@ def over_http(request: pytest.FixtureRequest, api: Api, key: str) -> Iterator[An
 
 
 def test_a_message_is_created_and_found_at_its_address(api: Api, key: str) -> None:
-    """201 with its address, where it stands as the library tells it."""
-    said = api.ask("POST", "/v1/messages", HELLO, key)
-    found = api.ask("GET", said.headers["location"], key=key)
+    """201 with its address, where it is shown as the library shows it."""
+    response = api.request("POST", "/v1/messages", HELLO, key)
+    found = api.request("GET", response.headers["location"], key=key)
 
-    assert (201, 200) == (said.status, found.status)
+    assert (201, 200) == (response.status, found.status)
     assert ("queued", "27831234567", "shop") == tuple(found.body[name] for name in ("status", "to", "producer"))
 
 
 def test_a_repeated_post_is_the_same_message(api: Api, key: str) -> None:
     """By client message id or by header, also as a UUID with dashes."""
     once = uuid.uuid4()
-    first = api.ask("POST", "/v1/messages", HELLO | {"clientMessageId": once.hex}, key)
-    second = api.ask("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": str(once)})
-    third = api.ask("POST", "/v1/messages", HELLO | {"climsgid": once.hex}, key, {"Idempotency-Key": once.hex})
+    first = api.request("POST", "/v1/messages", HELLO | {"clientMessageId": once.hex}, key)
+    second = api.request("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": str(once)})
+    third = api.request("POST", "/v1/messages", HELLO | {"climsgid": once.hex}, key, {"Idempotency-Key": once.hex})
 
     assert [201, 200, 200] == [one.status for one in (first, second, third)]
     assert 1 == len({one.body["id"] for one in (first, second, third)})
 
 
 def test_other_content_under_a_known_id_is_a_conflict(api: Api, key: str) -> None:
-    """409 names the message that stands."""
-    first = api.ask("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "login4711"})
-    other = api.ask("POST", "/v1/messages", HELLO | {"text": "Bye"}, key, {"Idempotency-Key": "login4711"})
+    """409 names the message that was accepted."""
+    first = api.request("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "login4711"})
+    other = api.request("POST", "/v1/messages", HELLO | {"text": "Bye"}, key, {"Idempotency-Key": "login4711"})
 
     assert (409, "409", first.body["id"]) == (other.status, other.body["code"], other.body["id"])
 
 
 def test_header_and_client_id_that_contradict_are_refused(api: Api, key: str, client: redis.Redis) -> None:
-    """Nobody could tell which one is meant."""
-    said = api.ask("POST", "/v1/messages", HELLO | {"client_id": "a1"}, key, {"Idempotency-Key": "a2"})
-    wrong = api.ask("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "no spaces"})
+    """It would not be clear which one is meant."""
+    response = api.request("POST", "/v1/messages", HELLO | {"client_id": "a1"}, key, {"Idempotency-Key": "a2"})
+    wrong = api.request("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "no spaces"})
 
     assert [(422, "120", "Idempotency-Key")] * 2 == [
-        (one.status, one.body["code"], one.body["field"]) for one in (said, wrong)
+        (one.status, one.body["code"], one.body["field"]) for one in (response, wrong)
     ]
     assert not client.exists(keys.QUEUED[3])
 
 
 def test_repeated_posts_at_the_same_time_are_one_message(api: Api, key: str, client: redis.Redis) -> None:
-    """One is told 201, all others 200, and one message is queued."""
+    """One answer is 201, all others are 200, and one message is queued."""
     with ThreadPoolExecutor(12) as pool:
-        said = list(
-            pool.map(lambda _: api.ask("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "one"}), range(48))
+        responses = list(
+            pool.map(lambda _: api.request("POST", "/v1/messages", HELLO, key, {"Idempotency-Key": "one"}), range(48))
         )
 
-    assert [200] * 47 + [201] == sorted(one.status for one in said)
+    assert [200] * 47 + [201] == sorted(one.status for one in responses)
     assert (1, b"1", b"47") == (
         client.zcard(keys.QUEUED[3]),
         *client.hmget(keys.TALLY, "accepted:3", "repeated:3"),
@@ -118,7 +118,7 @@ def test_repeated_posts_at_the_same_time_are_one_message(api: Api, key: str, cli
 
 def test_a_message_by_http_is_the_same_as_by_the_library(api: Api, key: str, shop: Producer) -> None:
     """A service may change its way in and still repeat a call."""
-    first = api.ask("POST", "/v1/messages", HELLO | {"client_message_id": "both"}, key)
+    first = api.request("POST", "/v1/messages", HELLO | {"client_message_id": "both"}, key)
     second = shop.send("27831234567", "Hello", client_message_id="both")
 
     assert isinstance(second, Accepted)
@@ -149,17 +149,17 @@ BAD: list[dict[str, Any]] = [
 
 
 def test_clients_refuse_as_the_library_does(over_http: Any, shop: Producer) -> None:
-    """Field, code, reason, remedy and owner; rights alone are said of the key."""
-    said = [over_http.try_send(**({"to": None} | bad)) for bad in BAD]
+    """Field, code, reason, remedy and owner; only rights are about the key."""
+    results = [over_http.try_send(**({"to": None} | bad)) for bad in BAD]
     expected = shop.send_many(BAD)
 
-    assert expected[:-2] == said[:-2]
-    assert [("producer", "operator"), ("legal_notice", "operator")] == [(one.field, one.owner) for one in said[-2:]]
-    assert all(isinstance(one, Refused) for one in said)
+    assert expected[:-2] == results[:-2]
+    assert [("producer", "operator"), ("legal_notice", "operator")] == [(one.field, one.owner) for one in results[-2:]]
+    assert all(isinstance(one, Refused) for one in results)
 
 
 def test_clients_raise_what_the_library_raises(over_http: Any, shop: Producer) -> None:
-    """A service may change its way in and keep its ``except``; a 409 names the message that stands."""
+    """A service may change its interface and keep its ``except``; a 409 names the accepted message."""
     first = over_http.send("27831234567", "Hello", client_message_id="one")
     raised = []
     for producer in (over_http, shop):
@@ -172,21 +172,21 @@ def test_clients_raise_what_the_library_raises(over_http: Any, shop: Producer) -
 
 
 def test_a_list_is_judged_one_by_one(over_http: Any, shop: Producer) -> None:
-    """The good ones are accepted, each bad one is told as the library tells it, in the order of the list."""
+    """The good ones are accepted, each bad one is refused as the library refuses it, in the order of the list."""
     messages = [HELLO | {"client_message_id": f"m{n}"} for n in range(3)] + BAD[:-2] + [5]
-    said = over_http.send_many(messages)
+    results = over_http.send_many(messages)
     expected = shop.send_many(messages)
 
-    assert [True] * 3 == [one.accepted and not one.repeated for one in said[:3]]
-    assert expected[3:] == said[3:]
-    assert [one.id for one in expected[:3]] == [one.id for one in said[:3]]
+    assert [True] * 3 == [one.accepted and not one.repeated for one in results[:3]]
+    assert expected[3:] == results[3:]
+    assert [one.id for one in expected[:3]] == [one.id for one in results[:3]]
 
 
 def test_a_remedy_still_has_its_former_name_beside_it(api: Api, key: str) -> None:
     """For one release, in problems and in verdicts, so that a client may be changed after the server."""
-    problem = api.ask("POST", "/v1/messages", BAD[1], key).body
-    (verdict,) = api.ask("POST", "/v1/messages/bulk", {"messages": [BAD[1]]}, key).body["verdicts"]
-    described = api.ask("GET", "/openapi.json").body["components"]["schemas"]
+    problem = api.request("POST", "/v1/messages", BAD[1], key).body
+    (verdict,) = api.request("POST", "/v1/messages/bulk", {"messages": [BAD[1]]}, key).body["verdicts"]
+    described = api.request("GET", "/openapi.json").body["components"]["schemas"]
 
     assert problem["remedy"]
     assert problem["remedy"] == problem["mend"] == verdict["refusal"]["remedy"] == verdict["refusal"]["mend"]
@@ -202,13 +202,15 @@ def test_a_client_reads_a_remedy_by_either_name() -> None:
 
 
 def test_verdicts_name_index_field_and_code(api: Api, key: str) -> None:
-    """So that a program can mend exactly what was wrong."""
-    said = api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO, {"to": "2783", "text": "x"}, [], HELLO]}, key)
+    """So that a program can fix exactly what was wrong."""
+    response = api.request(
+        "POST", "/v1/messages/bulk", {"messages": [HELLO, {"to": "2783", "text": "x"}, [], HELLO]}, key
+    )
 
-    assert (200, 2, 2, 0) == (said.status, *(said.body[name] for name in ("accepted", "refused", "repeated")))
+    assert (200, 2, 2, 0) == (response.status, *(response.body[name] for name in ("accepted", "refused", "repeated")))
     assert [(0, None), (1, "105 to"), (2, "101 message"), (3, None)] == [
         (one["index"], one.get("refusal") and f"{one['refusal']['code']} {one['refusal']['field']}")
-        for one in said.body["verdicts"]
+        for one in response.body["verdicts"]
     ]
 
 
@@ -229,21 +231,26 @@ UNREADABLE = [
 # fmt: on
 
 
-def test_a_body_that_cannot_be_read_is_told_by_its_place(api: Api, key: str) -> None:
+def test_an_unreadable_body_is_refused_with_its_position(api: Api, key: str) -> None:
     """As a problem with the field's path, never as a traceback."""
-    said = [api.ask("POST", path, body, key) for path, body, _, _ in UNREADABLE]
+    responses = [api.request("POST", path, body, key) for path, body, _, _ in UNREADABLE]
 
-    assert [(status, field) for _, _, status, field in UNREADABLE] == [(one.status, one.body["field"]) for one in said]
-    assert {"application/problem+json"} == {one.headers["content-type"] for one in said}
-    assert all(one.body["remedy"] for one in said)
+    assert [(status, field) for _, _, status, field in UNREADABLE] == [
+        (one.status, one.body["field"]) for one in responses
+    ]
+    assert {"application/problem+json"} == {one.headers["content-type"] for one in responses}
+    assert all(one.body["remedy"] for one in responses)
 
 
-def test_parameters_are_told_by_their_place(api: Api, key: str) -> None:
+def test_invalid_parameters_are_refused_with_their_names(api: Api, key: str) -> None:
     """Path and query, all that are wrong."""
-    said = api.ask("GET", "/v1/schedules?most=0&lane=4", key=key)
-    when = api.ask("GET", "/v1/schedules?after=2031-01-01T00:00:00", key=key)
+    response = api.request("GET", "/v1/schedules?most=0&lane=4", key=key)
+    when = api.request("GET", "/v1/schedules?after=2031-01-01T00:00:00", key=key)
 
-    assert (422, ["query.lane", "query.most"]) == (said.status, sorted(one["field"] for one in said.body["errors"]))
+    assert (422, ["query.lane", "query.most"]) == (
+        response.status,
+        sorted(one["field"] for one in response.body["errors"]),
+    )
     assert (422, "120", "query.after") == (when.status, when.body["code"], when.body["field"])
 
 
@@ -257,25 +264,25 @@ def refused_move(over_http: Any, message_id: str, when: datetime) -> Refused:
 
 
 def test_a_message_is_cancelled_once(api: Api, over_http: Any) -> None:
-    """The second time it is too late, and the answer says why; what nobody knows is unknown."""
+    """The second time it is too late, and the answer has the reason; an unknown id is reported as unknown."""
     sent = over_http.send(**HELLO)
-    said = [over_http.cancel([one])[0] for one in (sent.id, sent.id, NOBODY, "no id")]
+    results = [over_http.cancel([one])[0] for one in (sent.id, sent.id, NOBODY, "no id")]
 
     assert [CancelResult.CANCELLED, CancelResult.TOO_LATE, CancelResult.UNKNOWN, CancelResult.UNKNOWN] == [
-        one.answer for one in said
+        one.answer for one in results
     ]
-    assert ("cancelled", "it was cancelled before") == (said[1].status, said[1].why)
+    assert ("cancelled", "it was cancelled before") == (results[1].status, results[1].why)
     assert Status.CANCELLED is over_http.status(sent.id).status
     assert [None, None] == [over_http.status(one) for one in (NOBODY, "no/id")]
 
 
-def test_what_waits_is_listed_and_moved(api: Api, over_http: Any, key: str) -> None:
+def test_waiting_messages_are_listed_and_moved(api: Api, over_http: Any, key: str) -> None:
     """A schedule is moved by its id, and refused in the words of the library."""
     when = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
     sent = over_http.send(**HELLO, delay=timedelta(hours=1), tags=["promo"])
     moved = over_http.move(sent.id, when)
     queued = refused_move(over_http, over_http.send(**HELLO).id, when)
-    listed = api.ask("GET", "/v1/schedules?tag=promo", key=key)
+    listed = api.request("GET", "/v1/schedules?tag=promo", key=key)
 
     assert isinstance(moved, Moved)
     assert [(sent.id, when.timestamp() * 1000)] == [(one["id"], one["due_at"]) for one in listed.body]
@@ -289,23 +296,23 @@ def test_a_batch_is_cancelled_at_once(api: Api, key: str) -> None:
     """All of it that its producer sent and that was not sent on; another's batch of that name stays."""
     other = api.key("other")
     for who, number in ((key, 5), (other, 2)):
-        api.ask("POST", "/v1/messages/bulk", {"messages": [HELLO | {"batch": "news 7"}] * number}, who)
+        api.request("POST", "/v1/messages/bulk", {"messages": [HELLO | {"batch": "news 7"}] * number}, who)
 
     assert [5, 0, 2] == [
-        api.ask("DELETE", "/v1/batches/news%207", key=who).body["cancelled"] for who in (key, key, other)
+        api.request("DELETE", "/v1/batches/news%207", key=who).body["cancelled"] for who in (key, key, other)
     ]
 
 
-def test_what_another_producer_sent_is_unknown(api: Api, key: str) -> None:
+def test_the_messages_of_another_producer_are_unknown(api: Api, key: str) -> None:
     """A key sees the messages of its producer; an operator's sees all."""
-    sent = api.ask("POST", "/v1/messages", HELLO | {"delay": 60}, key).body["id"]
+    sent = api.request("POST", "/v1/messages", HELLO | {"delay": 60}, key).body["id"]
     other, operator = api.key("other"), api.key("ops", operator=True)
-    asked = [("GET", f"/v1/messages/{sent}", None), ("DELETE", f"/v1/messages/{sent}", None)]
-    asked.append(("PATCH", f"/v1/schedules/{sent}", {"deliver_at": "2031-01-01T00:00:00Z"}))
+    requests = [("GET", f"/v1/messages/{sent}", None), ("DELETE", f"/v1/messages/{sent}", None)]
+    requests.append(("PATCH", f"/v1/schedules/{sent}", {"deliver_at": "2031-01-01T00:00:00Z"}))
 
-    assert [404, 404, 404] == [api.ask(method, path, body, other).status for method, path, body in asked]
-    assert [] == api.ask("GET", "/v1/schedules", key=other).body
+    assert [404, 404, 404] == [api.request(method, path, body, other).status for method, path, body in requests]
+    assert [] == api.request("GET", "/v1/schedules", key=other).body
     assert (200, 1) == (
-        api.ask("GET", f"/v1/messages/{sent}", key=operator).status,
-        len(api.ask("GET", "/v1/schedules", key=operator).body),
+        api.request("GET", f"/v1/messages/{sent}", key=operator).status,
+        len(api.request("GET", "/v1/schedules", key=operator).body),
     )

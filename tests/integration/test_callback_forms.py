@@ -1,4 +1,4 @@
-"""The door for callbacks: every form of every API has its effect, and whatever else comes has its answer."""
+"""The callback endpoint: every form of every API has its effect, and any other request has its answer."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ DATA = Path(__file__).parents[1] / "unit" / "data" / "inbound_callbacks.json"
 VECTORS: list[dict[str, Any]] = json.loads(DATA.read_text(encoding="utf-8"))
 PATHS = ("status", "mo", "platform", "one")
 CHARGE = 800_000
-ESTIMATE = 1_000_000  # stands for the charge on the One API, which tells none
+ESTIMATE = 1_000_000  # stands for the charge on the One API, which reports none
 
 
 class Answer(NamedTuple):
-    """What the door said."""
+    """The endpoint's answer."""
 
     status: int
     text: str
 
 
-class Door:
-    """The door's addresses, each asked on a connection of its own."""
+class Endpoint:
+    """The endpoint's addresses, with a connection for each request."""
 
     def __init__(self, url: str, **headers: str) -> None:
         self._url = urlsplit(url)
         self._headers = headers
 
-    def ask(self, path: str, method: str = "POST", query: str = "", body: bytes | str | None = None) -> Answer:
+    def request(self, path: str, method: str = "POST", query: str = "", body: bytes | str | None = None) -> Answer:
         """Send a request to one of the paths beside ``status``."""
         address = self._url.path.replace("/status", f"/{path}") + (f"?{query}" if query else "")
         connection = HTTPConnection(self._url.hostname or "", self._url.port, timeout=20)
@@ -59,9 +59,9 @@ class Door:
         finally:
             connection.close()
 
-    def tell(self, form: Form) -> Answer:
+    def push(self, form: Form) -> Answer:
         """Send a callback."""
-        return self.ask(form.path, form.method, form.query, form.body)
+        return self.request(form.path, form.method, form.query, form.body)
 
 
 class Form(NamedTuple):
@@ -106,10 +106,10 @@ WITH_A_CHARGE = tuple(name for name in FORMS if name != "One" and not name.start
 
 
 @pytest.fixture
-def at(door: str, client: redis.Redis) -> Door:
-    """The door of an empty Redis."""
+def at(endpoint: str, client: redis.Redis) -> Endpoint:
+    """The endpoint of an empty Redis."""
     assert client.ping()
-    return Door(door)
+    return Endpoint(endpoint)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def sent(producer: Producer, redis_server: RedisServer) -> str:
 def guarded(
     base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Child, dict[str, str]]]:
-    """A door of our own, whose metrics nobody else moves, with basic authentication; and the headers it wants."""
+    """A separate endpoint with metrics of its own and basic authentication; and the headers it requires."""
     user = {"THREELANE_CALLBACK_USER": "gateway", "THREELANE_CALLBACK_PASSWORD": "p4ss"}
     child = threelane_child("callbacks", tmp_path_factory.mktemp("guarded"), base_environment | user)
     yield child, basic("gateway", "p4ss")
@@ -135,15 +135,15 @@ def url_of(child: Child) -> str:
 
 
 def outcomes(client: redis.Redis) -> list[tuple[str, str]]:
-    """Return what producers were told of: message and status."""
+    """Return the outcomes published to producers: message and status."""
     events = [fields for _, fields in client.xrange(keys.EVENTS)]
     return [(one[b"id"].decode(), one[b"status"].decode()) for one in events if one[b"type"] == b"outcome"]
 
 
 def replies(client: redis.Redis) -> list[dict[str, str]]:
     events = [fields for _, fields in client.xrange(keys.EVENTS)]
-    told = [{name.decode(): value.decode() for name, value in one.items()} for one in events]
-    return [one for one in told if one["type"] == "reply"]
+    decoded = [{name.decode(): value.decode() for name, value in one.items()} for one in events]
+    return [one for one in decoded if one["type"] == "reply"]
 
 
 # What the sandbox pushes.
@@ -181,10 +181,10 @@ def handed_over(sandbox: Running, api: str, ids: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("api", "method"), WAYS)
-def test_what_the_gateway_pushes_brings_messages_to_their_end(
+def test_the_gateway_s_callbacks_bring_messages_to_their_end(
     producer: Producer, redis_server: RedisServer, reporting: Running, client: redis.Redis, api: str, method: str
 ) -> None:
-    """By each of its APIs, in each form that it can be told to push."""
+    """By each of its APIs, in each form that it can be configured to push."""
     reporting.control("POST", "settings", {"callback_method": method})
     ids = dict(zip(ENDS, taken_by_the_gateway(producer, redis_server, len(ENDS)), strict=True))
     handed_over(reporting, api, ids)
@@ -198,8 +198,8 @@ def test_what_the_gateway_pushes_brings_messages_to_their_end(
     entries = {to: ledger[message][0] for to, message in ids.items()}
     gateway_ids = {to: status_of(producer, message).gateway_id for to, message in ids.items()}
     assert {to: entry["id"] for to, entry in entries.items()} == gateway_ids
-    told = entries if api in ("http", "rest", "xml") else {}
-    charges = {to: round(float(entry["charge"]) * 1_000_000) for to, entry in told.items()}
+    with_charge = entries if api in ("http", "rest", "xml") else {}
+    charges = {to: round(float(entry["charge"]) * 1_000_000) for to, entry in with_charge.items()}
     assert charges == {to: status_of(producer, ids[to]).charge_millionths for to in charges}
     assumed = {to: status_of(producer, message).charge_millionths for to, message in ids.items() if api == "one"}
     assert sum(charges.values()) + sum(assumed.values()) == charged(client)
@@ -220,8 +220,8 @@ def theirs(producer: Producer, redis_server: RedisServer) -> str:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda one: one["name"])
-def test_a_recorded_callback_has_its_effect_through_the_door(
-    at: Door, producer: Producer, client: redis.Redis, theirs: str, vector: dict[str, Any]
+def test_a_recorded_callback_has_its_effect_through_the_endpoint(
+    at: Endpoint, producer: Producer, client: redis.Redis, theirs: str, vector: dict[str, Any]
 ) -> None:
     """Statuses move the message, replies become events, the rest is answered as it deserves."""
     body, expected = vector["body"] or "", vector["becomes"]
@@ -229,7 +229,7 @@ def test_a_recorded_callback_has_its_effect_through_the_door(
         body = urlencode(body) if vector["as_form"] else json.dumps(body)
     before = client.hgetall(keys.record(theirs))
     path = {"central": "status"}.get(vector["reads"], vector["reads"])
-    answer = at.ask(path, "POST" if body else "GET", urlencode(vector["query"]), body or None)
+    answer = at.request(path, "POST" if body else "GET", urlencode(vector["query"]), body or None)
 
     if "wrong" in expected:
         assert (400, True) == (answer.status, expected["wrong"] in answer.text)
@@ -255,47 +255,49 @@ def test_a_recorded_callback_has_its_effect_through_the_door(
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_callback_that_comes_eight_times_has_one_effect(
-    at: Door, producer: Producer, client: redis.Redis, sent: str, name: str
+    at: Endpoint, producer: Producer, client: redis.Redis, sent: str, name: str
 ) -> None:
     """The gateway repeats what it did not hear acknowledged: one move, one charge, one outcome."""
     on_its_way, end = (
         forms(sent, 3, "SENT_TO_SUPPLIER")[name],
         forms(sent, 5 if name == "One" else 4, "DEVICE_ACK")[name],
     )
-    assert [200] * 9 == [at.tell(on_its_way).status] + [at.tell(end).status for _ in range(8)]
+    assert [200] * 9 == [at.push(on_its_way).status] + [at.push(end).status for _ in range(8)]
     found = status_of(producer, sent)
     charge = CHARGE if name in WITH_A_CHARGE else ESTIMATE if name == "One" else 0
     assert (Status.DELIVERED, charge, charge) == (found.status, found.charge_millionths, charged(client))
     assert [(sent, "delivered")] == outcomes(client)
     assert b"1" == client.hget(keys.TALLY, "to:3:delivered")
     assert 9 == len((client.hget(keys.record(sent), "reports") or b"").splitlines())
-    assert 200 == at.tell(on_its_way).status  # it was late
+    assert 200 == at.push(on_its_way).status  # it was late
     assert Status.DELIVERED is status_of(producer, sent).status
 
 
 @pytest.mark.parametrize("timestamp", ["4102444800", "4102444800000", "9" * 18, "-1", "0", "tomorrow"])
 @pytest.mark.parametrize("name", ["form", "JSON", "Platform JSON", "One"])
 def test_the_time_that_a_callback_names_is_not_our_clock(
-    at: Door, producer: Producer, client: redis.Redis, sent: str, name: str, timestamp: str
+    at: Endpoint, producer: Producer, client: redis.Redis, sent: str, name: str, timestamp: str
 ) -> None:
     """A gateway whose clock is years ahead makes no message end, or expire, in years."""
-    assert 200 == at.tell(forms(sent, 7, "DELIVERY_FAILURE", timestamp)[name]).status
+    assert 200 == at.push(forms(sent, 7, "DELIVERY_FAILURE", timestamp)[name]).status
     found, now = status_of(producer, sent), client.time()[0] * 1000
     assert Status.UNDELIVERED is found.status
     assert abs(found.ended_at - now) < 60_000
     assert 7.9 < client.pttl(keys.record(sent)) / 86_400_000 <= 8
 
 
-# What nobody can place, or read.
+# Callbacks without a message, or unreadable.
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_unknown_id_is_acknowledged_and_creates_nothing(at: Door, client: redis.Redis, sent: str, name: str) -> None:
+def test_an_unknown_id_is_acknowledged_and_creates_nothing(
+    at: Endpoint, client: redis.Redis, sent: str, name: str
+) -> None:
     """Another application of the same account, or a message that is forgotten: no key comes of it, or goes."""
     before = {key: client.dump(key) for key in client.keys("*") if key != keys.HEARD.encode()}
-    asked = [*(forms(NOBODYS, n, "DEVICE_ACK")[name] for n in (3, 4, 7)), forms("0" * 32, 4, "READ")[name]]
-    assert [200] * 4 == [at.tell(one).status for one in asked]
-    after = {key: client.dump(key) for key in client.keys("*") if key != keys.HEARD.encode()}  # when a door heard last
+    pushed = [*(forms(NOBODYS, n, "DEVICE_ACK")[name] for n in (3, 4, 7)), forms("0" * 32, 4, "READ")[name]]
+    assert [200] * 4 == [at.push(one).status for one in pushed]
+    after = {key: client.dump(key) for key in client.keys("*") if key != keys.HEARD.encode()}
     assert before == after
 
 
@@ -334,35 +336,35 @@ BROKEN = {
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("path", PATHS)
-def test_what_cannot_be_read_is_answered_400_with_a_sentence(
-    at: Door, client: redis.Redis, theirs: str, path: str, body: bytes | str
+def test_an_unreadable_callback_is_answered_400_with_a_sentence(
+    at: Endpoint, client: redis.Redis, theirs: str, path: str, body: bytes | str
 ) -> None:
-    """One line that says what is wrong, with none of what was sent in it; nothing is resolved, and nothing changes."""
+    """One line that names the error and repeats nothing of the body; nothing is resolved, and nothing changes."""
     before = client.hgetall(keys.record(theirs))
-    answer = at.ask(path, body=body)
+    answer = at.request(path, body=body)
     assert 400 == answer.status
     assert (1, True) == (answer.text.count("\n"), answer.text.endswith("\n") and " " in answer.text)
-    assert [False] * 5 == [said in answer.text for said in (OURS, "lol", "root:", "<", "delivered")]
+    assert [False] * 5 == [part in answer.text for part in (OURS, "lol", "root:", "<", "delivered")]
     assert before == client.hgetall(keys.record(theirs))
-    assert 200 == at.ask(path, "GET").status  # the door stands
+    assert 200 == at.request(path, "GET").status  # the endpoint still answers
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_of_ten_megabytes_is_answered_413_and_the_next_one_is_served(
-    at: Door, producer: Producer, sent: str, path: str
+    at: Endpoint, producer: Producer, sent: str, path: str
 ) -> None:
-    """It is not read into memory, whatever begins it."""
+    """It is not read into memory, with any beginning."""
     start = json.dumps({"clientMessageId": sent, "statusCode": 4})[:-1].encode()
-    assert [413, 413] == [at.ask(path, body=begin + b" " * 10_000_000).status for begin in (start, b"cliMsgId=")]
+    assert [413, 413] == [at.request(path, body=begin + b" " * 10_000_000).status for begin in (start, b"cliMsgId=")]
     assert Status.SENT is status_of(producer, sent).status
-    assert 200 == at.tell(forms(sent, 4, "DEVICE_ACK")["form"]).status
+    assert 200 == at.push(forms(sent, 4, "DEVICE_ACK")["form"]).status
     assert Status.DELIVERED is status_of(producer, sent).status
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_probe_says_nothing_and_is_acknowledged(at: Door, client: redis.Redis, path: str) -> None:
+def test_a_probe_changes_nothing_and_is_acknowledged(at: Endpoint, client: redis.Redis, path: str) -> None:
     """The gateway tries an address before it registers it."""
-    assert [Answer(200, "ok\n")] * 3 == [at.ask(path, "GET"), at.ask(path), at.ask(path, body=b"")]
+    assert [Answer(200, "ok\n")] * 3 == [at.request(path, "GET"), at.request(path), at.request(path, body=b"")]
     assert 0 == client.dbsize()
 
 
@@ -377,19 +379,19 @@ NO_HTTP = {
 }
 
 
-@pytest.mark.parametrize("said", NO_HTTP.values(), ids=NO_HTTP)
-def test_what_is_no_http_is_answered_400_and_the_secret_stays_out_of_the_log(
-    guarded: tuple[Child, dict[str, str]], client: redis.Redis, said: bytes
+@pytest.mark.parametrize("raw", NO_HTTP.values(), ids=NO_HTTP)
+def test_invalid_http_is_answered_400_and_the_secret_stays_out_of_the_log(
+    guarded: tuple[Child, dict[str, str]], client: redis.Redis, raw: bytes
 ) -> None:
-    """Whoever finds the port can send anything; of each there is a line in the log, and no traceback."""
+    """Anyone who finds the port can send anything; each request has a line in the log, and no traceback."""
     child, right = guarded
     url = url_of(child)
     before = len(log_of(child))
-    authorized = said.replace(b"Host: x\r\n", f"Host: x\r\nAuthorization: {right['Authorization']}\r\n".encode(), 1)
+    authorized = raw.replace(b"Host: x\r\n", f"Host: x\r\nAuthorization: {right['Authorization']}\r\n".encode(), 1)
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as connection:
         connection.sendall(authorized.replace(b"%s", SECRET.encode()))
         assert b" 400 " in connection.recv(64)
-    assert 200 == Door(url, **right).ask("status", "GET").status
+    assert 200 == Endpoint(url, **right).request("status", "GET").status
     assert ["callback_refused"] == [line["event"] for line in log_of(child)[before:]]
     log = child.log.read_text()
     assert (False, False) == (SECRET in log, "Traceback" in log)
@@ -405,9 +407,9 @@ def test_a_caller_who_leaves_in_the_middle_disturbs_nobody(
     head = f"POST {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nAuthorization: {right['Authorization']}\r\n"
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as connection:
         connection.sendall(f"{head}Content-Length: 5000\r\n\r\n{end.body}".encode())
-    wait_until(lambda: any("truncated" in line.get("reason", "") for line in log_of(child)), what="the door to see it")
+    wait_until(lambda: any("truncated" in line.get("reason", "") for line in log_of(child)), what="the refusal")
     assert Status.SENT is status_of(producer, sent).status
-    assert 200 == Door(url, **right).tell(end).status
+    assert 200 == Endpoint(url, **right).push(end).status
     assert "Traceback" not in child.log.read_text()
 
 
@@ -416,18 +418,18 @@ def test_a_caller_who_leaves_in_the_middle_disturbs_nobody(
 
 @pytest.mark.parametrize("path", PATHS)
 def test_without_the_secret_and_by_other_methods_there_is_nothing_here(
-    door: str, producer: Producer, sent: str, path: str
+    endpoint: str, producer: Producer, sent: str, path: str
 ) -> None:
     """404, as for any address; HTTP methods that no callback uses find as little."""
     end = forms(sent, 4, "DEVICE_ACK")["One" if path == "one" else "Platform JSON" if path == "platform" else "form"]
     for wrong in (SECRET[:-1], SECRET + "0", SECRET.upper(), "x", "%2e%2e"):
-        assert 404 == Door(door.replace(SECRET, wrong)).ask(path, body=end.body).status
+        assert 404 == Endpoint(endpoint.replace(SECRET, wrong)).request(path, body=end.body).status
     for method in ("PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"):
-        assert 404 == Door(door).ask(path, method, body=end.body).status
+        assert 404 == Endpoint(endpoint).request(path, method, body=end.body).status
     assert Status.SENT is status_of(producer, sent).status
 
 
-def test_a_guarded_door_lets_nobody_in_without_user_and_password(
+def test_a_guarded_endpoint_needs_user_and_password(
     guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str
 ) -> None:
     """At every address; with both, a callback has its effect."""
@@ -436,13 +438,13 @@ def test_a_guarded_door_lets_nobody_in_without_user_and_password(
     wrong: Sequence[dict[str, str]] = ({}, basic("gateway", "x"), basic("x", "p4ss"), {"Authorization": "Basic Og=="})
     forms_of = forms(sent, 4, "DEVICE_ACK")
     for name in FORMS:
-        assert [404] * 4 == [Door(url, **headers).tell(forms_of[name]).status for headers in wrong]
+        assert [404] * 4 == [Endpoint(url, **headers).push(forms_of[name]).status for headers in wrong]
     assert Status.SENT is status_of(producer, sent).status
-    assert 200 == Door(url, **right).tell(forms_of["form"]).status
+    assert 200 == Endpoint(url, **right).push(forms_of["form"]).status
     assert Status.DELIVERED is status_of(producer, sent).status
 
 
-# What somebody should look at.
+# Callbacks that need an operator.
 
 
 def alarms(child: Child) -> float:
@@ -455,10 +457,10 @@ def alarms(child: Child) -> float:
 def test_a_status_that_no_table_lists_is_acknowledged_and_raises_an_alarm(
     guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str, name: str
 ) -> None:
-    """The vendor may add one any day: the message stands where it stood, what was said is kept, somebody is told."""
+    """The vendor may add one any day: the message keeps its status, the report is kept, and there is an alarm."""
     child, right = guarded
     before = alarms(child)
-    assert 200 == Door(url_of(child), **right).tell(forms(sent, 15, "NEW_KIND")[name]).status
+    assert 200 == Endpoint(url_of(child), **right).push(forms(sent, 15, "NEW_KIND")[name]).status
     found = status_of(producer, sent)
     assert (Status.SENT, "", before + 1) == (found.status, found.network_status, alarms(child))
     assert b"status=" in (client.hget(keys.record(sent), "reports") or b"")
@@ -468,7 +470,7 @@ def test_a_status_that_no_table_lists_is_acknowledged_and_raises_an_alarm(
 # When Redis is away.
 
 
-def test_what_cannot_be_written_down_is_not_acknowledged_and_counts_when_it_comes_again(
+def test_a_callback_that_cannot_be_stored_is_not_acknowledged_and_counts_when_repeated(
     base_environment: dict[str, str], tmp_path: Path
 ) -> None:
     """503 in every form, known id or not; probes are answered all the while."""
@@ -476,17 +478,17 @@ def test_what_cannot_be_written_down_is_not_acknowledged_and_counts_when_it_come
     environment = base_environment | {"THREELANE_REDIS_URL": server.url, "THREELANE_REDIS_TIMEOUT_SECONDS": "0.5"}
     child = threelane_child("callbacks", tmp_path, environment)
     try:
-        at = Door(url_of(child))
+        at = Endpoint(url_of(child))
         with Producer(ProducerSettings(redis_url=server.url)) as producer:
             messages = dict(zip(FORMS, taken_by_the_gateway(producer, server, len(FORMS)), strict=True))
             pushed = [forms(one, 5 if name == "One" else 4, "DEVICE_ACK")[name] for name, one in messages.items()]
             mo = Form("mo", body=urlencode({"moMsgId": "m1", "from": "27831234567", "to": "1", "text": "Hello"}))
-            assert 200 == at.tell(forms(NOBODYS, 4, "READ")["form"]).status  # it had a connection
+            assert 200 == at.push(forms(NOBODYS, 4, "READ")["form"]).status  # it had a connection
             server.stop()
-            assert [503] * (len(pushed) + 1) == [at.tell(one).status for one in (*pushed, mo)]
-            assert 200 == at.ask("status", "GET").status
+            assert [503] * (len(pushed) + 1) == [at.push(one).status for one in (*pushed, mo)]
+            assert 200 == at.request("status", "GET").status
             server.start()
-            assert [200] * (len(pushed) + 1) == [at.tell(one).status for one in (*pushed, mo)]
+            assert [200] * (len(pushed) + 1) == [at.push(one).status for one in (*pushed, mo)]
             found = producer.statuses(list(messages.values()))
             assert {Status.DELIVERED} == {one.status for one in found if one}
             with redis.Redis(port=server.port) as again:

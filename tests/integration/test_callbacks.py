@@ -1,4 +1,4 @@
-"""The door for status callbacks, as the gateway finds it: over HTTP, with all that it may send."""
+"""The endpoint for status callbacks, as the gateway uses it: over HTTP, with all that it may send."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def settled_now(url: str, settlements: Sequence[Settlement]) -> list[bool]:
 
 
 class Caller:
-    """The gateway at the door, on a kept connection."""
+    """The gateway's client, on a kept connection."""
 
-    def __init__(self, door: str) -> None:
-        self._url = urlsplit(door)
+    def __init__(self, endpoint: str) -> None:
+        self._url = urlsplit(endpoint)
         self._connection = HTTPConnection(self._url.hostname or "", self._url.port, timeout=10)
 
-    def ask(
+    def request(
         self,
         method: str,
         query: str = "",
@@ -80,7 +80,7 @@ class Caller:
         path: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> int:
-        """Return the HTTP status that the door answers with."""
+        """Return the HTTP status of the answer."""
         address = (path or self._url.path) + (f"?{query}" if query else "")
         form = {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
         self._connection.request(method, address, body, form | (headers or {}))
@@ -96,13 +96,13 @@ class Caller:
 
     def send(self, fields: dict[str, str], method: str = "POST") -> int:
         form = urlencode(fields)
-        return self.ask("GET", form) if method == "GET" else self.ask("POST", body=form.encode())
+        return self.request("GET", form) if method == "GET" else self.request("POST", body=form.encode())
 
 
 @pytest.fixture
-def caller(door: str, client: redis.Redis) -> Caller:
-    """A gateway at the door of an empty Redis."""
-    return Caller(door)
+def caller(endpoint: str, client: redis.Redis) -> Caller:
+    """A gateway at the endpoint of an empty Redis."""
+    return Caller(endpoint)
 
 
 @pytest.fixture
@@ -134,11 +134,11 @@ def charged(client: redis.Redis, lane: int = 3, centre: str = "") -> int:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_probe_without_parameters_is_answered_200(caller: Caller, client: redis.Redis, method: str) -> None:
     """The gateway tries the address before it registers it."""
-    assert (200, 0) == (caller.ask(method), client.dbsize())
+    assert (200, 0) == (caller.request(method), client.dbsize())
 
 
 # fmt: off
-WRONG_DOORS = [
+WRONG_ADDRESSES = [
     "/x/status", f"/{SECRET[:-1]}/status", f"/{SECRET}0/status", f"/{SECRET.upper()}/status", f"/{SECRET}", "/",
     f"/{SECRET}/", f"/{SECRET}/status/", f"/{SECRET}/status/x", "/status", "//status", "/%ff/status", "/%00/status",
     "/%C3%A9/status", "/" + "a" * 5000 + "/status",
@@ -146,21 +146,21 @@ WRONG_DOORS = [
 # fmt: on
 
 
-@pytest.mark.parametrize("path", WRONG_DOORS)
+@pytest.mark.parametrize("path", WRONG_ADDRESSES)
 def test_without_the_secret_there_is_nothing_here(caller: Caller, producer: Producer, sent: str, path: str) -> None:
-    """404, as for any address, and the message stands as it was."""
-    assert 404 == caller.ask("GET", f"cliMsgId={sent}&status=004", path=path)
+    """404, as for any address, and the message is unchanged."""
+    assert 404 == caller.request("GET", f"cliMsgId={sent}&status=004", path=path)
     assert Status.SENT == status_of(producer, sent).status
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
 def test_other_methods_find_nothing(caller: Caller, producer: Producer, sent: str, method: str) -> None:
     """Callbacks come by GET or POST."""
-    assert 404 == caller.ask(method, f"cliMsgId={sent}&status=004")
+    assert 404 == caller.request(method, f"cliMsgId={sent}&status=004")
     assert Status.SENT == status_of(producer, sent).status
 
 
-# What is said.
+# What is reported.
 
 
 @pytest.mark.parametrize("callback", CALLBACKS, ids=lambda one: f"{one['method']}-{one['fields']['status']}")
@@ -197,8 +197,8 @@ def test_fields_are_known_in_any_case(
     assert (Status.DELIVERED, 800_000, ITS_ID) == (found.status, found.charge_millionths, found.gateway_id)
 
 
-def test_a_callback_may_say_less_and_takes_nothing_away(caller: Caller, producer: Producer, sent: str) -> None:
-    """Without the gateway's id and a charge, what is known of both stays."""
+def test_a_callback_with_fewer_fields_takes_nothing_away(caller: Caller, producer: Producer, sent: str) -> None:
+    """Without the gateway's id and a charge, the known ones stay."""
     assert 200 == caller.send({"cliMsgId": sent, "status": "003", "charge": "0.8"})
     assert 200 == caller.send({"cliMsgId": sent, "status": "004"})
     found = status_of(producer, sent)
@@ -243,7 +243,7 @@ BAD = [
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("fields", BAD, ids=lambda one: ascii(list(one.values())[-1]))
-def test_a_callback_that_makes_no_sense_is_answered_400_and_changes_nothing(
+def test_an_invalid_callback_is_answered_400_and_changes_nothing(
     caller: Caller, producer: Producer, sent: str, client: redis.Redis, fields: dict[str, str], method: str
 ) -> None:
     """The gateway repeats it, so it is seen in both logs; the message stands as it was."""
@@ -263,21 +263,21 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_body_that_is_no_form_of_a_callback_is_answered_400(caller: Caller, body: bytes) -> None:
-    """Not 200: what nobody understood must not be taken for delivered to us."""
-    assert 400 == caller.ask("POST", body=body)
+def test_a_body_that_is_not_a_callback_is_answered_400(caller: Caller, body: bytes) -> None:
+    """Not 200: an unreadable callback must not count as delivered to us."""
+    assert 400 == caller.request("POST", body=body)
 
 
-def test_a_body_of_10_megabytes_is_answered_413(caller: Caller, door: str) -> None:
-    """It is not read into memory, and the door stays open."""
-    assert 413 == caller.ask("POST", body=b"cliMsgId=" + b"0" * 10_000_000)
-    assert 200 == Caller(door).ask("GET")
+def test_a_body_of_10_megabytes_is_answered_413(caller: Caller, endpoint: str) -> None:
+    """It is not read into memory, and the endpoint keeps working."""
+    assert 413 == caller.request("POST", body=b"cliMsgId=" + b"0" * 10_000_000)
+    assert 200 == Caller(endpoint).request("GET")
 
 
 def test_a_charge_is_counted_once_however_often_it_is_reported(
     caller: Caller, producer: Producer, sent: str, client: redis.Redis
 ) -> None:
-    """The gateway repeats what was not acknowledged, up to eight times."""
+    """The gateway repeats an unacknowledged callback up to eight times."""
     assert [200] * 8 == [caller.report(sent, "004", "0.300000") for _ in range(8)]
     assert (300_000, 300_000) == (status_of(producer, sent).charge_millionths, charged(client))
     assert b"1" == client.hget(keys.TALLY, "to:3:delivered")
@@ -307,21 +307,21 @@ def test_nothing_of_the_secret_or_the_number_stands_in_the_log(
     assert [False] * 3 == [hidden in log for hidden in (SECRET, "27999500001", "nonsense")]
 
 
-# Doors of their own.
+# Separate endpoints.
 
 
 def basic(user: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_a_door_with_basic_authentication_asks_for_it(
+def test_an_endpoint_with_basic_authentication_requires_it(
     client: redis.Redis, base_environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Beside the secret, not in its place; without it there is nothing here."""
     guarded = {"THREELANE_CALLBACK_USER": "opé", "THREELANE_CALLBACK_PASSWORD": "pä:ss"}
     child = threelane_child("callbacks", tmp_path, base_environment | guarded)
     try:
-        door = child.event("callbacks")["url"].replace("<secret>", SECRET)
+        endpoint = child.event("callbacks")["url"].replace("<secret>", SECRET)
         right = basic("opé", "pä:ss")
         # fmt: off
         wrong: list[dict[str, str]] = [
@@ -331,9 +331,9 @@ def test_a_door_with_basic_authentication_asks_for_it(
             {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()},
         ]
         # fmt: on
-        assert 200 == Caller(door).ask("GET", headers=right)
-        assert [404] * len(wrong) == [Caller(door).ask("GET", headers=headers) for headers in wrong]
-        assert 404 == Caller(door).ask("GET", path="/x/status", headers=right)
+        assert 200 == Caller(endpoint).request("GET", headers=right)
+        assert [404] * len(wrong) == [Caller(endpoint).request("GET", headers=headers) for headers in wrong]
+        assert 404 == Caller(endpoint).request("GET", path="/x/status", headers=right)
     finally:
         child.stop()
 
@@ -341,7 +341,7 @@ def test_a_door_with_basic_authentication_asks_for_it(
 def test_while_redis_is_away_callbacks_are_to_be_repeated_and_then_count(
     base_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """503 and not 200: what is not written down is not acknowledged; the gateway brings it again."""
+    """503 and not 200: a callback that is not stored is not acknowledged; the gateway brings it again."""
     server = RedisServer(tmp_path).start()
     environment = base_environment | {"THREELANE_REDIS_URL": server.url, "THREELANE_REDIS_TIMEOUT_SECONDS": "0.5"}
     child = threelane_child("callbacks", tmp_path, environment)
@@ -352,7 +352,7 @@ def test_while_redis_is_away_callbacks_are_to_be_repeated_and_then_count(
             assert 200 == gateway.report(message, "003")
             server.stop()  # and not a power cut, which may forget the last second
             assert [503, 503] == [gateway.report(message, "004"), gateway.report("0" * 32, "004")]
-            assert 200 == gateway.ask("GET")
+            assert 200 == gateway.request("GET")
             server.start()
             assert 200 == gateway.report(message, "004")
             found = status_of(producer, message)

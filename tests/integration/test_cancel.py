@@ -1,4 +1,4 @@
-"""Cancel: what was not sent yet is not sent any more, and the answer says so, or why it is too late."""
+"""Cancel: an unsent message is not sent any more, and the answer confirms it, or has the reason why it is too late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.accept import Accepted
@@ -32,10 +32,10 @@ LOST = AttemptOutcome(OutcomeKind.LOST)
 
 
 @pytest.fixture
-def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     """The worker's verbs, one by one, at the time of this machine."""
     assert client.dbsize() == 0
-    with a_house(redis_server, parts_per_second=10_000) as made:
+    with open_system(redis_server, parts_per_second=10_000) as made:
         made.now = int(time.time() * 1000)
         yield made
 
@@ -48,23 +48,23 @@ def shop(redis_server: RedisServer, client: redis.Redis) -> Iterator[Producer]:
         yield made
 
 
-def accepted(by: Producer, /, **said: Any) -> str:
-    answer = by.send(**{"to": TO, "text": "Hello", **said})
+def accepted(by: Producer, /, **fields: Any) -> str:
+    answer = by.send(**{"to": TO, "text": "Hello", **fields})
     assert isinstance(answer, Accepted), answer
     return answer.id
 
 
-def test_each_answer_says_how_the_message_stood(producer: Producer, house: House) -> None:
-    """Queued, waiting and dead ones are cancelled; for all others it is too late, and the answer says why."""
+def test_each_answer_has_the_state_of_the_message(producer: Producer, system: System) -> None:
+    """Queued, waiting and dead ones are cancelled; for all others it is too late, and the answer has the reason."""
     queued, scheduled = accepted(producer), accepted(producer, delay=600)
     dead, sent, doubtful, sending = (accepted(producer) for _ in range(4))
     for one, outcome in ((dead, REFUSED), (sent, ACCEPTED), (doubtful, LOST)):
-        house.attempt(one, outcome)
-    assert house.claim(3, [sending], "token").claimed
-    asked = [queued, scheduled, dead, sent, doubtful, sending, "0" * 32, queued, "no id at all"]
-    answers = producer.cancel(asked)
+        system.attempt(one, outcome)
+    assert system.claim(3, [sending], "token").claimed
+    ids = [queued, scheduled, dead, sent, doubtful, sending, "0" * 32, queued, "no id at all"]
+    answers = producer.cancel(ids)
 
-    assert asked == [one.id for one in answers]
+    assert ids == [one.id for one in answers]
     assert [
         (CancelResult.CANCELLED, "queued", ""),
         (CancelResult.CANCELLED, "scheduled", ""),
@@ -83,23 +83,23 @@ def test_each_answer_says_how_the_message_stood(producer: Producer, house: House
 
 
 def test_a_cancelled_message_is_gone_from_every_set_and_is_forgotten_in_time(
-    producer: Producer, house: House, client: redis.Redis
+    producer: Producer, system: System, client: redis.Redis
 ) -> None:
-    """Else a release, a redrive or a sweep could bring it back, and its text would stay for ever."""
+    """Otherwise a release, a redrive or a sweep could bring it back, and its text would stay forever."""
     ids = [accepted(producer), accepted(producer, delay=600), accepted(producer)]
-    house.attempt(ids[2], REFUSED)
+    system.attempt(ids[2], REFUSED)
     producer.cancel(ids)
-    seen = house.glance(ids)
+    seen = system.glance(ids)
 
-    assert [] == [members for members in seen.shelves.values() if members]
+    assert [] == [members for members in seen.indexes.values() if members]
     assert all("body" not in record for record in seen.records.values())
     week = 7 * 24 * 3600_000
-    assert all(week < client.pttl(keys.record(one)) <= house.settings.retention_ms for one in ids)
+    assert all(week < client.pttl(keys.record(one)) <= system.settings.retention_ms for one in ids)
     assert 3 == seen.tally["cancelled:3"]
-    assert {"redriven": 0, "expired": 0} == house.redrive("113")
-    house.now += 700_000
-    assert {} == house.release()
-    assert [] == list(house.claim(3, ids, "token").claimed)
+    assert {"redriven": 0, "expired": 0} == system.redrive("113")
+    system.now += 700_000
+    assert {} == system.release()
+    assert [] == list(system.claim(3, ids, "token").claimed)
 
 
 def test_every_final_state_has_its_reason(producer: Producer, client: redis.Redis) -> None:
@@ -148,11 +148,9 @@ FILTERS: list[tuple[dict[str, Any], set[int]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "meant"), FILTERS, ids=lambda value: str(value)[:40])
-def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
-    producer: Producer, wanted: dict[str, Any], meant: set[int]
-) -> None:
+def test_a_filter_cancels_exactly_its_matches(producer: Producer, wanted: dict[str, Any], meant: set[int]) -> None:
     """Each matches as a whole: the tag promo is not promotion."""
-    ids = [accepted(producer, **said) for said in GRID]
+    ids = [accepted(producer, **fields) for fields in GRID]
     answers = list(producer.cancel_all(**wanted))
 
     assert {ids[number] for number in meant} == {one.id for one in answers}
@@ -162,34 +160,34 @@ def test_a_filter_cancels_what_matches_it_all_and_nothing_else(
     assert [] == list(producer.cancel_all(**wanted)), "a second time there is nothing left"
 
 
-def test_a_filter_finds_dead_letters_and_leaves_alone_what_was_sent(producer: Producer, house: House) -> None:
-    """Of a batch that is half sent, only the other half is spoken of; what waits at the gateway is asked for."""
+def test_a_filter_finds_dead_letters_and_no_sent_messages(producer: Producer, system: System) -> None:
+    """Of a half-sent batch, only the other half has answers; a stop is requested for those at the gateway."""
     dead, sent, kept, sending = (accepted(producer, batch="b", delay=0) for _ in range(4))
     at_gateway = accepted(producer, batch="b", delay=600, at_gateway=True)
     for one, outcome in ((dead, REFUSED), (sent, ACCEPTED), (at_gateway, ACCEPTED)):
-        house.attempt(one, outcome)
-    assert house.claim(3, [sending], "token").claimed
-    told = {one.id: one.answer for one in producer.cancel_all(batch="b")}
+        system.attempt(one, outcome)
+    assert system.claim(3, [sending], "token").claimed
+    results = {one.id: one.answer for one in producer.cancel_all(batch="b")}
 
-    assert {dead: CancelResult.CANCELLED, kept: CancelResult.CANCELLED, at_gateway: CancelResult.ASKED} == told
+    assert {dead: CancelResult.CANCELLED, kept: CancelResult.CANCELLED, at_gateway: CancelResult.ASKED} == results
 
 
 def test_thousands_are_found_in_every_set(producer: Producer) -> None:
     """More than one scan returns, on the due set and on two lanes, among as many of another batch."""
-    said = [
+    messages = [
         {"to": TO, "text": "x", "lane": 2 + n % 2, "batch": f"b{n % 4 // 2}", "delay": 600 * (n % 3)}
         for n in range(3_600)
     ]
-    mine = {one.id for one, what in zip(producer.send_many(said), said, strict=True) if what["batch"] == "b1"}
-    told = list(producer.cancel_all(batch="b1"))
+    mine = {one.id for one, what in zip(producer.send_many(messages), messages, strict=True) if what["batch"] == "b1"}
+    results = list(producer.cancel_all(batch="b1"))
 
-    assert mine == {one.id for one in told}
-    assert {CancelResult.CANCELLED: 1_800} == Counter(one.answer for one in told)
+    assert mine == {one.id for one in results}
+    assert {CancelResult.CANCELLED: 1_800} == Counter(one.answer for one in results)
     assert 1_800 == len(list(producer.cancel_all(batch="b0")))
 
 
-def test_what_a_scan_shows_a_second_time_is_spoken_of_once(producer: Producer, client: redis.Redis) -> None:
-    """Redis may repeat itself while a set shrinks under the scan; "too late" would be said of what was cancelled."""
+def test_a_message_that_a_scan_repeats_is_reported_once(producer: Producer, client: redis.Redis) -> None:
+    """Redis may repeat itself while a set shrinks under the scan; a second answer would be "too late"."""
     one = accepted(producer, batch="b", delay=60)
     producer.cancel([one])
     client.zadd(keys.DUE, {one: 1})  # as the scan has it
@@ -222,56 +220,61 @@ def test_without_redis_nothing_is_promised(shop: Producer) -> None:
                 call()
 
 
-def test_the_producer_hears_of_it_once(shop: Producer, house: House, client: redis.Redis) -> None:
+def test_the_producer_hears_of_it_once(shop: Producer, system: System, client: redis.Redis) -> None:
     """With its own name and its own id of the message, however often somebody cancels."""
     queued = accepted(shop, client_message_id="order1", lane=2)
     waiting = accepted(shop, client_message_id="order2", delay=600, lane=1)
     late = accepted(shop, client_message_id="order3")
-    house.attempt(late, ACCEPTED)
+    system.attempt(late, ACCEPTED)
     for _ in range(2):
         shop.cancel([queued, waiting, queued, late])
         list(shop.cancel_all(producer="shop"))
 
     for one, name, lane in ((queued, "order1", "2"), (waiting, "order2", "1")):
-        (told,) = house.outcomes(one)
-        assert ("cancelled", "shop", name, lane) == (told["status"], told["producer"], told["client"], told["lane"])
-        assert told["ended"]
-        assert "sent" not in told
-    assert [] == house.outcomes(late)
+        (published,) = system.outcomes(one)
+        assert ("cancelled", "shop", name, lane) == (
+            published["status"],
+            published["producer"],
+            published["client"],
+            published["lane"],
+        )
+        assert published["ended"]
+        assert "sent" not in published
+    assert [] == system.outcomes(late)
     heard = {event.message_id: event.status for event in shop.events("app", "one", block_seconds=0.1)}
     assert {queued: "cancelled", waiting: "cancelled"} == heard
 
 
-def test_a_repeated_call_does_not_bring_back_what_was_cancelled(shop: Producer, house: House) -> None:
-    """The client message id is still known: the answer says cancelled, and nothing is queued."""
+def test_a_repeated_call_does_not_bring_back_a_cancelled_message(shop: Producer, system: System) -> None:
+    """The client message id is still known: the answer is cancelled, and nothing is queued."""
     one = accepted(shop, client_message_id="order1")
     shop.cancel([one])
     again = shop.send(TO, "Hello", client_message_id="order1")
 
     assert isinstance(again, Accepted)
     assert (True, Status.CANCELLED) == (again.repeated, again.status)
-    assert [] == list(house.claim(3, [one], "token").claimed)
+    assert [] == list(system.claim(3, [one], "token").claimed)
 
 
-def test_a_dead_letter_tells_both_ends(shop: Producer, house: House, client: redis.Redis) -> None:
+def test_a_cancelled_dead_letter_publishes_both_outcomes(shop: Producer, system: System, client: redis.Redis) -> None:
     """It was dead, and could have been redriven; cancelled is its last word."""
     one = accepted(shop)
-    house.attempt(one, REFUSED)
+    system.attempt(one, REFUSED)
     shop.cancel([one])
     shop.cancel([one])
 
-    assert ["dead", "cancelled"] == [told["status"] for told in house.outcomes(one)]
+    assert ["dead", "cancelled"] == [event["status"] for event in system.outcomes(one)]
 
 
-def test_what_is_cancelled_before_a_worker_comes_is_never_at_the_gateway(
+def test_a_message_cancelled_before_a_worker_fetches_it_never_reaches_the_gateway(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
     """Its nudge is on the broker and its time comes, and neither sends it."""
     queued = [accepted(producer) for _ in range(20)]
     due = datetime.now(UTC) + timedelta(seconds=2)
     waiting = [accepted(producer, deliver_at=due) for _ in range(20)]
-    told = producer.cancel([*queued[::2], *waiting[::2]])
-    assert {CancelResult.CANCELLED: 20} == Counter(one.answer for one in told)
+    results = producer.cancel([*queued[::2], *waiting[::2]])
+    assert {CancelResult.CANCELLED: 20} == Counter(one.answer for one in results)
     workers.start()
     for one in (*queued[1::2], *waiting[1::2]):
         until(one, Status.SENT, Status.DELIVERED)
@@ -292,10 +295,10 @@ def test_2000_fall_due_and_are_cancelled_at_that_moment(
     wait_until(lambda: 0 < client.zcard(keys.AWAITING), what="the first to be sent")
     with ThreadPoolExecutor(2) as pool:  # from both ends, in small lots
         halves = [ids[:1_000], ids[:999:-1]]
-        told = [one for lots in pool.map(lambda half: _in_lots(producer, half), halves) for one in lots]
+        results = [one for lots in pool.map(lambda half: _in_lots(producer, half), halves) for one in lots]
 
-    cancelled = {one.id for one in told if one.answer is CancelResult.CANCELLED}
-    late = {one.id: one.status for one in told if one.answer is CancelResult.TOO_LATE}
+    cancelled = {one.id for one in results if one.answer is CancelResult.CANCELLED}
+    late = {one.id: one.status for one in results if one.answer is CancelResult.TOO_LATE}
     assert set(ids) == cancelled | late.keys()
     assert {"sending", "sent", "delivered"} >= set(late.values())
     wait_until(lambda: not client.exists(keys.DUE, keys.LEASES, *keys.QUEUED.values()), what="the rest to be sent")
@@ -304,8 +307,10 @@ def test_2000_fall_due_and_are_cancelled_at_that_moment(
     assert set(ids) - cancelled == at_gateway.keys()
     assert {1} == {len(entries) for entries in at_gateway.values()}
     assert {Status.CANCELLED} >= {one.status for one in producer.statuses(sorted(cancelled)) if one}
-    said = Counter(entry[b"id"].decode() for _, entry in client.xrange(keys.EVENTS) if entry[b"status"] == b"cancelled")
-    assert dict.fromkeys(cancelled, 1) == said
+    published = Counter(
+        entry[b"id"].decode() for _, entry in client.xrange(keys.EVENTS) if entry[b"status"] == b"cancelled"
+    )
+    assert dict.fromkeys(cancelled, 1) == published
 
 
 def _in_lots(producer: Producer, ids: list[str]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The catalogue of metrics: processes expose what stands in it, nothing else, and labels are bounded."""
+"""The catalogue of metrics: processes expose exactly its metrics, and labels are bounded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MESSAGES = 100_000
 
 
 def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
-    """One of each count, and a balance: so that the exporter tells all it can."""
+    """One of each count, and a balance: so that the exporter exports all it can."""
     fields = [f"{kind}:{lane}" for kind in ("accepted", "parts", "repeated", "lapsed", "swept") for lane in keys.LANES]
     fields += ["redriven:1", "cancelled:1", "late:1", "bypassed:1", "reserved:2", "charged_parts:1", "lifted"]
     fields += ["refused:105", "to:1:sent", "retried:1:901", "dead:122:recipient", "in_doubt:1:lost", "resolved:queued"]
@@ -55,20 +55,20 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
     budgets.put(client, "centre:login", "day", Budget(1_000_000, "refuse"))
 
 
-def test_the_exporter_tells_what_the_catalogue_says(client: redis.Redis) -> None:
+def test_the_exporter_exports_what_the_catalogue_lists(client: redis.Redis) -> None:
     """Names, types, labels and meanings, none too many and none too few."""
     _tally_of_all_that_can_happen(client)
-    told = {one.name: one for one in Fleet(client).collect()}
+    collected = {one.name: one for one in Fleet(client).collect()}
     wanted = {one.name: one for one in METRICS if Where.EXPORTER in one.where}
 
-    assert sorted(wanted) == sorted(told)
-    for name, one in told.items():
+    assert sorted(wanted) == sorted(collected)
+    for name, one in collected.items():
         assert (name, wanted[name].type, wanted[name].meaning) == (name, one.type, one.documentation)
         assert one.samples, name
         assert {wanted[name].labels} == {tuple(sample.labels) for sample in one.samples}
 
 
-def test_the_other_processes_tell_what_the_catalogue_says() -> None:
+def test_the_other_processes_export_what_the_catalogue_lists() -> None:
     """Their metrics are made when their modules are read."""
     wanted = {one.name for one in METRICS if Where.EXPORTER not in one.where}
     assert sorted(wanted) == sorted(one._name for one in OF_PROCESSES)
@@ -78,7 +78,7 @@ def test_the_other_processes_tell_what_the_catalogue_says() -> None:
 
 
 def test_the_document_is_that_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is written by a command; python -m threelane.operations.catalogue > docs/metrics.md writes it anew."""
+    """It is generated; python -m threelane.operations.catalogue > docs/metrics.md regenerates it."""
     catalogue.main()
     assert capsys.readouterr().out == DOCUMENT.read_text(encoding="utf-8")
 
@@ -90,8 +90,8 @@ def test_every_label_is_bounded() -> None:
         assert label.known, name
 
 
-def test_however_many_messages_the_exporter_tells_no_more_series(client: redis.Redis) -> None:
-    """Random cost centres, producers, codes and senders: what is not known beforehand is summed up as other."""
+def test_the_exporter_s_series_do_not_grow_with_the_messages(client: redis.Redis) -> None:
+    """Random cost centres, producers, codes and senders: unknown ones are summed up as other."""
     random = Random(1)
     tally: dict[str, int] = {}
 
@@ -118,12 +118,12 @@ def test_however_many_messages_the_exporter_tells_no_more_series(client: redis.R
     client.hset(keys.HOLDS, mapping=holds)
     client.hset(keys.BALANCE, mapping={"credits": 5_000_000, "left": 4_000_000, "at": 1})
     fleet = Fleet(client)
-    told = {one.name: one for one in fleet.collect()}
-    series = sum(len(one.samples) for one in told.values())
+    collected = {one.name: one for one in fleet.collect()}
+    series = sum(len(one.samples) for one in collected.values())
 
     print(f"{series} series of the exporter, {len(tally)} counts in Redis")
     assert series < MOST_SERIES_OF_EXPORTER
-    charged = told["threelane_charged_credits"]
+    charged = collected["threelane_charged_credits"]
     assert {"other"} <= {sample.labels["cost_centre"] for sample in charged.samples}
     everything = sum(n for name, n in tally.items() if name.startswith("charged:")) / 1_000_000
     assert everything == pytest.approx(sum(sample.value for sample in charged.samples))
@@ -144,7 +144,7 @@ def test_a_count_never_falls_when_another_cost_centre_overtakes(client: redis.Re
     assert [] == [name for name, value in before.items() if after.get(name, 0) < value]
 
 
-def test_however_many_messages_a_worker_tells_no_more_series() -> None:
+def test_a_worker_s_series_do_not_grow_with_the_messages() -> None:
     """A code that no table lists has the label of its hundred."""
     random = Random(1)
     for _ in range(MESSAGES):

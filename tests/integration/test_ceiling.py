@@ -1,4 +1,4 @@
-"""Intake ends a little below the memory ceiling of Redis, so that what was taken in can still be sent."""
+"""Intake ends a little below the memory ceiling of Redis, so that accepted messages can still be sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def full(client: redis.Redis) -> Iterator[redis.Redis]:
 
 
 def test_nothing_is_taken_in_above_the_share(full: redis.Redis, producer: Producer) -> None:
-    """It is surely not sent, and the caller is told so."""
+    """It is certainly not sent, and the caller's error confirms it."""
     with pytest.raises(Unavailable, match="memory ceiling") as refused:
         producer.send("27831234567", "Hello")
 
@@ -32,7 +32,7 @@ def test_nothing_is_taken_in_above_the_share(full: redis.Redis, producer: Produc
 
 
 def test_intake_goes_on_when_there_is_room_again(full: redis.Redis, producer: Producer) -> None:
-    """Within a moment: a full Redis is asked each time."""
+    """Within a moment: a full Redis is queried each time."""
     with pytest.raises(Unavailable):
         producer.send("27831234567", "Hello")
     full.delete("tl:filler")
@@ -40,7 +40,7 @@ def test_intake_goes_on_when_there_is_room_again(full: redis.Redis, producer: Pr
     assert producer.send("27831234567", "Hello").accepted
 
 
-def test_redis_is_asked_some_times_a_second_at_most(client: redis.Redis) -> None:
+def test_redis_is_queried_a_few_times_a_second_at_most(client: redis.Redis) -> None:
     """An INFO for each message would cost more than the message."""
     client.config_resetstat()
     times = [at / 1000 for at in range(0, 1000, 10)]
@@ -49,7 +49,7 @@ def test_redis_is_asked_some_times_a_second_at_most(client: redis.Redis) -> None
     assert 10 >= client.info("commandstats")["cmdstat_info"]["calls"] >= 9  # type: ignore[index]
 
 
-def test_what_was_added_since_counts(client: redis.Redis) -> None:
+def test_messages_added_since_count(client: redis.Redis) -> None:
     """A bulk that fills Redis within a tenth of a second is stopped, too."""
     used: int = client.info("memory")["used_memory"]  # type: ignore[index]
     client.config_set("maxmemory", used * 2)

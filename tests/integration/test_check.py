@@ -1,4 +1,4 @@
-"""threelane check: a new operator learns in seconds what is wrong, why, and what to do."""
+"""threelane check: a new operator learns in seconds each problem, its cause and the next step."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from threelane.sandbox.running import Running
 
 
 def _check(environment: dict[str, str], *words: str) -> tuple[int, list[dict[str, str]]]:
-    told = typed("check", "--json", *words, environment=environment)
-    assert "Traceback" not in told.stderr
-    return told.returncode, json.loads(told.stdout)
+    completed = typed("check", "--json", *words, environment=environment)
+    assert "Traceback" not in completed.stderr
+    return completed.returncode, json.loads(completed.stdout)
 
 
 def _errors(findings: list[dict[str, str]]) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def test_a_sound_deployment_passes_and_the_account_answers(
 
 
 @pytest.mark.main_job
-def test_each_failure_is_told_with_its_cause_and_the_next_step(
+def test_each_failure_is_reported_with_its_cause_and_the_next_step(
     client: redis.Redis, sandbox: Running, base_environment: dict[str, str]
 ) -> None:
     """Wrong password, no credentials, Redis that forgets, Redis that is away, settings that contradict."""
@@ -54,16 +54,16 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
 
     none = {name: value for name, value in base_environment.items() if "CLICKATELL" not in name}
     missing = [f"THREELANE_CLICKATELL_{name} is not set" for name in API.credentials]
-    assert missing == [told for _, told in _errors(_check(none, "--live")[1])]
+    assert missing == [problem for _, problem in _errors(_check(none, "--live")[1])]
 
     client.config_set("appendonly", "no")
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        told = _errors(_check(base_environment)[1])
+        errors = _errors(_check(base_environment)[1])
     finally:
         client.config_set("appendonly", "yes")
         client.config_set("maxmemory-policy", "noeviction")
-    assert ["has no append-only file", "may evict records (allkeys-lru)"] == [problem for _, problem in told]
+    assert ["has no append-only file", "may evict records (allkeys-lru)"] == [problem for _, problem in errors]
 
     away = base_environment | {"THREELANE_REDIS_URL": "redis://:hunter2@127.0.0.1:9/0"}
     code, findings = _check(away)
@@ -72,15 +72,15 @@ def test_each_failure_is_told_with_its_cause_and_the_next_step(
     assert "hunter2" not in json.dumps(findings)
 
     contradicting = base_environment | {"THREELANE_LEASE_SECONDS": "5"}
-    told = _errors(_check(contradicting)[1])
-    assert "WorkerSettings" in dict(told)
+    errors = _errors(_check(contradicting)[1])
+    assert "WorkerSettings" in dict(errors)
     assert all(one["step"] for one in findings if one["grade"] != "ok")
 
 
-def test_a_broker_that_does_not_answer_is_told_without_its_password(
+def test_a_silent_broker_is_reported_without_its_password(
     client: redis.Redis, base_environment: dict[str, str]
 ) -> None:
-    """Nudges would wait for the sweep, and nobody would know why all is slow."""
+    """Nudges would wait for the sweep, and the reason for the delay would be hidden."""
     away = base_environment | {"THREELANE_BROKER_URL": "amqp://me:hunter2@127.0.0.1:9//"}
     code, findings = _check(away)
     assert 2 == code
@@ -90,7 +90,7 @@ def test_a_broker_that_does_not_answer_is_told_without_its_password(
     assert "hunter2" not in json.dumps(findings)
 
 
-def test_another_broker_says_what_it_is(
+def test_the_address_of_another_server_is_reported(
     client: redis.Redis, redis_server: RedisServer, base_environment: dict[str, str]
 ) -> None:
     """An address that was mistyped may lead to a server that answers, and is the wrong one."""
@@ -108,12 +108,12 @@ def test_a_worker_does_not_start_on_a_wrong_policy_file(
     """Whichever API it speaks: the file is one for all of them."""
     file = tmp_path / "policy.toml"
     file.write_text(f"[{family}]\nmost_attempts = 0\n", encoding="utf-8")
-    told = threelane("worker", environment=base_environment | {"THREELANE_POLICY_FILE": str(file)})
-    assert 2 == told.returncode
-    assert f"[{family}] most_attempts: 0 is not a number from 1 to 1000" in told.stderr
+    completed = threelane("worker", environment=base_environment | {"THREELANE_POLICY_FILE": str(file)})
+    assert 2 == completed.returncode
+    assert f"[{family}] most_attempts: 0 is not a number from 1 to 1000" in completed.stderr
 
 
 def test_for_people_it_is_a_table(redis_server: RedisServer, base_environment: dict[str, str]) -> None:
     """Without --json."""
-    told = typed("check", environment=base_environment)
-    assert "next step" in told.stdout
+    completed = typed("check", environment=base_environment)
+    assert "next step" in completed.stdout

@@ -1,4 +1,4 @@
-"""threelane check finds what is wrong with any setting of any process, and any name that is misspelt."""
+"""threelane check finds any invalid setting of any process, and any misspelt name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Check = Callable[..., tuple[int, list[dict[str, str]]]]
 
 
 def refuses(field: FieldInfo) -> bool:
-    """Tell whether a setting's type has no place for a word."""
+    """Return whether a setting's type accepts no word."""
     try:
         TypeAdapter(field.annotation).validate_python(WRONG)
     except ValidationError:
@@ -73,8 +73,8 @@ def check(client: redis.Redis, base_environment: dict[str, str], monkeypatch: py
     def run(**variables: str) -> tuple[int, list[dict[str, str]]]:
         for name, value in (base_environment | variables).items():
             monkeypatch.setenv(name, value)
-        told = CliRunner().invoke(app, ["check", "--json"])
-        return told.exit_code, json.loads(told.stdout)
+        result = CliRunner().invoke(app, ["check", "--json"])
+        return result.exit_code, json.loads(result.stdout)
 
     return run
 
@@ -99,7 +99,7 @@ def test_a_sound_environment_has_no_error(check: Check) -> None:
 
 
 @pytest.mark.parametrize("variable", CAN_BE_WRONG)
-def test_what_a_setting_cannot_be_is_reported_with_its_name(check: Check, variable: str) -> None:
+def test_an_invalid_setting_is_reported_with_its_name(check: Check, variable: str) -> None:
     """A process would end at its start: of all of them, whichever runs here."""
     code, findings = check(**{variable: WRONG})
     found = errors(findings)
@@ -134,15 +134,15 @@ def test_a_file_that_is_not_pem_is_reported_once(check: Check, tmp_path: Path, v
 
 
 def test_a_misspelt_variable_is_an_error_with_the_nearest_name(check: Check) -> None:
-    """The default would be in force, and nobody would know."""
+    """The default would be in force, silently."""
     code, findings = check(THREELANE_PARTS_PER_SECONDS="20")
     assert 2 == code
     expected = "THREELANE_PARTS_PER_SECONDS is not a setting; the nearest is THREELANE_PARTS_PER_SECOND"
     assert [f"THREELANE_PARTS_PER_SECONDS: {expected}"] == errors(findings)
 
 
-def test_what_another_tool_reads_and_a_secret_s_file_are_no_mistakes(check: Check, tmp_path: Path) -> None:
-    """The tests' own variables stand beside the settings."""
+def test_variables_of_other_tools_and_of_secret_files_are_not_mistakes(check: Check, tmp_path: Path) -> None:
+    """The environment also has the tests' own variables."""
     file = tmp_path / "password"
     file.write_text("hunter2", encoding="utf-8")
     os.environ.pop("THREELANE_CALLBACK_PASSWORD", None)
@@ -158,27 +158,27 @@ def test_what_another_tool_reads_and_a_secret_s_file_are_no_mistakes(check: Chec
     assert 0 == code
 
 
-def test_the_command_says_so_too(client: redis.Redis, base_environment: dict[str, str]) -> None:
+def test_the_command_reports_it_too(client: redis.Redis, base_environment: dict[str, str]) -> None:
     """As a person types it."""
     assert client.ping()
     wrong = {"THREELANE_WEBHOOK_TIMEOUT_SECONDS": WRONG}
-    told = typed("check", "--json", environment=base_environment | wrong)
-    assert 2 == told.returncode
-    assert "THREELANE_WEBHOOK_TIMEOUT_SECONDS" in told.stdout
+    completed = typed("check", "--json", environment=base_environment | wrong)
+    assert 2 == completed.returncode
+    assert "THREELANE_WEBHOOK_TIMEOUT_SECONDS" in completed.stdout
 
 
 @pytest.mark.parametrize("process", ["worker", "callbacks", "webhooks", "api", "exporter"])
 def test_each_process_warns_of_a_misspelt_variable_and_starts(
     client: redis.Redis, base_environment: dict[str, str], tmp_path: Path, process: str
 ) -> None:
-    """A container's variables may be those of a newer release, so it is no reason not to start."""
+    """A container's variables may be those of a newer release, so the process starts."""
     assert client.ping()
     misspelt = {"THREELANE_PARTS_PER_SECONDS": "20", "THREELANE_API_PORT": "0"}
     child = threelane_child(process, tmp_path, base_environment | misspelt)
     try:
-        told = child.event("unknown_setting")
+        event = child.event("unknown_setting")
         child.event({"worker": "started", "exporter": "metrics"}.get(process, process))
     finally:
         child.stop()
-    assert ("THREELANE_PARTS_PER_SECONDS", "THREELANE_PARTS_PER_SECOND") == (told["variable"], told["nearest"])
-    assert "warning" == told["level"]
+    assert ("THREELANE_PARTS_PER_SECONDS", "THREELANE_PARTS_PER_SECOND") == (event["variable"], event["nearest"])
+    assert "warning" == event["level"]

@@ -48,18 +48,18 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> str:
-    """A file with every kind of row, whose name is no markup either."""
+    """A file with every kind of row, whose name is not markup either."""
     file = tmp_path / "[red] mixed.csv"
     file.write_bytes(FILE)
     return str(file)
 
 
 def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], client: redis.Redis, mixed: str) -> None:
-    """In the order of the file, with the row's number; then the sums; exit code 1 tells that some were refused."""
-    told = typed("bulk", mixed, "--json", environment=environment)
-    *answers, last = map(json.loads, told.stdout.splitlines())
+    """In the order of the file, with the row's number; then the sums; exit code 1 means that some were refused."""
+    completed = typed("bulk", mixed, "--json", environment=environment)
+    *answers, last = map(json.loads, completed.stdout.splitlines())
 
-    assert (1, "") == (told.returncode, told.stderr)
+    assert (1, "") == (completed.returncode, completed.stderr)
     assert list(range(1, len(ROWS) + 1)) == [answer["row"] for answer in answers]
     assert BAD == [(one["row"], one["code"], one["field"]) for one in answers if not one["accepted"]]
     assert all(one["problem"] and one["remedy"] for one in answers if not one["accepted"])
@@ -72,13 +72,13 @@ def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], cli
 
 def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: str) -> None:
     """A table of number, line, code, field and both sentences, and the sums below it."""
-    told = typed("bulk", mixed, environment=environment)
+    completed = typed("bulk", mixed, environment=environment)
 
-    assert 1 == told.returncode
-    assert "Traceback" not in told.stderr
-    cells = [[cell.strip() for cell in line.split("│")] for line in told.stdout.splitlines() if "│" in line]
+    assert 1 == completed.returncode
+    assert "Traceback" not in completed.stderr
+    cells = [[cell.strip() for cell in line.split("│")] for line in completed.stdout.splitlines() if "│" in line]
     assert BAD == [(int(row[1]), row[3], row[4]) for row in cells if row[1].isdigit()]
-    assert f"4 accepted (3 parts, 1 of them already known), {len(BAD)} refused" in told.stdout
+    assert f"4 accepted (3 parts, 1 of them already known), {len(BAD)} refused" in completed.stdout
 
 
 def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
@@ -97,8 +97,8 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
 
 
 def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
-    """``zcat messages.csv.gz | threelane bulk /dev/stdin``: a pipe cannot tell its place or its length."""
-    told = subprocess.run(
+    """``zcat messages.csv.gz | threelane bulk /dev/stdin``: a pipe has no position and no length."""
+    completed = subprocess.run(
         [sys.executable, "-m", "threelane", "bulk", "/dev/stdin"],
         input="to,text\n" + "27831234567,Hello\n" * 120,
         env=os.environ | environment,
@@ -108,7 +108,7 @@ def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
         check=False,
     )
 
-    assert (0, "120 accepted (120 parts), 0 refused") == (told.returncode, told.stdout.strip())
+    assert (0, "120 accepted (120 parts), 0 refused") == (completed.returncode, completed.stdout.strip())
 
 
 @pytest.mark.parametrize(
@@ -119,30 +119,30 @@ def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
         (None, "No such file or directory"),
     ],
 )
-def test_a_file_that_is_none_is_refused_as_a_whole(
+def test_an_invalid_file_is_refused_as_a_whole(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path, content: bytes | None, sentence: str
 ) -> None:
     """Exit code 2 and a sentence that names the file; nothing was done."""
     file = tmp_path / "wrong.csv"
     if content is not None:
         file.write_bytes(content)
-    told = typed("bulk", str(file), environment=environment)
-    said = " ".join(told.stderr.split())
+    completed = typed("bulk", str(file), environment=environment)
+    printed = " ".join(completed.stderr.split())
 
-    assert (2, "") == (told.returncode, told.stdout)
-    assert "wrong.csv: " in said
-    assert sentence in said
-    assert "Traceback" not in said
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert "wrong.csv: " in printed
+    assert sentence in printed
+    assert "Traceback" not in printed
     assert [] == client.keys("tl:m:*")
 
 
-def test_without_redis_no_row_is_accepted_and_the_command_says_so(mixed: str) -> None:
+def test_without_redis_no_row_is_accepted_and_the_command_reports_it(mixed: str) -> None:
     """Exit code 3; the whole file can be sent again."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    told = typed("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"})
-    said = " ".join(told.stderr.split())
+    completed = typed("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"})
+    printed = " ".join(completed.stderr.split())
 
-    assert (3, "") == (told.returncode, told.stdout)
-    assert "Redis does not answer at THREELANE_REDIS_URL" in said
-    assert "No row from 1 on was accepted" in said
-    assert not any(secret in said for secret in ("hunter2", "127.0.0.1", "Traceback"))
+    assert (3, "") == (completed.returncode, completed.stdout)
+    assert "Redis does not answer at THREELANE_REDIS_URL" in printed
+    assert "No row from 1 on was accepted" in printed
+    assert not any(secret in printed for secret in ("hunter2", "127.0.0.1", "Traceback"))

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.nudges import nudges_of
-from tests.properties.house import a_house
+from tests.properties.system import open_system
 from tests.servers import RedisServer, typed, wait_until
 from threelane import Status
 from threelane.contract.message import identify
@@ -41,16 +41,21 @@ def people(tmp_path: Path) -> Path:
     return file
 
 
-def summary(told: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    return dict(json.loads(told.stdout.splitlines()[-1])["summary"])
+def summary(completed: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    return dict(json.loads(completed.stdout.splitlines()[-1])["summary"])
 
 
 def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], client: redis.Redis, people: Path) -> None:
     """Each row has its own; one with an empty cell is refused by its number."""
-    told = typed("bulk", str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment)
-    first, second, third, fourth, _ = map(json.loads, told.stdout.splitlines())
+    completed = typed("bulk", str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment)
+    first, second, third, fourth, _ = map(json.loads, completed.stdout.splitlines())
     body = json.loads(client.hget(keys.record(second["id"]), "body"))  # type: ignore[arg-type]
-    assert (1, True, "Dear Bo, you owe 3.50", 2) == (told.returncode, first["accepted"], body["text"], first["lane"])
+    assert (1, True, "Dear Bo, you owe 3.50", 2) == (
+        completed.returncode,
+        first["accepted"],
+        body["text"],
+        first["lane"],
+    )
     assert [(3, "101", "name"), (4, "105", "to")] == [
         (one["row"], one["code"], one["field"]) for one in (third, fourth)
     ]
@@ -70,30 +75,30 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
         ([], "unknown column 'name'"),
     ],
 )
-def test_what_makes_no_sense_is_told_before_anything_is_sent(
+def test_invalid_options_are_reported_before_anything_is_sent(
     environment: dict[str, str], client: redis.Redis, people: Path, words: list[str], sentence: str
 ) -> None:
     """Exit code 2, and a sentence."""
-    told = typed("bulk", str(people), *words, environment=environment)
-    assert (2, "", 0) == (told.returncode, told.stdout, client.dbsize())
-    assert sentence in told.stderr
+    completed = typed("bulk", str(people), *words, environment=environment)
+    assert (2, "", 0) == (completed.returncode, completed.stdout, client.dbsize())
+    assert sentence in completed.stderr
 
 
-def test_an_option_is_for_the_rows_that_do_not_say_it_themselves(
+def test_an_option_is_for_the_rows_without_a_value_of_their_own(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
     """However the column and the option spell it."""
     file = tmp_path / "some.csv"
     file.write_text("to,text,cost_centre\n27831234567,Hi,own\n27831234568,Hi,\n", encoding="utf-8")
-    told = typed("bulk", str(file), "--field", "costCentre=all", "--json", environment=environment)
-    ids = [json.loads(line)["id"] for line in told.stdout.splitlines()[:2]]
+    completed = typed("bulk", str(file), "--field", "costCentre=all", "--json", environment=environment)
+    ids = [json.loads(line)["id"] for line in completed.stdout.splitlines()[:2]]
     assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
 
-def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
+def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     environment: dict[str, str], client: redis.Redis, people: Path
 ) -> None:
-    """Also what is suppressed, what is known already, and which budget it would pass."""
+    """Also suppressed and repeated rows, and the budget that it would exceed."""
     prices = environment | {"THREELANE_PRICES": "27=0.5", "THREELANE_COST_CENTRE": "news"}
     typed("bulk", str(people), "--text", TEXT, environment=prices)
     people.write_text(PEOPLE + "27831234570,Di,1\n27831234571,Ed,2\n27831234572,Flo,2\n", encoding="utf-8")
@@ -101,9 +106,9 @@ def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
     budgets.put(client, "centre:news", "day", Budget(CREDIT // 2))
     before = client.dbsize()
 
-    told = typed("bulk", str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
-    last = json.loads(told.stdout.splitlines()[-1])
-    assert 1 == told.returncode
+    completed = typed("bulk", str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
+    last = json.loads(completed.stdout.splitlines()[-1])
+    assert 1 == completed.returncode
     assert {"accepted": 4, "repeated": 2, "refused": 3, "parts": 2, "estimate_millionths": CREDIT} == last["summary"]
     assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
     assert before == client.dbsize()
@@ -113,12 +118,12 @@ def test_a_dry_run_tells_parts_cost_and_refusals_and_sends_nothing(
 
 
 def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redis.Redis, tmp_path: Path) -> None:
-    """By the ending of the file's name, or as --format says."""
+    """By the ending of the file's name, or by --format."""
     file = tmp_path / "people.jsonl"
     file.write_text('{"to": 27831234567, "text": "Hi", "tags": ["a", "b"]}\nno json\n', encoding="utf-8")
-    told = typed("bulk", str(file), "--json", environment=environment)
-    good, bad, _ = map(json.loads, told.stdout.splitlines())
-    assert (1, True, "101") == (told.returncode, good["accepted"], bad["code"])
+    completed = typed("bulk", str(file), "--json", environment=environment)
+    good, bad, _ = map(json.loads, completed.stdout.splitlines())
+    assert (1, True, "101") == (completed.returncode, good["accepted"], bad["code"])
     assert b"a,b" == client.hget(keys.record(good["id"]), "tags")
     other = file.rename(tmp_path / "people.txt")
     again = typed("bulk", str(other), "--format", "jsonl", "--batch", "people.jsonl", "--json", environment=environment)
@@ -128,7 +133,7 @@ def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redi
 def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """By SIGKILL, in the middle; the same command goes on where it was, and no row is asked for twice in vain."""
+    """By SIGKILL, in the middle; the same command goes on where it was, and no row is sent twice."""
     rows = 8_000
     file = tmp_path / "big.csv"
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(rows)), encoding="utf-8")
@@ -159,69 +164,71 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
 def test_a_file_that_changed_between_two_runs_is_noticed(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """Rows that were accepted as something else are refused, each; what is new is sent."""
+    """Rows that were accepted with other content are refused, each; new ones are sent."""
     file = tmp_path / "news.csv"
     file.write_text("to,text\n27831234567,One\n27831234568,Two\n", encoding="utf-8")
     assert 0 == typed("bulk", str(file), environment=environment).returncode
     file.write_text("to,text\n27831234567,One\n27831234568,Changed\n27831234569,Three\n", encoding="utf-8")
-    told = typed("bulk", str(file), "--json", environment=environment)
-    _, second, _, last = map(json.loads, told.stdout.splitlines())
-    assert (1, "409", "row") == (told.returncode, second["code"], second["field"])
+    completed = typed("bulk", str(file), "--json", environment=environment)
+    _, second, _, last = map(json.loads, completed.stdout.splitlines())
+    assert (1, "409", "row") == (completed.returncode, second["code"], second["field"])
     assert "row 2 of the job news.csv was accepted with other content" in second["problem"]
     assert (2, 1, 1) == (last["summary"]["accepted"], last["summary"]["repeated"], last["summary"]["refused"])
 
     progress = {"job": "news.csv", "content": "of another file", "rows": 3, "told": {}}
     (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
-    told = typed("bulk", str(file), environment=environment)
-    assert "changed since the job news.csv started" in " ".join(told.stderr.split())
-    assert "2 accepted" in told.stdout
+    completed = typed("bulk", str(file), environment=environment)
+    assert "changed since the job news.csv started" in " ".join(completed.stderr.split())
+    assert "2 accepted" in completed.stdout
 
 
 def test_a_canary_that_fails_stops_the_rest(
     environment: dict[str, str], client: redis.Redis, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """The first messages are refused by the gateway: the others are not sent, and the exit code says so."""
+    """The first messages are refused by the gateway: the others are not sent, and the exit code shows it."""
     file = tmp_path / "mail.csv"
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(30)), encoding="utf-8")
     words = ("bulk", str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
-    told = typed(*words, environment=environment)
-    canary = json.loads(told.stdout.splitlines()[-1])["canary"]
+    completed = typed(*words, environment=environment)
+    canary = json.loads(completed.stdout.splitlines()[-1])["canary"]
     assert (7, 5, 5, 5, True) == (
-        told.returncode,
+        completed.returncode,
         canary["watched"],
         canary["failed"],
         canary["row"],
         canary["stopped"],
     )
     assert 5 == client.zcard(keys.QUEUED[3])
-    assert "run the same command without --canary" in told.stderr
+    assert "run the same command without --canary" in completed.stderr
 
-    with a_house(redis_server) as house:
-        house.now = int(client.time()[0]) * 1000 + 5_000
+    with open_system(redis_server) as system:
+        system.now = int(client.time()[0]) * 1000 + 5_000
         for number in range(5):
             message_id = identify("", row_id("mail.csv", number + 1))
-            house.attempt(
+            system.attempt(
                 message_id,
                 AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g")
                 if number
                 else AttemptOutcome(OutcomeKind.REFUSED, code="113"),
             )
     nudges_of(client).lose(3)
-    told = typed(*words, environment=environment)
-    last = summary(told)
-    assert (0, 30, 5) == (told.returncode, last["accepted"], last["repeated"])
+    completed = typed(*words, environment=environment)
+    last = summary(completed)
+    assert (0, 30, 5) == (completed.returncode, last["accepted"], last["repeated"])
     assert (25, 1) == (client.zcard(keys.QUEUED[3]), client.zcard(keys.DEAD))
 
 
-def test_without_a_name_standard_input_is_no_job(
+def test_without_a_name_standard_input_is_not_a_job(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """Nothing tells its rows apart but what they say, also where it is a file: it is another one each time."""
+    """Nothing but their content distinguishes its rows, also where it is a file: it is another one each time."""
     file = tmp_path / "some.csv"
     file.write_text("to,text\n27831234567,Hi\n", encoding="utf-8")
     command = [sys.executable, "-m", "threelane", "bulk", "/dev/stdin", "--json"]
     for _ in range(2):
         with file.open(encoding="utf-8") as opened:
-            told = subprocess.run(command, stdin=opened, env=os.environ | environment, capture_output=True, text=True)
-        assert 0 == summary(told)["repeated"], told.stderr
+            completed = subprocess.run(
+                command, stdin=opened, env=os.environ | environment, capture_output=True, text=True
+            )
+        assert 0 == summary(completed)["repeated"], completed.stderr
     assert [Status.QUEUED.value.encode()] * 2 == [client.hget(key, "status") for key in client.keys("tl:m:*")]

@@ -45,10 +45,10 @@ def test_a_secret_is_shown_once_and_never_listed(client: redis.Redis, redis_serv
     assert known is not None
     assert (Exit.OK, True, True) == (first.returncode, known.secret in first.stdout, known.bypass)
     for words in (["set", "shop", "--no-bypass"], ["list"], ["list", "--json"]):
-        told = run(redis_server.url, *words)
-        assert Exit.OK == told.returncode
-        assert not any(hidden in told.stdout + told.stderr for hidden in (known.secret, "hunter2"))
-    assert json.loads(told.stdout) == [
+        completed = run(redis_server.url, *words)
+        assert Exit.OK == completed.returncode
+        assert not any(hidden in completed.stdout + completed.stderr for hidden in (known.secret, "hunter2"))
+    assert json.loads(completed.stdout) == [
         {"name": "shop", "bypass": False, "webhook": "https://shop.example/threelane?..."}
     ]
     again = json.loads(run(redis_server.url, "set", "shop", "--new-secret", "--json").stdout)
@@ -59,11 +59,11 @@ def test_dead_letters_are_listed_and_redelivered(client: redis.Redis, redis_serv
     """By the message they are about, without its number."""
     registry.put(client, "shop", webhook=HOOK)
     lay_aside(client)
-    told = run(redis_server.url, "undelivered", "shop")
+    completed = run(redis_server.url, "undelivered", "shop")
     assert all(
-        shown in told.stdout for shown in ("1-0", "outcome", "0f3c", "11", "answered 500", "2025-06-15 15:06:40Z")
+        shown in completed.stdout for shown in ("1-0", "outcome", "0f3c", "11", "answered 500", "2025-06-15 15:06:40Z")
     )
-    assert "27831234567" not in told.stdout
+    assert "27831234567" not in completed.stdout
     (one,) = json.loads(run(redis_server.url, "undelivered", "shop", "--json").stdout)
     assert ("1-0", "0f3c", 11) == (one["event"], one["about"], one["tries"])
     assert "1 events" in run(redis_server.url, "redeliver", "shop").stdout
@@ -107,35 +107,35 @@ WRONG = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("words", "told"), WRONG)
-def test_what_is_wrong_is_told_in_a_sentence(
-    client: redis.Redis, redis_server: RedisServer, words: list[str], told: str
+@pytest.mark.parametrize(("words", "problem"), WRONG)
+def test_an_error_is_reported_in_a_sentence(
+    client: redis.Redis, redis_server: RedisServer, words: list[str], problem: str
 ) -> None:
     """With an exit code, nothing done, and no traceback."""
     refused = run(redis_server.url, *words)
-    code = Exit.NOT_FOUND if told == "no producer named" else Exit.USAGE
+    code = Exit.NOT_FOUND if problem == "no producer named" else Exit.USAGE
     assert (code, "") == (refused.returncode, refused.stdout)
-    assert told in refused.stderr
+    assert problem in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not client.exists(keys.PRODUCERS)
 
 
 def test_this_machine_is_allowed_by_a_setting(client: redis.Redis, redis_server: RedisServer) -> None:
     """For a first try."""
-    told = run(
+    completed = run(
         redis_server.url,
         *("set", "shop", "--webhook", "http://127.0.0.1:80/x"),
         THREELANE_WEBHOOK_PRIVATE_ADDRESSES="true",
     )
-    assert (Exit.OK, "") == (told.returncode, told.stderr)
+    assert (Exit.OK, "") == (completed.returncode, completed.stderr)
 
 
 @pytest.mark.parametrize(
     "words", [["list"], ["set", "shop"], ["remove", "shop"], ["undelivered", "shop"], ["redeliver", "shop"]]
 )
-def test_without_redis_a_sentence_says_so(words: list[str]) -> None:
+def test_a_missing_redis_is_reported_in_a_sentence(words: list[str]) -> None:
     """With the exit code for it."""
-    told = run(f"redis://:hunter2@127.0.0.1:{free_port()}/0", *words)
-    assert Exit.UNAVAILABLE == told.returncode
-    assert "Redis does not answer" in told.stderr
-    assert not any(hidden in told.stderr for hidden in ("Traceback", "hunter2"))
+    completed = run(f"redis://:hunter2@127.0.0.1:{free_port()}/0", *words)
+    assert Exit.UNAVAILABLE == completed.returncode
+    assert "Redis does not answer" in completed.stderr
+    assert not any(hidden in completed.stderr for hidden in ("Traceback", "hunter2"))

@@ -21,7 +21,7 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
     return {"THREELANE_REDIS_URL": redis_server.url}
 
 
-def test_a_message_is_sent_and_its_status_asked(environment: dict[str, str], client: redis.Redis) -> None:
+def test_a_message_is_sent_and_its_status_shown(environment: dict[str, str], client: redis.Redis) -> None:
     """The id that one command prints is what the other takes."""
     sent = typed(
         "send", TO, "[/b] Hello", "--lane", "1", "--from", "Shop", "--field", "costCentre=[a]", environment=environment
@@ -33,14 +33,14 @@ def test_a_message_is_sent_and_its_status_asked(environment: dict[str, str], cli
     answer = json.loads(sent.stdout)
     assert (0, True, 1) == (sent.returncode, answer["accepted"], answer["lane"])
 
-    client.hset(keys.record(answer["id"]), "text", "said by a gateway: [/b]")
-    asked = typed("status", answer["id"], environment=environment)
-    assert (0, "") == (asked.returncode, asked.stderr)
-    assert "queued" in asked.stdout
-    assert "[/b]" in asked.stdout
+    client.hset(keys.record(answer["id"]), "text", "from a gateway: [/b]")
+    completed = typed("status", answer["id"], environment=environment)
+    assert (0, "") == (completed.returncode, completed.stderr)
+    assert "queued" in completed.stdout
+    assert "[/b]" in completed.stdout
 
-    asked = typed("status", answer["id"], "--json", environment=environment)
-    assert ("queued", TO) == (json.loads(asked.stdout)["status"], json.loads(asked.stdout)["to"])
+    completed = typed("status", answer["id"], "--json", environment=environment)
+    assert ("queued", TO) == (json.loads(completed.stdout)["status"], json.loads(completed.stdout)["to"])
 
 
 def test_a_refusal_is_one_line_of_json_and_exit_code_1(environment: dict[str, str]) -> None:
@@ -57,10 +57,10 @@ def test_a_refusal_is_one_line_of_json_and_exit_code_1(environment: dict[str, st
 
 def test_an_unknown_id_has_an_exit_code_of_its_own(environment: dict[str, str]) -> None:
     """Never known, or forgotten."""
-    asked = typed("status", "nothing", environment=environment)
+    completed = typed("status", "nothing", environment=environment)
 
-    assert (6, "") == (asked.returncode, asked.stdout)
-    assert "nothing: unknown" in asked.stderr
+    assert (6, "") == (completed.returncode, completed.stdout)
+    assert "nothing: unknown" in completed.stderr
 
 
 # fmt: off
@@ -73,23 +73,23 @@ BAD_SETTINGS = [
 
 
 @pytest.mark.parametrize(("variable", "value"), BAD_SETTINGS)
-def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str], variable: str, value: str) -> None:
+def test_an_invalid_setting_is_named(environment: dict[str, str], variable: str, value: str) -> None:
     """Exit code 2, the variable, and no traceback; the value may be a secret and is not shown."""
-    told = typed("send", TO, "Hello", environment=environment | {variable: value})
+    completed = typed("send", TO, "Hello", environment=environment | {variable: value})
 
-    assert (2, "") == (told.returncode, told.stdout)
-    assert variable in told.stderr
-    assert "Traceback" not in told.stderr
-    assert value not in told.stderr
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert variable in completed.stderr
+    assert "Traceback" not in completed.stderr
+    assert value not in completed.stderr
 
 
 @pytest.mark.parametrize("command", [("send", TO, "Hello"), ("status", "0f3c")])
 def test_without_redis_the_command_ends_with_exit_code_3(command: tuple[str, ...]) -> None:
     """A sentence, no traceback, no address and no password."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    told = typed(*command, "--json", environment={"THREELANE_REDIS_URL": url})
+    completed = typed(*command, "--json", environment={"THREELANE_REDIS_URL": url})
 
-    assert 3 == told.returncode
-    assert "Redis does not answer at THREELANE_REDIS_URL" in " ".join(told.stderr.split())
-    assert "Redis does not answer" in json.loads(told.stdout)["unavailable"]
-    assert not any(secret in told.stdout + told.stderr for secret in ("hunter2", "127.0.0.1", "Traceback"))
+    assert 3 == completed.returncode
+    assert "Redis does not answer at THREELANE_REDIS_URL" in " ".join(completed.stderr.split())
+    assert "Redis does not answer" in json.loads(completed.stdout)["unavailable"]
+    assert not any(secret in completed.stdout + completed.stderr for secret in ("hunter2", "127.0.0.1", "Traceback"))

@@ -38,9 +38,9 @@ class Operator:
         return CliRunner().invoke(app, words, env=self.environment)
 
     def reads(self, *words: str) -> Any:
-        told = self.types(*words, "--json")
-        assert 0 == told.exit_code, told.output
-        return json.loads(told.stdout)
+        result = self.types(*words, "--json")
+        assert 0 == result.exit_code, result.output
+        return json.loads(result.stdout)
 
     def imports(self, content: str | bytes) -> Result:
         file = self.folder / "list.csv"
@@ -60,9 +60,9 @@ def now_of(client: redis.Redis) -> int:
 
 
 def exported(operator: Operator) -> set[tuple[str, ...]]:
-    told = operator.types("export")
-    assert 0 == told.exit_code
-    header, *rows = csv.reader(StringIO(told.stdout))
+    result = operator.types("export")
+    assert 0 == result.exit_code
+    header, *rows = csv.reader(StringIO(result.stdout))
     assert list(COLUMNS) == header
     return {tuple(row) for row in rows}
 
@@ -72,8 +72,8 @@ def exported(operator: Operator) -> set[tuple[str, ...]]:
 
 def test_a_number_is_added_explained_listed_and_removed(operator: Operator, client: redis.Redis) -> None:
     """However it is written; where a person may look over a shoulder its last digits are hidden."""
-    told = operator.types("add", "+27 83 123-4567", "--evidence", "called on 3 May [red] 👍")
-    assert (0, "27831****** is suppressed (all)\n") == (told.exit_code, told.stdout)
+    result = operator.types("add", "+27 83 123-4567", "--evidence", "called on 3 May [red] 👍")
+    assert (0, "27831****** is suppressed (all)\n") == (result.exit_code, result.stdout)
     (entry,) = suppression.why(client, ZA)
     assert (OPERATOR, "122", "all", "called on 3 May [red] 👍", 0, 1) == (
         entry.source,
@@ -107,7 +107,7 @@ def test_a_number_is_added_explained_listed_and_removed(operator: Operator, clie
     assert (1, "0 entries of 27831****** removed\n") == (again.exit_code, again.stdout)
 
 
-def test_what_is_empty_is_said_in_a_sentence(operator: Operator) -> None:
+def test_an_empty_list_is_reported_in_a_sentence(operator: Operator) -> None:
     """And as JSON in an empty list."""
     assert "no number is suppressed\n" == operator.types("list").stdout
     assert "this number is not suppressed\n" == operator.types("why", ZA).stdout
@@ -128,22 +128,22 @@ def test_a_narrow_terminal_hides_no_letter_of_the_evidence(operator: Operator, c
     """The table breaks its lines and shortens nothing."""
     evidence = "reply 0123456789abcdef0123456789abcdef to 12025550100"
     suppression.add(client, [(ZA, Entry(source=STOP, scope="sender:Shop & Son", evidence=evidence, first=1, last=1))])
-    told = operator.types("why", ZA).stdout
-    assert "…" not in told
+    result = operator.types("why", ZA).stdout
+    assert "…" not in result
     assert "…" not in operator.types("list").stdout
-    assert Counter(evidence.replace(" ", "")) <= Counter(told)
+    assert Counter(evidence.replace(" ", "")) <= Counter(result)
 
 
-def test_why_tells_what_is_not_in_force(operator: Operator, client: redis.Redis) -> None:
+def test_why_shows_entries_that_are_not_in_force(operator: Operator, client: redis.Redis) -> None:
     """Strikes so far, and what has expired."""
     suppression.add(client, [(ZA, Entry(source="code 105", times=2, needs=3, expires=9 * 10**12))])
     suppression.add(client, [(ZA, Entry(source=OPERATOR, expires=1000))])
-    told = operator.types("why", ZA).stdout
-    assert [True, True] == [part in told for part in ("2 of 3", "expired")]
+    result = operator.types("why", ZA).stdout
+    assert [True, True] == [part in result for part in ("2 of 3", "expired")]
     assert [False, False] == [row["in_force"] for row in operator.reads("why", ZA)]
 
 
-def test_remove_takes_only_what_it_is_told(operator: Operator, client: redis.Redis) -> None:
+def test_remove_removes_only_the_given_scope(operator: Operator, client: redis.Redis) -> None:
     """By source, by scope, by both."""
     every = [(source, scope) for source in (STOP, "code 122") for scope in ("all", "tag:promo")]
     suppression.add(client, [(ZA, Entry(source=source, scope=scope)) for source, scope in every])
@@ -177,25 +177,25 @@ def test_wrong_usage_is_a_sentence_and_changes_nothing(
     operator: Operator, client: redis.Redis, words: list[str], problem: str
 ) -> None:
     """Exit code 2, and no traceback."""
-    told = operator.types(*words)
-    assert (2, "") == (told.exit_code, told.stdout)
-    assert problem in told.stderr
+    result = operator.types(*words)
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert problem in result.stderr
     assert 0 == client.dbsize()
 
 
-def test_without_redis_each_command_says_so(tmp_path: Path) -> None:
+def test_without_redis_each_command_reports_it(tmp_path: Path) -> None:
     """Exit code 3."""
     operator = Operator(f"redis://127.0.0.1:{free_port()}/0", tmp_path)
     file = tmp_path / "list.csv"
     file.write_text(f"number\n{ZA}\n")
     for words in (["add", ZA], ["remove", ZA], ["why", ZA], ["list"], ["export"], ["import", str(file)]):
-        told = operator.types(*words)
-        assert 3 == told.exit_code, words
-        assert told.stderr
-        assert "Traceback" not in told.stderr
+        result = operator.types(*words)
+        assert 3 == result.exit_code, words
+        assert result.stderr
+        assert "Traceback" not in result.stderr
 
 
-def test_evidence_that_is_no_text_is_taken_as_well_as_it_can_be(operator: Operator, client: redis.Redis) -> None:
+def test_evidence_that_is_not_utf_8_is_taken_as_well_as_it_can_be(operator: Operator, client: redis.Redis) -> None:
     """A terminal may send any octets; and there is an end to it."""
     environment = {**os.environ, **operator.environment}
     command = [sys.executable, "-m", "threelane", "suppress", "add", ZA, "--evidence", b"Ol\xe9 " + b"x" * 300]
@@ -233,9 +233,9 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
         "27831234578,,,,,,,,,",                                 # 18
     ]
     # fmt: on
-    told = operator.imports("\n".join(rows) + "\n")
-    assert (1, "4 rows imported, 9 refused\n") == (told.exit_code, told.stdout)
-    lines = dict(re.findall(r"^line (\d+): (.*)$", told.stderr, re.MULTILINE))
+    result = operator.imports("\n".join(rows) + "\n")
+    assert (1, "4 rows imported, 9 refused\n") == (result.exit_code, result.stdout)
+    lines = dict(re.findall(r"^line (\d+): (.*)$", result.stderr, re.MULTILINE))
     # fmt: off
     expected = {
         "3": "starts with 0", "7": "'promo' is not a scope", "8": "first: 'yesterday' is not a whole number",
@@ -257,10 +257,10 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
 
 def test_a_list_of_nothing_but_numbers_is_enough(operator: Operator, client: redis.Redis) -> None:
     """With the mark that spreadsheets begin a file with, and their line ends; other columns are of no matter."""
-    told = operator.imports(
+    result = operator.imports(
         b"\xef\xbb\xbfname, number \r\nThandi,+27 83 123 4567\r\n" + "Ömer,".encode() + b"905321234567\r\n"
     )
-    assert (0, "2 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
+    assert (0, "2 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
     assert {b"27831234567", b"905321234567"} == set(client.hkeys(keys.SUPPRESSED))
     (entry,) = suppression.why(client, ZA)
     assert abs(entry.first - now_of(client)) < 60_000
@@ -269,31 +269,31 @@ def test_a_list_of_nothing_but_numbers_is_enough(operator: Operator, client: red
 
 def test_export_and_import_are_each_other_s_reverse(operator: Operator, client: redis.Redis) -> None:
     """All that is known of a number moves with it; and taking a list over once more changes nothing."""
-    said = [
+    entries = [
         Entry(source=STOP, evidence='reply 1, "quoted"\nto ünï 👍 ', first=1, last=2),
         Entry(source="code 105", code="105", first=3, last=4, expires=5 * 10**12, times=2, needs=3),
         Entry(source="code 26", code="26", evidence="=1+1", first=5, last=5),
         Entry(source=OPERATOR, scope="tag:promo/1", first=6, last=6),
         Entry(source=OPERATOR, scope="sender:A & B", first=7, last=7, expires=8),
     ]
-    suppression.add(client, [(ZA, one) for one in said] + [("27831234568", said[0])])
+    suppression.add(client, [(ZA, one) for one in entries] + [("27831234568", entries[0])])
     before = {number: json.loads(found) for number, found in client.hgetall(keys.SUPPRESSED).items()}
     content = operator.types("export").stdout
     assert 6 == len(exported(operator))
 
     client.delete(keys.SUPPRESSED)
     for _ in range(3):
-        told = operator.imports(content)
-        assert (0, "6 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
-        assert said == list(suppression.why(client, ZA))
+        result = operator.imports(content)
+        assert (0, "6 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
+        assert entries == list(suppression.why(client, ZA))
     assert before == {number: json.loads(found) for number, found in client.hgetall(keys.SUPPRESSED).items()}
 
 
 def test_twenty_thousand_rows_go_in_and_out(operator: Operator, client: redis.Redis) -> None:
     """The list of a company that changes its supplier."""
     numbers = [f"2783{n:07}" for n in range(20_000)]
-    told = operator.imports("number,source\n" + "".join(f"{number},STOP\n" for number in numbers))
-    assert (0, "20000 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
+    result = operator.imports("number,source\n" + "".join(f"{number},STOP\n" for number in numbers))
+    assert (0, "20000 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
     assert 20_000 == client.hlen(keys.SUPPRESSED)
     assert set(numbers) == {row[0] for row in exported(operator)}
     assert 7 == len(operator.reads("list", "--most", "7"))
@@ -313,26 +313,26 @@ NO_LISTS = {
 
 
 @pytest.mark.parametrize(("content", "problem"), NO_LISTS.values(), ids=NO_LISTS)
-def test_a_file_that_is_no_list_is_refused_as_a_whole(
+def test_a_file_that_is_not_a_list_is_refused_as_a_whole(
     operator: Operator, client: redis.Redis, content: bytes, problem: str
 ) -> None:
-    """Exit code 2, and a sentence that says what would be right."""
-    told = operator.imports(content)
-    assert (2, "", 0) == (told.exit_code, told.stdout, client.dbsize())
-    assert problem in told.stderr
-    assert "Traceback" not in told.stderr
+    """Exit code 2, and a sentence that names the right form."""
+    result = operator.imports(content)
+    assert (2, "", 0) == (result.exit_code, result.stdout, client.dbsize())
+    assert problem in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_file_with_a_header_and_no_rows_is_an_empty_list(operator: Operator) -> None:
     """What export writes of an empty list can be imported."""
-    told = operator.imports(operator.types("export").stdout)
-    assert (0, "0 rows imported, 0 refused\n") == (told.exit_code, told.stdout)
+    result = operator.imports(operator.types("export").stdout)
+    assert (0, "0 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "."])
-def test_what_is_no_file_is_told_in_a_sentence(operator: Operator, tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_reported_in_a_sentence(operator: Operator, tmp_path: Path, name: str) -> None:
     """Exit code 2."""
-    told = operator.types("import", str(tmp_path / name))
-    assert (2, "") == (told.exit_code, told.stdout)
-    assert "directory" in told.stderr
-    assert "Errno" not in told.stderr
+    result = operator.types("import", str(tmp_path / name))
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "directory" in result.stderr
+    assert "Errno" not in result.stderr

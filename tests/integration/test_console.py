@@ -1,4 +1,4 @@
-"""The operator's page over real HTTP: who gets in, what a form needs, what is escaped, and what each action does."""
+"""The console over real HTTP: who gets in, what a form needs, what is escaped, and what each action does."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def visitor(api: Api) -> Visitor:
 
 def dead(api: Api, redis_server: RedisServer, number: int = 3) -> list[str]:
     """Return ids of messages that the gateway refused."""
-    said = [{"to": f"2783123{4567 + n}", "text": "Hello", "batch": "news"} for n in range(number)]
-    ids = [answer.id for answer in api.producer.send_many(said)]
+    messages = [{"to": f"2783123{4567 + n}", "text": "Hello", "batch": "news"} for n in range(number)]
+    ids = [answer.id for answer in api.producer.send_many(messages)]
     attempted(redis_server.url, ids, TOO_LONG)
     assert number == api.redis.zcard(keys.DEAD)
     api.redis.zadd(keys.DEAD, dict.fromkeys(ids, now(api.redis) - 5_000))  # they died at the end of their second
@@ -65,23 +65,23 @@ def test_every_address_but_the_login_needs_a_login(api: Api) -> None:
     assert 15 <= len(every)
     for method, path in every:
         place = path.replace("{message_id:message}", "0" * 32)
-        said = stranger.get(place) if method == "GET" else stranger.post(place, follow=False, csrf="x")
-        assert (303, "/console/login") == (said.status, said.headers.get("location")), (method, path)
+        response = stranger.get(place) if method == "GET" else stranger.post(place, follow=False, csrf="x")
+        assert (303, "/console/login") == (response.status, response.headers.get("location")), (method, path)
 
 
 @pytest.mark.parametrize("path", ["/console", "/console/dead"])
-def test_a_key_of_the_api_is_no_login_by_itself(api: Api, path: str) -> None:
-    """The page knows its cookie alone: what a browser sends by itself is guarded by tokens."""
-    assert 303 == api.ask("GET", path, key=api.key("ops", operator=True)).status
+def test_an_api_key_alone_does_not_log_in(api: Api, path: str) -> None:
+    """The console accepts only its cookie: tokens guard what a browser sends automatically."""
+    assert 303 == api.request("GET", path, key=api.key("ops", operator=True)).status
 
 
 def test_only_a_key_with_the_right_of_an_operator_logs_in(api: Api) -> None:
-    """Others are told what is missing; nobody is told of a wrong key what is wrong in it."""
+    """A key without the right is answered with the missing right; a wrong key is answered without a reason."""
     made = Visitor(api)
     assert "not an operator key" in words(made.log_in(api.key("shop", suppression=True)))
     for wrong in ("", "tl_0_0", api.key("ops", operator=True) + "x", "é😀" * 10, "x" * 3000):
-        said = made.log_in(wrong)
-        assert (403, True) == (said.status, "unknown, expired or revoked" in words(said))
+        response = made.log_in(wrong)
+        assert (403, True) == (response.status, "unknown, expired or revoked" in words(response))
     assert 303 == made.get("/console").status
     assert not list(api.redis.scan_iter("tl:console:*"))
 
@@ -109,7 +109,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites_and_its_token_from_redi
 
 
 def test_a_login_ends_when_it_is_left_when_its_key_is_revoked_and_after_half_a_day(api: Api, visitor: Visitor) -> None:
-    """At once, whoever holds the cookie."""
+    """At once, for every holder of the cookie."""
     cookie = dict(visitor.cookies)
     visitor.get("/console")
     assert "Log in" in words(visitor.post("/console/logout"))
@@ -130,9 +130,9 @@ def test_a_login_ends_when_it_is_left_when_its_key_is_revoked_and_after_half_a_d
 def test_logins_that_are_tried_are_limited(api: Api) -> None:
     """Ten from an address in five minutes, then 429 with the time; a key that is known is not looked at either."""
     made, key = Visitor(api), api.key("ops", operator=True)
-    said = [made.log_in("tl_a_b").status for _ in range(session.MOST_TRIES)]
+    responses = [made.log_in("tl_a_b").status for _ in range(session.MOST_TRIES)]
     over = made.log_in(key)
-    assert ([403] * session.MOST_TRIES, 429) == (said, over.status)
+    assert ([403] * session.MOST_TRIES, 429) == (responses, over.status)
     assert 0 < int(over.headers["retry-after"]) <= session.TRIES_MS // 1000
     api.redis.delete(keys.console_tries("127.0.0.1"))
     assert 200 == made.log_in(key).status
@@ -161,7 +161,7 @@ def test_a_form_that_another_page_sent_is_refused(
 ) -> None:
     """By its token and by its Origin, each alone; and nothing was done."""
     visitor.get("/console")
-    said = visitor.post(
+    response = visitor.post(
         "/console/hold",
         follow=False,
         headers=headers,
@@ -169,7 +169,7 @@ def test_a_form_that_another_page_sent_is_refused(
         scope="lane:3",
         cause="x",
     )
-    assert (403, True) == (said.status, "was not sent from this page" in words(said))
+    assert (403, True) == (response.status, "was not sent from this page" in words(response))
     assert not hold.holds(api.redis, 0)
 
 
@@ -181,8 +181,8 @@ def test_the_token_of_one_login_is_none_of_another(api: Api, visitor: Visitor) -
     assert 403 == visitor.post("/console/logout", follow=False, csrf=other.token).status
 
 
-def test_a_login_form_that_was_not_ours_is_refused(api: Api) -> None:
-    """Else another site could log a browser in as somebody else."""
+def test_a_login_form_from_another_page_is_refused(api: Api) -> None:
+    """Otherwise another site could log a browser in as somebody else."""
     made, key = Visitor(api), api.key("ops", operator=True)
     assert 403 == made.post("/console/login", follow=False, key=key).status
     made.get("/console/login")
@@ -191,15 +191,15 @@ def test_a_login_form_that_was_not_ours_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 40, b"x" * 600_000])
-def test_what_is_no_form_is_refused_with_a_page(api: Api, visitor: Visitor, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_refused_with_a_page(api: Api, visitor: Visitor, body: bytes) -> None:
     """Too long, too many fields, no UTF-8."""
-    said = visitor.ask("POST", "/console/hold", body, FORM | {"Origin": api.url})
-    assert said.status in (400, 403, 413)
-    assert "text/html" in said.headers["content-type"]
+    response = visitor.request("POST", "/console/hold", body, FORM | {"Origin": api.url})
+    assert response.status in (400, 403, 413)
+    assert "text/html" in response.headers["content-type"]
 
 
 @pytest.mark.parametrize(
-    ("path", "fields", "told"),
+    ("path", "fields", "problem"),
     [
         ("hold", {"scope": "lane:4", "cause": "x"}, "cannot be on hold"),
         ("hold", {"scope": "lane:1", "cause": ""}, "a hold needs a cause"),
@@ -215,39 +215,39 @@ def test_what_is_no_form_is_refused_with_a_page(api: Api, visitor: Visitor, body
         ("schedules/cancel", {}, "neither a batch nor a tag"),
     ],
 )
-def test_what_is_wrong_in_a_form_is_told_in_words(
-    visitor: Visitor, path: str, fields: dict[str, str], told: str
+def test_an_invalid_form_is_refused_with_a_sentence(
+    visitor: Visitor, path: str, fields: dict[str, str], problem: str
 ) -> None:
-    """422, with the field; nobody sees a traceback."""
+    """422, with the field, and without a traceback."""
     visitor.get("/console")
-    said = visitor.post(f"/console/{path}", **fields)
-    assert (422, True) == (said.status, told in words(said)), words(said)
+    response = visitor.post(f"/console/{path}", **fields)
+    assert (422, True) == (response.status, problem in words(response)), words(response)
 
 
-# What browsers are told.
+# What browsers get.
 
 
 def test_pages_name_nothing_from_elsewhere_and_browsers_run_nothing_inline(api: Api, visitor: Visitor) -> None:
     """A strict policy, and no inline script, style or handler that would need another."""
     for path in ("/console", "/console/login", "/console/search", "/console/schedules", "/console/suppression"):
-        said = visitor.get(path)
-        policy = said.headers["content-security-policy"]
+        response = visitor.get(path)
+        policy = response.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
         assert "unsafe" not in policy
         assert ("DENY", "nosniff", "no-store", "same-origin") == tuple(
-            said.headers[name]
+            response.headers[name]
             for name in ("x-frame-options", "x-content-type-options", "cache-control", "referrer-policy")
         )
-        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! defer src=)|https?://", said.body)
-        for address in re.findall(r'(?:href|src)="(/console/static/[^"]+)"', said.body):
-            assert 200 == api.ask("GET", address).status
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! defer src=)|https?://", response.body)
+        for address in re.findall(r'(?:href|src)="(/console/static/[^"]+)"', response.body):
+            assert 200 == api.request("GET", address).status
 
 
-def test_an_unknown_file_and_an_unknown_message_are_told_as_pages(visitor: Visitor) -> None:
+def test_an_unknown_file_and_an_unknown_message_have_their_pages(visitor: Visitor) -> None:
     """404 in words."""
     for path in ("/console/static/x/session.py", f"/console/messages/{'0' * 32}"):
-        said = visitor.get(path)
-        assert (404, True) == (said.status, "text/html" in said.headers["content-type"])
+        response = visitor.get(path)
+        assert (404, True) == (response.status, "text/html" in response.headers["content-type"])
 
 
 def test_hostile_texts_are_shown_and_never_run(api: Api, visitor: Visitor, redis_server: RedisServer) -> None:
@@ -272,15 +272,15 @@ def test_hostile_texts_are_shown_and_never_run(api: Api, visitor: Visitor, redis
 
 
 def test_lanes_holds_and_money_are_on_the_first_page(api: Api, visitor: Visitor) -> None:
-    """How much waits, what is on hold and who can mend it, what is left; rates from the second look on."""
+    """The backlog, the holds with their owners, the balance; rates from the second look on."""
     api.producer.send_many({"to": f"2783123{4000 + n}", "text": "Hello", "lane": 1} for n in range(7))
     api.redis.hset(keys.HOLDS, "account", b'{"code":"301","cause":"no_credit","since":1,"until":0}')
     api.redis.hset(keys.BALANCE, mapping={"credits": 5_000_000, "left": 5_000_000, "at": now(api.redis)})
-    said = visitor.get("/console")
-    cells = dict(re.findall(r'data-live="([^"]+)">([^<]*)<', said.body))
+    response = visitor.get("/console")
+    cells = dict(re.findall(r'data-live="([^"]+)">([^<]*)<', response.body))
     assert ("7", "0") == (cells["waiting-1"], cells["waiting-3"])
     for wanted in ("account", "301 no credit", "there is credit again", "5.00 left", "0 workers", "2.00 short"):
-        assert wanted in words(said)
+        assert wanted in words(response)
     (name,) = api.redis.scan_iter("tl:console:*")
     look = api.redis.hget(name, "look")
     api.redis.hset(name, "look", re.sub(rb'"at":\d+', b'"at":%d' % (now(api.redis) - 7_000), look.replace(b"7", b"0")))
@@ -288,12 +288,12 @@ def test_lanes_holds_and_money_are_on_the_first_page(api: Api, visitor: Visitor)
 
 
 def test_a_lane_is_paused_and_resumed(api: Api, visitor: Visitor) -> None:
-    """With a cause, for some minutes; what was done is said once, on the next page."""
+    """With a cause, for some minutes; the result is shown once, on the next page."""
     visitor.get("/console")
-    said = visitor.post("/console/hold", scope="lane:2", cause="wrong link", minutes="30")
+    response = visitor.post("/console/hold", scope="lane:2", cause="wrong link", minutes="30")
     held = hold.holds(api.redis, now(api.redis))["lane:2"]
     assert ("wrong link", 30) == (held.cause, (held.until - held.since) // 60_000)
-    assert ("lane:2 is on hold." in words(said), "lane:2 is on hold." in words(visitor.get("/console"))) == (
+    assert ("lane:2 is on hold." in words(response), "lane:2 is on hold." in words(visitor.get("/console"))) == (
         True,
         False,
     )
@@ -306,18 +306,18 @@ def test_a_look_of_the_script_takes_no_words_away(visitor: Visitor) -> None:
     """What was done is for the person, not for the script that refreshes the numbers."""
     visitor.get("/console")
     visitor.post("/console/hold", follow=False, scope="lane:2", cause="x")
-    visitor.ask("GET", "/console", headers={"X-Threelane-Look": "1"})
+    visitor.request("GET", "/console", headers={"X-Threelane-Look": "1"})
     assert "lane:2 is on hold." in words(visitor.get("/console"))
 
 
-def test_dead_letters_are_told_in_piles_rehearsed_and_redriven_once(
+def test_dead_letters_are_grouped_rehearsed_and_redriven_once(
     api: Api, visitor: Visitor, redis_server: RedisServer
 ) -> None:
     """What died after the rehearsal stays dead until it was shown, too."""
     ids = dead(api, redis_server)
     api.redis.hset(keys.record(ids[0]), "expires", 1)
-    piles = words(visitor.get("/console/dead"))
-    assert "producer 113 too many parts 3 2 2.00 1" in piles, piles
+    groups = words(visitor.get("/console/dead"))
+    assert "producer 113 too many parts 3 2 2.00 1" in groups, groups
     plan = visitor.get("/console/dead/pile?owner=producer&code=113")
     assert "Messages 2 Parts 2 Credits, about 2.00" in words(plan)
     assert 3 == api.redis.zcard(keys.DEAD)
@@ -331,22 +331,24 @@ def test_dead_letters_are_told_in_piles_rehearsed_and_redriven_once(
 
 
 @pytest.mark.parametrize("term", ["id", "number", "client", "batch", "tag"])
-def test_a_message_is_found_by_whatever_is_known_of_it(api: Api, visitor: Visitor, term: str) -> None:
+def test_a_message_is_found_by_any_of_its_terms(api: Api, visitor: Visitor, term: str) -> None:
     """Its number is masked, and in no address."""
     sent = api.producer.send(NUMBER, "Hello", client_message_id="login4711", batch="news-7", tags=["promo"], lane=1)
-    said = {"id": sent.id, "number": "+27 83 123 4567", "client": "login4711", "batch": "news-7", "tag": "promo"}[term]
+    fields = {"id": sent.id, "number": "+27 83 123 4567", "client": "login4711", "batch": "news-7", "tag": "promo"}[
+        term
+    ]
     visitor.get("/console/search")
-    answer = visitor.post("/console/search", follow=False, term=said)
+    answer = visitor.post("/console/search", follow=False, term=fields)
     assert "/console/search" == urlsplit(answer.headers["location"]).path == answer.headers["location"]
     found = visitor.get("/console/search")
     assert f"/console/messages/{sent.id}" in found.body
     assert ("27831******" in found.body, NUMBER in found.body) == (True, False)
 
 
-def test_a_story_masks_the_number_and_shows_it_and_the_text_when_asked(
+def test_a_story_masks_the_number_and_shows_it_and_the_text_on_request(
     api: Api, visitor: Visitor, redis_server: RedisServer
 ) -> None:
-    """Also in what the gateway said; a key without the right to read texts is told so."""
+    """Also in the gateway's text; a key without the right to read texts is refused with that reason."""
     (message,) = dead(api, redis_server, 1)
     masked, shown = visitor.get(f"/console/messages/{message}"), visitor.post(f"/console/messages/{message}")
     assert ("113 too many parts Too many parts for 27831******" in words(masked), NUMBER in masked.body) == (
@@ -377,10 +379,10 @@ def test_one_message_is_cancelled_and_one_dead_letter_redriven(
 
 def test_schedules_are_listed_filtered_and_cancelled(api: Api, visitor: Visitor) -> None:
     """One, and all of a batch; never all there is."""
-    said = [
+    messages = [
         {"to": f"2783123{4000 + n}", "text": "Hello", "deliver_at": _later(), "batch": f"b{n % 2}"} for n in range(6)
     ]
-    ids = [one.id for one in api.producer.send_many(said)]
+    ids = [one.id for one in api.producer.send_many(messages)]
     page = visitor.get("/console/schedules?batch=b1")
     assert [False, True, False, True, False, True] == [one in page.body for one in ids]
     back = visitor.post(f"/console/messages/{ids[0]}/cancel", follow=False, back="schedules")
@@ -391,11 +393,11 @@ def test_schedules_are_listed_filtered_and_cancelled(api: Api, visitor: Visitor)
 
 
 def test_a_number_is_looked_up_suppressed_and_taken_off(api: Api, visitor: Visitor) -> None:
-    """One entry at a time; who did it stands as evidence when no other is given."""
+    """One entry at a time; without other evidence it names who added it."""
     visitor.get("/console/suppression")
     assert "Not suppressed." in words(visitor.post("/console/suppression", number="+27 83 123 4567"))
-    said = visitor.post("/console/suppression/add", number=NUMBER, scope="tag:promo", days="2")
-    assert "27831****** is suppressed (tag:promo)." in words(said)
+    response = visitor.post("/console/suppression/add", number=NUMBER, scope="tag:promo", days="2")
+    assert "27831****** is suppressed (tag:promo)." in words(response)
     (entry,) = suppression.why(api.redis, NUMBER)
     assert (OPERATOR, "tag:promo", 2) == (entry.source, entry.scope, (entry.expires - entry.first) // 86_400_000)
     assert re.fullmatch("by key k[0-9a-f]{12} of ops", entry.evidence)
@@ -423,11 +425,11 @@ def test_every_action_is_logged_with_its_key_and_without_numbers_and_texts(
         ("logout", {}),
     ):
         visitor.post(f"/console/{path}", follow=False, **fields)
-    told: list[dict[str, Any]] = [one.fields for one in caplog.records if one.getMessage() == "console"]
+    reported: list[dict[str, Any]] = [one.fields for one in caplog.records if one.getMessage() == "console"]
     did = ["held", "resumed", "searched", "revealed", "checked", "suppressed", "lifted", "cancelled", "logout"]
-    assert did == [one["did"] for one in told]
-    assert {"ops"} == {one["producer"] for one in told}
-    assert 1 == len({one["key"] for one in told})
+    assert did == [one["did"] for one in reported]
+    assert {"ops"} == {one["producer"] for one in reported}
+    assert 1 == len({one["key"] for one in reported})
     everything = " ".join(f"{one.getMessage()} {one.__dict__}" for one in caplog.records)
     assert [] == [word for word in (NUMBER, "secret") if word in everything]
 

@@ -1,4 +1,4 @@
-"""Credit runs out in the middle: few are refused, the rest waits, and after a top-up all goes on by itself."""
+"""Credit runs out in the middle: few are refused, the rest waits, and after a top-up all goes on automatically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Accepted, Producer, ProducerSettings, Status
 from threelane.sandbox.running import Running
@@ -35,16 +35,16 @@ def priced(client: redis.Redis, redis_server: RedisServer) -> Iterator[Producer]
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     assert client.ping()
-    with a_house(redis_server) as made:
+    with open_system(redis_server) as made:
         yield made
 
 
 def enqueue(producer: Producer, number: int) -> dict[str, int]:
     """Enqueue messages in three lanes; returns the lane of each."""
-    said = ({"to": f"2799950{n:04d}", "text": "Hello", "lane": n % 3 + 1} for n in range(number))
-    answers = producer.send_many(said)
+    messages = ({"to": f"2799950{n:04d}", "text": "Hello", "lane": n % 3 + 1} for n in range(number))
+    answers = producer.send_many(messages)
     assert all(isinstance(one, Accepted) for one in answers)
     return {one.id: one.lane for one in answers if isinstance(one, Accepted)}
 
@@ -60,10 +60,10 @@ def runs_dry(client: redis.Redis) -> None:
 
 def all_sent(client: redis.Redis) -> bool:
     waiting = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.DEAD)
-    return not any(client.zcard(shelf) for shelf in waiting)
+    return not any(client.zcard(index) for index in waiting)
 
 
-def test_the_rest_is_delivered_once_after_a_top_up_and_nobody_did_anything(
+def test_the_rest_is_delivered_once_after_a_top_up_without_any_action(
     priced: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
     """At most as many 301 as calls were under way, though some of the credit, too little for a message, is left."""
@@ -72,9 +72,9 @@ def test_the_rest_is_delivered_once_after_a_top_up_and_nobody_did_anything(
     workers.start(**PACE)
     runs_dry(client)
     assert 700 == len(taken(sandbox))
-    told = Counter((one.status, one.code) for one in priced.statuses(list(messages)) if one)
-    assert told[Status.DEAD, "301"] <= CONNECTIONS
-    assert 800 == told[Status.DEAD, "301"] + told[Status.QUEUED, ""]
+    counted = Counter((one.status, one.code) for one in priced.statuses(list(messages)) if one)
+    assert counted[Status.DEAD, "301"] <= CONNECTIONS
+    assert 800 == counted[Status.DEAD, "301"] + counted[Status.QUEUED, ""]
 
     before = client.hget(keys.BALANCE, "at")
     wait_until(lambda: (client.hget(keys.BALANCE, "at") or b"") > (before or b""), what="another look at the balance")
@@ -90,10 +90,10 @@ def test_the_rest_is_delivered_once_after_a_top_up_and_nobody_did_anything(
     assert 1 == len(workers.events("resumed"))
 
 
-def test_who_wants_to_be_asked_redrives_by_hand(
+def test_with_ask_dead_letters_are_redriven_only_by_hand(
     priced: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """``ask``: what waited goes on after the top-up; what was refused stays dead until somebody says so."""
+    """``ask``: waiting messages go on after the top-up; refused ones stay dead until an operator redrives them."""
     messages = enqueue(priced, 300)
     sandbox.control("POST", "credit", {"set": "0"})
     workers.start(**PACE, on_credit="ask")
@@ -130,35 +130,35 @@ def test_lane_1_with_a_reserve_is_never_held(
     assert 0 == refused(sandbox)
 
 
-def test_after_a_resume_the_rate_grows_back(house: House, client: redis.Redis) -> None:
+def test_after_a_resume_the_rate_grows_back(system: System, client: redis.Redis) -> None:
     """From an empty bucket and a twentieth of the rate; no rush on an account that has just come back."""
-    house.settings = house.settings.model_copy(update={"parts_per_second": 100.0, "ramp_seconds": 10.0})
-    ids = [one.id for one in house.accept([house.draft(lane=1) for _ in range(100)]) if isinstance(one, Accepted)]
-    house.hold("account", 0)
-    assert house.claim(1, ids, "t0").held
-    hold.resume(client, "account", house.now)
+    system.settings = system.settings.model_copy(update={"parts_per_second": 100.0, "ramp_seconds": 10.0})
+    ids = [one.id for one in system.accept([system.draft(lane=1) for _ in range(100)]) if isinstance(one, Accepted)]
+    system.hold("account", 0)
+    assert system.claim(1, ids, "t0").held
+    hold.resume(client, "account", system.now)
     given = []
     for number in range(12):
-        house.now += 1_000
+        system.now += 1_000
         client.hset(keys.RATE, "tokens", 0)  # all is spent at each second: what comes is that second's
-        given.append(len(house.claim(1, ids, f"t{number + 1}").claimed))
+        given.append(len(system.claim(1, ids, f"t{number + 1}").claimed))
         for one in ids:
             client.hset(keys.record(one), "status", "queued")
-            client.zadd(keys.QUEUED[1], {one: house.now})
+            client.zadd(keys.QUEUED[1], {one: system.now})
     assert [10 * n for n in range(1, 11)] + [100, 100] == given
     assert not client.hexists(keys.RATE, "ramp")
 
 
-def test_a_wait_does_not_outlast_the_ramp(house: House, client: redis.Redis) -> None:
+def test_a_wait_does_not_outlast_the_ramp(system: System, client: redis.Redis) -> None:
     """What a slow fleet would have to wait for at a twentieth of its rate, it has long before at the whole rate."""
-    house.settings = house.settings.model_copy(update={"parts_per_second": 1.0, "ramp_seconds": 5.0})
-    ids = [one.id for one in house.accept([house.draft(text="News " * 80)]) if isinstance(one, Accepted)]
-    client.hset(keys.RATE, mapping=hold.ramp(house.now))
-    assert house.claim(3, ids, "t").wait_ms <= 5_000
+    system.settings = system.settings.model_copy(update={"parts_per_second": 1.0, "ramp_seconds": 5.0})
+    ids = [one.id for one in system.accept([system.draft(text="News " * 80)]) if isinstance(one, Accepted)]
+    client.hset(keys.RATE, mapping=hold.ramp(system.now))
+    assert system.claim(3, ids, "t").wait_ms <= 5_000
 
 
 class Account:
-    """A gateway of which only the balance is asked."""
+    """A gateway that only answers the balance."""
 
     def __init__(self, *readings: float | str, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.readings = list(readings)
@@ -170,70 +170,70 @@ class Account:
         return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
 
 
-def look(house: House, account: Account) -> bool:
+def look(system: System, account: Account) -> bool:
     """Read the balance, as if all turns were over; lift the hold when credit is back."""
-    house.sync.delete(keys.BALANCE + ":turn", keys.BALANCE + ":probe")
-    back = house.run(balance.read(house.client, account, house.settings, house.now))  # type: ignore[arg-type]
-    return back and house.run(balance.lift(house.client, house.now))
+    system.sync.delete(keys.BALANCE + ":turn", keys.BALANCE + ":probe")
+    back = system.run(balance.read(system.client, account, system.settings, system.now))  # type: ignore[arg-type]
+    return back and system.run(balance.lift(system.client, system.now))
 
 
-def out_of_credit(house: House) -> str:
-    (answer,) = house.accept([house.draft()])
+def out_of_credit(system: System) -> str:
+    (answer,) = system.accept([system.draft()])
     assert isinstance(answer, Accepted)
-    house.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "301", "No credit left"))
+    system.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "301", "No credit left"))
     return answer.id
 
 
-def test_a_hold_that_was_lifted_in_vain_is_not_lifted_again_at_the_same_balance(house: House) -> None:
-    """A price that nobody knew of: 301 at a balance that seems to suffice. It must not be asked again and again."""
-    out_of_credit(house)
-    assert not look(house, Account(0.0))
-    assert not look(house, Account(0.9)), "the next message costs 1"
-    assert look(house, Account(1.1))
-    house.now += 60_000
-    out_of_credit(house)
-    assert not look(house, Account(1.1))
-    house.now += 60_000
-    assert not look(house, Account(1.1))
-    assert look(house, Account(50.0))
-    house.now += 60_000
-    out_of_credit(house)
-    assert not look(house, Account(50.0))
-    house.now += balance.TRY_ANYWAY_MS + 1
-    assert look(house, Account(50.0)), "once in a while it is tried all the same"
+def test_a_hold_that_returned_is_not_lifted_again_at_the_same_balance(system: System) -> None:
+    """A price that nobody knew of: 301 at a balance that seems to suffice. It must not be requested again and again."""
+    out_of_credit(system)
+    assert not look(system, Account(0.0))
+    assert not look(system, Account(0.9)), "the next message costs 1"
+    assert look(system, Account(1.1))
+    system.now += 60_000
+    out_of_credit(system)
+    assert not look(system, Account(1.1))
+    system.now += 60_000
+    assert not look(system, Account(1.1))
+    assert look(system, Account(50.0))
+    system.now += 60_000
+    out_of_credit(system)
+    assert not look(system, Account(50.0))
+    system.now += balance.TRY_ANYWAY_MS + 1
+    assert look(system, Account(50.0)), "once in a while it is tried all the same"
 
 
-def test_only_a_hold_for_want_of_credit_ends_with_a_top_up(house: House, client: redis.Redis) -> None:
+def test_only_a_hold_for_want_of_credit_ends_with_a_top_up(system: System, client: redis.Redis) -> None:
     """Wrong credentials do not get right by money."""
-    (answer,) = house.accept([house.draft()])
-    house.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "001", "Authentication failed"))  # type: ignore[union-attr]
-    assert not look(house, Account(1000.0))
+    (answer,) = system.accept([system.draft()])
+    system.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "001", "Authentication failed"))  # type: ignore[union-attr]
+    assert not look(system, Account(1000.0))
     assert client.hexists(keys.HOLDS, "account")
 
 
-def test_a_balance_that_cannot_be_read_is_told_and_changes_nothing(house: House, client: redis.Redis) -> None:
+def test_an_unreadable_balance_is_logged_and_changes_nothing(system: System, client: redis.Redis) -> None:
     """What was known stays; the next reading takes the error away."""
-    out_of_credit(house)
-    look(house, Account(0.25))
-    assert not look(house, Account("no answer"))
+    out_of_credit(system)
+    look(system, Account(0.25))
+    assert not look(system, Account("no answer"))
     assert (b"250000", b"no answer") == (client.hget(keys.BALANCE, "credits"), client.hget(keys.BALANCE, "error"))
-    look(house, Account(0.25))
+    look(system, Account(0.25))
     assert not client.hexists(keys.BALANCE, "error")
 
 
-def test_what_is_claimed_while_the_balance_is_asked_for_is_not_forgotten(house: House, client: redis.Redis) -> None:
+def test_messages_claimed_while_the_balance_is_requested_are_not_forgotten(system: System, client: redis.Redis) -> None:
     """The answer is of the moment before; a floor that forgot the claims since would be passed by as much."""
-    look(house, Account(100.0))
-    ids = [one.id for one in house.accept([house.draft() for _ in range(30)]) if isinstance(one, Accepted)]
+    look(system, Account(100.0))
+    ids = [one.id for one in system.accept([system.draft() for _ in range(30)]) if isinstance(one, Accepted)]
 
     def meanwhile() -> None:
         client.hincrby(keys.BALANCE, "left", -30_000_000)  # what claims of 30 messages do
 
-    look(house, Account(100.0, meanwhile=meanwhile))
+    look(system, Account(100.0, meanwhile=meanwhile))
     assert b"70000000" == client.hget(keys.BALANCE, "left")
-    look(house, Account(70.0))
+    look(system, Account(70.0))
     assert b"70000000" == client.hget(keys.BALANCE, "left")
-    house.claim(3, ids[:5], "t")
+    system.claim(3, ids[:5], "t")
     assert b"65000000" == client.hget(keys.BALANCE, "left")
 
 
@@ -249,32 +249,32 @@ def test_what_is_claimed_while_the_balance_is_asked_for_is_not_forgotten(house: 
     ],
 )
 def test_a_status_that_speaks_of_the_account_holds_it(
-    house: House, client: redis.Redis, status: str, to: Status, code: str, seconds: int
+    system: System, client: redis.Redis, status: str, to: Status, code: str, seconds: int
 ) -> None:
-    """The network refused it for want of credit, or at a limit: the next one would meet the same."""
-    house.hold("account", house.now - 1)  # one that is over is in nobody's way
-    (answer,) = house.accept([house.draft()])
+    """The network refused it without credit, or at a limit: the next one would meet the same."""
+    system.hold("account", system.now - 1)  # one that is over holds nothing
+    (answer,) = system.accept([system.draft()])
     assert isinstance(answer, Accepted)
-    house.attempt(answer.id, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
-    house.hold("account", house.now - 1)
-    house.receive([StatusReport(answer.id, "g" * 32, status, to)])
-    held = hold.holds(client, house.now)["account"]
-    assert (code, house.now + seconds * 1000 if seconds else 0) == (held.code, held.until)
-    house.now += 5_000
-    assert ["late"] != house.receive([StatusReport(answer.id, "g" * 32, status, to)])
-    assert held == hold.holds(client, house.now)["account"], "the same word again is no new hold"
+    system.attempt(answer.id, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
+    system.hold("account", system.now - 1)
+    system.receive([StatusReport(answer.id, "g" * 32, status, to)])
+    held = hold.holds(client, system.now)["account"]
+    assert (code, system.now + seconds * 1000 if seconds else 0) == (held.code, held.until)
+    system.now += 5_000
+    assert ["late"] != system.receive([StatusReport(answer.id, "g" * 32, status, to)])
+    assert held == hold.holds(client, system.now)["account"], "the same word again is no new hold"
 
 
-def test_a_hold_gives_way_to_one_that_lasts_longer_and_to_no_other(house: House, client: redis.Redis) -> None:
-    """An hour's limit does not end a want of credit; a want of credit outlasts an hour's limit."""
+def test_a_hold_gives_way_to_one_that_lasts_longer_and_to_no_other(system: System, client: redis.Redis) -> None:
+    """An hour's limit does not end a lack of credit; a lack of credit outlasts an hour's limit."""
     now = int(time.time() * 1000)
-    house.now = now
-    ids = [one.id for one in house.accept([house.draft() for _ in range(3)]) if isinstance(one, Accepted)]
+    system.now = now
+    ids = [one.id for one in system.accept([system.draft() for _ in range(3)]) if isinstance(one, Accepted)]
     for one in ids:
-        house.attempt(one, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
+        system.attempt(one, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
     codes = []
     for one, status in zip(ids, ("014", "012", "014"), strict=True):
-        house.receive([StatusReport(one, "g" * 32, status, Status.UNDELIVERED)])
+        system.receive([StatusReport(one, "g" * 32, status, Status.UNDELIVERED)])
         codes.append(hold.holds(client, now)["account"].code)
     assert ["130", "301", "301"] == codes
     assert b"1" == client.hget(keys.TALLY, "held:account")

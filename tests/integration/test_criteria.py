@@ -10,7 +10,7 @@ import redis
 import typer
 
 from tests.integration.http_api import Api
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, typed
 from threelane import Status
 from threelane.interfaces.command import criteria
@@ -45,9 +45,9 @@ ONE = {  # what the message has that is looked for; the other one has something 
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     assert client.ping()
-    with a_house(redis_server, parts_per_second=100_000) as made:
+    with open_system(redis_server, parts_per_second=100_000) as made:
         yield made
 
 
@@ -59,18 +59,18 @@ def options(command: str) -> dict[str, Any]:
     return {"status" if one.name == "state" else str(one.name): one for one in found.params}
 
 
-def test_each_criterion_is_another_argument_of_the_script(house: House) -> None:
+def test_each_criterion_is_another_argument_of_the_script(system: System) -> None:
     """One place further, and a search by code would look at the owner."""
     named = {name: ONE[name] for name in ("batch", "to", "producer", "lane")}
-    wanted = house.draft(**named, tags=["x", "promo"], client_message_id=ONE["client_message_id"])
-    other = house.draft(batch="b2", tags=["y"], producer="bank", lane=3, client_message_id="other4711")
-    house.accept([wanted, other])
-    house.attempt(wanted.message.id, AttemptOutcome(OutcomeKind.REFUSED, code="113"), lane=2)
+    wanted = system.draft(**named, tags=["x", "promo"], client_message_id=ONE["client_message_id"])
+    other = system.draft(batch="b2", tags=["y"], producer="bank", lane=3, client_message_id="other4711")
+    system.accept([wanted, other])
+    system.attempt(wanted.message.id, AttemptOutcome(OutcomeKind.REFUSED, code="113"), lane=2)
 
     assert list(CRITERIA) == list(ONE)
-    found = {name: [one.id for one in find.search(house.sync, Filter(**{name: value}))] for name, value in ONE.items()}
+    found = {name: [one.id for one in find.search(system.sync, Filter(**{name: value}))] for name, value in ONE.items()}
     assert {name: [wanted.message.id] for name in ONE} == found
-    assert 2 == len(list(find.search(house.sync, Filter())))
+    assert 2 == len(list(find.search(system.sync, Filter())))
 
 
 @pytest.mark.parametrize("command", SELECTING)
@@ -88,16 +88,16 @@ def test_a_command_s_options_are_those_of_the_filter(command: str) -> None:
 
 def test_a_criterion_that_no_message_can_meet_ends_a_command_with_its_option(base_environment: dict[str, str]) -> None:
     """And with what would be right."""
-    told = typed("list", "--to", "0831234567", environment=base_environment)
-    assert 2 == told.returncode
-    assert "--to: " in told.stderr
-    assert "country code" in told.stderr
+    completed = typed("list", "--to", "0831234567", environment=base_environment)
+    assert 2 == completed.returncode
+    assert "--to: " in completed.stderr
+    assert "country code" in completed.stderr
 
 
 @pytest.mark.parametrize("path", QUERIES)
 def test_a_request_s_parameters_are_those_of_the_filter_but_for_a_number(api: Api, path: str) -> None:
-    """An address stands in the logs of every proxy: numbers go in bodies."""
-    described = api.ask("GET", "/openapi.json").body["paths"][path]["get"]["parameters"]
+    """Every proxy logs addresses: numbers go in bodies."""
+    described = api.request("GET", "/openapi.json").body["paths"][path]["get"]["parameters"]
     found = {one["name"]: one for one in described if one["in"] == "query" and one["name"] in CRITERIA}
     assert QUERIES[path] == set(found)
     for name, one in found.items():
@@ -110,7 +110,7 @@ def test_a_request_s_parameters_are_those_of_the_filter_but_for_a_number(api: Ap
 @pytest.mark.parametrize("name", ["SearchRequest", "RedriveRequest"])
 def test_a_body_has_every_criterion(api: Api, name: str) -> None:
     """A search and a redrive select by the same words."""
-    described = api.ask("GET", "/openapi.json").body["components"]["schemas"][name]["properties"]
+    described = api.request("GET", "/openapi.json").body["components"]["schemas"][name]["properties"]
     assert {one: known.description for one, known in CRITERIA.items()} == {
         one: described[one]["description"] for one in CRITERIA
     }
@@ -130,9 +130,9 @@ def test_a_body_has_every_criterion(api: Api, name: str) -> None:
 def test_a_criterion_that_no_message_can_meet_is_refused_with_its_name(
     api: Api, path: str, body: dict[str, Any], field: str
 ) -> None:
-    """An empty answer would say that there is no such message."""
-    told = api.ask("POST", path, body, key=api.key("shop", operator=True))
-    assert (422, field) == (told.status, told.body["field"])
+    """An empty answer would mean that no message matches."""
+    response = api.request("POST", path, body, key=api.key("shop", operator=True))
+    assert (422, field) == (response.status, response.body["field"])
 
 
 def test_a_filter_is_parsed_once() -> None:
@@ -144,7 +144,7 @@ def test_a_filter_is_parsed_once() -> None:
     assert "status" == wrong.value.name
 
 
-def test_a_filter_without_a_criterion_asks_for_nothing() -> None:
+def test_a_filter_without_a_criterion_is_refused() -> None:
     """Cancel and redrive refuse it: it would be everything."""
     assert not Filter()
     assert all(Filter(**{name: value}) for name, value in ONE.items())

@@ -112,11 +112,11 @@ def messages(folder: Path, good: int = 54) -> Path:
 
 
 @pytest.mark.main_job
-def test_a_file_goes_in_and_three_ledgers_say_the_same(command: Command) -> None:
+def test_a_file_goes_in_and_three_ledgers_agree(command: Command) -> None:
     """Bad rows are refused, a row that is there twice goes out once, and nothing of the demo is left running."""
     words = ("--gateway", API.name, "--messages", str(messages(command.folder)), "--json", "summary.json")
-    told = command.run("demo", *words)
-    assert (0, "") == (told.returncode, told.stderr), told.stdout
+    completed = command.run("demo", *words)
+    assert (0, "") == (completed.returncode, completed.stderr), completed.stdout
     summary = json.loads(command.folder.joinpath("summary.json").read_text(encoding="utf-8"))
 
     assert [] == summary["breaches"]
@@ -128,9 +128,9 @@ def test_a_file_goes_in_and_three_ledgers_say_the_same(command: Command) -> None
     assert ({"dead": 1, "delivered": 59}, dead) == (summary["by_status"], summary["dead_by_code"])
     assert 60 == summary["parts_counted"] == summary["parts_charged"]
     credits = (summary["credits_at_sandbox"], summary["credits_in_records"])
-    assert ("48.000", "48") == credits  # on the One API, which tells no charge, the estimate at the sandbox's price
-    assert 4 == len(re.findall(r"^row \d+ refused \d{3} ", told.stdout, re.MULTILINE))
-    assert "the three ledgers are equal" in told.stdout
+    assert ("48.000", "48") == credits  # on the One API, which reports no charge, the estimate at the sandbox's price
+    assert 4 == len(re.findall(r"^row \d+ refused \d{3} ", completed.stdout, re.MULTILINE))
+    assert "the three ledgers are equal" in completed.stdout
     assert {} == command.processes()
     assert [] == list(command.folder.joinpath("tmp").iterdir())
 
@@ -148,8 +148,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing_running(command: Command) -> None:
     assert [] == list(command.folder.joinpath("tmp").iterdir())
 
 
-def test_the_kernel_ends_what_a_killed_demo_leaves(command: Command) -> None:
-    """kill -9 gives nobody a chance to tidy up, and still no worker goes on by itself."""
+def test_the_kernel_ends_the_processes_of_a_killed_demo(command: Command) -> None:
+    """kill -9 leaves no chance to tidy up, and still no worker survives it."""
     process = command.start("demo", "--messages", str(messages(command.folder)))
     wait_until(lambda: any("sandbox" in line for line in command.processes().values()), what="the sandbox")
     process.kill()
@@ -157,15 +157,15 @@ def test_the_kernel_ends_what_a_killed_demo_leaves(command: Command) -> None:
     wait_until(lambda: command.processes() == {}, what="the children to end")
 
 
-@pytest.mark.parametrize(("content", "told"), [("nonsense\n1\n", "nonsense"), (None, "messages.csv")])
-def test_a_file_that_cannot_be_sent_ends_it_with_code_2(command: Command, content: str | None, told: str) -> None:
+@pytest.mark.parametrize(("content", "problem"), [("nonsense\n1\n", "nonsense"), (None, "messages.csv")])
+def test_a_file_that_cannot_be_sent_ends_it_with_code_2(command: Command, content: str | None, problem: str) -> None:
     """At once and without a traceback: nothing is started for it."""
     file = command.folder / "messages.csv"
     if content is not None:
         file.write_text(content, encoding="utf-8")
     ended = command.run("demo", "--messages", str(file))
     assert 2 == ended.returncode, ended.stdout
-    assert told in ended.stdout.replace("\n", "")
+    assert problem in ended.stdout.replace("\n", "")
     assert "Starting" not in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
     assert {} == command.processes()

@@ -1,4 +1,4 @@
-"""What the documents tell people to type is typed: every command and every snippet runs, or says here why not."""
+"""Every command and every snippet of the documents runs, or has its reason here why not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
     "python -m threelane.sandbox": "runs until it is stopped; tests/sandbox starts it so",
     "python -m bench": "measures for minutes: make bench",
     "python -m tests.chaos": "kills for minutes: make chaos",
-    "curl": "asks a server that the reader runs",
+    "curl": "queries a server that the reader runs",
     "deploy/secrets.sh": "test_compose.py runs it",
     "docker": "needs a container engine",
     "kubectl": "needs a cluster",
@@ -46,7 +46,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
     "buildah": "builds an image, for minutes",
     "apt-get": "changes the machine",
     "pip": "installs from a registry",
-    "pip-audit": "asks the advisories of the day: needs the network",
+    "pip-audit": "queries the advisories of the day: needs the network",
     "rabbitmqctl": "changes a broker",
 }
 ENDS_OTHERWISE = {  # a command that does what it should with another exit code than 0
@@ -69,7 +69,7 @@ DATA = ("json", "toml", "yaml", "nginx", "lua", "promql", "csv")
 def reason(command: Command) -> str | None:
     """Return why a command is not run, or None."""
     typed = str(command)
-    return next((why for said, why in NOT_RUN.items() if typed == said or typed.startswith(said + " ")), None)
+    return next((why for name, why in NOT_RUN.items() if typed == name or typed.startswith(name + " ")), None)
 
 
 def threelane() -> Any:  # typer has a click of its own
@@ -86,13 +86,13 @@ BY_FILE = {
 }
 
 
-def test_every_block_says_what_it_is() -> None:
-    """One without a language would be run by nobody: bash, console, python, json, toml; or text, mermaid: pictures."""
+def test_every_block_has_a_language() -> None:
+    """One without a language would never be run: bash, console, python, json, toml; or text, mermaid: pictures."""
     assert [] == [str(block) for block in ALL if block.language not in (*SHELL, "python", *PICTURES, *DATA)]
 
 
 class Reader:
-    """Somebody who reads a document from its top, and types what it says."""
+    """A reader who types the commands of a document from its top."""
 
     def __init__(self, client: redis.Redis, url: str, sandbox: Running, folder: Path) -> None:
         self.client, self.url, self.sandbox, self.folder = client, url, sandbox, folder
@@ -109,13 +109,15 @@ class Reader:
         }
 
     def types(self, command: Command) -> None:
-        assert command.words[0] == "threelane", f"{command}: run it here, or say in NOT_RUN why not"
+        assert command.words[0] == "threelane", f"{command}: run it here, or give the reason in NOT_RUN"
         typed = [self.known if re.fullmatch(r"[0-9a-f]{4}\.\.\.|<id>", word) else word for word in command.words[1:]]
         if ">" in typed:
             typed = typed[: typed.index(">")]
-        told = CliRunner().invoke(app, typed, env=self.environment | command.settings)
+        result = CliRunner().invoke(app, typed, env=self.environment | command.settings)
         wanted, _ = ENDS_OTHERWISE.get(str(command), (0, ""))
-        assert told.exit_code == wanted, f"{command}: exit code {told.exit_code}\n{told.output}\n{told.exception!r}"
+        assert result.exit_code == wanted, (
+            f"{command}: exit code {result.exit_code}\n{result.output}\n{result.exception!r}"
+        )
 
     def runs(self, block: Block) -> None:
         names: dict[str, Any] = {name: getattr(library, name) for name in library.__all__}
@@ -128,8 +130,8 @@ class Reader:
             assert tomllib.loads(block.text)
             overrides.check(file)
         elif block.language == "json":
-            told = json.loads(block.text)
-            if {"stop", "start"} & set(next((one for one in told.values() if isinstance(one, dict)), {})):
+            reported = json.loads(block.text)
+            if {"stop", "start"} & set(next((one for one in reported.values() if isinstance(one, dict)), {})):
                 words.load(file)
 
 
@@ -151,8 +153,8 @@ def reader(
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if BY_FILE[file]], ids=lambda file: NAMES[file])
-def test_what_a_document_says_can_be_done(reader: Reader, file: Path) -> None:
-    """From its top to its end, as somebody would who reads it."""
+def test_the_commands_of_a_document_work(reader: Reader, file: Path) -> None:
+    """From its top to its end, as a reader would."""
     for block in BY_FILE[file]:
         if block.language in SHELL:
             for command in commands(block):
@@ -175,7 +177,7 @@ def test_a_command_that_is_named_in_passing_is_there(file: Path) -> None:
 
 
 def misnamed(group: Any, typed: list[str]) -> str:
-    """Return the first word of a command that there is not."""
+    """Return the first word of a command that does not exist."""
     at, words = group, [word for word in typed if word not in ("|", "...")]
     while hasattr(at, "commands") and words and not words[0].startswith("-"):
         found = at.commands.get(words[0])
@@ -199,11 +201,11 @@ def test_a_target_and_a_module_that_is_named_is_there(file: Path) -> None:
     """``make bench``, ``python -m threelane.operations.catalogue``."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     typed = [str(one) for block in BY_FILE[file] if block.language in SHELL for one in commands(block)]
-    for said in [*spans(file), *typed]:
-        if target := re.match(r"make ([a-z-]+)", said):
-            assert target[1] in targets, f"{NAMES[file]}: {said}"
-        if module := re.match(r"python -m ([a-z_.]+)", said):
-            assert importlib.util.find_spec(module[1]), f"{NAMES[file]}: {said}"
+    for text in [*spans(file), *typed]:
+        if target := re.match(r"make ([a-z-]+)", text):
+            assert target[1] in targets, f"{NAMES[file]}: {text}"
+        if module := re.match(r"python -m ([a-z_.]+)", text):
+            assert importlib.util.find_spec(module[1]), f"{NAMES[file]}: {text}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
@@ -220,7 +222,7 @@ def test_a_link_leads_somewhere(file: Path) -> None:
 
 
 def test_every_reason_is_needed_or_could_be() -> None:
-    """No reason stands for a command of ours that could be run: each names a process, a tool of others or a target."""
-    ours = [said for said in NOT_RUN if said.startswith("threelane ")]
+    """No command that could be run has a reason not to: each names a process, a tool of others or a target."""
+    ours = [name for name in NOT_RUN if name.startswith("threelane ")]
     group = threelane()
-    assert [] == [said for said in ours if misnamed(group, said.split()[1:])]
+    assert [] == [name for name in ours if misnamed(group, name.split()[1:])]

@@ -1,4 +1,4 @@
-"""In doubt: only the gateway can tell, so it is asked; nothing is sent a second time on a guess."""
+"""In doubt: only the gateway knows, so the message is looked up; nothing is sent a second time on a guess."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_lost_answer_is_looked_up_and_adopted(
 
 
 @needs_a_look_up
-def test_what_the_gateway_never_saw_is_sent_again_with_the_same_id(
+def test_a_message_that_the_gateway_never_saw_is_sent_again_with_the_same_id(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
     """The connection was cut before the request was handled: 104 at every look-up, then once more."""
@@ -58,7 +58,7 @@ def test_a_look_up_that_lags_is_not_proof(producer: Producer, sandbox: Running, 
 def test_a_look_up_that_fails_changes_nothing(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """An unreadable answer to the question neither proves nor disproves: it is asked again."""
+    """An unreadable answer to the look-up neither proves nor disproves: it is looked up again."""
     sandbox.control("POST", "faults", {"do": "html_502", "command": "querymsg", "times": 5})
     workers.start(**QUICK)
     message = producer.send("27999300101", "Hello").id
@@ -81,7 +81,7 @@ def test_the_caller_may_choose_that_a_doubtful_message_is_dropped(
 def test_the_caller_may_choose_that_a_doubtful_message_is_held(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """It stays in doubt, is asked for once a day, and is not sent."""
+    """It stays in doubt, is looked up once a day, and is not sent."""
     workers.start(**QUICK)
     message = producer.send("27999300201", "Hello", on_doubt="hold").id
     day = 24 * 3600 * 1000
@@ -97,7 +97,7 @@ def test_the_caller_may_choose_that_a_doubtful_message_is_held(
 def test_a_receipt_that_arrives_meanwhile_settles_the_doubt(
     producer: Producer, reporting: Running, workers: Workers, until: Until
 ) -> None:
-    """The network itself says where the message is: nothing is left to ask."""
+    """The network itself reports where the message is: no look-up is left to do."""
     workers.start(doubt_delays_seconds="600")
     message = producer.send("27999300101", "Hello").id
     until(message, Status.DELIVERED)
@@ -107,7 +107,7 @@ def test_a_receipt_that_arrives_meanwhile_settles_the_doubt(
 def test_the_answer_to_many_is_lost_and_no_second_sms_follows(
     producer: Producer, reporting: Running, workers: Workers, until: Until
 ) -> None:
-    """One message of 60, or all that were in its request: receipts settle each, whoever is asked meanwhile."""
+    """One message of 60, or all that were in its request: receipts settle each, also during a look-up."""
     reporting.control("POST", "faults", {"do": "lose_answer"})
     workers.start(**QUICK)
     answers = producer.send_many({"to": f"27999{500000 + n}", "text": "Hello"} for n in range(60))
@@ -121,7 +121,7 @@ def test_the_answer_to_many_is_lost_and_no_second_sms_follows(
 def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """Kill -9 after the request left: the lease runs out, the gateway is asked, the message is adopted."""
+    """Kill -9 after the request left: the lease runs out, the message is looked up and adopted."""
     timing = {"lease_seconds": 2, "gateway_timeout_seconds": 0.9}
     sandbox.control("POST", "faults", {"do": "slow", "seconds": 30})
     first = workers.start(**QUICK, **timing)

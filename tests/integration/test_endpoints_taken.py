@@ -54,7 +54,7 @@ def test_a_metrics_host_that_does_not_exist_ends_the_process(command: str, redis
 
 
 def test_a_callback_port_in_use_ends_the_process(taken: int, redis_server: RedisServer) -> None:
-    """Clickatell would post its receipts to whoever listens there."""
+    """Clickatell would post its receipts to the other process there."""
     environment = {"THREELANE_REDIS_URL": redis_server.url, "THREELANE_METRICS_PORT": "0"}
     ended = run("callbacks", environment | {"THREELANE_CALLBACKS_PORT": str(taken)})
 

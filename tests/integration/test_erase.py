@@ -1,4 +1,4 @@
-"""Erasure: after it, no key of Redis holds the number or the text; what was counted and charged is as it was."""
+"""Erasure: after it, no key of Redis holds the number or the text; counts and charges are unchanged."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ TEXT = "The secret word is xylophone"
 WORD = "xylophone"
 DAY = 24 * 3600 * 1000
 REFUSED = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=f"Too many parts to: {NUMBER}")
-HALVES = {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")}  # told of after an hour, by another round
+HALVES = {keys.REPLY_HALVES, keys.reply_parts(f"{NUMBER}:{OURS}:7:2")}  # published after an hour, by another round
 Run = Callable[[Callable[[redis.asyncio.Redis], Any]], Any]
 
 
 def everything(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
-    """Yield every key of Redis with all that it holds, whatever its type."""
+    """Yield every key of Redis with all that it holds, of any type."""
     readers: dict[bytes, Callable[[bytes], Any]] = {
         b"string": client.get,
         b"hash": client.hgetall,
@@ -63,7 +63,7 @@ def everything(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
 
 
 def places(client: redis.Redis, *words: str) -> list[str]:
-    """Return the keys in which one of the words stands, be it in the name of the key."""
+    """Return the keys that contain one of the words, in their value or their name."""
     return sorted(key for key, held in everything(client) if any(word.encode() in held for word in words))
 
 
@@ -90,15 +90,15 @@ def at_rest(producer: Producer, client: redis.Redis, redis_server: RedisServer, 
     """Messages to the number in all states in which nothing is to be done, and all that comes of them: their ids."""
     registry.put(client, "shop", webhook="https://shop.example/sms")
     budgets.put(client, "centre:news", "day", Budget(100_000_000, "refuse"))
-    said = {"to": NUMBER, "text": TEXT, "producer": "shop", "cost_centre": "news"}
+    fields = {"to": NUMBER, "text": TEXT, "producer": "shop", "cost_centre": "news"}
     names = ("delivered", "sent", "dead", "cancelled")
-    answers = producer.send_many({**said, "clientMessageId": f"{name}{NUMBER}"} for name in names)
+    answers = producer.send_many({**fields, "clientMessageId": f"{name}{NUMBER}"} for name in names)
     assert all(isinstance(one, Accepted) for one in answers), answers
     ids = dict(zip(names, (one.id for one in answers), strict=True))
     attempted(redis_server.url, [ids["delivered"], ids["sent"]], TAKEN)
     attempted(redis_server.url, [ids["dead"]], REFUSED)
     producer.cancel([ids["cancelled"]])
-    (other,) = producer.send_many([{**said, "to": OTHER, "text": "Hello"}])
+    (other,) = producer.send_many([{**fields, "to": OTHER, "text": "Hello"}])
     attempted(redis_server.url, [other.id], TAKEN)
 
     async def afterwards(away: redis.asyncio.Redis) -> None:
@@ -128,21 +128,21 @@ def erases(redis_server: RedisServer, *words: str) -> Result:
 def test_after_an_erasure_no_key_holds_the_number_or_a_text(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    """Records, events, what is on its way to a webhook, halves of replies, and the names of keys."""
-    told = erases(redis_server, NUMBER, "--json")
+    """Records, events, pending webhook deliveries, halves of replies, and the names of keys."""
+    result = erases(redis_server, NUMBER, "--json")
 
     assert [] == places(client, NUMBER, WORD)
-    assert 0 == told.exit_code, told.output
-    counted = json.loads(told.stdout)
+    assert 0 == result.exit_code, result.output
+    counted = json.loads(result.stdout)
     assert (4, 0, 0) == (counted["messages"], counted["waiting"], counted["under_way"])
     assert (4, 4, 1) == (counted["events"], counted["deliveries"], counted["replies"])  # outcomes 3, reply 1
     assert [keys.record(at_rest["other"])] == places(client, OTHER), "another number's message is left alone"
 
 
-def test_what_was_counted_and_charged_stays(
+def test_counts_and_charges_stay(
     at_rest: dict[str, str], client: redis.Redis, producer: Producer, redis_server: RedisServer
 ) -> None:
-    """Money and proof that we sent are ours, whoever is forgotten."""
+    """The sums and the proof that we sent stay after any erasure."""
     tally = client.hgetall(keys.TALLY)
     spent = {key: client.hgetall(key) for key in client.scan_iter(match=keys.SPENT + "*")}
     assert spent
@@ -162,7 +162,7 @@ def test_what_was_counted_and_charged_stays(
 def test_an_erased_message_ends_as_any_other(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer, run: Run, producer: Producer
 ) -> None:
-    """A receipt that comes afterwards finds it by its id, and its event names nobody."""
+    """A receipt that comes afterwards finds it by its id, and its event has no number."""
     assert 0 == erases(redis_server, NUMBER).exit_code
     report = StatusReport(at_rest["sent"], TAKEN.gateway_id, "004", Status.DELIVERED, 800_000, "status=004")
     assert ["moved"] == run(lambda away: receive(away, [report], WorkerSettings().keeping, now_of(client)))
@@ -173,10 +173,10 @@ def test_an_erased_message_ends_as_any_other(
     assert (Status.DELIVERED, 800_000) == (ended.status, ended.charge_millionths)
 
 
-def test_what_is_still_to_be_sent_is_told_and_left_unless_it_is_cancelled(
+def test_unsent_messages_are_reported_and_left_unless_cancelled(
     client: redis.Redis, producer: Producer, redis_server: RedisServer
 ) -> None:
-    """Without its number a message could not be sent, and what is under way has to be looked up."""
+    """Without its number a message could not be sent, and one under way has to be looked up."""
     waits, _ = producer.send_many([{"to": NUMBER, "text": TEXT, "delay": 3600}, {"to": NUMBER, "text": TEXT}])
     under_way = producer.send(NUMBER, TEXT)
     assert isinstance(under_way, Accepted)
@@ -193,7 +193,7 @@ def test_what_is_still_to_be_sent_is_told_and_left_unless_it_is_cancelled(
     assert Status.CANCELLED is producer.status(waits.id).status  # type: ignore[union-attr]
 
 
-def test_a_stop_outlives_an_erasure_unless_the_operator_says_otherwise(
+def test_a_stop_outlives_an_erasure_unless_the_operator_forgets_it(
     client: redis.Redis, producer: Producer, redis_server: RedisServer
 ) -> None:
     """Who is forgotten altogether gets the next newsletter."""
@@ -207,15 +207,15 @@ def test_a_stop_outlives_an_erasure_unless_the_operator_says_otherwise(
     assert [] == places(client, NUMBER)
 
 
-def test_an_erased_dead_letter_cannot_be_redriven_and_says_so(
+def test_an_erased_dead_letter_cannot_be_redriven_and_is_reported(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """It has no number and no text any more."""
     erase(client, NUMBER, DAY, now_of(client))
     nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
-    told = redrive(client, nudger, Filter(code="113"), now_of(client))
+    result = redrive(client, nudger, Filter(code="113"), now_of(client))
     nudger.close()
-    assert {"redriven": 0, "expired": 0, "erased": 1} == dict(told)
+    assert {"redriven": 0, "expired": 0, "erased": 1} == dict(result)
     assert b"dead" == client.hget(keys.record(at_rest["dead"]), "status")
 
 
@@ -230,10 +230,10 @@ def test_an_erased_dead_letter_can_be_looked_at_and_cancelled(
     assert (Status.CANCELLED, "") == (found.status, found.to)
 
 
-def test_the_append_only_file_is_written_anew(
+def test_the_append_only_file_is_rewritten(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    """Every command that ever named the number stands in the old one."""
+    """The old file has every command that ever named the number."""
 
     def named() -> list[str]:
         files = [file for file in redis_server.folder.rglob("*") if file.is_file()]
@@ -245,7 +245,7 @@ def test_the_append_only_file_is_written_anew(
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"] and not named())
 
 
-def test_a_file_that_cannot_be_written_anew_is_told_of(
+def test_a_file_that_cannot_be_rewritten_is_reported(
     at_rest: dict[str, str], client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """A user of Redis with few rights may erase; somebody else has to see to the file."""
@@ -253,14 +253,16 @@ def test_a_file_that_cannot_be_written_anew_is_told_of(
     client.acl_setuser(
         "eraser", enabled=True, passwords=["+do-not-log-me"], keys=["*"], commands=["+@all", "-bgrewriteaof"]
     )
-    told = CliRunner().invoke(app, ["erase", NUMBER], env={"THREELANE_REDIS_URL": user})
+    result = CliRunner().invoke(app, ["erase", NUMBER], env={"THREELANE_REDIS_URL": user})
     client.acl_deluser("eraser")
-    assert "still contains it" in told.output
+    assert "still contains it" in result.output
     assert [] == places(client, NUMBER, WORD)
 
 
-def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client: redis.Redis, workers: Workers) -> None:
-    """At its start, if nobody else has looked within the hour."""
+def test_a_worker_erases_old_messages_automatically(
+    at_rest: dict[str, str], client: redis.Redis, workers: Workers
+) -> None:
+    """At its start, if no other worker has looked within the hour."""
     wait_until(lambda: now_of(client) > float(client.hget(keys.record(at_rest["dead"]), "ended") or 0) + 1000)
     worker = workers.start(erase_after_days=0.00001)
     assert 3 == worker.event("erased")["messages"]
@@ -271,26 +273,26 @@ def test_a_worker_erases_what_is_over_by_itself(at_rest: dict[str, str], client:
 def test_an_id_that_was_erased_is_not_sent_again(
     at_rest: dict[str, str], client: redis.Redis, producer: Producer
 ) -> None:
-    """Whether it is the same message cannot be told any more, and twice is worse than a refusal."""
+    """Whether it is the same message is not known any more, and twice is worse than a refusal."""
     erase(client, NUMBER, DAY, now_of(client))
-    said = {"to": NUMBER, "text": TEXT, "producer": "shop", "cost_centre": "news"}
-    (again,) = producer.send_many([{**said, "clientMessageId": f"dead{NUMBER}"}])
+    fields = {"to": NUMBER, "text": TEXT, "producer": "shop", "cost_centre": "news"}
+    (again,) = producer.send_many([{**fields, "clientMessageId": f"dead{NUMBER}"}])
     assert isinstance(again, Refused)
     assert "409" == again.code
     assert "erased" in again.problem
 
 
-def test_a_number_that_is_none_is_refused_in_words(redis_server: RedisServer) -> None:
+def test_an_invalid_number_is_refused_with_a_sentence(redis_server: RedisServer) -> None:
     """Exit code 2, as for any wrong usage."""
-    told = erases(redis_server, "27999o10001")
-    assert 2 == told.exit_code
-    assert "other than digits" in told.output
+    result = erases(redis_server, "27999o10001")
+    assert 2 == result.exit_code
+    assert "other than digits" in result.output
 
 
 def test_after_n_days_no_key_holds_a_number_or_a_text(
     at_rest: dict[str, str], client: redis.Redis, run: Run, producer: Producer
 ) -> None:
-    """What ended N days ago is erased, whoever it was for, and what is awaited is not."""
+    """Messages that ended N days ago are erased, for any recipient, and awaited ones are not."""
     settings = WorkerSettings(erase_after_days=2)
     now = now_of(client)
     suppression.add(client, [(OTHER, Entry(source="operator", first=1, last=1, expires=now))])
@@ -306,7 +308,7 @@ def test_after_n_days_no_key_holds_a_number_or_a_text(
     assert 0 == run(lambda away: erase_old(away, settings, now + 2 * DAY + 60_000)), "once"
 
 
-def test_a_dead_letter_keeps_its_text_no_longer_than_it_is_remembered(
+def test_a_dead_letter_keeps_its_text_until_it_is_forgotten(
     at_rest: dict[str, str], client: redis.Redis, run: Run
 ) -> None:
     """Without THREELANE_ERASE_AFTER_DAYS the record itself goes, with all it holds."""
@@ -323,11 +325,11 @@ def test_a_dead_letter_keeps_its_text_no_longer_than_it_is_remembered(
     assert HALVES == set(places(client, NUMBER, WORD))
 
 
-def test_what_waits_behind_a_hold_ends_with_its_validity(client: redis.Redis, producer: Producer, run: Run) -> None:
-    """Nobody claims from a lane that stands still, so nobody would see that it is over; and its text would stay."""
-    said = {"to": NUMBER, "text": TEXT, "producer": "shop"}
+def test_a_message_behind_a_hold_ends_with_its_validity(client: redis.Redis, producer: Producer, run: Run) -> None:
+    """No worker claims from a lane on hold, so none would see that the message expired; and its text would stay."""
+    fields = {"to": NUMBER, "text": TEXT, "producer": "shop"}
     answers = producer.send_many(
-        [{**said, "validityPeriod": 60}, {**said, "validityPeriod": 600}, {**said, "delay": 60}]
+        [{**fields, "validityPeriod": 60}, {**fields, "validityPeriod": 600}, {**fields, "delay": 60}]
     )
     over, valid, waits = (one.id for one in answers)
     later = now_of(client) + 61 * 60_000

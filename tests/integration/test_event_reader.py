@@ -31,7 +31,7 @@ def unacknowledged(client: redis.Redis, producer: str = "shop") -> int:
 
 
 def test_a_group_reads_from_the_start_of_the_stream(client: redis.Redis) -> None:
-    """What happened before an application first asked is its own, too; then nothing comes twice."""
+    """Events from before an application's first call are its own, too; then nothing comes twice."""
     publish(client, "a", "b")
     first = reader(client)
     events = list(first)
@@ -55,7 +55,7 @@ def test_two_consumers_share_and_none_gets_the_other_s(client: redis.Redis) -> N
     assert sorted(map(str, range(40))) == sorted(shares["one"] + shares["two"])
 
 
-def test_what_a_dead_consumer_left_is_reclaimed(client: redis.Redis) -> None:
+def test_entries_of_a_dead_consumer_are_reclaimed(client: redis.Redis) -> None:
     """All of it, also more than one batch, and only what it never acknowledged."""
     publish(client, *map(str, range(25)))
     dead = read(client, "app", "dead", "shop", count=25)
@@ -71,7 +71,7 @@ def test_what_a_dead_consumer_left_is_reclaimed(client: redis.Redis) -> None:
     assert 0 == unacknowledged(client)
 
 
-def test_what_a_living_consumer_has_in_hand_stays_its_own(client: redis.Redis) -> None:
+def test_entries_of_a_living_consumer_stay_its_own(client: redis.Redis) -> None:
     """Until it was idle for too long."""
     publish(client, "a")
     assert ["a"] == messages(list(reader(client, "one")))
@@ -79,7 +79,7 @@ def test_what_a_living_consumer_has_in_hand_stays_its_own(client: redis.Redis) -
 
 
 def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
-    """Or the list of what is pending would grow for ever."""
+    """Otherwise the list of pending entries would grow forever."""
     publish(client, "a", producer="bank")
     publish(client, "b", producer="")
     publish(client, "c")
@@ -91,8 +91,8 @@ def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
     assert ["b"] == messages(list(reader(client, producer="")))
 
 
-def test_a_reply_to_nobody_in_particular_comes_to_everybody(client: redis.Redis) -> None:
-    """No message of ours is known that it would answer."""
+def test_a_reply_without_a_producer_goes_to_all(client: redis.Redis) -> None:
+    """The message that it would answer is not known."""
     client.xadd(keys.EVENTS, {"type": "reply", "id": "r1", "from": "27831234567", "text": "who is this?"})
     for producer in ("shop", "bank"):
         assert ["r1"] == [event.reply_id for event in reader(client, producer=producer)]  # type: ignore[union-attr]
@@ -131,7 +131,7 @@ def test_a_flush_in_the_middle_of_waiting_heals_too(client: redis.Redis) -> None
 
 
 def test_a_wait_is_longer_than_the_patience_of_the_socket(client: redis.Redis) -> None:
-    """The clients of the house give a command three seconds; a reader may wait for minutes."""
+    """Threelane's clients give a command three seconds; a reader may wait for minutes."""
     hasty = redis.Redis(port=client.connection_pool.connection_kwargs["port"], socket_timeout=0.2)
     began = time.monotonic()
     assert [] == list(reader(hasty, block_seconds=0.7))
@@ -139,7 +139,7 @@ def test_a_wait_is_longer_than_the_patience_of_the_socket(client: redis.Redis) -
     hasty.close()
 
 
-def test_what_a_loop_left_unread_is_read_by_the_next(client: redis.Redis) -> None:
+def test_entries_that_one_loop_left_are_read_by_the_next(client: redis.Redis) -> None:
     """A caller may break out of the loop."""
     publish(client, "a", "b", "c")
     one = reader(client)
@@ -148,7 +148,7 @@ def test_what_a_loop_left_unread_is_read_by_the_next(client: redis.Redis) -> Non
 
 
 def test_the_same_event_has_the_same_id_however_often_it_comes(client: redis.Redis) -> None:
-    """So that an application can tell a second one."""
+    """So that an application can recognise a second one."""
     publish(client, "a")
     (first,) = list(reader(client, "one"))
     time.sleep(0.02)
@@ -158,7 +158,7 @@ def test_the_same_event_has_the_same_id_however_often_it_comes(client: redis.Red
 
 
 @pytest.mark.parametrize(("group", "consumer", "producer"), [("", "c", "shop"), ("g", "", "shop"), ("g", "c", "a|b")])
-def test_an_impossible_name_is_told_at_once(client: redis.Redis, group: str, consumer: str, producer: str) -> None:
+def test_an_invalid_name_is_refused_at_once(client: redis.Redis, group: str, consumer: str, producer: str) -> None:
     """And not when the first event is lost."""
     with pytest.raises(ValueError, match="name"):
         EventReader(client, group, consumer, producer)

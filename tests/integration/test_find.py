@@ -1,4 +1,4 @@
-"""Messages are found by what is known of them, whatever became of them."""
+"""Messages are found by any criterion, in any status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane import Status
 from threelane.store import find, registry
@@ -21,97 +21,97 @@ TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     assert client.ping()
-    with a_house(redis_server, parts_per_second=100_000) as made:
+    with open_system(redis_server, parts_per_second=100_000) as made:
         yield made
 
 
-def take(house: House, **said: Any) -> str:
-    draft = house.draft(**said)
-    house.accept([draft])
+def take(system: System, **fields: Any) -> str:
+    draft = system.draft(**fields)
+    system.accept([draft])
     return draft.message.id
 
 
-def found(house: House, **wanted: Any) -> set[str]:
-    return {one.id for one in find.search(house.sync, Filter(**wanted))}
+def found(system: System, **wanted: Any) -> set[str]:
+    return {one.id for one in find.search(system.sync, Filter(**wanted))}
 
 
-def in_each_state(house: House) -> dict[str, str]:
+def in_each_state(system: System) -> dict[str, str]:
     """Return one message in each state, by state."""
-    ids = {"queued": take(house, lane=2), "scheduled": take(house, delay=600)}
+    ids = {"queued": take(system, lane=2), "scheduled": take(system, delay=600)}
     for status in ("sending", "sent", "delivered", "dead", "in_doubt", "cancelled"):
-        ids[status] = take(house, batch="b1", tags=["promo", "x"], costCentre="c", producer="shop")
-    house.claim(3, [ids["sending"]], "token")
-    house.attempt(ids["sent"], TAKEN)
-    house.attempt(ids["delivered"], TAKEN)
-    house.receive([StatusReport(ids["delivered"], "g" * 32, "004", Status.DELIVERED)])
-    house.attempt(ids["dead"], AttemptOutcome(OutcomeKind.REFUSED, code="113"))
-    house.attempt(ids["in_doubt"], AttemptOutcome(OutcomeKind.LOST))
-    house.cancel([ids["cancelled"]])
+        ids[status] = take(system, batch="b1", tags=["promo", "x"], costCentre="c", producer="shop")
+    system.claim(3, [ids["sending"]], "token")
+    system.attempt(ids["sent"], TAKEN)
+    system.attempt(ids["delivered"], TAKEN)
+    system.receive([StatusReport(ids["delivered"], "g" * 32, "004", Status.DELIVERED)])
+    system.attempt(ids["dead"], AttemptOutcome(OutcomeKind.REFUSED, code="113"))
+    system.attempt(ids["in_doubt"], AttemptOutcome(OutcomeKind.LOST))
+    system.cancel([ids["cancelled"]])
     return ids
 
 
-def test_each_state_is_found_and_nothing_else(house: House) -> None:
+def test_each_state_is_found_and_nothing_else(system: System) -> None:
     """Those with a set of their own by it, the others among all records."""
-    ids = in_each_state(house)
+    ids = in_each_state(system)
     assert {status: {message_id} for status, message_id in ids.items()} == {
-        status: found(house, status=status) for status in ids
+        status: found(system, status=status) for status in ids
     }
-    assert set(ids.values()) == found(house)
+    assert set(ids.values()) == found(system)
 
 
-def test_each_filter_narrows(house: House) -> None:
+def test_each_filter_narrows(system: System) -> None:
     """And several together all have to match."""
-    ids = in_each_state(house)
+    ids = in_each_state(system)
     of_batch = set(ids.values()) - {ids["queued"], ids["scheduled"]}
-    other = take(house, to="27831111111", clientMessageId="order9", producer="shop", batch="b1")
-    assert of_batch | {other} == found(house, batch="b1") == found(house, producer="shop")
-    assert of_batch == found(house, tag="promo")
-    assert set() == found(house, tag="prom")
-    assert {ids["queued"]} == found(house, lane=2)
-    assert {other} == found(house, to="27831111111") == found(house, batch="b1", to="27831111111")
-    assert {ids["dead"]} == found(house, code="113") == found(house, owner="producer", status="dead")
-    assert 3 == len(list(find.search(house.sync, Filter(), 3)))
+    other = take(system, to="27831111111", clientMessageId="order9", producer="shop", batch="b1")
+    assert of_batch | {other} == found(system, batch="b1") == found(system, producer="shop")
+    assert of_batch == found(system, tag="promo")
+    assert set() == found(system, tag="prom")
+    assert {ids["queued"]} == found(system, lane=2)
+    assert {other} == found(system, to="27831111111") == found(system, batch="b1", to="27831111111")
+    assert {ids["dead"]} == found(system, code="113") == found(system, owner="producer", status="dead")
+    assert 3 == len(list(find.search(system.sync, Filter(), 3)))
 
 
-def test_a_client_message_id_is_found_whoever_its_producer_is(house: House) -> None:
+def test_a_client_message_id_is_found_for_any_producer(system: System) -> None:
     """At once for a producer that is named, registered, or that has no name; by looking through all for others."""
-    registry.put(house.sync, "known")
-    ids = {name: take(house, clientMessageId="order1", producer=name) for name in ("known", "other")}
-    nameless = take(house, clientMessageId="order2")
-    assert {ids["other"]} == found(house, client_message_id="order1", producer="other")
-    assert {ids["known"]} == found(house, client_message_id="order1")
-    assert {nameless} == found(house, client_message_id="order2")
-    lonely = take(house, clientMessageId="order3", producer="other")
-    assert {lonely} == found(house, client_message_id="order3")
+    registry.put(system.sync, "known")
+    ids = {name: take(system, clientMessageId="order1", producer=name) for name in ("known", "other")}
+    nameless = take(system, clientMessageId="order2")
+    assert {ids["other"]} == found(system, client_message_id="order1", producer="other")
+    assert {ids["known"]} == found(system, client_message_id="order1")
+    assert {nameless} == found(system, client_message_id="order2")
+    lonely = take(system, clientMessageId="order3", producer="other")
+    assert {lonely} == found(system, client_message_id="order3")
 
 
-def test_one_word_finds_what_it_may_mean(house: House) -> None:
+def test_one_word_finds_what_it_may_mean(system: System) -> None:
     """An id, a recipient as people write it, a client message id, a batch, a tag; nothing else."""
-    one = take(house, to="27831111111", clientMessageId="order1", batch="june", tags=["promo"])
-    take(house)
+    one = take(system, to="27831111111", clientMessageId="order1", batch="june", tags=["promo"])
+    take(system)
     for word in (one, "+27 83 111 1111", "order1", "june", "promo"):
-        assert [one] == [hit.id for hit in find.term(house.sync, word)], word
-    assert [] == list(find.term(house.sync, "nothing")) == list(find.term(house.sync, " "))
+        assert [one] == [hit.id for hit in find.term(system.sync, word)], word
+    assert [] == list(find.term(system.sync, "nothing")) == list(find.term(system.sync, " "))
 
 
-def test_dead_letters_are_listed_by_what_and_when_and_their_causes_counted(house: House) -> None:
+def test_dead_letters_are_listed_by_criterion_and_time_and_their_causes_counted(system: System) -> None:
     """Oldest first; the time is that of their death."""
-    first = take(house)
-    house.attempt(first, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
-    died = house.now
-    house.now += 60_000
-    others = [take(house, lane=1) for _ in range(600)]
+    first = take(system)
+    system.attempt(first, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
+    died = system.now
+    system.now += 60_000
+    others = [take(system, lane=1) for _ in range(600)]
     for one in others:
-        house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="302"), lane=1)
-    listed = [one.id for one in find.dead(house.sync, Filter())]
+        system.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="302"), lane=1)
+    listed = [one.id for one in find.dead(system.sync, Filter())]
     assert ([first], 601) == (listed[:1], len(set(listed)))
-    assert [first] == [one.id for one in find.dead(house.sync, Filter(), before=died)]
-    assert set(others) == {one.id for one in find.dead(house.sync, Filter(lane=1), after=died + 1)}
+    assert [first] == [one.id for one in find.dead(system.sync, Filter(), before=died)]
+    assert set(others) == {one.id for one in find.dead(system.sync, Filter(lane=1), after=died + 1)}
     assert {
         ("producer", "302", "dearer_than_allowed"): 600,
         ("producer", "113", "too_many_parts"): 1,
-    } == {(one.owner, one.code, one.reason): one.messages for one in redrive.dead_groups(house.sync, house.now)}
-    plan = redrive.plan(house.sync, Filter(code="302"), house.now)
+    } == {(one.owner, one.code, one.reason): one.messages for one in redrive.dead_groups(system.sync, system.now)}
+    plan = redrive.plan(system.sync, Filter(code="302"), system.now)
     assert (600, 600, {"302": 600}, {1: 600}) == (plan.messages, plan.parts, plan.by_code, plan.by_lane)

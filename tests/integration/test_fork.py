@@ -73,10 +73,10 @@ def test_children_of_a_process_that_sent_share_neither_ids_nor_connections(produ
         for number in range(CHILDREN)
     ]
     meanwhile = send(producer, "parent")
-    told = [lines_of(child) for child in children]
-    ids = [*before, *meanwhile, *(one for lines in told for one in lines[1:])]
+    outputs = [lines_of(child) for child in children]
+    ids = [*before, *meanwhile, *(one for lines in outputs for one in lines[1:])]
     assert (CHILDREN + 2) * EACH * 4 == len(set(ids)) == len(ids)
-    assert CHILDREN + 1 == len({connection(producer), *(lines[0] for lines in told)})
+    assert CHILDREN + 1 == len({connection(producer), *(lines[0] for lines in outputs)})
     assert all(producer.statuses(ids))
 
 
@@ -100,7 +100,7 @@ def test_a_child_sends_although_threads_of_its_parent_were_sending(
     for thread in threads:
         thread.start()
     try:
-        told = [
+        outputs = [
             lines_of(in_child(lambda: [producer.send("27831234567", "child", lane=1).id]))  # type: ignore[union-attr]
             for _ in range(25)
         ]
@@ -108,20 +108,20 @@ def test_a_child_sends_although_threads_of_its_parent_were_sending(
         stop.set()
         for thread in threads:
             thread.join()
-    assert 25 == len({one for lines in told for one in lines})
+    assert 25 == len({one for lines in outputs for one in lines})
 
 
 def test_a_script_under_way_in_the_parent_is_not_answered_in_the_child(
     client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    """The fork falls between the question and its answer: the parent reads its own, the child asks anew."""
+    """The fork falls between the question and its answer: the parent reads its own, the child repeats the request."""
     with Producer(ProducerSettings(redis_url=redis_server.url)) as producer:
         assert producer.send("27831234567", "before").accepted
         stream = producer.send_stream({"to": "27831234567", "text": f"{number}"} for number in range(1500))
         first = next(stream)
         child = in_child(lambda: [msgspec.json.encode(producer.send("27831234567", "child")).decode()])
         answers = [first, *stream]
-        told = msgspec.json.decode(lines_of(child)[0])
+        reported = msgspec.json.decode(lines_of(child)[0])
     assert all(answer.accepted for answer in answers)
-    assert told["id"] not in {answer.id for answer in answers if isinstance(answer, Accepted)}
+    assert reported["id"] not in {answer.id for answer in answers if isinstance(answer, Accepted)}
     assert 1502 == len(list(client.scan_iter("tl:m:*", count=1000)))

@@ -39,11 +39,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
 
 
 @pytest.fixture
-def told(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, str]) -> dict[str, str]:
-    """What every process is told; the address of Redis stands in a file."""
+def environment(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, str]) -> dict[str, str]:
+    """The environment of every process; the address of Redis is in a file."""
     (guarded.folder / "redis_url").write_text(guarded.url + "\n")
-    told = base_environment | guarded.environment(THREELANE_REDIS_URL_FILE=str(guarded.folder / "redis_url"))
-    del told["THREELANE_REDIS_URL"]
+    environment = base_environment | guarded.environment(THREELANE_REDIS_URL_FILE=str(guarded.folder / "redis_url"))
+    del environment["THREELANE_REDIS_URL"]
     more = {
         "GATEWAY": "http",
         "BROKER_URL": guarded.url,
@@ -51,7 +51,7 @@ def told(guarded: GuardedRedis, sandbox: Running, base_environment: dict[str, st
         "DOUBT_DELAYS_SECONDS": "0.5,1",
         "RETRY_EVERY_SECONDS": "0.5",
     }
-    return told | {f"THREELANE_{name}": value for name, value in more.items()}
+    return environment | {f"THREELANE_{name}": value for name, value in more.items()}
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def wrong_ca(tmp_path: Path) -> Path:
     return tmp_path / "wrong.pem"
 
 
-def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs(
-    guarded: GuardedRedis, told: dict[str, str], sandbox: Running, tmp_path: Path
+def test_the_main_job_passes_over_tls_with_a_user_of_minimal_rights(
+    guarded: GuardedRedis, environment: dict[str, str], sandbox: Running, tmp_path: Path
 ) -> None:
-    """Send, retry, ask after a lost answer, receipts, cancel, suppress, exporter, health: and nothing was refused."""
-    started = [threelane_child(name, tmp_path, told) for name in ("worker", "callbacks", "exporter", "webhooks")]
-    worker, door, exporter, _ = started
+    """Send, retry, look up after a lost answer, receipts, cancel, suppress, exporter, health: nothing was refused."""
+    started = [threelane_child(name, tmp_path, environment) for name in ("worker", "callbacks", "exporter", "webhooks")]
+    worker, callbacks, exporter, _ = started
     client = guarded.admin()
     try:
-        url = door.event("callbacks")["url"].replace("<secret>", SECRET)
+        url = callbacks.event("callbacks")["url"].replace("<secret>", SECRET)
         sandbox.control("POST", "settings", {"callback_url": url, "callback_retry_scale": 0.002})
         worker.event("started")
         settings = ProducerSettings(
@@ -76,8 +76,8 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
         )
         with Producer(settings) as producer:
             numbers = [*(f"27999{500_000 + n}" for n in range(60)), "27999190101", "27999300101", "27999112200"]
-            said = [{"to": to, "text": "Hello", "lane": 1 + n % 3} for n, to in enumerate(numbers)]
-            ids = {answer.id for answer in producer.send_many(said)}
+            messages = [{"to": to, "text": "Hello", "lane": 1 + n % 3} for n, to in enumerate(numbers)]
+            ids = {answer.id for answer in producer.send_many(messages)}
             ids.add(producer.send("27999500001", "Soon", delay=1).id)
             later = producer.send("27999500001", "Much later", delay=3600, tags=("promo",))
             assert ["cancelled"] == [answer.answer for answer in producer.cancel([later.id])]
@@ -90,7 +90,7 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
             ["pause", "3", "--cause", "a test"], ["resume", "lane:3"], ["producers", "key", "make", "shop"],
             ["erase", "27999500001"],
         ):  # fmt: skip
-            done = CliRunner().invoke(commands, words, env=told)
+            done = CliRunner().invoke(commands, words, env=environment)
             assert 0 == done.exit_code, f"{words} {done.output}"
         assert b"threelane_redis_up 1.0" in urlopen(exporter.event("metrics")["url"]).read()
     finally:
@@ -102,8 +102,8 @@ def test_the_main_job_passes_over_tls_as_a_user_who_may_do_no_more_than_it_needs
     assert not any(PASSWORD in child.log.read_text() for child in started)
 
 
-def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: GuardedRedis) -> None:
-    """A hold for want of credit, or a registered producer, comes long after the first message."""
+def test_the_commands_of_scripts_and_rare_operations_are_allowed(guarded: GuardedRedis) -> None:
+    """A hold without credit, or a registered producer, comes long after the first message."""
     lua = [file.read_text() for folder in FOLDERS for file in (ROOT / folder).rglob("*.lua")]
     called = {name for text in lua for name in re.findall(r"redis\.call\('(\w+)'", text)}
     seldom = {"WATCH", "UNWATCH", "ZREVRANGE", "HSCAN", "ZSCAN", "XAUTOCLAIM", "XTRIM"}
@@ -114,7 +114,7 @@ def test_what_the_scripts_call_and_what_is_seldom_asked_is_allowed(guarded: Guar
 
 
 def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRedis) -> None:
-    """Else the test above would show nothing: not other keys, not other commands, not without the password."""
+    """Otherwise the test above would show nothing: not other keys, not other commands, not without the password."""
     with redis.Redis.from_url(guarded.plain_url) as user:
         for forbidden in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "session:1"], ["ACL", "LIST"]):
             with pytest.raises(redis.exceptions.NoPermissionError):
@@ -125,10 +125,10 @@ def test_a_command_the_user_may_not_run_is_refused_by_the_acl(guarded: GuardedRe
 
 
 def test_a_certificate_of_another_ca_is_refused_by_check_by_send_and_by_a_worker(
-    guarded: GuardedRedis, told: dict[str, str], wrong_ca: Path, tmp_path: Path
+    guarded: GuardedRedis, environment: dict[str, str], wrong_ca: Path, tmp_path: Path
 ) -> None:
-    """Each says what is refused and which variable names the CA; nothing is sent to whoever it is."""
-    wrong = told | {"THREELANE_REDIS_CA_FILE": str(wrong_ca)}
+    """Each names the refusal and the variable of the CA; nothing is sent to the other server."""
+    wrong = environment | {"THREELANE_REDIS_CA_FILE": str(wrong_ca)}
     checked = threelane("check", "--json", environment=wrong)
     errors = [one["told"] for one in json.loads(checked.stdout) if one["grade"] == "error"]
     assert 2 == checked.returncode
@@ -166,27 +166,27 @@ def test_a_certificate_for_another_name_is_refused(guarded: GuardedRedis) -> Non
         producer.send("27999500001", "Hello")
 
 
-def test_without_a_ca_file_the_system_s_cas_are_asked(guarded: GuardedRedis) -> None:
+def test_without_a_ca_file_the_system_s_cas_are_used(guarded: GuardedRedis) -> None:
     """And they know nothing of ours."""
     with Producer(ProducerSettings(redis_url=guarded.url)) as producer, pytest.raises(Unavailable, match=REFUSED):
         producer.send("27999500001", "Hello")
 
 
-def test_redis_may_ask_for_our_certificate(guarded: GuardedRedis, tmp_path: Path) -> None:
-    """tls-auth-clients yes: without one the reason is told, with one all is well."""
+def test_redis_may_require_our_certificate(guarded: GuardedRedis, tmp_path: Path) -> None:
+    """tls-auth-clients yes: without one the error has the reason, with one it works."""
     guarded.admin().config_set("tls-auth-clients", "yes")
     mine = guarded.ca.issue_cert("worker")
     mine.private_key_pem.write_to_path(str(tmp_path / "my.key"))
     mine.cert_chain_pems[0].write_to_path(str(tmp_path / "my.pem"))
-    told = {"redis_url": guarded.url, "redis_ca_file": guarded.folder / "ca.pem"}
+    settings = {"redis_url": guarded.url, "redis_ca_file": guarded.folder / "ca.pem"}
     try:
         with (
-            Producer(ProducerSettings(**told)) as producer,
+            Producer(ProducerSettings(**settings)) as producer,
             pytest.raises(Unavailable, match="THREELANE_REDIS_CERTIFICATE_FILE"),
         ):
             producer.status("0f3c")
         mine_too = {"redis_certificate_file": tmp_path / "my.pem", "redis_key_file": tmp_path / "my.key"}
-        with Producer(ProducerSettings(**told, **mine_too)) as producer:
+        with Producer(ProducerSettings(**settings, **mine_too)) as producer:
             assert producer.status("0f3c") is None
     finally:
         guarded.admin().config_set("tls-auth-clients", "optional")
@@ -195,6 +195,6 @@ def test_redis_may_ask_for_our_certificate(guarded: GuardedRedis, tmp_path: Path
 @pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_check_hostname=false", "ssl_ca_certs=/ca.pem"])
 @pytest.mark.parametrize("variable", ["redis_url", "broker_url"])
 def test_the_check_cannot_be_left_out_by_the_address(variable: str, option: str) -> None:
-    """TLS that checks nothing keeps nobody out."""
+    """TLS that checks nothing protects nothing."""
     with pytest.raises(InvalidSettings, match=f"THREELANE_{variable.upper()}: leave ssl_"):
         load(Settings, **{variable: f"rediss://localhost:6379/0?{option}"})

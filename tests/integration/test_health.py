@@ -16,12 +16,12 @@ from threelane.store import keys
 
 
 def _health(workers: Workers, name: str = "w1") -> tuple[int, str]:
-    told = typed("health", "--worker", name, environment=workers.environment)
-    return told.returncode, told.stdout + told.stderr
+    completed = typed("health", "--worker", name, environment=workers.environment)
+    return completed.returncode, completed.stdout + completed.stderr
 
 
 def test_a_worker_that_consumes_is_healthy(producer: Producer, workers: Workers, client: redis.Redis) -> None:
-    """Also when there is nothing to do."""
+    """Also when idle."""
     workers.start(worker_name="w1")
     wait_until(lambda: client.exists(keys.worker("w1")), what="its first report")
     wait_until(lambda: client.hget(keys.worker("w1"), "lanes") == b"1,2,3", what="its lanes")
@@ -38,9 +38,9 @@ def test_a_worker_that_fetches_nothing_while_its_lanes_hold_work_is_not(
     client.zadd(keys.QUEUED[2], {client.zrange(keys.QUEUED[2], 0, 0)[0]: minute_ago})
     report = {"beat": int(time.time() * 1000), "fetched": minute_ago, "lanes": "1,2,3"}
     client.hset(keys.worker("w1"), mapping=report)
-    code, told = _health(workers)
+    code, printed = _health(workers)
     assert 5 == code
-    assert "lane 2" in told
+    assert "lane 2" in printed
 
     client.hset(keys.HOLDS, "account", '{"code":"301","cause":"no_credit","since":0,"until":0}')
     assert 0 == _health(workers)[0]  # it does right not to fetch
@@ -55,14 +55,14 @@ def test_a_worker_whose_loop_stands_still_is_found_out(
     os.kill(child.process.pid, signal.SIGSTOP)
     client.hset(keys.worker("w1"), "beat", int(time.time() * 1000) - 30_000)
     try:
-        code, told = _health(workers)
+        code, printed = _health(workers)
     finally:
         os.kill(child.process.pid, signal.SIGCONT)
     assert 5 == code
-    assert "not reported" in told
+    assert "not reported" in printed
 
 
-def test_an_unknown_worker_and_a_missing_redis_are_told_apart(producer: Producer, workers: Workers) -> None:
+def test_an_unknown_worker_and_a_missing_redis_are_distinguished(producer: Producer, workers: Workers) -> None:
     """Each has its own exit code and its own way out."""
     assert 5 == _health(workers, "nobody")[0]
     away = typed("health", environment={"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"})

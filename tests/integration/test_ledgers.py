@@ -1,4 +1,4 @@
-"""Ledgers: what the records say was charged is what the exporter tells and what left the account, on each API."""
+"""Ledgers: the charges of the records, of the exporter and of the account agree, on each API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUMS = re.compile(r"^(threelane_charged(?:_by_\w+?)?_credits)_total\{[^}]*\} (\S
 @pytest.fixture(params=["http", "rest", "xml", pytest.param("one", marks=pytest.mark.timeout(240))])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """A stack of its own, so that its account has no other movements."""
-    environment = {"THREELANE_GATEWAY": request.param, "THREELANE_RECEIPT_DELAYS_SECONDS": "3"}  # no callback tells 006
+    environment = {"THREELANE_GATEWAY": request.param, "THREELANE_RECEIPT_DELAYS_SECONDS": "3"}  # 006 has no callback
     with Stack(tmp_path, {**PRICES, "credit": "150"}, environment) as made:
         yield made
 
@@ -56,7 +56,7 @@ def test_every_credit_that_left_the_account_is_in_the_records_and_in_the_metrics
     client = redis.Redis.from_url(stack.redis_url)
     short = {"validity_period": 1} if settings.gateway == "one" else {}  # there a lost answer is only waited for
     with Producer(settings) as producer:
-        said = [
+        messages = [
             {
                 "to": NUMBERS[n % 3].format(n),
                 "text": "Hello" if n % 4 else "Two parts. " * 20,
@@ -66,10 +66,12 @@ def test_every_credit_that_left_the_account_is_in_the_records_and_in_the_metrics
             }
             for n in range(300)
         ]
-        answers = producer.send_many([{**one, **short} for one in [*said, *({"to": to, "text": "Hi"} for to in ENDS)]])
+        answers = producer.send_many(
+            [{**one, **short} for one in [*messages, *({"to": to, "text": "Hi"} for to in ENDS)]]
+        )
         assert [] == [one for one in answers if not isinstance(one, Accepted)]
         ids = [one.id for one in answers if isinstance(one, Accepted)]
-        assert len(said) + len(ENDS) == len(ids)
+        assert len(messages) + len(ENDS) == len(ids)
         wait_until(lambda: client.hexists(keys.HOLDS, "account"), 40, "the credit to run out")
         stack.call_sandbox("/sandbox/credit", {"add": "1000"})
 

@@ -71,7 +71,7 @@ HEAVY = {
 def run(code: str, *words: str, folder: Path, environment: dict[str, str]) -> str:
     """Run a program in a process of its own, and return what it printed; fails where it wrote to standard error."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("THREELANE_")}
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=folder,
         env={**clean, **environment},
@@ -80,8 +80,8 @@ def run(code: str, *words: str, folder: Path, environment: dict[str, str]) -> st
         timeout=60,
         check=False,
     )
-    assert (0, "") == (told.returncode, told.stderr)
-    return told.stdout
+    assert (0, "") == (completed.returncode, completed.stderr)
+    return completed.stdout
 
 
 def test_a_producer_changes_nothing_of_its_process(
@@ -142,8 +142,8 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules} - befor
 
 
 @pytest.mark.parametrize("words", [("worker",), ("demo",), ("api",), ("send", "27831234567", "Hello")])
-def test_a_command_says_which_extra_it_needs(words: tuple[str, ...], tmp_path: Path) -> None:
-    """In one sentence and with exit code 2; here a metadata that names a library which nobody has."""
+def test_a_command_names_the_extra_that_it_needs(words: tuple[str, ...], tmp_path: Path) -> None:
+    """In one sentence and with exit code 2; here a metadata that names a library that does not exist."""
     about = tmp_path / "threelane-9.dist-info"
     about.mkdir()
     extra = {"send": "cli"}.get(words[0], words[0])
@@ -153,6 +153,8 @@ def test_a_command_says_which_extra_it_needs(words: tuple[str, ...], tmp_path: P
         "Requires-Dist: no-such-library-of-anybody>=1; extra == 'inner'\n",
         encoding="utf-8",
     )
-    told = threelane(*words, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
+    completed = threelane(
+        *words, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    )
     wanted = f"threelane {words[0]} needs: pip install 'threelane[{extra}]'\n"
-    assert (2, "", wanted) == (told.returncode, told.stdout, told.stderr)
+    assert (2, "", wanted) == (completed.returncode, completed.stdout, completed.stderr)

@@ -41,7 +41,7 @@ def test_no_log_shows_a_text_a_whole_number_or_a_secret(
         assert hidden not in log
 
 
-def test_the_first_line_of_a_worker_says_which_api_account_balance_and_lanes(workers: Workers) -> None:
+def test_the_first_line_of_a_worker_has_api_account_balance_and_lanes(workers: Workers) -> None:
     """Who starts a worker sees at once whether it speaks for the right account."""
     (line,) = [line for line in log_of(workers.start()) if line["event"] == "started"]
     assert line["gateway"] == API.name
@@ -50,7 +50,7 @@ def test_the_first_line_of_a_worker_says_which_api_account_balance_and_lanes(wor
     assert line["lanes"] == [1, 2, 3]
 
 
-def test_the_metrics_say_what_happened_to_every_message(
+def test_the_metrics_count_the_outcome_of_every_message(
     producer: Producer, reporting: Running, workers: Workers, until: Until, base_environment: dict[str, str]
 ) -> None:
     """Counts are made by the scripts that move messages, so they agree with the records to the last one."""
@@ -69,7 +69,7 @@ def test_the_metrics_say_what_happened_to_every_message(
         return str(urlopen(address).read().decode())
 
     wait_until(lambda: 'threelane_moved_total{lane="3",status="delivered"} 2.0' in page())
-    price = 0.8 if API.reports_charge else 1.0  # where no charge is told the estimate stands for it
+    price = 0.8 if API.reports_charge else 1.0  # where no charge is reported the estimate stands for it
     for labels, parts in (('login",lane="1', 1), ('news",lane="3', 3), ('none",lane="3', 1)):
         assert f'threelane_charged_credits_total{{cost_centre="{labels}"}} {round(parts * price, 1)}' in page()
     for line in (

@@ -1,4 +1,4 @@
-"""A lost answer leaves its caller unsure, whatever becomes of the repeated call."""
+"""A lost answer leaves its caller unsure, with any result of the repeated call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threelane.store import keys
 
 
 class _LosesTheAnswer:
-    """A way to Redis on which the first call of a script arrives, its answer does not, and nobody answers after it."""
+    """A way to Redis on which the first call of a script arrives, its answer does not, and nothing answers after it."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -34,17 +34,17 @@ class _LosesTheAnswer:
 
     def _carry(self, caller: socket.socket, redis_side: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while said := caller.recv(1 << 20):
-                redis_side.sendall(said)
+            while received := caller.recv(1 << 20):
+                redis_side.sendall(received)
                 answer = redis_side.recv(1 << 20)
-                if b"EVAL" in said and not answer.startswith(b"-NOSCRIPT"):
+                if b"EVAL" in received and not answer.startswith(b"-NOSCRIPT"):
                     self.end()
                     return
                 caller.sendall(answer)
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)  # else who is at the door is still let in
+            self._server.shutdown(socket.SHUT_RDWR)  # otherwise a client in the backlog is still accepted
         self._server.close()
         for one in self._lines:
             one.close()

@@ -11,7 +11,7 @@ import redis
 from pydantic import SecretStr
 
 from tests.integration.conftest import Workers, attempts, taken
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, typed, wait_until
 from threelane import Accepted, Producer, Status
 from threelane.contract import phone
@@ -28,78 +28,78 @@ BAD_SENDER = {"do": "code", "code": "123", "command": "sendmsg", "api": "http", 
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     assert client.ping()
-    with a_house(redis_server) as made:
+    with open_system(redis_server) as made:
         yield made
 
 
-def taken_in(house: House, **said: object) -> str:
-    (answer,) = house.accept([house.draft(**said)])
+def taken_in(system: System, **fields: object) -> str:
+    (answer,) = system.accept([system.draft(**fields)])
     assert isinstance(answer, Accepted)
     return answer.id
 
 
-def goes(house: House, message_id: str) -> bool:
-    """Tell whether a claim gives a message out."""
-    return bool(house.claim(3, [message_id], f"token of {message_id}").claimed)
+def goes(system: System, message_id: str) -> bool:
+    """Return whether a claim gives a message out."""
+    return bool(system.claim(3, [message_id], f"token of {message_id}").claimed)
 
 
 @pytest.mark.parametrize("code", ["106", "123"])
-def test_a_bad_sender_holds_that_sender_alone(house: House, client: redis.Redis, code: str) -> None:
-    """Its messages wait without an attempt, until an operator says that it is registered; they go within a minute."""
-    house.attempt(taken_in(house, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, code))
-    assert ["sender:ACME"] == list(hold.holds(client, house.now))
-    waits, other, none = taken_in(house, sender="ACME"), taken_in(house, sender="ACMES"), taken_in(house)
-    assert [False, True, True] == [goes(house, one) for one in (waits, other, none)]
-    record = house.glance([waits]).records[waits]
+def test_a_bad_sender_holds_that_sender_alone(system: System, client: redis.Redis, code: str) -> None:
+    """Its messages wait without an attempt, until an operator resumes the sender; they go within a minute."""
+    system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, code))
+    assert ["sender:ACME"] == list(hold.holds(client, system.now))
+    waits, other, none = taken_in(system, sender="ACME"), taken_in(system, sender="ACMES"), taken_in(system)
+    assert [False, True, True] == [goes(system, one) for one in (waits, other, none)]
+    record = system.glance([waits]).records[waits]
     assert ("scheduled", None) == (record["status"], record.get("attempt"))
-    house.now += 60_000
-    house.release()
-    assert not goes(house, waits), "nobody resumed it"
-    assert hold.resume(client, "sender:ACME", house.now)
-    house.now += 60_000
-    house.release()
-    assert goes(house, waits)
+    system.now += 60_000
+    system.release()
+    assert not goes(system, waits), "nobody resumed it"
+    assert hold.resume(client, "sender:ACME", system.now)
+    system.now += 60_000
+    system.release()
+    assert goes(system, waits)
 
 
-def test_a_number_without_a_route_holds_its_prefix_for_an_hour(house: House, client: redis.Redis) -> None:
+def test_a_number_without_a_route_holds_its_prefix_for_an_hour(system: System, client: redis.Redis) -> None:
     """The network of that number: not its country, and not the numbers beside it."""
-    house.attempt(taken_in(house, to="27831234567"), AttemptOutcome(OutcomeKind.REFUSED, "114"))
-    ((scope, held),) = hold.holds(client, house.now).items()
-    assert ("prefix:2783123", house.now + 3600_000) == (scope, held.until)
-    same, beside = taken_in(house, to="27831239999"), taken_in(house, to="27831244567")
-    assert [False, True] == [goes(house, one) for one in (same, beside)]
+    system.attempt(taken_in(system, to="27831234567"), AttemptOutcome(OutcomeKind.REFUSED, "114"))
+    ((scope, held),) = hold.holds(client, system.now).items()
+    assert ("prefix:2783123", system.now + 3600_000) == (scope, held.until)
+    same, beside = taken_in(system, to="27831239999"), taken_in(system, to="27831244567")
+    assert [False, True] == [goes(system, one) for one in (same, beside)]
     for _ in range(59):
-        house.now += 60_000
-        house.release()
-        assert not goes(house, same)
-    house.now += 60_000
-    house.release()
-    assert goes(house, same)
+        system.now += 60_000
+        system.release()
+        assert not goes(system, same)
+    system.now += 60_000
+    system.release()
+    assert goes(system, same)
 
 
-def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(house: House, client: redis.Redis) -> None:
+def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(system: System, client: redis.Redis) -> None:
     """What waits is looked at each minute."""
-    house.attempt(taken_in(house), AttemptOutcome(OutcomeKind.REFUSED, "114"))
-    waits = taken_in(house)
-    assert not goes(house, waits)
-    hold.resume(client, f"prefix:{phone.network('27831234567')}", house.now)
-    house.now += 60_000
-    house.release()
-    assert goes(house, waits)
+    system.attempt(taken_in(system), AttemptOutcome(OutcomeKind.REFUSED, "114"))
+    waits = taken_in(system)
+    assert not goes(system, waits)
+    hold.resume(client, f"prefix:{phone.network('27831234567')}", system.now)
+    system.now += 60_000
+    system.release()
+    assert goes(system, waits)
 
 
-def test_a_hold_does_not_outlive_the_validity_of_what_waits(house: House) -> None:
-    """It expires in its time, and is not kept for ever by a hold without an end."""
-    house.attempt(taken_in(house, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
-    waits = taken_in(house, sender="ACME", validity_period=2)
-    assert not goes(house, waits)
+def test_a_message_on_hold_ends_with_its_validity(system: System) -> None:
+    """It expires in its time, and is not kept forever by a hold without an end."""
+    system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
+    waits = taken_in(system, sender="ACME", validity_period=2)
+    assert not goes(system, waits)
     for _ in range(2):
-        house.now += 60_000
-        house.release()
-        goes(house, waits)
-    assert Status.EXPIRED is house.glance([waits]).status(waits)
+        system.now += 60_000
+        system.release()
+        goes(system, waits)
+    assert Status.EXPIRED is system.glance([waits]).status(waits)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_network_is_the_calling_code_and_five_digits(msisdn: str, network: str
 def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, until: Until
 ) -> None:
-    """Also what was claimed before the hold stays untried; another sender's messages do not even pause."""
+    """Messages claimed before the hold stay untried, too; another sender's messages do not even pause."""
     sandbox.control("POST", "faults", {**BAD_SENDER, "to": "279995000"})
     acme = [{"to": f"27999500{n:03d}", "text": "Hello", "sender": "ACME"} for n in range(80)]
     messages = [one.id for one in producer.send_many(acme) if isinstance(one, Accepted)]
@@ -127,11 +127,11 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     assert 1 == len([one for one in sandbox.control("GET", "attempts")["attempts"] if one["code"] == "123"])
     assert {0} == {one.attempts for one in producer.statuses(messages) if one and one.status is Status.SCHEDULED}
 
-    told = typed("holds", "--json", environment=workers.environment)
-    assert ["sender:ACME"] == list(json.loads(told.stdout))
+    completed = typed("holds", "--json", environment=workers.environment)
+    assert ["sender:ACME"] == list(json.loads(completed.stdout))
     assert "sender:ACME" in typed("holds", environment=workers.environment).stdout
-    told = typed("resume", "sender:ACME", environment=workers.environment)
-    assert (0, "sender:ACME resumed\n") == (told.returncode, told.stdout)
+    completed = typed("resume", "sender:ACME", environment=workers.environment)
+    assert (0, "sender:ACME resumed\n") == (completed.returncode, completed.stdout)
     client.zadd(
         keys.DUE, dict.fromkeys((one.decode() for one in client.zrange(keys.DUE, 0, -1)), 0)
     )  # the minute is over
@@ -199,8 +199,8 @@ def test_each_change_of_credentials_or_address_is_seen(change: dict[str, object]
 
 
 @pytest.mark.parametrize("cause", ["no_credit", "mt_limit", "account_frozen"])
-def test_what_no_setting_mends_stays_on_hold(house: House, client: redis.Redis, cause: str) -> None:
+def test_a_hold_that_no_setting_fixes_stays(system: System, client: redis.Redis, cause: str) -> None:
     """A worker that starts with other credentials has not topped up the account."""
-    client.hset(keys.HOLDS, "account", hold.encode(Hold("account", "301", cause), house.now))
-    assert not house.run(hold.lift_for(house.client, "others", house.now))
+    client.hset(keys.HOLDS, "account", hold.encode(Hold("account", "301", cause), system.now))
+    assert not system.run(hold.lift_for(system.client, "others", system.now))
     assert client.hexists(keys.HOLDS, "account")

@@ -45,14 +45,14 @@ def _accept(client: redis.Redis, schema: int, now: int) -> str:
 
 
 def _claim(server: RedisServer, ids: list[str], now: int) -> Claims:
-    async def ask() -> Claims:
+    async def claim_now() -> Claims:
         async with redis.asyncio.Redis(port=server.port) as client:
             return await claim(client, 3, ids, load(WorkerSettings), now)
 
-    return asyncio.run(ask())
+    return asyncio.run(claim_now())
 
 
-def test_a_message_of_today_says_no_schema(client: redis.Redis) -> None:
+def test_a_message_of_this_version_has_no_schema_field(client: redis.Redis) -> None:
     """Absent means 1: what waits now costs nothing more, and an older worker reads it as before."""
     assert [None, None] == client.hmget(keys.record(_accept(client, 1, NOW)), ["schema", "due"])
     newer = client.hgetall(keys.record(_accept(client, 2, NOW)))
@@ -75,15 +75,15 @@ def test_the_longer_it_waits_for_a_newer_worker_the_later_it_comes_back(
 
 
 def test_it_keeps_its_validity_for_the_worker_that_knows_it(client: redis.Redis, redis_server: RedisServer) -> None:
-    """What a newer schema says of its end, an older worker cannot know."""
+    """An older worker does not know what a newer schema means for its end."""
     newer = _accept(client, 2, NOW)
     after_its_end = NOW + 48 * 3600 * 1000
     assert not _claim(redis_server, [newer], after_its_end).claimed
     assert b"scheduled" == client.hget(keys.record(newer), "status")
 
 
-def test_it_is_not_moved_by_who_does_not_know_it(client: redis.Redis, producer: Producer) -> None:
-    """Written anew it would lose what only newer ones read."""
+def test_an_older_process_does_not_move_it(client: redis.Redis, producer: Producer) -> None:
+    """Rewritten it would lose the fields that only newer ones read."""
     later = producer.send("27999500001", "Later", delay=3600)
     client.hset(keys.record(later.id), "schema", 2)
     with pytest.raises(Refused, match="has schema 2"):
@@ -93,7 +93,7 @@ def test_it_is_not_moved_by_who_does_not_know_it(client: redis.Redis, producer: 
 def test_an_older_worker_puts_it_back_and_a_newer_one_sends_it_once(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis, tmp_path: Path
 ) -> None:
-    """In one nudge with others: these are sent at once, by whoever had it."""
+    """In one nudge with others: these are sent at once, by the worker that had it."""
     answers = producer.send_many([{"to": f"2799950000{n}", "text": "Hello"} for n in range(5)])
     newer, *known = [answer.id for answer in answers]
     client.hset(keys.record(newer), "schema", 2)

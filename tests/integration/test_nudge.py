@@ -152,7 +152,7 @@ def test_a_celery_worker_runs_what_was_published(
     assert {1: 0, 2: 0, 3: 0} == nudger.depths()
 
 
-def test_depths_count_what_waits(place: Broker, nudgers: Callable[..., Nudger]) -> None:
+def test_depths_count_waiting_messages(place: Broker, nudgers: Callable[..., Nudger]) -> None:
     """Also of a queue that does not exist yet."""
     nudger = nudgers()
     assert {1: 0, 2: 0, 3: 0} == nudger.depths()
@@ -168,14 +168,14 @@ def test_no_celery_is_loaded_and_no_celery_variable_obeyed(place: Broker) -> Non
         "from threelane.runtime.settings import Settings;"
         "print(json.dumps([Nudger(Settings()).publish(1, ['a']), sorted({n.split('.')[0] for n in sys.modules})]))"
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", publish],
         env={**os.environ, **OF_ANOTHER, "THREELANE_BROKER_URL": place.url},
         capture_output=True,
         text=True,
         check=True,
     )
-    published, loaded = json.loads(told.stdout)
+    published, loaded = json.loads(completed.stdout)
 
     assert published
     assert [["a"]] == place.nudges.waiting(1)
@@ -251,7 +251,7 @@ def test_a_broker_that_hangs_holds_a_caller_for_one_timeout(place: Broker, nudge
 def test_after_a_failure_nudges_are_skipped_for_a_pause(
     place: Broker, nudgers: Callable[..., Nudger], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are counted, and the log says how many when it says the next thing about nudges."""
+    """They are counted, and the next log line about nudges has their number."""
     caplog.set_level(logging.INFO, "threelane")
     now = [0.0]
     nudger = nudgers(lambda: now[0])
@@ -345,7 +345,7 @@ def test_without_kombu_rabbitmq_is_refused_with_what_to_install(tmp_path: Path) 
         "load(Settings, broker_url='redis://127.0.0.1:1/0')\n"
         "load(Settings, broker_url='amqp://127.0.0.1:1//')\n"
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", load_settings],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"},
         capture_output=True,
@@ -353,4 +353,4 @@ def test_without_kombu_rabbitmq_is_refused_with_what_to_install(tmp_path: Path) 
         check=False,
     )
 
-    assert "pip install 'threelane[rabbitmq]'" in told.stderr.splitlines()[-1], told.stderr
+    assert "pip install 'threelane[rabbitmq]'" in completed.stderr.splitlines()[-1], completed.stderr

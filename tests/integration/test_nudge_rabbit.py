@@ -75,7 +75,7 @@ def nudger(node: rabbit.RabbitServer) -> Iterator[Nudger]:
     made.close()
 
 
-def test_a_nudge_is_persistent_and_says_what_it_is(node: rabbit.RabbitServer, nudger: Nudger) -> None:
+def test_a_nudge_is_persistent_and_has_its_content_type(node: rabbit.RabbitServer, nudger: Nudger) -> None:
     """It outlives a restart, and every library of AMQP can read it."""
     assert nudger.publish(1, ["a"])
     with amqp.Connection(f"127.0.0.1:{node.port}") as connection:
@@ -93,7 +93,7 @@ def test_a_nudge_is_persistent_and_says_what_it_is(node: rabbit.RabbitServer, nu
 def test_before_the_first_worker_the_queues_are_made_as_workers_make_them(
     node: rabbit.RabbitServer, nudger: Nudger
 ) -> None:
-    """Else the first messages of an installation would wait for the sweep, or a worker be refused its queues."""
+    """Otherwise the first messages of an installation would wait for the sweep, or a worker be refused its queues."""
     with amqp.Connection(f"127.0.0.1:{node.port}") as connection:
         channel = connection.channel()
         for lane in keys.LANES:
@@ -108,7 +108,7 @@ def test_before_the_first_worker_the_queues_are_made_as_workers_make_them(
 
 
 def test_a_queue_with_other_arguments_takes_nudges_too(node: rabbit.RabbitServer, nudger: Nudger) -> None:
-    """An operator's policy or a quorum queue is no reason to lose a nudge."""
+    """No nudge is lost by an operator's policy or a quorum queue."""
     with amqp.Connection(f"127.0.0.1:{node.port}") as connection:
         channel = connection.channel()
         channel.queue_delete("sms.1")
@@ -163,7 +163,7 @@ def test_a_connection_that_was_idle_for_long_is_replaced(node: rabbit.RabbitServ
 
 
 def test_another_node_is_tried_within_the_same_timeout(node: rabbit.RabbitServer) -> None:
-    """One that hangs has its share of the time; the one that answered is asked first from then on."""
+    """One that hangs has its share of the time; the one that answered is tried first from then on."""
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         urls = [f"amqp://guest:guest@127.0.0.1:{hanging.getsockname()[1]}//", "amqp://127.0.0.1:1//", node.url]
         nudger = Nudger(Settings(broker_url=";".join(urls), redis_timeout_seconds=3))
@@ -209,7 +209,7 @@ def test_the_certificate_of_rabbitmq_is_checked(
     is_trusted: bool,
     published: bool,
 ) -> None:
-    """TLS that checks neither who signed nor for which name keeps nobody out."""
+    """TLS that checks neither the signer nor the name protects nothing."""
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certified.ca))
     settings = Settings(broker_url=f"amqps://guest:guest@{host}:{certified.port}//")

@@ -1,6 +1,6 @@
-"""Poll: the end of a message that no receipt told is asked for, at its times and at the rate of all look-ups.
+"""Poll: a message without a receipt is looked up, at its times and within the rate of all look-ups.
 
-The clock is moved by hand where time has to pass; real workers ask a sandbox whose receipts are all lost.
+The clock is moved by hand where time has to pass; real workers query a sandbox whose receipts are all lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.house import House
+from tests.properties.system import System
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, Status
 from threelane.sandbox.running import Running
@@ -35,274 +35,274 @@ DELIVERED = LookUp(Known.FOUND, ITS_ID, "004", 800_000)
 
 
 class Gateway:
-    """Answers every question alike, and remembers what it was asked; with ``waits`` the answer comes when told."""
+    """Answers every look-up alike, and records the requests; with ``waits`` the test releases the answer."""
 
     can_look_up = True
 
     def __init__(self, answer: LookUp = NOTHING, waits: asyncio.Event | None = None) -> None:
         self.answer = answer
-        self.asked: list[str] = []
-        self.asked_for: list[str] = []
-        self.is_asked = asyncio.Event()
+        self.queried: list[str] = []
+        self.queried_by_our_id: list[str] = []
+        self.has_request = asyncio.Event()
         self._waits = waits
 
     async def status(self, gateway_id: str) -> LookUp:
-        self.asked.append(gateway_id)
-        self.is_asked.set()
+        self.queried.append(gateway_id)
+        self.has_request.set()
         if self._waits:
             await self._waits.wait()
         return self.answer
 
     async def look_up(self, message_id: str) -> LookUp:
-        self.asked_for.append(message_id)
+        self.queried_by_our_id.append(message_id)
         return self.answer
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     loop = asyncio.new_event_loop()
     settings = WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000, look_ups_per_second=1_000)
-    made = House(redis_server.port, loop, settings)
+    made = System(redis_server.port, loop, settings)
     yield made
     made.close()
     loop.close()
 
 
-def asked(house: House, gateway: Gateway, settings: WorkerSettings | None = None) -> int:
-    """Let one worker ask for what is due; returns how many it asked for."""
-    done: int = house.run(poll(house.client, gateway, settings or house.settings, house.now))
+def looked_up(system: System, gateway: Gateway, settings: WorkerSettings | None = None) -> int:
+    """Let one worker look up what is due; returns how many it looked up."""
+    done: int = system.run(poll(system.client, gateway, settings or system.settings, system.now))
     return done
 
 
-def attempted(house: House, outcome: AttemptOutcome | None = None, number: int = 1, **said: Any) -> list[str]:
+def attempted(system: System, outcome: AttemptOutcome | None = None, number: int = 1, **fields: Any) -> list[str]:
     """Messages that were tried once; by default the gateway has them, each by an id of its own."""
     ids = []
     for _ in range(number):
-        draft = house.draft(**said)
-        house.accept([draft])
+        draft = system.draft(**fields)
+        system.accept([draft])
         ids.append(draft.message.id)
-        (one,) = house.claim(said.get("lane", 3), ids[-1:], "token").claimed
+        (one,) = system.claim(fields.get("lane", 3), ids[-1:], "token").claimed
         its = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=f"of-{one.id}")
-        settled(house, one, outcome or its)
+        settled(system, one, outcome or its)
     return ids
 
 
-def settled(house: House, claimed: Claimed, outcome: AttemptOutcome) -> None:
-    assert [True] == house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
+def settled(system: System, claimed: Claimed, outcome: AttemptOutcome) -> None:
+    assert [True] == system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
 
 
-def record_of(house: House, message: str) -> dict[str, str]:
-    return house.glance([message]).records[message]
+def record_of(system: System, message: str) -> dict[str, str]:
+    return system.glance([message]).records[message]
 
 
-def told(house: House, kind: bytes = b"outcome") -> list[dict[str, str]]:
-    found = [fields for _, fields in house.sync.xrange(keys.EVENTS)]
+def events_of(system: System, kind: bytes = b"outcome") -> list[dict[str, str]]:
+    found = [fields for _, fields in system.sync.xrange(keys.EVENTS)]
     return [{name.decode(): value.decode() for name, value in one.items()} for one in found if one[b"type"] == kind]
 
 
-# When it is asked.
+# When it is looked up.
 
 
-def test_a_message_is_asked_for_at_its_times_until_the_gateway_forgets_it(house: House) -> None:
+def test_a_message_is_looked_up_at_its_times_until_the_gateway_forgets_it(system: System) -> None:
     """After 10 minutes, 1 hour, 12 hours and then daily, until 6 days after it was sent: then its end is unknown."""
-    (message,) = attempted(house, producer="shop")
-    sent_at, gateway, times = house.now, Gateway(), []
-    while record_of(house, message)["status"] == "sent" and len(times) < 20:
-        due = int(house.sync.zscore(keys.AWAITING, message) or 0)
-        house.now = due - 1
-        assert 0 == asked(house, gateway)
-        house.now = due
-        assert 1 == asked(house, gateway)
+    (message,) = attempted(system, producer="shop")
+    sent_at, gateway, times = system.now, Gateway(), []
+    while record_of(system, message)["status"] == "sent" and len(times) < 20:
+        due = int(system.sync.zscore(keys.AWAITING, message) or 0)
+        system.now = due - 1
+        assert 0 == looked_up(system, gateway)
+        system.now = due
+        assert 1 == looked_up(system, gateway)
         times.append(due - sent_at)
 
     first = 10 * MINUTE + HOUR + 12 * HOUR
     assert [10 * MINUTE, 10 * MINUTE + HOUR, *(first + n * DAY for n in range(6)), 6 * DAY] == times
-    assert ([f"of-{message}"] * len(times), []) == (gateway.asked, gateway.asked_for)
-    record = record_of(house, message)
+    assert ([f"of-{message}"] * len(times), []) == (gateway.queried, gateway.queried_by_our_id)
+    record = record_of(system, message)
     assert ("unknown", "no_receipt", "gateway") == (record["status"], record["code"], record["owner"])
-    assert (str(house.now), None) == (record["ended"], house.sync.zscore(keys.AWAITING, message))
-    assert 0 < house.sync.pttl(keys.record(message)) <= house.settings.retention_ms
-    (event,) = told(house)
+    assert (str(system.now), None) == (record["ended"], system.sync.zscore(keys.AWAITING, message))
+    assert 0 < system.sync.pttl(keys.record(message)) <= system.settings.retention_ms
+    (event,) = events_of(system)
     assert (message, "shop", "unknown", "no_receipt") == tuple(
         event[name] for name in ("id", "producer", "status", "code")
     )
-    house.now += 30 * DAY
-    assert 0 == asked(house, gateway)
+    system.now += 30 * DAY
+    assert 0 == looked_up(system, gateway)
 
 
-def test_what_the_gateway_keeps_until_its_time_is_asked_for_from_that_time_on(house: House) -> None:
+def test_a_message_at_the_gateway_is_looked_up_from_its_time_on(system: System) -> None:
     """Six days count from when it leaves, not from when it was handed over."""
-    leaves = house.now + 5 * DAY
-    (message,) = attempted(house, delay=5 * 86_400, at_gateway=True)
+    leaves = system.now + 5 * DAY
+    (message,) = attempted(system, delay=5 * 86_400, at_gateway=True)
     times, gateway = [], Gateway(LookUp(Known.FOUND, ITS_ID, "011"))
-    while record_of(house, message)["status"] == "sent" and len(times) < 20:
-        house.now = int(house.sync.zscore(keys.AWAITING, message) or 0)
-        asked(house, gateway)
-        times.append(house.now - leaves)
+    while record_of(system, message)["status"] == "sent" and len(times) < 20:
+        system.now = int(system.sync.zscore(keys.AWAITING, message) or 0)
+        looked_up(system, gateway)
+        times.append(system.now - leaves)
     assert (10 * MINUTE, 6 * DAY) == (times[0], times[-1])
-    assert "unknown" == record_of(house, message)["status"]
+    assert "unknown" == record_of(system, message)["status"]
 
 
-def test_a_question_that_failed_does_not_count_and_is_repeated_soon(house: House) -> None:
+def test_a_question_that_failed_does_not_count_and_is_repeated_soon(system: System) -> None:
     """Nothing follows from it: the next comes after the first wait, and the one after that as if it had not been."""
-    (message,) = attempted(house)
-    house.now += 10 * MINUTE
-    asked(house, Gateway(FAILED))
-    assert ("sent", None) == tuple(record_of(house, message).get(name) for name in ("status", "asks"))
-    assert "reports" not in record_of(house, message)
-    assert house.now + 10 * MINUTE == house.sync.zscore(keys.AWAITING, message)
-    house.now += 10 * MINUTE
-    asked(house, Gateway(NOTHING))
-    assert "1" == record_of(house, message)["asks"]
-    assert house.now + HOUR == house.sync.zscore(keys.AWAITING, message)
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    looked_up(system, Gateway(FAILED))
+    assert ("sent", None) == tuple(record_of(system, message).get(name) for name in ("status", "asks"))
+    assert "reports" not in record_of(system, message)
+    assert system.now + 10 * MINUTE == system.sync.zscore(keys.AWAITING, message)
+    system.now += 10 * MINUTE
+    looked_up(system, Gateway(NOTHING))
+    assert "1" == record_of(system, message)["asks"]
+    assert system.now + HOUR == system.sync.zscore(keys.AWAITING, message)
 
 
 # What an answer makes of it.
 
 
-def test_the_end_that_is_found_is_the_message_s_end_and_is_told_once(house: House) -> None:
-    """With its charge; nobody asks again."""
-    (message,) = attempted(house, lane=2, cost_centre="news")
-    house.now += 10 * MINUTE
-    assert 1 == asked(house, Gateway(DELIVERED))
-    seen = house.glance([message])
+def test_the_end_found_by_a_look_up_is_published_once(system: System) -> None:
+    """With its charge; there is no second look-up."""
+    (message,) = attempted(system, lane=2, cost_centre="news")
+    system.now += 10 * MINUTE
+    assert 1 == looked_up(system, Gateway(DELIVERED))
+    seen = system.glance([message])
     record = seen.records[message]
     assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
-    assert (800_000, {}) == (seen.tally["charged:2:news"], seen.shelves[keys.AWAITING])
-    assert ["delivered"] == [event["status"] for event in told(house)]
+    assert (800_000, {}) == (seen.tally["charged:2:news"], seen.indexes[keys.AWAITING])
+    assert ["delivered"] == [event["status"] for event in events_of(system)]
     assert "asks" not in record
 
 
 @pytest.mark.parametrize("status", ["002", "003", "008", "011", "QUEUED", "SENT_TO_SUPPLIER", "099", "NEW_WAY"])
-def test_a_message_that_is_still_on_its_way_is_asked_for_again(house: House, status: str) -> None:
+def test_a_message_that_is_still_on_its_way_is_looked_up_again(system: System, status: str) -> None:
     """Also by a status that we do not know: the gateway has the message."""
-    (message,) = attempted(house)
-    house.now += 10 * MINUTE
-    asked(house, Gateway(LookUp(Known.FOUND, ITS_ID, status, 800_000)))
-    record = record_of(house, message)
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    looked_up(system, Gateway(LookUp(Known.FOUND, ITS_ID, status, 800_000)))
+    record = record_of(system, message)
     assert ("sent", status, "800000", "1") == tuple(record[name] for name in ("status", "network", "charge", "asks"))
-    assert house.now + HOUR == house.sync.zscore(keys.AWAITING, message)
+    assert system.now + HOUR == system.sync.zscore(keys.AWAITING, message)
 
 
 @pytest.mark.parametrize("answer", [NOTHING, LookUp(Known.NOT_FOUND), NO_LOOK_UP])
-def test_what_the_gateway_does_not_know_yet_changes_nothing(house: House, answer: LookUp) -> None:
+def test_an_answer_of_not_found_changes_nothing(system: System, answer: LookUp) -> None:
     """It was accepted, and is not sent again on a guess."""
-    (message,) = attempted(house)
-    house.now += 10 * MINUTE
-    asked(house, Gateway(answer))
-    record = record_of(house, message)
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    looked_up(system, Gateway(answer))
+    record = record_of(system, message)
     assert ("sent", "1", None) == (record["status"], record["asks"], record.get("network"))
 
 
-def test_a_message_without_the_gateway_s_id_is_asked_for_by_ours(house: House) -> None:
+def test_a_message_without_the_gateway_s_id_is_looked_up_by_ours(system: System) -> None:
     """A receipt that named no id overtook the answer, which then never came."""
-    draft = house.draft()
-    house.accept([draft])
-    house.claim(3, [draft.message.id], "token")
-    house.receive([StatusReport(draft.message.id, "", "003", meaning("003"))])
-    house.now += 10 * MINUTE
+    draft = system.draft()
+    system.accept([draft])
+    system.claim(3, [draft.message.id], "token")
+    system.receive([StatusReport(draft.message.id, "", "003", meaning("003"))])
+    system.now += 10 * MINUTE
     gateway = Gateway(DELIVERED)
-    asked(house, gateway)
-    assert ([], [draft.message.id]) == (gateway.asked, gateway.asked_for)
+    looked_up(system, gateway)
+    assert ([], [draft.message.id]) == (gateway.queried, gateway.queried_by_our_id)
     assert (Status.DELIVERED, ITS_ID) == (
-        house.glance([draft.message.id]).status(draft.message.id),
-        record_of(house, draft.message.id)["gateway_id"],
+        system.glance([draft.message.id]).status(draft.message.id),
+        record_of(system, draft.message.id)["gateway_id"],
     )
 
 
-def test_a_doubtful_message_that_is_found_in_a_status_nobody_knows_was_sent(house: House) -> None:
-    """Else it would be looked up for ever; from now on it is asked for like every other."""
-    (message,) = attempted(house, AttemptOutcome(OutcomeKind.LOST))
-    house.now += MINUTE
-    house.ask().answer({message: LookUp(Known.FOUND, ITS_ID, "099", 800_000)})
-    seen = house.glance([message])
+def test_a_doubtful_message_found_in_an_unknown_status_was_sent(system: System) -> None:
+    """Otherwise it would be looked up forever; from now on it is looked up like every other."""
+    (message,) = attempted(system, AttemptOutcome(OutcomeKind.LOST))
+    system.now += MINUTE
+    system.start_look_up().answer({message: LookUp(Known.FOUND, ITS_ID, "099", 800_000)})
+    seen = system.glance([message])
     assert (Status.SENT, "800000") == (seen.status(message), seen.records[message]["charge"])
-    assert ({}, [message]) == (seen.shelves[keys.DOUBT], list(seen.shelves[keys.AWAITING]))
+    assert ({}, [message]) == (seen.indexes[keys.DOUBT], list(seen.indexes[keys.AWAITING]))
 
 
-def test_a_message_that_is_forgotten_is_not_asked_for_and_not_made_anew(house: House) -> None:
+def test_an_expired_record_is_not_looked_up_and_not_recreated(system: System) -> None:
     """Its record has expired; its place in the queue of questions goes, too."""
-    (message,) = attempted(house)
-    house.now += 10 * MINUTE
-    house.sync.delete(keys.record(message))
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    system.sync.delete(keys.record(message))
     gateway = Gateway()
-    assert 0 == asked(house, gateway)
-    assert ([], 0, 0) == (gateway.asked, house.sync.zcard(keys.AWAITING), house.sync.exists(keys.record(message)))
+    assert 0 == looked_up(system, gateway)
+    assert ([], 0, 0) == (gateway.queried, system.sync.zcard(keys.AWAITING), system.sync.exists(keys.record(message)))
 
 
-# Who asks, and how many.
+# Who looks up, and how many.
 
 
-def test_no_more_are_asked_for_at_once_than_a_batch(house: House) -> None:
+def test_at_most_one_batch_is_looked_up_at_once(system: System) -> None:
     """The longest due come first, and the rest in the next rounds."""
-    messages = attempted(house, number=2 * BATCH + 5)
-    house.now += 10 * MINUTE
+    messages = attempted(system, number=2 * BATCH + 5)
+    system.now += 10 * MINUTE
     gateway = Gateway()
-    assert [BATCH, BATCH, 5, 0] == [asked(house, gateway) for _ in range(4)]
-    assert sorted(f"of-{one}" for one in messages) == sorted(gateway.asked)
+    assert [BATCH, BATCH, 5, 0] == [looked_up(system, gateway) for _ in range(4)]
+    assert sorted(f"of-{one}" for one in messages) == sorted(gateway.queried)
 
 
-def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(house: House) -> None:
+def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(system: System) -> None:
     """Five a second of all kinds together, however many wait; the look-ups of a doubt take from the same."""
-    few = house.settings.model_copy(update={"look_ups_per_second": 5})
-    attempted(house, number=10)
-    house.now += 10 * MINUTE - 6 * SECOND
-    attempted(house, AttemptOutcome(OutcomeKind.LOST), 10)
-    house.now += 6 * SECOND
+    few = system.settings.model_copy(update={"look_ups_per_second": 5})
+    attempted(system, number=10)
+    system.now += 10 * MINUTE - 6 * SECOND
+    attempted(system, AttemptOutcome(OutcomeKind.LOST), 10)
+    system.now += 6 * SECOND
     gateway = Gateway()
 
     def both() -> tuple[int, int]:
-        doubts, _ = house.run(resolve(house.client, gateway, few, house.now))
-        return doubts, asked(house, gateway, few)
+        doubts, _ = system.run(resolve(system.client, gateway, few, system.now))
+        return doubts, looked_up(system, gateway, few)
 
     assert [(5, 0), (0, 0)] == [both(), both()]
-    house.now += 400
+    system.now += 400
     assert (2, 0) == both()
-    house.now += 600
-    assert 3 == asked(house, gateway, few)
+    system.now += 600
+    assert 3 == looked_up(system, gateway, few)
     assert (0, 0) == both()
     seconds = 0
-    while house.sync.zcount(keys.AWAITING, "-inf", house.now) or house.sync.zcount(keys.DOUBT, "-inf", house.now):
-        house.now += SECOND
+    while system.sync.zcount(keys.AWAITING, "-inf", system.now) or system.sync.zcount(keys.DOUBT, "-inf", system.now):
+        system.now += SECOND
         seconds += 1
         assert sum(both()) <= 5
     assert 2 == seconds  # ten of the twenty were left
 
 
-def test_two_workers_never_ask_for_the_same_message_at_once(house: House) -> None:
-    """Who asks has it for a lease; when he does not come back, another one asks."""
-    attempted(house, number=30)
-    house.now += 10 * MINUTE
+def test_two_workers_never_look_up_the_same_message_at_once(system: System) -> None:
+    """The worker that looks up has a lease; when it does not come back, another one looks up."""
+    attempted(system, number=30)
+    system.now += 10 * MINUTE
     answers = asyncio.Event()
     slow, quick = Gateway(waits=answers), Gateway()
-    first = house.loop.create_task(poll(house.client, slow, house.settings, house.now))
-    house.run(slow.is_asked.wait())
-    assert [10, 0] == [asked(house, quick), asked(house, quick)]
-    assert set() == set(slow.asked) & set(quick.asked)
+    first = system.loop.create_task(poll(system.client, slow, system.settings, system.now))
+    system.run(slow.has_request.wait())
+    assert [10, 0] == [looked_up(system, quick), looked_up(system, quick)]
+    assert set() == set(slow.queried) & set(quick.queried)
 
-    house.now += house.settings.lease_ms - 1
-    assert 0 == asked(house, quick)
-    house.now += 1
-    assert BATCH == asked(house, quick)  # the first worker froze
-    assert 30 == len(quick.asked) == len(set(quick.asked))
+    system.now += system.settings.lease_ms - 1
+    assert 0 == looked_up(system, quick)
+    system.now += 1
+    assert BATCH == looked_up(system, quick)  # the first worker froze
+    assert 30 == len(quick.queried) == len(set(quick.queried))
     answers.set()
-    assert BATCH == house.run(first)
+    assert BATCH == system.run(first)
 
 
-def test_a_receipt_that_comes_during_the_question_stands(house: House) -> None:
-    """The answer is older: it moves nothing, and nobody asks again."""
-    (message,) = attempted(house)
-    house.now += 6 * DAY
+def test_a_receipt_that_comes_during_the_question_stands(system: System) -> None:
+    """The answer is older: it moves nothing, and there is no second look-up."""
+    (message,) = attempted(system)
+    system.now += 6 * DAY
     answers = asyncio.Event()
     gateway = Gateway(LookUp(Known.FOUND, ITS_ID, "003", 300_000), answers)
-    question = house.loop.create_task(poll(house.client, gateway, house.settings, house.now))
-    house.run(gateway.is_asked.wait())
-    house.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
+    question = system.loop.create_task(poll(system.client, gateway, system.settings, system.now))
+    system.run(gateway.has_request.wait())
+    system.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
     answers.set()
-    house.run(question)
-    record = record_of(house, message)
+    system.run(question)
+    record = record_of(system, message)
     assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
-    assert (0, ["delivered"]) == (house.sync.zcard(keys.AWAITING), [event["status"] for event in told(house)])
+    assert (0, ["delivered"]) == (system.sync.zcard(keys.AWAITING), [event["status"] for event in events_of(system)])
 
 
 # With a real worker, on all APIs.
@@ -314,7 +314,7 @@ ENDS = {  # the vendor's statuses, and what a message is that stands in one
     "009": Status.UNDELIVERED, "010": Status.EXPIRED,   "011": Status.SENT,        "012": Status.UNDELIVERED,
     "013": Status.CANCELLED, "014": Status.UNDELIVERED,
 }
-ONE_SAYS = {  # the statuses of the One API that the sandbox has for them
+ONE_STATUSES = {  # the statuses of the One API that the sandbox has for them
     "001": "UNKNOWN", "002": "QUEUED", "003": "SENT_TO_SUPPLIER", "004": "DEVICE_ACK", "005": "DELIVERY_FAILURE",
     "006": "STOPPED_BY_USER", "007": "DELIVERY_FAILURE", "008": "QUEUED", "009": "ROUTING_ERROR", "010": "EXPIRED",
     "011": "SCHEDULED", "012": "INSUFFICIENT_ACCOUNT_BALANCE", "013": "STOPPED_BY_ADMIN", "014": "VOLUME_LIMIT",
@@ -339,24 +339,24 @@ def test_every_message_ends_as_the_gateway_has_it_when_all_receipts_are_lost(
 
     at_gateway = taken(reporting)
     assert {one: one for one in ENDS} == {one: at_gateway[message][0]["status"] for one, message in ids.items()}
-    if api != "one":  # which tells no charge
+    if api != "one":  # which reports no charge
         charges = {status: 0 if status in NOT_CHARGED else 800_000 for status in ENDS if status != "001"}
         assert charges == {status: producer.status(ids[status]).charge_millionths for status in charges}
-    assert [status for status, end in ENDS.items() if end is not Status.SENT] == sorted(_told(client, ids))
+    assert [status for status, end in ENDS.items() if end is not Status.SENT] == sorted(_outcomes(client, ids))
     assert acknowledged == reporting.control("GET", "health")["callbacks"]["acknowledged"]
 
 
 def _as_at_the_gateway(producer: Producer, ids: dict[str, str], api: str) -> bool:
     found = dict(zip(ids, producer.statuses(list(ids.values())), strict=True))
-    names = ONE_SAYS if api == "one" else {status: status for status in ENDS}
+    names = ONE_STATUSES if api == "one" else {status: status for status in ENDS}
     return all(
         one and one.status is ENDS[status] and one.network_status == ("" if status == "001" else names[status])
         for status, one in found.items()
     )
 
 
-def _told(client: redis.Redis, ids: dict[str, str]) -> Sequence[str]:
-    """Return the statuses of the messages whose end was told to producers, each as often as it was."""
+def _outcomes(client: redis.Redis, ids: dict[str, str]) -> Sequence[str]:
+    """Return the statuses of the published outcomes, each as often as it was published."""
     by_id = {message.encode(): status for status, message in ids.items()}
     events = [fields for _, fields in client.xrange(keys.EVENTS)]
     return [by_id[one[b"id"]] for one in events if one[b"type"] == b"outcome" and one[b"id"] in by_id]

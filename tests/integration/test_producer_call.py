@@ -1,4 +1,4 @@
-"""A call cannot be misread: what it returns was accepted, and what was not raises."""
+"""A call cannot be misread: a returned answer means accepted, anything else raises."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOBODY = "0" * 32
 NOWHERE = "redis://127.0.0.1:{}/0"
 
 
-def test_a_number_that_nobody_can_read_raises(producer: Producer, client: redis.Redis) -> None:
+def test_an_unreadable_number_raises(producer: Producer, client: redis.Redis) -> None:
     """A login code that was not accepted must not look like one that was."""
     with pytest.raises(Refused) as raised:
         producer.send(NATIONAL, "x")
@@ -120,7 +120,7 @@ def test_a_name_that_cannot_be_is_refused_at_once() -> None:
 
 
 def test_settings_and_keywords_do_not_mix(redis_server: RedisServer) -> None:
-    """Nobody could tell which of the two is meant."""
+    """It would not be clear which of the two is meant."""
     with pytest.raises(TypeError, match="either settings, or"):
         Producer(ProducerSettings(redis_url=redis_server.url), name="shop")
 
@@ -157,7 +157,7 @@ def public(kind: type) -> set[str]:
 
 
 def test_each_method_is_tried_after_the_end() -> None:
-    """A new one has to stand above."""
+    """A new one has to be listed above."""
     assert public(Producer) == {*CALLS, *OF_REDIS}
     assert public(HttpProducer) == public(AsyncHttpProducer) == {*CALLS}
 
@@ -171,7 +171,7 @@ def closed(redis_server: RedisServer) -> Producer:
 
 
 @pytest.mark.parametrize("call", (CALLS | OF_REDIS).values(), ids=CALLS | OF_REDIS)
-def test_a_closed_producer_says_so(closed: Producer, call: Callable[[Producer], Any]) -> None:
+def test_a_closed_producer_raises(closed: Producer, call: Callable[[Producer], Any]) -> None:
     """It does not connect again behind its owner's back; also not for a list that is empty."""
     with pytest.raises(ProducerClosed, match="this producer is closed") as raised:
         call(closed)
@@ -179,7 +179,7 @@ def test_a_closed_producer_says_so(closed: Producer, call: Callable[[Producer], 
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_closed_client_of_the_http_api_says_so(call: Callable[[HttpProducer], Any]) -> None:
+def test_a_closed_client_of_the_http_api_raises(call: Callable[[HttpProducer], Any]) -> None:
     """As the producer on Redis does."""
     with HttpProducer("http://127.0.0.1:9", "key") as producer:
         pass
@@ -188,7 +188,7 @@ def test_a_closed_client_of_the_http_api_says_so(call: Callable[[HttpProducer], 
 
 
 @pytest.mark.parametrize("name", [name.replace("__enter__", "__aenter__") for name in CALLS])
-def test_a_closed_client_of_asyncio_says_so(name: str) -> None:
+def test_a_closed_client_of_asyncio_raises(name: str) -> None:
     """As the other two do."""
 
     async def called() -> None:
@@ -203,8 +203,8 @@ def test_a_closed_client_of_asyncio_says_so(name: str) -> None:
         asyncio.run(called())
 
 
-def test_closing_twice_is_no_mistake(closed: Producer) -> None:
-    """Whoever shares it may close it."""
+def test_closing_twice_is_not_a_mistake(closed: Producer) -> None:
+    """Any thread that shares it may close it."""
     closed.close()
     over_http = HttpProducer("http://127.0.0.1:9", "key")
     over_http.close()
@@ -222,8 +222,8 @@ def test_a_reader_of_events_ends_with_its_producer(client: redis.Redis, redis_se
         reader.ack()
 
 
-def test_a_reader_of_events_whose_redis_is_away_says_so() -> None:
-    """As every other method does: nobody has to know which client of Redis is below."""
+def test_a_reader_of_events_without_redis_raises() -> None:
+    """As every other method does: callers do not depend on the Redis client below."""
     with Producer(name="shop", redis_url=NOWHERE.format(free_port())) as producer:
         reader = producer.events("orders", "web-1", block_seconds=0.01)
         with pytest.raises(Unavailable, match="Redis does not answer"):
@@ -232,8 +232,8 @@ def test_a_reader_of_events_whose_redis_is_away_says_so() -> None:
             reader.ack(Outcome(id="1-0", message_id=NOBODY, status="delivered"))
 
 
-def test_what_an_outage_left_unsure_survives_pickle(redis_server: RedisServer) -> None:
-    """Whoever gets it from another process can still look its ids up."""
+def test_unsure_ids_survive_pickle(redis_server: RedisServer) -> None:
+    """A process that gets it from another one can still look its ids up."""
     with Producer(redis_url=NOWHERE.format(free_port())) as nowhere:
         away = nowhere.try_send(TO, "x")
     again = pickle.loads(pickle.dumps(away))

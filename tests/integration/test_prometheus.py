@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real stack: every panel and every rule finds what it asks for."""
+"""A real Prometheus scrapes a real stack: every panel and every rule finds what it queries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NUMBERS = (
     "27999112200",  # opted out
     "27999177700",  # a code that no table lists
     "27999400400",  # no receipt
-    "1",  # refused at the door
+    "1",  # refused at accept
 )
 # no nudge is lost here, no worker dies, Redis does not fail, no lane has a window, and all ends become known
 NEVER = {
@@ -101,7 +101,7 @@ def _load(stack: Stack, turn: int) -> None:
 
 
 def _queries() -> Iterator[tuple[str, str]]:
-    """Yield every panel's query, as Grafana would ask it."""
+    """Yield every panel's query, as Grafana would send it."""
     for file in sorted(FOLDER.glob("*.json")):
         for panel in json.loads(file.read_text())["panels"]:
             for target in panel.get("targets", []):
@@ -109,8 +109,8 @@ def _queries() -> Iterator[tuple[str, str]]:
                 yield f"{file.stem}: {panel['title']}", expression
 
 
-def test_all_that_is_told_stands_in_the_catalogue(scene: Scene) -> None:
-    """Names and labels, of every process; and their labels say what they may."""
+def test_every_exported_metric_is_in_the_catalogue(scene: Scene) -> None:
+    """Names and labels, of every process; and their labels have only allowed values."""
     own = re.compile(r"^(process|python)_")
     for page in scene.pages.values():
         for family in text_string_to_metric_families(urlopen(page).read().decode()):
@@ -128,10 +128,10 @@ def test_all_that_is_told_stands_in_the_catalogue(scene: Scene) -> None:
 
 def test_every_metric_that_an_answer_rests_on_is_scraped(scene: Scene) -> None:
     """What the rules and panels name is there after a quarter of a minute, but for what never happens here."""
-    asked = " ".join([*(rule["expr"] for rule in rules()), *(expression for _, expression in _queries())])
-    wanted = {one.name for one in METRICS if any(name in asked for name in one.series)}
-    told = set(scene.prometheus.get("label/__name__/values"))
-    absent = {one.name for one in METRICS if one.name in wanted and not one.series & told}
+    queries = " ".join([*(rule["expr"] for rule in rules()), *(expression for _, expression in _queries())])
+    wanted = {one.name for one in METRICS if any(name in queries for name in one.series)}
+    scraped = set(scene.prometheus.get("label/__name__/values"))
+    absent = {one.name for one in METRICS if one.name in wanted and not one.series & scraped}
     assert absent <= NEVER
 
 
@@ -151,14 +151,14 @@ def test_every_panel_has_data(scene: Scene) -> None:
 
 
 def test_every_rule_is_evaluated(scene: Scene) -> None:
-    """Prometheus tells of each whether its last evaluation went well, and of recording rules what came out."""
+    """Prometheus reports for each whether its last evaluation succeeded, and the result of each recording rule."""
 
-    def told() -> list[dict[str, Any]]:
+    def evaluated() -> list[dict[str, Any]]:
         return [rule for group in scene.prometheus.get("rules")["groups"] for rule in group["rules"]]
 
-    wait_until(lambda: all(rule["health"] == "ok" for rule in told()), 10, "the evaluation of all rules")
-    assert len(rules()) == len(told())
-    recorded = [rule["name"] for rule in told() if rule["type"] == "recording"]
+    wait_until(lambda: all(rule["health"] == "ok" for rule in evaluated()), 10, "the evaluation of all rules")
+    assert len(rules()) == len(evaluated())
+    recorded = [rule["name"] for rule in evaluated() if rule["type"] == "recording"]
     empty = [name for name in recorded if not scene.prometheus.query(name)]
     assert [] == empty
 
@@ -172,7 +172,7 @@ def test_keda_s_query_is_answered_with_a_number_that_grows_with_the_backlog(scen
     """With messages waiting: KEDA takes the first series, and none at all for a failure."""
     (trigger,) = yaml.safe_load((FOLDER.parents[1] / "kubernetes/base/keda.yaml").read_text())["spec"]["triggers"]
 
-    def asked() -> float:
+    def wanted_workers() -> float:
         answers = scene.prometheus.query(trigger["metadata"]["query"])
         assert len(answers) <= 1
         return sum(float(one["value"][1]) for one in answers)  # none just now: a scrape took too long
@@ -183,10 +183,10 @@ def test_keda_s_query_is_answered_with_a_number_that_grows_with_the_backlog(scen
         producer.send_many([{"to": f"2799950{n:04d}", "text": "Waits", "lane": 3} for n in range(300)])
     waiting = 'threelane_lane_depth{lane="3"} >= 300'
     wait_until(lambda: scene.prometheus.query(waiting), 15, "300 messages to wait")
-    wait_until(lambda: asked() == 1, 15, "one worker to be enough for them")
+    wait_until(lambda: wanted_workers() == 1, 15, "one worker to be enough for them")
     now = client.time()[0] * 1000
     client.zadd(keys.QUEUED[3], {f"waits{n}": now for n in range(200_000)})
-    wait_until(lambda: asked() > 1, 15, "more workers to be worth having")
+    wait_until(lambda: wanted_workers() > 1, 15, "more workers to be worth having")
     client.zrem(keys.QUEUED[3], *(f"waits{n}" for n in range(200_000)))
     client.hdel(keys.HOLDS, "lane:3")
     client.close()

@@ -53,7 +53,7 @@ def test_codes_go_before_a_backlog_of_newsletters_nudge_by_nudge(
 def test_a_lane_on_hold_is_not_fetched(
     producer: Producer, workers: Workers, client: redis.Redis, until: Until, nudges: OnRabbitMQ
 ) -> None:
-    """Its nudges stay where they are: nobody takes them and puts them back again and again."""
+    """Its nudges stay where they are: no worker takes them and puts them back again and again."""
     client.hset(keys.HOLDS, "lane:3", '{"code":"","cause":"paused","since":0,"until":0}')
     workers.start()
     waiting = [producer.send(f"27999{600000 + one}", "News", lane=3).id for one in range(5)]

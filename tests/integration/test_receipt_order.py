@@ -56,11 +56,11 @@ def first_final(order: Sequence[str]) -> str:
 
 
 def test_the_first_final_status_wins_in_every_order_and_the_charge_counts_once(
-    door: str, producer: Producer, redis_server: RedisServer, client: redis.Redis
+    endpoint: str, producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
     """All orders of sent, delivered and undelivered, each twice, over HTTP."""
     ids = taken_by_the_gateway(producer, redis_server, len(ORDERS))
-    gateway = Caller(door)
+    gateway = Caller(endpoint)
     for message, order in zip(ids, ORDERS, strict=True):
         seen = []
         for status in order:
@@ -105,35 +105,35 @@ STATES = {  # what came of the attempt before its receipt: None: the call goes o
 
 @pytest.mark.parametrize("network", ["003", "004", "007"])
 @pytest.mark.parametrize("state", STATES, ids=str)
-def test_a_receipt_settles_an_attempt_whatever_its_answer_was(
-    door: str, producer: Producer, redis_server: RedisServer, client: redis.Redis, state: Status, network: str
+def test_a_receipt_settles_an_attempt_with_any_answer(
+    endpoint: str, producer: Producer, redis_server: RedisServer, client: redis.Redis, state: Status, network: str
 ) -> None:
     """The network has it: a receipt overtakes the answer, or is the only answer that comes."""
     message = producer.send("27999500001", "Hello").id
     (attempt,) = attempted(redis_server.url, [message], STATES[state])
     assert state == status_of(producer, message).status
-    assert 200 == Caller(door).report(message, network)
+    assert 200 == Caller(endpoint).report(message, network)
 
     found = status_of(producer, message)
     becomes = BECOMES.get(network, Status.SENT)
     assert (becomes, ITS_ID, CHARGE) == (found.status, found.gateway_id, found.charge_millionths)
     assert found.sent_at > 0
     assert (found.ended_at > 0) == (becomes in FINAL)
-    shelves = (keys.DUE, keys.QUEUED[3], keys.LEASES, keys.DOUBT, keys.DEAD)
-    assert [0] * len(shelves) == [client.zcard(shelf) for shelf in shelves]
+    indexes = (keys.DUE, keys.QUEUED[3], keys.LEASES, keys.DOUBT, keys.DEAD)
+    assert [0] * len(indexes) == [client.zcard(index) for index in indexes]
     assert (becomes is Status.SENT) == bool(client.zcard(keys.AWAITING))
     assert client.pttl(keys.record(message)) > 0
     assert [False] == settled_now(redis_server.url, [attempt])  # the answer comes now, and finds it settled
     assert becomes == status_of(producer, message).status
 
 
-def test_a_receipt_for_a_dead_letter_tells_the_truth_and_counts_its_charge(
-    door: str, producer: Producer, redis_server: RedisServer, client: redis.Redis
+def test_a_receipt_for_a_dead_letter_corrects_its_status_and_counts_its_charge(
+    endpoint: str, producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
     """The gateway refused it and yet delivered it: a redrive would be a second SMS, and the credits are gone."""
     message = producer.send("27999500001", "Hello").id
     attempted(redis_server.url, [message], AttemptOutcome(OutcomeKind.REFUSED, code="105"))
-    assert 200 == Caller(door).report(message, "004")
+    assert 200 == Caller(endpoint).report(message, "004")
     found = status_of(producer, message)
     assert (Status.DELIVERED, "105", CHARGE) == (found.status, found.code, found.charge_millionths)
     assert [] == client.zrange(keys.DEAD, 0, -1)
@@ -165,7 +165,7 @@ RESULTS = [  # receipts of one sent message -> what each did
 
 
 @pytest.mark.parametrize(("reported", "results"), RESULTS)
-def test_what_each_receipt_did_is_told(
+def test_the_effect_of_each_receipt_is_counted(
     producer: Producer, redis_server: RedisServer, client: redis.Redis, reported: list[str], results: list[str]
 ) -> None:
     """For the log and the metrics: moved, noted, repeated or late."""
@@ -177,8 +177,8 @@ def test_what_each_receipt_did_is_told(
     assert (known, CHARGE) == (status_of(producer, message).network_status, charged(client))
 
 
-def test_receipts_nobody_can_place_are_told_apart(producer: Producer, redis_server: RedisServer) -> None:
-    """Unknown is another system's, or forgotten; never sent is a mistake of somebody's."""
+def test_receipts_without_a_message_are_counted_by_kind(producer: Producer, redis_server: RedisServer) -> None:
+    """Unknown is another system's, or forgotten; never sent is an error of its sender."""
     waiting = producer.send("27999500001", "Hello").id
     receipts = [report("0" * 32, "004"), report(waiting, "004")]
     assert ["unknown", "never_sent"] == received(redis_server.url, receipts)

@@ -56,13 +56,13 @@ def test_two_that_redrive_at_once_put_each_dead_letter_back_once(
     ids = dead(producer, redis_server, 200)
     now = int(time.time() * 1000)
     start = threading.Barrier(2)
-    told: list[Counter[str]] = []
+    results: list[Counter[str]] = []
 
     def operator() -> None:
         nudger = Nudger(ProducerSettings(redis_url=redis_server.url))
         with redis.Redis(port=redis_server.port) as own:
             start.wait()
-            told.append(redrive(own, nudger, Filter(code="113"), now))
+            results.append(redrive(own, nudger, Filter(code="113"), now))
         nudger.close()
 
     operators = [threading.Thread(target=operator) for _ in range(2)]
@@ -71,21 +71,21 @@ def test_two_that_redrive_at_once_put_each_dead_letter_back_once(
     for one in operators:
         one.join(30)
 
-    assert Counter(redriven=200, expired=0) == told[0] + told[1] + Counter(redriven=0, expired=0)
+    assert Counter(redriven=200, expired=0) == results[0] + results[1] + Counter(redriven=0, expired=0)
     assert (0, 200) == (client.zcard(keys.DEAD), client.zcard(keys.QUEUED[3]))
     assert sorted(ids) == sorted(one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1))
     assert (b"200", 200) == (client.hget(keys.TALLY, "redriven:3"), nudged(client))
     assert {-1} == {client.pttl(keys.record(one)) for one in ids}  # work to be done is not forgotten
 
 
-def test_only_the_code_that_is_asked_for_is_redriven(
+def test_only_the_requested_code_is_redriven(
     producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
     """The others have reasons of their own."""
     routes = dead(producer, redis_server, 3)
     credits = dead(producer, redis_server, 2, AttemptOutcome(OutcomeKind.REFUSED, code="302"))
-    told = redrive(client, producer.nudger, Filter(code="302"), int(time.time() * 1000))
-    assert {"redriven": 2, "expired": 0} == told
+    result = redrive(client, producer.nudger, Filter(code="302"), int(time.time() * 1000))
+    assert {"redriven": 2, "expired": 0} == result
     assert sorted(routes) == sorted(one.decode() for one in client.zrange(keys.DEAD, 0, -1))
     assert sorted(credits) == sorted(one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1))
 
@@ -93,7 +93,7 @@ def test_only_the_code_that_is_asked_for_is_redriven(
 def test_dead_letters_past_their_validity_stay_dead(
     producer: Producer, redis_server: RedisServer, client: redis.Redis
 ) -> None:
-    """A code of last week helps nobody; the validity's very end is past it."""
+    """A code of last week is useless; the end of its validity already counts as past."""
     ids = dead(producer, redis_server, 30)
     now = int(time.time() * 1000)
     for one, expires in zip(ids, [now - 1] * 5 + [now] * 5 + [now + 1] * 20, strict=True):
@@ -112,7 +112,7 @@ def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, cl
 
 
 @pytest.mark.main_job
-def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
+def test_messages_that_two_operators_redrive_at_once_are_sent_once(
     producer: Producer,
     redis_server: RedisServer,
     client: redis.Redis,
@@ -120,7 +120,7 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     workers: Workers,
     until: Until,
 ) -> None:
-    """1,000 dead letters, two processes, and a worker that runs: each goes out once, what is too old not at all.
+    """1,000 dead letters, two processes, and a worker that runs: each goes out once, expired ones not at all.
 
     They are paced so that one is still at it when the other begins.
     """
@@ -132,9 +132,9 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
     command = [sys.executable, "-m", "threelane", "dead", "redrive", "--code", "113", "--a-second", "500", "--json"]
     environment = os.environ | workers.environment
     operators = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [json.loads(one.communicate(timeout=60)[0]) for one in operators]
-    assert 980 == sum(one["redriven"] for one in told), told
-    assert {20} == {one["expired"] for one in told}
+    results = [json.loads(one.communicate(timeout=60)[0]) for one in operators]
+    assert 980 == sum(one["redriven"] for one in results), results
+    assert {20} == {one["expired"] for one in results}
     for one in ids[20:]:
         until(one, Status.SENT)
     assert sorted(ids[20:]) == sorted(taken(sandbox))
@@ -147,11 +147,11 @@ def test_what_two_operators_redrive_at_the_same_time_is_sent_once(
 @pytest.mark.main_job
 @needs_a_look_up
 def test_a_receipt_for_a_dead_letter_keeps_it_from_being_sent_again(
-    producer: Producer, client: redis.Redis, sandbox: Running, workers: Workers, until: Until, door: str
+    producer: Producer, client: redis.Redis, sandbox: Running, workers: Workers, until: Until, endpoint: str
 ) -> None:
-    """The network says that it arrived after all: it is delivered, and redrive finds nothing to send."""
+    """The network reports that it arrived after all: it is delivered, and redrive finds nothing to send."""
     sandbox.control(
-        "POST", "settings", {"callback_url": door, "gateway_after_seconds": 4, "handset_after_seconds": 4.5}
+        "POST", "settings", {"callback_url": endpoint, "gateway_after_seconds": 4, "handset_after_seconds": 4.5}
     )
     workers.start(doubt_delays_seconds="0.2,0.3")
     sandbox.control("POST", "settings", {"lookup_lag_seconds": 3})

@@ -1,4 +1,4 @@
-"""Replies: what a person writes back becomes one event, whatever the API, the charset and the order of its parts."""
+"""Replies: a reply becomes one event, for any API, any charset and any order of its parts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TEXTS = [
 
 
 def events(client: redis.Redis) -> list[Reply]:
-    """Return all replies that producers were told of."""
+    """Return all published replies."""
     found = [decode(one.decode(), raw) for one, raw in client.xrange(keys.EVENTS)]
     return [one for one in found if isinstance(one, Reply)]
 
@@ -61,25 +61,25 @@ def arrives(sandbox: Running, sender: str, text: str, *, seconds: float = 20, **
 
 
 def mo(caller: Caller, reply_id: str, text: bytes, charset: str = "", udh: str = "", **more: str) -> int:
-    """Bring one Central reply to the door, octet by octet; returns the HTTP status."""
-    said = {"api_id": "1", "moMsgId": reply_id, "from": PERSON, "to": OURS, "timestamp": "2026-01-01 12:00:00"}
-    said |= {"charset": charset, "udh": udh} | more
-    query = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in said.items())
+    """Send one Central reply to the endpoint, octet by octet; returns the HTTP status."""
+    fields = {"api_id": "1", "moMsgId": reply_id, "from": PERSON, "to": OURS, "timestamp": "2026-01-01 12:00:00"}
+    fields |= {"charset": charset, "udh": udh} | more
+    query = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in fields.items())
     octets = "".join(f"%{octet:02X}" for octet in text)
-    return caller.ask("GET", f"{query}&text={octets}", path=caller._url.path.replace("/status", "/mo"))
+    return caller.request("GET", f"{query}&text={octets}", path=caller._url.path.replace("/status", "/mo"))
 
 
 @pytest.fixture
-def caller(door: str, client: redis.Redis) -> Caller:
-    """A gateway at the door of an empty Redis."""
-    return Caller(door)
+def caller(endpoint: str, client: redis.Redis) -> Caller:
+    """A gateway at the endpoint of an empty Redis."""
+    return Caller(endpoint)
 
 
 @pytest.fixture
 def halves(redis_server: RedisServer) -> Callable[[float], int]:
-    """Returns a function that tells of halves as a worker does so many minutes from now."""
+    """Return a function that publishes halves as a worker does so many minutes from now."""
 
-    def tell(minutes: float) -> int:
+    def join_after(minutes: float) -> int:
         async def run() -> int:
             async with redis.asyncio.Redis.from_url(redis_server.url) as client:
                 now = int((await client.time())[0]) * 1000 + int(minutes * MINUTE)
@@ -87,17 +87,17 @@ def halves(redis_server: RedisServer) -> Callable[[float], int]:
 
         return asyncio.run(run())
 
-    return tell
+    return join_after
 
 
-# One reply, whatever the form.
+# One reply, in any form.
 
 
 @pytest.mark.parametrize(("api", "form"), WAYS)
 def test_a_reply_is_one_event_with_the_text_as_it_was_written(
     reporting: Running, client: redis.Redis, api: str, form: str
 ) -> None:
-    """Every charset of every form; GMT+2 of the Central APIs is told as UTC."""
+    """Every charset of every form; GMT+2 of the Central APIs is published as UTC."""
     for number, (charset, text) in enumerate(TEXTS):
         sender = f"2783123{number:04}"
         taken = arrives(reporting, sender, text, api=api, form=form, charset=charset, network="65501")
@@ -118,7 +118,7 @@ def test_a_reply_is_one_event_with_the_text_as_it_was_written(
 
 
 @pytest.mark.parametrize("api", ["http", "xml", "platform", "one"])
-def test_a_reply_that_is_repeated_is_told_once(reporting: Running, client: redis.Redis, api: str) -> None:
+def test_a_repeated_reply_is_published_once(reporting: Running, client: redis.Redis, api: str) -> None:
     """The gateway repeats what it believes was not acknowledged."""
     taken = arrives(reporting, PERSON, "Olé 👍", api=api, repeat=8)
     reply_id = taken["parts"][0]["moMsgId"]
@@ -144,7 +144,7 @@ ODD = [
 def test_a_wrong_charset_loses_no_reply(
     caller: Caller, client: redis.Redis, charset: str, octets: bytes, text: str
 ) -> None:
-    """What was written is told as well as can be, never refused for ever."""
+    """The text is published as well as it can be decoded, never refused forever."""
     assert 200 == mo(caller, "reply1", octets, charset)
     assert [text] == [one.text for one in events(client)]
 
@@ -152,7 +152,7 @@ def test_a_wrong_charset_loses_no_reply(
 def test_a_reply_belongs_to_the_producer_of_the_message_that_it_answers(
     reporting: Running, client: redis.Redis, redis_server: RedisServer, workers: Workers, until: Until
 ) -> None:
-    """The One API says which; anybody else's reply has no producer, so that every producer gets it."""
+    """The One API names it; any other reply has no producer, so that every producer gets it."""
     workers.start()
     with Producer(ProducerSettings(redis_url=redis_server.url, producer="shop")) as producer:
         message = producer.send(PERSON, "Do you come?").id
@@ -162,8 +162,8 @@ def test_a_reply_belongs_to_the_producer_of_the_message_that_it_answers(
     arrives(reporting, PERSON, "No", api="one", related="0" * 32)
     arrives(reporting, PERSON, "Perhaps", api="one")
     arrives(reporting, PERSON, "Who is this?", api="http")
-    told = [(one.text, one.producer, one.message_id) for one in events(client)]
-    assert [("Yes", "shop", message), ("No", "", ""), ("Perhaps", "", ""), ("Who is this?", "", "")] == told
+    published = [(one.text, one.producer, one.message_id) for one in events(client)]
+    assert [("Yes", "shop", message), ("No", "", ""), ("Perhaps", "", ""), ("Who is this?", "", "")] == published
 
 
 # Long replies.
@@ -187,7 +187,7 @@ def test_the_parts_of_a_long_reply_are_one_text_in_any_order(
 
 
 def test_two_long_replies_at_once_are_two_texts(reporting: Running, client: redis.Redis) -> None:
-    """By their reference; and the same reference of two people is no tie between them."""
+    """By their reference; and the same reference of two people does not join their parts."""
     for sender, reference in ((PERSON, 1), (PERSON, 2), ("27831234568", 1)):
         text = f"{sender} {reference} " * 30
         arrives(reporting, sender, text, reference=reference, shuffle=True)
@@ -206,7 +206,7 @@ def test_a_character_that_two_parts_share_is_whole_again(caller: Caller, client:
 def test_a_part_that_never_comes_is_waited_for_an_hour_and_then_marked(
     reporting: Running, client: redis.Redis, halves: Callable[[float], int]
 ) -> None:
-    """What came is told once, with a mark where the rest was; the part that is repeated later changes nothing."""
+    """The parts that came are published once, with a mark for the rest; a later repetition changes nothing."""
     taken = arrives(reporting, PERSON, "a" * 153 + "b" * 153 + "c" * 10, drop_part=2, shuffle=True, reference=9)
     assert 0 == halves(59)
     assert [] == events(client)
@@ -225,7 +225,7 @@ def test_a_part_that_never_comes_is_waited_for_an_hour_and_then_marked(
 def test_a_part_that_comes_after_the_hour_is_not_lost(
     caller: Caller, client: redis.Redis, halves: Callable[[float], int]
 ) -> None:
-    """It is told by itself: late is better than never."""
+    """It is published on its own: late is better than never."""
     assert 200 == mo(caller, "one", b"One ", "UTF-8", "050003070201")
     assert 1 == halves(61)
     assert 200 == mo(caller, "two", b"two", "UTF-8", "050003070202")
@@ -233,7 +233,7 @@ def test_a_part_that_comes_after_the_hour_is_not_lost(
     assert [("One …", True), ("…two", True)] == [(one.text, one.incomplete) for one in events(client)]
 
 
-def test_two_workers_that_look_for_halves_tell_once(
+def test_two_workers_that_look_for_halves_publish_once(
     caller: Caller, client: redis.Redis, redis_server: RedisServer
 ) -> None:
     """Every worker looks."""
@@ -251,10 +251,10 @@ def test_two_workers_that_look_for_halves_tell_once(
     assert 50 == len(events(client))
 
 
-def test_a_long_reply_of_which_parts_are_missing_is_no_stop_and_no_start(
+def test_a_long_reply_with_missing_parts_is_neither_stop_nor_start(
     caller: Caller, client: redis.Redis, halves: Callable[[float], int]
 ) -> None:
-    """A word is a whole message, and nobody knows what the rest was."""
+    """A word is a whole message, and the rest is unknown."""
     suppression.add(client, [(PERSON, suppression.Entry(source=suppression.STOP))])
     assert 200 == mo(caller, "part", b"START", "UTF-8", "050003070201")
     assert 1 == halves(61)
@@ -268,24 +268,24 @@ def test_a_long_reply_of_which_parts_are_missing_is_no_stop_and_no_start(
 def test_while_redis_is_away_a_reply_is_to_be_repeated_and_then_taken(
     sandbox: Running, base_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """503 and not 200; the gateway brings it again, and it is told once."""
+    """503 and not 200; the gateway brings it again, and it is published once."""
     server = RedisServer(tmp_path).start()
     environment = base_environment | {"THREELANE_REDIS_URL": server.url, "THREELANE_REDIS_TIMEOUT_SECONDS": "0.5"}
     child = threelane_child("callbacks", tmp_path, environment)
     try:
-        door = child.event("callbacks")["url"].replace("<secret>", SECRET)
-        sandbox.control("POST", "settings", {"callback_url": door, "callback_retry_scale": 0.002})
+        endpoint = child.event("callbacks")["url"].replace("<secret>", SECRET)
+        sandbox.control("POST", "settings", {"callback_url": endpoint, "callback_retry_scale": 0.002})
         server.stop()
-        assert 503 == mo(Caller(door), "a", b"Hello")
+        assert 503 == mo(Caller(endpoint), "a", b"Hello")
         assert 1 == sandbox.reply(PERSON, "STOP", opts_out=False)["callbacks"]
 
         def part() -> dict[str, Any]:
             found: dict[str, Any] = sandbox.control("GET", f"replies?from={PERSON}")["replies"][-1]["parts"][0]
             return found
 
-        wait_until(lambda: part()["refused"] > 0, what="the door to refuse")
+        wait_until(lambda: part()["refused"] > 0, what="the endpoint to refuse")
         server.start()
-        wait_until(lambda: part()["acknowledged"] == 1, what="the door to take it")
+        wait_until(lambda: part()["acknowledged"] == 1, what="the endpoint to take it")
         with redis.Redis.from_url(server.url) as client:
             assert [("STOP", "stop", part()["moMsgId"])] == [
                 (one.text, one.word, one.reply_id) for one in events(client)

@@ -29,13 +29,13 @@ def test_lane_1_is_left_to_it_while_it_keeps_up(
 ) -> None:
     """What waits is looked at, too: a worker may live and yet do nothing."""
 
-    async def ask() -> bool:
-        async with redis.asyncio.Redis.from_url(redis_server.url) as asking:
+    async def decide() -> bool:
+        async with redis.asyncio.Redis.from_url(redis_server.url) as async_client:
             if signed:
-                await reserved.sign(asking, "worker-1")
-            return await reserved.keeps_up(asking, NOW)
+                await reserved.sign(async_client, "worker-1")
+            return await reserved.keeps_up(async_client, NOW)
 
     if waits_ms is not None:
         client.zadd(keys.QUEUED[1], {"0" * 32: NOW - waits_ms, "1" * 32: NOW})
-    assert kept_up == asyncio.run(ask())
+    assert kept_up == asyncio.run(decide())
     assert signed == (0 < client.pttl(keys.LANE_1_WORKER) <= reserved.SIGN_MS)

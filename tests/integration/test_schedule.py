@@ -15,7 +15,7 @@ import redis
 from typer.testing import CliRunner
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, threelane
 from threelane import Producer, Refused, Status
 from threelane.contract import message
@@ -36,16 +36,16 @@ DAY = 24 * HOUR
 
 
 @pytest.fixture
-def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     """The worker's verbs, one by one, at the time of this machine."""
     assert client.dbsize() == 0
-    with a_house(redis_server) as made:
+    with open_system(redis_server) as made:
         made.now = int(time.time() * 1000)
         yield made
 
 
-def accepted(by: Producer, /, **said: Any) -> str:
-    answer = by.send(**{"to": TO, "text": "Hello", **said})
+def accepted(by: Producer, /, **fields: Any) -> str:
+    answer = by.send(**{"to": TO, "text": "Hello", **fields})
     assert isinstance(answer, Accepted), answer
     return answer.id
 
@@ -74,8 +74,8 @@ def ms(at: datetime) -> int:
 # -- list --
 
 
-def test_what_waits_is_listed_the_earliest_first(producer: Producer) -> None:
-    """With what an operator needs to know it by; what is queued does not wait."""
+def test_waiting_messages_are_listed_the_earliest_first(producer: Producer) -> None:
+    """With the fields by which an operator recognises it; a queued message does not wait."""
     later_one = accepted(producer, delay=600, lane=2, batch="b", tags="promo,march")
     accepted(producer)
     first = accepted(producer, delay=60, producer="shop", to="27999500002")
@@ -97,15 +97,15 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "meant"), FILTERS, ids=str)
-def test_a_filter_lists_what_matches_it_all(producer: Producer, wanted: dict[str, Any], meant: list[int]) -> None:
+def test_a_filter_lists_exactly_its_matches(producer: Producer, wanted: dict[str, Any], meant: list[int]) -> None:
     """Number 3 is due first."""
-    said: list[dict[str, Any]] = [
+    messages: list[dict[str, Any]] = [
         {"batch": "b", "tags": "promo", "delay": 400},
         {"tags": "x,promo", "lane": 1, "delay": 300},
         {"batch": "b", "producer": "shop", "delay": 200, "tags": "promotion"},
         {"to": "27999500002", "delay": 100},
     ]
-    ids = [accepted(producer, **one) for one in said]
+    ids = [accepted(producer, **one) for one in messages]
     assert [ids[number] for number in meant] == [one.id for one in producer.scheduled(**wanted)]
 
 
@@ -158,15 +158,15 @@ def test_a_message_that_waits_is_moved_and_its_validity_with_it(producer: Produc
         assert [ms(at)] == [one.due_at for one in producer.scheduled()]
 
 
-def test_a_time_that_is_just_over_is_now(producer: Producer, house: House) -> None:
+def test_a_time_that_is_just_over_is_now(producer: Producer, system: System) -> None:
     """What a caller calls now is past by the time it gets here: it goes at once, and is still valid for a day."""
     one = accepted(producer, delay=7200)
     answer = producer.move(one, in_(milliseconds=-200))
 
-    house.now = int(time.time() * 1000) + 1_000
-    assert house.now - 60_000 < answer.due_at <= house.now
+    system.now = int(time.time() * 1000) + 1_000
+    assert system.now - 60_000 < answer.due_at <= system.now
     assert answer.due_at + DAY == answer.expires_at
-    assert {3: [one]} == house.release()
+    assert {3: [one]} == system.release()
 
 
 def test_a_validity_that_was_named_stays_where_it_was_set(producer: Producer) -> None:
@@ -202,10 +202,10 @@ def test_a_time_that_nothing_can_be_moved_to_is_refused(producer: Producer, when
     assert due_at == standing(producer, one).due_at
 
 
-def test_what_does_not_wait_cannot_be_moved(producer: Producer, house: House) -> None:
-    """Queued, sent or cancelled: the answer says how it stands; an unknown id is said to be unknown."""
+def test_a_message_that_does_not_wait_cannot_be_moved(producer: Producer, system: System) -> None:
+    """Queued, sent or cancelled: the answer has its status; an unknown id is reported as unknown."""
     queued, sent, cancelled = accepted(producer), accepted(producer), accepted(producer, delay=60)
-    house.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
+    system.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32))
     producer.cancel([cancelled])
     for one, status in ((queued, "queued"), (sent, "sent"), (cancelled, "cancelled")):
         answer = refused_move(producer, one, in_(hours=1))
@@ -218,24 +218,24 @@ def test_what_does_not_wait_cannot_be_moved(producer: Producer, house: House) ->
     assert producer.status("0" * 32) is None
 
 
-def test_a_retry_can_be_moved_and_keeps_its_attempts(producer: Producer, house: House) -> None:
+def test_a_retry_can_be_moved_and_keeps_its_attempts(producer: Producer, system: System) -> None:
     """It waits for a time as well; the next attempt is the second."""
     one = accepted(producer)
-    house.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"))
+    system.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"))
     expires = standing(producer, one).expires_at
     answer = producer.move(one, in_(hours=2))
     assert abs(answer.expires_at - expires - 2 * HOUR) < 60_000
-    house.now = answer.due_at - 1
-    assert {} == house.release()
-    house.now = answer.due_at
-    assert {3: [one]} == house.release()
-    (claimed,) = house.claim(3, [one], "token").claimed
+    system.now = answer.due_at - 1
+    assert {} == system.release()
+    system.now = answer.due_at
+    assert {3: [one]} == system.release()
+    (claimed,) = system.claim(3, [one], "token").claimed
 
     assert 2 == claimed.attempt
     assert (answer.due_at, answer.expires_at) == (claimed.message.due_at, claimed.message.expires_at)
 
 
-def test_what_is_moved_by_two_at_once_stands_where_one_of_them_put_it(producer: Producer, house: House) -> None:
+def test_a_message_moved_by_two_at_once_is_where_one_of_them_put_it(producer: Producer, system: System) -> None:
     """Never a due time of one with a validity of the other."""
     one = accepted(producer, deliver_at=in_(hours=1))
     times = [in_(hours=2 + n) for n in range(8)]
@@ -245,19 +245,19 @@ def test_what_is_moved_by_two_at_once_stands_where_one_of_them_put_it(producer: 
     found = standing(producer, one)
     assert Moved(one, found.due_at, found.expires_at) in answers
     assert found.due_at + DAY == found.expires_at
-    assert {found.due_at} == set(house.glance([]).shelves[keys.DUE].values())
+    assert {found.due_at} == set(system.glance([]).indexes[keys.DUE].values())
 
 
-def test_a_move_that_was_worked_out_from_an_older_message_is_worked_out_anew(house: House) -> None:
-    """Somebody else moved it in between: what was read then says nothing of the validity of now."""
-    draft = house.draft(delay=600)
-    house.accept([draft])
-    one, old = draft.message.id, rescheduling.read(house.sync, draft.message.id)[1]
-    put_off = later(draft.message, house.now + 2 * HOUR, house.now)
-    assert isinstance(house.move(one, house.now + HOUR), Moved)
+def test_a_move_computed_from_an_older_message_is_computed_again(system: System) -> None:
+    """Another operator moved it in between: what was read then is not the validity of now."""
+    draft = system.draft(delay=600)
+    system.accept([draft])
+    one, old = draft.message.id, rescheduling.read(system.sync, draft.message.id)[1]
+    put_off = later(draft.message, system.now + 2 * HOUR, system.now)
+    assert isinstance(system.move(one, system.now + HOUR), Moved)
 
-    assert [False] == rescheduling.reschedule(house.sync, [(old, put_off)], Status.SCHEDULED, house.now)
-    assert {one: house.now + HOUR} == house.glance([]).shelves[keys.DUE]
+    assert [False] == rescheduling.reschedule(system.sync, [(old, put_off)], Status.SCHEDULED, system.now)
+    assert {one: system.now + HOUR} == system.glance([]).indexes[keys.DUE]
 
 
 def test_later_is_pure() -> None:
@@ -295,10 +295,10 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
 
 
 def typed(*words: str, environment: dict[str, str]) -> tuple[int, str, str]:
-    """Return the exit code and what was printed; in this process, since to start one takes longer."""
+    """Return the exit code and the output; in this process, since starting one takes longer."""
     with mock.patch("threelane.interfaces.command.caller.logs.configure"):  # it would take the logs of the tests, too
-        told = CliRunner().invoke(app, words, env=environment, terminal_width=80)
-    return told.exit_code, told.stdout, told.stderr
+        result = CliRunner().invoke(app, words, env=environment, terminal_width=80)
+    return result.exit_code, result.stdout, result.stderr
 
 
 def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[str, str], producer: Producer) -> None:
@@ -319,8 +319,8 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     assert (0, one, "newsletter-7", 2) == (code, listed["id"], listed["batch"], listed["lane"])
     assert (0, f"{one} moved\n", "") == run("schedule", "move", one, at.isoformat())
     code, shown, _ = run("schedule", "move", one, at.isoformat(), "--json")
-    told = json.loads(shown)
-    assert (0, True, one, ms(at)) == (code, told["accepted"], told["id"], told["due_at"])
+    reported = json.loads(shown)
+    assert (0, True, one, ms(at)) == (code, reported["accepted"], reported["id"], reported["due_at"])
     code, shown, problem = run("schedule", "move", queued, at.isoformat())
     assert (1, "") == (code, shown)
     assert "it is queued" in " ".join(problem.split())
@@ -334,7 +334,7 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     code, shown, _ = run("cancel", one, queued, "nothing", "--json")
     *answers, summary = map(json.loads, shown.splitlines())
     assert [(one, "too_late"), (queued, "cancelled"), ("nothing", "unknown")] == [
-        (told["id"], told["answer"]) for told in answers
+        (result["id"], result["answer"]) for result in answers
     ]
     assert (1, {"cancelled": 1, "asked": 0, "too_late": 1, "unknown": 1}) == (code, summary["summary"])
     code, shown, _ = run("cancel", one, "nothing")
@@ -381,7 +381,7 @@ def test_without_redis_a_command_ends_with_exit_code_3(words: tuple[str, ...]) -
 def test_the_commands_are_those_of_a_terminal(environment: dict[str, str], producer: Producer) -> None:
     """Once in a process of its own, as a user has it."""
     one = accepted(producer, delay=600)
-    told = threelane("cancel", one, "nothing", environment=environment)
+    completed = threelane("cancel", one, "nothing", environment=environment)
 
-    assert (1, "") == (told.returncode, told.stderr)
-    assert "nothing: unknown, or no longer remembered\n1 cancelled, 1 too late or unknown\n" == told.stdout
+    assert (1, "") == (completed.returncode, completed.stderr)
+    assert "nothing: unknown, or no longer remembered\n1 cancelled, 1 too late or unknown\n" == completed.stdout

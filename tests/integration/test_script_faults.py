@@ -1,4 +1,4 @@
-"""A script that fails by a fault of ours is no outage: it has an error of its own, a place, and an alarm."""
+"""A script that fails by a bug is not an outage: it has an error of its own, a place, and an alarm."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def faults() -> Iterator[list[ScriptError]]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_a_script_names_its_file_and_line_and_no_data(
+def test_a_script_error_names_its_file_and_line_and_no_data(
     client: redis.Redis, make: Make, faults: list[ScriptError], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever reads the log finds the place; whoever may read logs may not read numbers and texts."""
+    """A reader of the log finds the place, but no numbers and no texts."""
     broken = make(FAULTS[fault])
     with pytest.raises(
         ScriptError, match=rf"^the script broken failed at broken\.lua:{1 + LINES.get(fault, 1)}$"
@@ -92,7 +92,7 @@ def test_a_fault_is_the_same_on_asyncio_s_client_and_in_a_pipeline(redis_server:
         broken.read(reply)
 
 
-def test_what_the_server_refuses_stays_an_error_of_redis(
+def test_a_refusal_of_the_server_stays_an_error_of_redis(
     redis_server: RedisServer, client: redis.Redis, make: Make, faults: list[ScriptError]
 ) -> None:
     """A full Redis, a replica and an ACL are for the operator, and a worker goes on trying."""
@@ -120,8 +120,8 @@ def test_what_the_server_refuses_stays_an_error_of_redis(
     assert [] == faults
 
 
-def test_a_producer_is_not_told_that_redis_is_away(producer: Producer, client: redis.Redis) -> None:
-    """To send it again would fail again; and what is unavailable is looked for at the wrong place."""
+def test_a_script_error_is_not_reported_as_an_outage(producer: Producer, client: redis.Redis) -> None:
+    """To send it again would fail again; and an outage would be looked for in the wrong place."""
     client.set(keys.TALLY, "of a wrong type")
     with pytest.raises(ScriptError, match=r"accept failed at tally\.lua:\d+") as failed:
         producer.send("27831234567", "Hello")
@@ -129,7 +129,7 @@ def test_a_producer_is_not_told_that_redis_is_away(producer: Producer, client: r
     assert not isinstance(failed.value, Unavailable)
 
 
-def test_the_command_line_calls_it_a_fault_of_ours(redis_server: RedisServer, client: redis.Redis) -> None:
+def test_the_command_line_reports_it_as_an_internal_error(redis_server: RedisServer, client: redis.Redis) -> None:
     """One line and exit code 70; no traceback."""
     client.set(keys.TALLY, "of a wrong type")
     sent = typed("send", "27831234567", "Hello", environment={"THREELANE_REDIS_URL": redis_server.url})

@@ -1,4 +1,4 @@
-"""STOP and START: who says so is not sent to, at once, also what waits already; and nothing else is changed by it."""
+"""STOP and START: STOP blocks the sender's number at once, also for waiting messages; and nothing else changes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_word_in_a_sentence_stops_nothing(reporting: Running, producer: Produc
 
 
 def test_a_stop_that_is_repeated_counts_once(reporting: Running, client: redis.Redis) -> None:
-    """And one that comes after a START, by the same id, stops nobody again."""
+    """And one that comes after a START, with the same id, has no effect."""
     stopped = arrives(reporting, PERSON, "STOP", repeat=5)
     assert [(STOP, 1)] == [(one.source, one.times) for one in suppression.why(client, PERSON)]
     arrives(reporting, PERSON, "START")
@@ -89,10 +89,10 @@ def test_a_stop_that_is_repeated_counts_once(reporting: Running, client: redis.R
 def test_a_stop_reaches_a_thousand_messages_that_wait_for_their_time(
     reporting: Running, producer: Producer, client: redis.Redis, workers: Workers, until: Until
 ) -> None:
-    """None is sent: each is a dead letter with 122, told to its producer; after START later ones are sent."""
+    """None is sent: each is a dead letter with 122, with its event; after START later ones are sent."""
     workers.start()
-    said = [{"to": PERSON, "text": f"News {n}", "lane": n % 3 + 1, "delay": 5} for n in range(1000)]
-    ids = [answer.id for answer in producer.send_many([*said, {"to": SOMEBODY, "text": "Hello", "delay": 5}])]
+    messages = [{"to": PERSON, "text": f"News {n}", "lane": n % 3 + 1, "delay": 5} for n in range(1000)]
+    ids = [answer.id for answer in producer.send_many([*messages, {"to": SOMEBODY, "text": "Hello", "delay": 5}])]
     other = ids.pop()
 
     arrives(reporting, PERSON, "Stop!")
@@ -133,10 +133,10 @@ def test_a_stop_between_accept_and_claim_is_in_time(
 
 
 @pytest.mark.parametrize("word", ["START", "unstop", " Start! "])
-def test_start_lifts_what_stop_set_and_nothing_else(
+def test_start_lifts_only_the_entry_of_stop(
     reporting: Running, producer: Producer, client: redis.Redis, word: str
 ) -> None:
-    """An operator's entry and the gateway's stand: only the recipient's own word is taken back by the recipient."""
+    """An operator's entry and the gateway's stay: the recipient lifts only the recipient's own entry."""
     others = [
         Entry(source=OPERATOR, evidence="called us"),
         Entry(source="code 122"),
@@ -157,15 +157,15 @@ def test_start_lifts_what_stop_set_and_nothing_else(
     assert isinstance(producer.send(SOMEBODY, "Hello"), Accepted)
 
 
-def test_a_start_of_somebody_who_never_stopped_changes_nothing(reporting: Running, client: redis.Redis) -> None:
-    """It is told as what it is."""
+def test_a_start_without_a_stop_changes_nothing(reporting: Running, client: redis.Redis) -> None:
+    """It is published as an ordinary reply."""
     arrives(reporting, PERSON, "START")
     assert ([], ["start"]) == (sources(client, PERSON), [one.word for one in events(client)])
 
 
-def test_a_start_that_was_held_up_lifts_no_later_stop(door: str, producer: Producer, client: redis.Redis) -> None:
-    """The gateway repeats callbacks for hours; what the person said last is what counts."""
-    caller = Caller(door)
+def test_a_start_that_was_held_up_lifts_no_later_stop(endpoint: str, producer: Producer, client: redis.Redis) -> None:
+    """The gateway repeats callbacks for hours; the person's last word counts."""
+    caller = Caller(endpoint)
     assert 200 == mo(caller, "second", b"STOP", timestamp="2026-01-01 12:05:00")
     assert 200 == mo(caller, "first", b"START", timestamp="2026-01-01 12:00:00")
     assert refused(producer, PERSON)
@@ -191,8 +191,20 @@ def test_an_operator_s_words_count_beside_the_english_ones(
     child = threelane_child("callbacks", tmp_path, base_environment | {"THREELANE_WORDS_FILE": str(file)})
     try:
         caller = Caller(child.event("callbacks")["url"].replace("<secret>", SECRET))
-        said = ["arrêt", "ARRÊT !", "stopp.", "توقف", "İptal", "stop", "Début", "anmelden", "START", "debut", "stoppen"]
-        for number, text in enumerate(said):
+        texts = [
+            "arrêt",
+            "ARRÊT !",
+            "stopp.",
+            "توقف",
+            "İptal",
+            "stop",
+            "Début",
+            "anmelden",
+            "START",
+            "debut",
+            "stoppen",
+        ]
+        for number, text in enumerate(texts):
             assert 200 == mo(caller, f"reply{number}", text.encode("utf-16-be"), "UTF-16BE")
     finally:
         child.stop()
@@ -210,7 +222,7 @@ WRONG_FILES = {
 
 
 @pytest.mark.parametrize(("content", "problem"), WRONG_FILES.values(), ids=WRONG_FILES)
-def test_a_wrong_file_of_words_is_told_in_a_sentence(
+def test_an_invalid_word_file_is_reported_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, problem: str
 ) -> None:
     """Which variable, which file, and what is wrong with it."""
@@ -220,8 +232,8 @@ def test_a_wrong_file_of_words_is_told_in_a_sentence(
     with pytest.raises(SystemExit) as ended:
         words.load_or_exit(file)
     assert 2 == ended.value.code
-    told = capsys.readouterr().err
-    assert [True] * 3 == [part in told for part in ("THREELANE_WORDS_FILE", str(file), problem)]
+    captured = capsys.readouterr().err
+    assert [True] * 3 == [part in captured for part in ("THREELANE_WORDS_FILE", str(file), problem)]
 
 
 @pytest.mark.parametrize("command", ["callbacks", "worker"])

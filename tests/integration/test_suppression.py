@@ -1,4 +1,4 @@
-"""Suppression: who is on the list is not sent to, whichever check comes first, and whoever put the number there."""
+"""Suppression: a number on the list gets nothing, whichever check comes first, from any source of the entry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.house import House
+from tests.properties.system import System
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, Refused, Status
 from threelane.contract.refusal import Refusal
@@ -31,92 +31,92 @@ Until = Callable[..., MessageStatus]
 
 
 @pytest.fixture(scope="module")
-def built(redis_server: RedisServer) -> Iterator[House]:
+def built(redis_server: RedisServer) -> Iterator[System]:
     loop = asyncio.new_event_loop()
-    made = House(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
+    made = System(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
     yield made
     made.close()
     loop.close()
 
 
 @pytest.fixture
-def house(built: House, client: redis.Redis) -> House:
-    """The scripts on an empty Redis, with the time as the test wants it."""
+def system(built: System, client: redis.Redis) -> System:
+    """The scripts on an empty Redis, with the time that the test sets."""
     built.empty()
     return built
 
 
-def accepted(house: House, **said: Any) -> str:
+def accepted(system: System, **fields: Any) -> str:
     """Accept a message and return its id."""
-    (answer,) = house.accept([house.draft(**said)])
+    (answer,) = system.accept([system.draft(**fields)])
     assert isinstance(answer, Accepted), answer
     return answer.id
 
 
-def answer(house: House, **said: Any) -> Admission:
-    return house.accept([house.draft(**said)])[0]
+def answer(system: System, **fields: Any) -> Admission:
+    return system.accept([system.draft(**fields)])[0]
 
 
-def claims(house: House, message_id: str) -> bool:
-    """Tell whether a worker may attempt a message now."""
-    claimed = house.claim(3, [message_id], f"token-{message_id}").claimed
+def claims(system: System, message_id: str) -> bool:
+    """Return whether a worker may attempt a message now."""
+    claimed = system.claim(3, [message_id], f"token-{message_id}").claimed
     return [message_id] == [one.id for one in claimed]
 
 
-def add(house: House, number: str = PERSON, **said: Any) -> None:
-    said = {"source": OPERATOR, "first": house.now, "last": house.now} | said
-    suppression.add(house.sync, [(number, Entry(**said))])
+def add(system: System, number: str = PERSON, **fields: Any) -> None:
+    fields = {"source": OPERATOR, "first": system.now, "last": system.now} | fields
+    suppression.add(system.sync, [(number, Entry(**fields))])
 
 
-def meets(house: House, code: str, to: str = PERSON) -> None:
+def meets(system: System, code: str, to: str = PERSON) -> None:
     """Send a message that the gateway refuses with a code."""
-    (claimed,) = house.claim(3, [accepted(house, to=to)], f"token{house.now}").claimed
+    (claimed,) = system.claim(3, [accepted(system, to=to)], f"token{system.now}").claimed
     outcome = AttemptOutcome(OutcomeKind.REFUSED, code, f"the gateway says {code}")
-    assert [True] == house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
+    assert [True] == system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
 
 
 # Two checks.
 
 
-def test_a_suppressed_number_is_refused_at_accept_and_others_are_not(house: House) -> None:
-    """The answer tells since when and by whom, and that the recipient alone can mend it."""
-    add(house)
-    told = answer(house, to="+27 83 123 4567")
-    assert isinstance(told, Refusal)
-    assert ("122", "to", Owner.RECIPIENT) == (told.code, told.field, told.owner)
-    assert "the recipient is suppressed since 2027-01-15T08:00:00+00:00 by operator" == told.problem
-    assert isinstance(answer(house, to=SOMEBODY), Accepted)
+def test_a_suppressed_number_is_refused_at_accept_and_others_are_not(system: System) -> None:
+    """The answer has the time and the source of the entry, and the recipient as its owner."""
+    add(system)
+    refusal = answer(system, to="+27 83 123 4567")
+    assert isinstance(refusal, Refusal)
+    assert ("122", "to", Owner.RECIPIENT) == (refusal.code, refusal.field, refusal.owner)
+    assert "the recipient is suppressed since 2027-01-15T08:00:00+00:00 by operator" == refusal.problem
+    assert isinstance(answer(system, to=SOMEBODY), Accepted)
 
 
-def test_a_batch_is_refused_row_by_row(house: House) -> None:
+def test_a_batch_is_refused_row_by_row(system: System) -> None:
     """One suppressed number costs no other its message."""
-    add(house)
-    answers = house.accept([house.draft(to=to) for to in (PERSON, SOMEBODY, PERSON, SOMEBODY)])
+    add(system)
+    answers = system.accept([system.draft(to=to) for to in (PERSON, SOMEBODY, PERSON, SOMEBODY)])
     assert [False, True, False, True] == [one.accepted for one in answers]
 
 
-def test_a_number_that_is_suppressed_while_its_message_waits_is_not_sent_to(house: House) -> None:
-    """The claim asks again: the message is a dead letter of its recipient's, and its body can be redriven."""
-    waiting, other = accepted(house, to=PERSON), accepted(house, to=SOMEBODY)
-    add(house, code="121", source="code 121")
-    assert [False, True] == [claims(house, waiting), claims(house, other)]
-    record = house.glance([waiting]).records[waiting]
+def test_a_number_that_is_suppressed_while_its_message_waits_is_not_sent_to(system: System) -> None:
+    """The claim checks again: the message is a dead letter of its recipient's, and its body can be redriven."""
+    waiting, other = accepted(system, to=PERSON), accepted(system, to=SOMEBODY)
+    add(system, code="121", source="code 121")
+    assert [False, True] == [claims(system, waiting), claims(system, other)]
+    record = system.glance([waiting]).records[waiting]
     expected = {"status": "dead", "code": "121", "reason": "suppressed", "owner": "recipient", "text": "by code 121"}
     assert expected == {name: record[name] for name in expected}
-    assert 1 == house.glance([]).tally["dead:121:recipient"]
-    assert waiting in house.glance([]).shelves[keys.DEAD]
+    assert 1 == system.glance([]).tally["dead:121:recipient"]
+    assert waiting in system.glance([]).indexes[keys.DEAD]
 
 
-def test_a_redriven_message_is_looked_at_again(house: House) -> None:
+def test_a_redriven_message_is_looked_at_again(system: System) -> None:
     """A dead letter that is put back is not sent past the list."""
-    waiting = accepted(house, to=PERSON)
-    add(house)
-    assert not claims(house, waiting)
-    assert 1 == house.redrive("122")["redriven"]
-    assert not claims(house, waiting)
-    assert 1 == suppression.lift(house.sync, PERSON)
-    assert 1 == house.redrive("122")["redriven"]
-    assert claims(house, waiting)
+    waiting = accepted(system, to=PERSON)
+    add(system)
+    assert not claims(system, waiting)
+    assert 1 == system.redrive("122")["redriven"]
+    assert not claims(system, waiting)
+    assert 1 == suppression.lift(system.sync, PERSON)
+    assert 1 == system.redrive("122")["redriven"]
+    assert claims(system, waiting)
 
 
 # fmt: off
@@ -138,58 +138,58 @@ MESSAGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(("scope", "stopped"), SCOPES.values(), ids=SCOPES)
-def test_a_scope_stops_its_own_messages_and_no_others(house: House, scope: str, stopped: list[bool]) -> None:
+def test_a_scope_stops_its_own_messages_and_no_others(system: System, scope: str, stopped: list[bool]) -> None:
     """At both checks alike."""
-    waiting = [accepted(house, to=PERSON, **said) for said in MESSAGES]
-    add(house, scope=suppression.parse_scope(scope))
-    answers = [answer(house, to=PERSON, **said) for said in MESSAGES]
+    waiting = [accepted(system, to=PERSON, **fields) for fields in MESSAGES]
+    add(system, scope=suppression.parse_scope(scope))
+    answers = [answer(system, to=PERSON, **fields) for fields in MESSAGES]
     assert stopped == [isinstance(one, Refusal) for one in answers]
-    assert stopped == [not claims(house, one) for one in waiting]
+    assert stopped == [not claims(system, one) for one in waiting]
     named = {f"the recipient is suppressed for {scope} since" in one.problem for one in answers if not one.accepted}
     assert named <= {scope != "all"}
 
 
-def test_an_entry_ends_at_its_time(house: House) -> None:
-    """To the millisecond, at both checks; it is kept as evidence, and when it is given again it begins anew."""
-    waiting = [accepted(house, to=PERSON) for _ in range(2)]
-    add(house, expires=house.now + 5_000)
-    house.now += 4_999
-    assert isinstance(answer(house, to=PERSON), Refusal)
-    assert not claims(house, waiting[0])
-    house.now += 1
-    assert isinstance(answer(house, to=PERSON), Accepted)
-    assert claims(house, waiting[1])
-    add(house, expires=house.now + 1_000, evidence="again")
-    (entry,) = suppression.why(house.sync, PERSON)
-    assert (1, house.now, "again") == (entry.times, entry.first, entry.evidence)
-    assert isinstance(answer(house, to=PERSON), Refusal)
+def test_an_entry_ends_at_its_time(system: System) -> None:
+    """To the millisecond, at both checks; it is kept as evidence, and when it is given again it starts again."""
+    waiting = [accepted(system, to=PERSON) for _ in range(2)]
+    add(system, expires=system.now + 5_000)
+    system.now += 4_999
+    assert isinstance(answer(system, to=PERSON), Refusal)
+    assert not claims(system, waiting[0])
+    system.now += 1
+    assert isinstance(answer(system, to=PERSON), Accepted)
+    assert claims(system, waiting[1])
+    add(system, expires=system.now + 1_000, evidence="again")
+    (entry,) = suppression.why(system.sync, PERSON)
+    assert (1, system.now, "again") == (entry.times, entry.first, entry.evidence)
+    assert isinstance(answer(system, to=PERSON), Refusal)
 
 
-def test_an_entry_of_one_scope_that_ended_leaves_the_others(house: House) -> None:
+def test_an_entry_of_one_scope_that_ended_leaves_the_others(system: System) -> None:
     """A number may have several; each forbids for itself."""
-    add(house, expires=house.now + 1)
-    add(house, scope="tag:promo")
-    house.now += 1
-    assert isinstance(answer(house, to=PERSON), Accepted)
-    assert isinstance(answer(house, to=PERSON, tags=["promo"]), Refusal)
+    add(system, expires=system.now + 1)
+    add(system, scope="tag:promo")
+    system.now += 1
+    assert isinstance(answer(system, to=PERSON), Accepted)
+    assert isinstance(answer(system, to=PERSON, tags=["promo"]), Refusal)
 
 
 # Three strikes.
 
 
-def test_two_wrong_numbers_are_no_proof_and_three_suppress_for_90_days(house: House) -> None:
+def test_two_wrong_numbers_are_no_proof_and_three_suppress_for_90_days(system: System) -> None:
     """105 may be the gateway's mistake once; a number may be given to somebody else after a while."""
-    meets(house, "105")
-    house.now += DAY
-    meets(house, "105")
-    assert isinstance(answer(house, to=PERSON), Accepted)
-    house.now += DAY
-    meets(house, "105")
-    told = answer(house, to=PERSON)
-    assert isinstance(told, Refusal)
-    assert ("105", "by code 105") == (told.code, told.problem[-len("by code 105") :])
-    (entry,) = suppression.why(house.sync, PERSON)
-    assert ("code 105", 3, 3, house.now + 90 * DAY, house.now - 2 * DAY) == (
+    meets(system, "105")
+    system.now += DAY
+    meets(system, "105")
+    assert isinstance(answer(system, to=PERSON), Accepted)
+    system.now += DAY
+    meets(system, "105")
+    refusal = answer(system, to=PERSON)
+    assert isinstance(refusal, Refusal)
+    assert ("105", "by code 105") == (refusal.code, refusal.problem[-len("by code 105") :])
+    (entry,) = suppression.why(system.sync, PERSON)
+    assert ("code 105", 3, 3, system.now + 90 * DAY, system.now - 2 * DAY) == (
         entry.source,
         entry.times,
         entry.needs,
@@ -197,41 +197,41 @@ def test_two_wrong_numbers_are_no_proof_and_three_suppress_for_90_days(house: Ho
         entry.first,
     )
     assert "the gateway says 105" == entry.evidence
-    house.now += 90 * DAY - 1
-    assert isinstance(answer(house, to=PERSON), Refusal)
-    house.now += 1
-    assert isinstance(answer(house, to=PERSON), Accepted)
+    system.now += 90 * DAY - 1
+    assert isinstance(answer(system, to=PERSON), Refusal)
+    system.now += 1
+    assert isinstance(answer(system, to=PERSON), Accepted)
 
 
-def test_strikes_are_forgotten_with_the_entry(house: House) -> None:
+def test_strikes_are_forgotten_with_the_entry(system: System) -> None:
     """After its 90 days a number needs three again: it may be somebody else's."""
     for _ in range(3):
-        meets(house, "105")
-    house.now += 90 * DAY
+        meets(system, "105")
+    system.now += 90 * DAY
     for _ in range(2):
-        meets(house, "105")
-    assert isinstance(answer(house, to=PERSON), Accepted)
-    meets(house, "105")
-    assert isinstance(answer(house, to=PERSON), Refusal)
+        meets(system, "105")
+    assert isinstance(answer(system, to=PERSON), Accepted)
+    meets(system, "105")
+    assert isinstance(answer(system, to=PERSON), Refusal)
 
 
-def test_strikes_of_another_number_do_not_count(house: House) -> None:
+def test_strikes_of_another_number_do_not_count(system: System) -> None:
     """Each number has its own."""
     for _ in range(2):
-        meets(house, "105")
-        meets(house, "105", SOMEBODY)
-    assert [True, True] == [isinstance(answer(house, to=to), Accepted) for to in (PERSON, SOMEBODY)]
+        meets(system, "105")
+        meets(system, "105", SOMEBODY)
+    assert [True, True] == [isinstance(answer(system, to=to), Accepted) for to in (PERSON, SOMEBODY)]
 
 
-def test_a_code_of_the_message_suppresses_nobody(house: House) -> None:
-    """A wrong sender, an outage and an empty account say nothing of the recipient."""
+def test_a_code_of_the_message_suppresses_nobody(system: System) -> None:
+    """A wrong sender, an outage and an empty account are not about the recipient."""
     for code in ("101", "106", "113", "114", "123", "901", "301", "130"):
-        meets(house, code)
-        house.sync.delete(keys.HOLDS)
-    assert () == tuple(suppression.why(house.sync, PERSON))
+        meets(system, code)
+        system.sync.delete(keys.HOLDS)
+    assert () == tuple(suppression.why(system.sync, PERSON))
 
 
-# What the gateway says.
+# Codes of the gateway.
 
 
 @pytest.mark.parametrize(("gateway", "codes"), [("http", ("121", "122", "128")), ("one", ("26", "26", "26"))])
@@ -244,7 +244,7 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
     gateway: str,
     codes: tuple[str, ...],
 ) -> None:
-    """With the gateway's words as evidence; three invalid destinations as well; and nobody asks it again."""
+    """With the gateway's words as evidence; three invalid destinations as well; the gateway gets no further request."""
     workers.start(gateway=gateway)
     numbers = ["27999112100", "27999112200", "27999112800"]
     ids = [producer.send(number, "Hello").id for number in numbers]
@@ -261,9 +261,9 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
         )
         assert entry.evidence
         assert entry.first == entry.last > 1_700_000_000_000
-        told = producer.try_send(number, "Hello again")
-        assert isinstance(told, Refused)
-        assert (code, "recipient") == (told.code, told.owner)
+        refusal = producer.try_send(number, "Hello again")
+        assert isinstance(refusal, Refused)
+        assert (code, "recipient") == (refusal.code, refusal.owner)
 
     wrong = "27999110500"
     for strike in range(3):
@@ -276,25 +276,25 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
 # Legal notices.
 
 
-def test_a_legal_notice_without_the_right_is_refused_with_101(house: House) -> None:
-    """Whether the number is suppressed or not, and whatever else the producer may do; an operator can mend it."""
-    registry.put(house.sync, "shop", webhook="https://example.com/hook")
-    registry.put(house.sync, "former", bypass=True)
-    registry.put(house.sync, "former", bypass=False)
-    add(house)
+def test_a_legal_notice_without_the_right_is_refused_with_101(system: System) -> None:
+    """Whether the number is suppressed or not, with any other rights; the operator can grant the right."""
+    registry.put(system.sync, "shop", webhook="https://example.com/hook")
+    registry.put(system.sync, "former", bypass=True)
+    registry.put(system.sync, "former", bypass=False)
+    add(system)
     for to in (PERSON, SOMEBODY):
         for producer in ({}, {"producer": "shop"}, {"producer": "former"}, {"producer": "nobody"}):
-            told = answer(house, to=to, legal_notice=1, **producer)
-            assert isinstance(told, Refusal)
-            assert ("101", "legal_notice", Owner.OPERATOR) == (told.code, told.field, told.owner)
-            assert "no right" in told.problem
-    assert 8 == house.glance([]).tally["refused:101"]
+            refusal = answer(system, to=to, legal_notice=1, **producer)
+            assert isinstance(refusal, Refusal)
+            assert ("101", "legal_notice", Owner.OPERATOR) == (refusal.code, refusal.field, refusal.owner)
+            assert "no right" in refusal.problem
+    assert 8 == system.glance([]).tally["refused:101"]
 
 
 def test_a_legal_notice_with_the_right_is_sent_and_leaves_a_trace(
     sandbox: Running, producer: Producer, client: redis.Redis, workers: Workers, until: Until
 ) -> None:
-    """What was passed over stands in the record and in the tally; others to the same number stay refused."""
+    """The overridden entry is in the record and in the tally; others to the same number stay refused."""
     registry.put(client, "legal", bypass=True)
     suppression.add(client, [(PERSON, Entry(source="STOP"))])
     notice, plain = producer.send_many(
@@ -313,31 +313,31 @@ def test_a_legal_notice_with_the_right_is_sent_and_leaves_a_trace(
     assert trace == [client.hget(keys.record(notice.id), "bypassed"), client.hget(keys.TALLY, "bypassed:3")]
 
 
-def test_a_number_that_is_suppressed_while_its_legal_notice_waits_gets_it_with_the_same_trace(house: House) -> None:
+def test_a_number_that_is_suppressed_while_its_legal_notice_waits_gets_it_with_the_same_trace(system: System) -> None:
     """The right was looked at when it was accepted; each notice is counted once, however often it is tried."""
-    registry.put(house.sync, "legal", bypass=True)
-    waiting = accepted(house, to=PERSON, legal_notice=1, producer="legal")
-    known = accepted(house, to=SOMEBODY, legal_notice=1, producer="legal")
-    assert {"bypassed"} & set(house.glance([waiting]).records[waiting]) == set()
-    add(house)
-    (claimed,) = house.claim(3, [waiting], "first").claimed
+    registry.put(system.sync, "legal", bypass=True)
+    waiting = accepted(system, to=PERSON, legal_notice=1, producer="legal")
+    known = accepted(system, to=SOMEBODY, legal_notice=1, producer="legal")
+    assert {"bypassed"} & set(system.glance([waiting]).records[waiting]) == set()
+    add(system)
+    (claimed,) = system.claim(3, [waiting], "first").claimed
     outcome = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
-    house.settle([Settlement(claimed, outcome, house.judge(claimed, outcome))])
-    house.now += 60_000
-    assert {3: [waiting]} == house.release()
-    assert claims(house, waiting)
-    assert claims(house, known)
-    seen = house.glance([waiting, known])
+    system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
+    system.now += 60_000
+    assert {3: [waiting]} == system.release()
+    assert claims(system, waiting)
+    assert claims(system, known)
+    seen = system.glance([waiting, known])
     assert ("operator", None) == (seen.records[waiting]["bypassed"], seen.records[known].get("bypassed"))
     assert 1 == seen.tally["bypassed:3"]
 
 
-def test_a_right_that_is_not_needed_leaves_no_trace(house: House) -> None:
+def test_a_right_that_is_not_needed_leaves_no_trace(system: System) -> None:
     """A legal notice to somebody who never opted out is a message like any other."""
-    registry.put(house.sync, "legal", bypass=True)
-    sent = accepted(house, to=PERSON, legal_notice=1, producer="legal")
-    assert claims(house, sent)
-    seen = house.glance([sent])
+    registry.put(system.sync, "legal", bypass=True)
+    sent = accepted(system, to=PERSON, legal_notice=1, producer="legal")
+    assert claims(system, sent)
+    seen = system.glance([sent])
     assert "bypassed" not in seen.records[sent]
     assert "bypassed:3" not in seen.tally
 
@@ -359,7 +359,7 @@ entries = st.builds(
 
 @settings(max_examples=50, database=None)
 @given(wanted=st.lists(entries, min_size=1, max_size=5, unique_by=lambda one: (one.source, one.scope)))
-def test_an_entry_comes_back_as_it_was_put_there(built: House, wanted: list[Entry]) -> None:
+def test_an_entry_comes_back_as_it_was_put_there(built: System, wanted: list[Entry]) -> None:
     """Each addition reads and writes all entries of the number: no letter and no digit may be lost on the way."""
     built.empty()
     suppression.add(built.sync, [(PERSON, one) for one in wanted])
@@ -368,22 +368,24 @@ def test_an_entry_comes_back_as_it_was_put_there(built: House, wanted: list[Entr
     assert wanted[1:] == list(suppression.why(built.sync, PERSON))
 
 
-def test_taking_a_list_over_twice_changes_nothing(house: House) -> None:
-    """An import is no new event: nobody gets a strike by it, and what is known is kept."""
-    add(house, source="code 105", evidence="said so", times=2, needs=3, expires=house.now + DAY)
-    before = list(suppression.why(house.sync, PERSON))
+def test_taking_a_list_over_twice_changes_nothing(system: System) -> None:
+    """An import is not a new event: no number gets a strike by it, and known entries are kept."""
+    add(system, source="code 105", evidence="said so", times=2, needs=3, expires=system.now + DAY)
+    before = list(suppression.why(system.sync, PERSON))
     for _ in range(2):
-        suppression.take_over(house.sync, [(PERSON, one) for one in before])
-        assert before == list(suppression.why(house.sync, PERSON))
-    later = Entry(source="code 105", times=1, needs=3, expires=house.now + DAY, first=house.now + 5, last=house.now + 5)
-    suppression.take_over(house.sync, [(PERSON, later)])
-    (entry,) = suppression.why(house.sync, PERSON)
-    assert (2, "said so", house.now, house.now + 5) == (entry.times, entry.evidence, entry.first, entry.last)
-    assert isinstance(answer(house, to=PERSON), Accepted)
+        suppression.take_over(system.sync, [(PERSON, one) for one in before])
+        assert before == list(suppression.why(system.sync, PERSON))
+    later = Entry(
+        source="code 105", times=1, needs=3, expires=system.now + DAY, first=system.now + 5, last=system.now + 5
+    )
+    suppression.take_over(system.sync, [(PERSON, later)])
+    (entry,) = suppression.why(system.sync, PERSON)
+    assert (2, "said so", system.now, system.now + 5) == (entry.times, entry.evidence, entry.first, entry.last)
+    assert isinstance(answer(system, to=PERSON), Accepted)
 
 
-def test_the_list_is_read_whole_while_it_is_long(house: House) -> None:
+def test_the_list_is_read_whole_while_it_is_long(system: System) -> None:
     """In batches, each number once."""
     numbers = [f"2783{n:07}" for n in range(3_000)]
-    suppression.add(house.sync, [(number, Entry(source=OPERATOR, first=1)) for number in numbers])
-    assert set(numbers) == {one.number for one in suppression.every(house.sync)}
+    suppression.add(system.sync, [(number, Entry(source=OPERATOR, first=1)) for number in numbers])
+    assert set(numbers) == {one.number for one in suppression.every(system.sync)}

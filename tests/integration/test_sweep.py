@@ -57,7 +57,7 @@ def test_a_lost_nudge_is_found_by_the_lane_s_order_while_the_lane_is_busy(
 def test_a_backlog_that_waits_for_the_rate_or_for_a_hold_is_not_nudged_again(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """Waiting is no loss: however long it lasts, each message keeps its one nudge."""
+    """Waiting is not a loss: however long it lasts, each message keeps its one nudge."""
     answers = producer.send_many({"to": f"279995{n:05d}", "text": "News"} for n in range(1_500))
     workers.start(**QUICK, parts_per_second=40)
     workers.start(**QUICK, parts_per_second=40)

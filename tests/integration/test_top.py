@@ -41,15 +41,15 @@ def _drawn(client: redis.Redis) -> str:
     return console.export_text()
 
 
-def test_one_screen_tells_what_stands_still_who_waits_what_is_left_and_who_works(troubled: redis.Redis) -> None:
+def test_one_screen_shows_holds_backlog_balance_and_workers(troubled: redis.Redis) -> None:
     """Who is woken begins here."""
     screen = _drawn(troubled)
     for words in ("301", "no_credit", "threelane resume", "1.00 left", "1.00 short", "web-7", "dead 301 operator"):
         assert words in screen
 
 
-def test_an_empty_fleet_is_told_as_such(client: redis.Redis) -> None:
-    """No worker is red, nothing on hold is green, and nothing breaks for want of data."""
+def test_an_empty_fleet_is_shown_as_such(client: redis.Redis) -> None:
+    """No worker is red, nothing on hold is green, and nothing breaks without data."""
     screen = _drawn(client)
     for words in ("nothing is on hold", "0 workers", "balance not read yet", "no problems so far"):
         assert words in screen
@@ -59,9 +59,9 @@ def test_scripts_get_json(troubled: redis.Redis, redis_server: RedisServer, monk
     """One object: lanes, holds, money, capacity, workers, trouble."""
     assert troubled.ping()
     monkeypatch.setenv("THREELANE_REDIS_URL", redis_server.url)
-    told = CliRunner().invoke(app, ["--json"])
-    assert 0 == told.exit_code, told.output
-    found = json.loads(told.stdout)
+    result = CliRunner().invoke(app, ["--json"])
+    assert 0 == result.exit_code, result.output
+    found = json.loads(result.stdout)
     assert 2 == found["lanes"]["1"]["waiting"]
     assert "no_credit" == found["holds"]["account"]["cause"]
     assert 1_000_000 == found["money"]["left"]

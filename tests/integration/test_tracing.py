@@ -37,7 +37,7 @@ TEXT = "The secret word is zanzibar"
 
 
 class Seen(NamedTuple):
-    """A span that ended, whoever exported it; ids in hexadecimal."""
+    """A span that ended, from any exporter; ids in hexadecimal."""
 
     name: str
     trace: str
@@ -84,10 +84,10 @@ def exported(request: ExportTraceServiceRequest) -> Iterator[Seen]:
         service = next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name")
         for scope in resource.scope_spans:
             for span in scope.spans:
-                said = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+                fields = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
                 ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
                 took_ns = span.end_time_unix_nano - span.start_time_unix_nano
-                yield Seen(span.name, *ids, span.status.code == 2, said, service, took_ns)
+                yield Seen(span.name, *ids, span.status.code == 2, fields, service, took_ns)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ class Application:
 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
-    """In place of the one provider that a process can have."""
+    """Instead of the one provider that a process can have."""
     made = Application()
     monkeypatch.setattr(tracing, "_provider", lambda: made.provider)
     tracing._tracer.cache_clear()
@@ -150,9 +150,9 @@ def test_a_message_is_one_trace_from_its_producer_to_its_receipt(
 ) -> None:
     """The application's request, accept, a first attempt that fails, a second, and the receipt; three processes."""
     environment = base_environment | collector.environment
-    door = threelane_child("callbacks", workers.folder, environment)
-    workers.children.append(door)
-    address = door.event("callbacks")["url"].replace("<secret>", SECRET)
+    callbacks = threelane_child("callbacks", workers.folder, environment)
+    workers.children.append(callbacks)
+    address = callbacks.event("callbacks")["url"].replace("<secret>", SECRET)
     sandbox.control("POST", "settings", {"callback_url": address, "callback_retry_scale": 0.002})
     workers.environment = environment
     workers.start(retry_every_seconds=0.2, clickatell_password="sandbox")
@@ -177,13 +177,13 @@ def test_a_message_is_one_trace_from_its_producer_to_its_receipt(
     ]
     assert [True, False] == [span.failed for span in attempts]
     assert all(0 < span.took_ns < 10_000_000_000 for span in collector.spans)
-    told = repr([accept, *collector.spans])
+    shown = repr([accept, *collector.spans])
     for hidden in ("zanzibar", FAILS_ONCE, FAILS_ONCE[-8:], SECRET, "order7", "password", "http://"):
-        assert hidden not in told
+        assert hidden not in shown
 
 
 def has_ended(spans: list[Seen]) -> bool:
-    """Tell whether both attempts and the last receipt were exported."""
+    """Return whether both attempts and the last receipt were exported."""
     ends = [meaning(one.attributes["threelane.network_status"]) for one in spans if one.name == "receipt"]
     return Status.DELIVERED in ends and 2 == sum(one.name == "attempt" for one in spans)
 
@@ -196,7 +196,7 @@ def kept(client: redis.Redis, message: str) -> str:
 def test_each_message_of_a_bulk_has_a_trace_of_its_own_where_its_caller_has_none(
     application: Application, traced: Producer, client: redis.Redis
 ) -> None:
-    """And a refusal and a repetition are told as what they are; the record keeps the first trace."""
+    """And a refusal and a repetition are marked as such; the record keeps the first trace."""
     same = {"to": TO, "text": "Hello", "client_message_id": "a"}
     client.hset(keys.SUPPRESSED, OPTED_OUT, '[{"source":"test","code":"122","evidence":"","first":0,"last":0}]')
     answers = traced.send_many([same, {"to": TO, "text": "Other"}, same, {"to": OPTED_OUT, "text": "No"}])
@@ -211,7 +211,7 @@ def test_each_message_of_a_bulk_has_a_trace_of_its_own_where_its_caller_has_none
     assert f"00-{first.trace}-{first.id}" == kept(client, answers[0].id)
 
 
-def test_an_accept_that_redis_did_not_answer_is_told_as_failed(application: Application, traced: Producer) -> None:
+def test_an_accept_without_an_answer_from_redis_is_traced_as_failed(application: Application, traced: Producer) -> None:
     """A trace is read most when something went wrong."""
     now = traced.now()
     traced._enqueuer.now = lambda: now  # type: ignore[method-assign]
@@ -237,7 +237,7 @@ def test_the_command_line_exports_its_spans_before_it_ends(
 
 
 def test_a_collector_that_is_away_stops_nothing(base_environment: dict[str, str], client: redis.Redis) -> None:
-    """A trace is no reason not to send."""
+    """A failed trace does not stop a message."""
     away = {"THREELANE_OTEL": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     assert 0 == threelane("send", TO, "Hello", environment=base_environment | away).returncode
     assert 1 == client.zcard(keys.QUEUED[3])
@@ -252,7 +252,7 @@ def test_nothing_is_traced_unless_it_is_wanted(producer: Producer, client: redis
     assert "False\n" == subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout
 
 
-def test_where_the_package_is_missing_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And nothing else of the settings is in doubt."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("THREELANE_OTEL", "true")
@@ -265,7 +265,7 @@ def test_where_the_package_is_missing_one_sentence_says_so(monkeypatch: pytest.M
     )
 
 
-def test_an_exporter_that_is_not_there_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_exporter_is_reported_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not when the first span is lost."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,pigeon")

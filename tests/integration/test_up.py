@@ -37,7 +37,7 @@ def _status(command: Command, message_id: str) -> Callable[[], bool]:
 
 
 def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(command: Command) -> None:
-    """Its addresses are in .threelane/stack.json, for nobody else to read, and go with it."""
+    """Its addresses are in .threelane/stack.json, readable only by the owner, and removed with it."""
     process = command.start("up")
     stack = wait_until(lambda: _stack(command), 60, "stack.json")
     assert process.pid == stack["pid"]
@@ -48,9 +48,9 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     pages = [urlopen(url, timeout=5).status for url in (*stack["metrics"].values(), stack["callbacks"])]
     assert [200] * len(pages) == pages
 
-    told = command.run("send", "27999500001", "Hello", "--json")
-    assert 0 == told.returncode, told.stderr
-    wait_until(_status(command, json.loads(told.stdout)["id"]), what="its delivery")
+    completed = command.run("send", "27999500001", "Hello", "--json")
+    assert 0 == completed.returncode, completed.stderr
+    wait_until(_status(command, json.loads(completed.stdout)["id"]), what="its delivery")
     with HttpProducer(stack["api"], stack["api_key"]) as producer:
         assert producer.send("27999500001", "Hello").accepted
 
@@ -104,7 +104,7 @@ def test_a_command_uses_a_stack_that_runs_unless_its_environment_names_another_r
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the environment says itself holds, and the file of a stack that was killed is nothing."""
+    """The environment has precedence, and the file of a killed stack is ignored."""
     monkeypatch.chdir(tmp_path)
     STACK_FILE.parent.mkdir()
     stack = {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0", "THREELANE_GATEWAY": "xml"}

@@ -1,4 +1,4 @@
-"""Validity: after it a message is not sent any more, however it came to be late; the gateway is told what remains."""
+"""Validity: after it a message is not sent, for any cause of delay; the gateway gets the remaining validity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, attempts, taken
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane import Producer, Status
 from threelane.contract.message import Message
@@ -32,90 +32,90 @@ LOST = AttemptOutcome(OutcomeKind.LOST)
 
 
 @pytest.fixture
-def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     assert client.dbsize() == 0
-    with a_house(redis_server, doubt_delays_seconds=(5,)) as made:
+    with open_system(redis_server, doubt_delays_seconds=(5,)) as made:
         yield made
 
 
-def queued(house: House, **said: Any) -> str:
-    draft = house.draft(producer="shop", client_message_id="order1", **said)
-    house.accept([draft])
+def queued(system: System, **fields: Any) -> str:
+    draft = system.draft(producer="shop", client_message_id="order1", **fields)
+    system.accept([draft])
     return draft.message.id
 
 
-def expires(house: House, message_id: str) -> None:
-    """Let a worker come by: nothing may be claimed, and the message ends, once, and is told of."""
-    before = house.glance([message_id]).records[message_id]
-    assert [] == list(house.claim(3, [message_id], "late").claimed)
-    assert [] == list(house.claim(3, [message_id], "later").claimed)
-    seen = house.glance([message_id])
+def expires(system: System, message_id: str) -> None:
+    """Run a worker once: nothing may be claimed, and the message ends once, with its event."""
+    before = system.glance([message_id]).records[message_id]
+    assert [] == list(system.claim(3, [message_id], "late").claimed)
+    assert [] == list(system.claim(3, [message_id], "later").claimed)
+    seen = system.glance([message_id])
     assert Status.EXPIRED is seen.status(message_id)
     assert before.get("attempt") == seen.records[message_id].get("attempt"), "an attempt was counted"
-    assert str(house.now) == seen.records[message_id]["ended"]
+    assert str(system.now) == seen.records[message_id]["ended"]
     assert seen.expiring[message_id]
-    assert [] == [members for members in seen.shelves.values() if message_id in members]
-    (told,) = house.outcomes(message_id)
-    assert ("expired", "shop", "order1") == (told["status"], told["producer"], told["client"])
+    assert [] == [members for members in seen.indexes.values() if message_id in members]
+    (event,) = system.outcomes(message_id)
+    assert ("expired", "shop", "order1") == (event["status"], event["producer"], event["client"])
 
 
-def test_a_retry_whose_validity_ran_out_during_a_hold_is_expired(house: House) -> None:
+def test_a_retry_whose_validity_ran_out_during_a_hold_is_expired(system: System) -> None:
     """Refused once, then the account stood still for an hour; its half hour is over."""
-    message_id = queued(house, validity_period=30)
-    house.attempt(message_id, BUSY)
-    house.hold("account", house.now + HOUR)
-    house.now += 30_000
-    assert {3: [message_id]} == house.release()
-    assert house.claim(3, [message_id], "held").held
-    assert Status.QUEUED is house.glance([message_id]).status(message_id)
-    house.now += HOUR
-    expires(house, message_id)
+    message_id = queued(system, validity_period=30)
+    system.attempt(message_id, BUSY)
+    system.hold("account", system.now + HOUR)
+    system.now += 30_000
+    assert {3: [message_id]} == system.release()
+    assert system.claim(3, [message_id], "held").held
+    assert Status.QUEUED is system.glance([message_id]).status(message_id)
+    system.now += HOUR
+    expires(system, message_id)
 
 
 @pytest.mark.parametrize(("late_ms", "is_sent"), [(-1, True), (0, False), (1, False)])
-def test_it_ends_at_its_minute(house: House, late_ms: int, is_sent: bool) -> None:
+def test_it_ends_at_its_minute(system: System, late_ms: int, is_sent: bool) -> None:
     """To the millisecond, by the time of Redis."""
-    message_id = queued(house, validity_period=30)
-    house.now += 30 * MINUTE + late_ms
+    message_id = queued(system, validity_period=30)
+    system.now += 30 * MINUTE + late_ms
     if is_sent:
-        assert [message_id] == [claimed.id for claimed in house.claim(3, [message_id], "token").claimed]
+        assert [message_id] == [claimed.id for claimed in system.claim(3, [message_id], "token").claimed]
     else:
-        expires(house, message_id)
+        expires(system, message_id)
 
 
-def test_a_schedule_that_comes_late_is_still_valid_for_a_day(house: House) -> None:
+def test_a_schedule_that_comes_late_is_still_valid_for_a_day(system: System) -> None:
     """The default counts from the delivery: all workers were away for 23 hours."""
-    message_id = queued(house, delay=3600)
-    house.now += 24 * HOUR
-    house.release()
-    assert [message_id] == [claimed.id for claimed in house.claim(3, [message_id], "token").claimed]
+    message_id = queued(system, delay=3600)
+    system.now += 24 * HOUR
+    system.release()
+    assert [message_id] == [claimed.id for claimed in system.claim(3, [message_id], "token").claimed]
 
 
-def test_a_schedule_that_comes_a_day_late_is_expired(house: House) -> None:
+def test_a_schedule_that_comes_a_day_late_is_expired(system: System) -> None:
     """As the gateway would do with it."""
-    message_id = queued(house, delay=3600)
-    house.now += 25 * HOUR
-    house.release()
-    expires(house, message_id)
+    message_id = queued(system, delay=3600)
+    system.now += 25 * HOUR
+    system.release()
+    expires(system, message_id)
 
 
-def test_no_retry_is_planned_behind_the_end(house: House) -> None:
+def test_no_retry_is_planned_behind_the_end(system: System) -> None:
     """It would only be expired then; its producer hears now that it was not sent, and of the code."""
-    message_id = queued(house, validity_period=1)
-    house.now += MINUTE - 1_000
-    house.attempt(message_id, BUSY)
-    (told,) = house.outcomes(message_id)
+    message_id = queued(system, validity_period=1)
+    system.now += MINUTE - 1_000
+    system.attempt(message_id, BUSY)
+    (event,) = system.outcomes(message_id)
 
-    assert ("dead", "901") == (told["status"], told["code"])
+    assert ("dead", "901") == (event["status"], event["code"])
 
 
-def test_a_doubt_that_outlasts_the_validity_is_not_sent_again(house: House) -> None:
+def test_a_doubt_that_outlasts_the_validity_is_not_sent_again(system: System) -> None:
     """The gateway never had it, and by the time that this is sure it is too late."""
-    message_id = queued(house, validity_period=1)
-    house.attempt(message_id, LOST)
-    house.now += 2 * MINUTE
-    assert {3: [message_id]} == house.ask().answer({message_id: LookUp(Known.NOT_FOUND)})
-    expires(house, message_id)
+    message_id = queued(system, validity_period=1)
+    system.attempt(message_id, LOST)
+    system.now += 2 * MINUTE
+    assert {3: [message_id]} == system.start_look_up().answer({message_id: LookUp(Known.NOT_FOUND)})
+    expires(system, message_id)
 
 
 WIRES: list[tuple[Callable[[Message, int], Any], str]] = [
@@ -127,29 +127,31 @@ WIRES: list[tuple[Callable[[Message, int], Any], str]] = [
 
 
 @pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
-def test_the_gateway_is_told_what_remains(house: House, write: Callable[[Message, int], Any], name: str) -> None:
-    """Of two hours, 70 minutes after an hour's retries; a moment before the end, the one minute that can be said."""
-    message_id = queued(house, validity_period=120)
-    house.attempt(message_id, BUSY)
+def test_the_gateway_gets_the_remaining_validity(
+    system: System, write: Callable[[Message, int], Any], name: str
+) -> None:
+    """Of two hours, 70 minutes after an hour's retries; a moment before the end, the one minute that the API allows."""
+    message_id = queued(system, validity_period=120)
+    system.attempt(message_id, BUSY)
     for waited, remains in ((50 * MINUTE, 70), (70 * MINUTE - 500, 1)):
-        house.now += waited
-        house.release()
-        (claimed,) = house.claim(3, [message_id], f"token{remains}").claimed
-        assert remains == int(write(claimed.message, house.now)[name])
-        house.settle([Settlement(claimed, NOT_TRIED, house.judge(claimed, NOT_TRIED))])
+        system.now += waited
+        system.release()
+        (claimed,) = system.claim(3, [message_id], f"token{remains}").claimed
+        assert remains == int(write(claimed.message, system.now)[name])
+        system.settle([Settlement(claimed, NOT_TRIED, system.judge(claimed, NOT_TRIED))])
 
 
 @pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
-def test_what_was_moved_is_told_with_its_new_validity(
-    house: House, write: Callable[[Message, int], Any], name: str
+def test_a_moved_message_is_sent_with_its_new_validity(
+    system: System, write: Callable[[Message, int], Any], name: str
 ) -> None:
-    """A day from its new time, as the record says."""
-    message_id = queued(house, delay=600)
-    house.move(message_id, house.now + 3 * HOUR)
-    house.now += 3 * HOUR
-    house.release()
-    (claimed,) = house.claim(3, [message_id], "token").claimed
-    assert 24 * 60 == int(write(claimed.message, house.now)[name])
+    """A day from its new time, as in the record."""
+    message_id = queued(system, delay=600)
+    system.move(message_id, system.now + 3 * HOUR)
+    system.now += 3 * HOUR
+    system.release()
+    (claimed,) = system.claim(3, [message_id], "token").claimed
+    assert 24 * 60 == int(write(claimed.message, system.now)[name])
 
 
 def test_a_worker_expires_a_retry_that_a_hold_kept_too_long(
@@ -170,5 +172,5 @@ def test_a_worker_expires_a_retry_that_a_hold_kept_too_long(
 
     assert 1 == found.attempts == len(attempts(sandbox, answer.id))
     assert {following.id} == taken(sandbox).keys()
-    (told,) = [said for _, said in client.xrange(keys.EVENTS) if said[b"id"] == answer.id.encode()]
-    assert b"expired" == told[b"status"]
+    (event,) = [event for _, event in client.xrange(keys.EVENTS) if event[b"id"] == answer.id.encode()]
+    assert b"expired" == event[b"status"]

@@ -92,7 +92,7 @@ def counted(child: Child, result: str) -> float:
 
 
 def test_an_event_arrives_signed(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
-    """The receiver can verify it with what is in the headers, and reads the fields by name."""
+    """The receiver can verify it with the headers, and reads the fields by name."""
     secret = hook(client, receiver)
     (event_id,) = publish(client, "0f3c")
     child = dispatch()
@@ -110,15 +110,15 @@ def test_an_event_arrives_signed(client: redis.Redis, receiver: Receiver, dispat
     wait_until(lambda: left(client) == 0, what="it to be done with")
     wait_until(lambda: counted(child, "taken") == 1, what="it to be counted")
     assert 0 == client.xpending(keys.EVENTS, "webhooks")["pending"]
-    said = child.log.read_text(encoding="utf-8")
+    written = child.log.read_text(encoding="utf-8")
     assert [("shop", 200, 1)] == [
         (one["producer"], one["status"], one["tries"]) for one in log_of(child) if "id" in one
     ]
-    assert not any(hidden in said for hidden in (NUMBER, secret, receiver.url()))
+    assert not any(hidden in written for hidden in (NUMBER, secret, receiver.url()))
 
 
 def test_an_event_goes_to_its_producer_alone(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
-    """A reply to nobody in particular goes to all; what no webhook wants is passed over."""
+    """A reply without a producer goes to all; events without a webhook are skipped."""
     for name in ("shop", "bank"):
         hook(client, receiver, name, f"/{name}")
     registry.put(client, "quiet")
@@ -219,13 +219,13 @@ def test_a_redirect_is_not_followed(client: redis.Redis, receiver: Receiver, dis
     assert 3 == len(receiver.got("/hook"))
 
 
-def test_an_address_inside_is_refused_whatever_its_clothes(
+def test_an_internal_address_is_refused_in_any_form(
     client: redis.Redis, receiver: Receiver, dispatch: Dispatch
 ) -> None:
     """As a number, mapped, or behind a name; no connection is even begun."""
     hosts = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "2130706433", socket.gethostname()]
     for number, host in enumerate(hosts):
-        # as it would stand there if the door had let it through
+        # as it would be stored if the registry had accepted it
         known = Registration(webhook=receiver.url("/hook", host), secret="hunter2")
         client.hset(keys.PRODUCERS, f"p{number}", msgspec.json.encode(known))
         publish(client, "a", producer=f"p{number}")
@@ -253,7 +253,7 @@ def test_the_same_addresses_are_reached_when_that_is_allowed(
 
 
 def test_a_killed_dispatcher_loses_nothing(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
-    """Killed twice in the middle, with posts under way and events half taken in: all arrive."""
+    """Killed twice in the middle, with posts under way and events half read: all arrive."""
 
     def slowly(_: Any) -> tuple[int, dict[str, str]]:
         time.sleep(0.02)
@@ -272,7 +272,7 @@ def test_a_killed_dispatcher_loses_nothing(client: redis.Redis, receiver: Receiv
     wait_until(lambda: left(client) == 0, 40, "nothing to be left")
 
     twice = len(receiver.posts) - len(wanted)
-    assert 0 <= twice <= 2 * 8  # at most what was under way when it was killed
+    assert 0 <= twice <= 2 * 8  # at most those under way when it was killed
 
 
 def test_two_dispatchers_share_and_post_nothing_twice(
@@ -288,7 +288,7 @@ def test_two_dispatchers_share_and_post_nothing_twice(
     assert all(counted(child, "taken") > 0 for child in children)
 
 
-def test_what_a_dead_dispatcher_took_from_the_stream_is_taken_over_once(
+def test_entries_of_a_dead_dispatcher_are_taken_over_once(
     client: redis.Redis, receiver: Receiver, dispatch: Dispatch
 ) -> None:
     """It died before it put anything into the deliveries; two others find it, one spreads it."""
@@ -404,7 +404,7 @@ def test_a_new_secret_is_in_force_within_seconds(client: redis.Redis, receiver: 
     assert not signed_with(old)
 
 
-def test_a_full_backlog_drops_and_says_so(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
+def test_a_full_backlog_drops_and_logs_it(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
     """A dead receiver must not fill the Redis that login codes travel through."""
     receiver.reactions["/hook"] = lambda _: (500, {})
     hook(client, receiver)
@@ -415,7 +415,7 @@ def test_a_full_backlog_drops_and_says_so(client: redis.Redis, receiver: Receive
     assert 2 == len([one for one in log_of(child) if one["event"] == "webhook_dropped"])
 
 
-def test_a_dispatcher_that_is_told_to_stop_ends_what_it_began(
+def test_a_dispatcher_that_is_stopped_finishes_its_deliveries(
     client: redis.Redis, receiver: Receiver, dispatch: Dispatch
 ) -> None:
     """A deployment repeats no post."""

@@ -26,9 +26,9 @@ class Operator:
         return CliRunner().invoke(app, words, env=self.environment)
 
     def tries(self, *words: str) -> dict[str, object]:
-        told = self.types("try", *words, "--json")
-        assert 0 == told.exit_code, told.output
-        return dict(json.loads(told.stdout))
+        result = self.types("try", *words, "--json")
+        assert 0 == result.exit_code, result.output
+        return dict(json.loads(result.stdout))
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_a_window_is_set_listed_replaced_and_removed(operator: Operator, client:
     """What is on Redis is the canonical text."""
     assert "no windows" in operator.types("list").stdout
 
-    told = operator.types("set", " lane:3", "Monday-FRI 8:00-20:00; sat 9:00-13:00 recipient")
-    assert (0, "lane:3 is sent mon-fri 08:00-20:00; sat 09:00-13:00 recipient\n") == (told.exit_code, told.stdout)
+    result = operator.types("set", " lane:3", "Monday-FRI 8:00-20:00; sat 9:00-13:00 recipient")
+    assert (0, "lane:3 is sent mon-fri 08:00-20:00; sat 09:00-13:00 recipient\n") == (result.exit_code, result.stdout)
     assert 0 == operator.types("set", "tag:promo", "fri,sat 20:00-02:00 Europe/Berlin").exit_code
     assert {
         b"lane:3": b"mon-fri 08:00-20:00; sat 09:00-13:00 recipient",
@@ -65,7 +65,7 @@ def test_a_window_is_set_listed_replaced_and_removed(operator: Operator, client:
 
 
 @pytest.mark.parametrize(
-    ("scope", "window", "told"),
+    ("scope", "window", "problem"),
     [
         ("lane:1", "daily 08:00-20:00 UTC", "lane:1 cannot have a window"),
         ("lane:9", "daily 08:00-20:00 UTC", "give lane:2, lane:3 or tag:<tag>"),
@@ -74,14 +74,14 @@ def test_a_window_is_set_listed_replaced_and_removed(operator: Operator, client:
         ("tag:[/b]", "daily 08:00-20:00 UTC", "is not a valid name"),
     ],
 )
-def test_what_makes_no_sense_is_not_set(
-    operator: Operator, client: redis.Redis, scope: str, window: str, told: str
+def test_an_invalid_window_is_not_set(
+    operator: Operator, client: redis.Redis, scope: str, window: str, problem: str
 ) -> None:
     """Exit code 2, a sentence, and nothing changed."""
     answer = operator.types("set", scope, window)
 
     assert (2, "") == (answer.exit_code, answer.stdout)
-    assert told in answer.stderr
+    assert problem in answer.stderr
     assert 0 == client.exists(keys.WINDOWS)
 
 
@@ -104,10 +104,10 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     assert operator.tries("lane:1", "tag:promo", "--to", ZA, "--at", saturday)["open"]
     assert operator.tries("lane:2", "--to", ZA)["open"]
 
-    told = operator.types("try", "lane:3", "--to", ZA, "--at", saturday)
-    assert "it waits until 2031-06-30 06:00:00Z (Mon 08:00 in Africa/Johannesburg)\n" == told.stdout
-    told = operator.types("try", "lane:3", "--to", "12125551234", "--at", saturday)
-    assert "Mon 14:00 in America/New_York; US has 29 zones" in told.stdout
+    result = operator.types("try", "lane:3", "--to", ZA, "--at", saturday)
+    assert "it waits until 2031-06-30 06:00:00Z (Mon 08:00 in Africa/Johannesburg)\n" == result.stdout
+    result = operator.types("try", "lane:3", "--to", "12125551234", "--at", saturday)
+    assert "Mon 14:00 in America/New_York; US has 29 zones" in result.stdout
     assert "open: it is sent at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
     assert "no window applies" in operator.types("try", "lane:2", "--to", ZA).stdout
 
@@ -117,7 +117,7 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "problem"),
     [
         (["lane:3", "--to", "0831234567"], "starts with 0"),
         (["lane:3", "--to", ZA, "--at", "2031-06-30 14:00"], "has no zone"),
@@ -126,15 +126,13 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
         (["lane:2", "--to", ZA], "is invalid and ignored"),
     ],
 )
-def test_a_try_that_makes_no_sense_is_told(
-    operator: Operator, client: redis.Redis, words: list[str], told: str
-) -> None:
+def test_an_invalid_try_is_reported(operator: Operator, client: redis.Redis, words: list[str], problem: str) -> None:
     """Exit code 2 and a sentence."""
     client.hset(keys.WINDOWS, mapping={"lane:2": "whenever", "lane:3": "daily 08:00-20:00 recipient"})
     answer = operator.types("try", *words)
 
     assert (2, "") == (answer.exit_code, answer.stdout)
-    assert told in answer.stderr
+    assert problem in answer.stderr
 
 
 def test_an_entry_that_cannot_be_read_is_listed_and_can_be_removed(operator: Operator, client: redis.Redis) -> None:

@@ -1,4 +1,4 @@
-"""Windows at work: what is due while its window is closed waits until it opens, at no cost; lane 1 never waits."""
+"""Windows at work: a message due while its window is closed waits until it opens, at no cost; lane 1 never waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, attempts, taken
-from tests.properties.house import START, House, a_house
+from tests.properties.system import START, System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, Refused, Status
 from threelane.contract.window import Windows, parse
@@ -31,8 +31,8 @@ OPEN = "daily 00:00-24:00 UTC"
 BUSY = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
 
 
-def accepted(by: Producer, /, **said: Any) -> str:
-    answer = by.send(**{"to": TO, "text": "Hello", **said})
+def accepted(by: Producer, /, **fields: Any) -> str:
+    answer = by.send(**{"to": TO, "text": "Hello", **fields})
     assert isinstance(answer, Accepted), answer
     return answer.id
 
@@ -43,7 +43,7 @@ def closed_now() -> tuple[str, int]:
     return f"daily {opens:%H}:00-{opens:%H}:30 UTC", int(opens.timestamp() * 1000)
 
 
-def test_what_is_outside_its_window_waits_until_it_opens(
+def test_a_message_outside_its_window_waits_until_it_opens(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
     """By its lane or by a tag; no attempt is spent and the gateway hears nothing; without the window it goes."""
@@ -75,13 +75,13 @@ def test_what_is_outside_its_window_waits_until_it_opens(
 
 
 def _is_sent_when_moved(producer: Producer, one: str) -> bool:
-    """Move it to now, since the worker may still know the window; tell whether it was sent."""
+    """Move it to now, since the worker may still know the window; return whether it was sent."""
     found = producer.status(one)
     assert found
     if found.status is Status.SCHEDULED:
         with suppress(Refused):  # it was sent in the meantime
             producer.move(one, datetime.now(UTC) + timedelta(milliseconds=100))
-        time.sleep(0.5)  # else a retry could be moved on for ever
+        time.sleep(0.5)  # otherwise a retry could be moved on forever
     return found.status in (Status.SENT, Status.DELIVERED)
 
 
@@ -110,32 +110,32 @@ NEVER = Windows({"lane:3": parse(WINDOW), "tag:promo": parse("daily 12:00-13:00 
 
 
 @pytest.fixture
-def house(client: redis.Redis, redis_server: RedisServer) -> Iterator[House]:
+def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     assert client.dbsize() == 0
-    with a_house(redis_server) as made:
+    with open_system(redis_server) as made:
         yield made
 
 
-def queued(house: House, **said: Any) -> str:
-    draft = house.draft(**said)
-    house.accept([draft])
+def queued(system: System, **fields: Any) -> str:
+    draft = system.draft(**fields)
+    system.accept([draft])
     return draft.message.id
 
 
-def test_the_house_opens_when_these_tests_say(house: House) -> None:
+def test_the_window_opens_at_the_time_that_the_test_sets(system: System) -> None:
     """Friday morning."""
     assert ("Fri", 8) == (f"{datetime.fromtimestamp(START / 1000, UTC):%a}", START // HOUR % 24)
 
 
-def test_a_deferral_costs_neither_an_attempt_nor_rate(house: House) -> None:
+def test_a_deferral_costs_neither_an_attempt_nor_rate(system: System) -> None:
     """It goes to the due set of the opening, with a validity that counts from there, and changes nothing else."""
-    one, plain = queued(house), queued(house, lane=2)
-    before = house.glance([one])
-    assert [] == house.defer(CLOSED, 3, [one])
-    seen = house.glance([one])
+    one, plain = queued(system), queued(system, lane=2)
+    before = system.glance([one])
+    assert [] == system.defer(CLOSED, 3, [one])
+    seen = system.glance([one])
 
-    assert {one: OPENS} == seen.shelves[keys.DUE]
-    assert {} == seen.shelves[keys.QUEUED[3]]
+    assert {one: OPENS} == seen.indexes[keys.DUE]
+    assert {} == seen.indexes[keys.QUEUED[3]]
     changed = {"status": "scheduled", "due": str(OPENS), "expires": str(OPENS + DAY)}
     same = before.records[one].keys() - changed.keys() - {"body"}
     assert {name: before.records[one][name] for name in same} | changed == {
@@ -143,119 +143,123 @@ def test_a_deferral_costs_neither_an_attempt_nor_rate(house: House) -> None:
     }
     assert ({}, {}, False) == (seen.rate, seen.claimed, seen.expiring[one])
     assert 1 == seen.tally["to:3:scheduled"]
-    assert [plain] == house.defer(CLOSED, 2, [plain])
-    assert {} == house.release()
-    house.now = OPENS - 1
-    assert {} == house.release()
-    house.now = OPENS
-    assert {3: [one]} == house.release()
-    assert [one] == house.defer(CLOSED, 3, [one])
-    (claimed,) = house.claim(3, [one], "token").claimed
+    assert [plain] == system.defer(CLOSED, 2, [plain])
+    assert {} == system.release()
+    system.now = OPENS - 1
+    assert {} == system.release()
+    system.now = OPENS
+    assert {3: [one]} == system.release()
+    assert [one] == system.defer(CLOSED, 3, [one])
+    (claimed,) = system.claim(3, [one], "token").claimed
     assert (1, OPENS, OPENS + DAY) == (claimed.attempt, claimed.message.due_at, claimed.message.expires_at)
 
 
-def test_a_nudge_is_split_into_what_may_go_and_what_waits(house: House) -> None:
+def test_a_nudge_is_split_into_what_may_go_and_what_waits(system: System) -> None:
     """Tags, lanes, the unknown and the settled; the order of those that go stays."""
-    promo, plain, other = queued(house, lane=2, tags="a,promo"), queued(house, lane=2), queued(house, lane=2, tags="b")
-    sent, waits = queued(house, lane=2, tags="promo"), queued(house, lane=2, tags="promo", delay=60)
-    house.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32), lane=2)
+    promo, plain, other = (
+        queued(system, lane=2, tags="a,promo"),
+        queued(system, lane=2),
+        queued(system, lane=2, tags="b"),
+    )
+    sent, waits = queued(system, lane=2, tags="promo"), queued(system, lane=2, tags="promo", delay=60)
+    system.attempt(sent, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32), lane=2)
     ids = [other, promo, "0" * 32, sent, plain, waits]
 
-    assert [other, "0" * 32, sent, plain, waits] == house.defer(CLOSED, 2, ids)
-    seen = house.glance([promo, sent, waits])
+    assert [other, "0" * 32, sent, plain, waits] == system.defer(CLOSED, 2, ids)
+    seen = system.glance([promo, sent, waits])
     assert (Status.SCHEDULED, Status.SENT) == (seen.status(promo), seen.status(sent))
-    assert START + 60_000 == seen.shelves[keys.DUE][waits]
+    assert START + 60_000 == seen.indexes[keys.DUE][waits]
 
 
-def test_lane_1_and_a_fleet_without_windows_never_wait(house: House) -> None:
+def test_lane_1_and_a_fleet_without_windows_never_wait(system: System) -> None:
     """Not even with a tag that has a window."""
-    one, other = queued(house, lane=1, tags="promo"), queued(house, tags="promo")
+    one, other = queued(system, lane=1, tags="promo"), queued(system, tags="promo")
 
-    assert [one] == house.defer(CLOSED, 1, [one])
-    assert [other] == house.defer(Windows(), 3, [other])
-    assert {} == house.glance([one]).shelves[keys.DUE]
+    assert [one] == system.defer(CLOSED, 1, [one])
+    assert [other] == system.defer(Windows(), 3, [other])
+    assert {} == system.glance([one]).indexes[keys.DUE]
 
 
-def test_a_named_validity_stays_and_ends_the_message(house: House) -> None:
+def test_a_named_validity_stays_and_ends_the_message(system: System) -> None:
     """It waits for no window that opens after its end; at its end it is expired, and its producer hears of it."""
-    short, long = queued(house, validity_period=90), queued(house, validity_period=180)
-    assert [] == house.defer(CLOSED, 3, [short, long])
-    assert {short: START + 90 * 60_000, long: OPENS} == house.glance([]).shelves[keys.DUE]
-    house.now = START + 90 * 60_000
-    assert {3: [short]} == house.release()
-    assert [short] == house.defer(CLOSED, 3, [short]), "what is past its validity is not put off again"
-    assert [] == list(house.claim(3, [short], "token").claimed)
-    seen = house.glance([short])
+    short, long = queued(system, validity_period=90), queued(system, validity_period=180)
+    assert [] == system.defer(CLOSED, 3, [short, long])
+    assert {short: START + 90 * 60_000, long: OPENS} == system.glance([]).indexes[keys.DUE]
+    system.now = START + 90 * 60_000
+    assert {3: [short]} == system.release()
+    assert [short] == system.defer(CLOSED, 3, [short]), "what is past its validity is not put off again"
+    assert [] == list(system.claim(3, [short], "token").claimed)
+    seen = system.glance([short])
     assert Status.EXPIRED is seen.status(short)
     assert "attempt" not in seen.records[short]
-    assert ["expired"] == [told["status"] for told in house.outcomes(short)]
-    house.now = OPENS
-    assert {3: [long]} == house.release()
-    (claimed,) = house.claim(3, house.defer(CLOSED, 3, [long]), "again").claimed
+    assert ["expired"] == [event["status"] for event in system.outcomes(short)]
+    system.now = OPENS
+    assert {3: [long]} == system.release()
+    (claimed,) = system.claim(3, system.defer(CLOSED, 3, [long]), "again").claimed
     assert START + 180 * 60_000 == claimed.message.expires_at
 
 
-def test_windows_that_are_never_open_together_end_a_message_with_its_validity(house: House) -> None:
-    """It expires, once, and does not go round for ever between its lane and the due set."""
-    one = queued(house, tags="promo")
-    assert [] == house.defer(NEVER, 3, [one])
-    assert {one: START + DAY} == house.glance([]).shelves[keys.DUE]
-    house.now = START + DAY
-    assert {3: [one]} == house.release()
-    assert [one] == house.defer(NEVER, 3, [one])
-    house.claim(3, [one], "token")
-    assert Status.EXPIRED is house.glance([one]).status(one)
+def test_windows_that_are_never_open_together_end_a_message_with_its_validity(system: System) -> None:
+    """It expires, once, and does not go round forever between its lane and the due set."""
+    one = queued(system, tags="promo")
+    assert [] == system.defer(NEVER, 3, [one])
+    assert {one: START + DAY} == system.glance([]).indexes[keys.DUE]
+    system.now = START + DAY
+    assert {3: [one]} == system.release()
+    assert [one] == system.defer(NEVER, 3, [one])
+    system.claim(3, [one], "token")
+    assert Status.EXPIRED is system.glance([one]).status(one)
 
 
-def test_what_waits_for_a_window_that_never_opens_can_be_moved_once_it_is_gone(house: House) -> None:
+def test_a_message_behind_a_window_that_never_opens_can_be_moved_once_it_is_gone(system: System) -> None:
     """An operator takes the window away before the message expires."""
-    one = queued(house, tags="promo")
-    house.defer(NEVER, 3, [one])
-    house.now += HOUR
-    assert Moved(one, house.now + 1_000, START + DAY) == house.move(one, house.now + 1_000)
+    one = queued(system, tags="promo")
+    system.defer(NEVER, 3, [one])
+    system.now += HOUR
+    assert Moved(one, system.now + 1_000, START + DAY) == system.move(one, system.now + 1_000)
 
 
-def test_a_message_is_deferred_again_when_nobody_worked_while_it_was_open(house: House) -> None:
+def test_a_message_is_deferred_again_when_no_worker_ran_while_it_was_open(system: System) -> None:
     """To the next day, with a validity that counts from there."""
-    one = queued(house)
-    house.defer(CLOSED, 3, [one])
-    house.now = OPENS + 2 * HOUR
-    assert {3: [one]} == house.release()
-    assert [] == house.defer(CLOSED, 3, [one])
-    record = house.glance([one]).records[one]
+    one = queued(system)
+    system.defer(CLOSED, 3, [one])
+    system.now = OPENS + 2 * HOUR
+    assert {3: [one]} == system.release()
+    assert [] == system.defer(CLOSED, 3, [one])
+    record = system.glance([one]).records[one]
     assert (str(OPENS + DAY), str(OPENS + 2 * DAY)) == (record["due"], record["expires"])
 
 
-def test_two_workers_that_defer_the_same_count_it_once(house: House) -> None:
-    """Its nudge was delivered twice; nobody claims what the other has put off."""
-    one = queued(house)
-    assert [] == house.defer(CLOSED, 3, [one])
-    assert [one] == house.defer(CLOSED, 3, [one])
-    assert [] == list(house.claim(3, [one], "token").claimed)
-    assert 1 == house.glance([one]).tally["to:3:scheduled"]
+def test_two_workers_that_defer_the_same_count_it_once(system: System) -> None:
+    """Its nudge was delivered twice; neither worker claims a message that the other has deferred."""
+    one = queued(system)
+    assert [] == system.defer(CLOSED, 3, [one])
+    assert [one] == system.defer(CLOSED, 3, [one])
+    assert [] == list(system.claim(3, [one], "token").claimed)
+    assert 1 == system.glance([one]).tally["to:3:scheduled"]
 
 
-def test_a_retry_keeps_its_attempts_when_it_is_deferred(house: House) -> None:
+def test_a_retry_keeps_its_attempts_when_it_is_deferred(system: System) -> None:
     """The second attempt is made when the window opens."""
-    one = queued(house)
-    house.attempt(one, BUSY)
-    house.now += 60_000
-    assert {3: [one]} == house.release()
-    assert [] == house.defer(CLOSED, 3, [one])
-    house.now = OPENS
-    house.release()
-    (claimed,) = house.claim(3, house.defer(CLOSED, 3, [one]), "token").claimed
+    one = queued(system)
+    system.attempt(one, BUSY)
+    system.now += 60_000
+    assert {3: [one]} == system.release()
+    assert [] == system.defer(CLOSED, 3, [one])
+    system.now = OPENS
+    system.release()
+    (claimed,) = system.claim(3, system.defer(CLOSED, 3, [one]), "token").claimed
     assert 2 == claimed.attempt
 
 
-def test_what_the_gateway_keeps_has_to_be_in_its_window_when_it_is_due(house: House) -> None:
+def test_a_message_at_the_gateway_has_to_be_in_its_window_when_it_is_due(system: System) -> None:
     """Sent at once, at night, with a time by day; but not with a time by night, whenever it is sent."""
-    by_day = queued(house, delay=2.5 * 3600, at_gateway=True)
-    at_night = queued(house, delay=12 * 3600, at_gateway=True)
-    assert [by_day] == house.defer(CLOSED, 3, [by_day, at_night])
-    seen = house.glance([by_day, at_night])
-    assert {at_night: OPENS + DAY} == seen.shelves[keys.DUE]
+    by_day = queued(system, delay=2.5 * 3600, at_gateway=True)
+    at_night = queued(system, delay=12 * 3600, at_gateway=True)
+    assert [by_day] == system.defer(CLOSED, 3, [by_day, at_night])
+    seen = system.glance([by_day, at_night])
+    assert {at_night: OPENS + DAY} == seen.indexes[keys.DUE]
     assert {str(OPENS + DAY)} == {seen.records[at_night]["due"]}
     assert "gateway_due" not in seen.records[at_night], "it waits with us now"
-    (claimed,) = house.claim(3, [by_day], "token").claimed
+    (claimed,) = system.claim(3, [by_day], "token").claimed
     assert START + int(2.5 * HOUR) == claimed.message.due_at

@@ -63,7 +63,7 @@ def test_a_retry_rate_and_an_end_can_be_set_for_a_message(
 def test_a_retry_rate_and_an_end_can_be_set_for_the_deployment(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """The same by the environment, for messages that say nothing."""
+    """The same by the environment, for messages without a value of their own."""
     workers.start(retry_every_seconds=0.2, stop_retrying_after_seconds=0.5)
     found = until(_sent(producer, "27999190100"), Status.DEAD)
     assert {0.2} == set(found.waits)
@@ -72,7 +72,7 @@ def test_a_retry_rate_and_an_end_can_be_set_for_the_deployment(
 def test_122_is_a_dead_letter_and_the_number_is_refused_from_then_on(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """Who opted out is not asked again: not by the worker, and not at the door."""
+    """A number that opted out gets no further attempt: neither by the worker nor at accept."""
     workers.start()
     found = until(_sent(producer, "27999112200"), Status.DEAD)
     assert (found.code, found.owner, found.reason) == (API.code("122"), "recipient", "opted_out")
@@ -105,7 +105,7 @@ def _sent_unchecked(producer: Producer, to: str) -> str | None:
 def test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest(
     producer: Producer, reporting: Running, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
-    """No credit is the operator's to mend: nothing behind the refused ones is tried, and nothing is lost.
+    """No credit has the operator as its owner: nothing behind the refused ones is tried, and nothing is lost.
 
     Those that were refused are dead letters, or on the One API, whose code 20 speaks of the account alone, wait too.
     """
@@ -144,7 +144,7 @@ def test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest(
 def test_130_sends_nothing_before_its_time(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """The account's limit names the moment at which it ends; until then asking again is useless."""
+    """The account's limit names the moment at which it ends; until then another request is useless."""
     sandbox.control("POST", "faults", {"do": "code", "code": "130", "seconds": 4})
     workers.start(gateway_connections=1)
     messages = [_sent(producer, f"27999500{n:03d}") for n in range(50)]
@@ -181,7 +181,7 @@ def test_each_message_of_a_nudge_has_its_own_end(
 def test_a_code_that_no_table_lists_is_a_dead_letter_and_an_alarm(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """A new code must not be guessed at silently: the message stops, and somebody is told."""
+    """A new code must not be guessed at silently: the message stops, and there is an alarm."""
     child = workers.start()
     found = until(_sent(producer, "27999177700"), Status.DEAD)
     assert (found.code, found.reason, found.owner) == ("777", "unlisted_code", "operator")
@@ -193,10 +193,8 @@ def test_a_code_that_no_table_lists_is_a_dead_letter_and_an_alarm(
     assert 'threelane_alarms_total{code="xxx",owner="operator"} 1.0' in page
 
 
-def test_each_dead_letter_is_told_in_one_log_line_with_its_owner(
-    producer: Producer, workers: Workers, until: Until
-) -> None:
-    """An operator who reads the log can see whom to ask."""
+def test_each_dead_letter_has_one_log_line_with_its_owner(producer: Producer, workers: Workers, until: Until) -> None:
+    """An operator who reads the log sees the owner."""
     child = workers.start()
     message = _sent(producer, "27999110500")
     until(message, Status.DEAD)

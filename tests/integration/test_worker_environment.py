@@ -1,4 +1,4 @@
-"""A worker fetches from Threelane's broker, whatever Celery's variables and options say."""
+"""A worker fetches from Threelane's broker, with any of Celery's variables and options."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def by_celery(folder: Path, environment: dict[str, str]) -> Child:
 def test_no_variable_of_celery_leads_a_worker_away(
     producer: Producer, workers: Workers, until: Until, start: Callable[[Path, dict[str, str]], Child]
 ) -> None:
-    """A machine may have them for another application; a worker on its broker would serve nobody, in silence."""
+    """A machine may have them for another application; a worker on its broker would silently serve no message."""
     worker = start(workers.folder, {**workers.environment, **OF_CELERY})
     workers.children.append(worker)
     wait_until(lambda: "started" in {line["event"] for line in log_of(worker)}, 30, what="the worker")
@@ -60,14 +60,14 @@ def test_no_variable_of_celery_leads_a_worker_away(
 def test_no_variable_of_celery_is_taken_from_what_a_worker_starts(workers: Workers) -> None:
     """They are for others, in this process too."""
     look = "import json, os, threelane.worker.app; print(json.dumps(dict(os.environ)))"
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", look],
         env={**os.environ, **workers.environment, **OF_CELERY},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(told.stdout).items() >= OF_CELERY.items()
+    assert json.loads(completed.stdout).items() >= OF_CELERY.items()
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_no_variable_of_celery_is_taken_from_what_a_worker_starts(workers: Worke
 def test_an_option_of_celery_that_would_be_without_effect_is_refused(
     workers: Workers, option: list[str], instead: str
 ) -> None:
-    """Whoever names a broker means it; one sentence says where to name it."""
-    told = subprocess.run(
+    """A named broker must not be ignored; one sentence points to the right setting."""
+    completed = subprocess.run(
         [*CELERY, *option, *WORKER],
         env={**os.environ, **workers.environment},
         capture_output=True,
@@ -93,7 +93,7 @@ def test_an_option_of_celery_that_would_be_without_effect_is_refused(
         check=False,
     )
 
-    assert 2 == told.returncode
-    (line,) = told.stderr.splitlines()
+    assert 2 == completed.returncode
+    (line,) = completed.stderr.splitlines()
     assert line.startswith("threelane: ")
     assert instead in line

@@ -1,4 +1,4 @@
-"""What is true of the One API alone: nobody can be asked for a lost answer, and a limit names no time."""
+"""Rules of the One API alone: there is no look-up for a lost answer, and a limit names no time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     sent: int,
     on_doubt: str,
 ) -> None:
-    """Whether the gateway has it or not: no receipt came while it was valid, so nobody will ever know."""
+    """Whether the gateway has it or not: no receipt came while it was valid, so it will never be known."""
     workers.start(gateway="one", doubt_delays_seconds="0.3,0.5")
     message = producer.send(to, "Hello", on_doubt=on_doubt).id
     until(message, Status.IN_DOUBT)
@@ -52,7 +52,7 @@ def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     assert 0 == client.zcard(keys.DOUBT)
 
 
-def test_a_receipt_settles_what_a_dead_worker_left(
+def test_a_receipt_settles_a_dead_worker_s_message(
     producer: Producer, reporting: Running, workers: Workers, until: Until
 ) -> None:
     """Kill -9 after the request left: the lease runs out, and the message waits for its receipt."""

@@ -1,4 +1,4 @@
-"""Stopping and dying: what is under way ends or is in doubt; the rest is left to others."""
+"""Stopping and dying: messages under way end or are in doubt; the rest is left to others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.main_job
 def test_sigterm_ends_the_calls_under_way_and_leaves_the_rest_to_others(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
-    """Nothing new is claimed, nothing is left in doubt, and the next worker sends what was left, once."""
+    """Nothing new is claimed, nothing is left in doubt, and the next worker sends the rest, once."""
     sandbox.control("POST", "settings", {"latency_ms": 300})
     answers = producer.send_many({"to": f"27999500{n:03d}", "text": "Hello"} for n in range(900))
     first = workers.start(gateway_connections=20)
@@ -46,7 +46,7 @@ def test_sigterm_ends_the_calls_under_way_and_leaves_the_rest_to_others(
 def test_a_lost_answer_leaves_the_message_in_doubt_and_is_not_followed_by_a_second_sms(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
-    """The gateway took it and its answer was lost: only the gateway can tell, so nobody guesses."""
+    """The gateway took it and its answer was lost: only the gateway knows, so nothing is guessed."""
     workers.start()
     answer = producer.send("27999300101", "Hello")
     found = until(answer.id, Status.IN_DOUBT)

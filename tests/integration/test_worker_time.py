@@ -1,4 +1,4 @@
-"""When: not before its time, within a second after it, and whatever happens to the worker in between."""
+"""When: not before its time, within a second after it, also when the worker restarts in between."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_7_days_and_a_minute_ahead_is_refused_with_120(producer: Producer) -> No
     assert (answer.code, answer.field) == ("120", "deliver_at")
 
 
-def test_what_is_scheduled_outlives_the_only_worker(
+def test_a_scheduled_message_outlives_the_only_worker(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
     """Kill -9 while 1,000 wait; another worker finds them in the due set, and each is sent once."""
@@ -72,10 +72,10 @@ def test_a_message_past_its_validity_is_expired_and_not_sent_late(
     assert client.pttl(keys.record(answer.id)) > 0
 
 
-def test_what_remains_of_the_validity_is_passed_on(
+def test_the_remaining_validity_is_passed_on(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
-    """The gateway counts from when it gets the message, so it is told what is left."""
+    """The gateway counts from when it gets the message, so it gets the remaining validity."""
     workers.start()
     answer = producer.send("27999500001", "Soon", validity_period=30, delay=1)
     until(answer.id, Status.SENT, Status.DELIVERED)

@@ -20,7 +20,7 @@ from threelane.demo.child import Child
 ROOT = Path(__file__).parents[2]
 UV = str(Path(sys.executable).parent / "uv")
 TEAM = ("celery", "contract", "demo", "producer", "runtime", "sandbox", "store", "worker")
-THEIRS = "raise SystemExit('a module of the team was imported in place of ours')\n"
+THEIRS = "raise SystemExit('a module of the team was imported instead of ours')\n"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,8 +142,8 @@ def stack(full: Environment, team: Path) -> Iterator[Stack]:
         assert up.process.poll() is None, "the stack ended"
         return json.loads(file.read_text()) if file.exists() and file.stat().st_size else None
 
-    told = wait_until(started, 60, "the stack")
-    yield Stack(team, told["redis_url"], told["sandbox"], told["environment"])
+    reported = wait_until(started, 60, "the stack")
+    yield Stack(team, reported["redis_url"], reported["sandbox"], reported["environment"])
     up.stop()
     shutil.rmtree(team / ".threelane", ignore_errors=True)
 

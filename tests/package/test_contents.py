@@ -45,7 +45,7 @@ def test_a_wheel_installs_one_name_and_every_file_of_it(built: Built) -> None:
 
 
 def test_a_source_distribution_holds_files_and_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
-    """A link that was packed as a link would lead nowhere on the machine of whoever builds from it."""
+    """A link that was packed as a link would lead nowhere on the machine that builds from it."""
     with tarfile.open(built.sdist) as opened:
         members = opened.getmembers()
         assert [] == [one.name for one in members if not (one.isfile() or one.isdir())]
@@ -73,5 +73,5 @@ def test_an_editable_install_and_one_from_an_archive_of_git_work(tmp_path: Path)
     environment.install("--reinstall-package", "threelane", str(archive))
     assert run(look, folder=tmp_path).stdout.startswith(str(environment.folder))
     for name in ("producer", "worker", "sandbox"):
-        told = run([environment.python, "-c", f"import {name}"], folder=tmp_path, code=1).stderr
-        assert f"No module named '{name}'" in told
+        printed = run([environment.python, "-c", f"import {name}"], folder=tmp_path, code=1).stderr
+        assert f"No module named '{name}'" in printed

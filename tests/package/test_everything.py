@@ -25,7 +25,7 @@ def test_the_demo_passes_in_the_folder_of_a_team(full: Environment, team: Path, 
 def test_a_worker_starts_in_the_folder_of_a_team(
     full: Environment, stack: Stack, team: Path, start: list[str], tmp_path: Path
 ) -> None:
-    """By our command and by Celery's; ``python -m celery`` there is the team's own, and no matter of ours."""
+    """By our command and by Celery's; ``python -m celery`` there is the team's own."""
     settings = stack.environment | {"THREELANE_WORKER_NAME": "second", "THREELANE_REDIS_URL": stack.redis_url}
     log = tmp_path / "program.log"
     with running([full.command(start[0]), *start[1:]], team, settings, log):

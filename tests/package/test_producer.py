@@ -106,10 +106,10 @@ def test_a_producer_is_small(installed: Callable[..., Environment]) -> None:
     for words, extra in ((["worker"], "worker"), (["bulk", "x.csv"], "files"), (["api"], "api"), ([], "cli")):
         wanted = f"{' '.join(['threelane', *words[:1]])} needs: pip install 'threelane[{extra}]'\n"
         for start in ([light.command("threelane")], [light.python, "-m", "threelane"]):
-            told = run([*start, *words], folder=light.folder, code=2)
-            assert ("", wanted) == (told.stdout, told.stderr)
-    told = run([light.python, "-c", "import threelane.worker.app"], folder=light.folder, code=1)
-    assert told.stderr.endswith("threelane.worker.app needs: pip install 'threelane[worker]'\n")
+            completed = run([*start, *words], folder=light.folder, code=2)
+            assert ("", wanted) == (completed.stdout, completed.stderr)
+    completed = run([light.python, "-c", "import threelane.worker.app"], folder=light.folder, code=1)
+    assert completed.stderr.endswith("threelane.worker.app needs: pip install 'threelane[worker]'\n")
 
 
 @pytest.mark.usefixtures("swept")
@@ -117,11 +117,11 @@ def test_a_producer_is_small(installed: Callable[..., Environment]) -> None:
 def test_a_producer_works_with_each_redis_py(installed: Callable[..., Environment], stack: Stack, version: str) -> None:
     """It sends, loses its connections, sends on, schedules, moves and cancels; each message is taken once."""
     light = installed("", version)
-    told = json.loads(run([light.python, "-c", SENDING, stack.redis_url], folder=stack.folder).stdout)
-    assert told["file"].startswith(str(light.folder))
-    assert version.partition("==")[2][0] == told["redis"][0]
+    reported = json.loads(run([light.python, "-c", SENDING, stack.redis_url], folder=stack.folder).stdout)
+    assert reported["file"].startswith(str(light.folder))
+    assert version.partition("==")[2][0] == reported["redis"][0]
     found = taken(stack)
-    assert [1] * 350 == [found.get(one, 0) for one in told["ids"]]
+    assert [1] * 350 == [found.get(one, 0) for one in reported["ids"]]
 
 
 @pytest.mark.usefixtures("swept")
@@ -138,8 +138,8 @@ def test_a_producer_works_in_a_host_with_each_celery(
     settings = {"SHOP_REDIS": shop, "THREELANE_REDIS_URL": stack.redis_url, "CELERY_BROKER_URL": shop}
     words = [host.command("celery"), "-A", "shop", "worker", "--concurrency=2"]
     with running(words, folder, settings, folder / "shop.log"):
-        told = json.loads(run([host.python, "-c", CALLING], folder=folder, **settings).stdout)
-    assert ["shop"] * 20 == [name for _, name in told]
-    ids = {one for one, _ in told}
+        reported = json.loads(run([host.python, "-c", CALLING], folder=folder, **settings).stdout)
+    assert ["shop"] * 20 == [name for _, name in reported]
+    ids = {one for one, _ in reported}
     found = wait_until(lambda: (now := taken(stack)).keys() >= ids and now, 60, "all codes")
     assert [1] * 20 == [found[one] for one in ids]

@@ -18,7 +18,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.properties.house import Glance, House, a_house, reached
+from tests.properties.system import Glance, System, open_system, reached
 from tests.servers import RedisServer
 from threelane.contract.message import Draft
 from threelane.contract.window import Windows, parse
@@ -52,47 +52,49 @@ OUTCOMES = (
 
 
 @pytest.fixture
-def house(redis_server: RedisServer, client: redis.Redis) -> Iterator[House]:
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     assert client.ping()
-    with a_house(redis_server, parts_per_second=100_000, look_ups_per_second=10_000, doubt_delays_seconds=(1,)) as made:
+    with open_system(
+        redis_server, parts_per_second=100_000, look_ups_per_second=10_000, doubt_delays_seconds=(1,)
+    ) as made:
         yield made
 
 
 class Round:
-    """Some hundred messages, what was told of them, and what the gateway has of them."""
+    """Some hundred messages, the events about them, and those that the gateway has."""
 
-    def __init__(self, house: House, rng: Random, size: int) -> None:
-        house.empty()
-        self.house, self.rng = house, rng
+    def __init__(self, system: System, rng: Random, size: int) -> None:
+        system.empty()
+        self.system, self.rng = system, rng
         self.lanes: dict[str, int] = {}
         self.in_hand: list[Claimed] = []
         self.taken: Counter[str] = Counter()
         self.cancelled: set[str] = set()
-        self.asked: set[str] = set()
+        self.stop_requested: set[str] = set()
         self.answers: Counter[str] = Counter()
         self.token = 0
         for start in range(0, size, 100):
             drafts = [self.draft() for _ in range(min(100, size - start))]
-            house.accept(drafts)
+            system.accept(drafts)
             self.lanes |= {one.message.id: one.message.lane for one in drafts}
         self.ids = list(self.lanes)
 
     def draft(self) -> Draft:
-        said = {"lane": self.rng.choice(keys.LANES), "delay": self.rng.choice((0, 2, 5, 600))}
-        if said["delay"] == 600:
-            said["at_gateway"] = self.rng.random() < 0.5
-        return self.house.draft(**said)
+        fields = {"lane": self.rng.choice(keys.LANES), "delay": self.rng.choice((0, 2, 5, 600))}
+        if fields["delay"] == 600:
+            fields["at_gateway"] = self.rng.random() < 0.5
+        return self.system.draft(**fields)
 
     def step(self) -> None:
         verbs = (self.release, self.claim, self.claim, self.settle, self.settle, self.look_up, self.defer, self.move)
         self.rng.choice((*verbs, self.cancel, self.cancel, self.redrive))()
-        self.house.now += self.rng.choice((0, 100, 1_000, 3_000))
+        self.system.now += self.rng.choice((0, 100, 1_000, 3_000))
 
     def some(self, most: int) -> list[str]:
         return self.rng.sample(self.ids, min(most, len(self.ids)))
 
     def release(self) -> None:
-        while released := self.house.release():
+        while released := self.system.release():
             assert not self.cancelled & set().union(*released.values()), "released after it was cancelled"
 
     def claim(self) -> None:
@@ -102,7 +104,7 @@ class Round:
 
     def claim_these(self, lane: int, ids: list[str]) -> list[Claimed]:
         self.token += 1
-        claimed = self.house.claim(lane, ids, f"token{self.token}").claimed
+        claimed = self.system.claim(lane, ids, f"token{self.token}").claimed
         given = {one.id for one in claimed}
         assert not given & self.cancelled, "claimed after it was cancelled"
         assert not [one for one in given if self.taken[one]], "claimed although the gateway has it"
@@ -120,42 +122,42 @@ class Round:
         for one, outcome in ended:
             assert one.id not in self.cancelled
             self.taken[one.id] += reached(outcome)
-        done = self.house.settle([Settlement(one, outcome, self.house.judge(one, outcome)) for one, outcome in ended])
+        done = self.system.settle([Settlement(one, outcome, self.system.judge(one, outcome)) for one, outcome in ended])
         assert all(done), "an attempt was not settled, so somebody took it away"
 
     def look_up(self) -> None:
         """The gateway is truthful: what it took it finds, and the rest is queued again."""
-        while (asking := self.house.ask()).asked:
+        while (pending := self.system.start_look_up()).queried:
             found, missing = LookUp(Known.FOUND, "g" * 32, "002"), LookUp(Known.NOT_FOUND)
-            again = asking.answer({one: found if self.taken[one] else missing for one in asking.asked})
+            again = pending.answer({one: found if self.taken[one] else missing for one in pending.queried})
             assert not self.cancelled & set().union(*again.values()), "queued after it was cancelled"
-        self.house.run(asking.task)
+        self.system.run(pending.task)
 
     def defer(self) -> None:
         lane = self.rng.choice((2, 3))
         ids = [one for one in self.some(60) if self.lanes[one] == lane]
-        passed = self.house.defer(CLOSED, lane, ids)
-        assert not [one for one in passed if self.house.sync.zscore(keys.QUEUED[lane], one)]
+        passed = self.system.defer(CLOSED, lane, ids)
+        assert not [one for one in passed if self.system.sync.zscore(keys.QUEUED[lane], one)]
 
     def move(self) -> None:
         for one in self.some(8):
-            answer = self.house.move(one, self.house.now + self.rng.choice((1, 1_000, 100_000)))
+            answer = self.system.move(one, self.system.now + self.rng.choice((1, 1_000, 100_000)))
             assert not (isinstance(answer, Moved) and (one in self.cancelled or self.taken[one]))
 
     def redrive(self) -> None:
-        self.house.redrive("105")
+        self.system.redrive("105")
 
     def cancel(self) -> None:
         ids = [*self.some(self.rng.choice((3, 30, 60))), NEVER]
-        before = self.house.glance(ids)
-        answers = self.house.cancel(ids)
+        before = self.system.glance(ids)
+        answers = self.system.cancel(ids)
         assert ids == [one.id for one in answers]
         for answer in answers:
             assert self.truth(before, answer.id) == (answer.answer, answer.status), before.records.get(answer.id)
             assert (answer.answer is CancelResult.TOO_LATE) == bool(answer.why)
             self.answers[f"{answer.answer}:{answer.status}"] += 1
         self.cancelled |= {one.id for one in answers if one.answer is CancelResult.CANCELLED}
-        self.asked |= {one.id for one in answers if one.answer is CancelResult.ASKED}
+        self.stop_requested |= {one.id for one in answers if one.answer is CancelResult.ASKED}
 
     def truth(self, before: Glance, one: str) -> tuple[CancelResult, str]:
         status = before.status(one)
@@ -164,7 +166,7 @@ class Round:
         if status in SURELY_NOT_SENT:
             assert not self.taken[one], "what the gateway has was cancelled"
             return CancelResult.CANCELLED, status
-        at_gateway = int(before.records[one].get("gateway_due", "0")) > self.house.now
+        at_gateway = int(before.records[one].get("gateway_due", "0")) > self.system.now
         return CancelResult.ASKED if status is Status.SENT and at_gateway else CancelResult.TOO_LATE, status
 
     def finish(self) -> None:
@@ -175,47 +177,47 @@ class Round:
             self.look_up()
             self.release()
             for lane in keys.LANES:
-                queued = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, -1)]
+                queued = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, -1)]
                 for start in range(0, len(queued), 100):
                     ended = self.claim_these(lane, queued[start : start + 100])
                     self.settle_these([(one, OUTCOMES[0]) for one in ended])
             self.in_hand = []
-            if not self.house.sync.exists(keys.DUE, keys.DOUBT, *keys.QUEUED.values()):
+            if not self.system.sync.exists(keys.DUE, keys.DOUBT, *keys.QUEUED.values()):
                 return
-            self.house.now += 3_600_000
-        raise AssertionError(f"never came to an end: {self.house.glance([]).shelves}")
+            self.system.now += 3_600_000
+        raise AssertionError(f"never came to an end: {self.system.glance([]).indexes}")
 
     def judge(self) -> None:
-        seen = self.house.glance(self.ids)
-        told = self.told()
+        seen = self.system.glance(self.ids)
+        published = self.published()
         for one in self.ids:
             status, was_cancelled = seen.status(one), one in self.cancelled
             assert was_cancelled == (status is Status.CANCELLED)
             assert self.taken[one] <= (0 if was_cancelled else 1)
-            assert (1 if was_cancelled else 0) == told[one]
+            assert (1 if was_cancelled else 0) == published[one]
             if was_cancelled:
                 self.is_at_rest(seen, one)
             else:
                 assert (Status.SENT if self.taken[one] else Status.DEAD) is status, seen.records[one]
-        stopping = {one.decode() for one in self.house.sync.zrange(keys.STOPPING, 0, -1)}
-        assert self.asked == stopping
+        stopping = {one.decode() for one in self.system.sync.zrange(keys.STOPPING, 0, -1)}
+        assert self.stop_requested == stopping
 
     def is_at_rest(self, seen: Glance, one: str) -> None:
         assert seen.expiring[one]
         assert not {"body", "token"} & seen.records[one].keys()
-        assert not [shelf for shelf, members in seen.shelves.items() if one in members]
+        assert not [index for index, members in seen.indexes.items() if one in members]
 
-    def told(self) -> Counter[str]:
-        """Count the producers' events that say cancelled."""
-        entries = self.house.sync.xrange(keys.EVENTS)
-        return Counter(said[b"id"].decode() for _, said in entries if said[b"status"] == b"cancelled")
+    def published(self) -> Counter[str]:
+        """Count the producers' events with the status cancelled."""
+        entries = self.system.sync.xrange(keys.EVENTS)
+        return Counter(event[b"id"].decode() for _, event in entries if event[b"status"] == b"cancelled")
 
 
-def test_a_message_is_cancelled_or_sent_and_never_both(house: House) -> None:
+def test_a_message_is_cancelled_or_sent_and_never_both(system: System) -> None:
     """Whatever comes between: a release, a claim, an answer, a lost answer, a retry, a deferral, another time."""
     rng, answers = Random(4711), Counter[str]()
     for start in range(0, INTERLEAVINGS, A_ROUND):
-        one = Round(house, rng, min(A_ROUND, INTERLEAVINGS - start))
+        one = Round(system, rng, min(A_ROUND, INTERLEAVINGS - start))
         for _ in range(STEPS):
             one.step()
         one.finish()
@@ -223,56 +225,56 @@ def test_a_message_is_cancelled_or_sent_and_never_both(house: House) -> None:
         answers += one.answers
     states = (Status.SENDING, Status.SENT, Status.IN_DOUBT, Status.CANCELLED)
     wanted = {f"cancelled:{one}" for one in SURELY_NOT_SENT} | {f"too_late:{one}" for one in states}
-    assert set() == (wanted | {"asked:sent", "unknown:"}) - answers.keys(), "the walk never came there"
+    assert set() == (wanted | {"asked:sent", "unknown:"}) - answers.keys(), "the walk never reached it"
 
 
-def test_asked_is_said_only_while_the_gateway_keeps_it_and_can_stop_it(house: House) -> None:
-    """Before it is sent a cancel needs no gateway; from its time on nobody can stop it; some APIs never can."""
-    drafts = [house.draft(delay=60, at_gateway=True) for _ in range(3)]
-    plain = house.draft()
-    house.accept([*drafts, plain])
+def test_the_answer_is_asked_only_while_the_gateway_keeps_it_and_can_stop_it(system: System) -> None:
+    """Before it is sent a cancel needs no gateway; after its time it cannot be stopped; some APIs never can."""
+    drafts = [system.draft(delay=60, at_gateway=True) for _ in range(3)]
+    plain = system.draft()
+    system.accept([*drafts, plain])
     first, second, third = (one.message.id for one in drafts)
-    assert (CancelResult.CANCELLED, "queued") == _said(house.cancel([first]))
+    assert (CancelResult.CANCELLED, "queued") == _result_of(system.cancel([first]))
     accepted = OUTCOMES[0]
-    for one in house.claim(3, [first, second, third, plain.message.id], "token").claimed:
-        assert [True] == house.settle([Settlement(one, accepted, house.judge(one, accepted))])
+    for one in system.claim(3, [first, second, third, plain.message.id], "token").claimed:
+        assert [True] == system.settle([Settlement(one, accepted, system.judge(one, accepted))])
 
-    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([plain.message.id]))
-    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([second], gateway_stops=False))
-    house.now += 59_999
-    assert (CancelResult.ASKED, "sent") == _said(house.cancel([second]))
-    assert (CancelResult.ASKED, "sent") == _said(house.cancel([second])), "a second time is no other answer"
-    house.now += 1
-    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([third]))
-    assert [second.encode()] == house.sync.zrange(keys.STOPPING, 0, -1)
+    assert (CancelResult.TOO_LATE, "sent") == _result_of(system.cancel([plain.message.id]))
+    assert (CancelResult.TOO_LATE, "sent") == _result_of(system.cancel([second], gateway_stops=False))
+    system.now += 59_999
+    assert (CancelResult.ASKED, "sent") == _result_of(system.cancel([second]))
+    assert (CancelResult.ASKED, "sent") == _result_of(system.cancel([second])), "a second time gives the same answer"
+    system.now += 1
+    assert (CancelResult.TOO_LATE, "sent") == _result_of(system.cancel([third]))
+    assert [second.encode()] == system.sync.zrange(keys.STOPPING, 0, -1)
 
 
-def test_what_was_moved_waits_with_us_and_no_more_at_the_gateway(house: House) -> None:
+def test_a_moved_message_waits_in_redis_and_no_longer_at_the_gateway(system: System) -> None:
     """It was refused for a moment, moved to an earlier time and sent then: a cancel must not promise to stop it."""
-    draft = house.draft(delay=600, at_gateway=True)
-    house.accept([draft])
+    draft = system.draft(delay=600, at_gateway=True)
+    system.accept([draft])
     one = draft.message.id
-    (claimed,) = house.claim(3, [one], "token").claimed
+    (claimed,) = system.claim(3, [one], "token").claimed
     busy = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
-    house.settle([Settlement(claimed, busy, house.judge(claimed, busy))])
-    assert isinstance(house.move(one, house.now + 10_000), Moved)
-    house.now += 10_000
-    assert {3: [one]} == house.release()
-    (claimed,) = house.claim(3, [one], "again").claimed
-    house.settle([Settlement(claimed, OUTCOMES[0], house.judge(claimed, OUTCOMES[0]))])
+    system.settle([Settlement(claimed, busy, system.judge(claimed, busy))])
+    assert isinstance(system.move(one, system.now + 10_000), Moved)
+    system.now += 10_000
+    assert {3: [one]} == system.release()
+    (claimed,) = system.claim(3, [one], "again").claimed
+    system.settle([Settlement(claimed, OUTCOMES[0], system.judge(claimed, OUTCOMES[0]))])
 
-    assert (CancelResult.TOO_LATE, "sent") == _said(house.cancel([one]))
+    assert (CancelResult.TOO_LATE, "sent") == _result_of(system.cancel([one]))
 
 
 def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
-    house: House, redis_server: RedisServer
+    system: System, redis_server: RedisServer
 ) -> None:
-    """Two threads cancel one by one, two workers release and claim: each message has one fate, told to one of them."""
-    drafts = [house.draft(delay=1) for _ in range(1_000)]
+    """Two threads cancel one by one, two workers release and claim: each message ends once, by one of them."""
+    drafts = [system.draft(delay=1) for _ in range(1_000)]
     for start in range(0, len(drafts), 100):
-        house.accept(drafts[start : start + 100])
+        system.accept(drafts[start : start + 100])
     ids = [one.message.id for one in drafts]
-    house.now += 1_000
+    system.now += 1_000
     claimed: list[str] = []
     answers: list[Cancelled] = []
     everybody = threading.Barrier(4)
@@ -282,16 +284,16 @@ def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
         for lot in _lots(ids):
             everybody.wait(60)
             for one in rng.sample(lot, len(lot)):
-                answers.extend(cancel(client, [one], house.settings.retention_ms, house.now))
+                answers.extend(cancel(client, [one], system.settings.retention_ms, system.now))
         client.close()
 
     async def works(name: str) -> None:
         client = redis.asyncio.Redis(port=redis_server.port)
         for lot in _lots(ids):
             await asyncio.to_thread(everybody.wait, 60)
-            await release(client, house.now)
+            await release(client, system.now)
             for start in range(0, len(lot), 5):
-                found = await claim(client, 3, lot[start : start + 5], house.settings, house.now)
+                found = await claim(client, 3, lot[start : start + 5], system.settings, system.now)
                 claimed.extend(one.id for one in found.claimed)
         await client.aclose()
 
@@ -303,7 +305,7 @@ def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
 
     cancelled = [one.id for one in answers if one.answer is CancelResult.CANCELLED]
     late = [(one.answer, one.status) for one in answers if one.answer is not CancelResult.CANCELLED]
-    seen = house.glance(ids)
+    seen = system.glance(ids)
     assert dict.fromkeys(ids, 1) == Counter(cancelled + claimed) | Counter(_left(seen))
     assert {(CancelResult.TOO_LATE, "sending"), (CancelResult.TOO_LATE, "cancelled")} >= set(late)
     assert all(seen.status(one) is Status.CANCELLED for one in cancelled)
@@ -321,6 +323,6 @@ def _left(seen: Glance) -> list[str]:
     return [one for one, record in seen.records.items() if record["status"] in (Status.SCHEDULED, Status.QUEUED)]
 
 
-def _said(answers: list[Cancelled]) -> tuple[CancelResult, str]:
+def _result_of(answers: list[Cancelled]) -> tuple[CancelResult, str]:
     (answer,) = answers
     return answer.answer, answer.status

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from tests.layout import FOLDERS, ROOT
-from tests.properties.house import House, a_house
+from tests.properties.system import System, open_system
 from tests.properties.test_money import Walk
 from tests.servers import RedisServer
 from threelane.contract.schedule import DAY
@@ -100,17 +100,17 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> None:
     """All scripts, with and without budgets, over days; and each key of Redis is in the table of keys."""
-    with a_house(server, parts_per_second=100_000, look_ups_per_second=1_000) as house:
+    with open_system(server, parts_per_second=100_000, look_ups_per_second=1_000) as system:
         watched = Watched(server)
         try:
             for seed in (1, 2):
-                walk = Walk(house, seed, assumes=bool(seed % 2))
+                walk = Walk(system, seed, assumes=bool(seed % 2))
                 for _ in range(150):
                     walk.step()
-            _do_the_rest(house)
+            _do_the_rest(system)
         finally:
             watched.stop()
-        client = house.sync
+        client = system.sync
         kinds = {key.decode(): (client.type(key).decode(), client.pttl(key)) for key in client.scan_iter("tl:*")}
 
     assert set() == watched.undeclared
@@ -120,7 +120,7 @@ def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> Non
 
 
 def test_a_key_that_is_not_declared_is_seen(server: RedisServer) -> None:
-    """Else the test above would show nothing."""
+    """Otherwise the test above would show nothing."""
     watched = Watched(server)
     with redis.Redis(port=server.port) as client:
         sha: Any = client.script_load("redis.call('SET', KEYS[1], 1) return redis.call('SET', KEYS[1] .. ':more', 1)")
@@ -131,62 +131,62 @@ def test_a_key_that_is_not_declared_is_seen(server: RedisServer) -> None:
     assert {("bad", "tl:known:more")} == watched.undeclared
 
 
-def _do_the_rest(house: House) -> None:
+def _do_the_rest(system: System) -> None:
     """Run each script that a walk does not reach."""
-    sync, client, now = house.sync, house.client, house.now
-    draft = house.draft(lane=1, delay=60)
-    (waiting,) = house.accept([draft])
-    house.move(waiting.id, now + 30_000)
-    house.cancel([waiting.id])
-    (soon,) = house.accept([house.draft(lane=1)])
-    (dying,) = house.accept([house.draft()])
-    house.claim(3, [dying.id], "token of a worker that dies")
-    house.now += house.settings.lease_ms
-    assert [dying.id] == house.lapse()
-    house.sweep(dict.fromkeys(keys.LANES, 0))
-    house.sweep(dict.fromkeys(keys.LANES, 0))
+    sync, client, now = system.sync, system.client, system.now
+    draft = system.draft(lane=1, delay=60)
+    (waiting,) = system.accept([draft])
+    system.move(waiting.id, now + 30_000)
+    system.cancel([waiting.id])
+    (soon,) = system.accept([system.draft(lane=1)])
+    (dying,) = system.accept([system.draft()])
+    system.claim(3, [dying.id], "token of a worker that dies")
+    system.now += system.settings.lease_ms
+    assert [dying.id] == system.lapse()
+    system.sweep(dict.fromkeys(keys.LANES, 0))
+    system.sweep(dict.fromkeys(keys.LANES, 0))
     entry = Entry(source="operator", first=now, last=now, expires=now + 1)
     suppression.add(sync, [("27820000001", entry)])
     suppression.take_over(sync, [("27820000001", entry)])
-    house.run(suppression.forget_over(client, now + 2))
+    system.run(suppression.forget_over(client, now + 2))
     suppression.lift(sync, "27820000002")
     key = access.create(sync, "shop", now, rate=1.0).key
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})
-    house.run(reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
-    house.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
+    system.run(reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
+    system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
     for number in (1, 2):
         part = ReplyPart(7, 2, number)
-        house.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
+        system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
     sync.zadd(keys.LATE, {soon.id: 1})
-    house.run(late(client, now))
-    house.now = now + 90 * DAY
-    house.run(poll(client, Unhelpful(), house.settings, house.now))
-    house.run(expire(client, house.settings.retention_ms, house.now))
+    system.run(late(client, now))
+    system.now = now + 90 * DAY
+    system.run(poll(client, Unhelpful(), system.settings, system.now))
+    system.run(expire(client, system.settings.retention_ms, system.now))
     registry.put(sync, "shop", webhook="https://shop.example/x")
-    _webhooks(house)
-    erase(sync, NUMBER, house.settings.retention_ms, house.now)
+    _webhooks(system)
+    erase(sync, NUMBER, system.settings.retention_ms, system.now)
 
 
-def _webhooks(house: House) -> None:
-    sync = house.sync
+def _webhooks(system: System) -> None:
+    sync = system.sync
     (event, _), *_ = sync.xrange(keys.EVENTS, count=1)  # type: ignore[misc]
     sync.xgroup_create(keys.EVENTS, GROUP, id="0")
     sync.xreadgroup(GROUP, "one", {keys.EVENTS: ">"})
-    told = {"type": "outcome", "id": event.decode(), "message_id": "m", "status": "dead"}
-    content = msgspec.json.encode({"event": told, "tries": 0, "reason": ""}).decode()
+    event_fields = {"type": "outcome", "id": event.decode(), "message_id": "m", "status": "dead"}
+    content = msgspec.json.encode({"event": event_fields, "tries": 0, "reason": ""}).decode()
     spread(
         sync,
         deliveries=[keys.deliveries("shop"), keys.deliveries("bank")],
         contents=[keys.delivery("shop"), keys.delivery("bank")],
-        now=house.now,
+        now=system.now,
         group=GROUP,
         id=event.decode(),
         content=content,
         most=10,
         names=["shop", "bank"],
     )
-    deliveries = Deliveries(house.client, "shop", WebhookSettings(redis_url="redis://127.0.0.1"))
-    _, ((one, delivery),) = house.run(deliveries.take(10, house.now))
-    house.run(deliveries.failed(one, delivery, "answered 500", house.now))
+    deliveries = Deliveries(system.client, "shop", WebhookSettings(redis_url="redis://127.0.0.1"))
+    _, ((one, delivery),) = system.run(deliveries.take(10, system.now))
+    system.run(deliveries.failed(one, delivery, "answered 500", system.now))

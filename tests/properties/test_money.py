@@ -1,7 +1,7 @@
-"""Money: whatever happens to messages, in whatever order, every credit is in each of the sums, once.
+"""Money: after any events in any order, every credit is in each of the sums, once.
 
-A random walk over the real scripts: what is committed is the estimates of what waits, what is charged is what the
-records say, in each of the sums, and what is counted of a budget is what its messages reserve, or did cost.
+A random walk over the real scripts checks: the committed sum is the estimates of the waiting messages; the charges of
+the records are in each of the sums; and a budget's counter is what its messages reserve, or did cost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.properties.house import Glance, House, a_house
+from tests.properties.system import Glance, System, open_system
 from tests.servers import RedisServer
 from threelane.contract.prices import CREDIT, parse
 from threelane.gateways.one.statuses import ONE_STATUSES
@@ -51,16 +51,16 @@ OUTCOMES = (
 
 
 @pytest.fixture(scope="module")
-def house(redis_server: RedisServer) -> Iterator[House]:
-    with a_house(redis_server, parts_per_second=100_000, look_ups_per_second=1_000) as made:
+def system(redis_server: RedisServer) -> Iterator[System]:
+    with open_system(redis_server, parts_per_second=100_000, look_ups_per_second=1_000) as made:
         yield made
 
 
 class Walk:
     """Steps drawn from a seed, and what must be true after each."""
 
-    def __init__(self, house: House, seed: int, *, assumes: bool) -> None:
-        self.house = house
+    def __init__(self, system: System, seed: int, *, assumes: bool) -> None:
+        self.system = system
         self.rng = Random(seed)
         self.assumes = assumes
         self.ids: list[str] = []
@@ -68,7 +68,7 @@ class Walk:
         self.tokens = 0
         self.before = Glance()
         self.never_died: set[str] = set()
-        house.empty()
+        system.empty()
         self.over = self.rng.choice(("refuse", "hold"))
         self.limits = {
             ("centre:news", "day"): 12 * CREDIT,
@@ -76,7 +76,7 @@ class Walk:
         }
         if self.rng.random() < 0.8:
             for (scope, period), limit in self.limits.items():
-                budgets.put(house.sync, scope, period, Budget(limit, self.over))
+                budgets.put(system.sync, scope, period, Budget(limit, self.over))
         self.steps = (
             self.accept, self.accept, self.accept, self.claim, self.claim, self.claim, self.settle, self.settle,
             self.settle, self.receive, self.receive, self.receive, self.cancel, self.redrive, self.wait, self.lapse,
@@ -91,7 +91,7 @@ class Walk:
     def accept(self) -> None:
         drafts = []
         for _ in range(self.rng.randint(1, 4)):
-            said: dict[str, Any] = {
+            fields: dict[str, Any] = {
                 "to": self.rng.choice(NUMBERS),
                 "text": self.rng.choice(TEXTS),
                 "lane": self.rng.choice(keys.LANES),
@@ -101,30 +101,30 @@ class Walk:
                 "on_doubt": self.rng.choice(("resend", "drop")),
                 "validity_period": self.rng.choice((None, 5, 2880)),
             }
-            drafts.append(self.house.draft(**{name: value for name, value in said.items() if value}))
-        answers = accept(self.house.sync, drafts, self.house.now, PRICES)
+            drafts.append(self.system.draft(**{name: value for name, value in fields.items() if value}))
+        answers = accept(self.system.sync, drafts, self.system.now, PRICES)
         self.ids += [one.id for one in answers if isinstance(one, Accepted)]
 
     def claim(self) -> None:
         lane = self.rng.choice(keys.LANES)
-        ids = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, self.rng.randint(0, 5))]
+        ids = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, self.rng.randint(0, 5))]
         self.tokens += 1
-        self.in_hand += self.house.claim(lane, ids, f"token{self.tokens}").claimed
+        self.in_hand += self.system.claim(lane, ids, f"token{self.tokens}").claimed
 
     def settle(self) -> None:
-        """Also late and twice: a token that is no more the message's changes no sum."""
+        """Also late and twice: a token that the message no longer has changes no sum."""
         some = self.rng.sample(self.in_hand, min(len(self.in_hand), self.rng.randint(1, 4)))
         settlements = []
         for one in some:
             outcome = self.rng.choice(OUTCOMES)
-            settlements.append(Settlement(one, outcome, self.house.judge(one, outcome)))
-        keeping = self.house.settings.keeping
-        self.house.run(settle(self.house.client, settlements, keeping, self.house.now, assumes=self.assumes))
+            settlements.append(Settlement(one, outcome, self.system.judge(one, outcome)))
+        keeping = self.system.settings.keeping
+        self.system.run(settle(self.system.client, settlements, keeping, self.system.now, assumes=self.assumes))
         if self.rng.random() < 0.8:
             self.in_hand = [one for one in self.in_hand if one not in some]
 
     def receive(self) -> None:
-        """For anything, in any order; the One API names statuses and tells no charge."""
+        """For anything, in any order; the One API names statuses and reports no charge."""
         reports = []
         for one in self.rng.sample(self.ids, min(len(self.ids), self.rng.randint(1, 4))):
             if self.assumes:
@@ -134,46 +134,46 @@ class Walk:
                 name = self.rng.choice(sorted(STATUSES))
                 reports.append(StatusReport(one, "g" * 32, name, STATUSES[name], self.rng.choice(CHARGES)))
         if reports:
-            self.house.receive(reports)
+            self.system.receive(reports)
 
     def cancel(self) -> None:
         if self.ids:
-            self.house.cancel([self.rng.choice(self.ids)])
+            self.system.cancel([self.rng.choice(self.ids)])
 
     def redrive(self) -> None:
-        self.house.redrive(self.rng.choice(("113", "301", "in_doubt", "901")))
+        self.system.redrive(self.rng.choice(("113", "301", "in_doubt", "901")))
 
     def wait(self) -> None:
-        self.house.now += self.rng.choice((1_000, 5_000, 61_000, 400_000, 86_400_000))
-        self.house.release()
+        self.system.now += self.rng.choice((1_000, 5_000, 61_000, 400_000, 86_400_000))
+        self.system.release()
 
     def lapse(self) -> None:
-        self.house.lapse()
+        self.system.lapse()
 
     def resolve(self) -> None:
-        asking = self.house.ask()
+        pending = self.system.start_look_up()
         found = LookUp(
             Known.FOUND, "g" * 32, "DEVICE_ACK" if self.assumes else "004", None if self.assumes else 800_000
         )
-        answers = {one: self.rng.choice((found, LookUp(Known.NOT_FOUND))) for one in asking.asked}
+        answers = {one: self.rng.choice((found, LookUp(Known.NOT_FOUND))) for one in pending.queried}
         if answers:
-            asking.answer(answers)
+            pending.answer(answers)
         else:
-            self.house.run(asking.task)
+            self.system.run(pending.task)
 
     def resume(self) -> None:
-        self.house.sync.delete(keys.HOLDS)
+        self.system.sync.delete(keys.HOLDS)
 
     def judge(self) -> None:
-        """Each sum holds what the records say, and nothing is below zero."""
-        seen = self.house.glance(self.ids)
+        """Each sum agrees with the records, and nothing is below zero."""
+        seen = self.system.glance(self.ids)
         assert not [name for name, n in seen.tally.items() if n < 0], seen.tally
-        self._what_waits_is_committed(seen)
+        self._waiting_messages_are_committed(seen)
         self._charges_are_counted_once(seen)
         self._budgets_count_their_messages(seen)
         self.before = seen
 
-    def _what_waits_is_committed(self, seen: Glance) -> None:
+    def _waiting_messages_are_committed(self, seen: Glance) -> None:
         committed: Counter[str] = Counter()
         for record in seen.records.values():
             if record["status"] in WAITING:
@@ -187,9 +187,9 @@ class Walk:
             charged[f"charged:{record['lane']}:{record.get('centre', '')}"] += charge
             charged[f"charged_by:producer:{record.get('producer', '')}"] += charge
             charged[f"charged_by:country:{record['country']}"] += charge
-        told = {k: n for k, n in seen.tally.items() if k.startswith(("charged:", "charged_by:"))}
-        assert +charged == +Counter(told)
-        burnt = sum(int(n) for n in self.house.sync.hvals(keys.BURN))  # type: ignore[union-attr]
+        tallied = {k: n for k, n in seen.tally.items() if k.startswith(("charged:", "charged_by:"))}
+        assert +charged == +Counter(tallied)
+        burnt = sum(int(n) for n in self.system.sync.hvals(keys.BURN))  # type: ignore[union-attr]
         assert sum(int(one.get("charge", 0)) for one in seen.records.values()) == burnt
         parts = sum(int(one["parts"]) for one in seen.records.values() if "charge" in one)
         assert parts == sum(n for k, n in seen.tally.items() if k.startswith("charged_parts:"))
@@ -211,28 +211,28 @@ class Walk:
                 for scope in (f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"):
                     if not scope.endswith(":"):
                         counted[period, scope] += amount
-        told: Counter[tuple[str, str]] = Counter()
-        for key in self.house.sync.scan_iter(keys.SPENT + "*"):
-            assert 0 < self.house.sync.pttl(key)
-            for scope, n in self.house.sync.hgetall(key).items():  # type: ignore[union-attr]
+        spent_now: Counter[tuple[str, str]] = Counter()
+        for key in self.system.sync.scan_iter(keys.SPENT + "*"):
+            assert 0 < self.system.sync.pttl(key)
+            for scope, n in self.system.sync.hgetall(key).items():  # type: ignore[union-attr]
                 assert int(n) >= 0
-                told[key.decode().removeprefix(keys.SPENT), scope.decode()] = int(n)
-        told_now, counted_now = self._of_now(told), self._of_now(counted)
-        assert counted_now == told_now
-        if self.house.sync.exists(keys.BUDGETS):
-            self._no_limit_is_passed(seen, told)
+                spent_now[key.decode().removeprefix(keys.SPENT), scope.decode()] = int(n)
+        tallied_now, counted_now = self._of_now(spent_now), self._of_now(counted)
+        assert counted_now == tallied_now
+        if self.system.sync.exists(keys.BUDGETS):
+            self._no_limit_is_passed(seen, spent_now)
 
     def _of_now(self, sums: Counter[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Leave out periods that are over: no limit is compared with them, and nothing is given back to them."""
-        periods = budgets.periods(self.house.now)
+        periods = budgets.periods(self.system.now)
         return {(period, scope): n for (period, scope), n in sums.items() if period in periods and n}
 
-    def _no_limit_is_passed(self, seen: Glance, told: Counter[tuple[str, str]]) -> None:
-        """By no more than charges are above their estimates, and what was given back in vain."""
+    def _no_limit_is_passed(self, seen: Glance, tallied: Counter[tuple[str, str]]) -> None:
+        """By no more than charges exceed their estimates, plus reservations given back too early."""
         above: Counter[tuple[str, str]] = Counter()
         for one, record in seen.records.items():
             was, status = self.before.status(one), seen.status(one)
-            if was is Status.DEAD and status not in (was, Status.QUEUED):  # the network says that it was sent after all
+            if was is Status.DEAD and status not in (was, Status.QUEUED):  # the network reports it as sent
                 self.never_died.add(one)
             given_back = one in self.never_died or status in {"dead", "cancelled", "expired", "emulated"}
             more = int(record.get("counted", 0)) - (0 if given_back else int(record.get("estimate", 0)))
@@ -240,17 +240,17 @@ class Walk:
             above["producer", record.get("producer", "")] += max(0, more)
         for (scope, period), limit in self.limits.items():
             kind, _, name = scope.partition(":")
-            for (when, whose), spent in told.items():
+            for (when, whose), spent in tallied.items():
                 if whose == scope and len(when) == (8 if period == "day" else 6):
                     assert spent <= limit + above[kind, name], (scope, when, spent)
 
 
 @pytest.mark.parametrize("assumes", [False, True])
-def test_every_credit_is_in_each_sum_once(house: House, client: redis.Redis, assumes: bool) -> None:
+def test_every_credit_is_in_each_sum_once(system: System, client: redis.Redis, assumes: bool) -> None:
     """Retries, redrives, cancels, refunds, and receipts in any order: the sums are those of the records."""
     assert client.ping()
     for seed in range(EXAMPLES):
-        walk, path = Walk(house, seed, assumes=assumes), []
+        walk, path = Walk(system, seed, assumes=assumes), []
         for _ in range(STEPS):
             path.append(walk.step())
             try:

@@ -1,6 +1,6 @@
-"""Receipts: whatever the network reports, in whatever order and however often, a message ends as it truly ended.
+"""Receipts: for any reports, in any order and however often, a message ends as it truly ended.
 
-The truth is told by a model of the vendor's two tables of statuses: the first final status; without one, the status
+The truth comes from a model of the vendor's two tables of statuses: the first final status; without one, the status
 that is furthest on the way.  With the status goes its charge, which is counted once.
 """
 
@@ -20,7 +20,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.properties.house import House
+from tests.properties.system import System
 from tests.servers import RedisServer
 from threelane.gateways.one import callbacks as one
 from threelane.producer import cancel
@@ -40,7 +40,7 @@ EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 DAY = 24 * 3600 * 1000
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)
-SAYS_NOTHING, SCHEDULED, AT_GATEWAY, AT_NETWORK, END = range(5)
+UNKNOWN, SCHEDULED, AT_GATEWAY, AT_NETWORK, END = range(5)
 
 
 class Step(NamedTuple):
@@ -60,19 +60,19 @@ _WAITS, _TAKEN, _AWAY = (Step(at, Status.SENT) for at in (SCHEDULED, AT_GATEWAY,
 
 # fmt: off
 LEGACY = {  # the vendor's table of message statuses; the last is in none
-    "001": Step(SAYS_NOTHING), "002": _TAKEN, "003": _AWAY, "004": _DELIVERED, "005": _FAILED, "006": _CANCELLED,
+    "001": Step(UNKNOWN), "002": _TAKEN, "003": _AWAY, "004": _DELIVERED, "005": _FAILED, "006": _CANCELLED,
     "007": _FAILED, "008": _TAKEN, "009": _FAILED, "010": _EXPIRED, "011": _WAITS, "012": _FAILED, "013": _CANCELLED,
-    "014": _FAILED, "099": Step(SAYS_NOTHING),
+    "014": _FAILED, "099": Step(UNKNOWN),
 }
 ONE = {  # name and number; the last three are in no table
-    ("UNKNOWN", 1): Step(SAYS_NOTHING), ("QUEUED", 2): _TAKEN, ("SCHEDULED", 3): _WAITS, ("SENT_TO_SUPPLIER", 4): _AWAY,
+    ("UNKNOWN", 1): Step(UNKNOWN), ("QUEUED", 2): _TAKEN, ("SCHEDULED", 3): _WAITS, ("SENT_TO_SUPPLIER", 4): _AWAY,
     ("DEVICE_ACK", 5): _DELIVERED, ("READ", 6): _DELIVERED, ("EXPIRED", 20): _EXPIRED,
     ("STOPPED_BY_USER", 21): _CANCELLED, ("STOPPED_BY_ADMIN", 22): _CANCELLED, ("DELIVERY_FAILURE", 23): _FAILED,
     ("EMULATED", 24): _FAILED, ("INSUFFICIENT_ACCOUNT_BALANCE", 25): _FAILED, ("VOLUME_LIMIT", 26): _FAILED,
     ("VOLUME_LIMIT_DAILY", 27): _FAILED, ("VOLUME_LIMIT_MONTHLY", 28): _FAILED,
     ("RECIPIENT_DOES_NOT_EXIST", 29): _FAILED, ("STOP_MARKETING_MESSAGES", 30): _FAILED,
     ("EXCESSIVE_MESSAGES_TO_RECIPIENT", 31): _FAILED, ("ROUTING_ERROR", 100): _FAILED,
-    ("NEW_WAY", 4): _TAKEN, ("NEW_END", 77): _FAILED, ("NEW_RIDDLE", 9): Step(SAYS_NOTHING),
+    ("NEW_WAY", 4): _TAKEN, ("NEW_END", 77): _FAILED, ("NEW_RIDDLE", 9): Step(UNKNOWN),
 }
 STATES = {  # how a message stands when the first receipt comes, and as what
     "new": Status.QUEUED,        "planned": Status.SCHEDULED,   "sending": Status.SENDING,  "sent": Status.SENT,
@@ -93,7 +93,7 @@ OUTCOMES = {
 WITH_A_PAST = ("expired here", "queued again", "never known")
 
 
-class Told(NamedTuple):
+class StatusSent(NamedTuple):
     """One status of one message; ``charge`` in millionths, or None when the report names none."""
 
     status: Any  # of LEGACY or ONE
@@ -110,26 +110,26 @@ class Told(NamedTuple):
 
 @dataclass
 class Story:
-    """One message: where it is from, how it stands, and what is reported of it in which order."""
+    """One message: its origin, its state, and the reports about it in their order."""
 
     state: str
     lane: int
     centre: str
-    told: list[Told]
+    reports: list[StatusSent]
     id: str = ""
     claimed: Claimed | None = None
 
 
 class Truth(NamedTuple):
-    """How a message has to stand in the end."""
+    """How a message has to end."""
 
     status: Status
     network: str
     charge: int
 
 
-def assumed(stands: Status, best: Told | None) -> int:
-    """Return the charge of what no charge is told of: on the One API, whose statuses have names, the estimate."""
+def assumed(stands: Status, best: StatusSent | None) -> int:
+    """Return the charge when none is reported: the estimate on the One API, whose statuses have names."""
     if best is None or isinstance(best.status, str) or best.name in GIVEN_BACK:
         return 0
     moves = best.step.becomes not in (None, stands) and stands not in FINAL
@@ -141,16 +141,16 @@ def truth(story: Story) -> Truth:
     stands = STATES[story.state]
     if story.state in NEVER_TRIED:
         return Truth(stands, "", 0)
-    ends = [one for one in story.told if one.step.at == END]
-    on_the_way = sorted((one for one in story.told if 0 < one.step.at < END), key=lambda one: one.step.at)
+    ends = [one for one in story.reports if one.step.at == END]
+    on_the_way = sorted((one for one in story.reports if 0 < one.step.at < END), key=lambda one: one.step.at)
     best = ends[0] if ends else on_the_way[-1] if on_the_way else None
-    nothing = [one for one in story.told if one.step.at == SAYS_NOTHING]
+    nothing = [one for one in story.reports if one.step.at == UNKNOWN]
     other_ends = [one for one in ends if best and one.name != best.name]
     trusted = (
         [one for one in ends if best and one.name == best.name] + on_the_way[::-1] + nothing[::-1] + other_ends[::-1]
     )
-    told = next((one.charge for one in trusted if one.charge is not None), None)
-    charge = assumed(stands, best) if told is None else told
+    named = next((one.charge for one in trusted if one.charge is not None), None)
+    charge = assumed(stands, best) if named is None else named
     if best and best.step.becomes and stands not in FINAL:
         stands = best.step.becomes
     return Truth(stands, best.name if best else "", charge)
@@ -158,27 +158,29 @@ def truth(story: Story) -> Truth:
 
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
-    """A message of one API's family: a status has one charge, or none, however often it is told."""
+    """A message of one API's family: a status has one charge, or none, however often it is reported."""
     statuses = draw(st.sampled_from((sorted(LEGACY), sorted(ONE))))
     reported = draw(st.lists(st.sampled_from(statuses), max_size=8))
     charges = st.sampled_from((None, 0, 300_000, 800_000, 2_400_000, 999_999_999_999))
     of_status = {one: draw(charges) for one in dict.fromkeys(reported)}
     state, lane = draw(st.sampled_from(sorted(STATES))), draw(st.sampled_from(keys.LANES))
-    return Story(state, lane, draw(st.sampled_from(("", "news"))), [Told(one, of_status[one]) for one in reported])
+    return Story(
+        state, lane, draw(st.sampled_from(("", "news"))), [StatusSent(one, of_status[one]) for one in reported]
+    )
 
 
-def report(message_id: str, told: Told) -> StatusReport:
-    """Return what the door reads from a callback; a charge of the One API is what a later version may tell."""
-    if isinstance(told.status, str):
-        fields = {"cliMsgId": message_id, "apiMsgId": ITS_ID, "status": told.status, "timestamp": "4102444800"}
-        if told.charge is not None:
-            fields["charge"] = f"{told.charge / 1_000_000:.6f}"
+def report(message_id: str, sent: StatusSent) -> StatusReport:
+    """Return the report read from a callback; a charge of the One API is what a later version may report."""
+    if isinstance(sent.status, str):
+        fields = {"cliMsgId": message_id, "apiMsgId": ITS_ID, "status": sent.status, "timestamp": "4102444800"}
+        if sent.charge is not None:
+            fields["charge"] = f"{sent.charge / 1_000_000:.6f}"
         return central.read(urlencode(fields).encode(), b"").reports[0]
-    name, number = told.status
+    name, number = sent.status
     update = {"clientMessageId": message_id, "messageId": ITS_ID, "status": name, "statusCode": number}
     body = json.dumps({"event": {"messageStatusUpdate": [update]}}).encode()
     (read,) = one.read(body).reports
-    return StatusReport(read.id, read.gateway_id, read.network_status, read.to, told.charge, read.text, read.unlisted)
+    return StatusReport(read.id, read.gateway_id, read.network_status, read.to, sent.charge, read.text, read.unlisted)
 
 
 class NobodyKnows:
@@ -189,112 +191,112 @@ class NobodyKnows:
 
 
 @pytest.fixture(scope="module")
-def house(redis_server: RedisServer) -> Iterator[House]:
+def system(redis_server: RedisServer) -> Iterator[System]:
     loop = asyncio.new_event_loop()
     pace = WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000, look_ups_per_second=1_000)
-    made = House(redis_server.port, loop, pace)
+    made = System(redis_server.port, loop, pace)
     yield made
     made.close()
     loop.close()
 
 
-def arrange(house: House, all_stories: Sequence[Story]) -> None:
-    """Bring every message into its state, by the verbs of the house."""
-    house.empty()
+def arrange(system: System, all_stories: Sequence[Story]) -> None:
+    """Bring every message into its state, by the verbs of the system."""
+    system.empty()
     past = [one for one in all_stories if one.state in WITH_A_PAST]
     for story in past:
-        begin(house, story)
-    house.now += 6 * DAY + 1
-    house.release()
-    house.run(poll(house.client, NobodyKnows(), house.settings, house.now))
+        begin(system, story)
+    system.now += 6 * DAY + 1
+    system.release()
+    system.run(poll(system.client, NobodyKnows(), system.settings, system.now))
     for story in past:
         if story.state == "expired here":
-            house.claim(story.lane, [story.id], "later")
+            system.claim(story.lane, [story.id], "later")
     for story in all_stories:
         if story not in past:
-            begin(house, story)
+            begin(system, story)
     given_up = [one.id for one in all_stories if one.state == "cancelled here"]
-    cancel.cancel(house.sync, given_up, DAY, house.now)
-    seen = house.glance([one.id for one in all_stories])
+    cancel.cancel(system.sync, given_up, DAY, system.now)
+    seen = system.glance([one.id for one in all_stories])
     assert {one.id: STATES[one.state] for one in all_stories} == {one.id: seen.status(one.id) for one in all_stories}
 
 
-def begin(house: House, story: Story) -> None:
+def begin(system: System, story: Story) -> None:
     """Take a message in, and let its first attempt come to what it shall."""
-    said = {"lane": story.lane, "cost_centre": story.centre, "delay": 3600 if story.state == "planned" else 0}
-    draft = house.draft(**{name: value for name, value in said.items() if value})
+    fields = {"lane": story.lane, "cost_centre": story.centre, "delay": 3600 if story.state == "planned" else 0}
+    draft = system.draft(**{name: value for name, value in fields.items() if value})
     story.id = draft.message.id
-    house.accept([draft])
+    system.accept([draft])
     if story.state in NEVER_TRIED:
         return
-    (story.claimed,) = house.claim(story.lane, [story.id], "first").claimed
+    (story.claimed,) = system.claim(story.lane, [story.id], "first").claimed
     if story.state != "sending":
-        answered(house, story.claimed, OUTCOMES[story.state])
+        answered(system, story.claimed, OUTCOMES[story.state])
 
 
-def answered(house: House, claimed: Claimed, outcome: AttemptOutcome) -> bool:
+def answered(system: System, claimed: Claimed, outcome: AttemptOutcome) -> bool:
     """Let the gateway's answer to an attempt arrive; False when a receipt was first."""
-    decision: Decision = house.judge(claimed, outcome)
-    (settled,) = house.settle([Settlement(claimed, outcome, decision)])
+    decision: Decision = system.judge(claimed, outcome)
+    (settled,) = system.settle([Settlement(claimed, outcome, decision)])
     return settled
 
 
-def outcomes(house: House) -> Counter[tuple[str, str]]:
-    """Count what producers were told: message and status."""
-    told = [fields for _, fields in house.sync.xrange(keys.EVENTS)]
-    return Counter((one[b"id"].decode(), one[b"status"].decode()) for one in told if one[b"type"] == b"outcome")
+def outcomes(system: System) -> Counter[tuple[str, str]]:
+    """Count the outcomes published to producers: message and status."""
+    events = [fields for _, fields in system.sync.xrange(keys.EVENTS)]
+    return Counter((one[b"id"].decode(), one[b"status"].decode()) for one in events if one[b"type"] == b"outcome")
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), all_stories=st.lists(stories(), min_size=1, max_size=6))
-def test_a_message_ends_as_it_truly_ended(house: House, data: st.DataObject, all_stories: list[Story]) -> None:
-    """First final, else the furthest; a charge once in record and tally; each end told once; nothing created."""
-    arrange(house, all_stories)
-    before, told_before = set(house.sync.keys("tl:m:*")), outcomes(house)
-    order = data.draw(st.permutations([n for n, one in enumerate(all_stories) for _ in one.told]), "order")
-    left = [list(one.told) for one in all_stories]
+def test_a_message_ends_as_it_truly_ended(system: System, data: st.DataObject, all_stories: list[Story]) -> None:
+    """First final, else the furthest; a charge once in record and tally; each end published once; nothing created."""
+    arrange(system, all_stories)
+    before, outcomes_before = set(system.sync.keys("tl:m:*")), outcomes(system)
+    order = data.draw(st.permutations([n for n, one in enumerate(all_stories) for _ in one.reports]), "order")
+    left = [list(one.reports) for one in all_stories]
     reports = [report(all_stories[n].id, left[n].pop(0)) for n in order]
     strangers = data.draw(st.lists(st.integers(0, len(reports)), max_size=3), "strangers")
     for place in strangers:
-        reports.insert(place, report(f"{place:x}".rjust(32, "f"), Told("004", 800_000)))
+        reports.insert(place, report(f"{place:x}".rjust(32, "f"), StatusSent("004", 800_000)))
     while reports:
         size = data.draw(st.integers(1, 20), "batch")
-        house.receive(reports[:size])
+        system.receive(reports[:size])
         reports = reports[size:]
-        house.now += 1_000
+        system.now += 1_000
 
     for story in all_stories:  # the gateway's answer to an attempt comes last of all
         expected = truth(story)
         if story.state == "sending" and story.claimed:
             moved = expected.status is not Status.SENDING
-            assert moved is not answered(house, story.claimed, TAKEN)
+            assert moved is not answered(system, story.claimed, TAKEN)
             story.state = "sending" if moved else "sent"
 
-    seen = house.glance([one.id for one in all_stories])
+    seen = system.glance([one.id for one in all_stories])
     for story in all_stories:
         record = seen.records[story.id]
         charge = int(record.get("charge", 0))
         assert truth(story) == Truth(Status(record["status"]), record.get("network", ""), charge), story
-        said = [] if story.state in NEVER_TRIED else [one.name for one in story.told]
-        assert [f"status={name}" for name in said] == [
+        names = [] if story.state in NEVER_TRIED else [one.name for one in story.reports]
+        assert [f"status={name}" for name in names] == [
             line.split()[1] for line in record.get("reports", "").splitlines()
         ]
-        shelves = [key for key, ids in seen.shelves.items() if story.id in ids]
-        assert (0 if truth(story).status in FINAL else 1) == len(shelves)
+        indexes = [key for key, ids in seen.indexes.items() if story.id in ids]
+        assert (0 if truth(story).status in FINAL else 1) == len(indexes)
         ended_before = STATES[story.state] in FINAL or (story.state == "dead" and truth(story).status is Status.DEAD)
         assert (truth(story).status in {*FINAL, Status.DEAD}) == ("ended" in record)
         ends = {} if ended_before or truth(story).status not in FINAL else {(story.id, truth(story).status): 1}
-        assert ends == {one: n for one, n in (outcomes(house) - told_before).items() if one[0] == story.id}
+        assert ends == {one: n for one, n in (outcomes(system) - outcomes_before).items() if one[0] == story.id}
     charged: Counter[str] = Counter()
     for story in all_stories:
         charged[f"charged:{story.lane}:{story.centre}"] += truth(story).charge
     assert +charged == Counter({name: n for name, n in seen.tally.items() if name.startswith("charged:") and n})
-    assert before == set(house.sync.keys("tl:m:*"))
+    assert before == set(system.sync.keys("tl:m:*"))
     assert {one.id for one in all_stories} == {key.decode().removeprefix("tl:m:") for key in before}
 
 
 # fmt: off
-ORDERS = [  # what is told of one message, and what it cost: the same in each order in which its end is the same
+ORDERS = [  # the statuses of one message, and its cost: the same in each order in which its end is the same
     ([("010", None), ("003", 800_000)], 800_000),
     ([("010", 0), ("003", 800_000)], 0),
     ([("004", None), ("003", 800_000), ("001", 300_000)], 800_000),
@@ -304,48 +306,48 @@ ORDERS = [  # what is told of one message, and what it cost: the same in each or
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(("told", "charge"), ORDERS)
-def test_what_a_message_cost_does_not_hang_on_which_receipt_came_first(
-    house: House, told: list[tuple[str, int | None]], charge: int, backwards: bool
+@pytest.mark.parametrize(("reports", "charge"), ORDERS)
+def test_the_cost_of_a_message_does_not_depend_on_the_order_of_receipts(
+    system: System, reports: list[tuple[str, int | None]], charge: int, backwards: bool
 ) -> None:
     """The charge of the status that is furthest, of those that name one."""
-    story = Story("sent", 3, "", [Told(*one) for one in told])
-    arrange(house, [story])
-    house.receive([report(story.id, one) for one in (story.told[::-1] if backwards else story.told)])
-    assert str(charge) == house.glance([story.id]).records[story.id]["charge"]
+    story = Story("sent", 3, "", [StatusSent(*one) for one in reports])
+    arrange(system, [story])
+    system.receive([report(story.id, one) for one in (story.reports[::-1] if backwards else story.reports)])
+    assert str(charge) == system.glance([story.id]).records[story.id]["charge"]
 
 
-def test_a_final_status_that_contradicts_the_first_does_not_take_its_charge_back(house: House) -> None:
+def test_a_final_status_that_contradicts_the_first_does_not_take_its_charge_back(system: System) -> None:
     """Delivered, and charged when it was handed over; a stray "expired, not charged" changes neither."""
-    story = Story("sent", 3, "", [Told("003", 800_000), Told("004", None), Told("010", 0)])
-    arrange(house, [story])
-    house.receive([report(story.id, one) for one in story.told])
-    seen = house.glance([story.id])
+    story = Story("sent", 3, "", [StatusSent("003", 800_000), StatusSent("004", None), StatusSent("010", 0)])
+    arrange(system, [story])
+    system.receive([report(story.id, one) for one in story.reports])
+    seen = system.glance([story.id])
     record = seen.records[story.id]
     assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
     assert 800_000 == seen.tally["charged:3:"]
 
 
-def test_reports_of_one_message_do_not_fill_the_memory(house: House) -> None:
-    """Each is kept as it was said, until there are 2,000 characters of them."""
+def test_reports_of_one_message_do_not_fill_the_memory(system: System) -> None:
+    """Each is kept unchanged, until there are 2,000 characters of them."""
     story = Story("sent", 3, "", [])
-    arrange(house, [story])
+    arrange(system, [story])
     for _ in range(20):
-        house.receive([report(story.id, Told("003", 800_000))] * 20)
-    kept = house.glance([story.id]).records[story.id]["reports"]
+        system.receive([report(story.id, StatusSent("003", 800_000))] * 20)
+    kept = system.glance([story.id]).records[story.id]["reports"]
     assert 2_000 <= len(kept) < 2_400
     assert {"status=003 timestamp=4102444800 charge=0.800000"} == {line.partition(" ")[2] for line in kept.splitlines()}
 
 
-def test_a_dead_letter_that_was_sent_after_all_has_not_ended(house: House) -> None:
-    """The network has it: until its end is told it is on its way, and asked for."""
+def test_a_dead_letter_that_was_sent_after_all_has_not_ended(system: System) -> None:
+    """The network has it: until its end is reported it is on its way, and looked up."""
     story = Story("dead", 1, "", [])
-    arrange(house, [story])
-    house.receive([report(story.id, Told("003", 800_000))])
-    seen = house.glance([story.id])
+    arrange(system, [story])
+    system.receive([report(story.id, StatusSent("003", 800_000))])
+    seen = system.glance([story.id])
     assert "ended" not in seen.records[story.id]
-    assert house.now + 600_000 == seen.shelves[keys.AWAITING][story.id]
-    assert house.now + 30_000 == house.sync.zscore(keys.LATE, story.id)
+    assert system.now + 600_000 == seen.indexes[keys.AWAITING][story.id]
+    assert system.now + 30_000 == system.sync.zscore(keys.LATE, story.id)
 
 
 def test_the_model_knows_every_status_of_both_tables() -> None:
@@ -357,7 +359,7 @@ def test_the_model_knows_every_status_of_both_tables() -> None:
     assert {"NEW_WAY", "NEW_END", "NEW_RIDDLE"} == {name for name, _ in ONE} ^ set(ONE_STATUSES)
 
 
-def test_an_empty_redis_stays_empty(house: House, client: redis.Redis) -> None:
-    """An id that nobody knows leaves no key behind, not even a count."""
-    results = house.receive([report("f" * 32, Told(status, 800_000)) for status in LEGACY])
+def test_an_empty_redis_stays_empty(system: System, client: redis.Redis) -> None:
+    """An unknown id leaves no key behind, not even a count."""
+    results = system.receive([report("f" * 32, StatusSent(status, 800_000)) for status in LEGACY])
     assert (["unknown"] * len(LEGACY), []) == (results, client.keys("*"))

@@ -1,4 +1,4 @@
-"""The scripts as a whole: whatever comes, in whatever order, nothing is lost and nothing is sent twice.
+"""The scripts as a whole: in any order of steps, nothing is lost and nothing is sent twice.
 
 A random walk over every verb of a message's life, on a real Redis.  The gateway is truthful: it finds what it took,
 and a worker sends only while its lease leaves it the time, as the product does.  Everything else may happen: answers
@@ -31,7 +31,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.properties.house import Asking, Glance, House, reached
+from tests.properties.system import Glance, PendingLookUp, System, reached
 from tests.servers import RedisServer
 from threelane.contract.message import Draft
 from threelane.producer.accept import Accepted
@@ -79,7 +79,7 @@ OUTCOMES = (
 )
 NUMBERS = ("27831234567", "27831234568", "27831234569")
 TEXTS = ("Hello", "Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
-SAID = {
+FIELDS = {
     "lane": st.sampled_from(keys.LANES),
     "to": st.sampled_from(NUMBERS),
     "text": st.sampled_from(TEXTS),
@@ -101,13 +101,13 @@ class Attempt:
 
 
 class Machine(RuleBasedStateMachine):
-    """The model: who holds what, what the gateway took, and what Redis said after the last step."""
+    """The model: who holds what, what the gateway took, and what Redis held after the last step."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, system: System) -> None:
         super().__init__()
-        self.house = house
-        self.house.empty()
-        self.seen = house.glance([])
+        self.system = system
+        self.system.empty()
+        self.seen = system.glance([])
         self.drafts: list[Draft] = []
         self.in_hand: list[Attempt] = []
         self.holder: dict[str, str] = {}  # id -> the token of its one live claim
@@ -117,8 +117,8 @@ class Machine(RuleBasedStateMachine):
         self.moved: Counter[str] = Counter()
         self.stale = 0
         self.swept: Counter[int] = Counter()
-        self.asking: list[tuple[Asking, dict[str, bool]]] = []
-        self.furthest_clock = house.now
+        self.pending: list[tuple[PendingLookUp, dict[str, bool]]] = []
+        self.furthest_clock = system.now
         self.first_claim_at: int | None = None
         self.parts_claimed = 0
         self.tokens = 0
@@ -126,32 +126,32 @@ class Machine(RuleBasedStateMachine):
     @initialize(
         delays=st.sampled_from(((5,), (5, 30))),
         rate=st.sampled_from((2, 1_000)),
-        first=st.lists(st.fixed_dictionaries(SAID), min_size=2, max_size=5),
+        first=st.lists(st.fixed_dictionaries(FIELDS), min_size=2, max_size=5),
     )
     def begin(self, delays: tuple[float, ...], rate: float, first: list[dict[str, Any]]) -> None:
         changes = {"doubt_delays_seconds": delays, "parts_per_second": rate, "look_ups_per_second": rate}
-        self.house.settings = self.house.settings.model_copy(update=changes)
-        for said in first:
-            self.accept_one(**said)
+        self.system.settings = self.system.settings.model_copy(update=changes)
+        for fields in first:
+            self.accept_one(**fields)
 
     # -- taking in --
 
     @precondition(lambda self: len(self.drafts) < 8)
-    @rule(said=st.fixed_dictionaries(SAID))
-    def accept_new(self, said: dict[str, Any]) -> None:
-        self.accept_one(**said)
+    @rule(fields=st.fixed_dictionaries(FIELDS))
+    def accept_new(self, fields: dict[str, Any]) -> None:
+        self.accept_one(**fields)
 
     def accept_one(
         self, lane: int, to: str, text: str, delay: int, validity: int | None, on_doubt: str, named: bool
     ) -> None:
-        said: dict[str, Any] = {"to": to, "text": text, "lane": lane, "delay": delay, "on_doubt": on_doubt}
+        fields: dict[str, Any] = {"to": to, "text": text, "lane": lane, "delay": delay, "on_doubt": on_doubt}
         if validity and validity * 60 > delay:
-            said["validity_period"] = validity
+            fields["validity_period"] = validity
         if named:
-            said |= {"client_message_id": f"order{len(self.drafts)}", "cost_centre": "ops"}
-        draft = self.house.draft(**said)
+            fields |= {"client_message_id": f"order{len(self.drafts)}", "cost_centre": "ops"}
+        draft = self.system.draft(**fields)
         suppressed = self.is_suppressed(to)
-        (answer,) = self.house.accept([draft])
+        (answer,) = self.system.accept([draft])
         assert (not suppressed) == isinstance(answer, Accepted)
         if isinstance(answer, Accepted):
             assert (False, SCHEDULED if delay else QUEUED) == (answer.repeated, answer.status)
@@ -166,7 +166,7 @@ class Machine(RuleBasedStateMachine):
         named = bool(draft.message.client_message_id)
         if conflicting and named:
             draft = Draft(draft.message, "another")
-        (answer,) = self.house.accept([draft])
+        (answer,) = self.system.accept([draft])
         if conflicting and named:
             assert 409 == int(answer.code)
         else:
@@ -186,9 +186,9 @@ class Machine(RuleBasedStateMachine):
     @rule(lane=st.sampled_from(keys.LANES))
     def claim_the_lane(self, lane: int) -> None:
         """What an honest nudge does; without it the walks would seldom get far."""
-        lane = lane if self.seen.shelves[keys.QUEUED[lane]] else int(self.seen.records[self.queued()[0]]["lane"])
+        lane = lane if self.seen.indexes[keys.QUEUED[lane]] else int(self.seen.records[self.queued()[0]]["lane"])
         self.tokens += 1
-        self.claim_these(lane, list(self.seen.shelves[keys.QUEUED[lane]]), f"token{self.tokens}", 0)
+        self.claim_these(lane, list(self.seen.indexes[keys.QUEUED[lane]]), f"token{self.tokens}", 0)
 
     @precondition(lambda self: self.queued())
     @rule(lane=st.sampled_from(keys.LANES), outcome=st.sampled_from(OUTCOMES))
@@ -215,8 +215,8 @@ class Machine(RuleBasedStateMachine):
     def claim_these(
         self, lane: int, ids: list[str], token: str, behind: int, already: frozenset[str] | set[str] = frozenset()
     ) -> None:
-        before, now = self.seen, self.house.now - behind
-        claims = self.house.claim(lane, ids, token, behind)
+        before, now = self.seen, self.system.now - behind
+        claims = self.system.claim(lane, ids, token, behind)
         held = any(self.is_held(scope, now) for scope in ("account", f"lane:{lane}"))
         assert held == claims.held
         given = [one.id for one in claims.claimed]
@@ -245,7 +245,7 @@ class Machine(RuleBasedStateMachine):
         self.spent[one.id] += 1
         self.parts_claimed += one.message.parts
         assert self.spent[one.id] == one.attempt
-        settings = self.house.settings
+        settings = self.system.settings
         send_by = now + settings.lease_ms - int(settings.gateway_timeout_seconds * 1000)
         self.in_hand.append(Attempt(one, send_by))
 
@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
             and not self.is_suppressed(before.records[one]["to"])
         }
         assert (free - given == set()) or wait > 0
-        assert wait <= 4_000 * 3 / self.house.settings.parts_per_second
+        assert wait <= 4_000 * 3 / self.system.settings.parts_per_second
 
     @precondition(lambda self: self.unsent())
     @rule(pick=st.integers(0, 50), outcome=st.sampled_from(OUTCOMES))
@@ -272,7 +272,7 @@ class Machine(RuleBasedStateMachine):
         self.request_one(unsent[pick % len(unsent)], outcome)
 
     def request_one(self, attempt: Attempt, outcome: AttemptOutcome) -> None:
-        if self.house.now > attempt.send_by:
+        if self.system.now > attempt.send_by:
             outcome = AttemptOutcome(OutcomeKind.NOT_TRIED)
         attempt.outcome = outcome
         if reached(outcome):
@@ -299,8 +299,8 @@ class Machine(RuleBasedStateMachine):
         for attempt in chosen:
             assert attempt.outcome
             claimed = dataclasses.replace(attempt.claimed, token=token) if token else attempt.claimed
-            settlements.append(Settlement(claimed, attempt.outcome, self.house.judge(claimed, attempt.outcome)))
-        done = self.house.settle(settlements)
+            settlements.append(Settlement(claimed, attempt.outcome, self.system.judge(claimed, attempt.outcome)))
+        done = self.system.settle(settlements)
         for one, settled in zip(settlements, done, strict=True):
             right = self.holder.get(one.claimed.id) == one.claimed.token
             assert right == settled, "settled without the token" if settled else "not settled with the right token"
@@ -322,48 +322,48 @@ class Machine(RuleBasedStateMachine):
 
     @rule(wait=st.sampled_from(WAITS))
     def wait(self, wait: int) -> None:
-        self.house.now += wait
+        self.system.now += wait
 
-    @precondition(lambda self: self.seen.shelves[keys.DUE])
+    @precondition(lambda self: self.seen.indexes[keys.DUE])
     @rule(patient=st.booleans())
     def release(self, patient: bool) -> None:
         self.wait_for(keys.DUE, patient)
-        due = {one for one, score in self.seen.shelves[keys.DUE].items() if score <= self.house.now}
-        released = {one for ids in self.house.release().values() for one in ids}
+        due = {one for one, score in self.seen.indexes[keys.DUE].items() if score <= self.system.now}
+        released = {one for ids in self.system.release().values() for one in ids}
         assert due == released
         self.look("release", due)
 
-    @precondition(lambda self: self.seen.shelves[keys.LEASES])
+    @precondition(lambda self: self.seen.indexes[keys.LEASES])
     @rule(patient=st.booleans())
     def lapse(self, patient: bool) -> None:
         self.wait_for(keys.LEASES, patient)
-        over = {one for one, score in self.seen.shelves[keys.LEASES].items() if score <= self.house.now}
-        assert over == set(self.house.lapse())
+        over = {one for one, score in self.seen.indexes[keys.LEASES].items() if score <= self.system.now}
+        assert over == set(self.system.lapse())
         for one in over:
             del self.holder[one]
         self.look("lapse", over)
 
     # -- doubt --
 
-    @precondition(lambda self: len(self.asking) < 3 and self.seen.shelves[keys.DOUBT])
+    @precondition(lambda self: len(self.pending) < 3 and self.seen.indexes[keys.DOUBT])
     @rule(patient=st.booleans())
-    def ask(self, patient: bool) -> None:
-        """A look-up begins: the gateway tells how it is at this moment, and the answer takes its time."""
+    def start_look_up(self, patient: bool) -> None:
+        """A look-up begins: the gateway answers with the present state, and the answer takes its time."""
         self.wait_for(keys.DOUBT, patient)
-        asking = self.house.ask()
-        for one in asking.asked:
-            assert self.seen.shelves[keys.DOUBT][one] <= self.house.now
-        if asking.asked:
-            self.asking.append((asking, {one: self.taken[one] > 0 for one in asking.asked}))
+        pending = self.system.start_look_up()
+        for one in pending.queried:
+            assert self.seen.indexes[keys.DOUBT][one] <= self.system.now
+        if pending.queried:
+            self.pending.append((pending, {one: self.taken[one] > 0 for one in pending.queried}))
         else:
-            self.house.run(asking.task)
+            self.system.run(pending.task)
         self.look("resolve", set())
 
-    @precondition(lambda self: self.asking)
+    @precondition(lambda self: self.pending)
     @rule(pick=st.integers(0, 3), fails=st.integers(0, 9), status=st.sampled_from(("002", "003", "004", "007", "010")))
     def answer(self, pick: int, fails: int, status: str) -> None:
-        """The answer arrives, perhaps long after others have asked, and resolved it."""
-        asking, took = self.asking.pop(pick % len(self.asking))
+        """The answer arrives, perhaps long after others have looked it up and resolved it."""
+        pending, took = self.pending.pop(pick % len(self.pending))
         answers = {}
         for one, found in took.items():
             if fails == 0:
@@ -374,19 +374,19 @@ class Machine(RuleBasedStateMachine):
                 answers[one] = LookUp(Known.FOUND, "g" * 32, status, 800_000)
             else:
                 answers[one] = LookUp(Known.NOT_FOUND)
-        again = asking.answer(answers)
+        again = pending.answer(answers)
         nudged = {one for ids in again.values() for one in ids}
         found_ids = {one for one, answer in answers.items() if answer.known is Known.FOUND}
         moved = self.look("resolve" if not found_ids else "receipt or resolve", set(took))
         assert nudged == {one for one, to in moved.items() if to is QUEUED}
 
-    @precondition(lambda self: self.seen.shelves[keys.DOUBT])
+    @precondition(lambda self: self.seen.indexes[keys.DOUBT])
     @rule()
-    def ask_and_be_answered(self) -> None:
+    def look_up_and_get_the_answer(self) -> None:
         """What a healthy worker does, while others may still wait for their answers."""
-        waiting = len(self.asking)
-        self.ask(patient=True)
-        if len(self.asking) > waiting:
+        waiting = len(self.pending)
+        self.start_look_up(patient=True)
+        if len(self.pending) > waiting:
             self.answer(waiting, 9, "002")
 
     @rule(
@@ -395,12 +395,12 @@ class Machine(RuleBasedStateMachine):
         charges=st.lists(st.sampled_from((None, 0, 800_000, 1_600_000)), min_size=1, max_size=2),
     )
     def receipt(self, pick: int, status: str, charges: list[int | None]) -> None:
-        """For anything, in any order, with or without a charge, twice; for an id that nobody knows."""
+        """For anything, in any order, with or without a charge, twice; for an unknown id."""
         ids = [*sorted(self.tried), *self.ids(), "f" * 32]
         one, times = ids[pick % len(ids)], len(charges)
         before = self.seen
         for charge in charges:
-            (result,) = self.house.receive([StatusReport(one, "g" * 32, status, STATUSES[status], charge)])
+            (result,) = self.system.receive([StatusReport(one, "g" * 32, status, STATUSES[status], charge)])
         was, to = before.status(one), STATUSES[status]
         if was is None:
             assert "unknown" == result
@@ -421,44 +421,44 @@ class Machine(RuleBasedStateMachine):
     def sweep(self, empty: bool) -> None:
         """It may nudge too often, which costs nothing; it never moves a message."""
         before = self.seen
-        lost = self.house.sweep(dict.fromkeys(keys.LANES, 0 if empty else 1))
+        lost = self.system.sweep(dict.fromkeys(keys.LANES, 0 if empty else 1))
         for lane, ids in lost.items():
             self.swept[lane] += len(ids)
-            assert set(ids) <= before.shelves[keys.QUEUED[lane]].keys()
-            margin = self.house.settings.lost_nudge_seconds * 1000
-            assert all(before.shelves[keys.QUEUED[lane]][one] <= self.house.now - margin for one in ids)
+            assert set(ids) <= before.indexes[keys.QUEUED[lane]].keys()
+            margin = self.system.settings.lost_nudge_seconds * 1000
+            assert all(before.indexes[keys.QUEUED[lane]][one] <= self.system.now - margin for one in ids)
         self.look("sweep", {one for ids in lost.values() for one in ids})
 
     @rule(scope=st.sampled_from(("account", "lane:1", "lane:3")), seconds=st.sampled_from((0, 5, 5)))
     def hold(self, scope: str, seconds: int) -> None:
-        self.house.hold(scope, self.house.now + seconds * 1000 if seconds else 0)
+        self.system.hold(scope, self.system.now + seconds * 1000 if seconds else 0)
         self.look("hold", set())
 
     @precondition(lambda self: self.seen.holds)
     @rule()
     def resume(self) -> None:
-        self.house.sync.delete(keys.HOLDS)
+        self.system.sync.delete(keys.HOLDS)
         self.look("resume", set())
 
     @rule(number=st.sampled_from(NUMBERS), lift=st.booleans())
     def suppress(self, number: str, lift: bool) -> None:
         if lift:
-            self.house.sync.hdel(keys.SUPPRESSED, number)
+            self.system.sync.hdel(keys.SUPPRESSED, number)
         else:
-            self.house.suppress(number)
+            self.system.suppress(number)
 
-    @precondition(lambda self: self.seen.shelves[keys.DEAD])
+    @precondition(lambda self: self.seen.indexes[keys.DEAD])
     @rule(pick=st.integers(0, 7))
     def redrive(self, pick: int) -> None:
         """Each dead letter of the code once, unless its time is over."""
-        dead = list(self.seen.shelves[keys.DEAD])
+        dead = list(self.seen.indexes[keys.DEAD])
         code = self.seen.records[dead[pick % len(dead)]]["code"]
-        of_code = {one for one in self.seen.shelves[keys.DEAD] if self.seen.records[one].get("code") == code}
-        valid = {one for one in of_code if int(self.seen.records[one]["expires"]) > self.house.now}
-        told = self.house.redrive(code)
-        assert (len(valid), len(of_code - valid)) == (told["redriven"], told["expired"])
+        of_code = {one for one in self.seen.indexes[keys.DEAD] if self.seen.records[one].get("code") == code}
+        valid = {one for one in of_code if int(self.seen.records[one]["expires"]) > self.system.now}
+        result = self.system.redrive(code)
+        assert (len(valid), len(of_code - valid)) == (result["redriven"], result["expired"])
         self.spent.subtract({one: self.spent[one] for one in valid})
-        self.tried |= valid  # a receipt may tell of an attempt before it
+        self.tried |= valid  # a receipt may be about an attempt before it
         moved = self.look("redrive", valid)
         assert valid == moved.keys()
 
@@ -466,7 +466,7 @@ class Machine(RuleBasedStateMachine):
 
     def look(self, verb: str, touched: set[str]) -> dict[str, Status]:
         """Look again, and judge what the verb did; returns what moved."""
-        before, after = self.seen, self.house.glance([*self.ids(), "0" * 32, "f" * 32])
+        before, after = self.seen, self.system.glance([*self.ids(), "0" * 32, "f" * 32])
         self.seen = after
         moved: dict[str, Status] = {}
         for one, record in after.records.items():
@@ -492,11 +492,11 @@ class Machine(RuleBasedStateMachine):
     def nothing_is_lost_or_invented(self) -> None:
         assert set(self.ids()) == self.seen.records.keys()
 
-    def an_id_is_where_its_record_says_and_nowhere_else(self) -> None:
+    def an_id_is_in_the_index_of_its_status_and_in_no_other(self) -> None:
         for one, record in self.seen.records.items():
             status = Status(record["status"])
             own = keys.QUEUED[int(record["lane"])] if status is QUEUED else keys.INDEX_OF.get(status)
-            where = [shelf for shelf, members in self.seen.shelves.items() if one in members]
+            where = [index for index, members in self.seen.indexes.items() if one in members]
             assert ([own] if own else []) == where
 
     def a_token_is_there_exactly_while_an_attempt_is(self) -> None:
@@ -508,7 +508,7 @@ class Machine(RuleBasedStateMachine):
         counted = {one: int(record.get("attempt", 0)) for one, record in self.seen.records.items()}
         assert {one: self.spent[one] for one in counted} == counted
 
-    def only_what_has_ended_or_was_sent_is_forgotten(self) -> None:
+    def only_ended_or_sent_messages_expire(self) -> None:
         for one, record in self.seen.records.items():
             assert (Status(record["status"]) in AT_REST | {SENT}) == self.seen.expiring[one], record["status"]
 
@@ -518,7 +518,7 @@ class Machine(RuleBasedStateMachine):
             by_centre[f"charged:{record['lane']}:{record.get('centre', '')}"] += int(record.get("charge", 0))
         assert +by_centre == +Counter({k: v for k, v in self.seen.tally.items() if k.startswith("charged:")})
 
-    def the_counts_agree_with_what_happened(self) -> None:
+    def the_counts_agree_with_the_history(self) -> None:
         tally = self.seen.tally
         assert self.moved == Counter({k: v for k, v in tally.items() if k.startswith("to:")})
         assert self.stale == tally.get("stale_settle", 0)
@@ -529,38 +529,38 @@ class Machine(RuleBasedStateMachine):
             assert self.swept[lane] == tally.get(f"swept:{lane}", 0)
 
     def the_rate_is_kept(self) -> None:
-        """Whatever the workers' clocks say: a burst at first, then so many a second."""
+        """With any skew of the workers' clocks: a burst at first, then so many a second."""
         if self.first_claim_at is None:
             return
-        allowed = self.house.settings.burst
-        allowed += (self.furthest_clock - self.first_claim_at) / 1000 * self.house.settings.parts_per_second
+        allowed = self.system.settings.burst
+        allowed += (self.furthest_clock - self.first_claim_at) / 1000 * self.system.settings.parts_per_second
         assert self.parts_claimed <= allowed + 0.1
         assert self.seen.rate.get("tokens", 0) >= 0
         assert self.seen.rate.get("asks", 0) >= 0
 
     @invariant()
-    def what_must_be_true_is(self) -> None:
+    def every_invariant_holds(self) -> None:
         self.nothing_is_sent_twice()
         self.nothing_is_lost_or_invented()
-        self.an_id_is_where_its_record_says_and_nowhere_else()
+        self.an_id_is_in_the_index_of_its_status_and_in_no_other()
         self.a_token_is_there_exactly_while_an_attempt_is()
         self.attempts_are_counted_once_each()
-        self.only_what_has_ended_or_was_sent_is_forgotten()
+        self.only_ended_or_sent_messages_expire()
         self.every_credit_is_accounted_for()
-        self.the_counts_agree_with_what_happened()
+        self.the_counts_agree_with_the_history()
         self.the_rate_is_kept()
 
     def teardown(self) -> None:
-        """Whatever happened before: with healthy workers every message comes to its end, and still only once."""
-        self.house.sync.delete(keys.HOLDS, keys.SUPPRESSED)
-        self.seen = self.house.glance(self.ids())
+        """After any history, healthy workers bring every message to its end, and still only once."""
+        self.system.sync.delete(keys.HOLDS, keys.SUPPRESSED)
+        self.seen = self.system.glance(self.ids())
         self.in_hand = []
-        for asking, took in self.asking:
-            asking.answer({one: LookUp(Known.FAILED) for one in took})
-        self.seen = self.house.glance(self.ids())
+        for pending, took in self.pending:
+            pending.answer({one: LookUp(Known.FAILED) for one in took})
+        self.seen = self.system.glance(self.ids())
         held_back = {one.message.id for one in self.drafts if one.message.on_doubt == "hold"}
         for _ in range(100):
-            self.house.now += 61_000
+            self.system.now += 61_000
             self.one_healthy_round()
             self.nothing_is_sent_twice()
             if not [one for one in self.unfinished() if one not in held_back or self.seen.status(one) is not IN_DOUBT]:
@@ -568,23 +568,23 @@ class Machine(RuleBasedStateMachine):
         raise AssertionError(f"never came to an end: {[self.seen.records[one] for one in self.unfinished()]}")
 
     def one_healthy_round(self) -> None:
-        self.house.lapse()
-        self.house.release()
-        asking = self.house.ask()
-        asking.answer(
+        self.system.lapse()
+        self.system.release()
+        pending = self.system.start_look_up()
+        pending.answer(
             {
                 one: LookUp(Known.FOUND, "g" * 32, "003") if self.taken[one] else LookUp(Known.NOT_FOUND)
-                for one in asking.asked
+                for one in pending.queried
             }
         )
         for lane in keys.LANES:
             self.tokens += 1
-            ids = [one.decode() for one in self.house.sync.zrange(keys.QUEUED[lane], 0, -1)]
-            for one in self.house.claim(lane, ids, f"token{self.tokens}").claimed:
+            ids = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, -1)]
+            for one in self.system.claim(lane, ids, f"token{self.tokens}").claimed:
                 self.taken[one.id] += 1
                 outcome = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
-                assert [True] == self.house.settle([Settlement(one, outcome, self.house.judge(one, outcome))])
-        self.seen = self.house.glance(self.ids())
+                assert [True] == self.system.settle([Settlement(one, outcome, self.system.judge(one, outcome))])
+        self.seen = self.system.glance(self.ids())
 
     def unfinished(self) -> list[str]:
         return [one for one in self.ids() if self.seen.status(one) not in AT_REST | {SENT}]
@@ -595,8 +595,8 @@ class Machine(RuleBasedStateMachine):
         return [draft.message.id for draft in self.drafts]
 
     def is_suppressed(self, number: str) -> bool:
-        """Tell whether an entry is in force; the first invalid destinations of a number only count."""
-        return any(entry.forbids(self.house.now) for entry in suppression.why(self.house.sync, number))
+        """Return whether an entry is in force; the first invalid destinations of a number only count."""
+        return any(entry.forbids(self.system.now) for entry in suppression.why(self.system.sync, number))
 
     def pick(self, pick: int) -> Draft:
         return self.drafts[pick % len(self.drafts)]
@@ -604,10 +604,10 @@ class Machine(RuleBasedStateMachine):
     def queued(self) -> list[str]:
         return [one for one in self.ids() if self.seen.status(one) is QUEUED]
 
-    def wait_for(self, shelf: str, patient: bool) -> None:
-        """Let the time of the first on a shelf come."""
+    def wait_for(self, index: str, patient: bool) -> None:
+        """Advance the clock to the first of an index."""
         if patient:
-            self.house.now = max(self.house.now, int(min(self.seen.shelves[shelf].values())))
+            self.system.now = max(self.system.now, int(min(self.seen.indexes[index].values())))
 
     def unsent(self) -> list[Attempt]:
         return [one for one in self.in_hand if one.outcome is None]
@@ -621,7 +621,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def house(redis_server: RedisServer) -> Iterator[House]:
+def system(redis_server: RedisServer) -> Iterator[System]:
     loop = asyncio.new_event_loop()
     settings = WorkerSettings(
         redis_url=redis_server.url,
@@ -629,17 +629,17 @@ def house(redis_server: RedisServer) -> Iterator[House]:
         doubt_delays_seconds=(5, 30),
         look_ups_per_second=2,
     )
-    made = House(redis_server.port, loop, settings)
+    made = System(redis_server.port, loop, settings)
     yield made
     made.close()
     loop.close()
 
 
 @pytest.mark.timeout(600 + EXAMPLES)  # a walk that fails is made shorter for up to five minutes
-def test_nothing_is_lost_and_nothing_is_sent_twice(house: House, client: redis.Redis) -> None:
-    """Examples show what somebody thought of; a walk of a machine shows the rest."""
+def test_nothing_is_lost_and_nothing_is_sent_twice(system: System, client: redis.Redis) -> None:
+    """Examples cover the cases that somebody thought of; a random walk covers the rest."""
     run_state_machine_as_test(
-        lambda: Machine(house),
+        lambda: Machine(system),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,

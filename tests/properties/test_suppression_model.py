@@ -1,4 +1,4 @@
-"""The list as a whole: whoever adds and lifts what, in whatever order, both checks say what a simple model says."""
+"""The list as a whole: after any entries and lifts, in any order, both checks agree with a simple model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.properties.house import House
+from tests.properties.system import System
 from tests.servers import RedisServer
 from threelane.producer.accept import Accepted
 from threelane.store import suppression
@@ -26,7 +26,7 @@ NUMBERS = ("27831234567", "27831234568")
 SOURCES = {OPERATOR: 1, "code 122": 1, "code 105": 3, STOP: 1}  # and how many times each is needed
 SCOPES = ("all", "sender:Shop", "tag:promo")
 MESSAGES: list[dict[str, Any]] = [
-    {"to": number, **said} for number in NUMBERS for said in ({}, {"sender": "Shop"}, {"tags": ["news", "promo"]})
+    {"to": number, **fields} for number in NUMBERS for fields in ({}, {"sender": "Shop"}, {"tags": ["news", "promo"]})
 ]
 
 number = st.sampled_from(NUMBERS)
@@ -38,9 +38,11 @@ add = st.tuples(
     st.sampled_from((0, 0, 3 * DAY, 90 * DAY)),
 )
 lift = st.tuples(st.just("lift"), number, st.sampled_from(("", *SOURCES)), st.sampled_from(("", *SCOPES)))
-says = st.tuples(st.just("says"), number, st.sampled_from(("STOP", "stop all!", "START", "unstop", "please stop by")))
+replies = st.tuples(
+    st.just("says"), number, st.sampled_from(("STOP", "stop all!", "START", "unstop", "please stop by"))
+)
 waits = st.tuples(st.just("waits"), st.sampled_from((1, DAY, 3 * DAY, 60 * DAY)))
-steps = st.lists(st.one_of(add, add, lift, says, says, waits), max_size=14)
+steps = st.lists(st.one_of(add, add, lift, replies, replies, waits), max_size=14)
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Known:
 
 @dataclass
 class Model:
-    """What stands against whom, in plain Python."""
+    """Which entry blocks which number, in plain Python."""
 
     entries: dict[tuple[str, str, str], Known] = field(default_factory=dict)
 
@@ -81,9 +83,9 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def house(redis_server: RedisServer) -> Iterator[House]:
+def system(redis_server: RedisServer) -> Iterator[System]:
     loop = asyncio.new_event_loop()
-    made = House(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
+    made = System(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
     yield made
     made.close()
     loop.close()
@@ -91,41 +93,41 @@ def house(redis_server: RedisServer) -> Iterator[House]:
 
 @settings(max_examples=60, database=None)
 @given(walk=steps)
-def test_accept_and_claim_see_what_the_model_sees(house: House, walk: list[tuple[Any, ...]]) -> None:
-    """The messages wait while the list changes, so that the claim has to see by itself what accept could not."""
-    house.empty()
+def test_accept_and_claim_agree_with_the_model(system: System, walk: list[tuple[Any, ...]]) -> None:
+    """The messages wait while the list changes, so that the claim has to find what accept could not."""
+    system.empty()
     model, words = Model(), build({})
-    waiting = [house.draft(**said) for said in MESSAGES]
-    house.accept(waiting)
-    now = house.now - 1_000 * DAY  # the past may be as long as it likes; the messages wait a moment
-    for number, (verb, *said) in enumerate(walk):
+    waiting = [system.draft(**fields) for fields in MESSAGES]
+    system.accept(waiting)
+    now = system.now - 1_000 * DAY  # the past may be as long as it likes; the messages wait a moment
+    for number, (verb, *arguments) in enumerate(walk):
         if verb == "add":
-            to, source, scope, lasts = said
+            to, source, scope, lasts = arguments
             expires = now + lasts if lasts else 0
             entry = Entry(
                 source=source, scope=scope, first=now, last=now, expires=expires, needs=SOURCES[source], evidence="é/\\"
             )
-            suppression.add(house.sync, [(to, entry)])
+            suppression.add(system.sync, [(to, entry)])
             model.add(to, source, scope, expires, now)
         elif verb == "lift":
-            assert model.lift(*said) == suppression.lift(house.sync, *said)
+            assert model.lift(*arguments) == suppression.lift(system.sync, *arguments)
         elif verb == "says":
-            to, text = said
+            to, text = arguments
             for _ in range(2):  # the gateway repeats itself
                 reply = InboundReply(f"reply{number}", to, "12025550100", text, at=now)
-                house.run(take(house.client, reply, words, now + 5))
+                system.run(take(system.client, reply, words, now + 5))
             if text in ("STOP", "stop all!"):
                 model.add(to, STOP, "all", 0, now)
             elif text in ("START", "unstop"):
                 model.lift(to, STOP, "")
         else:
-            now += said[0]
-    expected = [model.forbids(said, now) for said in MESSAGES]
+            now += arguments[0]
+    expected = [model.forbids(fields, now) for fields in MESSAGES]
 
-    house.now = now  # for the two checks alone: the messages' own times are of no matter to them
-    answers = house.accept([house.draft(**said) for said in MESSAGES])
+    system.now = now  # for the two checks alone: the messages' own times are of no matter to them
+    answers = system.accept([system.draft(**fields) for fields in MESSAGES])
     assert expected == [not isinstance(one, Accepted) for one in answers]
     ids = [one.message.id for one in waiting]
-    claimed = {one.id for one in house.claim(3, ids, "token").claimed}
+    claimed = {one.id for one in system.claim(3, ids, "token").claimed}
     assert expected == [one not in claimed for one in ids]
-    assert {to for to, _, _ in model.entries} == {one.number for one in suppression.every(house.sync)}
+    assert {to for to, _, _ in model.entries} == {one.number for one in suppression.every(system.sync)}

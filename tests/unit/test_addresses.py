@@ -27,7 +27,7 @@ PUBLIC = [
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_an_address_inside_is_refused(address: str) -> None:
-    """Also in the clothes of another: mapped, translated, tunnelled; and what is no plain address at all."""
+    """Also inside another address: mapped, translated, tunnelled; and strings that are not plain addresses."""
     assert not is_public(address)
 
 

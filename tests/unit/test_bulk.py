@@ -22,7 +22,7 @@ def codes(content: str | bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_a_byte_order_mark_is_no_part_of_the_header(mark: bytes) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_header(mark: bytes) -> None:
     """Excel writes one before the first column's name."""
     assert ["Hi"] == codes(mark + b"to,text\r\n27831234567,Hi\r\n")
 
@@ -57,7 +57,7 @@ def test_a_quoted_cell_may_hold_commas_quotes_and_newlines() -> None:
     ],
 )
 def test_a_file_without_a_proper_header_is_refused_as_a_whole(content: bytes, sentence: str) -> None:
-    """Nothing is guessed from a file that does not say what its columns are."""
+    """Nothing is guessed from a file that does not name its columns."""
     with pytest.raises(InvalidFile, match=sentence) as refused:
         rows(content)
 
@@ -95,8 +95,8 @@ def test_a_bad_row_loses_no_other(bad: bytes, code: str, problem: str) -> None:
     assert second.content.remedy
 
 
-def test_a_quote_that_is_never_closed_swallows_the_end_and_says_so() -> None:
-    """What was in it cannot be told apart from a text; the lines are named."""
+def test_a_quote_that_is_never_closed_is_reported_with_the_lines_it_took() -> None:
+    """Its content could as well be a text; the error names the lines."""
     first, second = rows('to,text\n1,first\n1,"never\n1,closed\n')
 
     assert "first" == first.content["text"]

@@ -14,7 +14,7 @@ IDS = [f"{n:032x}" for n in range(20)]
 
 
 class Fleet:
-    """Messages that stand as a test says, look by look; each look takes a second."""
+    """Messages in the states that a test sets, look by look; each look takes a second."""
 
     def __init__(self, *looks: list[Status | None]) -> None:
         self.looks = list(looks)
@@ -55,7 +55,7 @@ def test_it_ends_as_soon_as_too_many_have_failed() -> None:
     assert (2, {"113": 2}, []) == (found.failed, found.why, fleet.slept)
 
 
-def test_at_the_end_of_its_time_what_was_not_even_sent_has_failed() -> None:
+def test_a_message_that_was_not_sent_in_its_time_has_failed() -> None:
     """What the gateway took is good: networks that send no receipts are many."""
     fleet = Fleet(of(sent=15, scheduled=3, in_doubt=2))
     found = watch(fleet.read, IDS, 50.0, 3, lambda: fleet.now, fleet.sleep)
@@ -63,7 +63,7 @@ def test_at_the_end_of_its_time_what_was_not_even_sent_has_failed() -> None:
     assert 3 == sum(fleet.slept)
 
 
-def test_what_is_forgotten_has_failed() -> None:
+def test_a_forgotten_message_has_failed() -> None:
     """Somebody emptied Redis."""
     fleet = Fleet([None] * 20)
     assert 20 == watch(fleet.read, IDS, 100.0, 3, lambda: fleet.now, fleet.sleep).failed

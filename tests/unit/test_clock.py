@@ -26,11 +26,11 @@ def test_it_is_never_ahead_and_behind_by_the_way_back_at_most(there: float, back
     """A message that is due goes late by a slow answer, and not early by it."""
     machine = Machine()
     clock = RedisClock(machine)
-    asked_at = machine.at
+    queried_at = machine.at
     machine.at += there
-    told = (int(machine.at + 1_000_000), round(machine.at % 1 * 1_000_000))
+    redis_time = (int(machine.at + 1_000_000), round(machine.at % 1 * 1_000_000))
     machine.at += back
-    clock.follow(told, asked_at)
+    clock.follow(redis_time, queried_at)
     machine.at += 5
 
     assert -1 <= machine.redis_ms() - clock.now() - back * 1000 <= 1
@@ -39,8 +39,8 @@ def test_it_is_never_ahead_and_behind_by_the_way_back_at_most(there: float, back
 @pytest.mark.parametrize(
     ("took", "again"), [(PROMPT_SECONDS / 2, RESYNC_SECONDS), (PROMPT_SECONDS * 2, RESYNC_SOON_SECONDS)]
 )
-def test_a_slow_answer_is_soon_asked_for_again(took: float, again: float) -> None:
-    """What it leaves the clock behind by is mended within a second, and a quick one holds for ten."""
+def test_a_slow_answer_is_soon_requested_again(took: float, again: float) -> None:
+    """The delay that it adds is corrected within a second, and a quick answer holds for ten."""
     machine = Machine()
     clock = RedisClock(machine)
     assert clock.is_stale()

@@ -45,7 +45,7 @@ def _sandbox() -> None:
 
 
 def test_the_page_lists_the_commands_that_there_are() -> None:
-    """Each once, with what its help says and the example of its help."""
+    """Each once, with the summary and the example of its help."""
     rows = re.findall(r"^\| `threelane ([^`]+)` \| (.+?) \| `(.+)` \|$", PAGE, re.MULTILINE)
     by_name = dict(commands())
     assert sorted(by_name) == sorted(name for name, _, _ in rows)
@@ -65,35 +65,35 @@ def test_each_example_is_understood() -> None:
             assert not context.args, name
 
 
-def test_the_page_tells_each_exit_code() -> None:
+def test_the_page_lists_each_exit_code() -> None:
     """Those of runtime/exits.py."""
-    told = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
-    assert {code.value for code in Exit} == told
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
+    assert {code.value for code in Exit} == documented
 
 
 def test_help_lists_the_commands() -> None:
     """What people type first."""
-    told = typed("--help", environment={"COLUMNS": "200"})
-    assert 0 == told.returncode
-    assert {name.split()[0] for name, _ in commands()} <= set(re.findall(r"[a-z]+", told.stdout))
+    completed = typed("--help", environment={"COLUMNS": "200"})
+    assert 0 == completed.returncode
+    assert {name.split()[0] for name, _ in commands()} <= set(re.findall(r"[a-z]+", completed.stdout))
 
 
 @pytest.mark.parametrize("words", [["lst"], ["list", "--lane", "x"], ["list", "--stat"], ["explain"], ["dead", "x"]])
-def test_a_word_that_is_none_is_told(words: list[str]) -> None:
+def test_an_unknown_word_is_reported(words: list[str]) -> None:
     """Exit code 2, and a sentence."""
-    told = typed(*words, environment={})
-    assert (2, "") == (told.returncode, told.stdout)
-    assert "Traceback" not in told.stderr
-    assert told.stderr
+    completed = typed(*words, environment={})
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert "Traceback" not in completed.stderr
+    assert completed.stderr
 
 
-def test_a_fault_of_ours_is_told_in_a_sentence() -> None:
-    """Where it was, and nothing that the exception says: it may be a secret."""
+def test_an_internal_error_is_reported_in_one_sentence() -> None:
+    """Only the place of the exception, not its text: that may hold a secret."""
     with mock.patch("threelane.interfaces.command.query.connect", side_effect=RuntimeError("hunter2")):
-        told = typed("holds", environment={})
-    assert Exit.FAULT == told.returncode
-    assert "internal error, RuntimeError at " in told.stderr
-    assert "hunter2" not in told.stderr
+        completed = typed("holds", environment={})
+    assert Exit.FAULT == completed.returncode
+    assert "internal error, RuntimeError at " in completed.stderr
+    assert "hunter2" not in completed.stderr
 
 
 def _started(redis_server: RedisServer, *words: str, **more: Any) -> subprocess.Popen[str]:
@@ -109,8 +109,8 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_a_reader_that_goes_away_is_no_fault(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
-    """``threelane bulk ... --json | head -1``: it ends, with its own exit code and without a word."""
+def test_a_reader_may_go_away(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
+    """``threelane bulk ... --json | head -1``: it ends with its own exit code and prints no error."""
     file = tmp_path / "some.csv"
     file.write_text("to,text\n" + "27831234567,Hello\n" * 3_000, encoding="utf-8")
     running = _started(redis_server, "bulk", str(file), "--json", stdout=subprocess.PIPE)
@@ -136,12 +136,14 @@ def test_ctrl_c_ends_a_bulk_that_can_be_run_again(
 
 
 def test_a_shell_completes_the_words() -> None:
-    """As bash asks; other shells ask the same thing."""
+    """As bash requests it; other shells do the same."""
     environment = os.environ | {
         "_THREELANE_COMPLETE": "complete_bash",
         "COMP_WORDS": "threelane dead re",
         "COMP_CWORD": "2",
     }
     program = "import sys; sys.argv[0] = 'threelane'; from threelane.interfaces.command.line import main; main()"
-    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert ["redrive"] == told.stdout.split(), told.stderr
+    completed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ["redrive"] == completed.stdout.split(), completed.stderr

@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile: what is told to an engine that is not here is held by what can be."""
+"""compose.yaml and the Dockerfile are checked without a container engine, as far as that is possible."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(BIN / words[0]), *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_compose_is_what_its_schema_says() -> None:
+def test_compose_matches_its_schema() -> None:
     """The schema of the Compose specification, as check-jsonschema ships it."""
-    told = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
-    assert 0 == told.returncode, told.stdout
+    completed = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+    assert 0 == completed.returncode, completed.stdout
 
 
 def test_the_dockerfile_is_clean() -> None:
-    """By hadolint; each exception stands beside its line."""
-    told = _run("hadolint", "deploy/Dockerfile")
-    assert (0, "") == (told.returncode, told.stdout)
+    """By hadolint; each exception is beside its line."""
+    completed = _run("hadolint", "deploy/Dockerfile")
+    assert (0, "") == (completed.returncode, completed.stdout)
 
 
-def test_what_the_image_is_built_from_is_there_and_no_secret_is() -> None:
-    """The list of what is let in, and what the Dockerfile copies, are the same."""
+def test_the_build_context_has_every_source_and_no_secret() -> None:
+    """.dockerignore lets in exactly the paths that the Dockerfile copies."""
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copies = [line.split()[1:-1] for line in (ROOT / "deploy/Dockerfile").read_text().splitlines() if "COPY" in line]
     copied = {one for words in copies for one in words if not one.startswith(("--", "/opt"))}
@@ -61,7 +61,7 @@ def test_every_service_is_held_short(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: str) -> None:
+def test_every_process_runs_as_nobody_and_is_an_existing_command(name: str) -> None:
     """As the image's user."""
     from threelane.interfaces.command.line import app, mount_sandbox
 
@@ -73,15 +73,15 @@ def test_every_process_of_ours_runs_as_nobody_and_is_a_command_there_is(name: st
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_a_process_is_told_are_settings_and_secrets_come_as_files(name: str) -> None:
-    """A variable that nobody reads is a mistake; a secret in the environment is told by docker inspect."""
+def test_a_process_gets_known_settings_and_its_secrets_as_files(name: str) -> None:
+    """A variable that nobody reads is a mistake; docker inspect shows a secret in the environment."""
     kinds = (WorkerSettings, CallbackSettings, WebhookSettings, ApiSettings)
     known = {f"THREELANE_{one.upper()}" for kind in kinds for one in kind.model_fields}
     secret = {one for kind in kinds for one in secret_fields(kind)}
-    told: dict[str, str] = OURS[name].get("environment", {})
-    assert set() == set(told) - known - {variable(one) for one in secret}
-    assert not {f"THREELANE_{one.upper()}" for one in secret} & set(told)
-    files = {value.removeprefix("/run/secrets/") for key, value in told.items() if key.endswith("_FILE")}
+    variables: dict[str, str] = OURS[name].get("environment", {})
+    assert set() == set(variables) - known - {variable(one) for one in secret}
+    assert not {f"THREELANE_{one.upper()}" for one in secret} & set(variables)
+    files = {value.removeprefix("/run/secrets/") for key, value in variables.items() if key.endswith("_FILE")}
     assert files == set(OURS[name].get("secrets", ()))
     assert files <= set(COMPOSE["secrets"])
 
@@ -93,12 +93,12 @@ def test_a_worker_has_time_to_end_its_calls() -> None:
         assert int(SERVICES[name]["stop_grace_period"].rstrip("s")) > lease
 
 
-def test_prometheus_asks_every_process_that_has_metrics() -> None:
+def test_prometheus_scrapes_every_process_that_has_metrics() -> None:
     """By the services' names and the processes' own ports."""
     targets = [yaml.safe_load(file.read_text()) for file in (ROOT / "deploy/prometheus/compose").glob("*.yml")]
-    asked = {target.split(":")[0] for one in targets for group in one for target in group["targets"]}
-    assert {"worker", "worker-lane-1", "callbacks", "exporter", "webhooks"} == asked
-    assert asked <= set(SERVICES)
+    scraped = {target.split(":")[0] for one in targets for group in one for target in group["targets"]}
+    assert {"worker", "worker-lane-1", "callbacks", "exporter", "webhooks"} == scraped
+    assert scraped <= set(SERVICES)
 
 
 def test_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/configuration.md is what the settings classes say, and what is secret is typed as such."""
+"""docs/configuration.md matches the settings classes, and secrets are typed as secrets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_class_of_settings_is_registered() -> None:
 
 
 @pytest.mark.parametrize("kind", register(), ids=lambda kind: kind.__name__)
-def test_each_setting_says_what_it_means_and_where_it_stands(kind: type[Settings]) -> None:
+def test_each_setting_has_a_description_and_is_on_the_page(kind: type[Settings]) -> None:
     """Also those that a class has from another."""
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, field in kind.model_fields.items():
@@ -45,7 +45,7 @@ def test_each_setting_says_what_it_means_and_where_it_stands(kind: type[Settings
 
 
 @pytest.mark.parametrize("kind", register(), ids=lambda kind: kind.__name__)
-def test_what_is_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settings]) -> None:
+def test_a_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settings]) -> None:
     """By repr, by str, and by what a traceback would print."""
     secrets = [name for name in kind.model_fields if SECRET.search(name)]
     for name in secrets:
@@ -53,16 +53,16 @@ def test_what_is_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settin
     given = {name: f"redis://:{HIDDEN}@redis/0" if name.endswith("_url") else HIDDEN for name in secrets}
     if "callback_user" in kind.model_fields:
         given |= {"callback_user": "us", "callback_secret": HIDDEN.replace("-", "")}
-    told = load(kind, **given)
-    for shown in (repr(told), str(told), f"{told.model_dump()}", told.model_dump_json()):
+    settings = load(kind, **given)
+    for shown in (repr(settings), str(settings), f"{settings.model_dump()}", settings.model_dump_json()):
         assert HIDDEN not in shown
         assert HIDDEN.replace("-", "") not in shown
 
 
-def test_a_portal_key_in_place_of_an_api_id_is_told_in_no_log() -> None:
+def test_a_portal_key_given_as_the_api_id_is_in_no_log() -> None:
     """The first line of a worker names the account; an id is short, a key is not."""
     key = "bXkta2V5LWlzLW15LWNhc3RsZQ=="
-    told = load(AccountSettings, clickatell_api_id=key, clickatell_user="us")
-    assert "us/bXkt..." == told.account
-    assert key not in repr(told)
+    settings = load(AccountSettings, clickatell_api_id=key, clickatell_user="us")
+    assert "us/bXkt..." == settings.account
+    assert key not in repr(settings)
     assert "us/3428561" == load(AccountSettings, clickatell_api_id="3428561", clickatell_user="us").account

@@ -1,4 +1,4 @@
-"""The dashboards: they are what the generator writes, and ask only for what is told."""
+"""The dashboards are as the generator writes them, and query only metrics that exist."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _panels(board: Board) -> list[dict[str, Any]]:
 
 
 @each_board
-def test_the_file_is_what_the_generator_writes(board: Board) -> None:
-    """python -m deploy.grafana.dashboards writes it anew."""
+def test_the_file_matches_the_generator(board: Board) -> None:
+    """python -m deploy.grafana.dashboards regenerates it."""
     assert file_of(board).read_text(encoding="utf-8") == written(board)
 
 
@@ -57,8 +57,8 @@ def test_no_panel_lies_over_another(board: Board) -> None:
     assert all(x < 24 for x, _ in cells)
 
 
-def test_the_provisioned_source_is_the_one_that_panels_ask() -> None:
-    """Else all panels are empty."""
+def test_the_provisioned_source_is_the_one_that_panels_query() -> None:
+    """Otherwise all panels are empty."""
     folder = FOLDER.parent / "provisioning"
     (source,) = yaml.safe_load((folder / "datasources" / "threelane.yaml").read_text())["datasources"]
     assert (SOURCE.uid, SOURCE.type_val) == (source["uid"], source["type"])

@@ -1,4 +1,4 @@
-"""Duties: each stands beside its verb and on one list; what is on it is done, counted and in the catalogue."""
+"""Duties: each is defined beside its verb and is on one list; all on it are run, counted and in the catalogue."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def duty(work: Callable[[Bench], Awaitable[bool]], **more: Any) -> Duty[Bench]:
 
 
 def test_each_duty_that_a_module_declares_is_on_a_list() -> None:
-    """One that was forgotten would never be done, and nobody would know."""
+    """A forgotten one would silently never run."""
     of_workers = [name for name, _ in modules() if name.startswith("worker.") and name != "worker.app"]
     declared = {
         one.name
@@ -81,8 +81,8 @@ def test_the_catalogue_knows_each_round() -> None:
 
 def test_a_new_duty_is_in_the_catalogue_without_another_list() -> None:
     """Two rounds were counted for months under names that the catalogue did not have."""
-    told = subprocess.run([sys.executable, "-c", ANOTHER], capture_output=True, text=True, check=True)
-    assert "`water_the_plants`" in told.stdout
+    completed = subprocess.run([sys.executable, "-c", ANOTHER], capture_output=True, text=True, check=True)
+    assert "`water_the_plants`" in completed.stdout
 
 
 def test_one_process_of_all_sweeps_reads_the_balance_and_erases() -> None:
@@ -113,7 +113,7 @@ def test_a_duty_that_stops_while_draining_is_not_done(draining: bool, expected: 
 
 
 def test_a_duty_of_the_fleet_is_done_in_turn_alone() -> None:
-    """Whoever does not get the turn does nothing."""
+    """A process that does not get the turn does nothing."""
     done: list[Bench] = []
 
     async def work(bench: Bench) -> bool:
@@ -148,7 +148,7 @@ def test_while_more_work_waits_it_goes_on_at_once() -> None:
 
 
 def test_a_round_that_fails_is_counted_under_its_name_and_the_rounds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis may be away, or a record may be one that nobody thought of."""
+    """Redis may be away, or a record may be of an unexpected kind."""
     monkeypatch.setattr(rounds, "AWAY_SECONDS", 0.0)
     again = asyncio.Event()
     done: list[int] = []

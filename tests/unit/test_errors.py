@@ -1,4 +1,4 @@
-"""What callers catch can be handed to another process, and says the same there."""
+"""An exception that callers catch can be handed to another process and keeps its content."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def shown(error: ThreelaneError) -> tuple[object, ...]:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_survives_pickle(error: ThreelaneError, protocol: int) -> None:
-    """A task queue or a process pool hands it to whoever waits for the result."""
+    """A task queue or a process pool hands it to the caller that waits for the result."""
     assert shown(error) == shown(pickle.loads(pickle.dumps(error, protocol)))
 
 
@@ -60,7 +60,7 @@ def test_the_examples_are_all_the_errors_there_are() -> None:
     assert set() == {kind.__name__ for kind in ours if f"── {kind.__name__} " not in tree}
 
 
-def test_a_refusal_is_one_line_and_says_what_would_be_right() -> None:
+def test_a_refusal_is_one_line_with_its_remedy() -> None:
     """Whatever the caller put into the field."""
     refused = Refused("101", "two\nlines", "unknown field", "docs/fields.md lists the fields")
 
@@ -76,7 +76,7 @@ def test_a_parser_s_refusal_and_the_error_have_the_same_fields() -> None:
     assert not hasattr(REFUSED, "id")
 
 
-def test_answers_are_compared_by_what_they_say() -> None:
+def test_answers_are_compared_by_value() -> None:
     """They are values of a list as well as errors."""
     same = Refused("409", "client_message_id", "known", "use a new id", Owner.OPERATOR, "a" * 32)
 

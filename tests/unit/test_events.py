@@ -13,7 +13,7 @@ ID = "1750000000000-3"
 
 
 def raw(**fields: str) -> dict[bytes, bytes]:
-    """Return an entry as Redis gives it; ``from_`` stands for from."""
+    """Return an entry as Redis gives it; ``from_`` means from."""
     return {name.rstrip("_").encode(): value.encode() for name, value in fields.items()}
 
 
@@ -63,10 +63,10 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("entry", UNREADABLE)
-def test_an_entry_that_makes_no_sense_is_no_event_and_no_error(
+def test_an_unreadable_entry_is_skipped_without_an_error(
     entry: dict[bytes, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One of them must not stop all that come behind it; the log tells of it."""
+    """One of them must not stop the events behind it; it is logged."""
     with caplog.at_level("WARNING", logger="threelane"):
         assert decode(ID, entry) is None
     assert ["event_unreadable"] == [record.getMessage() for record in caplog.records]

@@ -26,7 +26,7 @@ ORDERS: dict[str, Callable[[Message, int], Mapping[str, Any]]] = {
     "xml": xml.order,
     "one": one.order,
 }
-ASKS: dict[str, dict[str, Any]] = {
+FIELDS: dict[str, dict[str, Any]] = {
     "to": {},
     "text": {},
     "sender": {"sender": "12025550100"},
@@ -50,41 +50,41 @@ ASKS: dict[str, dict[str, Any]] = {
 }
 
 
-def _asking(name: str) -> Message:
-    draft = message.parse({"to": "27831234567", "text": "Hello"} | ASKS[name], NOW)
+def _message_with(name: str) -> Message:
+    draft = message.parse({"to": "27831234567", "text": "Hello"} | FIELDS[name], NOW)
     assert isinstance(draft, Draft), draft
     return draft.message
 
 
 @pytest.mark.parametrize("api", ORDERS)
 @pytest.mark.parametrize("feature", FEATURES)
-def test_a_feature_is_sent_as_its_declaration_says_or_refused(feature: str, api: str) -> None:
+def test_a_feature_is_sent_as_declared_or_refused(feature: str, api: str) -> None:
     """No feature is dropped silently: it is on the wire, done by us, or refused at accept."""
-    asked, parameter = _asking(feature), declared()[api].parameter(feature)
+    wanted, parameter = _message_with(feature), declared()[api].parameter(feature)
     if parameter == NEVER:
-        refused = refuse(asked, api)
+        refused = refuse(wanted, api)
         assert isinstance(refused, Refusal)
         assert ("101", True) == (refused.code, api in refused.problem)
         return
-    assert refuse(asked, api) is None
+    assert refuse(wanted, api) is None
     if parameter != OURS:
-        assert parameter in ORDERS[api](asked, NOW)
+        assert parameter in ORDERS[api](wanted, NOW)
 
 
 @pytest.mark.parametrize("api", ORDERS)
 def test_a_plain_text_is_refused_by_no_api(api: str) -> None:
-    """What every API can say needs no table."""
-    assert refuse(_asking("text"), api) is None
+    """A feature that every API has needs no table."""
+    assert refuse(_message_with("text"), api) is None
 
 
 def test_each_feature_and_ability_is_named_once() -> None:
     """One row each."""
     names = FEATURES + ABILITIES
     assert sorted(set(names)) == sorted(names)
-    assert set(ASKS) == set(FEATURES)
+    assert set(FIELDS) == set(FEATURES)
 
 
-def test_the_page_of_the_gateways_has_what_they_declare() -> None:
+def test_the_page_of_the_gateways_matches_their_declarations() -> None:
     """``python -m threelane.operations.apis`` prints its table."""
     page = Path(__file__).parents[2] / "docs" / "gateways.md"
     assert "\n".join(apis.table()) in page.read_text(encoding="utf-8")

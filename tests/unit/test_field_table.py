@@ -1,4 +1,4 @@
-"""docs/fields.md is what the table of fields says."""
+"""docs/fields.md matches the table of fields."""
 
 from __future__ import annotations
 

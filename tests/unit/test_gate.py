@@ -83,7 +83,7 @@ async def test_so_many_pass_at_once_and_the_next_waits_for_a_place() -> None:
 
 @on_a_loop
 async def test_who_waits_in_lane_1_goes_before_all_who_waited_longer_below() -> None:
-    """A code does not stand behind a newsletter inside the process either."""
+    """A code does not wait behind a newsletter inside the process either."""
     calls = Calls(1)
     calls.call(3)
     await turn()
@@ -96,7 +96,7 @@ async def test_who_waits_in_lane_1_goes_before_all_who_waited_longer_below() -> 
 
 @on_a_loop
 async def test_within_a_lane_the_first_to_come_is_the_first_to_go() -> None:
-    """No message is overtaken by its equals for ever."""
+    """No message is overtaken by its equals forever."""
     calls = Calls(1)
     order = [calls.call(2) for _ in range(6)]
     await turn()
@@ -127,7 +127,7 @@ async def test_one_place_in_ten_is_given_from_below() -> None:
 
 @on_a_loop
 async def test_a_call_that_raises_gives_its_place_back() -> None:
-    """An error of one call does not make the process slower for ever."""
+    """An error of one call does not make the process slower forever."""
     gate = Gate(1)
     for _ in range(3):
         with pytest.raises(RuntimeError):
@@ -143,7 +143,7 @@ async def _raising(gate: Gate) -> None:
 
 @on_a_loop
 async def test_a_call_that_is_cancelled_while_it_waits_takes_no_place() -> None:
-    """The place goes to the next one that still wants it."""
+    """The place goes to the next one that still waits."""
     calls = Calls(1)
     first = calls.call(1)
     waiting, other = calls.call(1), calls.call(2)

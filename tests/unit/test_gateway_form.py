@@ -1,4 +1,4 @@
-"""Forms say what was to be said."""
+"""Forms carry the exact text."""
 
 from __future__ import annotations
 

@@ -34,13 +34,13 @@ def sms(**fields: Any) -> Message:
 
 
 def accepted(**fields: Any) -> Message:
-    """Return a message as the door makes it of what a caller says."""
+    """Return a message as accept makes it from a caller's fields."""
     draft = message.parse({"to": TO, "text": "Hello", **fields}, NOW)
     assert isinstance(draft, Draft), draft
     return draft.message
 
 
-def test_the_plainest_message_says_only_what_it_must() -> None:
+def test_the_plainest_message_has_only_the_mandatory_parameters() -> None:
     """Whatever is left out is left to the account's own settings."""
     assert {**ALWAYS, "text": "Hello"} == form(sms(), NOW)
 
@@ -75,10 +75,10 @@ FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("said", "sent"), FEATURES, ids=lambda one: ",".join(one) if isinstance(one, dict) else None)
-def test_a_feature_becomes_the_parameters_that_the_api_has_for_it(said: dict[str, Any], sent: dict[str, str]) -> None:
-    """From what the caller says to what goes over the wire, and nothing besides."""
-    one = accepted(**said)
+@pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one) if isinstance(one, dict) else None)
+def test_a_feature_becomes_the_parameters_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, str]) -> None:
+    """From the caller's fields to the parameters on the wire, and nothing else."""
+    one = accepted(**fields)
     assert {**ALWAYS, "climsgid": one.id, "text": "Hello", **sent} == form(one, NOW)
 
 
@@ -94,26 +94,26 @@ def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
     assert "text" not in sent
 
 
-def test_without_callbacks_no_receipts_are_asked_of_the_networks() -> None:
-    """Handset receipts that nobody is told of would be for nothing."""
+def test_without_callbacks_no_receipts_are_requested_from_the_networks() -> None:
+    """Without an endpoint nobody would get the handset receipts."""
     sent = form(accepted(callback=0), NOW)
     assert ("0", None) == (sent["callback"], sent.get("deliv_ack"))
 
 
 # fmt: off
-REMAINING = [  # accepted for 30 minutes, and sent after so many milliseconds -> minutes it is told
+REMAINING = [  # accepted for 30 minutes, and sent after so many milliseconds -> minutes in the request
     (0, "30"), (1, "29"), (MINUTE, "29"), (29 * MINUTE, "1"), (29 * MINUTE + 59_999, "1"), (30 * MINUTE, "1"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("later", "validity"), REMAINING)
-def test_the_gateway_is_told_what_remains_of_the_validity(later: int, validity: str) -> None:
+def test_the_gateway_gets_the_remaining_validity(later: int, validity: str) -> None:
     """It counts from when it gets the message; whole minutes, never more than is left, and never none."""
     assert validity == form(accepted(validity_period=30), NOW + later)["validity"]
 
 
-def test_the_client_id_is_ours_whatever_the_caller_calls_the_message() -> None:
+def test_the_client_id_is_ours_with_any_id_of_the_caller() -> None:
     """The caller's id is only unique to the caller; a callback has to find the record."""
     one = accepted(client_message_id="login4711", producer="shop")
     assert (one.id, 32) == (form(one, NOW)["climsgid"], len(one.id))
@@ -121,12 +121,12 @@ def test_the_client_id_is_ours_whatever_the_caller_calls_the_message() -> None:
 
 @given(
     text=some.text(some.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(str.strip),
-    said=some.fixed_dictionaries({}, optional={"mo": some.just(1), "sender": some.just("1"), "flash": some.just(1)}),
+    fields=some.fixed_dictionaries({}, optional={"mo": some.just(1), "sender": some.just("1"), "flash": some.just(1)}),
 )
-@example(text="cliMsgId", said={})
-def test_a_parameter_has_one_spelling_and_a_text_comes_back_as_it_was(text: str, said: dict[str, Any]) -> None:
-    """The API tells names apart by case and prints two of them; what is decoded at the other end is the text."""
-    one = accepted(text=text, **({"type": "flash"} if said.pop("flash", 0) else {}), **said)
+@example(text="cliMsgId", fields={})
+def test_a_parameter_has_one_spelling_and_a_text_comes_back_as_it_was(text: str, fields: dict[str, Any]) -> None:
+    """The API's names are case-sensitive and its manual has two spellings; the other end decodes the same text."""
+    one = accepted(text=text, **({"type": "flash"} if fields.pop("flash", 0) else {}), **fields)
     sent = form(one, NOW)
     decoded = bytes.fromhex(sent["text"]).decode("utf-16-be") if sent.get("unicode") else sent["text"]
 
@@ -137,17 +137,17 @@ def test_a_parameter_has_one_spelling_and_a_text_comes_back_as_it_was(text: str,
     assert sent.get("unicode") or sent.get("charset") == "UTF-8" or sent["text"].isascii()
 
 
-@pytest.mark.parametrize("exchange", [one for one in EXCHANGES if "asked" in one], ids=lambda one: one["name"])
-def test_a_message_is_asked_for_as_others_have_asked(exchange: dict[str, Any]) -> None:
-    """Requests that other clients of this API are known to make are part of ours."""
-    asked = exchange["asked"]
-    text = bytes.fromhex(asked["text"]).decode("utf-16-be") if "unicode" in asked else asked["text"]
-    said = {"text": text, "to": "27999500001", "callback": asked.get("callback", 7), "mo": asked.get("mo", 0)}
-    if "from" in asked:
-        said["sender"] = asked["from"]
-    sent = form(accepted(**said), NOW)
-    own = {"to": asked["to"], "climsgid": asked.get("climsgid", OUR_ID)}
-    assert asked.items() <= (sent | own).items()
+@pytest.mark.parametrize("exchange", [one for one in EXCHANGES if "request" in one], ids=lambda one: one["name"])
+def test_a_request_has_the_fields_that_other_clients_send(exchange: dict[str, Any]) -> None:
+    """Our requests contain those that other clients of this API are known to make."""
+    request = exchange["request"]
+    text = bytes.fromhex(request["text"]).decode("utf-16-be") if "unicode" in request else request["text"]
+    fields = {"text": text, "to": "27999500001", "callback": request.get("callback", 7), "mo": request.get("mo", 0)}
+    if "from" in request:
+        fields["sender"] = request["from"]
+    sent = form(accepted(**fields), NOW)
+    own = {"to": request["to"], "climsgid": request.get("climsgid", OUR_ID)}
+    assert request.items() <= (sent | own).items()
 
 
 # Answers.
@@ -215,8 +215,8 @@ def test_a_no_is_split_at_its_first_comma(answer: str, code: str, text: str) -> 
 
 
 @pytest.mark.parametrize("answer", NEITHER)
-def test_what_is_neither_a_plain_yes_nor_a_plain_no_is_unreadable(answer: str) -> None:
-    """It may have been sent: several lines to one message, pages of a proxy, half a line, nothing at all."""
+def test_an_answer_that_is_neither_a_plain_yes_nor_a_plain_no_is_unreadable(answer: str) -> None:
+    """It may have been sent: several lines for one message, pages of a proxy, half a line, an empty body."""
     assert OutcomeKind.UNREADABLE == read_send(answer.encode()).kind
 
 
@@ -249,7 +249,7 @@ def mutated(draw: some.DrawFn) -> bytes:
 @example(b"\x1cID: " + ITS_ID.encode())
 @example("\u2003ID: ".encode() + ITS_ID.encode())
 def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(body: bytes) -> None:
-    """What is wrongly taken for a yes is a message that nobody looks for any more."""
+    """A message whose answer was wrongly read as a yes is never looked up."""
     outcome = read_send(body)
     yes = EXACTLY_A_YES.fullmatch(body)
     assert (outcome.kind is OutcomeKind.ACCEPTED) == bool(yes)
@@ -289,13 +289,13 @@ CHARGES = [
 
 
 @pytest.mark.parametrize(("answer", "found"), LOOK_UPS)
-def test_a_look_up_says_where_the_message_is_or_that_it_is_not_known(answer: str, found: LookUp) -> None:
-    """Status 001 says neither: the gateway's reports may be late."""
+def test_a_look_up_returns_the_status_or_not_found(answer: str, found: LookUp) -> None:
+    """Status 001 means neither: the gateway's reports may be late."""
     assert found == read_look_up(answer.encode())
 
 
 @pytest.mark.parametrize("answer", NO_LOOK_UPS)
-def test_nothing_but_a_plain_104_says_that_a_message_is_not_known(answer: str) -> None:
+def test_only_a_plain_104_means_not_found(answer: str) -> None:
     """It is what a second SMS would be sent for."""
     assert Known.FAILED == read_look_up(answer.encode()).known
 

@@ -12,8 +12,8 @@ import threelane
 def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
     """A web application that sends a login code should not load Celery until the first nudge."""
     loaded = "import json, sys, threelane; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
-    packages = {name.split(".")[0] for name in json.loads(told.stdout)}
+    completed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in json.loads(completed.stdout)}
 
     assert set() == packages & {
         "aiohttp", "celery", "fastapi", "jinja2", "kombu", "prometheus_client", "rich", "starlette", "typer", "uvicorn",
@@ -24,8 +24,8 @@ def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
 def test_a_command_waits_for_no_library_that_only_a_process_needs() -> None:
     """Each is loaded by the command that needs it: a command line that thinks for a second is one too slow."""
     loaded = "import json, sys, threelane.interfaces.command.line; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
-    packages = {name.split(".")[0] for name in json.loads(told.stdout)}
+    completed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in json.loads(completed.stdout)}
 
     assert set() == packages & {"celery", "kombu", "aiohttp", "prometheus_client", "sandbox"}
 
@@ -33,22 +33,25 @@ def test_a_command_waits_for_no_library_that_only_a_process_needs() -> None:
 def test_a_client_of_the_http_api_loads_no_server() -> None:
     """A service that sends over HTTP needs neither the framework nor, for threads, asyncio's client."""
     loaded = "import json, sys, threelane.producer.http.client; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
-    packages = {name.split(".")[0] for name in json.loads(told.stdout)}
+    completed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in json.loads(completed.stdout)}
 
     assert set() == packages & {"fastapi", "starlette", "uvicorn", "aiohttp", "yarl", "celery", "kombu"}
 
 
 def test_a_client_of_the_http_api_names_the_extra_that_it_needs() -> None:
-    """The threaded one needs none; the other says what to install."""
+    """The threaded one needs none; the other's error names what to install."""
     made = (
         "import sys; sys.modules['aiohttp'] = sys.modules['yarl'] = None; import threelane;"
         "threelane.HttpProducer('http://127.0.0.1:9', 'key').close();"
         "threelane.AsyncHttpProducer('http://127.0.0.1:9', 'key')"
     )
-    told = subprocess.run([sys.executable, "-c", made], capture_output=True, text=True)
+    completed = subprocess.run([sys.executable, "-c", made], capture_output=True, text=True)
 
-    assert "ImportError: AsyncHttpProducer needs aiohttp: pip install 'threelane[http]'" == told.stderr.splitlines()[-1]
+    assert (
+        "ImportError: AsyncHttpProducer needs aiohttp: pip install 'threelane[http]'"
+        == completed.stderr.splitlines()[-1]
+    )
 
 
 def test_everything_that_is_promised_can_be_imported() -> None:

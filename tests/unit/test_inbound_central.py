@@ -25,8 +25,8 @@ MO = {
 }
 MO |= {"charset": "ISO-8859-1", "udh": "", "text": "Yes"}
 MO_AT = 1_930_465_230_000  # 08:20:30 UTC
-SAID = "status=004 timestamp=1767225600 charge=0.300000"
-REPORT = StatusReport(OURS, ITS, "004", Status.DELIVERED, 300_000, SAID)
+KEPT_TEXT = "status=004 timestamp=1767225600 charge=0.300000"
+REPORT = StatusReport(OURS, ITS, "004", Status.DELIVERED, 300_000, KEPT_TEXT)
 REPLY = InboundReply("b7a1", "2799900001", "12025550100", "Yes", MO_AT)
 
 
@@ -106,12 +106,12 @@ def test_a_reply_is_understood_in_every_form() -> None:
 
 
 @pytest.mark.parametrize(("query", "body"), [(b"", b""), (b"", b"\r\n"), (b"&", b""), (b"status=&cliMsgId=", b"")])
-def test_a_probe_says_nothing(query: bytes, body: bytes) -> None:
+def test_a_probe_reports_nothing(query: bytes, body: bytes) -> None:
     """The address is tried without parameters."""
     assert Inbound() == central.read(query, body)
 
 
-# What a status says.
+# What a status reports.
 
 
 # fmt: off
@@ -133,7 +133,7 @@ def test_a_status_is_known_or_marked_as_unlisted(written: str, code: str, to: St
     assert f"status={written} " in found.text
 
 
-def test_what_is_not_said_is_left_open() -> None:
+def test_a_missing_field_is_left_open() -> None:
     """An id and a status are enough."""
     assert StatusReport(OURS, "", "003", Status.SENT, None, "status=003") == report(
         form({"cliMsgId": OURS, "status": "003"})
@@ -141,13 +141,13 @@ def test_what_is_not_said_is_left_open() -> None:
 
 
 def test_the_report_is_kept_as_it_was_written_without_numbers_of_people() -> None:
-    """One line, cut, and nothing that tells who got the message."""
-    told = STATUS | {"description": "Failed for 2799900001\r\n\x1b[31m now " + "x" * 200, "charge": "1.50"}
-    kept = report(form(told)).text
+    """One line, truncated, without anything that identifies the recipient."""
+    pushed = STATUS | {"description": "Failed for 2799900001\r\n\x1b[31m now " + "x" * 200, "charge": "1.50"}
+    kept = report(form(pushed)).text
     assert kept.startswith("status=004 timestamp=1767225600 charge=1.50 description=Failed for ... [31m now xxx")
     assert len(kept) <= 200
     assert not any(hidden in kept for hidden in ("2799900001", "\x1b", "\n", "9001", ITS))
-    assert 200 == len(report(form(told | {"timestamp": "t" * 500, "charge": "0" * 500 + "1"})).text)
+    assert 200 == len(report(form(pushed | {"timestamp": "t" * 500, "charge": "0" * 500 + "1"})).text)
 
 
 def test_a_status_with_the_id_of_a_reply_is_a_status() -> None:
@@ -177,7 +177,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changed", "field"), WRONG)
-def test_what_makes_no_sense_is_refused_with_the_field(changed: dict[str, str], field: str) -> None:
+def test_an_invalid_value_is_refused_with_its_field(changed: dict[str, str], field: str) -> None:
     """The sentence goes to the log and to the gateway: it holds no value."""
     with pytest.raises(ValueError, match=field) as refused:
         central.read(form(STATUS | changed), b"")
@@ -194,18 +194,18 @@ def test_what_makes_no_sense_is_refused_with_the_field(changed: dict[str, str], 
         (form({"data": document(STATUS)}), b"status=003"),
     ],
 )
-def test_one_thing_said_twice_and_differently_is_refused(query: bytes, body: bytes) -> None:
-    """Nobody can tell which is meant."""
+def test_a_field_given_twice_with_different_values_is_refused(query: bytes, body: bytes) -> None:
+    """It is not clear which one is meant."""
     with pytest.raises(ValueError, match="occurs twice"):
         central.read(query, body)
 
 
 def test_an_empty_repetition_takes_nothing_away() -> None:
-    """Before or behind what is said."""
+    """Before or behind the value."""
     assert REPORT == report(b"status=&" + form(STATUS) + b"&status=&cliMsgId=")
 
 
-# What a reply says.
+# What a reply contains.
 
 
 @pytest.mark.parametrize("encode", [quote, quote_plus])
@@ -225,7 +225,7 @@ def test_utf_16_is_read_from_octets_with_letters_left_as_they_are() -> None:
     written = b"text=%04%1F%04%40%048%042%045%04B%00%2C+%00+%046%00!&charset=UTF-16BE&moMsgId=1&from=2799900001"
     with_a_slip = written.replace(b"%2C+%00+", b"%2C%00+")
     assert "Привет, ж!" == reply(with_a_slip).text
-    assert reply(written).text  # an odd number of octets is no UTF-16: something is left to read
+    assert reply(written).text  # an odd number of octets is not UTF-16: something is left to read
 
 
 # fmt: off
@@ -250,7 +250,7 @@ def test_a_wrong_charset_loses_no_reply(written: str, charset: str, text: str) -
     text.encode()
 
 
-def test_a_text_in_xml_is_read_as_the_document_says() -> None:
+def test_a_text_in_xml_is_read_in_the_charset_of_its_document() -> None:
     """Entities, CDATA, spaces at its ends, and a declared encoding."""
     written = '<?xml version="1.0" encoding="ISO-8859-1"?>' + document(
         MO | {"text": "caf\xe9 &#233; &lt;3 <![CDATA[<b>&]]> "}
@@ -274,8 +274,8 @@ def test_a_text_in_a_document_is_percent_decoded_only_where_it_evidently_is_enco
     written: str, charset: str, text: str
 ) -> None:
     """It is not published whether it is; the Portal's is."""
-    told = MO | {"text": written, "charset": charset}
-    assert [text] * 2 == [reply(b"", body).text for body in (json.dumps(told).encode(), document(told).encode())]
+    pushed = MO | {"text": written, "charset": charset}
+    assert [text] * 2 == [reply(b"", body).text for body in (json.dumps(pushed).encode(), document(pushed).encode())]
 
 
 # fmt: off
@@ -293,7 +293,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize(("udh", "part"), HEADERS)
-def test_parts_are_told_by_their_header(udh: str, part: ReplyPart | None) -> None:
+def test_parts_are_recognised_by_their_header(udh: str, part: ReplyPart | None) -> None:
     """Other headers and impossible numbers make a message of its own."""
     assert part == reply(form(MO | {"udh": udh})).part
 
@@ -325,19 +325,19 @@ SENDERS = [
 
 @pytest.mark.parametrize(("written", "digits"), SENDERS)
 def test_a_sender_is_written_as_messages_to_it_are(written: str, digits: str) -> None:
-    """So that who says STOP is found again."""
+    """So that the sender of a STOP is found again."""
     assert digits == reply(form(MO | {"from": written})).from_
 
 
 @pytest.mark.parametrize("sender", ["", "MTN", "1", "12", "9" * 16, "27999x0001", "\x00", "<b>"])
-def test_a_reply_of_nobody_is_refused(sender: str) -> None:
-    """There is nobody to answer, and nobody to leave alone."""
+def test_a_reply_without_a_sender_is_refused(sender: str) -> None:
+    """Without a sender it can neither be answered nor be suppressed."""
     with pytest.raises(ValueError, match="from"):
         central.read(form(MO | {"from": sender}), b"")
 
 
-def test_a_reply_tells_to_what_it_answers_if_it_says_so() -> None:
-    """A message of ours, if it has the shape of one."""
+def test_a_reply_names_the_message_that_it_answers_if_given() -> None:
+    """The id of one of our messages, if it has that form."""
     found = reply(form(MO | {"cliMsgId": OURS.upper(), "apiMsgId": ITS, "network": "V\x1bodacom"}))
     assert (OURS, ITS, "V odacom") == (found.related_id, found.related_gateway_id, found.network)
     assert "" == reply(form(MO | {"cliMsgId": "theirs"})).related_id
@@ -349,8 +349,8 @@ def test_an_empty_reply_is_a_reply() -> None:
 
 
 @pytest.mark.parametrize("missing", ["moMsgId", "text"])
-def test_a_reply_without_what_makes_it_one_is_refused(missing: str) -> None:
-    """It is no status either."""
+def test_a_reply_without_a_mandatory_field_is_refused(missing: str) -> None:
+    """It is not a status either."""
     with pytest.raises(ValueError, match="missing"):
         central.read(form({name: value for name, value in MO.items() if name != missing}), b"")
 
@@ -379,7 +379,7 @@ HOSTILE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_what_is_made_to_hurt_is_refused_like_any_other(body: bytes) -> None:
+def test_a_hostile_document_is_refused_like_any_other(body: bytes) -> None:
     """With a sentence, at once."""
     with pytest.raises(ValueError, match=r"\w"):
         central.read(b"", body)

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends to the door: it says nothing, or a sentence is said of it, and nothing ends by garbage."""
+"""Any request to the callback endpoint reports nothing or is refused with a sentence; garbage ends no message."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def assert_is_a_sentence(refused: ValueError) -> None:
 
 
 def assert_harmless(read: Callable[[bytes, bytes], Inbound], query: bytes, body: bytes) -> Inbound:
-    """What is found can be written down, and stands in the request."""
+    """Every result can be stored, and is part of the request."""
     try:
         found = read(query, body)
     except ValueError as refused:
@@ -133,7 +133,7 @@ def test_any_json_raises_nothing_but_a_sentence(read: Callable[[bytes, bytes], I
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_a_request_that_is_cut_anywhere_ends_no_other_way(read: Callable[[bytes, bytes], Inbound]) -> None:
-    """A form that is cut in its status could say another one: 00 is no status that ends a message."""
+    """A form that is cut within its status could mean another one: 00 is not a status that ends a message."""
     for body in CORPUS:
         whole = assert_harmless(read, b"", body)
         for end in range(len(body)):

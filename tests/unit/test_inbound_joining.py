@@ -1,4 +1,4 @@
-"""Parts of a reply become one text, whatever came and wherever it was cut."""
+"""The parts of a reply become one text, whichever arrived and wherever it was cut."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOINED: list[tuple[dict[int, str], int, str]] = [
 
 
 @pytest.mark.parametrize(("parts", "total", "text"), JOINED)
-def test_parts_are_joined_in_order_and_what_is_missing_is_seen(parts: dict[int, str], total: int, text: str) -> None:
+def test_parts_are_joined_in_order_and_missing_ones_are_marked(parts: dict[int, str], total: int, text: str) -> None:
     """One ellipsis, however many are missing in a row."""
     assert text == join(parts, total)
 
@@ -33,8 +33,8 @@ def test_a_character_that_was_cut_by_a_border_is_whole_again() -> None:
     for number, cut in enumerate((octets[:6], octets[6:]), 1):
         query = "".join(f"%{octet:02X}" for octet in cut)
         udh = f"0500030702{number:02X}"
-        told = f"moMsgId={number}&from=2799900001&to=1&charset=UTF-16BE&udh={udh}&text={query}"
-        (reply,) = central.read(told.encode(), b"").replies
+        pushed = f"moMsgId={number}&from=2799900001&to=1&charset=UTF-16BE&udh={udh}&text={query}"
+        (reply,) = central.read(pushed.encode(), b"").replies
         reply.text.encode()  # goes to Redis
         parts[number] = reply.text
     assert "ab😀cd" == join(parts, 2)
@@ -42,7 +42,7 @@ def test_a_character_that_was_cut_by_a_border_is_whole_again() -> None:
 
 
 def test_halves_that_do_not_belong_together_are_lost_alone() -> None:
-    """And never the letters beside them."""
+    """And never the characters beside them."""
     part = ReplyPart(1, 2, 1)
     high, low = writable("a\ud83d", part), writable("\ude00b", part)
     assert "a\ufffdx" == join({1: high, 2: "x"}, 2)
@@ -64,5 +64,5 @@ def test_a_text_that_is_cut_anywhere_comes_back(text: str, cuts: list[int]) -> N
     texts = {number: writable(charset.decode(piece, "UTF-16BE"), part) for number, piece in enumerate(pieces, 1)}
     for each in texts.values():
         each.encode()
-    if not any(piece[:2] in (b"\xfe\xff", b"\xff\xfe") for piece in pieces):  # these say which end comes first
+    if not any(piece[:2] in (b"\xfe\xff", b"\xff\xfe") for piece in pieces):  # these are byte order marks
         assert text == join(texts, len(pieces))

@@ -1,4 +1,4 @@
-"""The One API's events: statuses and replies, several in one request, and kinds that nobody knows yet."""
+"""The One API's events: statuses and replies, several in one request, and unknown kinds."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ REPORT = StatusReport(OURS, ITS, "DEVICE_ACK", Status.DELIVERED, None, f"status=
 REPLY = InboundReply("r2", "2799900001", "12025550100", "Yes", AT, "n", OURS, ITS)
 
 
-def said(**event: Any) -> bytes:
+def pushed(**event: Any) -> bytes:
     return json.dumps({"integrationId": "i", "integrationName": "shop", "event": event}).encode()
 
 
 def test_statuses_and_replies_are_read_from_one_request() -> None:
     """One event each today; the lists may grow."""
     other = UPDATE | {"status": "SENT_TO_SUPPLIER", "statusCode": 4}
-    found = read(said(messageStatusUpdate=[UPDATE, None, {}, other], moText=[TEXT, TEXT | {"content": "No"}]))
+    found = read(pushed(messageStatusUpdate=[UPDATE, None, {}, other], moText=[TEXT, TEXT | {"content": "No"}]))
     assert ["DEVICE_ACK", "SENT_TO_SUPPLIER"] == [one.network_status for one in found.reports]
     assert [Status.DELIVERED, Status.SENT] == [one.to for one in found.reports]
     assert ["Yes", "No"] == [one.text for one in found.replies]
@@ -64,38 +64,38 @@ def test_a_status_is_read_by_its_name_and_a_new_one_by_its_number(
     name: str, number: object, to: Status | None, unlisted: bool
 ) -> None:
     """A name that is not listed is marked."""
-    found = read(said(messageStatusUpdate=[UPDATE | {"status": name, "statusCode": number}])).reports[0]
+    found = read(pushed(messageStatusUpdate=[UPDATE | {"status": name, "statusCode": number}])).reports[0]
     assert (name, to, unlisted) == (found.network_status, found.to, found.unlisted)
 
 
 # fmt: off
 NOTHING: list[bytes] = [
-    b"", b" \n", said(), said(somethingNew=[{}]), said(somethingNew=5, moText=None, messageStatusUpdate=None),
-    said(messageStatusUpdate=[]), said(messageStatusUpdate=[UPDATE | {"clientMessageId": "order 5"}]),
-    said(messageStatusUpdate=[UPDATE | {"clientMessageId": None, "status": "?"}]), said(moText=[None, {}]),
+    b"", b" \n", pushed(), pushed(somethingNew=[{}]), pushed(somethingNew=5, moText=None, messageStatusUpdate=None),
+    pushed(messageStatusUpdate=[]), pushed(messageStatusUpdate=[UPDATE | {"clientMessageId": "order 5"}]),
+    pushed(messageStatusUpdate=[UPDATE | {"clientMessageId": None, "status": "?"}]), pushed(moText=[None, {}]),
 ]
 WRONG: list[tuple[bytes, str]] = [
     (b"{", "JSON"), (b"[" * 60_000, "JSON"), (b"\xff", "JSON"), (b"[]", "event"), (b"{}", "event"), (b'{"event":[]}',
     "event"),
-    (b'{"event":null}', "event"), (said(messageStatusUpdate={}), "messageStatusUpdate"),
-    (said(messageStatusUpdate=[5]), "object"),
-    (said(messageStatusUpdate=[UPDATE | {"status": ""}]), "status"),
-    (said(messageStatusUpdate=[UPDATE | {"status": 5}]), "status"),
-    (said(moText={}), "moText"), (said(moText=[TEXT | {"from": "MTN"}]), "from"),
-    (said(moText=[TEXT | {"from": None}]), "from"),
-    (said(moText=[TEXT | {"messageId": None}]), "messageId"), (said(moText=["x"]), "object"),
+    (b'{"event":null}', "event"), (pushed(messageStatusUpdate={}), "messageStatusUpdate"),
+    (pushed(messageStatusUpdate=[5]), "object"),
+    (pushed(messageStatusUpdate=[UPDATE | {"status": ""}]), "status"),
+    (pushed(messageStatusUpdate=[UPDATE | {"status": 5}]), "status"),
+    (pushed(moText={}), "moText"), (pushed(moText=[TEXT | {"from": "MTN"}]), "from"),
+    (pushed(moText=[TEXT | {"from": None}]), "from"),
+    (pushed(moText=[TEXT | {"messageId": None}]), "messageId"), (pushed(moText=["x"]), "object"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize("body", NOTHING)
-def test_what_is_new_or_not_ours_says_nothing(body: bytes) -> None:
+def test_an_unknown_or_foreign_event_reports_nothing(body: bytes) -> None:
     """It is acknowledged."""
     assert Inbound() == read(body)
 
 
 @pytest.mark.parametrize(("body", "about"), WRONG)
-def test_what_cannot_be_read_is_refused_with_a_sentence(body: bytes, about: str) -> None:
+def test_an_unreadable_body_is_refused_with_a_sentence(body: bytes, about: str) -> None:
     """The gateway repeats it, so it is seen in both logs."""
     with pytest.raises(ValueError, match=about):
         read(body)
@@ -103,23 +103,24 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(body: bytes, about: str)
 
 def test_a_wrong_event_does_not_take_the_others_with_it() -> None:
     """The good ones count, and the request is repeated for the other one."""
-    found = read(said(messageStatusUpdate=[UPDATE, UPDATE | {"status": "?"}], moText=[5, TEXT]))
+    found = read(pushed(messageStatusUpdate=[UPDATE, UPDATE | {"status": "?"}], moText=[5, TEXT]))
     assert ((REPORT,), (REPLY,)) == (found.reports, found.replies)
     assert found.problem.startswith("messageStatusUpdate: status")
 
 
-def test_media_and_places_are_replies_with_what_text_they_have() -> None:
+def test_media_and_places_are_replies_with_their_text() -> None:
     """Somebody answered; what he sent stays with the gateway."""
     base = {name: value for name, value in TEXT.items() if name != "content"}
     picture, place = base | {"caption": "Here", "fileId": "f"}, base | {"latitude": 1.5, "longitude": 2.5}
-    found = read(said(moMedia=[picture, base], moLocation=[place, place | {"name": "Home"}]))
+    found = read(pushed(moMedia=[picture, base], moLocation=[place, place | {"name": "Home"}]))
     assert ["Here", "", "", "Home"] == [one.text for one in found.replies]
 
 
-def test_a_reply_may_say_less_or_differently() -> None:
+def test_a_reply_may_lack_fields_or_have_others() -> None:
     """Only an id and a sender are needed."""
     assert (
-        InboundReply("5", "2799900001", "", "") == read(said(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
+        InboundReply("5", "2799900001", "", "")
+        == read(pushed(moText=[{"messageId": 5, "from": 2799900001}])).replies[0]
     )
     changed = {
         "content": "%00%E9",
@@ -127,5 +128,5 @@ def test_a_reply_may_say_less_or_differently() -> None:
         "timestamp": "2026-01-01T00:00:00Z",
         "sms": {"udh": "050003010201"},
     }
-    found = read(said(moText=[TEXT | changed])).replies[0]
+    found = read(pushed(moText=[TEXT | changed])).replies[0]
     assert ("é", AT, ReplyPart(1, 2, 1)) == (found.text, found.at, found.part)

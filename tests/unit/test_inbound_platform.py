@@ -44,7 +44,7 @@ def as_query(fields: dict[str, Any]) -> bytes:
 
 
 def report(fields: dict[str, Any]) -> StatusReport:
-    """Return what a status says, the same by GET and as JSON."""
+    """Return what a status reports, the same by GET and as JSON."""
     found = platform.read(b"", as_json(fields))
     assert found == platform.read(as_query(fields), b"")
     return found.reports[0]
@@ -56,14 +56,14 @@ def reply(fields: dict[str, Any]) -> InboundReply:
 
 def test_a_status_is_read_by_its_number() -> None:
     """In the legacy numbering, where 4 is the handset's word."""
-    told = "status=4 timestamp=1767225600000 description=Received"
-    assert StatusReport(OURS, ITS, "004", Status.DELIVERED, None, told) == report(STATUS)
+    kept = "status=4 timestamp=1767225600000 description=Received"
+    assert StatusReport(OURS, ITS, "004", Status.DELIVERED, None, kept) == report(STATUS)
     upper = {name.upper(): value for name, value in STATUS.items()}
     assert report(STATUS) == report(upper)
 
 
 @pytest.mark.parametrize("code", range(1, 15))
-def test_every_number_is_what_it_is_in_the_legacy_apis(code: int) -> None:
+def test_every_number_means_the_same_as_in_the_legacy_apis(code: int) -> None:
     """As a number, a text, with a fraction or with zeros."""
     expected = (f"{code:03d}", STATUSES[f"{code:03d}"], False)
     for written in (code, str(code), f"{code:03d}"):
@@ -94,7 +94,7 @@ UNLISTED: list[tuple[object, str, str]] = [
 
 
 @pytest.mark.parametrize(("code", "name", "network_status"), UNLISTED)
-def test_what_no_table_lists_is_marked_and_moves_nothing(code: object, name: str, network_status: str) -> None:
+def test_an_unlisted_status_is_marked_and_moves_nothing(code: object, name: str, network_status: str) -> None:
     """It is answered, so that it is not repeated for days, and looked at."""
     found = report(STATUS | {"statusCode": code, "status": name})
     assert (network_status, None, True) == (found.network_status, found.to, found.unlisted)
@@ -102,7 +102,7 @@ def test_what_no_table_lists_is_marked_and_moves_nothing(code: object, name: str
 
 @pytest.mark.parametrize("theirs", [None, "", "order-4711", "0" * 31, 5])
 def test_a_message_of_another_application_is_passed_over(theirs: object) -> None:
-    """It is no mistake, and creates nothing."""
+    """It is not a mistake, and creates nothing."""
     assert Inbound() == platform.read(b"", as_json(STATUS | {"clientMessageId": theirs}))
 
 
@@ -121,20 +121,20 @@ BODIES: list[bytes] = [b"{}", b"[]", b"foo", b'"foo"', b"null", b'{"messageId":'
 
 
 @pytest.mark.parametrize(("changed", "field"), WRONG)
-def test_a_status_that_makes_no_sense_is_refused_with_the_field(changed: dict[str, Any], field: str) -> None:
-    """Whatever is said instead of a number or a name."""
+def test_an_invalid_status_is_refused_with_its_field(changed: dict[str, Any], field: str) -> None:
+    """Anything instead of a number or a name."""
     with pytest.raises(ValueError, match=field):
         platform.read(b"", as_json(STATUS | changed))
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_a_body_that_is_no_callback_is_refused(body: bytes) -> None:
-    """Not answered with 200: nobody understood it."""
+def test_a_body_that_is_not_a_callback_is_refused(body: bytes) -> None:
+    """Not answered with 200: it was not understood."""
     with pytest.raises(ValueError, match=r"\w"):
         platform.read(b"", body)
 
 
-def test_a_probe_says_nothing() -> None:
+def test_a_probe_reports_nothing() -> None:
     """Neither a query nor a body."""
     assert Inbound() == platform.read(b"", b"") == platform.read(b"", b"\n")
 
@@ -179,7 +179,7 @@ TEXTS = [
 def test_a_text_is_percent_encoded_in_its_charset_unless_that_is_utf_8(
     written: object, charset: str | None, text: str
 ) -> None:
-    """What is evidently not encoded is left as it is; the letters are those that the octets mean."""
+    """A text that is evidently not encoded is left unchanged; otherwise the octets are decoded."""
     assert text == reply(MO | {"text": written, "charset": charset}).text
 
 
@@ -206,7 +206,7 @@ def test_parts_and_moments_are_read_as_everywhere() -> None:
         ({"messageId": None, "replyMessageId": None}, "replyMessageId"),
     ],
 )
-def test_a_reply_of_nobody_or_without_an_id_is_refused(changed: dict[str, Any], field: str) -> None:
-    """Neither could be told from another one."""
+def test_a_reply_without_a_sender_or_an_id_is_refused(changed: dict[str, Any], field: str) -> None:
+    """Neither could be distinguished from another one."""
     with pytest.raises(ValueError, match=field):
         platform.read(b"", as_json(MO | changed))

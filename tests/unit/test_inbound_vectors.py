@@ -32,8 +32,8 @@ def heard(callback: Mapping[str, Any]) -> Inbound:
 
 
 @pytest.mark.parametrize("callback", CALLBACKS, ids=lambda one: one["name"])
-def test_a_request_that_others_have_had_says_the_same_to_us(callback: dict[str, Any]) -> None:
-    """Statuses, replies, probes, and what is refused."""
+def test_a_request_recorded_by_other_clients_is_read_the_same(callback: dict[str, Any]) -> None:
+    """Statuses, replies, probes and refusals."""
     expected = dict(callback["becomes"])
     if "wrong" in expected:
         with pytest.raises(ValueError, match=expected["wrong"]):
@@ -42,9 +42,9 @@ def test_a_request_that_others_have_had_says_the_same_to_us(callback: dict[str, 
     meaning, found = expected.pop("meaning", ""), heard(callback)
     assert "" == found.problem
     for kind in ("reports", "replies"):
-        told, wanted = msgspec.to_builtins(getattr(found, kind)), expected.get(kind, [])
-        assert len(told) == len(wanted)
-        assert wanted == [{name: one[name] for name in want} for one, want in zip(told, wanted, strict=True)]
+        actual, wanted = msgspec.to_builtins(getattr(found, kind)), expected.get(kind, [])
+        assert len(actual) == len(wanted)
+        assert wanted == [{name: one[name] for name in want} for one, want in zip(actual, wanted, strict=True)]
     assert [meaning] * len(found.replies) == [words.build({}).meaning(reply.text) for reply in found.replies]
 
 

@@ -53,14 +53,14 @@ def written(path: Path, value: Any) -> Path:
 
 
 def test_an_operator_adds_languages_and_takes_none_of_the_english_away(tmp_path: Path) -> None:
-    """Clickatell's own words stop its messages whatever we think of them."""
-    told = {
+    """Clickatell's own words stop its messages in any case, so ours do too."""
+    content = {
         "fr": {"stop": ["ARRÊT", "Arret"], "start": ["DÉBUT"]},
         "en": {"stop": ["REMOVE"]},
         "de": {},
         "ar": {"stop": ["قف"]},
     }
-    words = load(written(tmp_path / "words.json", told))
+    words = load(written(tmp_path / "words.json", content))
     assert ["stop"] * 5 == [words.meaning(one) for one in ("arre\u0302t!", "arret", "remove", "قف", "stop all")]
     assert ["start", "start"] == [words.meaning(one) for one in ("début", "unstop")]
     assert load(None) == load() == WORDS
@@ -88,16 +88,16 @@ WRONG: list[tuple[Any, str]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("told", "about"), WRONG)
-def test_a_wrong_file_says_which_language_and_word(tmp_path: Path, told: Any, about: str) -> None:
+@pytest.mark.parametrize(("content", "about"), WRONG)
+def test_an_invalid_file_is_refused_with_language_and_word(tmp_path: Path, content: Any, about: str) -> None:
     """With the file's name, at the start of the process."""
-    path = written(tmp_path / "words.json", told)
+    path = written(tmp_path / "words.json", content)
     with pytest.raises(ValueError, match=r"words\.json") as refused:
         load(path)
     assert about in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     """And one that is a folder, or no text."""
     tmp_path.joinpath("octets").write_bytes(b"\xff\xfe")
     for name, about in (("none.json", "No such file"), (".", "directory"), ("octets", "not JSON")):

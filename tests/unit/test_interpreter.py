@@ -1,4 +1,4 @@
-"""Interpreter: what a process does not stand still for."""
+"""Interpreter: a process does not pause for the garbage of its start."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ print(sum(id(one) in looked_at for one in lasting), sum(id(one) in looked_at for
 
 def test_a_collection_of_garbage_leaves_out_what_was_there_at_the_start_and_nothing_else() -> None:
     """In a process of its own, whose collector it changes for good."""
-    told = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
-    assert "0 10 0.001" == told.stdout.strip()
+    completed = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    assert "0 10 0.001" == completed.stdout.strip()

@@ -15,15 +15,15 @@ def rows(content: bytes, *columns: str) -> list[FileRow]:
     return list(read_json_lines(BufferedReader(BytesIO(content)), columns))  # type: ignore[arg-type]
 
 
-def test_each_line_is_a_row_and_empty_ones_are_none() -> None:
+def test_each_line_is_a_row_and_empty_lines_are_skipped() -> None:
     """With a byte order mark or without, with a last line end or without."""
     read = rows(b"\xef\xbb\xbf" + GOOD + b"\r\n\n  \n" + GOOD)
     assert [(1, 1), (2, 4)] == [(row.number, row.line) for row in read]
     assert all(row.content == {"to": 27831234567, "text": "Hi", "lane": 2, "tags": ["a"]} for row in read)
 
 
-def test_a_line_that_is_no_object_is_refused_and_loses_no_other() -> None:
-    """Broken, of another kind, not UTF-8, too deep, or with a field that nobody knows."""
+def test_a_line_that_is_not_an_object_is_refused_and_loses_no_other() -> None:
+    """Broken, of another kind, not UTF-8, too deep, or with an unknown field."""
     bad = [b"{", b"[1]", b"1", b'{"to": "\xe9"}', b"[" * 5000, b'{"colour": "red"}', b'{"a": ' * 5000]
     read = rows(b"\n".join([*bad, GOOD]))
     assert [True] * len(bad) + [False] == [isinstance(row.content, Refusal) for row in read]

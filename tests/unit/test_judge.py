@@ -48,7 +48,7 @@ def refused(code: str, text: str = "so it says") -> AttemptOutcome:
 
 
 def test_an_accepted_message_is_sent() -> None:
-    """Nothing else is said of it: no code, no hold, no rule."""
+    """Nothing else is recorded: no code, no hold, no rule."""
     assert Decision(Status.SENT, NOW) == judged(OUTCOMES[0])
 
 
@@ -60,12 +60,12 @@ def test_every_outcome_leads_to_a_state_that_may_follow_sending(outcome: Attempt
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.code}")
 def test_the_same_arguments_give_the_same_decision(outcome: AttemptOutcome) -> None:
-    """Nothing but the arguments has a say: no clock and no dice of its own."""
+    """Only the arguments count: it has no clock and no random numbers of its own."""
     assert judged(outcome) == judged(outcome)
 
 
 @pytest.mark.parametrize("outcome", [NOT_TRIED, *map(refused, ("001", "002", "004", "007", "108", "130", "006"))])
-def test_what_was_not_the_message_s_turn_costs_it_nothing(outcome: AttemptOutcome) -> None:
+def test_an_attempt_that_never_left_costs_the_message_nothing(outcome: AttemptOutcome) -> None:
     """It goes back to the place in its lane that it had, and its number of attempts stays."""
     decision = judged(outcome)
     assert (Status.QUEUED, QUEUED_AT, False) == (decision.to, decision.at, decision.spends_attempt)
@@ -92,14 +92,14 @@ CORE = {
 
 
 @pytest.mark.parametrize(("code", "expected"), CORE.items())
-def test_a_code_stops_what_it_has_to_and_nothing_more(code: str, expected: tuple[Status, Hold | None, bool]) -> None:
-    """The message's next state, what is held for all, and whether the number is never asked again."""
+def test_a_code_stops_exactly_its_scope(code: str, expected: tuple[Status, Hold | None, bool]) -> None:
+    """The message's next state, what is held for all, and whether the number is suppressed."""
     decision = judged(refused(code))
     assert expected == (decision.to, decision.hold, decision.suppresses)
 
 
 @pytest.mark.parametrize("code", sorted(CORE))
-def test_what_the_gateway_said_is_kept_with_its_own_code(code: str) -> None:
+def test_the_gateway_s_text_is_kept_with_its_own_code(code: str) -> None:
     """Also for a code that no table lists: who looks into it needs the number, not our word for it."""
     decision = judged(refused(code, "the gateway's words"))
     assert (code, "the gateway's words") == (decision.code, decision.text)
@@ -107,7 +107,7 @@ def test_what_the_gateway_said_is_kept_with_its_own_code(code: str) -> None:
 
 @pytest.mark.parametrize("kind", [OutcomeKind.LOST, OutcomeKind.UNREADABLE])
 def test_an_answer_that_cannot_be_known_leaves_the_message_in_doubt(kind: OutcomeKind) -> None:
-    """It is asked about a little later, and never simply sent again, however often it was tried."""
+    """It is looked up a little later, and never simply sent again, however often it was tried."""
     decision = judged(AttemptOutcome(kind), tried(attempt=1), Patience(first_probe_seconds=7))
     assert (Status.IN_DOUBT, NOW + 7 * SECOND, kind) == (decision.to, decision.at, decision.code)
 
@@ -134,7 +134,7 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("text", "until"), LIMITS)
-def test_a_limit_holds_until_the_moment_it_names_if_that_makes_sense(text: str, until: int) -> None:
+def test_a_limit_holds_until_the_moment_it_names_if_that_is_plausible(text: str, until: int) -> None:
     """To come: exactly then; just past: a minute; missing: an hour; beyond any month: 35 days."""
     hold = judged(refused("130", text)).hold
     assert hold
@@ -154,7 +154,7 @@ def test_no_text_of_a_limit_holds_the_account_for_ever_or_not_at_all(text: str) 
 
 @given(seed=some.integers(), attempt=some.integers(1, 8))
 def test_each_wait_is_longer_than_the_one_before(seed: int, attempt: int) -> None:
-    """As long as the curve grows, whatever the dice say."""
+    """As long as the curve grows, for every random number."""
     rng = Random(seed)
     assert backoff(SOON, attempt, rng) < backoff(SOON, attempt + 1, rng)
 
@@ -168,7 +168,7 @@ def test_a_wait_is_its_step_of_the_curve_and_at_most_one_first_step_more(seed: i
 
 
 def test_a_thousand_that_failed_together_do_not_come_back_together() -> None:
-    """Jitter: no tenth of a second is asked for by more than a tenth of them."""
+    """Jitter: no tenth of a second gets more than a tenth of them."""
     rng = Random(7)
     slots = [int(backoff(SOON, 3, rng) * 10) for _ in range(1_000)]
     assert max(slots.count(slot) for slot in set(slots)) < 100
@@ -189,7 +189,7 @@ def test_what_should_not_happen_twice_is_tried_twice_at_most(code: str, attempt:
 
 
 def test_a_gateway_out_of_reach_is_tried_for_as_long_as_the_message_is_worth_sending() -> None:
-    """An outage of a day is no reason to give a message up that is valid for two."""
+    """An outage of a day does not end a message that is valid for two."""
     assert (
         Status.SCHEDULED == judged(AttemptOutcome(OutcomeKind.NOT_REACHED), tried(attempt=5_000, expires_in=2 * DAY)).to
     )
@@ -254,7 +254,7 @@ STOPS = [  # first tried so long ago, the message's end, the deployment's end ->
 
 
 @pytest.mark.parametrize(("ago", "message", "deployment", "to"), STOPS)
-def test_retries_stop_when_the_message_or_else_the_deployment_says(
+def test_retries_stop_by_the_message_s_limit_or_else_the_deployment_s(
     ago: int, message: float | None, deployment: float | None, to: Status
 ) -> None:
     """Counted from the first attempt; no attempt is made after that."""
@@ -268,15 +268,15 @@ def test_an_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
     assert Status.SCHEDULED == judged(refused("901"), one).to
 
 
-def test_a_pace_says_nothing_about_codes_that_end_a_message() -> None:
-    """Who asks for retries does not ask for a second SMS to somebody who opted out."""
+def test_a_pace_does_not_retry_codes_that_end_a_message() -> None:
+    """A caller who wants retries does not want a second SMS to somebody who opted out."""
     paced = tried(1, retry_every=1, stop_retrying_after=60)
     assert [Status.DEAD, Status.IN_DOUBT] == [
         judged(one, paced).to for one in (refused("122"), AttemptOutcome(OutcomeKind.LOST))
     ]
 
 
-def test_the_transport_table_decides_what_the_gateway_did_not_say() -> None:
-    """Its codes are the kinds themselves, so a log line says what broke."""
+def test_the_transport_table_decides_without_a_code_from_the_gateway() -> None:
+    """Its codes are the kinds themselves, so a log line names what broke."""
     decision = judged(AttemptOutcome(OutcomeKind.NOT_REACHED, text="ClientConnectorError"))
     assert (TRANSPORT.rule_for("not_reached"), "not_reached") == (decision.rule, decision.code)

@@ -20,11 +20,11 @@ AS_EVER = {
 
 
 def test_every_key_is_in_the_table() -> None:
-    """Whoever looks at Redis finds there what each key holds."""
+    """An operator who looks at Redis finds there what each key holds."""
     assert set(Key) == KINDS.keys()
 
 
-def test_keys_are_called_what_they_have_always_been_called() -> None:
+def test_keys_keep_their_names() -> None:
     """Workers of an earlier version run beside these while a fleet is upgraded."""
     made = {keys.key(name, "x") for name in Key if KINDS[name].suffix and name is not Key.QUEUED}
     made |= {keys.key(name) for name in Key if not KINDS[name].suffix} | set(keys.QUEUED.values())
@@ -56,7 +56,7 @@ def test_the_row_of_a_key_is_found_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tl:nothing", "tl:due:1", "tl:", "sms.1"])
 def test_what_is_in_no_row_is_found_too(name: str) -> None:
-    """Else the test above, and those that use it, would show nothing."""
+    """Otherwise the test above, and those that use it, would show nothing."""
     with pytest.raises(KeyError):
         keys.kind(name)
 

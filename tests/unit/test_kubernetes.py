@@ -1,4 +1,4 @@
-"""The manifests: each is valid, kustomize finds all of them, and they say what the processes read."""
+"""The manifests: each is valid, kustomize finds all of them, and they set what the processes read."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def _kustomization(folder: Path) -> dict[str, Any]:
 
 
 def test_every_manifest_of_kubernetes_is_valid() -> None:
-    """Strictly: a misspelt field is no field."""
+    """Strictly: a misspelt field is an error."""
     files = [str(file) for file in MANIFESTS if file.name != "keda.yaml"]
-    told = subprocess.run([VALIDATE, "--strict", *files], capture_output=True, text=True, check=False)
-    assert 0 == told.returncode, told.stdout + told.stderr
+    completed = subprocess.run([VALIDATE, "--strict", *files], capture_output=True, text=True, check=False)
+    assert 0 == completed.returncode, completed.stdout + completed.stderr
 
 
-def test_the_scaled_object_is_what_keda_reads() -> None:
+def test_the_scaled_object_is_valid_for_keda() -> None:
     """By models made from KEDA's own definition; one that is misspelt is refused by them."""
     (found,) = _objects(BASE / "keda.yaml")
     read = ScaledObject.model_validate(found)
@@ -61,22 +61,22 @@ def test_the_scaled_object_is_what_keda_reads() -> None:
 
 @pytest.mark.parametrize("folder", [BASE, PRODUCTION], ids=lambda one: one.name)
 def test_kustomize_lists_exactly_the_files_there_are(folder: Path) -> None:
-    """One that is forgotten is not applied, and nobody is told."""
-    told = _kustomization(folder)
-    listed = [one for one in told["resources"] if one.endswith(".yaml")]
-    listed += [one["path"] for one in told.get("patches", ())]
+    """A forgotten one is not applied, without any warning."""
+    kustomization = _kustomization(folder)
+    listed = [one for one in kustomization["resources"] if one.endswith(".yaml")]
+    listed += [one["path"] for one in kustomization.get("patches", ())]
     assert sorted(file.name for file in folder.glob("*.yaml")) == sorted([*listed, "kustomization.yaml"])
 
 
-def test_what_production_changes_is_in_the_base() -> None:
-    """A patch without its target, or an image that nobody uses, changes nothing."""
+def test_production_patches_only_objects_of_the_base() -> None:
+    """A patch without its target, or an unused image, changes nothing."""
     base = _objects(*(file for file in MANIFESTS if file.parent == BASE))
     there_is = {(one["kind"], _named(one)) for one in base}
-    told = _kustomization(PRODUCTION)
-    patched = _objects(*(PRODUCTION / one["path"] for one in told["patches"]))
+    kustomization = _kustomization(PRODUCTION)
+    patched = _objects(*(PRODUCTION / one["path"] for one in kustomization["patches"]))
     assert {(one["kind"], _named(one)) for one in patched} <= there_is
     images = {container["image"] for one in _deployments() for container in _pod(one)["containers"]}
-    assert images == {one["name"] for one in told["images"]}
+    assert images == {one["name"] for one in kustomization["images"]}
 
 
 def _pod(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _pod(deployment: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=_named)
 def test_a_pod_may_do_nothing_that_it_does_not_need(deployment: dict[str, Any]) -> None:
-    """What the restricted profile of Kubernetes asks for, and no token, besides."""
+    """The restricted profile of Kubernetes, and no token of the API server."""
     pod = _pod(deployment)
     (container,) = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
@@ -99,15 +99,15 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(deployment: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=_named)
-def test_what_a_pod_is_told_are_settings_and_its_secrets_are_mounted(deployment: dict[str, Any]) -> None:
-    """Only as files that nobody else can read; and each file that is named is there."""
+def test_a_pod_gets_known_settings_and_mounts_its_secrets(deployment: dict[str, Any]) -> None:
+    """Only as files that no other user can read; and each named file exists."""
     (container,), volumes = _pod(deployment)["containers"], {one["name"]: one for one in _pod(deployment)["volumes"]}
-    told = {one["name"]: one["value"] for one in container["env"]}
-    assert set(told) <= {variable(one) for kind in KINDS for one in secret_fields(kind)}
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    assert set(variables) <= {variable(one) for kind in KINDS for one in secret_fields(kind)}
     secret = volumes["secrets"]["secret"]
     assert 0o440 == secret["defaultMode"]
     mounted = {f"/run/secrets/threelane/{one['path']}" for one in secret["items"]}
-    assert mounted == set(told.values())
+    assert mounted == set(variables.values())
     known = {f"THREELANE_{name.upper()}" for kind in (Settings, *KINDS) for name in kind.model_fields}
     for config in _objects(BASE / "settings.yaml", PRODUCTION / "settings.yaml"):
         assert set(config["data"]) <= known
@@ -126,7 +126,7 @@ def test_a_worker_has_time_to_end_its_calls_before_it_is_killed() -> None:
 
 
 def test_budgets_and_services_select_pods_there_are() -> None:
-    """A budget that selects nobody protects nobody."""
+    """A budget that selects no pod protects none."""
     pods = {_named(one): one["spec"]["template"]["metadata"]["labels"] for one in _deployments()}
     for one in _objects(*MANIFESTS):
         if one["kind"] in ("PodDisruptionBudget", "Service"):
@@ -136,7 +136,7 @@ def test_budgets_and_services_select_pods_there_are() -> None:
     assert all(labels["app.kubernetes.io/part-of"] == "threelane" for labels in pods.values())
 
 
-def test_keda_asks_for_metrics_there_are() -> None:
+def test_keda_queries_metrics_that_exist() -> None:
     """That the query has an answer is shown by tests/integration/test_prometheus.py."""
     (found,) = _objects(BASE / "keda.yaml")
     (trigger,) = found["spec"]["triggers"]

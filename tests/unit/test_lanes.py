@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from threelane.store import keys
-from threelane.worker.fetch import lanes as house
+from threelane.worker.fetch import lanes as lanes_module
 from threelane.worker.fetch.lanes import LaneOrder, Lanes
 
 
@@ -35,12 +35,12 @@ def lanes(clock: Clock) -> Lanes:
 
 
 def test_lane_1_is_first_and_lane_3_last(lanes: Lanes) -> None:
-    """As long as nobody is owed anything."""
+    """As long as no lane is owed anything."""
     assert [1, 2, 3] == lanes.order()
 
 
-def test_asking_for_the_order_changes_nothing(lanes: Lanes) -> None:
-    """kombu asks at every turn, also when all lanes are empty."""
+def test_reading_the_order_changes_nothing(lanes: Lanes) -> None:
+    """kombu calls at every turn, also when all lanes are empty."""
     lanes.served(1, 10)
     assert [[2, 3, 1]] * 5 == [lanes.order() for _ in range(5)]
 
@@ -49,7 +49,7 @@ def test_asking_for_the_order_changes_nothing(lanes: Lanes) -> None:
 
 
 def test_a_closed_lane_is_left_out_until_its_time_is_up(lanes: Lanes, clock: Clock) -> None:
-    """The rate is used up: its nudges stay on the broker, for whoever may fetch them first."""
+    """The rate is used up: its nudges stay on the broker, for the first worker that may fetch them."""
     lanes.close_for(2, 0.5)
     assert [1, 3] == lanes.order()
     clock.now += 0.499
@@ -59,7 +59,7 @@ def test_a_closed_lane_is_left_out_until_its_time_is_up(lanes: Lanes, clock: Clo
 
 
 def test_a_lane_that_is_closed_again_stays_closed_for_the_newer_time(lanes: Lanes, clock: Clock) -> None:
-    """What the last claim said of the rate is what is true."""
+    """The rate is as the last claim reported it."""
     lanes.close_for(1, 10)
     lanes.close_for(1, 1)
     clock.now += 1
@@ -68,7 +68,7 @@ def test_a_lane_that_is_closed_again_stays_closed_for_the_newer_time(lanes: Lane
 
 @pytest.mark.parametrize(("held", "crowded"), [([3] * 6, False), ([3, 2] * 3 + [3], True), ([1] * 6 + [3] * 2, False)])
 def test_lanes_2_and_3_together_leave_one_thread_to_lane_1(lanes: Lanes, held: list[int], crowded: bool) -> None:
-    """Of eight; else a code waits until somebody's hundred newsletters are sent."""
+    """Of eight; otherwise a code waits until somebody's hundred newsletters are sent."""
     lanes.threads = 8
     lanes.holding(keys.queue(lane) for lane in held)
     assert ([1] if crowded else [1, 2, 3]) == lanes.order()
@@ -91,7 +91,7 @@ def test_a_process_of_one_thread_leaves_none(lanes: Lanes) -> None:
 
 
 def test_a_held_lane_is_left_out_until_the_hold_is_lifted(lanes: Lanes, clock: Clock) -> None:
-    """A hold has no time of its own here: who looks at the holds says when it is over."""
+    """A hold has no timer of its own here: the code that reads the holds ends it."""
     lanes.hold([1, 3])
     clock.now += 1e9
     assert ([2], [True, False, True]) == (lanes.order(), [lanes.is_held(lane) for lane in keys.LANES])
@@ -117,7 +117,7 @@ def test_a_closed_lane_is_not_held(lanes: Lanes) -> None:
 
 
 def test_a_lane_that_is_owed_is_not_fetched_from_while_it_is_closed(lanes: Lanes) -> None:
-    """The floor is no way around a hold or the rate."""
+    """The floor does not bypass a hold or the rate."""
     lanes.served(1, 100)
     lanes.close_for(3, 1)
     lanes.hold([2])
@@ -129,15 +129,15 @@ def test_a_lane_that_is_owed_is_not_fetched_from_while_it_is_closed(lanes: Lanes
 
 def simulated(lanes: Lanes, backlog: dict[int, float], sizes: dict[int, int], fetches: int) -> Counter[int]:
     """Fetch nudge after nudge of the first lane that has any; returns the messages served by lane."""
-    told: Counter[int] = Counter()
+    served: Counter[int] = Counter()
     for _ in range(fetches):
         lane = next((lane for lane in lanes.order() if backlog[lane] > 0), None)
         if lane is None:
             break
         backlog[lane] -= sizes[lane]
         lanes.served(lane, sizes[lane])
-        told[lane] += sizes[lane]
-    return told
+        served[lane] += sizes[lane]
+    return served
 
 
 ENDLESS = float("inf")
@@ -150,8 +150,8 @@ def test_lane_3_keeps_its_share_while_lane_1_is_never_empty(share: float, size_1
     """For each message of lane 1 a share of one, whatever the size of the nudges, to within a tenth of it."""
     lanes = Lanes(Clock())
     lanes.share = share
-    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: size_1, 2: 1, 3: size_3}, 20_000)
-    assert share == pytest.approx(told[3] / told[1], rel=0.1)
+    served = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: size_1, 2: 1, 3: size_3}, 20_000)
+    assert share == pytest.approx(served[3] / served[1], rel=0.1)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
@@ -159,8 +159,8 @@ def test_lanes_2_and_3_keep_a_share_each_while_no_lane_is_ever_empty(share: floa
     """Lane 3 has its share of both above it: it is not the one that pays for the floor of lane 2."""
     lanes = Lanes(Clock())
     lanes.share = share
-    told = simulated(lanes, dict.fromkeys(keys.LANES, ENDLESS), dict.fromkeys(keys.LANES, 10), 50_000)
-    assert (share, share) == pytest.approx((told[2] / told[1], told[3] / (told[1] + told[2])), rel=0.1)
+    served = simulated(lanes, dict.fromkeys(keys.LANES, ENDLESS), dict.fromkeys(keys.LANES, 10), 50_000)
+    assert (share, share) == pytest.approx((served[2] / served[1], served[3] / (served[1] + served[2])), rel=0.1)
 
 
 @given(some.lists(some.tuples(some.sampled_from([1, 2, 3]), some.integers(1, 100)), max_size=60))
@@ -182,19 +182,19 @@ def test_the_order_is_strict_unless_a_lane_is_owed_a_whole_message(history: list
 def test_an_idle_lane_does_not_save_up_for_a_rush(lanes: Lanes) -> None:
     """A day of codes does not let a newsletter go before the next code for minutes."""
     lanes.served(1, 1_000_000)
-    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 100)
-    assert told[3] <= 10 + 10
+    served = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 100)
+    assert served[3] <= 10 + 10
 
 
 def test_a_lane_that_was_alone_for_hours_does_not_pay_for_them_later(lanes: Lanes) -> None:
     """A night of newsletters does not starve them through the morning's codes."""
     lanes.served(3, 1_000_000)
-    told = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 2_000)
-    assert told[3] >= 50
+    served = simulated(lanes, {1: ENDLESS, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 1}, 2_000)
+    assert served[3] >= 50
 
 
 def test_nothing_is_lost_of_the_pace_when_higher_lanes_are_empty(lanes: Lanes) -> None:
-    """A floor is no ceiling: a lane alone is served all the time."""
+    """A floor is not a ceiling: a lane alone is served all the time."""
     assert Counter({3: 500}) == simulated(lanes, {1: 0, 2: 0, 3: ENDLESS}, {1: 1, 2: 1, 3: 5}, 100)
 
 
@@ -203,12 +203,12 @@ def test_nothing_is_lost_of_the_pace_when_higher_lanes_are_empty(lanes: Lanes) -
 
 @pytest.fixture
 def order(monkeypatch: pytest.MonkeyPatch, lanes: Lanes) -> LaneOrder:
-    monkeypatch.setattr(house, "LANES", lanes)
+    monkeypatch.setattr(lanes_module, "LANES", lanes)
     return LaneOrder(["sms.3", "sms.1", "sms.2"])
 
 
 def test_the_order_is_of_kombu_s_queues(order: LaneOrder, lanes: Lanes) -> None:
-    """As many as it asks for, in the lanes' order."""
+    """As many as kombu requests, in the lanes' order."""
     assert ["sms.1", "sms.2", "sms.3"] == order.consume(10)
     assert ["sms.1"] == order.consume(1)
     lanes.served(1, 10)
@@ -230,7 +230,7 @@ def test_a_queue_that_kombu_does_not_consume_is_not_fetched(order: LaneOrder) ->
 
 
 def test_with_all_lanes_closed_nothing_is_fetched(order: LaneOrder, lanes: Lanes) -> None:
-    """An empty list, and kombu asks again at its next turn."""
+    """An empty list, and kombu calls again at its next turn."""
     lanes.stop_all_for(1)
     assert [] == order.consume(3)
 

@@ -48,7 +48,7 @@ def test_every_module_belongs_to_a_layer() -> None:
     assert {"worker", "interfaces"} == {name for name, _ in modules() if not layer_of(name)}
 
 
-def test_each_layer_imports_only_what_lies_below_it() -> None:
+def test_each_layer_imports_only_layers_below_it() -> None:
     """A caller never drags a worker in, and no two folders need each other."""
     assert {} == {
         name: found

@@ -24,17 +24,17 @@ NOW = int(time.time() * 1000)
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 @pytest.mark.parametrize("letter", ["9", "a", "\uff12", "“", " ", ","])
 def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, letter: str) -> None:
-    """Of what was sent no more than its beginning is said again."""
-    said = {"to": ZA, "text": "Hello", field.gateway_name: letter * HUGE}
+    """The refusal repeats no more than the beginning of the value."""
+    fields = {"to": ZA, "text": "Hello", field.gateway_name: letter * HUGE}
     if field.name == "binary":
-        del said["text"]
-    refused = message.parse(said, NOW)
+        del fields["text"]
+    refused = message.parse(fields, NOW)
     assert isinstance(refused, Refusal)
     assert len(str(refused)) < 400
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"to": 10**5000},
         {"lane": 10**5000},
@@ -47,10 +47,10 @@ def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, l
     ],
     ids=["to", "lane", "tags", "no tags", "binary", "udh", "name", "names"],
 )
-def test_what_only_a_library_can_be_given_is_refused_as_well(said: dict[str, Any]) -> None:
+def test_huge_values_of_other_types_are_refused_as_well(fields: dict[str, Any]) -> None:
     """Numbers that Python cannot write, lists without an end, more names than anybody has."""
-    answer = message.parse({"to": ZA, "text": "Hello", **said}, NOW)
-    if "tags" in said and not isinstance(answer, Refusal):
+    answer = message.parse({"to": ZA, "text": "Hello", **fields}, NOW)
+    if "tags" in fields and not isinstance(answer, Refusal):
         assert () == answer.message.tags
         return
     assert isinstance(answer, Refusal)

@@ -66,7 +66,7 @@ def composed(tmp_path: Path) -> Composed:
     ],
 )
 def test_a_wrong_name_is_an_error_when_the_module_is_loaded(composed: Composed, source: str, unknown: str) -> None:
-    """In Lua it would be nil, and the message would be lost on the way that nobody tried."""
+    """In Lua it would be nil, and the message would be lost on an untested path."""
     with pytest.raises(UnknownName, match=unknown.replace(".", r"\.")):
         composed(f"-- PARTS record\n{source}\n")
 
@@ -79,7 +79,7 @@ def test_names_in_texts_and_comments_are_left_alone(composed: Composed) -> None:
 
 
 def test_only_the_keys_that_a_source_names_are_declared(composed: Composed) -> None:
-    """Redis is told of all of them, and of no other."""
+    """Redis gets all of them, and no others."""
     source = composed("redis.call('HGET', KEY.holds, KEY.queued[2]) return redis.call('GET', KEY.bucket)")
 
     assert ["tl:holds", "tl:queued:1", "tl:queued:2", "tl:queued:3"] == [keys.key(*one) for one in source.fixed]
@@ -116,7 +116,7 @@ def test_a_script_gets_its_keys_and_arguments_where_its_source_has_them(client: 
     )
     there = Space("c7", "acme")
     look: Script[Any, Any] = Script(tmp_path / "look.lua", Signature.read(_look), list[Any], [Answer])
-    told = look.within(there)(
+    reply = look.within(there)(
         client,
         reports=[Report("1", "one"), Report("2", "two")],
         now=5,
@@ -125,7 +125,7 @@ def test_a_script_gets_its_keys_and_arguments_where_its_source_has_them(client: 
     )
 
     rate, due = b"tl:{c7}:rate@acme", b"tl:{c7}:due"
-    assert [rate, due, b"tl:api-rate:k", b"tl:m:b", 2, b"5", b"two", b"done"] == told
+    assert [rate, due, b"tl:api-rate:k", b"tl:m:b", 2, b"5", b"two", b"done"] == reply
 
 
 def test_periods_are_those_that_a_limit_may_be_compared_with() -> None:

@@ -48,7 +48,7 @@ def problems(text: str, *, of_records: bool = False) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_script_names_nothing_by_a_literal_and_asks_no_server(file: Path) -> None:
+def test_a_script_names_nothing_by_a_literal_and_calls_no_clock(file: Path) -> None:
     """The form of a record, the names of keys and the clock may change without a change to every script."""
     text = file.read_text(encoding="utf-8")
 
@@ -69,8 +69,8 @@ def test_a_script_names_nothing_by_a_literal_and_asks_no_server(file: Path) -> N
         ("redis.call('PEXPIRE', KEY.records[i], 5)", "beside record.lua"),
     ],
 )
-def test_what_a_script_must_not_do_is_found(source: str, problem: str) -> None:
-    """Else the test above would show nothing."""
+def test_a_forbidden_call_in_a_script_is_found(source: str, problem: str) -> None:
+    """Otherwise the test above would show nothing."""
     assert [True] == [problem in found for found in problems(source)]
 
 
@@ -85,8 +85,8 @@ def test_a_script_uses_each_part_that_it_includes(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.parent != PARTS], ids=lambda file: file.name)
-def test_a_script_begins_with_what_it_takes_and_returns(file: Path) -> None:
-    """Whoever reads it knows its contract before its first line."""
+def test_a_script_begins_with_its_arguments_and_results(file: Path) -> None:
+    """The reader knows its contract before its first line."""
     header = file.read_text(encoding="utf-8").partition("\nlocal ")[0]
 
     assert re.search(r"^-- (?:KEYS|ARG) ", header, re.MULTILINE)

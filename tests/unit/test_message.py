@@ -1,4 +1,4 @@
-"""A message is parsed once at the door: every field by every name, every range, and the way into Redis and back."""
+"""A message is parsed once at accept: every field by every name, every range, and the way into Redis and back."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TO = "27831234567"
 AT = datetime.fromtimestamp(NOW / 1000 + 3600, UTC)
 HEADER = "06050415810000"
 
-# what is said of each field of the table, and what the message then has
+# a value for each field of the table, and what the message then has
 # fmt: off
-SAID: dict[str, tuple[Any, dict[str, Any]]] = {
+EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "to":                  ("+27 83 123 4567", {"to": TO}),
     "text":                ("Hi\r\nthere", {"text": "Hi\nthere", "units": 8}),
     "sender":              (" +27 831-000 ", {"sender": "27831000"}),
@@ -61,22 +61,22 @@ SAID: dict[str, tuple[Any, dict[str, Any]]] = {
 # fmt: on
 
 
-def parsed(**said: Any) -> Draft | Refusal:
-    """Parse a message that is fine but for what is said of it."""
-    plain = {} if {"binary"} & said.keys() else {"text": "Hello"}
-    if {"at_gateway", "atGateway"} & said.keys():
+def parsed(**fields: Any) -> Draft | Refusal:
+    """Parse a message that is valid except for these fields."""
+    plain = {} if {"binary"} & fields.keys() else {"text": "Hello"}
+    if {"at_gateway", "atGateway"} & fields.keys():
         plain["delay"] = 600
-    return message.parse({"to": TO} | plain | said, NOW)
+    return message.parse({"to": TO} | plain | fields, NOW)
 
 
-def accepted(**said: Any) -> Message:
-    draft = parsed(**said)
+def accepted(**fields: Any) -> Message:
+    draft = parsed(**fields)
     assert isinstance(draft, Draft), draft
     return draft.message
 
 
-def refused(**said: Any) -> Refusal:
-    answer = parsed(**said)
+def refused(**fields: Any) -> Refusal:
+    answer = parsed(**fields)
     assert isinstance(answer, Refusal)
     assert answer.problem
     assert answer.remedy
@@ -85,20 +85,20 @@ def refused(**said: Any) -> Refusal:
 
 def test_no_field_of_the_table_is_left_out_here() -> None:
     """A field that is added to the product is added to these tests."""
-    assert {field.name for field in FIELDS} == SAID.keys()
+    assert {field.name for field in FIELDS} == EXAMPLES.keys()
 
 
 @pytest.mark.parametrize(("spelling", "name"), [(spelling, field.name) for spelling, field in BY_SPELLING.items()])
 def test_every_field_is_understood_by_each_of_its_names(spelling: str, name: str) -> None:
-    """Ours, the gateway's, and what other clients of the gateway call it: all say the same."""
-    said, expected = SAID[name]
-    sms = accepted(**{spelling: said})
+    """Ours, the gateway's, and the names of other clients: all mean the same."""
+    value, expected = EXAMPLES[name]
+    sms = accepted(**{spelling: value})
 
     assert expected == {key: getattr(sms, key) for key in expected}
 
 
 def test_no_two_fields_share_a_name() -> None:
-    """Else one of them could never be said."""
+    """Otherwise one of them could never be set."""
     spellings = {
         (spelling, field.name) for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
     }
@@ -153,7 +153,7 @@ def test_a_range_holds_at_both_ends(name: str, inside: tuple[Any, Any], outside:
 
 
 def test_a_whole_number_is_neither_a_fraction_nor_a_switch() -> None:
-    """1.0 and True are mistakes of the caller's program, and are told as such."""
+    """1.0 and True are mistakes of the caller's program, and are refused as such."""
     for value in (1.0, True, "1.0", "", " ", "²", "١"):
         assert Code.INVALID == refused(lane=value).code
 
@@ -164,12 +164,12 @@ def test_a_schedule_in_text_is_a_time_of_the_gateway() -> None:
 
 
 def test_none_is_as_good_as_leaving_a_field_out() -> None:
-    """Programs pass what they have; None says nothing."""
+    """Programs pass what they have; None means not given."""
     assert accepted(lane=None, sender=None, delay=None).lane == accepted().lane
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "field"),
+    ("fields", "code", "field"),
     [
         ({"to": None}, Code.DESTINATION, "to"),
         ({"text": None}, Code.EMPTY, "text"),
@@ -190,15 +190,15 @@ def test_none_is_as_good_as_leaving_a_field_out() -> None:
         ({"from": "1", "sender": "1"}, Code.INVALID, "sender"),
     ],
 )
-def test_what_does_not_go_together_is_refused(said: dict[str, Any], code: Code, field: str) -> None:
+def test_fields_that_exclude_each_other_are_refused(fields: dict[str, Any], code: Code, field: str) -> None:
     """Each field may be fine alone."""
-    answer = refused(**said)
+    answer = refused(**fields)
 
     assert (code, field) == (answer.code, answer.field)
 
 
 def test_a_long_header_is_refused_with_the_reason() -> None:
-    """Its first octet is right; what is wrong is that nothing else would fit."""
+    """Its first octet is right; but it leaves no room for a text."""
     assert "131 octets" == refused(udh="82" + "00" * 130).problem
 
 
@@ -207,16 +207,16 @@ def test_the_gateways_switch_for_binary_means_none_at_zero() -> None:
     assert "Hello" == accepted(text="Hello", binary="0").text
 
 
-def test_a_cut_tells_how_much_it_took_off() -> None:
-    """The caller asked for it, and can still warn its user."""
+def test_a_cut_reports_how_many_characters_it_removed() -> None:
+    """The caller requested it, and can still warn its user."""
     draft = parsed(text="a" * 500, onTooLong="cut")
 
     assert isinstance(draft, Draft)
     assert (3, "a" * 459, 41) == (draft.message.parts, draft.message.text, draft.characters_cut)
 
 
-def test_look_alikes_tell_the_parts_that_they_save() -> None:
-    """One curly quote costs a text of 150 letters two parts."""
+def test_look_alikes_report_the_parts_that_they_save() -> None:
+    """One curly quote costs a text of 150 characters two parts."""
     draft = parsed(text="’" + "a" * 149, lookAlikes=1)
 
     assert isinstance(draft, Draft)
@@ -227,7 +227,7 @@ def test_look_alikes_tell_the_parts_that_they_save() -> None:
     ("text", "more"), [("’" + "ж" * 100, {}), ("’" + "a" * 100, {"unicode": 1}), ("’" + "a" * 100, {"lookAlikes": 0})]
 )
 def test_look_alikes_change_nothing_where_nothing_is_saved(text: str, more: dict[str, Any]) -> None:
-    """A text that stays in UCS-2 keeps its letters as they were written."""
+    """A text that stays in UCS-2 keeps its characters unchanged."""
     assert text == accepted(**{"text": text, "lookAlikes": 1} | more).text
 
 
@@ -240,7 +240,7 @@ def test_an_id_hangs_on_the_producer_and_its_own_id_alone() -> None:
 
 
 def test_messages_without_a_client_id_have_ids_of_their_own() -> None:
-    """32 letters and digits, as the gateway wants a client message id."""
+    """32 letters and digits, a valid client message id of the gateway."""
     first, second = accepted().id, accepted().id
 
     assert first != second
@@ -249,13 +249,13 @@ def test_messages_without_a_client_id_have_ids_of_their_own() -> None:
 
 
 # fmt: off
-SAME_SAID = [
+SAME_CONTENT = [
     ({"lane": 3}, {}), ({"lane": "2"}, {"userPriorityQueue": 2}), ({"to": "+27 83 123 4567"}, {}),
     ({"escalate": 0}, {}), ({"type": "SMS_TEXT"}, {}), ({"text": "a\r\nb"}, {"text": "a\nb"}),
     ({"delay": 60}, {"delay": "60"}),
     ({"tags": "a,b"}, {"tags": ["a", "b"]}), ({"callback": 7, "concat": 3, "delay": 0}, {}),
 ]
-OTHER_SAID = [
+OTHER_CONTENT = [
     ({"text": "Bye"}, {}), ({"to": "27831234568"}, {}), ({"lane": 1}, {}), ({"delay": 60}, {"delay": 61}),
     ({"sender": "Shop"}, {}), ({"callback": 0}, {}), ({"validity": 5}, {}), ({"deliver_at": AT}, {}),
     ({"required_features": 0}, {}),
@@ -263,26 +263,26 @@ OTHER_SAID = [
 # fmt: on
 
 
-def fingerprint(said: dict[str, Any], now: int = NOW) -> str:
-    draft = message.parse({"to": TO, "text": "Hello", "clientMessageId": "1"} | said, now)
+def fingerprint(fields: dict[str, Any], now: int = NOW) -> str:
+    draft = message.parse({"to": TO, "text": "Hello", "clientMessageId": "1"} | fields, now)
     assert isinstance(draft, Draft)
     return draft.fingerprint
 
 
-@pytest.mark.parametrize(("said", "again"), SAME_SAID)
-def test_the_same_content_in_other_words_is_the_same(said: dict[str, Any], again: dict[str, Any]) -> None:
-    """A repeated call may come by another door: Python first, then a file."""
-    assert fingerprint(said) == fingerprint(again)
+@pytest.mark.parametrize(("fields", "again"), SAME_CONTENT)
+def test_the_same_content_has_the_same_fingerprint(fields: dict[str, Any], again: dict[str, Any]) -> None:
+    """A repeated call may come through another interface: Python first, then a file."""
+    assert fingerprint(fields) == fingerprint(again)
 
 
-@pytest.mark.parametrize(("said", "again"), OTHER_SAID)
-def test_other_content_is_told_from_the_same(said: dict[str, Any], again: dict[str, Any]) -> None:
-    """Else a second message would be swallowed as a repetition of the first."""
-    assert fingerprint(said) != fingerprint(again)
+@pytest.mark.parametrize(("fields", "again"), OTHER_CONTENT)
+def test_other_content_has_another_fingerprint(fields: dict[str, Any], again: dict[str, Any]) -> None:
+    """Otherwise a second message would be swallowed as a repetition of the first."""
+    assert fingerprint(fields) != fingerprint(again)
 
 
 def test_a_delay_is_the_same_content_a_minute_later() -> None:
-    """It is repeated as it was said, though it would now be due at another time."""
+    """The repetition has the same fields, though it would now be due at another time."""
     assert fingerprint({"delay": 60}, NOW) == fingerprint({"delay": 60}, NOW + 60_000)
 
 
@@ -339,9 +339,9 @@ anything = (
         some.sampled_from(sorted(BY_SPELLING)) | some.text(some.characters(), max_size=9), anything, max_size=5
     )
 )
-def test_whatever_a_caller_says_is_accepted_or_refused(said: dict[str, Any]) -> None:
-    """Nothing that is said can raise, and what is let in can be stored."""
-    answer = message.parse({"to": TO, "text": "Hello"} | said, NOW)
+def test_any_input_is_accepted_or_refused(fields: dict[str, Any]) -> None:
+    """No input raises, and every accepted message can be stored."""
+    answer = message.parse({"to": TO, "text": "Hello"} | fields, NOW)
 
     if isinstance(answer, Draft):
         assert answer.message == message.decode(message.encode(answer.message))

@@ -31,7 +31,7 @@ def test_the_longest_prefix_that_is_given_wins(to: str, price: int) -> None:
 
 
 def test_a_given_price_goes_before_a_learned_one_and_that_before_the_rest() -> None:
-    """What an operator says of a prefix is not unlearned by a charge; ``*`` is only what nobody knows better."""
+    """A charge does not override an operator's price of a prefix; ``*`` is the price when no other is known."""
     known = prices.parse("44=0.5,*=1").with_learned({b"ZA": b"800000", b"GB": b"900000"})
     assert [800_000, 500_000, 1_000_000] == [known.price(to) for to in ("27831234567", "447700900123", "12025550123")]
     assert CREDIT == prices.parse("").price("27831234567")
@@ -55,7 +55,7 @@ def test_a_given_price_goes_before_a_learned_one_and_that_before_the_rest() -> N
         ("1=1;27=2", "'1;27=2' is not an amount of credits"),
     ],
 )
-def test_prices_that_cannot_be_read_say_what_would_be_right(text: str, problem: str) -> None:
+def test_unreadable_prices_are_refused_with_the_right_form(text: str, problem: str) -> None:
     """One sentence that names the entry."""
     with pytest.raises(ValueError, match=r"credits|digits") as wrong:
         prices.parse(text)
@@ -73,20 +73,20 @@ def test_a_command_with_wrong_prices_ends_with_that_sentence(tmp_path: Path) -> 
         "THREELANE_PRICES": "27=cheap",
         "HOME": str(tmp_path),
     }
-    told = typed("send", "27831234567", "Hello", environment=environment)
-    assert 2 == told.returncode
-    assert "THREELANE_PRICES: '27=cheap': 'cheap' is not an amount of credits, such as 0.8" in told.stderr
-    assert "Traceback" not in told.stderr
+    completed = typed("send", "27831234567", "Hello", environment=environment)
+    assert 2 == completed.returncode
+    assert "THREELANE_PRICES: '27=cheap': 'cheap' is not an amount of credits, such as 0.8" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 # -- drift --
 
 
-def readings(*told: tuple[float, float]) -> list[float]:
+def readings(*balances: tuple[float, float]) -> list[float]:
     """Return the drift after each reading: the balance, and what was charged in all by then."""
     before: dict[str, str] = {}
     drifts = []
-    for credits, charged in told:
+    for credits, charged in balances:
         found = compare(before, round(credits * CREDIT), round(charged * CREDIT))
         before |= {name: str(value) for name, value in found.items()} | {"credits": str(round(credits * CREDIT))}
         drifts.append(int(before["drift"]) / CREDIT)
@@ -94,19 +94,19 @@ def readings(*told: tuple[float, float]) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("told", "drifts"),
+    ("balances", "drifts"),
     [
         (((100, 5), (90, 15), (80, 25)), [0, 0, 0]),  # what is charged is what went
-        (((100, 0), (90, 0), (80, 12), (80, 20)), [0, 10, 8, 0]),  # charges are told later: it comes and goes
-        (((100, 0), (90, 5), (80, 10)), [0, 5, 10]),  # half of what goes is never told: it stays, and grows
-        (((100, 0), (90, 10), (500, 10), (480, 30)), [0, 0, 0, 0]),  # a top-up is no drift
+        (((100, 0), (90, 0), (80, 12), (80, 20)), [0, 10, 8, 0]),  # charges are reported later: it comes and goes
+        (((100, 0), (90, 5), (80, 10)), [0, 5, 10]),  # half of the charges are never reported: it stays, and grows
+        (((100, 0), (90, 10), (500, 10), (480, 30)), [0, 0, 0, 0]),  # a top-up is not drift
         (((100, 0), (90, 5), (500, 5), (480, 25)), [0, 5, 5, 5]),  # nor does it hide one that was there
         (((100, 10), (105, 5), (95, 15)), [0, 0, 0]),  # a charge that is given back
     ],
 )
-def test_drift_is_what_went_without_a_charge(told: tuple[tuple[float, float], ...], drifts: list[float]) -> None:
+def test_drift_is_credit_without_a_charge(balances: tuple[tuple[float, float], ...], drifts: list[float]) -> None:
     """Charges that are late, top-ups and refunds are none."""
-    assert drifts == readings(*told)
+    assert drifts == readings(*balances)
 
 
 # -- whether credit is back --
@@ -128,7 +128,7 @@ def test_drift_is_what_went_without_a_charge(told: tuple[tuple[float, float], ..
 def test_credit_is_back_when_the_next_message_can_be_paid(
     credits: int, costs: int, lifted_at: int, waited: bool, back: bool
 ) -> None:
-    """And not at a balance at which going on was in vain, but once in a while."""
+    """And not at a balance at which resuming failed, except once in a while."""
     assert back is is_back(credits, costs, lifted_at, waited=waited)
 
 
@@ -142,7 +142,7 @@ def test_credit_is_back_when_the_next_message_can_be_paid(
         ({MINUTE: 5}, 300),  # since the first charge: this minute
         ({MINUTE - 9: 10, MINUTE: 10}, 120),  # 20 in ten minutes
         ({MINUTE - 59: 30, MINUTE: 30}, 60),
-        ({MINUTE - 60: 1000, MINUTE: 30}, 30),  # what is older than an hour does not count, but says since when
+        ({MINUTE - 60: 1000, MINUTE: 30}, 30),  # what is older than an hour does not count, but marks the start
         ({MINUTE - 200: 1000}, 0),
         ({MINUTE + 1: 1000}, 0),  # a clock that is ahead
         ({MINUTE - 1: -10, MINUTE: 10}, 0),  # given back
@@ -154,7 +154,7 @@ def test_the_burn_rate_is_what_an_hour_costs(minutes: dict[int, int], burn: int)
 
 
 def test_the_hours_that_are_left() -> None:
-    """None when nobody knows: no reading, or nothing is charged."""
+    """None when it is unknown: no reading, or nothing is charged."""
     assert 5 == Forecast(balance=20, left=10, burn=2).hours_left
     assert 0 == Forecast(balance=20, left=0, burn=2).hours_left
     assert None is Forecast(balance=20, left=10).hours_left

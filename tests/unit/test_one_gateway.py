@@ -34,7 +34,7 @@ FEATURES: list[tuple[dict[str, Any], dict[str, Any]]] = [
      {"content": "024a3a", "binary": True, "userDataHeader": "06050415810000"}),
     ({"channel": "whatsapp"},                   {"channel": "whatsapp"}),
     ({"channel": "whatsapp", "sender": "1202"}, {"channel": "whatsapp"}),
-    # what the API has no word for is not said; what would change the message is refused before it gets here
+    # a field that the API lacks is left out; one that would change the message is refused before it gets here
     ({"lane": 1, "callback": 2, "max_message_parts": 2}, {}),
     ({"mo": 1, "escalate": 1, "max_credits": 1, "required_features": 1, "bypass_dnc": 1, "type": "flash"}, {}),
 ]
@@ -42,21 +42,21 @@ FEATURES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 def accepted(**fields: Any) -> Message:
-    """Return a message as the door makes it of what a caller says."""
+    """Return a message as accept makes it from a caller's fields."""
     draft = message.parse({"to": "27999500001", "text": "Hello", **fields}, NOW)
     assert isinstance(draft, Draft), draft
     return draft.message
 
 
-@pytest.mark.parametrize(("said", "sent"), FEATURES, ids=lambda one: ",".join(one))
-def test_a_feature_becomes_the_field_that_the_api_has_for_it(said: dict[str, Any], sent: dict[str, Any]) -> None:
-    """And nothing besides."""
-    one = accepted(**said)
+@pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one))
+def test_a_feature_becomes_the_field_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, Any]) -> None:
+    """And nothing else."""
+    one = accepted(**fields)
     assert {**ALWAYS, "clientMessageId": one.id, **sent} == order(one, NOW)
 
 
 @pytest.mark.parametrize(("later", "minutes"), [(0, 30), (1, 29), (29 * MINUTE + 59_999, 1), (31 * MINUTE, 1)])
-def test_the_gateway_is_told_what_remains_of_the_validity(later: int, minutes: int) -> None:
+def test_the_gateway_gets_the_remaining_validity(later: int, minutes: int) -> None:
     """Whole minutes, never more than is left, and never none."""
     assert minutes == order(accepted(validity_period=30), NOW + later)["validityPeriod"]
 
@@ -64,28 +64,28 @@ def test_the_gateway_is_told_what_remains_of_the_validity(later: int, minutes: i
 def test_many_messages_go_in_one_request_in_their_order() -> None:
     """Up to 99 of them."""
     many = [sms(id=f"{number:032x}") for number in range(99)]
-    _, (asked,) = answered("one", 202, b"", lambda made: made.send(many, NOW))
-    assert [one.id for one in many] == [one["clientMessageId"] for one in json.loads(asked.body)["messages"]]
+    _, (request,) = answered("one", 202, b"", lambda made: made.send(many, NOW))
+    assert [one.id for one in many] == [one["clientMessageId"] for one in json.loads(request.body)["messages"]]
 
 
 # Answers.
 
 
 def yes(number: int, **more: Any) -> dict[str, Any]:
-    said = {"apiMessageId": IDS[number], "accepted": True, "to": NUMBERS[number], "error": None, **more}
-    return {name: value for name, value in said.items() if value != "absent"}
+    fields = {"apiMessageId": IDS[number], "accepted": True, "to": NUMBERS[number], "error": None, **more}
+    return {name: value for name, value in fields.items() if value != "absent"}
 
 
 def no(number: int, code: Any = 25, **more: Any) -> dict[str, Any]:
-    said = {"accepted": False, "to": NUMBERS[number], "error": {"code": code, "description": "so"}, **more}
-    return {name: value for name, value in said.items() if value != "absent"}
+    fields = {"accepted": False, "to": NUMBERS[number], "error": {"code": code, "description": "so"}, **more}
+    return {name: value for name, value in fields.items() if value != "absent"}
 
 
 def reply(*entries: Any, status: int = 207, **more: Any) -> HttpReply:
     return HttpReply(status, msgspec.json.encode({"messages": list(entries), **more}))
 
 
-def told(answer: HttpReply, messages: list[Message] = THREE) -> list[str]:
+def results_of(answer: HttpReply, messages: list[Message] = THREE) -> list[str]:
     """Return what each message came to: an id, a code, or nothing."""
     return [one.gateway_id or one.code or "-" for one in read_send(answer, messages)]
 
@@ -153,27 +153,27 @@ BATCHES: list[tuple[HttpReply, list[str]]] = [
 
 @pytest.mark.parametrize(("answer", "expected"), BATCHES)
 def test_an_entry_is_a_message_s_by_our_id_or_by_a_place_that_holds(answer: HttpReply, expected: list[str]) -> None:
-    """There is no look-up here: what is given to the wrong message stays wrong."""
-    assert expected == told(answer)
+    """This API has no look-up: an id given to the wrong message stays wrong."""
+    assert expected == results_of(answer)
 
 
-def test_two_messages_to_one_number_are_told_apart_by_their_places() -> None:
+def test_two_messages_to_one_number_are_distinguished_by_position() -> None:
     """As long as the places hold."""
     twins = [sms(id=one, to=to) for one, to in zip(OURS, (TO, TO, "2799900002"), strict=True)]
     fits = reply(yes(0), no(0), yes(1))
     moved = reply(yes(0), yes(1), no(0))
-    assert ([A, "25", B], ["-"] * 3) == (told(fits, twins), told(moved, twins))
+    assert ([A, "25", B], ["-"] * 3) == (results_of(fits, twins), results_of(moved, twins))
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.UNREADABLE])
 def test_an_internal_error_of_the_whole_request_leaves_all_of_it_in_doubt(kind: OutcomeKind) -> None:
-    """It was written and read; what was done before the error nobody says."""
+    """It was written and read; nothing reports what was done before the error."""
     outcomes = read_send(HttpReply(500, b'{"error": {"code": 18, "description": "internal"}}'), THREE)
     assert [(kind, "18 internal")] * 3 == [(one.kind, one.text) for one in outcomes]
 
 
 def test_too_many_messages_make_the_next_requests_smaller() -> None:
-    """The gateway's limit is not the same in all of its documents; each message is tried again by itself."""
+    """The gateway's limit is not the same in all of its documents; each message is tried again on its own."""
 
     async def call(made: Gateway) -> list[int]:
         sizes = [made.batch_size]
@@ -197,8 +197,8 @@ def test_a_batch_that_was_accepted_keeps_its_size() -> None:
     assert 99 == answered("one", 207, reply(yes(0), no(1, 22), yes(2)).body, call)[0]
 
 
-def test_what_the_api_has_no_command_for_is_said_without_asking() -> None:
-    """By constants, so that whoever asks can tell them from an outage."""
+def test_a_command_that_the_api_lacks_is_answered_without_a_request() -> None:
+    """By constants, so that the caller can distinguish them from an outage."""
 
     async def main() -> list[Any]:
         made = OneGateway(account("one", "http://127.0.0.1:9"))
@@ -240,18 +240,18 @@ BALANCES: list[tuple[int, bytes, float | str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "found"), STATUSES)
-def test_a_status_is_told_by_its_name(status: int, body: bytes, found: LookUp) -> None:
+def test_a_status_is_recognised_by_its_name(status: int, body: bytes, found: LookUp) -> None:
     """Numbers mean other things in other APIs."""
     assert found == read_status(HttpReply(status, body), A)
 
 
 @pytest.mark.parametrize(("status", "body"), NO_STATUSES)
-def test_what_is_no_status_fails(status: int, body: bytes) -> None:
+def test_an_unknown_status_fails(status: int, body: bytes) -> None:
     """Two of them, another shape, or an error."""
     assert Known.FAILED == read_status(HttpReply(status, body), A).known
 
 
-@pytest.mark.parametrize(("status", "body", "told_balance"), BALANCES)
-def test_the_balance_is_told_or_why_it_cannot_be(status: int, body: bytes, told_balance: float | str) -> None:
+@pytest.mark.parametrize(("status", "body", "expected"), BALANCES)
+def test_the_balance_is_returned_or_the_reason_it_cannot_be(status: int, body: bytes, expected: float | str) -> None:
     """In the account's currency."""
-    assert told_balance == read_balance(HttpReply(status, body))
+    assert expected == read_balance(HttpReply(status, body))

@@ -29,7 +29,7 @@ from threelane.contract.refusal import Code, Refusal
         ("14155552671", "14155552671"),
     ],
 )
-def test_what_people_write_is_normalised(raw: object, msisdn: str) -> None:
+def test_numbers_as_people_write_them_are_normalised(raw: object, msisdn: str) -> None:
     """Signs, spaces, other scripts and a dialling prefix in brackets are habits, not mistakes."""
     assert msisdn == phone.parse(raw)
 
@@ -62,8 +62,8 @@ def test_what_people_write_is_normalised(raw: object, msisdn: str) -> None:
         ("2" * 1_000_000, "digits"),
     ],
 )
-def test_what_is_no_number_is_refused_with_its_reason(raw: object, problem: str) -> None:
-    """The sentence names what is wrong, so that the list it came from can be mended."""
+def test_an_invalid_number_is_refused_with_its_reason(raw: object, problem: str) -> None:
+    """The sentence names what is wrong, so that the list it came from can be corrected."""
     refused = phone.parse(raw, "to")
 
     assert isinstance(refused, Refusal)
@@ -75,7 +75,7 @@ def test_what_is_no_number_is_refused_with_its_reason(raw: object, problem: str)
 @settings(deadline=None)
 @given(some.text(some.characters(), max_size=40) | some.from_regex(r"\+?[0-9 ()\-]{5,20}", fullmatch=True))
 def test_a_number_is_digits_without_a_leading_zero_or_refused(raw: str) -> None:
-    """Nothing else ever gets past the door, and nothing raises."""
+    """Nothing else is ever accepted, and nothing raises."""
     parsed = phone.parse(raw)
 
     if not isinstance(parsed, Refusal):
@@ -87,7 +87,7 @@ def test_a_number_is_digits_without_a_leading_zero_or_refused(raw: str) -> None:
 
 @settings(deadline=None)
 @given(some.from_regex(r"[1-9][0-9]{7,13}", fullmatch=True))
-def test_what_was_parsed_is_parsed_to_itself(raw: str) -> None:
+def test_a_parsed_number_parses_to_itself(raw: str) -> None:
     """A number that was read back from a record is the same number."""
     parsed = phone.parse(raw)
 
@@ -97,5 +97,5 @@ def test_what_was_parsed_is_parsed_to_itself(raw: str) -> None:
 
 @pytest.mark.parametrize(("msisdn", "masked"), [("27831234567", "27831******"), ("278", "278"), ("", "")])
 def test_a_masked_number_shows_no_subscriber(msisdn: str, masked: str) -> None:
-    """Logs tell the country and the network, not the person."""
+    """Logs show the country and the network, not the person."""
     assert masked == phone.mask(msisdn)

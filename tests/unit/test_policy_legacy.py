@@ -83,13 +83,13 @@ ALL_RULES = [
 
 
 def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
-    """A code more is one that nobody decided on; a code less falls to its hundred."""
+    """An additional code has no decision; a missing one falls back to its hundred."""
     assert sorted(EXPECTED) == sorted(LEGACY.rules)
 
 
 @pytest.mark.parametrize("code", sorted(EXPECTED))
 def test_a_listed_code_has_its_verdict_reach_owner_and_alarm(code: str) -> None:
-    """What is done, for whom else, who can mend it, and whether somebody is told."""
+    """The verdict, its scope, the owner, and whether there is an alarm."""
     rule = LEGACY.rule_for(code)
     assert (code, *EXPECTED[code]) == (rule.code, rule.verdict, rule.scope, rule.owner, rule.alarm)
 
@@ -102,13 +102,13 @@ def test_an_unlisted_code_follows_its_hundred_and_raises_an_alarm(code: str, exp
 
 
 def test_every_code_of_three_digits_has_a_rule() -> None:
-    """There is no answer that nothing is decided for."""
+    """Every answer has a decision."""
     rules = {LEGACY.rule_for(f"{code:03d}") for code in range(1000)}
     assert set() == {rule for rule in rules if not isinstance(rule, Rule)}
 
 
 def test_a_lost_session_and_a_new_batch_code_are_tried_twice_at_most() -> None:
-    """A second failure is no accident any more."""
+    """A second failure is not an accident."""
     assert {2} == {LEGACY.rule_for(code).most_attempts for code in ("003", "005", "200", "299")}
 
 
@@ -118,7 +118,7 @@ def test_reasons_are_few_short_words_that_fit_a_metric() -> None:
 
 
 def test_a_reason_means_one_thing() -> None:
-    """Two codes may share a reason only if they share what is done, and by whom it is mended."""
+    """Two codes may share a reason only if they share the verdict and the owner."""
     meanings: dict[str, set[tuple[Verdict, Scope, Owner]]] = {}
     for rule in ALL_RULES:
         meanings.setdefault(rule.reason, set()).add((rule.verdict, rule.scope, rule.owner))
@@ -148,8 +148,8 @@ TRANSPORTS = [
 
 
 @pytest.mark.parametrize(("kind", "verdict"), TRANSPORTS)
-def test_only_a_gateway_that_was_not_reached_is_tried_again_without_asking(kind: OutcomeKind, verdict: Verdict) -> None:
-    """Once a request may have left, only the gateway can tell."""
+def test_only_an_unreached_gateway_is_tried_again_without_a_look_up(kind: OutcomeKind, verdict: Verdict) -> None:
+    """Once a request may have left, only the gateway knows."""
     assert verdict == TRANSPORT.rule_for(kind).verdict
 
 

@@ -61,13 +61,13 @@ def judged(code: str, attempt: int = 1, table: Table = ONE_API) -> tuple[Status,
 
 
 def test_the_table_lists_exactly_the_codes_that_are_known() -> None:
-    """A code more is one that nobody decided on."""
+    """An additional code has no decision."""
     assert sorted(EXPECTED) == sorted(ONE_API.rules)
 
 
 @pytest.mark.parametrize("code", EXPECTED)
 def test_a_listed_code_has_its_verdict_reach_owner_and_alarm(code: str) -> None:
-    """What is done, for whom else, who can mend it, and whether somebody is told."""
+    """The verdict, its scope, the owner, and whether there is an alarm."""
     rule = ONE_API.rule_for(code)
     assert (code, *EXPECTED[code]) == (rule.code, rule.verdict, rule.scope, rule.owner, rule.alarm)
 
@@ -80,7 +80,7 @@ def test_an_unlisted_code_ends_the_message_and_raises_an_alarm(code: str) -> Non
 
 
 @pytest.mark.parametrize("code", [code for code, (verdict, *_) in EXPECTED.items() if verdict is HOLD])
-def test_what_stops_the_account_costs_no_message_anything(code: str) -> None:
+def test_a_code_that_stops_the_account_costs_no_message_anything(code: str) -> None:
     """It waits in its place; the hold ends when somebody resumes it."""
     to, hold, suppresses, spends = judged(code)
     assert (Status.QUEUED, False, False) == (to, suppresses, spends)
@@ -105,13 +105,13 @@ def test_a_code_is_as_patient_as_it_should_be(code: str, attempt: int, to: Statu
 
 @pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (REST, "429")])
 def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table: Table, code: str) -> None:
-    """Waiting for rate is not the message's fault; the hold ends by itself."""
+    """Waiting for rate is not the message's fault; the hold ends automatically."""
     to, hold, _, spends = judged(code, 5, table)
     assert (Status.SCHEDULED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
     assert UNTIL_EXPIRY == table.rule_for(code).most_attempts
 
 
-def test_central_rest_adds_three_codes_and_changes_none() -> None:
+def test_central_rest_adds_three_codes_and_changes_no_other() -> None:
     """HTTP statuses that come without a code."""
     assert {"404", "405", "429"} == set(REST.rules) - set(LEGACY.rules)
     assert dict(LEGACY.rules) == {code: rule for code, rule in REST.rules.items() if code in LEGACY.rules}
@@ -119,14 +119,14 @@ def test_central_rest_adds_three_codes_and_changes_none() -> None:
 
 
 @pytest.mark.parametrize("code", ["404", "405"])
-def test_an_address_that_is_no_api_stops_the_account_and_kills_no_message(code: str) -> None:
+def test_an_address_that_is_not_an_api_stops_the_account_and_kills_no_message(code: str) -> None:
     """A mistake in one variable must not turn a whole queue into dead letters."""
     to, hold, _, _ = judged(code, table=REST)
     assert (Status.QUEUED, Hold(ACCOUNT, code, "wrong_address")) == (to, hold)
 
 
 def test_reasons_are_few_short_words_and_mean_one_thing_in_all_tables() -> None:
-    """They are metric labels, and a dashboard does not ask which API an account uses."""
+    """They are metric labels, and a dashboard does not depend on the account's API."""
     rules: list[Rule] = [
         rule for one in TABLES.values() for rule in (*one.rules.values(), *one.by_hundred.values(), one.otherwise)
     ]
@@ -148,7 +148,7 @@ SPEAKS_AGAINST = [
 
 @pytest.mark.parametrize(("table", "code", "against"), SPEAKS_AGAINST)
 def test_only_some_codes_speak_against_a_number(table: Table, code: str, against: bool) -> None:
-    """An empty account, or a bad moment, says nothing of where messages can go."""
+    """An empty account, or a bad moment, gives no information about coverage."""
     assert against == table.stops(code)
 
 
@@ -192,5 +192,5 @@ def test_a_new_name_is_read_by_its_number(name: str, number: int | None, status:
 
 
 def test_names_and_legacy_numbers_cannot_be_mistaken_for_each_other() -> None:
-    """Both stand in a record's network status."""
+    """A record's network status has both."""
     assert set() == set(ONE_STATUSES) & set(STATUSES)

@@ -19,7 +19,7 @@ def _file(folder: Path, text: str) -> Path:
     return file
 
 
-def test_what_the_file_says_is_changed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_codes_in_the_file_change(tmp_path: Path) -> None:
     """A rule keeps what the file does not name."""
     changed = override(LEGACY, "legacy", _file(tmp_path, '[legacy.901]\nmost_attempts = 3\nwait = "later"\n'))
     assert LEGACY.rule_for("901")._replace(most_attempts=3, wait=LATER) == changed.rule_for("901")
@@ -49,7 +49,7 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("[legacy.104]\nverdict = 'retry'\n", "must stay unsure"),
         ("[legacy.901]\nverdict = 'again'\n", "not one of retry"),
@@ -72,13 +72,13 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
         (f"[legacy.901]\nwait = {'[' * 5000}{']' * 5000}\n", "policy.toml: lists or tables are nested too deeply"),
     ],
 )
-def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_file_is_refused_with_file_and_entry(tmp_path: Path, text: str, problem: str) -> None:
     """Nothing runs on a file that is half understood, and no override may lead to a second SMS."""
-    with pytest.raises(WrongPolicy, match=told):
+    with pytest.raises(WrongPolicy, match=problem):
         override(LEGACY, "legacy", _file(tmp_path, text))
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     """By its name."""
     with pytest.raises(WrongPolicy, match=r"nowhere\.toml"):
         override(LEGACY, "legacy", tmp_path / "nowhere.toml")

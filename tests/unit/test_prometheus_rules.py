@@ -1,4 +1,4 @@
-"""The alert rules: what each wakes whom for, by Prometheus' own tool, and what is written about it."""
+"""The alert rules: when each fires, checked by Prometheus' own tool, and its description."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ needs_promtool = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 def _promtool(*words: str) -> str:
-    told = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60)
-    assert 0 == told.returncode, told.stdout + told.stderr
-    return told.stdout
+    completed = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60)
+    assert 0 == completed.returncode, completed.stdout + completed.stderr
+    return completed.stdout
 
 
 @needs_promtool
@@ -38,13 +38,13 @@ def test_each_alert_fires_for_its_cause_and_for_no_other() -> None:
 
 
 def test_each_alert_has_a_scene() -> None:
-    """An alert that nobody ever saw fire is a hope."""
+    """An alert that never fired in a test is only a hope."""
     scenes = (FOLDER / "prometheus" / "rules_test.yml").read_text()
     assert [] == [one["alert"] for one in alerts() if f'{{alertname="{one["alert"]}"}}' not in scenes]
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
-def test_each_alert_says_who_can_mend_it_and_the_first_step(alert: dict[str, dict[str, str]]) -> None:
+def test_each_alert_names_its_owner_and_the_first_step(alert: dict[str, dict[str, str]]) -> None:
     """Who is woken at night reads one text, and has a link to the rest."""
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert alert["labels"]["owner"] in set(Owner)

@@ -1,4 +1,4 @@
-"""Rabbit: which questions a worker asks RabbitMQ, and when; the broker's answers are given by hand."""
+"""Rabbit: which requests a worker sends to RabbitMQ, and when; the test gives the broker's answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.fetch.rabbit import RabbitChannel
 
 
-class Asking(RabbitChannel):
+class RecordingChannel(RabbitChannel):
     """Keeps its questions; ``found`` and ``empty`` answer the last one."""
 
     def __init__(self, room: int, lanes: tuple[int, ...] = keys.LANES) -> None:
-        self.asked: list[str] = []
+        self.queried: list[str] = []
         self.sent: list[tuple[int, int]] = []
         self.taken: list[Any] = []
         super().__init__(mock.Mock(channels={}, confirm_publish=False), 1)
@@ -27,12 +27,12 @@ class Asking(RabbitChannel):
 
     def send_method(self, sig: tuple[int, int], *given: Any, **_: Any) -> None:
         if sig == spec.Basic.Get:
-            self.asked.append(given[1][1])
+            self.queried.append(given[1][1])
         else:
             self.sent.append(sig)
 
     def found(self, tag: int) -> None:
-        self._callbacks[spec.Basic.GetOk](tag, False, "", self.asked[-1], 0, mock.Mock())
+        self._callbacks[spec.Basic.GetOk](tag, False, "", self.queried[-1], 0, mock.Mock())
 
     def empty(self) -> None:
         self._callbacks[spec.Basic.GetEmpty]("")
@@ -45,81 +45,81 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> Lanes:
     return made
 
 
-def test_lanes_are_asked_in_order_one_question_at_a_time(lanes: Lanes) -> None:
+def test_lanes_are_queried_in_order_one_get_at_a_time(lanes: Lanes) -> None:
     """And after the last one nothing more, until the pause is over."""
-    channel = Asking(room=8)
+    channel = RecordingChannel(room=8)
     channel.fetch()
     channel.fetch()
-    assert ["sms.1"] == channel.asked
+    assert ["sms.1"] == channel.queried
     for _ in range(3):
         channel.empty()
-    assert ["sms.1", "sms.2", "sms.3"] == channel.asked
+    assert ["sms.1", "sms.2", "sms.3"] == channel.queried
     channel.fetch()
-    assert "sms.1" == channel.asked[-1]
+    assert "sms.1" == channel.queried[-1]
 
 
-def test_after_a_nudge_of_a_lower_lane_the_first_is_asked_again(lanes: Lanes) -> None:
+def test_after_a_nudge_of_a_lower_lane_the_first_is_queried_again(lanes: Lanes) -> None:
     """There may be a code in it by now."""
-    channel = Asking(room=8)
+    channel = RecordingChannel(room=8)
     channel.fetch()
     channel.empty()
     channel.empty()
     channel.found(1)
-    assert ["sms.1", "sms.2", "sms.3", "sms.1"] == channel.asked
+    assert ["sms.1", "sms.2", "sms.3", "sms.1"] == channel.queried
     (nudge,) = channel.taken
     assert ("tag 3", 1) == (nudge.delivery_info["consumer_tag"], nudge.delivery_info["delivery_tag"])
 
 
-def test_nothing_is_asked_for_while_all_threads_are_busy(lanes: Lanes) -> None:
-    """And the first that is free asks at once, whether its nudge was served or put back."""
-    channel = Asking(room=2)
+def test_nothing_is_fetched_while_all_threads_are_busy(lanes: Lanes) -> None:
+    """And the first free one queries at once, whether its nudge was served or put back."""
+    channel = RecordingChannel(room=2)
     channel.fetch()
     channel.found(1)
     channel.found(2)
     channel.fetch()
-    assert 2 == len(channel.asked)
+    assert 2 == len(channel.queried)
     channel.basic_ack(1)
-    assert 3 == len(channel.asked)
+    assert 3 == len(channel.queried)
     channel.found(3)
-    assert 3 == len(channel.asked)
+    assert 3 == len(channel.queried)
     channel.basic_reject(2, requeue=True)
-    assert 4 == len(channel.asked)
+    assert 4 == len(channel.queried)
 
 
-def test_a_closed_lane_is_not_asked(lanes: Lanes) -> None:
+def test_a_closed_lane_is_not_queried(lanes: Lanes) -> None:
     """Also in the middle of a rush; when all are closed, nothing is."""
     lanes.hold([1, 3])
-    channel = Asking(room=8)
+    channel = RecordingChannel(room=8)
     channel.fetch()
     channel.found(1)
-    assert ["sms.2", "sms.2"] == channel.asked
+    assert ["sms.2", "sms.2"] == channel.queried
     channel.empty()
-    assert 2 == len(channel.asked)
+    assert 2 == len(channel.queried)
     lanes.hold(keys.LANES)
     channel.fetch()
-    assert 2 == len(channel.asked)
+    assert 2 == len(channel.queried)
 
 
 def test_a_lane_that_is_owed_goes_first(lanes: Lanes) -> None:
     """The floor of the lower lanes holds here too."""
     lanes.served(1, 20)
-    channel = Asking(room=8)
+    channel = RecordingChannel(room=8)
     channel.fetch()
-    assert ["sms.2"] == channel.asked
+    assert ["sms.2"] == channel.queried
 
 
-def test_a_reserved_worker_asks_its_lane_alone_and_says_so(lanes: Lanes) -> None:
+def test_a_reserved_worker_queries_only_its_lane_and_logs_it(lanes: Lanes) -> None:
     """Its health is judged by the lanes that it reports."""
-    channel = Asking(room=8, lanes=(1,))
+    channel = RecordingChannel(room=8, lanes=(1,))
     channel.fetch()
     channel.empty()
-    assert ["sms.1"] == channel.asked
+    assert ["sms.1"] == channel.queried
     assert {1} == lanes.consumed
 
 
-def test_what_comes_after_the_end_of_fetching_goes_back(lanes: Lanes) -> None:
-    """A worker that stops has asked once more than it serves."""
-    channel = Asking(room=8)
+def test_a_nudge_that_arrives_after_fetching_ended_goes_back(lanes: Lanes) -> None:
+    """A worker that stops has one request more under way than it serves."""
+    channel = RecordingChannel(room=8)
     channel.fetch()
     for lane in keys.LANES:
         channel.basic_cancel(f"tag {lane}")
@@ -127,12 +127,12 @@ def test_what_comes_after_the_end_of_fetching_goes_back(lanes: Lanes) -> None:
     assert [] == channel.taken
     assert [spec.Basic.Reject] == channel.sent
     channel.fetch()
-    assert 1 == len(channel.asked)
+    assert 1 == len(channel.queried)
 
 
-def test_an_acknowledgement_on_a_lost_connection_is_no_error(lanes: Lanes) -> None:
+def test_an_acknowledgement_on_a_lost_connection_is_not_an_error(lanes: Lanes) -> None:
     """RabbitMQ gives the nudge to somebody, who finds nothing to do."""
-    channel = Asking(room=1)
+    channel = RecordingChannel(room=1)
     channel.fetch()
     channel.found(1)
     channel.send_method = mock.Mock(side_effect=ConnectionResetError)  # type: ignore[method-assign]

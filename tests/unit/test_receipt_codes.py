@@ -1,4 +1,4 @@
-"""What the network says of a message: statuses as they are written, and charges to the last millionth."""
+"""What the network reports of a message: statuses as they are written, and charges to the last millionth."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_charge_is_exact_to_the_millionth(raw: str, amount: int) -> None:
 
 
 @pytest.mark.parametrize("raw", NO_AMOUNTS)
-def test_what_is_no_amount_is_none_and_does_no_harm(raw: str) -> None:
+def test_an_invalid_amount_is_none_and_does_no_harm(raw: str) -> None:
     """Nor is a negative one, or one beyond all prices; Redis adds whole numbers only."""
     assert millionths(raw) is None
 
@@ -87,6 +87,6 @@ def test_every_amount_comes_back_as_it_was(amount: int) -> None:
 
 @given(some.text(max_size=20) | some.floats().map(str) | some.decimals().map(str))
 def test_no_text_raises_or_comes_to_an_amount_that_redis_could_not_add(raw: str) -> None:
-    """It is whatever a stranger writes into a callback."""
+    """Anyone can write anything into a callback."""
     amount = millionths(raw)
     assert amount is None or 0 <= amount < 10**12

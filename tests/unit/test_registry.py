@@ -18,7 +18,7 @@ def test_an_address_that_can_be_is_taken(webhook: str) -> None:
 
 
 # fmt: off
-IMPOSSIBLE = [  # address, whether this machine is allowed, what is told
+IMPOSSIBLE = [  # address, whether this machine is allowed, the error
     ("http://shop.example/x",               True,  "https://"),
     ("http://127.0.0.1/x",                  False, "https://"),
     ("http://10.0.0.1/x",                   True,  "https://"),
@@ -44,10 +44,10 @@ IMPOSSIBLE = [  # address, whether this machine is allowed, what is told
 # fmt: on
 
 
-@pytest.mark.parametrize(("webhook", "inside", "told"), IMPOSSIBLE)
-def test_an_address_that_cannot_be_is_refused_in_words(webhook: str, inside: bool, told: str) -> None:
+@pytest.mark.parametrize(("webhook", "inside", "problem"), IMPOSSIBLE)
+def test_an_invalid_address_is_refused_with_a_sentence(webhook: str, inside: bool, problem: str) -> None:
     """Before anything is stored."""
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=problem):
         check_webhook(webhook, allow_loopback=inside)
 
 
@@ -57,18 +57,18 @@ def test_plain_http_is_for_this_machine_when_that_is_allowed(host: str) -> None:
     check_webhook(f"http://{host}/x", allow_loopback=True)
 
 
-def test_a_secret_is_made_with_the_first_webhook_and_told_once(client: redis.Redis) -> None:
-    """Another address keeps it; asking for a new one, or a webhook after none, makes a new one."""
-    first, told = registry.put(client, "shop", webhook=HOOK)
-    assert (first.secret, True) == (told, len(told) >= 43)
+def test_a_secret_is_created_with_the_first_webhook_and_returned_once(client: redis.Redis) -> None:
+    """Another address keeps it; requesting a new one, or a webhook after none, creates a new one."""
+    first, shown = registry.put(client, "shop", webhook=HOOK)
+    assert (first.secret, True) == (shown, len(shown) >= 43)
     assert (first.secret, "") == (lambda one: (one[0].secret, one[1]))(registry.put(client, "shop", webhook=HOOK + "2"))
-    second, told = registry.put(client, "shop", new_secret=True)
-    assert told == second.secret != first.secret
+    second, shown = registry.put(client, "shop", new_secret=True)
+    assert shown == second.secret != first.secret
     assert Registration() == registry.put(client, "shop", webhook="")[0]
     assert registry.put(client, "shop", webhook=HOOK)[1] not in ("", first.secret, second.secret)
 
 
-def test_what_is_not_given_stays(client: redis.Redis) -> None:
+def test_an_option_that_is_not_given_stays(client: redis.Redis) -> None:
     """A right and a webhook are changed one by one."""
     registry.put(client, "shop", bypass=True)
     registry.put(client, "shop", webhook=HOOK)
@@ -101,9 +101,9 @@ def test_a_name_that_messages_cannot_carry_is_refused(client: redis.Redis, name:
 
 def test_a_registration_does_not_show_its_secret() -> None:
     """Nor what may be one, in its address."""
-    said = repr(Registration(True, HOOK + "?token=hunter2", "hunter2"))
-    assert "hunter2" not in said
-    assert "shop.example" in said
+    shown = repr(Registration(True, HOOK + "?token=hunter2", "hunter2"))
+    assert "hunter2" not in shown
+    assert "shop.example" in shown
 
 
 def test_a_secret_needs_a_webhook(client: redis.Redis) -> None:

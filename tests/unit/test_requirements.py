@@ -34,9 +34,9 @@ def test_every_requirement_is_pinned_and_has_its_hashes(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_requirement_names_a_host(file: Path) -> None:
-    """Where packages come from is for whoever installs to say, and no secret address is committed."""
-    said = file.read_text(encoding="utf-8")
-    assert [] == re.findall(r"https?://|file://|git\+|@ |--(?:extra-)?index-url|--find-links|--trusted-host", said)
+    """The installer chooses where packages come from, and no secret address is committed."""
+    written = file.read_text(encoding="utf-8")
+    assert [] == re.findall(r"https?://|file://|git\+|@ |--(?:extra-)?index-url|--find-links|--trusted-host", written)
 
 
 def test_the_makefile_installs_by_hash_alone() -> None:

@@ -50,31 +50,34 @@ FEATURES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 def accepted(**fields: Any) -> Message:
-    """Return a message as the door makes it of what a caller says."""
+    """Return a message as accept makes it from a caller's fields."""
     draft = message.parse({"to": "27999500001", "text": "Hello", **fields}, NOW)
     assert isinstance(draft, Draft), draft
     return draft.message
 
 
-@pytest.mark.parametrize(("said", "sent"), FEATURES, ids=lambda one: ",".join(one))
-def test_a_feature_becomes_the_field_that_the_api_has_for_it(said: dict[str, Any], sent: dict[str, Any]) -> None:
-    """Names and types as in its table of features, and nothing besides."""
-    one = accepted(**said)
+@pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one))
+def test_a_feature_becomes_the_field_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Names and types as in its table of features, and nothing else."""
+    one = accepted(**fields)
     body = order(one, NOW)
     assert {**ALWAYS, "clientMessageId": one.id, **sent} == body
     assert json.dumps(body, sort_keys=True) == json.dumps(json.loads(msgspec.json.encode(body)), sort_keys=True)
 
 
 @pytest.mark.parametrize(("later", "minutes"), [(0, 30), (1, 29), (29 * MINUTE + 59_999, 1), (31 * MINUTE, 1)])
-def test_the_gateway_is_told_what_remains_of_the_validity(later: int, minutes: int) -> None:
+def test_the_gateway_gets_the_remaining_validity(later: int, minutes: int) -> None:
     """Whole minutes, never more than is left, and never none."""
     assert minutes == order(accepted(validity_period=30), NOW + later)["validityPeriod"]
 
 
 def test_a_request_has_one_recipient_and_a_look_up_means_one_message() -> None:
     """A client id is shared by all recipients of a request."""
-    outcomes, (asked,) = answered("rest", 202, yes(), lambda made: made.send([sms()], NOW))
-    assert ([AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)], [TO]) == (outcomes, json.loads(asked.body)["to"])
+    outcomes, (request,) = answered("rest", 202, yes(), lambda made: made.send([sms()], NOW))
+    assert ([AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)], [TO]) == (
+        outcomes,
+        json.loads(request.body)["to"],
+    )
 
 
 # Answers to a message.
@@ -82,8 +85,8 @@ def test_a_request_has_one_recipient_and_a_look_up_means_one_message() -> None:
 
 def entry(**fields: Any) -> bytes:
     """Return an answer with one entry; a field that is None is left out."""
-    said = {"accepted": True, "to": TO, "apiMessageId": ITS_ID, **fields}
-    return msgspec.json.encode({"data": {"message": [{k: v for k, v in said.items() if v is not None}]}})
+    content = {"accepted": True, "to": TO, "apiMessageId": ITS_ID, **fields}
+    return msgspec.json.encode({"data": {"message": [{k: v for k, v in content.items() if v is not None}]}})
 
 
 def yes() -> bytes:
@@ -154,7 +157,7 @@ def test_a_no_is_read_in_every_status(status: int, body: bytes, code: str, text:
 
 
 @pytest.mark.parametrize(("status", "body"), NEITHER)
-def test_what_is_neither_is_unreadable(status: int, body: bytes) -> None:
+def test_an_answer_that_is_neither_is_unreadable(status: int, body: bytes) -> None:
     """It may have been sent: half a yes, a yes for another number, a yes in an error, two answers for one message."""
     assert OutcomeKind.UNREADABLE == read_send(HttpReply(status, body), TO).kind
 
@@ -197,13 +200,13 @@ NO_LOOK_UPS = [
 
 
 @pytest.mark.parametrize(("status", "body", "found"), LOOK_UPS)
-def test_a_look_up_says_where_the_message_is_and_what_it_cost(status: int, body: bytes, found: LookUp) -> None:
-    """The charge comes as a number; status 001 says nothing."""
+def test_a_look_up_returns_the_status_and_the_charge(status: int, body: bytes, found: LookUp) -> None:
+    """The charge comes as a number; status 001 gives no information."""
     assert found == read_look_up(HttpReply(status, body), "104", OUR_ID)
 
 
 @pytest.mark.parametrize(("status", "body"), NO_LOOK_UPS)
-def test_nothing_but_an_error_104_says_that_a_message_is_not_known(status: int, body: bytes) -> None:
+def test_only_an_error_104_means_not_found(status: int, body: bytes) -> None:
     """It is what a second SMS would be sent for: a 404 alone is not enough, nor is another message's status."""
     assert Known.FAILED == read_look_up(HttpReply(status, body), "104", OUR_ID).known
 
@@ -241,26 +244,26 @@ BALANCES: list[tuple[int, bytes, float | str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), CANCELS)
-def test_a_message_is_stopped_only_when_its_status_says_so(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
-    """Otherwise it was too late, or nobody knows."""
+def test_a_message_is_stopped_only_by_its_status(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
+    """Otherwise it was too late, or it is unknown."""
     found = read_cancel(HttpReply(status, body))
     assert expected == (found.stopped, found.status, found.code)
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), COVERAGES)
-def test_coverage_is_yes_no_or_not_told(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
-    """A code of the account says nothing of a number."""
+def test_coverage_is_yes_no_or_unknown(status: int, body: bytes, expected: tuple[Any, ...]) -> None:
+    """A code of the account gives no information about a number."""
     found = read_coverage(HttpReply(status, body))
     assert expected == (found.routable, found.charge_millionths)
 
 
-@pytest.mark.parametrize(("status", "body", "told"), BALANCES)
-def test_the_balance_is_told_or_why_it_cannot_be(status: int, body: bytes, told: float | str) -> None:
+@pytest.mark.parametrize(("status", "body", "expected"), BALANCES)
+def test_the_balance_is_returned_or_the_reason_it_cannot_be(status: int, body: bytes, expected: float | str) -> None:
     """It comes as a text."""
-    assert told == read_balance(HttpReply(status, body))
+    assert expected == read_balance(HttpReply(status, body))
 
 
 def test_this_api_takes_no_vouchers() -> None:
-    """Said without asking anybody."""
+    """Answered without a request."""
     payment, requests = answered("rest", 200, b"", lambda made: made.pay("1111"))
     assert (NO_PAYMENT, []) == (payment, requests)

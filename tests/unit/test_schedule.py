@@ -41,7 +41,7 @@ def test_a_time_with_a_zone_is_one_instant(raw: object, instant: int) -> None:
         datetime.min.replace(tzinfo=timezone(timedelta(hours=2))),
     ],
 )
-def test_what_is_no_instant_is_refused(raw: object) -> None:
+def test_an_invalid_instant_is_refused(raw: object) -> None:
     """A time without a zone is refused, never guessed: an hour's error at night is a complaint."""
     refused = schedule.instant(raw, "deliver_at")
 
@@ -61,7 +61,7 @@ def test_a_delay_is_seconds_or_a_timedelta(raw: object, milliseconds: int) -> No
 @pytest.mark.parametrize(
     "raw", [-1, 604_801, "soon", "", None, True, float("nan"), float("inf"), "inf", 10**400, timedelta(days=8)]
 )
-def test_what_is_no_delay_is_refused(raw: object) -> None:
+def test_an_invalid_delay_is_refused(raw: object) -> None:
     """Up to the gateway's horizon of a week, and only forward."""
     refused = schedule.wait(raw, "delay")
 
@@ -103,7 +103,7 @@ def test_a_time_outside_the_week_ahead_is_refused(at: int, delay: int | None, fi
 
 
 def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
-    """A validity is the gateway's: minutes from acceptance; a day after delivery is what nobody has to think of."""
+    """A validity is the gateway's: minutes from acceptance; a day after delivery is the default."""
     assert NOW + 5 * MINUTE == schedule.expiry(5, 0, NOW, "validity")
     assert NOW + DAY == schedule.expiry(None, 0, NOW, "validity")
     assert NOW + 6 * DAY == schedule.expiry(None, NOW + 5 * DAY, NOW, "validity")

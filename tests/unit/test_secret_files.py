@@ -1,4 +1,4 @@
-"""Secrets by file, as containers get them; what is wrong with one is told, and never what is in it."""
+"""Secrets by file, as containers get them; an error names the problem, and never the content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
     return made
 
 
-def _told(monkeypatch: pytest.MonkeyPatch, path: object) -> str:
+def _error_for(monkeypatch: pytest.MonkeyPatch, path: object) -> str:
     monkeypatch.setenv("THREELANE_REDIS_URL_FILE", str(path))
     with pytest.raises(InvalidSettings) as raised:
         load(Settings)
@@ -34,7 +34,7 @@ def _told(monkeypatch: pytest.MonkeyPatch, path: object) -> str:
 def test_a_secret_is_read_from_its_file_without_the_end_of_its_line(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
-    """Whoever writes it with an editor ends the line."""
+    """An editor ends the line with a line feed."""
     monkeypatch.delenv("THREELANE_BROKER_URL", raising=False)  # of a broker that is under test
     monkeypatch.setenv("THREELANE_REDIS_URL_FILE", str(file))
     assert URL == load(Settings).redis_url.get_secret_value() == load(WorkerSettings).broker
@@ -42,7 +42,7 @@ def test_a_secret_is_read_from_its_file_without_the_end_of_its_line(
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.__name__)
 def test_every_secret_may_stand_in_a_file(kind: type[Settings], tmp_path: Path) -> None:
-    """Also those of later versions: the type says that it is one."""
+    """Also those of later versions: the type marks them."""
     environment = {}
     for name in secret_fields(kind):
         (tmp_path / name).write_text(f"secret of {name}")
@@ -57,15 +57,15 @@ def test_an_empty_variable_names_no_file(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(Settings).redis_url
 
 
-def test_a_file_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By variable, path and reason."""
-    told = _told(monkeypatch, tmp_path / "none")
-    assert f"THREELANE_REDIS_URL_FILE: {tmp_path}/none cannot be read (No such file or directory): mount it" in told
+    error = _error_for(monkeypatch, tmp_path / "none")
+    assert f"THREELANE_REDIS_URL_FILE: {tmp_path}/none cannot be read (No such file or directory): mount it" in error
 
 
-def test_a_file_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path) -> None:
+def test_an_invalid_secret_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path) -> None:
     """A folder, nothing, no text, far too much."""
-    assert "Is a directory" in _told(monkeypatch, tmp_path)
+    assert "Is a directory" in _error_for(monkeypatch, tmp_path)
     for content, problem in (
         (b"\n", "is empty"),
         (b"\xff\xfe", "is not UTF-8 text"),
@@ -73,25 +73,25 @@ def test_a_file_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ):
         file.chmod(0o640)
         file.write_bytes(content)
-        assert problem in _told(monkeypatch, file)
+        assert problem in _error_for(monkeypatch, file)
 
 
 def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """Nobody would know which of the two is in force."""
     monkeypatch.setenv("THREELANE_REDIS_URL", "redis://elsewhere:6379/0")
-    assert "THREELANE_REDIS_URL is also set: set one" in _told(monkeypatch, file)
+    assert "THREELANE_REDIS_URL is also set: set one" in _error_for(monkeypatch, file)
 
 
 def test_a_secret_that_everybody_can_write_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Whoever writes the address of Redis gets all messages."""
+    """A user who can write the address of Redis gets all messages."""
     file.chmod(0o666)
-    assert "every user can write" in _told(monkeypatch, file)
+    assert "every user can write" in _error_for(monkeypatch, file)
 
 
 def test_one_that_everybody_can_read_is_named_and_no_reason_not_to_start(
     monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
-    """Kubernetes mounts secrets so unless it is told otherwise, and in a container there is nobody else."""
+    """Kubernetes mounts secrets with this mode by default, and a container has no other users."""
     environment = {"THREELANE_REDIS_URL_FILE": str(file)}
     assert [] == list(open_to_others(Settings, environment))
     file.chmod(0o444)
@@ -100,7 +100,7 @@ def test_one_that_everybody_can_read_is_named_and_no_reason_not_to_start(
     assert load(Settings).redis_url
 
 
-def test_the_door_s_secret_is_checked_wherever_it_comes_from(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+def test_the_callback_secret_is_checked_wherever_it_comes_from(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """A short one guards nothing."""
     file.chmod(0o640)
     file.write_text("hunter2")
@@ -110,7 +110,7 @@ def test_the_door_s_secret_is_checked_wherever_it_comes_from(monkeypatch: pytest
 
 
 def test_a_certificate_and_its_key_go_together(file: Path, tmp_path: Path) -> None:
-    """One without the other is an oversight; a CA that is not there is told at the start, not at the first call."""
+    """One without the other is an oversight; a missing CA is reported at the start, not at the first call."""
     with pytest.raises(InvalidSettings, match="THREELANE_REDIS_KEY_FILE, or neither"):
         load(Settings, redis_certificate_file=file)
     with pytest.raises(InvalidSettings, match=r"THREELANE_REDIS_CA_FILE: .* cannot be read"):

@@ -14,7 +14,7 @@ from threelane.store.states import FINAL, MAY_FOLLOW, Status
 
 
 def test_every_state_is_in_the_table() -> None:
-    """A state that is not could never be left, and nobody would see it."""
+    """An unlisted state could never be left, and nothing would show it."""
     assert set(Status) == MAY_FOLLOW.keys()
 
 

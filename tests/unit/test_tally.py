@@ -24,7 +24,7 @@ def test_a_count_with_too_few_labels_is_a_mistake() -> None:
 
 
 def test_the_exporter_shows_only_what_is_counted() -> None:
-    """A metric of a name that nothing counts would be zero for ever."""
+    """A metric of a name that nothing counts would be zero forever."""
     families = {str(family).rstrip(":"): family for family in Count}
 
     assert [] == [name for name in _COUNTS if name not in families]

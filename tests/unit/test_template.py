@@ -1,4 +1,4 @@
-"""A text with placeholders is filled in whole, or the row is refused: nobody gets "Dear ,"."""
+"""A text with placeholders is filled in whole, or the row is refused: no recipient gets "Dear ,"."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_unknown_or_empty_placeholder_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "a } b", "{}", "{ }", "{name", "{a{b}}"])
-def test_a_brace_that_belongs_to_nothing_is_told_with_its_place(text: str) -> None:
+def test_an_unmatched_brace_is_reported_with_its_position(text: str) -> None:
     """A text with a lone brace was meant to be something else."""
     with pytest.raises(InvalidTemplate, match=r"at character [0-9]+: write"):
         parse(text)

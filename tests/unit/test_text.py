@@ -27,7 +27,7 @@ COUNTED = [
 
 @pytest.mark.parametrize(("body", "encoding", "units", "parts"), COUNTED)
 def test_the_check_table_is_counted_exactly(body: str, encoding: Encoding, units: int, parts: int) -> None:
-    """What the network would bill: pairs are not split, so some texts need a part more than division says."""
+    """What the network would bill: pairs are not split, so some texts need one part more than division gives."""
     assert Size(encoding, units, parts) == text.measure(body)
 
 
@@ -38,7 +38,7 @@ def test_letters_that_only_seem_to_be_gsm_cost_the_alphabet(letter: str) -> None
 
 
 def test_the_alphabets_have_the_sizes_of_the_standard() -> None:
-    """127 letters beside the escape, ten in the extension, none in both."""
+    """127 characters beside the escape, ten in the extension, none in both."""
     assert (127, 10, 0) == (
         len(text.GSM_BASIC),
         len(text.GSM_EXTENSION),
@@ -172,7 +172,7 @@ def test_cut_gives_the_longest_beginning_that_fits(body: str, most: int, udh: in
     ],
 )
 def test_cut_tears_no_pair_and_leaves_something(body: str, kept: str) -> None:
-    """Whole letters are kept; but what is one letter with hundreds of accents is cut where the room ends."""
+    """Whole characters are kept; but one character with hundreds of accents is cut where the room ends."""
     assert kept == text.cut(body, 3)
 
 

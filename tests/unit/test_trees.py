@@ -38,7 +38,7 @@ def test_a_process_runs_the_tree_it_was_given(tmp_path: Path) -> None:
 
 
 def test_a_package_of_another_tree_is_never_run(tmp_path: Path) -> None:
-    """It would be compared with itself, and nobody would see it."""
+    """It would be compared with itself, and nothing would show it."""
     package = tmp_path / "installed/threelane_of_a_test"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

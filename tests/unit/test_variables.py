@@ -1,4 +1,4 @@
-"""Variables: a name that nothing reads is found, and what belongs to somebody is left alone."""
+"""Variables: a name that nothing reads is found; names of other tools are left alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_only_a_secret_may_stand_in_a_file() -> None:
     assert ["THREELANE_PARTS_PER_SECOND_FILE"] == [one.name for one in unknown({"THREELANE_PARTS_PER_SECOND_FILE": ""})]
 
 
-def test_what_another_tool_of_ours_reads_is_no_misspelt_setting() -> None:
+def test_a_variable_of_another_tool_is_not_a_misspelt_setting() -> None:
     """The tests, compose.yaml, Grafana, and what Kubernetes sets for a Service."""
     register()
     found = set(of_the_repository())
@@ -74,8 +74,8 @@ def test_what_another_tool_of_ours_reads_is_no_misspelt_setting() -> None:
     assert [] == list(unknown(dict.fromkeys(found, "1")))
 
 
-def test_names_of_the_sandbox_are_judged_by_whoever_knows_its_settings() -> None:
-    """A process cannot tell; the command line can."""
+def test_names_of_the_sandbox_are_judged_only_where_its_settings_are_known() -> None:
+    """A process does not know them; the command line does."""
     given = {"THREELANE_SANDBOX_PRICE": "", "THREELANE_SANDBOX_PRIZE": ""}
     assert [] == list(unknown(given))
     assert [Unknown("THREELANE_SANDBOX_PRIZE", "THREELANE_SANDBOX_PRICE")] == list(unknown(given, [SandboxSettings]))
@@ -88,8 +88,8 @@ def test_each_process_knows_every_setting_when_it_warns(process: str) -> None:
         f"import importlib, json\nimportlib.import_module({PROCESSES[process]!r})\n"
         "from threelane.runtime.settings import REGISTER\nprint(json.dumps([one.__name__ for one in REGISTER]))"
     )
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert sorted(one.__name__ for one in register()) == sorted(json.loads(told.stdout))
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert sorted(one.__name__ for one in register()) == sorted(json.loads(completed.stdout))
 
 
 def test_each_process_warns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +100,6 @@ def test_each_process_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert configured == {file.name for file, text in texts.items() if "variables.warn()" in text}
 
 
-def test_whoever_reads_a_variable_elsewhere_is_named() -> None:
+def test_every_variable_that_is_read_elsewhere_has_its_reason() -> None:
     """A pattern is a hole in the check: it needs its reason."""
     assert all(READ_ELSEWHERE.values())

@@ -1,4 +1,4 @@
-"""Exchanges that other clients of Clickatell have had: we ask alike, and understand the same of the answer."""
+"""Exchanges recorded by other clients of Clickatell: our request is alike, and the answer means the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.test_vectors_wire import Asked, answered, sms
+from tests.unit.test_vectors_wire import RequestRead, answered, sms
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one.codes import ONE_API
 from threelane.gateways.rest import gateway as rest
@@ -34,47 +34,47 @@ def encoded(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
 
-def told(found: Any, expected: Mapping[str, Any], api: str) -> dict[str, Any]:
-    """Return what the expectation speaks of, as the gateway told it."""
+def compared(found: Any, expected: Mapping[str, Any], api: str) -> dict[str, Any]:
+    """Return the attributes that the expectation names, as the gateway returned them."""
     rule = TABLES[api].rule_for(found.code) if "verdict" in expected else None
     return {name: getattr(rule if name in ("verdict", "scope") else found, name) for name in expected}
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda one: f"{one['gateway']}-{one['name']}")
-def test_an_exchange_that_others_have_had_is_had_by_us_alike(exchange: dict[str, Any]) -> None:
-    """Over a real connection: what is asked is part of our request, and what is answered is understood."""
+def test_an_exchange_recorded_by_other_clients_is_the_same_for_us(exchange: dict[str, Any]) -> None:
+    """Over a real connection: their request is part of ours, and the answer is understood."""
     api, command, expected = exchange["gateway"], exchange["call"], exchange["becomes"]
 
     async def call(made: Gateway) -> Any:
         if command == "send":
-            return await made.send([sms(**said) for said in exchange["given"]], NOW)
+            return await made.send([sms(**fields) for fields in exchange["given"]], NOW)
         return await getattr(made, command)(*([] if exchange["given"] is None else [exchange["given"]]))
 
     answer = exchange["answered"]
     found, requests = answered(api, answer["status"], encoded(answer["body"]), call)
     if isinstance(expected, list):
-        assert expected == [told(one, wanted, api) for one, wanted in zip(found, expected, strict=True)]
+        assert expected == [compared(one, wanted, api) for one, wanted in zip(found, expected, strict=True)]
     else:
-        assert expected == (told(found, expected, api) if isinstance(expected, dict) else found)
-    asked = exchange["asked"]
-    assert (asked["method"], asked["path"]) == (requests[0].method, requests[0].path)
-    assert_part_of(asked.get("body", {}), requests[0])
+        assert expected == (compared(found, expected, api) if isinstance(expected, dict) else found)
+    request = exchange["request"]
+    assert (request["method"], request["path"]) == (requests[0].method, requests[0].path)
+    assert_part_of(request.get("body", {}), requests[0])
 
 
-def assert_part_of(asked: Mapping[str, Any], ours: Asked) -> None:
-    """What others asked is asked by us too; we may say more, since they leave much to the account's settings."""
-    if not asked:
+def assert_part_of(request: Mapping[str, Any], ours: RequestRead) -> None:
+    """Our request has all their fields; it may have more, since they leave much to the account's settings."""
+    if not request:
         return
     if ours.headers["content-type"] == "application/json":
         body = json.loads(ours.body)
-        for theirs, own in zip(asked.get("messages", [asked]), body.get("messages", [body]), strict=True):
+        for theirs, own in zip(request.get("messages", [request]), body.get("messages", [body]), strict=True):
             assert theirs.items() <= own.items()
         return
     form = dict(parse_qsl(ours.body.decode(), keep_blank_values=True))
-    if "data" not in asked:
-        assert asked.items() <= form.items()
+    if "data" not in request:
+        assert request.items() <= form.items()
         return
-    for theirs, own in zip(ElementTree.fromstring(asked["data"]), ElementTree.fromstring(form["data"]), strict=True):
+    for theirs, own in zip(ElementTree.fromstring(request["data"]), ElementTree.fromstring(form["data"]), strict=True):
         assert theirs.tag == own.tag
         assert {one.tag: one.text for one in theirs}.items() <= {one.tag: one.text for one in own}.items()
 
@@ -106,24 +106,24 @@ def platform_whole(status: int, body: bytes) -> AttemptOutcome:
 
 
 @pytest.mark.parametrize("answer", OTHERS, ids=lambda one: one["name"])
-def test_an_answer_to_what_we_never_ask_is_read_as_far_as_ours_go(answer: dict[str, Any]) -> None:
+def test_an_answer_to_a_request_that_we_never_make_is_read_as_far_as_ours_go(answer: dict[str, Any]) -> None:
     """The same parsers; nothing of it is taken for the acceptance of a message that is not there."""
     found, expected = READERS[answer["read"]](answer["status"], encoded(answer["body"])), answer["becomes"]
     if isinstance(expected, list):
-        assert expected == [told(one, wanted, "http") for one, wanted in zip(found, expected, strict=True)]
+        assert expected == [compared(one, wanted, "http") for one, wanted in zip(found, expected, strict=True)]
     else:
-        assert expected == (told(found, expected, "http") if isinstance(expected, dict) else found)
+        assert expected == (compared(found, expected, "http") if isinstance(expected, dict) else found)
 
 
 @pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "http_lines"], ids=lambda one: one["name"])
 def test_several_lines_are_no_answer_to_one_message(answer: dict[str, Any]) -> None:
-    """We ask for one recipient at a time."""
+    """We request one recipient at a time."""
     assert "unreadable" == http.read_send(answer["body"].encode()).kind
 
 
 @pytest.mark.parametrize("answer", [one for one in OTHERS if one["read"] == "xml_rows"], ids=lambda one: one["name"])
-def test_rows_without_a_number_are_nobody_s(answer: dict[str, Any]) -> None:
-    """Order says nothing, and we number every element."""
+def test_rows_without_a_number_have_no_recipient(answer: dict[str, Any]) -> None:
+    """Order means nothing, and we number every element."""
     outcomes = xml.read_send(HttpReply(200, answer["body"].encode()), ["2799900001", "2799900002"])
     assert ["unreadable"] * 2 == [one.kind for one in outcomes]
 
@@ -162,21 +162,21 @@ PAYMENTS: list[tuple[str, tuple[bool | None, str]]] = [
 
 
 @pytest.mark.parametrize(("answer", "expected"), CANCELS)
-def test_a_message_is_stopped_only_when_its_status_says_so(answer: str, expected: tuple[Any, ...]) -> None:
+def test_a_message_is_stopped_only_by_its_status(answer: str, expected: tuple[Any, ...]) -> None:
     """A delivered one is answered with a status, too."""
     found = http.read_cancel(answer.encode())
     assert expected == (found.stopped, found.status, found.code)
 
 
 @pytest.mark.parametrize(("answer", "expected"), COVERAGES)
-def test_coverage_is_yes_no_or_not_told(answer: str, expected: tuple[Any, ...]) -> None:
-    """An old edition answers with a sentence, and an empty account says nothing of a number."""
+def test_coverage_is_yes_no_or_unknown(answer: str, expected: tuple[Any, ...]) -> None:
+    """An old edition answers with a sentence, and an empty account gives no information about a number."""
     found = http.read_coverage(answer.encode())
     assert expected == (found.routable, found.charge_millionths)
 
 
 @pytest.mark.parametrize(("answer", "expected"), PAYMENTS)
-def test_a_voucher_is_paid_in_only_when_605_says_so(answer: str, expected: tuple[Any, ...]) -> None:
+def test_a_voucher_is_redeemed_only_by_code_605(answer: str, expected: tuple[Any, ...]) -> None:
     """Here 605 is a success, and anything unclear is left to the balance."""
     found = http.read_payment(answer.encode())
     assert expected == (found.paid, found.code)

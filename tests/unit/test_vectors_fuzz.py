@@ -1,7 +1,7 @@
-"""Whatever comes back: no parser raises, and none takes for a yes, or for "not known", what is not exactly that.
+"""No parser raises on any answer, and none reads a yes or a "not known" into an answer that is not exactly that.
 
-Each parser has a second one here, written another way, that says what exactly a yes is.  THREELANE_FUZZ=1 runs 100,000
-answers through each.
+Each parser has a second one here, written another way, that defines exactly what a yes is.  THREELANE_FUZZ=1 runs
+100,000 answers through each.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def obj(reply: HttpReply) -> dict[str, Any]:
     """Return the answer as the standard library reads it."""
     try:
         found = json.loads(reply.body.decode("utf-8"), parse_constant=lambda _: 1 / 0)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is not text
     except (ValueError, RecursionError, ZeroDivisionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -56,8 +56,8 @@ def entry_is_yes(entry: Any, to: str, status: int, *, must_name: bool = False) -
     if not isinstance(entry, dict) or not 200 <= status <= 299:
         return None
     named = entry.get("to")
-    told = "" if named is None or isinstance(named, bool | float | dict | list) else str(named).removeprefix("+")
-    fits = told == to or (not told and not must_name)
+    number = "" if named is None or isinstance(named, bool | float | dict | list) else str(named).removeprefix("+")
+    fits = number == to or (not number and not must_name)
     gateway_id = entry.get("apiMessageId")
     exact = entry.get("accepted") is True and isinstance(gateway_id, str) and IDS.fullmatch(gateway_id)
     return gateway_id if exact and fits and not entry.get("error") and entry.get("errorCode") is None else None
@@ -118,9 +118,9 @@ def xml_yes(reply: HttpReply) -> list[str | None]:
             and row.tag.lower() == "sendmsgresp"
         ]
         leaves = [(leaf.tag.lower(), (leaf.text or "").strip()) for leaf in mine[0]] if len(mine) == 1 else []
-        told = [text for tag, text in leaves if tag == "apimsgid"]
-        found = re.fullmatch(rf"([0-9A-Za-z]{{16,64}})(?:[ \t]+(?i:to):[ \t]*{each.to})?", told[0]) if told else None
-        exact = len(told) == 1 and found and "fault" not in dict(leaves)
+        texts = [text for tag, text in leaves if tag == "apimsgid"]
+        found = re.fullmatch(rf"([0-9A-Za-z]{{16,64}})(?:[ \t]+(?i:to):[ \t]*{each.to})?", texts[0]) if texts else None
+        exact = len(texts) == 1 and found and "fault" not in dict(leaves)
         ids.append(found[1] if exact and found else None)
     return ids
 
@@ -150,7 +150,7 @@ def no_104_is_not_known(read: Callable[[HttpReply], LookUp]) -> Callable[[HttpRe
 def gives(
     read: Callable[[HttpReply], Any], is_for_good: Callable[[Any], bool], needs: str
 ) -> Callable[[HttpReply], Any]:
-    """Return a check that an answer is taken for good only if these characters stand in it."""
+    """Return a check that an answer is accepted only if it contains these characters."""
 
     def check(reply: HttpReply) -> Any:
         found = read(reply)
@@ -234,7 +234,7 @@ CORPUS += [each.encode() for each in MORE]
 
 
 def assert_exact(parser: Parser, reply: HttpReply) -> None:
-    """The parser does not raise, and says yes exactly where the second one does."""
+    """The parser does not raise, and returns yes exactly where the second one does."""
     found = parser.read(reply)
     if parser.read is not parser.yes:
         expected = parser.yes(reply)
@@ -274,12 +274,12 @@ JSON = some.recursive(
     body=mutated() | some.binary(max_size=200) | some.sampled_from(CORPUS) | JSON, status=some.sampled_from(STATUSES)
 )
 def test_no_answer_raises_and_only_an_exact_yes_is_a_yes(parser: Parser, body: bytes, status: int) -> None:
-    """What is wrongly taken for a yes is a message that nobody looks for any more."""
+    """A message whose answer was wrongly read as a yes is never looked up."""
     assert_exact(parser, HttpReply(status, body))
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda one: one.name)
-def test_a_real_answer_cut_anywhere_is_never_more_than_it_says(parser: Parser) -> None:
+def test_a_real_answer_cut_anywhere_never_means_more(parser: Parser) -> None:
     """At every octet; half a document is none."""
     for body in CORPUS:
         for end in range(len(body) + 1):

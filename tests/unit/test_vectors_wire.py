@@ -1,4 +1,4 @@
-"""What an HTTP status alone comes to, for each API, against a real server that keeps what it was asked."""
+"""What an HTTP status alone means, for each API, against a real server that keeps its requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TO = "2799900001"
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
+class RequestRead(NamedTuple):
     """One request as the server read it."""
 
     method: str
@@ -40,10 +40,10 @@ class Asked(NamedTuple):
 
 
 def sms(**fields: Any) -> Message:
-    """Return a message as the door would make it, also one that the door would not let in."""
+    """Return a message as accept would make it, also one that accept would refuse."""
     size = texts.measure(fields.get("text", "Hello"), unicode=fields.pop("unicode", False))
-    said = {"id": OUR_ID, "to": TO, "expires_at": NOW + 1440 * MINUTE, "text": "Hello"}
-    return Message(**{**said, "encoding": size.encoding, "units": size.units, "parts": size.parts, **fields})
+    content = {"id": OUR_ID, "to": TO, "expires_at": NOW + 1440 * MINUTE, "text": "Hello"}
+    return Message(**{**content, "encoding": size.encoding, "units": size.units, "parts": size.parts, **fields})
 
 
 def account(api: str, url: str) -> AccountSettings:
@@ -61,14 +61,14 @@ def account(api: str, url: str) -> AccountSettings:
 
 def answered(
     api: str, status: int, body: bytes, call: Callable[[Gateway], Awaitable[T]], kind: str = "application/json"
-) -> tuple[T, list[Asked]]:
+) -> tuple[T, list[RequestRead]]:
     """Let a gateway of this API call a server that answers everything so; returns what it made of it."""
-    asked: list[Asked] = []
+    requests: list[RequestRead] = []
 
     async def answer(request: web.Request) -> web.Response:
         read = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        asked.append(Asked(request.method, request.path, dict(request.query), headers, read))
+        requests.append(RequestRead(request.method, request.path, dict(request.query), headers, read))
         return web.Response(status=status, body=body, headers={"Content-Type": kind})
 
     async def main() -> T:
@@ -86,7 +86,7 @@ def answered(
             await made.close()
             await runner.cleanup()
 
-    return asyncio.run(main()), asked
+    return asyncio.run(main()), requests
 
 
 def sent(api: str, status: int, body: bytes = b"", kind: str = "text/html") -> AttemptOutcome:
@@ -125,7 +125,7 @@ STATUSES: list[tuple[str, int, str | None]] = [  # without an error body: the co
 
 
 @pytest.mark.parametrize(("api", "status", "code"), STATUSES)
-def test_a_status_without_an_error_body_may_say_no_and_never_yes(api: str, status: int, code: str | None) -> None:
+def test_a_status_without_an_error_body_may_mean_no_and_never_yes(api: str, status: int, code: str | None) -> None:
     """Who may not come in was not served; a server error, a proxy's page and an odd 2xx leave it open."""
     outcome = sent(api, status, b"" if status == 204 else PAGE)
     expected = (OutcomeKind.REFUSED, code) if code else (OutcomeKind.UNREADABLE, "")
@@ -134,8 +134,8 @@ def test_a_status_without_an_error_body_may_say_no_and_never_yes(api: str, statu
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'{"message": "Unauthorized"}', b'{"error": null}'])
-def test_json_without_an_error_is_no_error_body(body: bytes) -> None:
-    """Whatever stands in front of the API may say so."""
+def test_json_without_an_error_is_not_an_error_body(body: bytes) -> None:
+    """A proxy in front of the API may send it."""
     assert "001" == sent("rest", 401, body).code
     assert "1" == sent("one", 401, body).code
     assert OutcomeKind.UNREADABLE == sent("rest", 503, body).kind == sent("one", 503, body).kind
@@ -198,7 +198,7 @@ def test_a_rate_limit_slows_the_account_and_costs_the_message_nothing(api: str, 
 
 @pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
 def test_a_gateway_that_is_not_there_is_a_value_for_every_command(api: str) -> None:
-    """No command raises; what never left did not take effect, and what cannot be asked says so."""
+    """No command raises; what never left did not take effect, and a request that cannot be made is reported."""
 
     async def main() -> list[Any]:
         made = gateway(account(api, f"http://127.0.0.1:{free_port()}"))
@@ -252,7 +252,7 @@ ADDRESSES = [  # API, command, argument -> what goes out
 def test_a_command_has_its_method_and_its_address(
     api: str, command: str, argument: str | None, method: str, path: str, query: dict[str, str]
 ) -> None:
-    """And no part of what is asked for can become another address."""
+    """And no part of a request can become another address."""
 
     async def call(made: Gateway) -> Any:
         if command == "send":
@@ -275,10 +275,10 @@ HEADERS = {
 
 @pytest.mark.parametrize("api", HEADERS)
 def test_each_api_has_its_headers_and_no_secret_stands_in_an_address(api: str) -> None:
-    """Addresses stand in access logs; the One API wants its key without a word before it."""
-    _, (asked,) = answered(api, 500, b"", lambda made: made.send([sms()], NOW))
-    assert HEADERS[api] == {name: asked.headers.get(name) for name in HEADERS[api]}
-    assert not any(secret in f"{asked.path}{asked.query}" for secret in ("t0ken", "k3y", "pw"))
+    """Access logs contain addresses; the One API takes its key without a prefix."""
+    _, (request,) = answered(api, 500, b"", lambda made: made.send([sms()], NOW))
+    assert HEADERS[api] == {name: request.headers.get(name) for name in HEADERS[api]}
+    assert not any(secret in f"{request.path}{request.query}" for secret in ("t0ken", "k3y", "pw"))
 
 
 # fmt: off
@@ -301,8 +301,8 @@ def test_each_api_has_its_own_address_unless_one_is_set(api: str, address: str) 
 
 
 @pytest.mark.parametrize("api", NEEDS)
-def test_what_an_api_needs_to_know_and_is_not_told_is_named(api: str) -> None:
-    """Tests and demos start without; whoever checks the settings gets the variables' names."""
+def test_a_missing_credential_is_named(api: str) -> None:
+    """Tests and demos start without; a check of the settings names the variables."""
     from threelane.worker.gateway.choose import missing_credentials
 
     assert NEEDS[api] == missing_credentials(AccountSettings(gateway=api))
@@ -316,7 +316,7 @@ def test_settings_show_neither_token_nor_key() -> None:
 
 
 @pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
-def test_only_the_one_api_cannot_be_asked_by_our_id(api: str) -> None:
+def test_only_the_one_api_cannot_be_queried_by_our_id(api: str) -> None:
     """A message in doubt waits there for its receipt."""
 
     async def main() -> tuple[str, bool]:

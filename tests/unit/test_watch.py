@@ -18,7 +18,7 @@ TEXT = "The secret word is marimba"
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("text", "kind"),
     [
         ('{"event":"sent","to":"27831234567"}', "number"),
         ("could not send to +4915112345678, giving up", "number"),
@@ -28,14 +28,14 @@ TEXT = "The secret word is marimba"
         ("{'Authorization': 'Bearer x'}", "secret"),
     ],
 )
-def test_what_must_not_be_logged_is_found(said: str, kind: str) -> None:
+def test_what_must_not_be_logged_is_found(text: str, kind: str) -> None:
     """Whatever surrounds it."""
     with watching() as watch:
-        assert [kind] == [one.kind for one in watch.judge("here", said)]
+        assert [kind] == [one.kind for one in watch.judge("here", text)]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         '{"event":"accepted","id":"0f3c2783123456780123456789abcdef","to":"27831******"}',
         '{"id":"1763800000123-0","at":"2026-01-01T12:00:00.123+00:00"}',
@@ -43,10 +43,10 @@ def test_what_must_not_be_logged_is_found(said: str, kind: str) -> None:
         "http://127.0.0.1:38123/<secret>/status",
     ],
 )
-def test_what_may_be_logged_is_not(said: str) -> None:
+def test_what_may_be_logged_is_not(text: str) -> None:
     """Ids, times and masked numbers."""
     with watching() as watch:
-        assert [] == list(watch.judge("here", said))
+        assert [] == list(watch.judge("here", text))
 
 
 def test_logs_and_standard_error_of_processes_are_read(tmp_path: Path) -> None:

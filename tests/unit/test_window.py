@@ -23,7 +23,7 @@ SATELLITE = "870773111632"
 
 
 def ms(text: str) -> int:
-    """A time of UTC, or of the offset that stands behind it."""
+    """A time of UTC, or of the offset behind it."""
     at = datetime.fromisoformat(text)
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
@@ -54,7 +54,7 @@ def test_a_window_has_one_canonical_text(text: str, canonical: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("", "the window is empty: write days, hours and a zone"),
         ("always", "is not a window: write days, hours and a zone"),
@@ -78,16 +78,16 @@ def test_a_window_has_one_canonical_text(text: str, canonical: str) -> None:
         ("mon 08:00-20:00 \udce9", "is not a zone"),
     ],
 )
-def test_what_makes_no_sense_is_told_with_what_would(text: str, told: str) -> None:
+def test_an_invalid_window_is_refused_with_the_right_form(text: str, problem: str) -> None:
     """The sentence names the word that is wrong and shows a right one."""
     with pytest.raises(ValueError, match=r".") as wrong:
         parse(text)
 
-    assert told in str(wrong.value)
+    assert problem in str(wrong.value)
 
 
 def test_a_window_that_never_opens_cannot_be_made() -> None:
-    """Whoever waited for it would wait for ever."""
+    """A message that waited for it would wait forever."""
     with pytest.raises(ValueError, match="no hours"):
         Window((), "UTC")
     with pytest.raises(ValueError, match="no days"):
@@ -111,7 +111,7 @@ def test_a_window_that_never_opens_cannot_be_made() -> None:
         ("fri 20:00-02:00 recipient", "2031-06-27 23:59", "now"),  # Saturday 01:59 belongs to Friday
         ("fri 20:00-02:00 recipient", "2031-06-28 00:00", "2031-07-04 18:00"),
         ("sun 20:00-02:00 recipient", "2031-06-29 23:00", "now"),  # into Monday
-        ("daily 00:00-24:00 recipient", "2031-06-30 22:00", "now"),  # midnight is no gap
+        ("daily 00:00-24:00 recipient", "2031-06-30 22:00", "now"),  # no gap at midnight
         ("fri 20:00-24:00; sat 00:00-02:00 recipient", "2031-06-27 22:00", "now"),
         ("daily 08:00-20:00 Asia/Kathmandu", "2031-06-30 02:14", "2031-06-30 02:15"),  # UTC+5:45
         ("daily 08:00-20:00 Pacific/Kiritimati", "2031-06-30 17:59", "2031-06-30 18:00"),  # UTC+14: the 1st there
@@ -122,7 +122,7 @@ def test_a_window_that_never_opens_cannot_be_made() -> None:
     ],
 )
 def test_a_window_opens_by_the_clock_of_its_zone(window: str, at: str, expected: str) -> None:
-    """Days and hours are those of the zone, wherever the workers stand."""
+    """Days and hours are those of the zone, wherever the workers run."""
     assert expected == opens(window, at)
 
 
@@ -187,7 +187,7 @@ def test_a_window_is_exact_when_clocks_change(window: str, at: str, expected: st
         ("", zones.NOWHERE),
     ],
 )
-def test_a_number_tells_its_country(to: str, found: str) -> None:
+def test_a_number_gives_its_country(to: str, found: str) -> None:
     """By calling code, and by area where countries share one."""
     assert found == zones.country(to)
 
@@ -203,7 +203,7 @@ def test_every_country_has_zones_and_the_first_is_its_own() -> None:
 
 
 def test_a_number_is_taken_for_a_country_with_other_clocks_only_if_it_is_a_landline_of_two_islands() -> None:
-    """Holds the table of telling digits against the numbering plans: a country that keeps another clock needs a row."""
+    """The table of deciding digits follows the numbering plans: a country that keeps another clock needs a row."""
     year = [datetime(2031, month, 15, hour, tzinfo=UTC) for month in range(1, 13) for hour in (0, 12)]
     kinds = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
     wrong = set()
@@ -253,7 +253,7 @@ def test_a_recipients_window_is_open_in_all_zones_of_the_country(window: str, to
 
 
 def test_lane_1_never_waits() -> None:
-    """A login code goes at any hour, whatever its tags."""
+    """A login code goes at any hour, with any tags."""
     windows = Windows.decode({b"lane:3": b"mon 08:00-09:00 UTC", b"tag:promo": b"mon 08:00-09:00 UTC"})
 
     assert () == windows.applying_to(1, ["promo"])
@@ -291,8 +291,8 @@ def test_windows_that_meet_later_than_in_8_days_never_do() -> None:
     assert ms("2031-04-06 00:10") == skipped.opening(2, (), ZA, ms("2031-03-29 00:10"))
 
 
-def test_an_unreadable_entry_holds_nothing_back_and_is_told() -> None:
-    """Neither a silent stop nor a crash: the others apply, and whoever reads them can raise an alarm."""
+def test_an_unreadable_entry_holds_nothing_back_and_is_reported() -> None:
+    """Neither a silent stop nor a crash: the others apply, and the reader can raise an alarm."""
     windows = Windows.decode(
         {
             b"lane:3": b"daily 08:00-20:00 UTC",
@@ -311,7 +311,7 @@ def test_an_unreadable_entry_holds_nothing_back_and_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "told"),
+    ("scope", "problem"),
     [
         ("lane:1", "sent at any hour"),
         ("lane:4", "give lane:2, lane:3 or tag:<tag>"),
@@ -322,12 +322,12 @@ def test_an_unreadable_entry_holds_nothing_back_and_is_told() -> None:
         ("", "give lane:2"),
     ],
 )
-def test_what_has_no_window_is_told_why(scope: str, told: str) -> None:
+def test_a_scope_without_windows_is_refused_with_the_reason(scope: str, problem: str) -> None:
     """Lane 1 by intent, all else by name."""
     with pytest.raises(ValueError, match=r".") as wrong:
         parse_scope(scope)
 
-    assert told in str(wrong.value)
+    assert problem in str(wrong.value)
 
 
 # what hypothesis tries: odd zones, around the days on which clocks change
@@ -348,7 +348,7 @@ moments = st.builds(
 
 
 class Walk:
-    """Tells what is open by looking at the clock on every minute, without any knowledge of when clocks change."""
+    """Computes what is open from the clock at every minute, without any knowledge of when clocks change."""
 
     def __init__(self, window: Window, zone: ZoneInfo, since: int, until: int) -> None:
         """Note for each wall time the first minute at which the clock shows it or a later one."""
@@ -371,7 +371,7 @@ class Walk:
 
 
 @given(windows)
-def test_what_is_written_is_read(window: Window) -> None:
+def test_a_window_is_read_as_it_was_written(window: Window) -> None:
     """The list on Redis is text, and nothing is lost on the way."""
     assert window == parse(str(window))
 
@@ -395,7 +395,7 @@ def test_it_goes_at_the_first_open_minute(window: Window, to: str, now: int) -> 
 @settings(max_examples=25)  # 29 zones each
 @given(windows, st.sampled_from([NEW_YORK, "14165551234", "79161234567", GERMANY]), moments)
 def test_in_a_long_country_it_goes_when_all_are_awake_or_the_most(window: Window, to: str, now: int) -> None:
-    """Each zone by itself is open at that moment, unless they are never open together."""
+    """Each zone on its own is open at that moment, unless they are never open together."""
     window = Window(window.spans, "recipient")
     found = opening(window, to, now)
     single = [Window(window.spans, zone.key) for zone in window.zones(to)]
@@ -408,7 +408,7 @@ def test_in_a_long_country_it_goes_when_all_are_awake_or_the_most(window: Window
         assert all(found == opening(one, to, found) for one in single)
 
 
-def test_asking_is_cheap() -> None:
+def test_a_look_up_is_cheap() -> None:
     """A newsletter of a million passes here: all that is worked out is kept, for each country and day."""
     from threelane.contract.window import _calendar
 

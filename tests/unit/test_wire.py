@@ -1,4 +1,4 @@
-"""One request, once: against a server that counts what it reads and misbehaves as it is told."""
+"""One request, once: against a server that counts what it reads and misbehaves as configured."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Server:
             writer.close()
 
 
-def says(body: bytes, status: str = "200 OK", *headers: str, close: bool = False, pieces: int = 1) -> Act:
+def responds(body: bytes, status: str = "200 OK", *headers: str, close: bool = False, pieces: int = 1) -> Act:
     """Return an act that answers, in some pieces that arrive one by one, and may close after it."""
 
     async def act(_: Server, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ def says(body: bytes, status: str = "200 OK", *headers: str, close: bool = False
 
 
 def writes(raw: bytes) -> Act:
-    """Return an act that writes this, whatever it is, and closes."""
+    """Return an act that writes these octets and closes."""
 
     async def act(_: Server, writer: asyncio.StreamWriter) -> None:
         writer.write(raw)
@@ -115,7 +115,7 @@ def run(test: Callable[[Wire], Awaitable[T]], timeout_seconds: float = 5.0) -> T
 
 
 def posted(*acts: Act, times: int = 1, timeout_seconds: float = 5.0) -> tuple[list[HttpReply | AttemptOutcome], Server]:
-    """Post so many requests, one after the other; returns what came of them, and the server."""
+    """Post so many requests, one after the other; returns the answers and the server."""
 
     async def test(wire: Wire) -> tuple[list[HttpReply | AttemptOutcome], Server]:
         async with Server(*acts) as server:
@@ -135,7 +135,7 @@ def kinds(answers: list[HttpReply | AttemptOutcome]) -> list[OutcomeKind]:
 
 def test_an_answer_comes_whole_and_the_request_goes_out_once() -> None:
     """The body is ours, by POST, with the type without which the gateway sees no parameters."""
-    (answer,), server = posted(says(YES))
+    (answer,), server = posted(responds(YES))
     assert HttpReply(200, YES) == answer
     (request,) = server.requests
     assert request.startswith(b"POST /http/sendmsg HTTP/1.1\r\n")
@@ -146,7 +146,7 @@ def test_an_answer_comes_whole_and_the_request_goes_out_once() -> None:
 @pytest.mark.parametrize("pieces", [2, 5, 36])
 def test_an_answer_that_comes_in_pieces_is_read_to_its_end(pieces: int) -> None:
     """Half an id would be kept as the gateway's, and half a code would be another code."""
-    (answer,), _ = posted(says(YES, pieces=pieces))
+    (answer,), _ = posted(responds(YES, pieces=pieces))
     assert HttpReply(200, YES) == answer
 
 
@@ -161,7 +161,7 @@ def test_an_answer_in_chunks_and_compressed_is_one_answer() -> None:
 
 def test_connections_are_kept_for_the_next_request() -> None:
     """A connection for each message would cost a handshake each."""
-    answers, server = posted(says(YES), times=5)
+    answers, server = posted(responds(YES), times=5)
     assert ([HttpReply(200, YES)] * 5, 5, 1) == (answers, len(server.requests), server.connections)
 
 
@@ -169,7 +169,7 @@ def test_connections_are_kept_for_the_next_request() -> None:
 
 
 def test_a_refused_connection_is_a_gateway_not_reached() -> None:
-    """Nothing was sent, so it can be tried again without asking."""
+    """Nothing was sent, so it can be tried again without a look-up."""
     answer = run(lambda wire: wire.post(f"http://127.0.0.1:{free_port()}/", b"x", FORM))
     assert AttemptOutcome(OutcomeKind.NOT_REACHED, text="ClientConnectorError") == answer
 
@@ -185,7 +185,7 @@ NOWHERE = [
 
 @pytest.mark.parametrize("url", NOWHERE)
 def test_an_address_that_leads_nowhere_is_a_gateway_not_reached(url: str) -> None:
-    """A value and not an exception, also for an address that makes no sense."""
+    """A value and not an exception, also for an invalid address."""
     answer = run(lambda wire: wire.post(url, b"x", FORM))
     assert isinstance(answer, AttemptOutcome)
     assert OutcomeKind.NOT_REACHED == answer.kind
@@ -195,7 +195,7 @@ def test_a_server_that_does_not_speak_tls_is_not_reached() -> None:
     """The handshake comes before the request, so the request was not written."""
 
     async def test(wire: Wire) -> tuple[HttpReply | AttemptOutcome, int]:
-        async with Server(says(YES)) as server:
+        async with Server(responds(YES)) as server:
             answer = await wire.post(server.url.replace("http://", "https://"), b"x", FORM)
             return answer, len(server.requests)
 
@@ -250,25 +250,25 @@ def test_silence_in_the_middle_of_an_answer_is_a_lost_answer() -> None:
 
 def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
     """Its end is seen between two requests: the second goes out on a new one, once."""
-    answers, server = posted(says(YES, close=True), times=3)
+    answers, server = posted(responds(YES, close=True), times=3)
     assert [HttpReply(200, YES)] * 3 == answers
     assert [b"climsgid=0", b"climsgid=1", b"climsgid=2"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
 
 
 @pytest.mark.parametrize("act", [closes, cuts], ids=["closed", "reset"])
 def test_a_kept_connection_that_ends_under_the_second_request_is_not_followed_by_a_third(act: Act) -> None:
-    """The server read the request before it went away: to send it again by itself would be a second SMS."""
-    answers, server = posted(says(YES), act, says(YES), times=2)
+    """The server read the request before it went away: to send it again automatically would be a second SMS."""
+    answers, server = posted(responds(YES), act, responds(YES), times=2)
     assert HttpReply(200, YES) == answers[0]
     assert [OutcomeKind.LOST] == kinds(answers[1:])
     assert [b"climsgid=0", b"climsgid=1"] == [one.split(b"\r\n\r\n")[1] for one in server.requests]
 
 
 def test_a_kept_connection_that_ends_just_as_the_second_request_leaves_is_used_at_most_once() -> None:
-    """The race that cannot be told apart: whatever comes of it, no request is read twice."""
+    """The race that cannot be detected: in no outcome is a request read twice."""
 
     async def test(wire: Wire) -> list[bytes]:
-        async with Server(says(YES, close=True)) as server:
+        async with Server(responds(YES, close=True)) as server:
             for number in range(50):  # without a turn of the loop between the answer and the next request
                 await wire.post(server.url, f"climsgid={number}".encode(), FORM)
             return [one.split(b"\r\n\r\n")[1] for one in server.requests]
@@ -282,11 +282,11 @@ def test_a_kept_connection_that_ends_just_as_the_second_request_leaves_is_used_a
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_an_answer_and_is_not_followed(status: str) -> None:
-    """It would be a second request, with our credentials, to wherever somebody says."""
+    """It would be a second request, with our credentials, to any address in the answer."""
 
     async def test(wire: Wire) -> tuple[HttpReply | AttemptOutcome, int, int]:
-        elsewhere = Server(says(YES))
-        async with elsewhere, Server(says(b"moved", status, f"Location: {elsewhere.url}/http/sendmsg")) as server:
+        elsewhere = Server(responds(YES))
+        async with elsewhere, Server(responds(b"moved", status, f"Location: {elsewhere.url}/http/sendmsg")) as server:
             answer = await wire.post(server.url, b"climsgid=0", FORM)
             return answer, len(server.requests), len(elsewhere.requests)
 
@@ -295,7 +295,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(status: str) -> None:
 
 def test_an_answer_of_50_megabytes_is_cut() -> None:
     """No answer of the gateway is longer than a line; more than a megabyte is not even read."""
-    flood = says(b"x" * 50_000_000, pieces=800)
+    flood = responds(b"x" * 50_000_000, pieces=800)
     (answer,), server = posted(flood)
     assert (HttpReply(200, b"x" * MAX_ANSWER), 1) == (answer, len(server.requests))
 
@@ -303,13 +303,13 @@ def test_an_answer_of_50_megabytes_is_cut() -> None:
 def test_a_small_answer_that_unpacks_to_50_megabytes_is_cut() -> None:
     """The same by compression."""
     packed = gzip.compress(b"x" * 50_000_000, compresslevel=1)
-    (answer,), _ = posted(says(packed, "200 OK", "Content-Encoding: gzip"))
+    (answer,), _ = posted(responds(packed, "200 OK", "Content-Encoding: gzip"))
     assert HttpReply(200, b"x" * MAX_ANSWER) == answer
 
 
 def test_no_cookie_is_kept() -> None:
     """Requests have nothing to do with each other."""
-    _, server = posted(says(YES, "200 OK", "Set-Cookie: session=1"), times=2)
+    _, server = posted(responds(YES, "200 OK", "Set-Cookie: session=1"), times=2)
     assert [False, False] == [b"cookie" in one.lower() for one in server.requests]
 
 
@@ -333,28 +333,28 @@ BALANCES: list[tuple[bytes, float | str]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("body", "told"), BALANCES)
-def test_the_balance_is_told_or_why_it_cannot_be(body: bytes, told: float | str) -> None:
-    """A worker starts all the same; its first log line says what the gateway said."""
+@pytest.mark.parametrize(("body", "expected"), BALANCES)
+def test_the_balance_is_returned_or_the_reason_it_cannot_be(body: bytes, expected: float | str) -> None:
+    """A worker starts all the same; its first log line has the gateway's answer."""
 
     async def main() -> float | str:
-        async with Server(says(body)) as server:
+        async with Server(responds(body)) as server:
             return await _balance(server.url)
 
-    assert told == asyncio.run(main())
+    assert expected == asyncio.run(main())
 
 
-def test_the_balance_of_a_gateway_out_of_reach_says_so() -> None:
+def test_the_balance_of_an_unreachable_gateway_is_reported_as_not_reached() -> None:
     """Not an exception: the worker starts and tries."""
-    told = asyncio.run(_balance(f"http://127.0.0.1:{free_port()}"))
-    assert "not_reached (ClientConnectorError)" == told
+    balance = asyncio.run(_balance(f"http://127.0.0.1:{free_port()}"))
+    assert "not_reached (ClientConnectorError)" == balance
 
 
 def test_credentials_travel_in_the_body_and_never_in_the_address() -> None:
-    """Addresses stand in access logs."""
+    """Access logs contain addresses."""
 
     async def main() -> bytes:
-        async with Server(says(b"Credit: 1")) as server:
+        async with Server(responds(b"Credit: 1")) as server:
             await _balance(server.url)
             return server.requests[0]
 

@@ -1,4 +1,4 @@
-"""The environment: what makes sense, and what does not."""
+"""The environment: what is valid, and what is not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
 
 
 def refused(kind: type[Settings], environment: pytest.MonkeyPatch, **variables: str) -> str:
-    """Return what is said of an environment that makes no sense."""
+    """Return the error about an invalid environment."""
     for name, value in variables.items():
         environment.setenv(f"THREELANE_{name.upper()}", value)
     with pytest.raises(InvalidSettings) as invalid:
@@ -50,7 +50,7 @@ def refused(kind: type[Settings], environment: pytest.MonkeyPatch, **variables: 
 
 
 @pytest.mark.parametrize("kind", [one for one in KINDS if one is not CallbackSettings])
-def test_without_an_environment_the_defaults_make_sense(kind: type[Settings]) -> None:
+def test_without_an_environment_the_defaults_are_valid(kind: type[Settings]) -> None:
     """Only the callback endpoint needs a setting: its secret."""
     assert isinstance(load(kind), kind)
 
@@ -70,8 +70,8 @@ def test_a_lease_outlives_a_send(environment: pytest.MonkeyPatch, lease: str, ti
         return
     with pytest.raises(InvalidSettings) as invalid:
         load(WorkerSettings)
-    for told in (f"THREELANE_LEASE_SECONDS={lease}", f"THREELANE_GATEWAY_TIMEOUT_SECONDS={timeout}", "more than twice"):
-        assert told in str(invalid.value)
+    for part in (f"THREELANE_LEASE_SECONDS={lease}", f"THREELANE_GATEWAY_TIMEOUT_SECONDS={timeout}", "more than twice"):
+        assert part in str(invalid.value)
 
 
 # fmt: off
@@ -105,12 +105,12 @@ def test_an_error_names_the_variable_and_no_other(
 ) -> None:
     """One line for each variable that is wrong."""
     environment.setenv("THREELANE_CALLBACK_SECRET", SECRET)
-    told = refused(kind, environment, **{name: value})
-    assert [f"THREELANE_{name.upper()}"] == re.findall(r"^  (\w+):", told, re.MULTILINE)
+    error = refused(kind, environment, **{name: value})
+    assert [f"THREELANE_{name.upper()}"] == re.findall(r"^  (\w+):", error, re.MULTILINE)
 
 
 # fmt: off
-BAD_DOORS = [  # what is set, and the variable that is named
+UNGUARDED = [  # what is set, and the variable that is named
     ({},                                                                        "THREELANE_CALLBACK_SECRET"),
     ({"callback_secret": ""},                                                   "THREELANE_CALLBACK_SECRET"),
     ({"callback_secret": "hunter2hunter2x"},                                    "THREELANE_CALLBACK_SECRET"),
@@ -124,23 +124,26 @@ BAD_DOORS = [  # what is set, and the variable that is named
 # fmt: on
 
 
-@pytest.mark.parametrize(("variables", "named"), BAD_DOORS)
-def test_a_door_that_is_not_guarded_does_not_open(
+@pytest.mark.parametrize(("variables", "named"), UNGUARDED)
+def test_callbacks_do_not_start_without_a_secret(
     environment: pytest.MonkeyPatch, variables: dict[str, str], named: str
 ) -> None:
     """The error names the variable, and shows no part of a secret."""
-    told = refused(CallbackSettings, environment, **variables)
-    assert named in told
-    assert not any(hidden in told for hidden in ("hunter2", "hünter2", SECRET))
+    error = refused(CallbackSettings, environment, **variables)
+    assert named in error
+    assert not any(hidden in error for hidden in ("hunter2", "hünter2", SECRET))
 
 
 @pytest.mark.parametrize("more", [{}, {"callback_user": "ops", "callback_password": "hunter2"}])
-def test_a_door_with_a_secret_opens(environment: pytest.MonkeyPatch, more: dict[str, str]) -> None:
+def test_callbacks_start_with_a_secret(environment: pytest.MonkeyPatch, more: dict[str, str]) -> None:
     """Sixteen letters and digits are enough; basic authentication is both of its halves or none."""
     for name, value in {"callback_secret": SECRET, **more}.items():
         environment.setenv(f"THREELANE_{name.upper()}", value)
-    door = load(CallbackSettings)
-    assert (SECRET, more.get("callback_user", "")) == (door.callback_secret.get_secret_value(), door.callback_user)
+    settings = load(CallbackSettings)
+    assert (SECRET, more.get("callback_user", "")) == (
+        settings.callback_secret.get_secret_value(),
+        settings.callback_user,
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,15 +158,15 @@ def test_a_door_with_a_secret_opens(environment: pytest.MonkeyPatch, more: dict[
 def test_a_process_with_bad_settings_ends_with_code_2_and_shows_no_secret(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: type[Settings], variables: dict[str, str]
 ) -> None:
-    """What stands on standard error ends up in a log that more people read."""
+    """Standard error ends up in a log that more people read."""
     for name, value in variables.items():
         environment.setenv(f"THREELANE_{name.upper()}", value)
     with pytest.raises(SystemExit) as ended:
         load_or_exit(kind)
-    told = capsys.readouterr()
-    assert (2, "") == (ended.value.code, told.out)
-    assert "THREELANE_" in told.err
-    assert "hunter2" not in told.err
+    captured = capsys.readouterr()
+    assert (2, "") == (ended.value.code, captured.out)
+    assert "THREELANE_" in captured.err
+    assert "hunter2" not in captured.err
 
 
 def test_settings_do_not_show_their_secrets_when_they_are_printed(environment: pytest.MonkeyPatch) -> None:
@@ -184,7 +187,7 @@ def test_the_waits_of_a_message_in_doubt_are_a_comma_list(environment: pytest.Mo
 def test_the_longest_message_fits_into_the_bucket_of_every_lane(
     environment: pytest.MonkeyPatch, parts_per_second: float
 ) -> None:
-    """Three parts beside what the lowest lane leaves for the others; else it would wait for ever."""
+    """Three parts beside what the lowest lane leaves for the others; otherwise it would wait forever."""
     environment.setenv("THREELANE_PARTS_PER_SECOND", str(parts_per_second))
     settings = load(WorkerSettings)
     assert [True] * 3 == [3 + settings.reserve(lane) <= settings.burst for lane in (1, 2, 3)]
@@ -206,14 +209,14 @@ def test_nudges_may_travel_by_another_broker(url: str, broker: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["ampq://me:hunter2@rabbit//", "amqp://me:hunter2/x@rabbit//", "rabbit", "sqs://"])
-def test_an_address_that_is_no_broker_s_is_told_without_showing_it(url: str) -> None:
-    """Else kombu would say so at the first nudge, which is not tried again."""
+def test_an_invalid_broker_address_is_reported_without_showing_it(url: str) -> None:
+    """Otherwise kombu would fail at the first nudge, which is not tried again."""
     with pytest.raises(InvalidSettings, match="THREELANE_BROKER_URL: not an address of RabbitMQ or Redis") as raised:
         load(Settings, broker_url=url)
     assert "hunter2" not in str(raised.value)
 
 
 def test_without_a_broker_of_its_own_nudges_travel_through_the_same_redis(environment: pytest.MonkeyPatch) -> None:
-    """As docs/configuration.md says."""
+    """As in docs/configuration.md."""
     environment.setenv("THREELANE_REDIS_URL", "redis://elsewhere:6380/3")
     assert "redis://elsewhere:6380/3" == load(Settings).broker

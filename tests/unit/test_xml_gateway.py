@@ -58,7 +58,7 @@ FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
 
 
 def accepted(**fields: Any) -> Message:
-    """Return a message as the door makes it of what a caller says."""
+    """Return a message as accept makes it from a caller's fields."""
     draft = message.parse({"to": "27999500001", "text": "Hello", **fields}, NOW)
     assert isinstance(draft, Draft), draft
     return draft.message
@@ -73,13 +73,13 @@ def read(body: bytes) -> list[dict[str, str]]:
     return [{leaf.tag: leaf.text or "" for leaf in element} for element in root]
 
 
-@pytest.mark.parametrize(("said", "sent"), FEATURES, ids=lambda one: ",".join(one))
-def test_a_feature_becomes_the_element_that_the_api_has_for_it(said: dict[str, Any], sent: dict[str, str]) -> None:
+@pytest.mark.parametrize(("fields", "sent"), FEATURES, ids=lambda one: ",".join(one))
+def test_a_feature_becomes_the_element_that_the_api_has_for_it(fields: dict[str, Any], sent: dict[str, str]) -> None:
     """As a server reads it, through both layers of escaping."""
-    one = accepted(**said)
-    _, (asked,) = answered("xml", 200, b"", lambda made: made.send([one], NOW))
+    one = accepted(**fields)
+    _, (request,) = answered("xml", 200, b"", lambda made: made.send([one], NOW))
     own = {"api_id": "9001", "user": "ops", "password": "pw", "sequence_no": "1", "cliMsgId": one.id}
-    assert [{**ALWAYS, **own, **sent}] == read(asked.body)
+    assert [{**ALWAYS, **own, **sent}] == read(request.body)
 
 
 def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
@@ -90,10 +90,10 @@ def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
 
 
 def test_each_message_has_credentials_an_id_and_a_number_of_its_own() -> None:
-    """Each element stands for itself; the number is what an answer is matched by."""
+    """Each element is complete; an answer is matched by the number."""
     ids = [f"{number:032x}" for number in range(99)]
-    _, (asked,) = answered("xml", 200, b"", lambda made: made.send([sms(id=one) for one in ids], NOW))
-    sent = read(asked.body)
+    _, (request,) = answered("xml", 200, b"", lambda made: made.send([sms(id=one) for one in ids], NOW))
+    sent = read(request.body)
     assert [(one, str(number), "9001", "ops", "pw") for number, one in enumerate(ids, 1)] == [
         (one["cliMsgId"], one["sequence_no"], one["api_id"], one["user"], one["password"]) for one in sent
     ]
@@ -101,7 +101,7 @@ def test_each_message_has_credentials_an_id_and_a_number_of_its_own() -> None:
 
 @given(some.text(some.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_a_text_comes_back_as_it_was_and_the_document_is_plain_ascii(text: str) -> None:
-    """So nobody has to guess an encoding; line ends are the door's one kind."""
+    """So no encoding has to be guessed; line ends are those that accept makes."""
     draft = message.parse({"to": TO, "text": text, "on_too_long": "cut"}, NOW)
     if not isinstance(draft, Draft):
         return
@@ -144,7 +144,7 @@ def reply(*rows: str, status: int = 200) -> HttpReply:
     return HttpReply(status, f"<clickAPI>{''.join(rows)}</clickAPI>".encode())
 
 
-def told(*rows: str) -> list[str]:
+def results_of(*rows: str) -> list[str]:
     """Return what each of three messages came to: an id, a code, or nothing."""
     return [one.gateway_id or one.code or "-" for one in read_send(reply(*rows), NUMBERS)]
 
@@ -207,7 +207,7 @@ NO_DOCUMENTS = [
 @pytest.mark.parametrize(("rows", "expected"), BATCHES)
 def test_answers_are_matched_by_their_number_and_by_nothing_else(rows: list[str], expected: list[str]) -> None:
     """Never by order; a message without an answer of its own may have been sent."""
-    assert expected == told(*rows)
+    assert expected == results_of(*rows)
 
 
 @pytest.mark.parametrize(("fault", "code", "text"), FAULTS)
@@ -217,8 +217,8 @@ def test_a_fault_is_a_code_and_a_text(fault: str, code: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("body", NO_DOCUMENTS)
-def test_what_is_no_such_document_says_nothing(body: bytes) -> None:
-    """Nested deeper, said twice, with a document type, or cut: it may have been sent."""
+def test_an_invalid_document_means_nothing(body: bytes) -> None:
+    """Nested deeper, given twice, with a document type, or cut: it may have been sent."""
     assert OutcomeKind.UNREADABLE == read_send(HttpReply(200, body), [TO])[0].kind
 
 
@@ -245,7 +245,7 @@ def test_an_answer_in_another_status_than_200_is_not_this_api_s(status: int) -> 
 
 
 def test_a_lost_answer_is_lost_for_every_message_of_the_document() -> None:
-    """All of them are asked for."""
+    """All of them are requested."""
     outcomes, _ = answered("xml", 502, b"<html>", lambda made: made.send([sms(), sms(), sms()], NOW))
     assert [OutcomeKind.UNREADABLE] * 3 == [one.kind for one in outcomes]
 
@@ -309,52 +309,52 @@ BALANCES: list[tuple[HttpReply, float | str]] = [
 
 
 @pytest.mark.parametrize(("answer", "found"), LOOK_UPS)
-def test_a_look_up_says_where_the_message_is_or_that_it_is_not_known(answer: HttpReply, found: LookUp) -> None:
+def test_a_look_up_returns_the_status_or_not_found(answer: HttpReply, found: LookUp) -> None:
     """By our id."""
     assert found == read_look_up(answer, "104")
 
 
 @pytest.mark.parametrize("answer", NO_LOOK_UPS)
-def test_nothing_but_a_plain_104_says_that_a_message_is_not_known(answer: HttpReply) -> None:
+def test_only_a_plain_104_means_not_found(answer: HttpReply) -> None:
     """It is what a second SMS would be sent for."""
     assert Known.FAILED == read_look_up(answer, "104").known
 
 
-def test_a_look_up_asks_for_the_status_and_then_for_the_charge() -> None:
+def test_a_look_up_requests_the_status_and_then_the_charge() -> None:
     """By our id, and then by the gateway's."""
     body = row("queryMsgResp", apiMsgId=A, status="004").body
-    found, asked = answered("xml", 200, body, lambda made: made.look_up(OUR_ID))
+    found, requests = answered("xml", 200, body, lambda made: made.look_up(OUR_ID))
     assert LookUp(Known.FOUND, A, "004") == found
-    assert [("cliMsgId", OUR_ID), ("apiMsgId", A)] == [list(read(one.body)[0].items())[-1] for one in asked]
+    assert [("cliMsgId", OUR_ID), ("apiMsgId", A)] == [list(read(one.body)[0].items())[-1] for one in requests]
 
 
 @pytest.mark.parametrize(("answer", "amount"), CHARGES)
-def test_a_charge_is_told_or_not(answer: HttpReply, amount: int | None) -> None:
+def test_a_charge_is_read_or_none(answer: HttpReply, amount: int | None) -> None:
     """In millionths of a credit."""
     assert amount == read_charge(answer)
 
 
 @pytest.mark.parametrize(("answer", "expected"), CANCELS)
-def test_a_message_is_stopped_only_when_its_status_says_so(answer: HttpReply, expected: tuple[Any, ...]) -> None:
-    """Otherwise it was too late, or nobody knows."""
+def test_a_message_is_stopped_only_by_its_status(answer: HttpReply, expected: tuple[Any, ...]) -> None:
+    """Otherwise it was too late, or it is unknown."""
     found = read_cancel(answer)
     assert expected == (found.stopped, found.status, found.code)
 
 
 @pytest.mark.parametrize(("answer", "expected"), COVERAGES)
-def test_coverage_is_yes_no_or_not_told(answer: HttpReply, expected: tuple[Any, ...]) -> None:
-    """A fault of the account says nothing of a number."""
+def test_coverage_is_yes_no_or_unknown(answer: HttpReply, expected: tuple[Any, ...]) -> None:
+    """A fault of the account gives no information about a number."""
     found = read_coverage(answer)
     assert expected == (found.routable, found.charge_millionths)
 
 
 @pytest.mark.parametrize(("answer", "expected"), BALANCES)
-def test_the_balance_is_told_or_why_it_cannot_be(answer: HttpReply, expected: float | str) -> None:
+def test_the_balance_is_returned_or_the_reason_it_cannot_be(answer: HttpReply, expected: float | str) -> None:
     """A worker starts all the same."""
     assert expected == read_balance(answer)
 
 
 def test_this_api_takes_no_vouchers() -> None:
-    """Said without asking anybody."""
+    """Answered without a request."""
     payment, requests = answered("xml", 200, b"", lambda made: made.pay("1111"))
     assert (NO_PAYMENT, []) == (payment, requests)

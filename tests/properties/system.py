@@ -1,4 +1,4 @@
-"""House: the real scripts on a real Redis, a clock that is moved by hand, and everything Redis holds at a glance."""
+"""System: the real scripts on a real Redis, a clock that is moved by hand, and everything Redis holds at a glance."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Glance:
 
     records: dict[str, dict[str, str]] = field(default_factory=dict)
     expiring: dict[str, bool] = field(default_factory=dict)
-    shelves: dict[str, dict[str, float]] = field(default_factory=dict)
+    indexes: dict[str, dict[str, float]] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
     holds: dict[str, str] = field(default_factory=dict)
     rate: dict[str, float] = field(default_factory=dict)
@@ -60,30 +60,30 @@ class Glance:
         return Status(record["status"]) if record else None
 
 
-class Asking:
-    """A look-up under way: the gateway is asked, and its answer is still on the way."""
+class PendingLookUp:
+    """A look-up under way: the gateway has the request, and its answer is still on the way."""
 
     can_look_up = True
 
-    def __init__(self, house: House) -> None:
-        self.asked: dict[str, asyncio.Future[LookUp]] = {}
-        self._house = house
+    def __init__(self, system: System) -> None:
+        self.queried: dict[str, asyncio.Future[LookUp]] = {}
+        self._system = system
         self._waits = asyncio.Event()
-        self.task = house.loop.create_task(resolve(house.client, self, house.settings, house.now))
-        house.run(self._until_it_waits())
+        self.task = system.loop.create_task(resolve(system.client, self, system.settings, system.now))
+        system.run(self._until_it_waits())
 
     async def look_up(self, message_id: str) -> LookUp:
         """Stand in for the gateway."""
         answer: asyncio.Future[LookUp] = asyncio.get_running_loop().create_future()
-        self.asked[message_id] = answer
+        self.queried[message_id] = answer
         self._waits.set()
         return await answer
 
     def answer(self, found: dict[str, LookUp]) -> dict[int, list[str]]:
         """Let the answers arrive; returns what is to be nudged."""
-        for message_id, future in self.asked.items():
+        for message_id, future in self.queried.items():
             future.set_result(found[message_id])
-        _, again = self._house.run(self.task)
+        _, again = self._system.run(self.task)
         return again
 
     async def _until_it_waits(self) -> None:
@@ -92,8 +92,8 @@ class Asking:
         waits.cancel()
 
 
-class House:
-    """Every verb of a message's life, with the time and the token as a test wants them."""
+class System:
+    """Every verb of a message's life, with the time and the token that a test sets."""
 
     def __init__(self, port: int, loop: asyncio.AbstractEventLoop, settings: WorkerSettings) -> None:
         self.loop = loop
@@ -115,11 +115,11 @@ class House:
         self.run(self.client.aclose())
         self.sync.close()
 
-    def draft(self, **said: Any) -> Draft:
+    def draft(self, **fields: Any) -> Draft:
         """Make a draft; ids are counted, since Hypothesis repeats a walk to make it shorter."""
         self._drafts += 1
         with mock.patch("threelane.contract.message.new_id", return_value=f"{self._drafts:032x}"):
-            parsed = message.parse({"to": "27831234567", "text": "Hello", **said}, self.now)
+            parsed = message.parse({"to": "27831234567", "text": "Hello", **fields}, self.now)
         assert not isinstance(parsed, Refusal), parsed
         return parsed
 
@@ -156,8 +156,8 @@ class House:
 
     def outcomes(self, message_id: str) -> list[dict[str, str]]:
         """Return the events of a message's end, in the order in which producers get them."""
-        told = [_text(said) for _, said in self.sync.xrange(keys.EVENTS)]
-        return [said for said in told if said["id"] == message_id and said["type"] == "outcome"]
+        events = [_text(event) for _, event in self.sync.xrange(keys.EVENTS)]
+        return [event for event in events if event["id"] == message_id and event["type"] == "outcome"]
 
     def release(self) -> dict[int, list[str]]:
         return self.run(release(self.client, self.now))
@@ -165,8 +165,8 @@ class House:
     def lapse(self) -> list[str]:
         return self.run(lapse(self.client, int(self.settings.doubt_delays_seconds[0] * 1000), self.now))
 
-    def ask(self) -> Asking:
-        return Asking(self)
+    def start_look_up(self) -> PendingLookUp:
+        return PendingLookUp(self)
 
     def receive(self, reports: list[StatusReport]) -> list[str]:
         return self.run(receive(self.client, reports, self.settings.keeping, self.now))
@@ -185,12 +185,12 @@ class House:
 
     def glance(self, ids: list[str]) -> Glance:
         """Read everything in one trip."""
-        shelves = [key for key in keys.MOVE_KEYS if key not in (keys.TALLY, keys.EVENTS)]
+        indexes = [key for key in keys.MOVE_KEYS if key not in (keys.TALLY, keys.EVENTS)]
         with self.sync.pipeline() as pipe:
             for one in ids:
                 pipe.hgetall(keys.record(one))
                 pipe.pttl(keys.record(one))
-            for key in shelves:
+            for key in indexes:
                 pipe.zrange(key, 0, -1, withscores=True)
             for key in (keys.TALLY, keys.HOLDS, keys.RATE, keys.CLAIMED):
                 pipe.hgetall(key)
@@ -201,8 +201,8 @@ class House:
             if record:
                 seen.records[one] = _text(record)
                 seen.expiring[one] = left > 0
-        for key, members in zip(shelves, replies[2 * len(ids) :], strict=False):
-            seen.shelves[key] = {member.decode(): score for member, score in members}
+        for key, members in zip(indexes, replies[2 * len(ids) :], strict=False):
+            seen.indexes[key] = {member.decode(): score for member, score in members}
         tally, holds, rate, claimed = (_text(reply) for reply in replies[-4:])
         seen.tally = {name: int(count) for name, count in tally.items()}
         seen.holds = holds
@@ -212,10 +212,10 @@ class House:
 
 
 @contextmanager
-def a_house(server: RedisServer, **changes: Any) -> Iterator[House]:
-    """Give a house on a test's Redis, with a loop of its own."""
+def open_system(server: RedisServer, **changes: Any) -> Iterator[System]:
+    """Yield a system on a test's Redis, with a loop of its own."""
     loop = asyncio.new_event_loop()
-    made = House(server.port, loop, WorkerSettings(redis_url=server.url, **changes))
+    made = System(server.port, loop, WorkerSettings(redis_url=server.url, **changes))
     try:
         yield made
     finally:
@@ -224,7 +224,7 @@ def a_house(server: RedisServer, **changes: Any) -> Iterator[House]:
 
 
 def reached(outcome: AttemptOutcome) -> bool:
-    """Tell whether the gateway took the message, for outcomes made by this package."""
+    """Return whether the gateway took the message, for outcomes made by this package."""
     return outcome.kind is OutcomeKind.ACCEPTED or outcome.text == "taken"
 
 
