@@ -6,7 +6,7 @@
     ├── Refused            a message is invalid or not allowed: code, field, problem, remedy and owner
     ├── Unavailable        Redis or the HTTP API cannot accept it now: retry later
     ├── ProducerClosed     the producer was used after ``close``, or after its ``with`` block
-    └── InvalidSettings    an environment variable or a keyword of ``Producer`` is invalid
+    └── InvalidSettings    an environment variable or an argument of a producer is invalid
 
 Each can be pickled and copied, so a task queue or a process pool can pass it on.
 """

@@ -28,11 +28,13 @@ class AsyncHttpProducer:
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ssl: Any = True) -> None:
-        """Take the API's ``url``, as https://threelane.example:8080, an API key, and ``ssl`` as in aiohttp."""
+        """Take the API's ``url``, as https://threelane.example:8080, an API key, and ``ssl`` as in aiohttp.
+
+        Raises InvalidSettings.  ``timeout_seconds`` is for a whole request.
+        """
         library = _load_aiohttp()
-        wire.address(url)
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._url = wire.address(url).url
+        self._headers = wire.headers(key)
         self._timeout = library.ClientTimeout(total=timeout_seconds)
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
@@ -123,15 +125,15 @@ class AsyncHttpProducer:
     async def _request(self, request: ApiRequest) -> ApiResponse:
         import aiohttp
 
-        for may_retry in (request.is_repeatable, False):
+        for is_first in (True, False):
             try:
                 return await self._try(request)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failed:
-                raise wire.lost(failed, sent=False) from None
+                raise wire.lost(failed, sent=not is_first) from None
             except TimeoutError as failed:
                 raise wire.lost(failed, sent=True) from None
             except (aiohttp.ClientError, OSError) as failed:
-                if not may_retry:
+                if not (is_first and request.is_repeatable):
                     raise wire.lost(failed, sent=True) from None
         raise AssertionError("the second attempt returns or raises")
 
@@ -144,7 +146,8 @@ class AsyncHttpProducer:
         async with self._session.request(
             request.method, self._url + request.path, data=request.body or None, ssl=self._ssl, allow_redirects=False
         ) as response:
-            return ApiResponse(response.status, response.headers.get("Retry-After", ""), await response.read())
+            retry_after, content_type = (response.headers.get(name, "") for name in ("Retry-After", "Content-Type"))
+            return ApiResponse(response.status, retry_after, await response.read(), content_type)
 
 
 def _load_aiohttp() -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import select
+import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
 from threading import Lock
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from threelane.contract.errors import ProducerClosed, Refused
 from threelane.contract.keywords import MessageFields, MessageMapping
@@ -20,6 +23,11 @@ from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.store.status import MessageStatus
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_PIECE = 16_384  # bytes of a TLS record: the timeout of a TLS socket starts again with each
 
 
 class HttpProducer:
@@ -32,9 +40,12 @@ class HttpProducer:
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 10.0, ca_file: str | None = None) -> None:
-        """Take the API's ``url``, as https://threelane.example:8080, and an API key."""
+        """Take the API's ``url``, as https://threelane.example:8080, and an API key; raises InvalidSettings.
+
+        ``timeout_seconds`` is for a whole request, from the connection to the last byte of the response.
+        """
         self._address = wire.address(url)
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._headers = wire.headers(key)
         self._timeout = timeout_seconds
         self._tls = ssl.create_default_context(cafile=ca_file) if self._address.is_tls else None
         self._idle: list[HTTPConnection] = []
@@ -119,27 +130,29 @@ class HttpProducer:
         return self._send_batch(batch[:half]) + self._send_batch(batch[half:])
 
     def _request(self, request: ApiRequest) -> ApiResponse:
+        ends_at = time.monotonic() + self._timeout
         try:
-            return self._try(request)
+            return self._try(request, ends_at)
+        except _NotConnected as failed:
+            raise wire.lost(failed.error, sent=False) from None
         except _Broken as broken:
             if not request.is_repeatable:
                 raise wire.lost(broken.error, sent=True) from None
         try:
-            return self._try(request)
+            return self._try(request, ends_at)
         except _Broken as broken:
             raise wire.lost(broken.error, sent=True) from None
 
-    def _try(self, request: ApiRequest) -> ApiResponse:
+    def _try(self, request: ApiRequest, ends_at: float) -> ApiResponse:
         """Send a request and return the response; raises _Broken if the connection ended before it."""
-        connection = self._connected()
+        connection = self._connected(ends_at)
         try:
             connection.request(request.method, self._address.path + request.path, request.body or None, self._headers)
-            response = connection.getresponse()
-            received = ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
+            received = _received(connection.getresponse())
         except TimeoutError as failed:
             connection.close()
             raise wire.lost(failed, sent=True) from None
-        except (OSError, HTTPException) as failed:
+        except (OSError, HTTPException, OverflowError, MemoryError) as failed:  # the last two: of an absurd length
             early = _early_response(connection)
             connection.close()
             if early:
@@ -158,30 +171,101 @@ class HttpProducer:
                 return
         connection.close()
 
-    def _connected(self) -> HTTPConnection:
+    def _connected(self, ends_at: float) -> HTTPConnection:
         """Return an idle connection that is still open, or a new one."""
         while True:
             self._check_open()  # a stream may be consumed after the producer was closed
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             if kept is None:
-                return self._new()
-            if kept.sock and not select.select([kept.sock], [], [], 0)[0]:
+                return self._new(ends_at)
+            timed: Any = kept.sock
+            if timed and not select.select([timed], [], [], 0)[0]:
+                timed.ends_at = ends_at
                 return kept
             kept.close()
 
-    def _new(self) -> HTTPConnection:
+    def _new(self, ends_at: float) -> HTTPConnection:
         host, port = self._address.host, self._address.port
-        connection = (
-            HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
-            if self._tls
-            else HTTPConnection(host, port, timeout=self._timeout)
-        )
+        connection = HTTPSConnection(host, port, context=self._tls) if self._tls else HTTPConnection(host, port)
         try:
-            connection.connect()
+            connection.sock = self._connect(ends_at)
         except OSError as failed:
-            raise wire.lost(failed, sent=False) from None
+            raise _NotConnected(failed) from None
         return connection
+
+    def _connect(self, ends_at: float) -> Any:
+        """Return a connected socket with a deadline; raises OSError."""
+        plain = socket.create_connection((self._address.host, self._address.port), _left(ends_at))
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.settimeout(_left(ends_at))
+            connected = self._tls.wrap_socket(plain, server_hostname=self._address.host) if self._tls else plain
+        except BaseException:
+            plain.close()
+            raise
+        return _TimedSocket(connected, ends_at)
+
+
+class _TimedSocket:
+    """The socket of a connection, as http.client uses it: no read or write lasts beyond ``ends_at``."""
+
+    def __init__(self, connected: socket.socket, ends_at: float) -> None:
+        self.connected = connected
+        self.ends_at = ends_at
+
+    def sendall(self, data: bytes) -> None:
+        """Send all bytes; raises TimeoutError at the deadline."""
+        for start in range(0, len(data), _PIECE):
+            self.connected.settimeout(_left(self.ends_at))
+            self.connected.sendall(data[start : start + _PIECE])
+
+    def makefile(self, _: str) -> BufferedReader:
+        """Return a reader of the responses."""
+        return BufferedReader(_TimedReader(self))
+
+    def fileno(self) -> int:
+        """Return the descriptor, for ``select``."""
+        return self.connected.fileno()
+
+    def close(self) -> None:
+        """Close it."""
+        self.connected.close()
+
+
+class _TimedReader(RawIOBase):
+    """Reads from a socket until its deadline, however many reads a response takes."""
+
+    def __init__(self, timed: _TimedSocket) -> None:
+        self._timed = timed
+        self._raw = timed.connected.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        """Read what has arrived; raises TimeoutError at the deadline."""
+        self._timed.connected.settimeout(_left(self._timed.ends_at))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Close the reader; the socket stays open for the next response."""
+        self._raw.close()
+        super().close()
+
+
+def _left(ends_at: float) -> float:
+    """Return the seconds until a deadline; raises TimeoutError after it."""
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _received(response: HTTPResponse) -> ApiResponse:
+    retry_after, content_type = response.getheader("Retry-After", ""), response.getheader("Content-Type", "")
+    return ApiResponse(response.status, retry_after, response.read(), content_type)
 
 
 class _Broken(Exception):
@@ -192,11 +276,15 @@ class _Broken(Exception):
         self.error = error
 
 
+class _NotConnected(_Broken):
+    """There was no connection; only the first attempt of a request can be sure that nothing was sent."""
+
+
 def _early_response(connection: HTTPConnection) -> ApiResponse | None:
     """Return a response that the API sent before it had read the whole body, such as 413."""
-    with suppress(OSError, HTTPException):
+    with suppress(OSError, HTTPException, OverflowError, MemoryError):
         if connection.sock:
             response = connection.response_class(connection.sock, method="POST")
             response.begin()
-            return ApiResponse(response.status, response.getheader("Retry-After", ""), response.read())
+            return _received(response)
     return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote, urlsplit
@@ -20,10 +22,16 @@ from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.http.values import MessageResults, Problem
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
+from threelane.runtime.settings import InvalidSettings
 from threelane.store.status import MessageStatus
 
 BATCH = 1_000  # messages in a request; the API takes ten times as many
 _REFUSING = frozenset({400, 403, 409, 413, 422})
+_UNKNOWN = frozenset({404, 422})  # 422: not a valid id
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)  # ValueError: of UTF-8
+_KEY = re.compile(r"[!-~]+")
+_HOST = re.compile(r"[a-z0-9._-]{1,253}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class ApiRequest(NamedTuple):
@@ -36,32 +44,81 @@ class ApiRequest(NamedTuple):
 
 
 class ApiResponse(NamedTuple):
-    """A response; ``retry_after`` in seconds, '' if it has none."""
+    """A response; ``retry_after`` in seconds and ``content_type`` are '' if it has none."""
 
     status: int
     retry_after: str
     body: bytes
+    content_type: str = ""
+
+    @property
+    def is_problem(self) -> bool:
+        """Return whether the body is a problem of Threelane: a proxy has other errors with the same status."""
+        if self.content_type.partition(";")[0].strip().lower() != "application/problem+json":
+            return False
+        try:
+            msgspec.json.decode(self.body, type=Problem)
+        except _UNREADABLE:
+            return False
+        return True
 
 
 class Address(NamedTuple):
-    """The address of the API; ``port`` None: the default of the scheme; ``path``: the prefix of its paths."""
+    """The address of the API; ``host`` is ASCII, ``path`` is the prefix of its paths."""
 
     is_tls: bool
     host: str
-    port: int | None
+    port: int
     path: str
+
+    @property
+    def url(self) -> str:
+        """Return the address as a URL without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
 
 
 def address(url: str) -> Address:
-    """Parse the API's address; raises ValueError."""
+    """Parse the API's address; raises InvalidSettings, without the URL, which may contain a password."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # of the port or an IPv6 address
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ValueError("give the API's address, as https://threelane.example:8080")
-    return Address(parts.scheme == "https", host, port, parts.path.rstrip("/"))
+        return _address(url)
+    except ValueError:
+        raise InvalidSettings(
+            "the URL is not an address of the HTTP API: give it as https://threelane.example:8080, without a user, a "
+            "password or a query"
+        ) from None
+
+
+def headers(key: str) -> dict[str, str]:
+    """Return the headers of every request; raises InvalidSettings, without the key."""
+    if not _KEY.fullmatch(key):
+        raise InvalidSettings(
+            "the API key is empty or has a space, a line end or another character that is not printable ASCII: give "
+            "the key alone"
+        )
+    return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+
+def _address(url: str) -> Address:
+    """Parse an address; raises ValueError for a URL that one of the HTTP libraries cannot use."""
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "https"
+    is_plain = url.isprintable() and " " not in url and parts.path.isascii()
+    if not is_plain or parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError
+    port = parts.port
+    host = parts.hostname or ""
+    return Address(is_tls, _host(host), (443 if is_tls else 80) if port is None else port, parts.path.rstrip("/"))
+
+
+def _host(host: str) -> str:
+    """Return a host in ASCII; raises ValueError for one that cannot be looked up."""
+    if ":" in host:
+        return str(ip_address(host))
+    encoded = host.encode("idna").decode().lower()
+    if not _HOST.fullmatch(encoded):
+        raise ValueError
+    return encoded
 
 
 def batches(every: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -125,14 +182,20 @@ def answers(response: ApiResponse, refused: Mapping[int, Refused], number: int) 
     if response.status != 200:
         return [_refused(response)] * number
     verdicts: MessageResults = _value(response, MessageResults)
-    given = iter([one.refusal.error if one.refusal else one.message for one in verdicts.verdicts])
-    found = [refused.get(position) or next(given) for position in range(number)]
-    return [one for one in found if one is not None]
+    given = [one.refusal.error if one.refusal else one.message for one in verdicts.verdicts]
+    known = [one for one in given if one is not None]
+    if not len(known) == len(given) == number - len(refused):
+        raise Unavailable(
+            f"HTTP 200 with {len(known)} results for {number - len(refused)} messages: not Threelane's API, or a proxy "
+            "in front of it"
+        )
+    remaining = iter(known)
+    return [refused.get(position) or next(remaining) for position in range(number)]
 
 
 def stands(response: ApiResponse) -> MessageStatus | None:
     """Return the status of a message, None if its id is unknown; raises Unavailable."""
-    if response.status in (404, 422):  # 422: not a valid id
+    if response.status in _UNKNOWN and response.is_problem:
         return None
     if response.status != 200:
         fail(response)
@@ -142,7 +205,7 @@ def stands(response: ApiResponse) -> MessageStatus | None:
 
 def cancelled(message_id: str, response: ApiResponse) -> Cancelled:
     """Return the result of a cancel; raises Unavailable."""
-    if response.status in (404, 422):
+    if response.status in _UNKNOWN and response.is_problem:
         return Cancelled(message_id, CancelResult.UNKNOWN)
     if response.status == 409:
         problem = _value(response, Problem)
@@ -181,10 +244,10 @@ def _refused(response: ApiResponse, also: set[int] | frozenset[int] = frozenset(
 
 def fail(response: ApiResponse) -> NoReturn:
     """Raise Unavailable for an API that cannot process the request now."""
-    wait = float(response.retry_after) if response.retry_after.isdigit() else 0.0
+    wait = float(response.retry_after) if _SECONDS.fullmatch(response.retry_after) else 0.0
     try:
         problem = msgspec.json.decode(response.body, type=Problem)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         raise Unavailable(f"HTTP {response.status}: not Threelane's API, or a proxy in front of it") from None
     remedy = problem.remedy or problem.mend
     text = f"{problem.detail}; {remedy}" if remedy else problem.detail
@@ -194,7 +257,7 @@ def fail(response: ApiResponse) -> NoReturn:
 def _value(response: ApiResponse, kind: Any) -> Any:
     try:
         return msgspec.json.decode(response.body, type=kind)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         raise Unavailable(
             f"HTTP {response.status} with a body that is not Threelane's: check for a proxy in front of it"
         ) from None
