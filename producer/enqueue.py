@@ -46,7 +46,7 @@ class Enqueuer:
         self._nudger = nudger
         self._redis = connection
         self._clock = RedisClock()
-        self._tracer = tracing.tracer(settings)
+        self._tracer = tracing.tracer(enabled=settings.otel)
         self._prices = prices.parse(settings.prices)
         self._prices_at = 0
         self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from opentelemetry import trace
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from threelane.runtime.settings import Settings
 
 NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 EXPORTERS = "opentelemetry_traces_exporter"  # the entry points of OpenTelemetry's exporters
@@ -72,9 +71,9 @@ class Tracer:
         Span(span, "").end(failed=failed, **attributes)
 
 
-def tracer(settings: Settings) -> Tracer | None:
+def tracer(*, enabled: bool) -> Tracer | None:
     """Return the tracer of the process, or None if tracing is off."""
-    return _tracer() if settings.otel else None
+    return _tracer() if enabled else None
 
 
 def problem() -> str:

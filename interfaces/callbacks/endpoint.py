@@ -49,7 +49,7 @@ class CallbackEndpoint:
         self._client = client
         self._words = words
         self._clock = RedisClock()
-        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(settings))
+        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(enabled=settings.otel))
         self._heard_at = 0
 
     def application(self) -> web.Application:

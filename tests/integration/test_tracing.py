@@ -246,7 +246,7 @@ def test_a_collector_that_is_away_stops_nothing(base_environment: dict[str, str]
 def test_nothing_is_traced_unless_it_is_wanted(producer: Producer, client: redis.Redis) -> None:
     """No field in the record, and what an exporter needs is not loaded."""
     message = producer.send(TO, "Hello").id
-    assert None is tracing.tracer(ProducerSettings())
+    assert None is tracing.tracer(enabled=ProducerSettings().otel)
     assert not client.hexists(keys.record(message), "trace")
     loads = "import sys; from threelane import Producer; Producer(); print('opentelemetry.exporter' in sys.modules)"
     assert "False\n" == subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout

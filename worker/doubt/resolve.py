@@ -101,7 +101,7 @@ async def resolve(
         if answer.known is Known.FOUND
     ]
     if adopted:
-        results = await receive(client, adopted, settings.keeping, now, tracing.tracer(settings))
+        results = await receive(client, adopted, settings.keeping, now, tracing.tracer(enabled=settings.otel))
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
     rest = [
         (one, next_step(one, answer, settings.doubt_delays_seconds, now))

@@ -76,7 +76,7 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
         if answer.known in (Known.FOUND, Known.NO_STATUS) and answer.status
     ]
     if reports:
-        await receive(client, reports, settings.keeping, now, tracing.tracer(settings))
+        await receive(client, reports, settings.keeping, now, tracing.tracer(enabled=settings.otel))
     await _write(client, awaited, answers, settings, now)
     return len(awaited)
 

@@ -49,7 +49,7 @@ async def _stop(
         found = from_look_up(message_id, look_up)
         by_cancel = StatusReport(message_id, gateway_id, answer.status, meaning(answer.status))
         final = found if found.to in FINAL else by_cancel
-        await receive(client, [final], settings.keeping, now, tracing.tracer(settings))
+        await receive(client, [final], settings.keeping, now, tracing.tracer(enabled=settings.otel))
     if is_settled(answer, gateway.table):
         await client.zrem(keys.STOPPING, message_id)
 

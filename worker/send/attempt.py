@@ -72,7 +72,7 @@ class Attempts:
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
         self._assumes = not reports_charge(gateway.name)
-        self._tracer = tracing.tracer(settings)
+        self._tracer = tracing.tracer(enabled=settings.otel)
         self._seconds = metrics.CALL.labels(gateway.name)
         self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learned of its hold, ms
         self.claimed = 0
