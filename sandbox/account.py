@@ -4,7 +4,7 @@ import hmac
 from decimal import Decimal
 from typing import Final
 
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.settings import SandboxSettings
 
 _VOUCHER_DIGITS: Final = 16
@@ -68,7 +68,7 @@ class Account:
         self.barred: dict[str, str] = {}  # number -> 121, 122 or 128
         self._vouchers_used: set[str] = set()
 
-    def refuses(self, api_id: str | None, user: str | None, password: str | None) -> Refusal | None:
+    def refuses(self, api_id: str | None, user: str | None, password: str | None) -> GatewayRefusal | None:
         """Returns why these credentials are invalid, or None when they are valid."""
         if user != self.user:
             return refusal("002")
@@ -78,11 +78,11 @@ class Account:
             return refusal("108")
         return None
 
-    def refuses_token(self, token: str) -> Refusal | None:
+    def refuses_token(self, token: str) -> GatewayRefusal | None:
         """Returns why this REST API token is invalid, or None when it is valid."""
         return None if _same(token, self._rest_token) else refusal("001")
 
-    def refuses_key(self, key: str) -> Refusal | None:
+    def refuses_key(self, key: str) -> GatewayRefusal | None:
         """Returns why this Platform API key is invalid, or None when it is valid."""
         return None if _same(key, self._api_key) else refusal("001")
 
@@ -123,7 +123,7 @@ class Account:
         if self.barred.get(number) == OPTED_OUT:
             del self.barred[number]
 
-    def redeem(self, token: str) -> Refusal | None:
+    def redeem(self, token: str) -> GatewayRefusal | None:
         """Redeems a test voucher once: eight digits of credits, eight of serial; a serial 9... is expired."""
         if len(token) != _VOUCHER_DIGITS or not (token.isascii() and token.isdecimal()):
             return refusal("606")

@@ -8,7 +8,7 @@ from typing import Final
 
 from threelane.sandbox import credentials, text
 from threelane.sandbox.apis import ApiName
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.text import TextEncoding
@@ -49,7 +49,7 @@ def read(
     settings: SandboxSettings,
     now: float,
     sent: Mapping[str, object] | None = None,
-) -> Order | Refusal:
+) -> Order | GatewayRefusal:
     """Returns the order of these parameters; does not check prices and recipients.
 
     The parameters have the names of the HTTP API; the ledger stores `sent` instead of them.
@@ -66,13 +66,13 @@ def read(
     if fault:
         return refusal(fault)
     due_at = _due_at(parameters, now)
-    if isinstance(due_at, Refusal):
+    if isinstance(due_at, GatewayRefusal):
         return due_at
     max_credits = _amount(parameters["max_credits"]) if "max_credits" in parameters else None
     if max_credits is not None and not max_credits.is_finite():
         return refusal("101")
     body = _body(parameters, whole)
-    if isinstance(body, Refusal):
+    if isinstance(body, GatewayRefusal):
         return body
     shown, encoding, parts = body
     if encoding is not TextEncoding.OCTETS and parts > whole.get("concat", settings.default_concat):
@@ -124,7 +124,7 @@ def _is_whole(value: str) -> bool:
     return value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER
 
 
-def _due_at(parameters: Mapping[str, str], now: float) -> float | Refusal | None:
+def _due_at(parameters: Mapping[str, str], now: float) -> float | GatewayRefusal | None:
     """Returns the time to send at; None sends at once."""
     minutes, moment = parameters.get("deliv_time", ""), parameters.get("scheduled_time", "")
     if not minutes and not moment:
@@ -135,7 +135,7 @@ def _due_at(parameters: Mapping[str, str], now: float) -> float | Refusal | None
     return due_at if is_possible(due_at, now) else refusal("120")
 
 
-def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, TextEncoding, int] | Refusal:
+def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, TextEncoding, int] | GatewayRefusal:
     """Returns the text as a handset shows it, its encoding and its parts."""
     sent, header = parameters.get("text", ""), header_octets(parameters.get("udh", "")) or 0
     if data := parameters.get("data", ""):

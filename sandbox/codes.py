@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 
-class Refusal(NamedTuple):
+class GatewayRefusal(NamedTuple):
     """Why a message or a request was refused, with the gateway's own code and text."""
 
     code: str
@@ -102,6 +102,6 @@ UNCHARGED: Final = frozenset({"006", "010"})  # the charge is refunded
 UNDOCUMENTED: Final = "Undocumented error"
 
 
-def refusal(code: str) -> Refusal:
+def refusal(code: str) -> GatewayRefusal:
     """Returns the refusal of a code with its usual text, also for a code in no table."""
-    return Refusal(code, ERRORS.get(code, UNDOCUMENTED))
+    return GatewayRefusal(code, ERRORS.get(code, UNDOCUMENTED))

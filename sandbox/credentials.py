@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.gateway import SandboxGateway
 
 NAMES = ("api_id", "user", "password", "session_id")
 
 
-def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> Refusal | None:
+def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> GatewayRefusal | None:
     """Returns why a request with these parameters is not authenticated, or None."""
     if session_id := parameters.get("session_id"):
         return None if gateway.sessions.renew(session_id, gateway.clock()) else refusal("003")
@@ -18,7 +18,7 @@ def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> Refusal |
     return refusal("005" if parameters else "001")
 
 
-def open_session(gateway: SandboxGateway, parameters: Mapping[str, str]) -> str | Refusal:
+def open_session(gateway: SandboxGateway, parameters: Mapping[str, str]) -> str | GatewayRefusal:
     """Returns the id of a new session, or why these credentials are refused."""
     field = parameters.get
     refused = gateway.account.refuses(field("api_id"), field("user"), field("password")) if parameters else None

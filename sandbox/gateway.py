@@ -12,7 +12,7 @@ from threelane.sandbox import numbers
 from threelane.sandbox.account import Account
 from threelane.sandbox.attempts import Attempt, AttemptLog
 from threelane.sandbox.callbacks import Callbacks
-from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
+from threelane.sandbox.codes import UNKNOWN, GatewayRefusal, refusal
 from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, FaultScript, Target
 from threelane.sandbox.journey import Journey
 from threelane.sandbox.ledger import Ledger, LedgerMessage
@@ -85,19 +85,19 @@ class SandboxGateway:
                 script.add(fault, index)
         return script
 
-    def whole(self, script: FaultScript) -> Refusal | None:
+    def whole(self, script: FaultScript) -> GatewayRefusal | None:
         """Returns the refusal of the whole request, if its script has one."""
         fault = script.whole
         return self.wording(fault.code, fault.text, fault.seconds) if fault else None
 
-    def wording(self, code: str, text: str, seconds: float) -> Refusal:
+    def wording(self, code: str, text: str, seconds: float) -> GatewayRefusal:
         """Returns the refusal of a fault; the text of 130 ends in the time until which it applies."""
         full_text = text or refusal(code).text
         if code in _UNTIL and not full_text[-1].isdecimal():  # else the text already has a time
             full_text = f"{full_text} {math.ceil(self.clock() + seconds)}"
-        return Refusal(code, full_text)
+        return GatewayRefusal(code, full_text)
 
-    def take(self, order: Order, to: str, script: FaultScript, index: int = 0) -> LedgerMessage | Refusal:
+    def take(self, order: Order, to: str, script: FaultScript, index: int = 0) -> LedgerMessage | GatewayRefusal:
         """Accepts and charges a message for one recipient, or returns the refusal; a refusal costs nothing."""
         faults = script.at(index)
         refused = None if _NUMBER.fullmatch(to) else refusal("105")
@@ -105,7 +105,7 @@ class SandboxGateway:
             if fault.do is Do.CODE and refused is None:
                 refused = self.wording(fault.code, fault.text, fault.seconds)
         charge = refused or self._charge(order, to)
-        if isinstance(charge, Refusal):
+        if isinstance(charge, GatewayRefusal):
             self.refused(order.api, (Target("sendmsg", to, order.client_id),), charge, script)
             return charge
         now = self.clock()
@@ -124,7 +124,7 @@ class SandboxGateway:
         self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
         return message
 
-    def refused(self, api: str, targets: Sequence[Target], why: Refusal, script: FaultScript) -> None:
+    def refused(self, api: str, targets: Sequence[Target], why: GatewayRefusal, script: FaultScript) -> None:
         """Records the attempts of a refused send."""
         wire, now = script.wire.do if script.wire else "", self.clock()
         for target in targets:
@@ -138,7 +138,7 @@ class SandboxGateway:
         for target in targets:
             self.attempts.add(Attempt(self.clock(), api, target.client_id, target.to, fault=script.wire.do))
 
-    def find(self, id: str, client_id: str) -> LedgerMessage | Refusal:
+    def find(self, id: str, client_id: str) -> LedgerMessage | GatewayRefusal:
         """Returns the message of a gateway id, or the latest of a client id, with its current status."""
         if not id and not client_id:
             return refusal("109")
@@ -152,7 +152,7 @@ class SandboxGateway:
         """Returns the status a look-up shows: 001 while reporting lags."""
         return UNKNOWN if self._hidden(message) else message.status
 
-    def route(self, number: str) -> Decimal | Refusal:
+    def route(self, number: str) -> Decimal | GatewayRefusal:
         """Returns the price of one part to a number in credits, or why it cannot be routed."""
         if not number:
             return refusal("101")
@@ -169,7 +169,7 @@ class SandboxGateway:
         lag = max(self.settings.lookup_lag_seconds, message.effects.hidden_seconds)
         return self.clock() < message.taken_at + lag
 
-    def _charge(self, order: Order, to: str) -> Decimal | Refusal:
+    def _charge(self, order: Order, to: str) -> Decimal | GatewayRefusal:
         """Charges a message, or returns why it is refused."""
         if to in self.account.barred:
             return refusal(self.account.barred[to])

@@ -8,7 +8,7 @@ from aiohttp import web
 from threelane.sandbox import central_order, credentials, form
 from threelane.sandbox.account import money
 from threelane.sandbox.apis import FORM_TYPE, ApiName
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -58,7 +58,7 @@ class HttpApi:
             script = self._gateway.script(ApiName.HTTP, (Target(name),))
 
             def respond() -> HttpResponse:
-                if isinstance(parameters, Refusal):
+                if isinstance(parameters, GatewayRefusal):
                     return _response(_error(parameters))
                 if whole := self._gateway.whole(script):
                     return _response(_error(whole))
@@ -79,7 +79,7 @@ class HttpApi:
 
     async def _sendmsg(self, request: web.Request) -> web.StreamResponse:
         read, gateway = await _parameters(request), self._gateway
-        parameters, unreadable = ({}, read) if isinstance(read, Refusal) else (read, None)
+        parameters, unreadable = ({}, read) if isinstance(read, GatewayRefusal) else (read, None)
         targets = _targets(parameters)
         script = gateway.script(ApiName.HTTP, targets)
         gateway.lost(ApiName.HTTP, targets, script)
@@ -91,18 +91,18 @@ class HttpApi:
         return await carry(gateway, request, respond, script.wire)
 
     def _send(
-        self, parameters: Parameters, targets: list[Target], script: FaultScript, refused: Refusal | None
+        self, parameters: Parameters, targets: list[Target], script: FaultScript, refused: GatewayRefusal | None
     ) -> HttpResponse:
         """Sends one text to each recipient; a refusal of the whole request is one line for all of them."""
         gateway = self._gateway
         if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
         order = refused or central_order.read(ApiName.HTTP, parameters, gateway.settings, gateway.clock())
-        if isinstance(order, Refusal):
+        if isinstance(order, GatewayRefusal):
             gateway.refused(ApiName.HTTP, targets, order, script)
             return _response(_error(order))
         results = [gateway.take(order, target.to, script, index) for index, target in enumerate(targets)]
-        lines = [_error(result) if isinstance(result, Refusal) else f"ID: {result.id}" for result in results]
+        lines = [_error(result) if isinstance(result, GatewayRefusal) else f"ID: {result.id}" for result in results]
         if len(lines) == 1:
             return _response(lines[0])
         return _response("\n".join(f"{line} To: {target.to}" for line, target in zip(lines, targets, strict=True)))
@@ -111,24 +111,24 @@ class HttpApi:
 
     def _auth(self, parameters: Parameters) -> str:
         opened = credentials.open_session(self._gateway, parameters)
-        return _error(opened) if isinstance(opened, Refusal) else f"OK: {opened}"
+        return _error(opened) if isinstance(opened, GatewayRefusal) else f"OK: {opened}"
 
     def _ping(self, _parameters: Parameters) -> str:
         return "OK: "
 
     def _querymsg(self, parameters: Parameters) -> str:
         found = self._found(parameters)
-        return _error(found) if isinstance(found, Refusal) else self._status(found)
+        return _error(found) if isinstance(found, GatewayRefusal) else self._status(found)
 
     def _getmsgcharge(self, parameters: Parameters) -> str:
         found = self._found(parameters)
-        if isinstance(found, Refusal):
+        if isinstance(found, GatewayRefusal):
             return _error(found)
         return f"apiMsgId: {found.id} charge: {found.charge:f} status: {self._gateway.visible_status(found)}"
 
     def _delmsg(self, parameters: Parameters) -> str:
         found = self._found(parameters)
-        if isinstance(found, Refusal):
+        if isinstance(found, GatewayRefusal):
             return _error(found)
         self._gateway.cancel(found)
         return self._status(found)
@@ -144,18 +144,18 @@ class HttpApi:
 
     def _route_coverage(self, parameters: Parameters) -> str:
         price = self._gateway.route(parameters.get("msisdn", ""))
-        if isinstance(price, Refusal):
+        if isinstance(price, GatewayRefusal):
             return _error(price)
         return f"OK: This prefix is currently supported. Charge: {price:f}"
 
-    def _found(self, parameters: Parameters) -> LedgerMessage | Refusal:
+    def _found(self, parameters: Parameters) -> LedgerMessage | GatewayRefusal:
         return self._gateway.find(parameters.get("apimsgid", ""), parameters.get("climsgid", ""))
 
     def _status(self, message: LedgerMessage) -> str:
         return f"ID: {message.id} Status: {self._gateway.visible_status(message)}"
 
 
-async def _parameters(request: web.Request) -> Parameters | Refusal:
+async def _parameters(request: web.Request) -> Parameters | GatewayRefusal:
     """Returns the parameters of the query and the form; a body without the form's content type refuses them all."""
     octets = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
     if request.method == "POST":
@@ -172,7 +172,7 @@ def _targets(parameters: Parameters) -> list[Target]:
     return [Target("sendmsg", to, client_id) for to in parameters.get("to", "").split(",")]
 
 
-def _error(why: Refusal) -> str:
+def _error(why: GatewayRefusal) -> str:
     return f"ERR: {why.code}, {why.text}"
 
 

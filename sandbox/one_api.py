@@ -7,7 +7,7 @@ from aiohttp import web
 
 from threelane.sandbox import json_body, one_codes, one_order
 from threelane.sandbox.apis import ApiName
-from threelane.sandbox.codes import UNKNOWN, Refusal, refusal
+from threelane.sandbox.codes import UNKNOWN, GatewayRefusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -82,10 +82,10 @@ class OneApi:
     def _send(self, entries: Sequence[Entry], targets: Sequence[Target], script: FaultScript) -> HttpResponse:
         """Accepts or refuses each message on its own."""
         gateway, now = self._gateway, self._gateway.clock()
-        results: list[LedgerMessage | Refusal] = []
+        results: list[LedgerMessage | GatewayRefusal] = []
         for index, (entry, target) in enumerate(zip(entries, targets, strict=True)):
             order = one_order.read(ApiName.ONE, entry, gateway.settings, now)
-            if isinstance(order, Refusal):
+            if isinstance(order, GatewayRefusal):
                 gateway.refused(ApiName.ONE, (target,), order, script)
                 results.append(order)
             else:
@@ -98,9 +98,9 @@ class OneApi:
     def _message_status(self, request: web.Request) -> HttpResponse:
         id = request.match_info["id"]
         found = self._gateway.find(id, "")
-        status = UNKNOWN if isinstance(found, Refusal) else self._gateway.visible_status(found)
+        status = UNKNOWN if isinstance(found, GatewayRefusal) else self._gateway.visible_status(found)
         name = one_codes.STATUSES[status].name
-        if isinstance(found, Refusal) or status == UNKNOWN:
+        if isinstance(found, GatewayRefusal) or status == UNKNOWN:
             return json_body.response({"messageId": id, "status": name, "timestamp": _ms(self._gateway.clock())})
         return json_body.response({found.order.channel: {"status": name, "timestamp": _ms(found.history[-1][1])}})
 
@@ -108,7 +108,7 @@ class OneApi:
         return json_body.response({"balance": float(self._gateway.account.balance), "currency": CURRENCY})
 
 
-def refuses(gateway: SandboxGateway, request: web.Request) -> Refusal | None:
+def refuses(gateway: SandboxGateway, request: web.Request) -> GatewayRefusal | None:
     """Returns why a request is not authenticated; the header holds only the key, without a scheme."""
     return gateway.account.refuses_key(request.headers.get("Authorization", ""))
 
@@ -126,15 +126,15 @@ def _target(entry: Entry) -> Target:
     return Target("sendmsg", json_body.string(entry, "to"), json_body.string(entry, "clientMessageId"))
 
 
-def _row(to: str, result: LedgerMessage | Refusal) -> Entry:
-    if isinstance(result, Refusal):
+def _row(to: str, result: LedgerMessage | GatewayRefusal) -> Entry:
+    if isinstance(result, GatewayRefusal):
         return {"accepted": False, "to": to, "error": _described(one_codes.error(result))}
     return {"apiMessageId": result.id, "accepted": True, "to": to, "error": None}
 
 
-def _status(results: Sequence[LedgerMessage | Refusal]) -> int:
+def _status(results: Sequence[LedgerMessage | GatewayRefusal]) -> int:
     """Returns 202 when all were accepted, else 207; for a single message, the status of its error."""
-    refused = [result for result in results if isinstance(result, Refusal)]
+    refused = [result for result in results if isinstance(result, GatewayRefusal)]
     if not refused:
         return _ACCEPTED
     return one_codes.error(refused[0]).http if len(results) == 1 else _MIXED
@@ -144,7 +144,7 @@ def _described(error: one_codes.Error) -> Entry:
     return {"code": error.code, "description": error.description}
 
 
-def _error(why: Refusal) -> HttpResponse:
+def _error(why: GatewayRefusal) -> HttpResponse:
     error = one_codes.error(why)
     return json_body.response({"error": _described(error)}, error.http)
 

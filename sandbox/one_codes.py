@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from threelane.sandbox.codes import ERRORS as LEGACY
-from threelane.sandbox.codes import UNDOCUMENTED, Refusal
+from threelane.sandbox.codes import UNDOCUMENTED, GatewayRefusal
 
 
 class Error(NamedTuple):
@@ -91,11 +91,11 @@ STATUSES: Final[dict[str, OneStatus]] = {
 }
 # fmt: on
 
-TOO_MANY: Final = Refusal("022", "Too many messages in request")
-TOO_BIG: Final = Refusal("024", "Content too big")
+TOO_MANY: Final = GatewayRefusal("022", "Too many messages in request")
+TOO_BIG: Final = GatewayRefusal("024", "Content too big")
 
 
-def error(why: Refusal) -> Error:
+def error(why: GatewayRefusal) -> Error:
     """Returns the One API error of a refusal, with the One API's description unless the refusal has its own text."""
     code = FROM_LEGACY.get(why.code, int(why.code))  # an unlisted code passes unchanged
     known = ERRORS.get(code)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from threelane.sandbox import central_order, text
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.one_codes import TOO_BIG
 from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
@@ -22,7 +22,7 @@ _MOST_CHARACTERS: Final = 16_384  # more than 35 parts of anything
 _LOWEST_QUEUE: Final = 3
 
 
-def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
+def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: float) -> Order | GatewayRefusal:
     """Returns the order of a message; a `null` field counts as absent."""
     fields = {name: value for name, value in entry.items() if value is not None}
     channel = fields.get("channel", _SMS)
@@ -36,7 +36,7 @@ def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: flo
     if "scheduledDeliveryTime" in fields and (due_at is None or not central_order.is_possible(due_at, now)):
         return _missing("scheduledDeliveryTime")
     body = _body(str(fields["content"]), channel == _SMS, fields.get("binary") is True, header)
-    if isinstance(body, Refusal):
+    if isinstance(body, GatewayRefusal):
         return body
     encoding, parts = body
     return Order(
@@ -80,8 +80,8 @@ def _wrong_field(fields: dict[str, object], channel: object) -> str | None:
     return None if 1 <= validity <= central_order.LATEST_MINUTES else "validityPeriod"
 
 
-def _missing(name: str) -> Refusal:
-    return Refusal("101", f"Invalid or missing parameter: {name}")
+def _missing(name: str) -> GatewayRefusal:
+    return GatewayRefusal("101", f"Invalid or missing parameter: {name}")
 
 
 def _moment(value: object) -> float | None:
@@ -93,7 +93,7 @@ def _moment(value: object) -> float | None:
         return None
 
 
-def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[TextEncoding, int] | Refusal:
+def _body(content: str, is_sms: bool, is_binary: bool, udh: str) -> tuple[TextEncoding, int] | GatewayRefusal:
     """Returns the encoding, chosen by the content, and the number of parts; always one on another channel."""
     is_gsm = text.deliverable(content) == content
     if not is_sms:

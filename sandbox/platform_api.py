@@ -7,7 +7,7 @@ from aiohttp import web
 
 from threelane.sandbox import json_body, one_api, one_order
 from threelane.sandbox.apis import ApiName
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -47,14 +47,14 @@ class PlatformApi:
         return await carry(gateway, request, respond, script.wire)
 
     def _send(
-        self, content: Content, targets: list[Target], script: FaultScript, refused: Refusal | None
+        self, content: Content, targets: list[Target], script: FaultScript, refused: GatewayRefusal | None
     ) -> HttpResponse:
         gateway = self._gateway
         numbers = {target.to for target in targets}
         if refused is None and ("" in numbers or not len(numbers) == len(targets) <= _MOST_RECIPIENTS):
             refused = refusal("101")
         order = refused or one_order.read(ApiName.PLATFORM, content, gateway.settings, gateway.clock())
-        if isinstance(order, Refusal):
+        if isinstance(order, GatewayRefusal):
             gateway.refused(ApiName.PLATFORM, targets, order, script)
             http = _UNAUTHORIZED if order.code == "001" else _BAD_REQUEST
             return json_body.response({"messages": [], **_described(order)}, http)
@@ -72,11 +72,11 @@ def _targets(content: Content) -> list[Target]:
     return [Target("sendmsg", number.removeprefix("+"), client_id) for number in to] or [Target("sendmsg")]
 
 
-def _row(to: str, result: LedgerMessage | Refusal) -> Content:
-    if isinstance(result, Refusal):
+def _row(to: str, result: LedgerMessage | GatewayRefusal) -> Content:
+    if isinstance(result, GatewayRefusal):
         return {"apiMessageId": None, "accepted": False, "to": to, **_described(result)}
     return {"apiMessageId": result.id, "accepted": True, "to": to, **_NO_ERROR}
 
 
-def _described(why: Refusal) -> Content:
+def _described(why: GatewayRefusal) -> Content:
     return {"errorCode": int(why.code), "error": why.text, "errorDescription": why.text}

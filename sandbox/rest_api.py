@@ -8,7 +8,7 @@ from aiohttp import web
 from threelane.sandbox import json_body, rest_order
 from threelane.sandbox.account import money
 from threelane.sandbox.apis import JSON_TYPE, ApiName
-from threelane.sandbox.codes import STATUSES, Refusal, refusal
+from threelane.sandbox.codes import STATUSES, GatewayRefusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -77,7 +77,7 @@ class RestApi:
 
         return handle
 
-    def _refuses(self, request: web.Request) -> Refusal | None:
+    def _refuses(self, request: web.Request) -> GatewayRefusal | None:
         """Returns the refusal of the headers: authentication first, then version and content types."""
         headers = request.headers
         authorization = headers.get("Authorization", "")
@@ -115,12 +115,12 @@ class RestApi:
         return await carry(gateway, request, respond, script.wire)
 
     def _send(
-        self, content: dict[str, object], targets: Sequence[Target], script: FaultScript, refused: Refusal | None
+        self, content: dict[str, object], targets: Sequence[Target], script: FaultScript, refused: GatewayRefusal | None
     ) -> HttpResponse:
         """Sends one text to each recipient; a refusal of the whole request is a global error."""
         gateway = self._gateway
         order = refused or rest_order.read(content, gateway.settings, gateway.clock())
-        if isinstance(order, Refusal):
+        if isinstance(order, GatewayRefusal):
             gateway.refused(ApiName.REST, targets, order, script)
             return _error(order)
         results = [gateway.take(order, target.to, script, index) for index, target in enumerate(targets)]
@@ -137,7 +137,7 @@ class RestApi:
 
     def _stop(self, request: web.Request) -> HttpResponse:
         found = self._gateway.find(request.match_info["id"], "")
-        if isinstance(found, Refusal):
+        if isinstance(found, GatewayRefusal):
             return _error(found)
         self._gateway.cancel(found)
         return json_body.response({"data": self._message_status(found)})
@@ -148,14 +148,14 @@ class RestApi:
     def _coverage(self, request: web.Request) -> HttpResponse:
         number = request.match_info["msisdn"]
         price = self._gateway.route(number)
-        if isinstance(price, Refusal):
+        if isinstance(price, GatewayRefusal):
             return _error(price)
         return json_body.response(
             {"data": {"routable": True, "destination": number, "minimumCharge": float(price)}},
         )
 
-    def _shown(self, found: LedgerMessage | Refusal) -> HttpResponse:
-        if isinstance(found, Refusal):
+    def _shown(self, found: LedgerMessage | GatewayRefusal) -> HttpResponse:
+        if isinstance(found, GatewayRefusal):
             return _error(found)
         return json_body.response({"data": {**self._message_status(found), "charge": float(found.charge)}})
 
@@ -179,23 +179,23 @@ def _recipients(to: object) -> list[str]:
     return to
 
 
-def _entry(to: str, result: LedgerMessage | Refusal) -> dict[str, object]:
-    if isinstance(result, Refusal):
+def _entry(to: str, result: LedgerMessage | GatewayRefusal) -> dict[str, object]:
+    if isinstance(result, GatewayRefusal):
         return {"accepted": False, "to": to, "error": _described(result)}
     return {"accepted": True, "to": to, "apiMessageId": result.id}
 
 
-def _status(results: Sequence[LedgerMessage | Refusal]) -> int:
+def _status(results: Sequence[LedgerMessage | GatewayRefusal]) -> int:
     """Returns 202 when all were accepted, the status of the code when all got the same one, else 207."""
-    codes = {result.code if isinstance(result, Refusal) else "" for result in results}
+    codes = {result.code if isinstance(result, GatewayRefusal) else "" for result in results}
     if codes == {""}:
         return _ACCEPTED
     return _HTTP.get(codes.pop(), _BAD_REQUEST) if len(codes) == 1 else _MIXED
 
 
-def _described(why: Refusal) -> dict[str, str]:
+def _described(why: GatewayRefusal) -> dict[str, str]:
     return {"code": why.code, "description": why.text, "documentation": _DOCUMENTATION.format(why.code)}
 
 
-def _error(why: Refusal) -> HttpResponse:
+def _error(why: GatewayRefusal) -> HttpResponse:
     return json_body.response({"error": _described(why)}, _HTTP.get(why.code, _BAD_REQUEST))

@@ -6,7 +6,7 @@ from typing import Final
 
 from threelane.sandbox import central_order
 from threelane.sandbox.apis import ApiName
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
 
@@ -38,7 +38,7 @@ _ISO_IN_GMT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[
 _MOST_DIGITS: Final = 12
 
 
-def read(content: dict[str, object], settings: SandboxSettings, now: float) -> Order | Refusal:
+def read(content: dict[str, object], settings: SandboxSettings, now: float) -> Order | GatewayRefusal:
     """Returns the order of a request; a `null` field counts as absent."""
     fields = {name: value for name, value in content.items() if value is not None}
     parameters: dict[str, str] = {}

@@ -8,7 +8,7 @@ from aiohttp import web
 from threelane.sandbox import central_order, credentials, form, xml_document
 from threelane.sandbox.account import money
 from threelane.sandbox.apis import FORM_TYPE, XML_TYPE, ApiName
-from threelane.sandbox.codes import Refusal, refusal
+from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.faults import Do, FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -54,13 +54,13 @@ class XmlApi:
     async def _post(self, request: web.Request) -> web.StreamResponse:
         gateway = self._gateway
         elements = _elements(request.content_type, await request.read())
-        spans = [_targets(element) for element in elements] if not isinstance(elements, Refusal) else []
+        spans = [_targets(element) for element in elements] if not isinstance(elements, GatewayRefusal) else []
         targets = [target for span in spans for target in span] or [Target("sendmsg")]
         script = gateway.script(ApiName.XML, targets, apart=True)
         gateway.lost(ApiName.XML, [target for target in targets if target.command == "sendmsg"], script)
 
         def respond() -> HttpResponse:
-            if isinstance(elements, Refusal):
+            if isinstance(elements, GatewayRefusal):
                 gateway.refused(ApiName.XML, targets, elements, script)
                 return _response([Element(_NOT_A_DOCUMENT, _fault(elements))])
             return _response(self._all(elements, spans, script))
@@ -87,7 +87,7 @@ class XmlApi:
             refused = refusal("101")
         sent = {name: text for name, text in children.items() if name not in credentials.NAMES}
         order = refused or central_order.read(ApiName.XML, parameters, gateway.settings, gateway.clock(), sent)
-        if isinstance(order, Refusal):
+        if isinstance(order, GatewayRefusal):
             gateway.refused(ApiName.XML, targets, order, script)
             return [_fault(order)]
         results = [gateway.take(order, target.to, script, first + index) for index, target in enumerate(targets)]
@@ -109,24 +109,24 @@ class XmlApi:
 
     def _auth(self, parameters: Children) -> Children:
         opened = credentials.open_session(self._gateway, parameters)
-        return _fault(opened) if isinstance(opened, Refusal) else {"session_id": opened}
+        return _fault(opened) if isinstance(opened, GatewayRefusal) else {"session_id": opened}
 
     def _ping(self, _parameters: Children) -> Children:
         return {"ok": ""}
 
     def _query(self, parameters: Children) -> Children:
         found = self._found(parameters)
-        return _fault(found) if isinstance(found, Refusal) else self._message_status(found)
+        return _fault(found) if isinstance(found, GatewayRefusal) else self._message_status(found)
 
     def _charge(self, parameters: Children) -> Children:
         found = self._found(parameters)
-        if isinstance(found, Refusal):
+        if isinstance(found, GatewayRefusal):
             return _fault(found)
         return {"apiMsgId": found.id, "charge": f"{found.charge:f}", "status": self._gateway.visible_status(found)}
 
     def _stop(self, parameters: Children) -> Children:
         found = self._found(parameters)
-        if isinstance(found, Refusal):
+        if isinstance(found, GatewayRefusal):
             return _fault(found)
         self._gateway.cancel(found)
         return self._message_status(found)
@@ -136,18 +136,18 @@ class XmlApi:
 
     def _coverage(self, parameters: Children) -> Children:
         price = self._gateway.route(parameters.get("msisdn", ""))
-        if isinstance(price, Refusal):
+        if isinstance(price, GatewayRefusal):
             return _fault(price)
         return {"ok": "This prefix is currently supported.", "charge": f"{price:f}"}
 
-    def _found(self, parameters: Children) -> LedgerMessage | Refusal:
+    def _found(self, parameters: Children) -> LedgerMessage | GatewayRefusal:
         return self._gateway.find(parameters.get("apiMsgId", ""), parameters.get("climsgid", ""))
 
     def _message_status(self, message: LedgerMessage) -> Children:
         return {"apiMsgId": message.id, "status": self._gateway.visible_status(message)}
 
 
-def _elements(content_type: str, body: bytes) -> list[Element] | Refusal:
+def _elements(content_type: str, body: bytes) -> list[Element] | GatewayRefusal:
     """Returns the elements of the document in a form, or the refusal."""
     if content_type != FORM_TYPE:
         return refusal("001")
@@ -169,13 +169,13 @@ def _parameters(children: Children) -> dict[str, str]:
     return {_PARAMETERS[name]: text for name, text in children.items() if name in _PARAMETERS}
 
 
-def _row(result: LedgerMessage | Refusal, to: str) -> Children:
-    if isinstance(result, Refusal):
+def _row(result: LedgerMessage | GatewayRefusal, to: str) -> Children:
+    if isinstance(result, GatewayRefusal):
         return {"fault": f"{result.code}, {result.text}{to}"}
     return {"apiMsgId": f"{result.id}{to}"}
 
 
-def _fault(why: Refusal) -> Children:
+def _fault(why: GatewayRefusal) -> Children:
     return {"fault": f"{why.code}, {why.text}"}
 
 
