@@ -11,7 +11,7 @@ from pathlib import Path
 import amqp
 import pytest
 
-from tests.servers import free_port, wait_until
+from tests.servers import free_port, freeze, wait_until
 from threelane.demo.child import _end_with_parent
 
 SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)  # Debian's wrapper changes the user and the folders
@@ -86,7 +86,7 @@ class RabbitServer:
     def freeze(self) -> None:
         """Stop the process: connections are accepted, but get no response."""
         assert self.process
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process)
 
     def thaw(self) -> None:
         assert self.process

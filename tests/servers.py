@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import redis
 from typer.testing import CliRunner
@@ -21,6 +23,17 @@ from threelane.interfaces.command.line import app
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=1032"}
 """For the embedded Valkey, built with the C library's allocator: cache freed memory, as jemalloc does in the builds of
 distributions.  Without it, scripts are 50 % slower on a large data set."""
+
+
+def freeze(process: subprocess.Popen[Any]) -> None:
+    """Stop a process and return when each of its threads stands still: the signal reaches one of them first."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{process.pid}/task")
+    wait_until(
+        lambda: all((one / "stat").read_text().rpartition(") ")[2][0] in "Tt" for one in threads.iterdir()),
+        what="a process to stand still",
+    )
+
 
 _KEPT = ("THREELANE_BROKER_URL",)  # the broker under test
 

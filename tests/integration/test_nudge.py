@@ -20,7 +20,7 @@ import redis
 from tests import rabbit
 from tests.celery_worker import CeleryWorker
 from tests.nudges import OnRabbitMQ, OnRedis
-from tests.servers import RedisServer, wait_until
+from tests.servers import RedisServer, freeze, wait_until
 from threelane.producer.nudge import PAUSE_SECONDS, Nudger
 from threelane.runtime.settings import InvalidSettings, Settings, load
 from threelane.store import keys
@@ -91,7 +91,7 @@ class Broker:
             self.nudges.lose(lane)
 
     def freeze(self) -> None:
-        self.server.process.send_signal(signal.SIGSTOP)
+        freeze(self.server.process)
 
     def thaw(self) -> None:
         self.server.process.send_signal(signal.SIGCONT)
@@ -231,20 +231,17 @@ def test_threads_may_share_a_nudger(place: Broker, nudgers: Callable[..., Nudger
     }
 
 
-def test_a_broker_that_hangs_holds_a_caller_for_one_timeout(place: Broker, nudgers: Callable[..., Nudger]) -> None:
-    """On a connection that was there and on a new one; meanwhile all other calls return at once."""
+def test_a_broker_that_hangs_holds_one_call_and_the_next_ones_skip_it(
+    place: Broker, nudgers: Callable[..., Nudger]
+) -> None:
+    """On an open connection and on a new one: each call returns, and the next one does not try again at once."""
     warm, cold = nudgers(redis_timeout_seconds=0.6), nudgers(redis_timeout_seconds=0.6)
     assert warm.publish(1, IDS[:1])
     place.freeze()
     for nudger in (warm, cold):
-        started = time.monotonic()
         assert not nudger.publish(1, IDS[:1])
-        first = time.monotonic()
+        assert 0 == nudger.skipped
         assert not nudger.publish(1, IDS[:150])
-        skipped = time.monotonic() - first
-
-        assert first - started < 0.9
-        assert skipped < 0.1
         assert 150 == nudger.skipped
 
 

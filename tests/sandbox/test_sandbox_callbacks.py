@@ -190,7 +190,7 @@ def test_receipts_are_lost_or_late(sandbox: Running, receiver: Any, wait_until: 
     wait_until(lambda: sandbox.control("GET", "ledger?summary=1")["summary"]["by_status"] == {"004": 4})
     assert receiver.received == []
     settle(sandbox, wait_until, 2)
-    assert receiver.statuses(TO) == ["003", "004"]
+    assert sorted(receiver.statuses(TO)) == ["003", "004"]  # late ones may overtake each other
     assert len(receiver.received) == 2
 
 
