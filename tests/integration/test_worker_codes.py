@@ -42,8 +42,9 @@ def test_901_is_retried_after_waits_that_grow_and_sent_once(
     assert 0 < first < second
     assert [first, second] == [event["wait_seconds"] for event in workers.events("retried")]
     times = [attempt["at"] for attempt in attempts(sandbox, message)]
-    assert times[1] - times[0] >= first
-    assert times[2] - times[1] >= second
+    noted_late = 0.5  # seconds; a busy sandbox may note when an attempt came later than the worker made it
+    assert times[1] - times[0] >= first - noted_late
+    assert times[2] - times[1] >= second - noted_late
 
 
 def test_a_retry_rate_and_an_end_can_be_set_for_a_message(
