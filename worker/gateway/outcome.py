@@ -18,6 +18,7 @@ class OutcomeKind(StrEnum):
     UNREADABLE = "unreadable"  # the response is neither an acceptance nor a refusal
     NOT_TRIED = "not_tried"  # we stopped before the request left
     EMULATED = "emulated"  # the number is not on the allow-list: everything but the request was done
+    WRONG_ADDRESS = "wrong_address"  # surely not sent: a page of somebody else's server, with 3xx, 401 or 404
 
 
 class AttemptOutcome(NamedTuple):
@@ -27,6 +28,7 @@ class AttemptOutcome(NamedTuple):
     code: str = ""
     text: str = ""
     gateway_id: str = ""
+    retry_after_seconds: float = 0.0  # from the header Retry-After; 0: none
 
     def in_words(self) -> str:
         """Return why a request got no response, for people."""

@@ -83,6 +83,8 @@ REST = LEGACY.extended(
 
 TRANSPORT = table(
     Rule("not_reached", RETRY,  MESSAGE, OPERATOR, "not_reached", most_attempts=UNTIL_EXPIRY),
+    Rule("wrong_address", RETRY, ACCOUNT, OPERATOR, "not_clickatell", most_attempts=UNTIL_EXPIRY, spends_attempt=False,
+         alarm=True),
     Rule("lost",        UNSURE, MESSAGE, GATEWAY,  "answer_lost"),
     Rule("unreadable",  UNSURE, MESSAGE, GATEWAY,  "answer_unreadable"),
     by_hundred={},
