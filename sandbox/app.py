@@ -34,8 +34,9 @@ def create(
     settings: SandboxSettings, clock: Callable[[], float] = time.time, parts: Sequence[MakePart] = ()
 ) -> web.Application:
     """Returns the application of one sandbox, with additional APIs; its clock starts with the server."""
-    app = web.Application(client_max_size=_LARGEST_BODY_BYTES)
-    gateway = app[GATEWAY] = SandboxGateway(settings, clock)
+    gateway = SandboxGateway(settings, clock)
+    app = web.Application(client_max_size=_LARGEST_BODY_BYTES, middlewares=[gateway.requests.middleware])
+    app[GATEWAY] = gateway
     for part in dict.fromkeys((*_BUILT_IN, *parts)):
         part(gateway).add_to(app)
     app.cleanup_ctx.append(_running)

@@ -7,7 +7,7 @@ _KEPT: Final = 100_000
 
 
 class Attempt(NamedTuple):
-    """One attempt to send to one recipient; `id` is empty unless accepted, `code` unless refused."""
+    """One attempt to send to one recipient; `id` is empty unless accepted, `code` unless an error was answered."""
 
     at: float
     api: str
@@ -20,7 +20,7 @@ class Attempt(NamedTuple):
 
     def as_json(self) -> dict[str, object]:
         """Returns the attempt as the control API shows it."""
-        result = f"ID: {self.id}" if self.id else f"ERR: {self.code}, {self.text}" if self.code else ""
+        result = f"ERR: {self.code}, {self.text}" if self.code else f"ID: {self.id}" if self.id else ""
         return {
             "at": self.at,
             "api": self.api,

@@ -113,17 +113,19 @@ def _part(reference: str) -> "MakePart":
 async def _serve(settings: SandboxSettings, parts: "Sequence[MakePart]") -> None:
     from aiohttp import web  # imported here: it would double the start-up time of every other command
 
-    from threelane.sandbox.app import create
+    from threelane.sandbox.app import GATEWAY, create
+    from threelane.sandbox.listening import Listener
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    runner = web.AppRunner(create(settings, parts=parts), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    app = create(settings, parts=parts)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
-        port = runner.addresses[0][1]
+        listener = app[GATEWAY].listener = Listener(runner, settings.host, settings.port)
+        port = await listener.start()
         print(json.dumps({"event": "listening", "url": f"http://{settings.host}:{port}"}), flush=True)
         await stopped.wait()
     finally:

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from threelane.sandbox.account import money
-from threelane.sandbox.control_bodies import BadRequest, CreditChange, OptOut, Reset, decode, read
+from threelane.sandbox.control_bodies import BadRequest, CreditChange, OptOut, Refusal, Reset, decode, read
 from threelane.sandbox.faults import ScriptedFault
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -42,6 +42,8 @@ class Control:
             ("GET", "ledger"): self._ledger,
             ("GET", "ledger.jsonl"): self._ledger_lines,
             ("GET", "attempts"): self._attempts,
+            ("GET", "requests"): self._requests,
+            ("POST", "refuse"): self._refuse,
             ("GET", "replies"): self._replies,
             ("POST", "replies"): self._reply,
         }
@@ -134,6 +136,23 @@ class Control:
     async def _attempts(self, request: web.Request) -> web.StreamResponse:
         found = self._gateway.attempts.select(request.query.get("client_id"), request.query.get("to"))
         return _json({"attempts": [attempt.as_json() for attempt in found]})
+
+    async def _requests(self, request: web.Request) -> web.StreamResponse:
+        try:
+            since = float(request.query.get("since", 0))
+        except ValueError:
+            raise BadRequest("since", "not a number of Unix seconds") from None
+        found = self._gateway.requests.select(request.query.get("command"), since)
+        return _json({"requests": [each.as_json() for each in found]})
+
+    async def _refuse(self, request: web.Request) -> web.StreamResponse:
+        refusal, listener = await read(request, Refusal), self._gateway.listener
+        if listener is None:
+            raise BadRequest(None, "this sandbox does not listen on its own")
+        await listener.refuse(refusal.seconds, request.transport)
+        response = _json({"seconds": refusal.seconds})
+        response.force_close()  # else this connection would be the only one that still works
+        return response
 
     async def _replies(self, request: web.Request) -> web.StreamResponse:
         return _json({"replies": self._gateway.replies.as_json(request.query.get("from"))})

@@ -41,6 +41,12 @@ class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"code: not one of {', '.join(BARRED_CODES)}")
 
 
+class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Refuses connections for a while."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)]
+
+
 class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Resets the sandbox to the credit of the settings, or to another."""
 

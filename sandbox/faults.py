@@ -1,6 +1,7 @@
 """Scripted faults: what fails, for which request, how often."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -41,23 +42,43 @@ class Do(StrEnum):
     HTML_502_AFTER = "html_502_after"
     GARBAGE = "garbage"
     GARBAGE_BEFORE = "garbage_before"
+    PAGE = "page"
+    PAGE_AFTER = "page_after"
+    RESET = "reset"
+    RESET_AFTER = "reset_after"
+    HANG = "hang"
+    HANG_AFTER = "hang_after"
+    CUT_AT = "cut_at"
+    UNASKED = "unasked"
+    HIDE = "hide"
+    CODE_AFTER = "code_after"
     RECEIPTS_LATE = "receipts_late"
     RECEIPTS_DOUBLED = "receipts_doubled"
     RECEIPTS_OUT_OF_ORDER = "receipts_out_of_order"
     RECEIPTS_LOST = "receipts_lost"
     STATUS = "status"
     LOOKUP_LAG = "lookup_lag"
+    UNKNOWN_ID = "unknown_id"
 
 
 ON_MESSAGES: Final = frozenset(
     {
         *(Do.RECEIPTS_LATE, Do.RECEIPTS_DOUBLED, Do.RECEIPTS_OUT_OF_ORDER, Do.RECEIPTS_LOST),
-        *(Do.STATUS, Do.LOOKUP_LAG),
+        *(Do.STATUS, Do.LOOKUP_LAG, Do.UNKNOWN_ID, Do.CODE_AFTER),
     }
 )
 TRANSPORT: Final = frozenset(Do) - ON_MESSAGES - {Do.CODE}
-NOT_TAKEN: Final = frozenset({Do.CUT_BEFORE, Do.HTML_502, Do.GARBAGE_BEFORE})
+NOT_TAKEN: Final = frozenset({Do.CUT_BEFORE, Do.HTML_502, Do.GARBAGE_BEFORE, Do.PAGE, Do.RESET, Do.HANG})
+_CODED: Final = frozenset({Do.CODE, Do.CODE_AFTER})
+_PAGES: Final = frozenset({Do.PAGE, Do.PAGE_AFTER})
 _TIMED: Final = frozenset({Do.SLOW, Do.SLOW_BEFORE, Do.RECEIPTS_LATE, Do.LOOKUP_LAG})
+
+
+class RetryAfter(StrEnum):
+    """The two forms of the header `Retry-After`."""
+
+    SECONDS = "seconds"
+    DATE = "date"
 
 
 class ScriptedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,19 +91,27 @@ class ScriptedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str = "sendmsg"
     api: ApiName | None = None  # None matches any
     probability: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    code: str = ""  # of `code` and `status`
-    text: str = ""  # of `code`, when not the usual text
+    lasts_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None  # from when it was armed; null has no end
+    code: str = ""  # of `code`, `code_after` and `status`
+    text: str = ""  # of `code` and `code_after`, when not the usual text
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    http: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503  # of a page
+    retry_after_seconds: Annotated[int, msgspec.Meta(ge=0)] | None = None  # of a page; null sends no Retry-After
+    retry_after: RetryAfter = RetryAfter.SECONDS
+    octets: Annotated[int, msgspec.Meta(ge=0)] | None = None  # of `cut_at`: kept of the body; null draws a number
+    announced: bool = True  # of `cut_at`: the answer has a Content-Length, that of the whole body
 
     def __post_init__(self) -> None:
         if self.command not in COMMANDS:
             raise ValueError(f"command: not one of {', '.join(COMMANDS)}")
-        if self.do is Do.CODE and not (len(self.code) == 3 and self.code.isascii() and self.code.isdecimal()):
+        if self.do in _CODED and not (len(self.code) == 3 and self.code.isascii() and self.code.isdecimal()):
             raise ValueError("code: not three digits")
         if self.do is Do.STATUS and self.code not in STATUSES:
             raise ValueError(f"code: not one of the statuses {', '.join(STATUSES)}")
         if self.do in _TIMED and not self.seconds:
             raise ValueError(f"seconds: must be above 0 for {self.do}")
+        if self.retry_after_seconds is not None and self.do not in _PAGES:
+            raise ValueError("retry_after_seconds: only a page has the header")
 
 
 class Target(NamedTuple):
@@ -118,16 +147,18 @@ class _Armed:
     fault: ScriptedFault
     skip_left: int
     times_left: int | None
+    until: float | None
     hits: int = 0
 
 
 class Faults:
     """The armed faults, in the order they were armed."""
 
-    __slots__ = ("_armed", "_chance")
+    __slots__ = ("_armed", "_chance", "_clock")
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, clock: Callable[[], float] = time.time) -> None:
         self._chance = chance
+        self._clock = clock
         self._armed: list[_Armed] = []
 
     def __bool__(self) -> bool:
@@ -135,7 +166,10 @@ class Faults:
 
     def arm(self, faults: Sequence[ScriptedFault]) -> None:
         """Arms faults after those already armed."""
-        self._armed.extend(_Armed(fault, fault.skip, fault.times) for fault in faults)
+        now = self._clock()
+        for fault in faults:
+            until = None if fault.lasts_seconds is None else now + fault.lasts_seconds
+            self._armed.append(_Armed(fault, fault.skip, fault.times, until))
 
     def clear(self) -> None:
         """Disarms every fault."""
@@ -165,19 +199,20 @@ class Faults:
         return script
 
     def as_json(self) -> list[dict[str, object]]:
-        """Returns each armed fault with its remaining counts and its hits."""
+        """Returns each armed fault with its remaining counts, its hits and when it ends."""
         return [
             {
                 **msgspec.to_builtins(armed.fault),
                 "skip_left": armed.skip_left,
                 "times_left": armed.times_left,
+                "until": armed.until,
                 "hits": armed.hits,
             }
             for armed in self._armed
         ]
 
     def _strikes(self, armed: _Armed) -> bool:
-        if armed.times_left == 0:
+        if armed.times_left == 0 or (armed.until is not None and self._clock() >= armed.until):
             return False
         if armed.skip_left:
             armed.skip_left -= 1

@@ -13,11 +13,13 @@ from threelane.sandbox.account import Account
 from threelane.sandbox.attempts import Attempt, AttemptLog
 from threelane.sandbox.callbacks import Callbacks
 from threelane.sandbox.codes import UNKNOWN, GatewayRefusal, refusal
-from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, FaultScript, Target
+from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, FaultScript, ScriptedFault, Target
 from threelane.sandbox.journey import Journey
 from threelane.sandbox.ledger import Ledger, LedgerMessage
+from threelane.sandbox.listening import Listener
 from threelane.sandbox.order import Order, effects
 from threelane.sandbox.replies import Replies
+from threelane.sandbox.requests import RequestLog
 from threelane.sandbox.sessions import Sessions
 from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.timetable import Timetable
@@ -40,10 +42,13 @@ class SandboxGateway:
         self.seed = settings.seed if settings.seed is not None else SystemRandom().getrandbits(_SEED_BITS)
         # A random generator for each use, so that a fault with a probability does not change the ids.
         self._ids, self.jitter = Random(f"{self.seed} ids"), Random(f"{self.seed} jitter")
+        self.damage = Random(f"{self.seed} damage")
         self.account = Account(settings)
         self.ledger = Ledger(settings.ledger)
         self.attempts = AttemptLog()
-        self.faults = Faults(Random(f"{self.seed} faults"))
+        self.requests = RequestLog(clock)
+        self.listener: Listener | None = None  # set by a sandbox that runs as a process
+        self.faults = Faults(Random(f"{self.seed} faults"), clock)
         self.numbers = numbers.Numbers()
         self.sessions = Sessions(settings.session_seconds, self.new_id)
         self.timetable = Timetable(clock)
@@ -69,12 +74,13 @@ class SandboxGateway:
     def reset(self, credit: Decimal) -> None:
         """Resets to that credit, without messages, replies, faults or barred numbers; the id sequence continues."""
         parts = (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers, self.replies)
-        for part in parts:
+        for part in (*parts, self.requests):
             part.clear()
         self.account.reset(credit)
 
     def script(self, api: str, targets: Sequence[Target], apart: bool = False) -> FaultScript:
         """Returns the faults of a request, from the armed faults and its magic recipients."""
+        self.requests.describe(api, targets)
         magic = [index for index, target in enumerate(targets) if target.to.startswith(numbers.RANGE)]
         if not magic and not self.faults:
             return _NOTHING_WRONG
@@ -88,7 +94,10 @@ class SandboxGateway:
     def whole(self, script: FaultScript) -> GatewayRefusal | None:
         """Returns the refusal of the whole request, if its script has one."""
         fault = script.whole
-        return self.wording(fault.code, fault.text, fault.seconds) if fault else None
+        return self._wording_of(fault) if fault else None
+
+    def _wording_of(self, fault: ScriptedFault) -> GatewayRefusal:
+        return self.wording(fault.code, fault.text, fault.seconds)
 
     def wording(self, code: str, text: str, seconds: float) -> GatewayRefusal:
         """Returns the refusal of a fault; the text of 130 ends in the time until which it applies."""
@@ -99,11 +108,11 @@ class SandboxGateway:
 
     def take(self, order: Order, to: str, script: FaultScript, index: int = 0) -> LedgerMessage | GatewayRefusal:
         """Accepts and charges a message for one recipient, or returns the refusal; a refusal costs nothing."""
-        faults = script.at(index)
+        faults = [*script.at(index), *([script.wire] if script.wire else [])]
         refused = None if _NUMBER.fullmatch(to) else refusal("105")
         for fault in faults:
             if fault.do is Do.CODE and refused is None:
-                refused = self.wording(fault.code, fault.text, fault.seconds)
+                refused = self._wording_of(fault)
         charge = refused or self._charge(order, to)
         if isinstance(charge, GatewayRefusal):
             self.refused(order.api, (Target("sendmsg", to, order.client_id),), charge, script)
@@ -121,8 +130,13 @@ class SandboxGateway:
         )
         self._journey.begin(message)
         wire = script.wire.do if script.wire else ""
-        self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
-        return message
+        denied = next((self._wording_of(fault) for fault in faults if fault.do is Do.CODE_AFTER), None)
+        if denied is None:
+            self.attempts.add(Attempt(now, order.api, order.client_id, to, id=message.id, fault=wire))
+            return message
+        done = wire or Do.CODE_AFTER
+        self.attempts.add(Attempt(now, order.api, order.client_id, to, message.id, denied.code, denied.text, done))
+        return denied
 
     def refused(self, api: str, targets: Sequence[Target], why: GatewayRefusal, script: FaultScript) -> None:
         """Records the attempts of a refused send."""
@@ -139,14 +153,16 @@ class SandboxGateway:
             self.attempts.add(Attempt(self.clock(), api, target.client_id, target.to, fault=script.wire.do))
 
     def find(self, id: str, client_id: str) -> LedgerMessage | GatewayRefusal:
-        """Returns the message of a gateway id, or the latest of a client id, with its current status."""
+        """Returns the message of a gateway id, or the latest visible one of a client id, with its current status."""
         if not id and not client_id:
             return refusal("109")
+        self.requests.looked_up(id or client_id)
         self.timetable.run_due()
-        message = self.ledger.by_id(id) if id else self.ledger.by_client_id(client_id)
-        if message is None or (not id and self._hidden(message)):
-            return refusal("103" if id else "104")
-        return message
+        if id:
+            message = self.ledger.by_id(id)
+            return refusal("103") if message is None or message.effects.unknown_id else message
+        copies = self.ledger.copies(client_id)
+        return next((message for message in copies if not self._hidden(message)), refusal("104"))
 
     def visible_status(self, message: LedgerMessage) -> str:
         """Returns the status a look-up shows: 001 while reporting lags."""

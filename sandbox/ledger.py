@@ -20,6 +20,7 @@ class LedgerMessage:
     __slots__ = (
         "api_id",
         "charge",
+        "copy",
         "earlier",
         "effects",
         "history",
@@ -53,6 +54,7 @@ class LedgerMessage:
         self.status = ""
         self.history: list[tuple[str, float]] = []
         self.earlier: LedgerMessage | None = None  # of the same client id
+        self.copy = 1  # 2 for the second acceptance of this client id for this recipient
 
     def as_json(self) -> dict[str, object]:
         """Returns the entry as the control API shows it."""
@@ -75,6 +77,8 @@ class LedgerMessage:
             "scheduled_at": order.due_at,
             "status": self.status,
             "history": [{"status": status, "at": at} for status, at in self.history],
+            "copy": self.copy,
+            "faults": sorted(self.effects.faults),
             "options": order.options,
         }
 
@@ -82,7 +86,7 @@ class LedgerMessage:
 class Ledger:
     """All messages, in the order they were accepted."""
 
-    __slots__ = ("_by_client_id", "_by_id", "_duplicates", "_file", "_parts", "_statuses", "messages")
+    __slots__ = ("_by_client_id", "_by_id", "_copies", "_duplicates", "_file", "_parts", "_statuses", "messages")
 
     def __init__(self, path: Path | None = None) -> None:
         self._file = path.open("ab", buffering=0) if path else None  # unbuffered: a line survives kill -9
@@ -94,6 +98,7 @@ class Ledger:
         self._by_id: dict[str, LedgerMessage] = {}
         self._by_client_id: dict[str, LedgerMessage] = {}  # the latest of each
         self._duplicates: dict[str, None] = {}  # client ids accepted twice for one recipient, in that order
+        self._copies: Counter[int] = Counter()  # how many messages were the first, second, third... copy
         self._statuses: Counter[str] = Counter()
         self._parts = 0
 
@@ -107,8 +112,10 @@ class Ledger:
         client_id = message.order.client_id
         if client_id:
             message.earlier = self._by_client_id.get(client_id)
-            if message.earlier and any(other.to == message.to for other in _chain(message.earlier)):
+            message.copy += sum(other.to == message.to for other in _chain(message.earlier))
+            if message.copy > 1:
                 self._duplicates[client_id] = None
+                self._copies[message.copy] += 1
             self._by_client_id[client_id] = message
         message.status = status
         message.history.append((status, message.taken_at))
@@ -146,6 +153,10 @@ class Ledger:
         """Returns the latest message with that client id."""
         return self._by_client_id.get(client_id)
 
+    def copies(self, client_id: str) -> Iterator[LedgerMessage]:
+        """Yields the messages with that client id, the latest first."""
+        return _chain(self._by_client_id.get(client_id))
+
     def select(self, client_id: str | None = None, to: str | None = None) -> Iterable[LedgerMessage]:
         """Returns the messages of a client id, a recipient, both or neither, oldest first."""
         found: Iterable[LedgerMessage] = self.messages
@@ -161,6 +172,7 @@ class Ledger:
             "by_status": {status: count for status, count in sorted(self._statuses.items()) if count},
             "duplicates": len(self._duplicates),
             "duplicate_client_ids": list(self._duplicates)[:_DUPLICATES_LISTED],
+            "copies": {str(copy): count for copy, count in sorted(self._copies.items())},
         }
 
     def _write(self, entry: dict[str, object]) -> None:

@@ -1,5 +1,6 @@
 """An order: a send request after parsing, independent of its API."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -35,7 +36,9 @@ class Effects:
     ends_in: str = "004"
     ends_later_seconds: float = 0.0
     hidden_seconds: float = 0.0  # delay until look-ups find it
+    unknown_id: bool = False  # look-ups by its gateway id find nothing
     receipts: frozenset[Do] = field(default=frozenset())
+    faults: frozenset[Do] = field(default=frozenset())  # all of them, those on the wire too
     receipts_late_seconds: float = 0.0
 
 
@@ -51,7 +54,9 @@ def effects(faults: Sequence[ScriptedFault]) -> Effects:
     return Effects(
         ends_in=status.code if status else ORDINARY.ends_in,
         ends_later_seconds=status.seconds if status else 0.0,
-        hidden_seconds=lag.seconds if lag else 0.0,
-        receipts=frozenset(first),
+        hidden_seconds=math.inf if Do.HIDE in first else lag.seconds if lag else 0.0,
+        unknown_id=Do.UNKNOWN_ID in first,
+        receipts=frozenset(first) | ({Do.RECEIPTS_LOST} if Do.HIDE in first else set()),
+        faults=frozenset(first),
         receipts_late_seconds=late.seconds if late else 0.0,
     )
