@@ -1,6 +1,7 @@
 """Chaos: every kind of process is killed repeatedly, then three ledgers are compared.
 
 ``make chaos MESSAGES=20000 SECONDS=150 SEED=1``; exits with 1 on any breach of "nothing lost, nothing twice".
+``make chaos ARGS="--show 4"`` plays a small scenario instead; fewer MESSAGES and SECONDS scale it down.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import ledger, script
+from tests.chaos.shows import hidden, lookups, newsletter, outage, stage
 from tests.chaos.world import World
 from threelane.store import keys
 
 QUIET_SECONDS = 240.0
+SHOWS = {"2": newsletter.play, "3": lookups.play, "4": outage.play, "5": hidden.play}
 
 
 def main() -> int:
@@ -32,7 +35,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--kills", type=int, default=36)
     parser.add_argument("--restarts", type=int, default=6)
+    parser.add_argument("--show", choices=sorted(SHOWS), help="play a scenario: see tests/chaos/shows")
+    parser.add_argument("--kinds", default="", help="kinds of outage of --show 4, separated by commas; default: all")
     options = parser.parse_args()
+    if options.show:
+        return 0 if _show(options) else 1
     folder = Path(tempfile.mkdtemp(prefix="threelane-chaos-"))
     world = World(folder, options.seed, options.workers, producers=2, gateway=options.gateway)
     console = Console()
@@ -45,6 +52,12 @@ def main() -> int:
     if sound:
         shutil.rmtree(folder, ignore_errors=True)
     return 0 if sound else 1
+
+
+def _show(options: argparse.Namespace) -> bool:
+    size = options.messages / stage.FULL_MESSAGES, options.seconds / stage.FULL_SECONDS
+    kinds = [one for one in options.kinds.split(",") if one]
+    return SHOWS[options.show](stage.Scale(*size, options.seed, options.gateway), Console(), kinds)
 
 
 def _run(world: World, acts: list[script.Act], console: Console) -> float:
