@@ -7,7 +7,7 @@ its encoding is unambiguous.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import redis.asyncio
 
@@ -34,16 +34,21 @@ _OF_ALL = ("100", "900", "901")  # besides account codes: errors of the whole do
 
 
 class XmlGateway(FormApi):
-    """The XML API: up to 99 messages a request, each with its own credentials and our id."""
+    """The XML API: up to 99 messages a request, each with its own credentials and our id.
+
+    A document may contain several elements of a kind, and each may have a ``sequence_no`` that its response repeats;
+    the specification lists ``sequence_no`` for ``sendMsg``, ``queryMsg`` and ``getMsgCharge`` alike.  It gives no
+    limit, so a look-up uses that of a send.
+    """
 
     name = "xml"
     ping = "ping"
     batch_size = 99
+    look_ups_per_request = 99
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages in one document."""
-        orders = [order(message, now) | {"sequence_no": str(number)} for number, message in enumerate(messages, 1)]
-        reply = await self._request("sendMsg", *orders)
+        reply = await self._request("sendMsg", *_numbered(order(message, now) for message in messages))
         return (
             [reply] * len(messages)
             if isinstance(reply, AttemptOutcome)
@@ -53,6 +58,17 @@ class XmlGateway(FormApi):
     async def look_up(self, message_id: str) -> LookUp:
         """Look up the status by our id, then the charge."""
         return await self._known({"cliMsgId": message_id}, unknown="104")
+
+    async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
+        """Look up messages by our ids in documents of up to 99, and the charges of those found in another.
+
+        If a document leaves a message without its own response, that one is looked up alone, as all are from then on.
+        """
+        size = self.look_ups_per_request
+        if size == 1 or len(message_ids) < 2:
+            return await super().look_up_many(message_ids)
+        slices = [message_ids[start : start + size] for start in range(0, len(message_ids), size)]
+        return [one for found in [await self._look_up_together(part) for part in slices] for one in found]
 
     async def status(self, gateway_id: str) -> LookUp:
         """Look up the status by the gateway's id, then the charge."""
@@ -78,6 +94,28 @@ class XmlGateway(FormApi):
         if isinstance(reply, AttemptOutcome):
             return LookUp.unanswered(reply)
         return await self._priced(read_look_up(reply, unknown))
+
+    async def _look_up_together(self, message_ids: Sequence[str]) -> list[LookUp]:
+        reply = await self._request("queryMsg", *_numbered({"cliMsgId": one} for one in message_ids))
+        if isinstance(reply, AttemptOutcome):
+            return [LookUp.unanswered(reply)] * len(message_ids)
+        answers = read_look_ups(reply, message_ids)
+        missed = [message_id for message_id, one in zip(message_ids, answers, strict=True) if one is None]
+        if missed:
+            self.look_ups_per_request = 1
+        alone = iter(await super().look_up_many(missed))
+        priced = iter(await self._priced_together([one for one in answers if one is not None]))
+        return [next(alone) if one is None else next(priced) for one in answers]
+
+    async def _priced_together(self, answers: Sequence[LookUp]) -> list[LookUp]:
+        """Add the charges to the look-ups that found their message; a missing charge comes with the receipt."""
+        found = [one.gateway_id for one in answers if one.known is Known.FOUND]
+        if not found:
+            return list(answers)
+        reply = await self._request("getMsgCharge", *_numbered({"apiMsgId": one} for one in found))
+        charges = [None] * len(found) if isinstance(reply, AttemptOutcome) else read_charges(reply, found)
+        each = iter(charges)
+        return [one._replace(charge_millionths=next(each)) if one.known is Known.FOUND else one for one in answers]
 
     async def _charge(self, gateway_id: str) -> int | None:
         reply = await self._request("getMsgCharge", {"apiMsgId": gateway_id})
@@ -113,15 +151,26 @@ def read_send(reply: HttpReply, recipients: Sequence[str]) -> list[AttemptOutcom
     whole = _of_all(rows, count)
     if whole:
         return [whole] * count
-    by_number: dict[str, list[Row]] = {}
-    for row in rows:
-        if row[""] == "sendmsgresp":
-            by_number.setdefault(row.get("sequence_no", "1" if count == len(rows) == 1 else ""), []).append(row)
+    if count == len(rows) == 1 and "sequence_no" not in rows[0]:
+        rows = [{**rows[0], "sequence_no": "1"}]
     nothing = AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
-    answers = (by_number.get(str(number), []) for number in range(1, count + 1))
-    return [
-        read_row(found[0], to) if len(found) == 1 else nothing for to, found in zip(recipients, answers, strict=True)
-    ]
+    answers = zip(recipients, _by_number(rows, "sendmsgresp", count), strict=True)
+    return [nothing if row is None else read_row(row, to) for to, row in answers]
+
+
+def _numbered(elements: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the elements with the numbers by which their responses are matched."""
+    return [{**one, "sequence_no": str(number)} for number, one in enumerate(elements, 1)]
+
+
+def _by_number(rows: Sequence[Row], tag: str, count: int) -> list[Row | None]:
+    """Return the response to each numbered element, or None if it has not exactly one."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row[""] == tag:
+            found.setdefault(row.get("sequence_no", ""), []).append(row)
+    answers = [found.get(str(number), []) for number in range(1, count + 1)]
+    return [one[0] if len(one) == 1 else None for one in answers]
 
 
 def read_row(row: Row, to: str) -> AttemptOutcome:
@@ -131,7 +180,7 @@ def read_row(row: Row, to: str) -> AttemptOutcome:
         return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
     if refused and "apimsgid" not in row:
         return refused
-    return AttemptOutcome(OutcomeKind.UNREADABLE, text=clean(str(dict(row)))[:80])
+    return AttemptOutcome(OutcomeKind.UNREADABLE, text=_words(row))
 
 
 def read_auth(reply: HttpReply) -> str | AttemptOutcome:
@@ -143,19 +192,34 @@ def read_auth(reply: HttpReply) -> str | AttemptOutcome:
 def read_look_up(reply: HttpReply, unknown: str) -> LookUp:
     """Read the response to ``queryMsg``; only the code ``unknown`` means not found."""
     row = _one(reply, "querymsgresp")
-    refused, code = _fault(row), _status(row)
-    if refused:
-        known = Known.NOT_FOUND if refused.code == unknown and "apimsgid" not in row else Known.FAILED
-        return LookUp(known, text=refused.text)
-    if not code or not is_id(row.get("apimsgid")):
-        return LookUp(Known.FAILED, text=_beginning(reply))
-    return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, row["apimsgid"], code)
+    return _looked_up(row, unknown) if row else LookUp(Known.FAILED, text=_beginning(reply))
+
+
+def read_look_ups(reply: HttpReply, message_ids: Sequence[str]) -> list[LookUp | None]:
+    """Read the responses to numbered ``queryMsg`` elements; None: a message has no response of its own.
+
+    A response of another HTTP status, or a fault of the account or of the gateway for all, proves nothing.
+    """
+    rows, count = _rows(reply), len(message_ids)
+    whole = _of_all(rows, count)
+    if reply.status != 200 or (whole and whole.code != "100" and len(rows) != count):
+        return [LookUp(Known.FAILED, text=whole.text if whole else _beginning(reply))] * count
+    answers = zip(message_ids, _by_number(rows, "querymsgresp", count), strict=True)
+    return [None if row is None else _looked_up(row, "104", message_id) for message_id, row in answers]
+
+
+def read_charges(reply: HttpReply, gateway_ids: Sequence[str]) -> list[int | None]:
+    """Read the charges from the responses to numbered ``getMsgCharge`` elements, in millionths of a credit."""
+    rows = _by_number(_rows(reply), "getmsgchargeresp", len(gateway_ids))
+    return [
+        _charged(row) if row and row.get("apimsgid") == gateway_id else None
+        for gateway_id, row in zip(gateway_ids, rows, strict=True)
+    ]
 
 
 def read_charge(reply: HttpReply) -> int | None:
     """Read the charge from the response to ``getMsgCharge``, in millionths of a credit."""
-    row = _one(reply, "getmsgchargeresp")
-    return millionths(row["charge"]) if "charge" in row and "fault" not in row else None
+    return _charged(_one(reply, "getmsgchargeresp"))
 
 
 def read_cancel(reply: HttpReply) -> Cancellation:
@@ -218,6 +282,28 @@ def _fault(row: Row) -> AttemptOutcome | None:
         return None
     code, text = _FAULT.fullmatch(row["fault"]).groups()  # type: ignore[union-attr]  # it matches every text
     return AttemptOutcome(OutcomeKind.REFUSED, code=code.zfill(3) if code else "none", text=clean(text))
+
+
+def _looked_up(row: Row, unknown: str, message_id: str = "") -> LookUp:
+    """Return the result that one message's response means; one that names another message proves nothing."""
+    refused, code = _fault(row), _status(row)
+    nothing = LookUp(Known.FAILED, text=refused.text if refused else _words(row))
+    if message_id and row.get("climsgid", message_id) != message_id:
+        return nothing
+    if refused:
+        is_unknown = refused.code == unknown and "apimsgid" not in row
+        return LookUp(Known.NOT_FOUND, text=refused.text) if is_unknown else nothing
+    if not code or not is_id(row.get("apimsgid")):
+        return nothing
+    return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, row["apimsgid"], code)
+
+
+def _charged(row: Row) -> int | None:
+    return millionths(row["charge"]) if "charge" in row and "fault" not in row else None
+
+
+def _words(row: Row) -> str:
+    return clean(str(dict(row)))[:80]
 
 
 def _status(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -34,6 +35,7 @@ class Api:
     name: str
     """The name that the gateway's folder declares."""
     can_look_up = False
+    look_ups_per_request = 1
 
     def __init__(self, settings: AccountSettings) -> None:
         """Open the connections; call it on the event loop."""
@@ -48,6 +50,10 @@ class Api:
     async def look_up(self, message_id: str) -> LookUp:  # noqa: ARG002 - the protocol's
         """Return NO_LOOK_UP: this API has no look-up by our id."""
         return NO_LOOK_UP
+
+    async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
+        """Look up messages by our ids, each in its own request, concurrently; returns one result each, in order."""
+        return await asyncio.gather(*(self.look_up(one) for one in message_ids))
 
     async def cancel(self, gateway_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
         """Return NO_CANCEL: this API has no cancel command."""

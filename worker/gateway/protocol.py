@@ -18,6 +18,8 @@ class Gateway(Protocol):
     """The most messages in one request; it may shrink if the gateway rejects a request as too large."""
     can_look_up: bool
     """Whether a message can be looked up by our id; if not, only its receipt resolves a doubt."""
+    look_ups_per_request: int
+    """The most messages that one request looks up; it may shrink if the gateway does not answer for each."""
 
     @property
     def table(self) -> Table:
@@ -30,6 +32,10 @@ class Gateway(Protocol):
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up a message by our id: its status and charge; or NO_LOOK_UP."""
+        ...
+
+    async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
+        """Look up messages by our ids, in as few requests as the API allows; returns one result each, in order."""
         ...
 
     async def status(self, gateway_id: str) -> LookUp:
