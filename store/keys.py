@@ -32,6 +32,7 @@ class Key(StrEnum):
     TALLY = "tally"
     EVENTS = "events"
     HOLDS = "holds"
+    BREAKER = "breaker"
     RATE = "rate"
     CLAIMED = "claimed"
     WORKER = "worker"
@@ -89,6 +90,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
     Key.EVENTS: KeyKind("stream", "outcomes, replies and late messages for producers: EventField; the sweep trims it"),
     Key.HOLDS: KeyKind("hash", "holds: scope -> JSON of cause, since, until", by_account=True),
+    Key.BREAKER: KeyKind("hash", "the breaker of an address and account at the gateway, which opened once: Breaking",
+                         "fingerprint", "8 days after its last change"),
     Key.RATE: KeyKind("hash", "the token buckets all workers share: Rate", by_account=True),
     Key.CLAIMED: KeyKind("hash", "lane -> when the latest of its claimed ids was queued, ms"),
     Key.WORKER: KeyKind("hash", "a worker's last report: beat fetched lanes rate served", "worker", "a day"),
@@ -196,6 +199,7 @@ TASK = "threelane.send"
 
 RecordKey = NewType("RecordKey", str)
 ApiRateKey = NewType("ApiRateKey", str)
+BreakerKey = NewType("BreakerKey", str)
 ReplyKey = NewType("ReplyKey", str)
 ReplyPartsKey = NewType("ReplyPartsKey", str)
 DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
@@ -217,6 +221,11 @@ def records(message_ids: Iterable[str]) -> list[RecordKey]:
 def session(api: str) -> str:
     """Return the key of the gateway session that all workers share."""
     return key(Key.SESSION, api)
+
+
+def breaker(fingerprint: str) -> BreakerKey:
+    """Return the key of the breaker of an address and account at the gateway."""
+    return BreakerKey(key(Key.BREAKER, fingerprint))
 
 
 def worker(name: str) -> str:

@@ -14,9 +14,13 @@ LOOK_SECONDS = 0.25
 
 
 async def look(context: WorkerContext) -> bool:
-    """Read which lanes are on hold now."""
+    """Read which lanes are on hold now, and whether the breaker is open."""
     entries: Any = await context.client.hgetall(keys.HOLDS)
     held = hold.decode(entries, context.clock.now())
+    await context.breaker.follow(context.client, entries)
+    if context.breaker.is_open:
+        LANES.hold(keys.LANES)
+        return False
     LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)
     return False
 

@@ -12,6 +12,7 @@ import redis.asyncio
 from threelane.contract.window import Windows
 from threelane.producer.nudge import Nudger
 from threelane.runtime.clock import RedisClock
+from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import WorkerSettings
 
@@ -33,6 +34,7 @@ class WorkerContext:
     settings: WorkerSettings
     clock: RedisClock
     nudger: Nudger
+    breaker: Breaker
     lane_1: Sending
     rest: Sending
     fetched_at: int  # when the worker last fetched, ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
@@ -131,6 +132,14 @@ class AccountSettings(
         """A digest that identifies these credentials without revealing them."""
         given = ((one.name, self.credential(one.name)) for one, _ in gateways.credentials())
         whole = "\0".join((self.gateway, self.gateway_address, *(f"{name}={value}" for name, value in given if value)))
+        return blake2b(whole.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def gateway_fingerprint(self) -> str:
+        """A digest that identifies the API, its address and the account, without revealing a secret."""
+        chosen = gateways.named(self.gateway)
+        names = chosen.account or tuple(one.name for one in chosen.credentials)
+        whole = "\0".join((self.gateway, self.gateway_address, *map(self.credential, names)))
         return blake2b(whole.encode(), digest_size=8).hexdigest()
 
     @property

@@ -18,6 +18,7 @@ from threelane.store import keys
 from threelane.store.connect import connect_async
 from threelane.worker.account import hold
 from threelane.worker.fetch.lanes import LANES
+from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.protocol import Gateway
@@ -77,6 +78,7 @@ class Engine:
         self._clock = RedisClock()
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
+        self._breaker = Breaker(settings)
         self._rounds: list[asyncio.Task[None]] = []
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
@@ -112,6 +114,7 @@ class Engine:
             settings=self._settings,
             clock=self._clock,
             nudger=self._nudger,
+            breaker=self._breaker,
             lane_1=self._first.attempts,
             rest=self._rest.attempts,
             fetched_at=self._clock.now(),
@@ -131,6 +134,7 @@ class Engine:
     async def _before_the_first_message(self, context: WorkerContext) -> None:
         await windows.look(context)
         with contextlib.suppress(RedisError):  # Redis may be full; the rounds retry
+            await context.breaker.load(context.client)
             await credit.DUTY.round(context)  # before the first claim, since lower lanes leave credit to higher ones
             if await hold.lift_for(context.client, self._settings.fingerprint, self._clock.now()):
                 logs.event("resumed", level=30, credentials="others")
