@@ -37,6 +37,8 @@ class Count(StrEnum):
     UNKNOWN = "unknown", "code", "owner"
     STALE_SETTLE = "stale_settle"
     HELD = "held", "scope"
+    BREAKER_OPENED = "breaker_opened", "outcome"
+    PROBED = "probed", "result"
     LAPSED = "lapsed", "lane"
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"

@@ -87,7 +87,7 @@ def resume(
     def lift() -> tuple[str, bool]:
         named = f"lane:{scope}" if scope in ("1", "2", "3") else scope
         return with_redis(
-            lambda client: (parsed := hold.parse_scope(named), hold.resume(client, parsed, now_of(client)))
+            lambda client: (parsed := hold.parse_resumable(named), hold.resume(client, parsed, now_of(client)))
         )
 
     named, lifted = lift()

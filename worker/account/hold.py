@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
+from threelane.worker.gateway.breaking import SCOPE, reset
 from threelane.worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
@@ -47,6 +49,7 @@ class Held(msgspec.Struct, frozen=True):
     since: int
     until: int
     credentials: str = ""  # the fingerprint of the refused credentials
+    next_probe: int = 0  # of an open breaker
 
     def is_over(self, now: int) -> bool:
         """Return whether its time is over."""
@@ -85,6 +88,12 @@ def parse_scope(raw: str) -> str:
     raise ValueError(f"{raw!r} cannot be on hold; write account, lane:1 to lane:3, sender:ACME or prefix:2783")
 
 
+def parse_resumable(raw: str) -> str:
+    """Return a scope that can be resumed: one for ``put``, or ``gateway`` for breakers; raises ValueError."""
+    scope = raw.strip()
+    return scope if scope.partition(":")[0] == SCOPE else parse_scope(raw)
+
+
 def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -> Held | None:
     """Put something on hold by hand, until a time (ms) or (0) until it is resumed; returns the hold that it replaces.
 
@@ -107,6 +116,9 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
 
 def way_back(held: Held) -> str:
     """Return what ends a hold without an end time."""
+    if held.next_probe:
+        at = datetime.fromtimestamp(held.next_probe / 1000, UTC)
+        return f"a probe succeeds, the next at {at:%H:%M:%S} UTC, or threelane resume gateway"
     if held.cause in NO_CREDIT:
         return "there is credit again, or threelane resume"
     return (
@@ -115,7 +127,9 @@ def way_back(held: Held) -> str:
 
 
 def resume(client: redis.Redis, scope: str, now: int) -> bool:
-    """Lift a hold; returns whether there was one.  After one of the account the rate ramps up."""
+    """Lift a hold; returns whether there was one.  After one of the account or the gateway the rate ramps up."""
+    if scope.partition(":")[0] == SCOPE:
+        return reset(client, scope, now)
     lifted = client.hdel(keys.HOLDS, scope)
     if lifted and scope == "account":
         client.hset(keys.RATE, mapping=ramp(now))

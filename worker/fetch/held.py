@@ -15,9 +15,11 @@ LOOK_SECONDS = 0.25
 
 async def look(context: WorkerContext) -> bool:
     """Read which lanes are on hold now, and whether the breaker is open."""
+    changes = context.breaker.changes
     entries: Any = await context.client.hgetall(keys.HOLDS)
-    held = hold.decode(entries, context.clock.now())
-    await context.breaker.follow(context.client, entries)
+    now = context.clock.now()
+    held = hold.decode(entries, now)
+    await context.breaker.follow(context.client, entries, changes, now)
     if context.breaker.is_open:
         LANES.hold(keys.LANES)
         return False

@@ -36,7 +36,7 @@ async def keeps_up(client: redis.asyncio.Redis, now: int) -> bool:
 async def _round(context: WorkerContext) -> bool:
     if LANES.consumed != {_FIRST}:
         LANES.spared = await keeps_up(context.client, context.clock.now())
-    elif not context.draining:
+    elif not context.draining and not context.breaker.is_open:
         await sign(context.client, context.settings.worker_name)
     return False
 

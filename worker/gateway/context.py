@@ -13,6 +13,7 @@ from threelane.contract.window import Windows
 from threelane.producer.nudge import Nudger
 from threelane.runtime.clock import RedisClock
 from threelane.worker.gateway.breaker import Breaker
+from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import WorkerSettings
 
@@ -23,6 +24,10 @@ class Sending(Protocol):
     claimed: int  # messages, since the start
     draining: bool
     windows: Windows
+
+    async def try_one(self, lane: int, ids: Sequence[str], pass_token: str) -> AttemptOutcome | None:
+        """Attempt the first of these messages that may be sent although the breaker is open; None: there is none."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)

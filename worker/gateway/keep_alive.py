@@ -9,7 +9,8 @@ KEEP_ALIVE_SECONDS = 60.0
 
 
 async def _round(context: WorkerContext) -> bool:
-    await context.gateway.keep_alive()
+    if not context.breaker.is_open:
+        await context.gateway.keep_alive()
     return False
 
 

@@ -7,7 +7,7 @@ and 900 from its 2006 specification and from clients that handle them.
 from __future__ import annotations
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.rule import HOUR, LATER, THROTTLED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.worker.policy.rule import AT_ONCE, HOUR, LATER, RATE_LIMITED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -63,6 +63,8 @@ LEGACY = table(
     Rule("202", RETRY,    MESSAGE,   GATEWAY,  "batch_template_lost"),
     Rule("900", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
     Rule("901", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
+    # HTTP 429, of any API
+    RATE_LIMITED,
     by_hundred={
         "0": Rule("0xx", HOLD,  ACCOUNT, OPERATOR, "unlisted_account_code", alarm=True),
         "1": Rule("1xx", STOP,  MESSAGE, PRODUCER, "unlisted_message_code", alarm=True),
@@ -73,16 +75,14 @@ LEGACY = table(
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
 )
 
-# Central REST answers some requests with an HTTP status only: a rate limit, and an address that is not the API.
+# Central REST answers some requests with an HTTP status only: an address that is not the API.
 REST = LEGACY.extended(
     Rule("404", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
     Rule("405", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
-    Rule("429", RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", THROTTLED, UNTIL_EXPIRY, spends_attempt=False,
-         hold_seconds=2),
 )
 
 TRANSPORT = table(
-    Rule("not_reached", RETRY,  MESSAGE, OPERATOR, "not_reached", most_attempts=UNTIL_EXPIRY),
+    Rule("not_reached", RETRY,  MESSAGE, OPERATOR, "not_reached", AT_ONCE, UNTIL_EXPIRY, spends_attempt=False),
     Rule("wrong_address", RETRY, ACCOUNT, OPERATOR, "not_clickatell", most_attempts=UNTIL_EXPIRY, spends_attempt=False,
          alarm=True),
     Rule("lost",        UNSURE, MESSAGE, GATEWAY,  "answer_lost"),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tenacity import wait_exponential
+from tenacity import wait_exponential, wait_fixed
 from tenacity.wait import wait_base
 
 from threelane.contract.refusal import Owner
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
 LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
-THROTTLED = wait_exponential(multiplier=10, max=300)  # 10, 20 ... seconds: the account was too fast, not the message
+AT_ONCE = wait_fixed(0.5)  # seconds: the breaker sets the pace when a gateway cannot be reached
 HOUR = 3600.0  # seconds: what a network refuses today it may take later
 UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
@@ -55,6 +55,12 @@ class Rule(NamedTuple):
     spends_attempt: bool = True  # False: it was not the message's fault
     hold_seconds: float = 0.0  # how long the scope is on hold; 0: no hold for a retry, else until resumed
     strikes: int = 0  # after this many the recipient is suppressed for a while
+
+
+RATE_LIMITED = Rule(
+    "429", Verdict.RETRY, Scope.ACCOUNT, Owner.GATEWAY, "rate_limited", spends_attempt=False, hold_seconds=2
+)
+"""HTTP 429 of any API: the account was too fast, and the message was not taken."""
 
 
 class Table(NamedTuple):

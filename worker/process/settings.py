@@ -189,6 +189,13 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         "auto",
         description="after a top-up: `auto` redrives the messages refused for lack of credit, `ask` leaves that to you",
     )
+    breaker_failures: PositiveInt = Field(
+        5, description="failed gateway calls in a row of one process that stop all workers of the address"
+    )
+    probe_seconds: PositiveFloat = Field(
+        1.0, description="wait before the first probe of a gateway that does not answer; it doubles with each probe"
+    )
+    most_probe_seconds: PositiveFloat = Field(30.0, description="longest wait between two such probes")
     lease_seconds: PositiveFloat = Field(60.0, description="after this, an attempt without a result is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
         None, description="fixed wait between retries, instead of the back-off of each code"
@@ -242,6 +249,11 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     def ramp_ms(self) -> int:
         """The ramp in milliseconds."""
         return int(self.ramp_seconds * 1000)
+
+    @property
+    def most_probe_ms(self) -> int:
+        """The longest wait between probes, in milliseconds."""
+        return int(max(self.probe_seconds, self.most_probe_seconds) * 1000)
 
     @property
     def burst(self) -> float:

@@ -62,6 +62,8 @@ def is_settled(answer: Cancellation, table: Table) -> bool:
 
 
 async def _round(context: WorkerContext) -> bool:
+    if context.breaker.is_open:
+        return False
     return await stop(context.client, context.gateway, context.settings, context.clock.now()) > 0
 
 

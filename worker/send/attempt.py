@@ -19,8 +19,10 @@ from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import Clock
+from threelane.store.states import Status
 from threelane.worker.account.hold import OF_SETTINGS, Hold
 from threelane.worker.fetch.lanes import Lanes
+from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
@@ -58,8 +60,9 @@ class Attempts:
         lanes: Lanes,
         rng: Random,
         gate: Gate,
+        breaker: Breaker,
     ) -> None:
-        """Work with one gateway and one Redis; all event loops of this process share ``gate``."""
+        """Work with one gateway and one Redis; all event loops of this process share ``gate`` and ``breaker``."""
         self._client = client
         self._gateway = gateway
         self._table = effective(gateway.table, settings.policy_file)
@@ -68,6 +71,7 @@ class Attempts:
         self._lanes = lanes
         self._rng = rng
         self._gate = gate
+        self._breaker = breaker
         self._patience = Patience(
             settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
         )
@@ -81,7 +85,7 @@ class Attempts:
 
     async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back."""
-        if self.draining or self._lanes.is_held(lane):
+        if self._is_stopped(lane):
             return False
         ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
         now = self._clock.now()  # before the claim: the lease starts here, however long the claim takes
@@ -96,6 +100,27 @@ class Attempts:
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
         all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
+
+    async def try_one(self, lane: int, ids: Sequence[str], pass_token: str) -> AttemptOutcome | None:
+        """Attempt the first of these messages that may be sent although the breaker is open; None: there is none.
+
+        It does not wait for a place among the calls under way, which may all hang.
+        """
+        ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
+        now = self._clock.now()
+        claims = await claim(self._client, lane, ids, self._settings, now, pass_token)
+        self.claimed += len(claims.claimed)
+        metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
+        if not claims.claimed:
+            return None
+        (settlement,) = await self._call_and_judge(claims.claimed, now)
+        await self._settle([settlement])
+        self._measure(lane, settlement, now)
+        return settlement.outcome
+
+    def _is_stopped(self, lane: int) -> bool:
+        """Return whether nothing of the lane may be claimed or sent now."""
+        return self.draining or self._lanes.is_held(lane) or self._breaker.is_open
 
     async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], claimed_at: int) -> bool:
         size = self._gateway.batch_size
@@ -113,18 +138,14 @@ class Attempts:
         return all_tried
 
     async def _send(self, lane: int, batch: Sequence[Claimed], claimed_at: int, ended: list[Settlement]) -> bool:
-        """Send one request's messages; returns whether all of them were tried."""
+        """Send one request's messages; returns whether none of them goes back to its lane."""
         send_by = claimed_at + self._settings.lease_ms - int(self._settings.gateway_timeout_seconds * 1000)
-        async with self._gate.pass_through(lane):
-            now, began_ns = self._clock.now(), time.time_ns()
-            if self.draining or self._lanes.is_held(lane) or now > send_by:
-                outcomes: Sequence[AttemptOutcome] = [NOT_TRIED] * len(batch)
+        async with self._gate.pass_through(lane) as has_place:
+            now = self._clock.now()
+            if has_place and not self._is_stopped(lane) and now <= send_by:
+                settlements = await self._call_and_judge(batch, claimed_at)
             else:
-                with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
-                    outcomes = await self._call([one.message for one in batch], claimed_at, now)
-            settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
-            if self._tracer:
-                self._trace(self._tracer, settlements, began_ns)
+                settlements = [self._judge(one, NOT_TRIED) for one in batch]
             holds = [one.decision.hold for one in settlements if one.decision.hold]
             if holds:
                 self._heed(holds, self._clock.now())
@@ -134,7 +155,19 @@ class Attempts:
                 ended.extend(settlements)
         for one in settlements:
             self._measure(lane, one, now)
-        return all(one.decision.spends_attempt for one in settlements)
+        return all(one.decision.to is not Status.QUEUED for one in settlements)
+
+    async def _call_and_judge(self, batch: Sequence[Claimed], claimed_at: int) -> list[Settlement]:
+        """Make the call for some claimed messages, whatever it leads to."""
+        now, began_ns = self._clock.now(), time.time_ns()
+        with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
+            outcomes = await self._call([one.message for one in batch], claimed_at, now)
+        if self._breaker.heed(outcomes, now, self._clock.now()):
+            await self._breaker.report(self._client, self._clock.now())
+        settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+        if self._tracer:
+            self._trace(self._tracer, settlements, began_ns)
+        return settlements
 
     def _heed(self, holds: Sequence[Hold], now: int) -> None:
         """Apply a hold at once, even to claimed messages: to all lanes, one sender or one prefix."""
@@ -172,7 +205,7 @@ class Attempts:
     def _judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         now = self._clock.now()
-        decision = judge(tried, outcome, self._table, self._patience, now, self._rng)
+        decision = judge(tried, outcome, self._table, self._patience, now, self._rng, paused=self._breaker.is_open)
         if decision.hold and decision.hold.cause in OF_SETTINGS:
             decision = replace(decision, hold=replace(decision.hold, credentials=self._settings.fingerprint))
         return Settlement(claimed, outcome, decision)

@@ -1,10 +1,11 @@
 -- PARTS move, suppression, bucket, holds
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
 -- Safe to repeat with the same token: messages that this token already holds are returned again.
--- KEYS  records
+-- KEYS  breaker, records
 -- ARG   now, lane, token, lease_until, a_second (parts), burst, reserve, keep_ms (for messages that end here), ramp_ms
 --       (from a resume to the full rate), floor (credits that the lane leaves to higher lanes), schema (the newest that
---       this worker knows), ids
+--       this worker knows), gateway (the scope of the breaker), pass_token ('', or the prober's: it may claim one message
+--       although the breaker is open), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits
@@ -62,7 +63,15 @@ local function claimed(id, known, attempt, first, queued_at)
   return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace}
 end
 
+-- Return whether this is the prober, which may claim one message.
+local function passes()
+  local known = redis.call('HMGET', KEY.breaker, Breaking.prober, Breaking.passes)
+  return known[1] == ARG.pass_token and known[2]
+end
+
+local probes = ARG.pass_token ~= ''
 if held.account or held['lane:' .. lane] then return {Claim.held} end
+if (held[ARG.gateway] or probes) and not (probes and passes()) then return {Claim.held} end
 
 local rate, ramp_left = ARG.a_second, math.huge
 local kept = redis.call('HMGET', KEY.rate, Rate.tokens, Rate.at, Rate.ramp)
@@ -122,6 +131,10 @@ for i, id in ipairs(ids) do
       furthest = math.max(furthest, tonumber(queued_at))
       move(record, id, known, Status.sending, lease_until, Field.token, token, Field.attempt, attempt, Field.first, first)
       entries[#entries + 1] = claimed(id, known, attempt, first, queued_at)
+      if probes then
+        redis.call('HDEL', KEY.breaker, Breaking.passes)
+        break
+      end
     end
   end
 end

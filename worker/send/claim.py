@@ -15,8 +15,9 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.keys import RecordKey
+from threelane.store.keys import BreakerKey, RecordKey
 from threelane.store.scripts import script
+from threelane.worker.gateway.breaking import Breaking, scope_of
 from threelane.worker.process.settings import WorkerSettings
 
 
@@ -26,13 +27,14 @@ class Claim(StrEnum):
     CLAIMED = "claimed"
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
-    HELD = "held"  # its sender or prefix is on hold; or, for the whole claim, the lane or the account
+    HELD = "held"  # its sender or prefix is on hold; or, for the whole claim, the lane, the account or the gateway
     NEWER = "newer"  # left to a worker that knows its schema
 
 
-@script(__file__, list[Any], [Claim, Owner])
+@script(__file__, list[Any], [Claim, Owner, Breaking])
 def _claim(
     *,
+    breaker: BreakerKey,
     records: Sequence[RecordKey],
     now: int,
     lane: str,
@@ -45,6 +47,8 @@ def _claim(
     ramp_ms: int,
     floor: int,
     schema: int,
+    gateway: str,
+    pass_token: str,
     ids: Sequence[str],
 ) -> None:
     """Claim messages; returns how long to wait and each message's result, or that the lane is on hold."""
@@ -81,12 +85,21 @@ class Claims:
 
 
 async def claim(
-    client: redis.asyncio.Redis, lane: int, ids: Sequence[str], settings: WorkerSettings, now: int
+    client: redis.asyncio.Redis,
+    lane: int,
+    ids: Sequence[str],
+    settings: WorkerSettings,
+    now: int,
+    pass_token: str = "",
 ) -> Claims:
-    """Claim as many queued messages as the limits allow; end suppressed and expired ones, and leave newer schemas."""
+    """Claim as many queued messages as the limits allow; end suppressed and expired ones, and leave newer schemas.
+
+    With the token of the prober it claims one message although the breaker is open.
+    """
     token = secrets.token_hex(8)
     reply = await _claim.run(
         client,
+        breaker=keys.breaker(settings.gateway_fingerprint),
         records=keys.records(ids),
         now=now,
         lane=str(lane),
@@ -99,6 +112,8 @@ async def claim(
         ramp_ms=settings.ramp_ms,
         floor=settings.floor(lane),
         schema=message.SCHEMA,
+        gateway=scope_of(settings.gateway_fingerprint),
+        pass_token=pass_token,
         ids=ids,
     )
     if reply[0] == _HELD:

@@ -14,16 +14,18 @@ FLOOR = 10
 class _Place:
     """One place, held as a context manager."""
 
-    __slots__ = ("_gate", "_lane")
+    __slots__ = ("_gate", "_has_place", "_lane")
 
     def __init__(self, gate: Gate, lane: int) -> None:
-        self._gate, self._lane = gate, lane
+        self._gate, self._lane, self._has_place = gate, lane, False
 
-    async def __aenter__(self) -> None:
-        await self._gate.take(self._lane)
+    async def __aenter__(self) -> bool:
+        self._has_place = await self._gate.take(self._lane)
+        return self._has_place
 
     async def __aexit__(self, *_: object) -> None:
-        self._gate.give_back(self._lane)
+        if self._has_place:
+            self._gate.give_back(self._lane)
 
 
 class _Waiting:
@@ -64,26 +66,36 @@ class Gate:
         self._lock = Lock()
 
     def pass_through(self, lane: int) -> _Place:
-        """Return a context manager that waits for a place and gives it back."""
+        """Return a context manager that waits for a place and gives it back; it yields False if it was dismissed."""
         return _Place(self, lane)
 
-    async def take(self, lane: int) -> None:
-        """Wait for a place."""
+    async def take(self, lane: int) -> bool:
+        """Wait for a place; False: the wait was dismissed."""
         with self._lock:
             if self._has_room(lane):
                 self._count(lane, -1)
-                return
+                return True
             one = _Waiting()
             self._waiting[lane].append(one)
         try:
             await one.woken
         except asyncio.CancelledError:
             with self._lock:
-                if not one.has_place:
+                if one in self._waiting[lane]:
                     self._waiting[lane].remove(one)
             if one.has_place:
                 self.give_back(lane)
             raise
+        return one.has_place
+
+    def dismiss(self) -> None:
+        """End all waits without a place: nothing may be sent any more."""
+        with self._lock:
+            dismissed = [one for waiting in self._waiting.values() for one in waiting]
+            for waiting in self._waiting.values():
+                waiting.clear()
+        for one in dismissed:
+            one.wake()
 
     def give_back(self, lane: int) -> None:
         """Free a lane's place, and wake the next waiter."""

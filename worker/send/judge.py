@@ -19,6 +19,7 @@ from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
 
 MINUTE, HOUR = 60_000, 3600_000
 FARTHEST_HOLD = 35 * 24 * HOUR
+MOST_THROTTLED_SECONDS = 3600.0  # a longer Retry-After is cut
 _UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
 
 
@@ -56,8 +57,20 @@ class Decision:
     code: str = ""
 
 
-def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patience, now: int, rng: Random) -> Decision:
-    """Return the decision for an outcome; pure: the same arguments give the same decision."""
+def judge(
+    tried: Tried,
+    outcome: AttemptOutcome,
+    table: Table,
+    patience: Patience,
+    now: int,
+    rng: Random,
+    *,
+    paused: bool = False,
+) -> Decision:
+    """Return the decision for an outcome; pure: the same arguments give the same decision.
+
+    ``paused``: the breaker is open, so what was surely not sent waits in its lane until the gateway answers.
+    """
     if outcome.kind is OutcomeKind.ACCEPTED:
         return Decision(Status.SENT, now)
     if outcome.kind is OutcomeKind.EMULATED:
@@ -66,20 +79,20 @@ def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patienc
         return Decision(Status.QUEUED, tried.queued_at, spends_attempt=False)
     rule = table.rule_for(outcome.code) if outcome.kind is OutcomeKind.REFUSED else TRANSPORT.rule_for(outcome.kind)
     code = outcome.code or rule.code
+    if outcome.kind is OutcomeKind.WRONG_ADDRESS or (
+        paused and outcome.kind is OutcomeKind.NOT_REACHED and not _is_over(tried, patience, now)
+    ):
+        return _put_back(tried, outcome, rule, code)
+    if rule.verdict is Verdict.RETRY and rule.scope is Scope.ACCOUNT and rule.hold_seconds:  # we were too fast
+        seconds = min(outcome.retry_after_seconds, MOST_THROTTLED_SECONDS) or rule.hold_seconds
+        hold = Hold(Scope.ACCOUNT, code, rule.reason, now + int(seconds * 1000))
+        return _put_back(tried, outcome, rule, code, hold)
     match rule.verdict:
         case Verdict.RETRY | Verdict.REAUTH:
             return _retry(tried, outcome, rule, code, patience, now, rng)
         case Verdict.HOLD:
             hold = Hold(Scope.ACCOUNT, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
-            return Decision(
-                Status.QUEUED,
-                tried.queued_at,
-                rule,
-                hold=hold,
-                spends_attempt=False,
-                code=code,
-                text=outcome.text,
-            )
+            return _put_back(tried, outcome, rule, code, hold)
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)
             return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
@@ -92,6 +105,11 @@ def judge(tried: Tried, outcome: AttemptOutcome, table: Table, patience: Patienc
         code=code,
         text=outcome.text,
     )
+
+
+def _put_back(tried: Tried, outcome: AttemptOutcome, rule: Rule, code: str, hold: Hold | None = None) -> Decision:
+    """Return the decision for a message that surely was not sent: it keeps its place and its attempts."""
+    return Decision(Status.QUEUED, tried.queued_at, rule, hold=hold, spends_attempt=False, code=code, text=outcome.text)
 
 
 def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
@@ -128,17 +146,21 @@ def _retry(
     given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
     if given_up or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
-    hold = Hold(Scope.ACCOUNT, code, rule.reason, now + int(rule.hold_seconds * 1000)) if rule.hold_seconds else None
     return Decision(
         Status.SCHEDULED,
         at,
         rule,
         wait_seconds=seconds,
-        hold=hold,
         spends_attempt=rule.spends_attempt,
         code=code,
         text=outcome.text,
     )
+
+
+def _is_over(tried: Tried, patience: Patience, now: int) -> bool:
+    """Return whether its caller or the deployment wants no attempt after now."""
+    stop_after = tried.message.stop_retrying_after or patience.stop_retrying_after_seconds
+    return stop_after is not None and now > tried.first_tried_at + stop_after * 1000
 
 
 def _until(text: str, now: int) -> int:

@@ -15,7 +15,9 @@ LOOK_SECONDS = 1.0  # how often a worker checks whether to read the balance
 
 
 async def _turn(context: WorkerContext) -> bool:
-    return await balance.take_turn(context.client, context.settings, context.clock.now())
+    return not context.breaker.is_open and await balance.take_turn(
+        context.client, context.settings, context.clock.now()
+    )
 
 
 async def _round(context: WorkerContext) -> bool:

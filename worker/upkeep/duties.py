@@ -9,12 +9,13 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import reply
-from threelane.worker.send import windows
+from threelane.worker.send import recover, windows
 from threelane.worker.upkeep import beat, credit, erase, release, sweep
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
     reserved.DUTY,
+    recover.DUTY,
     windows.DUTY,
     release.DUTY,
     lapse.DUTY,

@@ -18,9 +18,11 @@ from threelane.store import keys
 from threelane.store.connect import connect_async
 from threelane.worker.account import hold
 from threelane.worker.fetch.lanes import LANES
+from threelane.worker.gateway import reach
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
@@ -47,11 +49,11 @@ class LoopThread:
         """Run a coroutine on the loop and wait for it; call it from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
-    async def open(self, settings: WorkerSettings, clock: RedisClock, gate: Gate) -> None:
+    async def open(self, settings: WorkerSettings, clock: RedisClock, gate: Gate, breaker: Breaker) -> None:
         """Open the connections."""
         self.client = connect_async(settings)
         self.gateway: Gateway = gateway(settings, self.client)
-        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate)
+        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -78,14 +80,14 @@ class Engine:
         self._clock = RedisClock()
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
-        self._breaker = Breaker(settings)
+        self._breaker = Breaker(settings, self._gate.dismiss)
         self._rounds: list[asyncio.Task[None]] = []
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
     def start(self) -> None:
         """Start the loops and the duties, and log the worker's identity in one line."""
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
-        self._first.run(self._first.open(self._settings, self._clock, self._gate))
+        self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker))
         self._rest.run(self._open())
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
@@ -107,7 +109,7 @@ class Engine:
             side.stop()
 
     async def _open(self) -> None:
-        await self._rest.open(self._settings, self._clock, self._gate)
+        await self._rest.open(self._settings, self._clock, self._gate, self._breaker)
         self._context = context = WorkerContext(
             client=self._rest.client,
             gateway=self._rest.gateway,
@@ -120,13 +122,16 @@ class Engine:
             fetched_at=self._clock.now(),
         )
         await self._before_the_first_message(context)
+        balance = await context.gateway.balance()
+        if (seen := reach.read(balance)).kind is OutcomeKind.WRONG_ADDRESS:
+            context.breaker.blame(seen.text)
         self._rounds = [asyncio.create_task(repeat(duty, context)) for duty in DUTIES]
         logs.event(
             "started",
             gateway=context.gateway.name,
             url=self._settings.gateway_address,
             account=self._settings.account,
-            balance=await context.gateway.balance(),
+            balance=balance,
             lanes=list(keys.LANES),
             parts_per_second=self._settings.parts_per_second,
         )

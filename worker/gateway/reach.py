@@ -1,0 +1,37 @@
+"""Reach: a harmless call that shows whether the gateway itself answers."""
+
+from __future__ import annotations
+
+import re
+
+from threelane.runtime import logs
+from threelane.worker.gateway.breaker import FAILURES
+from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.protocol import Gateway
+
+_CODE = re.compile(r"(?:err:?\s*)?\d{1,3}\b", re.IGNORECASE)
+_PAGE = re.compile(r"<|HTTP [235]\d\d\b")
+_FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
+
+
+async def reach(gateway: Gateway) -> AttemptOutcome:
+    """Read the balance: accepted or refused if the gateway itself answers, not tried if that cannot be decided."""
+    try:
+        return read(await gateway.balance())
+    except Exception as broken:
+        logs.event("gateway_raised", level=40, error=type(broken).__name__)
+        return NOT_TRIED
+
+
+def read(balance: float | str) -> AttemptOutcome:
+    """Return what a balance, or the reason why it is unknown, shows of the gateway; pure."""
+    if not isinstance(balance, str):
+        return AttemptOutcome(OutcomeKind.ACCEPTED)
+    for kind in _FAILED:
+        if balance.startswith(kind):
+            return AttemptOutcome(kind, text=balance.removeprefix(f"{kind} (").removesuffix(")"))
+    if _PAGE.match(balance):
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=balance)
+    if _CODE.match(balance):
+        return AttemptOutcome(OutcomeKind.REFUSED, text=balance)
+    return NOT_TRIED
