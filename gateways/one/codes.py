@@ -6,7 +6,7 @@ Source: Clickatell's One API table of errors.  A code of a whole request applies
 from __future__ import annotations
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.rule import HOUR, RATE_LIMITED, Rule, Scope, Verdict, table
+from threelane.worker.policy.rule import HOUR, RATE_LIMITED, SOON, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, _, HOLD, STOP, SUPPRESS, _ = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -51,7 +51,8 @@ ONE_API = table(
     # temporary failures of the gateway
     Rule("18",  RETRY,    MESSAGE,   GATEWAY,  "internal_error", most_attempts=3),
     Rule("19",  RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
-    Rule("43",  RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", spends_attempt=False, hold_seconds=2),
+    Rule("43",  RETRY,    ACCOUNT,   GATEWAY,  "rate_limited", SOON, UNTIL_EXPIRY, spends_attempt=False,
+         hold_seconds=2),
     RATE_LIMITED,
     by_hundred={},
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),

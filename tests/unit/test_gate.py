@@ -126,6 +126,26 @@ async def test_one_place_in_ten_is_given_from_below() -> None:
 
 
 @on_a_loop
+async def test_a_dismissed_wait_ends_without_a_place_and_takes_none() -> None:
+    """When the breaker opens, claimed messages must not wait until calls that hang have timed out."""
+    gate = Gate(1)
+    places: list[bool] = []
+
+    async def wait(lane: int) -> None:
+        async with gate.pass_through(lane) as has_place:
+            places.append(has_place)
+
+    async with gate.pass_through(1) as first:
+        waiting = [asyncio.create_task(wait(lane)) for lane in (1, 2, 3)]
+        await turn()
+        gate.dismiss()
+        await asyncio.gather(*waiting)
+    assert (True, [False] * 3) == (first, places)
+    await wait(3)
+    assert [False, False, False, True] == places
+
+
+@on_a_loop
 async def test_a_call_that_raises_gives_its_place_back() -> None:
     """An error of one call does not make the process slower forever."""
     gate = Gate(1)

@@ -280,3 +280,54 @@ def test_the_transport_table_decides_without_a_code_from_the_gateway() -> None:
     """Its codes are the kinds themselves, so a log line names what broke."""
     decision = judged(AttemptOutcome(OutcomeKind.NOT_REACHED, text="ClientConnectorError"))
     assert (TRANSPORT.rule_for("not_reached"), "not_reached") == (decision.rule, decision.code)
+
+
+# What was surely not sent, while nothing may be sent.
+
+
+@pytest.mark.parametrize(
+    ("kind", "paused", "to"),
+    [
+        (OutcomeKind.NOT_REACHED, True, Status.QUEUED),
+        (OutcomeKind.NOT_REACHED, False, Status.SCHEDULED),
+        (OutcomeKind.WRONG_ADDRESS, True, Status.QUEUED),
+        (OutcomeKind.WRONG_ADDRESS, False, Status.QUEUED),
+    ],
+)
+def test_what_was_surely_not_sent_spends_no_attempt_and_waits_in_its_lane_during_an_outage(
+    kind: OutcomeKind, paused: bool, to: Status
+) -> None:
+    """A code must go with the first probe that succeeds; a retry at a time of its own would come later."""
+    decision = judge(tried(attempt=7), AttemptOutcome(kind), LEGACY, Patience(), NOW, Random(1), paused=paused)
+    assert (to, False) == (decision.to, decision.spends_attempt)
+    if to is Status.QUEUED:
+        assert QUEUED_AT == decision.at
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.LOST, OutcomeKind.UNREADABLE])
+def test_an_outage_makes_no_lost_answer_a_message_that_was_not_sent(kind: OutcomeKind) -> None:
+    """It may have been sent: only a look-up lets it go again."""
+    decision = judge(tried(), AttemptOutcome(kind), LEGACY, Patience(), NOW, Random(1), paused=True)
+    assert (Status.IN_DOUBT, True) == (decision.to, decision.spends_attempt)
+
+
+def test_an_outage_does_not_prolong_a_limit_that_the_caller_set() -> None:
+    """A code that is worth nothing after a minute is not sent after two."""
+    one = tried(first_tried_at=NOW - 61 * SECOND, stop_retrying_after=60)
+    decision = judge(
+        one, AttemptOutcome(OutcomeKind.NOT_REACHED), LEGACY, Patience(), NOW, Random(1), paused=True
+    )
+    assert Status.DEAD == decision.to
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(0.0, 2), (30.0, 30), (1.5, 1.5), (1e9, 3600)])
+def test_a_rate_limit_holds_the_account_for_as_long_as_the_gateway_asks(asked: float, seconds: float) -> None:
+    """Without Retry-After for two seconds, and never longer than an hour; the message keeps its place."""
+    decision = judged(AttemptOutcome(OutcomeKind.REFUSED, code="429", retry_after_seconds=asked))
+    hold = Hold(Scope.ACCOUNT, "429", "rate_limited", NOW + int(seconds * SECOND))
+    assert (Status.QUEUED, QUEUED_AT, hold, False) == (
+        decision.to,
+        decision.at,
+        decision.hold,
+        decision.spends_attempt,
+    )

@@ -60,6 +60,7 @@ EXPECTED = {
     # it passes
     "201": (RETRY, MESSAGE, GATEWAY, False), "202": (RETRY, MESSAGE, GATEWAY, False),
     "900": (RETRY, MESSAGE, GATEWAY, False), "901": (RETRY, MESSAGE, GATEWAY, False),
+    "429": (RETRY, ACCOUNT, GATEWAY, False),
 }
 UNLISTED = {
     "006": (HOLD, "0xx"), "000": (HOLD, "0xx"), "099": (HOLD, "0xx"),

@@ -46,6 +46,7 @@ EXPECTED = {
     # it passes
     "18": (RETRY, MESSAGE, GATEWAY, False), "19": (RETRY, MESSAGE, GATEWAY, False),
     "22": (RETRY, MESSAGE, OPERATOR, ALARM), "43": (RETRY, ACCOUNT, GATEWAY, False),
+    "429": (RETRY, ACCOUNT, GATEWAY, False),
 }
 UNLISTED = ["4", "5", "6", "29", "34", "35", "36", "37", "47", "130", "301", "901", "none", "", "xxx"]
 TABLES = {"legacy": LEGACY, "rest": REST, "one": ONE_API, "transport": TRANSPORT}
@@ -92,7 +93,7 @@ def test_a_code_that_stops_the_account_costs_no_message_anything(code: str) -> N
 COURSES = [
     ("18", 1, Status.SCHEDULED), ("18", 2, Status.SCHEDULED), ("18", 3, Status.DEAD),   # few attempts
     ("19", 7, Status.SCHEDULED), ("19", 8, Status.DEAD),
-    ("22", 1, Status.SCHEDULED), ("43", 500, Status.SCHEDULED), ("26", 1, Status.DEAD), ("25", 1, Status.DEAD),
+    ("22", 1, Status.SCHEDULED), ("43", 500, Status.QUEUED), ("26", 1, Status.DEAD), ("25", 1, Status.DEAD),
 ]
 # fmt: on
 
@@ -103,17 +104,17 @@ def test_a_code_is_as_patient_as_it_should_be(code: str, attempt: int, to: Statu
     assert to == judged(code, attempt)[0]
 
 
-@pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (REST, "429")])
+@pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (ONE_API, "429"), (REST, "429"), (LEGACY, "429")])
 def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table: Table, code: str) -> None:
     """Waiting for rate is not the message's fault; the hold ends automatically."""
     to, hold, _, spends = judged(code, 5, table)
-    assert (Status.SCHEDULED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
+    assert (Status.QUEUED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
     assert UNTIL_EXPIRY == table.rule_for(code).most_attempts
 
 
-def test_central_rest_adds_three_codes_and_changes_no_other() -> None:
+def test_central_rest_adds_two_codes_and_changes_no_other() -> None:
     """HTTP statuses that come without a code."""
-    assert {"404", "405", "429"} == set(REST.rules) - set(LEGACY.rules)
+    assert {"404", "405"} == set(REST.rules) - set(LEGACY.rules)
     assert dict(LEGACY.rules) == {code: rule for code, rule in REST.rules.items() if code in LEGACY.rules}
     assert (LEGACY.by_hundred, LEGACY.otherwise) == (REST.by_hundred, REST.otherwise)
 
