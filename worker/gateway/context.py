@@ -32,7 +32,10 @@ class Sending(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class WorkerContext:
-    """One worker's connections and settings, and the state that its duties share."""
+    """One worker's connections and settings, and the state that its duties share.
+
+    Each event loop has a copy with its own ``client`` and ``gateway``.
+    """
 
     client: redis.asyncio.Redis
     gateway: Gateway

@@ -58,6 +58,8 @@ class Duty(Generic[C]):
     """Takes the turn if one process works for the fleet; None: each process works."""
     while_draining: bool = True
     """Whether it continues while the process drains; a duty that starts new work does not."""
+    on_lane_1: bool = False
+    """Whether a worker runs it on the event loop of lane 1, which no newsletter keeps busy."""
 
     @property
     def scope(self) -> DutyScope:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.duty import Duty
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
@@ -37,13 +39,14 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """An event loop on its own thread, with its connections and its attempts."""
+    """An event loop on its own thread, with its connections, its attempts and its duties."""
 
     def __init__(self, name: str) -> None:
         """Start a thread that runs the loop."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
         self._thread.start()
+        self._rounds: list[asyncio.Task[None]] = []
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; call it from another thread."""
@@ -55,8 +58,14 @@ class LoopThread:
         self.gateway: Gateway = gateway(settings, self.client)
         self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker)
 
+    async def begin(self, duties: Sequence[Duty[WorkerContext]], context: WorkerContext) -> None:
+        """Start duties, with this loop's connections."""
+        own = replace(context, client=self.client, gateway=self.gateway)
+        self._rounds = [asyncio.create_task(repeat(duty, own)) for duty in duties]
+
     async def close(self) -> None:
-        """Close the connections."""
+        """End the duties and close the connections."""
+        await end(self._rounds)
         await self.gateway.close()
         await self.client.aclose()
 
@@ -81,7 +90,6 @@ class Engine:
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
         self._breaker = Breaker(settings, self._gate.dismiss)
-        self._rounds: list[asyncio.Task[None]] = []
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
     def start(self) -> None:
@@ -89,6 +97,8 @@ class Engine:
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker))
         self._rest.run(self._open())
+        self._first.run(self._first.begin([one for one in DUTIES if one.on_lane_1], self._context))
+        self._rest.run(self._rest.begin([one for one in DUTIES if not one.on_lane_1], self._context))
 
     def attempt(self, lane: int, ids: Sequence[str]) -> bool:
         """Attempt a nudge's messages from any thread; False: the nudge must go back to its lane."""
@@ -103,9 +113,8 @@ class Engine:
 
     def stop(self) -> None:
         """End the duties and close all connections."""
-        self._first.run(self._first.close())
-        self._rest.run(self._close())
         for side in (self._first, self._rest):
+            side.run(side.close())
             side.stop()
 
     async def _open(self) -> None:
@@ -125,7 +134,6 @@ class Engine:
         balance = await context.gateway.balance()
         if (seen := reach.read(balance)).kind is OutcomeKind.WRONG_ADDRESS:
             context.breaker.blame(seen.text)
-        self._rounds = [asyncio.create_task(repeat(duty, context)) for duty in DUTIES]
         logs.event(
             "started",
             gateway=context.gateway.name,
@@ -143,7 +151,3 @@ class Engine:
             await credit.DUTY.round(context)  # before the first claim, since lower lanes leave credit to higher ones
             if await hold.lift_for(context.client, self._settings.fingerprint, self._clock.now()):
                 logs.event("resumed", level=30, credentials="others")
-
-    async def _close(self) -> None:
-        await end(self._rounds)
-        await self._rest.close()
