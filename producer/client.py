@@ -206,9 +206,18 @@ class Producer:
         """Return the time of Redis in milliseconds of Unix time."""
         return self._enqueuer.now()
 
+    @property
+    def unpublished(self) -> int:
+        """The number of messages of this producer whose nudge the broker did not take: workers send them all the same.
+
+        If it grows, this process cannot reach the broker, and its messages are a second or two late.
+        """
+        return self.nudger.unpublished
+
     def close(self) -> None:
         """Close all connections; every other method raises ProducerClosed from now on."""
         if not self._is_closed:
+            self._enqueuer.report_unpublished()
             self._is_closed = True
             self.nudger.close()
             self._client.close()

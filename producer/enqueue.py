@@ -24,10 +24,12 @@ from threelane.producer.rehearse import Rehearsed
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.settings import ProducerSettings
-from threelane.store import access, keys
+from threelane.store import access, keys, missing
 from threelane.store.access import ApiKey
+from threelane.store.tally import Count
 
 PRICES_MS = 60_000
+REPORT_MS = 1_000  # between two reports of unpublished nudges
 WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted together
 
 
@@ -49,6 +51,7 @@ class Enqueuer:
         self._tracer = tracing.tracer(enabled=settings.otel)
         self._prices = prices.parse(settings.prices)
         self._prices_at = 0
+        self._reported_at = 0
         self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
     def one(self, raw: Mapping[str, Any], key: ApiKey | None = None) -> Answer:
@@ -168,8 +171,19 @@ class Enqueuer:
         lanes: dict[int, list[str]] = defaultdict(list)
         for one, lane in due.items():
             lanes[lane].append(one)
-        for lane in sorted(lanes):
-            self._nudger.publish(lane, lanes[lane])
+        published = [self._nudger.publish(lane, lanes[lane]) for lane in sorted(lanes)]
+        if not all(published) and self._clock.now() - self._reported_at > REPORT_MS:
+            self._reported_at = self._clock.now()
+            self.report_unpublished()
+
+    def report_unpublished(self) -> None:
+        """Count in Redis the messages that the broker did not take; if Redis is unavailable, the next call does."""
+        unpublished = self._nudger.take_unreported()
+        try:
+            if unpublished:
+                missing.count(self._redis(), Count.UNPUBLISHED, unpublished, self._clock.now())
+        except RedisError:
+            self._nudger.give_back(unpublished)
 
     def _learn_prices(self, now: int) -> None:
         """Read the learned prices, once a minute."""

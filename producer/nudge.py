@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakSet
 
@@ -16,6 +17,7 @@ from threelane.runtime.settings import Settings
 
 NUDGE_SIZE = 99  # messages in one request of the XML and One APIs
 PAUSE_SECONDS = 1.0  # after a failure, or as long as the failure took
+SLOW = 0.5  # a call that took this share of its time is followed by a pause, too
 
 
 class Broker(Protocol):
@@ -38,20 +40,29 @@ class Nudger:
     """Publishes nudges; threads and forked processes may share it.
 
     A nudge is a hint: the record of the message is queued, and workers also find messages without a nudge.  So an
-    unavailable broker delays messages and loses none, and ``publish`` does not raise.  After a failure, nudges are
-    skipped for a pause, so that callers do not wait for the broker, and counted in ``skipped``.
+    unavailable broker delays messages and loses none, and ``publish`` does not raise.  It takes at most
+    ``redis_timeout_seconds``.  After a failure or a slow call, nudges are skipped for a pause, so that callers do not
+    wait for the broker, and counted in ``skipped``.
     """
 
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Take the settings; the first nudge connects."""
         self._broker = _broker(settings)
+        self._slow_seconds = SLOW * settings.redis_timeout_seconds
         self._monotonic = monotonic
         self._paused_until = float("-inf")
         self._counting = threading.Lock()
         self._logged = 0  # of ``skipped``
         self.skipped = 0
         """The number of messages that were not published because of a pause."""
+        self._failed = 0
+        self._unreported: Counter[int] = Counter()
         _ALL.add(self)
+
+    @property
+    def unpublished(self) -> int:
+        """The number of messages that the broker did not take, in failed calls or because of a pause."""
+        return self.skipped + self._failed
 
     def publish(self, lane: int, ids: Sequence[str]) -> bool:
         """Publish the ids on their lane, all nudges at once; returns whether the broker accepted them."""
@@ -59,6 +70,7 @@ class Nudger:
         if started < self._paused_until:
             with self._counting:
                 self.skipped += len(ids)
+                self._unreported[lane] += len(ids)
             return False
         starts = range(0, len(ids), NUDGE_SIZE)
         try:
@@ -67,6 +79,9 @@ class Nudger:
         except Exception as failed:  # for any error of the library: the records are written
             ended = self._monotonic()
             self._paused_until = ended + max(PAUSE_SECONDS, ended - started)
+            with self._counting:
+                self._failed += len(ids)
+                self._unreported[lane] += len(ids)
             error = type(failed).__name__
             logs.event(
                 "nudge_failed", level=30, lane=lane, messages=len(ids), error=error, skipped=self._newly_skipped()
@@ -74,7 +89,21 @@ class Nudger:
             return False
         if self.skipped > self._logged:
             logs.event("nudges_resumed", skipped=self._newly_skipped())
+        if (took := self._monotonic() - started) > self._slow_seconds:
+            self._paused_until = started + 2 * took
+            logs.event("nudges_slow", level=30, lane=lane, messages=len(ids))
         return True
+
+    def take_unreported(self) -> dict[int, int]:
+        """Return by lane how many messages the broker did not take since the last call."""
+        with self._counting:
+            taken, self._unreported = self._unreported, Counter()
+        return dict(taken)
+
+    def give_back(self, unreported: Mapping[int, int]) -> None:
+        """Return counts that could not be reported."""
+        with self._counting:
+            self._unreported.update(unreported)
 
     def depths(self) -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises errors of the broker's library."""
@@ -87,6 +116,7 @@ class Nudger:
     def forget(self) -> None:
         """Reset in a child process, where a thread of the parent may have held the lock."""
         self._counting = threading.Lock()
+        self._unreported = Counter()  # the parent reports its own
         self._broker.forget()
 
     def _newly_skipped(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
@@ -12,9 +13,13 @@ from weakref import WeakSet
 
 from amqp import spec
 from amqp.exceptions import AMQPError, ChannelError
+from amqp.transport import SSLTransport as AmqpTlsTransport
+from amqp.transport import TCPTransport as AmqpTcpTransport
 from kombu import Connection
+from kombu.transport import pyamqp
 
 from threelane.producer import task_message
+from threelane.producer.deadline import BoundedSocket, Deadline, remaining
 from threelane.runtime import tls
 from threelane.runtime.settings import Settings
 from threelane.store import keys
@@ -22,11 +27,9 @@ from threelane.store import keys
 EXCHANGE = "sms"
 IDLE_SECONDS = 30.0  # after this time an idle connection may be dead, and is replaced
 CLOSE_SECONDS = 0.1  # to send the close of a connection
-SCHEMES = {"amqp": "Transport", "pyamqp": "Transport", "amqps": "SSLTransport"}  # of kombu's module for RabbitMQ
+SCHEMES = {"amqp": "Transport", "pyamqp": "Transport", "amqps": "TlsTransport"}  # of this module
 
 T = TypeVar("T")
-Left = Callable[[], float]
-"""Returns the remaining seconds of a call; raises TimeoutError if there are none."""
 
 
 class PublishRefused(Exception):
@@ -43,18 +46,18 @@ class RabbitBroker:
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Take the settings; the first nudge connects."""
         self._nodes = deque(settings.broker.split(";"))  # the node that answered last is first
-        self._seconds = settings.redis_timeout_seconds
+        self._deadline = Deadline(settings.redis_timeout_seconds, monotonic)
         self._most = settings.redis_connections
         self._monotonic = monotonic
         self._begin()
 
     def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
         """Publish nudges and wait for all confirmations; raises errors of kombu and py-amqp."""
-        self._run(lambda session, left: session.publish(keys.queue(lane), bodies, left))
+        self._run(lambda session: session.publish(keys.queue(lane), bodies))
 
     def depths(self) -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises errors of kombu and py-amqp."""
-        return self._run(lambda session, left: {lane: session.depth(keys.queue(lane), left) for lane in keys.LANES})
+        return self._run(lambda session: {lane: session.depth(keys.queue(lane)) for lane in keys.LANES})
 
     def close(self) -> None:
         """Close the connections."""
@@ -75,28 +78,21 @@ class RabbitBroker:
         self._sessions: WeakSet[RabbitSession] = WeakSet()
         self._places = threading.BoundedSemaphore(self._most)
 
-    def _run(self, work: Callable[[RabbitSession, Left], T]) -> T:
+    def _run(self, work: Callable[[RabbitSession], T]) -> T:
         """Run ``work`` with a connection, and retry with a new one, since an idle one may predate a restart."""
-        deadline = self._monotonic() + self._seconds
-
-        def left() -> float:
-            if (seconds := deadline - self._monotonic()) > 0:
-                return seconds
-            raise TimeoutError
-
-        with self._place(left):
+        with self._deadline.within(), self._place():
             if session := self._unused():
                 try:
-                    return self._finish(session, work, left)
+                    return self._finish(session, work)
                 except TimeoutError:
                     raise
                 except (OSError, AMQPError, PublishRefused):
                     pass
-            return self._finish(self._connect(left), work, left)
+            return self._finish(self._connect(), work)
 
-    def _finish(self, session: RabbitSession, work: Callable[[RabbitSession, Left], T], left: Left) -> T:
+    def _finish(self, session: RabbitSession, work: Callable[[RabbitSession], T]) -> T:
         try:
-            answer = work(session, left)
+            answer = work(session)
         except BaseException:
             session.drop()
             raise
@@ -104,9 +100,9 @@ class RabbitBroker:
         return answer
 
     @contextmanager
-    def _place(self, left: Left) -> Iterator[None]:
+    def _place(self) -> Iterator[None]:
         places = self._places  # a child process has its own
-        if not places.acquire(timeout=left()):
+        if not places.acquire(timeout=self._deadline.left()):
             raise TimeoutError
         try:
             yield
@@ -122,13 +118,14 @@ class RabbitBroker:
             return self._idle.pop()[1]
         return None
 
-    def _connect(self, left: Left) -> RabbitSession:
+    def _connect(self) -> RabbitSession:
         """Connect to the first node that answers; each gets an equal share of the remaining time."""
-        for remaining in range(len(self._nodes), 0, -1):
+        for untried in range(len(self._nodes), 0, -1):
             try:
-                session = RabbitSession(self._nodes[0], left() / remaining)
+                with self._deadline.within(self._deadline.left() / untried):
+                    session = RabbitSession(self._nodes[0], self._deadline)
             except (OSError, AMQPError):
-                if remaining == 1:
+                if untried == 1:
                     raise
                 self._nodes.rotate(-1)
             else:
@@ -137,43 +134,116 @@ class RabbitBroker:
         raise AssertionError("there is at least one node")
 
 
+class _Bounded:
+    """A transport of py-amqp whose every wait ends with the call, also those of the handshakes."""
+
+    connect_timeout = remaining()
+    sock: Any
+
+    def __init__(self, host: str, deadline: Deadline, **more: Any) -> None:
+        self._deadline = deadline
+        super().__init__(host, **more)  # type: ignore[call-arg]
+
+    def _connect(self, host: str, port: int, _: object) -> None:
+        """Connect to the first address that accepts; py-amqp gives each of them the whole time."""
+        failed: OSError | None = None
+        for family, kind, protocol, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            one = socket.socket(family, kind, protocol)
+            try:
+                one.settimeout(self._deadline.left())
+                one.connect(address)
+            except OSError as error:
+                one.close()
+                failed = error
+            else:
+                self.sock = one
+                return
+        raise failed or OSError("no address")
+
+
+class _TcpTransport(_Bounded, AmqpTcpTransport):
+    def _setup_transport(self) -> None:
+        self.sock = BoundedSocket(self.sock, self._deadline)
+        super()._setup_transport()  # type: ignore[misc]
+
+
+class _TlsTransport(_Bounded, AmqpTlsTransport):
+    def _setup_transport(self) -> None:
+        super()._setup_transport()  # type: ignore[misc]
+        self.sock = BoundedSocket(self.sock, self._deadline)
+        self._quick_recv = self.sock.read
+
+    def _shutdown_transport(self) -> None:
+        """Do not wait for the end of TLS: a broker that hangs would not answer it."""
+
+
+class _BoundedConnection(pyamqp.Connection):
+    """A connection of kombu with a bounded transport."""
+
+    def __init__(self, *args: Any, deadline: Deadline, **more: Any) -> None:
+        self._deadline = deadline
+        super().__init__(*args, **more)
+
+    def Transport(
+        self,
+        host: str,
+        connect_timeout: object,  # noqa: ARG002 - the deadline takes its place
+        ssl: Any = False,
+        *_: object,
+        **more: Any,
+    ) -> Any:
+        """Return the transport of a connection."""
+        settings = more.get("socket_settings")
+        if ssl:
+            return _TlsTransport(host, self._deadline, ssl=ssl, socket_settings=settings)
+        return _TcpTransport(host, self._deadline, socket_settings=settings)
+
+
+class Transport(pyamqp.Transport):
+    """The transport of the amqp scheme in a producer."""
+
+    Connection = _BoundedConnection
+
+
+class TlsTransport(pyamqp.SSLTransport):
+    """The transport of the amqps scheme in a producer."""
+
+    Connection = _BoundedConnection
+
+
 class RabbitSession:
     """A connection with one channel; each message is persistent, and confirmed or refused."""
 
-    def __init__(self, url: str, seconds: float) -> None:
-        """Connect within ``seconds``; raises errors of py-amqp."""
+    def __init__(self, url: str, deadline: Deadline) -> None:
+        """Connect before the call's end; raises errors of py-amqp."""
         scheme = url.partition("://")[0]
         broker = Connection(
             url,
-            transport=f"kombu.transport.pyamqp:{SCHEMES[scheme]}",  # even if the process registered another transport
-            connect_timeout=seconds,
+            transport=f"{__name__}:{SCHEMES[scheme]}",  # even if the process registered another transport
             ssl=tls.amqp_options(url) or False,
-            transport_options={"on_blocked": self._refused},
+            transport_options={"on_blocked": self._refused, "deadline": deadline},
         )
+        self._deadline = deadline
         self._connection: Any = broker.transport.establish_connection()
         self._transport = self._connection.transport
-        self._wait_at_most(seconds)
         self._unconfirmed: set[int] = set()
         self._published = 0
         self._known: set[str] = set()  # the queues that exist
         self._open_channel()
 
-    def publish(self, queue: str, bodies: Sequence[bytes], left: Left) -> None:
+    def publish(self, queue: str, bodies: Sequence[bytes]) -> None:
         """Publish messages to a queue, and wait for all to be confirmed; raises PublishRefused if one is refused."""
         if queue not in self._known:
-            self._wait_at_most(left())
             self._find_or_declare(queue)
         for body in bodies:
-            self._wait_at_most(left())
             self._published += 1
             self._unconfirmed.add(self._published)
             self._channel.basic_publish(self._message(body), routing_key=queue, mandatory=True)
         while self._unconfirmed:
-            self._connection.drain_events(timeout=left())
+            self._connection.drain_events(timeout=self._deadline.left())
 
-    def depth(self, queue: str, left: Left) -> int:
+    def depth(self, queue: str) -> int:
         """Return the number of messages in a queue; 0 if it does not exist."""
-        self._wait_at_most(left())
         try:
             return int(self._channel.queue_declare(queue, passive=True).message_count)
         except ChannelError:  # which closes the channel
@@ -183,8 +253,7 @@ class RabbitSession:
 
     def close(self) -> None:
         """Send the close of the protocol, without which RabbitMQ logs a warning; do not wait for the reply."""
-        with suppress(OSError, AMQPError):
-            self._wait_at_most(CLOSE_SECONDS)
+        with suppress(OSError, AMQPError), self._deadline.within(CLOSE_SECONDS):
             self._connection.send_method(spec.Connection.Close, "BsBB", (200, "", 0, 0))
         self.drop()
 
@@ -240,7 +309,3 @@ class RabbitSession:
     def _refused(self, *_: Any) -> None:
         """Handle a nack, a returned nudge, or an alarm for memory or disk."""
         raise PublishRefused
-
-    def _wait_at_most(self, seconds: float) -> None:
-        """Limit each wait for RabbitMQ; py-amqp's own read time-out has no effect."""
-        self._transport.sock.settimeout(seconds)

@@ -41,6 +41,7 @@ class Key(StrEnum):
     SESSION = "session"
     SWEEP = "sweep"
     SWEEPING = "sweeping"
+    NUDGES = "nudges"
     ERASING = "erasing"
     SUPPRESSED = "suppressed"
     HEARD = "heard"
@@ -101,6 +102,8 @@ KINDS: dict[Key, KeyKind] = {
                          "api, api:renewing or api:pinged", "with the session", by_account=True),
     Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty"),
     Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep"),
+    Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
+                        "<kind>:<lane>:at -> when the last, ms: missing.py"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
@@ -160,6 +163,7 @@ RATE = key(Key.RATE)
 CLAIMED = key(Key.CLAIMED)
 SWEEP = key(Key.SWEEP)
 SWEEPING = key(Key.SWEEPING)
+NUDGES = key(Key.NUDGES)
 ERASING = key(Key.ERASING)
 SUPPRESSED = key(Key.SUPPRESSED)
 EVENTS = key(Key.EVENTS)

@@ -55,5 +55,7 @@ class Field(StrEnum):
     LAPSES = "lapses"  # attempts that were lost with their worker
     PROBES = "probes"  # look-ups with the result "not found"
     DOUBTED = "doubted"  # since when it is in doubt
+    # from sweep
+    SWEEPS = "sweeps"  # how often its nudge was found missing by the sweep
     # from erase, which deletes TO, BODY, PRINT, CLIENT, TEXT and REPORTS
     ERASED = "erased"  # when

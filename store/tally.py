@@ -48,7 +48,10 @@ class Count(StrEnum):
     REDRIVEN = "redriven", "lane"
     CANCELLED = "cancelled", "lane"
     ERASED = "erased", "lane"
+    FOUND = "found", "lane"  # claimed by a look, since their nudge did not come
+    UNPUBLISHED = "unpublished", "lane"  # accepted or due, and the broker did not take their nudge
     SWEPT = "swept", "lane"
+    SWEPT_AGAIN = "swept_again", "lane"
     CHARGED = "charged", "lane", "centre"
     CHARGED_BY = "charged_by", "kind", "name"
     CHARGED_PARTS = "charged_parts", "lane"

@@ -21,7 +21,9 @@ from threelane.producer.nudge import Nudger
 from threelane.runtime import logs, variables
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
+from threelane.store import keys
 from threelane.worker.fetch import tasks, transport
+from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import interpreter, metrics
 from threelane.worker.process.broker import application, refuse_options
@@ -68,6 +70,7 @@ def _start(**_: Any) -> None:
     variables.warn()
     metrics.announce_alarms(*codes)
     serve_or_exit(settings)
+    LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     try:
         reach_or_exit(settings)
         engine.start()

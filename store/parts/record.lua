@@ -29,7 +29,8 @@ local function write(record, ...) redis.call('HSET', record, ...) end
 -- Write a field unless it has a value. -> whether it was written
 local function write_first(record, name, value) return redis.call('HSETNX', record, name, value) == 1 end
 
-local function add_one(record, name) redis.call('HINCRBY', record, name, 1) end
+-- Add one to a field. -> its new value
+local function add_one(record, name) return redis.call('HINCRBY', record, name, 1) end
 
 local function drop(record, ...) redis.call('HDEL', record, ...) end
 

@@ -314,9 +314,7 @@ def test_an_outage_makes_no_lost_answer_a_message_that_was_not_sent(kind: Outcom
 def test_an_outage_does_not_prolong_a_limit_that_the_caller_set() -> None:
     """A code that is worth nothing after a minute is not sent after two."""
     one = tried(first_tried_at=NOW - 61 * SECOND, stop_retrying_after=60)
-    decision = judge(
-        one, AttemptOutcome(OutcomeKind.NOT_REACHED), LEGACY, Patience(), NOW, Random(1), paused=True
-    )
+    decision = judge(one, AttemptOutcome(OutcomeKind.NOT_REACHED), LEGACY, Patience(), NOW, Random(1), paused=True)
     assert Status.DEAD == decision.to
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 
 from threelane.store import keys
 
 MOST_OWED = 10.0  # messages; an idle lane accumulates no more credit
 MOST_OWING = 100.0  # one nudge; a lane that was alone for hours does not pay for it later
+AWAY_SECONDS = 1.5  # without a response the broker counts as away; kombu takes up to a second for a turn
+CONNECT_SECONDS = 5.0  # the same for the first response after the start
+TURN_SECONDS = 0.3  # the same for the response after a process was fully busy, when it requested nothing
+_FIRST = keys.LANES[0]
 
 
 class Lanes:
@@ -33,6 +40,12 @@ class Lanes:
         self.is_crowded = self._is_busy = False
         self.spared = False  # a reserved worker keeps up with lane 1
         self.consumed: frozenset[int] = frozenset()  # the lanes that this process consumes
+        self.serves: frozenset[int] = frozenset(keys.LANES)  # the same, also while the broker is away
+        self._nudges: Counter[int] = Counter()  # under way, by lane
+        self._looks: Counter[int] = Counter()  # batches of looks under way, by lane
+        self._counting = Lock()
+        self._responded_at = monotonic() + CONNECT_SECONDS - AWAY_SECONDS
+        self._empty_at: dict[int, float | None] = dict.fromkeys(keys.LANES)  # None: it had a nudge last
 
     def order(self) -> list[int]:
         """Return the lanes to fetch from, first choice first."""
@@ -40,13 +53,73 @@ class Lanes:
         wanted = set(keys.LANES[:1] if self.is_crowded else keys.LANES)
         if self.spared and self._is_busy:
             wanted.discard(keys.LANES[0])
+        return self._in_order(wanted, now)
+
+    def to_look_at(self) -> list[int]:
+        """Return the lanes whose index this process may look at now, first choice first.
+
+        The rules are those of fetching; threads are counted here, since no fetch counts them while the broker is away.
+        """
+        wanted = set(self.serves)
+        if self.spared and self._lower():
+            wanted.discard(_FIRST)
+        return [lane for lane in self._in_order(wanted, self._monotonic()) if self.free_threads(lane)]
+
+    def free_threads(self, lane: int) -> int:
+        """Return how many threads a lane may use now beside the nudges and looks under way: lane 1 keeps one."""
+        free = self.threads - sum(self._nudges.values()) - sum(self._looks.values())
+        if lane != _FIRST:
+            free = min(free, max(1, self.threads - 1) - self._lower())
+        return max(0, free)
+
+    @contextmanager
+    def serving(self, lane: int, *, look: bool = False) -> Iterator[None]:
+        """Count a nudge, or a batch of a look, as under way."""
+        counts = self._looks if look else self._nudges
+        with self._counting:
+            counts[lane] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                if not look and not self.free_threads(_FIRST):
+                    since = self._monotonic() - AWAY_SECONDS
+                    self._responded_at = max(self._responded_at, since + TURN_SECONDS)
+                counts[lane] -= 1
+
+    def responded(self) -> None:
+        """Record that the broker responds, or that nothing was requested since no lane is open."""
+        self._responded_at = self._monotonic()
+
+    def found(self, lane: int, *, nudge: bool) -> None:
+        """Record a response of the broker: the queue of the lane had a nudge, or it was empty."""
+        self._responded_at = now = self._monotonic()
+        self._empty_at[lane] = None if nudge else now
+
+    def empty_for(self, lane: int) -> float | None:
+        """Return how many seconds ago the lane's queue was seen to be empty; None if it had a nudge last.
+
+        It counts as empty now while the broker is away.
+        """
+        now, empty_at = self._monotonic(), self._empty_at[lane]
+        if now - self._responded_at > AWAY_SECONDS:
+            return 0.0
+        return None if empty_at is None else now - empty_at
+
+    def _lower(self) -> int:
+        """Return the number of nudges and looks of lanes 2 and 3 under way."""
+        return sum(counts[lane] for counts in (self._nudges, self._looks) for lane in keys.LANES if lane != _FIRST)
+
+    def _in_order(self, wanted: Collection[int], now: float) -> list[int]:
+        """Return the open lanes of those wanted, first choice first."""
         opened = [one for one in sorted(wanted) if not self.is_held(one) and self._closed_until.get(one, 0.0) <= now]
         owed = [lane for lane in opened[1:] if self._owed.get(lane, 0.0) >= 1.0]
         return owed + [lane for lane in opened if lane not in owed]
 
     def holding(self, queues: Iterable[str]) -> None:
         """Record the queues of the nudges that this process holds: one thread is always left for lane 1."""
-        lower = sum(queue != keys.queue(keys.LANES[0]) for queue in queues)
+        lower = sum(queue != keys.queue(_FIRST) for queue in queues)
+        lower += sum(self._looks[lane] for lane in keys.LANES if lane != _FIRST)
         self._is_busy, self.is_crowded = lower > 0, lower >= self.threads - 1 > 0
 
     def served(self, lane: int, messages: int) -> None:
@@ -78,6 +151,9 @@ LANES = Lanes()
 """The lanes of this process; kombu creates its strategy by name, so both share this object."""
 
 
+_LANE_OF = {keys.queue(lane): lane for lane in keys.LANES}
+
+
 class LaneOrder:
     """kombu's ``queue_order_strategy``: the queues of each BRPOP, in order."""
 
@@ -86,6 +162,7 @@ class LaneOrder:
     def __init__(self, it: Iterable[str] | None = None) -> None:
         """Start with the queues that kombu consumes."""
         self._queues = set(it or ())
+        self._requested: list[str] = []
 
     def update(self, it: Iterable[str]) -> None:
         """Replace the queues by those that kombu consumes now."""
@@ -101,8 +178,23 @@ class LaneOrder:
 
         That is too late for a thread that becomes free meanwhile, so a crowded process waits on an empty queue.
         """
-        return self.queues()[:n] or [self.EMPTY] * LANES.is_crowded
+        self._requested = self.queues()[:n] or [self.EMPTY] * LANES.is_crowded
+        if not self._requested:
+            LANES.responded()
+        return list(self._requested)
 
     def rotate(self, last_used: str) -> str:
-        """Do nothing: the order depends on what was served, not on what was fetched last."""
+        """Record that a queue had a nudge and those before it had none; the order depends on what was served."""
+        self.was_empty(before=last_used)
+        if last_used in _LANE_OF:
+            LANES.found(_LANE_OF[last_used], nudge=True)
         return last_used
+
+    def was_empty(self, before: str = "") -> None:
+        """Record that the requested queues were empty, or those ``before`` one that had a nudge."""
+        LANES.responded()
+        for queue in self._requested:
+            if queue == before:
+                break
+            if queue in _LANE_OF:
+                LANES.found(_LANE_OF[queue], nudge=False)

@@ -32,7 +32,7 @@ from threelane.worker.fetch.lanes import LANES, LaneOrder
 
 PAUSE_SECONDS = 0.04  # between two rounds of gets from empty lanes
 LOST = (OSError, RecoverableConnectionError)  # the connection is lost, with all that it held
-LANE_QUEUES = frozenset(keys.queue(lane) for lane in keys.LANES)
+LANE_QUEUES = {keys.queue(lane): lane for lane in keys.LANES}
 
 
 class RabbitChannel(pyamqp.Channel):
@@ -94,6 +94,8 @@ class RabbitChannel(pyamqp.Channel):
         if not self._pending_queue and len(self._held) < self._room:
             LANES.holding(self._held.values())
             self._queues_left = deque(self._order.queues())
+            if not self._queues_left:
+                LANES.responded()
             self._get_next()
 
     def _get_next(self) -> None:
@@ -103,6 +105,7 @@ class RabbitChannel(pyamqp.Channel):
                 self.send_method(spec.Basic.Get, "Bsb", (0, self._pending_queue, False))
 
     def _found_empty(self, *_: Any) -> None:
+        LANES.found(LANE_QUEUES[self._pending_queue], nudge=False)
         self._get_next()
 
     def _fetched(
@@ -110,6 +113,7 @@ class RabbitChannel(pyamqp.Channel):
     ) -> None:
         """Hand over a nudge, and start again with the first lane: it may have nudges by now."""
         queue, self._pending_queue = self._pending_queue, ""
+        LANES.found(LANE_QUEUES[queue], nudge=True)
         if queue not in self._takers:  # cancelled while the get was under way
             super().basic_reject(delivery_tag, requeue=True)
             return

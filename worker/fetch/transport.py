@@ -1,7 +1,7 @@
 """Transport: kombu's Redis transport without bookkeeping that hints do not need, and without its fatal errors.
 
-kombu records in Redis which nudges a worker holds, so that they return when it dies.  A nudge is a hint: the sweep
-finds the messages of a lost one, sooner than kombu's visibility timeout would.  So a worker keeps its nudges only in
+kombu records in Redis which nudges a worker holds, so that they return when it dies.  A nudge is a hint: a look finds
+the messages of a lost one, sooner than kombu's visibility timeout would.  So a worker keeps its nudges only in
 memory, which saves two transactions a nudge, and puts back what it cannot serve.
 
 When the connection breaks, kombu closes the channel twice; the second time it puts back the held nudges through a
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from queue import Empty
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
@@ -65,8 +66,16 @@ class RedisChannel(kombu_redis.Channel):
         LANES.holding(message.delivery_info["routing_key"] for message in held)
         super()._brpop_start(CROWDED_SECONDS if LANES.is_crowded else timeout)  # type: ignore[misc]
 
+    def _brpop_read(self, **options: Any) -> Any:
+        """Deliver a nudge, or record that the lanes were empty: their workers then look at the index instead."""
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except Empty:
+            self._queue_cycle.was_empty()  # type: ignore[attr-defined]
+            raise
+
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
-        """Put a nudge back at the head of its lane (the right end); if that fails, the sweep finds its messages."""
+        """Put a nudge back at the head of its lane (the right end); if that fails, a look finds its messages."""
         with (
             suppress(OutOfMemoryError, RedisConnectionError, RedisTimeoutError),
             self.conn_or_acquire() as client,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,8 @@ import redis.asyncio
 from threelane.contract.window import Windows
 from threelane.producer.nudge import Nudger
 from threelane.runtime.clock import RedisClock
+from threelane.store import missing
+from threelane.store.tally import Count
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.gateway.protocol import Gateway
@@ -28,6 +30,9 @@ class Sending(Protocol):
     async def try_one(self, lane: int, ids: Sequence[str], pass_token: str) -> AttemptOutcome | None:
         """Attempt the first of these messages that may be sent although the breaker is open; None: there is none."""
         ...
+
+    async def attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None = None) -> bool:
+        """Attempt messages of a lane; reports how many were claimed; False: some could not be tried now."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,3 +68,7 @@ class WorkerContext:
         """Publish nudges for ids by lane, lane 1 first."""
         for lane in sorted(lanes):
             await asyncio.to_thread(self.nudger.publish, lane, lanes[lane])
+        if unpublished := self.nudger.take_unreported():
+            async with self.client.pipeline(transaction=False) as pipe:
+                missing.queue(pipe, Count.UNPUBLISHED, unpublished, self.clock.now())
+                await pipe.execute()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -83,8 +83,11 @@ class Attempts:
         self.draining = False
         self.windows = Windows({})
 
-    async def attempt(self, lane: int, ids: Sequence[str]) -> bool:
-        """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back."""
+    async def attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None = None) -> bool:
+        """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back.
+
+        ``on_claim`` gets the number of claimed messages before they are sent.
+        """
         if self._is_stopped(lane):
             return False
         ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
@@ -98,6 +101,8 @@ class Attempts:
         self._lanes.served(lane, len(claims.claimed))
         self.claimed += len(claims.claimed)
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
+        if on_claim:
+            on_claim(len(claims.claimed))
         all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
 

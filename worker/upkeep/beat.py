@@ -39,6 +39,8 @@ async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: 
 
 async def _round(context: WorkerContext) -> bool:
     served, context.counted = context.claimed - context.counted, context.claimed
+    if served:  # by nudges or by looks
+        context.fetched_at = context.clock.now()
     context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
     rate = context.settings.parts_per_second
     report = BeatReport(sorted(LANES.consumed), context.fetched_at, rate, context.busiest)

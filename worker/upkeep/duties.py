@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threelane.worker.doubt import lapse, resolve
-from threelane.worker.fetch import held, reserved
+from threelane.worker.fetch import held, look, reserved
 from threelane.worker.gateway import keep_alive
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -16,6 +16,8 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
     reserved.DUTY,
     recover.DUTY,
+    look.DUTY_1,
+    look.DUTY,
     windows.DUTY,
     release.DUTY,
     lapse.DUTY,

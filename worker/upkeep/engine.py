@@ -18,6 +18,7 @@ from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect_async
 from threelane.worker.account import hold
+from threelane.worker.fetch import look
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import reach
 from threelane.worker.gateway.breaker import Breaker
@@ -104,7 +105,8 @@ class Engine:
         """Attempt a nudge's messages from any thread; False: the nudge must go back to its lane."""
         self._context.fetched_at = self._clock.now()
         side = self._first if lane == keys.LANES[0] else self._rest
-        return side.run(side.attempts.attempt(lane, ids))
+        with LANES.serving(lane):
+            return side.run(side.attempts.attempt(lane, ids))
 
     def drain(self) -> None:
         """Stop claiming and releasing; attempts under way go on."""
@@ -112,8 +114,9 @@ class Engine:
             side.attempts.draining = True
 
     def stop(self) -> None:
-        """End the duties and close all connections."""
-        for side in (self._first, self._rest):
+        """End the duties and the attempts of looks, and close all connections."""
+        for side, looks in ((self._first, look.LANE_1), (self._rest, look.REST)):
+            side.run(looks.end(side.client, self._clock.now()))
             side.run(side.close())
             side.stop()
 

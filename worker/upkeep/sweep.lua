@@ -1,7 +1,7 @@
 -- PARTS record, tally
 -- Move queued messages of one lane that lost their nudge to the end of the lane's order, where their new nudge will be.
 -- KEYS  records   ARG  now, lane, queued_by, ids
--- ->    for each id 1 when it is to be nudged, or 0 when it is no longer queued that early
+-- ->    for each id how often it was swept when it is to be nudged, or 0 when it is no longer queued that early
 local answers, queued = {}, KEY.queued[ARG.lane]
 for i, id in ipairs(ARG.ids) do
   local queued_at = redis.call('ZSCORE', queued, id)
@@ -11,7 +11,8 @@ for i, id in ipairs(ARG.ids) do
   elseif queued_at and tonumber(queued_at) <= ARG.queued_by then
     redis.call('ZADD', queued, ARG.now, id)
     count_of(Count.swept, ARG.lane)
-    answers[i] = 1
+    answers[i] = add_one(KEY.records[i], Field.sweeps)
+    if answers[i] > 1 then count_of(Count.swept_again, ARG.lane) end
   end
 end
 return tallied(answers)

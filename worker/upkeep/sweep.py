@@ -1,8 +1,10 @@
 """Sweep: finds queued messages with a lost nudge by their lane's order, and nudges them again.
 
+It is the last net: workers look at the queued index each second, so whatever it finds raises an alarm.
+
 Lanes are first in, first out.  So a message has lost its nudge when, between two sweeps, its lane served messages
 that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A backlog alone,
-however old, is neither.
+however old, is neither.  A lane on hold is not swept: nothing there may be claimed, and looks claim it afterwards.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import Any
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, missing
 from threelane.store.keys import RecordKey
-from threelane.store.scripts import flags, script
+from threelane.store.scripts import script
+from threelane.store.tally import Count
+from threelane.worker.account import hold
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
@@ -25,11 +29,12 @@ from threelane.worker.process.settings import WorkerSettings
 BATCH = 100
 MINUTES_KEPT = 24 * 60  # of charges
 MOST = 10_000  # messages of one lane in one sweep
+LOGGED = 20  # ids of messages that were swept again
 
 
-@script(__file__, flags)
+@script(__file__, list[int])
 def _sweep(*, records: Sequence[RecordKey], now: int, lane: int, queued_by: int, ids: Sequence[str]) -> None:
-    """Move messages with a lost nudge to the end of their lane; returns which were moved."""
+    """Move messages with a lost nudge to the end of their lane; returns how often each was moved by now, or 0."""
 
 
 async def sweep(
@@ -37,21 +42,38 @@ async def sweep(
 ) -> dict[int, list[str]]:
     """Sweep all lanes; ``depths`` are the nudges waiting on each lane; returns by lane the ids to be nudged."""
     lost: dict[int, list[str]] = {}
+    entries: Any = await client.hgetall(keys.HOLDS)
+    held = hold.decode(entries, now)
     for lane in keys.LANES:
         cutoff = await _cutoff(client, lane, depths[lane], settings, now)
-        ids = await _lost(client, lane, cutoff, now) if cutoff else []
-        if ids:
-            logs.event("swept", level=30, lane=lane, messages=len(ids))
-            lost[lane] = ids
+        if not cutoff or "account" in held or f"lane:{lane}" in held:
+            continue
+        times = await _lost(client, lane, cutoff, now)
+        if times:
+            await _raise_alarm(client, lane, times, now)
+            lost[lane] = list(times)
     return lost
 
 
+async def _raise_alarm(client: redis.asyncio.Redis, lane: int, times: dict[str, int], now: int) -> None:
+    again = [one for one, swept in times.items() if swept > 1]
+    logs.event("swept", level=30, lane=lane, messages=len(times))
+    if again:
+        logs.event("swept_again", level=40, lane=lane, messages=len(again), ids=again[:LOGGED])
+    async with client.pipeline(transaction=False) as pipe:
+        missing.queue(pipe, Count.SWEPT, {lane: len(times)}, now, tally=False)
+        if again:
+            missing.queue(pipe, Count.SWEPT_AGAIN, {lane: len(again)}, now, tally=False)
+        await pipe.execute()
+
+
 async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
-    """Delete expired dead letters, charges older than a day, and surplus events."""
+    """Delete expired dead letters, charges older than a day, old counts of missing nudges, and surplus events."""
     await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
     old: Any = [minute for minute in await client.hkeys(keys.BURN) if int(minute) < now // 60_000 - MINUTES_KEPT]
     if old:
         await client.hdel(keys.BURN, *old)
+    await missing.forget(client, now)
     await client.xtrim(keys.EVENTS, maxlen=settings.events_kept, approximate=True)
 
 
@@ -75,14 +97,15 @@ async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: 
     return 0
 
 
-async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -> list[str]:
+async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -> dict[str, int]:
+    """Move messages with a lost nudge; returns how often each was swept by now."""
     found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
     ids = [one.decode() for one in found]
-    lost: list[str] = []
+    lost: dict[str, int] = {}
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
         swept = await _sweep.run(client, records=keys.records(batch), now=now, lane=lane, queued_by=cutoff, ids=batch)
-        lost += [one for one, is_lost in zip(batch, swept, strict=True) if is_lost]
+        lost |= {one: times for one, times in zip(batch, swept, strict=True) if times}
     return lost
 
 

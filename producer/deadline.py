@@ -1,0 +1,98 @@
+"""Deadline: one limit of time for all that a call waits for, however many reads the broker stretches it over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Deadline:
+    """The end of the call of each thread; a thread outside a call has the whole time for each wait."""
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Limit each call to ``seconds``."""
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._own = threading.local()
+
+    @contextmanager
+    def within(self, seconds: float | None = None) -> Iterator[None]:
+        """Limit a call of this thread, or a part of it, to ``seconds``; its end is never later than before."""
+        before: float | None = getattr(self._own, "end", None)
+        end = self._monotonic() + (self._seconds if seconds is None else seconds)
+        self._own.end = end if before is None else min(end, before)
+        try:
+            yield
+        finally:
+            self._own.end = before
+
+    def left(self) -> float:
+        """Return the remaining seconds of this thread's call; raises TimeoutError if there are none."""
+        end: float | None = getattr(self._own, "end", None)
+        if end is None:
+            return self._seconds
+        if (seconds := end - self._monotonic()) > 0:
+            return seconds
+        raise TimeoutError("the broker did not answer in time")
+
+
+def remaining() -> Any:
+    """Return a property that replaces a timeout of a library: the remaining seconds; what the library sets is ignored.
+
+    Its class has the deadline as ``_deadline``.
+    """
+    return property(lambda self: self._deadline.left(), lambda *_: None)
+
+
+class BoundedSocket:
+    """A socket whose every wait ends with the call: a timeout of a socket alone starts again at each byte."""
+
+    __slots__ = ("_deadline", "_seconds", "_socket")
+
+    def __init__(self, socket: Any, deadline: Deadline) -> None:
+        """Wrap a connected socket, with or without TLS."""
+        self._socket = socket
+        self._deadline = deadline
+        self._seconds: float | None = socket.gettimeout()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the socket."""
+        return getattr(self._socket, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Limit each wait; the call's end limits it, too."""
+        self._seconds = seconds
+        self._socket.settimeout(seconds)
+
+    def gettimeout(self) -> float | None:
+        """Return the limit of each wait."""
+        return self._seconds
+
+    def recv(self, *args: Any) -> bytes:
+        """Receive."""
+        return self._limited().recv(*args)  # type: ignore[no-any-return]
+
+    def recv_into(self, *args: Any) -> int:
+        """Receive into a buffer."""
+        return self._limited().recv_into(*args)  # type: ignore[no-any-return]
+
+    def read(self, *args: Any) -> bytes:
+        """Receive from a TLS connection."""
+        return self._limited().read(*args)  # type: ignore[no-any-return]
+
+    def sendall(self, *args: Any) -> None:
+        """Send everything."""
+        self._limited().sendall(*args)
+
+    def write(self, *args: Any) -> int:
+        """Send to a TLS connection."""
+        return self._limited().write(*args)  # type: ignore[no-any-return]
+
+    def _limited(self) -> Any:
+        if self._seconds != 0:  # a check without waiting
+            left = self._deadline.left()
+            self._socket.settimeout(left if self._seconds is None else min(left, self._seconds))
+        return self._socket
