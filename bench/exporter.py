@@ -38,7 +38,7 @@ def main() -> None:
 
 def _fill(client: redis.Redis, start: int, end: int) -> None:
     now = int(time.time() * 1000)
-    indexes = (*keys.QUEUED.values(), keys.DUE, keys.AWAITING, keys.DEAD)
+    indexes = (*keys.QUEUED.values(), *keys.DUE.values(), *keys.AWAITING.values(), keys.DEAD)
     for first in range(start, end, BATCH):
         ids = range(first, min(end, first + BATCH))
         with client.pipeline(transaction=False) as pipe:

@@ -113,11 +113,10 @@ async def _release(url: str, until: int) -> None:
     now = float(shown)
     while now < until:
         started = time.perf_counter()
-        released = await release(client, int(now))
-        for lane, ids in sorted(released.items()):
-            await asyncio.to_thread(nudger.publish, lane, ids)
+        released = await release(client, 3, int(now))
+        await asyncio.to_thread(nudger.publish, 3, released)
         now += (time.perf_counter() - started) * 1000
-        if sum(map(len, released.values())) < BATCH:
+        if len(released) < BATCH:
             now += RELEASE_SECONDS * 1000
         await client.set(CLOCK, int(now))
     nudger.close()

@@ -16,6 +16,7 @@ from bench.processes import Process, Use, cpu_of, module, stop_all
 from bench.run import IntakeRun, Run
 from tests.servers import RedisServer, free_port
 from threelane.store import keys
+from threelane.store.states import Status
 
 OPTIONS = (
     "--hash-max-listpack-value",
@@ -207,7 +208,7 @@ class Threelane(System):
     def unsettled(self, expected: int) -> int:  # noqa: ARG002
         """Count the messages queued, being sent, or waiting for another attempt."""
         with self.redis.pipeline(transaction=False) as pipe:
-            for index in (*keys.QUEUED.values(), keys.LEASES, keys.DUE, keys.DOUBT):
+            for index in keys.indexes_of(Status.QUEUED, Status.SENDING, Status.SCHEDULED, Status.IN_DOUBT):
                 pipe.zcard(index)
             return sum(pipe.execute())
 

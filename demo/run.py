@@ -29,6 +29,7 @@ from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import keys
+from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 from threelane.worker.account import hold
 
@@ -146,8 +147,8 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
         live.update(view.lanes(self._redis))
 
     def _moving(self) -> int:
-        indexes = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
-        return sum(int(self._redis.zcard(index)) for index in indexes)
+        states = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT, Status.SENT)
+        return sum(int(self._redis.zcard(index)) for index in keys.indexes_of(*states))
 
     def _top_up(self) -> None:
         """Top up the account when it is out of credit, as an operator does; the rest is automatic."""

@@ -13,6 +13,7 @@ from threelane.contract.refusal import Owner
 from threelane.operations import capacity, forecast, health
 from threelane.operations.finding import Finding, Grade
 from threelane.store import keys
+from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
 from threelane.worker.policy.rule import Table
@@ -144,15 +145,15 @@ def _memory(client: redis.Redis, now: int) -> Iterator[Finding]:
 
 def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Check for overdue work: releases, leases, look-ups."""
-    for index, what, overdue in (
-        (keys.DUE, "due set", "messages are due and not on their lanes"),
-        (keys.LEASES, "leases", "attempts have outlived their lease"),
-        (keys.DOUBT, "in doubt", "look-ups of messages in doubt are overdue"),
+    for status, what, overdue in (
+        (Status.SCHEDULED, "due set", "messages are due and not on their lanes"),
+        (Status.SENDING, "leases", "attempts have outlived their lease"),
+        (Status.IN_DOUBT, "in doubt", "look-ups of messages in doubt are overdue"),
     ):
-        late = int(client.zcount(index, "-inf", now - OVERDUE_MS))
+        late = sum(int(client.zcount(index, "-inf", now - OVERDUE_MS)) for index in keys.indexes_of(status))
         if late:
             yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
-    doubts = int(client.zcard(keys.DOUBT))
+    doubts = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.IN_DOUBT))
     if doubts:
         doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and nothing is sent twice"
         yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
@@ -161,7 +162,8 @@ def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
 def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Check when the last receipt came, if messages wait for receipts."""
     found: Any = client.get(keys.HEARD)
-    awaited, last = int(client.zcard(keys.AWAITING)), int(found or 0)
+    awaited = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.SENT))
+    last = int(found or 0)
     ago = f"last receipt {(now - last) / 1000:,.0f} s ago" if last else "no receipt has arrived yet"
     if awaited and now - last > QUIET_MS:
         step = "is threelane callbacks running, and is https://<host>/<secret>/status set at Clickatell?"

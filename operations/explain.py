@@ -252,9 +252,8 @@ def _pending(
         return Pending(
             "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
-    index = keys.QUEUED[known.lane] if known.status is Status.QUEUED else keys.INDEX_OF[known.status]
-    score: Any = client.zscore(index, known.id)
-    at = int(score or 0)
+    index = keys.QUEUED[known.lane]
+    at = int(_score(client, known))
     match known.status:
         case Status.SENDING:
             return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
@@ -280,6 +279,15 @@ def _pending(
         0,
         f"{before} messages of lane {known.lane} are ahead of it; see workers, rate and reserve: threelane top",
     )
+
+
+def _score(client: redis.Redis, known: MessageStatus) -> float:
+    """Return its score in the index of its state, which an earlier version may have written."""
+    for index in filter(None, (keys.FORMER.get(known.status), keys.index_of(known.status, known.lane))):
+        score: Any = client.zscore(index, known.id)
+        if score is not None:
+            return float(score)
+    return 0
 
 
 def _holding(held: Mapping[str, hold.Held], known: MessageStatus, sms: message.Message | None) -> str:

@@ -18,6 +18,7 @@ from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect
+from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import ExporterSettings
@@ -51,6 +52,8 @@ _COUNTS = {
     "lifted": ("threelane_suppressions_lifted", "Entries removed from the suppression list", ()),
 }
 
+_COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
+
 
 class Fleet(Collector):
     """Collects depths, ages, holds and counts; the cost of a scrape does not depend on the number of messages."""
@@ -81,7 +84,8 @@ class Fleet(Collector):
             for lane in keys.LANES:
                 pipe.zcard(keys.QUEUED[lane])
                 pipe.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-            for index in (keys.DUE, keys.LEASES, keys.DOUBT, keys.DEAD, keys.AWAITING):
+            indexes = [(status, index) for status in _COUNTED for index in keys.indexes_of(status)]
+            for _, index in indexes:
                 pipe.zcard(index)
             found = pipe.execute()
         depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=["lane"])
@@ -91,9 +95,11 @@ class Fleet(Collector):
             first = found[2 * place + 1]
             oldest.add_metric([str(lane)], max(0.0, (now - first[0][1]) / 1000) if first else 0.0)
         states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["status"])
-        names = ("scheduled", "sending", "in_doubt", "dead", "sent")
-        for name, number in zip(names, found[2 * len(keys.LANES) :], strict=True):
-            states.add_metric([name], number)
+        numbers: Counter[Status] = Counter()
+        for (status, _), number in zip(indexes, found[2 * len(keys.LANES) :], strict=True):
+            numbers[status] += number
+        for status in _COUNTED:
+            states.add_metric([status], numbers[status])
         yield from (depth, oldest, states)
 
     def _holds(self) -> Iterator[Metric]:

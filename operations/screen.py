@@ -20,6 +20,7 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 
 GOOD, WARN, BAD = "good", "warn", "bad"
+_COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
 _RISING = ("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "late", "refused")
 
 
@@ -58,11 +59,10 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
 def read(client: redis.Redis, now: int) -> Screen:
     """Return the state at ``now`` (ms); its cost does not depend on the number of messages."""
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
-    indexes = {"scheduled": keys.DUE, "sending": keys.LEASES, "in_doubt": keys.DOUBT, "dead": keys.DEAD}
     return Screen(
         at=now,
         lanes={lane: _lane(client, lane, tally, now) for lane in keys.LANES},
-        indexes={name: int(client.zcard(key)) for name, key in (indexes | {"sent": keys.AWAITING}).items()},
+        indexes={status: sum(int(client.zcard(index)) for index in keys.indexes_of(status)) for status in _COUNTED},
         holds=hold.holds(client, now),
         money=forecast.read(client, now),
         capacity=capacity.read(client, now),

@@ -1,6 +1,7 @@
 -- PARTS move
 -- Reschedule messages that did not change since they were read; they then wait in Redis, not at the gateway.
--- KEYS  records   ARG  now, source (scheduled or queued: the state they are in), times
+-- KEYS  former (the due set of earlier versions), records
+-- ARG   now, source (scheduled or queued: the state they are in), times
 -- ->    for each 1, or 0 if it changed
 local answers, FIELDS = {}, fields(Field.body)
 for i, time in ipairs(ARG.times) do
@@ -11,7 +12,8 @@ for i, time in ipairs(ARG.times) do
     write(record, Field.body, time[Time.body], Field.due, due, Field.expires, time[Time.expires])
     drop(record, Field.gateway_due)
     if known.status == Status.scheduled then
-      index(KEY.due, id, due)
+      index(KEY.former, id)
+      index(KEY.due[known.lane], id, due)
     else
       move(record, id, known, Status.scheduled, due)
     end

@@ -14,7 +14,7 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Refusal
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.keys import RecordKey
+from threelane.store.keys import IndexKey, RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, flags, script
 from threelane.store.states import Status
@@ -33,7 +33,9 @@ class Time(Item, frozen=True):
 
 
 @script(__file__, flags)
-def _reschedule(*, records: Sequence[RecordKey], now: int, source: Status, times: Sequence[Time]) -> None:
+def _reschedule(
+    *, records: Sequence[RecordKey], former: IndexKey, now: int, source: Status, times: Sequence[Time]
+) -> None:
     """Reschedule messages; returns for each whether it was."""
 
 
@@ -100,17 +102,18 @@ def later(sms: Message, due_at: int, now: int) -> Message:
 
 def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int) -> list[bool]:
     """Write new times, given with the bodies that they replace; False: the message changed."""
-    times = _times(moves)
-    return _reschedule(client, records=keys.records(one.id for one in times), now=now, source=source, times=times)
+    times, former = _times(moves), keys.FORMER[Status.SCHEDULED]
+    records = keys.records(one.id for one in times)
+    return _reschedule(client, records=records, former=former, now=now, source=source, times=times)
 
 
 async def reschedule_async(
     client: redis.asyncio.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int
 ) -> list[bool]:
     """Do the same on an asyncio client."""
-    times = _times(moves)
+    times, former = _times(moves), keys.FORMER[Status.SCHEDULED]
     records = keys.records(one.id for one in times)
-    return await _reschedule.run(client, records=records, now=now, source=source, times=times)
+    return await _reschedule.run(client, records=records, former=former, now=now, source=source, times=times)
 
 
 def _times(moves: Sequence[tuple[bytes, Message]]) -> list[Time]:

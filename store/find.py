@@ -7,9 +7,11 @@ records.  A client message id needs no search, since the id of the message follo
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -27,8 +29,6 @@ from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
-STATE_INDEXES = {status: (key,) for status, key in keys.INDEX_OF.items()} | {Status.QUEUED: tuple(keys.QUEUED.values())}
-"""The indexes that hold the ids of a state; final states have none."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -144,14 +144,14 @@ def scheduled(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
 ) -> Iterator[FoundMessage]:
     """Return scheduled messages, the earliest first; ``after`` and ``before`` in milliseconds, ``most`` results."""
-    return islice(_by_score(client, keys.DUE, wanted, after, before), most)
+    return islice(_of_state(client, Status.SCHEDULED, wanted, after, before), most)
 
 
 def dead(
     client: redis.Redis, wanted: Filter, after: int = 0, before: int | None = None, most: int | None = None
 ) -> Iterator[FoundMessage]:
     """Return dead letters from ``after`` to ``before`` (ms), the oldest first."""
-    return islice(_by_score(client, keys.DEAD, wanted, after, before), most)
+    return islice(_of_state(client, Status.DEAD, wanted, after, before), most)
 
 
 def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iterator[FoundMessage]:
@@ -183,15 +183,16 @@ def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
 
     Messages that are added during the search may be missed.
     """
-    for index in (keys.DUE, *keys.QUEUED.values(), keys.DEAD, keys.AWAITING):
-        batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
-        for member, _ in client.zscan_iter(index, count=BATCH):
-            batch.add(member.decode())
-            if len(batch) == BATCH:
-                yield _ids(client, sorted(batch), wanted, index)
-                batch = set()
-        if batch:
-            yield _ids(client, sorted(batch), wanted, index)
+    for status in (Status.SCHEDULED, Status.QUEUED, Status.DEAD, Status.SENT):
+        for index in keys.indexes_of(status):
+            batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
+            for member, _ in client.zscan_iter(index, count=BATCH):
+                batch.add(member.decode())
+                if len(batch) == BATCH:
+                    yield _ids(client, sorted(batch), wanted, status)
+                    batch = set()
+            if batch:
+                yield _ids(client, sorted(batch), wanted, status)
 
 
 def matching(client: redis.Redis, ids: Sequence[str], wanted: Filter) -> Iterator[list[FoundMessage]]:
@@ -206,12 +207,11 @@ def _search(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
         if found := _matching(client, by_id, wanted):
             yield from found
             return
-    indexes = STATE_INDEXES.get(Status(wanted.status)) if wanted.status else None
-    if indexes is None:
+    status = Status(wanted.status) if wanted.status else None
+    if status and status not in FINAL:
+        yield from _of_state(client, status, wanted, 0, None)
+    else:
         yield from _everywhere(client, wanted)
-        return
-    for index in indexes:
-        yield from _by_score(client, index, wanted, 0, None)
 
 
 def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
@@ -230,14 +230,26 @@ def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
                 yield found
 
 
+def _of_state(
+    client: redis.Redis, status: Status, wanted: Filter, after: int, before: int | None
+) -> Iterator[FoundMessage]:
+    """Return the matches in the indexes of a state, by score; an id that moves to another index meanwhile is missed."""
+    indexes = keys.indexes_of(status)
+    if wanted.lane:  # the index of earlier versions has all lanes
+        indexes = tuple(dict.fromkeys(filter(None, (keys.index_of(status, wanted.lane), keys.FORMER.get(status)))))
+    by_score = heapq.merge(*(_by_score(client, one, wanted, after, before) for one in indexes), key=itemgetter(0))
+    return (found for _, found in by_score)
+
+
 def _by_score(
     client: redis.Redis, index: str, wanted: Filter, after: int, before: int | None
-) -> Iterator[FoundMessage]:
-    """Return the matches in an index, by score; no member may be removed meanwhile."""
+) -> Iterator[tuple[float, FoundMessage]]:
+    """Return the matches in an index, each with its score, by score; no member may be removed meanwhile."""
     seen, last = 0, "+inf" if before is None else before
     while True:
         page: Any = client.zrange(index, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
-        yield from _matching(client, [one.decode() for one, _ in page], wanted)
+        scores = {one.decode(): score for one, score in page}
+        yield from ((scores[found.id], found) for found in _matching(client, list(scores), wanted))
         if len(page) < BATCH:
             return
         furthest = int(page[-1][1])  # the next page starts at this score, after the members that were read
@@ -245,8 +257,8 @@ def _by_score(
         after = furthest
 
 
-def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, index: str) -> Sequence[str]:
-    found = _matching(client, ids, wanted, at_gateway=index == keys.AWAITING)
+def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, status: Status) -> Sequence[str]:
+    found = _matching(client, ids, wanted, at_gateway=status is Status.SENT)
     return [one.id for one in found if one.status not in FINAL]
 
 

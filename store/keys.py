@@ -16,6 +16,15 @@ from threelane.store.states import Status
 LANES = (1, 2, 3)
 PREFIX = "tl:"
 
+RecordKey = NewType("RecordKey", str)
+IndexKey = NewType("IndexKey", str)  # a sorted set of the ids of messages
+ApiRateKey = NewType("ApiRateKey", str)
+BreakerKey = NewType("BreakerKey", str)
+ReplyKey = NewType("ReplyKey", str)
+ReplyPartsKey = NewType("ReplyPartsKey", str)
+DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
+DeliveryKey = NewType("DeliveryKey", str)
+
 
 class Key(StrEnum):
     """The name of a key after ``tl:``; scripts name keys by these members."""
@@ -80,12 +89,13 @@ class KeyKind(NamedTuple):
 KINDS: dict[Key, KeyKind] = {
     Key.RECORD: KeyKind("hash", "the record of one message: Field; without its body after it was sent or ended",
                         "message id", "the retention after it was sent or ended"),
-    Key.DUE: KeyKind("zset", "ids that wait for a time; score: when they are due, ms"),
+    Key.DUE: KeyKind("zset", "ids that wait for a time; score: when they are due, ms", "lane"),
     Key.QUEUED: KeyKind("zset", "ids that are due and not claimed; score: when they were queued, ms", "lane"),
-    Key.LEASES: KeyKind("zset", "ids with an attempt in progress; score: when the lease expires, ms"),
-    Key.DOUBT: KeyKind("zset", "ids in doubt; score: when to query the gateway next, ms"),
+    Key.LEASES: KeyKind("zset", "ids with an attempt in progress; score: when the lease expires, ms", "lane"),
+    Key.DOUBT: KeyKind("zset", "ids in doubt; score: when to query the gateway next, ms", "lane"),
     Key.DEAD: KeyKind("zset", "dead letters; score: since when, ms"),
-    Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms"),
+    Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms",
+                          "lane"),
     Key.LATE: KeyKind("zset", "ids of lane 1 that were sent; score: when to publish the late event, ms"),
     Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
@@ -151,12 +161,17 @@ def key(name: Key, suffix: str = "", space: Space = HERE) -> str:
     return f"{PREFIX}{tag}{name}{':' if KINDS[name].suffix else ''}{suffix}{account}"
 
 
-DUE = key(Key.DUE)
-QUEUED = {lane: key(Key.QUEUED, str(lane)) for lane in LANES}
-LEASES = key(Key.LEASES)
-DOUBT = key(Key.DOUBT)
+def by_lane(name: Key) -> dict[int, IndexKey]:
+    """Return the keys of an index that each lane has its own of."""
+    return {lane: IndexKey(key(name, str(lane))) for lane in LANES}
+
+
+DUE = by_lane(Key.DUE)
+QUEUED = by_lane(Key.QUEUED)
+LEASES = by_lane(Key.LEASES)
+DOUBT = by_lane(Key.DOUBT)
+AWAITING = by_lane(Key.AWAITING)
 DEAD = key(Key.DEAD)
-AWAITING = key(Key.AWAITING)
 TALLY = key(Key.TALLY)
 HOLDS = key(Key.HOLDS)
 RATE = key(Key.RATE)
@@ -184,32 +199,39 @@ BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
 
-MOVE_KEYS = (DUE, QUEUED[1], QUEUED[2], QUEUED[3], LEASES, DOUBT, DEAD, AWAITING, TALLY, EVENTS)
-"""The keys besides the record that a move of a message writes."""
-
 INDEXES = {
     Status.SCHEDULED: Key.DUE,
+    Status.QUEUED: Key.QUEUED,
     Status.SENDING: Key.LEASES,
     Status.IN_DOUBT: Key.DOUBT,
     Status.DEAD: Key.DEAD,
     Status.SENT: Key.AWAITING,
 }
-"""The index of each state; a queued id is in the index of its lane, a final one in none."""
+"""The index of each state, one per lane except that of dead letters; a final id is in none."""
 
-INDEX_OF = {status: key(name) for status, name in INDEXES.items()}
-"""The same, with full keys."""
+FORMER = {
+    status: IndexKey(PREFIX + INDEXES[status])
+    for status in (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.SENT)
+}
+"""The indexes of all lanes that version 0.1 wrote; workers move their ids: worker/upkeep/adopt.py."""
 
 TASK = "threelane.send"
 
-RecordKey = NewType("RecordKey", str)
-ApiRateKey = NewType("ApiRateKey", str)
-BreakerKey = NewType("BreakerKey", str)
-ReplyKey = NewType("ReplyKey", str)
-ReplyPartsKey = NewType("ReplyPartsKey", str)
-DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
-DeliveryKey = NewType("DeliveryKey", str)
 
 _RECORD = key(Key.RECORD)
+
+
+def index_of(status: Status, lane: int) -> IndexKey | None:
+    """Return the index that has the ids of a state and a lane; None for a final state."""
+    name = INDEXES.get(status)
+    return IndexKey(key(name, str(lane) if KINDS[name].suffix else "")) if name else None
+
+
+def indexes_of(*statuses: Status) -> tuple[IndexKey, ...]:
+    """Return all indexes that may have ids of these states, lane 1 first, with those of earlier versions."""
+    own = (index_of(status, lane) for status in statuses for lane in LANES)
+    former = (FORMER.get(status) for status in statuses)
+    return tuple(dict.fromkeys(index for index in (*own, *former) if index))
 
 
 def record(message_id: str) -> RecordKey:

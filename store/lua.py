@@ -111,7 +111,10 @@ def _may_follow() -> str:
 
 
 def _indexes(places: Mapping[str, str]) -> str:
-    return _table({status: places.get(key.name.lower(), "nil") for status, key in INDEXES.items()})
+    """Return a table of functions: the index of a state, by lane."""
+    found = {status: places.get(key.name.lower(), "nil") for status, key in INDEXES.items()}
+    whole = {status: f"{place}lane]" if place.endswith("+ ") else place for status, place in found.items()}
+    return _table({status: f"function(lane) return {place} end" for status, place in whole.items()})
 
 
 def _table(values: Mapping[Any, str]) -> str:

@@ -52,7 +52,7 @@ class Places:
         key = Key.__members__.get(name.upper())
         if key is Key.SPENT:
             self.has_periods = True
-        elif key is Key.QUEUED:
+        elif key is not None and KINDS[key].suffix == "lane":
             self.by_name[name] = f"KEYS[{len(self.fixed)} + "
             self.fixed += [(key, str(lane)) for lane in LANES]
         elif key is None or KINDS[key].suffix:

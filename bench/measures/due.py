@@ -85,7 +85,7 @@ def _fill(url: str, size: int) -> None:
     """Add ids that are not due to the set; a release does not read them."""
     client = redis.Redis.from_url(url)
     for first in range(0, size, BATCH):
-        client.zadd(keys.DUE, {f"{number:032x}": FAR + number for number in range(first, min(size, first + BATCH))})
+        client.zadd(keys.DUE[3], {f"{number:032x}": FAR + number for number in range(first, min(size, first + BATCH))})
     client.close()
 
 
@@ -95,10 +95,9 @@ async def _all(url: str, most: int) -> float:
     client, nudger, left = redis.asyncio.Redis.from_url(url), Nudger(WorkerSettings(redis_url=url)), most
     started = time.perf_counter()
     while left > 0:
-        released = await release(client, at)
-        for lane, ids in released.items():
-            await asyncio.to_thread(nudger.publish, lane, ids)
-        left -= sum(map(len, released.values()))
+        released = await release(client, 3, at)
+        await asyncio.to_thread(nudger.publish, 3, released)
+        left -= len(released)
     seconds = time.perf_counter() - started
     nudger.close()
     await client.aclose()
@@ -113,9 +112,9 @@ async def _in_turn(urls: list[str], calls: int) -> list[float]:
     for moments in zip(*due, strict=True):
         for client, now, times in zip(clients, moments, seconds, strict=True):
             started = time.perf_counter()
-            released = await release(client, now)
+            released = await release(client, 3, now)
             times.append(time.perf_counter() - started)
-            if sum(map(len, released.values())) != 1:
+            if len(released) != 1:
                 raise ValueError("exactly one message should have been released")
     for client in clients:
         await client.aclose()

@@ -11,10 +11,10 @@ local ended = {}
 -- The names of the fields that a move reads, and the other fields that a script reads.
 local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, ...} end
 
--- The index of a state, or nil for a final one.
+-- The index of a state and a lane, or nil for a final state.
 local function index_of(status, lane)
-  if status == Status.queued then return KEY.queued[lane] end
-  return INDEX[status]
+  local of = INDEX[status]
+  return of and of(lane)
 end
 
 local function may(from, to) return MAY[from][to] end

@@ -177,7 +177,7 @@ def _sent(server: RedisServer, number: int) -> list[str]:
     for start in range(0, number, 20_000):  # the rate limit's burst
         attempted(server.url, ids[start : start + 20_000], TAKEN)
     with redis.Redis(port=server.port) as client:
-        assert number == client.zcard(keys.AWAITING), "not all messages were sent"
+        assert number == client.zcard(keys.AWAITING[3]), "not all messages were sent"
     return ids
 
 
@@ -249,7 +249,7 @@ def _judge(server: RedisServer, ids: Sequence[str], loads: Sequence[CallbackLoad
             records = pipe.execute()
         tally = {name.decode(): int(count) for name, count in client.hgetall(keys.TALLY).items()}
         outcomes = Counter(fields[b"id"].decode() for _, fields in client.xrange(keys.EVENTS))
-        awaited = client.zcard(keys.AWAITING)
+        awaited = client.zcard(keys.AWAITING[3])
     found = {
         "lost": sum(status != b"delivered" for status, _ in records),
         "not charged exactly once": sum(charge != b"%d" % CHARGE for _, charge in records),

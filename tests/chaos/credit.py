@@ -102,7 +102,7 @@ def _play(stack: Stack, options: argparse.Namespace) -> list[str]:
 
 def _is_stopped(client: redis.Redis) -> bool:
     """Return whether sending has stopped, for lack of credit or because the rest is reserved for lane 1."""
-    if client.zcard(keys.LEASES):
+    if client.exists(*keys.LEASES.values()):
         return False
     if client.hexists(keys.HOLDS, "account"):
         return True

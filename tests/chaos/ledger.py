@@ -59,8 +59,8 @@ def compare(reported: set[str], client: redis.Redis, ledger: dict[str, Any], *, 
 
 
 def moving(client: redis.Redis) -> int:
-    indexes = (keys.DUE, *keys.QUEUED.values(), keys.LEASES, keys.DOUBT, keys.AWAITING)
-    return sum(int(client.zcard(index)) for index in indexes)
+    states = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT, Status.SENT)
+    return sum(int(client.zcard(index)) for index in keys.indexes_of(*states))
 
 
 def history(message_id: str, client: redis.Redis, ledger: dict[str, Any], folder: Path) -> str:

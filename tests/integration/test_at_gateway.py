@@ -80,7 +80,7 @@ def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
     (heard,) = system.outcomes(one)
     assert ("cancelled", "shop", "order1") == (heard["status"], heard["producer"], heard["client"])
     wait_until(lambda: not system.sync.exists(keys.STOPPING), what="the request to stop to be done with")
-    assert not system.sync.exists(keys.AWAITING, keys.DUE)
+    assert not system.sync.exists(keys.AWAITING[3], keys.DUE[3])
 
 
 @pytest.mark.parametrize("api", ["http", "rest", "xml"])
@@ -96,7 +96,7 @@ def test_a_look_up_that_finds_scheduled_leaves_it_sent(
         assert found.gateway_id
         assert "011" == the_entry(sandbox, one)["status"]
         assert found.charge > 0
-        look_up_at = system.sync.zscore(keys.AWAITING, one)
+        look_up_at = system.sync.zscore(keys.AWAITING[3], one)
         assert look_up_at is not None
         assert look_up_at >= found.accepted_at + HOUR, "no look-up before its time"
         assert [CancelResult.ASKED] == [result.answer for result in producer.cancel([one])]
@@ -171,7 +171,7 @@ def test_everything_that_counts_from_delivery_counts_from_its_time(system: Syste
     keeping = system.settings.keeping
 
     assert due + keeping.late == system.sync.zscore(keys.LATE, one)
-    assert due + keeping.first_poll == system.sync.zscore(keys.AWAITING, one)
+    assert due + keeping.first_poll == system.sync.zscore(keys.AWAITING[1], one)
     assert keeping.keep + 7200_000 - system.sync.pttl(keys.record(one)) < 60_000
     assert [] == system.run(late(system.client, due + keeping.late - 1))
     assert [one] == system.run(late(system.client, due + keeping.late))

@@ -464,7 +464,7 @@ def test_a_status_that_no_table_lists_is_acknowledged_and_raises_an_alarm(
     found = status_of(producer, sent)
     assert (Status.SENT, "", before + 1) == (found.status, found.network_status, alarms(child))
     assert b"status=" in (client.hget(keys.record(sent), "reports") or b"")
-    assert [sent.encode()] == client.zrange(keys.AWAITING, 0, -1)
+    assert [sent.encode()] == client.zrange(keys.AWAITING[3], 0, -1)
 
 
 # When Redis is away.

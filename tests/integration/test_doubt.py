@@ -87,7 +87,7 @@ def test_the_caller_may_choose_that_a_doubtful_message_is_held(
     day = 24 * 3600 * 1000
 
     def put_off() -> bool:
-        score = client.zscore(keys.DOUBT, message)
+        score = client.zscore(keys.DOUBT[3], message)
         return bool(score and score - client.time()[0] * 1000 > day / 2)
 
     wait_until(put_off, what="the daily look-up")

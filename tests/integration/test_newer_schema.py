@@ -69,7 +69,7 @@ def test_the_longer_it_waits_for_a_newer_worker_the_later_it_comes_back(
     now = NOW + waited
     claims = _claim(redis_server, [newer, known], now)
     assert [known] == [one.id for one in claims.claimed]
-    assert now + wait == client.zscore(keys.DUE, newer)
+    assert now + wait == client.zscore(keys.DUE[3], newer)
     assert [b"scheduled", None, None] == client.hmget(keys.record(newer), ["status", "attempt", "token"])
     assert b"1" == client.hget(keys.TALLY, "newer:3")
 

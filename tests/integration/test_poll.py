@@ -108,7 +108,7 @@ def test_a_message_is_looked_up_at_its_times_until_the_gateway_forgets_it(system
     (message,) = attempted(system, producer="shop")
     sent_at, gateway, times = system.now, Gateway(), []
     while record_of(system, message)["status"] == "sent" and len(times) < 20:
-        due = int(system.sync.zscore(keys.AWAITING, message) or 0)
+        due = int(system.sync.zscore(keys.AWAITING[3], message) or 0)
         system.now = due - 1
         assert 0 == looked_up(system, gateway)
         system.now = due
@@ -120,7 +120,7 @@ def test_a_message_is_looked_up_at_its_times_until_the_gateway_forgets_it(system
     assert ([f"of-{message}"] * len(times), []) == (gateway.queried, gateway.queried_by_our_id)
     record = record_of(system, message)
     assert ("unknown", "no_receipt", "gateway") == (record["status"], record["code"], record["owner"])
-    assert (str(system.now), None) == (record["ended"], system.sync.zscore(keys.AWAITING, message))
+    assert (str(system.now), None) == (record["ended"], system.sync.zscore(keys.AWAITING[3], message))
     assert 0 < system.sync.pttl(keys.record(message)) <= system.settings.retention_ms
     (event,) = events_of(system)
     assert (message, "shop", "unknown", "no_receipt") == tuple(
@@ -136,7 +136,7 @@ def test_a_message_at_the_gateway_is_looked_up_from_its_time_on(system: System) 
     (message,) = attempted(system, delay=5 * 86_400, at_gateway=True)
     times, gateway = [], Gateway(LookUp(Known.FOUND, ITS_ID, "011"))
     while record_of(system, message)["status"] == "sent" and len(times) < 20:
-        system.now = int(system.sync.zscore(keys.AWAITING, message) or 0)
+        system.now = int(system.sync.zscore(keys.AWAITING[3], message) or 0)
         looked_up(system, gateway)
         times.append(system.now - leaves)
     assert (10 * MINUTE, 6 * DAY) == (times[0], times[-1])
@@ -150,11 +150,11 @@ def test_a_question_that_failed_does_not_count_and_is_repeated_soon(system: Syst
     looked_up(system, Gateway(FAILED))
     assert ("sent", None) == tuple(record_of(system, message).get(name) for name in ("status", "asks"))
     assert "reports" not in record_of(system, message)
-    assert system.now + 10 * MINUTE == system.sync.zscore(keys.AWAITING, message)
+    assert system.now + 10 * MINUTE == system.sync.zscore(keys.AWAITING[3], message)
     system.now += 10 * MINUTE
     looked_up(system, Gateway(NOTHING))
     assert "1" == record_of(system, message)["asks"]
-    assert system.now + HOUR == system.sync.zscore(keys.AWAITING, message)
+    assert system.now + HOUR == system.sync.zscore(keys.AWAITING[3], message)
 
 
 # What an answer makes of it.
@@ -168,7 +168,7 @@ def test_the_end_found_by_a_look_up_is_published_once(system: System) -> None:
     seen = system.glance([message])
     record = seen.records[message]
     assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
-    assert (800_000, {}) == (seen.tally["charged:2:news"], seen.indexes[keys.AWAITING])
+    assert (800_000, {}) == (seen.tally["charged:2:news"], seen.of(Status.SENT))
     assert ["delivered"] == [event["status"] for event in events_of(system)]
     assert "asks" not in record
 
@@ -181,7 +181,7 @@ def test_a_message_that_is_still_on_its_way_is_looked_up_again(system: System, s
     looked_up(system, Gateway(LookUp(Known.FOUND, ITS_ID, status, 800_000)))
     record = record_of(system, message)
     assert ("sent", status, "800000", "1") == tuple(record[name] for name in ("status", "network", "charge", "asks"))
-    assert system.now + HOUR == system.sync.zscore(keys.AWAITING, message)
+    assert system.now + HOUR == system.sync.zscore(keys.AWAITING[3], message)
 
 
 @pytest.mark.parametrize("answer", [NOTHING, LookUp(Known.NOT_FOUND), NO_LOOK_UP])
@@ -217,7 +217,7 @@ def test_a_doubtful_message_found_in_an_unknown_status_was_sent(system: System) 
     system.start_look_up().answer({message: LookUp(Known.FOUND, ITS_ID, "099", 800_000)})
     seen = system.glance([message])
     assert (Status.SENT, "800000") == (seen.status(message), seen.records[message]["charge"])
-    assert ({}, [message]) == (seen.indexes[keys.DOUBT], list(seen.indexes[keys.AWAITING]))
+    assert ({}, [message]) == (seen.of(Status.IN_DOUBT), list(seen.of(Status.SENT)))
 
 
 def test_an_expired_record_is_not_looked_up_and_not_recreated(system: System) -> None:
@@ -227,7 +227,11 @@ def test_an_expired_record_is_not_looked_up_and_not_recreated(system: System) ->
     system.sync.delete(keys.record(message))
     gateway = Gateway()
     assert 0 == looked_up(system, gateway)
-    assert ([], 0, 0) == (gateway.queried, system.sync.zcard(keys.AWAITING), system.sync.exists(keys.record(message)))
+    assert ([], 0, 0) == (
+        gateway.queried,
+        system.sync.zcard(keys.AWAITING[3]),
+        system.sync.exists(keys.record(message)),
+    )
 
 
 # Who looks up, and how many.
@@ -262,7 +266,9 @@ def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(system: 
     assert 3 == looked_up(system, gateway, few)
     assert (0, 0) == both()
     seconds = 0
-    while system.sync.zcount(keys.AWAITING, "-inf", system.now) or system.sync.zcount(keys.DOUBT, "-inf", system.now):
+    while system.sync.zcount(keys.AWAITING[3], "-inf", system.now) or system.sync.zcount(
+        keys.DOUBT[3], "-inf", system.now
+    ):
         system.now += SECOND
         seconds += 1
         assert sum(both()) <= 5
@@ -302,7 +308,7 @@ def test_a_receipt_that_comes_during_the_question_stands(system: System) -> None
     system.run(question)
     record = record_of(system, message)
     assert ("delivered", "004", "800000") == (record["status"], record["network"], record["charge"])
-    assert (0, ["delivered"]) == (system.sync.zcard(keys.AWAITING), [event["status"] for event in events_of(system)])
+    assert (0, ["delivered"]) == (system.sync.zcard(keys.AWAITING[3]), [event["status"] for event in events_of(system)])
 
 
 # With a real worker, on all APIs.

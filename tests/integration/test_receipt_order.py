@@ -77,7 +77,7 @@ def test_the_first_final_status_wins_in_every_order_and_the_charge_counts_once(
     counts = {name: int(number) for name, number in client.hgetall(keys.TALLY).items() if name.startswith(b"to:3:")}
     delivered = sum(1 for order in ORDERS if first_final(order) == "004")
     assert (delivered, len(ORDERS) - delivered) == (counts[b"to:3:delivered"], counts[b"to:3:undelivered"])
-    assert 0 == client.zcard(keys.AWAITING)
+    assert 0 == client.zcard(keys.AWAITING[3])
 
 
 def test_all_receipts_of_many_messages_shuffled_into_one_batch_come_to_the_same(
@@ -119,9 +119,9 @@ def test_a_receipt_settles_an_attempt_with_any_answer(
     assert (becomes, ITS_ID, CHARGE) == (found.status, found.gateway_id, found.charge_millionths)
     assert found.sent_at > 0
     assert (found.ended_at > 0) == (becomes in FINAL)
-    indexes = (keys.DUE, keys.QUEUED[3], keys.LEASES, keys.DOUBT, keys.DEAD)
+    indexes = (keys.DUE[3], keys.QUEUED[3], keys.LEASES[3], keys.DOUBT[3], keys.DEAD)
     assert [0] * len(indexes) == [client.zcard(index) for index in indexes]
-    assert (becomes is Status.SENT) == bool(client.zcard(keys.AWAITING))
+    assert (becomes is Status.SENT) == bool(client.zcard(keys.AWAITING[3]))
     assert client.pttl(keys.record(message)) > 0
     assert [False] == settled_now(redis_server.url, [attempt])  # the answer comes now, and finds it settled
     assert becomes == status_of(producer, message).status

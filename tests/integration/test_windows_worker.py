@@ -134,7 +134,7 @@ def test_a_deferral_costs_neither_an_attempt_nor_rate(system: System) -> None:
     assert [] == system.defer(CLOSED, 3, [one])
     seen = system.glance([one])
 
-    assert {one: OPENS} == seen.indexes[keys.DUE]
+    assert {one: OPENS} == seen.indexes[keys.DUE[3]]
     assert {} == seen.indexes[keys.QUEUED[3]]
     changed = {"status": "scheduled", "due": str(OPENS), "expires": str(OPENS + DAY)}
     same = before.records[one].keys() - changed.keys() - {"body"}
@@ -168,7 +168,7 @@ def test_a_nudge_is_split_into_what_may_go_and_what_waits(system: System) -> Non
     assert [other, "0" * 32, sent, plain, waits] == system.defer(CLOSED, 2, ids)
     seen = system.glance([promo, sent, waits])
     assert (Status.SCHEDULED, Status.SENT) == (seen.status(promo), seen.status(sent))
-    assert START + 60_000 == seen.indexes[keys.DUE][waits]
+    assert START + 60_000 == seen.indexes[keys.DUE[2]][waits]
 
 
 def test_lane_1_and_a_fleet_without_windows_never_wait(system: System) -> None:
@@ -177,14 +177,14 @@ def test_lane_1_and_a_fleet_without_windows_never_wait(system: System) -> None:
 
     assert [one] == system.defer(CLOSED, 1, [one])
     assert [other] == system.defer(Windows(), 3, [other])
-    assert {} == system.glance([one]).indexes[keys.DUE]
+    assert {} == system.glance([one]).indexes[keys.DUE[3]]
 
 
 def test_a_named_validity_stays_and_ends_the_message(system: System) -> None:
     """It waits for no window that opens after its end; at its end it is expired, and its producer hears of it."""
     short, long = queued(system, validity_period=90), queued(system, validity_period=180)
     assert [] == system.defer(CLOSED, 3, [short, long])
-    assert {short: START + 90 * 60_000, long: OPENS} == system.glance([]).indexes[keys.DUE]
+    assert {short: START + 90 * 60_000, long: OPENS} == system.glance([]).indexes[keys.DUE[3]]
     system.now = START + 90 * 60_000
     assert {3: [short]} == system.release()
     assert [short] == system.defer(CLOSED, 3, [short]), "what is past its validity is not put off again"
@@ -203,7 +203,7 @@ def test_windows_that_are_never_open_together_end_a_message_with_its_validity(sy
     """It expires, once, and does not go round forever between its lane and the due set."""
     one = queued(system, tags="promo")
     assert [] == system.defer(NEVER, 3, [one])
-    assert {one: START + DAY} == system.glance([]).indexes[keys.DUE]
+    assert {one: START + DAY} == system.glance([]).indexes[keys.DUE[3]]
     system.now = START + DAY
     assert {3: [one]} == system.release()
     assert [one] == system.defer(NEVER, 3, [one])
@@ -258,7 +258,7 @@ def test_a_message_at_the_gateway_has_to_be_in_its_window_when_it_is_due(system:
     at_night = queued(system, delay=12 * 3600, at_gateway=True)
     assert [by_day] == system.defer(CLOSED, 3, [by_day, at_night])
     seen = system.glance([by_day, at_night])
-    assert {at_night: OPENS + DAY} == seen.indexes[keys.DUE]
+    assert {at_night: OPENS + DAY} == seen.indexes[keys.DUE[3]]
     assert {str(OPENS + DAY)} == {seen.records[at_night]["due"]}
     assert "gateway_due" not in seen.records[at_night], "it waits with us now"
     (claimed,) = system.claim(3, [by_day], "token").claimed

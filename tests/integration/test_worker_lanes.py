@@ -59,10 +59,10 @@ def test_a_login_code_is_sent_while_every_call_of_lane_3_hangs(
     workers.start(parts_per_second=100_000, gateway_connections=8, gateway_timeout_seconds=50, lease_seconds=110)
     sandbox.control("POST", "settings", {"latency_ms": 40_000})
     _flood(producer, 3, 1_500)
-    wait_until(lambda: int(client.zcard(keys.LEASES)) >= 600, what="all other threads to be busy with lane 3")
+    wait_until(lambda: int(client.zcard(keys.LEASES[3])) >= 600, what="all other threads to be busy with lane 3")
     code = producer.send("27999500001", "Your code is 4711", lane=1)
     wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]}, 10)
-    assert int(client.zcard(keys.AWAITING)) == 0, "nothing of lane 3 had ended"
+    assert int(client.zcard(keys.AWAITING[3])) == 0, "nothing of lane 3 had ended"
 
 
 def _claimed(worker: Child, lane: int) -> float:

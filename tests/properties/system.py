@@ -55,6 +55,10 @@ class Glance:
     rate: dict[str, float] = field(default_factory=dict)
     claimed: dict[str, int] = field(default_factory=dict)
 
+    def of(self, status: Status) -> dict[str, float]:
+        """Return the members of all indexes of a state, with their scores."""
+        return {one: score for key in keys.indexes_of(status) for one, score in self.indexes[key].items()}
+
     def status(self, message_id: str) -> Status | None:
         record = self.records.get(message_id)
         return Status(record["status"]) if record else None
@@ -160,7 +164,9 @@ class System:
         return [event for event in events if event["id"] == message_id and event["type"] == "outcome"]
 
     def release(self) -> dict[int, list[str]]:
-        return self.run(release(self.client, self.now))
+        """Release a batch of each lane; returns by lane what is to be nudged."""
+        lanes = {lane: self.run(release(self.client, lane, self.now)) for lane in keys.LANES}
+        return {lane: ids for lane, ids in lanes.items() if ids}
 
     def lapse(self) -> list[str]:
         return self.run(lapse(self.client, int(self.settings.doubt_delays_seconds[0] * 1000), self.now))
@@ -185,7 +191,7 @@ class System:
 
     def glance(self, ids: list[str]) -> Glance:
         """Read everything in one trip."""
-        indexes = [key for key in keys.MOVE_KEYS if key not in (keys.TALLY, keys.EVENTS)]
+        indexes = keys.indexes_of(*keys.INDEXES)
         with self.sync.pipeline() as pipe:
             for one in ids:
                 pipe.hgetall(keys.record(one))

@@ -182,7 +182,7 @@ class Round:
                     ended = self.claim_these(lane, queued[start : start + 100])
                     self.settle_these([(one, OUTCOMES[0]) for one in ended])
             self.in_hand = []
-            if not self.system.sync.exists(keys.DUE, keys.DOUBT, *keys.QUEUED.values()):
+            if not self.system.sync.exists(*keys.indexes_of(Status.SCHEDULED, Status.IN_DOUBT, Status.QUEUED)):
                 return
             self.system.now += 3_600_000
         raise AssertionError(f"never came to an end: {self.system.glance([]).indexes}")
@@ -291,7 +291,7 @@ def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
         client = redis.asyncio.Redis(port=redis_server.port)
         for lot in _lots(ids):
             await asyncio.to_thread(everybody.wait, 60)
-            await release(client, system.now)
+            await release(client, 3, system.now)
             for start in range(0, len(lot), 5):
                 found = await claim(client, 3, lot[start : start + 5], system.settings, system.now)
                 claimed.extend(one.id for one in found.claimed)

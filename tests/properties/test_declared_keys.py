@@ -23,6 +23,7 @@ from threelane.contract.schedule import DAY
 from threelane.store import access, find, keys, lua, registry, suppression
 from threelane.store.find import Filter
 from threelane.store.scripts import Script
+from threelane.store.states import Status
 from threelane.store.suppression import Entry
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.inbound.report import InboundReply, ReplyPart
@@ -31,6 +32,7 @@ from threelane.worker.receipt.late import late
 from threelane.worker.receipt.poll import poll
 from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
+from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase
 from threelane.worker.upkeep.expire import expire
 from threelane.worker.webhooks.deliveries import Deliveries
@@ -140,6 +142,8 @@ def _do_the_rest(system: System) -> None:
     system.cancel([waiting.id])
     (soon,) = system.accept([system.draft(lane=1)])
     (dying,) = system.accept([system.draft()])
+    sync.zadd(keys.FORMER[Status.SCHEDULED], {dying.id: 1})
+    assert 1 == system.run(adopt(client, now))
     system.claim(3, [dying.id], "token of a worker that dies")
     system.now += system.settings.lease_ms
     assert [dying.id] == system.lapse()

@@ -75,4 +75,4 @@ def test_two_answers_to_the_same_look_up_count_once(system: System) -> None:
 
     seen = system.glance([one])
     assert "1" == seen.records[one]["probes"]
-    assert system.now + 30_000 == seen.indexes[keys.DOUBT][one]
+    assert system.now + 30_000 == seen.indexes[keys.DOUBT[3]][one]

@@ -346,7 +346,7 @@ def test_a_dead_letter_that_was_sent_after_all_has_not_ended(system: System) -> 
     system.receive([report(story.id, StatusSent("003", 800_000))])
     seen = system.glance([story.id])
     assert "ended" not in seen.records[story.id]
-    assert system.now + 600_000 == seen.indexes[keys.AWAITING][story.id]
+    assert system.now + 600_000 == seen.indexes[keys.AWAITING[1]][story.id]
     assert system.now + 30_000 == system.sync.zscore(keys.LATE, story.id)
 
 

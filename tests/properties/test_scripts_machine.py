@@ -324,20 +324,20 @@ class Machine(RuleBasedStateMachine):
     def wait(self, wait: int) -> None:
         self.system.now += wait
 
-    @precondition(lambda self: self.seen.indexes[keys.DUE])
+    @precondition(lambda self: self.seen.of(SCHEDULED))
     @rule(patient=st.booleans())
     def release(self, patient: bool) -> None:
-        self.wait_for(keys.DUE, patient)
-        due = {one for one, score in self.seen.indexes[keys.DUE].items() if score <= self.system.now}
+        self.wait_for(SCHEDULED, patient)
+        due = {one for one, score in self.seen.of(SCHEDULED).items() if score <= self.system.now}
         released = {one for ids in self.system.release().values() for one in ids}
         assert due == released
         self.look("release", due)
 
-    @precondition(lambda self: self.seen.indexes[keys.LEASES])
+    @precondition(lambda self: self.seen.of(SENDING))
     @rule(patient=st.booleans())
     def lapse(self, patient: bool) -> None:
-        self.wait_for(keys.LEASES, patient)
-        over = {one for one, score in self.seen.indexes[keys.LEASES].items() if score <= self.system.now}
+        self.wait_for(SENDING, patient)
+        over = {one for one, score in self.seen.of(SENDING).items() if score <= self.system.now}
         assert over == set(self.system.lapse())
         for one in over:
             del self.holder[one]
@@ -345,14 +345,14 @@ class Machine(RuleBasedStateMachine):
 
     # -- doubt --
 
-    @precondition(lambda self: len(self.pending) < 3 and self.seen.indexes[keys.DOUBT])
+    @precondition(lambda self: len(self.pending) < 3 and self.seen.of(IN_DOUBT))
     @rule(patient=st.booleans())
     def start_look_up(self, patient: bool) -> None:
         """A look-up begins: the gateway answers with the present state, and the answer takes its time."""
-        self.wait_for(keys.DOUBT, patient)
+        self.wait_for(IN_DOUBT, patient)
         pending = self.system.start_look_up()
         for one in pending.queried:
-            assert self.seen.indexes[keys.DOUBT][one] <= self.system.now
+            assert self.seen.of(IN_DOUBT)[one] <= self.system.now
         if pending.queried:
             self.pending.append((pending, {one: self.taken[one] > 0 for one in pending.queried}))
         else:
@@ -380,7 +380,7 @@ class Machine(RuleBasedStateMachine):
         moved = self.look("resolve" if not found_ids else "receipt or resolve", set(took))
         assert nudged == {one for one, to in moved.items() if to is QUEUED}
 
-    @precondition(lambda self: self.seen.indexes[keys.DOUBT])
+    @precondition(lambda self: self.seen.of(IN_DOUBT))
     @rule()
     def look_up_and_get_the_answer(self) -> None:
         """What a healthy worker does, while others may still wait for their answers."""
@@ -495,7 +495,7 @@ class Machine(RuleBasedStateMachine):
     def an_id_is_in_the_index_of_its_status_and_in_no_other(self) -> None:
         for one, record in self.seen.records.items():
             status = Status(record["status"])
-            own = keys.QUEUED[int(record["lane"])] if status is QUEUED else keys.INDEX_OF.get(status)
+            own = keys.index_of(status, int(record["lane"]))
             where = [index for index, members in self.seen.indexes.items() if one in members]
             assert ([own] if own else []) == where
 
@@ -604,10 +604,10 @@ class Machine(RuleBasedStateMachine):
     def queued(self) -> list[str]:
         return [one for one in self.ids() if self.seen.status(one) is QUEUED]
 
-    def wait_for(self, index: str, patient: bool) -> None:
-        """Advance the clock to the first of an index."""
+    def wait_for(self, status: Status, patient: bool) -> None:
+        """Advance the clock to the first of a state's indexes."""
         if patient:
-            self.system.now = max(self.system.now, int(min(self.seen.indexes[index].values())))
+            self.system.now = max(self.system.now, int(min(self.seen.of(status).values())))
 
     def unsent(self) -> list[Attempt]:
         return [one for one in self.in_hand if one.outcome is None]

@@ -9,12 +9,15 @@ from threelane.store import keys
 from threelane.store.keys import KINDS, Key, Space
 
 AS_EVER = {
-    "tl:due", "tl:queued:1", "tl:queued:2", "tl:queued:3", "tl:leases", "tl:doubt", "tl:dead", "tl:awaiting",
+    "tl:due:1", "tl:due:2", "tl:due:3", "tl:queued:1", "tl:queued:2", "tl:queued:3", "tl:leases:1", "tl:leases:2",
+    "tl:leases:3", "tl:doubt:1", "tl:doubt:2", "tl:doubt:3", "tl:awaiting:1", "tl:awaiting:2", "tl:awaiting:3",
+    "tl:dead", "tl:due", "tl:leases", "tl:doubt", "tl:awaiting",
     "tl:tally", "tl:holds", "tl:rate", "tl:claimed", "tl:sweep", "tl:sweeping", "tl:erasing", "tl:suppressed",
     "tl:events", "tl:late", "tl:heard", "tl:stopping", "tl:producers", "tl:api-keys", "tl:windows", "tl:workers",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets",
-    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x", "tl:console-tries:x", "tl:reply:x",
+    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x", "tl:console-tries:x",
+    "tl:reply:x",
     "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x",
 }  # fmt: skip
 
@@ -26,8 +29,10 @@ def test_every_key_is_in_the_table() -> None:
 
 def test_keys_keep_their_names() -> None:
     """Workers of an earlier version run beside these while a fleet is upgraded."""
-    made = {keys.key(name, "x") for name in Key if KINDS[name].suffix and name is not Key.QUEUED}
-    made |= {keys.key(name) for name in Key if not KINDS[name].suffix} | set(keys.QUEUED.values())
+    made = {keys.key(name, "x") for name in Key if KINDS[name].suffix not in ("", "lane")}
+    made |= {keys.key(name) for name in Key if not KINDS[name].suffix}
+    made |= {index for name in Key if KINDS[name].suffix == "lane" for index in keys.by_lane(name).values()}
+    made |= set(keys.FORMER.values())
 
     assert made == AS_EVER
 
@@ -43,7 +48,7 @@ def test_a_cell_tags_every_key_and_an_account_those_that_are_its_own() -> None:
     """The keys of one script are in one slot of a cluster; two accounts share no rate."""
     there = Space(cell="c7", account="acme")
 
-    assert "tl:{c7}:due" == keys.key(Key.DUE, space=there)
+    assert "tl:{c7}:due:2" == keys.key(Key.DUE, "2", space=there)
     assert "tl:{c7}:m:0f3c" == keys.key(Key.RECORD, "0f3c", there)
     assert "tl:{c7}:rate@acme" == keys.key(Key.RATE, space=there)
 
@@ -54,7 +59,7 @@ def test_the_row_of_a_key_is_found_by_its_name(name: str) -> None:
     assert keys.kind(name) in KINDS.values()
 
 
-@pytest.mark.parametrize("name", ["tl:nothing", "tl:due:1", "tl:", "sms.1"])
+@pytest.mark.parametrize("name", ["tl:nothing", "tl:dead:1", "tl:", "sms.1"])
 def test_what_is_in_no_row_is_found_too(name: str) -> None:
     """Otherwise the test above, and those that use it, would show nothing."""
     with pytest.raises(KeyError):
@@ -63,7 +68,8 @@ def test_what_is_in_no_row_is_found_too(name: str) -> None:
 
 def test_no_two_indexes_share_a_key() -> None:
     """A set that served two purposes would lose messages."""
-    assert len(keys.MOVE_KEYS) == len(set(keys.MOVE_KEYS))
+    indexes = [index for status in keys.INDEXES for index in keys.indexes_of(status)]
+    assert len(indexes) == len(set(indexes))
 
 
 def test_each_lane_has_its_set_and_its_queue() -> None:

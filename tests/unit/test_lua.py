@@ -111,8 +111,8 @@ def test_a_script_gets_its_keys_and_arguments_where_its_source_has_them(client: 
     """Whatever the order in which a caller names them; here on the keys of another cell and account."""
     (tmp_path / "look.lua").write_text(
         "local report = ARG.reports[2]\n"
-        "return {KEY.rate, KEY.due, KEY.bucket, KEY.records[2], #KEY.records, tostring(ARG.now), report[Report.text],\n"
-        "  Answer.done}"
+        "return {KEY.rate, KEY.due[2], KEY.bucket, KEY.records[2], #KEY.records, tostring(ARG.now),\n"
+        "  report[Report.text], Answer.done}"
     )
     there = Space("c7", "acme")
     look: Script[Any, Any] = Script(tmp_path / "look.lua", Signature.read(_look), list[Any], [Answer])
@@ -124,7 +124,7 @@ def test_a_script_gets_its_keys_and_arguments_where_its_source_has_them(client: 
         records=keys.records(["a", "b"]),
     )
 
-    rate, due = b"tl:{c7}:rate@acme", b"tl:{c7}:due"
+    rate, due = b"tl:{c7}:rate@acme", b"tl:{c7}:due:2"
     assert [rate, due, b"tl:api-rate:k", b"tl:m:b", 2, b"5", b"two", b"done"] == reply
 
 

@@ -41,7 +41,7 @@ def test_a_dead_letter_is_redriven_or_found_to_have_been_sent_and_nothing_else()
 
 def test_every_state_that_is_not_final_has_an_index() -> None:
     """An id in no set would be forgotten; a final one in a set would never leave it."""
-    assert set(Status) - FINAL == keys.INDEX_OF.keys() | {Status.QUEUED}
+    assert set(Status) - FINAL == keys.INDEXES.keys()
 
 
 PLACE = """-- PARTS move
@@ -74,6 +74,6 @@ def test_a_script_moves_only_as_the_table_allows(client: redis.Redis, tmp_path: 
         allowed = after in MAY_FOLLOW[before]
         now = after if allowed else before
         assert (allowed, now) == (bool(moved), Status(client.hget(record, "status").decode()))
-        index = keys.QUEUED[2] if now is Status.QUEUED else keys.INDEX_OF.get(now)
-        holding = [key for key in keys.MOVE_KEYS if key not in (keys.TALLY, keys.EVENTS) and client.exists(key)]
+        index = keys.index_of(now, 2)
+        holding = [key for key in keys.indexes_of(*keys.INDEXES) if client.exists(key)]
         assert ([index] if index else []) == holding

@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -124,7 +124,7 @@ def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: 
 
 
 def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int) -> Counter[str]:
-    """Redrive all dead letters that match, oldest first; returns the number of each result."""
+    """Redrive all dead letters that match, lane 1 first, oldest first; returns the number of each result."""
     total: Counter[str] = Counter(redriven=0, expired=0)
     for lot in redrive_paced(client, nudger, wanted, lambda: now):
         total.update(lot)
@@ -142,13 +142,17 @@ def redrive_paced(
     a_second: float = 0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Counter[str]]:
-    """Redrive the dead letters that match, batch by batch, ``a_second`` messages a second (0: without a limit).
+    """Redrive the dead letters that match, lane 1 first, batch by batch, ``a_second`` a second (0: without a limit).
 
     Yields the number of each result in a batch; a caller that stops iterating stops the redrive.  Concurrent redrives
     put each dead letter back once.  Messages in doubt or in a final state are not dead letters and do not change.
     """
     died: Any = client.zrange(keys.DEAD, after, "+inf" if before is None else before, byscore=True)  # before any moves
-    ids = (one.id for lot in find.matching(client, [one.decode() for one in died], wanted) for one in lot)
+    lanes: dict[int, list[str]] = {lane: [] for lane in keys.LANES}
+    for found in find.matching(client, [one.decode() for one in died], wanted):
+        for one in found:
+            lanes[one.lane].append(one.id)
+    ids = chain.from_iterable(lanes.values())
     size = BATCH if not a_second else max(1, min(BATCH, int(a_second)))
     while lot := list(islice(ids, size)):
         answers = _put_back(client, nudger, lot, now())

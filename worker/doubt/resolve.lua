@@ -16,7 +16,7 @@ for i, one in ipairs(ARG.looked_up) do
     if one[LookedUp.counts] then add_one(record, Field.probes) end
     if code ~= '' then write(record, Field.code, code, Field.reason, one[LookedUp.reason], Field.owner, owner) end
     if to == Unresolved.look_up_again then
-      index(KEY.doubt, id, at)
+      index(KEY.doubt[known.lane], id, at)
     else
       move(record, id, known, to, at)
       drop(record, Field.probes, Field.doubted)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -15,6 +15,7 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs, tracing
 from threelane.store import keys
+from threelane.store.due import due
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
@@ -82,15 +83,10 @@ async def resolve(
     client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int
 ) -> tuple[int, dict[int, list[str]]]:
     """Look up at most 20 messages; returns how many were due, and by lane the ids to be nudged."""
-    due: Any = await client.zrange(keys.DOUBT, "-inf", now, byscore=True, offset=0, num=BATCH)
-    if not due:
+    ids = await due(client, keys.DOUBT, now, BATCH)
+    if not ids:
         return 0, {}
-    ids = [one.decode() for one in due]
-    again = now + settings.lease_ms
-    rate = settings.look_ups_per_second
-    taken = await probe.run(
-        client, records=keys.records(ids), now=now, status=Status.IN_DOUBT, again_at=again, a_second=rate, ids=ids
-    )
+    taken = await probe(client, ids, Status.IN_DOUBT, settings, now)
     doubts = [_doubt(entry) for entry in taken]
     looked_up = doubts if gateway.can_look_up else []
     answers = await asyncio.gather(*(gateway.look_up(one.message.id) for one in looked_up))

@@ -58,7 +58,15 @@ class Rule(NamedTuple):
 
 
 RATE_LIMITED = Rule(
-    "429", Verdict.RETRY, Scope.ACCOUNT, Owner.GATEWAY, "rate_limited", SOON, UNTIL_EXPIRY, spends_attempt=False, hold_seconds=2
+    "429",
+    Verdict.RETRY,
+    Scope.ACCOUNT,
+    Owner.GATEWAY,
+    "rate_limited",
+    SOON,
+    UNTIL_EXPIRY,
+    spends_attempt=False,
+    hold_seconds=2,
 )
 """HTTP 429 of any API: the account was too fast, and the message was not taken."""
 

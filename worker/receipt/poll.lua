@@ -10,7 +10,7 @@ for i, one in ipairs(ARG.updates) do
   if known.status == Status.sent then
     if one[PollUpdate.counts] then add_one(record, Field.asks) end
     if again_at > 0 then
-      index(KEY.awaiting, id, again_at)
+      index(KEY.awaiting[known.lane], id, again_at)
       answers[i] = Polled.again
     elseif move(record, id, known, Status.unknown, 0, Field.ended, ARG.now, Field.code, NO_RECEIPT,
       Field.reason, NO_RECEIPT, Field.owner, Owner.gateway) then

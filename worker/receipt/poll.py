@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 import redis.asyncio
 
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs, tracing
 from threelane.store import keys
+from threelane.store.due import due
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
@@ -55,19 +55,10 @@ def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, updates: Sequ
 
 async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
     """Poll up to 20 messages; returns how many were polled."""
-    due: Any = await client.zrange(keys.AWAITING, "-inf", now, byscore=True, offset=0, num=BATCH)
-    if not due:
+    ids = await due(client, keys.AWAITING, now, BATCH)
+    if not ids:
         return 0
-    ids = [one.decode() for one in due]
-    awaited = await probe.run(
-        client,
-        records=keys.records(ids),
-        now=now,
-        status=Status.SENT,
-        again_at=now + settings.lease_ms,
-        a_second=settings.look_ups_per_second,
-        ids=ids,
-    )
+    awaited = await probe(client, ids, Status.SENT, settings, now)
     answers = await asyncio.gather(*(_look_up(gateway, one) for one in awaited))
     metrics.POLLED.inc(len(awaited))
     reports = [

@@ -1,12 +1,12 @@
 -- PARTS record, index, bucket
--- Take messages of a state that are due for a look-up, as many as the rate of look-ups allows; no other worker takes
--- the same ones until again_at.
--- KEYS  records   ARG  now, status (in_doubt or sent), again_at, a_second (look-ups), ids
+-- Take messages of a lane and a state that are due for a look-up, as many as the rate of look-ups allows; no other
+-- worker takes the same ones until again_at.
+-- KEYS  records   ARG  now, lane, status (in_doubt or sent), again_at, a_second (look-ups), ids
 -- ->    for each id taken {id, probes so far, in doubt since, lapses, body, gateway id, sent at, polls}
 local now = ARG.now
 local kept = redis.call('HMGET', KEY.rate, Rate.asks, Rate.asked)
 local tokens, refilled_at = refill(kept[1], kept[2], now, ARG.a_second, math.max(1, ARG.a_second))
-local set = ARG.status == Status.sent and KEY.awaiting or KEY.doubt
+local set = ARG.status == Status.sent and KEY.awaiting[ARG.lane] or KEY.doubt[ARG.lane]
 local answers, FIELDS = {}, {Field.status, Field.probes, Field.doubted, Field.lapses, Field.body, Field.gateway_id,
   Field.sent, Field.asks, Field.gateway_due}
 for i, id in ipairs(ARG.ids) do

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import redis.asyncio
+
+from threelane.store import keys
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script
 from threelane.store.states import Status
+from threelane.worker.process.settings import WorkerSettings
 
 
 class Probed(NamedTuple):
@@ -31,7 +35,33 @@ def _probed(reply: Any) -> list[Probed]:
 
 
 @script(__file__, _probed)
-def probe(
-    *, records: Sequence[RecordKey], now: int, status: Status, again_at: int, a_second: float, ids: Sequence[str]
+def _probe(
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    lane: int,
+    status: Status,
+    again_at: int,
+    a_second: float,
+    ids: Sequence[str],
 ) -> None:
     """Take messages in doubt, or sent, for a look-up; returns those that were due."""
+
+
+async def probe(
+    client: redis.asyncio.Redis, due: Mapping[int, Sequence[str]], status: Status, settings: WorkerSettings, now: int
+) -> list[Probed]:
+    """Take due messages for a look-up, lane by lane, each for as long as a lease; returns those that were due."""
+    taken: list[Probed] = []
+    for lane, ids in due.items():
+        taken += await _probe.run(
+            client,
+            records=keys.records(ids),
+            now=now,
+            lane=lane,
+            status=status,
+            again_at=now + settings.lease_ms,
+            a_second=settings.look_ups_per_second,
+            ids=ids,
+        )
+    return taken

@@ -10,7 +10,7 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import reply
 from threelane.worker.send import recover, windows
-from threelane.worker.upkeep import beat, credit, erase, release, sweep
+from threelane.worker.upkeep import adopt, beat, credit, erase, release, sweep
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
@@ -19,6 +19,8 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     look.DUTY_1,
     look.DUTY,
     windows.DUTY,
+    adopt.DUTY,
+    release.DUTY_1,
     release.DUTY,
     lapse.DUTY,
     resolve.DUTY,

@@ -1,17 +1,18 @@
 -- PARTS move
--- Move due messages to their lanes.
--- KEYS  records   ARG  now, ids
--- ->    for each id its lane, or '' when it is not due any more: another worker was first
-local answers, FIELDS, dues = {}, fields(), redis.call('ZMSCORE', KEY.due, unpack(ARG.ids))
+-- Move due messages of one lane to its queue.
+-- KEYS  former (the due set of earlier versions: a time in it is the later word), records   ARG  now, lane, ids
+-- ->    for each id 1, or 0 when it is not due any more: another worker was first, or it has another time
+local answers, FIELDS, due_set = {}, fields(), KEY.due[ARG.lane]
+local dues, others = redis.call('ZMSCORE', due_set, unpack(ARG.ids)), redis.call('ZMSCORE', KEY.former, unpack(ARG.ids))
 for i, id in ipairs(ARG.ids) do
   local record, due = KEY.records[i], dues[i]
   local known = read(record, FIELDS)
-  answers[i] = ''
-  if due and tonumber(due) <= ARG.now then
+  answers[i] = 0
+  if due and tonumber(due) <= ARG.now and not others[i] then
     if known.status == Status.scheduled and move(record, id, known, Status.queued, ARG.now) then
-      answers[i] = known.lane
+      answers[i] = 1
     else
-      index(KEY.due, id)
+      index(due_set, id)
     end
   end
 end

@@ -1,17 +1,21 @@
-"""Release: moves due messages to their lanes; every worker does it, in small batches."""
+"""Release: moves due messages to the queues of their lanes; every worker does it, in small batches.
+
+Lane 1 has its own duty on its own event loop, and each other lane its own batch: a code that becomes due after 20,000
+newsletters is released with the first batch after its time.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import redis.asyncio
 
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.store import keys
-from threelane.store.keys import RecordKey
-from threelane.store.scripts import script, texts
+from threelane.store.keys import IndexKey, RecordKey
+from threelane.store.scripts import flags, script
+from threelane.store.states import Status
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
@@ -20,31 +24,42 @@ BATCH = NUDGE_SIZE
 RELEASE_SECONDS = 0.2
 
 
-@script(__file__, texts)
-def _release(*, records: Sequence[RecordKey], now: int, ids: Sequence[str]) -> None:
-    """Put due messages on their lanes; returns the lane of each, or "" if it is not due any more."""
+@script(__file__, flags)
+def _release(*, records: Sequence[RecordKey], former: IndexKey, now: int, lane: int, ids: Sequence[str]) -> None:
+    """Put due messages on their lane; returns which were."""
 
 
-async def release(client: redis.asyncio.Redis, now: int) -> dict[int, list[str]]:
-    """Release up to 99 due messages; returns by lane the ids to be nudged."""
-    due: Any = await client.zrange(keys.DUE, "-inf", now, byscore=True, offset=0, num=BATCH)
+async def release(client: redis.asyncio.Redis, lane: int, now: int) -> list[str]:
+    """Release up to 99 due messages of a lane; returns the ids to be nudged."""
+    due: Any = await client.zrange(keys.DUE[lane], "-inf", now, byscore=True, offset=0, num=BATCH)
     if not due:
-        return {}
+        return []
     ids = [one.decode() for one in due]
-    lanes = await _release.run(client, records=keys.records(ids), now=now, ids=ids)
-    released: dict[int, list[str]] = defaultdict(list)
-    for one, lane in zip(ids, lanes, strict=True):
-        if lane:
-            released[int(lane)].append(one)
-    return released
+    former = keys.FORMER[Status.SCHEDULED]
+    released = await _release.run(client, records=keys.records(ids), former=former, now=now, lane=lane, ids=ids)
+    return [one for one, is_released in zip(ids, released, strict=True) if is_released]
 
 
-async def _round(context: WorkerContext) -> bool:
-    released = await release(context.client, context.clock.now())
-    for lane, ids in sorted(released.items()):
-        metrics.RELEASED.labels(lane).inc(len(ids))
-    await context.nudge(released)
-    return sum(map(len, released.values())) == BATCH
+def _of(lanes: Sequence[int]) -> Callable[[WorkerContext], Awaitable[bool]]:
+    """Return the round of these lanes: a batch of each."""
+
+    async def work(context: WorkerContext) -> bool:
+        more = False
+        for lane in lanes:
+            released = await release(context.client, lane, context.clock.now())
+            metrics.RELEASED.labels(lane).inc(len(released))
+            await context.nudge({lane: released} if released else {})
+            more = more or len(released) == BATCH
+        return more
+
+    return work
 
 
-DUTY = Duty(name="release", interval_seconds=RELEASE_SECONDS, work=_round, while_draining=False)
+DUTY_1 = Duty(
+    name="release_lane_1",
+    interval_seconds=RELEASE_SECONDS,
+    work=_of(keys.LANES[:1]),
+    while_draining=False,
+    on_lane_1=True,
+)
+DUTY = Duty(name="release", interval_seconds=RELEASE_SECONDS, work=_of(keys.LANES[1:]), while_draining=False)
