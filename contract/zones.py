@@ -12,6 +12,8 @@ import tzdata
 
 NOWHERE = ""
 """For numbers without a country: satellites, +800 and the like."""
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""The two-letter codes of all countries."""
 
 _COUNTRY_DIGITS = {"1": 4, "7": 2, "262": 8}
 """Calling codes whose countries have different zones -> how many digits identify the country.

@@ -103,9 +103,10 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         wide = scope == "account" or scope.startswith("lane:")
         owner = table.rules[one.code].owner if one.code in table.rules else Owner.OPERATOR
         step = "it ends automatically" if one.until else hold.way_back(one)
+        evidence = f"; {words}" if (words := hold.evidence_of(one)) else ""
         if not one.until and step.endswith("threelane resume"):
             step += "" if scope == "account" else f" {scope!r}"
-        yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}", step, owner)
+        yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}{evidence}", step, owner)
     if not held:
         yield Finding(OK, "holds", "nothing is on hold")
 

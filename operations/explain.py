@@ -262,9 +262,10 @@ def _pending(
         case Status.SENT:
             return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
     held = hold.holds(client, now)
-    if scope := _holding(held, known, sms):
+    if scope := hold.stopping(held, known.lane, sms.sender if sms else "", known.to):
         one = held[scope]
-        return Pending("hold", one.until, f"{scope} is on hold: {one.code} {one.cause}; threelane holds")
+        why = "; ".join(filter(None, (f"{one.code} {one.cause}", hold.evidence_of(one), "threelane holds")))
+        return Pending("hold", one.until, f"{scope} is on hold: {why}")
     tags = record.get("tags", "").split(",") if record.get("tags") else ()
     opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now
     if opens != now and (known.status is Status.QUEUED or opens == at):
@@ -288,13 +289,6 @@ def _score(client: redis.Redis, known: MessageStatus) -> float:
         if score is not None:
             return float(score)
     return 0
-
-
-def _holding(held: Mapping[str, hold.Held], known: MessageStatus, sms: message.Message | None) -> str:
-    """Return the scope of the hold that stops it, or ''."""
-    wide = ("account", f"lane:{known.lane}", f"sender:{sms.sender}" if sms and sms.sender else "")
-    prefixes = (scope for scope in held if scope.startswith("prefix:") and known.to.startswith(scope[7:]))
-    return next((scope for scope in (*wide, *prefixes) if scope in held), "")
 
 
 def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> MessageCost:

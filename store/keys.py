@@ -42,6 +42,7 @@ class Key(StrEnum):
     EVENTS = "events"
     HOLDS = "holds"
     BREAKER = "breaker"
+    SUSPECTS = "suspects"
     RATE = "rate"
     CLAIMED = "claimed"
     WORKER = "worker"
@@ -100,7 +101,9 @@ KINDS: dict[Key, KeyKind] = {
     Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
     Key.EVENTS: KeyKind("stream", "outcomes, replies and late messages for producers: EventField; the sweep trims it"),
-    Key.HOLDS: KeyKind("hash", "holds: scope -> JSON of cause, since, until", by_account=True),
+    Key.HOLDS: KeyKind("hash", "holds: scope -> JSON of cause, since, until and evidence", by_account=True),
+    Key.SUSPECTS: KeyKind("hash", "scope -> JSON of its failures so far, which may become a hold", "",
+                          "minutes after the last failure", by_account=True),
     Key.BREAKER: KeyKind("hash", "the breaker of an address and account at the gateway, which opened once: Breaking",
                          "fingerprint", "8 days after its last change"),
     Key.RATE: KeyKind("hash", "the token buckets all workers share: Rate", by_account=True),
@@ -174,6 +177,7 @@ AWAITING = by_lane(Key.AWAITING)
 DEAD = key(Key.DEAD)
 TALLY = key(Key.TALLY)
 HOLDS = key(Key.HOLDS)
+SUSPECTS = key(Key.SUSPECTS)
 RATE = key(Key.RATE)
 CLAIMED = key(Key.CLAIMED)
 SWEEP = key(Key.SWEEP)

@@ -11,6 +11,7 @@ class Rate(StrEnum):
     TOKENS = "tokens"  # parts that may be sent now
     AT = "at"  # when they were counted, ms
     RAMP = "ramp"  # since when the rate ramps up after a hold, ms
+    RESUMED = "resumed"  # when the account was last resumed, ms
     ASKS = "asks"  # look-ups that are allowed now
     ASKED = "asked"  # when they were counted, ms
     LEFT = "left"  # requests that an API key has left; credits that are not claimed yet

@@ -39,6 +39,8 @@ class Count(StrEnum):
     HELD = "held", "scope"
     BREAKER_OPENED = "breaker_opened", "outcome"
     PROBED = "probed", "result"
+    HOLD_PROBED = "hold_probed", "scope"
+    HEALED = "healed", "scope"  # holds that an accepted message lifted
     LAPSED = "lapsed", "lane"
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"

@@ -91,6 +91,7 @@ def _report(event: dict[str, Any]) -> StatusReport | None:
         to=one_status(name, int(number) if re.fullmatch("[0-9]{1,4}", number) else None),
         text=report_text(name, word(event.get("timestamp")), "", word(event.get("statusDescription"))),
         unlisted=name not in ONE_STATUSES,
+        at=moment.milliseconds(word(event.get("timestamp")), UTC),
     )
 
 

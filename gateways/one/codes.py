@@ -6,7 +6,7 @@ Source: Clickatell's One API table of errors.  A code of a whole request applies
 from __future__ import annotations
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.rule import HOUR, RATE_LIMITED, SOON, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.worker.policy.rule import MINUTES, RATE_LIMITED, SOON, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, _, HOLD, STOP, SUPPRESS, _ = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -44,7 +44,7 @@ ONE_API = table(
     Rule("45",  STOP,     SENDER,    OPERATOR, "sender_not_registered"),
     Rule("101", STOP,     MESSAGE,   OPERATOR, "no_two_way"),
     Rule("110", STOP,     MESSAGE,   OPERATOR, "usa_needs_two_way", alarm=True),
-    Rule("111", STOP,     PREFIX,    OPERATOR, "usa_needs_stop_words", alarm=True, hold_seconds=HOUR),
+    Rule("111", STOP,     PREFIX,    OPERATOR, "usa_needs_stop_words", alarm=True, hold_seconds=MINUTES),
     # our own errors
     Rule("21",  STOP,     MESSAGE,   OPERATOR, "malformed", alarm=True),
     Rule("22",  RETRY,    MESSAGE,   OPERATOR, "too_many_messages", alarm=True),

@@ -32,18 +32,36 @@ MOST = 1_000  # rows of an answer, ids of a request
 router = APIRouter(tags=["operators"])
 Rows = Annotated[int, Query(ge=1, le=MOST)]
 Scope = Annotated[
-    str, Path(description="account, lane:1, sender:ACME or prefix:2783123", examples=["account"], max_length=80)
+    str,
+    Path(
+        description="account, lane:1, sender:ACME, sender:ACME:GB or prefix:2783123",
+        examples=["account"],
+        max_length=80,
+    ),
 ]
 
 
 class ActiveHold(msgspec.Struct, frozen=True):
-    """A hold and its cause; times are milliseconds of Unix time, ``until`` is 0 when it does not end automatically."""
+    """A hold, its cause and its evidence; times are milliseconds of Unix time.
+
+    ``until`` is 0 when it has no end time.  ``inferred``: from codes of single messages; lane 1 ignores it, and at
+    ``next_probe_at`` one message may test it.
+    """
 
     scope: str
     code: str
     cause: str
     since: int
     until: int
+    inferred: bool = False
+    next_probe_at: int = 0
+    evidence: hold.Evidence | None = None
+
+    @classmethod
+    def of(cls, scope: str, one: hold.Held) -> ActiveHold:
+        """Return a hold in force as this API shows it."""
+        inferred, probe_at = hold.is_inferred(scope, one), hold.next_probe_at(scope, one)
+        return cls(scope, one.code, one.cause, one.since, one.until, inferred, probe_at, one.evidence)
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,11 +117,9 @@ _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, b
 
 @router.get("/holds", responses=answers(200, ActiveHold, "the active holds", _HELD) | problems())
 def list_holds(service: Shared, _key: Operator) -> Response:
-    """List the active holds and their causes."""
+    """List the active holds, their causes and their evidence."""
     found = hold.holds(service.redis, service.producer.now())
-    return answered(
-        [ActiveHold(scope, one.code, one.cause, one.since, one.until) for scope, one in sorted(found.items())]
-    )
+    return answered([ActiveHold.of(scope, one) for scope, one in sorted(found.items())])
 
 
 @router.post(
@@ -123,8 +139,7 @@ def put_on_hold(service: Shared, _key: Operator, body: Single) -> Response:
         hold.put(service.redis, scope, wanted.cause, now, until)
     except ValueError as wrong:
         raise criteria.wrong_field(field, wrong) from None
-    one = hold.holds(service.redis, now)[scope]
-    return answered(ActiveHold(scope, one.code, one.cause, one.since, one.until))
+    return answered(ActiveHold.of(scope, hold.holds(service.redis, now)[scope]))
 
 
 @router.delete("/holds/{scope}", responses=answer(200, Resumed, "it is resumed", Resumed("account")) | problems(404))

@@ -39,11 +39,13 @@ def health(
 ) -> None:
     """Check that a worker is consuming: fails if it fetched nothing for a minute while messages waited in its lanes."""
     from threelane.operations.health import problem_of
+    from threelane.worker.account.hold import holds
 
     name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
     problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
     if as_json:
-        print_json({"worker": name, "consumes": not problem, "problem": problem})
+        found = with_redis(lambda client: holds(client, now_of(client)))
+        print_json({"worker": name, "consumes": not problem, "problem": problem, "holds": found})
     elif problem:
         err.print(problem, markup=False, highlight=False)
     else:

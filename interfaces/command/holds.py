@@ -13,7 +13,7 @@ from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.settings import load_or_exit
 
 MINUTE_MS = 60_000
-Scope = Annotated[str, typer.Argument(help="account, lane:1, sender:ACME or prefix:2783123.")]
+Scope = Annotated[str, typer.Argument(help="account, lane:1, sender:ACME, sender:ACME:GB or prefix:2783123.")]
 Cause = Annotated[str, typer.Option(help="The cause, for the next operator.")]
 Minutes = Annotated[float, typer.Option(min=0, max=525_600, help="Duration in minutes; 0: until you resume it.")]
 
@@ -31,17 +31,19 @@ def register(app: typer.Typer) -> None:
 
 
 def holds(as_json: Json = False) -> None:
-    """List active holds and their causes."""
+    """List active holds, their causes and the evidence for them."""
     from threelane.worker.account import hold
 
     found = with_redis(lambda client: hold.holds(client, now_of(client)))
     if as_json:
         print_json(found)
         return
-    table = Table("scope", "code", "cause", "since", "until")
+    table = Table("scope", "code", "cause", "evidence", "since", "until", "next probe")
     for scope, one in sorted(found.items()):
         ends = shown(one.until) if one.until else hold.way_back(one)
-        table.add_row(escape(scope), one.code, escape(one.cause), shown(one.since), ends)
+        probe = shown(at) if (at := hold.next_probe_at(scope, one)) else ""
+        evidence = hold.evidence_of(one)
+        table.add_row(escape(scope), one.code, escape(one.cause), evidence, shown(one.since), ends, probe)
     out.print(table if found else "nothing is on hold")
 
 

@@ -23,6 +23,7 @@ from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, p
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
+from threelane.worker.account.hold import evidence_of
 
 EVERY_SECONDS = 2.0
 MOST = 8  # rows of holds, of workers and of problems
@@ -77,10 +78,10 @@ def _standing(now: Screen) -> RenderableType:
     when = Text(f"threelane, {shown(now.at)}", style="bold")
     if not now.holds:
         return Group(when, Text("nothing is on hold", style="green"))
-    table = Table("on hold", "code", "cause", "since", "until", box=SIMPLE_HEAD, style="bold red")
+    table = Table("on hold", "code", "cause", "evidence", "since", "until", box=SIMPLE_HEAD, style="bold red")
     for scope, one in sorted(now.holds.items())[:MOST]:
         ends = shown(one.until) if one.until else "threelane resume"
-        table.add_row(escape(scope), escape(one.code), escape(one.cause), shown(one.since), ends)
+        table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown(one.since), ends)
     return Group(when, table)
 
 

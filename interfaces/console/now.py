@@ -62,6 +62,8 @@ def console_now(visit: CurrentVisit) -> Response:
         span=(now.at - before.at) / 1000 if before else 0,
         holds=sorted(now.holds.items()),
         owners=owners,
+        evidence={scope: hold.evidence_of(one) for scope, one in now.holds.items()},
+        probes={scope: hold.next_probe_at(scope, one) for scope, one in now.holds.items()},
         ends={scope: hold.way_back(one) for scope, one in now.holds.items()},
         money=list(screen.credit_words(now.money)),
         trouble=[(name.replace(":", " ").replace("_", " "), count) for name, count in trouble],

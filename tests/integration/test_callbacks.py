@@ -60,7 +60,7 @@ def settled_now(url: str, settlements: Sequence[Settlement]) -> list[bool]:
     async def end() -> list[bool]:
         async with redis.asyncio.Redis.from_url(url) as client:
             now = int((await client.time())[0]) * 1000 + 999
-            return await settle(client, settlements, WorkerSettings().keeping, now)
+            return (await settle(client, settlements, WorkerSettings().keeping, now)).each
 
     return asyncio.run(end())
 

@@ -45,46 +45,14 @@ def goes(system: System, message_id: str) -> bool:
     return bool(system.claim(3, [message_id], f"token of {message_id}").claimed)
 
 
-@pytest.mark.parametrize("code", ["106", "123"])
-def test_a_bad_sender_holds_that_sender_alone(system: System, client: redis.Redis, code: str) -> None:
-    """Its messages wait without an attempt, until an operator resumes the sender; they go within a minute."""
-    system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, code))
-    assert ["sender:ACME"] == list(hold.holds(client, system.now))
-    waits, other, none = taken_in(system, sender="ACME"), taken_in(system, sender="ACMES"), taken_in(system)
-    assert [False, True, True] == [goes(system, one) for one in (waits, other, none)]
-    record = system.glance([waits]).records[waits]
-    assert ("scheduled", None) == (record["status"], record.get("attempt"))
-    system.now += 60_000
-    system.release()
-    assert not goes(system, waits), "nobody resumed it"
-    assert hold.resume(client, "sender:ACME", system.now)
-    system.now += 60_000
-    system.release()
-    assert goes(system, waits)
-
-
-def test_a_number_without_a_route_holds_its_prefix_for_an_hour(system: System, client: redis.Redis) -> None:
-    """The network of that number: not its country, and not the numbers beside it."""
-    system.attempt(taken_in(system, to="27831234567"), AttemptOutcome(OutcomeKind.REFUSED, "114"))
-    ((scope, held),) = hold.holds(client, system.now).items()
-    assert ("prefix:2783123", system.now + 3600_000) == (scope, held.until)
-    same, beside = taken_in(system, to="27831239999"), taken_in(system, to="27831244567")
-    assert [False, True] == [goes(system, one) for one in (same, beside)]
-    for _ in range(59):
-        system.now += 60_000
-        system.release()
-        assert not goes(system, same)
-    system.now += 60_000
-    system.release()
-    assert goes(system, same)
-
-
-def test_an_operator_who_resumes_a_prefix_does_not_wait_for_its_hour(system: System, client: redis.Redis) -> None:
-    """What waits is looked at each minute."""
-    system.attempt(taken_in(system), AttemptOutcome(OutcomeKind.REFUSED, "114"))
-    waits = taken_in(system)
+def test_an_operator_who_resumes_a_sender_waits_for_no_probe(system: System, client: redis.Redis) -> None:
+    """What waits is looked at each minute; the evidence of before is gone."""
+    system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
+    waits = taken_in(system, sender="ACME")
     assert not goes(system, waits)
-    hold.resume(client, f"prefix:{phone.network('27831234567')}", system.now)
+    assert "scheduled" == system.glance([waits]).records[waits]["status"]
+    assert hold.resume(client, "sender:ACME:ZA", system.now)
+    assert not client.exists(keys.SUSPECTS)
     system.now += 60_000
     system.release()
     assert goes(system, waits)
@@ -119,7 +87,7 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     acme = [{"to": f"27999500{n:03d}", "text": "Hello", "sender": "ACME"} for n in range(80)]
     messages = [one.id for one in producer.send_many(acme) if isinstance(one, Accepted)]
     workers.start(gateway_connections=1, threads=2)
-    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME"), what="the hold")
+    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME:ZA"), what="the hold")
     others = [{"to": f"27999600{n:03d}", "text": "Hello", "sender": "OTHER"} for n in range(40)]
     for one in producer.send_many(others):
         until(one.id, Status.SENT)
@@ -128,10 +96,13 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     assert {0} == {one.attempts for one in producer.statuses(messages) if one and one.status is Status.SCHEDULED}
 
     completed = typed("holds", "--json", environment=workers.environment)
-    assert ["sender:ACME"] == list(json.loads(completed.stdout))
-    assert "sender:ACME" in typed("holds", environment=workers.environment).stdout
-    completed = typed("resume", "sender:ACME", environment=workers.environment)
-    assert (0, "sender:ACME resumed\n") == (completed.returncode, completed.stdout)
+    held = json.loads(completed.stdout)
+    assert {"sender:ACME:ZA": (1, 1)} == {
+        scope: (one["evidence"]["messages"], one["evidence"]["numbers"]) for scope, one in held.items()
+    }
+    assert "1 message to 1 number" in typed("holds", environment=workers.environment | {"COLUMNS": "200"}).stdout
+    completed = typed("resume", "sender:ACME:za", environment=workers.environment)
+    assert (0, "sender:ACME:ZA resumed\n") == (completed.returncode, completed.stdout)
     client.zadd(
         keys.DUE[3], dict.fromkeys((one.decode() for one in client.zrange(keys.DUE[3], 0, -1)), 0)
     )  # the minute is over

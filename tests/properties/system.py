@@ -141,7 +141,7 @@ class System:
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 
     def settle(self, ended: list[Settlement]) -> list[bool]:
-        return self.run(settle(self.client, ended, self.settings.keeping, self.now))
+        return list(self.run(settle(self.client, ended, self.settings.keeping, self.now)).each)
 
     def cancel(self, ids: list[str], *, gateway_stops: bool = True) -> list[Cancelled]:
         return cancel(self.sync, ids, self.settings.retention_ms, self.now, gateway_stops=gateway_stops)

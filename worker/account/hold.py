@@ -1,9 +1,15 @@
-"""Hold: stops the account, a lane, a sender or a prefix for all workers, with a cause and an end."""
+"""Hold: stops the account, a lane, a sender or a prefix for all workers, with a cause, its evidence and an end.
+
+A code that concerns a sender or a prefix is evidence against it: evidence.lua collects it, and holds the scope once
+enough different numbers failed and most messages there did.  Such an inferred hold does not apply to lane 1, and lets
+one message through at an interval: an accepted one lifts it.  A hold set by a person applies to all lanes.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +17,7 @@ import msgspec
 import redis
 import redis.asyncio
 
-from threelane.contract import fields
+from threelane.contract import fields, phone, prices, zones
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys
@@ -27,18 +33,40 @@ NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})
 BY_HAND = "by_hand"
 """The code of a hold set by a person."""
 MOST_CAUSE = 200  # characters
+PROBE_MS = 60_000
+"""The interval of probes of an inferred hold that an older version stored; the same as in holds.lua."""
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_NARROW = (f"{Scope.SENDER}:", f"{Scope.PREFIX}:")
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A stop for all messages of a scope; ``until`` is 0 if only a person or a top-up ends it."""
+    """A stop for all messages of a scope, as an attempt or a report causes it; times in milliseconds.
 
-    scope: str  # account, sender:<sender ID> or prefix:<digits>
+    ``until`` is 0 if only a person, a top-up or a probe ends it.  A hold that ``lasts_ms`` does so from the time at
+    which its cause happened.
+    """
+
+    scope: str  # account, sender:<sender ID>:<country> or prefix:<digits>
     code: str
     cause: str
     until: int = 0
     credentials: str = ""  # the fingerprint of the refused credentials
+    lasts_ms: int = 0
+    probe_ms: int = 0  # the interval of probes of an inferred hold
+    needs: int = 0  # different numbers that must fail first
+    at: int = 0  # when its cause happened; 0: when its message was sent, or now if it was not
+    stale_ms: int = 0  # a cause this old holds nothing; 0: at any age
+    message_id: str = ""  # the message that it was learned from
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The messages that a hold was learned from; ``tried`` are those that failed or were accepted since the first."""
+
+    messages: int
+    tried: int
+    numbers: int  # different ones, at most 50 are counted
+    since: int  # when the first one failed, ms
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -50,6 +78,9 @@ class Held(msgspec.Struct, frozen=True):
     until: int
     credentials: str = ""  # the fingerprint of the refused credentials
     next_probe: int = 0  # of an open breaker
+    evidence: Evidence | None = None  # None: set by a person, or by an older version
+    probe_ms: int = 0  # the interval of probes; 0: not inferred, or stored by an older version
+    probed_at: int = 0
 
     def is_over(self, now: int) -> bool:
         """Return whether its time is over."""
@@ -58,9 +89,7 @@ class Held(msgspec.Struct, frozen=True):
 
 def encode(hold: Hold, now: int) -> bytes:
     """Return the entry as stored in Redis."""
-    fields: dict[str, Any] = asdict(hold) | {"since": now}
-    del fields["scope"]
-    return msgspec.json.encode(fields)
+    return msgspec.json.encode(Held(hold.code, hold.cause, now, hold.until, hold.credentials, probe_ms=hold.probe_ms))
 
 
 def decode(entries: dict[bytes, bytes], now: int) -> dict[str, Held]:
@@ -74,18 +103,80 @@ def holds(client: redis.Redis, now: int) -> dict[str, Held]:
     return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
 
 
+def is_inferred(scope: str, held: Held) -> bool:
+    """Return whether a hold was inferred from codes of single messages: lane 1 ignores it, and probes lift it."""
+    return scope.startswith(_NARROW) and held.code != BY_HAND
+
+
+def next_probe_at(scope: str, held: Held) -> int:
+    """Return when the next message, or the next call of a breaker, tests a hold, ms; 0 if none does."""
+    if is_inferred(scope, held):
+        return max(held.since, held.probed_at) + (held.probe_ms or PROBE_MS)
+    return held.next_probe
+
+
+def sender_scope(sender: str, to: str) -> str:
+    """Return the scope of a sender in the country of a number."""
+    return f"{Scope.SENDER}:{sender}:{prices.country(to)}"
+
+
+def scopes_of(sender: str, to: str) -> tuple[str, ...]:
+    """Return the scopes, other than longer and shorter prefixes, that a message's own code can put on hold."""
+    prefix = f"{Scope.PREFIX}:{phone.network(to)}"
+    return (f"{Scope.SENDER}:{sender}", sender_scope(sender, to), prefix) if sender else (prefix,)
+
+
+def stopping(held: Mapping[str, Held], lane: int, sender: str, to: str) -> str:
+    """Return the scope of the hold that stops a message, or "" if nothing does; a probe may pass an inferred one."""
+    senders = scopes_of(sender, to)[:2] if sender and to else ()
+    prefixes = (scope for scope in held if scope.startswith(_NARROW[1]) and to.startswith(scope[len(_NARROW[1]) :]))
+    wanted = (str(Scope.ACCOUNT), f"lane:{lane}", *senders, *prefixes)
+    found = (scope for scope in wanted if scope in held)
+    return next((scope for scope in found if lane > 1 or not is_inferred(scope, held[scope])), "")
+
+
+def evidence_of(held: Held) -> str:
+    """Return what a hold was learned from, as words; "" if nothing is recorded."""
+    one = held.evidence
+    if one is None:
+        return ""
+    failed = (
+        f"{one.messages:,} of {one.tried:,} messages" if one.tried > one.messages else _counted(one.messages, "message")
+    )
+    return f"{failed} to {_counted(one.numbers, 'number')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def parse_scope(raw: str) -> str:
-    """Return ``account``, ``lane:<1 to 3>``, ``sender:<ID>`` or ``prefix:<digits>``; raises ValueError for others."""
+    """Return a valid scope; raises ValueError for others.
+
+    ``account``, ``lane:<1 to 3>``, ``sender:<ID>``, ``sender:<ID>:<country>`` or ``prefix:<digits>``.
+    """
     kind, _, name = raw.strip().partition(":")
     if kind == Scope.ACCOUNT and not name:
         return kind
     if kind == "lane" and name in map(str, keys.LANES):
         return f"lane:{name}"
-    if kind == Scope.SENDER and not isinstance(sender := fields.sender(name, "sender"), Refusal):
-        return f"sender:{sender}"
+    if kind == Scope.SENDER:
+        name, _, where = name.partition(":")
+        country = _country(where) if where else ""
+        if country is not None and not isinstance(sender := fields.sender(name, "sender"), Refusal):
+            return f"sender:{sender}:{country}" if country else f"sender:{sender}"
     if kind == Scope.PREFIX and _PREFIX.fullmatch(digits := name.removeprefix("+")):
         return f"prefix:{digits}"
-    raise ValueError(f"{raw!r} cannot be on hold; write account, lane:1 to lane:3, sender:ACME or prefix:2783")
+    raise ValueError(
+        f"{raw!r} cannot be on hold; write account, lane:1 to lane:3, sender:ACME, sender:ACME:GB or prefix:2783"
+    )
+
+
+def _country(raw: str) -> str | None:
+    """Return a country as in a scope: two letters, or ``other``; None if there is no such country."""
+    if raw.lower() == prices.ELSEWHERE:
+        return prices.ELSEWHERE
+    return raw.upper() if raw.upper() in zones.COUNTRIES else None
 
 
 def parse_resumable(raw: str) -> str:
@@ -119,6 +210,8 @@ def way_back(held: Held) -> str:
     if held.next_probe:
         at = datetime.fromtimestamp(held.next_probe / 1000, UTC)
         return f"a probe succeeds, the next at {at:%H:%M:%S} UTC, or threelane resume gateway"
+    if held.probe_ms:
+        return "an accepted message, or threelane resume"
     if held.cause in NO_CREDIT:
         return "there is credit again, or threelane resume"
     return (
@@ -130,7 +223,10 @@ def resume(client: redis.Redis, scope: str, now: int) -> bool:
     """Lift a hold; returns whether there was one.  After one of the account or the gateway the rate ramps up."""
     if scope.partition(":")[0] == SCOPE:
         return reset(client, scope, now)
-    lifted = client.hdel(keys.HOLDS, scope)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.HOLDS, scope)
+        pipe.hdel(keys.SUSPECTS, scope)  # what was learned before proves nothing any more
+        lifted, _ = pipe.execute()
     if lifted and scope == "account":
         client.hset(keys.RATE, mapping=ramp(now))
     return bool(lifted)
@@ -148,10 +244,14 @@ async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     async with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.RATE, mapping=ramp(now))  # first, so that nothing resumes at the full rate
         pipe.hdel(keys.HOLDS, "account")
-        _, lifted = await pipe.execute()
+        pipe.hdel(keys.SUSPECTS, "account")
+        _, lifted, _ = await pipe.execute()
     return bool(lifted)
 
 
 def ramp(now: int) -> dict[Any, Any]:
-    """Return the start of a ramp: an empty bucket, and the time since when the rate grows back."""
-    return {Rate.RAMP: now, Rate.TOKENS: 0, Rate.AT: now}
+    """Return the start of a ramp: an empty bucket, and the time since when the rate grows back.
+
+    What happened before that time holds the account no more.
+    """
+    return {Rate.RAMP: now, Rate.RESUMED: now, Rate.TOKENS: 0, Rate.AT: now}

@@ -54,6 +54,7 @@ def _report(fields: Fields, status: str) -> StatusReport:
         charge_millionths=amount,
         text=report_text(status, fields.get("timestamp"), charge, fields.get("statusdescription", "description")),
         unlisted=code not in STATUSES,
+        at=moment.milliseconds(fields.get("timestamp"), moment.CENTRAL),
     )
 
 

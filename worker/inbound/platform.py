@@ -59,6 +59,7 @@ def read(query: bytes, body: bytes) -> Inbound:
         to=STATUSES.get(status),
         text=text,
         unlisted=status not in STATUSES,
+        at=moment.milliseconds(fields.get("timestamp"), UTC),
     )
     return Inbound(reports=(report,))
 

@@ -18,7 +18,8 @@ _NUMBER = re.compile(r"\d{6,}")
 class StatusReport(msgspec.Struct, frozen=True):
     """One status report: our id, the gateway's, the normalized status, the state that it means, and the charge.
 
-    ``text`` keeps the rest of the report; ``unlisted`` marks a status that is in no table.
+    ``text`` keeps the rest of the report; ``unlisted`` marks a status that is in no table.  ``at`` is the gateway's
+    time of the status (ms), 0 if the report has none.
     """
 
     id: str
@@ -28,6 +29,7 @@ class StatusReport(msgspec.Struct, frozen=True):
     charge_millionths: int | None = None
     text: str = ""
     unlisted: bool = False
+    at: int = 0
 
 
 class ReplyPart(msgspec.Struct, frozen=True):

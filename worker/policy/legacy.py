@@ -7,7 +7,7 @@ and 900 from its 2006 specification and from clients that handle them.
 from __future__ import annotations
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.rule import AT_ONCE, HOUR, LATER, RATE_LIMITED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.worker.policy.rule import AT_ONCE, LATER, MINUTES, RATE_LIMITED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
@@ -38,7 +38,7 @@ LEGACY = table(
     Rule("110", STOP,     MESSAGE,   PRODUCER, "email_error"),
     Rule("112", STOP,     MESSAGE,   PRODUCER, "invalid_type"),
     Rule("113", STOP,     MESSAGE,   PRODUCER, "too_many_parts"),
-    Rule("114", STOP,     PREFIX,    GATEWAY,  "cannot_route", hold_seconds=HOUR),
+    Rule("114", STOP,     PREFIX,    GATEWAY,  "cannot_route", hold_seconds=MINUTES),
     Rule("115", STOP,     MESSAGE,   PRODUCER, "expired"),
     Rule("116", STOP,     MESSAGE,   PRODUCER, "invalid_unicode"),
     Rule("120", STOP,     MESSAGE,   PRODUCER, "invalid_time_or_client_id"),

@@ -37,7 +37,7 @@ class Scope(StrEnum):
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
 LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
 AT_ONCE = wait_fixed(0.5)  # seconds: the breaker sets the pace when a gateway cannot be reached
-HOUR = 3600.0  # seconds: what a network refuses today it may take later
+MINUTES = 300.0  # seconds: what a network refuses now it may take soon
 UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
 

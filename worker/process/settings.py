@@ -74,6 +74,17 @@ class Keeping(NamedTuple):
     late: int
 
 
+class Inference(NamedTuple):
+    """What it takes to hold a sender or a prefix because of codes of its messages, and how often one tests it."""
+
+    prefix_numbers: int = 5  # different ones that must fail; a sender needs one
+    prefix_probe_seconds: float = 60.0
+    sender_probe_seconds: float = 600.0
+
+
+CAUTIOUS = Inference()
+
+
 def _credentials() -> type[Settings]:
     """Return a settings class with a field for each credential that a gateway declares."""
     fields: dict[str, Any] = {}
@@ -205,6 +216,17 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="stop retrying this long after the first attempt, instead of after each code's number of attempts",
     )
     policy_file: Path | None = Field(None, description="the operator's changes to the policy tables")
+    hold_prefix_numbers: PositiveInt = Field(
+        5,
+        le=50,
+        description="a prefix is on hold once this many of its numbers, and most messages there, have failed with 114",
+    )
+    hold_prefix_probe_seconds: PositiveFloat = Field(
+        60.0, description="how often one message may test a prefix on hold; an accepted one lifts the hold"
+    )
+    hold_sender_probe_seconds: PositiveFloat = Field(
+        600.0, description="the same for a sender that a country refuses (106, 123)"
+    )
     doubt_delays_seconds: CommaList = Field(
         (5, 30, 120, 300, 900),
         description="waits before each look-up of a message in doubt; their sum is the grace period",
@@ -259,6 +281,15 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     def burst(self) -> float:
         """The most parts that may be sent at once; one long message fits even beside the reserve of lane 1."""
         return max(self.parts_per_second * self.burst_seconds, 2 * MAX_PARTS)
+
+    @property
+    def inference(self) -> Inference:
+        """What it takes to hold a sender or a prefix."""
+        return Inference(
+            prefix_numbers=self.hold_prefix_numbers,
+            prefix_probe_seconds=self.hold_prefix_probe_seconds,
+            sender_probe_seconds=self.hold_sender_probe_seconds,
+        )
 
     def floor(self, lane: int) -> int:
         """The credits that a lane leaves to those above it, in millionths."""

@@ -27,14 +27,16 @@ from threelane.worker.send.settle import hold_all
 MAX_TEXT = 300  # characters
 SCHEDULED = ("011", "SCHEDULED")
 AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
-HOLDING = {  # statuses of the account: the code of the same cause, the reason, seconds (0: until resumed)
+HOUR = 3600_000  # ms
+HOLDING = {  # statuses of the account: the code of the same cause, the reason, ms (0: until there is credit)
     "012": ("301", "no_credit", 0),
-    "014": ("130", "mt_limit", 3600),
+    "014": ("130", "mt_limit", HOUR),
     "INSUFFICIENT_ACCOUNT_BALANCE": ("20", "insufficient_balance", 0),
-    "VOLUME_LIMIT": ("130", "mt_limit", 3600),
-    "VOLUME_LIMIT_DAILY": ("130", "mt_limit", 3600),
-    "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", 3600),
+    "VOLUME_LIMIT": ("130", "mt_limit", HOUR),
+    "VOLUME_LIMIT_DAILY": ("130", "mt_limit", HOUR),
+    "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", HOUR),
 }
+STALE_MS = HOUR  # after this a report of no credit proves nothing: the balance is read each minute
 GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # like 010 and 006: these are not charged
 
 
@@ -113,11 +115,16 @@ async def receive(
 
 
 async def _hold(client: redis.asyncio.Redis, moved: Sequence[StatusReport], now: int) -> None:
-    """Put the account on hold after reports of no credit or of a limit."""
-    causes = [HOLDING[one.network_status] for one in moved if one.network_status in HOLDING]
-    if causes:
-        ends = {cause: now + cause[2] * 1000 if cause[2] else 0 for cause in causes}
-        await hold_all(client, [Hold(Scope.ACCOUNT, code, why, ends[code, why, s]) for code, why, s in causes], now)
+    """Put the account on hold after reports of no credit or of a limit, from the time at which that happened."""
+    holds = [_cause(one, *HOLDING[one.network_status]) for one in moved if one.network_status in HOLDING]
+    if holds:
+        await hold_all(client, holds, now)
+
+
+def _cause(one: StatusReport, code: str, reason: str, lasts_ms: int) -> Hold:
+    return Hold(
+        Scope.ACCOUNT, code, reason, lasts_ms=lasts_ms, at=one.at, stale_ms=lasts_ms or STALE_MS, message_id=one.id
+    )
 
 
 def _reported(one: StatusReport) -> Reported:
@@ -141,7 +148,10 @@ def _assumed(network_status: str) -> Assumed:
 
 
 def from_look_up(message_id: str, answer: LookUp) -> StatusReport:
-    """Return a look-up's result as a report; a message that was found counts as sent even with an unknown status."""
+    """Return a look-up's result as a report; a message that was found counts as sent even with an unknown status.
+
+    It has no time: all that is known is that its status came after the message was sent.
+    """
     to = meaning(answer.status) or (Status.SENT if answer.known is Known.FOUND else None)
     text = f"look-up {answer.status}"
     return StatusReport(message_id, answer.gateway_id, answer.status, to, answer.charge_millionths, text)

@@ -13,14 +13,13 @@ import redis.asyncio
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from threelane.contract import phone
 from threelane.contract.features import reports_charge
 from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import Clock
 from threelane.store.states import Status
-from threelane.worker.account.hold import OF_SETTINGS, Hold
+from threelane.worker.account.hold import OF_SETTINGS, Hold, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
@@ -73,7 +72,10 @@ class Attempts:
         self._gate = gate
         self._breaker = breaker
         self._patience = Patience(
-            settings.retry_every_seconds, settings.stop_retrying_after_seconds, settings.doubt_delays_seconds[0]
+            settings.retry_every_seconds,
+            settings.stop_retrying_after_seconds,
+            settings.doubt_delays_seconds[0],
+            settings.inference,
         )
         self._assumes = not reports_charge(gateway.name)
         self._tracer = tracing.tracer(enabled=settings.otel)
@@ -152,10 +154,10 @@ class Attempts:
             else:
                 settlements = [self._judge(one, NOT_TRIED) for one in batch]
             holds = [one.decision.hold for one in settlements if one.decision.hold]
-            if holds:
-                self._heed(holds, self._clock.now())
+            if any(one.needs <= 1 for one in holds):  # it stops the next message, too
+                self._heed_account(holds)
                 await self._settle(settlements)  # before the next call gets the place
-                self._heed(holds, self._clock.now())  # claims made until now did not see the hold
+                self._heed_account(holds)  # claims made until now did not see the hold
             else:
                 ended.extend(settlements)
         for one in settlements:
@@ -174,19 +176,21 @@ class Attempts:
             self._trace(self._tracer, settlements, began_ns)
         return settlements
 
-    def _heed(self, holds: Sequence[Hold], now: int) -> None:
-        """Apply a hold at once, even to claimed messages: to all lanes, one sender or one prefix."""
-        for one in holds:
-            if one.scope == Scope.ACCOUNT:
-                self._lanes.stop_all_for(STOP_SECONDS)
-            else:
-                self._narrowed[one.scope] = now
-        self._narrowed = {scope: at for scope, at in self._narrowed.items() if at > now - self._settings.lease_ms}
+    def _heed_account(self, holds: Sequence[Hold]) -> None:
+        """Apply a hold of the account at once, even to claimed messages."""
+        if any(one.scope == Scope.ACCOUNT for one in holds):
+            self._lanes.stop_all_for(STOP_SECONDS)
+
+    def _heed(self, scopes: Sequence[str], now: int) -> None:
+        """Apply new holds of senders and prefixes at once, even to claimed messages."""
+        known = self._narrowed | dict.fromkeys(scopes, now)
+        self._narrowed = {scope: at for scope, at in known.items() if at > now - self._settings.lease_ms}
 
     def _is_held(self, message: Message, claimed_at: int) -> bool:
         """Return whether its sender or prefix was put on hold after the claim; the claim checks earlier holds."""
-        scopes = (f"sender:{message.sender}", f"prefix:{phone.network(message.to)}")
-        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes)
+        if message.lane == 1:  # it ignores such holds
+            return False
+        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes_of(message.sender, message.to))
 
     async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[AttemptOutcome]:
         """Send the messages that may be sent; the rest is put back or emulated."""
@@ -255,4 +259,6 @@ class Attempts:
                 settled = await settle(
                     self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
                 )
-        metrics.STALE.inc(settled.count(False))
+        metrics.STALE.inc(settled.each.count(False))
+        if settled.held or self._narrowed:
+            self._heed(settled.held, self._clock.now())

@@ -8,24 +8,59 @@
 --       although the breaker is open), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
---       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits
+--       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits; an
+--       inferred hold stops no message of lane 1, and lets one of the others through as its probe now and then
 --       or {'newer', id, schema}: it is left unchanged to a newer worker
 local now, lane, token, floor = ARG.now, ARG.lane, ARG.token, ARG.floor
 local claimed_at, lease_until = written(now), written(ARG.lease_until)
 
-local RETRY_HELD = 60000  -- ms until a message whose sender or prefix is on hold is claimed again
+local RETRY_HELD = lane == '1' and 5000 or 60000  -- most ms until a message whose sender or prefix is on hold is claimed again
 
-local held, narrow = in_force(), false
-for scope in pairs(held) do narrow = narrow or string.find(scope, '^sender:') or string.find(scope, '^prefix:') end
+local held, narrow, lengths = in_force(), false, {}
+for scope in pairs(held) do
+  local prefix = string.match(scope, '^prefix:(%d+)$')
+  if prefix then lengths[#prefix] = true end
+  narrow = narrow or prefix or string.find(scope, '^sender:')
+end
 
--- Return the hold of a message's sender or prefix, or nil.
-local function narrowly(to, body)
-  if not narrow then return nil end
-  local sender = 'sender:' .. (cjson.decode(body).sender or '')
-  if held[sender] then return sender end
-  for scope in pairs(held) do
-    local prefix = string.match(scope, '^prefix:(%d+)$')
-    if prefix and string.sub(to, 1, #prefix) == prefix then return scope end
+-- Return the holds of a message's sender and prefix.
+local function narrow_holds(known)
+  local found = {}
+  local function add(scope) if held[scope] then found[#found + 1] = scope end end
+  local sender = cjson.decode(known.body).sender or ''
+  add('sender:' .. sender)
+  add('sender:' .. sender .. ':' .. (known.country or ''))
+  for length in pairs(lengths) do add('prefix:' .. string.sub(known.to, 1, length)) end
+  return found
+end
+
+-- Return the hold that stops a message, or nil; and the inferred holds that it passes.
+local function narrowly(known)
+  if not narrow then return nil, {} end
+  local passed = narrow_holds(known)
+  for _, scope in ipairs(passed) do
+    local hold = held[scope]
+    if not is_inferred(scope, hold) or lane ~= '1' and probe_at(hold) > now then return scope, {} end
+  end
+  return nil, passed
+end
+
+-- -> when a message that a hold stops is claimed again.
+local function again_at(scope)
+  local hold, at = held[scope], now + RETRY_HELD
+  if is_inferred(scope, hold) then at = math.min(at, probe_at(hold)) end
+  return math.max(now + 1, math.min(at, ends(hold)))
+end
+
+-- Let a message test the inferred holds that it passes: the next probe is due an interval later.
+local function probe(passed)
+  for _, scope in ipairs(passed) do
+    local hold = held[scope]
+    if probe_at(hold) <= now then
+      hold.probed_at = now
+      write_hold(scope, hold)
+      count(Count.hold_probed .. string.match(scope, '^%a+'))
+    end
   end
 end
 
@@ -111,11 +146,12 @@ for i, id in ipairs(ids) do
   else
     local forbidding = stopped(record, id, known, suppressed[i])
     local parts, estimate = tonumber(known.parts), tonumber(known.estimate) or 0
-    local scope = not forbidding and narrowly(known.to, known.body)
+    local scope, passed
+    if not forbidding then scope, passed = narrowly(known) end
     if forbidding then
       entries[#entries + 1] = forbidding
     elseif scope then
-      move(record, id, known, Status.scheduled, now + RETRY_HELD)
+      move(record, id, known, Status.scheduled, again_at(scope))
       entries[#entries + 1] = {Claim.held, id, scope}
     elseif floor > 0 and left and left - taken - estimate < floor then
       wait = 1000
@@ -126,6 +162,7 @@ for i, id in ipairs(ids) do
       break
     else
       tokens, taken = tokens - parts, taken + estimate
+      probe(passed)
       local attempt, first = tostring((tonumber(known.attempt) or 0) + 1), known.first or claimed_at
       local queued_at = scores[i] or claimed_at
       furthest = math.max(furthest, tonumber(queued_at))

@@ -67,6 +67,7 @@ class Claimed:
     first_tried_at: int
     queued_at: int
     accepted_at: int
+    claimed_at: int
     trace: str = ""  # the W3C traceparent of its accept, if it is traced
 
     @property
@@ -118,7 +119,7 @@ async def claim(
     )
     if reply[0] == _HELD:
         return Claims((), held=True)
-    claimed = [_claimed(entry, token) for entry in reply[1] if entry[0] == _CLAIMED]
+    claimed = [_claimed(entry, token, now) for entry in reply[1] if entry[0] == _CLAIMED]
     logs.events("claimed", ({"id": one.id, "lane": lane, "attempt": one.attempt} for one in claimed))
     for entry in reply[1]:
         if entry[0] != _CLAIMED:
@@ -126,7 +127,7 @@ async def claim(
     return Claims(claimed, wait_ms=int(reply[0]))
 
 
-def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
+def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
     _, _, attempt, first_tried_at, queued_at, accepted_at, body, *trace = entry
     return Claimed(
         message.decode(body),
@@ -135,6 +136,7 @@ def _claimed(entry: Sequence[bytes], token: str) -> Claimed:
         int(first_tried_at),
         int(float(queued_at)),
         int(accepted_at),
+        now,
         trace[0].decode() if trace else "",
     )
 

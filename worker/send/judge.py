@@ -9,13 +9,13 @@ from random import Random
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
-from threelane.contract import phone
 from threelane.contract.message import Message
 from threelane.store.states import Status
-from threelane.worker.account.hold import Hold
+from threelane.worker.account.hold import Hold, scopes_of, sender_scope
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
+from threelane.worker.process.settings import CAUTIOUS, Inference
 
 MINUTE, HOUR = 60_000, 3600_000
 FARTHEST_HOLD = 35 * 24 * HOUR
@@ -25,11 +25,12 @@ _UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The default pace of retries; None: the rule's back-off and number of attempts."""
+    """The default pace of retries (None: the rule's back-off and number of attempts), and what it takes to hold."""
 
     retry_every_seconds: float | None = None
     stop_retrying_after_seconds: float | None = None
     first_probe_seconds: float = 5.0
+    inference: Inference = CAUTIOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def judge(
         Status.DEAD,
         now,
         rule,
-        hold=_hold(tried.message, rule, code, now) if rule.verdict is Verdict.STOP else None,
+        hold=_hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None,
         suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
         code=code,
         text=outcome.text,
@@ -112,17 +113,21 @@ def _put_back(tried: Tried, outcome: AttemptOutcome, rule: Rule, code: str, hold
     return Decision(Status.QUEUED, tried.queued_at, rule, hold=hold, spends_attempt=False, code=code, text=outcome.text)
 
 
-def _hold(message: Message, rule: Rule, code: str, now: int) -> Hold | None:
-    """Return the hold that a dead letter causes: of the account, its sender, or its network's prefix."""
-    until = now + int(rule.hold_seconds * 1000) if rule.hold_seconds else 0
+def _hold(message: Message, rule: Rule, code: str, inference: Inference, now: int) -> Hold | None:
+    """Return the hold that a dead letter causes, of the account, or is evidence for: of its sender or its prefix."""
+    lasts_ms = int(rule.hold_seconds * 1000)
     match rule.scope:
         case Scope.ACCOUNT:
-            return Hold(Scope.ACCOUNT, code, rule.reason, until)
+            return Hold(Scope.ACCOUNT, code, rule.reason, now + lasts_ms if lasts_ms else 0)
         case Scope.SENDER if message.sender:
-            return Hold(f"sender:{message.sender}", code, rule.reason, until)
+            scope, needs, probe_seconds = sender_scope(message.sender, message.to), 1, inference.sender_probe_seconds
         case Scope.PREFIX:
-            return Hold(f"prefix:{phone.network(message.to)}", code, rule.reason, until)
-    return None
+            scope, needs = scopes_of("", message.to)[0], inference.prefix_numbers
+            probe_seconds = inference.prefix_probe_seconds
+        case _:
+            return None
+    probe_ms = int(probe_seconds * 1000)
+    return Hold(scope, code, rule.reason, lasts_ms=lasts_ms, probe_ms=probe_ms, needs=needs)
 
 
 def backoff(curve: wait_base, attempt: int, rng: Random) -> float:

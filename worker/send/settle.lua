@@ -1,11 +1,16 @@
--- PARTS move, suppression, holds
--- Record the results of attempts. Only the holder of a message's token may; settling ends the token.
--- KEYS  records   ARG  now, assumes (the API reports no charges), holds, settlements
--- ->    for each settlement 1, or 0 when the message has another token: it was settled elsewhere
-local answers, FIELDS = {}, fields(Field.token, Field.to, Field.waits)
-if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, unpack(PAID)) end
+-- PARTS move, suppression, evidence
+-- Record the results of attempts, and what they say of the account, senders and prefixes. Only the holder of a message's
+-- token may; settling ends the token.
+-- KEYS  records (of the settlements; without any, of the messages that the holds were learned from)
+-- ARG   now, assumes (the API reports no charges), holds, settlements
+-- ->    for each settlement 1, or 0 when the message has another token: it was settled elsewhere; the scopes that are on
+--       hold from now; the scopes that no longer are
+local answers, read_fields = {}, {Field.token, Field.to, Field.waits}
+local is_watched = #ARG.holds > 0 or redis.call('HLEN', KEY.suspects) > 0 or redis.call('HLEN', KEY.holds) > 0
+if is_watched then read_fields[#read_fields + 1] = Field.country end
+local FIELDS = fields(unpack(read_fields))
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.country, unpack(PAID)) end
 
-for _, one in ipairs(ARG.holds) do put_on_hold(one[Holding.scope], one[Holding.hold]) end
 for i, one in ipairs(ARG.settlements) do
   local id, to, values = one[Settling.id], one[Settling.to], one[Settling.values]
   local record, wait = KEY.records[i], one[Settling.wait]
@@ -24,8 +29,20 @@ for i, one in ipairs(ARG.settlements) do
     if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end
     if late_at > 0 then index(KEY.late, id, late_at) end
     if to == Status.sent and ARG.assumes then pay(record, known, tonumber(known.estimate) or 0) end
+    if to == Status.sent and is_watched then
+      accepted(one[Settling.sender], known.country, known.to or '', one[Settling.claimed_at])
+    end
   else
     count(Count.stale_settle)
   end
 end
-return moved(answers)
+
+for _, one in ipairs(ARG.holds) do  -- after all acceptances of the same moment
+  if one[Holding.scope] == ACCOUNT then
+    hold_account(one, KEY.records[one[Holding.place]])
+  elseif answers[one[Holding.place]] == 1 then
+    infer(one, read_one(KEY.records[one[Holding.place]], Field.to))
+  end
+end
+write_suspects()
+return moved({answers, placed, lifted})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -14,7 +15,7 @@ from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.keys import RecordKey
 from threelane.store.record import Field
-from threelane.store.scripts import Item, flags, script
+from threelane.store.scripts import Item, flags, script, texts
 from threelane.store.states import AT_REST, Status
 from threelane.store.suppression import Entry
 from threelane.store.suppression import encode as encode_entry
@@ -30,10 +31,15 @@ STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be reassigned to another p
 
 
 class Holding(Item, frozen=True):
-    """A hold as JSON, and its scope."""
+    """A hold as JSON, its scope, and what it was learned from; see Hold."""
 
     scope: str
     hold: str
+    at: int
+    lasts_ms: int
+    stale_ms: int
+    needs: int
+    place: int  # of the message that it was learned from in the list of records, from 1
 
 
 class Settling(Item, frozen=True):
@@ -49,10 +55,25 @@ class Settling(Item, frozen=True):
     attempt: int
     wait: str  # seconds
     late_at: int  # when its receipt is late
+    sender: str
+    claimed_at: int
     values: list[str | int]  # fields and their values
 
 
-@script(__file__, flags)
+class Settled(NamedTuple):
+    """Which attempts were settled here, and the scopes that are on hold since, or no longer."""
+
+    each: list[bool]
+    held: list[str]
+    lifted: list[str]
+
+
+def _settled(reply: Any) -> Settled:
+    each, held, lifted = reply
+    return Settled(flags(each), texts(held), texts(lifted))
+
+
+@script(__file__, _settled)
 def _settle(
     *,
     records: Sequence[RecordKey],
@@ -61,7 +82,7 @@ def _settle(
     holds: Sequence[Holding],
     settlements: Sequence[Settling],
 ) -> None:
-    """Settle attempts and set their holds; returns which were settled."""
+    """Settle attempts and set or lift holds; returns which were settled, and those holds."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -79,49 +100,55 @@ async def settle(
     now: int,
     *,
     assumes: bool = False,
-) -> list[bool]:
+) -> Settled:
     """Settle attempts; False for each that was settled elsewhere first: by a receipt, or by a lapsed lease.
 
     ``assumes``: the API reports no charges, so the estimate counts as the charge of a sent message.
     """
-    holds = _gravest([one.decision.hold for one in settlements if one.decision.hold])
-    settled = await _write(client, holds, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
-    _log(settlements, settled)
+    learned = [
+        (replace(one.decision.hold, at=now, message_id=one.claimed.id), place)
+        for place, one in enumerate(settlements, 1)
+        if one.decision.hold
+    ]
+    settled = await _write(client, learned, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
+    _log(settlements, settled.each)
     return settled
 
 
 async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
-    """Set holds that no attempt caused; a longer hold replaces a shorter one."""
-    gravest = _gravest(holds)
-    for hold in gravest:
-        logs.event("held", level=30, scope=hold.scope, code=hold.code, reason=hold.cause)
-    await _write(client, gravest, now)
+    """Put the account on hold for what no attempt caused; a longer hold replaces a shorter one."""
+    await _write(client, [(hold, place) for place, hold in enumerate(holds, 1)], now)
 
 
 async def _write(
     client: redis.asyncio.Redis,
-    holds: Sequence[Hold],
+    learned: Sequence[tuple[Hold, int]],
     now: int,
     settlements: Sequence[Settling] = (),
     *,
     assumes: bool = False,
-) -> list[bool]:
-    return await _settle.run(
+) -> Settled:
+    ids = [one.id for one in settlements] or [hold.message_id for hold, _ in learned]
+    settled = await _settle.run(
         client,
-        records=keys.records(one.id for one in settlements),
+        records=keys.records(ids),
         now=now,
         assumes=assumes,
-        holds=[Holding(hold.scope, encode_hold(hold, now).decode()) for hold in holds],
+        holds=[_holding(hold, place, now) for hold, place in learned],
         settlements=settlements,
     )
+    codes = {hold.scope: hold for hold, _ in learned}
+    for scope in settled.held:
+        hold = codes[scope]
+        logs.event("held", level=30, scope=scope.partition(":")[0], code=hold.code, reason=hold.cause)
+    for scope in settled.lifted:
+        logs.event("resumed", level=30, scope=scope.partition(":")[0], by="probe")
+    return settled
 
 
-def _gravest(holds: Sequence[Hold]) -> list[Hold]:
-    """Return the longest hold of each scope; a hold without an end counts as the longest."""
-    by_scope: dict[str, Hold] = {}
-    for hold in sorted(holds, key=lambda hold: hold.until or float("inf")):
-        by_scope[hold.scope] = hold
-    return list(by_scope.values())
+def _holding(hold: Hold, place: int, now: int) -> Holding:
+    entry = encode_hold(hold, now).decode()
+    return Holding(hold.scope, entry, hold.at, hold.lasts_ms, hold.stale_ms, hold.needs, place)
 
 
 def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
@@ -141,6 +168,8 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
         claimed.attempt - (not decision.spends_attempt),
         f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
         expected + keeping.late if sent and claimed.message.lane == 1 else 0,
+        claimed.message.sender,
+        claimed.claimed_at,
         values,
     )
 

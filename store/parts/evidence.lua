@@ -1,0 +1,148 @@
+-- PARTS record, holds
+-- Evidence: what failed, by the scope that a hold of it would have, and when that is enough for the hold.
+-- A suspect is JSON: code, failed and tried (messages), numbers (digests of different ones), first and last (ms).
+
+local ACCOUNT = 'account'
+local WINDOW = 600000  -- ms from the first failure: what failed before proves nothing any more
+local MOST_NUMBERS = 50  -- different numbers that a suspect keeps
+local MOST_SUSPECTS = 1000
+
+local held, suspects, changed = nil, {}, {}
+local placed, lifted = {}, {}
+local accepted_now = {}  -- scope -> messages accepted in this call
+
+local function holds_now()
+  held = held or in_force()
+  return held
+end
+
+local function is_stale(scope, suspect) return ARG.now - suspect.first > WINDOW and not holds_now()[scope] end
+
+-- -> the evidence against a scope, or nil.
+local function suspect_of(scope)
+  local suspect = suspects[scope]
+  if suspect == nil then
+    local entry = redis.call('HGET', KEY.suspects, scope)
+    suspect = entry and cjson.decode(entry) or false
+    suspects[scope] = suspect
+  end
+  return suspect and not is_stale(scope, suspect) and suspect or nil
+end
+
+-- Count one failure of a scope. -> its evidence
+local function failed(scope, code, to, at)
+  local suspect = suspect_of(scope)
+  if not suspect or suspect.code ~= code then
+    suspect = {code = code, failed = 0, tried = accepted_now[scope] or 0, numbers = {}, first = at, last = at}
+  end
+  suspect.failed, suspect.tried = suspect.failed + 1, suspect.tried + 1
+  suspect.first, suspect.last = math.min(suspect.first, at), math.max(suspect.last, at)
+  local digest, is_new = string.sub(redis.sha1hex(to or ''), 1, 8), #suspect.numbers < MOST_NUMBERS
+  for _, one in ipairs(suspect.numbers) do is_new = is_new and one ~= digest end
+  if is_new then suspect.numbers[#suspect.numbers + 1] = digest end
+  suspects[scope], changed[scope] = suspect, true
+  return suspect
+end
+
+local function shown(suspect)
+  return {messages = suspect.failed, tried = suspect.tried, numbers = #suspect.numbers, since = suspect.first}
+end
+
+-- Return whether evidence is enough: so many different numbers, and most of what was tried since the first failure.
+local function suffices(suspect, needs) return #suspect.numbers >= needs and 2 * suspect.failed > suspect.tried end
+
+local function place(scope, hold, suspect, was)
+  hold.evidence = shown(suspect)
+  write_hold(scope, hold)
+  holds_now()[scope] = hold
+  if not was then
+    count(Count.held .. string.match(scope, '^%a+'))
+    placed[#placed + 1] = scope
+  end
+end
+
+-- Count a failure against a sender or a prefix; hold it once the evidence is enough, renew its hold.
+local function infer(one, to)
+  local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
+  local suspect, was = failed(scope, hold.code, to, ARG.now), holds_now()[scope]
+  if was and was.code == BY_HAND then return end
+  if not was and not suffices(suspect, one[Holding.needs]) then return end
+  local lasts = one[Holding.lasts_ms]
+  hold['until'] = lasts > 0 and ARG.now + lasts or 0
+  if was then
+    hold.since, hold.probed_at = was.since, was.probed_at
+    if ends(was) > ends(hold) then hold['until'] = was['until'] end
+  end
+  place(scope, hold, suspect, was)
+end
+
+-- Hold the account from the time at which its cause happened, unless that is over, or somebody resumed it since.
+local function hold_account(one, witness)
+  local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
+  local known = read(witness, {Field.to, Field.sent, Field.gateway_due})
+  local earliest = math.min(ARG.now, math.max(tonumber(known.sent) or 0, tonumber(known.gateway_due) or 0))
+  if earliest == 0 then earliest = ARG.now end
+  local at, lasts = math.min(ARG.now, math.max(one[Holding.at], earliest)), one[Holding.lasts_ms]
+  if one[Holding.stale_ms] > 0 and at < ARG.now - one[Holding.stale_ms] then return end
+  if at < (tonumber(redis.call('HGET', KEY.rate, Rate.resumed)) or 0) then return end
+  hold.since = at
+  if lasts > 0 then hold['until'] = at + lasts end
+  if ends(hold) <= ARG.now then return end
+  local seen, was = failed(scope, hold.code, known.to, at), holds_now()[scope]
+  if not was or was.code ~= BY_HAND and ends(hold) > ends(was) then
+    place(scope, hold, seen, was)
+  elseif was.code == hold.code then
+    place(scope, was, seen, was)
+  end
+end
+
+-- Count an accepted message for its sender and its prefix. One that was claimed after a hold began lifts it.
+local function accepted(sender, country, to, claimed_at)
+  local scopes = {}
+  for digits = 6, 8 do scopes[#scopes + 1] = 'prefix:' .. string.sub(to, 1, digits) end  -- a calling code and 5 digits
+  if sender ~= '' then
+    scopes[#scopes + 1] = 'sender:' .. sender
+    scopes[#scopes + 1] = 'sender:' .. sender .. ':' .. (country or '')
+  end
+  for _, scope in ipairs(scopes) do
+    local hold, suspect = holds_now()[scope], suspect_of(scope)
+    if hold and is_inferred(scope, hold) and claimed_at >= hold.since then
+      redis.call('HDEL', KEY.holds, scope)
+      holds_now()[scope] = nil
+      suspects[scope], changed[scope] = false, true
+      count(Count.healed .. string.match(scope, '^%a+'))
+      lifted[#lifted + 1] = scope
+    elseif suspect then
+      suspect.tried = suspect.tried + 1
+      changed[scope] = true
+    else
+      accepted_now[scope] = (accepted_now[scope] or 0) + 1
+    end
+  end
+end
+
+local function forget_stale()
+  local entries = redis.call('HGETALL', KEY.suspects)
+  for i = 1, #entries, 2 do
+    if is_stale(entries[i], cjson.decode(entries[i + 1])) then redis.call('HDEL', KEY.suspects, entries[i]) end
+  end
+end
+
+-- Write the changed suspects; they expire together, after the window or the second probe of their holds.
+local function write_suspects()
+  for scope in pairs(changed) do
+    local suspect, hold = suspects[scope], holds_now()[scope]
+    if not suspect then
+      redis.call('HDEL', KEY.suspects, scope)
+    else
+      if redis.call('HLEN', KEY.suspects) >= MOST_SUSPECTS then forget_stale() end
+      if redis.call('HLEN', KEY.suspects) < MOST_SUSPECTS or redis.call('HEXISTS', KEY.suspects, scope) == 1 then
+        redis.call('HSET', KEY.suspects, scope, cjson.encode(suspect))
+      end
+      local lives = math.max(WINDOW, hold and 2 * (hold.probe_ms or 0) or 0)
+      if suspect.last == ARG.now or redis.call('PTTL', KEY.suspects) < 0 then
+        redis.call('PEXPIRE', KEY.suspects, math.max(lives, redis.call('PTTL', KEY.suspects)))
+      end
+    end
+  end
+end
