@@ -290,6 +290,8 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from sorted({(one.code, one.owner) for one in _RULES if one.verdict not in _ALIVE})
         case "threelane_refused":
             yield from ((code,) for code in Code)
+        case "threelane_hold_probes" | "threelane_holds_healed":
+            yield from ((Scope.PREFIX,), (Scope.SENDER,))
         case _ if metric.labels == ("lane",):
             yield from ((lane,) for lane in lanes)
 

@@ -465,6 +465,16 @@ TROUBLE = Board(
                     "short",
                     [(_happened("threelane_in_doubt_total", "code"), "{{code}}")],
                 ),
+                Panel(
+                    "Do senders and prefixes on hold recover?",
+                    "short",
+                    [
+                        (_happened("threelane_held_total", "scope"), "{{scope}} on hold"),
+                        (_happened("threelane_hold_probes_total", "scope"), "{{scope}} probed"),
+                        (_happened("threelane_holds_healed_total", "scope"), "{{scope}} lifted by a probe"),
+                    ],
+                    "threelane holds shows the evidence for each hold, and when the next message tests it.",
+                ),
             ),
         ),
         (

@@ -4,6 +4,7 @@
 
 local ACCOUNT = 'account'
 local WINDOW = 600000  -- ms from the first failure: what failed before proves nothing any more
+local FARTHEST = 2592000000  -- ms, 30 days: a time before that is an error, or was not reported
 local MOST_NUMBERS = 50  -- different numbers that a suspect keeps
 local MOST_SUSPECTS = 1000
 
@@ -80,9 +81,9 @@ end
 local function hold_account(one, witness)
   local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
   local known = read(witness, {Field.to, Field.sent, Field.gateway_due})
-  local earliest = math.min(ARG.now, math.max(tonumber(known.sent) or 0, tonumber(known.gateway_due) or 0))
-  if earliest == 0 then earliest = ARG.now end
-  local at, lasts = math.min(ARG.now, math.max(one[Holding.at], earliest)), one[Holding.lasts_ms]
+  local at, lasts = one[Holding.at], one[Holding.lasts_ms]
+  if at < ARG.now - FARTHEST then at = math.max(tonumber(known.sent) or ARG.now, tonumber(known.gateway_due) or 0) end
+  at = math.min(at, ARG.now)
   if one[Holding.stale_ms] > 0 and at < ARG.now - one[Holding.stale_ms] then return end
   if at < (tonumber(redis.call('HGET', KEY.rate, Rate.resumed)) or 0) then return end
   hold.since = at

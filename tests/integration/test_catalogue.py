@@ -45,7 +45,15 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
     fields = [f"{kind}:{lane}" for kind in ("accepted", "parts", "repeated", "lapsed", "swept") for lane in keys.LANES]
     fields += ["redriven:1", "cancelled:1", "late:1", "bypassed:1", "reserved:2", "charged_parts:1", "lifted"]
     fields += ["refused:105", "to:1:sent", "retried:1:901", "dead:122:recipient", "in_doubt:1:lost", "resolved:queued"]
-    fields += ["unknown:no_receipt:gateway", "held:account", "replies:stop", "suppressed:STOP", "erased:1"]
+    fields += [
+        "unknown:no_receipt:gateway",
+        "held:account",
+        "probed:prefix",
+        "healed:sender",
+        "replies:stop",
+        "suppressed:STOP",
+        "erased:1",
+    ]
     fields += ["charged:1:login", "charged_by:producer:shop", "charged_by:country:ZA", "committed:1"]
     client.hset(keys.TALLY, mapping=dict.fromkeys(fields, 1_000_000))
     client.hset(keys.BALANCE, mapping={"credits": 5_000_000, "left": 4_000_000, "at": 1, "drift": 0})

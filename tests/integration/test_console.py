@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -285,6 +286,16 @@ def test_lanes_holds_and_money_are_on_the_first_page(api: Api, visitor: Visitor)
     look = api.redis.hget(name, "look")
     api.redis.hset(name, "look", re.sub(rb'"at":\d+', b'"at":%d' % (now(api.redis) - 7_000), look.replace(b"7", b"0")))
     assert 0.5 < float(dict(re.findall(r'data-live="([^"]+)">([^<]*)<', visitor.get("/console").body))["In /s-1"]) <= 1
+
+
+def test_a_hold_shows_its_evidence_and_its_next_probe(api: Api, visitor: Visitor) -> None:
+    """An operator sees what it was inferred from, and when a message tests it."""
+    evidence = {"messages": 6, "tried": 7, "numbers": 5, "since": 1_790_000_000_000}
+    entry = {"code": "114", "cause": "cannot_route", "since": 1_790_000_000_000, "until": 0, "probe_ms": 60_000}
+    api.redis.hset(keys.HOLDS, "prefix:2783123", json.dumps(entry | {"evidence": evidence}))
+    shown = words(visitor.get("/console"))
+    for wanted in ("6 of 7 messages to 5 numbers", "next probe 2026-09-21 14:14"):
+        assert wanted in shown
 
 
 def test_a_lane_is_paused_and_resumed(api: Api, visitor: Visitor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from random import Random
 
@@ -13,7 +14,7 @@ import redis
 from tests.integration.api import API
 from tests.integration.conftest import Workers, attempts
 from tests.properties.system import System, open_system
-from tests.servers import RedisServer, wait_until
+from tests.servers import RedisServer, typed, wait_until
 from threelane import Accepted, Producer, Status
 from threelane.contract import phone
 from threelane.sandbox.running import Running
@@ -29,6 +30,7 @@ TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 ZA, GB, US = "27831234567", "447700900123", "12025550123"
 PREFIX = "prefix:2783123"
 MINUTE = 60_000
+CREDENTIALS = {f"THREELANE_CLICKATELL_{name}": "sandbox" for name in ("API_ID", "USER", "PASSWORD")}
 
 
 @pytest.fixture
@@ -255,6 +257,51 @@ def test_an_older_worker_reads_the_new_holds(system: System) -> None:
         PREFIX: ("114", "cannot_route", system.now - MINUTE, system.now + 4 * MINUTE),
         "account": ("301", "no_credit", system.now - MINUTE, 0),
     } == {scope: (one.code, one.cause, one.since, one.until) for scope, one in stored.items()}
+
+
+def test_each_report_shows_what_a_hold_was_learned_from(system: System, redis_server: RedisServer) -> None:
+    """Code, messages, different numbers, since when: for people and for programs."""
+    system.now = int(time.time() * 1000)
+    refuse(system, [neighbour(number) for number in (0, 0, 1, 2, 3, 4)])
+    waits = taken_in(system, to=neighbour(9))
+    assert claimed(system, waits) is None
+    environment = {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "250"} | CREDENTIALS
+    words = "6 messages to 5 numbers"
+    for command in (("holds",), ("doctor",), ("explain", waits), ("top", "--once")):
+        assert words in " ".join(typed(*command, environment=environment).stdout.split()), command
+    expected = {"messages": 6, "tried": 6, "numbers": 5, "since": system.now}
+    for command in (("holds", "--json"), ("health", "--json")):
+        found = json.loads(typed(*command, environment=environment).stdout)
+        assert expected == found.get("holds", found)[PREFIX]["evidence"]
+
+
+def test_explain_says_that_a_code_waits_for_no_inferred_hold(system: System) -> None:
+    """The prefix is on hold, for newsletters."""
+    refuse(system, [neighbour(number) for number in range(5)])
+    assert [PREFIX, ""] == [hold.stopping(held(system), lane, "", neighbour(9)) for lane in (3, 1)]
+    hold.put(system.sync, "sender:ACME:ZA", "wrong link", system.now)
+    found = [hold.stopping(held(system), 1, "ACME", to) for to in (neighbour(9), GB)]
+    assert ["sender:ACME:ZA", ""] == found
+
+
+@pytest.mark.parametrize(
+    ("raw", "scope"),
+    [
+        ("sender:ACME", "sender:ACME"),
+        ("sender:ACME:gb", "sender:ACME:GB"),
+        ("sender:ACME:other", "sender:ACME:other"),
+        ("sender:ACME:UK", None),  # which is GB
+        ("sender:ACME:GB:ZA", None),
+        ("sender::GB", None),
+    ],
+)
+def test_a_sender_s_scope_may_name_a_country(raw: str, scope: str | None) -> None:
+    """One that exists: a hold of another would stop nothing."""
+    if scope is None:
+        with pytest.raises(ValueError, match="sender:ACME:GB"):
+            hold.parse_scope(raw)
+    else:
+        assert scope == hold.parse_scope(raw)
 
 
 def test_evidence_is_forgotten_after_minutes(system: System, client: redis.Redis) -> None:

@@ -26,7 +26,7 @@ MO = {
 MO |= {"charset": "ISO-8859-1", "udh": "", "text": "Yes"}
 MO_AT = 1_930_465_230_000  # 08:20:30 UTC
 KEPT_TEXT = "status=004 timestamp=1767225600 charge=0.300000"
-REPORT = StatusReport(OURS, ITS, "004", Status.DELIVERED, 300_000, KEPT_TEXT)
+REPORT = StatusReport(OURS, ITS, "004", Status.DELIVERED, 300_000, KEPT_TEXT, at=1767225600_000)
 REPLY = InboundReply("b7a1", "2799900001", "12025550100", "Yes", MO_AT)
 
 

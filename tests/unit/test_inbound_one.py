@@ -30,7 +30,7 @@ TEXT = {
     "from": "2799900001",
 }
 TEXT |= {"to": "12025550100", "timestamp": AT, "content": "Yes", "charset": "UTF-8", "sms": {"network": "n"}}
-REPORT = StatusReport(OURS, ITS, "DEVICE_ACK", Status.DELIVERED, None, f"status=DEVICE_ACK timestamp={AT}")
+REPORT = StatusReport(OURS, ITS, "DEVICE_ACK", Status.DELIVERED, None, f"status=DEVICE_ACK timestamp={AT}", at=AT)
 REPLY = InboundReply("r2", "2799900001", "12025550100", "Yes", AT, "n", OURS, ITS)
 
 

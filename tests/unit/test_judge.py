@@ -71,6 +71,7 @@ def test_an_attempt_that_never_left_costs_the_message_nothing(outcome: AttemptOu
     assert (Status.QUEUED, QUEUED_AT, False) == (decision.to, decision.at, decision.spends_attempt)
 
 
+PREFIX_HOLD = Hold("prefix:2799950", "114", "cannot_route", lasts_ms=300_000, probe_ms=60_000, needs=5)
 # fmt: off
 CORE = {
     "901": (Status.SCHEDULED, None, False),
@@ -83,7 +84,7 @@ CORE = {
     "007": (Status.QUEUED, Hold(Scope.ACCOUNT, "007", "ip_lockdown"), False),
     "108": (Status.QUEUED, Hold(Scope.ACCOUNT, "108", "invalid_api_id"), False),
     "105": (Status.DEAD, None, True), "106": (Status.DEAD, None, False),
-    "114": (Status.DEAD, Hold("prefix:2799950", "114", "cannot_route", NOW + HOUR), False),
+    "114": (Status.DEAD, PREFIX_HOLD, False),
    
     "165": (Status.DEAD, Hold(Scope.ACCOUNT, "165", "wrong_version_header"), False),
     "103": (Status.IN_DOUBT, None, False), "777": (Status.DEAD, None, False), "none": (Status.DEAD, None, False),
