@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import json
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
