@@ -42,7 +42,7 @@ _COUNTS = {
     "newer": ("threelane_left_to_newer", "Times a worker left a message to a newer worker", ("lane",)),
     "redriven": ("threelane_redriven", "Dead letters put back on their lane", ("lane",)),
     "held": ("threelane_held", "Holds placed", ("scope",)),
-    "probed": ("threelane_hold_probes", "Messages that tested an inferred hold", ("scope",)),
+    "hold_probed": ("threelane_hold_probes", "Messages that tested an inferred hold", ("scope",)),
     "healed": ("threelane_holds_healed", "Inferred holds that an accepted message lifted", ("scope",)),
     "cancelled": ("threelane_cancelled", "Messages cancelled by a caller", ("lane",)),
     "late": ("threelane_late", "Messages of lane 1 without a receipt in time", ("lane",)),

@@ -142,7 +142,7 @@ def test_one_message_an_interval_tests_a_prefix_on_hold_and_an_acceptance_lifts_
     assert 1 == len(probes)
     system.settle([Settlement(probes[0], TAKEN, system.judge(probes[0], TAKEN))])
     assert {} == held(system)
-    assert (1, 1) == (system.glance([]).tally["probed:prefix"], system.glance([]).tally["healed:prefix"])
+    assert (1, 1) == (system.glance([]).tally["hold_probed:prefix"], system.glance([]).tally["healed:prefix"])
     system.now += MINUTE
     system.release()
     assert 4 == len([one for one in waits if claimed(system, one)])

@@ -7,7 +7,17 @@ and 900 from its 2006 specification and from clients that handle them.
 from __future__ import annotations
 
 from threelane.contract.refusal import Owner
-from threelane.worker.policy.rule import AT_ONCE, LATER, MINUTES, RATE_LIMITED, UNTIL_EXPIRY, Rule, Scope, Verdict, table
+from threelane.worker.policy.rule import (
+    AT_ONCE,
+    LATER,
+    MINUTES,
+    RATE_LIMITED,
+    UNTIL_EXPIRY,
+    Rule,
+    Scope,
+    Verdict,
+    table,
+)
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
 MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
