@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -351,3 +353,86 @@ def test_without_kombu_rabbitmq_is_refused_with_what_to_install(tmp_path: Path) 
     )
 
     assert "pip install 'threelane[rabbitmq]'" in completed.stderr.splitlines()[-1], completed.stderr
+
+
+DRIPS = {
+    "redis": b"$100000\r\n",  # a reply that never ends
+    "rediss": b"\x16\x03\x03\x40\x00",  # a handshake message of 16 KB
+    "amqp": b"\x01\x00\x00\x00\x01\x00\x00",  # a frame of 64 KB
+    "amqps": b"\x16\x03\x03\x40\x00",
+}
+
+
+@pytest.fixture
+def dripping() -> Iterator[Callable[[str], int]]:
+    """A port where a broker accepts, and answers one byte at a time, for ever: each read succeeds in time."""
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            begun = DRIPS[kind[0]]
+            connection.recv(1)
+            while not ended.wait(0.05):
+                connection.send(begun[:1] or b"\x00")
+                begun = begun[1:]
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    kind = [""]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+
+        def of(scheme: str) -> int:
+            kind[0] = scheme
+            return int(port)
+
+        yield of
+        ended.set()
+
+
+@pytest.mark.parametrize("scheme", list(DRIPS))
+def test_a_broker_that_answers_byte_by_byte_holds_a_call_no_longer_than_its_timeout(
+    dripping: Callable[[str], int], scheme: str
+) -> None:
+    """A timeout of each read would never end it; in the handshake of TLS and of AMQP, too."""
+    nudger = Nudger(Settings(broker_url=f"{scheme}://127.0.0.1:{dripping(scheme)}/", redis_timeout_seconds=0.5))
+    returned: list[bool] = []
+    call = threading.Thread(target=lambda: returned.append(nudger.publish(1, IDS[:1])), daemon=True)
+    call.start()
+    call.join(15)
+
+    assert [False] == returned
+    assert (1, {1: 1}) == (nudger.unpublished, nudger.take_unreported())
+
+
+def test_a_slow_broker_is_skipped_as_long_as_it_took(place: Broker, nudgers: Callable[..., Nudger]) -> None:
+    """A bulk of many calls would otherwise wait for each of them."""
+    now = [0.0]
+    nudger = nudgers(lambda: now[0], redis_timeout_seconds=3)
+
+    class Slow:
+        def publish(self, *_: object) -> None:
+            now[0] += 2
+
+    healthy, nudger._broker = nudger._broker, Slow()  # type: ignore[assignment]
+    assert nudger.publish(1, IDS[:1])
+    assert not nudger.publish(1, IDS[:5])
+    now[0] += 2
+    nudger._broker = healthy
+    assert nudger.publish(1, IDS[:1])
+    assert (5, {1: 5}) == (nudger.unpublished, nudger.take_unreported())
+
+
+def test_counts_of_a_parent_are_not_reported_by_its_child_too(nudgers: Callable[..., Nudger]) -> None:
+    """A service that forks its workers would multiply them."""
+    nudger = nudgers()
+    nudger._broker = Away()  # type: ignore[assignment]
+    nudger.publish(1, IDS[:3])
+    assert {1: 3} == nudger.take_unreported()
+    nudger.give_back({1: 3})
+    nudger.forget()
+    assert {} == nudger.take_unreported()

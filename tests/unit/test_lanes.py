@@ -238,3 +238,84 @@ def test_with_all_lanes_closed_nothing_is_fetched(order: LaneOrder, lanes: Lanes
 def test_a_strategy_without_queues_fetches_nothing() -> None:
     """kombu makes it before it knows its queues."""
     assert [] == LaneOrder().consume(3)
+
+
+# What a look needs to know.
+
+
+def test_a_lane_keeps_its_threads_in_looks_as_in_fetches(lanes: Lanes) -> None:
+    """Of four threads, lanes 2 and 3 have three together, nudges and looks alike; lane 1 may have all."""
+    lanes.threads = 4
+    assert [4, 3, 3] == [lanes.free_threads(lane) for lane in keys.LANES]
+    with lanes.serving(3), lanes.serving(2, look=True):
+        assert [2, 1, 1] == [lanes.free_threads(lane) for lane in keys.LANES]
+        with lanes.serving(3, look=True):
+            assert [1, 0, 0] == [lanes.free_threads(lane) for lane in keys.LANES]
+            assert [1] == lanes.to_look_at()
+            with lanes.serving(1):
+                assert [] == lanes.to_look_at()
+    assert [1, 2, 3] == lanes.to_look_at()
+
+
+def test_looks_under_way_count_when_a_process_is_crowded(lanes: Lanes) -> None:
+    """It would otherwise fetch as many newsletters again as it looks after already."""
+    lanes.threads = 4
+    with lanes.serving(3, look=True), lanes.serving(3, look=True):
+        lanes.holding([keys.queue(3)])
+        assert [1] == lanes.order()
+    lanes.holding([keys.queue(3)])
+    assert [1, 2, 3] == lanes.order()
+
+
+def test_only_lanes_that_this_worker_serves_are_looked_at(lanes: Lanes) -> None:
+    """A worker for codes alone stays one, also while the broker is away and nothing is consumed."""
+    lanes.serves = frozenset({1})
+    assert [1] == lanes.to_look_at()
+    lanes.close_for(1, 1)
+    assert [] == lanes.to_look_at()
+
+
+def test_a_lane_is_empty_when_the_broker_had_no_nudge_of_it_last(lanes: Lanes, clock: Clock) -> None:
+    """A backlog that the broker delivers is not taken for lost nudges."""
+    assert None is lanes.empty_for(3)
+    lanes.found(3, nudge=False)
+    clock.now += 0.5
+    assert 0.5 == lanes.empty_for(3)
+    lanes.requested([3])
+    assert 0.0 == lanes.empty_for(3)
+    lanes.found(3, nudge=True)
+    assert None is lanes.empty_for(3)
+
+
+def test_a_broker_that_does_not_respond_counts_as_empty(lanes: Lanes, clock: Clock) -> None:
+    """After a start it has longer: a worker that connects must not take a whole backlog for lost."""
+    clock.now += lanes_module.CONNECT_SECONDS
+    assert None is lanes.empty_for(3)
+    clock.now += 0.1
+    assert 0.0 == lanes.empty_for(3)
+    lanes.found(3, nudge=True)
+    clock.now += lanes_module.AWAY_SECONDS
+    assert None is lanes.empty_for(3)
+    clock.now += 0.1
+    assert 0.0 == lanes.empty_for(3)
+
+
+def test_a_process_that_was_fully_busy_gives_the_broker_time_to_respond(lanes: Lanes, clock: Clock) -> None:
+    """It requested nothing meanwhile; the backlog is not lost for that."""
+    lanes.threads = 1
+    lanes.found(3, nudge=True)
+    with lanes.serving(3):
+        clock.now += 60
+    assert None is lanes.empty_for(3)
+    clock.now += lanes_module.TURN_SECONDS + 0.1
+    assert 0.0 == lanes.empty_for(3)
+
+
+def test_kombu_s_responses_show_which_lanes_are_empty(order: LaneOrder, lanes: Lanes) -> None:
+    """BRPOP takes from the first queue that has something: those before it were empty."""
+    assert ["sms.1", "sms.2", "sms.3"] == order.consume(3)
+    order.rotate("sms.2")
+    assert [0.0, None, None] == [lanes.empty_for(lane) for lane in keys.LANES]
+    order.consume(3)
+    order.was_empty()
+    assert [0.0, 0.0, 0.0] == [lanes.empty_for(lane) for lane in keys.LANES]

@@ -46,6 +46,7 @@ class Lanes:
         self._counting = Lock()
         self._responded_at = monotonic() + CONNECT_SECONDS - AWAY_SECONDS
         self._empty_at: dict[int, float | None] = dict.fromkeys(keys.LANES)  # None: it had a nudge last
+        self._pending: frozenset[int] = frozenset()  # lanes with a request that waits for a nudge
 
     def order(self) -> list[int]:
         """Return the lanes to fetch from, first choice first."""
@@ -87,9 +88,14 @@ class Lanes:
                     self._responded_at = max(self._responded_at, since + TURN_SECONDS)
                 counts[lane] -= 1
 
+    def requested(self, lanes: Iterable[int]) -> None:
+        """Record that the broker is to deliver a nudge of these lanes as soon as there is one."""
+        self._pending = frozenset(lanes)
+
     def responded(self) -> None:
         """Record that the broker responds, or that nothing was requested since no lane is open."""
         self._responded_at = self._monotonic()
+        self._pending = frozenset()
 
     def found(self, lane: int, *, nudge: bool) -> None:
         """Record a response of the broker: the queue of the lane had a nudge, or it was empty."""
@@ -99,12 +105,14 @@ class Lanes:
     def empty_for(self, lane: int) -> float | None:
         """Return how many seconds ago the lane's queue was seen to be empty; None if it had a nudge last.
 
-        It counts as empty now while the broker is away.
+        It counts as empty now while a request for it waits, and while the broker is away.
         """
         now, empty_at = self._monotonic(), self._empty_at[lane]
         if now - self._responded_at > AWAY_SECONDS:
             return 0.0
-        return None if empty_at is None else now - empty_at
+        if empty_at is None:
+            return None
+        return 0.0 if lane in self._pending else now - empty_at
 
     def _lower(self) -> int:
         """Return the number of nudges and looks of lanes 2 and 3 under way."""
@@ -181,6 +189,7 @@ class LaneOrder:
         self._requested = self.queues()[:n] or [self.EMPTY] * LANES.is_crowded
         if not self._requested:
             LANES.responded()
+        LANES.requested(_LANE_OF[queue] for queue in self._requested if queue in _LANE_OF)
         return list(self._requested)
 
     def rotate(self, last_used: str) -> str:

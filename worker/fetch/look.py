@@ -1,8 +1,8 @@
 """Look: claims messages whose nudge did not come, straight from the queued index of their lane.
 
 A nudge is a hint, and a broker may lose it, refuse it or be away.  So each worker looks at the index of its open lanes
-about once a second, lane 1 on its own event loop.  It claims in this process what was queued before its last look,
-under the same shares, rate and holds as a nudge:
+once a second, lane 1 on its own event loop.  It claims in this process what has waited for about a second, under the
+same shares, rate and holds as a nudge:
 
 - if the broker has no nudge of the lane, or does not respond: every such message;
 - if the broker delivers nudges of the lane, a backlog waits there in order: only messages that the lane has overtaken.
@@ -34,7 +34,8 @@ from threelane.worker.process.duty import Duty
 
 LOOK_SECONDS = 0.95
 AGAIN_SECONDS = 0.1  # while more waits, or a lane is closed by the rate or by busy threads
-SEEN_MS = 900  # a message must have waited this long, from one look to another
+WAITED_MS = 900  # what has waited this long is claimed
+APART_MS = 700  # what waited at a look this long ago is claimed, too: the clock may be corrected between two looks
 PUBLISH_MS = 250  # a message is queued before its nudge is published
 ORDER_MS = {1: 0, 2: 1_000, 3: 1_000}  # nudges that the rate put back are served out of order
 BATCH = NUDGE_SIZE
@@ -51,7 +52,7 @@ class Look:
         self._lanes = lanes
         self._rng = rng
         self._looked_at: dict[int, int] = {}
-        self._seen_by: dict[int, int] = {}  # when the look before the last one was, ms
+        self._seen_at: dict[int, int] = {}  # a look that is at least APART_MS older
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way: set[str] = set()
         self._found: Counter[int] = Counter()  # messages that are not counted in Redis yet
@@ -94,14 +95,19 @@ class Look:
 
     async def _cutoff(self, client: redis.asyncio.Redis, lane: int, now: int) -> int:
         """Return by when a message must have been queued to be without its nudge now."""
-        last = self._looked_at.get(lane, now - SEEN_MS)
-        if now - last >= SEEN_MS:
-            self._seen_by[lane], self._looked_at[lane] = last, now
+        waited = max(now - WAITED_MS, self._seen(lane, now))
         empty_for = self._lanes.empty_for(lane)
         if empty_for is not None:
-            return min(self._seen_by[lane], now - int(empty_for * 1000) - PUBLISH_MS)
+            return min(waited, now - int(empty_for * 1000) - PUBLISH_MS)
         claimed: Any = await client.hget(keys.CLAIMED, str(lane))
-        return min(self._seen_by[lane], int(claimed or 0) - ORDER_MS[lane] - 1)
+        return min(waited, int(claimed or 0) - ORDER_MS[lane] - 1)
+
+    def _seen(self, lane: int, now: int) -> int:
+        """Return when the look before this one was."""
+        last = self._looked_at.get(lane, 0)
+        if now - last >= APART_MS:
+            self._seen_at[lane], self._looked_at[lane] = last, now
+        return self._seen_at[lane]
 
     def _start(self, sending: Sending, lane: int, ids: Sequence[str]) -> None:
         self._under_way.update(ids)
