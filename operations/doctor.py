@@ -12,8 +12,9 @@ from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
 from threelane.operations import capacity, forecast, health
 from threelane.operations.finding import Finding, Grade
-from threelane.store import keys
+from threelane.store import keys, missing
 from threelane.store.states import Status
+from threelane.store.tally import Count
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
 from threelane.worker.policy.rule import Table
@@ -24,6 +25,28 @@ QUIET_MS = 900_000  # no callback for this long while messages wait for receipts
 DRY_HOURS = (24, 2)  # a warning, an error
 FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 START_WORKER = "start one: threelane worker"
+_NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
+    Count.UNPUBLISHED: (
+        WARNING,
+        "were accepted while the broker took no nudge of theirs; workers find them a second or two later",
+        "threelane check, with the settings of the process whose log has nudge_failed: can it reach the broker?",
+    ),
+    Count.FOUND: (
+        WARNING,
+        "were sent without a nudge, each a second or two late",
+        "is the broker up, and is THREELANE_BROKER_URL the same for producers and workers?",
+    ),
+    Count.SWEPT: (
+        WARNING,
+        "had lost their nudge, and no worker claimed them by a look",
+        "threelane top: are workers of this lane running, is the rate used up? then check the broker",
+    ),
+    Count.SWEPT_AGAIN: (
+        ERROR,
+        "were swept twice: neither a nudge nor a look reaches them",
+        "the log event swept_again has their ids; restart the workers of this lane",
+    ),
+}
 _REMEDIES = {  # owner of dead letters -> what to do
     Owner.OPERATOR: "fix the cause (docs/operations.md), then threelane dead redrive --code {code}",
     Owner.PRODUCER: "inform the producer: threelane dead list --owner producer --code {code}",
@@ -41,6 +64,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _credit(client, now)
     yield from _memory(client, now)
     yield from _overdue(client, now)
+    yield from _nudges(client, now)
     yield from _callbacks(client, now)
     yield from _dead(client, now)
 
@@ -158,6 +182,18 @@ def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
     if doubts:
         doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and nothing is sent twice"
         yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
+
+
+def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Check for messages whose nudge did not come in the last minutes."""
+    entries: Any = client.hgetall(keys.NUDGES)
+    found = missing.recent(entries, now)
+    for one in found:
+        grade, what, step = _NUDGES[one.kind]
+        ago = f"the last {(now - one.last_at) / 1000:,.0f} s ago"
+        yield Finding(grade, "nudges", f"lane {one.lane}: {one.messages:,} messages {what}; {ago}", step)
+    if not found:
+        yield Finding(OK, "nudges", "none is missing")
 
 
 def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:

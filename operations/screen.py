@@ -21,7 +21,19 @@ from threelane.worker.account.hold import Held
 
 GOOD, WARN, BAD = "good", "warn", "bad"
 _COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
-_RISING = ("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "late", "refused")
+_RISING = (
+    "dead",
+    "in_doubt",
+    "retried",
+    "unknown",
+    "lapsed",
+    "swept",
+    "swept_again",
+    "unpublished",
+    "found",
+    "late",
+    "refused",
+)
 
 
 class Lane(msgspec.Struct, frozen=True):

@@ -489,11 +489,18 @@ TROUBLE = Board(
                     ],
                 ),
                 Panel(
-                    "Do workers die, do nudges get lost? (per minute)",
+                    "Do workers die? (per minute)",
+                    "short",
+                    [(_sum("threelane_lapsed_leases_total", window="1m"), "attempts cut off")],
+                ),
+                Panel(
+                    "Do nudges arrive? (messages per minute)",
                     "short",
                     [
-                        (_sum("threelane_lapsed_leases_total", window="1m"), "attempts cut off"),
-                        (_sum("threelane_swept_messages_total", window="1m"), "nudges lost"),
+                        (_sum("threelane_unpublished_total", window="1m"), "not taken by the broker"),
+                        (_sum("threelane_found_without_nudge_total", window="1m"), "found by a look"),
+                        (_sum("threelane_swept_messages_total", window="1m"), "found by the sweep"),
+                        (_sum("threelane_swept_again_total", window="1m"), "found by the sweep again"),
                     ],
                 ),
                 Panel(

@@ -1,4 +1,4 @@
-"""Nudges are lost, refused or not taken: every code is claimed by the second look after it was due, and none is swept."""
+"""Nudges are lost, refused or not taken: each code is claimed by the second look after it was due; none is swept."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ import redis
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, typed
 from threelane.contract.prices import CREDIT
-from threelane.store import keys
+from threelane.store import keys, missing
+from threelane.store.tally import Count
 from threelane.worker.account import balance, hold
 from threelane.worker.account.hold import Hold
 from threelane.worker.dead import redrive as dead_letters
@@ -261,6 +262,25 @@ def test_the_doctor_lists_each_finding_with_its_owner_and_the_command_that_fixes
     ):
         assert step in findings[what, grade, owner]["step"], (what, findings)
     assert "operator" in typed("doctor", environment=environment).stdout
+
+
+def test_the_doctor_reports_messages_whose_nudge_did_not_come(
+    system: System, environment: dict[str, str], client: redis.Redis
+) -> None:
+    """Each kind with what to check; what is older than a quarter of an hour is not a problem of now."""
+    missing.count(client, Count.UNPUBLISHED, {1: 3}, system.now)
+    missing.count(client, Count.FOUND, {1: 2}, system.now - 5_000)
+    missing.count(client, Count.SWEPT, {3: 4}, system.now - missing.RECENT_MS)
+    missing.count(client, Count.SWEPT_AGAIN, {2: 1}, system.now)
+    completed = typed("doctor", "--json", environment=environment)
+    found = [one for one in json.loads(completed.stdout) if one["what"] == "nudges"]
+
+    assert [("warning", "lane 1: 3"), ("warning", "lane 1: 2"), ("error", "lane 2: 1")] == [
+        (one["grade"], one["detail"].partition(" messages")[0]) for one in found
+    ]
+    assert " s ago" in found[1]["detail"]
+    assert "threelane check" in found[0]["step"]
+    assert {"operator"} == {one["owner"] for one in found}
 
 
 def test_the_doctor_finds_nothing_where_nothing_is_wrong(

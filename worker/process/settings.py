@@ -240,7 +240,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="how long a message's number and text are kept after its final state; unset: as long as its record",
     )
     events_kept: PositiveInt = Field(200_000, description="maximum number of events in the event stream")
-    sweep_seconds: PositiveFloat = Field(10.0, description="how often workers look for lost nudges")
+    sweep_seconds: PositiveFloat = Field(10.0, description="how often one worker sweeps: the last net for lost nudges")
     lost_nudge_seconds: PositiveFloat = Field(
         30.0,
         description="a waiting message counts as having lost its nudge when its lane has claimed messages "
