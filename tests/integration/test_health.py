@@ -87,3 +87,15 @@ def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: W
     wait_until(lambda: producer.status(quick).attempts, what="lane 1")
     wait_until(lambda: client.hget(keys.worker("lane1"), "lanes") == b"1", what="its lanes")
     assert 0 == producer.status(slow).attempts
+
+
+def test_a_worker_reports_when_it_fetched_last(producer: Producer, workers: Workers, client: redis.Redis) -> None:
+    """Also a nudge with nothing left to claim: it consumes, and is healthy."""
+    workers.start(worker_name="w")
+
+    def fetched() -> int:
+        return int(client.hget(keys.worker("w"), "fetched") or 0)
+
+    before = wait_until(fetched, what="a report")
+    producer.nudger.publish(3, ["0" * 32])
+    wait_until(lambda: fetched() > before, what="a report of the fetch")

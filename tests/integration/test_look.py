@@ -17,6 +17,7 @@ from threelane.contract.message import Message
 from threelane.store import keys
 from threelane.worker.fetch.lanes import AWAY_SECONDS, CONNECT_SECONDS, Lanes
 from threelane.worker.fetch.look import BATCH, LOOK_SECONDS, Look
+from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.send.attempt import Attempts
@@ -52,7 +53,10 @@ class Worker:
         self.gateway: Any = Gateway()
         clock: Any = SimpleNamespace(now=lambda: system.now)
         gate = Gate(64, kept=8)
-        attempts = Attempts(system.client, self.gateway, system.settings, clock, self.lanes, Random(seed), gate)
+        breaker = Breaker(system.settings, gate.dismiss)
+        attempts = Attempts(
+            system.client, self.gateway, system.settings, clock, self.lanes, Random(seed), gate, breaker
+        )
         self.context: Any = SimpleNamespace(client=system.client, clock=clock, lane_1=attempts, rest=attempts)
         self.looks = [Look(f"look {own}", own, self.lanes, Random(seed)) for own in ([1], [2, 3])]
 
@@ -247,7 +251,7 @@ def test_looks_at_lanes_2_and_3_leave_a_thread_and_the_first_place_to_lane_1(sys
     assert 0 == worker.lanes.free_threads(3)
     assert 1 == worker.lanes.free_threads(1)
     worker.look(wait=False)
-    attempted = {one.decode() for one in system.sync.zrange(keys.LEASES, 0, -1)}
+    attempted = {one.decode() for one in system.sync.zrange(keys.LEASES[1], 0, -1)}
     worker.gateway.may.set()
     system.run(worker.end())
 

@@ -19,6 +19,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys, missing
 from threelane.store.missing import RECENT_MS
 from threelane.store.tally import Count
+from threelane.worker.upkeep.sweep import sweep
 
 QUICK = {"sweep_seconds": 0.5, "lost_nudge_seconds": 1}
 EMPTY = dict.fromkeys(keys.LANES, 0)
@@ -69,6 +70,17 @@ def test_a_lane_on_hold_is_not_swept(system: System) -> None:
     system.sweep(EMPTY)
     system.now += 60_000
     assert {} == system.sweep(EMPTY)
+    system.sync.delete(keys.HOLDS)
+    assert {} == system.sweep(EMPTY), "looks have until the next sweep to claim it"
+    assert {3: ["0" * 31 + "1"]} == system.sweep(EMPTY)
+
+
+def test_nothing_is_swept_while_the_breaker_is_open(system: System) -> None:
+    """No worker claims anything then, by nudges or by looks."""
+    accepted(system)
+    system.sweep(EMPTY)
+    system.now += 60_000
+    assert {} == system.run(sweep(system.client, EMPTY, system.settings, system.now, may_claim=False))
 
 
 def test_a_message_that_is_swept_twice_raises_its_own_alarm(system: System, caplog: pytest.LogCaptureFixture) -> None:

@@ -61,7 +61,8 @@ class LoopThread:
 
     async def begin(self, duties: Sequence[Duty[WorkerContext]], context: WorkerContext) -> None:
         """Start duties, with this loop's connections."""
-        own = replace(context, client=self.client, gateway=self.gateway)
+        is_own = context.client is self.client  # not a copy: `beat` reports what other threads write to it
+        own = context if is_own else replace(context, client=self.client, gateway=self.gateway)
         self._rounds = [asyncio.create_task(repeat(duty, own)) for duty in duties]
 
     async def close(self) -> None:

@@ -4,7 +4,8 @@ It is the last net: workers look at the queued index each second, so whatever it
 
 Lanes are first in, first out.  So a message has lost its nudge when, between two sweeps, its lane served messages
 that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A backlog alone,
-however old, is neither.  A lane on hold is not swept: nothing there may be claimed, and looks claim it afterwards.
+however old, is neither.  While a lane is on hold or the breaker is open, nothing may be claimed there: it is not swept,
+and looks claim what waits afterwards.
 """
 
 from __future__ import annotations
@@ -38,17 +39,21 @@ def _sweep(*, records: Sequence[RecordKey], now: int, lane: int, queued_by: int,
 
 
 async def sweep(
-    client: redis.asyncio.Redis, depths: dict[int, int], settings: WorkerSettings, now: int
+    client: redis.asyncio.Redis, depths: dict[int, int], settings: WorkerSettings, now: int, *, may_claim: bool = True
 ) -> dict[int, list[str]]:
-    """Sweep all lanes; ``depths`` are the nudges waiting on each lane; returns by lane the ids to be nudged."""
+    """Sweep all lanes; ``depths`` are the nudges waiting on each lane; returns by lane the ids to be nudged.
+
+    ``may_claim`` is False while the breaker is open.
+    """
     lost: dict[int, list[str]] = {}
     entries: Any = await client.hgetall(keys.HOLDS)
     held = hold.decode(entries, now)
     for lane in keys.LANES:
         cutoff = await _cutoff(client, lane, depths[lane], settings, now)
-        if not cutoff or "account" in held or f"lane:{lane}" in held:
+        if not may_claim or "account" in held or f"lane:{lane}" in held:
+            await client.hset(keys.SWEEP, f"{lane}:empty", 0)  # looks have an interval to claim what waited
             continue
-        times = await _lost(client, lane, cutoff, now)
+        times = await _lost(client, lane, cutoff, now) if cutoff else {}
         if times:
             await _raise_alarm(client, lane, times, now)
             lost[lane] = list(times)
@@ -116,7 +121,8 @@ async def _turn(context: WorkerContext) -> bool:
 async def _round(context: WorkerContext) -> bool:
     await forget(context.client, context.settings, context.clock.now())
     depths = await asyncio.to_thread(context.nudger.depths)
-    lost = await sweep(context.client, depths, context.settings, context.clock.now())
+    may_claim, now = not context.breaker.is_open, context.clock.now()
+    lost = await sweep(context.client, depths, context.settings, now, may_claim=may_claim)
     for lane, ids in lost.items():
         metrics.SWEPT.labels(lane).inc(len(ids))
     await context.nudge(lost)
