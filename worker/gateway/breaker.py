@@ -85,6 +85,11 @@ class Breaker:
         return self._is_open
 
     @property
+    def is_suspected(self) -> bool:
+        """Whether the last call of this process got no answer: the next ones risk one message each."""
+        return self._in_a_row > 0
+
+    @property
     def changes(self) -> int:
         """How often this process changed the state; give it to ``follow`` with what was read after it."""
         return self._changes

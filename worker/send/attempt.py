@@ -193,7 +193,13 @@ class Attempts:
         return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes_of(message.sender, message.to))
 
     async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[AttemptOutcome]:
-        """Send the messages that may be sent; the rest is put back or emulated."""
+        """Send the messages that may be sent; the rest is put back or emulated.
+
+        After a call without an answer only one message goes with each request, so that an outage leaves few in doubt.
+        """
+        if len(messages) > 1 and self._breaker.is_suspected:
+            first = await self._call(messages[:1], claimed_at, now)
+            return [*first, *[NOT_TRIED] * (len(messages) - 1)]
         if not self._narrowed and not self._settings.allow_only:
             return await self._call_gateway(messages, now)
         free = [one for one in messages if not self._is_held(one, claimed_at)]

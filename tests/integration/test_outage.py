@@ -1,0 +1,186 @@
+"""The gateway does not answer for a while: what is in doubt afterwards, what goes first, and who notices.
+
+Counted, not timed: an outage lasts until the breaker has probed several times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from tests.integration.api import API, needs_a_look_up
+from tests.integration.conftest import Workers, taken
+from tests.servers import typed, wait_until
+from threelane import Accepted, Producer, Status
+from threelane.sandbox.running import Running
+from threelane.store import keys
+
+pytestmark = pytest.mark.main_job
+
+NEWSLETTERS, CODES = 300, 5
+CONNECTIONS, WORKERS, FAILURES, PROBES = 4, 2, 5, 4
+SETTINGS = {
+    "breaker_failures": FAILURES,
+    "probe_seconds": 0.2,
+    "most_probe_seconds": 0.5,
+    "gateway_connections": CONNECTIONS,
+    "gateway_timeout_seconds": 1,
+    "doubt_delays_seconds": "1,1",
+    "parts_per_second": 100,
+    "burst_seconds": 0.2,
+    "ramp_seconds": 1,
+}
+# fmt: off
+OUTAGES: dict[str, dict[str, Any]] = {
+    "503": {"do": "page", "http": 503},
+    "503 and Retry-After": {"do": "page", "http": 503, "retry_after_seconds": 1},
+    "resets": {"do": "reset"},
+    "timeouts": {"do": "hang"},
+    "a page": {"do": "page", "http": 200},
+}
+# fmt: on
+
+
+def tallied(client: redis.Redis, family: str) -> int:
+    found: dict[bytes, bytes] = client.hgetall(keys.TALLY)  # type: ignore[assignment]
+    return sum(int(number) for name, number in found.items() if name.startswith(f"{family}:".encode()))
+
+
+def opened(client: redis.Redis) -> list[bytes]:
+    names: Any = client.hkeys(keys.HOLDS)
+    return [one for one in names if one.startswith(b"gateway:")]
+
+
+def sends(sandbox: Running, since: float) -> list[str]:
+    """Return the client ids of the messages whose requests came since a moment, in their order."""
+    return [one for request in requests_of(sandbox, since) for one in request["sent"]]
+
+
+def requests_of(sandbox: Running, since: float) -> list[dict[str, Any]]:
+    return list(sandbox.control("GET", f"requests?command=sendmsg&since={since}")["requests"])
+
+
+def accepted(producer: Producer, number: int, lane: int) -> list[str]:
+    drafts = ({"to": f"2799{lane}5{n:05d}", "text": "Hello", "lane": lane} for n in range(number))
+    return [one.id for one in producer.send_many(drafts) if isinstance(one, Accepted)]
+
+
+def end_outage(sandbox: Running) -> float:
+    sandbox.control("DELETE", "faults")
+    return time.time()
+
+
+def all_sent(producer: Producer, ids: Sequence[str]) -> bool:
+    return all(one and one.status is Status.SENT for one in producer.statuses(list(ids)))
+
+
+@needs_a_look_up
+@pytest.mark.parametrize("command", ["*", "sendmsg"])
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_leaves_a_handful_in_doubt_and_the_first_code_goes_first(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, outage: str, command: str
+) -> None:
+    """In doubt: the requests under way when the breaker opened, those that opened it, and one a probe; none is lost.
+
+    With the fault on every command the harmless call fails, and no probe costs a message; with a fault of sends alone
+    each probe costs one at most.
+    """
+    sandbox.control("POST", "settings", {"latency_ms": 30})
+    for _ in range(WORKERS):
+        workers.start(**SETTINGS)
+    news = accepted(producer, NEWSLETTERS, 3)
+    wait_until(lambda: len(taken(sandbox)) > 20, what="the newsletter to flow")
+    before = tallied(client, "in_doubt")
+    began_at = time.time()
+    sandbox.control("POST", "faults", [{**OUTAGES[outage], "command": command, "times": None}])
+    wait_until(lambda: opened(client), what="the breaker to open")
+    codes = accepted(producer, CODES, 1)
+    wait_until(lambda: tallied(client, "probed") >= PROBES, what="probes")
+    returned_at = end_outage(sandbox)
+    wait_until(lambda: all_sent(producer, codes), what="the codes")
+
+    assert next(iter(sends(sandbox, returned_at))) in codes
+    probes = tallied(client, "probed") if command == "sendmsg" else 0
+    requests = [one for one in requests_of(sandbox, began_at) if one["at"] < returned_at]
+    newly, risked = tallied(client, "in_doubt") - before, sum(len(one["sent"]) for one in requests)
+    print(f"{outage} of {command}: {newly} in doubt of {risked} in {len(requests)} requests, {probes} of probes")
+    assert newly <= risked
+    assert len(requests) <= WORKERS * (CONNECTIONS + FAILURES) + probes
+    wait_until(lambda: all_sent(producer, [*news, *codes]), 60, what="all to be sent")
+    assert {1} == {len(copies) for copies in taken(sandbox).values()}
+    assert {*news, *codes} == set(taken(sandbox))
+    assert not opened(client)
+
+
+def test_while_the_gateway_does_not_answer_nothing_is_sent(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """No message of the backlog leaves its lane; a probe is a harmless call as long as that fails."""
+    for _ in range(WORKERS):
+        workers.start(**SETTINGS)
+    sandbox.control("POST", "faults", [{"do": "page", "http": 503, "command": "*", "times": None}])
+    ids = accepted(producer, NEWSLETTERS, 3)
+    wait_until(lambda: opened(client), what="the breaker to open")
+    wait_until(lambda: not client.zcard(keys.LEASES), what="calls under way to end")
+    waiting, since = client.zcard(keys.QUEUED[3]), time.time()
+    probes = tallied(client, "probed")
+    wait_until(lambda: tallied(client, "probed") >= probes + PROBES, what="probes")
+
+    assert [] == sends(sandbox, since)
+    assert waiting == client.zcard(keys.QUEUED[3])
+    end_outage(sandbox)
+    wait_until(lambda: len(taken(sandbox)) >= len(ids) - WORKERS * (CONNECTIONS + FAILURES) * API.batch, 60)
+
+
+def test_refused_connections_spend_no_attempt_and_leave_nothing_in_doubt(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """They were surely not sent: they wait in their lane, and go in one attempt when the gateway is back."""
+    sandbox.control("POST", "refuse", {"seconds": 4})
+    workers.start(**SETTINGS)
+    codes = accepted(producer, CODES, 1)
+    wait_until(lambda: opened(client), what="the breaker to open")
+    wait_until(lambda: all_sent(producer, codes), what="the codes")
+
+    assert {1} == {one.attempts for one in producer.statuses(codes) if one}
+    assert 0 == tallied(client, "in_doubt")
+
+
+def test_a_prober_that_dies_leaves_the_breaker_to_another_worker(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """Its turn ends with its time, and the messages flow."""
+    first = workers.start(**SETTINGS)
+    sandbox.control("POST", "faults", [{"do": "hang", "command": "*", "times": None}])
+    wait_until(lambda: accepted(producer, 1, 1) and opened(client), what="the breaker to open")
+    (key,) = client.scan_iter("tl:breaker:*")
+    wait_until(lambda: client.hget(key, "prober"), what="a prober")
+    first.process.kill()
+    first.process.wait()
+    end_outage(sandbox)
+    workers.start(**SETTINGS)
+    wait_until(lambda: not opened(client), 30, what="the breaker to close")
+    more = accepted(producer, 1, 2)
+    wait_until(lambda: all_sent(producer, more), what="the next message")
+
+
+def test_an_operator_sees_the_breaker_and_can_close_it(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, base_environment: dict[str, str]
+) -> None:
+    """threelane holds shows cause and next probe; threelane resume gateway closes it."""
+    workers.start(**SETTINGS | {"probe_seconds": 60, "most_probe_seconds": 60})
+    sandbox.control("POST", "faults", [{"do": "reset", "command": "*", "times": None}])
+    accepted(producer, FAILURES * API.batch, 1)
+    (scope,) = wait_until(lambda: opened(client), what="the breaker to open")
+    shown = typed("holds", "--json", environment=base_environment).stdout
+    assert scope.decode() in shown
+    assert "failures in a row" in shown
+    end_outage(sandbox)
+    assert "gateway resumed" in typed("resume", "gateway", environment=base_environment).stdout
+    assert not opened(client)
+    codes = accepted(producer, 1, 2)
+    wait_until(lambda: all_sent(producer, codes), what="the next message")
