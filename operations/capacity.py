@@ -14,7 +14,10 @@ DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worke
 
 
 class Capacity(NamedTuple):
-    """``drain_minutes`` is at the shared rate; ``worth_having`` counts the workers a backlog justifies, at least 1."""
+    """``drain_minutes`` is at the shared rate; ``worth_having`` counts the workers a backlog justifies, at least 1.
+
+    ``at_fault`` counts the workers that send nothing for a reason of their own.
+    """
 
     workers: int
     workers_lane_1: int
@@ -22,6 +25,7 @@ class Capacity(NamedTuple):
     worth_having: int
     memory_share: float
     suppressed: int
+    at_fault: int = 0
 
 
 def read(client: redis.Redis, now: int) -> Capacity:
@@ -29,7 +33,7 @@ def read(client: redis.Redis, now: int) -> Capacity:
     names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
     with client.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served"])
+            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served", "fault"])
         for lane in keys.LANES:
             pipe.zcard(keys.QUEUED[lane])
         pipe.hlen(keys.SUPPRESSED)
@@ -46,6 +50,7 @@ def read(client: redis.Redis, now: int) -> Capacity:
         worth_having=worth_having(waiting, len(names), rate, max((float(one[2] or 0) for one in reports), default=0.0)),
         memory_share=int(memory["used_memory"]) / ceiling if ceiling else 0.0,
         suppressed=suppressed,
+        at_fault=sum(bool(one[3]) for one in reports),
     )
 
 

@@ -15,7 +15,8 @@ from threelane.contract.refusal import Code, Owner
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account import hold
-from threelane.worker.gateway import tables
+from threelane.worker.gateway import breaking, tables
+from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.rule import Scope, Verdict
@@ -92,9 +93,9 @@ LABELS = {
     "outcome": Label("how the attempt ended", frozenset(OutcomeKind)),
     "gateway": Label("the API that is used", frozenset(declared())),
     "scope": Label(
-        "what is affected: the account, a lane, or senders or prefixes (only how many, not which); for a budget, its "
-        "cost centre or producer",
-        frozenset({*Scope, *(f"lane:{lane}" for lane in keys.LANES), "lane"}),
+        "what is affected: the account, a lane, a gateway that does not answer, or senders or prefixes (only how many, "
+        "not which); for a budget, its cost centre or producer",
+        frozenset({*Scope, *(f"lane:{lane}" for lane in keys.LANES), "lane", breaking.SCOPE}),
         MOST,
     ),
     "period": Label("the period of a budget", frozenset({"day", "month"})),
@@ -108,7 +109,7 @@ LABELS = {
         "the result",
         frozenset(
             {"moved", "noted", "repeated", "late", "never_sent", "unknown", "adopted", "queued", "ask", "dead"}
-            | {"stop", "start", "told", "incomplete", "part", "dropped", *PostVerdict}
+            | {"stop", "start", "told", "incomplete", "part", "dropped", *PostVerdict, *breaking.Probe}
         ),
     ),
 }
@@ -168,6 +169,15 @@ METRICS = (
            "Did the gateway send an unlisted code, or is there a bug?"),
     Metric("threelane_on_hold", GAUGE, _EXPORTER, ("scope", "code"), "Active holds by scope and code",
            "What is stopped, and why? Of senders and prefixes, every code but by_hand is inferred."),
+    Metric("threelane_breaker_open", GAUGE, _EXPORTER, (),
+           "Breakers that are open: nothing is sent to their gateway", "Does the gateway answer?"),
+    Metric("threelane_breaker_openings", COUNTER, _EXPORTER, ("outcome",),
+           "Times the breaker opened, by the last failure", "How often does the gateway stop answering, and how?"),
+    Metric("threelane_gateway_probes", COUNTER, _EXPORTER, ("result",),
+           "Probes of a gateway that did not answer", "Is it being probed?"),
+    Metric("threelane_workers_at_fault", GAUGE, _EXPORTER, (),
+           "Reporting workers that send nothing for a reason of their own",
+           "Does a worker have a wrong address, or no network?"),
     Metric("threelane_held", COUNTER, _EXPORTER, ("scope",), "Holds placed",
            "Has anything been on hold unnoticed?"),
     Metric("threelane_hold_probes", COUNTER, _EXPORTER, ("scope",), "Messages that tested an inferred hold",
@@ -297,6 +307,10 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((lane, code) for lane in lanes for code in _codes(Verdict.UNSURE))
         case "threelane_dead":
             yield from sorted({(one.code, one.owner) for one in _RULES if one.verdict not in _ALIVE})
+        case "threelane_breaker_openings":
+            yield from ((kind,) for kind in sorted(FAILURES))
+        case "threelane_gateway_probes":
+            yield from ((result,) for result in breaking.Probe)
         case "threelane_refused":
             yield from ((code,) for code in Code)
         case "threelane_hold_probes" | "threelane_holds_healed":

@@ -17,6 +17,7 @@ from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
+from threelane.worker.gateway.breaking import SCOPE
 from threelane.worker.policy.rule import Table
 
 OK, WARNING, ERROR = Grade
@@ -112,7 +113,7 @@ def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[F
         backlog = f"{depth:,} wait, the oldest for {seconds:,.0f} s"
         if seconds <= late:
             yield Finding(OK, what, backlog if depth else "empty")
-        elif "account" in held or f"lane:{lane}" in held:
+        elif "account" in held or f"lane:{lane}" in held or health.outage(client, held, now):
             yield Finding(WARNING, what, f"{backlog}; the lane is on hold", "threelane holds")
         else:
             grade = ERROR if seconds > too_late else WARNING
@@ -124,8 +125,9 @@ def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[F
 def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     held = hold.holds(client, now)
     for scope, one in sorted(held.items()):
-        wide = scope == "account" or scope.startswith("lane:")
+        wide = scope == "account" or scope.startswith(("lane:", f"{SCOPE}:"))
         owner = table.rules[one.code].owner if one.code in table.rules else Owner.OPERATOR
+        owner = Owner.GATEWAY if one.next_probe else owner
         step = "it ends automatically" if one.until else hold.way_back(one)
         evidence = f"; {words}" if (words := hold.evidence_of(one)) else ""
         if not one.until and step.endswith("threelane resume"):

@@ -9,6 +9,7 @@ import msgspec
 import redis
 
 from threelane.contract import message
+from threelane.operations import health
 from threelane.store import budgets, events, keys, registry, windows
 from threelane.store import status as statuses
 from threelane.store.states import FINAL, Status
@@ -266,6 +267,8 @@ def _pending(
         one = held[scope]
         why = "; ".join(filter(None, (f"{one.code} {one.cause}", hold.evidence_of(one), "threelane holds")))
         return Pending("hold", one.until, f"{scope} is on hold: {why}")
+    if (breaker := health.outage(client, held, now)) and known.status is Status.QUEUED:
+        return Pending("hold", 0, f"{breaker.cause}; it is sent when {hold.way_back(breaker)}")
     tags = record.get("tags", "").split(",") if record.get("tags") else ()
     opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now
     if opens != now and (known.status is Status.QUEUED or opens == at):

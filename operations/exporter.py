@@ -20,6 +20,7 @@ from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.store.states import Status
 from threelane.worker.account import hold
+from threelane.worker.gateway import breaking
 from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
@@ -52,6 +53,8 @@ _COUNTS = {
     "erased": ("threelane_erased", "Messages whose number and text were erased", ("lane",)),
     "newer": ("threelane_left_to_newer", "Times a worker left a message to a newer worker", ("lane",)),
     "redriven": ("threelane_redriven", "Dead letters put back on their lane", ("lane",)),
+    "breaker_opened": ("threelane_breaker_openings", "Times the breaker opened, by the last failure", ("outcome",)),
+    "probed": ("threelane_gateway_probes", "Probes of a gateway that did not answer", ("result",)),
     "held": ("threelane_held", "Holds placed", ("scope",)),
     "hold_probed": ("threelane_hold_probes", "Messages that tested an inferred hold", ("scope",)),
     "healed": ("threelane_holds_healed", "Inferred holds that an accepted message lifted", ("scope",)),
@@ -122,6 +125,9 @@ class Fleet(Collector):
         for (kind, code), number in sorted(kinds.items()):
             metric.add_metric([kind, code], number)
         yield metric
+        opened = GaugeMetricFamily("threelane_breaker_open", "Breakers that are open: nothing is sent to their gateway")
+        opened.add_metric([], sum(_kind(scope) == breaking.SCOPE for scope in held))
+        yield opened
 
     def _counted(self) -> Iterator[Metric]:
         tally = {name.decode(): int(n) for name, n in self._client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]

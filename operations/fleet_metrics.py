@@ -75,6 +75,9 @@ def capacity(found: Capacity) -> Iterator[Metric]:
     yield from _gauge("threelane_workers", "Workers that reported within 20 seconds", found.workers)
     yield from _gauge("threelane_workers_of_lane_1", "Reporting workers that fetch lane 1", found.workers_lane_1)
     yield from _gauge(
+        "threelane_workers_at_fault", "Reporting workers that send nothing for a reason of their own", found.at_fault
+    )
+    yield from _gauge(
         "threelane_workers_worth_having", "Number of workers that the backlog justifies", found.worth_having
     )
     yield from _gauge(

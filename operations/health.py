@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import redis
 
 from threelane.store import keys
 from threelane.worker.account import hold
+from threelane.worker.gateway.breaking import scope_of
 
 SILENT_MS = 20_000  # a worker whose event loop is blocked misses several heartbeats
 IDLE_MS = 60_000  # work may wait this long before the worker counts as unhealthy
@@ -27,8 +29,12 @@ def problem_of(client: redis.Redis, name: str, now: int) -> str:
     silent = now - int(entry[b"beat"])
     if silent > SILENT_MS:
         return f"worker {name} has not reported for {silent // 1000} s: it is down, or its event loop is blocked"
+    if fault := entry.get(b"fault", b"").decode():
+        return f"worker {name} sends nothing: {fault}; correct THREELANE_GATEWAY_URL, or the network of its machine"
     idle = now - int(entry[b"fetched"])
     held = hold.holds(client, now)
+    if scope_of(entry.get(b"gateway", b"").decode()) in held:
+        return ""
     for lane in (int(lane) for lane in entry[b"lanes"].split(b",") if lane):
         if "account" in held or f"lane:{lane}" in held:
             continue
@@ -38,3 +44,11 @@ def problem_of(client: redis.Redis, name: str, now: int) -> str:
                 f"worker {name} has fetched nothing for {idle // 1000} s while messages wait in lane {lane}: restart it"
             )
     return ""
+
+
+def outage(client: redis.Redis, held: Mapping[str, hold.Held], now: int) -> hold.Held | None:
+    """Return the open breaker that stops every reporting worker, or None."""
+    names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
+    gateways: Any = [client.hget(keys.worker(name.decode()), "gateway") for name in names]
+    opened = [held.get(scope_of((one or b"").decode())) for one in gateways]
+    return opened[0] if opened and all(opened) else None

@@ -12,7 +12,7 @@ from threelane.contract.prices import CREDIT
 from threelane.operations import capacity, forecast
 from threelane.operations.capacity import Capacity
 from threelane.operations.forecast import Forecast
-from threelane.operations.health import GONE_MS
+from threelane.operations.health import GONE_MS, outage
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.store.tally import Count
@@ -22,17 +22,8 @@ from threelane.worker.account.hold import Held
 GOOD, WARN, BAD = "good", "warn", "bad"
 _COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
 _RISING = (
-    "dead",
-    "in_doubt",
-    "retried",
-    "unknown",
-    "lapsed",
-    "swept",
-    "swept_again",
-    "unpublished",
-    "found",
-    "late",
-    "refused",
+    *("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "swept_again"),
+    *("unpublished", "found", "late", "refused", "breaker_opened"),
 )
 
 
@@ -53,10 +44,14 @@ class Worker(msgspec.Struct, frozen=True):
     silent_seconds: float
     lanes: str
     served: float
+    fault: str = ""
 
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
-    """The fleet at one moment (ms); ``trouble`` counts problems since the first start, by kind and code."""
+    """The fleet at one moment (ms); ``trouble`` counts problems since the first start, by kind and code.
+
+    ``outage`` is the open breaker that stops all workers.
+    """
 
     at: int
     lanes: Mapping[int, Lane]
@@ -66,19 +61,22 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity
     workers: tuple[Worker, ...]
     trouble: Mapping[str, int]
+    outage: Held | None = None
 
 
 def read(client: redis.Redis, now: int) -> Screen:
     """Return the state at ``now`` (ms); its cost does not depend on the number of messages."""
     tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
+    held = hold.holds(client, now)
     return Screen(
         at=now,
         lanes={lane: _lane(client, lane, tally, now) for lane in keys.LANES},
         indexes={status: sum(int(client.zcard(index)) for index in keys.indexes_of(status)) for status in _COUNTED},
-        holds=hold.holds(client, now),
+        holds=held,
         money=forecast.read(client, now),
         capacity=capacity.read(client, now),
         workers=tuple(_workers(client, now)),
+        outage=outage(client, held, now),
         trouble={name: n for name, n in tally.items() if name.partition(":")[0] in _RISING},
     )
 
@@ -98,11 +96,11 @@ def _workers(client: redis.Redis, now: int) -> list[Worker]:
     names: Any = client.zrange(keys.WORKERS, now - GONE_MS, "+inf", byscore=True, withscores=True)
     with client.pipeline(transaction=False) as pipe:
         for name, _ in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "served"])
+            pipe.hmget(keys.worker(name.decode()), ["lanes", "served", "fault"])
         reports = pipe.execute()
     return [
-        Worker(name.decode(), (now - at) / 1000, (lanes or b"").decode(), float(served or 0))
-        for (name, at), (lanes, served) in zip(names, reports, strict=True)
+        Worker(name.decode(), (now - at) / 1000, (lanes or b"").decode(), float(served or 0), (fault or b"").decode())
+        for (name, at), (lanes, served, fault) in zip(names, reports, strict=True)
     ]
 
 

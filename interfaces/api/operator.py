@@ -34,7 +34,7 @@ Rows = Annotated[int, Query(ge=1, le=MOST)]
 Scope = Annotated[
     str,
     Path(
-        description="account, lane:1, sender:ACME, sender:ACME:GB or prefix:2783123",
+        description="account, lane:1, sender:ACME, sender:ACME:GB, prefix:2783123 or gateway",
         examples=["account"],
         max_length=80,
     ),

@@ -79,7 +79,9 @@ def pause(
 
 
 def resume(
-    scope: Scope = "account",
+    scope: Annotated[
+        str, typer.Argument(help="account, lane:1, sender:ACME, prefix:2783123, or gateway: do not wait for a probe.")
+    ] = "account",
     redrive: Annotated[str | None, typer.Option(help="Also redrive the dead letters of this code.")] = None,
     as_json: Json = False,
 ) -> None:

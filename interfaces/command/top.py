@@ -23,7 +23,7 @@ from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, p
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
-from threelane.worker.account.hold import evidence_of
+from threelane.worker.account.hold import evidence_of, way_back
 
 EVERY_SECONDS = 2.0
 MOST = 8  # rows of holds, of workers and of problems
@@ -80,7 +80,7 @@ def _standing(now: Screen) -> RenderableType:
         return Group(when, Text("nothing is on hold", style="green"))
     table = Table("on hold", "code", "cause", "evidence", "since", "until", box=SIMPLE_HEAD, style="bold red")
     for scope, one in sorted(now.holds.items())[:MOST]:
-        ends = shown(one.until) if one.until else "threelane resume"
+        ends = shown(one.until) if one.until else way_back(one) if one.next_probe else "threelane resume"
         table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown(one.since), ends)
     return Group(when, table)
 
@@ -118,10 +118,11 @@ def _fleet(now: Screen) -> RenderableType:
     share = fleet.memory_share
     line.append(f", Redis memory {share:.0%}", style="bold red" if share > 0.9 else "yellow" if share > 0.8 else "")
     table = Table("worker", "lanes", "reported", "busiest /s", box=SIMPLE_HEAD)
-    for one in sorted(now.workers, key=lambda one: -one.silent_seconds)[:MOST]:
+    for one in sorted(now.workers, key=lambda one: (not one.fault, -one.silent_seconds))[:MOST]:
         silent = f"{one.silent_seconds:,.0f} s ago"
+        name = f"{escape(one.name)} [red]{escape(one.fault)}[/]" if one.fault else escape(one.name)
         table.add_row(
-            escape(one.name),
+            name,
             one.lanes,
             f"[red]{silent}[/]" if one.silent_seconds > 20 else silent,
             f"{one.served:,.1f}",

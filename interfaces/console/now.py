@@ -101,7 +101,7 @@ def _row(now: Screen, lane: int, before: LaneCounts | None) -> LaneRow:
     if before:
         counts = zip((one.accepted, one.sent, one.delivered), before.counts[lane], strict=True)
         rates = tuple(screen.per_second(count, then, now.at - before.at) for count, then in counts)
-    return LaneRow(lane, one.waiting, one.oldest_seconds, late, rates, held or now.holds.get("account"))
+    return LaneRow(lane, one.waiting, one.oldest_seconds, late, rates, held or now.holds.get("account") or now.outage)
 
 
 def _before(visit: Visit, now: Screen) -> LaneCounts | None:
@@ -115,6 +115,8 @@ def _before(visit: Visit, now: Screen) -> LaneCounts | None:
 
 def _owner(held: Held, rules: Any) -> str:
     """Return who can fix the cause of a hold."""
+    if held.next_probe:
+        return Owner.GATEWAY
     return Owner.OPERATOR if held.code == hold.BY_HAND else matched(held.code, rules).owner or Owner.OPERATOR
 
 

@@ -25,6 +25,7 @@ from threelane.store.find import Filter
 from threelane.store.scripts import Script
 from threelane.store.states import Status
 from threelane.store.suppression import Entry
+from threelane.worker.gateway import breaking
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.inbound.report import InboundReply, ReplyPart
 from threelane.worker.process.settings import WebhookSettings
@@ -32,6 +33,7 @@ from threelane.worker.receipt.late import late
 from threelane.worker.receipt.poll import poll
 from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
+from threelane.worker.send.claim import claim
 from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase
 from threelane.worker.upkeep.expire import expire
@@ -163,6 +165,7 @@ def _do_the_rest(system: System) -> None:
     for number in (1, 2):
         part = ReplyPart(7, 2, number)
         system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
+    _break(system)
     sync.zadd(keys.LATE, {soon.id: 1})
     system.run(late(client, now))
     system.now = now + 90 * DAY
@@ -171,6 +174,22 @@ def _do_the_rest(system: System) -> None:
     registry.put(sync, "shop", webhook="https://shop.example/x")
     _webhooks(system)
     erase(sync, NUMBER, system.settings.retention_ms, system.now)
+
+
+def _break(system: System) -> None:
+    """Open the breaker, probe twice, and close it."""
+    fingerprint, now = system.settings.gateway_fingerprint, system.now
+    shared: dict[str, Any] = {"breaker": keys.breaker(fingerprint), "scope": breaking.scope_of(fingerprint)}
+    failure: dict[str, Any] = {"code": "lost", "detail": "", "wait_ms": 0, "most_ms": 1, "jitter": 0.0}
+    trip: dict[str, Any] = {"address": "https://gateway.example", "failures": 5, "began": now, "process": "one"}
+    assert breaking.trip(system.sync, now=now, first_ms=1, **trip, **failure, **shared)[0]
+    assert breaking.take_probe(system.sync, now=now + 9, token="1", ends=now + 99, **shared)
+    assert breaking.fail_probe(system.sync, now=now + 9, token="1", **failure, **shared)
+    assert breaking.take_probe(system.sync, now=now + 19, token="2", ends=now + 99, **shared)
+    assert breaking.let_through(system.sync, token="2", ends=now + 99, **shared)
+    (code,) = system.accept([system.draft(lane=1)])
+    assert system.run(claim(system.client, 1, [code.id], system.settings, now, pass_token="2")).claimed
+    assert breaking.close_breaker(system.sync, now=now + 19, token="2", process="two", **shared)
 
 
 def _webhooks(system: System) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_a_worker_at_fault_looks_again_at_growing_intervals() -> None:
     for second in range(200):
         if one.recheck_is_due(100.0 + second):
             looks.append(second)
-    waits = [after - before for before, after in zip(looks, looks[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(looks)]
     assert [1, 2, 4, 8, 16, 30, 30] == waits[:7]
     one.clear_fault()
     assert [True, True] == [one.recheck_is_due(400.0), one.recheck_is_due(401.0)]

@@ -17,12 +17,17 @@ FORGETTING = 0.99  # the decay of the busiest second per beat
 
 
 class BeatReport(NamedTuple):
-    """The lanes that a worker fetches, its last fetch (ms), the shared rate, and its messages a second."""
+    """The lanes that a worker fetches, its last fetch (ms), the shared rate, and its messages a second.
+
+    ``gateway`` identifies the breaker that it shares, and ``fault`` is why only this worker sends nothing, or empty.
+    """
 
     lanes: list[int]
     fetched: int
     rate: float
     served: float
+    gateway: str = ""
+    fault: str = ""
 
 
 async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: int) -> None:
@@ -43,7 +48,14 @@ async def _round(context: WorkerContext) -> bool:
         context.fetched_at = context.clock.now()
     context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
     rate = context.settings.parts_per_second
-    report = BeatReport(sorted(LANES.consumed), context.fetched_at, rate, context.busiest)
+    report = BeatReport(
+        sorted(LANES.consumed),
+        context.fetched_at,
+        rate,
+        context.busiest,
+        context.settings.gateway_fingerprint,
+        context.breaker.fault,
+    )
     await beat(context.client, context.settings.worker_name, report, context.clock.now())
     return False
 
