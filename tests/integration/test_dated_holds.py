@@ -76,6 +76,7 @@ def test_a_late_receipt_holds_the_account_from_when_it_happened(
     found = of_account(system)
     expected = None if since is None else (system.now - since, system.now + left if left else 0)
     assert expected == (found and (found.since, found.until))
+    assert (expected is None) == ("held:account" not in system.glance([]).tally), "no alarm for what is over"
 
 
 @pytest.mark.parametrize(("after", "left"), [(10 * MINUTE, 50 * MINUTE), (2 * DAY, 0)])

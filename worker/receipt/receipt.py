@@ -123,7 +123,13 @@ async def _hold(client: redis.asyncio.Redis, moved: Sequence[StatusReport], now:
 
 def _cause(one: StatusReport, code: str, reason: str, lasts_ms: int) -> Hold:
     return Hold(
-        Scope.ACCOUNT, code, reason, lasts_ms=lasts_ms, at=one.at, stale_ms=lasts_ms or STALE_MS, message_id=one.id
+        Scope.ACCOUNT,
+        code,
+        reason,
+        lasts_ms=lasts_ms,
+        at=one.at,
+        stale_ms=0 if lasts_ms else STALE_MS,
+        message_id=one.id,
     )
 
 
