@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=36)
     parser.add_argument("--restarts", type=int, default=6)
     parser.add_argument("--show", choices=sorted(SHOWS), help="play a scenario: see tests/chaos/shows")
-    parser.add_argument("--kinds", default="", help="kinds of outage of --show 4, separated by commas; default: all")
+    parser.add_argument("--kinds", default="", help="of --show 4 or 5: some of its scenes, separated by commas")
     options = parser.parse_args()
     if options.show:
         return 0 if _show(options) else 1

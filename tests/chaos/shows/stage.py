@@ -16,6 +16,7 @@ import redis
 
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.demo.stack import Stack
+from threelane.store import keys
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 
@@ -91,10 +92,8 @@ class Stage:
 
     def moved_to(self, status: Status) -> int:
         """Return how often a message came to a state."""
-        tally = self.client.hgetall("tl:tally")
-        return sum(
-            int(n) for name, n in tally.items() if name.startswith(b"to:") and name.endswith(f":{status}".encode())
-        )
+        tally = self.client.hgetall(keys.TALLY)
+        return sum(int(tally.get(f"to:{lane}:{status}".encode(), 0)) for lane in keys.LANES)
 
     # --- the sandbox
 
