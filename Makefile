@@ -57,7 +57,7 @@ MESSAGES ?= 20000
 SECONDS ?= 150
 SEED ?= 1
 FUZZ_SECONDS ?= 60
-chaos: $(VENV)/dev  ## kill processes and cut connections at random, then compare the ledgers: MESSAGES, SECONDS, SEED
+chaos: $(VENV)/dev  ## kill processes and cut connections at random, then compare the ledgers: MESSAGES, SECONDS, SEED; ARGS="--show 4" plays a scenario
 	$(BIN)/python -m tests.chaos --messages $(MESSAGES) --seconds $(SECONDS) --seed $(SEED) --gateway $(GATEWAY) $(ARGS)
 
 $(VENV)/fuzz: requirements/fuzz.txt $(VENV)/dev

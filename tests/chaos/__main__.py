@@ -62,7 +62,7 @@ def _show(options: argparse.Namespace) -> bool:
 
 def _run(world: World, acts: list[script.Act], console: Console) -> float:
     """Play the script; returns the longest time without a send while messages waited."""
-    world.arm(script.permanent())
+    world.arm(script.permanent(world.gateway))
     started = time.monotonic()
     watch = _Watch(world)
     for act in acts:
@@ -122,6 +122,11 @@ def _judge(world: World, longest: float, console: Console, options: argparse.Nam
         number = sum(n for field, n in verdict.tally.items() if field.split(":")[0] == name)
         table.add_row(f"  counted: {name}", str(number))
     table.add_row("longest pause", f"{longest:.1f} s")
+    table.add_row("longest wait of a code of lane 1", f"{verdict.longest_wait.seconds:.1f} s")
+    table.add_row("in doubt at the end", str(verdict.in_doubt))
+    for reason, number in sorted(verdict.unresolved.items()):
+        table.add_row(f"  reported {reason}", str(number))
+    table.add_row("hidden by the gateway, two copies", str(len(verdict.hidden_twice)))
     table.add_row("credits", f"{verdict.charged_in_records / 1e6} recorded, {verdict.charged_at_sandbox / 1e6} charged")
     breaches = ("lost", "twice", "unfinished", "disagree")
     for name in breaches:

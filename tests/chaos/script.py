@@ -16,7 +16,9 @@ from tests.chaos.world import ROUTES, World
 Harm = Callable[[World], None]
 Fault = dict[str, object]
 STORM = {"do": "code", "code": "901", "times": None, "probability": 0.8}
-STORM_SECONDS, PAGES_SECONDS = 3.0, 1.5
+OUTAGE = {"do": "page", "http": 503, "command": "*", "times": None}
+STORM_SECONDS, PAGES_SECONDS, OUTAGE_SECONDS = 3.0, 1.5, 3.0
+MANY_A_REQUEST, FEWER_REQUESTS = ("xml", "one"), 5  # these APIs make about so much fewer requests
 SPELL = {"share": 0.25, "seconds": 2}
 
 
@@ -47,13 +49,21 @@ def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
     add(kills, "spoil responses", _spoil)
     add(max(3, kills // 8), "901 storm", lambda _: _arm_with(STORM), STORM_SECONDS)
     add(max(3, kills // 8), "502 pages", _pages, PAGES_SECONDS)
+    add(max(3, kills // 8), "503 storm", lambda _: _arm_with(OUTAGE), OUTAGE_SECONDS)
+    add(max(3, kills // 4), "lose nudges", _lose_nudges)
     add(max(3, kills // 8), "look-ups lag", _lag)
     return sorted(acts)
 
 
-def permanent() -> list[Fault]:
+def permanent(gateway: str) -> list[Fault]:
     """Return the permanent faults, each with a probability per request or per message's receipts."""
+    more = FEWER_REQUESTS if gateway in MANY_A_REQUEST else 1
     return [
+        {"do": "hide", "times": None, "probability": 0.002 * more},
+        {"do": "unasked", "times": None, "probability": 0.005 * more},
+        {"do": "unasked", "seconds": 0.05, "times": None, "probability": 0.005 * more},
+        {"do": "cut_at", "announced": False, "times": None, "probability": 0.01 * more},
+        {"do": "code_after", "code": "901", "times": None, "probability": 0.005},
         {"do": "lose_answer", "times": None, "probability": 0.04},
         {"do": "cut_before", "times": None, "probability": 0.01},
         {"do": "cut_middle", "times": None, "probability": 0.01},
@@ -98,9 +108,14 @@ def _lag(rng: Random) -> Harm:
     return harm
 
 
+def _lose_nudges(rng: Random) -> Harm:
+    share, seconds = rng.choice((0.25, 0.5, 1.0)), rng.uniform(0.5, 2)
+    return lambda world: world.lose_nudges(share, seconds)
+
+
 def _arm_with(fault: Fault) -> Harm:
-    return lambda world: world.arm([*permanent(), fault])
+    return lambda world: world.arm([fault, *permanent(world.gateway)])
 
 
 def _disarm(world: World) -> None:
-    world.arm(permanent())
+    world.arm(permanent(world.gateway))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import redis
 from tests.servers import RedisServer, free_port
 from threelane.demo.child import Child, _end_with_parent
 from threelane.sandbox.running import Running
+from threelane.store import keys
 
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
 ROUTES = ("workers-redis", "producers-redis", "endpoint-redis", "workers-gateway", "gateway-endpoint")
@@ -29,9 +31,14 @@ TIMING = {
     "THREELANE_LOOK_UPS_PER_SECOND": "200",
     "THREELANE_SWEEP_SECONDS": "2",
     "THREELANE_LOST_NUDGE_SECONDS": "3",
+    "THREELANE_RECEIPT_DELAYS_SECONDS": "10,20,40",
     "THREELANE_REDIS_TIMEOUT_SECONDS": "2",
     "THREELANE_PARTS_PER_SECOND": "5000",
 }
+
+
+def _detail(fault: dict[str, Any]) -> str:
+    return str(fault["code"] or (fault["http"] if fault["do"] == "page" else ""))
 
 
 class World:
@@ -144,11 +151,26 @@ class World:
         time.sleep(down_seconds)
         self.redis.start()
 
+    def lose_nudges(self, share: float, seconds: float) -> None:
+        """Take nudges from the broker for a while, as a broken worker does, and lose a share of them."""
+        threading.Thread(target=self._steal_nudges, args=(share, time.monotonic() + seconds), daemon=True).start()
+
+    def _steal_nudges(self, share: float, ends: float) -> None:
+        client, rng = self.client(), Random(f"{self.seed}-{share}")
+        queues = [keys.queue(lane) for lane in keys.LANES]
+        with contextlib.suppress(redis.RedisError):
+            while time.monotonic() < ends:
+                for queue, nudge in filter(None, [client.brpop(queues, timeout=0.1)]):
+                    if rng.random() < share:
+                        self.count("nudge lost")
+                    else:
+                        client.rpush(queue, nudge)
+
     def arm(self, faults: list[dict[str, object]]) -> None:
         """Replace the gateway's faults by these, and count the hits of the previous ones."""
         for fault in self.sandbox.control("GET", "faults")["faults"]:
             if fault["hits"]:
-                self.count(f"gateway {fault['do']} {fault['code'] or ''}".strip(), fault["hits"])
+                self.count(f"gateway {fault['do']} {_detail(fault)}".strip(), fault["hits"])
         self.sandbox.control("DELETE", "faults")
         if faults:
             self.sandbox.control("POST", "faults", faults)

@@ -163,5 +163,5 @@ def _report_ledgers(report: Report, stage: Stage, ids: set[str]) -> None:
     reported = {one.id for one in stage.statuses(ids).values() if one.status in REPORTED}
     report.count("received by the gateway", len(received))
     report.count("reported unknown, dead or expired", len(reported))
-    report.limit("lost", len(ids - set(received) - reported), 0)
+    report.limit("lost: neither received nor reported", len(ids - set(received) - reported), 0)
     report.limit("twice", sum(n > 1 for n in received.values()), 0)
