@@ -4,6 +4,7 @@ Its routes, as JSON, and a seed are arguments; it reads commands as JSON lines o
 {"route": "redis", "do": "cut"}           cut every open connection
 {"route": "redis", "do": "refuse", "seconds": 2}   cut connections, and refuse new ones for a while
 {"route": "redis", "do": "mute", "seconds": 2}     delay bytes for a while, in both directions
+{"route": "redis", "do": "slow", "seconds": 0.004}  delay all bytes by this, in both directions, until healed
 {"route": "redis", "do": "drop_answer", "times": 2}     cut when a response arrives, before forwarding any of it
 {"route": "redis", "do": "half_answer", "times": 2}     forward half of the data received, then cut
 {"route": "redis", "do": "drop_request", "times": 2}    cut when a request arrives, before forwarding any of it
@@ -61,7 +62,7 @@ class Route:
         self.upstream = upstream
         self.rng = rng
         self.open: set[asyncio.StreamWriter] = set()
-        self.refuse_until = self.mute_until = 0.0
+        self.refuse_until = self.mute_until = self.slow_seconds = 0.0
         self.spells: dict[str, FaultSpell] = {}
         self.done: Counter[str] = Counter()
 
@@ -101,6 +102,8 @@ class Route:
             while data := await source.read(65536):
                 if loop.time() < self.mute_until:
                     await asyncio.sleep(self.mute_until - loop.time())
+                if self.slow_seconds:
+                    await asyncio.sleep(self.slow_seconds)
                 starts = direction.starts(drop)
                 if starts and self._strikes(drop):
                     return
@@ -129,8 +132,10 @@ class Route:
             case "mute":
                 self.mute_until = now + order["seconds"]
                 self.done["mute"] += 1
+            case "slow":
+                self.slow_seconds = order["seconds"]
             case "heal":
-                self.refuse_until = self.mute_until = 0.0
+                self.refuse_until = self.mute_until = self.slow_seconds = 0.0
                 self.spells.clear()
             case kind:
                 limits = {name: order[name] for name in ("times", "share", "seconds") if name in order}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -14,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import redis
 
+from tests.servers import free_port
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.demo.stack import Stack
 from threelane.store import keys
@@ -33,16 +36,57 @@ class Scale(NamedTuple):
     gateway: str
 
 
+class DistantStack(Stack):
+    """A stack whose processes reach Redis through a proxy that delays each packet, as a busy machine does."""
+
+    def __init__(
+        self, folder: Path, sandbox_options: Mapping[str, str], environment: Mapping[str, str], delay_seconds: float
+    ) -> None:
+        super().__init__(folder, sandbox_options, environment)
+        self._delay_seconds = delay_seconds
+        self._proxy: subprocess.Popen[bytes] | None = None
+
+    def _start_redis(self) -> None:
+        super()._start_redis()
+        port, redis_port = free_port(), int(self.redis_url.rpartition(":")[2].partition("/")[0])
+        command = [sys.executable, "-m", "tests.chaos.proxy", json.dumps({"redis": (port, redis_port)}), "1"]
+        self._proxy = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._proxy.stdin
+        assert self._proxy.stdout
+        assert b"listening" in self._proxy.stdout.readline()
+        order = {"route": "redis", "do": "slow", "seconds": self._delay_seconds}
+        self._proxy.stdin.write(json.dumps(order).encode() + b"\n")
+        self._proxy.stdin.flush()
+        self.environment["THREELANE_REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
+
+    def stop(self) -> None:
+        """Stop all processes, the proxy last."""
+        super().stop()
+        if self._proxy:
+            self._proxy.kill()
+            self._proxy.wait()
+
+
 class Stage:
     """Redis, the sandbox, workers and a producer; leaving its ``with`` block stops all of them."""
 
     def __init__(
-        self, scale: Scale, environment: Mapping[str, str], *, callbacks: bool = True, workers: int = 2
+        self,
+        scale: Scale,
+        environment: Mapping[str, str],
+        *,
+        callbacks: bool = True,
+        workers: int = 2,
+        redis_delay_seconds: float = 0.0,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="threelane-show-", ignore_cleanup_errors=True)
         names = {"THREELANE_GATEWAY": scale.gateway, "THREELANE_DOUBT_DELAYS_SECONDS": "5,30,120,300,900"}
         options = {"seed": str(scale.seed), "credit": "100000000"}
-        self.stack = Stack(Path(self._folder.name) / "stack", options, {**names, **environment})
+        folder, environment = Path(self._folder.name) / "stack", {**names, **environment}
+        if redis_delay_seconds:
+            self.stack: Stack = DistantStack(folder, options, environment, redis_delay_seconds)
+        else:
+            self.stack = Stack(folder, options, environment)
         self._callbacks = callbacks
         self._workers = workers
 
