@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tests.chaos.shows.report import Report
 from tests.chaos.shows.stage import CODE_TEXT, Scale, Stage, wait
+from threelane.store import keys
 from threelane.store.states import Status
 
 HIDDEN, REFUSED = 100, 100
@@ -142,7 +143,7 @@ def _hit(stage: Stage) -> set[str]:
 def _unreported(stage: Stage, ids: list[str]) -> list[str]:
     """Return the messages that are still on their way; those held for an operator are not."""
     later = (time.time() + 3600) * 1000
-    indexes = stage.client.scan_iter("tl:doubt*")
+    indexes = keys.indexes_of(Status.IN_DOUBT)
     held = {one.decode() for index in indexes for one in stage.client.zrange(index, later, "+inf", byscore=True)}
     return [one for one in _unsettled(stage, ids) if one not in held]
 
