@@ -37,6 +37,7 @@ class Key(StrEnum):
     DEAD = "dead"
     AWAITING = "awaiting"
     LATE = "late"
+    VISIBILITY = "visibility"
     STOPPING = "stopping"
     TALLY = "tally"
     EVENTS = "events"
@@ -98,6 +99,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms",
                           "lane"),
     Key.LATE: KeyKind("zset", "ids of lane 1 that were sent; score: when to publish the late event, ms"),
+    Key.VISIBILITY: KeyKind("hash", "how soon look-ups find what the gateway accepted: Sight", by_account=True),
     Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
     Key.EVENTS: KeyKind("stream", "outcomes, replies and late messages for producers: EventField; the sweep trims it"),
@@ -188,6 +190,7 @@ ERASING = key(Key.ERASING)
 SUPPRESSED = key(Key.SUPPRESSED)
 EVENTS = key(Key.EVENTS)
 LATE = key(Key.LATE)
+VISIBILITY = key(Key.VISIBILITY)
 HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)
 PRODUCERS = key(Key.PRODUCERS)

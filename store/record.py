@@ -54,7 +54,9 @@ class Field(StrEnum):
     # from doubt
     LAPSES = "lapses"  # attempts that were lost with their worker
     PROBES = "probes"  # look-ups with the result "not found"
-    DOUBTED = "doubted"  # since when it is in doubt
+    DOUBTED = "doubted"  # since when it is in doubt: its request had ended by then
+    RETRY = "retry"  # in doubt after a temporary refusal: when to retry it if no look-up finds it
+    RESENT = "resent"  # when it was sent again from doubt, which happens once at most
     # from sweep
     SWEEPS = "sweeps"  # how often its nudge was found missing by the sweep
     # from erase, which deletes TO, BODY, PRINT, CLIENT, TEXT and REPORTS

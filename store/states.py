@@ -46,7 +46,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
         Status.UNKNOWN,
         *_REPORTED,
     },
-    Status.SENT: {Status.UNKNOWN, *_REPORTED},
+    Status.SENT: {Status.UNKNOWN, Status.IN_DOUBT, *_REPORTED},  # in doubt: the gateway no longer knows it
     Status.DEAD: {Status.QUEUED, Status.SENT, *_REPORTED},  # redrive, or a receipt
     Status.DELIVERED: set(),
     Status.UNDELIVERED: set(),

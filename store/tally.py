@@ -42,6 +42,10 @@ class Count(StrEnum):
     HOLD_PROBED = "hold_probed", "scope"
     HEALED = "healed", "scope"  # holds that an accepted message lifted
     LAPSED = "lapsed", "lane"
+    VERIFIED = "verified", "lane", "code"  # temporary refusals that are looked up before their retry
+    REOPENED = "reopened", "lane"  # sent messages that the gateway no longer knows
+    HIDDEN = "hidden"  # accepted messages that no look-up found within the grace
+    RENAMED = "renamed", "lane"  # sent messages that the gateway knows by another id of its own
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"
     REPLIES = "replies", "word"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -68,27 +68,33 @@ class PendingLookUp:
     """A look-up under way: the gateway has the request, and its answer is still on the way."""
 
     can_look_up = True
+    look_ups_per_request = 1
 
     def __init__(self, system: System) -> None:
         self.queried: dict[str, asyncio.Future[LookUp]] = {}
         self._system = system
         self._waits = asyncio.Event()
-        self.task = system.loop.create_task(resolve(system.client, self, system.settings, system.now))
+        self.task = system.loop.create_task(self._resolve())
         system.run(self._until_it_waits())
 
-    async def look_up(self, message_id: str) -> LookUp:
+    async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
         """Stand in for the gateway."""
-        answer: asyncio.Future[LookUp] = asyncio.get_running_loop().create_future()
-        self.queried[message_id] = answer
+        answers: list[asyncio.Future[LookUp]] = [asyncio.get_running_loop().create_future() for _ in message_ids]
+        self.queried.update(zip(message_ids, answers, strict=True))
         self._waits.set()
-        return await answer
+        return await asyncio.gather(*answers)
 
     def answer(self, found: dict[str, LookUp]) -> dict[int, list[str]]:
         """Let the answers arrive; returns what is to be nudged."""
         for message_id, future in self.queried.items():
             future.set_result(found[message_id])
-        _, again = self._system.run(self.task)
-        return again
+        return self._system.run(self.task)
+
+    async def _resolve(self) -> dict[int, list[str]]:
+        """Look up what is due in all lanes; returns what is to be nudged."""
+        client, settings, now = self._system.client, self._system.settings, self._system.now
+        found = await asyncio.gather(*(resolve(client, self, settings, lane, now) for lane in keys.LANES))
+        return {lane: ids for _, again in found for lane, ids in again.items()}
 
     async def _until_it_waits(self) -> None:
         waits = asyncio.create_task(self._waits.wait())
@@ -136,7 +142,7 @@ class System:
             return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
 
     def judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Decision:
-        patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0])
+        patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0], can_look_up=True)
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 

@@ -10,7 +10,7 @@ for i, id in ipairs(ARG.ids) do
   if ends and tonumber(ends) <= ARG.now then
     index(KEY.lapsed_in, id)
     if known.status == Status.sending and move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.code, 'lapsed',
-      Field.reason, 'lease_ran_out', Field.owner, Owner.operator) then
+      Field.reason, 'lease_ran_out', Field.owner, Owner.operator, Field.doubted, ARG.now) then
       add_one(record, Field.lapses)
       count_of(Count.lapsed, known.lane)
       answers[i] = 1

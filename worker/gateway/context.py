@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis.asyncio
 
@@ -20,12 +20,21 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import WorkerSettings
 
 
+class LastAccepted(NamedTuple):
+    """The message that the gateway accepted last; times in milliseconds."""
+
+    id: str
+    began_at: int  # before its request left
+    answered_at: int  # after its response came
+
+
 class Sending(Protocol):
     """What duties see of the attempts of one event loop."""
 
     claimed: int  # messages, since the start
     draining: bool
     windows: Windows
+    last_accepted: LastAccepted | None
 
     async def try_one(self, lane: int, ids: Sequence[str], pass_token: str) -> AttemptOutcome | None:
         """Attempt the first of these messages that may be sent although the breaker is open; None: there is none."""
@@ -53,6 +62,8 @@ class WorkerContext:
     fetched_at: int  # when the worker last fetched, ms
     counted: int = 0  # messages claimed by the last beat
     busiest: float = 0.0  # most messages in a second, decaying slowly
+    sample_seconds: float = 1.0  # until the sample of visible messages is looked up next
+    hurried_at: int = 0  # the closing of the breaker after which doubts were made due, ms
 
     @property
     def draining(self) -> bool:

@@ -140,7 +140,7 @@ def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
         if type(value) is int and 1 <= value <= 1000:
             return value
         problems.append(f"{where}: {_shown(value)} is not a number from 1 to 1000")
-    elif name == "alarm":
+    elif name in ("alarm", "look_up_first"):
         if isinstance(value, bool):
             return value
         problems.append(f"{where}: {_shown(value)} is neither true nor false")
@@ -149,5 +149,7 @@ def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
             return value
         problems.append(f"{where}: {_shown(value)} is not a valid label: use 2 to 40 lowercase letters and underscores")
     else:
-        problems.append(f"{where}: unknown; a rule has verdict, scope, owner, reason, wait, most_attempts, alarm")
+        problems.append(
+            f"{where}: unknown; a rule has verdict, scope, owner, reason, wait, most_attempts, alarm, look_up_first"
+        )
     return None

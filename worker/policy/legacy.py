@@ -68,11 +68,11 @@ LEGACY = table(
     Rule("109", UNSURE,   MESSAGE,   GATEWAY,  "missing_message_id", alarm=True),
     Rule("606", STOP,     MESSAGE,   OPERATOR, "invalid_voucher", alarm=True),
     Rule("607", STOP,     MESSAGE,   OPERATOR, "expired_voucher", alarm=True),
-    # temporary failures of the gateway
+    # temporary failures of the gateway; an internal error may come after it accepted the message
     Rule("201", RETRY,    MESSAGE,   GATEWAY,  "batch_lost"),
     Rule("202", RETRY,    MESSAGE,   GATEWAY,  "batch_template_lost"),
-    Rule("900", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
-    Rule("901", RETRY,    MESSAGE,   GATEWAY,  "internal_error"),
+    Rule("900", RETRY,    MESSAGE,   GATEWAY,  "internal_error", look_up_first=True),
+    Rule("901", RETRY,    MESSAGE,   GATEWAY,  "internal_error", look_up_first=True),
     # HTTP 429, of any API
     RATE_LIMITED,
     by_hundred={
@@ -80,7 +80,8 @@ LEGACY = table(
         "1": Rule("1xx", STOP,  MESSAGE, PRODUCER, "unlisted_message_code", alarm=True),
         "2": Rule("2xx", RETRY, MESSAGE, GATEWAY,  "unlisted_batch_code", most_attempts=2, alarm=True),
         "3": Rule("3xx", HOLD,  ACCOUNT, OPERATOR, "unlisted_credit_code", alarm=True),
-        "9": Rule("9xx", RETRY, MESSAGE, GATEWAY,  "unlisted_internal_code", alarm=True),
+        "9": Rule("9xx", RETRY, MESSAGE, GATEWAY,  "unlisted_internal_code", alarm=True,
+                  look_up_first=True),
     },
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
 )

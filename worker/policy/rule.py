@@ -55,6 +55,7 @@ class Rule(NamedTuple):
     spends_attempt: bool = True  # False: it was not the message's fault
     hold_seconds: float = 0.0  # how long the scope is on hold; 0: no hold for a retry, else until resumed
     strikes: int = 0  # after this many the recipient is suppressed for a while
+    look_up_first: bool = False  # look it up before its retry: the gateway may have accepted it all the same
 
 
 RATE_LIMITED = Rule(

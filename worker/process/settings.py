@@ -229,9 +229,19 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     )
     doubt_delays_seconds: CommaList = Field(
         (5, 30, 120, 300, 900),
-        description="waits before each look-up of a message in doubt; their sum is the grace period",
+        description="waits before each look-up of a message in doubt; their sum is the longest grace period",
     )
-    look_ups_per_second: PositiveFloat = Field(20.0, description="look-ups per second, of all workers together")
+    second_doubt: Literal["unknown", "dead"] = Field(
+        "unknown",
+        description="a message that is in doubt again after it was sent again from doubt: `unknown` ends it, `dead` "
+        "makes it a dead letter that an operator may redrive; it is never sent a third time on its own",
+    )
+    look_ups_per_second: PositiveFloat = Field(
+        20.0, description="requests per second that look messages up, of all workers together"
+    )
+    most_look_ups_per_second: PositiveFloat = Field(
+        100.0, description="the same while many look-ups are due; a value below the other has no effect"
+    )
     allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for staging: send only to these numbers, or prefixes with a *; others are emulated"
     )

@@ -3,6 +3,9 @@
 By default it polls after 10 minutes, then after an hour, twelve hours and every day, until the gateway forgets the
 message six days after it was sent; then its state is unknown.  The statuses that no callback mask reports (006, 008,
 011, 013, 014) arrive only this way.
+
+If the gateway no longer knows its own id, the message is looked up by ours: what is found under another id keeps that
+one, and what the gateway does not know at all is in doubt again.  It is not sent again, since its content is gone.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import redis.asyncio
 
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs, tracing
 from threelane.store import keys
-from threelane.store.due import due
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
@@ -26,11 +29,11 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.probe import Probed, probe
+from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import from_look_up, receive
 
-BATCH = 20
 POLL_SECONDS = 0.5
+DAY_MS = 24 * 3600 * 1000
 
 
 class Polled(StrEnum):
@@ -38,6 +41,14 @@ class Polled(StrEnum):
 
     AGAIN = "again"
     UNKNOWN = "unknown"
+    REOPENED = "reopened"  # the gateway no longer knows it, by either id: it is in doubt
+
+
+class Disowned(StrEnum):
+    """Why a message that was sent is in doubt."""
+
+    CODE = "103"
+    REASON = "unknown_gateway_id"
 
 
 class PollUpdate(Item, frozen=True):
@@ -46,25 +57,34 @@ class PollUpdate(Item, frozen=True):
     id: str
     again_at: int
     counts: bool
+    gateway_id: str  # another one that the gateway knows it by; "" if not
+    is_gone: bool  # the gateway knows neither its own id nor ours
 
 
-@script(__file__, texts, [Polled, Owner])
-def _poll(*, records: Sequence[RecordKey], now: int, keep_ms: int, updates: Sequence[PollUpdate]) -> None:
+class Answered(NamedTuple):
+    """The result of a poll; ``is_renamed``: found by our id, after the gateway did not know its own."""
+
+    look_up: LookUp
+    is_renamed: bool = False
+    is_gone: bool = False
+
+
+@script(__file__, texts, [Polled, Owner, Disowned])
+def _poll(
+    *, records: Sequence[RecordKey], now: int, keep_ms: int, look_up_at: int, updates: Sequence[PollUpdate]
+) -> None:
     """Set the next poll of messages; returns the next step for each."""
 
 
-async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
-    """Poll up to 20 messages; returns how many were polled."""
-    ids = await due(client, keys.AWAITING, now, BATCH)
-    if not ids:
-        return 0
-    awaited = await probe(client, ids, Status.SENT, settings, now)
+async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, lane: int, now: int) -> int:
+    """Poll messages of a lane that are due; returns how many were polled."""
+    awaited = (await take_due(client, Status.SENT, lane, settings, now)).messages
     answers = await asyncio.gather(*(_look_up(gateway, one) for one in awaited))
     metrics.POLLED.inc(len(awaited))
     reports = [
-        from_look_up(one.id, answer)
+        from_look_up(one.id, answer.look_up)
         for one, answer in zip(awaited, answers, strict=True)
-        if answer.known in (Known.FOUND, Known.NO_STATUS) and answer.status
+        if answer.look_up.known in (Known.FOUND, Known.NO_STATUS) and answer.look_up.status
     ]
     if reports:
         await receive(client, reports, settings.keeping, now, tracing.tracer(enabled=settings.otel))
@@ -72,9 +92,19 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     return len(awaited)
 
 
-async def _look_up(gateway: Gateway, one: Probed) -> LookUp:
-    """Look up by the gateway's id, which every API supports; by ours if the gateway's is unknown."""
-    return await (gateway.status(one.gateway_id) if one.gateway_id else gateway.look_up(one.id))
+async def _look_up(gateway: Gateway, one: Probed) -> Answered:
+    """Look up by the gateway's id, which every API supports; by ours if the gateway's is unknown, to us or to it."""
+    if not one.gateway_id:
+        return Answered(await gateway.look_up(one.id))
+    answer = await gateway.status(one.gateway_id)
+    if answer.known is not Known.NOT_FOUND or not gateway.can_look_up:
+        return Answered(answer)
+    by_ours = await gateway.look_up(one.id)
+    if by_ours.known is Known.FOUND:
+        return Answered(by_ours, is_renamed=by_ours.gateway_id != one.gateway_id)
+    if by_ours.known is Known.NOT_FOUND:
+        return Answered(by_ours, is_gone=True)
+    return Answered(LookUp(Known.FAILED, text=by_ours.text))
 
 
 def next_poll_at(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
@@ -88,26 +118,50 @@ def next_poll_at(one: Probed, failed: bool, delays: Sequence[float], now: int) -
 async def _write(
     client: redis.asyncio.Redis,
     awaited: Sequence[Probed],
-    answers: Sequence[LookUp],
+    answers: Sequence[Answered],
     settings: WorkerSettings,
     now: int,
 ) -> None:
-    """Set the next polls, or end messages as unknown."""
+    """Set the next polls, or end messages as unknown, or reopen their doubt."""
     if not awaited:
         return
-    updates = []
-    for one, answer in zip(awaited, answers, strict=True):
-        failed = answer.known is Known.FAILED
-        updates.append(PollUpdate(one.id, next_poll_at(one, failed, settings.receipt_delays_seconds, now), not failed))
-    records = keys.records(one.id for one in awaited)
-    replies = await _poll.run(client, records=records, now=now, keep_ms=settings.retention_ms, updates=updates)
-    for one, reply in zip(awaited, replies, strict=True):
+    updates = [_update(one, answer, settings, now) for one, answer in zip(awaited, answers, strict=True)]
+    look_up_at = now + int(settings.doubt_delays_seconds[0] * 1000)
+    replies = await _poll.run(
+        client,
+        records=keys.records(one.id for one in awaited),
+        now=now,
+        keep_ms=settings.retention_ms,
+        look_up_at=look_up_at,
+        updates=updates,
+    )
+    for one, answer, reply in zip(awaited, answers, replies, strict=True):
+        if answer.is_renamed:
+            was, by = one.gateway_id, answer.look_up.gateway_id
+            logs.event("renamed", level=40, id=one.id, gateway_id=by, was=was, owner=Owner.GATEWAY)
+            metrics.ALARMS.labels(Disowned.CODE, Owner.GATEWAY).inc()
         if reply == Polled.UNKNOWN:
             logs.event("unknown", level=30, id=one.id, reason="no_receipt", owner="gateway")
+        elif reply == Polled.REOPENED:
+            logs.event("reopened", level=40, id=one.id, gateway_id=one.gateway_id, code=Disowned.CODE, owner="gateway")
+            metrics.ALARMS.labels(Disowned.CODE, Owner.GATEWAY).inc()
+
+
+def _update(one: Probed, answer: Answered, settings: WorkerSettings, now: int) -> PollUpdate:
+    failed = answer.look_up.known is Known.FAILED
+    again_at = next_poll_at(one, failed, settings.receipt_delays_seconds, now)
+    is_gone = answer.is_gone and now - one.sent_at < GATEWAY_REMEMBERS - DAY_MS  # later it may have forgotten it
+    gateway_id = answer.look_up.gateway_id if answer.is_renamed else ""
+    return PollUpdate(one.id, again_at, not failed, gateway_id, is_gone)
 
 
 async def _round(context: WorkerContext) -> bool:
-    return await poll(context.client, context.gateway, context.settings, context.clock.now()) > 0
+    if context.breaker.is_open:
+        return False
+    polled = 0
+    for lane in keys.LANES:
+        polled += await poll(context.client, context.gateway, context.settings, lane, context.clock.now())
+    return polled > 0
 
 
 DUTY = Duty(name="poll", interval_seconds=POLL_SECONDS, work=_round, while_draining=False)

@@ -1,8 +1,8 @@
-"""Probe: takes messages that are due for a look-up, as many as the rate of look-ups allows."""
+"""Probe: takes messages that are due for a look-up, lane by lane, as many as the shared rate of look-ups allows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import redis.asyncio
@@ -11,7 +11,11 @@ from threelane.store import keys
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script
 from threelane.store.states import Status
+from threelane.store.visibility import Sight, Visibility
 from threelane.worker.process.settings import WorkerSettings
+
+REQUESTS_AT_ONCE = 20  # of one lane and state in one process
+MOST_AT_ONCE = 200  # messages
 
 
 class Probed(NamedTuple):
@@ -25,43 +29,82 @@ class Probed(NamedTuple):
     gateway_id: str
     sent_at: int  # when the gateway took it, or is to send it
     polls: int
+    resent_at: int  # from doubt; 0: never
+    retry_at: int  # in doubt after a temporary refusal; 0: not
+    expires_at: int
 
 
-def _probed(reply: Any) -> list[Probed]:
-    return [
-        Probed(one.decode(), int(probes), int(doubted), int(lapses), body, gateway_id.decode(), int(sent), int(polls))
-        for one, probes, doubted, lapses, body, gateway_id, sent, polls in reply
-    ]
+class Taken(NamedTuple):
+    """The messages to look up now, and what was known of visibility before."""
+
+    messages: Sequence[Probed]
+    visibility: Visibility = Visibility()
 
 
-@script(__file__, _probed)
+def _taken(reply: Any) -> Taken:
+    seen, messages = reply
+    return Taken([_probed(*one) for one in messages], Visibility.read(seen))
+
+
+def _probed(
+    message_id: bytes, probes: bytes, doubted: bytes, lapses: bytes, body: bytes, gateway_id: bytes, *rest: bytes
+) -> Probed:
+    sent, polls, resent, retry, expires = map(int, rest)
+    return Probed(
+        message_id.decode(),
+        int(probes),
+        int(doubted),
+        int(lapses),
+        body,
+        gateway_id.decode(),
+        sent,
+        polls,
+        resent,
+        retry,
+        expires,
+    )
+
+
+@script(__file__, _taken, [Sight])
 def _probe(
     *,
     records: Sequence[RecordKey],
     now: int,
-    lane: int,
     status: Status,
+    lane: int,
     again_at: int,
     a_second: float,
+    most_a_second: float,
+    per_request: int,
     ids: Sequence[str],
 ) -> None:
     """Take messages in doubt, or sent, for a look-up; returns those that were due."""
 
 
-async def probe(
-    client: redis.asyncio.Redis, due: Mapping[int, Sequence[str]], status: Status, settings: WorkerSettings, now: int
-) -> list[Probed]:
-    """Take due messages for a look-up, lane by lane, each for as long as a lease; returns those that were due."""
-    taken: list[Probed] = []
-    for lane, ids in due.items():
-        taken += await _probe.run(
-            client,
-            records=keys.records(ids),
-            now=now,
-            lane=lane,
-            status=status,
-            again_at=now + settings.lease_ms,
-            a_second=settings.look_ups_per_second,
-            ids=ids,
-        )
-    return taken
+async def take_due(
+    client: redis.asyncio.Redis,
+    status: Status,
+    lane: int,
+    settings: WorkerSettings,
+    now: int,
+    per_request: int = 1,
+) -> Taken:
+    """Take the messages of a lane in doubt, or sent, that are due for a look-up, within the rate."""
+    index = (keys.DOUBT if status is Status.IN_DOUBT else keys.AWAITING)[lane]
+    most = min(REQUESTS_AT_ONCE * per_request, MOST_AT_ONCE)
+    due: Any = await client.zrange(index, "-inf", now, byscore=True, offset=0, num=most)
+    if not due:
+        return Taken([])
+    ids = [one.decode() for one in due]
+    return await _probe.run(
+        client,
+        records=keys.records(ids),
+        now=now,
+        status=status,
+        lane=lane,
+        again_at=now + settings.lease_ms,
+        a_second=settings.look_ups_per_second,
+        most_a_second=settings.most_look_ups_per_second,
+        per_request=per_request,
+        ids=ids,
+    )

@@ -22,6 +22,7 @@ from threelane.store.states import Status
 from threelane.worker.account.hold import OF_SETTINGS, Hold, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.breaker import Breaker
+from threelane.worker.gateway.context import LastAccepted
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
@@ -76,6 +77,7 @@ class Attempts:
             settings.stop_retrying_after_seconds,
             settings.doubt_delays_seconds[0],
             settings.inference,
+            gateway.can_look_up,
         )
         self._assumes = not reports_charge(gateway.name)
         self._tracer = tracing.tracer(enabled=settings.otel)
@@ -84,6 +86,7 @@ class Attempts:
         self.claimed = 0
         self.draining = False
         self.windows = Windows({})
+        self.last_accepted: LastAccepted | None = None
 
     async def attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None = None) -> bool:
         """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back.
@@ -169,12 +172,20 @@ class Attempts:
         now, began_ns = self._clock.now(), time.time_ns()
         with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
             outcomes = await self._call([one.message for one in batch], claimed_at, now)
+        self._note_accepted(batch, outcomes, now)
         if self._breaker.heed(outcomes, now, self._clock.now()):
             await self._breaker.report(self._client, self._clock.now())
         settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
         if self._tracer:
             self._trace(self._tracer, settlements, began_ns)
         return settlements
+
+    def _note_accepted(self, batch: Sequence[Claimed], outcomes: Sequence[AttemptOutcome], began_at: int) -> None:
+        """Note the latest accepted message, on which the visibility of look-ups is measured."""
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if outcome.kind is OutcomeKind.ACCEPTED:
+                self.last_accepted = LastAccepted(one.id, began_at, self._clock.now())
+                return
 
     def _heed_account(self, holds: Sequence[Hold]) -> None:
         """Apply a hold of the account at once, even to claimed messages."""

@@ -31,6 +31,7 @@ class Patience:
     stop_retrying_after_seconds: float | None = None
     first_probe_seconds: float = 5.0
     inference: Inference = CAUTIOUS
+    can_look_up: bool = False  # the API finds a message by our id
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Decision:
     spends_attempt: bool = True
     text: str = field(default="", repr=False)
     code: str = ""
+    retry_at: int = 0  # of a refused message in doubt: when to retry it if no look-up finds it
 
 
 def judge(
@@ -151,14 +153,16 @@ def _retry(
     given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
     if given_up or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
+    look_up_first = rule.look_up_first and patience.can_look_up
     return Decision(
-        Status.SCHEDULED,
+        Status.IN_DOUBT if look_up_first else Status.SCHEDULED,
         at,
         rule,
         wait_seconds=seconds,
         spends_attempt=rule.spends_attempt,
         code=code,
         text=outcome.text,
+        retry_at=at if look_up_first else 0,
     )
 
 

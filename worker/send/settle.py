@@ -179,6 +179,10 @@ def _values(one: Settlement, now: int) -> list[str | int]:
     values: list[str | int] = []
     if decision.to is Status.SENT:
         values += [Field.GATEWAY_ID, one.outcome.gateway_id, Field.SENT, now]
+    if decision.to is Status.IN_DOUBT:
+        values += [Field.DOUBTED, now]
+    if decision.retry_at:
+        values += [Field.RETRY, decision.retry_at]
     if rule:
         values += [
             Field.CODE,
@@ -212,6 +216,8 @@ def _count(decision: Decision, lane: int) -> str:
         return ""
     if decision.to is Status.DEAD:
         return Count.DEAD.field(rule.code, rule.owner)
+    if decision.retry_at:
+        return Count.VERIFIED.field(lane, rule.code)
     if decision.to is Status.SCHEDULED:
         return Count.RETRIED.field(lane, rule.code)
     return _COUNTS[decision.to].field(lane, rule.code)
@@ -255,5 +261,7 @@ def _event(one: Settlement) -> tuple[str, int, dict[str, Any]]:
             return "retried", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
         case Status.QUEUED:
             return "put_back", logging.INFO, why
+        case Status.IN_DOUBT if decision.retry_at:
+            return "in_doubt", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
         case _:
             return str(decision.to), logging.WARNING, why

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threelane.worker.doubt import lapse, resolve
+from threelane.worker.doubt import hurry, lapse, resolve, sample
 from threelane.worker.fetch import held, look, reserved
 from threelane.worker.gateway import keep_alive
 from threelane.worker.gateway.context import WorkerContext
@@ -23,7 +23,10 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     release.DUTY_1,
     release.DUTY,
     lapse.DUTY,
+    hurry.DUTY,
+    resolve.DUTY_1,
     resolve.DUTY,
+    sample.DUTY,
     sweep.DUTY,
     beat.DUTY,
     keep_alive.DUTY,
