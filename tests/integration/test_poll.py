@@ -6,6 +6,7 @@ The clock is moved by hand where time has to pass; real workers query a sandbox 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,8 +23,10 @@ from threelane.worker.doubt.resolve import resolve
 from threelane.worker.gateway.outcome import NO_LOOK_UP, AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import meaning
+from threelane.worker.process import metrics
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.poll import BATCH, poll
+from threelane.worker.receipt.poll import poll
+from threelane.worker.receipt.probe import REQUESTS_AT_ONCE as BATCH
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement
 
@@ -38,6 +41,7 @@ class Gateway:
     """Answers every look-up alike, and records the requests; with ``waits`` the test releases the answer."""
 
     can_look_up = True
+    look_ups_per_request = 1
 
     def __init__(self, answer: LookUp = NOTHING, waits: asyncio.Event | None = None) -> None:
         self.answer = answer
@@ -57,6 +61,9 @@ class Gateway:
         self.queried_by_our_id.append(message_id)
         return self.answer
 
+    async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
+        return [await self.look_up(one) for one in message_ids]
+
 
 @pytest.fixture
 def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
@@ -70,8 +77,9 @@ def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
 
 def looked_up(system: System, gateway: Gateway, settings: WorkerSettings | None = None) -> int:
     """Let one worker look up what is due; returns how many it looked up."""
-    done: int = system.run(poll(system.client, gateway, settings or system.settings, system.now))
-    return done
+    return sum(
+        system.run(poll(system.client, gateway, settings or system.settings, lane, system.now)) for lane in keys.LANES
+    )
 
 
 def attempted(system: System, outcome: AttemptOutcome | None = None, number: int = 1, **fields: Any) -> list[str]:
@@ -184,7 +192,7 @@ def test_a_message_that_is_still_on_its_way_is_looked_up_again(system: System, s
     assert system.now + HOUR == system.sync.zscore(keys.AWAITING[3], message)
 
 
-@pytest.mark.parametrize("answer", [NOTHING, LookUp(Known.NOT_FOUND), NO_LOOK_UP])
+@pytest.mark.parametrize("answer", [NOTHING, NO_LOOK_UP])
 def test_an_answer_of_not_found_changes_nothing(system: System, answer: LookUp) -> None:
     """It was accepted, and is not sent again on a guess."""
     (message,) = attempted(system)
@@ -234,6 +242,87 @@ def test_an_expired_record_is_not_looked_up_and_not_recreated(system: System) ->
     )
 
 
+# A gateway that does not know its own id.
+
+
+class Forgetful(Gateway):
+    """Does not know the ids that it gave; of ours it knows what ``answer`` says."""
+
+    async def status(self, gateway_id: str) -> LookUp:
+        self.queried.append(gateway_id)
+        return LookUp(Known.NOT_FOUND)
+
+
+def test_a_message_that_the_gateway_knows_by_another_id_keeps_that_one(system: System) -> None:
+    """It took another message's response for this one's; the message itself is there, and found by our id."""
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    assert 1 == looked_up(system, Forgetful(LookUp(Known.FOUND, ITS_ID, "003", 800_000)))
+    record = record_of(system, message)
+    assert ("sent", ITS_ID, "003") == (record["status"], record["gateway_id"], record["network"])
+    assert 1 == system.glance([]).tally["renamed:3"]
+    system.now += HOUR
+    gateway = Gateway()
+    looked_up(system, gateway)
+    assert [ITS_ID] == gateway.queried
+
+
+def test_a_message_that_the_gateway_does_not_know_at_all_is_in_doubt_again(system: System) -> None:
+    """It was reported as sent; with an alarm it is looked up until the grace is over, and never sent again."""
+    (message,) = attempted(system, producer="shop")
+    system.now += 10 * MINUTE
+    gateway = Forgetful(LookUp(Known.NOT_FOUND))
+    before = metrics.ALARMS.labels("103", "gateway")._value.get()
+    assert 1 == looked_up(system, gateway)
+    assert before + 1 == metrics.ALARMS.labels("103", "gateway")._value.get()
+    seen = system.glance([message])
+    assert ("in_doubt", "103", False, 1) == (
+        seen.records[message]["status"],
+        seen.records[message]["code"],
+        seen.expiring[message],
+        seen.tally["reopened:3"],
+    )
+    assert {message: system.now + 5 * SECOND} == seen.of(Status.IN_DOUBT)
+
+    resent: list[object] = []
+    for _ in range(20):
+        system.now = max(system.now, int(next(iter(system.glance([message]).of(Status.IN_DOUBT).values()), 0)))
+        _, again = system.run(resolve(system.client, gateway, system.settings, 3, system.now))
+        resent += again.values()
+    record = record_of(system, message)
+    assert ([], "unknown", "disowned", "gateway") == (resent, record["status"], record["code"], record["owner"])
+    assert 0 < system.sync.pttl(keys.record(message))
+    (event,) = events_of(system)
+    assert ("unknown", "disowned") == (event["status"], event["code"])
+
+
+def test_a_receipt_settles_a_reopened_doubt(system: System) -> None:
+    """The network knows better than the gateway's look-ups."""
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    looked_up(system, Forgetful(LookUp(Known.NOT_FOUND)))
+    system.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
+    assert ("delivered", "800000") == tuple(record_of(system, message)[name] for name in ("status", "charge"))
+    assert {} == system.glance([message]).of(Status.IN_DOUBT)
+
+
+@pytest.mark.parametrize("answer", [FAILED, NOTHING])
+def test_a_question_by_our_id_that_proves_nothing_changes_nothing(system: System, answer: LookUp) -> None:
+    """Only "not found" by both ids does."""
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    looked_up(system, Forgetful(answer))
+    assert ("sent", f"of-{message}") == tuple(record_of(system, message)[name] for name in ("status", "gateway_id"))
+
+
+def test_a_gateway_that_forgets_early_reopens_nothing_at_the_end(system: System) -> None:
+    """A day before it forgets messages by its own rules, not knowing one is no surprise."""
+    (message,) = attempted(system)
+    system.now += 5 * DAY + HOUR
+    looked_up(system, Forgetful(LookUp(Known.NOT_FOUND)))
+    assert "sent" == record_of(system, message)["status"]
+
+
 # Who looks up, and how many.
 
 
@@ -247,32 +336,40 @@ def test_at_most_one_batch_is_looked_up_at_once(system: System) -> None:
 
 
 def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(system: System) -> None:
-    """Five a second of all kinds together, however many wait; the look-ups of a doubt take from the same."""
-    few = system.settings.model_copy(update={"look_ups_per_second": 5})
-    attempted(system, number=10)
+    """Five a second of all kinds together, however many wait; doubts come first, and receipts keep a tenth."""
+    few = system.settings.model_copy(update={"look_ups_per_second": 5, "most_look_ups_per_second": 5})
+    attempted(system, number=30)
     system.now += 10 * MINUTE - 6 * SECOND
-    attempted(system, AttemptOutcome(OutcomeKind.LOST), 10)
+    attempted(system, AttemptOutcome(OutcomeKind.LOST), 30)
     system.now += 6 * SECOND
+    gateway, done = Gateway(), Counter[str]()
+
+    def both() -> None:
+        doubts, _ = system.run(resolve(system.client, gateway, few, 3, system.now))
+        done.update(doubts=doubts, receipts=looked_up(system, gateway, few))
+
+    for _ in range(5):
+        both()
+    assert {"doubts": 2, "receipts": 1} == done
+    for quarter in range(1, 25):
+        system.now += 250
+        both()
+        assert done.total() <= 3 + 5 * quarter / 4
+    assert done["doubts"] + done["receipts"] >= 29
+    assert 3 <= done["receipts"] <= 5
+
+
+def test_the_rate_of_look_ups_grows_with_what_is_due_to_the_configured_limit(system: System) -> None:
+    """900 that are due would take 45 seconds at 20 a second; with up to 30 they take 30."""
+    more = system.settings.model_copy(update={"look_ups_per_second": 20, "most_look_ups_per_second": 40})
+    attempted(system, number=990)
+    system.now += 10 * MINUTE
     gateway = Gateway()
-
-    def both() -> tuple[int, int]:
-        doubts, _ = system.run(resolve(system.client, gateway, few, system.now))
-        return doubts, looked_up(system, gateway, few)
-
-    assert [(5, 0), (0, 0)] == [both(), both()]
-    system.now += 400
-    assert (2, 0) == both()
-    system.now += 600
-    assert 3 == looked_up(system, gateway, few)
-    assert (0, 0) == both()
-    seconds = 0
-    while system.sync.zcount(keys.AWAITING[3], "-inf", system.now) or system.sync.zcount(
-        keys.DOUBT[3], "-inf", system.now
-    ):
-        system.now += SECOND
-        seconds += 1
-        assert sum(both()) <= 5
-    assert 2 == seconds  # ten of the twenty were left
+    for _ in range(40):
+        system.now += 250
+        while looked_up(system, gateway, more):
+            pass
+    assert 260 <= len(gateway.queried) <= 350  # in ten seconds, the rate falling with the rest
 
 
 def test_two_workers_never_look_up_the_same_message_at_once(system: System) -> None:
@@ -281,7 +378,7 @@ def test_two_workers_never_look_up_the_same_message_at_once(system: System) -> N
     system.now += 10 * MINUTE
     answers = asyncio.Event()
     slow, quick = Gateway(waits=answers), Gateway()
-    first = system.loop.create_task(poll(system.client, slow, system.settings, system.now))
+    first = system.loop.create_task(poll(system.client, slow, system.settings, 3, system.now))
     system.run(slow.has_request.wait())
     assert [10, 0] == [looked_up(system, quick), looked_up(system, quick)]
     assert set() == set(slow.queried) & set(quick.queried)
@@ -301,7 +398,7 @@ def test_a_receipt_that_comes_during_the_question_stands(system: System) -> None
     system.now += 6 * DAY
     answers = asyncio.Event()
     gateway = Gateway(LookUp(Known.FOUND, ITS_ID, "003", 300_000), answers)
-    question = system.loop.create_task(poll(system.client, gateway, system.settings, system.now))
+    question = system.loop.create_task(poll(system.client, gateway, system.settings, 3, system.now))
     system.run(gateway.has_request.wait())
     system.receive([StatusReport(message, ITS_ID, "004", meaning("004"), 800_000)])
     answers.set()

@@ -1,4 +1,4 @@
-"""Doubt world: the real scripts on a real Redis, a simulated gateway with an index of look-ups, and a clock moved by hand."""
+"""Doubt world: the real scripts on a real Redis, a simulated gateway with an index of look-ups, and a clock of ours."""
 
 from __future__ import annotations
 

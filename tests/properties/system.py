@@ -64,42 +64,58 @@ class Glance:
         return Status(record["status"]) if record else None
 
 
-class PendingLookUp:
-    """A look-up under way: the gateway has the request, and its answer is still on the way."""
+class Unanswered:
+    """A gateway that has the requests of one lane's look-ups; their answers are still on the way."""
 
     can_look_up = True
     look_ups_per_request = 1
 
-    def __init__(self, system: System) -> None:
+    def __init__(self) -> None:
         self.queried: dict[str, asyncio.Future[LookUp]] = {}
-        self._system = system
-        self._waits = asyncio.Event()
-        self.task = system.loop.create_task(self._resolve())
-        system.run(self._until_it_waits())
+        self.has_requests = asyncio.Event()
 
     async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
         """Stand in for the gateway."""
         answers: list[asyncio.Future[LookUp]] = [asyncio.get_running_loop().create_future() for _ in message_ids]
         self.queried.update(zip(message_ids, answers, strict=True))
-        self._waits.set()
+        self.has_requests.set()
         return await asyncio.gather(*answers)
+
+
+class PendingLookUp:
+    """A look-up of what is due in all lanes: the gateway has the requests."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._lanes = [Unanswered() for _ in keys.LANES]
+        client, settings, now = system.client, system.settings, system.now
+        self._tasks = [
+            system.loop.create_task(resolve(client, gateway, settings, lane, now))
+            for lane, gateway in zip(keys.LANES, self._lanes, strict=True)
+        ]
+        system.run(self._until_it_waits())
+
+    @property
+    def queried(self) -> dict[str, asyncio.Future[LookUp]]:
+        """The requests by message."""
+        return {one: answer for gateway in self._lanes for one, answer in gateway.queried.items()}
 
     def answer(self, found: dict[str, LookUp]) -> dict[int, list[str]]:
         """Let the answers arrive; returns what is to be nudged."""
         for message_id, future in self.queried.items():
             future.set_result(found[message_id])
-        return self._system.run(self.task)
+        return self.end()
 
-    async def _resolve(self) -> dict[int, list[str]]:
-        """Look up what is due in all lanes; returns what is to be nudged."""
-        client, settings, now = self._system.client, self._system.settings, self._system.now
-        found = await asyncio.gather(*(resolve(client, self, settings, lane, now) for lane in keys.LANES))
-        return {lane: ids for _, again in found for lane, ids in again.items()}
+    def end(self) -> dict[int, list[str]]:
+        """Wait for the end; returns what is to be nudged."""
+        done = [self._system.run(task) for task in self._tasks]
+        return {lane: ids for _, again in done for lane, ids in again.items()}
 
     async def _until_it_waits(self) -> None:
-        waits = asyncio.create_task(self._waits.wait())
-        await asyncio.wait({self.task, waits}, return_when=asyncio.FIRST_COMPLETED)
-        waits.cancel()
+        for task, gateway in zip(self._tasks, self._lanes, strict=True):
+            waits = asyncio.create_task(gateway.has_requests.wait())
+            await asyncio.wait({task, waits}, return_when=asyncio.FIRST_COMPLETED)
+            waits.cancel()
 
 
 class System:

@@ -131,7 +131,7 @@ class Round:
             found, missing = LookUp(Known.FOUND, "g" * 32, "002"), LookUp(Known.NOT_FOUND)
             again = pending.answer({one: found if self.taken[one] else missing for one in pending.queried})
             assert not self.cancelled & set().union(*again.values()), "queued after it was cancelled"
-        self.system.run(pending.task)
+        pending.end()
 
     def defer(self) -> None:
         lane = self.rng.choice((2, 3))

@@ -93,7 +93,7 @@ def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_look_ups_that_suddenly_lag_cause_no_second_message(world: DoubtWorld, seed: int) -> None:
-    """From one second to thirty without notice: what was learned is wrong, and the later message is not found either."""
+    """From one second to thirty without notice: what was learned is wrong, but later messages are not found either."""
     world.gateway.lag_ms = 1_000
     a_code_each_second(world, 60)
     world.fate = by_chance(seed, (Fate.LOST_BEFORE, 0.05), (Fate.LOST_AFTER, 0.1))

@@ -159,7 +159,7 @@ class Walk:
         if answers:
             pending.answer(answers)
         else:
-            self.system.run(pending.task)
+            pending.end()
 
     def resume(self) -> None:
         self.system.sync.delete(keys.HOLDS)

@@ -356,7 +356,7 @@ class Machine(RuleBasedStateMachine):
         if pending.queried:
             self.pending.append((pending, {one: self.taken[one] > 0 for one in pending.queried}))
         else:
-            self.system.run(pending.task)
+            pending.end()
         self.look("resolve", set())
 
     @precondition(lambda self: self.pending)
