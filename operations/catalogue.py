@@ -77,7 +77,10 @@ class Metric(NamedTuple):
 
 
 _RULES = (*tables.rules(), *TRANSPORT.rules.values(), TRANSPORT.otherwise)
-_OURS = {"worker_lost", "in_doubt", "no_look_up", "forgotten", "no_receipt", "expired", "suppressed", hold.BY_HAND}
+_OURS = {
+    *("worker_lost", "in_doubt", "in_doubt_again", "disowned", "no_look_up", "forgotten", "no_receipt", "expired"),
+    *("suppressed", hold.BY_HAND),
+}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
 ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
@@ -196,6 +199,17 @@ METRICS = (
            "Were dead letters redriven?"),
     Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
            "Are gateway responses lost?"),
+    Metric("threelane_verified_refusals", COUNTER, _EXPORTER, ("lane", "code"),
+           "Temporary refusals that are looked up before their retry",
+           "How often does the gateway report an internal error?"),
+    Metric("threelane_reopened_doubts", COUNTER, _EXPORTER, ("lane",), "Sent messages that the gateway no longer knows",
+           "Does the gateway deny messages that it accepted?"),
+    Metric("threelane_renamed", COUNTER, _EXPORTER, ("lane",),
+           "Sent messages that the gateway knows by another id of its own", "Are responses mixed up?"),
+    Metric("threelane_hidden_samples", COUNTER, _EXPORTER, (),
+           "Accepted messages that no look-up found within the grace period", "Can look-ups be relied on?"),
+    Metric("threelane_look_up_delay_seconds", GAUGE, _EXPORTER, (),
+           "Largest recent time until a look-up found an accepted message", "How soon do look-ups find messages?"),
     Metric("threelane_resolved_doubts", COUNTER, _EXPORTER, ("status",),
            "Messages in doubt that no look-up found, by new state", "What became of messages in doubt?"),
     Metric("threelane_unknown", COUNTER, _EXPORTER, ("code", "owner"), "Messages whose outcome will never be known",
@@ -303,6 +317,12 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((lane, status) for lane in lanes for status in Status)
         case "threelane_retried":
             yield from ((lane, code) for lane in lanes for code in _codes(Verdict.RETRY, Verdict.REAUTH))
+        case "threelane_verified_refusals":
+            yield from ((lane, one.code) for lane in lanes for one in _RULES if one.look_up_first)
+        case "threelane_unknown":
+            yield from (("in_doubt_again", "gateway"), ("worker_lost", "operator"), ("disowned", "gateway"))
+        case "threelane_hidden_samples":
+            yield ()
         case "threelane_in_doubt":
             yield from ((lane, code) for lane in lanes for code in _codes(Verdict.UNSURE))
         case "threelane_dead":

@@ -36,7 +36,9 @@ NOT_KEPT = (
 )
 _OURS = {  # Threelane's own codes, which are in no policy table
     "in_doubt": "its caller chose to drop it when in doubt, and no look-up found it",
-    "worker_lost": "three attempts died with their worker; no look-up found it",
+    "in_doubt_again": "it was sent again from doubt, and its response was lost again; it is never sent a third time",
+    "disowned": "the gateway accepted it and no longer knows it, and no receipt came; its content is gone",
+    "worker_lost": "two attempts died with their worker; no look-up found it",
     "no_look_up": "the API offers no look-up, and no receipt came before its validity ended",
     "forgotten": "the gateway no longer knows it",
     "no_receipt": "the gateway accepted it and never reported its outcome",
@@ -217,6 +219,8 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
         steps.append(Step(first, "first attempt", tried))
     if doubted := int(record.get("doubted", 0)):
         steps.append(Step(doubted, "in doubt", "the gateway is queried by the client message id"))
+    if resent := int(record.get("resent", 0)):
+        steps.append(Step(resent, "sent again", "the gateway had never accepted it; this happens once at most"))
     if known.sent_at:
         steps.append(Step(known.sent_at, "sent", f"gateway id {known.gateway_id}" if known.gateway_id else ""))
     steps += receipts
@@ -259,7 +263,7 @@ def _pending(
         case Status.SENDING:
             return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
         case Status.IN_DOUBT:
-            return Pending("look_up", at, "this is when the gateway is queried next")
+            return Pending("look_up", at, _look_up(known, record))
         case Status.SENT:
             return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
     held = hold.holds(client, now)
@@ -292,6 +296,16 @@ def _score(client: redis.Redis, known: MessageStatus) -> float:
         if score is not None:
             return float(score)
     return 0
+
+
+def _look_up(known: MessageStatus, record: Mapping[str, str]) -> str:
+    """Return why the gateway is queried, and what follows."""
+    if "retry" in record:
+        return f"refused with {known.code} {known.reason}; if the gateway does not know it then, it is retried"
+    if "body" not in record:
+        return "it was sent, and the gateway no longer knows it; its content is gone, so it is not sent again"
+    again = "it was sent again once and is not sent a third time; " if "resent" in record else ""
+    return f"{again}this is when the gateway is queried next"
 
 
 def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str], now: int) -> MessageCost:

@@ -19,6 +19,7 @@ from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.store.states import Status
+from threelane.store.visibility import READ, Visibility
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.process.metrics_endpoint import serve_or_exit
@@ -36,6 +37,14 @@ _COUNTS = {
     "dead": ("threelane_dead", "Messages that became dead letters", ("code", "owner")),
     "in_doubt": ("threelane_in_doubt", "Attempts that left a message in doubt", ("lane", "code")),
     "lapsed": ("threelane_lapsed_leases", "Attempts whose worker died before they finished", ("lane",)),
+    "verified": (
+        "threelane_verified_refusals",
+        "Temporary refusals that are looked up before their retry",
+        ("lane", "code"),
+    ),
+    "reopened": ("threelane_reopened_doubts", "Sent messages that the gateway no longer knows", ("lane",)),
+    "renamed": ("threelane_renamed", "Sent messages that the gateway knows by another id of its own", ("lane",)),
+    "hidden": ("threelane_hidden_samples", "Accepted messages that no look-up found within the grace period", ()),
     "resolved": ("threelane_resolved_doubts", "Messages in doubt that no look-up found, by new state", ("status",)),
     "unpublished": (
         "threelane_unpublished",
@@ -88,6 +97,7 @@ class Fleet(Collector):
             now = self._clock.now()
             yield from fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
             yield from fleet_metrics.capacity(capacity.read(self._client, now))
+            yield from fleet_metrics.visibility(Visibility.read(self._client.hmget(keys.VISIBILITY, READ)))  # type: ignore[arg-type]
             up.add_metric([], 1)
         except (RedisError, OSError):
             up.add_metric([], 0)

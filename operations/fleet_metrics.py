@@ -11,6 +11,7 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.catalogue import LABELS, MOST, OTHER
 from threelane.operations.forecast import Forecast
 from threelane.store import keys
+from threelane.store.visibility import Visibility
 
 
 class LabelLimit:
@@ -87,6 +88,13 @@ def capacity(found: Capacity) -> Iterator[Metric]:
         "threelane_redis_memory_share", "Fraction of its memory limit that Redis uses", found.memory_share
     )
     yield from _gauge("threelane_suppressed_numbers", "Numbers on the suppression list", found.suppressed)
+
+
+def visibility(seen: Visibility) -> Iterator[Metric]:
+    """Yield how soon look-ups find accepted messages, if it is known."""
+    delay = seen.delay_ms / 1000 if seen.delay_ms else None
+    meaning = "Largest recent time until a look-up found an accepted message"
+    yield from _gauge("threelane_look_up_delay_seconds", meaning, delay)
 
 
 def _gauge(name: str, meaning: str, value: float | None) -> Iterator[Metric]:

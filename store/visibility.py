@@ -46,6 +46,15 @@ class Visibility(NamedTuple):
     @classmethod
     def read(cls, reply: Sequence[bytes | None]) -> Visibility:
         """Return what the fields ``READ`` hold."""
-        delay, learned, witness, sample, *times = reply
-        known = (int(one or 0) for one in (delay, learned, witness))
-        return cls(*known, (sample or b"").decode(), *(int(one or 0) for one in times))
+        delay, learned, witness, sample, began, answered, unseen, next_at, chosen = reply
+        return cls(
+            int(delay or 0),
+            int(learned or 0),
+            int(witness or 0),
+            (sample or b"").decode(),
+            int(began or 0),
+            int(answered or 0),
+            int(unseen or 0),
+            int(next_at or 0),
+            int(chosen or 0),
+        )

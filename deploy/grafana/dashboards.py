@@ -481,6 +481,22 @@ TROUBLE = Board(
             "Does it recover?",
             (
                 Panel(
+                    "How soon do look-ups find messages?",
+                    "s",
+                    [("threelane_look_up_delay_seconds", "largest recent delay")],
+                    "A lost message is sent again after three times this delay, at the earliest after 5 s.",
+                ),
+                Panel(
+                    "How often are refusals looked up, or doubts reopened?",
+                    "short",
+                    [
+                        (_happened("threelane_verified_refusals_total", "code"), "{{code}} looked up"),
+                        (_sum("threelane_reopened_doubts_total", window="1m"), "reopened"),
+                        (_sum("threelane_renamed_total", window="1m"), "another id"),
+                        (_sum("threelane_hidden_samples_total", window="1m"), "never found"),
+                    ],
+                ),
+                Panel(
                     "How were messages in doubt resolved? (per minute)",
                     "short",
                     [

@@ -57,6 +57,7 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
     fields += ["charged:1:login", "charged_by:producer:shop", "charged_by:country:ZA", "committed:1"]
     client.hset(keys.TALLY, mapping=dict.fromkeys(fields, 1_000_000))
     client.hset(keys.BALANCE, mapping={"credits": 5_000_000, "left": 4_000_000, "at": 1, "drift": 0})
+    client.hset(keys.VISIBILITY, "delay", 1_500)
     minute = int(client.time()[0]) // 60
     client.hset(keys.BURN, str(minute), 1_000_000)
     client.hset(keys.HOLDS, "account", b'{"code":"301","cause":"no_credit","since":1,"until":0}')

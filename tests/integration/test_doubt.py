@@ -67,6 +67,33 @@ def test_a_look_up_that_fails_changes_nothing(
 
 
 @needs_a_look_up
+def test_a_message_whose_answers_are_all_lost_is_sent_twice_at_most(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """The gateway accepts it and never finds it: one resend, then its outcome is unknown, and nobody sends it again."""
+    sandbox.control("POST", "settings", {"lookup_lag_seconds": 3_600.0})
+    workers.start(**QUICK)
+    message = producer.send("27999300100", "Hello").id
+    found = until(message, Status.UNKNOWN)
+    assert ("in_doubt_again", "gateway") == (found.code, found.owner)
+    assert 2 == len(taken(sandbox)[message])
+
+
+@needs_a_look_up
+def test_an_internal_error_after_the_message_was_accepted_is_one_sms(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """It is looked up before its retry; one that was not accepted is retried as ever."""
+    workers.start(retry_every_seconds=0.5, **QUICK)
+    sandbox.control("POST", "faults", {"do": "code_after", "code": "901", "to": "27831230001"})
+    message = producer.send("27831230001", "Hello").id
+    until(message, Status.SENT, Status.DELIVERED)
+    refused = producer.send("27999190102", "Hello").id
+    found = until(refused, Status.SENT, Status.DELIVERED)
+    assert (1, 1, 3) == (len(taken(sandbox)[message]), len(taken(sandbox)[refused]), found.attempts)
+
+
+@needs_a_look_up
 def test_the_caller_may_choose_that_a_doubtful_message_is_dropped(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
@@ -134,15 +161,15 @@ def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
 
 
 @needs_a_look_up
-def test_a_message_that_kills_three_workers_is_a_dead_letter(
+def test_a_message_that_kills_two_workers_is_not_sent_a_third_time(
     producer: Producer, workers: Workers, until: Until, client: redis.Redis
 ) -> None:
-    """Not a crash loop: after its look-up it is put aside as worker_lost, for the operator."""
-    timing = {"lease_seconds": 2, "gateway_timeout_seconds": 0.9, "doubt_delays_seconds": "0.2"}
+    """Not a crash loop: after its look-ups it is put aside as worker_lost, for the operator."""
+    timing = {"lease_seconds": 2, "gateway_timeout_seconds": 0.9, "doubt_delays_seconds": "0.2", "second_doubt": "dead"}
     message = producer.send("27999500001", "Hello").id
     with Running.start("--seed", "1") as silent:
         silent.control("POST", "faults", {"do": "slow_before", "seconds": 600, "times": None})
-        for number in (1, 2, 3):
+        for number in (1, 2):
             victim = workers.start(gateway_url=silent.url, **timing)
             wait_until(lambda number=number: _is_sending(producer, message, number), what=f"attempt {number}")
             kill(victim)
@@ -150,7 +177,7 @@ def test_a_message_that_kills_three_workers_is_a_dead_letter(
         found = until(message, Status.DEAD)
         assert {} == taken(silent)
     assert ("worker_lost", "operator") == (found.code, found.owner)
-    assert b"3" == client.hget(keys.record(message), "lapses")
+    assert b"2" == client.hget(keys.record(message), "lapses")
 
 
 def _is_sending(producer: Producer, message: str, attempt: int) -> bool:

@@ -263,6 +263,29 @@ def test_retries_stop_by_the_message_s_limit_or_else_the_deployment_s(
     assert to == judged(refused("901"), one, Patience(stop_retrying_after_seconds=deployment)).to
 
 
+@pytest.mark.parametrize("code", ["900", "901", "999"])
+def test_an_internal_error_is_looked_up_before_its_retry(code: str) -> None:
+    """The gateway may have accepted the message; an API without look-ups retries it as ever."""
+    plain, decision = (judged(refused(code), patience=Patience(can_look_up=able)) for able in (False, True))
+    assert (Status.SCHEDULED, 0) == (plain.to, plain.retry_at)
+    assert (Status.IN_DOUBT, plain.at, plain.at) == (decision.to, decision.at, decision.retry_at)
+    assert plain.wait_seconds == decision.wait_seconds
+    assert plain.spends_attempt == decision.spends_attempt
+
+
+@pytest.mark.parametrize("code", ["201", "003", "429"])
+def test_a_refusal_that_was_surely_not_sent_is_retried_without_a_look_up(code: str) -> None:
+    """It would only cost time."""
+    assert Status.IN_DOUBT is not judged(refused(code), patience=Patience(can_look_up=True)).to
+
+
+def test_an_internal_error_is_given_up_as_without_a_look_up() -> None:
+    """After the last attempt, or when its time is over."""
+    patience = Patience(can_look_up=True)
+    assert Status.DEAD is judged(refused("901"), tried(8), patience).to
+    assert Status.DEAD is judged(refused("901"), tried(1, expires_in=SECOND), patience).to
+
+
 def test_an_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
     """Every second for a minute is sixty attempts."""
     one = tried(59, first_tried_at=NOW - 58 * SECOND, retry_every=1, stop_retrying_after=60)

@@ -257,11 +257,9 @@ def _event(one: Settlement) -> tuple[str, int, dict[str, Any]]:
         case Status.SENT:
             sent = {"gateway_id": one.outcome.gateway_id, "parts": one.claimed.message.parts}
             return "sent", logging.INFO, sent | why
-        case Status.SCHEDULED:
+        case Status.SCHEDULED | Status.IN_DOUBT if decision.wait_seconds:
             return "retried", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
         case Status.QUEUED:
             return "put_back", logging.INFO, why
-        case Status.IN_DOUBT if decision.retry_at:
-            return "in_doubt", logging.INFO, {"wait_seconds": round(decision.wait_seconds, 3)} | why
         case _:
             return str(decision.to), logging.WARNING, why
