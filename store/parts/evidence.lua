@@ -8,7 +8,7 @@ local FARTHEST = 2592000000  -- ms, 30 days: a time before that is an error, or 
 local MOST_NUMBERS = 50  -- different numbers that a suspect keeps
 local MOST_SUSPECTS = 1000
 
-local held, suspects, changed = nil, {}, {}
+local held, has_suspects, suspects, changed = nil, nil, {}, {}
 local placed, lifted = {}, {}
 local accepted_now = {}  -- scope -> messages accepted in this call
 
@@ -23,6 +23,8 @@ local function is_stale(scope, suspect) return ARG.now - suspect.first > WINDOW 
 local function suspect_of(scope)
   local suspect = suspects[scope]
   if suspect == nil then
+    if has_suspects == nil then has_suspects = redis.call('HLEN', KEY.suspects) > 0 end
+    if not has_suspects then return nil end
     local entry = redis.call('HGET', KEY.suspects, scope)
     suspect = entry and cjson.decode(entry) or false
     suspects[scope] = suspect

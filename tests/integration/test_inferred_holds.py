@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import redis
 
-from tests.integration.api import API
 from tests.integration.conftest import Workers, attempts
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, typed, wait_until
@@ -322,6 +321,20 @@ def test_evidence_is_bounded(system: System, client: redis.Redis) -> None:
     assert (204, 50) == (known["failed"], len(known["numbers"]))
 
 
+def test_suspects_are_bounded(system: System, client: redis.Redis) -> None:
+    """A list of wrong numbers of all networks fails in each of them once; those of before make place for new ones."""
+    for turn in range(2):
+        numbers = [f"27{turn + 7}{prefix:04d}1111" for prefix in range(1_200)]
+        for start in range(0, len(numbers), 60):
+            ids = [taken_in(system, to=to) for to in numbers[start : start + 60]]
+            ends = [Settlement(one, NO_ROUTE, system.judge(one, NO_ROUTE)) for one in system.claim(3, ids, "t").claimed]
+            assert 60 == len(system.settle(ends))
+        assert 1_000 == client.hlen(keys.SUSPECTS)
+        system.now += 11 * MINUTE
+        refuse(system, ["27991112222"])
+        assert 1 == client.hlen(keys.SUSPECTS)
+
+
 def unrouted(sandbox: Running, numbers: Sequence[str], times: int | None = None) -> None:
     faults = [{"do": "code", "code": "114", "to": one, "times": times} for one in numbers]
     sandbox.control("POST", "faults", faults)
@@ -361,7 +374,6 @@ def test_a_worker_holds_a_prefix_for_newsletters_and_a_probe_lifts_it(
     assert {1} == {len(attempts(sandbox, one)) for one in (*letters, code)}
 
 
-@pytest.mark.skipif(API.name == "one", reason="the One API has other codes for senders")
 @pytest.mark.parametrize("code", ["106", "123"])
 def test_a_worker_sends_to_other_countries_while_one_refuses_the_sender(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, code: str
