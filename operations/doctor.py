@@ -182,7 +182,7 @@ def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
             yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
     doubts = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.IN_DOUBT))
     if doubts:
-        doubt = f"{doubts:,} messages may have been sent; workers query the gateway before one is sent again, once"
+        doubt = f"{doubts:,} messages may have been sent; workers query the gateway before they resend one, once"
         yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
 
 

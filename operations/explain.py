@@ -217,7 +217,7 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     if first := int(record.get("first", 0)):
         tried = f"{known.attempts} attempts in total" if known.attempts > 1 else ""
         steps.append(Step(first, "first attempt", tried))
-    if doubted := int(record.get("doubted", 0)):
+    if (doubted := int(record.get("doubted", 0))) and "retry" not in record:
         steps.append(Step(doubted, "in doubt", "the gateway is queried by the client message id"))
     if resent := int(record.get("resent", 0)):
         steps.append(Step(resent, "sent again", "the gateway had never accepted it; this happens once at most"))
@@ -262,8 +262,11 @@ def _pending(
     match known.status:
         case Status.SENDING:
             return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
+        case Status.IN_DOUBT if "retry" in record:
+            why = f"refused with {known.code} {known.reason}; looked up first, and retried if it is unknown"
+            return Pending("retry", max(at, int(record["retry"])), why)
         case Status.IN_DOUBT:
-            return Pending("look_up", at, _look_up(known, record))
+            return Pending("look_up", at, _look_up(record))
         case Status.SENT:
             return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
     held = hold.holds(client, now)
@@ -298,10 +301,8 @@ def _score(client: redis.Redis, known: MessageStatus) -> float:
     return 0
 
 
-def _look_up(known: MessageStatus, record: Mapping[str, str]) -> str:
+def _look_up(record: Mapping[str, str]) -> str:
     """Return why the gateway is queried, and what follows."""
-    if "retry" in record:
-        return f"refused with {known.code} {known.reason}; if the gateway does not know it then, it is retried"
     if "body" not in record:
         return "it was sent, and the gateway no longer knows it; its content is gone, so it is not sent again"
     again = "it was sent again once and is not sent a third time; " if "resent" in record else ""

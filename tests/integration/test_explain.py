@@ -18,7 +18,7 @@ from threelane.operations.explain import Story, explain
 from threelane.store import budgets, keys, registry, windows
 from threelane.store.budgets import Budget
 from threelane.worker.account import hold
-from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.receipt.late import late
 from threelane.worker.webhooks.delivery import shift
@@ -67,7 +67,7 @@ def test_the_story_of_a_message_that_was_retried_and_delivered(system: System) -
     )
     assert story.pending
     system.now = story.pending.until
-    system.release()
+    system.start_look_up().answer({one.id: LookUp(Known.NOT_FOUND)})
     system.attempt(one.id, TAKEN, lane=1)
     sent = system.now
     system.now += 4000
@@ -191,3 +191,18 @@ def test_codes_of_the_transport_and_of_threelane_have_their_meaning(system: Syst
 def test_an_unknown_id_has_no_story(system: System) -> None:
     """Never known, or forgotten."""
     assert None is explain(system.sync, "0" * 32, system.now, system.settings)
+
+
+def test_the_story_says_why_a_message_is_not_sent_again(system: System) -> None:
+    """Sent again once, or its content is gone: who waits for it knows what to expect."""
+    one = take(system).message.id
+    for _ in range(2):
+        system.attempt(one, AttemptOutcome(OutcomeKind.LOST))
+        pending = story_of(system, one).pending
+        system.now += 2_000_000
+        system.start_look_up().answer({one: LookUp(Known.NOT_FOUND)})
+    assert pending
+    assert "not sent a third time" in pending.detail
+    story = story_of(system, one)
+    assert ("unknown", "in_doubt_again") == (story.message.status, story.rule and story.rule.code)
+    assert "sent again" in [step.what for step in story.steps]

@@ -21,7 +21,7 @@ for i, id in ipairs(ARG.ids) do
     if known.period and counted_before == 0 then write(record, Field.period, ARG.today) end
     move(record, id, known, Status.queued, ARG.now, Field.attempt, 0)
     keep(record)
-    drop(record, Field.ended, Field.first, Field.lapses)
+    drop(record, Field.ended, Field.first, Field.lapses)  -- resent stays: the operator's copy permits no further resend
     count_of(Count.redriven, known.lane)
     answers[i] = known.lane
   end

@@ -25,7 +25,7 @@ from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import from_look_up, receive
 
-RESOLVE_SECONDS = 0.25
+LANE_1_SECONDS, RESOLVE_SECONDS = 0.25, 0.5
 
 
 class LookedUp(Item, frozen=True):
@@ -136,7 +136,7 @@ def _of(lanes: Sequence[int]) -> Callable[[WorkerContext], Awaitable[bool]]:
 
 DUTY_1 = Duty(
     name="resolve_lane_1",
-    interval_seconds=RESOLVE_SECONDS,
+    interval_seconds=LANE_1_SECONDS,
     work=_of(keys.LANES[:1]),
     while_draining=False,
     on_lane_1=True,
