@@ -67,7 +67,7 @@ def test_the_story_of_a_message_that_was_retried_and_delivered(system: System) -
     )
     assert story.pending
     system.now = story.pending.until
-    system.start_look_up().answer({one.id: LookUp(Known.NOT_FOUND)})
+    system.release()
     system.attempt(one.id, TAKEN, lane=1)
     sent = system.now
     system.now += 4000
@@ -191,6 +191,19 @@ def test_codes_of_the_transport_and_of_threelane_have_their_meaning(system: Syst
 def test_an_unknown_id_has_no_story(system: System) -> None:
     """Never known, or forgotten."""
     assert None is explain(system.sync, "0" * 32, system.now, system.settings)
+
+
+def test_the_story_of_a_refusal_that_is_looked_up_is_that_of_a_retry(system: System) -> None:
+    """It waits for its retry; that a look-up comes first is a detail."""
+    system.can_look_up = True
+    one = take(system).message.id
+    system.attempt(one, BUSY)
+    story = story_of(system, one)
+    assert story.pending
+    assert ("retry", True) == (story.pending.cause, "looked up first" in story.pending.detail)
+    assert "in doubt" not in [step.what for step in story.steps]
+    system.now = story.pending.until
+    assert {3: [one]} == system.start_look_up().answer({one: LookUp(Known.NOT_FOUND)})
 
 
 def test_the_story_says_why_a_message_is_not_sent_again(system: System) -> None:

@@ -161,7 +161,7 @@ def test_a_worker_expires_a_retry_that_a_hold_kept_too_long(
     workers.start(retry_every_seconds=2)
     answer = producer.send("27999190101", "Late", validity_period=30)  # 901, once
     assert isinstance(answer, Accepted)
-    until(answer.id, Status.SCHEDULED)
+    until(answer.id, Status.SCHEDULED, Status.IN_DOUBT)
     client.hset(keys.HOLDS, "account", '{"code":"301","cause":"test","since":0,"until":0}')
     assert 1 == until(answer.id, Status.QUEUED).attempts
     client.hset(keys.record(answer.id), "expires", int(time.time() * 1000) - 1)

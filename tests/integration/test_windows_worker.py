@@ -91,7 +91,7 @@ def test_a_retry_that_falls_outside_the_window_waits_too(
     """The window closes between two attempts; the next is made when it opens, and is the next."""
     workers.start(retry_every_seconds=2)
     one = accepted(producer, to="27999190100", stop_retrying_after=600)  # 901, always
-    until(one, Status.SCHEDULED)
+    until(one, Status.SCHEDULED, Status.IN_DOUBT)
     text, opens = closed_now()
     windows.set_window(client, "lane:3", text)
     wait_until(lambda: client.hget(keys.record(one), "due") == str(opens).encode(), seconds=40, what="the deferral")

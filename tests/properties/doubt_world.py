@@ -93,6 +93,7 @@ class DoubtWorld:
     def __init__(self, system: System) -> None:
         system.empty()
         self.system = system
+        system.can_look_up = True
         self.gateway = SimulatedGateway(lambda: system.now)
         self.fate: Callable[[str], Fate] = lambda _: Fate.ACCEPTED
         self.opened_at = 0

@@ -126,6 +126,7 @@ class System:
         self.settings = settings
         self.now = START
         self._drafts = 0
+        self.can_look_up = False  # True: an internal error is looked up before its retry
         self.sync = redis.Redis(port=port)
         self.client = redis.asyncio.Redis(port=port)
 

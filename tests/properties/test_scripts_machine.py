@@ -630,6 +630,7 @@ def system(redis_server: RedisServer) -> Iterator[System]:
         look_ups_per_second=2,
     )
     made = System(redis_server.port, loop, settings)
+    made.can_look_up = True
     yield made
     made.close()
     loop.close()
