@@ -133,12 +133,12 @@ end
 
 -- Write the changed suspects; they expire together, after the window or the second probe of their holds.
 local function write_suspects()
+  if next(changed) and redis.call('HLEN', KEY.suspects) >= MOST_SUSPECTS then forget_stale() end
   for scope in pairs(changed) do
     local suspect, hold = suspects[scope], holds_now()[scope]
     if not suspect then
       redis.call('HDEL', KEY.suspects, scope)
     else
-      if redis.call('HLEN', KEY.suspects) >= MOST_SUSPECTS then forget_stale() end
       if redis.call('HLEN', KEY.suspects) < MOST_SUSPECTS or redis.call('HEXISTS', KEY.suspects, scope) == 1 then
         redis.call('HSET', KEY.suspects, scope, cjson.encode(suspect))
       end
