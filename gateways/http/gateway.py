@@ -1,4 +1,7 @@
-"""HTTP API: form requests, plain-text responses; always HTTP 200, so only the body counts.
+"""HTTP API: form requests, plain-text responses; always HTTP 200, so no other status can carry a success.
+
+A line of text has no end of its own, so each form is read exactly: an id has 32 hexadecimal digits, and an error has
+three digits and a comma.  A response that names the recipient or an id of another message is unreadable.
 
 Source: Clickatell's HTTP API guide and its 2006 specification; every request carries its own credentials, by POST,
 so that none appear in an access log.
@@ -14,6 +17,7 @@ import redis.asyncio
 from threelane.contract.message import Message, gateway_time
 from threelane.contract.schedule import MINUTE
 from threelane.contract.text import GSM_7, Encoding
+from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind, Payment
@@ -24,14 +28,20 @@ from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
 
 _EXACTLY = re.IGNORECASE | re.ASCII
-_ID = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
-_ERR = re.compile(r"err:[ \t]*(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*?)(?:[ \t]+to:[ \t]*\d+)?", _EXACTLY)
-_SESSION = re.compile(r"ok:[ \t]*([0-9a-z]{16,64})", _EXACTLY)
-_STATUS = re.compile(r"(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})[ \t]+status:[ \t]*([0-9a-c]{1,3})", _EXACTLY)
-_CHARGE = re.compile(r"\bcharge:\s*(\d+(?:\.\d+)?)\b", _EXACTLY)
-_COVERED = re.compile(r"(?:ok:.*?)?(?:\bcharge:[ \t]*(\d+(?:\.\d+)?))?", _EXACTLY)
+ID = "[0-9a-f]{32}"
+_ID = re.compile(rf"(?:apimsg)?id:[ \t]*({ID})(?:[ \t]+to:[ \t]*(\d+))?", _EXACTLY)
+_ERR = re.compile(r"err:[ \t]?(\d{3}),[ \t]*(.*?)(?:[ \t]+to:[ \t]*(\d+))?", _EXACTLY)
+_SESSION = re.compile(rf"ok:[ \t]*({ID})", _EXACTLY)
+_NAMED = rf"(?:apimsg)?id:[ \t]*({ID})[ \t]+(?:climsgid:[ \t]*([0-9a-z]{{1,32}})[ \t]+)?"
+_AMOUNT = r"charge:[ \t]*(\d+(?:\.\d+)?)"
+_STATUS = re.compile(rf"{_NAMED}status:[ \t]*(\d\d[0-9a-c])", _EXACTLY)
+_CHARGE = re.compile(rf"(?:{_NAMED})?(?:status:[ \t]*\w+[ \t]+{_AMOUNT}|{_AMOUNT}[ \t]+status:[ \t]*\w+)", _EXACTLY)
+_COVERED = re.compile(rf"(?:ok:.*?)?(?:\b{_AMOUNT})?", _EXACTLY)
 _PAID = re.compile(r"ok:[ \t]*605(?:[ \t]*,.*)?", _EXACTLY)
 _CREDIT = re.compile(r"credit:\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+
+_REMEMBERED = 1000  # ids of accepted messages
+REPEATED = AttemptOutcome(OutcomeKind.UNREADABLE, text="the id of another message")
 
 
 class HttpGateway(FormApi):
@@ -41,48 +51,66 @@ class HttpGateway(FormApi):
     ping = "http/ping"
     batch_size = 1
 
+    def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
+        """Open the connections; call it on the event loop.  Workers share a session through ``client``."""
+        super().__init__(settings, client)
+        self._recent_ids: dict[str, None] = {}
+
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
         reply = await self._request("http/sendmsg", form(messages[0], now))
-        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply.body)]
+        outcome = reply if isinstance(reply, AttemptOutcome) else read_send(reply, messages[0].to)
+        return [REPEATED if outcome.gateway_id and self._is_repeated(outcome.gateway_id) else outcome]
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up the status by our id, then the charge."""
-        return await self._known({"climsgid": message_id}, unknown="104")
+        reply = await self._request("http/querymsg", {"climsgid": message_id})
+        if isinstance(reply, AttemptOutcome):
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply, "104", message_id=message_id))
 
     async def status(self, gateway_id: str) -> LookUp:
         """Look up the status by the gateway's id, then the charge."""
-        return await self._known({"apimsgid": gateway_id}, unknown="103")
+        reply = await self._request("http/querymsg", {"apimsgid": gateway_id})
+        if isinstance(reply, AttemptOutcome):
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply, "103", gateway_id=gateway_id))
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
         reply = await self._request("http/delmsg", {"apimsgid": gateway_id})
-        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply.body)
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply, gateway_id)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Query whether a number can be reached; not meant for use before each message."""
         reply = await self._request("utils/routeCoverage", {"msisdn": msisdn})
-        return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply.body)
+        return Coverage.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_coverage(reply)
 
     async def pay(self, token: str) -> Payment:
         """Redeem a voucher."""
         reply = await self._request("http/token_pay", {"token": token})
-        return Payment.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_payment(reply.body)
+        return Payment.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_payment(reply)
 
     async def balance(self) -> float | str:
         """Return the credits left, or why they are unknown."""
         reply = await self._request("http/getbalance", {})
-        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply.body)
+        return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
-    async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
-        reply = await self._request("http/querymsg", named)
-        if isinstance(reply, AttemptOutcome):
-            return LookUp.unanswered(reply)
-        return await self._priced(read_look_up(reply.body, unknown))
+    def _is_repeated(self, gateway_id: str) -> bool:
+        """Return whether another message was just accepted with this id; a response names nothing else of its request.
+
+        So a copy of an old response that arrives behind a new request is not read as the response to that.
+        """
+        if gateway_id in self._recent_ids:
+            return True
+        self._recent_ids[gateway_id] = None
+        if len(self._recent_ids) > _REMEMBERED:
+            del self._recent_ids[next(iter(self._recent_ids))]
+        return False
 
     async def _charge(self, gateway_id: str) -> int | None:
         reply = await self._request("http/getmsgcharge", {"apimsgid": gateway_id})
-        return None if isinstance(reply, AttemptOutcome) else read_charge(reply.body)
+        return None if isinstance(reply, AttemptOutcome) else read_charge(reply, gateway_id)
 
     async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         (parameters,) = elements
@@ -90,10 +118,11 @@ class HttpGateway(FormApi):
 
     async def _authenticate(self) -> str | AttemptOutcome:
         reply = await self._post("http/auth", [self._login.credentials])
-        return reply if isinstance(reply, AttemptOutcome) else read_auth(reply.body)
+        return reply if isinstance(reply, AttemptOutcome) else read_auth(reply)
 
     def _has_expired(self, reply: HttpReply) -> bool:
-        return _code(reply.body) in EXPIRED
+        refused = _refusal(reply)
+        return refused is not None and refused.code in EXPIRED
 
 
 def form(message: Message, now: int) -> dict[str, str]:
@@ -122,91 +151,87 @@ def form(message: Message, now: int) -> dict[str, str]:
     return parameters | {name: value for name, value in optional.items() if value}
 
 
-def read_send(body: bytes) -> AttemptOutcome:
+def read_send(reply: HttpReply, to: str = "") -> AttemptOutcome:
     """Read the response to one ``sendmsg``; anything but a clear acceptance or refusal is unreadable."""
-    text = _text(body)
+    text = _text(reply)
     accepted = _ID.fullmatch(text)
-    if accepted:
+    if accepted and reply.status == 200 and accepted[2] in (None, to):
         return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
-    refused = _ERR.fullmatch(text)
-    if refused and len(text.splitlines()) == 1:
-        return AttemptOutcome(
-            OutcomeKind.REFUSED, code=(refused[1] or "").zfill(3) if refused[1] else "none", text=refused[2]
-        )
-    return AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(text))
+    refused = _refusal(reply, to)
+    if refused:
+        return refused
+    return foreign.unreadable(reply) if accepted or _ERR.match(text) else foreign.outcome(reply)
 
 
-def read_auth(body: bytes) -> str | AttemptOutcome:
+def read_auth(reply: HttpReply) -> str | AttemptOutcome:
     """Read the response to ``auth``: the session id, or the refusal."""
-    text = _text(body)
-    session = _SESSION.fullmatch(text)
-    if session:
+    session = _SESSION.fullmatch(_text(reply))
+    if session and reply.status == 200:
         return session[1]
-    return (
-        AttemptOutcome(OutcomeKind.REFUSED, code=_code(body), text=text[:80])
-        if _code(body)
-        else AttemptOutcome(OutcomeKind.UNREADABLE)
-    )
+    return _refusal(reply) or foreign.outcome(reply)
 
 
-def read_look_up(body: bytes, unknown: str = "104") -> LookUp:
+def read_look_up(reply: HttpReply, unknown: str = "104", *, message_id: str = "", gateway_id: str = "") -> LookUp:
     """Read the response to ``querymsg``; only code 104 (103 for the gateway's id) means not found."""
-    text = _text(body)
-    status = _STATUS.fullmatch(text)
-    if status:
-        code = status_code(status[2])
+    status = _STATUS.fullmatch(_text(reply))
+    if status and reply.status == 200:
+        if status[1] != (gateway_id or status[1]) or status[2] not in (None, message_id or status[2]):
+            return LookUp(Known.FAILED, text="the response names another message")
+        code = status_code(status[3])
         return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, status[1], code)
-    refused = read_send(body)
-    if refused.kind is OutcomeKind.REFUSED and refused.code == unknown:
+    refused = _refusal(reply)
+    if refused and refused.code == unknown:
         return LookUp(Known.NOT_FOUND, text=refused.text)
-    return LookUp(Known.FAILED, text=_beginning(text))
+    return LookUp(Known.FAILED, text=foreign.beginning(reply))
 
 
-def read_charge(body: bytes) -> int | None:
+def read_charge(reply: HttpReply, gateway_id: str = "") -> int | None:
     """Read the charge from the response to ``getmsgcharge``, in millionths of a credit."""
-    found = _CHARGE.search(_text(body))
-    return millionths(found[1]) if found else None
+    found = _CHARGE.fullmatch(_text(reply))
+    if not found or reply.status != 200 or found[1] not in (None, gateway_id or found[1]):
+        return None
+    return millionths(found[3] or found[4])
 
 
-def read_cancel(body: bytes) -> Cancellation:
+def read_cancel(reply: HttpReply, gateway_id: str = "") -> Cancellation:
     """Read the response to ``delmsg``: a status; any status but 006 means that it was too late."""
-    text = _text(body)
-    status = _STATUS.fullmatch(text)
-    if status:
-        code = status_code(status[2])
+    status = _STATUS.fullmatch(_text(reply))
+    if status and reply.status == 200 and status[1] == (gateway_id or status[1]):
+        code = status_code(status[3])
         return Cancellation(code == STOPPED, code)
-    refused = read_send(body)
-    if refused.kind is OutcomeKind.REFUSED:
+    refused = _refusal(reply)
+    if refused:
         return Cancellation(False, code=refused.code, text=refused.text)
-    return Cancellation(None, text=_beginning(text))
+    return Cancellation(None, text=foreign.beginning(reply))
 
 
-def read_coverage(body: bytes) -> Coverage:
+def read_coverage(reply: HttpReply) -> Coverage:
     """Read the response to ``routeCoverage``; the sentence of an old version leaves the coverage unknown."""
-    text = _text(body)
+    text = _text(reply)
     covered = _COVERED.fullmatch(text)
-    if covered and text:
+    if covered and text and reply.status == 200:
         return Coverage(True, millionths(covered[1]) if covered[1] else None)
-    refused = read_send(body)
-    against = refused.kind is OutcomeKind.REFUSED and LEGACY.stops(refused.code)
-    return Coverage(False if against else None, text=_beginning(text))
+    refused = _refusal(reply)
+    against = refused is not None and LEGACY.stops(refused.code)
+    return Coverage(False if against else None, text=foreign.beginning(reply))
 
 
-def read_payment(body: bytes) -> Payment:
+def read_payment(reply: HttpReply) -> Payment:
     """Read the response to ``token_pay``; success is the number 605."""
-    text = _text(body)
-    if _PAID.fullmatch(text):
+    if reply.status == 200 and _PAID.fullmatch(_text(reply)):
         return Payment(True)
-    refused = read_send(body)
-    if refused.kind is OutcomeKind.REFUSED:
+    refused = _refusal(reply)
+    if refused:
         return Payment(False, refused.code, refused.text)
-    return Payment(None, text=_beginning(text))
+    return Payment(None, text=foreign.beginning(reply))
 
 
-def read_balance(body: bytes) -> float | str:
+def read_balance(reply: HttpReply) -> float | str:
     """Read the credits left, or why they are unknown."""
-    text = _text(body)
+    text = _text(reply)
     found = _CREDIT.fullmatch(text)
+    if reply.status != 200:
+        return foreign.beginning(reply)
     return float(found[1]) if found else text[:100] or "an empty answer"
 
 
@@ -221,19 +246,20 @@ def _body(message: Message) -> dict[str, str]:
     return {"text": message.text, "charset": "UTF-8"}
 
 
-def _code(body: bytes) -> str:
-    """Return the code of a response that is a refusal, or ''."""
-    text = _text(body)
+def _refusal(reply: HttpReply, to: str = "") -> AttemptOutcome | None:
+    """Return the refusal that a response is, or None; an error of the client (4xx) may carry one, other errors not."""
+    text = _text(reply)
     refused = _ERR.fullmatch(text)
-    return refused[1].zfill(3) if refused and refused[1] and len(text.splitlines()) == 1 else ""
+    if not refused or len(text.splitlines()) != 1 or not (reply.status == 200 or 400 <= reply.status < 500):
+        return None
+    if refused[3] not in (None, to):
+        return None
+    wait = reply.retry_after_seconds
+    return AttemptOutcome(OutcomeKind.REFUSED, code=refused[1], text=refused[2], retry_after_seconds=wait)
 
 
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", errors="replace").strip(" \t\r\n")
-
-
-def _beginning(text: str) -> str:
-    return re.sub(r"\s+", " ", text)[:80]
+def _text(reply: HttpReply) -> str:
+    return reply.body.decode("utf-8", errors="replace").strip(" \t\r\n")
 
 
 def create(settings: AccountSettings, client: redis.asyncio.Redis | None) -> Gateway:

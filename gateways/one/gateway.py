@@ -19,7 +19,7 @@ from threelane.contract.message import Message, gateway_time
 from threelane.contract.schedule import MINUTE
 from threelane.contract.text import Encoding
 from threelane.gateways.one.codes import ONE_API
-from threelane.worker.gateway import entries
+from threelane.worker.gateway import entries, foreign
 from threelane.worker.gateway.api import JsonApi
 from threelane.worker.gateway.entries import EntryError, Family, decode, entry_error
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
@@ -27,12 +27,9 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.process.settings import AccountSettings
 
-FAMILY = Family(
-    ONE_API,
-    digits=1,
-    by_status=MappingProxyType({401: "1", 402: "20", 403: "1", 404: "41", 405: "42", 429: "43"}),
-)
+FAMILY = Family(ONE_API, digits=1, by_status=MappingProxyType({402: "20"}))
 TOO_MANY, INTERNAL = "22", "18"
+_NAMES_OF_AN_ID = ("apiMessageId", "messageId")
 
 
 class OneGateway(JsonApi):
@@ -99,8 +96,7 @@ def read_send(reply: HttpReply, messages: Sequence[Message]) -> list[AttemptOutc
         return [neither] * len(messages)
     matched = _by_id(found) if any("clientMessageId" in one for one in found) else _by_position(found, messages)
     return [
-        entries.read_entry(matched[one.id], one.to, reply.status, FAMILY) if one.id in matched else neither
-        for one in messages
+        entries.read_entry(matched[one.id], one.to, reply, FAMILY) if one.id in matched else neither for one in messages
     ]
 
 
@@ -110,7 +106,9 @@ def read_status(reply: HttpReply, gateway_id: str) -> LookUp:
     holders = [one for one in (answer, *answer.values()) if isinstance(one, dict)]
     statuses = [one["status"] for one in holders if isinstance(one.get("status"), str)]
     if len(statuses) != 1 or entry_error(answer, FAMILY) or not entries.is_yes(reply.status):
-        return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
+        return LookUp(Known.FAILED, text=foreign.beginning(reply))
+    if any(entries.names_another(one, name, gateway_id) for one in holders for name in _NAMES_OF_AN_ID):
+        return LookUp(Known.FAILED, text="the response names another message")
     name = statuses[0].upper()
     return LookUp(Known.NO_STATUS if name == "UNKNOWN" else Known.FOUND, gateway_id, name[:64])
 
@@ -123,16 +121,17 @@ def read_balance(reply: HttpReply) -> float | str:
         return left
     if failed:
         return f"{failed.code} {failed.text}".strip()
-    return entries.without_error(reply.status, reply.body, FAMILY).text
+    return foreign.beginning(reply)
 
 
 def _of_all(failed: EntryError | None, reply: HttpReply) -> AttemptOutcome:
     """Return the outcome of a response without entries; after an internal error the messages may have been sent."""
     if failed is None:
-        return entries.without_error(reply.status, reply.body, FAMILY)
+        return foreign.outcome(reply)
     if failed.code == INTERNAL:
-        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"{failed.code} {failed.text}")
-    return entries.refused(failed, reply.status, FAMILY)
+        wait = reply.retry_after_seconds
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"{failed.code} {failed.text}", retry_after_seconds=wait)
+    return entries.refused(failed, reply, FAMILY)
 
 
 def _by_id(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

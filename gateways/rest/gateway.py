@@ -18,22 +18,18 @@ import redis.asyncio
 from threelane.contract.message import Message, gateway_time
 from threelane.contract.schedule import MINUTE
 from threelane.contract.text import Encoding
-from threelane.worker.gateway import entries
+from threelane.worker.gateway import entries, foreign
 from threelane.worker.gateway.api import JsonApi
 from threelane.worker.gateway.entries import Family, decode, entry_error
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import HttpReply
-from threelane.worker.policy.legacy import REST
+from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.policy.statuses import STOPPED, status_code
 from threelane.worker.process.settings import AccountSettings
 
 _STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
-FAMILY = Family(
-    REST,
-    digits=3,
-    by_status=MappingProxyType({401: "001", 402: "301", 403: "001", 404: "404", 405: "405", 410: "114", 429: "429"}),
-)
+FAMILY = Family(LEGACY, digits=3, by_status=MappingProxyType({402: "301", 410: "114"}))
 
 
 class RestGateway(JsonApi):
@@ -53,22 +49,30 @@ class RestGateway(JsonApi):
         """Send one message."""
         message = messages[0]
         reply = await self._request("POST", "message", msgspec.json.encode(order(message, now)))
-        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply, message.to)]
+        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply, message.to, message.id)]
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up by our id; the charge comes with the status."""
         reply = await self._request("GET", f"message?{urlencode({'clientMessageId': message_id})}")
-        return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "104", message_id)
+        return (
+            LookUp.unanswered(reply)
+            if isinstance(reply, AttemptOutcome)
+            else read_look_up(reply, "104", message_id=message_id)
+        )
 
     async def status(self, gateway_id: str) -> LookUp:
         """Look up by the gateway's id."""
         reply = await self._request("GET", f"message/{quote(gateway_id, safe='')}")
-        return LookUp.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_look_up(reply, "103")
+        return (
+            LookUp.unanswered(reply)
+            if isinstance(reply, AttemptOutcome)
+            else read_look_up(reply, "103", gateway_id=gateway_id)
+        )
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that is scheduled, or queued at the gateway."""
         reply = await self._request("DELETE", f"message/{quote(gateway_id, safe='')}")
-        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply, gateway_id)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Query whether a number can be reached."""
@@ -114,7 +118,7 @@ def _in_gmt(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
 
 
-def read_send(reply: HttpReply, to: str) -> AttemptOutcome:
+def read_send(reply: HttpReply, to: str, message_id: str = "") -> AttemptOutcome:
     """Read the response to one message: its entry, the error of the whole request, or the HTTP status."""
     answer = decode(reply.body) or {}
     failed = entry_error(answer, FAMILY)
@@ -122,35 +126,37 @@ def read_send(reply: HttpReply, to: str) -> AttemptOutcome:
     if found and failed:
         return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {reply.status} an entry and an error")
     if failed:
-        return entries.refused(failed, reply.status, FAMILY)
+        return entries.refused(failed, reply, FAMILY)
     if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
-        return entries.read_entry(found[0], to, reply.status, FAMILY)
-    return entries.without_error(reply.status, reply.body, FAMILY)
+        return entries.read_entry(found[0], to, reply, FAMILY, message_id)
+    return foreign.unreadable(reply) if found else foreign.outcome(reply)
 
 
-def read_look_up(reply: HttpReply, unknown: str, message_id: str = "") -> LookUp:
-    """Read the response to a look-up; only the code ``unknown`` means not found."""
+def read_look_up(reply: HttpReply, unknown: str, *, message_id: str = "", gateway_id: str = "") -> LookUp:
+    """Read the response to a look-up by our id or by the gateway's; only the code ``unknown`` means not found."""
     answer = decode(reply.body) or {}
     failed = entry_error(answer, FAMILY)
     if failed:
         known = Known.NOT_FOUND if failed.code == unknown and reply.status < 500 else Known.FAILED
         return LookUp(known if _at(answer, "data") is None else Known.FAILED, text=failed.text)
     data = _at(answer, "data")
-    gateway_id, code = _at(data, "apiMessageId"), _status(data)
-    of_another = message_id and _at(data, "clientMessageId") not in (None, "", message_id)
-    if not entries.is_yes(reply.status) or not entries.is_id(gateway_id) or not code or of_another:
-        return LookUp(Known.FAILED, text=entries.without_error(reply.status, reply.body, FAMILY).text)
+    found, code = _at(data, "apiMessageId"), _status(data)
+    if not entries.is_yes(reply.status) or not entries.is_id(found) or not code:
+        return LookUp(Known.FAILED, text=foreign.beginning(reply))
+    if _is_of_another(data, gateway_id) or entries.names_another(data, "clientMessageId", message_id):
+        return LookUp(Known.FAILED, text="the response names another message")
     known = Known.NO_STATUS if code == "001" else Known.FOUND
-    return LookUp(known, gateway_id, code, entries.amount(_at(data, "charge")))
+    return LookUp(known, found, code, entries.amount(_at(data, "charge")))
 
 
-def read_cancel(reply: HttpReply) -> Cancellation:
+def read_cancel(reply: HttpReply, gateway_id: str = "") -> Cancellation:
     """Read the response to a cancel: a status; any status but 006 means that it was too late."""
     answer = decode(reply.body) or {}
-    failed, code = entry_error(answer, FAMILY), _status(_at(answer, "data"))
+    failed, data = entry_error(answer, FAMILY), _at(answer, "data")
+    code = "" if _is_of_another(data, gateway_id) else _status(data)
     if code and not failed and entries.is_yes(reply.status):
         return Cancellation(code == STOPPED, code)
-    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _without_error(reply)
+    outcome = entries.refused(failed, reply, FAMILY) if failed else foreign.outcome(reply)
     if outcome.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=outcome.code, text=outcome.text)
     return Cancellation(None, text=outcome.text)
@@ -163,8 +169,8 @@ def read_coverage(reply: HttpReply) -> Coverage:
     routable = _at(data, "routable")
     if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
         return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
-    outcome = entries.refused(failed, reply.status, FAMILY) if failed else _without_error(reply)
-    against = outcome.kind is OutcomeKind.REFUSED and REST.stops(outcome.code)
+    outcome = entries.refused(failed, reply, FAMILY) if failed else foreign.outcome(reply)
+    against = outcome.kind is OutcomeKind.REFUSED and LEGACY.stops(outcome.code)
     return Coverage(False if against else None, text=outcome.text)
 
 
@@ -174,7 +180,7 @@ def read_balance(reply: HttpReply) -> float | str:
     failed, left = entry_error(answer, FAMILY), entries.balance(_at(answer, "data", "balance"))
     if left is not None and not failed and entries.is_yes(reply.status):
         return left
-    return f"{failed.code} {failed.text}".strip() if failed else _without_error(reply).text
+    return f"{failed.code} {failed.text}".strip() if failed else foreign.beginning(reply)
 
 
 def _number(step: str) -> float:
@@ -182,8 +188,8 @@ def _number(step: str) -> float:
     return float(step) if "." in step else int(step)
 
 
-def _without_error(reply: HttpReply) -> AttemptOutcome:
-    return entries.without_error(reply.status, reply.body, FAMILY)
+def _is_of_another(data: Any, gateway_id: str) -> bool:
+    return isinstance(data, dict) and entries.names_another(data, "apiMessageId", gateway_id)
 
 
 def _status(data: Any) -> str:

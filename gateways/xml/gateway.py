@@ -15,8 +15,9 @@ from threelane.contract.message import Message
 from threelane.contract.schedule import MINUTE
 from threelane.contract.text import Encoding
 from threelane.gateways.http import gateway as http
+from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
-from threelane.worker.gateway.entries import balance, clean, is_id
+from threelane.worker.gateway.entries import balance, clean
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.markup import UNWRITABLE, Row, document, rows_of
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind
@@ -27,9 +28,12 @@ from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
 
-_ID = re.compile(r"([0-9A-Za-z]{16,64})(?:[ \t]+to:[ \t]*([0-9]+))?", re.IGNORECASE | re.ASCII)
-_FAULT = re.compile(r"(?:(\d{1,4})[ \t]*(?:,|$))?[ \t]*(.*)", re.ASCII | re.DOTALL)
-_STATUS = re.compile(r"[0-9A-Ca-c]{1,3}")
+_ID = re.compile(rf"({http.ID})(?:[ \t]+to:[ \t]*([0-9]+))?", re.IGNORECASE | re.ASCII)
+_HEXADECIMAL = re.compile(http.ID, re.IGNORECASE | re.ASCII)
+_FAULT = re.compile(r"(\d{3}),[ \t]*(.*)", re.ASCII | re.DOTALL)
+_STATUS = re.compile(r"[0-9]{2}[0-9A-Ca-c]")
+_LAST_NUMBER = 999_999
+_MARKS = ("to", "climsgid")  # what a response may repeat of its request
 _OF_ALL = ("100", "900", "901")  # besides account codes: errors of the whole document
 
 
@@ -45,19 +49,22 @@ class XmlGateway(FormApi):
     ping = "ping"
     batch_size = 99
     look_ups_per_request = 99
+    _next_number = 1
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages in one document."""
-        reply = await self._request("sendMsg", *_numbered(order(message, now) for message in messages))
-        return (
-            [reply] * len(messages)
-            if isinstance(reply, AttemptOutcome)
-            else read_send(reply, [one.to for one in messages])
-        )
+        first = self._numbers(len(messages))
+        reply = await self._request("sendMsg", *_numbered(first, (order(message, now) for message in messages)))
+        if isinstance(reply, AttemptOutcome):
+            return [reply] * len(messages)
+        return read_send(reply, [(one.to, one.id) for one in messages], first)
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up the status by our id, then the charge."""
-        return await self._known({"cliMsgId": message_id}, unknown="104")
+        reply = await self._request("queryMsg", {"cliMsgId": message_id})
+        if isinstance(reply, AttemptOutcome):
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply, "104", message_id=message_id))
 
     async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
         """Look up messages by our ids in documents of up to 99, and the charges of those found in another.
@@ -72,12 +79,15 @@ class XmlGateway(FormApi):
 
     async def status(self, gateway_id: str) -> LookUp:
         """Look up the status by the gateway's id, then the charge."""
-        return await self._known({"apiMsgId": gateway_id}, unknown="103")
+        reply = await self._request("queryMsg", {"apiMsgId": gateway_id})
+        if isinstance(reply, AttemptOutcome):
+            return LookUp.unanswered(reply)
+        return await self._priced(read_look_up(reply, "103", gateway_id=gateway_id))
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds."""
         reply = await self._request("delMsg", {"apiMsgId": gateway_id})
-        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply)
+        return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply, gateway_id)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Query whether a number can be reached."""
@@ -89,17 +99,12 @@ class XmlGateway(FormApi):
         reply = await self._request("getBalance", {})
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
-    async def _known(self, named: Mapping[str, str], unknown: str) -> LookUp:
-        reply = await self._request("queryMsg", named)
-        if isinstance(reply, AttemptOutcome):
-            return LookUp.unanswered(reply)
-        return await self._priced(read_look_up(reply, unknown))
-
     async def _look_up_together(self, message_ids: Sequence[str]) -> list[LookUp]:
-        reply = await self._request("queryMsg", *_numbered({"cliMsgId": one} for one in message_ids))
+        first = self._numbers(len(message_ids))
+        reply = await self._request("queryMsg", *_numbered(first, ({"cliMsgId": one} for one in message_ids)))
         if isinstance(reply, AttemptOutcome):
             return [LookUp.unanswered(reply)] * len(message_ids)
-        answers = read_look_ups(reply, message_ids)
+        answers = read_look_ups(reply, message_ids, first)
         missed = [message_id for message_id, one in zip(message_ids, answers, strict=True) if one is None]
         if missed:
             self.look_ups_per_request = 1
@@ -112,14 +117,23 @@ class XmlGateway(FormApi):
         found = [one.gateway_id for one in answers if one.known is Known.FOUND]
         if not found:
             return list(answers)
-        reply = await self._request("getMsgCharge", *_numbered({"apiMsgId": one} for one in found))
-        charges = [None] * len(found) if isinstance(reply, AttemptOutcome) else read_charges(reply, found)
+        first = self._numbers(len(found))
+        reply = await self._request("getMsgCharge", *_numbered(first, ({"apiMsgId": one} for one in found)))
+        charges = [None] * len(found) if isinstance(reply, AttemptOutcome) else read_charges(reply, found, first)
         each = iter(charges)
         return [one._replace(charge_millionths=next(each)) if one.known is Known.FOUND else one for one in answers]
 
+    def _numbers(self, count: int) -> int:
+        """Return the first of so many sequence numbers; none is used twice, so that no old response fits a request."""
+        if self._next_number + count > _LAST_NUMBER:
+            self._next_number = 1
+        first = self._next_number
+        self._next_number += count
+        return first
+
     async def _charge(self, gateway_id: str) -> int | None:
         reply = await self._request("getMsgCharge", {"apiMsgId": gateway_id})
-        return None if isinstance(reply, AttemptOutcome) else read_charge(reply)
+        return None if isinstance(reply, AttemptOutcome) else read_charge(reply, gateway_id)
 
     async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         return await self._submit("xml/xml", {"data": document(command, elements)})
@@ -130,7 +144,7 @@ class XmlGateway(FormApi):
 
     def _has_expired(self, reply: HttpReply) -> bool:
         """Return whether every element has this fault: otherwise a part of the document may have been accepted."""
-        faults = [_fault(row) for row in _rows(reply)]
+        faults = [_fault(row) for row in _successes(reply)]
         return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
@@ -145,57 +159,82 @@ def order(message: Message, now: int) -> dict[str, str]:
     return named
 
 
-def read_send(reply: HttpReply, recipients: Sequence[str]) -> list[AttemptOutcome]:
-    """Read the response to a document by sequence number; a message without its own element is unreadable."""
-    rows, count = _rows(reply), len(recipients)
+def read_send(reply: HttpReply, sent: Sequence[tuple[str, str]], first: int = 1) -> list[AttemptOutcome]:
+    """Read the response to a document by sequence number; a message without its own element is unreadable.
+
+    ``sent`` has the recipient and our id of each message, in the order of their numbers.
+    """
+    rows, count = _rows(reply), len(sent)
+    if not rows:
+        return [foreign.outcome(reply)] * count
     whole = _of_all(rows, count)
     if whole:
-        return [whole] * count
+        return [_in_status(whole, reply)] * count
     if count == len(rows) == 1 and "sequence_no" not in rows[0]:
-        rows = [{**rows[0], "sequence_no": "1"}]
-    nothing = AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
-    answers = zip(recipients, _by_number(rows, "sendmsgresp", count), strict=True)
-    return [nothing if row is None else read_row(row, to) for to, row in answers]
+        rows = [{**rows[0], "sequence_no": str(first)}]
+    nothing = foreign.unreadable(reply)
+    answers = zip(sent, _by_number(rows, "sendmsgresp", first, count), strict=True)
+    return [nothing if row is None else _in_status(read_row(row, *one), reply) for one, row in answers]
 
 
-def _numbered(elements: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+def _numbered(first: int, elements: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return the elements with the numbers by which their responses are matched."""
-    return [{**one, "sequence_no": str(number)} for number, one in enumerate(elements, 1)]
+    return [{**one, "sequence_no": str(number)} for number, one in enumerate(elements, first)]
 
 
-def _by_number(rows: Sequence[Row], tag: str, count: int) -> list[Row | None]:
+def _by_number(rows: Sequence[Row], tag: str, first: int, count: int) -> list[Row | None]:
     """Return the response to each numbered element, or None if it has not exactly one."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row[""] == tag:
             found.setdefault(row.get("sequence_no", ""), []).append(row)
-    answers = [found.get(str(number), []) for number in range(1, count + 1)]
+    answers = [found.get(str(number), []) for number in range(first, first + count)]
     return [one[0] if len(one) == 1 else None for one in answers]
 
 
-def read_row(row: Row, to: str) -> AttemptOutcome:
-    """Read one message's element: an id, with or without the number behind it, or a fault, but not both."""
+def read_row(row: Row, to: str, message_id: str = "") -> AttemptOutcome:
+    """Read one message's element: an id, with or without the number behind it, or a fault, but not both.
+
+    An element that repeats another recipient or another id of ours is unreadable.
+    """
     accepted, refused = _ID.fullmatch(row.get("apimsgid", "")), _fault(row)
-    if accepted and not refused and accepted[2] in (None, to):
-        return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
-    if refused and "apimsgid" not in row:
-        return refused
+    if not _names_another(row, to, message_id):
+        if accepted and not refused and accepted[2] in (None, to):
+            return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=accepted[1])
+        if refused and "apimsgid" not in row:
+            return refused
     return AttemptOutcome(OutcomeKind.UNREADABLE, text=_words(row))
+
+
+def _names_another(row: Row, *expected: str) -> bool:
+    return any(mark and row.get(name, mark) not in ("", mark) for name, mark in zip(_MARKS, expected, strict=True))
+
+
+def _in_status(outcome: AttemptOutcome, reply: HttpReply) -> AttemptOutcome:
+    """Return an element's outcome: an acceptance only counts in HTTP 200, a refusal also in the client's errors."""
+    wait = reply.retry_after_seconds
+    if reply.status == 200 or (outcome.kind is OutcomeKind.REFUSED and 400 <= reply.status < 500):
+        return outcome._replace(retry_after_seconds=wait) if wait else outcome
+    return foreign.unreadable(reply)
 
 
 def read_auth(reply: HttpReply) -> str | AttemptOutcome:
     """Read the response to ``auth``: the session id, or the refusal."""
     row = _one(reply, "authresp")
-    return row.get("session_id") or _fault(row) or AttemptOutcome(OutcomeKind.UNREADABLE, text=_beginning(reply))
+    if _HEXADECIMAL.fullmatch(row.get("session_id", "")):
+        return row["session_id"]
+    return _fault(row) or foreign.outcome(reply)
 
 
-def read_look_up(reply: HttpReply, unknown: str) -> LookUp:
+def read_look_up(reply: HttpReply, unknown: str, *, message_id: str = "", gateway_id: str = "") -> LookUp:
     """Read the response to ``queryMsg``; only the code ``unknown`` means not found."""
     row = _one(reply, "querymsgresp")
-    return _looked_up(row, unknown) if row else LookUp(Known.FAILED, text=_beginning(reply))
+    return (
+        _looked_up(row, unknown, message_id, gateway_id) if row else LookUp(Known.FAILED, text=foreign.beginning(reply))
+    )
 
 
-def read_look_ups(reply: HttpReply, message_ids: Sequence[str]) -> list[LookUp | None]:
+def read_look_ups(reply: HttpReply, message_ids: Sequence[str], first: int = 1) -> list[LookUp | None]:
     """Read the responses to numbered ``queryMsg`` elements; None: a message has no response of its own.
 
     A response of another HTTP status, or a fault of the account or of the gateway for all, proves nothing.
@@ -203,32 +242,31 @@ def read_look_ups(reply: HttpReply, message_ids: Sequence[str]) -> list[LookUp |
     rows, count = _rows(reply), len(message_ids)
     whole = _of_all(rows, count)
     if reply.status != 200 or (whole and whole.code != "100" and len(rows) != count):
-        return [LookUp(Known.FAILED, text=whole.text if whole else _beginning(reply))] * count
-    answers = zip(message_ids, _by_number(rows, "querymsgresp", count), strict=True)
+        return [LookUp(Known.FAILED, text=whole.text if whole else foreign.beginning(reply))] * count
+    answers = zip(message_ids, _by_number(rows, "querymsgresp", first, count), strict=True)
     return [None if row is None else _looked_up(row, "104", message_id) for message_id, row in answers]
 
 
-def read_charges(reply: HttpReply, gateway_ids: Sequence[str]) -> list[int | None]:
+def read_charges(reply: HttpReply, gateway_ids: Sequence[str], first: int = 1) -> list[int | None]:
     """Read the charges from the responses to numbered ``getMsgCharge`` elements, in millionths of a credit."""
-    rows = _by_number(_rows(reply), "getmsgchargeresp", len(gateway_ids))
-    return [
-        _charged(row) if row and row.get("apimsgid") == gateway_id else None
-        for gateway_id, row in zip(gateway_ids, rows, strict=True)
-    ]
+    rows = _by_number(_successes(reply), "getmsgchargeresp", first, len(gateway_ids))
+    return [None if row is None else _charged(row, one) for one, row in zip(gateway_ids, rows, strict=True)]
 
 
-def read_charge(reply: HttpReply) -> int | None:
+def read_charge(reply: HttpReply, gateway_id: str = "") -> int | None:
     """Read the charge from the response to ``getMsgCharge``, in millionths of a credit."""
-    return _charged(_one(reply, "getmsgchargeresp"))
+    return _charged(_one(reply, "getmsgchargeresp"), gateway_id)
 
 
-def read_cancel(reply: HttpReply) -> Cancellation:
+def read_cancel(reply: HttpReply, gateway_id: str = "") -> Cancellation:
     """Read the response to ``delMsg``: a status; any status but 006 means that it was too late."""
     row = _one(reply, "delmsgresp")
     refused, code = _fault(row), _status(row)
-    if refused:
+    if refused and refused.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=refused.code, text=refused.text)
-    return Cancellation(code == STOPPED, code) if code else Cancellation(None, text=_beginning(reply))
+    if refused or not code or row.get("apimsgid", "") != (gateway_id or row.get("apimsgid", "")):
+        return Cancellation(None, text=foreign.beginning(reply))
+    return Cancellation(code == STOPPED, code)
 
 
 def read_coverage(reply: HttpReply) -> Coverage:
@@ -236,9 +274,10 @@ def read_coverage(reply: HttpReply) -> Coverage:
     row = _one(reply, "routecoverageresp")
     refused = _fault(row)
     if refused:
-        return Coverage(False if LEGACY.stops(refused.code) else None, text=refused.text)
+        against = refused.kind is OutcomeKind.REFUSED and LEGACY.stops(refused.code)
+        return Coverage(False if against else None, text=refused.text)
     if "ok" not in row:
-        return Coverage(None, text=_beginning(reply))
+        return Coverage(None, text=foreign.beginning(reply))
     return Coverage(True, millionths(row["charge"]) if "charge" in row else None)
 
 
@@ -247,16 +286,17 @@ def read_balance(reply: HttpReply) -> float | str:
     row = _one(reply, "getbalanceresp")
     refused, left = _fault(row), balance(row.get("ok"))
     if refused:
-        return f"{refused.code} {refused.text}"
-    return _beginning(reply) if left is None else left
+        return f"{refused.code} {refused.text}".strip()
+    return foreign.beginning(reply) if left is None else left
 
 
 def _rows(reply: HttpReply) -> list[Row]:
-    return rows_of(reply.body, "clickapi") if reply.status == 200 else []
+    return rows_of(reply.body, "clickapi")
 
 
-def _beginning(reply: HttpReply) -> str:
-    return f"HTTP {reply.status} {clean(reply.body[:1000].decode(errors='replace'))[:80]}".strip()
+def _successes(reply: HttpReply) -> list[Row]:
+    """Return the elements of a response in the only HTTP status that this API has."""
+    return _rows(reply) if reply.status == 200 else []
 
 
 def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
@@ -273,33 +313,37 @@ def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
 
 def _one(reply: HttpReply, tag: str) -> Row:
     """Return the only row of a response, or an empty one."""
-    rows = _rows(reply)
+    rows = _successes(reply)
     return rows[0] if len(rows) == 1 and (rows[0][""] == tag or "fault" in rows[0]) else {}
 
 
 def _fault(row: Row) -> AttemptOutcome | None:
+    """Return the refusal that an element contains; one without three digits and a comma is unreadable."""
     if "fault" not in row:
         return None
-    code, text = _FAULT.fullmatch(row["fault"]).groups()  # type: ignore[union-attr]  # it matches every text
-    return AttemptOutcome(OutcomeKind.REFUSED, code=code.zfill(3) if code else "none", text=clean(text))
+    found = _FAULT.fullmatch(row["fault"])
+    if not found:
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=clean(row["fault"])[:80])
+    return AttemptOutcome(OutcomeKind.REFUSED, code=found[1], text=clean(found[2]))
 
 
-def _looked_up(row: Row, unknown: str, message_id: str = "") -> LookUp:
+def _looked_up(row: Row, unknown: str, message_id: str = "", gateway_id: str = "") -> LookUp:
     """Return the result that one message's response means; one that names another message proves nothing."""
     refused, code = _fault(row), _status(row)
     nothing = LookUp(Known.FAILED, text=refused.text if refused else _words(row))
-    if message_id and row.get("climsgid", message_id) != message_id:
+    if _names_another(row, "", message_id) or (gateway_id and row.get("apimsgid", gateway_id) != gateway_id):
         return nothing
     if refused:
         is_unknown = refused.code == unknown and "apimsgid" not in row
         return LookUp(Known.NOT_FOUND, text=refused.text) if is_unknown else nothing
-    if not code or not is_id(row.get("apimsgid")):
+    if not code or not _HEXADECIMAL.fullmatch(row.get("apimsgid", "")):
         return nothing
     return LookUp(Known.NO_STATUS if code == "001" else Known.FOUND, row["apimsgid"], code)
 
 
-def _charged(row: Row) -> int | None:
-    return millionths(row["charge"]) if "charge" in row and "fault" not in row else None
+def _charged(row: Row, gateway_id: str) -> int | None:
+    is_ours = row.get("apimsgid", "") == gateway_id or not gateway_id
+    return millionths(row["charge"]) if is_ours and "charge" in row and "fault" not in row else None
 
 
 def _words(row: Row) -> str:

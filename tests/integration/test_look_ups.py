@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -33,7 +33,7 @@ def connected(name: str, url: str, work: Callable[[Gateway], Awaitable[T]]) -> T
 
     async def main() -> T:
         words = dict.fromkeys(("api_id", "user", "password", "token", "api_key"), "sandbox")
-        credentials = {f"clickatell_{key}": word for key, word in words.items()}
+        credentials: dict[str, Any] = {f"clickatell_{key}": word for key, word in words.items()}
         gateway = choose.gateway(AccountSettings(gateway=name, gateway_url=url, **credentials))
         try:
             return await work(gateway)
@@ -109,10 +109,10 @@ MISSING = "<queryMsgResp><fault>104, Unknown client message ID</fault><sequence_
 
 
 def test_the_responses_of_a_document_are_matched_by_number_and_not_by_order() -> None:
-    """Nothing documents their order."""
+    """Nothing documents their order, and the numbers go on from one request to the next."""
     found, requests, limit = looked_up(
         document(query(IDS[2], 3), MISSING, query(IDS[0], 1)),
-        document(charge(IDS[2], 2, "1.6"), charge(IDS[0], 1, "0.8")),
+        document(charge(IDS[2], 5, "1.6"), charge(IDS[0], 4, "0.8")),
     )
     assert [
         LookUp(Known.FOUND, IDS[0], "003", 800_000),
@@ -126,7 +126,7 @@ def test_a_charge_of_another_message_is_not_taken() -> None:
     """The response repeats the gateway's id, so it has to be the one of the request."""
     found, _, _ = looked_up(
         document(query(IDS[0], 1), MISSING, query(IDS[2], 3)),
-        document(charge(IDS[1], 1, "0.8"), charge(IDS[2], 2, "0.8")),
+        document(charge(IDS[1], 4, "0.8"), charge(IDS[2], 5, "0.8")),
     )
     assert [None, None, 800_000] == [one.charge_millionths for one in found]
 

@@ -141,7 +141,7 @@ BATCHES: list[tuple[HttpReply, list[str]]] = [
     (HttpReply(400, b'{"messages": null, "error": {"code": "43"}}'),       ["43"] * 3),
     (HttpReply(400, b'{"error": {"code": 2}}'),                            ["2"] * 3),
     (HttpReply(404, b'{"error": {"code": 41}}'),                           ["41"] * 3),
-    (HttpReply(429, b""),                                                  ["43"] * 3),
+    (HttpReply(429, b""),                                                  ["429"] * 3),
     (HttpReply(503, b'{"error": {"code": 19}}'),                           ["19"] * 3),
     (HttpReply(500, b'{"error": {"code": 18}}'),                           ["-"] * 3),       # it may have come too late
     (HttpReply(400, b'{"error": {"code": 18}}'),                           ["-"] * 3),
@@ -222,11 +222,12 @@ STATUSES: list[tuple[int, bytes, LookUp]] = [
     (200, b'{"whatsapp": {"status": "device_ack"}}',                    LookUp(Known.FOUND, A, "DEVICE_ACK")),
     (200, b'{"sms": {"status": "SOMETHING_NEW"}}',                      LookUp(Known.FOUND, A, "SOMETHING_NEW")),
     (200, b'{"sms": {"status": "UNKNOWN"}}',                            LookUp(Known.NO_STATUS, A, "UNKNOWN")),
-    (200, b'{"messageId": "x", "status": "UNKNOWN", "timestamp": 1}',   LookUp(Known.NO_STATUS, A, "UNKNOWN")),
+    (200, b'{"messageId": "%b", "status": "UNKNOWN"}' % A.encode(),      LookUp(Known.NO_STATUS, A, "UNKNOWN")),
 ]
 NO_STATUSES = [
     (200, b""), (200, b"{}"), (200, b'{"status": 4}'), (200, b'{"sms": {"status": 4}}'),
-    (200, b'{"sms": "QUEUED"}'), (200, b'{"sms": {"status": "READ"}, "whatsapp": {"status": "READ"}}'),
+    (200, b'{"sms": "QUEUED"}'), (200, b'{"messageId": "x", "status": "UNKNOWN"}'),
+    (200, b'{"sms": {"status": "READ"}, "whatsapp": {"status": "READ"}}'),
     (404, b'{"sms": {"status": "QUEUED"}}'), (401, b'{"error": {"code": 1}}'),
     (200, b'{"sms": {"status": "READ"}, "error": {"code": 1}}'),
 ]

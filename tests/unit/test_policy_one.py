@@ -1,4 +1,4 @@
-"""What each code and each status of the One API is taken to mean, and what Central REST adds to the legacy codes."""
+"""What each code and each status of the One API is taken to mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threelane.gateways.one.statuses import ONE_STATUSES, one_status
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.worker.account.hold import Hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
-from threelane.worker.policy.legacy import LEGACY, REST, TRANSPORT
+from threelane.worker.policy.legacy import LEGACY, TRANSPORT
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Table, Verdict
 from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.judge import Patience, Tried, judge
@@ -49,7 +49,7 @@ EXPECTED = {
     "429": (RETRY, ACCOUNT, GATEWAY, False),
 }
 UNLISTED = ["4", "5", "6", "29", "34", "35", "36", "37", "47", "130", "301", "901", "none", "", "xxx"]
-TABLES = {"legacy": LEGACY, "rest": REST, "one": ONE_API, "transport": TRANSPORT}
+TABLES = {"legacy": LEGACY, "one": ONE_API, "transport": TRANSPORT}
 # fmt: on
 
 
@@ -104,26 +104,12 @@ def test_a_code_is_as_patient_as_it_should_be(code: str, attempt: int, to: Statu
     assert to == judged(code, attempt)[0]
 
 
-@pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (ONE_API, "429"), (REST, "429"), (LEGACY, "429")])
+@pytest.mark.parametrize(("table", "code"), [(ONE_API, "43"), (ONE_API, "429"), (LEGACY, "429")])
 def test_a_rate_limit_holds_the_account_for_a_moment_and_spends_no_attempt(table: Table, code: str) -> None:
     """Waiting for rate is not the message's fault; the hold ends automatically."""
     to, hold, _, spends = judged(code, 5, table)
     assert (Status.QUEUED, Hold(ACCOUNT, code, "rate_limited", NOW + 2000), False) == (to, hold, spends)
     assert UNTIL_EXPIRY == table.rule_for(code).most_attempts
-
-
-def test_central_rest_adds_two_codes_and_changes_no_other() -> None:
-    """HTTP statuses that come without a code."""
-    assert {"404", "405"} == set(REST.rules) - set(LEGACY.rules)
-    assert dict(LEGACY.rules) == {code: rule for code, rule in REST.rules.items() if code in LEGACY.rules}
-    assert (LEGACY.by_hundred, LEGACY.otherwise) == (REST.by_hundred, REST.otherwise)
-
-
-@pytest.mark.parametrize("code", ["404", "405"])
-def test_an_address_that_is_not_an_api_stops_the_account_and_kills_no_message(code: str) -> None:
-    """A mistake in one variable must not turn a whole queue into dead letters."""
-    to, hold, _, _ = judged(code, table=REST)
-    assert (Status.QUEUED, Hold(ACCOUNT, code, "wrong_address")) == (to, hold)
 
 
 def test_reasons_are_few_short_words_and_mean_one_thing_in_all_tables() -> None:
@@ -142,7 +128,7 @@ def test_reasons_are_few_short_words_and_mean_one_thing_in_all_tables() -> None:
 SPEAKS_AGAINST = [
     (LEGACY, "114", True), (LEGACY, "105", True), (LEGACY, "122", True), (LEGACY, "106", True), (LEGACY, "none", True),
     (LEGACY, "001", False), (LEGACY, "301", False), (LEGACY, "130", False), (LEGACY, "901", False),
-    (LEGACY, "003", False), (LEGACY, "165", False), (LEGACY, "104", False), (REST, "429", False), (REST, "404", False),
+    (LEGACY, "003", False), (LEGACY, "165", False), (LEGACY, "104", False), (LEGACY, "429", False),
 ]
 # fmt: on
 

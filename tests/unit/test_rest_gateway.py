@@ -202,13 +202,13 @@ NO_LOOK_UPS = [
 @pytest.mark.parametrize(("status", "body", "found"), LOOK_UPS)
 def test_a_look_up_returns_the_status_and_the_charge(status: int, body: bytes, found: LookUp) -> None:
     """The charge comes as a number; status 001 gives no information."""
-    assert found == read_look_up(HttpReply(status, body), "104", OUR_ID)
+    assert found == read_look_up(HttpReply(status, body), "104", message_id=OUR_ID)
 
 
 @pytest.mark.parametrize(("status", "body"), NO_LOOK_UPS)
 def test_only_an_error_104_means_not_found(status: int, body: bytes) -> None:
     """It is what a second SMS would be sent for: a 404 alone is not enough, nor is another message's status."""
-    assert Known.FAILED == read_look_up(HttpReply(status, body), "104", OUR_ID).known
+    assert Known.FAILED == read_look_up(HttpReply(status, body), "104", message_id=OUR_ID).known
 
 
 def test_by_the_gateway_s_id_the_code_is_103() -> None:
@@ -221,7 +221,7 @@ def test_by_the_gateway_s_id_the_code_is_103() -> None:
 CANCELS: list[tuple[int, bytes, tuple[bool | None, str, str]]] = [
     (200, data(messageStatus="006"), (True, "006", "")),    (202, data(messageStatus=6), (True, "006", "")),
     (200, data(messageStatus="004"), (False, "004", "")),
-    (404, b'{"error": {"code": "103"}}', (False, "", "103")), (401, b"", (False, "", "001")),
+    (404, b'{"error": {"code": "103"}}', (False, "", "103")), (401, b"", (None, "", "")),
     (200, b"{}", (None, "", "")), (200, b"", (None, "", "")), (500, data(messageStatus="006"), (None, "", "")),
     (503, b"", (None, "", "")),
 ]
@@ -230,7 +230,7 @@ COVERAGES: list[tuple[int, bytes, tuple[bool | None, int | None]]] = [
     (200, b'{"data": {"routable": true, "minimumCharge": "0.8"}}', (True, 800_000)),
     (200, b'{"data": {"routable": true}}', (True, None)), (200, b'{"data": {"routable": false}}', (False, None)),
     (410, b'{"error": {"code": "114"}}', (False, None)), (400, b'{"error": {"code": "105"}}', (False, None)),
-    (410, b"", (False, None)), (401, b"", (None, None)), (401, b'{"error": {"code": "001"}}', (None, None)),
+    (410, b"", (None, None)), (401, b"", (None, None)), (401, b'{"error": {"code": "001"}}', (None, None)),
     (503, b'{"error": {"code": "901"}}', (None, None)), (404, b"", (None, None)), (200, b"", (None, None)),
     (200, b'{"data": {"routable": "true"}}', (None, None)), (500, b'{"data": {"routable": true}}', (None, None)),
 ]

@@ -29,7 +29,8 @@ from threelane.worker.gateway.wire import HttpReply
 
 OUR_2, TO_2 = "5c2e1d3f908b4f6fab4c7d8e9f0a1b2c", "2799900002"
 TWO = [sms(), sms(id=OUR_2, to=TO_2)]
-IDS = re.compile(r"[0-9A-Za-z._:-]{8,64}")
+IDS = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+ANSWERED = (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED)
 STATUSES = (200, 200, 200, 202, 202, 207, 207, 400, 401, 402, 404, 410, 429, 500, 503, 302)
 
 
@@ -51,21 +52,22 @@ def obj(reply: HttpReply) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def entry_is_yes(entry: Any, to: str, status: int, *, must_name: bool = False) -> str | None:
+def entry_is_yes(entry: Any, to: str, status: int, message_id: str, *, must_name: bool = False) -> str | None:
     """Return the id of an entry that is exactly an acceptance."""
     if not isinstance(entry, dict) or not 200 <= status <= 299:
         return None
     named = entry.get("to")
     number = "" if named is None or isinstance(named, bool | float | dict | list) else str(named).removeprefix("+")
     fits = number == to or (not number and not must_name)
+    fits = fits and entry.get("clientMessageId") in (None, "", message_id)
     gateway_id = entry.get("apiMessageId")
     exact = entry.get("accepted") is True and isinstance(gateway_id, str) and IDS.fullmatch(gateway_id)
     return gateway_id if exact and fits and not entry.get("error") and entry.get("errorCode") is None else None
 
 
 def http_yes(reply: HttpReply) -> list[str | None]:
-    line = rb"[ \t\r\n]*(?:apimsg)?id:[ \t]*([0-9a-z]{16,64})(?:[ \t]+to:[ \t]*[0-9]+)?[ \t\r\n]*"
-    found = re.fullmatch(line, reply.body, re.IGNORECASE)
+    line = rb"[ \t\r\n]*(?:apimsg)?id:[ \t]*([0-9a-f]{32})(?:[ \t]+to:[ \t]*%b)?[ \t\r\n]*" % TO.encode()
+    found = re.fullmatch(line, reply.body, re.IGNORECASE) if reply.status == 200 else None
     return [found[1].decode() if found else None]
 
 
@@ -75,7 +77,7 @@ def rest_yes(reply: HttpReply) -> list[str | None]:
     found = data.get("message") if isinstance(data, dict) else None
     if not isinstance(found, list) or len(found) != 1 or answer.get("error") or answer.get("errorCode") is not None:
         return [None]
-    return [entry_is_yes(found[0], TO, reply.status)]
+    return [entry_is_yes(found[0], TO, reply.status, OUR_ID)]
 
 
 def one_yes(reply: HttpReply) -> list[str | None]:
@@ -88,13 +90,16 @@ def one_yes(reply: HttpReply) -> list[str | None]:
     if any("clientMessageId" in entry for entry in found):
         named = [[entry for entry in found if entry.get("clientMessageId") == each.id] for each in TWO]
         pairs = zip(TWO, named, strict=True)
-        return [entry_is_yes(of[0], each.to, reply.status) if len(of) == 1 else None for each, of in pairs]
+        return [entry_is_yes(of[0], each.to, reply.status, each.id) if len(of) == 1 else None for each, of in pairs]
     if len(found) != len(TWO):
         return nothing
     named_numbers = [str(entry.get("to")).removeprefix("+") for entry in found]
     if any(number != each.to and number in (TO, TO_2) for number, each in zip(named_numbers, TWO, strict=True)):
         return nothing
-    return [entry_is_yes(entry, each.to, reply.status, must_name=True) for entry, each in zip(found, TWO, strict=True)]
+    return [
+        entry_is_yes(entry, each.to, reply.status, each.id, must_name=True)
+        for entry, each in zip(found, TWO, strict=True)
+    ]
 
 
 def xml_rows(reply: HttpReply) -> list[ElementTree.Element]:
@@ -119,8 +124,9 @@ def xml_yes(reply: HttpReply) -> list[str | None]:
         ]
         leaves = [(leaf.tag.lower(), (leaf.text or "").strip()) for leaf in mine[0]] if len(mine) == 1 else []
         texts = [text for tag, text in leaves if tag == "apimsgid"]
-        found = re.fullmatch(rf"([0-9A-Za-z]{{16,64}})(?:[ \t]+(?i:to):[ \t]*{each.to})?", texts[0]) if texts else None
-        exact = len(texts) == 1 and found and "fault" not in dict(leaves)
+        found = re.fullmatch(rf"([0-9A-Fa-f]{{32}})(?:[ \t]+(?i:to):[ \t]*{each.to})?", texts[0]) if texts else None
+        marks = all(dict(leaves).get(tag, "") in ("", mark) for tag, mark in (("to", each.to), ("climsgid", each.id)))
+        exact = len(texts) == 1 and found and "fault" not in dict(leaves) and marks
         ids.append(found[1] if exact and found else None)
     return ids
 
@@ -139,7 +145,7 @@ def no_104_is_not_known(read: Callable[[HttpReply], LookUp]) -> Callable[[HttpRe
             assert not re.search(r"<apimsgid|^\s*apimsgid|^\s*id:", text, re.IGNORECASE)
         if found.known in (Known.FOUND, Known.NO_STATUS):
             assert found.gateway_id
-            assert found.gateway_id in text
+            assert found.gateway_id in text or "&#" in text
             assert found.status
         assert found.charge_millionths is None or found.charge_millionths >= 0
         return found
@@ -165,7 +171,7 @@ def ids(outcomes: Sequence[AttemptOutcome]) -> list[str | None]:
     for outcome in outcomes:
         json.dumps(outcome)
         outcome.text.encode()  # goes to Redis and to the log
-        assert outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED, OutcomeKind.UNREADABLE)
+        assert outcome.kind in (*ANSWERED, OutcomeKind.UNREADABLE, OutcomeKind.WRONG_ADDRESS)
         assert (outcome.kind is OutcomeKind.REFUSED) == bool(outcome.code)
         assert not outcome.code or re.fullmatch(r"none|[0-9]{1,4}", outcome.code)
     return [outcome.gateway_id if outcome.kind is OutcomeKind.ACCEPTED else None for outcome in outcomes]
@@ -180,26 +186,26 @@ def checked(name: str, check: Callable[[HttpReply], Any]) -> Parser:
 
 
 PARSERS = [
-    sends("http send", lambda reply: [http.read_send(reply.body)], http_yes),
-    sends("rest send", lambda reply: [rest.read_send(reply, TO)], rest_yes),
+    sends("http send", lambda reply: [http.read_send(reply, TO)], http_yes),
+    sends("rest send", lambda reply: [rest.read_send(reply, TO, OUR_ID)], rest_yes),
     sends("one send", lambda reply: one.read_send(reply, TWO), one_yes),
-    sends("xml send", lambda reply: xml.read_send(reply, [TO, TO_2]), xml_yes),
-    checked("http look-up", no_104_is_not_known(lambda reply: http.read_look_up(reply.body))),
-    checked("rest look-up", no_104_is_not_known(lambda reply: rest.read_look_up(reply, "104", OUR_ID))),
+    sends("xml send", lambda reply: xml.read_send(reply, [(one.to, one.id) for one in TWO]), xml_yes),
+    checked("http look-up", no_104_is_not_known(lambda reply: http.read_look_up(reply))),
+    checked("rest look-up", no_104_is_not_known(lambda reply: rest.read_look_up(reply, "104", message_id=OUR_ID))),
     checked("xml look-up", no_104_is_not_known(lambda reply: xml.read_look_up(reply, "104"))),
-    checked("http cancel", gives(lambda reply: http.read_cancel(reply.body), lambda it: it.stopped, "6")),
+    checked("http cancel", gives(http.read_cancel, lambda it: it.stopped, "6")),
     checked("rest cancel", gives(rest.read_cancel, lambda it: it.stopped, "6")),
     checked("xml cancel", gives(xml.read_cancel, lambda it: it.stopped, "6")),
-    checked("http coverage", gives(lambda it: http.read_coverage(it.body), lambda it: it.routable, "ok:|charge:")),
+    checked("http coverage", gives(http.read_coverage, lambda it: it.routable, "ok:|charge:")),
     checked("rest coverage", gives(rest.read_coverage, lambda it: it.routable, "true")),
     checked("xml coverage", gives(xml.read_coverage, lambda it: it.routable, "<ok")),
-    checked("http voucher", gives(lambda reply: http.read_payment(reply.body), lambda it: it.paid, "605")),
-    checked("http balance", gives(lambda it: http.read_balance(it.body), lambda it: isinstance(it, float), "credit:")),
+    checked("http voucher", gives(http.read_payment, lambda it: it.paid, "605")),
+    checked("http balance", gives(http.read_balance, lambda it: isinstance(it, float), "credit:")),
     checked("rest balance", gives(rest.read_balance, lambda it: isinstance(it, float), "balance")),
     checked("xml balance", gives(xml.read_balance, lambda it: isinstance(it, float), "ok")),
     checked("one balance", gives(one.read_balance, lambda it: isinstance(it, float), "balance")),
     checked("one status", gives(lambda it: one.read_status(it, ITS_ID), lambda it: it.known is Known.FOUND, "status")),
-    checked("http charge", gives(lambda it: http.read_charge(it.body), lambda it: it is not None, "charge:")),
+    checked("http charge", gives(http.read_charge, lambda it: it is not None, "charge:")),
     checked("xml charge", gives(xml.read_charge, lambda it: it is not None, "<charge>")),
 ]
 # fmt: off

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,7 +14,7 @@ import pytest
 from tests.servers import free_port
 from threelane.gateways.http.gateway import HttpGateway
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
-from threelane.worker.gateway.wire import MAX_ANSWER, HttpReply, Wire
+from threelane.worker.gateway.wire import MAX_ANSWER, HttpReply, Wire, retry_after_seconds
 from threelane.worker.process.settings import AccountSettings
 
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
@@ -219,7 +221,6 @@ LOSSES: dict[str, Act] = {
     "no last chunk":              writes(OK + CHUNKED + b"\r\n24\r\n" + YES + b"\r\n"),
     "chunks that are none":       writes(OK + CHUNKED + b"\r\nzz\r\n" + YES),
     "no HTTP at all":             writes(b"\x16\x03\x01 not a web server\r\n\r\n"),
-    "packed, and it is not":      writes(OK + PACKED + LENGTH + b"\r\n" + YES),
 }
 # fmt: on
 
@@ -293,18 +294,166 @@ def test_a_redirect_is_an_answer_and_is_not_followed(status: str) -> None:
     assert (HttpReply(int(status[:3]), b"moved"), 1, 0) == run(test)
 
 
-def test_an_answer_of_50_megabytes_is_cut() -> None:
+def test_an_answer_of_50_megabytes_is_unreadable() -> None:
     """No answer of the gateway is longer than a line; more than a megabyte is not even read."""
     flood = responds(b"x" * 50_000_000, pieces=800)
-    (answer,), server = posted(flood)
-    assert (HttpReply(200, b"x" * MAX_ANSWER), 1) == (answer, len(server.requests))
+    answers, server = posted(flood)
+    assert ([OutcomeKind.UNREADABLE], 1) == (kinds(answers), len(server.requests))
 
 
-def test_a_small_answer_that_unpacks_to_50_megabytes_is_cut() -> None:
+def test_a_small_answer_that_unpacks_to_50_megabytes_is_unreadable() -> None:
     """The same by compression."""
     packed = gzip.compress(b"x" * 50_000_000, compresslevel=1)
-    (answer,), _ = posted(responds(packed, "200 OK", "Content-Encoding: gzip"))
-    assert HttpReply(200, b"x" * MAX_ANSWER) == answer
+    answers, _ = posted(responds(packed, "200 OK", "Content-Encoding: gzip"))
+    assert [OutcomeKind.UNREADABLE] == kinds(answers)
+
+
+def test_an_answer_of_exactly_a_megabyte_is_read() -> None:
+    """The limit itself."""
+    for size, expected in ((MAX_ANSWER, HttpReply), (MAX_ANSWER + 1, AttemptOutcome)):
+        (answer,), _ = posted(responds(b"x" * size, pieces=4))
+        assert isinstance(answer, expected)
+
+
+# fmt: off
+UNCERTAIN: dict[str, bytes] = {
+    "no length, and no chunks":     OK + b"\r\n" + YES,
+    "HTTP/1.0 without a length":    b"HTTP/1.0 200 OK\r\n\r\n" + YES,
+    "packed, and it is not":        OK + PACKED + LENGTH + b"\r\n" + YES,
+    "packed, and cut":              OK + PACKED + b"Content-Length: 40\r\n\r\n" + gzip.compress(YES)[:40],
+    "packed, and something more":   OK + PACKED + b"Content-Length: %d\r\n\r\n" % (len(gzip.compress(YES)) + 1)
+                                    + gzip.compress(YES) + b"x",
+    "packed in another way":        OK + b"Content-Encoding: br\r\n" + LENGTH + b"\r\n" + YES,
+    "two responses at once":        (OK + LENGTH + b"\r\n" + YES) * 2,
+    "a second response of another kind": OK + LENGTH + b"\r\n" + YES + b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("raw", UNCERTAIN.values(), ids=UNCERTAIN)
+def test_an_answer_without_a_certain_end_is_unreadable(raw: bytes) -> None:
+    """It may have been cut where it still reads as a valid one, or belong to another request."""
+    answers, server = posted(writes(raw))
+    assert ([OutcomeKind.UNREADABLE], 1) == (kinds(answers), len(server.requests))
+
+
+# What a kept connection must not bring.
+
+
+def follows(extra: bytes, turns: int) -> Act:
+    """Return an act that answers, and after some turns of the loop writes more octets that nobody requested."""
+
+    async def act(_: Server, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + LENGTH + b"\r\n" + YES)
+        await writer.drain()
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        writer.write(extra)
+
+    return act
+
+
+OTHER = OK + LENGTH + b"\r\nID: " + b"f" * 32
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 10, 30])
+@pytest.mark.parametrize("extra", [OTHER, OTHER[:10], b"x", b"\x00", OK + b"Content-Length: 0\r\n\r\n"])
+def test_octets_that_nobody_requested_are_never_the_next_answer(extra: bytes, turns: int) -> None:
+    """The connection is closed; what arrived before its response was read makes that response uncertain."""
+    answers, server = posted(follows(extra, turns), responds(YES), times=2)
+    doubts = [one.kind for one in answers if isinstance(one, AttemptOutcome)]
+    assert not set(doubts) - {OutcomeKind.UNREADABLE, OutcomeKind.LOST}
+    assert all(one == HttpReply(200, YES) for one in answers if isinstance(one, HttpReply))
+    assert 2 == len(server.requests)
+    assert server.connections == 2 or doubts  # they arrived when the second request was already on its way
+
+
+@pytest.mark.parametrize("turns", [0, 30])
+def test_a_blank_line_after_an_answer_is_harmless(turns: int) -> None:
+    """An old server's habit: the response counts."""
+    answers, _ = posted(follows(b"\r\n", turns), responds(YES), times=2)
+    assert [HttpReply(200, YES)] * 2 == answers
+
+
+def test_octets_that_are_still_in_the_kernel_close_a_kept_connection() -> None:
+    """Nothing but the next request looks at them: the loop did not run in between."""
+
+    async def test(wire: Wire) -> list[HttpReply | AttemptOutcome]:
+        may_write, has_written = threading.Event(), threading.Event()
+
+        def serve() -> None:
+            kept, _ = listener.accept()
+            kept.recv(65536)
+            kept.sendall(OK + LENGTH + b"\r\n" + YES)
+            may_write.wait(5)
+            kept.sendall(OTHER)
+            has_written.set()
+            with kept, listener.accept()[0] as another:
+                another.recv(65536)
+                another.sendall(OK + LENGTH + b"\r\n" + YES)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(5)
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            first = await wire.post(url, b"a", FORM)
+            may_write.set()
+            assert has_written.wait(5)  # this blocks the loop, on purpose
+            second = await wire.post(url, b"b", FORM)
+            thread.join(5)
+            return [first, second]
+
+    assert [HttpReply(200, YES)] * 2 == run(test)
+
+
+def test_a_server_that_speaks_first_is_not_reached() -> None:
+    """A response that came before its request is none."""
+
+    async def test(wire: Wire) -> HttpReply | AttemptOutcome:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(OTHER)
+            await reader.read()
+            writer.close()
+
+        greeter = await asyncio.start_server(greet, "127.0.0.1", 0)
+        async with greeter:
+            return await wire.post(f"http://127.0.0.1:{greeter.sockets[0].getsockname()[1]}/", b"a", FORM)
+
+    answers = [run(test) for _ in range(20)]
+    assert {OutcomeKind.NOT_REACHED} == set(kinds(answers))
+
+
+# How long the gateway asks to wait.
+
+NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
+# fmt: off
+WAITS: list[tuple[str, str, float]] = [  # Retry-After, Date -> seconds
+    ("5", "", 5.0), (" 120 ", "", 120.0), ("0", "", 0.0), ("3600", "", 3600.0), ("3601", "", 3600.0),
+    ("86400", "", 3600.0), ("99999999999", "", 0.0), ("9" * 5000, "", 0.0), ("-5", "", 0.0), ("1.5", "", 0.0),
+    ("", "", 0.0), ("soon", "", 0.0), ("\u0665", "", 0.0), ("1e3", "", 0.0), ("inf", "", 0.0), ("nan", "", 0.0),
+    ("Fri, 15 Jan 2027 08:00:07 GMT", "", 7.0), ("Fri, 15 Jan 2027 07:59:00 GMT", "", 0.0),
+    ("Fri, 15 Jan 2027 09:30:00 GMT", "", 3600.0), ("Fri, 15 Jan 2137 08:00:00 GMT", "", 0.0),
+    ("Friday, 15-Jan-27 08:00:07 GMT", "", 7.0), ("Fri, 99 Jan 2027 08:00:07 GMT", "", 0.0),
+    ("Fri, 15 Jan 2027 12:00:30 GMT", "Fri, 15 Jan 2027 12:00:00 GMT", 30.0),  # their clock differs from ours
+    ("Fri, 15 Jan 2027 08:00:07 GMT", "nonsense", 7.0),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("value", "date", "seconds"), WAITS, ids=lambda one: str(one)[:32])
+def test_the_wait_is_a_number_of_seconds_or_a_date_and_at_most_an_hour(value: str, date: str, seconds: float) -> None:
+    """A negative or absurd one is no wait."""
+    assert seconds == retry_after_seconds(value, date, NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds"), [("429 Too Many", 7.0), ("503 Unavailable", 7.0), ("500 Error", 7.0), ("200 OK", 0.0)]
+)
+def test_the_wait_of_a_rate_limit_or_a_server_error_is_kept(status: str, seconds: float) -> None:
+    """In other responses it means nothing."""
+    (answer,), _ = posted(responds(b"", status, "Retry-After: 7"))
+    assert HttpReply(int(status[:3]), b"", seconds) == answer
 
 
 def test_no_cookie_is_kept() -> None:

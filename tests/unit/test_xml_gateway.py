@@ -146,7 +146,7 @@ def reply(*rows: str, status: int = 200) -> HttpReply:
 
 def results_of(*rows: str) -> list[str]:
     """Return what each of three messages came to: an id, a code, or nothing."""
-    return [one.gateway_id or one.code or "-" for one in read_send(reply(*rows), NUMBERS)]
+    return [one.gateway_id or one.code or "-" for one in read_send(reply(*rows), [(one, "") for one in NUMBERS])]
 
 
 A, B, C = IDS
@@ -183,12 +183,12 @@ BATCHES: list[tuple[list[str], list[str]]] = [
     ([],                                                         ["-"] * 3),
 ]
 FAULTS = [
-    ("105, Invalid destination address", "105", "Invalid destination address"), ("1, no", "001", "no"),
-    ("105", "105", ""), ("130, until: 1767225600, or so", "130", "until: 1767225600, or so"),
-    ("105 ,  two  words ", "105", "two words"), ("Something went wrong", "none", "Something went wrong"),
-    ("", "none", ""), ("\n  105, Invalid\n", "105", "Invalid"), ("101, a &amp; b &lt;c&gt;", "101", "a & b <c>"),
-    ("105: no comma", "none", "105: no comma"), ("\u0661\u0660\u0665, no", "none", "\u0661\u0660\u0665, no"),
+    ("105, Invalid destination address", "105", "Invalid destination address"), ("105,", "105", ""),
+    ("130, until: 1767225600, or so", "130", "until: 1767225600, or so"), ("105,  two  words ", "105", "two words"),
+    ("\n  105, Invalid\n", "105", "Invalid"), ("101, a &amp; b &lt;c&gt;", "101", "a & b <c>"),
 ]
+NO_FAULTS = ["", "1, no", "12", "12,", "105", "105 , no", "1050, no", "Something went wrong", "105: no comma",
+             "\u0661\u0660\u0665, no"]
 NO_DOCUMENTS = [
     b"", b"OK", b"<html/>", b"<clickAPI>", b"<clickAPI/>", b"<clickAPI></clickAPI>x", b"\xff\xfe",
     f"<other>{yes(1, A)}</other>".encode(), f"<clickAPI><a>{yes(1, A)}</a></clickAPI>".encode(),
@@ -213,13 +213,19 @@ def test_answers_are_matched_by_their_number_and_by_nothing_else(rows: list[str]
 @pytest.mark.parametrize(("fault", "code", "text"), FAULTS)
 def test_a_fault_is_a_code_and_a_text(fault: str, code: str, text: str) -> None:
     """Split at the first comma."""
-    assert [AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text)] == read_send(reply(no(1, fault)), [TO])
+    assert [AttemptOutcome(OutcomeKind.REFUSED, code=code, text=text)] == read_send(reply(no(1, fault)), [(TO, OUR_ID)])
+
+
+@pytest.mark.parametrize("fault", NO_FAULTS)
+def test_a_fault_without_three_digits_and_a_comma_is_unreadable(fault: str) -> None:
+    """Half a code would be another code; the message may have been sent."""
+    assert OutcomeKind.UNREADABLE == read_send(reply(no(1, fault)), [(TO, OUR_ID)])[0].kind
 
 
 @pytest.mark.parametrize("body", NO_DOCUMENTS)
 def test_an_invalid_document_means_nothing(body: bytes) -> None:
     """Nested deeper, given twice, with a document type, or cut: it may have been sent."""
-    assert OutcomeKind.UNREADABLE == read_send(HttpReply(200, body), [TO])[0].kind
+    assert OutcomeKind.UNREADABLE == read_send(HttpReply(200, body), [(TO, OUR_ID)])[0].kind
 
 
 @pytest.mark.parametrize(
@@ -230,18 +236,20 @@ def test_an_invalid_document_means_nothing(body: bytes) -> None:
         f'<?xml version="1.0" encoding="utf-16"?>\n<clickAPI>\n  {yes(1, A)}\n</clickAPI>\n',
         f"<CLICKAPI>{yes(1, A).lower()}</CLICKAPI>",
         f"<clickAPI><!-- {B} -->{yes(1, f'<![CDATA[{A}]]>')}</clickAPI>",
-        f"<clickAPI>{yes(1, A, '<to>1</to><new/>')}</clickAPI>",
+        f"<clickAPI>{yes(1, A, f'<to>{TO}</to><cliMsgId>{OUR_ID}</cliMsgId><new/>')}</clickAPI>",
     ],
 )
 def test_a_yes_is_a_yes_however_it_is_written(body: str) -> None:
     """Space, case, comments and further elements change nothing."""
-    assert [AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=A)] == read_send(HttpReply(200, body.encode()), [TO])
+    assert [AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=A)] == read_send(
+        HttpReply(200, body.encode()), [(TO, OUR_ID)]
+    )
 
 
 @pytest.mark.parametrize("status", [201, 202, 301, 400, 401, 500, 503])
 def test_an_answer_in_another_status_than_200_is_not_this_api_s(status: int) -> None:
     """It answers 200 to everything."""
-    assert OutcomeKind.UNREADABLE == read_send(reply(yes(1, A), status=status), [TO])[0].kind
+    assert OutcomeKind.UNREADABLE == read_send(reply(yes(1, A), status=status), [(TO, OUR_ID)])[0].kind
 
 
 def test_a_lost_answer_is_lost_for_every_message_of_the_document() -> None:
@@ -267,7 +275,7 @@ def row(tag: str, **leaves: str) -> HttpReply:
 # fmt: off
 LOOK_UPS = [
     (row("queryMsgResp", apiMsgId=A, status="003"),                LookUp(Known.FOUND, A, "003")),
-    (row("queryMsgResp", apiMsgId=A, status="3", sequence_no="1"), LookUp(Known.FOUND, A, "003")),
+    (row("queryMsgResp", apiMsgId=A, status="003", sequence_no="1"), LookUp(Known.FOUND, A, "003")),
     (row("queryMsgResp", apiMsgId=A, status="00B"),                LookUp(Known.FOUND, A, "011")),
     (row("queryMsgResp", apiMsgId=A, status="001"),                LookUp(Known.NO_STATUS, A, "001")),
     (row("queryMsgResp", fault="104, Unknown"),                    LookUp(Known.NOT_FOUND, text="Unknown")),
@@ -275,6 +283,7 @@ LOOK_UPS = [
 ]
 NO_LOOK_UPS = [
     row("queryMsgResp", fault="103, Unknown"), row("queryMsgResp", fault="001, no"), row("queryMsgResp", apiMsgId=A),
+    row("queryMsgResp", apiMsgId=A, status="3"), row("queryMsgResp", apiMsgId=A[:-1], status="003"),
     row("queryMsgResp", status="003"), row("queryMsgResp", apiMsgId=A, status="x"), reply(), HttpReply(200, b"104"),
     row("queryMsgResp", fault="104, Unknown", apiMsgId=A), row("queryMsgResp", apiMsgId="", status="003"),
     reply("<queryMsgResp><fault>104, no</fault></queryMsgResp>" * 2), row("sendMsgResp", apiMsgId=A, status="003"),

@@ -8,17 +8,20 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
+from threelane.worker.gateway import foreign
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.rule import Table
 from threelane.worker.policy.statuses import millionths
 
-_ID = re.compile(r"[0-9A-Za-z._:-]{8,64}")
+# The guides print ids as 32 hexadecimal digits; the hyphens of a UUID would not make one ambiguous.
+_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _CODE = re.compile(r"[0-9]{1,4}", re.ASCII)
 NO_CODE = "none"
 
 
 class Family(NamedTuple):
-    """How an API family writes its codes, and the codes of HTTP statuses without an error object."""
+    """How an API family writes its codes, and the codes that HTTP statuses give to errors without a listed one."""
 
     table: Table
     digits: int
@@ -57,43 +60,53 @@ def is_yes(status: int) -> bool:
     return 200 <= status < 300
 
 
-def refused(failed: EntryError, status: int, family: Family) -> AttemptOutcome:
-    """Return the outcome that an error object means.
+def refused(failed: EntryError, reply: HttpReply, family: Family) -> AttemptOutcome:
+    """Return the outcome that an error of a whole response means.
 
-    Outside 2xx and 4xx only a listed code counts as Clickatell's: anything else may come from a proxy.  The HTTP
-    status replaces a code that the table does not list.
+    Outside 2xx and 4xx, and in a status that another server may have written, only a listed code counts as
+    Clickatell's.  The HTTP status replaces a code that the table does not list.
     """
-    if not (is_yes(status) or 400 <= status < 500) and failed.code not in family.table.rules:
-        return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} {failed.text}".strip())
-    code = failed.code
+    is_listed, status = failed.code in family.table.rules, reply.status
+    if not is_listed and (status == 429 or foreign.is_page_of_another_server(reply)):
+        return foreign.outcome(reply)
+    return refused_entry(failed, reply, family)
+
+
+def refused_entry(failed: EntryError, reply: HttpReply, family: Family) -> AttemptOutcome:
+    """Return the outcome that the error of one message's entry means: the entry itself shows that it is the API's."""
+    code, status, wait = failed.code, reply.status, reply.retry_after_seconds
+    if not (is_yes(status) or 400 <= status < 500) and code not in family.table.rules:
+        text = f"HTTP {status} {failed.text}".strip()
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text=text, retry_after_seconds=wait)
     if family.table.rule_for(code) is family.table.otherwise:
         code = family.by_status.get(status, code)
-    return AttemptOutcome(OutcomeKind.REFUSED, code=code, text=failed.text)
+    return AttemptOutcome(OutcomeKind.REFUSED, code=code, text=failed.text, retry_after_seconds=wait)
 
 
-def without_error(status: int, body: bytes, family: Family) -> AttemptOutcome:
-    """Return the outcome of a response without entries or an error: its HTTP status can refuse, but not accept."""
-    text = f"HTTP {status} {clean(body.decode('utf-8', errors='replace'))[:80]}".strip()
-    if status in family.by_status:
-        return AttemptOutcome(OutcomeKind.REFUSED, code=family.by_status[status], text=text)
-    return AttemptOutcome(OutcomeKind.UNREADABLE, text=text)
-
-
-def read_entry(entry: Mapping[str, Any], to: str, status: int, family: Family) -> AttemptOutcome:
+def read_entry(
+    entry: Mapping[str, Any], to: str, reply: HttpReply, family: Family, message_id: str = ""
+) -> AttemptOutcome:
     """Read one message's entry: accepted with an id, refused with an error; anything else is unreadable."""
     gateway_id, failed, named = entry.get("apiMessageId"), entry_error(entry, family), recipient(entry)
-    accepted = entry.get("accepted")
+    accepted, status = entry.get("accepted"), reply.status
     if named and named != to:
         return AttemptOutcome(OutcomeKind.UNREADABLE, text="the response names another recipient")
+    if names_another(entry, "clientMessageId", message_id):
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text="the response names another message")
     if accepted is True and is_id(gateway_id) and not failed and is_yes(status):
         return AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=gateway_id)
     if gateway_id or (accepted is not False and accepted is not None):
         return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} neither accepted nor refused")
     if failed:
-        return refused(failed, status, family)
+        return refused_entry(failed, reply, family)
     if accepted is False and 200 <= status < 500:
         return AttemptOutcome(OutcomeKind.REFUSED, code=NO_CODE)
     return AttemptOutcome(OutcomeKind.UNREADABLE, text=f"HTTP {status} neither accepted nor refused")
+
+
+def names_another(holder: Mapping[str, Any], name: str, expected: str) -> bool:
+    """Return whether a response names something else than the request did; naming nothing is not another."""
+    return bool(expected) and holder.get(name) not in (None, "", expected)
 
 
 def recipient(entry: Mapping[str, Any]) -> str:

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+import zlib
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 
+from threelane.worker.gateway.connection import WITHOUT_BODY, Connector, Conversation
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
-MAX_ANSWER = 1 << 20  # bytes of a response that are read
+MAX_ANSWER = 1 << 20  # bytes; a longer response is unreadable
 IDLE_SECONDS = 15.0
+LONGEST_WAIT_SECONDS = 3600.0  # that a gateway can ask for
+_ABSURD_SECONDS = 30 * 24 * 3600.0  # a Retry-After beyond this is somebody's mistake
+_GZIP = zlib.MAX_WBITS | 16
+_MOST_DIGITS = 12
 
 
 @dataclass(slots=True)
 class Trace:
-    """Whether one request got a connection."""
+    """The connection that one request got, if it got any."""
 
-    connected: bool = field(default=False)
+    conversation: Conversation | None = field(default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A complete HTTP response."""
+    """A complete HTTP response; ``retry_after_seconds`` is 0 if the gateway asks for no wait."""
 
     status: int
     body: bytes
+    retry_after_seconds: float = 0.0
+
+
+class BrokenReply(Exception):
+    """The response is not certain to be whole; the text is why."""
 
 
 _CURRENT: ContextVar[Trace] = ContextVar("current_request")
 
 
-class _Connector(aiohttp.TCPConnector):
+class _Connector(Connector):
     """Records that a request got a connection; aiohttp's own traces cost a tenth of a request."""
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*args, **kwargs)
-        _CURRENT.get().connected = True
+        _CURRENT.get().conversation = connection.protocol  # type: ignore[assignment]  # the connector makes no other
         return connection
 
 
 class Wire:
-    """Sends requests and never repeats a POST; follows no redirects, and cuts responses at a megabyte."""
+    """Sends requests and never repeats a POST; follows no redirects, and rejects responses above a megabyte."""
 
     def __init__(self, timeout_seconds: float) -> None:
         """Open the session; call it on the event loop."""
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             connector=_Connector(limit=0, ttl_dns_cache=60, keepalive_timeout=IDLE_SECONDS),
-            auto_decompress=True,
+            auto_decompress=False,  # aiohttp does not notice that a packed body is cut
+            headers={hdrs.ACCEPT_ENCODING: "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -62,7 +77,8 @@ class Wire:
     ) -> HttpReply | AttemptOutcome:
         """Send a request; returns the whole response, NOT_REACHED if it got no connection, or LOST if it failed later.
 
-        aiohttp may repeat a GET or DELETE once if a kept connection closes: both are idempotent.
+        UNREADABLE: a response without a certain end, or with more octets after it: it may be cut, or another
+        request's.  aiohttp may repeat a GET or DELETE once if a kept connection closes: both are idempotent.
         """
         trace = Trace()
         _CURRENT.set(trace)
@@ -70,19 +86,86 @@ class Wire:
             async with self._session.request(
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return HttpReply(response.status, await _whole(response.content))
+                return await self._read(response, trace)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failed:
-            kind = OutcomeKind.LOST if trace.connected else OutcomeKind.NOT_REACHED
+            kind = OutcomeKind.LOST if trace.conversation is not None else OutcomeKind.NOT_REACHED
             return AttemptOutcome(kind, text=type(failed).__name__)
+
+    async def _read(self, response: aiohttp.ClientResponse, trace: Trace) -> HttpReply | AttemptOutcome:
+        wait = _retry_after(response)
+        try:
+            whole = await _whole(response)
+        except BrokenReply as broken:
+            return AttemptOutcome(OutcomeKind.UNREADABLE, text=str(broken), retry_after_seconds=wait)
+        if trace.conversation is not None and trace.conversation.unasked:
+            return AttemptOutcome(OutcomeKind.UNREADABLE, text="more than one response", retry_after_seconds=wait)
+        return HttpReply(response.status, whole, wait)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
 
 
-async def _whole(content: aiohttp.StreamReader) -> bytes:
-    """Return the whole response body, or its first megabyte."""
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Return the response body; raises BrokenReply unless it has an announced end within a megabyte.
+
+    A body that only the end of its connection ends may have been cut anywhere.
+    """
+    headers, content = response.headers, response.content
+    is_chunked = "chunked" in headers.get(hdrs.TRANSFER_ENCODING, "").lower()
+    if not (is_chunked or hdrs.CONTENT_LENGTH in headers or response.status in WITHOUT_BODY):
+        raise BrokenReply("a body without an announced end")
     body = await content.readany()
-    while not content.at_eof() and len(body) < MAX_ANSWER:
+    while not content.at_eof() and len(body) <= MAX_ANSWER:
         body += await content.readany()
-    return body[:MAX_ANSWER]
+    if len(body) > MAX_ANSWER:
+        raise BrokenReply("a body of more than a megabyte")
+    packed = headers.get(hdrs.CONTENT_ENCODING)
+    return body if packed is None else _unpacked(body, packed.strip().lower())
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Return an encoded body as it was before; raises BrokenReply if it is cut, too long, or in another encoding."""
+    if encoding in ("", "identity") or not body:
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise BrokenReply("a body in an encoding that was not requested")
+    unpacker = zlib.decompressobj(_GZIP)
+    try:
+        plain = unpacker.decompress(body, MAX_ANSWER + 1)
+    except zlib.error:
+        raise BrokenReply("a body that cannot be unpacked") from None
+    if not unpacker.eof or unpacker.unused_data or len(plain) > MAX_ANSWER:
+        raise BrokenReply("a body that is cut, or more than a megabyte")
+    return plain
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Return the wait that a rate limit or a server error asks for."""
+    if response.status != 429 and response.status < 500:
+        return 0.0
+    headers = response.headers
+    return retry_after_seconds(headers.get(hdrs.RETRY_AFTER, ""), headers.get(hdrs.DATE, ""), time())
+
+
+def retry_after_seconds(value: str, date: str, now: float) -> float:
+    """Return the wait that a ``Retry-After`` asks for, at most an hour; 0 if it is past, absurd or not one.
+
+    It is a number of seconds, or a date that counts from the response's own ``Date``, if that has one: the server's
+    clock may differ from ours, which is ``now``, in seconds.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        seconds = float(value) if len(value) <= _MOST_DIGITS else _ABSURD_SECONDS + 1
+    else:
+        until, sent = _timestamp(value), _timestamp(date)
+        seconds = 0.0 if until is None else until - (now if sent is None else sent)
+    return min(seconds, LONGEST_WAIT_SECONDS) if 0 < seconds <= _ABSURD_SECONDS else 0.0
+
+
+def _timestamp(date: str) -> float | None:
+    """Return an HTTP date in Unix seconds, or None if it is not one."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -86,12 +86,6 @@ LEGACY = table(
     otherwise=Rule("xxx", STOP, MESSAGE, OPERATOR, "unlisted_code", alarm=True),
 )
 
-# Central REST answers some requests with an HTTP status only: an address that is not the API.
-REST = LEGACY.extended(
-    Rule("404", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
-    Rule("405", HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
-)
-
 TRANSPORT = table(
     Rule("not_reached", RETRY,  MESSAGE, OPERATOR, "not_reached", AT_ONCE, UNTIL_EXPIRY, spends_attempt=False),
     Rule("wrong_address", RETRY, ACCOUNT, OPERATOR, "not_clickatell", most_attempts=UNTIL_EXPIRY, spends_attempt=False,

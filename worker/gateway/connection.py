@@ -1,0 +1,130 @@
+"""Connection: a kept connection that received anything but the one response of its last request is not used again."""
+
+from __future__ import annotations
+
+import functools
+import select
+from typing import Any
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+
+WITHOUT_BODY = (204, 304)
+_END_OF_HEAD = b"\r\n\r\n"
+_SWITCHING = 101  # any other 1xx only precedes the response
+
+
+class Conversation(ResponseHandler):
+    """One connection, which notes octets that belong to no request: ``unasked``.
+
+    aiohttp keeps such octets and gives them to the next request on this connection as its response.
+    """
+
+    unasked = False
+    is_kept = False
+    """Whether it has carried a request before."""
+    _head: Any = None  # of the current request's response, once that has begun
+    _body: Any = None
+    _is_preceded = False  # by a 1xx: then it is not known where the response begins, nor where it ends
+    _received = 0  # octets since the request
+    _body_at = -1  # where the body begins among them
+    _last = b""  # the last few of them
+
+    def set_response_params(self, **parameters: Any) -> None:
+        """Begin a request; octets that arrived before it are no response to it."""
+        self.unasked, self._head, self._body = False, None, None
+        self._is_preceded, self._received, self._body_at, self._last = False, 0, -1, b""
+        super().set_response_params(**parameters)
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets of the current response; close the connection if there are any after its end."""
+        if data and self._body is not None and self._body.is_eof():
+            self._reject(data)
+            return
+        if self._body_at < 0:
+            found = (self._last + data).find(_END_OF_HEAD)
+            self._body_at = -1 if found < 0 else self._received - len(self._last) + found + len(_END_OF_HEAD)
+        self._received += len(data)
+        self._last = (self._last + data)[-len(_END_OF_HEAD) :]
+        super().data_received(data)
+        if self._body is not None and self._body.is_eof():
+            self._check_the_end(data)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take the head of a response; a second one means that nobody knows which of them answers the request."""
+        head, body = data
+        if head.code >= 200 or head.code == _SWITCHING:
+            self.unasked = self.unasked or self._head is not None
+            self._head, self._body = head, body
+        else:
+            self._is_preceded = True
+        super().feed_data(data, size)
+
+    @property
+    def has_early_octets(self) -> bool:
+        """Whether octets were read before a request was written."""
+        return self.unasked or self.should_close
+
+    def _check_the_end(self, data: bytes) -> None:
+        """Note octets that came together with the end of the response: another one may begin with them."""
+        if self._is_preceded or self._body_at < 0:
+            self.force_close()
+        elif self._head.chunked:
+            if self._last != _END_OF_HEAD:  # the last chunk ends like a head
+                self._reject(data)
+        else:
+            length = 0 if self._head.code in WITHOUT_BODY else int(self._head.headers.get(hdrs.CONTENT_LENGTH, 0))
+            excess = self._received - self._body_at - length
+            if excess:
+                self._reject(data[-excess:])
+
+    def _reject(self, data: bytes) -> None:
+        """Close the connection; a blank line after a body is an old server's habit, and says nothing about it."""
+        self.force_close()
+        if data.strip(b"\r\n"):
+            self.unasked = True
+            if self.transport is not None:
+                self.transport.close()
+
+
+class Connector(aiohttp.TCPConnector):
+    """Opens connections, and closes a kept one with unread octets instead of using it."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take aiohttp's options; call it on the event loop."""
+        super().__init__(**options)
+        self._factory = functools.partial(Conversation, loop=self._loop)  # type: ignore[assignment]  # a subclass
+        self._readable = select.poll()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        """Return a connection on which nothing has arrived; raises ClientConnectionError if a new one is not so."""
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            conversation = connection.protocol
+            assert isinstance(conversation, Conversation)
+            if not (conversation.has_early_octets or self._has_unread(conversation)):
+                conversation.is_kept = True
+                return connection
+            connection.close()
+            if not conversation.is_kept:
+                raise aiohttp.ClientConnectionError("octets before the first request")
+
+    def _has_unread(self, conversation: Conversation) -> bool:
+        """Return whether the kernel has octets, or the end, of a connection that should be silent.
+
+        A new TLS connection is not: the server's session tickets may follow the handshake.
+        """
+        transport = conversation.transport
+        if transport is None:
+            return True
+        if not conversation.is_kept and transport.get_extra_info("sslcontext"):
+            return False
+        number = transport.get_extra_info("socket").fileno()
+        if number < 0:
+            return True
+        self._readable.register(number, select.POLLIN)
+        try:
+            return bool(self._readable.poll(0))
+        finally:
+            self._readable.unregister(number)
