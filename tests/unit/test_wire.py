@@ -407,6 +407,24 @@ def test_octets_that_are_still_in_the_kernel_close_a_kept_connection() -> None:
     assert [HttpReply(200, YES)] * 2 == run(test)
 
 
+def test_an_answer_that_arrives_before_its_request_has_left_is_unreadable() -> None:
+    """It cannot be the response to a request that the server does not have."""
+
+    async def hurry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + LENGTH + b"\r\n" + YES)
+        await writer.drain()
+        await reader.read()  # the rest of the request only leaves now
+
+    async def test(wire: Wire) -> HttpReply | AttemptOutcome:
+        server = await asyncio.start_server(hurry, "127.0.0.1", 0, limit=1024)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            return await wire.post(url, b"x" * 20_000_000, FORM)
+
+    assert [OutcomeKind.UNREADABLE] == kinds([run(test)])
+
+
 def test_a_server_that_speaks_first_is_not_reached() -> None:
     """A response that came before its request is none."""
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import functools
 import select
+import struct
+import termios
 from typing import Any
 
 import aiohttp
@@ -55,7 +59,7 @@ class Conversation(ResponseHandler):
         """Take the head of a response; a second one means that nobody knows which of them answers the request."""
         head, body = data
         if head.code >= 200 or head.code == _SWITCHING:
-            self.unasked = self.unasked or self._head is not None
+            self.unasked = self.unasked or self._head is not None or _is_under_way(self.transport)
             self._head, self._body = head, body
         else:
             self._is_preceded = True
@@ -86,6 +90,20 @@ class Conversation(ResponseHandler):
             self.unasked = True
             if self.transport is not None:
                 self.transport.close()
+
+
+def _is_under_way(transport: asyncio.Transport | None) -> bool:
+    """Return whether the other side has not even acknowledged all of a request: then nothing can be a response to it.
+
+    So an unasked response that crosses the next request on the network is found out.
+    """
+    if transport is None or transport.get_write_buffer_size():
+        return transport is not None
+    try:
+        octets = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return False
+    return bool(struct.unpack("i", octets)[0])
 
 
 class Connector(aiohttp.TCPConnector):
