@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.sandbox.test_sandbox_faults import TO, arm, taken
+from tests.sandbox.conftest import Receiver
+from tests.sandbox.test_sandbox_faults import CUT, TO, arm, taken
 from tests.sandbox.test_sandbox_faults_by_api import APIS, element, outcome, send
 from threelane.sandbox.apis import FORM_TYPE
 from threelane.sandbox.faults import NOT_TAKEN, TRANSPORT
@@ -98,10 +99,11 @@ def test_an_outage_ends_on_its_own(sandbox: Running, wait_until: WaitUntil) -> N
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(("do", "count"), [("reset", 0), ("reset_after", 1)])
 def test_a_reset_takes_or_does_not(sandbox: Running, api: str, do: str, count: int) -> None:
-    """From outside both look alike."""
+    """From outside both look alike: a RST, not the end of the stream."""
     arm(sandbox, do=do)
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError) as reset:
         send(sandbox, api, (TO, "c1"))
+    assert not isinstance(reset.value, RemoteDisconnected)
     assert taken(sandbox) == count
 
 
@@ -181,6 +183,17 @@ def test_a_hidden_message_is_taken_and_never_found(sandbox: Running, api: str) -
     first, second, third = ledger(sandbox)
     assert sandbox.command("querymsg", climsgid="c1").startswith(f"ID: {second['id']}")
     assert [each["faults"] for each in (first, second, third)] == [["hide"], [], ["hide"]]
+
+
+def test_a_hidden_message_has_no_receipts(sandbox: Running, receiver: Receiver, wait_until: WaitUntil) -> None:
+    """A receipt would reveal it."""
+    sandbox.control("POST", "settings", {"callback_url": receiver.url})
+    arm(sandbox, do="hide")
+    with pytest.raises(CUT):
+        sandbox.send(TO, climsgid="hidden", callback="7")
+    sandbox.send(TO, climsgid="seen", callback="7")
+    wait_until(lambda: "004" in receiver.statuses("seen") and {each["status"] for each in ledger(sandbox)} == {"004"})
+    assert receiver.statuses("hidden") == []
 
 
 def test_the_ledger_counts_copies(sandbox: Running) -> None:
