@@ -15,7 +15,7 @@ from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane.contract.message import Message
 from threelane.store import keys
-from threelane.worker.fetch.lanes import AWAY_SECONDS, CONNECT_SECONDS, Lanes
+from threelane.worker.fetch.lanes import AWAY_SECONDS, Lanes
 from threelane.worker.fetch.look import BATCH, LOOK_SECONDS, Look
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -183,7 +183,7 @@ def test_without_a_broker_looks_carry_all_lanes_at_the_rate_of_the_account(syste
     """Several batches at once, and again at once while more wait: the newsletter takes as long as with nudges."""
     worker = workers()
     news, codes = accepted(system, 3_000, 3), accepted(system, 20, 1)
-    pass_time(system, CONNECT_SECONDS + AWAY_SECONDS)
+    pass_time(system, AWAY_SECONDS + 0.1)
     taken = set(worker.look())
     looks = 1
     while len(worker.gateway.taken) < 3_020 and looks < 100:

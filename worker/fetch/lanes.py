@@ -44,7 +44,7 @@ class Lanes:
         self._nudges: Counter[int] = Counter()  # under way, by lane
         self._looks: Counter[int] = Counter()  # batches of looks under way, by lane
         self._counting = Lock()
-        self._responded_at = monotonic() + CONNECT_SECONDS - AWAY_SECONDS
+        self._responded_at = monotonic()
         self._empty_at: dict[int, float | None] = dict.fromkeys(keys.LANES)  # None: it had a nudge last
         self._pending: frozenset[int] = frozenset()  # lanes with a request that waits for a nudge
 
@@ -87,6 +87,10 @@ class Lanes:
                     since = self._monotonic() - AWAY_SECONDS
                     self._responded_at = max(self._responded_at, since + TURN_SECONDS)
                 counts[lane] -= 1
+
+    def connecting(self) -> None:
+        """Give the broker time for its first response."""
+        self._responded_at = self._monotonic() + CONNECT_SECONDS - AWAY_SECONDS
 
     def requested(self, lanes: Iterable[int]) -> None:
         """Record that the broker is to deliver a nudge of these lanes as soon as there is one."""

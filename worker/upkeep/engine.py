@@ -99,6 +99,7 @@ class Engine:
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker))
         self._rest.run(self._open())
+        LANES.connecting()
         self._first.run(self._first.begin([one for one in DUTIES if one.on_lane_1], self._context))
         self._rest.run(self._rest.begin([one for one in DUTIES if not one.on_lane_1], self._context))
 
