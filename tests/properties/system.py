@@ -159,7 +159,7 @@ class System:
             return self.run(claim(self.client, lane, ids, self.settings, self.now - behind))
 
     def judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Decision:
-        patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0], can_look_up=True)
+        patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0], can_look_up=self.can_look_up)
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 

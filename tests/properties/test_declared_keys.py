@@ -174,7 +174,8 @@ def _do_the_rest(system: System) -> None:
     sync.zadd(keys.LATE, {soon.id: 1})
     system.run(late(client, now))
     system.now = now + 90 * DAY
-    system.run(poll(client, Unhelpful(), system.settings, 3, system.now))
+    for lane in keys.LANES:
+        system.run(poll(client, Unhelpful(), system.settings, lane, system.now))
     latest = LastAccepted(soon.id, system.now, system.now)
     system.run(sample(client, Unhelpful(), latest, 1, 0, system.now))
     system.run(hurry(client, system.now, system.now))
