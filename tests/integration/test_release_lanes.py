@@ -15,7 +15,6 @@ from tests.properties.system import START, System, open_system
 from tests.servers import RedisServer
 from threelane import Status
 from threelane.store import keys
-from threelane.store.due import share
 from threelane.store.find import Filter
 from threelane.worker.dead.redrive import redrive_paced
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
@@ -99,24 +98,6 @@ def test_lane_1_is_released_on_the_event_loop_that_no_newsletter_keeps_busy() ->
 
     assert {"adopt", "release_lane_1"} <= on_lane_1
     assert "release" not in on_lane_1
-
-
-@pytest.mark.parametrize(
-    ("waiting", "expected"),
-    [
-        ({1: 50, 2: 50, 3: 50}, {1: 16, 2: 2, 3: 2}),
-        ({1: 1, 2: 50, 3: 50}, {1: 1, 2: 17, 3: 2}),
-        ({1: 0, 2: 0, 3: 50}, {3: 20}),
-        ({1: 50, 2: 0, 3: 1}, {1: 19, 3: 1}),
-        ({1: 0, 2: 0, 3: 0}, {}),
-    ],
-)
-def test_a_batch_is_lane_1_first_and_the_others_keep_a_floor(waiting: dict[int, int], expected: dict[int, int]) -> None:
-    """2,000 newsletters in doubt cannot use up the look-ups that a code needs, nor a flood of codes theirs."""
-    found = share({lane: [f"{lane}-{n}" for n in range(number)] for lane, number in waiting.items()}, 20)
-
-    assert expected == {lane: len(ids) for lane, ids in found.items()}
-    assert all(ids == [f"{lane}-{n}" for n in range(len(ids))] for lane, ids in found.items())
 
 
 def test_a_code_is_looked_up_before_newsletters_that_were_in_doubt_first(system: System) -> None:

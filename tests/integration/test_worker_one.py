@@ -23,7 +23,8 @@ def let_end(client: redis.Redis, message_id: str) -> None:
     """Move the end of a message's validity to a minute ago: the shortest is a minute, too long for a test."""
     body = json.loads(client.hget(keys.record(message_id), "body"))
     body["expires_at"] = int(time.time() * 1000) - 60_000
-    client.hset(keys.record(message_id), "body", json.dumps(body))
+    ended = {"body": json.dumps(body), "expires": body["expires_at"]}
+    client.hset(keys.record(message_id), mapping=ended)
     client.zadd(keys.DOUBT[3], {message_id: 0})
 
 
