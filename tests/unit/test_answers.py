@@ -420,3 +420,14 @@ def test_of_ten_messages_behind_ten_answers_at_once_none_takes_an_answer_of_anot
     assert OutcomeKind.UNREADABLE is outcomes[0].kind
     assert expected == [outcome.gateway_id for outcome in outcomes[1:]]
     assert 10 == len(doubling.received)
+
+
+@pytest.mark.parametrize("api", ["http", "xml"])
+def test_a_copy_of_an_answer_is_not_the_answer_to_the_next_message(api: str) -> None:
+    """It comes on its own connection, whole: only the id, or the number of the element, shows it."""
+
+    async def two(made: Gateway) -> list[OutcomeKind]:
+        return [(await made.send([message], NOW))[0].kind for message in TEN[:2]]
+
+    copy = stream(Documented(api, accepts(api, ITS_ID), ITS_ID), "a length")
+    assert [[OutcomeKind.ACCEPTED, OutcomeKind.UNREADABLE]] == calls(api, [copy], two)

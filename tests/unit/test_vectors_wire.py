@@ -130,7 +130,7 @@ def test_a_status_without_a_body_of_the_api_never_means_yes_and_holds_no_account
     assert (kind, "429" if status == 429 else "") == (outcome.kind, outcome.code)
     decision = judged(api, outcome)
     assert (Status.IN_DOUBT == decision.to) == (kind is UNSURE)
-    assert decision.to in (Status.IN_DOUBT, Status.SCHEDULED)
+    assert decision.to in (Status.IN_DOUBT, Status.QUEUED)
     assert decision.hold is None or decision.hold.until
 
 
