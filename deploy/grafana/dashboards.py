@@ -466,6 +466,17 @@ TROUBLE = Board(
                     [(_happened("threelane_in_doubt_total", "code"), "{{code}}")],
                 ),
                 Panel(
+                    "Does the gateway stop answering?",
+                    "short",
+                    [
+                        ("threelane_breaker_open", "breaker open"),
+                        (_happened("threelane_breaker_openings_total", "outcome"), "opened after {{outcome}}"),
+                        (_happened("threelane_gateway_probes_total", "result"), "probes {{result}}"),
+                        ("threelane_workers_at_fault", "workers that stopped alone"),
+                    ],
+                    "docs/outages.md explains what happens. threelane holds shows the next probe.",
+                ),
+                Panel(
                     "Do senders and prefixes on hold recover?",
                     "short",
                     [
