@@ -184,3 +184,60 @@ def test_an_operator_sees_the_breaker_and_can_close_it(
     assert not opened(client)
     codes = accepted(producer, 1, 2)
     wait_until(lambda: all_sent(producer, codes), what="the next message")
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, form: str
+) -> None:
+    """HTTP 429 with either form of Retry-After: nothing was taken, no attempt is spent, and a code goes first."""
+    workers.start(**SETTINGS)
+    page = {"do": "page", "http": 429, "command": "*", "times": None, "retry_after_seconds": 3, "retry_after": form}
+    sandbox.control("POST", "faults", [page])
+    news = accepted(producer, 50, 3)
+    wait_until(lambda: client.hexists(keys.HOLDS, "account"), 60, what="the hold")
+    codes = accepted(producer, CODES, 1)
+    returned_at = end_outage(sandbox)
+    wait_until(lambda: all_sent(producer, [*news, *codes]), 60, what="all to be sent")
+
+    assert next(iter(sends(sandbox, returned_at))) in codes
+    assert {1} == {one.attempts for one in producer.statuses([*news, *codes]) if one}
+    assert [0, 0] == [tallied(client, family) for family in ("in_doubt", "breaker_opened")]
+    assert {*news, *codes} == set(taken(sandbox))
+
+
+def test_a_worker_with_a_wrong_address_stops_alone_and_says_so(
+    producer: Producer,
+    sandbox: Running,
+    workers: Workers,
+    client: redis.Redis,
+    base_environment: dict[str, str],
+) -> None:
+    """Another server answers there with 404: its messages go to the other worker, unspent, and the fleet goes on."""
+    workers.start(worker_name="lost", gateway_url=f"{sandbox.url}/elsewhere", **SETTINGS)
+    wait_until(lambda: client.hget(keys.worker("lost"), "fault"), 60, what="the report of its fault")
+    workers.start(worker_name="right", **SETTINGS)
+    ids = accepted(producer, 100, 2)
+    wait_until(lambda: all_sent(producer, ids), 60, what="all to be sent")
+
+    assert {1} == {one.attempts for one in producer.statuses(ids) if one}
+    assert 0 == tallied(client, "in_doubt")
+    assert not opened(client)
+    unhealthy = typed("health", "--worker", "lost", environment=base_environment)
+    assert 5 == unhealthy.returncode
+    assert "is not Clickatell's" in unhealthy.stdout + unhealthy.stderr
+    assert 0 == typed("health", "--worker", "right", environment=base_environment).returncode
+
+
+def test_a_worker_goes_on_when_its_address_answers_properly(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
+) -> None:
+    """A captive page went away: no restart is needed."""
+    sandbox.control("POST", "faults", [{"do": "page", "http": 302, "command": "*", "times": None}])
+    workers.start(worker_name="one", **SETTINGS)
+    ids = accepted(producer, 10, 1)
+    wait_until(lambda: client.hget(keys.worker("one"), "fault"), 60, what="the report of its fault")
+    assert [] == sends(sandbox, 0)
+    end_outage(sandbox)
+    wait_until(lambda: all_sent(producer, ids), 60, what="all to be sent")
+    assert {1} == {one.attempts for one in producer.statuses(ids) if one}

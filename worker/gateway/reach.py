@@ -10,7 +10,9 @@ from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeK
 from threelane.worker.gateway.protocol import Gateway
 
 _CODE = re.compile(r"(?:err:?\s*)?\d{1,3}\b", re.IGNORECASE)
-_PAGE = re.compile(r"<|HTTP [235]\d\d\b")
+_PAGE = re.compile(r"<|HTTP (\d{3})\b")
+_RATE_LIMIT = 429
+_OF_ANOTHER_SERVER = frozenset({*range(300, 400), 401, 403, 404, 405})
 _FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
 
 
@@ -30,8 +32,10 @@ def read(balance: float | str) -> AttemptOutcome:
     for kind in _FAILED:
         if balance.startswith(kind):
             return AttemptOutcome(kind, text=balance.removeprefix(f"{kind} (").removesuffix(")"))
-    if _PAGE.match(balance):
-        return AttemptOutcome(OutcomeKind.UNREADABLE, text=balance)
+    if page := _PAGE.match(balance):
+        status = int(page[1] or 0)
+        kind = OutcomeKind.WRONG_ADDRESS if status in _OF_ANOTHER_SERVER else OutcomeKind.UNREADABLE
+        return AttemptOutcome(OutcomeKind.REFUSED if status == _RATE_LIMIT else kind, text=balance)
     if _CODE.match(balance):
         return AttemptOutcome(OutcomeKind.REFUSED, text=balance)
     return NOT_TRIED
