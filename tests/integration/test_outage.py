@@ -190,8 +190,11 @@ def test_an_operator_sees_the_breaker_and_can_close_it(
 def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, form: str
 ) -> None:
-    """HTTP 429 with either form of Retry-After: nothing was taken, no attempt is spent, and a code goes first."""
-    workers.start(**SETTINGS)
+    """HTTP 429 with either form of Retry-After: nothing was taken, no attempt is spent, and a code goes first.
+
+    The rate grows from the end of the hold, and lane 3 leaves its reserve to lane 1.
+    """
+    workers.start(**SETTINGS | {"burst_seconds": 1, "ramp_seconds": 5})
     page = {"do": "page", "http": 429, "command": "*", "times": None, "retry_after_seconds": 3, "retry_after": form}
     sandbox.control("POST", "faults", [page])
     news = accepted(producer, 50, 3)

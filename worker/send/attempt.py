@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -18,15 +19,16 @@ from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import Clock
+from threelane.store import keys
 from threelane.store.states import Status
-from threelane.worker.account.hold import OF_SETTINGS, Hold, scopes_of
+from threelane.worker.account.hold import OF_SETTINGS, Hold, ramp, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.context import LastAccepted
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.policy.rule import Scope
+from threelane.worker.policy.rule import RATE_LIMITED, Scope
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.claim import Claimed, claim
@@ -277,5 +279,14 @@ class Attempts:
                     self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
                 )
         metrics.STALE.inc(settled.each.count(False))
+        await self._ramp_up_after_rate_limits(settlements)
         if settled.held or self._narrowed:
             self._heed(settled.held, self._clock.now())
+
+    async def _ramp_up_after_rate_limits(self, settlements: Sequence[Settlement]) -> None:
+        """Let the rate grow from the end of a rate limit: the full rate would meet it again, and codes go first."""
+        holds = [one.decision.hold for one in settlements if one.decision.hold]
+        ends = max((one.until for one in holds if one.cause == RATE_LIMITED.reason), default=0)
+        if ends:
+            with suppress(RedisError, OSError):  # then it starts at the full rate
+                await self._client.hset(keys.RATE, mapping=ramp(ends))
