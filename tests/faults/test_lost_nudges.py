@@ -116,6 +116,7 @@ def test_a_producer_without_its_broker_is_not_delayed_and_its_codes_are_claimed_
     with Producer(ProducerSettings(redis_url=redis_server.url)) as producer:
         codes = send_codes(producer)
         assert CODES == producer.unpublished
+        assert count(client, "unpublished:1") > 0, "reported while it runs, not only when it ends"
     wait_until(lambda: all_taken(sandbox, codes), what="all codes at the gateway")
     wait_until(lambda: count(client, "found:1") >= CODES, what="the count of a look")
 

@@ -30,7 +30,7 @@ Workers = Callable[..., "Worker"]
 class Gateway:
     """Takes everything, when it may."""
 
-    name, batch_size, table = "http", 1, LEGACY
+    name, batch_size, can_look_up, table = "http", 1, True, LEGACY
 
     def __init__(self) -> None:
         self.taken: list[str] = []
