@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from threelane.operations.health import SILENT_MS
+from threelane.operations.outage import SILENT_MS
 from threelane.store import keys
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
+from threelane.operations.age import CAUSES
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -105,6 +106,7 @@ LABELS = {
     "cost_centre": Label("the cost centres with the highest charges", frozenset({"none"}), MOST),
     "producer": Label("the producers with the highest charges", frozenset({"none"}), MOST),
     "country": Label("the countries with the highest charges", frozenset({"none"}), MOST),
+    "cause": Label("what a message waits for", frozenset(CAUSES)),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "round": Label("the housekeeping round", ROUNDS),
@@ -130,8 +132,11 @@ METRICS = (
            "Is Redis up? While it is down, the exporter reports nothing else."),
     Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("lane",), "Due messages that no worker has claimed",
            "How many messages wait?"),
-    Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",), "Age of the oldest due message",
-           "How long has the oldest message waited? Look at this first."),
+    Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",),
+           "Age of the oldest message that is due and not sent",
+           "How long has the oldest message waited, wherever it is? Look at this first."),
+    Metric("threelane_waiting", GAUGE, _EXPORTER, ("lane", "cause"), "Messages that are not sent yet",
+           "What do messages wait for: their lane, a hold, a retry, a look-up?"),
     Metric("threelane_messages", GAUGE, _EXPORTER, ("status",), "Messages in a non-final state",
            "Where are the messages now?"),
     Metric("threelane_accepted", COUNTER, _EXPORTER, ("lane",), "Messages accepted", "How much traffic comes in?"),

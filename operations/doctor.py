@@ -10,11 +10,14 @@ import redis
 
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
-from threelane.operations import capacity, forecast, health
+from threelane.operations import age, capacity, forecast, health
+from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
+from threelane.operations.outage import SILENT_MS, outage
 from threelane.store import keys, missing
 from threelane.store.states import Status
 from threelane.store.tally import Count
+from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.breaking import SCOPE
@@ -47,6 +50,14 @@ _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
         "were swept twice: neither a nudge nor a look reaches them",
         "the log event swept_again has their ids; restart the workers of this lane",
     ),
+}
+_LOOK = "threelane top: are workers running, is the rate (PARTS_PER_SECOND) used up?"
+_STEPS: dict[str, str] = {  # what the oldest message of a lane waits for -> what to do
+    Cause.HOLD: "threelane holds",
+    Cause.RETRY: "threelane list --state scheduled, then threelane explain ID: the code of its last attempt",
+    Cause.IN_DOUBT: "threelane list --state in_doubt: workers query the gateway",
+    Cause.NEWER: "upgrade the workers: docs/deploy.md",
+    Status.SENDING: "is the gateway slow? threelane check --live",
 }
 _REMEDIES = {  # owner of dead letters -> what to do
     Owner.OPERATOR: "fix the cause (docs/operations.md), then threelane dead redrive --code {code}",
@@ -97,29 +108,31 @@ def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
 
 def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[Finding]:
     """Check that a worker fetches each lane, and how long its oldest message waits."""
-    alive: Any = client.zrange(keys.WORKERS, now - health.SILENT_MS, "+inf", byscore=True)
+    alive: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
     consumed: set[str] = set()
     for name in alive:
         consumed.update((client.hget(keys.worker(name.decode()), "lanes") or b"").decode().split(","))  # type: ignore[union-attr]
     held = hold.holds(client, now)
-    for lane, depth in waiting.items():
-        what = f"lane {lane}"
+    breaker = outage(client, held, now)
+    for lane, one in age.read(client, now, held).items():
+        what, depth = f"lane {lane}", waiting[lane]
         if alive and str(lane) not in consumed:
             step = f"start one: threelane worker --lanes {lane}"
             yield Finding(ERROR if depth else WARNING, what, f"no worker fetches it; {depth:,} wait", step)
-        oldest: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-        seconds = (now - oldest[0][1]) / 1000 if oldest else 0.0
-        late, too_late = health.SLOW_SECONDS[lane]
-        backlog = f"{depth:,} wait, the oldest for {seconds:,.0f} s"
-        if seconds <= late:
-            yield Finding(OK, what, backlog if depth else "empty")
-        elif "account" in held or f"lane:{lane}" in held or health.outage(client, held, now):
-            yield Finding(WARNING, what, f"{backlog}; the lane is on hold", "threelane holds")
-        else:
-            grade = ERROR if seconds > too_late else WARNING
-            yield Finding(
-                grade, what, backlog, "threelane top: are workers running, is the rate (PARTS_PER_SECOND) used up?"
-            )
+        yield _lane_finding(what, one, health.SLOW_SECONDS[lane], is_held=bool(breaker or age.stopping(held, lane)))
+
+
+def _lane_finding(what: str, one: LaneAge, slow: tuple[int, int], *, is_held: bool) -> Finding:
+    """Return the finding of a lane; one that is on hold as a whole is an error among the holds."""
+    if not one.cause:
+        return Finding(OK, what, f"nothing is due; {words}" if (words := age.words(one.causes)) else "empty")
+    backlog = age.sentence(one)
+    late, too_late = slow
+    if one.oldest_seconds <= late:
+        return Finding(OK, what, backlog)
+    if is_held:
+        return Finding(WARNING, what, f"{backlog}; the lane is on hold", "threelane holds")
+    return Finding(ERROR if one.oldest_seconds > too_late else WARNING, what, backlog, _STEPS.get(one.cause, _LOOK))
 
 
 def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:

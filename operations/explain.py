@@ -9,11 +9,13 @@ import msgspec
 import redis
 
 from threelane.contract import message
-from threelane.operations import health
-from threelane.store import budgets, events, keys, registry, windows
+from threelane.operations.outage import outage
+from threelane.store import budgets, events, keys, registry, waiting, windows
 from threelane.store import status as statuses
+from threelane.store.record import Field
 from threelane.store.states import FINAL, Status
 from threelane.store.status import MessageStatus
+from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.gateway.overrides import in_force
 from threelane.worker.policy.legacy import TRANSPORT
@@ -136,6 +138,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     status_look_ups: int = 0  # because no receipt came
     lapses: int = 0
     in_doubt_since: int = 0
+    waiting_since: int = 0  # when it was accepted, became due or was redriven, while it is not sent
+    waiting_cause: str = ""  # why it left the plain path, if it did: retry, hold, newer, window, in_doubt, ...
     rule: Matched | None = None
     pending: Pending | None = None
     money: MessageCost = MessageCost()
@@ -169,11 +173,13 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
         status_look_ups=int(record.get("asks", 0)),
         lapses=int(record.get("lapses", 0)),
         in_doubt_since=int(record.get("doubted", 0)),
+        waiting_since=_since(known, record, now),
+        waiting_cause=waiting.cause_of(record.get(Field.WAITING, "")),
         rule=matched(known.code, in_force(settings.gateway, settings.policy_file)) if known.code else None,
         pending=_pending(client, known, record, sms, now),
         money=_money(client, known, record, now),
         receipts=receipts,
-        events=tuple(_events(client, known, record.get("producer", ""), settings.keeping.late)),
+        events=tuple(_events(client, known, record.get("producer", ""), _late_at(known, record, settings))),
     )
 
 
@@ -231,6 +237,7 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     yield from sorted(steps[1:], key=lambda step: step.at)
 
 
+_UNSENT = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT)
 _SUCCESSFUL = (Status.DELIVERED, Status.SENT)
 
 
@@ -245,6 +252,18 @@ def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterato
         "network": ended - known.sent_at if known.sent_at else 0,
     }
     yield from (Wait(cause, span / 1000) for cause, span in spans.items() if span > 0)
+
+
+def _since(known: MessageStatus, record: Mapping[str, str], now: int) -> int:
+    """Return since when it waits to be sent; 0 if it does not, or is not due."""
+    since = max(known.accepted_at, known.due_at, int(record.get(Field.REDRIVEN, 0)))
+    return since if known.status in _UNSENT and since <= now else 0
+
+
+def _late_at(known: MessageStatus, record: Mapping[str, str], settings: WorkerSettings) -> int:
+    """Return when it was late; 0 if it was not.  Earlier versions did not record it."""
+    sent = known.sent_at + settings.keeping.late if known.sent_at and known.lane == 1 else 0
+    return int(record.get(Field.LATE, 0)) or sent
 
 
 def _pending(
@@ -269,12 +288,15 @@ def _pending(
             return Pending("look_up", at, _look_up(record))
         case Status.SENT:
             return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
+    cause = waiting.cause_of(record.get(Field.WAITING, ""))
+    if cause == Cause.NEWER:
+        return Pending("newer", at, f"its schema is {record.get('schema', '')}: it waits for a newer worker")
     held = hold.holds(client, now)
     if scope := hold.stopping(held, known.lane, sms.sender if sms else "", known.to):
         one = held[scope]
         why = "; ".join(filter(None, (f"{one.code} {one.cause}", hold.evidence_of(one), "threelane holds")))
         return Pending("hold", one.until, f"{scope} is on hold: {why}")
-    if (breaker := health.outage(client, held, now)) and known.status is Status.QUEUED:
+    if (breaker := outage(client, held, now)) and known.status is Status.QUEUED:
         return Pending("hold", 0, f"{breaker.cause}; it is sent when {hold.way_back(breaker)}")
     tags = record.get("tags", "").split(",") if record.get("tags") else ()
     opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now
@@ -323,9 +345,8 @@ def _money(client: redis.Redis, known: MessageStatus, record: Mapping[str, str],
     )
 
 
-def _events(client: redis.Redis, known: MessageStatus, producer: str, late_ms: int) -> Iterator[PublishedEvent]:
+def _events(client: redis.Redis, known: MessageStatus, producer: str, late_at: int) -> Iterator[PublishedEvent]:
     """Yield the events of its end or of its being late, as far as the stream still has them."""
-    late_at = known.sent_at + late_ms if known.sent_at and known.lane == 1 else 0
     spans = [(at - BEFORE_MS, at + AFTER_MS) for at in (late_at, known.ended_at) if at]
     registered = registry.read(client, producer) if producer else None
     fetched = _fetched(client)

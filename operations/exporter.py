@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from threelane.contract.prices import CREDIT
-from threelane.operations import capacity, fleet_metrics, forecast
+from threelane.operations import age, capacity, fleet_metrics, forecast
 from threelane.operations.catalogue import BY_NAME, beforehand
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
@@ -105,28 +105,31 @@ class Fleet(Collector):
 
     def _waiting(self) -> Iterator[Metric]:
         self._clock.sync(self._client)
-        now = self._clock.now()
+        lanes = age.read(self._client, self._clock.now())
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:
                 pipe.zcard(keys.QUEUED[lane])
-                pipe.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
             indexes = [(status, index) for status in _COUNTED for index in keys.indexes_of(status)]
             for _, index in indexes:
                 pipe.zcard(index)
             found = pipe.execute()
         depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=["lane"])
-        oldest = GaugeMetricFamily("threelane_lane_oldest_seconds", "Age of the oldest due message", labels=["lane"])
+        oldest = GaugeMetricFamily(
+            "threelane_lane_oldest_seconds", "Age of the oldest message that is due and not sent", labels=["lane"]
+        )
+        waiting = GaugeMetricFamily("threelane_waiting", "Messages that are not sent yet", labels=["lane", "cause"])
         for place, lane in enumerate(keys.LANES):
-            depth.add_metric([str(lane)], found[2 * place])
-            first = found[2 * place + 1]
-            oldest.add_metric([str(lane)], max(0.0, (now - first[0][1]) / 1000) if first else 0.0)
+            depth.add_metric([str(lane)], found[place])
+            oldest.add_metric([str(lane)], lanes[lane].oldest_seconds)
+            for cause, number in lanes[lane].causes.items():
+                waiting.add_metric([str(lane), cause], number)
         states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["status"])
         numbers: Counter[Status] = Counter()
-        for (status, _), number in zip(indexes, found[2 * len(keys.LANES) :], strict=True):
+        for (status, _), number in zip(indexes, found[len(keys.LANES) :], strict=True):
             numbers[status] += number
         for status in _COUNTED:
             states.add_metric([status], numbers[status])
-        yield from (depth, oldest, states)
+        yield from (depth, oldest, waiting, states)
 
     def _holds(self) -> Iterator[Metric]:
         held = hold.holds(self._client, self._clock.now())

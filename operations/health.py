@@ -1,17 +1,17 @@
-"""Health: whether a worker consumes messages, which a ping cannot show."""
+"""Health: whether a worker consumes messages, which a ping cannot show, and whether they wait too long."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import redis
 
+from threelane.operations import age
+from threelane.operations.outage import SILENT_MS
 from threelane.store import keys
 from threelane.worker.account import hold
 from threelane.worker.gateway.breaking import scope_of
 
-SILENT_MS = 20_000  # a worker whose event loop is blocked misses several heartbeats
 IDLE_MS = 60_000  # work may wait this long before the worker counts as unhealthy
 GONE_MS = 600_000  # a worker silent for this long was stopped, or is known to be down
 SLOW_SECONDS = {
@@ -35,20 +35,26 @@ def problem_of(client: redis.Redis, name: str, now: int) -> str:
     held = hold.holds(client, now)
     if scope_of(entry.get(b"gateway", b"").decode()) in held:
         return ""
-    for lane in (int(lane) for lane in entry[b"lanes"].split(b",") if lane):
+    lanes = age.read(client, now, held)
+    for lane in _lanes(entry):
         if "account" in held or f"lane:{lane}" in held:
             continue
-        oldest: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-        if oldest and now - oldest[0][1] > IDLE_MS and idle > IDLE_MS:
+        since = lanes[lane].in_lane_since()
+        if since and now - since > IDLE_MS and idle > IDLE_MS:
             return (
                 f"worker {name} has fetched nothing for {idle // 1000} s while messages wait in lane {lane}: restart it"
             )
     return ""
 
 
-def outage(client: redis.Redis, held: Mapping[str, hold.Held], now: int) -> hold.Held | None:
-    """Return the open breaker that stops every reporting worker, or None."""
-    names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
-    gateways: Any = [client.hget(keys.worker(name.decode()), "gateway") for name in names]
-    opened = [held.get(scope_of((one or b"").decode())) for one in gateways]
-    return opened[0] if opened and all(opened) else None
+def waits_of(client: redis.Redis, name: str, now: int) -> list[str]:
+    """Return the lanes of a worker whose oldest message waits for too long, with the cause; a restart may not help."""
+    lanes = age.read(client, now)
+    entry: Any = client.hgetall(keys.worker(name))
+    slow = [lane for lane in _lanes(entry) if lanes[lane].oldest_seconds > SLOW_SECONDS[lane][1]]
+    return [f"lane {lane}: {age.sentence(lanes[lane])}; see threelane doctor" for lane in slow]
+
+
+def _lanes(entry: dict[bytes, bytes]) -> list[int]:
+    """Return the lanes that a worker reports."""
+    return [int(lane) for lane in entry.get(b"lanes", b"").split(b",") if lane]

@@ -9,10 +9,12 @@ import msgspec
 import redis
 
 from threelane.contract.prices import CREDIT
-from threelane.operations import capacity, forecast
+from threelane.operations import age, capacity, forecast
+from threelane.operations.age import LaneAge
 from threelane.operations.capacity import Capacity
 from threelane.operations.forecast import Forecast
-from threelane.operations.health import GONE_MS, outage
+from threelane.operations.health import GONE_MS
+from threelane.operations.outage import outage
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.store.tally import Count
@@ -28,10 +30,15 @@ _RISING = (
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One lane: waiting messages, age of the oldest, and counts since the first start."""
+    """One lane: messages that are due and not being sent, age and cause of the oldest, and counts since the start.
+
+    ``causes`` has the number of messages that wait for each cause: see age.py.
+    """
 
     waiting: int
     oldest_seconds: float
+    oldest_cause: str
+    causes: Mapping[str, int]
     accepted: int
     sent: int
     delivered: int
@@ -70,7 +77,7 @@ def read(client: redis.Redis, now: int) -> Screen:
     held = hold.holds(client, now)
     return Screen(
         at=now,
-        lanes={lane: _lane(client, lane, tally, now) for lane in keys.LANES},
+        lanes={lane: _lane(one, lane, tally) for lane, one in age.read(client, now, held).items()},
         indexes={status: sum(int(client.zcard(index)) for index in keys.indexes_of(status)) for status in _COUNTED},
         holds=held,
         money=forecast.read(client, now),
@@ -81,11 +88,12 @@ def read(client: redis.Redis, now: int) -> Screen:
     )
 
 
-def _lane(client: redis.Redis, lane: int, tally: Mapping[str, int], now: int) -> Lane:
-    first: Any = client.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
+def _lane(one: LaneAge, lane: int, tally: Mapping[str, int]) -> Lane:
     return Lane(
-        waiting=int(client.zcard(keys.QUEUED[lane])),
-        oldest_seconds=max(0.0, (now - first[0][1]) / 1000) if first else 0.0,
+        waiting=one.waiting,
+        oldest_seconds=one.oldest_seconds,
+        oldest_cause=one.cause,
+        causes={cause: number for cause, number in one.causes.items() if number},
         accepted=tally.get(Count.ACCEPTED.field(lane), 0),
         sent=tally.get(Count.TO.field(lane, Status.SENT), 0),
         delivered=tally.get(Count.TO.field(lane, Status.DELIVERED), 0),

@@ -62,6 +62,7 @@ local function take(record, message, entries)
   local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period}
   place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
     Field.lane, lane, Field.to, message[NewMessage.to], Field.parts, parts, Field.accepted, accepted_at, unpack(values))
+  if lane == '1' then index(KEY.expected, message[NewMessage.id], due > 0 and due or accepted_at) end
   commit(record, taken, nil, status)
   count_of(Count.accepted, lane)
   count_of(Count.parts, lane, parts)

@@ -11,11 +11,13 @@ for i, time in ipairs(ARG.times) do
   if known.status == ARG.source and known.body == time[Time.was] then
     write(record, Field.body, time[Time.body], Field.due, due, Field.expires, time[Time.expires])
     drop(record, Field.gateway_due)
+    if known.lane == '1' then index(KEY.expected, id, due) end
     if known.status == Status.scheduled then
       index(KEY.former, id)
       index(KEY.due[known.lane], id, due)
+      forget_wait(record, id, known)
     else
-      move(record, id, known, Status.scheduled, due)
+      move_because(Cause.window, record, id, known, Status.scheduled, due)
     end
     answers[i] = 1
   end

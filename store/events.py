@@ -47,6 +47,7 @@ class EventField(StrEnum):
     NETWORK = "network"
     INCOMPLETE = "incomplete"
     WORD = "word"
+    CAUSE = "cause"  # why a late message waits
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -81,7 +82,11 @@ class Outcome(_Event, frozen=True, kw_only=True, tag="outcome"):
 
 
 class Late(_Event, frozen=True, kw_only=True, tag="late"):
-    """A message of lane 1 was sent and no receipt arrived in time: use a fallback channel if you have one."""
+    """A message of lane 1 has no final receipt in time: use a fallback channel if you have one.
+
+    ``status`` is where it is: queued, scheduled, sending, in_doubt or sent; ``cause`` is why it waits there: hold,
+    retry, in_doubt, requeued, swept or newer, or "" if nothing has held it up.  ``sent_at`` is 0 if it was not sent.
+    """
 
     type: ClassVar[str] = "late"
     message_id: str
@@ -89,6 +94,8 @@ class Late(_Event, frozen=True, kw_only=True, tag="late"):
     lane: int = 0
     to: str = ""
     sent_at: int = 0
+    status: str = ""
+    cause: str = ""
 
 
 class Reply(_Event, frozen=True, kw_only=True, tag="reply"):

@@ -36,8 +36,10 @@ class Key(StrEnum):
     DOUBT = "doubt"
     DEAD = "dead"
     AWAITING = "awaiting"
+    EXPECTED = "expected"
     LATE = "late"
     VISIBILITY = "visibility"
+    WAITING = "waiting"
     STOPPING = "stopping"
     TALLY = "tally"
     EVENTS = "events"
@@ -98,7 +100,9 @@ KINDS: dict[Key, KeyKind] = {
     Key.DEAD: KeyKind("zset", "dead letters; score: since when, ms"),
     Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms",
                           "lane"),
-    Key.LATE: KeyKind("zset", "ids of lane 1 that were sent; score: when to publish the late event, ms"),
+    Key.EXPECTED: KeyKind("zset", "ids of lane 1 that may lack a final receipt; score: since when, ms"),
+    Key.LATE: KeyKind("zset", "the same, as earlier versions write it after a send; score: when the event is due, ms"),
+    Key.WAITING: KeyKind("zset", "messages off the plain path: <lane>:<cause>:<since, ms>:<id>, in this order"),
     Key.VISIBILITY: KeyKind("hash", "how soon look-ups find what the gateway accepted: Sight", by_account=True),
     Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
@@ -189,8 +193,10 @@ NUDGES = key(Key.NUDGES)
 ERASING = key(Key.ERASING)
 SUPPRESSED = key(Key.SUPPRESSED)
 EVENTS = key(Key.EVENTS)
+EXPECTED = key(Key.EXPECTED)
 LATE = key(Key.LATE)
 VISIBILITY = key(Key.VISIBILITY)
+WAITING = key(Key.WAITING)
 HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)
 PRODUCERS = key(Key.PRODUCERS)

@@ -26,9 +26,10 @@ from threelane.store.record import Field
 from threelane.store.signature import Signature
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.store.tally import Count
+from threelane.store.waiting import Cause
 
 PARTS = Path(__file__).with_name("parts")
-NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType)
+NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType, Cause)
 """The enumerations that every script may use."""
 
 PERIODS = "periods"  # the argument with the periods of the budget keys

@@ -57,6 +57,12 @@ class Field(StrEnum):
     DOUBTED = "doubted"  # since when it is in doubt: its request had ended by then
     RETRY = "retry"  # in doubt after a temporary refusal: when to retry it if no look-up finds it
     RESENT = "resent"  # when it was sent again from doubt, which happens once at most
+    # from redrive
+    REDRIVEN = "redriven"  # when
+    # from any move off the plain path
+    WAITING = "waiting"  # lane, cause and since when it waits: waiting.py
+    # from late
+    LATE = "late"  # when its late event was published
     # from sweep
     SWEEPS = "sweeps"  # how often its nudge was found missing by the sweep
     # from erase, which deletes TO, BODY, PRINT, CLIENT, TEXT and REPORTS

@@ -91,7 +91,7 @@ LANES = Board(
                     "How long has the oldest message waited?",
                     "s",
                     [("threelane_lane_oldest_seconds", "lane {{lane}}")],
-                    "Age of the oldest due, unclaimed message. An alert fires when lane 1 stays above 30 s.",
+                    "Since it was accepted or due, also on hold, retried or in doubt. Lane 1: alert above 30 s.",
                     Limits(5, 30),
                     now=True,
                     width=5,
@@ -155,6 +155,11 @@ LANES = Board(
                     limits=Limits(5, 30),
                 ),
                 Panel("How many messages waited?", "short", [("threelane_lane_depth", "lane {{lane}}")]),
+                Panel(
+                    "What did messages wait for?",
+                    "short",
+                    [("sum by (lane, cause) (threelane_waiting) > 0", "lane {{lane}} {{cause}}")],
+                ),
                 Panel(
                     "How fast is a login code? (accept to first call, 95th percentile)",
                     "s",

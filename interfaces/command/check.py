@@ -37,20 +37,22 @@ def health(
     name: Annotated[str, typer.Option("--worker", help="The worker's name; default: this host's.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Check that a worker is consuming: fails if it fetched nothing for a minute while messages waited in its lanes."""
-    from threelane.operations.health import problem_of
+    """Check that a worker is consuming (exit code 5 if not), and that nothing waits too long in its lanes (8)."""
+    from threelane.operations.health import problem_of, waits_of
     from threelane.worker.account.hold import holds
 
     name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
     problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
+    waits = with_redis(lambda client: waits_of(client, name, now_of(client)))
     if as_json:
         found = with_redis(lambda client: holds(client, now_of(client)))
-        print_json({"worker": name, "consumes": not problem, "problem": problem, "holds": found})
-    elif problem:
-        err.print(problem, markup=False, highlight=False)
+        print_json({"worker": name, "consumes": not problem, "problem": problem, "waits": waits, "holds": found})
     else:
-        print_line(f"worker {name} consumes")
-    raise typer.Exit(Exit.UNHEALTHY if problem else Exit.OK)
+        for line in filter(None, (problem, *waits)):
+            err.print(line, markup=False, highlight=False)
+        if not problem:
+            print_line(f"worker {name} consumes")
+    raise typer.Exit(Exit.UNHEALTHY if problem else Exit.WAITING if waits else Exit.OK)
 
 
 def check(live: Live = False, as_json: Json = False) -> None:

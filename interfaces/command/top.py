@@ -18,6 +18,7 @@ from rich.text import Text
 
 from threelane.interfaces.command.caller import Json, out, print_json
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.operations.age import words
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
 from threelane.producer.outage import explain
@@ -86,8 +87,8 @@ def _standing(now: Screen) -> RenderableType:
 
 
 def _lanes(now: Screen, before: Screen | None) -> Table:
-    table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", box=SIMPLE_HEAD)
-    for column in table.columns[1:]:
+    table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", "waiting for", box=SIMPLE_HEAD)
+    for column in table.columns[1:-1]:
         column.justify = "right"
     for lane, one in now.lanes.items():
         was = before.lanes[lane] if before else None
@@ -98,15 +99,17 @@ def _lanes(now: Screen, before: Screen | None) -> Table:
             _per_second(one.sent, was.sent if was else None, now, before),
             _per_second(one.delivered, was.delivered if was else None, now, before),
         )
-        table.add_row(str(lane), f"{one.waiting:,}", f"[{colour}]{one.oldest_seconds:,.1f} s[/]", *rates)
+        table.add_row(
+            str(lane), f"{one.waiting:,}", f"[{colour}]{one.oldest_seconds:,.1f} s[/]", *rates, words(one.causes)
+        )
     table.add_row("also", ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.indexes.items() if n))
     return table
 
 
 def _money(now: Screen) -> Text:
     line = Text("credits  ")
-    for number, (words, kind) in enumerate(credit_words(now.money)):
-        line.append(", " if number else "").append(words, style=_STYLE[kind])
+    for number, (phrase, kind) in enumerate(credit_words(now.money)):
+        line.append(", " if number else "").append(phrase, style=_STYLE[kind])
     return line
 
 

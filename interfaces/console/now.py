@@ -16,6 +16,7 @@ from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.operations import screen
+from threelane.operations.age import words
 from threelane.operations.explain import matched
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen
@@ -34,6 +35,7 @@ class LaneRow(msgspec.Struct, frozen=True):
     lane: int
     waiting: int
     oldest_seconds: float
+    causes: str
     state: str
     rates: tuple[float | None, ...]
     held: Held | None
@@ -101,7 +103,8 @@ def _row(now: Screen, lane: int, before: LaneCounts | None) -> LaneRow:
     if before:
         counts = zip((one.accepted, one.sent, one.delivered), before.counts[lane], strict=True)
         rates = tuple(screen.per_second(count, then, now.at - before.at) for count, then in counts)
-    return LaneRow(lane, one.waiting, one.oldest_seconds, late, rates, held or now.holds.get("account") or now.outage)
+    stops = held or now.holds.get("account") or now.outage
+    return LaneRow(lane, one.waiting, one.oldest_seconds, words(one.causes), late, rates, stops)
 
 
 def _before(visit: Visit, now: Screen) -> LaneCounts | None:

@@ -170,11 +170,11 @@ def test_everything_that_counts_from_delivery_counts_from_its_time(system: Syste
     system.attempt(one, ACCEPTED, lane=1)
     keeping = system.settings.keeping
 
-    assert due + keeping.late == system.sync.zscore(keys.LATE, one)
+    assert due == system.sync.zscore(keys.EXPECTED, one)
     assert due + keeping.first_poll == system.sync.zscore(keys.AWAITING[1], one)
     assert keeping.keep + 7200_000 - system.sync.pttl(keys.record(one)) < 60_000
-    assert [] == system.run(late(system.client, due + keeping.late - 1))
-    assert [one] == system.run(late(system.client, due + keeping.late))
+    assert [] == system.run(late(system.client, keeping.late, due + keeping.late - 1))
+    assert [one] == system.run(late(system.client, keeping.late, due + keeping.late))
 
 
 class Stopping:

@@ -162,7 +162,7 @@ def test_the_story_shows_a_late_login_code(system: System) -> None:
     one = take(system, lane=1).message.id
     system.attempt(one, TAKEN, lane=1)
     system.now = int(time.time() * 1000)
-    assert [one] == system.run(late(system.client, system.now))
+    assert [one] == system.run(late(system.client, system.settings.keeping.late, system.now))
     system.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED)])
     assert ["late", "outcome"] == [event.type for event in story_of(system, one).events]
 

@@ -136,7 +136,7 @@ def test_a_deferral_costs_neither_an_attempt_nor_rate(system: System) -> None:
 
     assert {one: OPENS} == seen.indexes[keys.DUE[3]]
     assert {} == seen.indexes[keys.QUEUED[3]]
-    changed = {"status": "scheduled", "due": str(OPENS), "expires": str(OPENS + DAY)}
+    changed = {"status": "scheduled", "due": str(OPENS), "expires": str(OPENS + DAY), "waiting": f"3:window:{OPENS}"}
     same = before.records[one].keys() - changed.keys() - {"body"}
     assert {name: before.records[one][name] for name in same} | changed == {
         name: value for name, value in seen.records[one].items() if name != "body"

@@ -40,6 +40,7 @@ from threelane.worker.send.claim import claim
 from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase
 from threelane.worker.upkeep.expire import expire
+from threelane.worker.upkeep.forget_waits import forget_waits
 from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.intake import GROUP, spread
 
@@ -171,8 +172,9 @@ def _do_the_rest(system: System) -> None:
         part = ReplyPart(7, 2, number)
         system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
     _break(system)
-    sync.zadd(keys.LATE, {soon.id: 1})
-    system.run(late(client, now))
+    system.run(late(client, 0, now))
+    sync.zadd(keys.WAITING, {f"1:retry:{now}:{soon.id}": 0})
+    assert 1 == system.run(forget_waits(client))
     system.now = now + 90 * DAY
     for lane in keys.LANES:
         system.run(poll(client, Unhelpful(), system.settings, lane, system.now))

@@ -348,7 +348,7 @@ def test_a_dead_letter_that_was_sent_after_all_has_not_ended(system: System) -> 
     seen = system.glance([story.id])
     assert "ended" not in seen.records[story.id]
     assert system.now + 600_000 == seen.indexes[keys.AWAITING[1]][story.id]
-    assert system.now + 30_000 == system.sync.zscore(keys.LATE, story.id)
+    assert int(seen.records[story.id]["accepted"]) == system.sync.zscore(keys.EXPECTED, story.id)
 
 
 def test_the_model_knows_every_status_of_both_tables() -> None:

@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 from tests.properties.system import Glance, PendingLookUp, System, reached
 from tests.servers import RedisServer
 from threelane.contract.message import Draft
+from threelane.operations import age
 from threelane.producer.accept import Accepted
 from threelane.store import keys, suppression
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
@@ -49,6 +50,8 @@ STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
 
 SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT
 IN_DOUBT, DEAD, UNKNOWN, EXPIRED = Status.IN_DOUBT, Status.DEAD, Status.UNKNOWN, Status.EXPIRED
+
+UNSENT = (SCHEDULED, QUEUED, SENDING, IN_DOUBT)
 
 # fmt: off
 MOVES: dict[str, set[tuple[Status | None, Status]]] = {
@@ -89,6 +92,11 @@ FIELDS = {
     "named": st.booleans(),
 }
 WAITS = (1, 300, 5_000, 30_000, 61_000, 61_000, 3_600_000)
+
+
+def since(record: dict[str, str]) -> int:
+    """Return since when a message waits."""
+    return max(int(record.get(name, 0)) for name in ("accepted", "due", "redriven"))
 
 
 @dataclass
@@ -499,6 +507,32 @@ class Machine(RuleBasedStateMachine):
             where = [index for index, members in self.seen.indexes.items() if one in members]
             assert ([own] if own else []) == where
 
+    def what_leaves_the_plain_path_is_noted(self) -> None:
+        """With since when it waits; and only while it waits."""
+        noted = {one: record["waiting"] for one, record in self.seen.records.items() if "waiting" in record}
+        assert {f"{note}:{one}".encode() for one, note in noted.items()} == set(
+            self.system.sync.zrange(keys.WAITING, 0, -1)
+        )
+        for one, note in noted.items():
+            assert f"{since(self.seen.records[one])}" == note.rpartition(":")[2]
+            assert self.seen.status(one) in UNSENT
+        for one, record in self.seen.records.items():
+            put_off = self.seen.status(one) is SCHEDULED and one in self.tried and "redriven" not in record
+            assert one in noted or not (put_off or self.seen.status(one) is IN_DOUBT)
+
+    def no_age_is_hidden(self) -> None:
+        """Whatever was done to a message, its lane is as old as it is; to within a release that is a little late."""
+        lanes = age.read(self.system.sync, self.system.now)
+        for lane, one in lanes.items():
+            ages = {
+                name: (self.system.now - since(record)) / 1000
+                for name, record in self.seen.records.items()
+                if int(record["lane"]) == lane and self.seen.status(name) in UNSENT
+            }
+            still = [seconds for name, seconds in ages.items() if self.seen.status(name) is not SENDING]
+            tolerated = 1 if lane == 1 else 10
+            assert max(0, *still, 0) - tolerated <= one.oldest_seconds <= max(0, *ages.values(), 0)
+
     def a_token_is_there_exactly_while_an_attempt_is(self) -> None:
         tokens = {one: record["token"] for one, record in self.seen.records.items() if "token" in record}
         assert self.holder == tokens
@@ -549,6 +583,8 @@ class Machine(RuleBasedStateMachine):
         self.every_credit_is_accounted_for()
         self.the_counts_agree_with_the_history()
         self.the_rate_is_kept()
+        self.what_leaves_the_plain_path_is_noted()
+        self.no_age_is_hidden()
 
     def teardown(self) -> None:
         """After any history, healthy workers bring every message to its end, and still only once."""

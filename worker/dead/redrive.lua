@@ -19,9 +19,10 @@ for i, id in ipairs(ARG.ids) do
     answers[i] = LeftDead.over
   else
     if known.period and counted_before == 0 then write(record, Field.period, ARG.today) end
-    move(record, id, known, Status.queued, ARG.now, Field.attempt, 0)
+    move(record, id, known, Status.queued, ARG.now, Field.attempt, 0, Field.redriven, ARG.now)
     keep(record)
-    drop(record, Field.ended, Field.first, Field.lapses)  -- resent stays: the operator's copy permits no further resend
+    drop(record, Field.ended, Field.first, Field.lapses, Field.late)  -- resent stays: the operator's copy permits no further resend
+    if known.lane == '1' then index(KEY.expected, id, ARG.now) end
     count_of(Count.redriven, known.lane)
     answers[i] = known.lane
   end

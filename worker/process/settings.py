@@ -41,7 +41,8 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
         description="waits before the gateway is queried for a missing receipt; the last one repeats",
     )
     late_after_seconds: PositiveFloat = Field(
-        30.0, description="a message of lane 1 that has no receipt after this time gets a `late` event"
+        30.0,
+        description="a message of lane 1 without a final receipt after this time gets a `late` event, counted from accept or due time",
     )
 
     words_file: Path | None = Field(None, description="STOP and START keywords in more languages")

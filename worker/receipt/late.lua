@@ -1,18 +1,49 @@
--- PARTS record, tally, events
--- Publish, once each, sent messages without a receipt in time.
--- KEYS  records   ARG  ids
--- ->    for each id 1 when it was late, or 0
-local answers, FIELDS = {}, {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.sent}
+-- PARTS tally, events, holds, waiting
+-- Publish, once each, messages of lane 1 without a final receipt in time, wherever they are.
+-- KEYS  records   ARG  now, late_ms, ids
+-- ->    for each id the state in which it is late, or ''
+local answers, FIELDS = {}, {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.sent,
+  Field.gateway_due, Field.waiting, Field.late}
+local UNDER_WAY = {
+  [Status.scheduled] = true, [Status.queued] = true, [Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true,
+}
+
+local held
+-- -> whether a hold stops all of lane 1.
+local function is_held()
+  if held == nil then
+    held = false
+    for scope in pairs(in_force()) do
+      held = held or scope == 'account' or scope == 'lane:1' or string.find(scope, '^gateway:') ~= nil
+    end
+  end
+  return held
+end
+
+-- -> why a message waits where it is; '' on the plain path.
+local function why(known)
+  if known.status == Status.queued and is_held() then return Cause.hold end
+  return known.waiting and string.match(known.waiting, '^%d:([%a_]+):') or ''
+end
+
 for i, id in ipairs(ARG.ids) do
-  answers[i] = 0
-  if redis.call('ZREM', KEY.late, id) == 1 then
-    local known = read(KEY.records[i], FIELDS)
-    if known.status == Status.sent then
+  local record = KEY.records[i]
+  local known = read(record, FIELDS)
+  local listed = redis.call('ZREM', KEY.expected, id) + redis.call('ZREM', KEY.late, id)
+  answers[i] = ''
+  if listed > 0 and UNDER_WAY[known.status] and not known.late then
+    local since = math.max(since_of(record), tonumber(known.gateway_due) or 0)
+    if since + ARG.late_ms > ARG.now then
+      index(KEY.expected, id, since)
+    else
       publish(EventField.type, EventType.late, EventField.id, id, Field.producer, known.producer, Field.client, known.client,
-        Field.lane, known.lane, Field.to, known.to, Field.sent, known.sent)
+        Field.lane, known.lane, Field.to, known.to, Field.sent, known.sent, Field.status, known.status, EventField.cause,
+        why(known))
+      write(record, Field.late, ARG.now)
       count_of(Count.late, known.lane)
-      answers[i] = 1
+      answers[i] = known.status
     end
   end
 end
+write_indexes()
 return tallied(answers)

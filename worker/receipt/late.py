@@ -1,16 +1,19 @@
-"""Late: publishes lane 1 messages without a receipt in time, so that their producer can try another channel."""
+"""Late: publishes lane 1 messages without a final receipt in time, so that their producer can try another channel.
+
+The time counts from when a message was accepted, became due or was redriven, wherever it is by then: in its lane, put
+off by a retry or a hold, being sent, in doubt, or sent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.keys import RecordKey
-from threelane.store.scripts import flags, script
+from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 
@@ -18,26 +21,29 @@ BATCH = 100
 LATE_SECONDS = 1.0
 
 
-@script(__file__, flags)
-def _late(*, records: Sequence[RecordKey], ids: Sequence[str]) -> None:
-    """Publish late messages; returns which were late."""
+@script(__file__, texts)
+def _late(*, records: Sequence[RecordKey], now: int, late_ms: int, ids: Sequence[str]) -> None:
+    """Publish late messages; returns the state in which each is late, or ""."""
 
 
-async def late(client: redis.asyncio.Redis, now: int) -> list[str]:
-    """Publish up to 100 late messages; returns their ids."""
-    due: Any = await client.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
-    if not due:
+async def late(client: redis.asyncio.Redis, late_ms: int, now: int) -> list[str]:
+    """Publish up to 200 late messages; returns their ids."""
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zrange(keys.EXPECTED, "-inf", now - late_ms, byscore=True, offset=0, num=BATCH)
+        pipe.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
+        expected, of_earlier = await pipe.execute()
+    ids = [one.decode() for one in dict.fromkeys([*expected, *of_earlier])]
+    if not ids:
         return []
-    ids = [one.decode() for one in due]
-    published = await _late.run(client, records=keys.records(ids), ids=ids)
-    found = [one for one, is_late in zip(ids, published, strict=True) if is_late]
-    for one in found:
-        logs.event("late", level=30, id=one)
-    return found
+    states = await _late.run(client, records=keys.records(ids), now=now, late_ms=late_ms, ids=ids)
+    found = [(one, status) for one, status in zip(ids, states, strict=True) if status]
+    for one, status in found:
+        logs.event("late", level=30, id=one, status=status)
+    return [one for one, _ in found]
 
 
 async def _round(context: WorkerContext) -> bool:
-    return len(await late(context.client, context.clock.now())) == BATCH
+    return len(await late(context.client, context.settings.keeping.late, context.clock.now())) >= BATCH
 
 
-DUTY = Duty(name="late", interval_seconds=LATE_SECONDS, work=_round)
+DUTY = Duty(name="late", interval_seconds=LATE_SECONDS, work=_round, on_lane_1=True)

@@ -2,7 +2,7 @@
 -- Apply status reports of the network to records. Safe to repeat and to reorder; creates no records.
 -- The first final status wins; of the others, the furthest one and its charge. A final status that contradicts the
 -- first adds a charge only if no other report has one.
--- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), late_ms (until it is late), reports
+-- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), reports
 -- ->    for each 'moved', 'noted' (no move), 'repeated', 'late' (it ended before), 'never_sent' or 'unknown'; after a
 --       space, its trace if it has one
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
@@ -69,7 +69,7 @@ for i, report in ipairs(ARG.reports) do
       values = {}
       if to == Status.sent then
         drop(record, Field.ended)
-        if known.lane == '1' then index(KEY.late, id, expected + ARG.late_ms) end
+        if known.lane == '1' then index(KEY.expected, id, since_of(record)) end
       end
       keep_for(record, ARG.keep_ms + expected - now)
       answers[i] = ReceiptResult.moved

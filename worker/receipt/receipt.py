@@ -74,7 +74,7 @@ class Reported(Item, frozen=True):
 
 @script(__file__, texts, [ReceiptResult, Assumed])
 def _receipt(
-    *, records: Sequence[RecordKey], now: int, keep_ms: int, poll_ms: int, late_ms: int, reports: Sequence[Reported]
+    *, records: Sequence[RecordKey], now: int, keep_ms: int, poll_ms: int, reports: Sequence[Reported]
 ) -> None:
     """Apply reports; returns the effect of each, followed by a space and the message's trace if it has one."""
 
@@ -94,7 +94,6 @@ async def receive(
         now=now,
         keep_ms=keeping.keep,
         poll_ms=keeping.first_poll,
-        late_ms=keeping.late,
         reports=[_reported(one) for one in reports],
     )
     answers = [reply.partition(" ") for reply in replies]

@@ -89,7 +89,8 @@ end
 -- most a minute), so that a fleet of old workers does not claim it in a loop.
 local function left_to_newer(record, id, known)
   local since = math.max(tonumber(known.accepted), tonumber(known.due) or 0)
-  move(record, id, known, Status.scheduled, now + math.max(1000, math.min(60000, math.floor((now - since) / 4))))
+  local again_at = now + math.max(1000, math.min(60000, math.floor((now - since) / 4)))
+  move_because(Cause.newer, record, id, known, Status.scheduled, again_at)
   count_of(Count.newer, lane)
   return {Claim.newer, id, known.schema}
 end
@@ -151,7 +152,7 @@ for i, id in ipairs(ids) do
     if forbidding then
       entries[#entries + 1] = forbidding
     elseif scope then
-      move(record, id, known, Status.scheduled, again_at(scope))
+      move_because(Cause.hold, record, id, known, Status.scheduled, again_at(scope))
       entries[#entries + 1] = {Claim.held, id, scope}
     elseif floor > 0 and left and left - taken - estimate < floor then
       wait = 1000

@@ -22,12 +22,12 @@ for i, one in ipairs(ARG.settlements) do
   answers[i] = 0
   if known.token == one[Settling.token]
     and move(record, id, known, to, one[Settling.score], Field.attempt, one[Settling.attempt], unpack(values)) then
-    local keep_ms, counts, entry, late_at = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.late_at]
+    local keep_ms, counts, entry, since = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.expected]
     answers[i] = 1
     if keep_ms > 0 then keep_for(record, keep_ms) end
     if counts ~= '' then count(counts) end
     if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end
-    if late_at > 0 then index(KEY.late, id, late_at) end
+    if since > 0 then index(KEY.expected, id, since) end  -- producers of earlier versions do not
     if to == Status.sent and ARG.assumes then pay(record, known, tonumber(known.estimate) or 0) end
     if to == Status.sent and is_watched then
       accepted(one[Settling.sender], known.country, known.to or '', one[Settling.claimed_at])

@@ -54,7 +54,7 @@ class Settling(Item, frozen=True):
     entry: str  # that suppresses its number, as JSON
     attempt: int
     wait: str  # seconds
-    late_at: int  # when its receipt is late
+    expected: int  # since when it is to arrive; 0: it ended, or no lane 1
     sender: str
     claimed_at: int
     values: list[str | int]  # fields and their values
@@ -155,7 +155,8 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
     claimed, decision = one.claimed, one.decision
     values = _values(one, now)
     sent = decision.to is Status.SENT
-    rests = sent or decision.to in AT_REST
+    ended = decision.to in AT_REST
+    rests = sent or ended
     expected = max(now, claimed.message.due_at)  # later than now if the gateway schedules the message
     return Settling(
         claimed.id,
@@ -167,7 +168,7 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
         encode_entry(_suppression(decision, now)).decode() if decision.suppresses else "",
         claimed.attempt - (not decision.spends_attempt),
         f"{decision.wait_seconds:.3f}" if decision.wait_seconds else "",
-        expected + keeping.late if sent and claimed.message.lane == 1 else 0,
+        max(claimed.accepted_at, claimed.message.due_at) if claimed.message.lane == 1 and not ended else 0,
         claimed.message.sender,
         claimed.claimed_at,
         values,

@@ -10,7 +10,7 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import reply
 from threelane.worker.send import recover, windows
-from threelane.worker.upkeep import adopt, beat, credit, erase, release, sweep
+from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, release, sweep
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
@@ -20,6 +20,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     look.DUTY,
     windows.DUTY,
     adopt.DUTY,
+    forget_waits.DUTY,
     release.DUTY_1,
     release.DUTY,
     lapse.DUTY,
