@@ -244,3 +244,56 @@ def test_the_waits_between_probes_double_up_to_the_limit(system: System) -> None
         waits.append(following - at)
         at = following
     assert [2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000] == waits
+
+
+def opened(system: System) -> BreakerMachine:
+    """Return the model of a breaker that just opened and whose probe is due."""
+    machine = BreakerMachine(system)
+    _, at = machine._trip("one", 0, START)
+    system.now = at
+    return machine
+
+
+def takes(machine: BreakerMachine, token: str) -> bool:
+    now = machine.system.now
+    return take_probe(machine.system.sync, now=now, token=token, ends=now + LOCK_MS, **machine.shared)
+
+
+def test_a_probe_lets_exactly_one_message_through(system: System) -> None:
+    """The harmless call alone is no proof that messages are taken, and one message is enough to see it."""
+    machine = opened(system)
+    ids = [one.id for one in system.accept([system.draft(lane=1) for _ in range(3)])]
+
+    def claimed(token: str) -> int:
+        return len(system.run(claim(system.client, 1, ids, system.settings, system.now, pass_token=token)).claimed)
+
+    assert takes(machine, "a")
+    before = claimed("a")
+    assert let_through(system.sync, token="a", ends=system.now + LOCK_MS, **machine.shared)
+    assert [0, 0, 0, 1, 0] == [before, claimed(""), claimed("b"), claimed("a"), claimed("a")]
+
+
+def test_a_prober_whose_time_is_over_changes_nothing(system: System) -> None:
+    """It was away for longer than a call may take; another worker probes by now."""
+    machine = opened(system)
+    assert [True, False] == [takes(machine, "a"), takes(machine, "b")]
+    system.now += LOCK_MS
+    assert takes(machine, "b")
+    row = machine._row()
+    assert [False, False] == [
+        machine._close("a", "one"),
+        let_through(system.sync, token="a", ends=system.now + LOCK_MS, **machine.shared),
+    ]
+    assert row == machine._row()
+    assert machine._close("b", "two")
+
+
+@pytest.mark.parametrize("has_prober", [False, True])
+def test_a_clock_that_is_set_back_does_not_stop_the_probes(system: System, has_prober: bool) -> None:
+    """Times in the future were written by the clock as it was before; nobody waits for them."""
+    machine = opened(system)
+    if has_prober:
+        assert takes(machine, "a")
+    system.now -= HOUR_MS
+    assert takes(machine, "b")
+    assert machine._close("b", "two")

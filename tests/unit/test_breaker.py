@@ -77,6 +77,13 @@ def test_a_failure_of_a_call_that_began_before_it_closed_proves_nothing() -> Non
     assert [False, False, True] == fails(one, *[LOST] * 3, began_at=NOW)
 
 
+def test_a_clock_that_is_set_back_does_not_disable_it() -> None:
+    """A time of closing that lies far ahead was written by the clock as it was before."""
+    one = breaker()
+    one.closed_at = NOW + 3_600_000
+    assert [False, False, True] == fails(one, *[LOST] * 3)
+
+
 def test_a_wrong_address_stops_this_process_alone() -> None:
     """The other workers are configured correctly; nothing is reported to them."""
     stopped: list[bool] = []

@@ -30,6 +30,7 @@ ANSWERS = frozenset({OutcomeKind.ACCEPTED, OutcomeKind.REFUSED})
 FAILURES = frozenset({OutcomeKind.LOST, OutcomeKind.UNREADABLE, OutcomeKind.NOT_REACHED})
 """The outcomes without an answer of the gateway; enough of them in a row open the breaker."""
 MOST_WAIT_SECONDS = 3600.0  # a longer Retry-After is cut: an operator may not come to resume
+BEHIND_MS = 10_000  # most difference between clocks; a time further ahead is an error
 _SAME_MS = 1_000  # calls that failed together name nearly the same time
 _STATUS = re.compile(r"\bHTTP \d{3}\b|^[A-Za-z]{1,40}$")
 
@@ -108,7 +109,7 @@ class Breaker:
         failed = max(
             (one for one in outcomes if one.kind in FAILURES), key=lambda one: one.retry_after_seconds, default=None
         )
-        if failed is None or began_at < self.closed_at:
+        if failed is None or began_at < self.closed_at <= now + BEHIND_MS:
             return None
         self._in_a_row += 1
         waits = failed.retry_after_seconds
