@@ -24,6 +24,7 @@ from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Cover
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
 
@@ -188,7 +189,7 @@ def read_look_up(reply: HttpReply, unknown: str = "104", *, message_id: str = ""
 def read_charge(reply: HttpReply, gateway_id: str = "") -> int | None:
     """Read the charge from the response to ``getmsgcharge``, in millionths of a credit."""
     found = _CHARGE.fullmatch(_text(reply))
-    if not found or reply.status != 200 or found[1] not in (None, gateway_id or found[1]):
+    if not found or not reply.has_end or reply.status != 200 or found[1] not in (None, gateway_id or found[1]):
         return None
     return millionths(found[3] or found[4])
 
@@ -209,7 +210,7 @@ def read_coverage(reply: HttpReply) -> Coverage:
     """Read the response to ``routeCoverage``; the sentence of an old version leaves the coverage unknown."""
     text = _text(reply)
     covered = _COVERED.fullmatch(text)
-    if covered and text and reply.status == 200:
+    if covered and text and reply.has_end and reply.status == 200:
         return Coverage(True, millionths(covered[1]) if covered[1] else None)
     refused = _refusal(reply)
     against = refused is not None and LEGACY.stops(refused.code)
@@ -230,7 +231,7 @@ def read_balance(reply: HttpReply) -> float | str:
     """Read the credits left, or why they are unknown."""
     text = _text(reply)
     found = _CREDIT.fullmatch(text)
-    if reply.status != 200:
+    if reply.status != 200 or not reply.has_end:
         return foreign.beginning(reply)
     return float(found[1]) if found else text[:100] or "an empty answer"
 
@@ -247,15 +248,22 @@ def _body(message: Message) -> dict[str, str]:
 
 
 def _refusal(reply: HttpReply, to: str = "") -> AttemptOutcome | None:
-    """Return the refusal that a response is, or None; an error of the client (4xx) may carry one, other errors not."""
+    """Return the refusal that a response is, or None; an error of the client (4xx) may carry one, other errors not.
+
+    A response that may be cut never puts the account on hold.
+    """
     text = _text(reply)
     refused = _ERR.fullmatch(text)
     if not refused or len(text.splitlines()) != 1 or not (reply.status == 200 or 400 <= reply.status < 500):
         return None
-    if refused[3] not in (None, to):
+    if refused[3] not in (None, to) or (not reply.has_end and _is_of_account(refused[1])):
         return None
     wait = reply.retry_after_seconds
     return AttemptOutcome(OutcomeKind.REFUSED, code=refused[1], text=refused[2], retry_after_seconds=wait)
+
+
+def _is_of_account(code: str) -> bool:
+    return LEGACY.rule_for(code).scope is Scope.ACCOUNT
 
 
 def _text(reply: HttpReply) -> str:

@@ -32,11 +32,16 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A complete HTTP response; ``retry_after_seconds`` is 0 if the gateway asks for no wait."""
+    """An HTTP response; ``retry_after_seconds`` is 0 if the gateway asks for no wait.
+
+    Without an announced end (neither a length nor chunks) the body may be cut: only a text that is complete in itself
+    counts then.
+    """
 
     status: int
     body: bytes
     retry_after_seconds: float = 0.0
+    has_end: bool = True
 
 
 class BrokenReply(Exception):
@@ -77,8 +82,8 @@ class Wire:
     ) -> HttpReply | AttemptOutcome:
         """Send a request; returns the whole response, NOT_REACHED if it got no connection, or LOST if it failed later.
 
-        UNREADABLE: a response without a certain end, or with more octets after it: it may be cut, or another
-        request's.  aiohttp may repeat a GET or DELETE once if a kept connection closes: both are idempotent.
+        UNREADABLE: a response with more octets after it, which may be another request's, or one that cannot be
+        unpacked.  aiohttp may repeat a GET or DELETE once if a kept connection closes: both are idempotent.
         """
         trace = Trace()
         _CURRENT.set(trace)
@@ -94,34 +99,33 @@ class Wire:
     async def _read(self, response: aiohttp.ClientResponse, trace: Trace) -> HttpReply | AttemptOutcome:
         wait = _retry_after(response)
         try:
-            whole = await _whole(response)
+            body, has_end = await _whole(response)
         except BrokenReply as broken:
             return AttemptOutcome(OutcomeKind.UNREADABLE, text=str(broken), retry_after_seconds=wait)
         if trace.conversation is not None and trace.conversation.unasked:
             return AttemptOutcome(OutcomeKind.UNREADABLE, text="more than one response", retry_after_seconds=wait)
-        return HttpReply(response.status, whole, wait)
+        return HttpReply(response.status, body, wait, has_end)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """Return the response body; raises BrokenReply unless it has an announced end within a megabyte.
+async def _whole(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """Return the response body, and whether its end was announced; raises BrokenReply above a megabyte.
 
     A body that only the end of its connection ends may have been cut anywhere.
     """
     headers, content = response.headers, response.content
     is_chunked = "chunked" in headers.get(hdrs.TRANSFER_ENCODING, "").lower()
-    if not (is_chunked or hdrs.CONTENT_LENGTH in headers or response.status in WITHOUT_BODY):
-        raise BrokenReply("a body without an announced end")
+    has_end = is_chunked or hdrs.CONTENT_LENGTH in headers or response.status in WITHOUT_BODY
     body = await content.readany()
     while not content.at_eof() and len(body) <= MAX_ANSWER:
         body += await content.readany()
     if len(body) > MAX_ANSWER:
         raise BrokenReply("a body of more than a megabyte")
     packed = headers.get(hdrs.CONTENT_ENCODING)
-    return body if packed is None else _unpacked(body, packed.strip().lower())
+    return body if packed is None else _unpacked(body, packed.strip().lower()), has_end
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:

@@ -42,7 +42,7 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
     )
     late_after_seconds: PositiveFloat = Field(
         30.0,
-        description="a message of lane 1 without a final receipt after this time gets a `late` event, counted from accept or due time",
+        description="lane 1: a message without a final receipt this long after accept or due time gets a `late` event",
     )
 
     words_file: Path | None = Field(None, description="STOP and START keywords in more languages")
