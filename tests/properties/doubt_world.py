@@ -96,7 +96,7 @@ class DoubtWorld:
         system.can_look_up = True
         self.gateway = SimulatedGateway(lambda: system.now)
         self.fate: Callable[[str], Fate] = lambda _: Fate.ACCEPTED
-        self.opened_at = 0
+        self.opened_at = self.closed_at = 0
         self.is_open = False
         self.latest: LastAccepted | None = None
         self.began: dict[str, int] = {}  # the request of an accepted message
@@ -138,7 +138,7 @@ class DoubtWorld:
         self.is_open, self.opened_at = True, self.system.now
 
     def close(self) -> None:
-        self.is_open = False
+        self.is_open, self.closed_at = False, self.system.now
         self.system.run(hurry(self.system.client, self.system.now, self.system.now))
 
     def measure(self) -> None:
@@ -153,7 +153,7 @@ class DoubtWorld:
         before = {one: system.sync.hget(keys.record(one), "retry") for one in self.ended}
         proven = {one: self.is_proven(one) for one in self.ended}
         taken, again = system.run(
-            resolve(system.client, self.gateway, system.settings, lane, system.now, self.opened_at)
+            resolve(system.client, self.gateway, system.settings, lane, system.now, self.opened_at, self.closed_at)
         )
         for one in (one for ids in again.values() for one in ids):
             if before[one] is None:

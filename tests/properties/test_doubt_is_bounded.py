@@ -265,6 +265,23 @@ def test_all_doubts_are_looked_up_when_the_breaker_closes(world: DoubtWorld) -> 
     assert {Status.SENT} == set(world.statuses().values())
 
 
+@pytest.mark.parametrize("outage", [10, 30, 300])
+def test_a_minute_after_an_outage_nothing_is_in_doubt(world: DoubtWorld, outage: int) -> None:
+    """What was under way when it began is found, or is sent again as soon as a later message has been found."""
+    a_code_each_second(world, 70)
+    world.fate = by_chance(3, (Fate.LOST_BEFORE, 0.5), (Fate.LOST_AFTER, 0.5))
+    world.send(20)
+    world.tick()
+    assert 20 == list(world.statuses().values()).count(Status.IN_DOUBT)
+    world.open()
+    world.run(outage, 1_000)
+    world.fate = lambda _: Fate.ACCEPTED
+    world.close()
+    a_code_each_second(world, 60)
+    assert {Status.SENT} == set(world.statuses().values())
+    assert ([], []) == (world.twice, world.unproven)
+
+
 # Lanes.
 
 

@@ -16,6 +16,7 @@ from threelane.store.visibility import Visibility
 SAFE_MULTIPLE = 3  # of the largest recent delay
 SHORTEST_MS = 5_000
 MARGIN_MS = 1_000  # a request may arrive this long after its connection was lost
+LEARNING_MS = 120_000  # after an outage
 OLD_MS = 15 * 60_000  # without a sample that was found, what was learned is no longer believed
 SOONEST_MS = 1_000  # between two look-ups of a message that wait for a later one to be found
 
@@ -26,11 +27,14 @@ class Evidence(NamedTuple):
     visibility: Visibility
     delays_ms: tuple[int, ...]  # waits before each look-up; their sum is the maximum
     opened_at: int  # when the breaker opened last; what was learned before has expired
+    closed_at: int = 0  # when it closed last; what it takes to resolve the doubts of the outage is learned soon after
 
     @classmethod
-    def of(cls, visibility: Visibility, delays_seconds: Sequence[float], opened_at: int) -> Evidence:
+    def of(
+        cls, visibility: Visibility, delays_seconds: Sequence[float], opened_at: int, closed_at: int = 0
+    ) -> Evidence:
         """Return the evidence with the configured delays in milliseconds."""
-        return cls(visibility, tuple(int(one * 1000) for one in delays_seconds), opened_at)
+        return cls(visibility, tuple(int(one * 1000) for one in delays_seconds), opened_at, closed_at)
 
     @property
     def longest_ms(self) -> int:
@@ -59,13 +63,18 @@ class Evidence(NamedTuple):
     def next_look_up(self, since: int, now: int) -> int:
         """Return when to look up a message again that was not found ``now``.
 
-        By the configured delays, counted from ``since``; sooner if what was learned may make the result a proof.
+        By the configured delays, counted from ``since``; sooner if what was learned, or is being learned after an
+        outage, may make the result a proof.
         """
         planned = next((since + at for at in accumulate(self.delays_ms) if since + at > now), now + self.delays_ms[0])
-        if not self.is_learned(now):
-            return planned
         pause = max(SOONEST_MS, (now - since) // 4)
-        return min(planned, max(since + self.grace_ms(now), now + pause))
+        if self.is_learned(now):
+            return min(planned, max(since + self.grace_ms(now), now + pause))
+        return min(planned, now + min(pause, LEARNING_MS // 8)) if self.is_learning(now) else planned
+
+    def is_learning(self, now: int) -> bool:
+        """Return whether the breaker closed just now, so that samples will soon be found."""
+        return 0 < self.closed_at <= now <= self.closed_at + LEARNING_MS
 
     def lags(self, since: int, now: int) -> bool:
         """Return whether look-ups are known to be late ``now``, so that they may not find a message ``since`` then.

@@ -48,11 +48,17 @@ def _resolve(*, records: Sequence[RecordKey], now: int, keep_ms: int, looked_up:
 
 
 async def resolve(
-    client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, lane: int, now: int, opened_at: int = 0
+    client: redis.asyncio.Redis,
+    gateway: Gateway,
+    settings: WorkerSettings,
+    lane: int,
+    now: int,
+    opened_at: int = 0,
+    closed_at: int = 0,
 ) -> tuple[int, dict[int, list[str]]]:
     """Look up messages of a lane that are due; returns how many were taken, and by lane the ids to be nudged.
 
-    ``opened_at``: when the breaker opened last.
+    ``opened_at`` and ``closed_at``: when the breaker opened and closed last.
     """
     per_request = gateway.look_ups_per_request
     taken = await take_due(client, Status.IN_DOUBT, lane, settings, now, per_request)
@@ -66,7 +72,7 @@ async def resolve(
     if adopted:
         results = await receive(client, adopted, settings.keeping, now, tracing.tracer(enabled=settings.otel))
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
-    evidence = Evidence.of(taken.visibility, settings.doubt_delays_seconds, opened_at)
+    evidence = Evidence.of(taken.visibility, settings.doubt_delays_seconds, opened_at, closed_at)
     rest = [
         (one, next_step(one, answer, evidence, settings.second_doubt, now))
         for one, answer in zip(doubts, found, strict=True)
@@ -126,6 +132,7 @@ def _of(lanes: Sequence[int]) -> Callable[[WorkerContext], Awaitable[bool]]:
                 lane,
                 context.clock.now(),
                 context.breaker.opened_at,
+                context.breaker.closed_at,
             )
             await context.nudge(again)
             more = more or taken > 0
