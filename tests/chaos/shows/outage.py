@@ -22,6 +22,7 @@ CALM_SECONDS = 3.0  # before the outage
 SETTLED_SECONDS = 60.0  # after the return, nothing is in doubt
 UNDER_WAY_SECONDS = 1.0  # until a request that left before the breaker opened has arrived
 FAILURES_TO_OPEN = 5  # THREELANE_BREAKER_FAILURES, of one process
+CONNECTIONS = 64  # THREELANE_GATEWAY_CONNECTIONS: so many requests of a process begin before the first failure is seen
 MOST_PROBES = 15
 REPORTED = (Status.UNKNOWN, Status.DEAD, Status.EXPIRED)
 
@@ -144,7 +145,8 @@ def _report_outage(report: Report, kind: str, outage: Outage) -> None:
     if kind in SURELY_NOT_SENT:
         report.limit("newly in doubt", outage.newly, 0)
         return
-    report.limit("requests that failed before it opened", outage.failed_requests, FAILURES_TO_OPEN * WORKERS)
+    most = (FAILURES_TO_OPEN + CONNECTIONS) * WORKERS
+    report.limit("requests that failed before it opened", outage.failed_requests, most)
     report.limit("sends and harmless calls of probes", outage.probes if is_open else None, MOST_PROBES)
     report.limit("newly in doubt", outage.newly, outage.before + outage.under_way + outage.later if is_open else 0)
 
