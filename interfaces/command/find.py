@@ -158,6 +158,9 @@ def _details(story: Story) -> Iterable[tuple[str, str]]:
     """Yield the rest of a history, each as a name and a sentence."""
     if pending := story.pending:
         yield "waits for", f"{pending.cause}: {pending.detail}" + (f", {shown(pending.until)}" if pending.until else "")
+    if story.waiting_since:
+        cause = f" ({story.waiting_cause.replace('_', ' ')})" if story.waiting_cause else ""
+        yield "waits since", f"{shown(story.waiting_since)}{cause}"
     if story.waits:
         yield "waited", ", ".join(f"{wait.cause.replace('_', ' ')} {wait.seconds:g} s" for wait in story.waits)
     counts = {

@@ -17,6 +17,7 @@ from threelane import Status
 from threelane.contract.window import Windows, parse
 from threelane.operations import age, doctor, health, screen
 from threelane.operations.age import CAUSES, LaneAge
+from threelane.operations.explain import explain
 from threelane.operations.exporter import Fleet
 from threelane.operations.finding import Grade
 from threelane.store import keys
@@ -383,6 +384,29 @@ def test_the_gauge_has_each_lane_and_cause_from_the_first_scrape(client: redis.R
     }
     assert set(map(str, Cause)) < set(CAUSES)
     assert {str(Status.QUEUED), str(Status.SCHEDULED), str(Status.SENDING)} < set(CAUSES)
+
+
+def test_the_story_of_a_message_has_since_when_and_why_it_waits(
+    system: System, redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """An operator who looks at one message sees the same age."""
+    system.now = int(time.time() * 1000) - 60_000
+    accepted_at, one = system.now, take(system)
+    system.attempt(one, REFUSED, lane=1)
+    system.now += 7_000
+    story = explain(client, one, system.now, system.settings)
+
+    assert story is not None
+    assert (accepted_at, "retry") == (story.waiting_since, story.waiting_cause)
+    printed = typed("explain", one, environment={"THREELANE_REDIS_URL": redis_server.url}).stdout
+    assert "waits since" in printed
+    system.release()
+    system.now += 60_000
+    system.release()
+    system.attempt(one, TAKEN, lane=1)
+    story = explain(client, one, system.now, system.settings)
+    assert story is not None
+    assert (0, "") == (story.waiting_since, story.waiting_cause)
 
 
 def test_the_screen_agrees_with_the_gauges(system: System) -> None:
