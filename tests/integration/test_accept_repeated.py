@@ -89,7 +89,7 @@ def test_a_delay_that_is_repeated_later_is_the_same_content(producer: Producer, 
 
     assert again.repeated
     assert first.due_at == producer.status(first.id).due_at
-    assert 1 == client.zcard("tl:due")
+    assert 1 == client.zcard(f"tl:due:{producer.status(first.id).lane}")
 
 
 def test_the_same_words_without_a_client_id_are_two_messages(producer: Producer, client: redis.Redis) -> None:

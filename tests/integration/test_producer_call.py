@@ -153,7 +153,8 @@ OF_REDIS: dict[str, Callable[[Producer], Any]] = {
 
 def public(kind: type) -> set[str]:
     """Return the methods that a caller may use."""
-    return {name for name in vars(kind) if not name.startswith("_")} - {"close"} | {"__enter__"}
+    named = {name for name, what in vars(kind).items() if not name.startswith("_") and not isinstance(what, property)}
+    return named - {"close"} | {"__enter__"}
 
 
 def test_each_method_is_tried_after_the_end() -> None:

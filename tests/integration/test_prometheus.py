@@ -27,6 +27,7 @@ from threelane.demo.stack import Stack
 from threelane.operations.catalogue import LABELS, METRICS, of_series
 from threelane.store import budgets, keys, registry
 from threelane.store.budgets import Budget
+from threelane.store.tally import Count
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("prometheus")]
 
@@ -46,6 +47,12 @@ NUMBERS = (
     "27999177700",  # a code that no table lists
     "27999400400",  # no receipt
     "1",  # refused at accept
+)
+# an outage and a prefix on hold would stop the rest of the load, so their counts rise without them
+COUNTED = (
+    Count.BREAKER_OPENED.field("unreadable"),
+    Count.PROBED.field("answered"),
+    *(count.field("prefix") for count in (Count.HELD, Count.HOLD_PROBED, Count.HEALED)),
 )
 # no nudge is lost here, no worker dies, Redis does not fail, no lane has a window, and all ends become known
 NEVER = {
@@ -83,6 +90,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             with Prometheus(folder / "prometheus", pages) as prometheus:
                 for turn in range(6):
                     _load(stack, turn)
+                    for count in COUNTED:
+                        client.hincrby(keys.TALLY, count, 1)
                     time.sleep(1)
                 yield Scene(stack, prometheus, pages)
         finally:
