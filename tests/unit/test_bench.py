@@ -113,7 +113,9 @@ def test_the_benchmark_gateway_responds_in_the_format_of_each_api() -> None:
     json = msgspec.json.encode({"messages": [one.order(each, 0) for each in sms]})
     results = [
         http.read_send(HttpReply(200, bench_gateway._sendmsg(gateway, b"POST", form)[0])),
-        *xml.read_send(HttpReply(200, bench_gateway._xml(gateway, b"POST", markup)[0]), [(each.to, each.id) for each in sms]),
+        *xml.read_send(
+            HttpReply(200, bench_gateway._xml(gateway, b"POST", markup)[0]), [(each.to, each.id) for each in sms]
+        ),
         *one.read_send(HttpReply(202, bench_gateway._one(gateway, b"POST", json)[0]), sms),
     ]
 
