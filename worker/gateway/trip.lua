@@ -5,7 +5,8 @@
 --       failed call, ms), process, wait_ms (from Retry-After; 0: none), first_ms and most_ms (between probes), jitter (0 to 1)
 -- ->    {opened at, next probe}, or {0, 0} when the failure is older than the last proper answer, or {-1, 0} when only
 --       this process fails
-local RELAPSE_MS = 60000  -- a breaker that opens again so soon continues with longer waits
+local RELAPSE_MS = 60000  -- a breaker that opens again so soon starts with a longer wait
+local RELAPSE_STEPS = 4   -- first waits; it answered meanwhile, so a code must not wait as in a long outage
 local now, row = ARG.now, open_row()
 if row then
   if ARG.wait_ms > 0 and now + ARG.wait_ms > row.next_probe then await_probe(row, now + ARG.wait_ms, now) end
@@ -19,7 +20,8 @@ if closed > 0 and now - closed < RELAPSE_MS then
     redis.call('HDEL', KEY.breaker, Breaking.opener)
     return {-1, 0}
   end
-  interval = math.min(ARG.most_ms, math.max(interval, 2 * number_of(Breaking.interval)))
+  local longer = math.min(RELAPSE_STEPS * ARG.first_ms, 2 * number_of(Breaking.interval))
+  interval = math.min(ARG.most_ms, math.max(interval, longer))
 end
 local at = now + math.max(ARG.wait_ms, math.floor(interval * (1 + ARG.jitter / 4)))
 end_probe()

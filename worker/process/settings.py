@@ -202,7 +202,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="after a top-up: `auto` redrives the messages refused for lack of credit, `ask` leaves that to you",
     )
     breaker_failures: PositiveInt = Field(
-        5, description="failed gateway calls in a row of one process that stop all workers of the address"
+        10, description="failed gateway calls in a row of one process that stop all workers of the address"
     )
     probe_seconds: PositiveFloat = Field(
         1.0, description="wait before the first probe of a gateway that does not answer; it doubles with each probe"
