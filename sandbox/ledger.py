@@ -149,10 +149,6 @@ class Ledger:
         """Returns the message with that gateway id."""
         return self._by_id.get(id)
 
-    def by_client_id(self, client_id: str) -> LedgerMessage | None:
-        """Returns the latest message with that client id."""
-        return self._by_client_id.get(client_id)
-
     def copies(self, client_id: str) -> Iterator[LedgerMessage]:
         """Yields the messages with that client id, the latest first."""
         return _chain(self._by_client_id.get(client_id))

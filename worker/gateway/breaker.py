@@ -3,8 +3,8 @@
 The breaker is open while ``tl:holds`` has its row, which every claim reads; ``tl:breaker:<fingerprint>`` has the rest.
 A process counts failed calls in a row on its own, and reports to Redis only when they open the breaker.
 
-A page of another server is no outage: the address is wrong.  Then only this process stops; and so does one whose calls
-fail again as soon as another process is answered.
+A page of another server is not an outage: the address is wrong, and only this process stops.  So does a process whose
+calls fail again as soon as another process gets an answer.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from redis.exceptions import RedisError
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.worker.gateway.breaking import Breaking, scope_of, trip
-from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
 
 ANSWERS = frozenset({OutcomeKind.ACCEPTED, OutcomeKind.REFUSED})
 """The outcomes that only the gateway itself produces."""
 FAILURES = frozenset({OutcomeKind.LOST, OutcomeKind.UNREADABLE, OutcomeKind.NOT_REACHED})
 """The outcomes without an answer of the gateway; enough of them in a row open the breaker."""
-MOST_WAIT_SECONDS = 3600.0  # a longer Retry-After is cut: an operator may not come to resume
 BEHIND_MS = 10_000  # most difference between clocks; a time further ahead is an error
 _SAME_MS = 1_000  # calls that failed together name nearly the same time
 _STATUS = re.compile(r"\bHTTP \d{3}\b|^[A-Za-z]{1,40}$")
@@ -113,7 +112,7 @@ class Breaker:
             return None
         self._in_a_row += 1
         waits = failed.retry_after_seconds
-        if self._is_open and now + 1000 * min(waits, MOST_WAIT_SECONDS) <= self._next_probe_at + _SAME_MS:
+        if self._is_open and now + 1000 * min(waits, LONGEST_RETRY_AFTER_SECONDS) <= self._next_probe_at + _SAME_MS:
             return None
         if not waits and (self._is_open or self._in_a_row < self._settings.breaker_failures):
             return None
@@ -219,5 +218,5 @@ def evidence(text: str) -> str:
 
 
 def wait_ms(outcome: AttemptOutcome) -> int:
-    """Return how long the gateway asks to wait, within reason."""
-    return int(1000 * min(outcome.retry_after_seconds, MOST_WAIT_SECONDS))
+    """Return the wait that the gateway requests, at most an hour."""
+    return int(1000 * min(outcome.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS))

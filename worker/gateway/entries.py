@@ -67,7 +67,7 @@ def refused(failed: EntryError, reply: HttpReply, family: Family) -> AttemptOutc
     Clickatell's.  The HTTP status replaces a code that the table does not list.
     """
     is_listed, status = failed.code in family.table.rules, reply.status
-    if not is_listed and (status == 429 or foreign.is_page_of_another_server(reply)):
+    if not is_listed and (status == foreign.TOO_MANY_REQUESTS or foreign.is_of_another_server(status)):
         return foreign.outcome(reply)
     return refused_entry(failed, reply, family)
 

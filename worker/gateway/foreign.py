@@ -5,18 +5,18 @@ from __future__ import annotations
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.wire import HttpReply
 
-RATE_LIMITED = "429"
+TOO_MANY_REQUESTS = 429
 _REDIRECTS = range(300, 400)
-_NOT_SERVED = (401, 403, 404, 405)  # who answers so has not passed the request on
+_NOT_SERVED = (401, 403, 404, 405)  # a server that returns one of these has not passed the request on
 _SHOWN_OCTETS, _SHOWN_CHARACTERS = 1000, 80
 
 
 def outcome(reply: HttpReply) -> AttemptOutcome:
     """Return the outcome: a rate limit, the page of a server that is not the API, or unreadable."""
     text, wait = beginning(reply), reply.retry_after_seconds
-    if reply.status == 429:
-        return AttemptOutcome(OutcomeKind.REFUSED, code=RATE_LIMITED, text=text, retry_after_seconds=wait)
-    if reply.status in _REDIRECTS or reply.status in _NOT_SERVED:
+    if reply.status == TOO_MANY_REQUESTS:
+        return AttemptOutcome(OutcomeKind.REFUSED, code=str(TOO_MANY_REQUESTS), text=text, retry_after_seconds=wait)
+    if is_of_another_server(reply.status):
         return AttemptOutcome(OutcomeKind.WRONG_ADDRESS, text=text)
     return AttemptOutcome(OutcomeKind.UNREADABLE, text=text, retry_after_seconds=wait)
 
@@ -26,9 +26,9 @@ def unreadable(reply: HttpReply) -> AttemptOutcome:
     return AttemptOutcome(OutcomeKind.UNREADABLE, text=beginning(reply), retry_after_seconds=reply.retry_after_seconds)
 
 
-def is_page_of_another_server(reply: HttpReply) -> bool:
-    """Return whether an error without one of the API's codes comes from a server that is not the API."""
-    return reply.status in _REDIRECTS or reply.status in _NOT_SERVED
+def is_of_another_server(status: int) -> bool:
+    """Return whether an error with this HTTP status and none of the API's codes comes from another server."""
+    return status in _REDIRECTS or status in _NOT_SERVED
 
 
 def beginning(reply: HttpReply) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 GATEWAY_REMEMBERS = 6 * 24 * 3600 * 1000  # ms; after this a look-up proves nothing any more
+LONGEST_RETRY_AFTER_SECONDS = 3600.0  # a longer wait is cut: an operator may not come to resume
 
 
 class OutcomeKind(StrEnum):
@@ -18,7 +19,7 @@ class OutcomeKind(StrEnum):
     UNREADABLE = "unreadable"  # the response is neither an acceptance nor a refusal
     NOT_TRIED = "not_tried"  # we stopped before the request left
     EMULATED = "emulated"  # the number is not on the allow-list: everything but the request was done
-    WRONG_ADDRESS = "wrong_address"  # surely not sent: a page of somebody else's server, with 3xx, 401 or 404
+    WRONG_ADDRESS = "wrong_address"  # surely not sent: another server answered; see foreign.py
 
 
 class AttemptOutcome(NamedTuple):

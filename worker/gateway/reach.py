@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 from threelane.runtime import logs
+from threelane.worker.gateway import foreign
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
 
 _CODE = re.compile(r"(?:err:?\s*)?\d{1,3}\b", re.IGNORECASE)
 _PAGE = re.compile(r"<|HTTP (\d{3})\b")
-_RATE_LIMIT = 429
-_OF_ANOTHER_SERVER = frozenset({*range(300, 400), 401, 403, 404, 405})
 _FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
 
 
@@ -34,8 +33,8 @@ def read(balance: float | str) -> AttemptOutcome:
             return AttemptOutcome(kind, text=balance.removeprefix(f"{kind} (").removesuffix(")"))
     if page := _PAGE.match(balance):
         status = int(page[1] or 0)
-        kind = OutcomeKind.WRONG_ADDRESS if status in _OF_ANOTHER_SERVER else OutcomeKind.UNREADABLE
-        return AttemptOutcome(OutcomeKind.REFUSED if status == _RATE_LIMIT else kind, text=balance)
+        kind = OutcomeKind.WRONG_ADDRESS if foreign.is_of_another_server(status) else OutcomeKind.UNREADABLE
+        return AttemptOutcome(OutcomeKind.REFUSED if status == foreign.TOO_MANY_REQUESTS else kind, text=balance)
     if _CODE.match(balance):
         return AttemptOutcome(OutcomeKind.REFUSED, text=balance)
     return NOT_TRIED

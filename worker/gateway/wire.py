@@ -13,12 +13,11 @@ import aiohttp
 from aiohttp import hdrs
 
 from threelane.worker.gateway.connection import WITHOUT_BODY, Connector, Conversation
-from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 
 MAX_ANSWER = 1 << 20  # bytes; a longer response is unreadable
 IDLE_SECONDS = 15.0
-LONGEST_WAIT_SECONDS = 3600.0  # that a gateway can ask for
-_ABSURD_SECONDS = 30 * 24 * 3600.0  # a Retry-After beyond this is somebody's mistake
+_ABSURD_SECONDS = 30 * 24 * 3600.0  # a Retry-After beyond this is an error of the server
 _GZIP = zlib.MAX_WBITS | 16
 _MOST_DIGITS = 12
 
@@ -164,7 +163,7 @@ def retry_after_seconds(value: str, date: str, now: float) -> float:
     else:
         until, sent = _timestamp(value), _timestamp(date)
         seconds = 0.0 if until is None else until - (now if sent is None else sent)
-    return min(seconds, LONGEST_WAIT_SECONDS) if 0 < seconds <= _ABSURD_SECONDS else 0.0
+    return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if 0 < seconds <= _ABSURD_SECONDS else 0.0
 
 
 def _timestamp(date: str) -> float | None:

@@ -12,14 +12,13 @@ from tenacity.wait import wait_base
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold, scopes_of, sender_scope
-from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
 from threelane.worker.process.settings import CAUTIOUS, Inference
 
 MINUTE, HOUR = 60_000, 3600_000
 FARTHEST_HOLD = 35 * 24 * HOUR
-MOST_THROTTLED_SECONDS = 3600.0  # a longer Retry-After is cut
 _UNIX_TIME = re.compile(r"\b(\d{9,11})\b")
 
 
@@ -87,7 +86,7 @@ def judge(
     ):
         return _put_back(tried, outcome, rule, code)
     if rule.verdict is Verdict.RETRY and rule.scope is Scope.ACCOUNT and rule.hold_seconds:  # we were too fast
-        seconds = min(outcome.retry_after_seconds, MOST_THROTTLED_SECONDS) or rule.hold_seconds
+        seconds = min(outcome.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS) or rule.hold_seconds
         hold = Hold(Scope.ACCOUNT, code, rule.reason, now + int(seconds * 1000))
         return _put_back(tried, outcome, rule, code, hold)
     match rule.verdict:
