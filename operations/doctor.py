@@ -32,7 +32,7 @@ START_WORKER = "start one: threelane worker"
 _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
     Count.UNPUBLISHED: (
         WARNING,
-        "were accepted while the broker took no nudge of theirs; workers find them a second or two later",
+        "were accepted, but the broker did not take their nudge; workers find them a second or two later",
         "threelane check, with the settings of the process whose log has nudge_failed: can it reach the broker?",
     ),
     Count.FOUND: (
@@ -47,7 +47,7 @@ _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
     ),
     Count.SWEPT_AGAIN: (
         ERROR,
-        "were swept twice: neither a nudge nor a look reaches them",
+        "were swept twice: neither a nudge nor a look reached them",
         "the log event swept_again has their ids; restart the workers of this lane",
     ),
 }
@@ -195,12 +195,12 @@ def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
             yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
     doubts = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.IN_DOUBT))
     if doubts:
-        doubt = f"{doubts:,} messages may have been sent; workers query the gateway before they resend one, once"
+        doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and resend one at most once"
         yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
 
 
 def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
-    """Check for messages whose nudge did not come in the last minutes."""
+    """Check for messages without a nudge in the last minutes."""
     entries: Any = client.hgetall(keys.NUDGES)
     found = missing.recent(entries, now)
     for one in found:

@@ -276,18 +276,9 @@ def _pending(
         return Pending(
             "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
-    index = keys.QUEUED[known.lane]
     at = int(_score(client, known))
-    match known.status:
-        case Status.SENDING:
-            return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
-        case Status.IN_DOUBT if "retry" in record:
-            why = f"refused with {known.code} {known.reason}; looked up first, and retried if it is unknown"
-            return Pending("retry", max(at, int(record["retry"])), why)
-        case Status.IN_DOUBT:
-            return Pending("look_up", at, _look_up(record))
-        case Status.SENT:
-            return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
+    if tried := _tried(known, record, at):
+        return tried
     cause = waiting.cause_of(record.get(Field.WAITING, ""))
     if cause == Cause.NEWER:
         return Pending("newer", at, f"its schema is {record.get('schema', '')}: it waits for a newer worker")
@@ -306,12 +297,27 @@ def _pending(
         if known.waits:
             return Pending("retry", at, f"retried after {known.code} {known.reason}")
         return Pending("schedule", at, "its delivery time")
-    before: Any = client.zcount(index, "-inf", f"({at}")
+    before: Any = client.zcount(keys.QUEUED[known.lane], "-inf", f"({at}")
     return Pending(
         "lane",
         0,
         f"{before} messages of lane {known.lane} are ahead of it; see workers, rate and reserve: threelane top",
     )
+
+
+def _tried(known: MessageStatus, record: Mapping[str, str], at: int) -> Pending | None:
+    """Return what a message waits for that the gateway may have; None if it waits to be sent."""
+    match known.status:
+        case Status.SENDING:
+            return Pending("attempt", at, "an attempt is in progress; this is when its lease ends")
+        case Status.IN_DOUBT if "retry" in record:
+            why = f"refused with {known.code} {known.reason}; looked up first, and retried if it is unknown"
+            return Pending("retry", max(at, int(record["retry"])), why)
+        case Status.IN_DOUBT:
+            return Pending("look_up", at, _look_up(record))
+        case Status.SENT:
+            return Pending("receipt", at, "the gateway has it; without a receipt, this is when it is queried")
+    return None
 
 
 def _score(client: redis.Redis, known: MessageStatus) -> float:

@@ -43,8 +43,12 @@ _COUNTS = {
         ("lane", "code"),
     ),
     "reopened": ("threelane_reopened_doubts", "Sent messages that the gateway no longer knows", ("lane",)),
-    "renamed": ("threelane_renamed", "Sent messages that the gateway knows by another id of its own", ("lane",)),
-    "hidden": ("threelane_hidden_samples", "Accepted messages that no look-up found within the grace period", ()),
+    "renamed": ("threelane_renamed", "Sent messages that the gateway knows by another of its ids", ("lane",)),
+    "hidden": (
+        "threelane_hidden_samples",
+        "Accepted messages that no look-up found within the longest grace period",
+        (),
+    ),
     "resolved": ("threelane_resolved_doubts", "Messages in doubt that no look-up found, by new state", ("status",)),
     "unpublished": (
         "threelane_unpublished",
@@ -53,7 +57,7 @@ _COUNTS = {
     ),
     "found": (
         "threelane_found_without_nudge",
-        "Messages that a worker claimed by a look, since their nudge did not come",
+        "Messages that a worker claimed by a look, without a nudge",
         ("lane",),
     ),
     "swept": ("threelane_swept_messages", "Messages whose nudge was lost and that no look claimed", ("lane",)),

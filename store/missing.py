@@ -1,4 +1,4 @@
-"""Missing: messages whose nudge did not come, counted for metrics, and for a while for people."""
+"""Missing: messages without a nudge, counted for the metrics, and over the last minutes for the doctor."""
 
 from __future__ import annotations
 

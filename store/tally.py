@@ -54,7 +54,7 @@ class Count(StrEnum):
     REDRIVEN = "redriven", "lane"
     CANCELLED = "cancelled", "lane"
     ERASED = "erased", "lane"
-    FOUND = "found", "lane"  # claimed by a look, since their nudge did not come
+    FOUND = "found", "lane"  # claimed by a look, without a nudge
     UNPUBLISHED = "unpublished", "lane"  # accepted or due, and the broker did not take their nudge
     SWEPT = "swept", "lane"
     SWEPT_AGAIN = "swept_again", "lane"

@@ -183,7 +183,7 @@ _WHY = {
     "expired": "its validity has ended; send it again",
     "over_budget": "its budget is exhausted: threelane money",
     "erased": "its number and text are erased; send it again",
-    "in_doubt": "it may have been sent; workers query the gateway, and resend it once if the gateway never accepted it",
+    "in_doubt": "it may have been sent; workers query the gateway, and resend it at most once",
     "ended": "it has ended: threelane status",
     "under_way": "it is not a dead letter: it waits, is being sent, or the gateway has it",
     "unknown": "no such message, or no longer remembered",

@@ -80,7 +80,7 @@ def pause(
 
 def resume(
     scope: Annotated[
-        str, typer.Argument(help="account, lane:1, sender:ACME, prefix:2783123, or gateway: do not wait for a probe.")
+        str, typer.Argument(help="account, lane:1, sender:ACME, prefix:2783123, or gateway, without a probe.")
     ] = "account",
     redrive: Annotated[str | None, typer.Option(help="Also redrive the dead letters of this code.")] = None,
     as_json: Json = False,

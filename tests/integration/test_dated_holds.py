@@ -1,4 +1,4 @@
-"""Dated holds: what is learned late counts from when it happened, not from when a report or a look-up told of it."""
+"""Dated holds: what is learned late counts from when it happened, not from when a report or a look-up arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep: the last net for what lost its nudge and no look claimed; a mere backlog is not, and each find is an alarm."""
+"""Sweep: finds what lost its nudge and no look claimed; a backlog is left alone, and each find is an alarm."""
 
 from __future__ import annotations
 

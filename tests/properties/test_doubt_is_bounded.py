@@ -256,12 +256,12 @@ def test_all_doubts_are_looked_up_when_the_breaker_closes(world: DoubtWorld) -> 
     world.run(460, 5_000)
     assert {Status.IN_DOUBT} == set(world.statuses().values())
     world.open()
-    asked = len(world.gateway.look_ups)
+    before = len(world.gateway.look_ups)
     world.run(100, 5_000)
-    assert asked == len(world.gateway.look_ups)
+    assert before == len(world.gateway.look_ups)
     world.close()
     world.run(10)
-    assert set(codes) == {one.message for one in world.gateway.look_ups[asked:] if one.is_found}
+    assert set(codes) == {one.message for one in world.gateway.look_ups[before:] if one.is_found}
     assert {Status.SENT} == set(world.statuses().values())
 
 

@@ -1,4 +1,4 @@
-"""Answers that are damaged, doubled or somebody else's, generated for all four APIs, over real connections.
+"""Responses that are damaged, doubled or another request's, generated for all four APIs, over real connections.
 
 A message is reported as sent only if the server received it, and no damaged answer holds the account.
 """

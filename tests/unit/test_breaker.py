@@ -35,7 +35,7 @@ def fails(one: Breaker, *outcomes: AttemptOutcome, began_at: int = NOW) -> list[
 
 @pytest.mark.parametrize("kind", [OutcomeKind.LOST, OutcomeKind.UNREADABLE, OutcomeKind.NOT_REACHED])
 def test_failures_in_a_row_open_it_for_this_process_at_once(kind: OutcomeKind) -> None:
-    """Before Redis has been told: the next message of this process must not go."""
+    """Before Redis knows: the next message of this process must not go."""
     one = breaker()
     assert [False, False, True] == fails(one, *[AttemptOutcome(kind)] * 3)
     assert one.is_open

@@ -447,7 +447,7 @@ def test_a_server_that_speaks_first_is_not_reached() -> None:
     assert {OutcomeKind.NOT_REACHED} == set(kinds(answers))
 
 
-# How long the gateway asks to wait.
+# The wait that the gateway requests.
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 # fmt: off

@@ -1,4 +1,4 @@
-"""Look: claims messages whose nudge did not come, straight from the queued index of their lane.
+"""Look: claims messages without a nudge straight from the queued index of their lane.
 
 A nudge is a hint, and a broker may lose it, refuse it or be away.  So each worker looks at the index of its open lanes
 once a second, lane 1 on its own event loop.  It claims in this process what has waited for about a second, under the

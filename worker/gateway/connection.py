@@ -20,12 +20,12 @@ _SWITCHING = 101  # any other 1xx only precedes the response
 
 
 class Conversation(ResponseHandler):
-    """One connection, which notes octets that belong to no request: ``unasked``.
+    """One connection, which notes octets that belong to no request: ``unrequested``.
 
     aiohttp keeps such octets and gives them to the next request on this connection as its response.
     """
 
-    unasked = False
+    unrequested = False
     is_kept = False
     """Whether it has carried a request before."""
     _head: Any = None  # of the current request's response, once that has begun
@@ -37,7 +37,7 @@ class Conversation(ResponseHandler):
 
     def set_response_params(self, **parameters: Any) -> None:
         """Begin a request; octets that arrived before it are no response to it."""
-        self.unasked, self._head, self._body = False, None, None
+        self.unrequested, self._head, self._body = False, None, None
         self._is_preceded, self._received, self._body_at, self._last = False, 0, -1, b""
         super().set_response_params(**parameters)
 
@@ -56,10 +56,10 @@ class Conversation(ResponseHandler):
             self._check_the_end(data)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take the head of a response; a second one means that nobody knows which of them answers the request."""
+        """Take the head of a response; after a second one it is unknown which of them answers the request."""
         head, body = data
         if head.code >= 200 or head.code == _SWITCHING:
-            self.unasked = self.unasked or self._head is not None or _is_under_way(self.transport)
+            self.unrequested = self.unrequested or self._head is not None or _is_under_way(self.transport)
             self._head, self._body = head, body
         else:
             self._is_preceded = True
@@ -68,7 +68,7 @@ class Conversation(ResponseHandler):
     @property
     def has_early_octets(self) -> bool:
         """Whether octets were read before a request was written."""
-        return self.unasked or self.should_close
+        return self.unrequested or self.should_close
 
     def _check_the_end(self, data: bytes) -> None:
         """Note octets that came together with the end of the response: another one may begin with them."""
@@ -84,10 +84,10 @@ class Conversation(ResponseHandler):
                 self._reject(data[-excess:])
 
     def _reject(self, data: bytes) -> None:
-        """Close the connection; a blank line after a body is an old server's habit, and says nothing about it."""
+        """Close the connection; a blank line after a body is a habit of old servers, and does not make it doubtful."""
         self.force_close()
         if data.strip(b"\r\n"):
-            self.unasked = True
+            self.unrequested = True
             if self.transport is not None:
                 self.transport.close()
 
@@ -95,7 +95,7 @@ class Conversation(ResponseHandler):
 def _is_under_way(transport: asyncio.Transport | None) -> bool:
     """Return whether the other side has not even acknowledged all of a request: then nothing can be a response to it.
 
-    So an unasked response that crosses the next request on the network is found out.
+    So an unrequested response that crosses the next request on the network is detected.
     """
     if transport is None or transport.get_write_buffer_size():
         return transport is not None

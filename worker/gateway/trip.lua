@@ -1,5 +1,5 @@
 -- PARTS breaker
--- Open the breaker; if it is open, move its next probe to the time that the gateway asks for.
+-- Open the breaker; if it is open, move its next probe to the time that the gateway requests.
 -- A process that opens it again, soon after another one was answered and closed it, has a problem of its own.
 -- KEYS  breaker   ARG  now, scope, code (kind of the failure), detail, address, failures (in a row), began (the last
 --       failed call, ms), process, wait_ms (from Retry-After; 0: none), first_ms and most_ms (between probes), jitter (0 to 1)

@@ -31,7 +31,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An HTTP response; ``retry_after_seconds`` is 0 if the gateway asks for no wait.
+    """An HTTP response; ``retry_after_seconds`` is 0 if the gateway requests no wait.
 
     Without an announced end (neither a length nor chunks) the body may be cut: only a text that is complete in itself
     counts then.
@@ -101,7 +101,7 @@ class Wire:
             body, has_end = await _whole(response)
         except BrokenReply as broken:
             return AttemptOutcome(OutcomeKind.UNREADABLE, text=str(broken), retry_after_seconds=wait)
-        if trace.conversation is not None and trace.conversation.unasked:
+        if trace.conversation is not None and trace.conversation.unrequested:
             return AttemptOutcome(OutcomeKind.UNREADABLE, text="more than one response", retry_after_seconds=wait)
         return HttpReply(response.status, body, wait, has_end)
 
@@ -113,7 +113,7 @@ class Wire:
 async def _whole(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     """Return the response body, and whether its end was announced; raises BrokenReply above a megabyte.
 
-    A body that only the end of its connection ends may have been cut anywhere.
+    A body that ends with its connection may have been cut anywhere.
     """
     headers, content = response.headers, response.content
     is_chunked = "chunked" in headers.get(hdrs.TRANSFER_ENCODING, "").lower()
@@ -144,7 +144,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:
-    """Return the wait that a rate limit or a server error asks for."""
+    """Return the wait that a rate limit or a server error requests."""
     if response.status != 429 and response.status < 500:
         return 0.0
     headers = response.headers
@@ -152,7 +152,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
 
 
 def retry_after_seconds(value: str, date: str, now: float) -> float:
-    """Return the wait that a ``Retry-After`` asks for, at most an hour; 0 if it is past, absurd or not one.
+    """Return the wait that a ``Retry-After`` requests, at most an hour; 0 if it is past, absurd or not one.
 
     It is a number of seconds, or a date that counts from the response's own ``Date``, if that has one: the server's
     clock may differ from ours, which is ``now``, in seconds.

@@ -241,7 +241,8 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         20.0, description="requests per second that look messages up, of all workers together"
     )
     most_look_ups_per_second: PositiveFloat = Field(
-        100.0, description="the same while many look-ups are due; a value below the other has no effect"
+        100.0,
+        description="the same while many look-ups are due; a value below THREELANE_LOOK_UPS_PER_SECOND has no effect",
     )
     allow_only: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="for staging: send only to these numbers, or prefixes with a *; others are emulated"
@@ -251,7 +252,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="how long a message's number and text are kept after its final state; unset: as long as its record",
     )
     events_kept: PositiveInt = Field(200_000, description="maximum number of events in the event stream")
-    sweep_seconds: PositiveFloat = Field(10.0, description="how often one worker sweeps: the last net for lost nudges")
+    sweep_seconds: PositiveFloat = Field(10.0, description="how often one worker sweeps for lost nudges")
     lost_nudge_seconds: PositiveFloat = Field(
         30.0,
         description="a waiting message counts as having lost its nudge when its lane has claimed messages "

@@ -51,7 +51,7 @@ async def probe(context: WorkerContext) -> bool:
 
 
 async def recheck(context: WorkerContext) -> bool:
-    """Call the gateway for a worker that stopped alone; returns whether it is answered again."""
+    """Call the gateway for a worker that stopped alone; returns whether the gateway answers again."""
     outcome = await reach(context.gateway)
     if outcome.kind in FAILURES or outcome.kind is OutcomeKind.WRONG_ADDRESS:
         return False

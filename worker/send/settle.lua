@@ -1,5 +1,5 @@
 -- PARTS move, suppression, evidence
--- Record the results of attempts, and what they say of the account, senders and prefixes. Only the holder of a message's
+-- Record the results of attempts, and what they show of the account, senders and prefixes. Only the holder of a message's
 -- token may; settling ends the token.
 -- KEYS  records (of the settlements; without any, of the messages that the holds were learned from)
 -- ARG   now, assumes (the API reports no charges), holds, settlements

@@ -1,6 +1,6 @@
 -- PARTS move
 -- Move due messages of one lane to its queue.
--- KEYS  former (the due set of earlier versions: a time in it is the later word), records   ARG  now, lane, ids
+-- KEYS  former (the due set of earlier versions: a time in it takes precedence), records   ARG  now, lane, ids
 -- ->    for each id 1, or 0 when it is not due any more: another worker was first, or it has another time
 local LATE_MS = ARG.lane == 1 and 1000 or 10000
 

@@ -1,6 +1,6 @@
 """Sweep: finds queued messages with a lost nudge by their lane's order, and nudges them again.
 
-It is the last net: workers look at the queued index each second, so whatever it finds raises an alarm.
+It is the last resort: workers look at the queued index each second, so each find raises an alarm.
 
 Lanes are first in, first out.  So a message has lost its nudge when, between two sweeps, its lane served messages
 that were queued later, or when the lane was empty at both sweeps and served nothing in between.  A backlog alone,
