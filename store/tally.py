@@ -44,8 +44,8 @@ class Count(StrEnum):
     LAPSED = "lapsed", "lane"
     VERIFIED = "verified", "lane", "code"  # temporary refusals that are looked up before their retry
     REOPENED = "reopened", "lane"  # sent messages that the gateway no longer knows
-    HIDDEN = "hidden"  # accepted messages that no look-up found within the grace
-    RENAMED = "renamed", "lane"  # sent messages that the gateway knows by another id of its own
+    HIDDEN = "hidden"  # accepted messages that no look-up found within the longest grace period
+    RENAMED = "renamed", "lane"  # sent messages that the gateway knows by another of its ids
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"
     REPLIES = "replies", "word"

@@ -365,7 +365,7 @@ def test_a_code_behind_a_hold_is_late_and_seen_by_all(
     assert "hold" in seen["doctor"][1]
 
 
-def test_a_worker_that_fetches_nothing_is_found_out_although_the_lane_is_swept(system: System) -> None:
+def test_a_worker_that_fetches_nothing_is_reported_although_the_lane_is_swept(system: System) -> None:
     """Each sweep renewed the place of its messages, so that none seemed to wait for a minute."""
     take(system, lane=2)
     reports(system, system.now)

@@ -264,7 +264,7 @@ def test_the_doctor_lists_each_finding_with_its_owner_and_the_command_that_fixes
     assert "operator" in typed("doctor", environment=environment).stdout
 
 
-def test_the_doctor_reports_messages_whose_nudge_did_not_come(
+def test_the_doctor_reports_messages_without_a_nudge(
     system: System, environment: dict[str, str], client: redis.Redis
 ) -> None:
     """Each kind with what to check; what is older than a quarter of an hour is not a problem of now."""

@@ -206,7 +206,7 @@ def test_the_story_of_a_refusal_that_is_looked_up_is_that_of_a_retry(system: Sys
     assert {3: [one]} == system.start_look_up().answer({one: LookUp(Known.NOT_FOUND)})
 
 
-def test_the_story_says_why_a_message_is_not_sent_again(system: System) -> None:
+def test_the_story_shows_why_a_message_is_not_sent_again(system: System) -> None:
     """Sent again once, or its content is gone: who waits for it knows what to expect."""
     one = take(system).message.id
     for _ in range(2):

@@ -75,15 +75,15 @@ def held(system: System) -> dict[str, Held]:
     return hold.holds(system.sync, system.now)
 
 
-def test_one_number_without_a_route_holds_nobody_else(system: System) -> None:
+def test_one_number_without_a_route_holds_no_other(system: System) -> None:
     """114 concerns that number: a prefix has ten thousand others, and a code to each of them is waited for."""
     refuse(system, [neighbour(0)])
     assert {} == held(system)
     assert [True] * 30 == [goes(system, lane, to=neighbour(number)) for lane in (1, 2, 3) for number in range(1, 11)]
 
 
-def test_the_same_number_again_and_again_holds_nobody_else(system: System) -> None:
-    """Ten failures of one number say nothing of another."""
+def test_failures_of_the_same_number_hold_no_other(system: System) -> None:
+    """Ten failures of one number prove nothing about another."""
     refuse(system, [neighbour(0)] * 10)
     assert {} == held(system)
 
@@ -173,7 +173,7 @@ def test_a_code_to_a_prefix_on_hold_is_its_probe(system: System, outcome: Attemp
 
 
 def test_a_message_claimed_before_the_hold_does_not_lift_it(system: System) -> None:
-    """Its answer came late: it says no more of now than those that failed."""
+    """Its response came late: it proves no more about the present than those that failed."""
     early = claimed(system, taken_in(system, to=neighbour(9)))
     assert early
     system.now += 1
@@ -274,7 +274,7 @@ def test_each_report_shows_what_a_hold_was_learned_from(system: System, redis_se
         assert expected == found.get("holds", found)[PREFIX]["evidence"]
 
 
-def test_explain_says_that_a_code_waits_for_no_inferred_hold(system: System) -> None:
+def test_explain_shows_that_a_code_waits_for_no_inferred_hold(system: System) -> None:
     """The prefix is on hold, for newsletters."""
     refuse(system, [neighbour(number) for number in range(5)])
     assert [PREFIX, ""] == [hold.stopping(held(system), lane, "", neighbour(9)) for lane in (3, 1)]

@@ -209,7 +209,7 @@ def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
     assert {*news, *codes} == set(taken(sandbox))
 
 
-def test_a_worker_with_a_wrong_address_stops_alone_and_says_so(
+def test_a_worker_with_a_wrong_address_stops_alone_and_reports_it(
     producer: Producer,
     sandbox: Running,
     workers: Workers,

@@ -307,7 +307,7 @@ def test_a_receipt_settles_a_reopened_doubt(system: System) -> None:
 
 
 @pytest.mark.parametrize("answer", [FAILED, NOTHING])
-def test_a_question_by_our_id_that_proves_nothing_changes_nothing(system: System, answer: LookUp) -> None:
+def test_a_look_up_by_our_id_that_proves_nothing_changes_nothing(system: System, answer: LookUp) -> None:
     """Only "not found" by both ids does."""
     (message,) = attempted(system)
     system.now += 10 * MINUTE

@@ -44,7 +44,7 @@ def swept(client: redis.Redis) -> int:
     return sum(int(client.hget(keys.TALLY, f"swept:{lane}") or 0) for lane in keys.LANES)
 
 
-def test_an_empty_lane_gives_a_lost_nudge_away(system: System) -> None:
+def test_an_empty_lane_shows_a_lost_nudge(system: System) -> None:
     """Accepted, the nudge was lost, and no worker looked: two sweeps with an empty lane find it."""
     messages = accepted(system, 10)
     assert {} == system.sweep(EMPTY)
@@ -53,7 +53,7 @@ def test_an_empty_lane_gives_a_lost_nudge_away(system: System) -> None:
     assert 10 == swept(system.sync)
 
 
-def test_the_lane_s_order_gives_a_lost_nudge_away_while_the_lane_is_busy(system: System) -> None:
+def test_the_order_of_a_busy_lane_shows_a_lost_nudge(system: System) -> None:
     """Messages that were queued later are served: the lane has passed the one without a nudge."""
     lost = accepted(system)
     for _ in range(3):

@@ -62,7 +62,7 @@ def test_a_page_has_its_status_and_takes_nothing(sandbox: Running, api: str, htt
     assert outcome(sandbox, api) == "+"
 
 
-def test_a_page_says_when_to_retry_in_both_forms(sandbox: Running) -> None:
+def test_a_page_has_a_retry_after_in_both_forms(sandbox: Running) -> None:
     """Seconds or a date; none unless set, and only a page has it."""
     connection = connect(sandbox)
     headers = []

@@ -62,7 +62,7 @@ def test_one_request_counts_once_however_many_messages_it_has() -> None:
     assert not one.is_open
 
 
-def test_a_gateway_that_asks_for_time_gets_it_at_once() -> None:
+def test_a_retry_after_opens_it_at_once() -> None:
     """A 503 with Retry-After is clear enough: no further message has to be in doubt."""
     one = breaker()
     assert [True] == fails(one, AttemptOutcome(OutcomeKind.UNREADABLE, text="HTTP 503", retry_after_seconds=7))

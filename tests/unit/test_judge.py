@@ -343,7 +343,7 @@ def test_an_outage_does_not_prolong_a_limit_that_the_caller_set() -> None:
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(0.0, 2), (30.0, 30), (1.5, 1.5), (1e9, 3600)])
-def test_a_rate_limit_holds_the_account_for_as_long_as_the_gateway_asks(asked: float, seconds: float) -> None:
+def test_a_rate_limit_holds_the_account_for_as_long_as_the_gateway_requests(asked: float, seconds: float) -> None:
     """Without Retry-After for two seconds, and never longer than an hour; the message keeps its place."""
     decision = judged(AttemptOutcome(OutcomeKind.REFUSED, code="429", retry_after_seconds=asked))
     hold = Hold(Scope.ACCOUNT, "429", "rate_limited", NOW + int(seconds * SECOND))
