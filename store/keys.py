@@ -39,6 +39,7 @@ class Key(StrEnum):
     EXPECTED = "expected"
     LATE = "late"
     VISIBILITY = "visibility"
+    OWNERS = "owners"
     WAITING = "waiting"
     STOPPING = "stopping"
     TALLY = "tally"
@@ -103,6 +104,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.EXPECTED: KeyKind("zset", "ids of lane 1 that may lack a final receipt; score: since when, ms"),
     Key.LATE: KeyKind("zset", "the same, as earlier versions write it after a send; score: when the event is due, ms"),
     Key.WAITING: KeyKind("zset", "messages off the plain path: <lane>:<cause>:<since, ms>:<id>, in this order"),
+    Key.OWNERS: KeyKind("hash", "gateway id that an acceptance gave to a message -> the other message that has it",
+                        "", "8 days", by_account=True),
     Key.VISIBILITY: KeyKind("hash", "how soon look-ups find what the gateway accepted: Sight", by_account=True),
     Key.STOPPING: KeyKind("zset", "ids that the gateway holds and is to stop; score: when to request it, ms"),
     Key.TALLY: KeyKind("hash", "counts of events, written by the scripts: Count"),
@@ -196,6 +199,7 @@ EVENTS = key(Key.EVENTS)
 EXPECTED = key(Key.EXPECTED)
 LATE = key(Key.LATE)
 VISIBILITY = key(Key.VISIBILITY)
+OWNERS = key(Key.OWNERS)
 WAITING = key(Key.WAITING)
 HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)

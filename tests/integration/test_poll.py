@@ -253,6 +253,14 @@ class Forgetful(Gateway):
         return LookUp(Known.NOT_FOUND)
 
 
+class KnowsGatewayIdsOnly(Gateway):
+    """Finds no message by our id."""
+
+    async def look_up(self, message_id: str) -> LookUp:
+        self.queried_by_our_id.append(message_id)
+        return LookUp(Known.NOT_FOUND)
+
+
 def test_a_message_that_the_gateway_knows_by_another_id_keeps_that_one(system: System) -> None:
     """It took another message's response for this one's; the message itself is there, and found by our id."""
     (message,) = attempted(system)
@@ -294,6 +302,30 @@ def test_a_message_that_the_gateway_does_not_know_at_all_is_in_doubt_again(syste
     assert 0 < system.sync.pttl(keys.record(message))
     (event,) = events_of(system)
     assert ("unknown", "disowned") == (event["status"], event["code"])
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True], ids=["after the response", "before the response"])
+def test_the_state_of_another_message_is_not_taken_for_that_of_one_with_its_id(
+    system: System, is_overtaken: bool
+) -> None:
+    """Responses off by one: one message got a foreign id, the next one its; a receipt names the right message."""
+    draft = system.draft()
+    system.accept([draft])
+    (first,) = system.claim(3, [draft.message.id], "token").claimed
+    report = StatusReport(first.id, ITS_ID, "004", Status.DELIVERED, 800_000)
+    misread = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="of-nobody")
+    settlement = Settlement(first, misread, system.judge(first, misread))
+    if is_overtaken:
+        system.receive([report])
+        assert [False] == system.settle([settlement])
+    else:
+        assert [True] == system.settle([settlement])
+        system.receive([report])
+    (lost,) = attempted(system, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID))
+    system.now += 10 * MINUTE
+    gateway = KnowsGatewayIdsOnly(DELIVERED)
+    assert 1 == looked_up(system, gateway)
+    assert ([], [lost], "in_doubt") == (gateway.queried, gateway.queried_by_our_id, record_of(system, lost)["status"])
 
 
 def test_a_receipt_settles_a_reopened_doubt(system: System) -> None:

@@ -1,4 +1,4 @@
--- PARTS move
+-- PARTS move, owners
 -- Set the next poll of messages without a receipt; receipt.lua has already applied the results of this one.
 -- A message that the gateway knows by another id of its own keeps that id; one that it does not know at all is in doubt.
 -- KEYS  records   ARG  now, keep_ms, look_up_at (of a doubt), updates
@@ -10,6 +10,7 @@ for i, one in ipairs(ARG.updates) do
   answers[i] = ''
   local gateway_id = one[PollUpdate.gateway_id]
   if gateway_id ~= '' and known.status and gateway_id ~= known.gateway_id then
+    note_owner(known.gateway_id, gateway_id, id)
     write(record, Field.gateway_id, gateway_id)
     count_of(Count.renamed, known.lane)
   end

@@ -4,8 +4,9 @@ By default it polls after 10 minutes, then after an hour, twelve hours and every
 message six days after it was sent; then its state is unknown.  The statuses that no callback mask reports (006, 008,
 011, 013, 014) arrive only this way.
 
-If the gateway no longer knows its own id, the message is looked up by ours: what is found under another id keeps that
-one, and what the gateway does not know at all is in doubt again.  It is not sent again, since its content is gone.
+If the gateway no longer knows its own id, or a report named that for another message, the message is looked up by our
+id: what is found under another id keeps that one, and what the gateway does not know at all is in doubt again.  It is
+not sent again, since its content is gone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis.asyncio
 
@@ -34,6 +35,7 @@ from threelane.worker.receipt.receipt import from_look_up, receive
 
 POLL_SECONDS = 0.5
 DAY_MS = 24 * 3600 * 1000
+NOT_OURS = LookUp(Known.NOT_FOUND, text="the gateway's id of another message")
 
 
 class Polled(StrEnum):
@@ -79,7 +81,9 @@ def _poll(
 async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, lane: int, now: int) -> int:
     """Poll messages of a lane that are due; returns how many were polled."""
     awaited = (await take_due(client, Status.SENT, lane, settings, now)).messages
-    answers = await asyncio.gather(*(_look_up(gateway, one) for one in awaited))
+    owners = await _owners(client, awaited)
+    pairs = zip(awaited, owners, strict=True)
+    answers = await asyncio.gather(*(_look_up(gateway, one, is_ours=owner in ("", one.id)) for one, owner in pairs))
     metrics.POLLED.inc(len(awaited))
     reports = [
         from_look_up(one.id, answer.look_up)
@@ -92,11 +96,19 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     return len(awaited)
 
 
-async def _look_up(gateway: Gateway, one: Probed) -> Answered:
-    """Look up by the gateway's id, which every API supports; by ours if the gateway's is unknown, to us or to it."""
+async def _owners(client: redis.asyncio.Redis, awaited: Sequence[Probed]) -> list[str]:
+    """Return for each message which one its gateway id belongs to, if a report named one; "" if not."""
+    if not awaited:
+        return []
+    found: Any = await client.hmget(keys.OWNERS, [one.gateway_id for one in awaited])
+    return [(one or b"").decode() for one in found]
+
+
+async def _look_up(gateway: Gateway, one: Probed, *, is_ours: bool) -> Answered:
+    """Look up by the gateway's id, which every API supports; by ours if that is unknown, or another message's."""
     if not one.gateway_id:
         return Answered(await gateway.look_up(one.id))
-    answer = await gateway.status(one.gateway_id)
+    answer = await gateway.status(one.gateway_id) if is_ours else NOT_OURS
     if answer.known is not Known.NOT_FOUND or not gateway.can_look_up:
         return Answered(answer)
     by_ours = await gateway.look_up(one.id)

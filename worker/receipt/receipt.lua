@@ -1,4 +1,4 @@
--- PARTS move
+-- PARTS move, owners
 -- Apply status reports of the network to records. Safe to repeat and to reorder; creates no records.
 -- The first final status wins; of the others, the furthest one and its charge. A final status that contradicts the
 -- first adds a charge only if no other report has one.
@@ -42,6 +42,7 @@ for i, report in ipairs(ARG.reports) do
   elseif not known.attempt then
     answers[i] = ReceiptResult.never_sent
   else
+    note_owner(known.gateway_id, report[Reported.gateway_id], id)
     if #reports < MOST_REPORTS then
       set(Field.reports, reports .. came_at .. ' ' .. report[Reported.text] .. '\n')
     end

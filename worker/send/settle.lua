@@ -1,15 +1,15 @@
--- PARTS move, suppression, evidence
+-- PARTS move, suppression, evidence, owners
 -- Record the results of attempts, and what they show of the account, senders and prefixes. Only the holder of a message's
 -- token may; settling ends the token.
 -- KEYS  records (of the settlements; without any, of the messages that the holds were learned from)
 -- ARG   now, assumes (the API reports no charges), holds, settlements
 -- ->    for each settlement 1, or 0 when the message has another token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
-local answers, read_fields = {}, {Field.token, Field.to, Field.waits}
+local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id}
 local is_watched = #ARG.holds > 0 or redis.call('HLEN', KEY.suspects) > 0 or redis.call('HLEN', KEY.holds) > 0
 if is_watched then read_fields[#read_fields + 1] = Field.country end
 local FIELDS = fields(unpack(read_fields))
-if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.country, unpack(PAID)) end
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.country, unpack(PAID)) end
 
 for i, one in ipairs(ARG.settlements) do
   local id, to, values = one[Settling.id], one[Settling.to], one[Settling.values]
@@ -34,6 +34,7 @@ for i, one in ipairs(ARG.settlements) do
     end
   else
     count(Count.stale_settle)
+    if to == Status.sent and known.gateway_id then note_owner(one[Settling.gateway_id], known.gateway_id, id) end
   end
 end
 

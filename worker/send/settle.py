@@ -57,6 +57,7 @@ class Settling(Item, frozen=True):
     expected: int  # since when it is to arrive; 0: it ended, or no lane 1
     sender: str
     claimed_at: int
+    gateway_id: str
     values: list[str | int]  # fields and their values
 
 
@@ -171,6 +172,7 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
         max(claimed.accepted_at, claimed.message.due_at) if claimed.message.lane == 1 and not ended else 0,
         claimed.message.sender,
         claimed.claimed_at,
+        one.outcome.gateway_id,
         values,
     )
 
