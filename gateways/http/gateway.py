@@ -228,11 +228,16 @@ def read_payment(reply: HttpReply) -> Payment:
 
 
 def read_balance(reply: HttpReply) -> float | str:
-    """Read the credits left, or why they are unknown."""
+    """Read the credits left, or why they are unknown.
+
+    An amount whose end was not announced may be cut: it is not used, although the gateway itself answered.
+    """
     text = _text(reply)
     found = _CREDIT.fullmatch(text)
-    if reply.status != 200 or not reply.has_end:
+    if reply.status != 200:
         return foreign.beginning(reply)
+    if found and not reply.has_end:
+        return "an amount that may be cut"
     return float(found[1]) if found else text[:100] or "an empty answer"
 
 

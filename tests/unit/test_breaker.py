@@ -11,11 +11,13 @@ import pytest
 import redis
 import redis.asyncio
 
+from threelane.gateways.http.gateway import read_balance
 from threelane.store import keys
 from threelane.worker.gateway.breaker import Breaker, evidence
 from threelane.worker.gateway.breaking import close_breaker, reset, take_probe
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.reach import read
+from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.process.settings import WorkerSettings
 
 NOW = 1_800_000_000_000
@@ -139,6 +141,10 @@ def test_the_evidence_of_an_outage_quotes_no_page(text: str, shown: str) -> None
         ("HTTP 429 slower", OutcomeKind.REFUSED),
         ("<html>", OutcomeKind.UNREADABLE),
         ("this API has no balance", OutcomeKind.NOT_TRIED),
+        (read_balance(HttpReply(200, b"Credit: 10000.0", has_end=False)), OutcomeKind.NOT_TRIED),
+        (read_balance(HttpReply(200, b"ERR: 001, Authentication failed", has_end=False)), OutcomeKind.REFUSED),
+        (read_balance(HttpReply(200, b"<html>Sign in</html>", has_end=False)), OutcomeKind.UNREADABLE),
+        (read_balance(HttpReply(503, b"", has_end=False)), OutcomeKind.UNREADABLE),
     ],
 )
 def test_a_balance_shows_whether_the_gateway_itself_answered(balance: float | str, kind: OutcomeKind) -> None:
