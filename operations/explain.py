@@ -277,17 +277,20 @@ def _pending(
             "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
     at = int(_score(client, known))
+    held = hold.holds(client, now)
+    breaker = outage(client, held, now)
+    if breaker and known.status is Status.IN_DOUBT:
+        cause = "retry" if "retry" in record else "look_up"
+        return Pending(cause, 0, f"{breaker.cause}; nothing is looked up until {hold.way_back(breaker)}")
     if tried := _tried(known, record, at):
         return tried
-    cause = waiting.cause_of(record.get(Field.WAITING, ""))
-    if cause == Cause.NEWER:
+    if waiting.cause_of(record.get(Field.WAITING, "")) == Cause.NEWER:
         return Pending("newer", at, f"its schema is {record.get('schema', '')}: it waits for a newer worker")
-    held = hold.holds(client, now)
     if scope := hold.stopping(held, known.lane, sms.sender if sms else "", known.to):
         one = held[scope]
         why = "; ".join(filter(None, (f"{one.code} {one.cause}", hold.evidence_of(one), "threelane holds")))
         return Pending("hold", one.until, f"{scope} is on hold: {why}")
-    if (breaker := outage(client, held, now)) and known.status is Status.QUEUED:
+    if breaker and known.status is Status.QUEUED:
         return Pending("hold", 0, f"{breaker.cause}; it is sent when {hold.way_back(breaker)}")
     tags = record.get("tags", "").split(",") if record.get("tags") else ()
     opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now

@@ -18,6 +18,7 @@ from threelane.operations.explain import Story, explain
 from threelane.store import budgets, keys, registry, windows
 from threelane.store.budgets import Budget
 from threelane.worker.account import hold
+from threelane.worker.gateway.breaking import scope_of, trip
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.receipt.late import late
@@ -119,6 +120,37 @@ def test_the_story_shows_what_a_message_waits_for(system: System) -> None:
     assert ["look_up", "redrive", "receipt"] == causes
     system.cancel([queued])
     assert None is story_of(system, queued).pending
+
+
+def test_what_waits_for_a_gateway_that_does_not_answer_has_no_time_in_the_past(system: System) -> None:
+    """While the breaker is open nothing is sent or looked up, whatever time the record has."""
+    refused, doubted, queued = (take(system, lane=1).message.id for _ in range(3))
+    for one in (refused, doubted):
+        system.attempt(one, AttemptOutcome(OutcomeKind.LOST), lane=1)
+    system.sync.hset(keys.record(refused), "retry", system.now + 2_000)
+    name = system.settings.gateway_fingerprint
+    system.now += 40_000
+    system.sync.zadd(keys.WORKERS, {"one": system.now})
+    system.sync.hset(keys.worker("one"), "gateway", name)
+    trip(
+        system.sync,
+        breaker=keys.breaker(name),
+        now=system.now,
+        scope=scope_of(name),
+        code="lost",
+        detail="TimeoutError",
+        address="https://api.example",
+        failures=5,
+        began=system.now,
+        process="one",
+        wait_ms=0,
+        first_ms=60_000,
+        most_ms=60_000,
+        jitter=0.0,
+    )
+    pending = [story_of(system, one).pending for one in (refused, doubted, queued)]
+    assert [("retry", 0), ("look_up", 0), ("hold", 0)] == [(one.cause, one.until) for one in pending if one]
+    assert all("https://api.example does not answer" in one.detail for one in pending if one)
 
 
 def test_the_story_shows_events_with_their_delivery(system: System, client: redis.Redis) -> None:
