@@ -43,7 +43,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 _WHY = {
     Status.SENDING: "it is being sent",
     Status.SENT: "the gateway has it",
-    Status.IN_DOUBT: "it may have been sent: the gateway's response was lost",
+    Status.IN_DOUBT: "it may have been sent: only the gateway knows",
     Status.DELIVERED: "it was delivered",
     Status.UNDELIVERED: "it was sent, and not delivered",
     Status.EXPIRED: "it had expired before",

@@ -70,7 +70,7 @@ def test_each_answer_has_the_state_of_the_message(producer: Producer, system: Sy
         (CancelResult.CANCELLED, "scheduled", ""),
         (CancelResult.CANCELLED, "dead", ""),
         (CancelResult.TOO_LATE, "sent", "the gateway has it"),
-        (CancelResult.TOO_LATE, "in_doubt", "it may have been sent: the gateway's response was lost"),
+        (CancelResult.TOO_LATE, "in_doubt", "it may have been sent: only the gateway knows"),
         (CancelResult.TOO_LATE, "sending", "it is being sent"),
         (CancelResult.UNKNOWN, "", ""),
         (CancelResult.TOO_LATE, "cancelled", "it was cancelled before"),
