@@ -203,6 +203,19 @@ def test_all_processes_of_an_address_share_it(client: redis.Redis) -> None:
     assert ([True, True], [False, False], [(NOW, NOW + 2_000)] * 2) == with_fleet(client, test)
 
 
+def test_one_opening_is_logged_once(client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """Each further failure with Retry-After moves the next probe, which opens nothing."""
+
+    async def test(fleet: Fleet) -> None:
+        for second in range(4):
+            wait = AttemptOutcome(OutcomeKind.UNREADABLE, text="HTTP 503", retry_after_seconds=10 + 10 * second)
+            await fleet.fail(second % 2, NOW + 1_000 * second, wait)
+
+    with caplog.at_level("ERROR", logger="threelane"):
+        with_fleet(client, test)
+    assert ["breaker_open"] == [record.getMessage() for record in caplog.records]
+
+
 def test_a_process_that_alone_gets_no_answer_stops_alone_the_second_time(client: redis.Redis) -> None:
     """One machine without a network must not stop the fleet again and again."""
 

@@ -172,7 +172,8 @@ class Breaker:
             self._stop_alone(f"only this worker gets no answer from {self._settings.gateway_address}")
         elif opened_at:
             self.opened_at = opened_at
-            logs.event("breaker_open", level=40, kind=str(outcome.kind), in_a_row=failure.in_a_row, owner="gateway")
+            if opened_at == now:  # otherwise it was open, and at most its next probe moved
+                logs.event("breaker_open", level=40, kind=str(outcome.kind), in_a_row=failure.in_a_row, owner="gateway")
 
     async def load(self, client: redis.asyncio.Redis) -> None:
         """Read the shared state when the process starts."""
