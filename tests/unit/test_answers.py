@@ -21,9 +21,11 @@ from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
+from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.reach import reach
 from threelane.worker.gateway.wire import HttpReply
 
 T = TypeVar("T")
@@ -435,3 +437,12 @@ def test_a_copy_of_an_answer_is_not_the_answer_to_the_next_message(api: str) -> 
 
     copy = stream(Documented(api, accepts(api, ITS_ID), ITS_ID), "a length")
     assert [[OutcomeKind.ACCEPTED, OutcomeKind.UNREADABLE]] == calls(api, [copy], two)
+
+
+@pytest.mark.parametrize("api", list(SUCCESS))
+def test_a_probe_that_is_refused_for_some_time_reports_the_wait(api: str) -> None:
+    """The next probe of a gateway that does not answer comes when the gateway asks for it."""
+    busy = b"HTTP/1.1 503 x\r\nRetry-After: 8\r\nContent-Length: 0\r\n\r\n"
+    found = calls(api, [busy, busy.replace(b"Retry-After: 8", b"X: 8"), b"no response"], reach)
+    assert [8.0, 0.0, 0.0] == [one.retry_after_seconds for one in found]
+    assert all(one.kind in FAILURES for one in found)

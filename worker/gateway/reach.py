@@ -9,6 +9,7 @@ from threelane.worker.gateway import foreign
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import requested_wait_seconds
 
 _CODE = re.compile(r"(?:err:?\s*)?\d{1,3}\b", re.IGNORECASE)
 _PAGE = re.compile(r"<|HTTP (\d{3})\b")
@@ -18,10 +19,11 @@ _FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
 async def reach(gateway: Gateway) -> AttemptOutcome:
     """Read the balance: accepted or refused if the gateway itself answers, not tried if that cannot be decided."""
     try:
-        return read(await gateway.balance())
+        outcome = read(await gateway.balance())
     except Exception as broken:
         logs.event("gateway_raised", level=40, error=type(broken).__name__)
         return NOT_TRIED
+    return outcome._replace(retry_after_seconds=requested_wait_seconds()) if outcome.kind in FAILURES else outcome
 
 
 def read(balance: float | str) -> AttemptOutcome:

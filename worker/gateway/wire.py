@@ -24,9 +24,10 @@ _MOST_DIGITS = 12
 
 @dataclass(slots=True)
 class Trace:
-    """The connection that one request got, if it got any."""
+    """The connection that one request got, if it got any, and the wait that its response asks for."""
 
     conversation: Conversation | None = field(default=None)
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class BrokenReply(Exception):
 
 
 _CURRENT: ContextVar[Trace] = ContextVar("current_request")
+
+
+def requested_wait_seconds() -> float:
+    """Return the wait that the last response of the current task asks for, or 0."""
+    trace = _CURRENT.get(None)
+    return trace.retry_after_seconds if trace else 0.0
 
 
 class _Connector(Connector):
@@ -96,7 +103,7 @@ class Wire:
             return AttemptOutcome(kind, text=type(failed).__name__)
 
     async def _read(self, response: aiohttp.ClientResponse, trace: Trace) -> HttpReply | AttemptOutcome:
-        wait = _retry_after(response)
+        wait = trace.retry_after_seconds = _retry_after(response)
         try:
             body, has_end = await _whole(response)
         except BrokenReply as broken:
