@@ -232,6 +232,19 @@ def test_a_process_that_alone_gets_no_answer_stops_alone_the_second_time(client:
     assert fault.startswith("only this worker gets no answer from https://")
 
 
+def test_a_process_does_not_stop_alone_because_an_operator_closed_it(client: redis.Redis) -> None:
+    """Nobody else was answered, so the outage may well last."""
+
+    async def test(fleet: Fleet) -> Sequence[Any]:
+        await fleet.fail(0, NOW)
+        assert reset(fleet.sync, "gateway", NOW + 2_000)
+        await fleet.look(NOW + 2_000)
+        await fleet.fail(0, NOW + 3_000)
+        return await fleet.look(NOW + 3_000), fleet.processes[0].fault
+
+    assert ([True, True], "") == with_fleet(client, test)
+
+
 def test_an_outage_that_returns_is_noticed_by_a_second_process(client: redis.Redis) -> None:
     """If the others fail too, it is the gateway after all."""
 

@@ -16,7 +16,7 @@ local closed, interval = number_of(Breaking.closed), ARG.first_ms
 if closed > ARG.began and closed <= now + BEHIND_MS then return {0, 0} end
 if closed > 0 and now - closed < RELAPSE_MS then
   local by = redis.call('HMGET', KEY.breaker, Breaking.opener, Breaking.closer)
-  if by[1] == ARG.process and by[2] and by[2] ~= ARG.process then
+  if by[1] == ARG.process and by[2] and by[2] ~= '' and by[2] ~= ARG.process then  -- '': an operator, no proof
     redis.call('HDEL', KEY.breaker, Breaking.opener)
     return {-1, 0}
   end
