@@ -61,7 +61,8 @@ class HttpGateway(FormApi):
         """Send one message."""
         reply = await self._request("http/sendmsg", form(messages[0], now))
         outcome = reply if isinstance(reply, AttemptOutcome) else read_send(reply, messages[0].to)
-        return [REPEATED if outcome.gateway_id and self._is_repeated(outcome.gateway_id) else outcome]
+        is_repeated = outcome.gateway_id and self._is_repeated(outcome.gateway_id)
+        return self._wire.trusting([REPEATED if is_repeated else outcome])
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up the status by our id, then the charge."""

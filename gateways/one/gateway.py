@@ -52,7 +52,7 @@ class OneGateway(JsonApi):
         outcomes = read_send(reply, messages)
         if all(one.kind is OutcomeKind.REFUSED and one.code == TOO_MANY for one in outcomes):
             self.batch_size = max(1, min(self.batch_size, len(messages) // 2))
-        return outcomes
+        return self._wire.trusting(outcomes)
 
     async def status(self, gateway_id: str) -> LookUp:
         """Look up by the gateway's id; the API reports no charge."""

@@ -49,7 +49,9 @@ class RestGateway(JsonApi):
         """Send one message."""
         message = messages[0]
         reply = await self._request("POST", "message", msgspec.json.encode(order(message, now)))
-        return [reply if isinstance(reply, AttemptOutcome) else read_send(reply, message.to, message.id)]
+        if isinstance(reply, AttemptOutcome):
+            return [reply]
+        return self._wire.trusting([read_send(reply, message.to, message.id)])
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up by our id; the charge comes with the status."""

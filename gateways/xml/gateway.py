@@ -57,7 +57,7 @@ class XmlGateway(FormApi):
         reply = await self._request("sendMsg", *_numbered(first, (order(message, now) for message in messages)))
         if isinstance(reply, AttemptOutcome):
             return [reply] * len(messages)
-        return read_send(reply, [(one.to, one.id) for one in messages], first)
+        return self._wire.trusting(read_send(reply, [(one.to, one.id) for one in messages], first))
 
     async def look_up(self, message_id: str) -> LookUp:
         """Look up the status by our id, then the charge."""

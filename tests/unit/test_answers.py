@@ -363,16 +363,16 @@ def _found(request: bytes, name: str) -> str:
 
 
 def sent_past(
-    api: str, strays: Sequence[Stray], messages: Sequence[Message], *, deaf: bool
+    api: str, strays: Sequence[Stray], messages: Sequence[Message], *, deaf: bool, server: Doubling | None = None
 ) -> tuple[Doubling, list[AttemptOutcome]]:
     """Send messages one by one to a server with stray answers."""
 
     async def main() -> tuple[Doubling, list[AttemptOutcome]]:
-        doubling = Doubling(api, strays, deaf=deaf)
-        server = await asyncio.start_server(doubling.serve, "127.0.0.1", 0)
+        doubling = server or Doubling(api, strays, deaf=deaf)
+        listening = await asyncio.start_server(doubling.serve, "127.0.0.1", 0)
         outcomes: list[AttemptOutcome] = []
-        async with server:
-            settings = account(api, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with listening:
+            settings = account(api, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
             made = gateway(settings.model_copy(update={"gateway_timeout_seconds": 0.05 if deaf else 2.0}))
             for message in messages:
                 outcomes += await made.send([message], NOW)
@@ -437,6 +437,22 @@ def test_a_copy_of_an_answer_is_not_the_answer_to_the_next_message(api: str) -> 
 
     copy = stream(Documented(api, accepts(api, ITS_ID), ITS_ID), "a length")
     assert [[OutcomeKind.ACCEPTED, OutcomeKind.UNREADABLE]] == calls(api, [copy], two)
+
+
+class Counting(Doubling):
+    """A server whose first answer on a connection is unreadable; it counts connections."""
+
+    def _framed(self, body: bytes) -> bytes:
+        return super()._framed(body if len(self.writers) > 1 else b"neither yes nor no")
+
+
+@pytest.mark.parametrize("api", SUCCESS)
+def test_a_connection_with_an_unreadable_answer_carries_no_other_message(api: str) -> None:
+    """The answer may be an earlier request's, and the next message would get the one that belongs to this."""
+    counting = Counting(api, [], deaf=False)
+    _, outcomes = sent_past(api, [], TEN[:2], deaf=False, server=counting)
+    assert [OutcomeKind.UNREADABLE, OutcomeKind.ACCEPTED] == [one.kind for one in outcomes]
+    assert 2 == len(counting.writers)
 
 
 @pytest.mark.parametrize("api", list(SUCCESS))

@@ -83,6 +83,12 @@ class Conversation(ResponseHandler):
             if excess:
                 self._reject(data[-excess:])
 
+    def abandon(self) -> None:
+        """Close the connection: its responses may belong to other requests."""
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
+
     def _reject(self, data: bytes) -> None:
         """Close the connection; a blank line after a body is a habit of old servers, and does not make it doubtful."""
         self.force_close()

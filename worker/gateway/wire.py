@@ -109,8 +109,19 @@ class Wire:
         except BrokenReply as broken:
             return AttemptOutcome(OutcomeKind.UNREADABLE, text=str(broken), retry_after_seconds=wait)
         if trace.conversation is not None and trace.conversation.unrequested:
+            trace.conversation.abandon()
             return AttemptOutcome(OutcomeKind.UNREADABLE, text="more than one response", retry_after_seconds=wait)
         return HttpReply(response.status, body, wait, has_end)
+
+    def trusting(self, outcomes: list[AttemptOutcome]) -> list[AttemptOutcome]:
+        """Return what was read from this task's last response; closes its connection if any of that is unreadable.
+
+        The response may have been another request's, and then the next one on this connection would be, too.
+        """
+        conversation = _CURRENT.get().conversation
+        if conversation is not None and any(one.kind is OutcomeKind.UNREADABLE for one in outcomes):
+            conversation.abandon()
+        return outcomes
 
     async def close(self) -> None:
         """Close all connections."""
