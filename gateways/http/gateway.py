@@ -60,7 +60,9 @@ class HttpGateway(FormApi):
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
         reply = await self._request("http/sendmsg", form(messages[0], now))
-        outcome = reply if isinstance(reply, AttemptOutcome) else read_send(reply, messages[0].to)
+        if isinstance(reply, AttemptOutcome):
+            return [reply]
+        outcome = read_send(reply, messages[0].to)
         is_repeated = outcome.gateway_id and self._is_repeated(outcome.gateway_id)
         return self._wire.trusting([REPEATED if is_repeated else outcome])
 
