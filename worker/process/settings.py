@@ -207,7 +207,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     probe_seconds: PositiveFloat = Field(
         1.0, description="wait before the first probe of a gateway that does not answer; it doubles with each probe"
     )
-    most_probe_seconds: PositiveFloat = Field(10.0, description="longest wait between two such probes")
+    most_probe_seconds: PositiveFloat = Field(5.0, description="longest wait between two such probes")
     lease_seconds: PositiveFloat = Field(60.0, description="after this, an attempt without a result is in doubt")
     retry_every_seconds: PositiveFloat | None = Field(
         None, description="fixed wait between retries, instead of the back-off of each code"

@@ -90,7 +90,8 @@ def _loses(scale: Scale, console: Console) -> bool:
         measured = stream.last(STREAM_SECONDS * scale.seconds)
         wait(lambda: not _missing(stage, measured), MOST_WAIT_SECONDS + 5)
         waits = _waits(stage, measured)
-        missing = _missing(stage, measured)
+        lost_twice = _lost_twice(stage, measured)
+        missing = [one for one in _missing(stage, measured) if one not in lost_twice]
         lag_seconds = LAG_SECONDS * scale.seconds
         stage.settings(lookup_lag_seconds=lag_seconds)
         lagging = stream.last(1.5 * lag_seconds)
@@ -102,11 +103,18 @@ def _loses(scale: Scale, console: Console) -> bool:
     report.count("of them lost at first", len(waits) + len(missing))
     report.count("  wait, median, s", sorted(waits)[len(waits) // 2] if waits else "none arrived")
     report.limit("  wait, longest, s", max(waits, default=None if missing else 0.0), MOST_WAIT_SECONDS)
-    report.limit("  not arrived", len(missing), 0)
+    report.limit("  not arrived, and not reported", len(missing), 0)
+    report.count("  lost twice, and reported as unknown", len(lost_twice))
     report.limit("twice", sum(copies[one] > 1 for one in measured), 0)
     report.count(f"codes while look-ups lag {lag_seconds:.0f} s", len(lagging))
     report.limit("  twice", sum(copies[one] > 1 for one in lagging), 0)
     return report.show(console)
+
+
+def _lost_twice(stage: Stage, ids: Sequence[str]) -> set[str]:
+    """Return the messages whose resend was lost, too: there is no third copy, and no proof that there is a second."""
+    wait(lambda: not any(one.status is Status.IN_DOUBT for one in stage.statuses(ids).values()), 30)
+    return {one.id for one in stage.statuses(ids).values() if one.status is Status.UNKNOWN}
 
 
 class _Stream:
