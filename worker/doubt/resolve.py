@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import redis.asyncio
 
@@ -19,8 +19,7 @@ from threelane.worker.doubt.proof import Evidence
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import NO_LOOK_UP, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.process import metrics
-from threelane.worker.process.duty import Duty
+from threelane.worker.process import by_lane, metrics
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import from_look_up, receive
@@ -117,35 +116,21 @@ async def _write(
     return again
 
 
-def _of(lanes: Sequence[int]) -> Callable[[WorkerContext], Awaitable[bool]]:
-    """Return the round of these lanes: what is due in each, within its share of the rate."""
-
-    async def work(context: WorkerContext) -> bool:
-        if context.breaker.is_open:
-            return False
-        more = False
-        for lane in lanes:
-            taken, again = await resolve(
-                context.client,
-                context.gateway,
-                context.settings,
-                lane,
-                context.clock.now(),
-                context.breaker.opened_at,
-                context.breaker.closed_at,
-            )
-            await context.nudge(again)
-            more = more or taken > 0
-        return more
-
-    return work
+async def _lane(context: WorkerContext, lane: int) -> bool:
+    breaker = context.breaker
+    if breaker.is_open:
+        return False
+    taken, again = await resolve(
+        context.client,
+        context.gateway,
+        context.settings,
+        lane,
+        context.clock.now(),
+        breaker.opened_at,
+        breaker.closed_at,
+    )
+    await context.nudge(again)
+    return taken > 0
 
 
-DUTY_1 = Duty(
-    name="resolve_lane_1",
-    interval_seconds=LANE_1_SECONDS,
-    work=_of(keys.LANES[:1]),
-    while_draining=False,
-    on_lane_1=True,
-)
-DUTY = Duty(name="resolve", interval_seconds=RESOLVE_SECONDS, work=_of(keys.LANES[1:]), while_draining=False)
+DUTY_1, DUTY = by_lane.duties("resolve", keys.DOUBT, _lane, lane_1_seconds=LANE_1_SECONDS, seconds=RESOLVE_SECONDS)

@@ -27,7 +27,7 @@ from threelane.store.states import Status
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import GATEWAY_REMEMBERS, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.process import metrics
+from threelane.worker.process import by_lane, metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.probe import Probed, take_due
@@ -167,13 +167,15 @@ def _update(one: Probed, answer: Answered, settings: WorkerSettings, now: int) -
     return PollUpdate(one.id, again_at, not failed, gateway_id, is_gone)
 
 
-async def _round(context: WorkerContext) -> bool:
+async def _lane(context: WorkerContext, lane: int) -> bool:
     if context.breaker.is_open:
         return False
-    polled = 0
-    for lane in keys.LANES:
-        polled += await poll(context.client, context.gateway, context.settings, lane, context.clock.now())
-    return polled > 0
+    return await poll(context.client, context.gateway, context.settings, lane, context.clock.now()) > 0
 
 
-DUTY = Duty(name="poll", interval_seconds=POLL_SECONDS, work=_round, while_draining=False)
+DUTY = Duty(
+    name="poll",
+    interval_seconds=POLL_SECONDS,
+    work=by_lane.round_of(keys.LANES, keys.AWAITING, _lane),
+    while_draining=False,
+)

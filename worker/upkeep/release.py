@@ -6,7 +6,7 @@ newsletters is released with the first batch after its time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
@@ -17,8 +17,7 @@ from threelane.store.keys import IndexKey, RecordKey
 from threelane.store.scripts import flags, script
 from threelane.store.states import Status
 from threelane.worker.gateway.context import WorkerContext
-from threelane.worker.process import metrics
-from threelane.worker.process.duty import Duty
+from threelane.worker.process import by_lane, metrics
 
 BATCH = NUDGE_SIZE
 RELEASE_SECONDS = 0.2
@@ -40,26 +39,11 @@ async def release(client: redis.asyncio.Redis, lane: int, now: int) -> list[str]
     return [one for one, is_released in zip(ids, released, strict=True) if is_released]
 
 
-def _of(lanes: Sequence[int]) -> Callable[[WorkerContext], Awaitable[bool]]:
-    """Return the round of these lanes: a batch of each."""
-
-    async def work(context: WorkerContext) -> bool:
-        more = False
-        for lane in lanes:
-            released = await release(context.client, lane, context.clock.now())
-            metrics.RELEASED.labels(lane).inc(len(released))
-            await context.nudge({lane: released} if released else {})
-            more = more or len(released) == BATCH
-        return more
-
-    return work
+async def _lane(context: WorkerContext, lane: int) -> bool:
+    released = await release(context.client, lane, context.clock.now())
+    metrics.RELEASED.labels(lane).inc(len(released))
+    await context.nudge({lane: released} if released else {})
+    return len(released) == BATCH
 
 
-DUTY_1 = Duty(
-    name="release_lane_1",
-    interval_seconds=RELEASE_SECONDS,
-    work=_of(keys.LANES[:1]),
-    while_draining=False,
-    on_lane_1=True,
-)
-DUTY = Duty(name="release", interval_seconds=RELEASE_SECONDS, work=_of(keys.LANES[1:]), while_draining=False)
+DUTY_1, DUTY = by_lane.duties("release", keys.DUE, _lane, lane_1_seconds=RELEASE_SECONDS, seconds=RELEASE_SECONDS)
