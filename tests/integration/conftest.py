@@ -16,6 +16,7 @@ import redis
 
 from tests.integration.api import API
 from tests.integration.http_api import Api
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
@@ -66,6 +67,14 @@ def kill(child: Child) -> None:
     """As the kernel does when memory runs out."""
     os.kill(child.process.pid, signal.SIGKILL)
     child.process.wait()
+
+
+@pytest.fixture
+def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
+    """The scripts on an empty Redis, with a clock that the test moves, and a rate that is never reached."""
+    assert client.ping()
+    with open_system(redis_server, parts_per_second=100_000) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-import redis
-
-from tests.properties.system import System, open_system
-from tests.servers import RedisServer
+from tests.properties.system import System
 from threelane import Status
 from threelane.producer.reschedule import Moved
 from threelane.store import find, keys
@@ -20,19 +15,6 @@ from threelane.worker.upkeep.adopt import ADOPTED, BATCH, adopt
 
 TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 LOST = AttemptOutcome(OutcomeKind.LOST)
-
-
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    assert client.ping()
-    with open_system(redis_server, parts_per_second=100_000) as made:
-        yield made
-
-
-def take(system: System, **fields: Any) -> str:
-    draft = system.draft(**fields)
-    system.accept([draft])
-    return draft.message.id
 
 
 def as_earlier(system: System, message_id: str, at: float | None = None) -> float:
@@ -48,7 +30,7 @@ def as_earlier(system: System, message_id: str, at: float | None = None) -> floa
 
 def in_each_state(system: System) -> dict[Status, str]:
     """Return a message of lane 2 in each state whose index had all lanes."""
-    ids = {status: take(system, lane=2, delay=60 * (status is Status.SCHEDULED)) for status in keys.FORMER}
+    ids = {status: system.take(lane=2, delay=60 * (status is Status.SCHEDULED)) for status in keys.FORMER}
     system.claim(2, [ids[Status.SENDING]], "token")
     system.attempt(ids[Status.IN_DOUBT], LOST, lane=2)
     system.attempt(ids[Status.SENT], TAKEN, lane=2)
@@ -84,7 +66,7 @@ def test_more_than_a_batch_moves_in_several_steps(system: System) -> None:
 
 def test_a_message_in_an_earlier_index_is_found_counted_and_listed_in_order(system: System) -> None:
     """Between the write of an earlier producer and the next round of a worker."""
-    soon, late = take(system, lane=2, delay=60), take(system, lane=1, delay=120)
+    soon, late = system.take(lane=2, delay=60), system.take(lane=1, delay=120)
     as_earlier(system, soon)
     ids = in_each_state(system)
     for one in ids.values():
@@ -101,7 +83,7 @@ def test_a_message_in_an_earlier_index_is_found_counted_and_listed_in_order(syst
 
 def test_a_message_in_an_earlier_index_is_cancelled_for_good(system: System) -> None:
     """Its id is still in the set of the earlier version, and is not brought back from there."""
-    one = take(system, delay=60)
+    one = system.take(delay=60)
     as_earlier(system, one)
     assert ["cancelled"] == [answer.answer for answer in system.cancel([one])]
     system.now += 60_000
@@ -114,7 +96,7 @@ def test_a_message_in_an_earlier_index_is_cancelled_for_good(system: System) -> 
 
 def test_an_id_that_has_left_its_state_is_dropped(system: System) -> None:
     """A look-up found the message meanwhile: its next poll keeps its time."""
-    one = take(system)
+    one = system.take()
     system.attempt(one, LOST)
     as_earlier(system, one)
     system.receive([StatusReport(one, "g" * 32, "002", Status.SENT)])
@@ -127,7 +109,7 @@ def test_an_id_that_has_left_its_state_is_dropped(system: System) -> None:
 
 def test_a_message_in_an_earlier_index_is_moved_to_its_new_time(system: System) -> None:
     """The time in the set of the earlier version is then no longer valid."""
-    one = take(system, delay=3600)
+    one = system.take(delay=3600)
     as_earlier(system, one)
     assert isinstance(system.move(one, system.now + 60_000), Moved)
     system.run(adopt(system.client, system.now))
@@ -138,7 +120,7 @@ def test_a_message_in_an_earlier_index_is_moved_to_its_new_time(system: System) 
 
 def test_a_new_time_from_an_earlier_producer_is_kept(system: System) -> None:
     """It writes the set of all lanes, and does not know that the id is in the set of its lane, too."""
-    one = take(system, delay=60)
+    one = system.take(delay=60)
     system.sync.zadd(keys.FORMER[Status.SCHEDULED], {one: system.now + 3_600_000})
     system.now += 60_000
     assert {} == system.release()
@@ -151,7 +133,7 @@ def test_a_new_time_from_an_earlier_producer_is_kept(system: System) -> None:
 
 def test_an_attempt_of_an_earlier_worker_lapses_with_its_lease(system: System) -> None:
     """Its worker died during the upgrade; while it lives, its lease stays where it looks for it."""
-    one = take(system, lane=1)
+    one = system.take(lane=1)
     system.claim(1, [one], "token")
     as_earlier(system, one)
     system.run(adopt(system.client, system.now))

@@ -43,9 +43,7 @@ def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
 
 
 def take(system: System, lane: int = 1, **fields: Any) -> str:
-    draft = system.draft(lane=lane, **fields)
-    system.accept([draft])
-    return draft.message.id
+    return system.take(lane=lane, **fields)
 
 
 def ages(system: System) -> dict[int, LaneAge]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 import typer
 
 from tests.integration.http_api import Api
-from tests.properties.system import System, open_system
-from tests.servers import RedisServer, typed
+from tests.properties.system import System
+from tests.servers import typed
 from threelane import Status
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.criteria import sentence
@@ -42,13 +40,6 @@ ONE = {  # what the message has that is looked for; the other one has something 
     "code": "113",
     "owner": "producer",
 }
-
-
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    assert client.ping()
-    with open_system(redis_server, parts_per_second=100_000) as made:
-        yield made
 
 
 def options(command: str) -> dict[str, Any]:

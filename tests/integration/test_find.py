@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-import redis
-
-from tests.properties.system import System, open_system
-from tests.servers import RedisServer
+from tests.properties.system import System
 from threelane import Status
 from threelane.store import find, registry
 from threelane.store.find import Filter
@@ -20,28 +15,15 @@ from threelane.worker.inbound.report import StatusReport
 TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    assert client.ping()
-    with open_system(redis_server, parts_per_second=100_000) as made:
-        yield made
-
-
-def take(system: System, **fields: Any) -> str:
-    draft = system.draft(**fields)
-    system.accept([draft])
-    return draft.message.id
-
-
 def found(system: System, **wanted: Any) -> set[str]:
     return {one.id for one in find.search(system.sync, Filter(**wanted))}
 
 
 def in_each_state(system: System) -> dict[str, str]:
     """Return one message in each state, by state."""
-    ids = {"queued": take(system, lane=2), "scheduled": take(system, delay=600)}
+    ids = {"queued": system.take(lane=2), "scheduled": system.take(delay=600)}
     for status in ("sending", "sent", "delivered", "dead", "in_doubt", "cancelled"):
-        ids[status] = take(system, batch="b1", tags=["promo", "x"], costCentre="c", producer="shop")
+        ids[status] = system.take(batch="b1", tags=["promo", "x"], costCentre="c", producer="shop")
     system.claim(3, [ids["sending"]], "token")
     system.attempt(ids["sent"], TAKEN)
     system.attempt(ids["delivered"], TAKEN)
@@ -65,7 +47,7 @@ def test_each_filter_narrows(system: System) -> None:
     """And several together all have to match."""
     ids = in_each_state(system)
     of_batch = set(ids.values()) - {ids["queued"], ids["scheduled"]}
-    other = take(system, to="27831111111", clientMessageId="order9", producer="shop", batch="b1")
+    other = system.take(to="27831111111", clientMessageId="order9", producer="shop", batch="b1")
     assert of_batch | {other} == found(system, batch="b1") == found(system, producer="shop")
     assert of_batch == found(system, tag="promo")
     assert set() == found(system, tag="prom")
@@ -78,19 +60,19 @@ def test_each_filter_narrows(system: System) -> None:
 def test_a_client_message_id_is_found_for_any_producer(system: System) -> None:
     """At once for a producer that is named, registered, or that has no name; by looking through all for others."""
     registry.put(system.sync, "known")
-    ids = {name: take(system, clientMessageId="order1", producer=name) for name in ("known", "other")}
-    nameless = take(system, clientMessageId="order2")
+    ids = {name: system.take(clientMessageId="order1", producer=name) for name in ("known", "other")}
+    nameless = system.take(clientMessageId="order2")
     assert {ids["other"]} == found(system, client_message_id="order1", producer="other")
     assert {ids["known"]} == found(system, client_message_id="order1")
     assert {nameless} == found(system, client_message_id="order2")
-    lonely = take(system, clientMessageId="order3", producer="other")
+    lonely = system.take(clientMessageId="order3", producer="other")
     assert {lonely} == found(system, client_message_id="order3")
 
 
 def test_one_word_finds_what_it_may_mean(system: System) -> None:
     """An id, a recipient as people write it, a client message id, a batch, a tag; nothing else."""
-    one = take(system, to="27831111111", clientMessageId="order1", batch="june", tags=["promo"])
-    take(system)
+    one = system.take(to="27831111111", clientMessageId="order1", batch="june", tags=["promo"])
+    system.take()
     for word in (one, "+27 83 111 1111", "order1", "june", "promo"):
         assert [one] == [hit.id for hit in find.term(system.sync, word)], word
     assert [] == list(find.term(system.sync, "nothing")) == list(find.term(system.sync, " "))
@@ -98,11 +80,11 @@ def test_one_word_finds_what_it_may_mean(system: System) -> None:
 
 def test_dead_letters_are_listed_by_criterion_and_time_and_their_causes_counted(system: System) -> None:
     """Oldest first; the time is that of their death."""
-    first = take(system)
+    first = system.take()
     system.attempt(first, AttemptOutcome(OutcomeKind.REFUSED, code="113"))
     died = system.now
     system.now += 60_000
-    others = [take(system, lane=1) for _ in range(600)]
+    others = [system.take(lane=1) for _ in range(600)]
     for one in others:
         system.attempt(one, AttemptOutcome(OutcomeKind.REFUSED, code="302"), lane=1)
     listed = [one.id for one in find.dead(system.sync, Filter())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, attempts
-from tests.properties.system import System, open_system
+from tests.properties.system import System
 from tests.servers import RedisServer, typed, wait_until
 from threelane import Accepted, Producer, Status
 from threelane.contract import phone
@@ -30,13 +30,6 @@ ZA, GB, US = "27831234567", "447700900123", "12025550123"
 PREFIX = "prefix:2783123"
 MINUTE = 60_000
 CREDENTIALS = {f"THREELANE_CLICKATELL_{name}": "sandbox" for name in ("API_ID", "USER", "PASSWORD")}
-
-
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    assert client.ping()
-    with open_system(redis_server, parts_per_second=100_000) as made:
-        yield made
 
 
 def neighbour(number: int) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-import pytest
 import redis
 import redis.asyncio
 
-from tests.properties.system import START, System, open_system
-from tests.servers import RedisServer
+from tests.properties.system import START, System
 from threelane import Status
 from threelane.store import keys
 from threelane.store.find import Filter
@@ -43,13 +41,6 @@ class Moment:
 
     async def nudge(self, lanes: Mapping[int, Sequence[str]]) -> None:
         self.nudged += [one for ids in lanes.values() for one in ids]
-
-
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    assert client.ping()
-    with open_system(redis_server, parts_per_second=100_000) as made:
-        yield made
 
 
 def accepted(system: System, number: int, **fields: Any) -> list[str]:

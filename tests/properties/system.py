@@ -153,6 +153,12 @@ class System:
     def accept(self, drafts: list[Draft]) -> list[Admission]:
         return accept(self.sync, drafts, self.now)
 
+    def take(self, **fields: Any) -> str:
+        """Accept one message; returns its id."""
+        draft = self.draft(**fields)
+        self.accept([draft])
+        return draft.message.id
+
     def claim(self, lane: int, ids: list[str], token: str, behind: int = 0) -> Claims:
         """Claim with a token of the test's choice, by a clock that may be a little behind."""
         with mock.patch("threelane.worker.send.claim.secrets.token_hex", lambda _: token):  # noqa: PT008 - a Mock is slow to make
