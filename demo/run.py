@@ -29,6 +29,7 @@ from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import keys
+from threelane.store.sizes import sizes
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 from threelane.worker.account import hold
@@ -148,7 +149,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
 
     def _moving(self) -> int:
         states = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT, Status.SENT)
-        return sum(int(self._redis.zcard(index)) for index in keys.indexes_of(*states))
+        return sum(sizes(self._redis, *states).values())
 
     def _top_up(self) -> None:
         """Top up the account when it is out of credit, as an operator does; the rest is automatic."""

@@ -15,6 +15,7 @@ from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import SILENT_MS, outage
 from threelane.store import keys, missing
+from threelane.store.sizes import sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.store.waiting import Cause
@@ -193,7 +194,7 @@ def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
         late = sum(int(client.zcount(index, "-inf", now - OVERDUE_MS)) for index in keys.indexes_of(status))
         if late:
             yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
-    doubts = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.IN_DOUBT))
+    doubts = sizes(client, Status.IN_DOUBT)[Status.IN_DOUBT]
     if doubts:
         doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and resend one at most once"
         yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
@@ -214,7 +215,7 @@ def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
 def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Check when the last receipt came, if messages wait for receipts."""
     found: Any = client.get(keys.HEARD)
-    awaited = sum(int(client.zcard(index)) for index in keys.indexes_of(Status.SENT))
+    awaited = sizes(client, Status.SENT)[Status.SENT]
     last = int(found or 0)
     ago = f"last receipt {(now - last) / 1000:,.0f} s ago" if last else "no receipt has arrived yet"
     if awaited and now - last > QUIET_MS:

@@ -18,7 +18,7 @@ from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect
-from threelane.store.states import Status
+from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
@@ -81,8 +81,6 @@ _COUNTS = {
     "lifted": ("threelane_suppressions_lifted", "Entries removed from the suppression list", ()),
 }
 
-_COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
-
 
 class Fleet(Collector):
     """Collects depths, ages, holds and counts; the cost of a scrape does not depend on the number of messages."""
@@ -113,9 +111,6 @@ class Fleet(Collector):
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:
                 pipe.zcard(keys.QUEUED[lane])
-            indexes = [(status, index) for status in _COUNTED for index in keys.indexes_of(status)]
-            for _, index in indexes:
-                pipe.zcard(index)
             found = pipe.execute()
         depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=["lane"])
         oldest = GaugeMetricFamily(
@@ -128,11 +123,8 @@ class Fleet(Collector):
             for cause, number in lanes[lane].causes.items():
                 waiting.add_metric([str(lane), cause], number)
         states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["status"])
-        numbers: Counter[Status] = Counter()
-        for (status, _), number in zip(indexes, found[len(keys.LANES) :], strict=True):
-            numbers[status] += number
-        for status in _COUNTED:
-            states.add_metric([status], numbers[status])
+        for status, number in sizes(self._client, *COUNTED).items():
+            states.add_metric([status], number)
         yield from (depth, oldest, waiting, states)
 
     def _holds(self) -> Iterator[Metric]:

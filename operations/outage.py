@@ -17,6 +17,9 @@ SILENT_MS = 20_000  # a worker whose event loop is blocked misses several heartb
 def outage(client: redis.Redis, held: Mapping[str, Held], now: int) -> Held | None:
     """Return the open breaker that stops every reporting worker, or None."""
     names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
-    gateways: Any = [client.hget(keys.worker(name.decode()), "gateway") for name in names]
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hget(keys.worker(name.decode()), "gateway")
+        gateways = pipe.execute()
     opened = [held.get(scope_of((one or b"").decode())) for one in gateways]
     return opened[0] if opened and all(opened) else None

@@ -16,13 +16,13 @@ from threelane.operations.forecast import Forecast
 from threelane.operations.health import GONE_MS
 from threelane.operations.outage import outage
 from threelane.store import keys
+from threelane.store.sizes import COUNTED, sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 
 GOOD, WARN, BAD = "good", "warn", "bad"
-_COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
 _RISING = (
     *("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "swept_again"),
     *("unpublished", "found", "late", "refused", "breaker_opened"),
@@ -78,7 +78,7 @@ def read(client: redis.Redis, now: int) -> Screen:
     return Screen(
         at=now,
         lanes={lane: _lane(one, lane, tally) for lane, one in age.read(client, now, held).items()},
-        indexes={status: sum(int(client.zcard(index)) for index in keys.indexes_of(status)) for status in _COUNTED},
+        indexes={str(status): number for status, number in sizes(client, *COUNTED).items()},
         holds=held,
         money=forecast.read(client, now),
         capacity=capacity.read(client, now),
