@@ -15,9 +15,8 @@ import redis
 
 from threelane.operations.outage import outage
 from threelane.store import keys, waiting
-from threelane.store.record import Field
 from threelane.store.states import Status
-from threelane.store.waiting import IN_LANE, PUT_OFF, Cause, Group
+from threelane.store.waiting import IN_LANE, PUT_OFF, SINCE, Cause, Group
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 
@@ -26,7 +25,6 @@ PLAIN = (Status.QUEUED, Status.SCHEDULED, Status.SENDING)
 NOTHING = Group(0, 0)
 LEASES = 10  # of these the oldest message counts: leases are ordered by claim
 CAUSES = tuple(dict.fromkeys(map(str, (*PLAIN, *Cause))))
-_SINCE = (Field.ACCEPTED, Field.DUE, Field.REDRIVEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +116,7 @@ def _since(client: redis.Redis, lots: Sequence[Sequence[str]]) -> list[int]:
     """Return since when the oldest message of each lot waits, by their records; 0 for none."""
     with client.pipeline(transaction=False) as pipe:
         for one in chain.from_iterable(lots):
-            pipe.hmget(keys.record(one), _SINCE)
+            pipe.hmget(keys.record(one), SINCE)
         found = iter(pipe.execute())
     return [min((max(int(at or 0) for at in next(found)) for _ in lot), default=0) for lot in lots]
 

@@ -26,7 +26,7 @@ from threelane.store.record import Field
 from threelane.store.signature import Signature
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.store.tally import Count
-from threelane.store.waiting import Cause
+from threelane.store.waiting import SINCE, Cause
 
 PARTS = Path(__file__).with_name("parts")
 NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType, Cause)
@@ -66,7 +66,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}
     spaces |= {name: {value: str(at) for at, value in enumerate(values, 1)} for name, values in signature.items.items()}
     spaces |= {enum.__name__: _literals(enum) for enum in (*NAMES, *names)}
-    spaces["Table"] = {"may_follow": _may_follow(), "indexes": _indexes(places.by_name)}
+    spaces["Table"] = {"may_follow": _may_follow(), "indexes": _indexes(places.by_name), "since": _list(SINCE)}
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
     for path in files:
         begins.append((1 + "".join(texts).count("\n"), path.name))
@@ -116,6 +116,10 @@ def _indexes(places: Mapping[str, str]) -> str:
     found = {status: places.get(key.name.lower(), "nil") for status, key in INDEXES.items()}
     whole = {status: f"{place}lane]" if place.endswith("+ ") else place for status, place in found.items()}
     return _table({status: f"function(lane) return {place} end" for status, place in whole.items()})
+
+
+def _list(names: Sequence[str]) -> str:
+    return "{" + ", ".join(f"'{name}'" for name in names) + "}"
 
 
 def _table(values: Mapping[Any, str]) -> str:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from threelane.store import keys
+from threelane.store.record import Field
 
 
 class Cause(StrEnum):
@@ -26,6 +27,8 @@ class Cause(StrEnum):
     SWEPT = "swept"  # in its lane again after the sweep found it
 
 
+SINCE = (Field.ACCEPTED, Field.DUE, Field.REDRIVEN)
+"""The fields of a record the latest of which is since when its message waits."""
 IN_LANE = frozenset({Cause.REQUEUED, Cause.SWEPT})
 """The causes of messages that are queued, or being sent."""
 PUT_OFF = frozenset({Cause.RETRY, Cause.HOLD, Cause.NEWER})

@@ -1,12 +1,10 @@
 -- PARTS record, index
 -- Waiting: the messages off the plain path, with cause and since when; see store/waiting.py.
 
-local SINCE = {Field.accepted, Field.due, Field.redriven}
-
 -- -> since when a message waits: when it was accepted, became due or was redriven.
 local function since_of(record)
   local since = 0
-  for _, at in ipairs(read_list(record, SINCE)) do since = math.max(since, at and tonumber(at) or 0) end
+  for _, at in ipairs(read_list(record, Table.since)) do since = math.max(since, at and tonumber(at) or 0) end
   return since
 end
 
