@@ -46,19 +46,19 @@ class Gateway:
     def __init__(self, answer: LookUp = NOTHING, waits: asyncio.Event | None = None) -> None:
         self.answer = answer
         self.queried: list[str] = []
-        self.queried_by_our_id: list[str] = []
+        self.queried_by_its_id: list[str] = []
         self.has_request = asyncio.Event()
         self._waits = waits
 
     async def status(self, gateway_id: str) -> LookUp:
-        self.queried.append(gateway_id)
-        self.has_request.set()
-        if self._waits:
-            await self._waits.wait()
+        self.queried_by_its_id.append(gateway_id)
         return self.answer
 
     async def look_up(self, message_id: str) -> LookUp:
-        self.queried_by_our_id.append(message_id)
+        self.queried.append(message_id)
+        self.has_request.set()
+        if self._waits:
+            await self._waits.wait()
         return self.answer
 
     async def look_up_many(self, message_ids: Sequence[str]) -> list[LookUp]:
@@ -125,7 +125,7 @@ def test_a_message_is_looked_up_at_its_times_until_the_gateway_forgets_it(system
 
     first = 10 * MINUTE + HOUR + 12 * HOUR
     assert [10 * MINUTE, 10 * MINUTE + HOUR, *(first + n * DAY for n in range(6)), 6 * DAY] == times
-    assert ([f"of-{message}"] * len(times), []) == (gateway.queried, gateway.queried_by_our_id)
+    assert ([message] * len(times), []) == (gateway.queried, gateway.queried_by_its_id)
     record = record_of(system, message)
     assert ("unknown", "no_receipt", "gateway") == (record["status"], record["code"], record["owner"])
     assert (str(system.now), None) == (record["ended"], system.sync.zscore(keys.AWAITING[3], message))
@@ -211,7 +211,7 @@ def test_a_message_without_the_gateway_s_id_is_looked_up_by_ours(system: System)
     system.now += 10 * MINUTE
     gateway = Gateway(DELIVERED)
     looked_up(system, gateway)
-    assert ([], [draft.message.id]) == (gateway.queried, gateway.queried_by_our_id)
+    assert ([draft.message.id], []) == (gateway.queried, gateway.queried_by_its_id)
     assert (Status.DELIVERED, ITS_ID) == (
         system.glance([draft.message.id]).status(draft.message.id),
         record_of(system, draft.message.id)["gateway_id"],
@@ -249,7 +249,7 @@ class Forgetful(Gateway):
     """Does not know the ids that it gave; of ours it knows what ``answer`` says."""
 
     async def status(self, gateway_id: str) -> LookUp:
-        self.queried.append(gateway_id)
+        self.queried_by_its_id.append(gateway_id)
         return LookUp(Known.NOT_FOUND)
 
 
@@ -257,7 +257,7 @@ class KnowsGatewayIdsOnly(Gateway):
     """Finds no message by our id."""
 
     async def look_up(self, message_id: str) -> LookUp:
-        self.queried_by_our_id.append(message_id)
+        self.queried.append(message_id)
         return LookUp(Known.NOT_FOUND)
 
 
@@ -269,10 +269,27 @@ def test_a_message_that_the_gateway_knows_by_another_id_keeps_that_one(system: S
     record = record_of(system, message)
     assert ("sent", ITS_ID, "003") == (record["status"], record["gateway_id"], record["network"])
     assert 1 == system.glance([]).tally["renamed:3"]
-    system.now += HOUR
-    gateway = Gateway()
+
+
+def test_the_charge_of_another_message_is_not_taken_before_a_report_names_its_owner(system: System) -> None:
+    """The gateway's id of an acceptance may be another message's; ours is not."""
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    gateway = Gateway(LookUp(Known.FOUND, ITS_ID, "004", 800_000))
     looked_up(system, gateway)
-    assert [ITS_ID] == gateway.queried
+    record = record_of(system, message)
+    assert ("delivered", "800000", ITS_ID) == (record["status"], record["charge"], record["gateway_id"])
+    assert [] == gateway.queried_by_its_id
+
+
+def test_a_message_whose_id_the_gateway_does_not_find_is_looked_up_by_the_gateway_s_own(system: System) -> None:
+    """It may index its own ids only; what it knows was sent."""
+    (message,) = attempted(system)
+    system.now += 10 * MINUTE
+    gateway = KnowsGatewayIdsOnly(LookUp(Known.FOUND, f"of-{message}", "004", 800_000))
+    looked_up(system, gateway)
+    assert ([message], [f"of-{message}"]) == (gateway.queried, gateway.queried_by_its_id)
+    assert "delivered" == record_of(system, message)["status"]
 
 
 def test_a_message_that_the_gateway_does_not_know_at_all_is_in_doubt_again(system: System) -> None:
@@ -325,7 +342,7 @@ def test_the_state_of_another_message_is_not_taken_for_that_of_one_with_its_id(
     system.now += 10 * MINUTE
     gateway = KnowsGatewayIdsOnly(DELIVERED)
     assert 1 == looked_up(system, gateway)
-    assert ([], [lost], "in_doubt") == (gateway.queried, gateway.queried_by_our_id, record_of(system, lost)["status"])
+    assert ([lost], [], "in_doubt") == (gateway.queried, gateway.queried_by_its_id, record_of(system, lost)["status"])
 
 
 def test_a_receipt_settles_a_reopened_doubt(system: System) -> None:
@@ -364,7 +381,7 @@ def test_at_most_one_batch_is_looked_up_at_once(system: System) -> None:
     system.now += 10 * MINUTE
     gateway = Gateway()
     assert [BATCH, BATCH, 5, 0] == [looked_up(system, gateway) for _ in range(4)]
-    assert sorted(f"of-{one}" for one in messages) == sorted(gateway.queried)
+    assert sorted(messages) == sorted(gateway.queried)
 
 
 def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(system: System) -> None:

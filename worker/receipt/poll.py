@@ -4,9 +4,10 @@ By default it polls after 10 minutes, then after an hour, twelve hours and every
 message six days after it was sent; then its state is unknown.  The statuses that no callback mask reports (006, 008,
 011, 013, 014) arrive only this way.
 
-If the gateway no longer knows its own id, or a report named that for another message, the message is looked up by our
-id: what is found under another id keeps that one, and what the gateway does not know at all is in doubt again.  It is
-not sent again, since its content is gone.
+A message is looked up by our id where the API can, since the gateway's may have come with another message's response.
+What is found under another id of the gateway's keeps that one.  If the gateway does not know our id, its own counts,
+unless a report named that for another message.  What it knows by neither is in doubt again, and is not sent again: its
+content is gone.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class PollUpdate(Item, frozen=True):
 
 
 class Answered(NamedTuple):
-    """The result of a poll; ``is_renamed``: found by our id, after the gateway did not know its own."""
+    """The result of a poll; ``is_renamed``: the gateway knows it by another id of its own."""
 
     look_up: LookUp
     is_renamed: bool = False
@@ -105,18 +106,14 @@ async def _owners(client: redis.asyncio.Redis, awaited: Sequence[Probed]) -> lis
 
 
 async def _look_up(gateway: Gateway, one: Probed, *, is_ours: bool) -> Answered:
-    """Look up by the gateway's id, which every API supports; by ours if that is unknown, or another message's."""
-    if not one.gateway_id:
-        return Answered(await gateway.look_up(one.id))
+    """Look up by our id, which no other message has; by the gateway's where the API cannot, or does not know ours."""
+    if gateway.can_look_up or not one.gateway_id:
+        by_ours = await gateway.look_up(one.id)
+        if by_ours.known is not Known.NOT_FOUND or not one.gateway_id:
+            is_other = by_ours.known is Known.FOUND and by_ours.gateway_id != one.gateway_id
+            return Answered(by_ours, is_renamed=is_other and one.gateway_id != "")
     answer = await gateway.status(one.gateway_id) if is_ours else NOT_OURS
-    if answer.known is not Known.NOT_FOUND or not gateway.can_look_up:
-        return Answered(answer)
-    by_ours = await gateway.look_up(one.id)
-    if by_ours.known is Known.FOUND:
-        return Answered(by_ours, is_renamed=by_ours.gateway_id != one.gateway_id)
-    if by_ours.known is Known.NOT_FOUND:
-        return Answered(by_ours, is_gone=True)
-    return Answered(LookUp(Known.FAILED, text=by_ours.text))
+    return Answered(answer, is_gone=answer.known is Known.NOT_FOUND and gateway.can_look_up)
 
 
 def next_poll_at(one: Probed, failed: bool, delays: Sequence[float], now: int) -> int:
