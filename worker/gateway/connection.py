@@ -31,26 +31,37 @@ class Conversation(ResponseHandler):
     _head: Any = None  # of the current request's response, once that has begun
     _body: Any = None
     _is_preceded = False  # by a 1xx: then it is not known where the response begins, nor where it ends
-    _received = 0  # octets since the request
-    _body_at = -1  # where the body begins among them
+    _received = b""  # the head of the response, and what came with it
+    _length = 0  # octets since the request
     _last = b""  # the last few of them
+    _readable: select.poll
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Prepare for a look at what the kernel has received."""
+        self._readable = select.poll()
+        self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        super().connection_made(transport)
 
     def set_response_params(self, **parameters: Any) -> None:
         """Begin a request; octets that arrived before it are no response to it."""
-        self.unrequested, self._head, self._body = False, None, None
-        self._is_preceded, self._received, self._body_at, self._last = False, 0, -1, b""
+        self.unrequested, self._is_preceded = False, False
+        self._head = self._body = None
+        self._received, self._length = b"", 0
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
         """Take octets of the current response; close the connection if there are any after its end."""
-        if data and self._body is not None and self._body.is_eof():
+        if not data:  # aiohttp resumes reading
+            super().data_received(data)
+            return
+        body = self._body
+        if body is None:
+            self._received += data
+        elif body.is_eof():
             self._reject(data)
             return
-        if self._body_at < 0:
-            found = (self._last + data).find(_END_OF_HEAD)
-            self._body_at = -1 if found < 0 else self._received - len(self._last) + found + len(_END_OF_HEAD)
-        self._received += len(data)
-        self._last = (self._last + data)[-len(_END_OF_HEAD) :]
+        self._length += len(data)
+        self._last = data if len(data) >= len(_END_OF_HEAD) else (self._last + data)[-len(_END_OF_HEAD) :]
         super().data_received(data)
         if self._body is not None and self._body.is_eof():
             self._check_the_end(data)
@@ -70,16 +81,30 @@ class Conversation(ResponseHandler):
         """Whether octets were read before a request was written."""
         return self.unrequested or self.should_close
 
+    @property
+    def has_unread_octets(self) -> bool:
+        """Whether the kernel has octets, or the end, of a connection that should be silent.
+
+        A new TLS connection is not: the server's session tickets may follow the handshake.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return True
+        if not self.is_kept and transport.get_extra_info("sslcontext"):
+            return False
+        return bool(self._readable.poll(0))
+
     def _check_the_end(self, data: bytes) -> None:
         """Note octets that came together with the end of the response: another one may begin with them."""
-        if self._is_preceded or self._body_at < 0:
+        end_of_head = self._received.find(_END_OF_HEAD)
+        if self._is_preceded or end_of_head < 0:
             self.force_close()
         elif self._head.chunked:
-            if self._last != _END_OF_HEAD:  # the last chunk ends like a head
+            if not self._last.endswith(_END_OF_HEAD):  # the last chunk ends like a head
                 self._reject(data)
         else:
             length = 0 if self._head.code in WITHOUT_BODY else int(self._head.headers.get(hdrs.CONTENT_LENGTH, 0))
-            excess = self._received - self._body_at - length
+            excess = self._length - end_of_head - len(_END_OF_HEAD) - length
             if excess:
                 self._reject(data[-excess:])
 
@@ -119,7 +144,6 @@ class Connector(aiohttp.TCPConnector):
         """Take aiohttp's options; call it on the event loop."""
         super().__init__(**options)
         self._factory = functools.partial(Conversation, loop=self._loop)  # type: ignore[assignment]  # a subclass
-        self._readable = select.poll()
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         """Return a connection on which nothing has arrived; raises ClientConnectionError if a new one is not so."""
@@ -127,28 +151,9 @@ class Connector(aiohttp.TCPConnector):
             connection = await super().connect(*args, **kwargs)
             conversation = connection.protocol
             assert isinstance(conversation, Conversation)
-            if not (conversation.has_early_octets or self._has_unread(conversation)):
+            if not (conversation.has_early_octets or conversation.has_unread_octets):
                 conversation.is_kept = True
                 return connection
             connection.close()
             if not conversation.is_kept:
                 raise aiohttp.ClientConnectionError("octets before the first request")
-
-    def _has_unread(self, conversation: Conversation) -> bool:
-        """Return whether the kernel has octets, or the end, of a connection that should be silent.
-
-        A new TLS connection is not: the server's session tickets may follow the handshake.
-        """
-        transport = conversation.transport
-        if transport is None:
-            return True
-        if not conversation.is_kept and transport.get_extra_info("sslcontext"):
-            return False
-        number = transport.get_extra_info("socket").fileno()
-        if number < 0:
-            return True
-        self._readable.register(number, select.POLLIN)
-        try:
-            return bool(self._readable.poll(0))
-        finally:
-            self._readable.unregister(number)
