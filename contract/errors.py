@@ -4,7 +4,7 @@
 
     ThreelaneError
     ├── Refused            a message is invalid or not allowed: code, field, problem, remedy and owner
-    ├── Unavailable        Redis or the HTTP API cannot accept it now: retry later
+    ├── Unavailable        Redis or the HTTP API cannot accept it now: owner, retry_after and unsure ids
     ├── ProducerClosed     the producer was used after ``close``, or after its ``with`` block
     └── InvalidSettings    an environment variable or an argument of a producer is invalid
 

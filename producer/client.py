@@ -247,7 +247,7 @@ class Producer:
             for answer in self._enqueuer.stream(messages, key):
                 answers.append(answer)
         except Unavailable as away:
-            raise Unavailable(str(away), [*answers, *away.answers], away.unsure) from None
+            raise away.including(answers) from None
         return answers
 
     def _cancel_found(self, batches: Iterator[Sequence[str]]) -> Iterator[Cancelled]:

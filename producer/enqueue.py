@@ -19,7 +19,7 @@ from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import Admission
 from threelane.producer.group_commit import GroupCommit
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
-from threelane.producer.outage import Answer, Unavailable, call, explain, never_sent
+from threelane.producer.outage import Answer, call, unavailable
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
@@ -64,8 +64,8 @@ class Enqueuer:
             acceptance.count_refusals(self._redis(), refused)
             return _answer(draft if isinstance(draft, Refusal) else self._lanes[draft.message.lane].submit(draft))
         except RedisError as failed:
-            unsure = [] if isinstance(draft, Refusal) or never_sent(failed) else [draft.message.id]
-            raise Unavailable(explain(failed), [_answer(one) for one in refused], unsure) from None
+            unsure = [] if isinstance(draft, Refusal) else [draft.message.id]
+            raise unavailable(failed, [_answer(one) for one in refused], unsure) from None
 
     def stream(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> Iterator[Answer]:
         """Enqueue messages, a thousand at a time, as the answers are consumed."""
@@ -109,7 +109,7 @@ class Enqueuer:
         except RedisError as failed:
             unsure = [draft.message.id for batch in drafted for position, draft in batch if position not in answers]
             known = [_answer(one) for one in _in_order(answers | refused)]
-            raise Unavailable(explain(failed), known, [] if never_sent(failed) else unsure) from None
+            raise unavailable(failed, known, unsure) from None
         return _in_order(answers | refused)
 
     def _batches(

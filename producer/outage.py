@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.contract.errors import Refused, ThreelaneError
+from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.runtime import tls
+from threelane.store.replies import did_not_run, reply_of, text_of
 
 Answer = Accepted | Refused
 T = TypeVar("T")
@@ -21,22 +22,33 @@ class Unavailable(ThreelaneError):
     """Redis or the HTTP API cannot accept messages now; the text has the cause and the fix.
 
     ``answers`` are the answers from before the outage.  ``unsure`` are ids of messages that may have been accepted:
-    query their ``status``, or send again with the same client message id, which never sends twice.  ``retry_after`` is
-    the number of seconds to wait, if known.
+    query their ``status``, or send again with the same client message id, which never sends twice.  Messages that are
+    in neither were certainly not accepted.  ``retry_after`` is the number of seconds to wait, if known, and ``owner``
+    is who can fix it.
     """
 
     def __init__(
-        self, problem: str, answers: Sequence[Answer] = (), unsure: Sequence[str] = (), retry_after: float = 0
+        self,
+        problem: str,
+        answers: Sequence[Answer] = (),
+        unsure: Sequence[str] = (),
+        retry_after: float = 0,
+        owner: Owner = Owner.OPERATOR,
     ) -> None:
         """Keep all values in ``args``, from which pickle and copy rebuild the exception."""
         self.answers = list(answers)
         self.unsure = list(unsure)
         self.retry_after = retry_after
-        super().__init__(problem, self.answers, self.unsure, retry_after)
+        self.owner = owner
+        super().__init__(problem, self.answers, self.unsure, retry_after, owner)
 
     def __str__(self) -> str:
         """Return the text."""
         return str(self.args[0])
+
+    def including(self, answers: Sequence[Answer]) -> Unavailable:
+        """Return the same outage with answers from before it."""
+        return Unavailable(str(self), [*answers, *self.answers], self.unsure, self.retry_after, self.owner)
 
 
 def call(commands: Callable[[], T]) -> T:
@@ -44,24 +56,21 @@ def call(commands: Callable[[], T]) -> T:
     try:
         return commands()
     except RedisError as failed:
-        raise Unavailable(explain(failed)) from None
+        raise unavailable(failed) from None
 
 
-def never_sent(failed: RedisError) -> bool:
-    """Return whether the command certainly did not reach Redis."""
-    return isinstance(failed, OutOfMemoryError) or (
-        isinstance(failed, RedisConnectionError) and "connecting to" in str(failed)
-    )
+def unavailable(failed: RedisError, answers: Sequence[Answer] = (), unsure: Sequence[str] = ()) -> Unavailable:
+    """Return the exception for an error of redis-py; no id is unsure if the command certainly did not run."""
+    reply = reply_of(failed)
+    wait, owner = (reply.retry_seconds, reply.owner) if reply else (0, Owner.OPERATOR)
+    return Unavailable(explain(failed), answers, () if did_not_run(failed) else unsure, wait, owner)
 
 
 def explain(failed: RedisError) -> str:
     """Return the cause and the fix, without addresses and passwords."""
-    if isinstance(failed, OutOfMemoryError):
-        return "Redis is at its memory ceiling: no messages are accepted until workers have drained the queue"
-    if isinstance(failed, NoPermissionError):
-        return f"Redis denied permission ({failed}): compare the ACL of the user with deploy/redis-users.acl"
-    if isinstance(failed, AuthenticationError):
-        return "Redis refuses the user or password in THREELANE_REDIS_URL: correct them"
+    if reply := reply_of(failed) or reply_of(failed.__cause__):
+        denied = isinstance(failed, NoPermissionError)
+        return f"{reply.sentence}: {text_of(failed)}" if denied else reply.sentence
     if problem := tls.problem(failed):
         return problem
     if str(failed).startswith("WRONGTYPE"):
@@ -73,6 +82,6 @@ def explain(failed: RedisError) -> str:
             "Redis did not answer within THREELANE_REDIS_TIMEOUT_SECONDS: check its load and address, and retry with "
             "the same client message id"
         )
-    if never_sent(failed):
+    if did_not_run(failed):
         return "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address"
     return f"Redis failed during the command ({type(failed).__name__}): retry with the same client message id"

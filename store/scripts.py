@@ -31,6 +31,7 @@ from threelane.runtime import logs
 from threelane.store import budgets, keys, lua
 from threelane.store.connect import PAUSE_SECONDS, take_connection
 from threelane.store.keys import HERE, Space
+from threelane.store.replies import did_not_run
 from threelane.store.signature import Signature
 
 P = ParamSpec("P")
@@ -211,19 +212,24 @@ class Call(Generic[R]):
     def answer(self) -> R:
         """Return the reply of the script; a lost connection is retried once, as for any command.
 
-        Raises the error of Redis, or of the first lost connection; then the script may have run.
+        Raises the error of Redis.  If the first time is lost and the second fails, the script may have run: raises the
+        error of the first, even if Redis refused the second.
         """
-        lost: RedisError | None = None
+        first: RedisError | None = None
         while True:
             try:
-                return self._read(self._receive())
+                reply = self._receive()
             except NoScriptError:
                 self._command = self._fallback
             except (RedisConnectionError, RedisTimeoutError) as failed:
-                if lost:
-                    raise lost from None
-                lost = failed
+                if first:
+                    raise (failed if did_not_run(first) else first) from None
+                first = failed
                 time.sleep(PAUSE_SECONDS)
+            else:
+                if first and isinstance(reply, RedisError) and not did_not_run(first):
+                    raise first from reply
+                return self._read(reply)
             self._send()
 
     def _send(self) -> None:

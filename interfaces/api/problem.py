@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -18,10 +19,10 @@ from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.producer.accept import Accepted
 from threelane.producer.http.values import FieldProblem, Problem, RefusedMessage
-from threelane.producer.outage import Unavailable, explain
+from threelane.producer.outage import Unavailable, unavailable
 
 MEDIA_TYPE = "application/problem+json"
-AWAY_SECONDS = 5  # before a caller may retry when Redis did not answer
+AWAY_SECONDS = 5  # before a caller may retry, if the table of replies has no time for this outage
 _PARAMETER = re.compile(r"\{\w+\}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -79,8 +80,8 @@ def away(failed: Unavailable) -> Stop:
     return stop(
         503,
         str(failed),
-        headers={"Retry-After": str(AWAY_SECONDS)},
-        owner=Owner.OPERATOR,
+        headers={"Retry-After": str(math.ceil(failed.retry_after or AWAY_SECONDS))},
+        owner=failed.owner,
         remedy="retry later; with the same client message id nothing is sent twice",
         unsure=tuple(failed.unsure),
         accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
@@ -118,7 +119,7 @@ def register(app: FastAPI) -> None:
         Stop: lambda _, ended: _response(ended),
         Refused: lambda _, refused: _response(of(refused)),
         Unavailable: lambda _, failed: _response(away(failed)),
-        RedisError: lambda _, failed: _response(away(Unavailable(explain(failed)))),
+        RedisError: lambda _, failed: _response(away(unavailable(failed))),
         RequestValidationError: _wrong_parameters,
         HTTPException: _of_http,
     }

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.api.problem import Stop, away
-from threelane.producer.outage import Unavailable, explain
+from threelane.producer.outage import Unavailable, unavailable
 
 HOME, LOGIN = "/console", "/console/login"
 HEADERS = {
@@ -55,7 +55,7 @@ class PageRoute(APIRoute):
             except Unavailable as failed:
                 return _refusal(away(failed))
             except RedisError as failed:
-                return _refusal(away(Unavailable(explain(failed))))
+                return _refusal(away(unavailable(failed)))
             except RequestValidationError:
                 return _problem(422, "A parameter in the address is invalid.", "start again from the first page")
 

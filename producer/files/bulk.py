@@ -103,6 +103,8 @@ def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
         text + " With a clientMessageId in each row, the same file can be sent again without sending twice.",
         away.answers,
         away.unsure,
+        away.retry_after,
+        away.owner,
     )
 
 

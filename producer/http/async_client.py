@@ -61,7 +61,7 @@ class AsyncHttpProducer:
             async for answer in self.send_rows(messages):
                 answers.append(answer)
         except Unavailable as away:
-            raise Unavailable(str(away), [*answers, *away.answers], away.unsure, away.retry_after) from None
+            raise away.including(answers) from None
         return answers
 
     def send_stream(self, messages: Iterable[MessageMapping]) -> AsyncIterator[Answer]:

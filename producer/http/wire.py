@@ -251,7 +251,8 @@ def fail(response: ApiResponse) -> NoReturn:
         raise Unavailable(f"HTTP {response.status}: not Threelane's API, or a proxy in front of it") from None
     remedy = problem.remedy or problem.mend
     text = f"{problem.detail}; {remedy}" if remedy else problem.detail
-    raise Unavailable(text, [*problem.accepted, *(one.error for one in problem.refused)], problem.unsure, wait)
+    known: list[Answer] = [*problem.accepted, *(one.error for one in problem.refused)]
+    raise Unavailable(text, known, problem.unsure, wait, problem.owner)
 
 
 def _value(response: ApiResponse, kind: Any) -> Any:
