@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 GRACE_SECONDS = 15.0
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -52,7 +52,7 @@ class CeleryWorker:
 
     def ran(self, tasks: int) -> list[dict[str, Any]]:
         """Wait until that many tasks have run, and return the arguments of each."""
-        wait_until(lambda: len(self._lines()) >= tasks, 30, what=f"{tasks} tasks; {self.log()}")
+        wait_until(lambda: len(self._lines()) >= tasks, what=f"{tasks} tasks; {self.log()}")
         return [json.loads(line) for line in self._lines()]
 
     def log(self) -> str:

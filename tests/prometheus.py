@@ -77,8 +77,8 @@ class Prometheus:
                 stderr=output,
                 preexec_fn=_end_with_parent,
             )
-        wait_until(self._ready, 30, f"Prometheus; see {self.log}")
-        wait_until(self._scrapes, 30, "the first scrape of all pages")
+        wait_until(self._ready, what=f"Prometheus; see {self.log}")
+        wait_until(self._scrapes, what="the first scrape of all pages")
         return self
 
     def __exit__(self, *_: object) -> None:

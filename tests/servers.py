@@ -56,7 +56,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_until(predicate, seconds: float = 20.0, what: str = "it"):
+def wait_until(predicate, seconds: float = 60.0, what: str = "it"):
     """Return the predicate's first true value; fail after ``seconds`` without one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

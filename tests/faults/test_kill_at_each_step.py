@@ -237,7 +237,7 @@ def test_a_worker_that_slept_through_its_lease_does_not_send_when_it_wakes(
     """A frozen machine does not know that it was; meanwhile others looked the message up, and sent it."""
     message = producer.send(TO, "Hello").id
     frozen = dying.start("after_the_claim", freeze=True)
-    wait_until(lambda: _is_stopped(frozen.process.pid), 30, what="the worker to freeze")
+    wait_until(lambda: _is_stopped(frozen.process.pid), what="the worker to freeze")
     assert {} == taken(sandbox)
     ends_once(message)
 

@@ -171,7 +171,7 @@ def test_while_the_broker_is_away_the_same_workers_go_on(
         with Producer(ProducerSettings(redis_url=redis_server.url, **settings)) as producer:
             sent = [one.id for one in producer.send_many({"to": f"279996{n:05d}", "text": "News"} for n in range(500))]
             sent += send_codes(producer)
-            wait_until(lambda: all_taken(sandbox, sent), 40, what="all messages at the gateway")
+            wait_until(lambda: all_taken(sandbox, sent), what="all messages at the gateway")
     finally:
         broker.stop()
 

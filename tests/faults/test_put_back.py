@@ -20,7 +20,7 @@ def test_a_message_that_waits_for_the_rate_is_not_overtaken_by_later_ones(
     for nudge in range(NUDGES):
         producer.send_many({"to": f"279995{nudge:02d}{one:03d}", "text": "Hello"} for one in range(20))
     workers.start(parts_per_second=100)
-    wait_until(lambda: NUDGES * 20 == len(_order(sandbox)), 30, what="all messages")
+    wait_until(lambda: NUDGES * 20 == len(_order(sandbox)), what="all messages")
 
     nudges = [int(to[6:8]) for to in _order(sandbox)]
     for late in range(IN_HAND, NUDGES):

@@ -123,8 +123,8 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     """Callers get Unavailable and nothing else; the same workers send on; each message is at the gateway once."""
     harm(own_redis)
     before, accepted = len(taken(sandbox)), len(caller.accepted)
-    wait_until(lambda: len(caller.accepted) > accepted + 50, 30, what="intake after the outage")
-    wait_until(lambda: len(taken(sandbox)) > before + 50, 30, what="sending after the outage")
+    wait_until(lambda: len(caller.accepted) > accepted + 50, what="intake after the outage")
+    wait_until(lambda: len(taken(sandbox)) > before + 50, what="sending after the outage")
     caller.stop()
 
     assert [] == caller.raised
@@ -132,7 +132,7 @@ def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     assert caller.longest < LONGEST_CALL_SECONDS
     there = caller.accepted | _known(own_redis, caller.unsure)
     wait_until(lambda: taken(sandbox).keys() >= there, 60, what="every accepted message at the gateway")
-    wait_until(lambda: at_rest(own_redis, there), 30, what="every record to be at rest")
+    wait_until(lambda: at_rest(own_redis, there), what="every record to be at rest")
     assert there == taken(sandbox).keys()
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert [None, None] == [child.process.poll() for child in workers_there.children]
@@ -155,7 +155,7 @@ def test_a_full_redis_refuses_new_messages_and_sends_those_it_has(
 
             workers.start(**SETTINGS)
             wait_until(lambda: len(taken(sandbox)) == len(accepted), 60, what="all that was taken in")
-            wait_until(lambda: at_rest(server, accepted), 30, what="every record to be at rest")
+            wait_until(lambda: at_rest(server, accepted), what="every record to be at rest")
             assert accepted == taken(sandbox).keys()
             assert {1} == {len(entries) for entries in taken(sandbox).values()}
             assert [] == our_tracebacks(workers)
@@ -188,7 +188,7 @@ def test_a_redis_without_any_room_does_not_end_a_worker(
             assert child.process.poll() is None
             assert len(client.client_list()) <= connections + 2
             client.config_set("maxmemory", "0")
-            wait_until(lambda: message in taken(sandbox), 30, what="what came due meanwhile")
+            wait_until(lambda: message in taken(sandbox), what="what came due meanwhile")
         assert child.process.poll() is None
     finally:
         workers.stop()
@@ -206,11 +206,11 @@ def test_a_worker_starts_on_a_redis_without_any_room(
             there = {producer.send("27999500001", "Hello", lane=lane).id for lane in keys.LANES}
             client.config_set("maxmemory", "1")
             child = workers.start(**SETTINGS)
-            wait_until(lambda: taken(sandbox).keys() >= there, 30, what="what was in there")
+            wait_until(lambda: taken(sandbox).keys() >= there, what="what was in there")
             assert child.process.poll() is None
             client.config_set("maxmemory", "0")
             message = producer.send("27999500001", "Hello").id
-            wait_until(lambda: message in taken(sandbox), 30, what="what came later")
+            wait_until(lambda: message in taken(sandbox), what="what came later")
     finally:
         workers.stop()
         server.kill()

@@ -233,7 +233,7 @@ def _end(product: Product, message_id: str) -> Any:
         found = product.prints("status", message_id)
         return found if found["status"] in ("delivered", "dead") else None
 
-    return wait_until(at_rest, 20)
+    return wait_until(at_rest)
 
 
 def _post(url: str, body: dict[str, str]) -> None:

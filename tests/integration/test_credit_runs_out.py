@@ -54,7 +54,7 @@ def refused(sandbox: Running) -> int:
 
 
 def runs_dry(client: redis.Redis) -> None:
-    wait_until(lambda: client.hexists(keys.HOLDS, "account"), 40, "the hold")
+    wait_until(lambda: client.hexists(keys.HOLDS, "account"), what="the hold")
     wait_until(lambda: not client.exists(*keys.LEASES.values()), what="calls under way to end")
 
 
@@ -101,7 +101,7 @@ def test_with_ask_dead_letters_are_redriven_only_by_hand(
     dead = client.zcard(keys.DEAD)
     assert 1 <= dead <= CONNECTIONS
     sandbox.control("POST", "credit", {"set": "5000"})
-    wait_until(lambda: len(taken(sandbox)) == len(messages) - dead, 40, "those that waited")
+    wait_until(lambda: len(taken(sandbox)) == len(messages) - dead, what="those that waited")
     wait_until(lambda: not client.exists(*keys.LEASES.values()))
     assert dead == client.zcard(keys.DEAD)
 
@@ -114,12 +114,12 @@ def test_lane_1_with_a_reserve_is_never_held(
     first = {one for one, lane in messages.items() if lane == 1}
     sandbox.control("POST", "credit", {"set": "400"})  # 500 messages; 300 of them, or 240 credits, are kept for lane 1
     workers.start(**PACE, reserve_credits="240,0")
-    wait_until(lambda: first <= taken(sandbox).keys(), 40, "all of lane 1")
+    wait_until(lambda: first <= taken(sandbox).keys(), what="all of lane 1")
     wait_until(lambda: int(client.hget(keys.TALLY, "reserved:2") or 0) > 0, what="lane 2 to wait")
     wait_until(lambda: int(client.hget(keys.TALLY, "reserved:3") or 0) > 0, what="lane 3 to wait")
     later = enqueue(priced, 60)
     login = {one for one, lane in later.items() if lane == 1}
-    wait_until(lambda: login <= taken(sandbox).keys(), 40, "what came to lane 1 while the others wait")
+    wait_until(lambda: login <= taken(sandbox).keys(), what="what came to lane 1 while the others wait")
     assert 0 == refused(sandbox)
     assert {} == client.hgetall(keys.HOLDS)
     assert client.zcard(keys.QUEUED[2]) + client.zcard(keys.QUEUED[3]) > 0

@@ -81,7 +81,7 @@ def test_the_main_job_passes_over_tls_with_a_user_of_minimal_rights(
             ids.add(producer.send("27999500001", "Soon", delay=1).id)
             later = producer.send("27999500001", "Much later", delay=3600, tags=("promo",))
             assert ["cancelled"] == [answer.answer for answer in producer.cancel([later.id])]
-            wait_until(lambda: not ledger.moving(client), 40, "all messages to end")
+            wait_until(lambda: not ledger.moving(client), what="all messages to end")
         for words in (
             ["status", later.id], ["health", "--worker", "guarded"], ["holds"], ["schedule", "list"], ["money"],
             ["producers", "list"], ["producers", "set", "other"],

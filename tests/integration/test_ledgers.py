@@ -72,7 +72,7 @@ def test_every_credit_that_left_the_account_is_in_the_records_and_in_the_metrics
         assert [] == [one for one in answers if not isinstance(one, Accepted)]
         ids = [one.id for one in answers if isinstance(one, Accepted)]
         assert len(messages) + len(ENDS) == len(ids)
-        wait_until(lambda: client.hexists(keys.HOLDS, "account"), 40, "the credit to run out")
+        wait_until(lambda: client.hexists(keys.HOLDS, "account"), what="the credit to run out")
         stack.call_sandbox("/sandbox/credit", {"add": "1000"})
 
         def all_at_rest() -> bool:

@@ -163,7 +163,7 @@ def test_a_prober_that_dies_leaves_the_breaker_to_another_worker(
     first.process.wait()
     end_outage(sandbox)
     workers.start(**SETTINGS)
-    wait_until(lambda: not opened(client), 30, what="the breaker to close")
+    wait_until(lambda: not opened(client), what="the breaker to close")
     more = accepted(producer, 1, 2)
     wait_until(lambda: all_sent(producer, more), what="the next message")
 

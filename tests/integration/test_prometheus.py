@@ -154,7 +154,7 @@ def test_every_panel_has_data(scene: Scene) -> None:
         return not empty
 
     try:
-        wait_until(all_have, 25)
+        wait_until(all_have)
     except AssertionError:
         raise AssertionError(f"no data: {empty}") from None
 
@@ -165,7 +165,7 @@ def test_every_rule_is_evaluated(scene: Scene) -> None:
     def evaluated() -> list[dict[str, Any]]:
         return [rule for group in scene.prometheus.get("rules")["groups"] for rule in group["rules"]]
 
-    wait_until(lambda: all(rule["health"] == "ok" for rule in evaluated()), 10, "the evaluation of all rules")
+    wait_until(lambda: all(rule["health"] == "ok" for rule in evaluated()), what="the evaluation of all rules")
     assert len(rules()) == len(evaluated())
     recorded = [rule["name"] for rule in evaluated() if rule["type"] == "recording"]
     empty = [name for name in recorded if not scene.prometheus.query(name)]
@@ -174,7 +174,7 @@ def test_every_rule_is_evaluated(scene: Scene) -> None:
 
 def test_the_alert_for_an_unlisted_code_fires(scene: Scene) -> None:
     """One of the load's answers has such a code."""
-    wait_until(lambda: {"UnlistedCode", "WebhookDeadLetters"} <= scene.prometheus.firing(), 15, "the alerts")
+    wait_until(lambda: {"UnlistedCode", "WebhookDeadLetters"} <= scene.prometheus.firing(), what="the alerts")
 
 
 def test_keda_s_query_is_answered_with_a_number_that_grows_with_the_backlog(scene: Scene) -> None:
@@ -191,11 +191,11 @@ def test_keda_s_query_is_answered_with_a_number_that_grows_with_the_backlog(scen
     with Producer(ProducerSettings(redis_url=scene.stack.redis_url)) as producer:
         producer.send_many([{"to": f"2799950{n:04d}", "text": "Waits", "lane": 3} for n in range(300)])
     waiting = 'threelane_lane_depth{lane="3"} >= 300'
-    wait_until(lambda: scene.prometheus.query(waiting), 15, "300 messages to wait")
-    wait_until(lambda: wanted_workers() == 1, 15, "one worker to be enough for them")
+    wait_until(lambda: scene.prometheus.query(waiting), what="300 messages to wait")
+    wait_until(lambda: wanted_workers() == 1, what="one worker to be enough for them")
     now = client.time()[0] * 1000
     client.zadd(keys.QUEUED[3], {f"waits{n}": now for n in range(200_000)})
-    wait_until(lambda: wanted_workers() > 1, 15, "more workers to be worth having")
+    wait_until(lambda: wanted_workers() > 1, what="more workers to be worth having")
     client.zrem(keys.QUEUED[3], *(f"waits{n}" for n in range(200_000)))
     client.hdel(keys.HOLDS, "lane:3")
     client.close()

@@ -268,8 +268,8 @@ def test_a_killed_dispatcher_loses_nothing(client: redis.Redis, receiver: Receiv
         wait_until(lambda most=most: len(receiver.posts) >= most, what=f"{most} posts")
         kill(victim)
     dispatch(webhook_timeout_seconds=0.5)
-    wait_until(lambda: wanted == {post.message for post in receiver.posts}, 40, "every event")
-    wait_until(lambda: left(client) == 0, 40, "nothing to be left")
+    wait_until(lambda: wanted == {post.message for post in receiver.posts}, what="every event")
+    wait_until(lambda: left(client) == 0, what="nothing to be left")
 
     twice = len(receiver.posts) - len(wanted)
     assert 0 <= twice <= 2 * 8  # at most those under way when it was killed
@@ -400,7 +400,7 @@ def test_a_new_secret_is_in_force_within_seconds(client: redis.Redis, receiver: 
         stamp, signed = last.headers[signature.TIMESTAMP], last.headers[signature.SIGNATURE]
         return signature.verify(secret, stamp, last.body, signed, time.time())
 
-    wait_until(lambda: signed_with(new), 5, "the new secret")
+    wait_until(lambda: signed_with(new), what="the new secret")
     assert not signed_with(old)
 
 

@@ -48,7 +48,7 @@ def test_no_variable_of_celery_leads_a_worker_away(
     """A machine may have them for another application; a worker on its broker would silently serve no message."""
     worker = start(workers.folder, {**workers.environment, **OF_CELERY})
     workers.children.append(worker)
-    wait_until(lambda: "started" in {line["event"] for line in log_of(worker)}, 30, what="the worker")
+    wait_until(lambda: "started" in {line["event"] for line in log_of(worker)}, what="the worker")
     for lane in (1, 3):
         until(producer.send("27999500001", "Hello", lane=lane).id, Status.SENT, Status.DELIVERED)
 

@@ -61,7 +61,7 @@ def test_a_login_code_is_sent_while_every_call_of_lane_3_hangs(
     _flood(producer, 3, 1_500)
     wait_until(lambda: int(client.zcard(keys.LEASES[3])) >= 600, what="all other threads to be busy with lane 3")
     code = producer.send("27999500001", "Your code is 4711", lane=1)
-    wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]}, 10)
+    wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]})
     assert int(client.zcard(keys.AWAITING[3])) == 0, "nothing of lane 3 had ended"
 
 
@@ -92,7 +92,7 @@ def test_a_busy_worker_leaves_codes_to_a_reserved_one_and_takes_them_when_that_i
 
     kill(reserved)
     producer.send("27999500001", "Code", lane=1)
-    wait_until(lambda: _claimed(shared, 1) == before + 1, 10, "the other to take it")
+    wait_until(lambda: _claimed(shared, 1) == before + 1, what="the other to take it")
     assert client.zcard(keys.QUEUED[3]), "it was busy all the time"
 
 
