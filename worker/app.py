@@ -27,7 +27,8 @@ from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import interpreter, metrics
 from threelane.worker.process.broker import application, refuse_options
-from threelane.worker.process.metrics_endpoint import serve_or_exit
+from threelane.worker.process.identity import IDENTITY
+from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -69,7 +70,9 @@ def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
     variables.warn()
     metrics.announce_alarms(*codes)
-    serve_or_exit(settings)
+    IDENTITY.take(settings)
+    server = serve_or_exit(settings)
+    IDENTITY.report(metrics=target_of(settings, server))
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     try:
         reach_or_exit(settings)
@@ -92,4 +95,5 @@ def _drain(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def _stop(**_: Any) -> None:
     engine.stop()
+    IDENTITY.release()
     logs.event("stopped")

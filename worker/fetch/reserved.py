@@ -11,6 +11,7 @@ from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.identity import IDENTITY
 
 LOOK_SECONDS = 0.25
 SIGN_MS = 1_000  # without a new heartbeat the worker counts as gone
@@ -37,7 +38,7 @@ async def _round(context: WorkerContext) -> bool:
     if LANES.consumed != {_FIRST}:
         LANES.spared = await keeps_up(context.client, context.clock.now())
     elif not context.draining and not context.breaker.is_open:
-        await sign(context.client, context.settings.worker_name)
+        await sign(context.client, IDENTITY.name)
     return False
 
 

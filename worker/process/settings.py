@@ -172,7 +172,12 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
 
     worker_name: str = Field(
         default_factory=socket.gethostname,
-        description="the name under which this worker reports, for `threelane health`",
+        description="the name under which this worker reports; further workers of one name are called name-2, name-3",
+    )
+    run_dir: Path | None = Field(
+        None,
+        description="folder in which the workers of a host announce themselves; unset: `/run/threelane` if it exists "
+        "and is writable, `$XDG_RUNTIME_DIR/threelane`, or a folder of this user below the temporary folder",
     )
     threads: PositiveInt | None = Field(
         None,
@@ -259,7 +264,12 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         "queued this much later",
     )
     metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
-    metrics_port: NonNegativeInt = Field(9464, le=65535, description="port of /metrics; 0: any free one")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of /metrics; 0: any free one; unset: 9464, or the first free one from 9468 to 9563",
+    )
 
     @property
     def nudges_at_once(self) -> int:

@@ -10,6 +10,8 @@ from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.identity import IDENTITY
+from threelane.worker.process.readiness import READINESS
 
 BEAT_SECONDS = 5.0
 KEEP_SECONDS = 24 * 3600
@@ -20,6 +22,8 @@ class BeatReport(NamedTuple):
     """The lanes that a worker fetches, its last fetch (ms), the shared rate, and its messages a second.
 
     ``gateway`` identifies the breaker that it shares, and ``fault`` is why only this worker sends nothing, or empty.
+    ``fingerprint`` identifies its credentials, and ``not_ready`` is why it claims nothing, or empty.  ``pid``,
+    ``started`` (ms) and ``incarnation`` identify the process.
     """
 
     lanes: list[int]
@@ -28,6 +32,11 @@ class BeatReport(NamedTuple):
     served: float
     gateway: str = ""
     fault: str = ""
+    fingerprint: str = ""
+    not_ready: str = ""
+    pid: int = 0
+    started: int = 0
+    incarnation: str = ""
 
 
 async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: int) -> None:
@@ -47,16 +56,22 @@ async def _round(context: WorkerContext) -> bool:
     if served:  # by nudges or by looks
         context.fetched_at = context.clock.now()
     context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
-    rate = context.settings.parts_per_second
+    IDENTITY.report(reasons=READINESS.reasons)
+    own = IDENTITY.announced
     report = BeatReport(
         sorted(LANES.consumed),
         context.fetched_at,
-        rate,
+        context.settings.parts_per_second,
         context.busiest,
-        context.settings.gateway_fingerprint,
-        context.breaker.fault,
+        gateway=context.settings.gateway_fingerprint,
+        fault=context.breaker.fault,
+        fingerprint=context.settings.fingerprint,
+        not_ready=own.not_ready,
+        pid=own.pid,
+        started=own.started,
+        incarnation=own.incarnation,
     )
-    await beat(context.client, context.settings.worker_name, report, context.clock.now())
+    await beat(context.client, own.name, report, context.clock.now())
     return False
 
 
