@@ -20,6 +20,7 @@ RecordKey = NewType("RecordKey", str)
 IndexKey = NewType("IndexKey", str)  # a sorted set of the ids of messages
 ApiRateKey = NewType("ApiRateKey", str)
 BreakerKey = NewType("BreakerKey", str)
+WorkerKey = NewType("WorkerKey", str)
 ReplyKey = NewType("ReplyKey", str)
 ReplyPartsKey = NewType("ReplyPartsKey", str)
 DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
@@ -272,9 +273,9 @@ def breaker(fingerprint: str) -> BreakerKey:
     return BreakerKey(key(Key.BREAKER, fingerprint))
 
 
-def worker(name: str) -> str:
+def worker(name: str) -> WorkerKey:
     """Return the key of a worker's report."""
-    return key(Key.WORKER, name)
+    return WorkerKey(key(Key.WORKER, name))
 
 
 def api_rate(key_id: str) -> ApiRateKey:

@@ -25,13 +25,15 @@ from threelane.store import keys
 from threelane.worker.fetch import tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
-from threelane.worker.process import interpreter, metrics
+from threelane.worker.process import interpreter, metrics, starting
 from threelane.worker.process.broker import application, refuse_options
+from threelane.worker.process.controller import describe
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
+from threelane.worker.upkeep import beat
 from threelane.worker.upkeep.engine import Engine
 
 refuse_options()
@@ -68,21 +70,30 @@ def _log(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(**_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
+    starting.end_by_signal()
+    try:
+        _begin()
+    except InvalidGateway as wrong:
+        print(f"threelane: {wrong}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
+    except Exception as failed:  # Celery would log it and go on with a half-started engine
+        problem, code = describe(failed)
+        logs.event("start_failed", level=40, error=type(failed).__name__)
+        print(f"threelane: {problem}", file=sys.stderr)
+        raise SystemExit(code) from None
+
+
+def _begin() -> None:
+    """Start everything but Celery's consumer, outermost first: nothing is taken before the last step succeeded."""
     variables.warn()
     metrics.announce_alarms(*codes)
     IDENTITY.take(settings)
     server = serve_or_exit(settings)
     IDENTITY.report(metrics=target_of(settings, server))
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
-    try:
-        reach_or_exit(settings)
-        engine.start()
-    except InvalidGateway as wrong:
-        print(f"threelane: {wrong}", file=sys.stderr)
-        raise SystemExit(Exit.USAGE) from None
-    except Exception as failed:  # Celery would log it and go on with a half-started engine
-        logs.event("start_failed", level=40, error=type(failed).__name__)
-        raise SystemExit(Exit.UNAVAILABLE) from failed
+    reach_or_exit(settings, lambda client: beat.take_name(client, settings))
+    starting.drain_by_signal()
+    engine.start()
     interpreter.shorten_pauses()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ from kombu import Connection, Exchange, Queue
 from threelane.runtime import tls
 from threelane.runtime.settings import Settings
 from threelane.store import keys
+from threelane.worker.process import controller
 
 HEARTBEAT_SECONDS = 10  # on RabbitMQ a worker reconnects after two without a heartbeat
 NOT_OURS = {  # options of the ``celery`` command that would have no effect
@@ -42,6 +44,11 @@ class Application(Celery):
         """Take the address of the broker."""
         self._address = broker
         super().__init__("threelane", broker=broker, loader=f"{__name__}:Loader", fixups=[])
+
+    @cached_property
+    def Worker(self) -> Any:
+        """The class of worker processes."""
+        return self.subclass_with_self(controller.Worker)
 
     def connection_for_read(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
         """Return a connection to the configured broker; ignores what Celery found in the environment."""
@@ -71,6 +78,7 @@ def application(settings: Settings, **more: Any) -> Application:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
+        worker_consumer=f"{controller.__name__}:Consumer",
         broker_connection_timeout=settings.redis_timeout_seconds,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -1,7 +1,8 @@
 """Identity: the name and slot of a worker process on its host, and the announcements of the workers that live there.
 
 Each worker holds a lock on its announcement file.  The kernel releases it when the process ends, however it ends, so an
-announcement without a lock is of a dead worker, and its slot and name are free.
+announcement without a lock is of a dead worker, and its slot and name are free.  Workers of other hosts and containers
+are seen in Redis: a name under which another live worker reports is left to it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import getnode
 
 import msgspec
 from redis.connection import parse_url
 
-from threelane.worker.process import run_folder
+from threelane.worker.process import prometheus, run_folder
 
 SILENT_MS = 20_000
 """A worker whose heartbeat is older than this counts as gone."""
@@ -65,8 +67,10 @@ class Identity:
         """Start as the only worker of the host; ``take`` makes sure of it."""
         self.folder: Path | None = None
         self._file = -1
+        self._wanted = socket.gethostname()
+        self._left: set[str] = set()  # names of live workers elsewhere
         self._own = Announced(
-            name=socket.gethostname(), slot=1, pid=os.getpid(), started=_now(), incarnation="", redis=""
+            name=self._wanted, slot=1, pid=os.getpid(), started=_now(), incarnation=secrets.token_hex(8), redis=""
         )
 
     @property
@@ -84,29 +88,52 @@ class Identity:
 
         Ends the process with code 2 and a sentence if the run folder cannot be used.
         """
+        self._wanted, redis = settings.worker_name, digest_of(settings)
         self.folder = folder = run_folder.open_or_exit(settings.run_dir)
-        redis = digest_of(settings)
         with run_folder.locked(folder):
-            slot, self._file = _lowest_free_slot(folder)
             others = [*_live(folder)]
+            slot, self._file = _lowest_free_slot(folder)
             self._own = Announced(
-                name=_free_name(settings.worker_name, {one.name for one in others if one.redis == redis}),
+                name=_free_name(self._wanted, {one.name for one in others if one.redis == redis}),
                 slot=slot,
                 pid=os.getpid(),
                 started=_now(),
-                incarnation=f"{os.getpid()}-{secrets.token_hex(8)}",
+                incarnation=f"{_place(folder)}.{secrets.token_hex(8)}",
                 redis=redis,
             )
             self._write()
+            prometheus.clean(folder, {one.slot for one in others})
+
+    def leave_name(self) -> None:
+        """Take the next free name: another live worker reports under this one."""
+        self._left.add(self.name)
+        if self.folder is None:
+            self._own = msgspec.structs.replace(self._own, name=_free_name(self._wanted, self._left))
+            return
+        with run_folder.locked(self.folder):
+            own = self._own
+            taken = {one.name for one in _live(self.folder) if one.redis == own.redis and one.slot != own.slot}
+            self._own = msgspec.structs.replace(own, name=_free_name(self._wanted, taken | self._left))
+            self._write()
+        self._announce_metrics()
+
+    def is_dead(self, incarnation: str) -> bool:
+        """Return whether a process certainly ended: it announced itself here, and its lock is free."""
+        if self.folder is None or not incarnation.startswith(f"{_place(self.folder)}."):
+            return False
+        with run_folder.locked(self.folder, shared=True):
+            return incarnation not in {one.incarnation for one in _live(self.folder)}
 
     def report(self, *, metrics: str | None = None, reasons: Mapping[str, str] | None = None) -> None:
         """Announce the address of the metrics, or why this worker is not ready."""
-        changes = {} if metrics is None else {"metrics": metrics}
+        changes: dict[str, Any] = {} if metrics is None else {"metrics": metrics}
         if reasons is not None:
             changes["not_ready"] = "; ".join(reasons.values())
         if any(getattr(self._own, name) != value for name, value in changes.items()):
             self._own = msgspec.structs.replace(self._own, **changes)
             self._write()
+        if metrics:
+            self._announce_metrics()
         if self._file >= 0:
             os.utime(self._file)  # so that no clean-up of temporary files takes it for an old one
 
@@ -114,10 +141,15 @@ class Identity:
         """Free the slot at a clean end."""
         if self._file < 0 or self.folder is None:
             return
+        prometheus.remove(self.folder, self._own.slot)
         with suppress(OSError), run_folder.locked(self.folder, waits=False):
             (self.folder / _FILE.format(slot=self._own.slot)).unlink()
         os.close(self._file)
         self._file = -1
+
+    def _announce_metrics(self) -> None:
+        if self.folder and self._own.metrics:
+            prometheus.announce(self.folder, self._own.slot, self._own.metrics, self._own.name)
 
     def _write(self) -> None:
         """Write the first line of the file at once: a reader never sees half of it."""
@@ -150,9 +182,23 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _free_name(wanted: str, taken: Collection[str], first: int = 1) -> str:
+def _place(folder: Path) -> str:
+    """Return a digest of the boot of this machine and of the folder: its locks are visible to whoever has the same."""
+    found = folder.stat()
+    whole = f"{_boot()}:{found.st_dev}:{found.st_ino}"
+    return blake2b(whole.encode(), digest_size=8).hexdigest()
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:  # not Linux
+        return f"{socket.gethostname()}:{getnode()}"
+
+
+def _free_name(wanted: str, taken: Collection[str]) -> str:
     """Return the wanted name, or the first of name-2, name-3 ... that nobody has."""
-    names = (wanted if number == 1 else f"{wanted}-{number}" for number in count(first))
+    names = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
     return next(name for name in names if name not in taken)
 
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import Any, NamedTuple
 
+import redis
 import redis.asyncio
+from redis.exceptions import RedisError
 
+from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import WorkerKey
+from threelane.store.scripts import number, script
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
-from threelane.worker.process.identity import IDENTITY
+from threelane.worker.process.identity import IDENTITY, SILENT_MS
 from threelane.worker.process.readiness import READINESS
+from threelane.worker.process.settings import WorkerSettings
 
 BEAT_SECONDS = 5.0
 KEEP_SECONDS = 24 * 3600
 FORGETTING = 0.99  # the decay of the busiest second per beat
+FAREWELL_SECONDS = 1.0  # how long a worker that ends waits to remove its heartbeat
 
 
 class BeatReport(NamedTuple):
@@ -26,7 +37,7 @@ class BeatReport(NamedTuple):
     ``started`` (ms) and ``incarnation`` identify the process.
     """
 
-    lanes: list[int]
+    lanes: Sequence[int]
     fetched: int
     rate: float
     served: float
@@ -39,16 +50,83 @@ class BeatReport(NamedTuple):
     incarnation: str = ""
 
 
-async def beat(client: redis.asyncio.Redis, name: str, report: BeatReport, now: int) -> None:
-    """Publish this worker's heartbeat and load."""
-    key = keys.worker(name)
-    entry: Any = report._asdict() | {"beat": now, "lanes": ",".join(map(str, report.lanes))}
-    async with client.pipeline(transaction=False) as pipe:
-        pipe.hset(key, mapping=entry)
-        pipe.expire(key, KEEP_SECONDS)
-        pipe.zadd(keys.WORKERS, {name: now})
-        pipe.zremrangebyscore(keys.WORKERS, "-inf", now - KEEP_SECONDS * 1000)
-        await pipe.execute()
+def _text(reply: Any) -> str:
+    return str(reply.decode())
+
+
+@script(__file__, _text)
+def _report(
+    *,
+    worker: WorkerKey,
+    name: str,
+    now: int,
+    silent_ms: int,
+    keep_ms: int,
+    incarnation: str,
+    dead: str,
+    fields: Sequence[str],
+) -> None:
+    """Publish a heartbeat; returns the incarnation of another live worker of that name, or empty."""
+
+
+@script(__file__, number)
+def _forget(*, worker: WorkerKey, name: str, incarnation: str) -> None:
+    """Remove the heartbeat of this process."""
+
+
+def take_name(client: redis.Redis, settings: WorkerSettings) -> None:
+    """Publish the first heartbeat, under a name that no other live worker has; raises RedisError."""
+    seconds, microseconds = client.time()
+    now = int(seconds) * 1000 + int(microseconds) // 1000
+    report = BeatReport(sorted(LANES.serves), now, settings.parts_per_second, 0.0, settings.gateway_fingerprint)
+    report, dead = _own(report, settings), ""
+    while other := _report(client, **_arguments(report, now, dead)):
+        dead = _make_way(other, dead)
+
+
+async def forget(client: redis.asyncio.Redis) -> None:
+    """Remove this worker's heartbeat; while Redis is away it lapses."""
+    own = IDENTITY.announced
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await _forget.run(client, worker=keys.worker(own.name), name=own.name, incarnation=own.incarnation)
+
+
+def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
+    """Return a report with what identifies this process."""
+    own = IDENTITY.announced
+    return report._replace(
+        fingerprint=settings.fingerprint,
+        not_ready="; ".join(READINESS.reasons.values()),
+        pid=own.pid,
+        started=own.started,
+        incarnation=own.incarnation,
+    )
+
+
+def _arguments(report: BeatReport, now: int, dead: str) -> Any:
+    """Return the arguments of the script."""
+    entry = report._asdict() | {"lanes": ",".join(map(str, report.lanes))}
+    return {
+        "worker": keys.worker(IDENTITY.name),
+        "name": IDENTITY.name,
+        "now": now,
+        "silent_ms": SILENT_MS,
+        "keep_ms": KEEP_SECONDS * 1000,
+        "incarnation": report.incarnation,
+        "dead": dead,
+        "fields": [*map(str, chain.from_iterable(entry.items()))],
+    }
+
+
+def _make_way(other: str, dead: str) -> str:
+    """Return the other worker if it certainly ended; else leave the name to it."""
+    if other != dead and IDENTITY.is_dead(other):
+        return other
+    name = IDENTITY.name
+    IDENTITY.leave_name()
+    logs.event("renamed", level=30, worker=IDENTITY.name, taken=name)
+    return ""
 
 
 async def _round(context: WorkerContext) -> bool:
@@ -56,8 +134,6 @@ async def _round(context: WorkerContext) -> bool:
     if served:  # by nudges or by looks
         context.fetched_at = context.clock.now()
     context.busiest = max(context.busiest * FORGETTING, served / BEAT_SECONDS)
-    IDENTITY.report(reasons=READINESS.reasons)
-    own = IDENTITY.announced
     report = BeatReport(
         sorted(LANES.consumed),
         context.fetched_at,
@@ -65,13 +141,11 @@ async def _round(context: WorkerContext) -> bool:
         context.busiest,
         gateway=context.settings.gateway_fingerprint,
         fault=context.breaker.fault,
-        fingerprint=context.settings.fingerprint,
-        not_ready=own.not_ready,
-        pid=own.pid,
-        started=own.started,
-        incarnation=own.incarnation,
     )
-    await beat(context.client, own.name, report, context.clock.now())
+    IDENTITY.report(reasons=READINESS.reasons)
+    report, dead = _own(report, context.settings), ""
+    while other := await _report.run(context.client, **_arguments(report, context.clock.now(), dead)):
+        dead = _make_way(other, dead)
     return False
 
 

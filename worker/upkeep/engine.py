@@ -32,7 +32,7 @@ from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
 from threelane.worker.send.attempt import Attempts
 from threelane.worker.send.gate import Gate
-from threelane.worker.upkeep import credit
+from threelane.worker.upkeep import beat, credit
 from threelane.worker.upkeep.duties import DUTIES
 
 KEPT_FOR_LANE_1 = 8  # one of this many concurrent calls
@@ -48,6 +48,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
         self._thread.start()
         self._rounds: list[asyncio.Task[None]] = []
+        self.is_last = False  # the loop that closes last
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; call it from another thread."""
@@ -68,6 +69,8 @@ class LoopThread:
     async def close(self) -> None:
         """End the duties and close the connections."""
         await end(self._rounds)
+        if self.is_last:
+            await beat.forget(self.client)
         await self.gateway.close()
         await self.client.aclose()
 
@@ -97,6 +100,7 @@ class Engine:
     def start(self) -> None:
         """Start the loops and the duties, and log the worker's identity in one line."""
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
+        self._rest.is_last = True
         self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker))
         self._rest.run(self._open())
         LANES.connecting()

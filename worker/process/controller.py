@@ -1,0 +1,120 @@
+"""Controller: Celery's worker and consumer, whose every end but by a signal has a sentence and a code other than 0.
+
+Celery logs an error that it cannot recover from with a traceback and stops as if by a signal, and for two causes (too
+many open files, a remote shutdown) even with code 0.  A supervisor that restarts on failure would leave it dead.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, cast
+
+from celery.apps.worker import Worker as CeleryWorker
+from celery.exceptions import WorkerTerminate
+from celery.worker import state
+from celery.worker.consumer import Consumer as CeleryConsumer
+from redis.exceptions import RedisError
+
+from threelane.producer.outage import explain
+from threelane.runtime import logs, tls
+from threelane.runtime.exits import Exit
+from threelane.worker.process.identity import IDENTITY
+from threelane.worker.process.readiness import READINESS
+
+BROKER = "broker"
+"""The part of the readiness that waits for the broker."""
+
+
+class Unrecoverable(Exception):
+    """A worker must end; the text has the cause and the fix, the code is its exit code."""
+
+    def __init__(self, problem: str, code: Exit = Exit.FAULT) -> None:
+        """Take the sentence for the operator and the exit code."""
+        super().__init__(problem)
+        self.code = code
+
+
+class Worker(CeleryWorker):
+    """Celery's worker, which never ends with code 0 but by a signal."""
+
+    def start(self) -> None:
+        """Run until a signal ends the worker; any other end exits with a sentence and a code other than 0."""
+        failed: BaseException | None = None
+        try:
+            cast("Any", self.blueprint).start(self)
+        except (Exception, SystemExit, KeyboardInterrupt) as ended:
+            failed = ended
+        by_signal = _by_signal() or isinstance(failed, KeyboardInterrupt)
+        problem, code = ("", Exit.OK) if by_signal else describe(failed)
+        if problem:
+            logs.event("failed", level=50, problem=problem)
+            print(f"threelane: {problem}", file=sys.stderr)
+        if isinstance(failed, WorkerTerminate):
+            self.terminate()
+        else:
+            self.stop(exitcode=int(code))
+        if not by_signal:
+            raise SystemExit(code)
+
+
+class Consumer(CeleryConsumer):
+    """Celery's consumer, which waits for the broker and logs each reason once."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Return the connection once it is open; raises Unrecoverable if waiting cannot help."""
+
+        def unreachable(failed: Exception, _: float) -> None:
+            if problem := tls.problem(failed):
+                raise Unrecoverable(problem.replace("Redis", "the broker"), Exit.USAGE)
+            self._wait(f"the broker does not answer ({type(failed).__name__}): start it, or correct its address")
+
+        opened = conn.ensure_connection(unreachable, None, callback=state.maybe_shutdown)
+        self.first_connection_attempt = False
+        if READINESS.clear(BROKER):
+            logs.event("reached_broker")
+        return opened
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Record that the broker is away, and close the broken connection."""
+        self._wait(f"the connection to the broker is lost ({type(exc).__name__})")
+        super().on_connection_error_after_connected(exc)
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Record that the broker is away."""
+        self._wait(f"the broker does not answer ({type(exc).__name__}): start it, or correct its address")
+
+    def _wait(self, reason: str) -> None:
+        if READINESS.wait(BROKER, reason):
+            logs.event("waits_for_broker", level=30, problem=reason)
+        IDENTITY.report(reasons=READINESS.reasons)
+
+
+def describe(failed: BaseException | None) -> tuple[str, Exit]:
+    """Return the sentence and the exit code of an end that no signal caused."""
+    if isinstance(failed, Unrecoverable):
+        return str(failed), failed.code
+    if isinstance(failed, SystemExit):
+        return _of_an_exit(failed)
+    if isinstance(failed, RedisError):
+        return f"the worker ends: {explain(failed)}", Exit.UNAVAILABLE
+    if failed is None:
+        return "the worker ended without a reason: please report it", Exit.FAULT
+    last = traceback.extract_tb(failed.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return f"the worker ends: internal error, {type(failed).__name__} at {where}: please report it", Exit.FAULT
+
+
+def _of_an_exit(ended: SystemExit) -> tuple[str, Exit]:
+    """Return what an exit means: our own have printed their sentence, Celery's have none."""
+    if isinstance(ended, WorkerTerminate) and ended.__cause__ is not None:
+        return "the worker ends: too many open files; raise its limit (LimitNOFILE, ulimit -n)", Exit.UNAVAILABLE
+    if type(ended) is SystemExit and ended.code:
+        return "", Exit(int(ended.code)) if ended.code in [*Exit] else Exit.FAULT
+    return "the worker was ended from within, not by a signal", Exit.FAULT
+
+
+def _by_signal() -> bool:
+    """Return whether a signal handler of Celery has requested the end."""
+    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
