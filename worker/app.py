@@ -92,6 +92,8 @@ def _begin() -> None:
     IDENTITY.report(metrics=target_of(settings, server))
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
+    own = IDENTITY.announced
+    logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)
     starting.drain_by_signal()
     engine.start()
     interpreter.shorten_pauses()

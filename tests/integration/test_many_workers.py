@@ -131,7 +131,7 @@ def test_a_worker_that_slept_while_another_took_its_name_takes_the_next_one(
     second.event("started")
     os.kill(first.process.pid, signal.SIGCONT)
 
-    assert (HOST, f"{HOST}-2") == ((renamed := first.event("renamed"))["taken"], renamed["worker"])
+    assert (HOST, f"{HOST}-2") == ((renamed := first.event("name_taken"))["taken"], renamed["worker"])
     wait_until(lambda: [HOST, f"{HOST}-2"] == names_in(client), what="two names")
 
 

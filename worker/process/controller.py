@@ -49,7 +49,7 @@ class Worker(CeleryWorker):
         by_signal = _by_signal() or isinstance(failed, KeyboardInterrupt)
         problem, code = ("", Exit.OK) if by_signal else describe(failed)
         if problem:
-            logs.event("failed", level=50, problem=problem)
+            logs.event("unrecoverable", level=50, problem=problem)
             print(f"threelane: {problem}", file=sys.stderr)
         if isinstance(failed, WorkerTerminate):
             self.terminate()

@@ -125,7 +125,7 @@ def _make_way(other: str, dead: str) -> str:
         return other
     name = IDENTITY.name
     IDENTITY.leave_name()
-    logs.event("renamed", level=30, worker=IDENTITY.name, taken=name)
+    logs.event("name_taken", level=30, worker=IDENTITY.name, taken=name)
     return ""
 
 
