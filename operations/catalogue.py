@@ -20,7 +20,9 @@ from threelane.worker.gateway import breaking, tables
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.ours import MEANINGS, OURS
 from threelane.worker.policy.rule import Scope, Verdict
+from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.upkeep import duties
 from threelane.worker.webhooks import dispatcher
 from threelane.worker.webhooks.post import PostVerdict
@@ -77,11 +79,8 @@ class Metric(NamedTuple):
         return frozenset({self.name})
 
 
-_RULES = (*tables.rules(), *TRANSPORT.rules.values(), TRANSPORT.otherwise)
-_OURS = {
-    *("worker_lost", "in_doubt", "in_doubt_again", "disowned", "no_look_up", "forgotten", "no_receipt", "expired"),
-    *("suppressed", hold.BY_HAND),
-}
+_RULES = (*tables.rules(), *TRANSPORT.rules.values(), TRANSPORT.otherwise, *OURS.rules.values())
+_OURS = {*MEANINGS, "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
 ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
@@ -110,6 +109,7 @@ LABELS = {
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "round": Label("the housekeeping round", ROUNDS),
+    "step": Label("the step that failed; `record`: a script found a damaged record", frozenset(FaultStep)),
     "result": Label(
         "the result",
         frozenset(
@@ -175,6 +175,9 @@ METRICS = (
     Metric("threelane_alarms", COUNTER, _BOTH, ("code", "owner"),
            "Responses that need attention, by rule and owner",
            "Did the gateway send an unlisted code, or is there a bug?"),
+    Metric("threelane_internal_errors", COUNTER, (*_BOTH, Where.WEBHOOKS), ("step",),
+           "Exceptions of Threelane's own code, or of an added gateway, at one message, by the step that failed",
+           "Does a message make our code fail?"),
     Metric("threelane_on_hold", GAUGE, _EXPORTER, ("scope", "code"), "Active holds by scope and code",
            "What is stopped, and why? Of senders and prefixes, every code but by_hand is inferred."),
     Metric("threelane_breaker_open", GAUGE, _EXPORTER, (),

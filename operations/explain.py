@@ -19,6 +19,7 @@ from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.gateway.overrides import in_force
 from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.ours import MEANINGS, OURS
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Table
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.webhooks.delivery import decode as decode_delivery
@@ -36,16 +37,6 @@ NOT_KEPT = (
     "its text, once it was sent or has ended",
     "the events of an earlier end, if it was redriven",
 )
-_OURS = {  # Threelane's own codes, which are in no policy table
-    "in_doubt": "its caller chose to drop it when in doubt, and no look-up found it",
-    "in_doubt_again": "it was sent again from doubt, and its response was lost again; it is never sent a third time",
-    "disowned": "the gateway accepted it and no longer knows it, and no receipt came; its content is gone",
-    "worker_lost": "two attempts died with their worker; no look-up found it",
-    "no_look_up": "the API offers no look-up, and no receipt came before its validity ended",
-    "forgotten": "the gateway no longer knows it",
-    "no_receipt": "the gateway accepted it and never reported its outcome",
-    "lapsed": "the worker died or lost its connection during the attempt; the gateway is queried",
-}
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -191,9 +182,9 @@ def content(client: redis.Redis, message_id: str) -> message.Message | None:
 
 def matched(code: str, table: Table) -> Matched:
     """Return the policy rule for a code of a record."""
-    if code in _OURS:
-        return Matched(code=code, meaning=_OURS[code])
-    rule = (TRANSPORT if code in TRANSPORT.rules else table).rule_for(code)
+    if code in MEANINGS and code not in OURS.rules:
+        return Matched(code=code, meaning=MEANINGS[code])
+    rule = next((own for own in (TRANSPORT, OURS) if code in own.rules), table).rule_for(code)
     return Matched(
         code=code,
         verdict=rule.verdict,
@@ -205,6 +196,7 @@ def matched(code: str, table: Table) -> Matched:
         holds_seconds=rule.hold_seconds,
         alarm=rule.alarm,
         listed=rule.code == code,
+        meaning=MEANINGS.get(code, ""),
     )
 
 

@@ -37,6 +37,7 @@ _SKIPPED = r"--[^\n]*|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
 _NAME = re.compile(
     rf"{_SKIPPED}|(?<![\w.])(?:(?P<many>#)?(?P<of>[A-Z]\w*)\.(?P<name>\w+)(?P<one>\[)?|known\.(?P<known>\w+))"
 )
+_FILES = "{'files'}"
 _PARTS = re.compile(r"^-- PARTS +(.+)$", re.MULTILINE)
 _FIELDS = frozenset(member.value for member in Field)
 
@@ -48,6 +49,7 @@ class Source:
     text: str
     fixed: tuple[tuple[Key, str], ...]
     has_periods: bool
+    is_guarded: bool  # its reply has the damaged records, too: guard.lua
     begins: tuple[tuple[int, str], ...]  # first line and name of each file in the text
 
     def where(self, line: int) -> str:
@@ -66,12 +68,20 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}
     spaces |= {name: {value: str(at) for at, value in enumerate(values, 1)} for name, values in signature.items.items()}
     spaces |= {enum.__name__: _literals(enum) for enum in (*NAMES, *names)}
-    spaces["Table"] = {"may_follow": _may_follow(), "indexes": _indexes(places.by_name), "since": _list(SINCE)}
+    spaces["Table"] = {
+        "may_follow": _may_follow(),
+        "indexes": _indexes(places.by_name),
+        "since": _list(SINCE),
+        "files": _FILES,  # replaced last, when the lines are known
+    }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
     for path in files:
         begins.append((1 + "".join(texts).count("\n"), path.name))
         texts.append(_filled(path, spaces, places.lengths))
-    return Source("".join(texts), tuple(places.fixed), places.has_periods, tuple(begins))
+    rows = ", ".join(f"{{{line}, '{name}'}}" for line, name in begins)
+    text = "".join(texts).replace(_FILES, f"{{{rows}}}")
+    is_guarded = PARTS / "guard.lua" in files
+    return Source(text, tuple(places.fixed), places.has_periods, is_guarded, tuple(begins))
 
 
 @cache

@@ -35,6 +35,7 @@ class Field(StrEnum):
     ATTEMPT = "attempt"
     FIRST = "first"  # when the first attempt started
     TOKEN = "token"  # of the attempt in progress
+    FAULTS = "faults"  # attempts in which Threelane's own code failed before the request left
     # from settle
     GATEWAY_ID = "gateway_id"
     SENT = "sent"  # when

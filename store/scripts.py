@@ -62,6 +62,9 @@ class ScriptError(RuntimeError):
 on_fault: list[Callable[[ScriptError], None]] = []
 """Callbacks for each ScriptError before it is raised: workers count an alarm."""
 
+on_damage: list[Callable[[str], None]] = []
+"""Callbacks for the id of each message that a script set aside: its record is damaged."""
+
 
 class Script(Generic[P, R]):
     """One Lua file; called with a client, and with its keys and arguments by name."""
@@ -130,7 +133,17 @@ class Script(Generic[P, R]):
         """Return a reply as a typed value; raises the error if it is one."""
         if isinstance(reply, ResponseError):
             raise self._fault(reply) from None
+        if self._compiled.is_guarded:
+            reply, damaged = reply
+            for message_id, where in damaged:
+                self._report_damage(message_id.decode(), where.decode())
         return self._returns(reply)
+
+    def _report_damage(self, message_id: str, where: str) -> None:
+        """Report a message whose record the script could not process, and set aside."""
+        logs.event("damaged_record", level=40, id=message_id, script=self.name, line=where)
+        for each in on_damage:
+            each(message_id)
 
     def _arguments(self, given: Any) -> list[Any]:
         """Return the number of keys, the keys and the encoded arguments."""

@@ -13,6 +13,7 @@ from threelane.runtime import extras
 try:
     import prometheus_client  # noqa: F401 - part of the same extra
     from celery import signals
+    from celery.worker import state
 except ModuleNotFoundError:
     raise ImportError(extras.sentence("worker", __name__)) from None
 
@@ -58,7 +59,14 @@ app = application(
     task_acks_late=True,
     task_track_started=False,
 )
-engine = Engine(settings, Nudger(settings))
+
+
+def _fail() -> None:
+    """Make Celery end this worker with an error: its own code fails at every message."""
+    state.should_stop = Exit.FAULT  # type: ignore[assignment]  # Celery's exit code
+
+
+engine = Engine(settings, Nudger(settings), _fail)
 tasks.register(app, engine.attempt)
 
 

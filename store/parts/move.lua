@@ -1,4 +1,4 @@
--- PARTS record, tally, index, events, money, waiting
+-- PARTS record, guard, tally, index, events, money, waiting
 -- Move: a message goes from one state to another as the table in store/states.py allows; its index, budgets and counts
 -- follow, and, off the plain path, why and since when it waits. The record of a message is read and written once.
 
@@ -45,6 +45,7 @@ end
 
 local function follow_wait(record, id, known, from, to)
   local cause = why_it_waits(known, from, to)
+  given = nil
   if cause then
     note_wait(record, id, known, cause)
   elseif to ~= Status.sending then
@@ -56,7 +57,10 @@ end
 -- false and nothing changed. The token is deleted with its attempt, the body with the last one.
 local function move(record, id, known, to, score, ...)
   local from = known.status
-  if not MAY[from] or not MAY[from][to] then return false end
+  if not MAY[from] or not MAY[from][to] then
+    given = nil
+    return false
+  end
   index(index_of(from, known.lane), id)
   if to == Status.sent or is_final(to) then
     drop(record, Field.body, Field.token)
@@ -72,9 +76,7 @@ end
 -- Move a record to a state in which the message waits for a cause that does not follow from the states.
 local function move_because(cause, record, id, known, to, score)
   given = cause
-  local is_moved = move(record, id, known, to, score)
-  given = nil
-  return is_moved
+  return move(record, id, known, to, score)
 end
 
 local OUTCOME = {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.parts, Field.accepted, Field.sent,
@@ -91,11 +93,77 @@ local function publish_outcomes()
   end
 end
 
--- Write indexes, charges and counts, and publish outcomes; the last call of a script. -> its reply
+local INTERNAL_ERROR, OPERATOR, KEPT_MS, FILES = 'internal_error', 'operator', 30 * DAY * 1000, Table.files
+local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
+
+-- -> the file and line of an error, or the kind of the server's error; without data.
+local function place_in_source(failed)
+  if type(failed) == 'table' then return string.match(failed.err or '', '^[%u]+') or 'redis' end
+  local line, found = tonumber(string.match(failed, 'user_script:(%d+)') or 1), nil
+  for _, file in ipairs(FILES) do
+    if file[1] <= line then found = file end
+  end
+  return found[2] .. ':' .. string.format('%d', line - found[1] + 1)
+end
+
+local function drop_from_indexes(id)
+  for lane = 1, 3 do
+    for _, of in pairs(INDEX) do index(of(lane), id) end
+  end
+  index(KEY.expected, id)
+  index(KEY.late, id)
+end
+
+local function list_as_ended(record, id)
+  for _, one in ipairs(ended) do
+    if one[1] == record then return end
+  end
+  ended[#ended + 1] = {record, id}
+end
+
+-- End a message whose record cannot be processed: a dead letter if it surely was not sent, otherwise its end is unknown.
+-- A message that has ended stays as it is, and only the id of what is no record is removed.
+local function set_aside(record, id, where)
+  local is_read, known = pcall(read, record, fields(Field.first))
+  local from = is_read and known.status
+  if not is_read or from and (from == Status.dead or MAY[from] and is_final(from)) then
+    if not is_read then drop_from_indexes(id) end
+    return
+  end
+  drop_from_indexes(id)
+  forget_wait(record, id, known)
+  if not from and not known.lane and not known.first then return end  -- nothing is left of it
+  local to = (MAY_BE_SENT[from] or not MAY[from] and known.first) and Status.unknown or Status.dead
+  drop(record, Field.token)
+  write(record, Field.status, to, Field.code, INTERNAL_ERROR, Field.reason, INTERNAL_ERROR, Field.owner, OPERATOR,
+    Field.text, 'damaged record: ' .. where, Field.ended, ARG.now)
+  keep_for(record, KEPT_MS)
+  if to == Status.dead then index(KEY.dead, id, ARG.now) end
+  count((to == Status.dead and Count.dead or Count.unknown) .. INTERNAL_ERROR .. ':' .. OPERATOR)
+  if TO[known.lane] then
+    count_of(TO[known.lane], to)
+    pcall(commit, record, known, from, to)
+  end
+  list_as_ended(record, id)
+end
+
+-- -> id and place of each damaged record; they are set aside.
+local function set_damaged_aside()
+  local found = {}
+  for i, one in ipairs(damaged) do
+    local where = place_in_source(one[2])
+    set_aside(one[3], one[1], where)
+    found[i] = {one[1], where}
+  end
+  return found
+end
+
+-- Write indexes, charges and counts, and publish outcomes; the last call of a script. -> its reply, and what was damaged
 local function moved(answer)
+  local set_apart = set_damaged_aside()
   write_indexes()
   write_burnt()
   tallied()
   publish_outcomes()
-  return answer
+  return {answer, set_apart}
 end

@@ -27,13 +27,13 @@ from threelane.store.budgets import Budget
 from threelane.store.states import Status
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
-from threelane.worker.process import metrics
+from threelane.worker.process import internal_error, metrics
 from threelane.worker.webhooks import metrics as outcome_metrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OF_PROCESSES = [
     value
-    for module in (metrics, outcome_metrics)
+    for module in (metrics, internal_error, outcome_metrics)
     for value in vars(module).values()
     if isinstance(value, MetricWrapperBase)
 ]

@@ -4,7 +4,8 @@
 -- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room left,
 --       'erased' when its number and text are gone, or '' when it is not a dead letter (any more)
 local answers, FIELDS = {}, fields(Field.expires, Field.counted, Field.centre, Field.producer, Field.erased)
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
+  answers[i] = ''
   local record = KEY.records[i]
   local known = read(record, FIELDS)
   local counted_before = tonumber(known.counted) or 0
@@ -21,10 +22,10 @@ for i, id in ipairs(ARG.ids) do
     if known.period and counted_before == 0 then write(record, Field.period, ARG.today) end
     move(record, id, known, Status.queued, ARG.now, Field.attempt, 0, Field.redriven, ARG.now)
     keep(record)
-    drop(record, Field.ended, Field.first, Field.lapses, Field.late)  -- resent stays: the operator's copy permits no further resend
+    drop(record, Field.ended, Field.first, Field.lapses, Field.late, Field.faults)  -- resent stays: the operator's copy permits no further resend
     if known.lane == '1' then index(KEY.expected, id, ARG.now) end
     count_of(Count.redriven, known.lane)
     answers[i] = known.lane
   end
-end
+end)
 return moved(answers)

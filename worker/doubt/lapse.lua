@@ -3,10 +3,10 @@
 -- KEYS  lapsed_in (their index), records   ARG  now, look_up_at (of the first look-up), ids
 -- ->    for each id 1, or 0 when its lease is not over
 local answers, FIELDS = {}, fields()
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
+  answers[i] = 0
   local record, ends = KEY.records[i], redis.call('ZSCORE', KEY.lapsed_in, id)
   local known = read(record, FIELDS)
-  answers[i] = 0
   if ends and tonumber(ends) <= ARG.now then
     index(KEY.lapsed_in, id)
     if known.status == Status.sending and move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.code, 'lapsed',
@@ -16,5 +16,5 @@ for i, id in ipairs(ARG.ids) do
       answers[i] = 1
     end
   end
-end
+end)
 return moved(answers)

@@ -6,12 +6,12 @@
 -- ->    for each its lane when it was moved or put off, or '' when something else had settled it
 local ENDED = {[Status.dead] = Count.dead, [Status.unknown] = Count.unknown}
 local answers, FIELDS = {}, fields(Field.probes, Field.doubted, Field.retry, Field.resent, Field.code)
-for i, one in ipairs(ARG.looked_up) do
+each(ARG.looked_up, function(i, one)
+  answers[i] = ''
   local record, id, to, at = KEY.records[i], one[LookedUp.id], one[LookedUp.to], one[LookedUp.at]
   local code, owner = one[LookedUp.code], one[LookedUp.owner]
   local known = read(record, FIELDS)
   local resends = to == Status.queued and not known.retry
-  answers[i] = ''
   if known.status == Status.in_doubt and (tonumber(known.probes) or 0) == one[LookedUp.probes]
     and tonumber(known.doubted) == one[LookedUp.since] and not (resends and known.resent) then
     answers[i] = known.lane
@@ -35,5 +35,5 @@ for i, one in ipairs(ARG.looked_up) do
       end
     end
   end
-end
+end, function(one) return one[LookedUp.id] end)
 return moved(answers)

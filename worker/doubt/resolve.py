@@ -20,7 +20,9 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import NO_LOOK_UP, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import by_lane, metrics
+from threelane.worker.process.internal_error import FaultStep, report
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.look_up import look_up_many
 from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import from_look_up, receive
 
@@ -85,11 +87,15 @@ async def _look_up(gateway: Gateway, ids: Sequence[str], per_request: int) -> li
     if not gateway.can_look_up:
         return [NO_LOOK_UP] * len(ids)
     parts = [ids[start : start + per_request] for start in range(0, len(ids), per_request)]
-    return [one for found in await asyncio.gather(*map(gateway.look_up_many, parts)) for one in found]
+    return [one for found in await asyncio.gather(*(look_up_many(gateway, part) for part in parts)) for one in found]
 
 
 def _doubt(one: Probed) -> Doubt:
-    on_doubt = message.decode(one.body).on_doubt if one.body else ""
+    on_doubt = ""
+    try:
+        on_doubt = message.decode(one.body).on_doubt if one.body else ""
+    except Exception as failed:  # if it is to be sent again, its claim makes it a dead letter
+        report(FaultStep.LOOK_UP, one.id, failed)
     return Doubt(one.id, one.doubted, one.probes, one.lapses, one.resent_at > 0, one.retry_at, on_doubt, one.expires_at)
 
 

@@ -21,6 +21,7 @@ from threelane.worker.gateway.context import LastAccepted, WorkerContext
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.duty import Duty
+from threelane.worker.receipt.look_up import look_up_many
 
 EVERY_MS = 60_000  # a sample, while nothing is in doubt
 IN_DOUBT_MS = 1_000  # a sample, while something is
@@ -66,7 +67,7 @@ async def sample(
         await _change(client, seen, chosen)
         seen, _ = await _read(client)
     if seen.sample and seen.sample_next <= now and await _change(client, seen, {Sight.NEXT: now + LATEST_MS}):
-        answer = await gateway.look_up(seen.sample)
+        (answer,) = await look_up_many(gateway, [seen.sample])
         taken = seen._replace(sample_next=now + LATEST_MS)
         found = answer.known is Known.FOUND
         await _change(client, taken, measured(seen, answer, now), OF_SAMPLE if found else ())

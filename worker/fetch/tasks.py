@@ -8,6 +8,8 @@ from celery import Celery
 from celery.exceptions import Reject
 from redis.exceptions import RedisError
 
+from threelane.runtime import logs
+from threelane.runtime.raised import place_of
 from threelane.store import keys
 
 
@@ -24,5 +26,8 @@ def register(app: Celery, attempt: Callable[[int, list[str]], bool]) -> None:
             served = attempt(lane, ids)
         except (RedisError, OSError) as failed:
             raise Reject(type(failed).__name__, requeue=True) from None
+        except Exception as failed:  # a bug beside the messages: looks find them, and a nudge would come back at once
+            logs.event("task_failed", level=40, lane=lane, messages=len(ids), error=place_of(failed), owner="operator")
+            return
         if not served:
             raise Reject("put back", requeue=True)

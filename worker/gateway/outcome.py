@@ -20,6 +20,8 @@ class OutcomeKind(StrEnum):
     NOT_TRIED = "not_tried"  # we stopped before the request left
     EMULATED = "emulated"  # the number is not on the allow-list: everything but the request was done
     WRONG_ADDRESS = "wrong_address"  # surely not sent: another server answered; see foreign.py
+    INTERNAL_ERROR = "internal_error"  # our code raised before the request left
+    UNPROCESSED = "unprocessed"  # our code raised after the request left
 
 
 class AttemptOutcome(NamedTuple):
@@ -106,6 +108,18 @@ def _done(outcome: AttemptOutcome) -> bool | None:
     return False if outcome.kind is OutcomeKind.NOT_REACHED else None
 
 
+FAULTS = frozenset({OutcomeKind.INTERNAL_ERROR, OutcomeKind.UNPROCESSED})
+"""The outcomes of an exception in our own code."""
+NEVER_LEFT = frozenset(
+    {
+        OutcomeKind.NOT_TRIED,
+        OutcomeKind.NOT_REACHED,
+        OutcomeKind.WRONG_ADDRESS,
+        OutcomeKind.EMULATED,
+        OutcomeKind.INTERNAL_ERROR,
+    }
+)
+"""The outcomes of messages that surely were not sent."""
 NOT_TRIED = AttemptOutcome(OutcomeKind.NOT_TRIED)
 EMULATED = AttemptOutcome(OutcomeKind.EMULATED)
 # The results of commands that an API does not have.

@@ -44,11 +44,26 @@ class HttpReply:
     has_end: bool = True
 
 
+@dataclass(slots=True)
+class Departure:
+    """Whether a request of one call got a connection: from then on it may have left."""
+
+    has_left: bool = False
+
+
 class BrokenReply(Exception):
     """The response is not certain to be whole; the text is why."""
 
 
 _CURRENT: ContextVar[Trace] = ContextVar("current_request")
+_DEPARTURE: ContextVar[Departure | None] = ContextVar("departure", default=None)
+
+
+def watch_departure() -> Departure:
+    """Return the departure of the requests that this task, and the tasks it starts, make from now on."""
+    departure = Departure()
+    _DEPARTURE.set(departure)
+    return departure
 
 
 def requested_wait_seconds() -> float:
@@ -62,6 +77,9 @@ class _Connector(Connector):
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*args, **kwargs)
+        departure = _DEPARTURE.get()
+        if departure is not None:
+            departure.has_left = True
         _CURRENT.get().conversation = connection.protocol  # type: ignore[assignment]  # the connector makes no other
         return connection
 

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from threelane.contract.refusal import Owner
 from threelane.store import scripts
+from threelane.worker.policy.ours import OURS
 from threelane.worker.policy.rule import Table
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -50,7 +51,7 @@ scripts.on_fault.append(_script_failed)
 def announce_alarms(*tables: Table) -> None:
     """Expose the alarms of policy tables as 0 from the start: a counter that first appears as 1 shows no increase."""
     ALARMS.labels(SCRIPT, Owner.OPERATOR)
-    for table in tables:
+    for table in (*tables, OURS):
         for rule in (*table.rules.values(), *table.by_hundred.values(), table.otherwise):
             if rule.alarm:
                 ALARMS.labels(rule.code, rule.owner)

@@ -1,4 +1,4 @@
--- PARTS tally, events, holds, waiting
+-- PARTS move, holds
 -- Publish, once each, messages of lane 1 without a final receipt in time, wherever they are.
 -- KEYS  records   ARG  now, late_ms, ids
 -- ->    for each id the state in which it is late, or ''
@@ -26,11 +26,11 @@ local function why(known)
   return known.waiting and string.match(known.waiting, '^%d:([%a_]+):') or ''
 end
 
-for i, id in ipairs(ARG.ids) do
-  local record = KEY.records[i]
-  local known = read(record, FIELDS)
-  local listed = redis.call('ZREM', KEY.expected, id) + redis.call('ZREM', KEY.late, id)
+each(ARG.ids, function(i, id)
   answers[i] = ''
+  local record = KEY.records[i]
+  local listed = redis.call('ZREM', KEY.expected, id) + redis.call('ZREM', KEY.late, id)
+  local known = read(record, FIELDS)
   if listed > 0 and UNDER_WAY[known.status] and not known.late then
     local since = math.max(since_of(record), tonumber(known.gateway_due) or 0)
     if since + ARG.late_ms > ARG.now then
@@ -44,6 +44,5 @@ for i, id in ipairs(ARG.ids) do
       answers[i] = known.status
     end
   end
-end
-write_indexes()
-return tallied(answers)
+end)
+return moved(answers)

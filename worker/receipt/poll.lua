@@ -4,10 +4,10 @@
 -- KEYS  records   ARG  now, keep_ms, look_up_at (of a doubt), updates
 -- ->    for each 'again', 'unknown', 'reopened', or '' when its end is known by now
 local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields(Field.gateway_id)
-for i, one in ipairs(ARG.updates) do
+each(ARG.updates, function(i, one)
+  answers[i] = ''
   local record, id, again_at = KEY.records[i], one[PollUpdate.id], one[PollUpdate.again_at]
   local known = read(record, FIELDS)
-  answers[i] = ''
   local gateway_id = one[PollUpdate.gateway_id]
   if gateway_id ~= '' and known.status and gateway_id ~= known.gateway_id then
     note_owner(known.gateway_id, gateway_id, id)
@@ -33,5 +33,5 @@ for i, one in ipairs(ARG.updates) do
       answers[i] = Polled.unknown
     end
   end
-end
+end, function(one) return one[PollUpdate.id] end)
 return moved(answers)

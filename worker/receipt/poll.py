@@ -31,6 +31,7 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import by_lane, metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.receipt.look_up import or_failed
 from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import from_look_up, receive
 
@@ -84,7 +85,8 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     awaited = (await take_due(client, Status.SENT, lane, settings, now)).messages
     owners = await _owners(client, awaited)
     pairs = zip(awaited, owners, strict=True)
-    answers = await asyncio.gather(*(_look_up(gateway, one, is_ours=owner in ("", one.id)) for one, owner in pairs))
+    calls = ((one, _look_up(gateway, one, is_ours=owner in ("", one.id))) for one, owner in pairs)
+    answers = await asyncio.gather(*(or_failed(one.id, call, Answered) for one, call in calls))
     metrics.POLLED.inc(len(awaited))
     reports = [
         from_look_up(one.id, answer.look_up)

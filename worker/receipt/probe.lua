@@ -1,4 +1,4 @@
--- PARTS record, index, bucket
+-- PARTS move, bucket
 -- Take messages of one lane and state that are due for a look-up, as many as the rate of look-ups allows; no other
 -- worker takes the same ones until again_at.
 -- Doubts of lane 1 come first, then the other doubts, then receipts by lane. Each has a share of the rate that the others
@@ -34,11 +34,14 @@ local function its_rate()
   return rate * (SHARES[ARG.status][lane] + (is_first and lent or 0))
 end
 
+-- -> a number of a record as text, 0 if it is absent; an error if it is no number.
+local function count_in(value) return string.format('%d', tonumber(value or 0)) end
+
 local names = {Rate.asks .. ':' .. ARG.status .. ':' .. lane, Rate.asked .. ':' .. ARG.status .. ':' .. lane}
 local kept, rate = redis.call('HMGET', KEY.rate, unpack(names)), its_rate()
 local tokens, refilled_at = refill(kept[1], kept[2], now, rate, math.max(1, BURST * rate))
 local most, set, answers = math.floor(tokens) * ARG.per_request, set_of(ARG.status, lane), {}
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
   local record, due_at = KEY.records[i], tonumber(redis.call('ZSCORE', set, id))
   local known = read(record, FIELDS)
   if due_at and due_at <= now and known.status ~= ARG.status then
@@ -47,14 +50,13 @@ for i, id in ipairs(ARG.ids) do
     index(set, id, ARG.again_at)
     if ARG.status == Status.in_doubt and not known.doubted then write(record, Field.doubted, now) end
     local on_its_way = math.max(tonumber(known.sent) or now, tonumber(known.gateway_due) or 0)
-    answers[#answers + 1] = {id, known.probes or '0', known.doubted or tostring(now), known.lapses or '0', known.body or '',
-      known.gateway_id or '', string.format('%d', on_its_way), known.asks or '0', known.resent or '0', known.retry or '0',
-      known.expires or '0'}
+    answers[#answers + 1] = {id, count_in(known.probes), known.doubted and count_in(known.doubted) or tostring(now),
+      count_in(known.lapses), known.body or '', known.gateway_id or '', string.format('%d', on_its_way),
+      count_in(known.asks), count_in(known.resent), count_in(known.retry), count_in(known.expires)}
   end
-end
+end)
 tokens = tokens - math.ceil(#answers / ARG.per_request)
 redis.call('HSET', KEY.rate, names[1], string.format('%.3f', tokens), names[2], refilled_at)
-write_indexes()
 local seen = redis.call('HMGET', KEY.visibility, Sight.delay, Sight.learned, Sight.witness, Sight.sample, Sight.began,
   Sight.answered, Sight.unseen, Sight.next, Sight.chosen)
-return {seen, answers}
+return moved({seen, answers})

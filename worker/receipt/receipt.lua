@@ -27,7 +27,8 @@ local function assume(record, known, assumed)
   end
 end
 
-for i, report in ipairs(ARG.reports) do
+each(ARG.reports, function(i, report)
+  answers[i] = ReceiptResult.unknown
   local record, id, network, to = KEY.records[i], report[Reported.id], report[Reported.network], report[Reported.to]
   local charge, rank, assumed = report[Reported.charge], report[Reported.rank], report[Reported.assumed]
   local known, values = read(record, FIELDS), {}
@@ -82,5 +83,5 @@ for i, report in ipairs(ARG.reports) do
     end
   end
   if known.trace then answers[i] = answers[i] .. ' ' .. known.trace end
-end
+end, function(report) return report[Reported.id] end)
 return moved(answers)

@@ -18,6 +18,7 @@ from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.rule import Table, Verdict
 from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.receipt import from_look_up, receive
 
@@ -30,8 +31,21 @@ async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     """Cancel up to 20 messages at the gateway; returns how many it tried."""
     due: Any = await client.zrange(keys.STOPPING, "-inf", now, byscore=True, offset=0, num=BATCH)
     mine = [one for one in due if await client.zadd(keys.STOPPING, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
-    await asyncio.gather(*(_stop(client, gateway, settings, one.decode(), now) for one in mine))
+    await asyncio.gather(*(_try_to_stop(client, gateway, settings, one.decode(), now) for one in mine))
     return len(mine)
+
+
+async def _try_to_stop(
+    client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, message_id: str, now: int
+) -> None:
+    """Cancel a message; one at which our own code fails stops no other, and is not tried again."""
+    try:
+        await _stop(client, gateway, settings, message_id, now)
+    except OUTAGES:
+        raise
+    except Exception as failed:
+        report(FaultStep.CANCEL, message_id, failed)
+        await client.zrem(keys.STOPPING, message_id)
 
 
 async def _stop(

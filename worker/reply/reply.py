@@ -25,6 +25,7 @@ from threelane.worker.inbound.joining import join
 from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
 from threelane.worker.reply import words as lists
 from threelane.worker.reply.words import Words
 
@@ -112,9 +113,15 @@ async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) ->
     for one in due:
         key = one.decode()
         parts: Any = await client.hvals(keys.reply_parts(key))
-        if parts:
+        if not parts:
+            await client.zrem(keys.REPLY_HALVES, key)
+            continue
+        try:
             await _publish_parts(client, key, parts, words, now)
-        else:
+        except OUTAGES:
+            raise
+        except Exception as failed:  # a damaged part: the other replies are published
+            report(FaultStep.REPLY, one.decode().rpartition(":")[0].rpartition(":")[2], failed)
             await client.zrem(keys.REPLY_HALVES, key)
     return len(due)
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import cache
 from random import Random
 
+import aiohttp
 import redis.asyncio
-from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from threelane.contract.features import reports_charge
@@ -19,18 +19,23 @@ from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import Clock
+from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account.hold import OF_SETTINGS, Hold, ramp, scopes_of
 from threelane.worker.fetch.lanes import Lanes
+from threelane.worker.gateway.api import Api
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.context import LastAccepted
-from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import EMULATED, FAULTS, NEVER_LEFT, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.wire import watch_departure
 from threelane.worker.policy.rule import RATE_LIMITED, Scope
 from threelane.worker.process import metrics
+from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.blame import Blame, Fault, blame
 from threelane.worker.send.claim import Claimed, claim
 from threelane.worker.send.defer import defer
 from threelane.worker.send.gate import Gate
@@ -39,6 +44,13 @@ from threelane.worker.send.settle import Settlement, settle
 
 SETTLE_EVERY_SECONDS = 0.2  # settle finished calls at this interval; slow ones do not delay them
 STOP_SECONDS = 1.0  # longer than this process takes to see its own hold in Redis
+
+
+def checked(outcomes: Sequence[AttemptOutcome], count: int) -> Sequence[AttemptOutcome]:
+    """Return the outcomes of a gateway; raises TypeError if there is not one for each message."""
+    if len(outcomes) != count or not all(isinstance(one, AttemptOutcome) for one in outcomes):
+        raise TypeError
+    return outcomes
 
 
 def allows(listed: Sequence[str], to: str) -> bool:
@@ -63,8 +75,9 @@ class Attempts:
         rng: Random,
         gate: Gate,
         breaker: Breaker,
+        blame: Blame | None = None,
     ) -> None:
-        """Work with one gateway and one Redis; all event loops of this process share ``gate`` and ``breaker``."""
+        """Work with one gateway and one Redis; all event loops of this process share what comes after ``rng``."""
         self._client = client
         self._gateway = gateway
         self._table = effective(gateway.table, settings.policy_file)
@@ -74,6 +87,8 @@ class Attempts:
         self._rng = rng
         self._gate = gate
         self._breaker = breaker
+        self._blame = blame or Blame()
+        self._reports_departure = isinstance(gateway, Api)  # another client may have sent what ours did not
         self._patience = Patience(
             settings.retry_every_seconds,
             settings.stop_retrying_after_seconds,
@@ -93,8 +108,29 @@ class Attempts:
     async def attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None = None) -> bool:
         """Attempt a nudge's messages; False: some could not be tried now, and the nudge goes back.
 
-        ``on_claim`` gets the number of claimed messages before they are sent.
+        ``on_claim`` gets the number of claimed messages before they are sent.  After an exception of our own code, the
+        messages that it concerns are blamed for it, and the others are attempted.
         """
+        try:
+            return await self._attempt(lane, ids, on_claim)
+        except OUTAGES:
+            raise
+        except Exception as failed:
+            return await self._isolate(lane, ids, on_claim, failed)
+
+    async def _isolate(
+        self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None, failed: Exception
+    ) -> bool:
+        """Attempt the halves of a nudge that failed as a whole, and blame a message that fails alone."""
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            return all([await self.attempt(lane, part, on_claim) for part in (ids[:middle], ids[middle:])])
+        fault = Fault(ids[0], "", FaultStep.CLAIM, place_of(failed))
+        await blame(self._client, lane, [fault], self._settings, self._clock.now())
+        self._blame.note(ids, has_success=False)
+        return True
+
+    async def _attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None) -> bool:
         if self._is_stopped(lane):
             return False
         ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
@@ -110,6 +146,9 @@ class Attempts:
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
         if on_claim:
             on_claim(len(claims.claimed))
+        if claims.faulty:
+            await blame(self._client, lane, claims.faulty, self._settings, self._clock.now())
+            self._blame.note([one.id for one in claims.faulty], has_success=bool(claims.claimed))
         all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
 
@@ -123,12 +162,17 @@ class Attempts:
         claims = await claim(self._client, lane, ids, self._settings, now, pass_token)
         self.claimed += len(claims.claimed)
         metrics.CLAIMED.labels(lane).inc(len(claims.claimed))
+        if claims.faulty:
+            await blame(self._client, lane, claims.faulty, self._settings, self._clock.now())
         if not claims.claimed:
             return None
-        (settlement,) = await self._call_and_judge(claims.claimed, now)
-        await self._settle([settlement])
-        self._measure(lane, settlement, now)
-        return settlement.outcome
+        settlements = await self._call_and_judge(claims.claimed, now)
+        if not settlements:
+            return None
+        await self._settle(settlements)
+        self._measure(lane, settlements[0], now)
+        self._note_faults(settlements)
+        return settlements[0].outcome
 
     def _is_stopped(self, lane: int) -> bool:
         """Return whether nothing of the lane may be claimed or sent now."""
@@ -137,17 +181,31 @@ class Attempts:
     async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], claimed_at: int) -> bool:
         size = self._gateway.batch_size
         ended: list[Settlement] = []
+        every: list[Settlement] = []
         batches = [claimed[start : start + size] for start in range(0, len(claimed), size)]
         pending = {asyncio.create_task(self._send(lane, batch, claimed_at, ended)) for batch in batches}
-        all_tried = True
+        all_tried, failed = True, None
         while pending:
             done, pending = await asyncio.wait(pending, timeout=SETTLE_EVERY_SECONDS)
-            all_tried = all_tried and all(task.result() for task in done)
+            failed = next(filter(None, (task.exception() for task in done)), failed)
+            all_tried = all_tried and all(task.result() for task in done if not task.exception())
             if ended:
                 settlements = ended[:]
                 ended.clear()
+                every += settlements
                 await self._settle(settlements)
+        self._note_faults(every)
+        if failed:  # after the other calls of the nudge are settled
+            raise failed
         return all_tried
+
+    def _note_faults(self, settlements: Sequence[Settlement]) -> None:
+        """Note which messages of a nudge our own code failed at; if others were processed, it works."""
+        # one exception is one failure, however many messages its request had: they share its outcome
+        failed = {id(one.outcome): one.claimed.id for one in settlements if one.outcome.kind in FAULTS}.values()
+        processed = any(one.outcome.kind not in FAULTS and one.outcome is not NOT_TRIED for one in settlements)
+        if failed or processed:
+            self._blame.note(failed, has_success=processed)
 
     async def _send(self, lane: int, batch: Sequence[Claimed], claimed_at: int, ended: list[Settlement]) -> bool:
         """Send one request's messages; returns whether none of them goes back to its lane."""
@@ -157,7 +215,7 @@ class Attempts:
             if has_place and not self._is_stopped(lane) and now <= send_by:
                 settlements = await self._call_and_judge(batch, claimed_at)
             else:
-                settlements = [self._judge(one, NOT_TRIED) for one in batch]
+                settlements = await self._judge_each(batch, [NOT_TRIED] * len(batch))
             holds = [one.decision.hold for one in settlements if one.decision.hold]
             if any(one.needs <= 1 for one in holds):  # it stops the next message, too
                 self._heed_account(holds)
@@ -177,7 +235,7 @@ class Attempts:
         self._note_accepted(batch, outcomes, now)
         if self._breaker.heed(outcomes, now, self._clock.now()):
             await self._breaker.report(self._client, self._clock.now())
-        settlements = [self._judge(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+        settlements = await self._judge_each(batch, outcomes)
         if self._tracer:
             self._trace(self._tracer, settlements, began_ns)
         return settlements
@@ -223,15 +281,51 @@ class Attempts:
         return [outcomes[one.id] for one in messages]
 
     async def _call_gateway(self, messages: Sequence[Message], now: int) -> Sequence[AttemptOutcome]:
-        """Call the gateway; if it raises against its protocol, all messages count as possibly sent."""
+        """Call the gateway.
+
+        If it raises before the request left, it is called for each half of the messages, so that one message does not
+        stop the others.  If the request may have left, all messages count as possibly sent.
+        """
+        departure = watch_departure()
         try:
-            return await self._gateway.send(messages, now)
-        except Exception as broken:
-            logs.event("gateway_raised", level=40, error=type(broken).__name__, messages=len(messages))
-            return [AttemptOutcome(OutcomeKind.LOST, text=type(broken).__name__)] * len(messages)
+            return checked(await self._gateway.send(messages, now), len(messages))
+        except Exception as failed:
+            has_left = departure.has_left or not self._reports_departure
+            if not has_left and len(messages) > 1 and not isinstance(failed, OUTAGES):
+                middle = len(messages) // 2
+                parts = [await self._call_gateway(part, now) for part in (messages[:middle], messages[middle:])]
+                return [outcome for part in parts for outcome in part]
+            return [self._outcome_of(failed, messages, has_left=has_left)] * len(messages)
+
+    def _outcome_of(self, failed: Exception, messages: Sequence[Message], *, has_left: bool) -> AttemptOutcome:
+        """Return the outcome of an exception of the gateway: a network failure, or an error of our own code."""
+        name = type(failed).__name__
+        logs.event("gateway_raised", level=40, error=name, messages=len(messages), left=has_left)
+        if isinstance(failed, (*OUTAGES, aiohttp.ClientError)):
+            return AttemptOutcome(OutcomeKind.LOST if has_left else OutcomeKind.NOT_REACHED, text=name)
+        place = report(FaultStep.SEND, messages[0].id, failed, lane=messages[0].lane, messages=len(messages))
+        return AttemptOutcome(OutcomeKind.UNPROCESSED if has_left else OutcomeKind.INTERNAL_ERROR, text=place)
+
+    async def _judge_each(self, batch: Sequence[Claimed], outcomes: Sequence[AttemptOutcome]) -> list[Settlement]:
+        """Judge each outcome; a message at which that fails is blamed for it, and has no settlement."""
+        settlements: list[Settlement] = []
+        for one, outcome in zip(batch, outcomes, strict=True):
+            try:
+                settlements.append(self._judge(one, outcome))
+            except Exception as failed:
+                await self._blame_for(one, outcome, FaultStep.JUDGE, failed)
+        return settlements
+
+    async def _blame_for(self, one: Claimed, outcome: AttemptOutcome, step: FaultStep, failed: Exception) -> None:
+        """Blame a claimed message for an exception after its call."""
+        has_left = getattr(outcome, "kind", None) not in NEVER_LEFT
+        fault = Fault(one.id, one.token, step, place_of(failed), has_left)
+        with suppress(*OUTAGES):  # then its lease lapses
+            await blame(self._client, one.message.lane, [fault], self._settings, self._clock.now())
+        self._blame.note([one.id], has_success=False)
 
     def _judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Settlement:
-        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
+        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, claimed.faults)
         now = self._clock.now()
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng, paused=self._breaker.is_open)
         if decision.hold and decision.hold.cause in OF_SETTINGS:
@@ -267,9 +361,22 @@ class Attempts:
             _to_gateway(lane).observe(max(0, called_at - since) / 1000)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Settle; if our own code fails at it, settle each alone, and blame the message at which it fails."""
+        try:
+            await self._settle_together(settlements)
+        except OUTAGES:
+            raise
+        except Exception as failed:
+            if len(settlements) == 1:
+                await self._blame_for(settlements[0].claimed, settlements[0].outcome, FaultStep.SETTLE, failed)
+                return
+            for one in settlements:
+                await self._settle([one])
+
+    async def _settle_together(self, settlements: Sequence[Settlement]) -> None:
         """Settle, and retry while Redis is unavailable: only this process knows the results."""
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type((RedisError, OSError)),
+            retry=retry_if_exception_type(OUTAGES),
             wait=wait_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(self._settings.lease_seconds),
             reraise=True,
@@ -288,5 +395,5 @@ class Attempts:
         holds = [one.decision.hold for one in settlements if one.decision.hold]
         ends = max((one.until for one in holds if one.cause == RATE_LIMITED.reason), default=0)
         if ends:
-            with suppress(RedisError, OSError):  # then it starts at the full rate
+            with suppress(*OUTAGES):  # then it starts at the full rate
                 await self._client.hset(keys.RATE, mapping=ramp(ends))

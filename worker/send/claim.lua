@@ -96,7 +96,8 @@ local function left_to_newer(record, id, known)
 end
 
 local function claimed(id, known, attempt, first, queued_at)
-  return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace}
+  return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace or '',
+    known.faults or '0'}
 end
 
 -- Return whether this is the prober, which may claim one message.
@@ -106,8 +107,8 @@ local function passes()
 end
 
 local probes = ARG.pass_token ~= ''
-if held.account or held['lane:' .. lane] then return {Claim.held} end
-if (held[ARG.gateway] or probes) and not (probes and passes()) then return {Claim.held} end
+if held.account or held['lane:' .. lane] then return moved({Claim.held}) end
+if (held[ARG.gateway] or probes) and not (probes and passes()) then return moved({Claim.held}) end
 
 local rate, ramp_left = ARG.a_second, math.huge
 local kept = redis.call('HMGET', KEY.rate, Rate.tokens, Rate.at, Rate.ramp)
@@ -121,22 +122,23 @@ local left, taken = tonumber(redis.call('HGET', KEY.balance, Rate.left)), 0
 
 -- Read the messages before the first of them is moved; a repeated id counts once.
 local wanted, numbers, ids, seen = {}, {}, {}, {}
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
   local record = KEY.records[i]
   local known = not seen[id] and read_whole(record)
   seen[id] = true
   if known and known.lane == lane
     and (known.status == Status.queued or known.status == Status.sending and known.token == token) then
+    assert(known.to and known.body and known.accepted, 'a field is absent')
     wanted[#wanted + 1] = {record, known}
     numbers[#numbers + 1] = known.to
     ids[#ids + 1] = id
   end
-end
+end)
 local suppressed = #ids > 0 and entries_of(numbers)
 local scores = #ids > 0 and redis.call('ZMSCORE', KEY.queued[lane], unpack(ids))
 
 local entries, wait, furthest = {}, 0, 0
-for i, id in ipairs(ids) do
+each(ids, function(i, id)
   local record, known = unpack(wanted[i])
   if known.status == Status.sending then
     entries[#entries + 1] = claimed(id, known, known.attempt, known.first, claimed_at)
@@ -157,10 +159,10 @@ for i, id in ipairs(ids) do
     elseif floor > 0 and left and left - taken - estimate < floor then
       wait = 1000
       count_of(Count.reserved, lane)
-      break
+      return true
     elseif tokens - parts < ARG.reserve then
       wait = math.min(wait_for(parts + ARG.reserve - tokens, rate), math.ceil(ramp_left))
-      break
+      return true
     else
       tokens, taken = tokens - parts, taken + estimate
       probe(passed)
@@ -171,11 +173,11 @@ for i, id in ipairs(ids) do
       entries[#entries + 1] = claimed(id, known, attempt, first, queued_at)
       if probes then
         redis.call('HDEL', KEY.breaker, Breaking.passes)
-        break
+        return true
       end
     end
   end
-end
+end, nil, function(i) return wanted[i][1] end)
 if furthest > (tonumber(redis.call('HGET', KEY.claimed, lane)) or 0) then
   redis.call('HSET', KEY.claimed, lane, string.format('%d', furthest))
 end

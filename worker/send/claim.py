@@ -14,11 +14,14 @@ from threelane.contract import message
 from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
+from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.store.keys import BreakerKey, RecordKey
 from threelane.store.scripts import script
 from threelane.worker.gateway.breaking import Breaking, scope_of
+from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.send.blame import Fault
 
 
 class Claim(StrEnum):
@@ -69,6 +72,7 @@ class Claimed:
     accepted_at: int
     claimed_at: int
     trace: str = ""  # the W3C traceparent of its accept, if it is traced
+    faults: int = 0  # earlier attempts in which our own code failed
 
     @property
     def id(self) -> str:
@@ -83,6 +87,7 @@ class Claims:
     claimed: Sequence[Claimed]
     held: bool = False
     wait_ms: int = 0  # until the rate allows more
+    faulty: Sequence[Fault] = ()  # claimed, but they cannot be read
 
 
 async def claim(
@@ -119,16 +124,28 @@ async def claim(
     )
     if reply[0] == _HELD:
         return Claims((), held=True)
-    claimed = [_claimed(entry, token, now) for entry in reply[1] if entry[0] == _CLAIMED]
+    claimed, faulty = _read_all([entry for entry in reply[1] if entry[0] == _CLAIMED], token, now)
     logs.events("claimed", ({"id": one.id, "lane": lane, "attempt": one.attempt} for one in claimed))
     for entry in reply[1]:
         if entry[0] != _CLAIMED:
             _log_ended(entry, lane)
-    return Claims(claimed, wait_ms=int(reply[0]))
+    return Claims(claimed, wait_ms=int(reply[0]), faulty=faulty)
+
+
+def _read_all(entries: Sequence[Sequence[bytes]], token: str, now: int) -> tuple[list[Claimed], list[Fault]]:
+    """Return the claimed messages, and a fault for each that cannot be read."""
+    claimed: list[Claimed] = []
+    faulty: list[Fault] = []
+    for entry in entries:
+        try:
+            claimed.append(_claimed(entry, token, now))
+        except Exception as failed:  # a damaged body must not stop the nudge's other messages
+            faulty.append(Fault(entry[1].decode(), token, FaultStep.CLAIM, place_of(failed)))
+    return claimed, faulty
 
 
 def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
-    _, _, attempt, first_tried_at, queued_at, accepted_at, body, *trace = entry
+    _, _, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults = entry
     return Claimed(
         message.decode(body),
         token,
@@ -137,7 +154,8 @@ def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
         int(float(queued_at)),
         int(accepted_at),
         now,
-        trace[0].decode() if trace else "",
+        trace.decode(),
+        int(faults),
     )
 
 

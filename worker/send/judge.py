@@ -12,8 +12,9 @@ from tenacity.wait import wait_base
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold, scopes_of, sender_scope
-from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import FAULTS, LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
+from threelane.worker.policy.ours import INTERNAL_ERROR, OURS
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
 from threelane.worker.process.settings import CAUTIOUS, Inference
 
@@ -41,6 +42,7 @@ class Tried:
     attempt: int
     first_tried_at: int
     queued_at: int
+    faults: int = 0  # earlier attempts in which our own code failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ def judge(
         return Decision(Status.EMULATED, now)
     if outcome.kind is OutcomeKind.NOT_TRIED:
         return Decision(Status.QUEUED, tried.queued_at, spends_attempt=False)
-    rule = table.rule_for(outcome.code) if outcome.kind is OutcomeKind.REFUSED else TRANSPORT.rule_for(outcome.kind)
+    rule = _rule(outcome, table)
     code = outcome.code or rule.code
+    if rule is INTERNAL_ERROR:
+        return _blamed(tried, outcome, rule, now)
     if outcome.kind is OutcomeKind.WRONG_ADDRESS or (
         paused and outcome.kind is OutcomeKind.NOT_REACHED and not _is_over(tried, patience, now)
     ):
@@ -107,6 +111,21 @@ def judge(
         code=code,
         text=outcome.text,
     )
+
+
+def _rule(outcome: AttemptOutcome, table: Table) -> Rule:
+    if outcome.kind is OutcomeKind.REFUSED:
+        return table.rule_for(outcome.code)
+    return (OURS if outcome.kind in FAULTS else TRANSPORT).rule_for(outcome.kind)
+
+
+def _blamed(tried: Tried, outcome: AttemptOutcome, rule: Rule, now: int) -> Decision:
+    """Return the decision after our own code failed at a message, which surely was not sent."""
+    seconds = rule.wait(_after(1))
+    at = now + int(seconds * 1000)
+    if tried.faults + 1 >= rule.most_attempts or at >= tried.message.expires_at:
+        return Decision(Status.DEAD, now, rule, code=rule.code, text=outcome.text)
+    return Decision(Status.SCHEDULED, at, rule, wait_seconds=seconds, code=rule.code, text=outcome.text)
 
 
 def _put_back(tried: Tried, outcome: AttemptOutcome, rule: Rule, code: str, hold: Hold | None = None) -> Decision:

@@ -11,7 +11,8 @@ if is_watched then read_fields[#read_fields + 1] = Field.country end
 local FIELDS = fields(unpack(read_fields))
 if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.country, unpack(PAID)) end
 
-for i, one in ipairs(ARG.settlements) do
+each(ARG.settlements, function(i, one)
+  answers[i] = 0
   local id, to, values = one[Settling.id], one[Settling.to], one[Settling.values]
   local record, wait = KEY.records[i], one[Settling.wait]
   local known = read(record, FIELDS)
@@ -19,7 +20,6 @@ for i, one in ipairs(ARG.settlements) do
     values[#values + 1] = Field.waits
     values[#values + 1] = (known.waits and known.waits .. ' ' or '') .. wait
   end
-  answers[i] = 0
   if known.token == one[Settling.token]
     and move(record, id, known, to, one[Settling.score], Field.attempt, one[Settling.attempt], unpack(values)) then
     local keep_ms, counts, entry, since = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.expected]
@@ -36,7 +36,7 @@ for i, one in ipairs(ARG.settlements) do
     count(Count.stale_settle)
     if to == Status.sent and known.gateway_id then note_owner(one[Settling.gateway_id], known.gateway_id, id) end
   end
-end
+end, function(one) return one[Settling.id] end)
 
 for _, one in ipairs(ARG.holds) do  -- after all acceptances of the same moment
   if one[Holding.scope] == ACCOUNT then

@@ -22,7 +22,7 @@ from threelane.store.suppression import encode as encode_entry
 from threelane.store.tally import Count
 from threelane.worker.account.hold import Hold
 from threelane.worker.account.hold import encode as encode_hold
-from threelane.worker.gateway.outcome import AttemptOutcome
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import Keeping
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
@@ -186,6 +186,8 @@ def _values(one: Settlement, now: int) -> list[str | int]:
         values += [Field.DOUBTED, now]
     if decision.retry_at:
         values += [Field.RETRY, decision.retry_at]
+    if one.outcome.kind is OutcomeKind.INTERNAL_ERROR:
+        values += [Field.FAULTS, one.claimed.faults + 1]
     if rule:
         values += [
             Field.CODE,

@@ -3,12 +3,12 @@
 -- KEYS  former, records   ARG  now, status (of that index), ids
 -- ->    how many were moved; the others had left that state
 local adopted, FIELDS, scores = 0, fields(), redis.call('ZMSCORE', KEY.former, unpack(ARG.ids))
-for i, id in ipairs(ARG.ids) do
-  local known = read(KEY.records[i], FIELDS)
+each(ARG.ids, function(i, id)
   index(KEY.former, id)
+  local known = read(KEY.records[i], FIELDS)
   if scores[i] and known.status == ARG.status then
     index(index_of(known.status, known.lane), id, scores[i])
     adopted = adopted + 1
   end
-end
+end)
 return moved(adopted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
 from threelane.worker.send.attempt import Attempts
+from threelane.worker.send.blame import Blame
 from threelane.worker.send.gate import Gate
 from threelane.worker.upkeep import beat, credit
 from threelane.worker.upkeep.duties import DUTIES
@@ -54,11 +55,13 @@ class LoopThread:
         """Run a coroutine on the loop and wait for it; call it from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
-    async def open(self, settings: WorkerSettings, clock: RedisClock, gate: Gate, breaker: Breaker) -> None:
+    async def open(
+        self, settings: WorkerSettings, clock: RedisClock, gate: Gate, breaker: Breaker, blame: Blame
+    ) -> None:
         """Open the connections."""
         self.client = connect_async(settings)
         self.gateway: Gateway = gateway(settings, self.client)
-        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker)
+        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker, blame)
 
     async def begin(self, duties: Sequence[Duty[WorkerContext]], context: WorkerContext) -> None:
         """Start duties, with this loop's connections."""
@@ -87,21 +90,23 @@ class Engine:
     message of the newsletter.
     """
 
-    def __init__(self, settings: WorkerSettings, nudger: Nudger) -> None:
-        """Prepare the engine; ``start`` starts it."""
+    def __init__(self, settings: WorkerSettings, nudger: Nudger, on_failure: Callable[[], None]) -> None:
+        """Prepare the engine; ``start`` starts it.  ``on_failure`` ends the process: its own code fails."""
         self._settings = settings
         self._nudger = nudger
         self._clock = RedisClock()
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
         self._breaker = Breaker(settings, self._gate.dismiss)
+        self._blame = Blame(self._fail)
+        self._on_failure = on_failure
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
     def start(self) -> None:
         """Start the loops and the duties, and log the worker's identity in one line."""
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._rest.is_last = True
-        self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker))
+        self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker, self._blame))
         self._rest.run(self._open())
         LANES.connecting()
         self._first.run(self._first.begin([one for one in DUTIES if one.on_lane_1], self._context))
@@ -119,6 +124,11 @@ class Engine:
         for side in (self._first, self._rest):
             side.attempts.draining = True
 
+    def _fail(self) -> None:
+        """Stop claiming and end the process: three different messages failed, and none was processed between them."""
+        self.drain()
+        self._on_failure()
+
     def stop(self) -> None:
         """End the duties and the attempts of looks, and close all connections."""
         for side, looks in ((self._first, look.LANE_1), (self._rest, look.REST)):
@@ -127,7 +137,7 @@ class Engine:
             side.stop()
 
     async def _open(self) -> None:
-        await self._rest.open(self._settings, self._clock, self._gate, self._breaker)
+        await self._rest.open(self._settings, self._clock, self._gate, self._breaker, self._blame)
         self._context = context = WorkerContext(
             client=self._rest.client,
             gateway=self._rest.gateway,

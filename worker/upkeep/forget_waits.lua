@@ -7,7 +7,8 @@ local WAITS = {
 }
 local removed, FIELDS = 0, {Field.status, Field.waiting}
 for i, one in ipairs(ARG.notes) do
-  local known = read(KEY.records[i], FIELDS)
+  local is_read, known = pcall(function() return read(KEY.records[i], FIELDS) end)
+  if not is_read then known = {} end  -- something else than a record has its key
   if not WAITS[known.status] or known.waiting ~= one[Note.note] then
     index(KEY.waiting, one[Note.note] .. ':' .. one[Note.id])
     removed = removed + 1

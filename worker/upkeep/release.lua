@@ -12,10 +12,10 @@ end
 
 local answers, FIELDS, due_set = {}, fields(), KEY.due[ARG.lane]
 local dues, others = redis.call('ZMSCORE', due_set, unpack(ARG.ids)), redis.call('ZMSCORE', KEY.former, unpack(ARG.ids))
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
+  answers[i] = 0
   local record, due = KEY.records[i], dues[i]
   local known = read(record, FIELDS)
-  answers[i] = 0
   if due and tonumber(due) <= ARG.now and not others[i] then
     if known.status == Status.scheduled and to_lane(record, id, known, tonumber(due)) then
       answers[i] = 1
@@ -23,5 +23,5 @@ for i, id in ipairs(ARG.ids) do
       index(due_set, id)
     end
   end
-end
+end)
 return moved(answers)

@@ -1,12 +1,12 @@
--- PARTS waiting, tally
+-- PARTS move
 -- Move queued messages of one lane that lost their nudge to the end of the lane's order, where their new nudge will be.
 -- KEYS  records   ARG  now, lane, queued_by, ids
 -- ->    for each id how often it was swept when it is to be nudged, or 0 when it is no longer queued that early
 local answers, queued, FIELDS = {}, KEY.queued[ARG.lane], {Field.status, Field.lane, Field.waiting}
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
+  answers[i] = 0
   local queued_at = redis.call('ZSCORE', queued, id)
   local known = read(KEY.records[i], FIELDS)
-  answers[i] = 0
   if queued_at and known.status ~= Status.queued then
     redis.call('ZREM', queued, id)
   elseif queued_at and tonumber(queued_at) <= ARG.queued_by then
@@ -16,6 +16,5 @@ for i, id in ipairs(ARG.ids) do
     answers[i] = add_one(KEY.records[i], Field.sweeps)
     if answers[i] > 1 then count_of(Count.swept_again, ARG.lane) end
   end
-end
-write_indexes()
-return tallied(answers)
+end)
+return moved(answers)

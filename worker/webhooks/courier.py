@@ -12,11 +12,12 @@ from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store.registry import Registration
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.internal_error import FaultStep, report
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.deliveries import Deliveries
 from threelane.worker.webhooks.delivery import Delivery
 from threelane.worker.webhooks.metrics import WEBHOOKS
-from threelane.worker.webhooks.post import PostVerdict, post
+from threelane.worker.webhooks.post import PostResult, PostVerdict, post
 
 LOOK_SECONDS = 1.0  # how often to look for events that another dispatcher has spread
 
@@ -73,7 +74,10 @@ class Courier:
 
     async def _deliver(self, event_id: str, delivery: Delivery) -> None:
         now = self.clock.now()
-        answer = await post(self._session, self.registration, event_id, bytes(delivery.event), now // 1000)
+        try:
+            answer = await post(self._session, self.registration, event_id, bytes(delivery.event), now // 1000)
+        except Exception as failed:  # our own code: a failed try, so that it is set aside in the end
+            answer = PostResult(PostVerdict.FAILED, 0, report(FaultStep.WEBHOOK, event_id, failed))
         WEBHOOKS.labels(answer.result).inc()
         about: dict[str, Any] = {
             "id": event_id,

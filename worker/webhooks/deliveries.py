@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 
 from threelane.store import keys
 from threelane.store.keys import DeliveriesKey, DeliveryKey
 from threelane.store.scripts import script
+from threelane.worker.process.internal_error import FaultStep, report
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.webhooks.delivery import Delivery, decode, encode, shift
 
 FORGOTTEN_AT_ONCE = 500
 
 
-def _taken(reply: Any) -> tuple[int | None, list[tuple[str, Delivery]]]:
+class Taken(NamedTuple):
+    """When the next delivery is due (ms; None if none waits), ids with contents, and ids whose content is damaged."""
+
+    due: int | None
+    deliveries: list[tuple[str, Delivery]]
+    damaged: list[str]
+
+
+def _taken(reply: Any) -> Taken:
     due, *taken = reply
-    pairs = zip(taken[::2], taken[1::2], strict=True)
-    return int(float(due)) if due else None, [(one.decode(), decode(content)) for one, content in pairs]
+    deliveries: list[tuple[str, Delivery]] = []
+    damaged: list[str] = []
+    for event_id, content in zip(map(bytes.decode, taken[::2]), taken[1::2], strict=True):
+        try:
+            deliveries.append((event_id, decode(content)))
+        except Exception as failed:  # it must not stop the others, which are leased by now
+            report(FaultStep.WEBHOOK, event_id, failed)
+            damaged.append(event_id)
+    return Taken(int(float(due)) if due else None, deliveries, damaged)
 
 
 @script(__file__, _taken)
@@ -38,7 +54,7 @@ class Deliveries:
 
     async def take(self, most: int, now: int) -> tuple[int | None, list[tuple[str, Delivery]]]:
         """Take deliveries that are due; returns the next due time (ms; None if none waits), and ids with contents."""
-        return await _take.run(
+        taken = await _take.run(
             self._client,
             deliveries=self._waiting,
             contents=self._contents,
@@ -46,6 +62,9 @@ class Deliveries:
             lease_until=now + self._settings.lease_ms,
             most=most,
         )
+        for event_id in taken.damaged:
+            await self.done(event_id)
+        return taken.due, taken.deliveries
 
     async def done(self, event_id: str) -> None:
         """Remove a delivery that the webhook took, in this try or in one with a lapsed lease."""
