@@ -31,11 +31,13 @@ from threelane.worker.gateway import breaking
 from threelane.worker.gateway.context import LastAccepted
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.inbound.report import InboundReply, ReplyPart
+from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.receipt.late import late
 from threelane.worker.receipt.poll import poll
 from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
+from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import claim
 from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase
@@ -157,6 +159,9 @@ def _do_the_rest(system: System) -> None:
     assert dying.id in system.lapse()
     system.sweep(dict.fromkeys(keys.LANES, 0))
     system.sweep(dict.fromkeys(keys.LANES, 0))
+    faults = [Fault(system.take(lane=3), "", FaultStep.CLAIM, "KeyError", left) for left in (False, True)]
+    for _ in range(2):
+        system.run(blame(system.client, 3, faults, system.settings, system.now))
     entry = Entry(source="operator", first=now, last=now, expires=now + 1)
     suppression.add(sync, [("27820000001", entry)])
     suppression.take_over(sync, [("27820000001", entry)])

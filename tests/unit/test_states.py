@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -45,19 +46,19 @@ def test_every_state_that_is_not_final_has_an_index() -> None:
 
 
 PLACE = """-- PARTS move
-place(KEY.record, 'm1', {[Field.lane] = ARG.lane}, ARG.to, 1)
+place(KEY.records[1], 'm1', {[Field.lane] = ARG.lane}, ARG.to, 1)
 return moved(1)
 """
 MOVE = """-- PARTS move
 local known = {[Field.lane] = ARG.lane, [Field.status] = ARG.was}
-return moved(move(KEY.record, 'm1', known, ARG.to, 5) and 1 or 0)
+return moved(move(KEY.records[1], 'm1', known, ARG.to, 5) and 1 or 0)
 """
 
 
-def _place(*, record: RecordKey, now: int, lane: str, to: Status) -> None: ...
+def _place(*, records: Sequence[RecordKey], now: int, lane: str, to: Status) -> None: ...
 
 
-def _move(*, record: RecordKey, now: int, lane: str, was: Status, to: Status) -> None: ...
+def _move(*, records: Sequence[RecordKey], now: int, lane: str, was: Status, to: Status) -> None: ...
 
 
 def test_a_script_moves_only_as_the_table_allows(client: redis.Redis, tmp_path: Path) -> None:
@@ -68,8 +69,8 @@ def test_a_script_moves_only_as_the_table_allows(client: redis.Redis, tmp_path: 
     record = keys.record("m1")
     for before, after in product(Status, Status):
         client.flushall()
-        place(client, record=record, now=1, lane="2", to=before)
-        moved = move(client, record=record, now=1, lane="2", was=before, to=after)
+        place(client, records=[record], now=1, lane="2", to=before)
+        moved = move(client, records=[record], now=1, lane="2", was=before, to=after)
 
         allowed = after in MAY_FOLLOW[before]
         now = after if allowed else before
