@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import redis
 
 from threelane.operations.outage import SILENT_MS
-from threelane.store import keys
+from threelane.store import ceiling, keys
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
 
@@ -39,8 +39,6 @@ def read(client: redis.Redis, now: int) -> Capacity:
         pipe.hlen(keys.SUPPRESSED)
         found: Any = pipe.execute()
     reports, waiting, suppressed = found[: len(names)], sum(found[len(names) : -1]), found[-1]
-    memory: Any = client.info("memory")
-    ceiling = int(memory.get("maxmemory", 0))
     rate = max((float(one[1] or 0) for one in reports), default=0.0)
     minutes = waiting / rate / 60 if rate else 0.0
     return Capacity(
@@ -48,7 +46,7 @@ def read(client: redis.Redis, now: int) -> Capacity:
         workers_lane_1=sum(b"1" in (one[0] or b"").split(b",") for one in reports),
         drain_minutes=minutes,
         worth_having=worth_having(waiting, len(names), rate, max((float(one[2] or 0) for one in reports), default=0.0)),
-        memory_share=int(memory["used_memory"]) / ceiling if ceiling else 0.0,
+        memory_share=ceiling.read(client).share,
         suppressed=suppressed,
         at_fault=sum(bool(one[3]) for one in reports),
     )

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import redis
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.contract import gateways
 from threelane.operations.configuration import register
@@ -179,7 +180,8 @@ def _words(settings: WorkerSettings) -> Iterator[Finding]:
 def _redis(settings: WorkerSettings) -> Iterator[Finding]:
     client = connect(settings)
     try:
-        info = {**client.info("server"), **client.info("memory"), **client.info("persistence")}
+        info = _info(client)
+        version = str(info["redis_version"]) if info else _version(client)
         skew = time.time() - client.time()[0]
     except (RedisError, OSError) as failed:
         problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
@@ -187,8 +189,16 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
         return
     finally:
         client.close()
-    yield Finding(Grade.OK, "Redis", f"answers, version {info['redis_version']}")
-    yield from _guarantees(info)
+    yield Finding(Grade.OK, "Redis", f"answers, version {version}")
+    if info:
+        yield from _guarantees(info)
+    else:
+        yield Finding(
+            Grade.WARNING,
+            "Redis",
+            "does not let this user run INFO: append-only file, eviction policy and memory limit are not checked",
+            "grant +info, as deploy/redis-users.acl does, or check them as another user",
+        )
     if abs(skew) > MOST_SKEW_SECONDS:
         yield Finding(
             Grade.WARNING,
@@ -196,6 +206,21 @@ def _redis(settings: WorkerSettings) -> Iterator[Finding]:
             f"this machine is {skew:+.0f} s off the clock of Redis",
             "synchronise both clocks (NTP)",
         )
+
+
+def _info(client: redis.Redis) -> dict[str, Any] | None:
+    """Return what INFO reports; None if the Redis user may not run it."""
+    try:
+        return {**client.info("server"), **client.info("memory"), **client.info("persistence")}
+    except NoPermissionError:
+        return None
+
+
+def _version(client: redis.Redis) -> str:
+    """Return the version that the greeting of Redis reports, which every user may read."""
+    found: Any = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    pairs = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+    return next((one.decode() for name, one in pairs.items() if name == b"version"), "unknown")
 
 
 def _broker(settings: WorkerSettings) -> Iterator[Finding]:

@@ -132,6 +132,7 @@ class AcceptCall:
 
     def begin(self, client: redis.Redis) -> None:
         """Send the call to Redis; does not raise."""
+        self._client = client
         try:
             if ceiling.is_near(client, INTAKE_SHARE, len(self._drafts)):
                 self._failed = OutOfMemoryError()
@@ -157,6 +158,8 @@ class AcceptCall:
                 raise self._failed
             return self._call.answer()
         except Exception as failed:
+            if isinstance(failed, OutOfMemoryError) and not self._failed:
+                ceiling.reached(self._client)
             for span in self._spans:
                 span.end(failed=True, error=type(failed).__name__)
             raise

@@ -63,6 +63,7 @@ class Key(StrEnum):
     PRODUCERS = "producers"
     API_KEYS = "api-keys"
     API_RATE = "api-rate"
+    CEILING = "ceiling"
     CONSOLE = "console"
     CONSOLE_TRIES = "console-tries"
     WINDOWS = "windows"
@@ -133,6 +134,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
     Key.API_KEYS: KeyKind("hash", "id of an API key -> JSON of its digest, producer and rights"),
+    Key.CEILING: KeyKind("string", "the memory ceiling of Redis in bytes, 0 if it has none", "", "a minute"),
     Key.API_RATE: KeyKind("hash", "token bucket of an API key: Rate", "key id", "when it is full"),
     Key.CONSOLE: KeyKind("hash", "a login to the console: key csrf made said search number look", "login",
                          "12 hours"),
@@ -186,6 +188,7 @@ LEASES = by_lane(Key.LEASES)
 DOUBT = by_lane(Key.DOUBT)
 AWAITING = by_lane(Key.AWAITING)
 DEAD = key(Key.DEAD)
+CEILING = key(Key.CEILING)
 TALLY = key(Key.TALLY)
 HOLDS = key(Key.HOLDS)
 SUSPECTS = key(Key.SUSPECTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,10 @@ from tests.servers import RedisServer, free_port, redis_binary
 
 ACL = Path(__file__).parents[1] / "deploy" / "redis-users.acl"
 PASSWORD = "do-not-log-me-redis-pw"
+LISTED = ""
+"""The commands that deploy/redis-users.acl lists."""
+NOT_DANGEROUS = "+@all -@dangerous -@admin"
+"""All commands but those that Redis calls dangerous or administrative, on the same keys and channels."""
 ADMIN = "user admin on >admin ~* &* +@all"
 
 
@@ -49,11 +54,14 @@ def _certificate(ca: trustme.CA, folder: Path) -> list[str]:
 class GuardedRedis:
     """The user ``threelane`` has the permissions of deploy/redis-users.acl; ``admin`` is the tests' own user."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: str = LISTED) -> None:
         self.folder = folder
         self.ca = trustme.CA()
         self.tls_port = free_port()
         users = ACL.read_text(encoding="ascii").replace("REDIS_PASSWORD", PASSWORD)
+        if commands:
+            users = re.sub(r" -@all \+ping .*", f" {commands}", users)
+        self.commands = commands
         (folder / "users.acl").write_text(f"{users}{ADMIN}\n", encoding="ascii")
         options = ["--tls-port", str(self.tls_port), "--aclfile", str(folder / "users.acl"), "--maxmemory", "1gb"]
         self.server = RedisServer(folder, *options, *_certificate(self.ca, folder), binary=binary())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
 from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings, Unavailable
-from threelane.store import ceiling
+from threelane.store import ceiling, keys
 
 MEGABYTE = 1 << 20
 
@@ -61,16 +64,85 @@ def test_messages_added_since_count(client: redis.Redis) -> None:
         client.config_set("maxmemory", 0)
 
 
-def test_a_user_without_the_right_to_info_may_send(redis_server: RedisServer, client: redis.Redis) -> None:
-    """Such a producer is refused at the ceiling itself, by Redis."""
-    client.acl_setuser("sender", True, passwords=["+pw"], keys=["*"], categories=["+@all", "-@dangerous", "-@admin"])
-    url = f"redis://sender:pw@127.0.0.1:{redis_server.port}/0"
+@pytest.fixture
+def careful(redis_server: RedisServer, client: redis.Redis) -> Iterator[redis.Redis]:
+    """The connection of a user that may not run INFO, nor any other dangerous command."""
+    client.acl_setuser(
+        "sender", True, passwords=["+pw"], keys=["*"], channels=["*"], categories=["+@all", "-@dangerous", "-@admin"]
+    )
+    with redis.Redis.from_url(f"redis://sender:pw@127.0.0.1:{redis_server.port}/0") as made:
+        yield made
+    client.config_set("maxmemory", 0)
+    client.acl_deluser("sender")
+
+
+@pytest.fixture
+def careful_producer(redis_server: RedisServer, careful: redis.Redis) -> Iterator[Producer]:
+    assert careful.ping()
+    with Producer(ProducerSettings(redis_url=f"redis://sender:pw@127.0.0.1:{redis_server.port}/0")) as made:
+        yield made
+
+
+def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_publishes(
+    client: redis.Redis, redis_server: RedisServer, careful_producer: Producer
+) -> None:
+    """Its own rights are enough for the memory use; the ceiling comes from a process with more rights."""
+    client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
+    assert asyncio.run(publish(redis_server.url))
+
+    with pytest.raises(Unavailable, match="memory ceiling") as refused:
+        careful_producer.send("27831234567", "Hello")
+    assert [] == refused.value.unsure
+    client.delete("tl:filler")
+    assert careful_producer.send("27831234567", "Hello").accepted
+
+
+async def publish(url: str) -> bool:
+    client = redis.asyncio.Redis.from_url(url)
     try:
-        with Producer(ProducerSettings(redis_url=url)) as producer:
-            assert producer.send("27831234567", "Hello").accepted
-            client.config_set("maxmemory", 1)
-            with pytest.raises(Unavailable, match="memory ceiling"):
-                producer.send("27831234567", "Hello")
+        return await ceiling.publish(client)
     finally:
-        client.config_set("maxmemory", 0)
-        client.acl_deluser("sender")
+        await client.aclose()
+
+
+def test_without_a_published_ceiling_redis_refuses_and_intake_then_leaves_room_for_sending(
+    client: redis.Redis, careful: redis.Redis
+) -> None:
+    """What Redis used at its refusal counts as its ceiling for a minute: it may have been raised since."""
+    times = [0.0]
+    clock = lambda: times[0]  # noqa: E731
+    client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    assert not ceiling.is_near(careful, 0.9, 1, clock)
+    ceiling.reached(careful, clock)
+    assert ceiling.is_near(careful, 0.9, 1, clock)
+    client.delete("tl:filler")
+    assert not ceiling.is_near(careful, 0.9, 1, clock), "there is room again"
+    client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    times[0] = 30.0
+    assert ceiling.is_near(careful, 0.9, 1, clock)
+    times[0] = 61.0
+    assert not ceiling.is_near(careful, 0.9, 1, clock)
+
+
+def test_a_user_without_the_right_to_info_is_refused_by_redis_itself_with_the_same_words(
+    client: redis.Redis, careful_producer: Producer
+) -> None:
+    """Nothing that cannot be stored is accepted: the script does not begin above the ceiling."""
+    assert careful_producer.send("27831234567", "Hello").accepted
+    before = client.zcard(keys.QUEUED[3])
+    client.config_set("maxmemory", 1)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="memory ceiling"):
+            careful_producer.send("27831234567", "Hello")
+    assert before == client.zcard(keys.QUEUED[3])
+
+
+def test_a_user_that_may_read_no_memory_at_all_may_send(client: redis.Redis, careful_producer: Producer) -> None:
+    """It does without both commands, and asks for INFO once a minute only."""
+    client.acl_setuser("sender", True, reset_keys=False, commands=["-memory"])
+    client.config_resetstat()
+    for _ in range(5):
+        assert careful_producer.send("27831234567", "Hello").accepted
+    denied: Any = client.info("commandstats")
+    assert 1 == denied["cmdstat_info"]["rejected_calls"]

@@ -92,6 +92,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                     _load(stack, turn)
                     for count in COUNTED:
                         client.hincrby(keys.TALLY, count, 1)
+                    client.set(
+                        keys.record(f"{turn}"), "no record"
+                    )  # a worker that releases it counts an internal error
+                    client.zadd(keys.DUE[3], {f"{turn}": 1})
                     time.sleep(1)
                 yield Scene(stack, prometheus, pages)
         finally:

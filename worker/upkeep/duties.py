@@ -10,7 +10,7 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import reply
 from threelane.worker.send import recover, windows
-from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, release, sweep
+from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, publish_ceiling, release, sweep
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
@@ -30,6 +30,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     sample.DUTY,
     sweep.DUTY,
     beat.DUTY,
+    publish_ceiling.DUTY,
     keep_alive.DUTY,
     poll.DUTY,
     credit.DUTY,

@@ -199,10 +199,10 @@ def _is_about(event: Event, number: str) -> bool:
 
 def _rewrite(client: redis.Redis) -> Rewriting:
     """Start a rewrite of the append-only file, since it still contains the erased data."""
-    persistence: Any = client.info("persistence")
-    if not persistence.get("aof_enabled"):
-        return Rewriting.NONE
     try:
+        persistence: Any = client.info("persistence")
+        if not persistence.get("aof_enabled"):
+            return Rewriting.NONE
         client.bgrewriteaof()
     except ResponseError:
         return Rewriting.REFUSED
