@@ -27,6 +27,7 @@ from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
 
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
+END_SECONDS = 5.0  # after the stop signal, at most
 _COUNTS = {
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
     "repeated": ("threelane_repeated", "Messages submitted again with the same client id", ("lane",)),
@@ -153,13 +154,13 @@ class Fleet(Collector):
 
 
 def serve(settings: ExporterSettings) -> None:
-    """Serve /metrics until SIGTERM or SIGINT."""
+    """Serve /metrics until a stop signal."""
     logs.configure(settings.log_level)
     variables.warn()
     registry = CollectorRegistry()
     registry.register(Fleet(connect(settings)))
     server = serve_or_exit(settings, registry)
-    until_stopped()
+    until_stopped(END_SECONDS)
     server.shutdown()
 
 

@@ -20,6 +20,7 @@ except ModuleNotFoundError:
 from threelane.contract.gateways import InvalidGateway
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs, variables
+from threelane.runtime.ending import ENDING
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.store import keys
@@ -70,6 +71,9 @@ engine = Engine(settings, Nudger(settings), _fail)
 tasks.register(app, engine.attempt)
 
 
+RECORD_SECONDS = 15.0  # at the end, after the longest call, for its result to be recorded
+
+
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     logs.configure(settings.log_level)
@@ -102,7 +106,7 @@ def _begin() -> None:
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
     own = IDENTITY.announced
     logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)
-    starting.drain_by_signal()
+    starting.drain_by_signal(_end_in_time)
     engine.start()
     interpreter.shorten_pauses()
 
@@ -110,11 +114,17 @@ def _begin() -> None:
 @signals.worker_shutting_down.connect
 def _drain(**_: Any) -> None:
     logs.event("draining")
+    _end_in_time()
     engine.drain()
+
+
+def _end_in_time(drained: Exit = Exit.OK) -> None:
+    ENDING.begin(settings.gateway_timeout_seconds + RECORD_SECONDS, LANES.is_serving, drained)
 
 
 @signals.worker_shutdown.connect
 def _stop(**_: Any) -> None:
+    _end_in_time(drained=Exit.FAULT)  # unless a signal came before
     engine.stop()
     IDENTITY.release()
     logs.event("stopped")

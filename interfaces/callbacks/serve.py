@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 
 from aiohttp import web
@@ -12,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from threelane.interfaces.callbacks.endpoint import CallbackEndpoint
 from threelane.runtime import logs, variables
+from threelane.runtime.ending import ENDING, stop_signals
 from threelane.runtime.exits import Exit
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
@@ -21,9 +21,12 @@ from threelane.worker.process.settings import CallbackSettings
 from threelane.worker.reply import words
 from threelane.worker.reply.words import Words
 
+GRACE_SECONDS = 5  # for requests in progress when the process has to stop
+END_SECONDS = 15.0  # after the stop signal, at most
+
 
 def serve(settings: CallbackSettings) -> None:
-    """Serve callbacks until SIGTERM or SIGINT."""
+    """Serve callbacks until a stop signal."""
     logs.configure(settings.log_level)
     variables.warn()
     logging.getLogger("aiohttp.server").addFilter(_keep_secrets)
@@ -35,17 +38,18 @@ def serve(settings: CallbackSettings) -> None:
 
 async def _serve(settings: CallbackSettings, known: Words) -> None:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     client = connect_async(settings)
     endpoint = CallbackEndpoint(settings, client, known)
-    runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     try:
         await _listen_or_exit(runner, settings)
         host, port = runner.addresses[0][:2]
         logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status")
         await stopping.wait()
+        ENDING.begin(END_SECONDS)
     finally:
         await runner.cleanup()
         await client.aclose()

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import sys
+from types import FrameType
 
 import redis
 import uvicorn
@@ -13,6 +14,7 @@ import uvicorn
 from threelane.interfaces.web.app import create
 from threelane.producer.client import Producer
 from threelane.runtime import logs, variables
+from threelane.runtime.ending import ENDING, on_stop
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ApiSettings
 from threelane.store.connect import connect
@@ -21,10 +23,20 @@ from threelane.worker.gateway import tables
 BACKLOG = 1024
 IDLE_SECONDS = 75  # longer than proxies keep a connection open, so that they close it
 GRACE_SECONDS = 10  # for requests in progress when the process has to stop
+END_SECONDS = 15.0  # after the stop signal, at most
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with a deadline for its end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at a stop signal."""
+        ENDING.begin(END_SECONDS)
+        super().handle_exit(sig, frame)
 
 
 def serve(settings: ApiSettings) -> None:
-    """Serve requests until SIGTERM or SIGINT."""
+    """Serve requests until a stop signal."""
     tables.each_or_exit()  # the history of a message needs them
     logs.configure(settings.log_level)
     variables.warn()
@@ -35,8 +47,9 @@ def serve(settings: ApiSettings) -> None:
     client = connect(settings)
     try:
         with Producer(settings) as producer:
-            server = uvicorn.Server(load_or_exit(config(settings, producer, client)))
+            server = Server(load_or_exit(config(settings, producer, client)))
             logs.event("api", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            on_stop(server.handle_exit)  # uvicorn raises the signal again when it has stopped; SIGHUP it does not know
             server.run(sockets=[listening])
     finally:
         client.close()

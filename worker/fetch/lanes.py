@@ -88,6 +88,11 @@ class Lanes:
                     self._responded_at = max(self._responded_at, since + TURN_SECONDS)
                 counts[lane] -= 1
 
+    def is_serving(self) -> bool:
+        """Return whether a nudge or a batch of a look is under way; safe for threads."""
+        with self._counting:
+            return any((*self._nudges.values(), *self._looks.values()))
+
     def connecting(self) -> None:
         """Give the broker time for its first response."""
         self._responded_at = self._monotonic() + CONNECT_SECONDS - AWAY_SECONDS

@@ -36,6 +36,11 @@ class QoS(virtual.QoS):
         delivered: dict[str, virtual.Message] = dict(self._delivered or {})
         return [one for tag, one in delivered.items() if tag not in (self._dirty or ())]
 
+    def restore_unacked(self) -> Any:
+        """Put back the held nudges; no failure is reported: kombu would write those nudges into a file."""
+        super().restore_unacked()
+        return []
+
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
         """Put back or drop, unless a lost connection has already put back all held nudges."""
         if delivery_tag in self._delivered:  # type: ignore[operator]

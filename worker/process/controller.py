@@ -6,11 +6,13 @@ many open files, a remote shutdown) even with code 0.  A supervisor that restart
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from pathlib import Path
 from typing import Any, cast
 
+from celery.apps import worker as celery_programs
 from celery.apps.worker import Worker as CeleryWorker
 from celery.exceptions import WorkerTerminate
 from celery.worker import state
@@ -19,12 +21,15 @@ from redis.exceptions import RedisError
 
 from threelane.producer.outage import explain
 from threelane.runtime import logs, tls
+from threelane.runtime.ending import stop_signals
 from threelane.runtime.exits import Exit
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.readiness import READINESS
 
 BROKER = "broker"
 """The part of the readiness that waits for the broker."""
+
+programs: Any = celery_programs
 
 
 class Unrecoverable(Exception):
@@ -37,7 +42,21 @@ class Unrecoverable(Exception):
 
 
 class Worker(CeleryWorker):
-    """Celery's worker, which never ends with code 0 but by a signal."""
+    """Celery's worker, which never ends with code 0 but by a signal.
+
+    SIGINT and SIGHUP have the effect of SIGTERM: Celery would fail at one, and at the other start itself again, with an
+    incomplete command line.
+    """
+
+    def install_platform_tweaks(self, process: Any) -> None:
+        """Install the signal handlers."""
+        hangs_up = signal.SIGHUP in stop_signals()
+        super().install_platform_tweaks(process)
+        programs.install_worker_int_handler(process, exitcode=Exit.OK)
+        if hangs_up:
+            programs.install_worker_term_handler(process, sig="SIGHUP")
+        else:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def start(self) -> None:
         """Run until a signal ends the worker; any other end exits with a sentence and a code other than 0."""

@@ -1,12 +1,13 @@
 """Until stopped: blocks the main thread until the process gets a stop signal."""
 
-import signal
 import threading
 
+from threelane.runtime.ending import ENDING, on_stop
 
-def until_stopped() -> None:
-    """Return at SIGTERM or SIGINT; call it on the main thread."""
+
+def until_stopped(close_seconds: float) -> None:
+    """Return at a stop signal; the process then ends within ``close_seconds``.  Call it on the main thread."""
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    on_stop(lambda *_: stopped.set())
     stopped.wait()
+    ENDING.begin(close_seconds)

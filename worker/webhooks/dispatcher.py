@@ -9,7 +9,6 @@ for one message: a ``late`` may come after the ``outcome``.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import redis.asyncio
 
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
+from threelane.runtime.ending import ENDING, stop_signals
 from threelane.store import keys, registry
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
@@ -38,6 +38,7 @@ from threelane.worker.webhooks.post import open_session
 
 LOOK_SECONDS = 1.0  # how soon a new webhook or secret takes effect
 FORGET_SECONDS = 60.0
+CLOSE_SECONDS = 15.0  # at the end, after the longest post
 LOOK_UPS = 64  # concurrent name look-ups; aiohttp resolves each name once at a time, so that this many names can hang
 
 
@@ -66,9 +67,16 @@ class Dispatcher:
     async def stop(self) -> None:
         """Stop taking events, and wait for the posts under way, at most for their timeout."""
         await end([*self._rounds, *(task for _, task in self._couriers.values())])
-        under_way = {post for courier, _ in self._couriers.values() for post in courier.under_way} | self._leaving
-        if under_way:
+        if under_way := self._under_way():
             await asyncio.wait(under_way, timeout=self._settings.webhook_timeout_seconds + 1)
+
+    def is_posting(self) -> bool:
+        """Return whether a post is under way."""
+        return any(not post.done() for post in self._under_way())
+
+    def _under_way(self) -> set[asyncio.Task[None]]:
+        posts = (courier.under_way for courier, _ in list(self._couriers.values()))
+        return self._leaving.union(*posts)
 
     async def look(self) -> bool:
         """Start, update and end couriers to match the registered webhooks."""
@@ -114,7 +122,7 @@ DUTIES: tuple[Duty[Any], ...] = (intakes.DUTY, DUTY, couriers.DUTY)
 
 
 def serve(settings: WebhookSettings) -> None:
-    """Dispatch events until SIGTERM or SIGINT."""
+    """Dispatch events until a stop signal."""
     logs.configure(settings.log_level)
     variables.warn()
     metrics.announce_alarms(*tables.each_or_exit())
@@ -125,7 +133,7 @@ def serve(settings: WebhookSettings) -> None:
 async def _serve(settings: WebhookSettings) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, stopped.set)
     loop.set_default_executor(ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="look-up"))
     client = connect_async(settings)
@@ -135,6 +143,7 @@ async def _serve(settings: WebhookSettings) -> None:
         dispatcher.start()
         logs.event("webhooks", private_addresses=settings.webhook_private_addresses)
         await stopped.wait()
+        ENDING.begin(settings.webhook_timeout_seconds + CLOSE_SECONDS, dispatcher.is_posting)
     finally:
         await dispatcher.stop()
         await session.close()

@@ -1,0 +1,164 @@
+"""A process ends within the documented time after its stop signal, whatever is away then, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.integration.conftest import SECRET, Workers, log_of, taken, threelane_child
+from tests.servers import RedisServer, freeze, wait_until
+from threelane import Producer, ProducerSettings
+from threelane.demo.child import Child
+from threelane.runtime.exits import Exit
+from threelane.sandbox.running import Running
+from threelane.store import keys
+from threelane.worker.fetch import transport
+from threelane.worker.process.broker import application
+from threelane.worker.process.settings import WorkerSettings
+
+CALL_SECONDS = 2
+RECORD_SECONDS = 15  # as docs/operations.md states
+LOAD_SECONDS = 40  # what a busy machine may add
+Harm = Callable[[RedisServer], None]
+
+
+def frozen(server: RedisServer) -> None:
+    """It accepts connections and answers nothing."""
+    assert server.process is not None
+    freeze(server.process)
+
+
+def killed(server: RedisServer) -> None:
+    """It refuses connections."""
+    server.kill()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that this test may harm."""
+    (tmp_path / "redis").mkdir()
+    server = RedisServer(tmp_path / "redis").start()
+    yield server
+    assert server.process is not None
+    server.process.send_signal(signal.SIGCONT)
+    server.kill()
+
+
+@pytest.fixture
+def worker(workers: Workers, own_redis: RedisServer, tmp_path: Path) -> Child:
+    """A worker on that Redis, with a temporary folder of its own."""
+    (tmp_path / "temporary").mkdir()
+    workers.environment = workers.environment | {
+        "THREELANE_REDIS_URL": own_redis.url,
+        "TMPDIR": str(tmp_path / "temporary"),
+    }
+    return workers.start(gateway_timeout_seconds=CALL_SECONDS, lease_seconds=60)
+
+
+def ended(child: Child, number: signal.Signals = signal.SIGTERM) -> int:
+    """Send a stop signal, and return the exit code of the process."""
+    child.process.send_signal(number)
+    return child.process.wait(CALL_SECONDS + RECORD_SECONDS + LOAD_SECONDS)
+
+
+@pytest.mark.parametrize("harm", [frozen, killed])
+def test_a_result_that_cannot_be_recorded_does_not_hold_the_end(
+    harm: Harm, own_redis: RedisServer, worker: Child, sandbox: Running, tmp_path: Path
+) -> None:
+    """Only this process knows the result: it waits for Redis until its deadline, and reports that it did not end it."""
+    sandbox.control("POST", "settings", {"latency_ms": 1_500})
+    with Producer(ProducerSettings(redis_url=own_redis.url)) as producer:
+        producer.send("27999500001", "Hello", lane=1)
+    wait_until(lambda: taken(sandbox), what="the call")
+    harm(own_redis)
+
+    assert Exit.CUT_OFF == ended(worker)
+    assert ["ended_at_deadline"] == [line["event"] for line in log_of(worker) if "deadline" in line["event"]]
+    assert [] == list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("harm", [frozen, killed])
+def test_an_idle_worker_ends_with_0_while_redis_is_away(
+    harm: Harm, own_redis: RedisServer, worker: Child, tmp_path: Path
+) -> None:
+    """Nothing was under way, so nothing is left to anybody."""
+    harm(own_redis)
+
+    assert Exit.OK == ended(worker)
+    assert [] == list((tmp_path / "temporary").iterdir())
+
+
+def test_a_worker_that_waits_for_redis_at_its_start_ends(base_environment: dict[str, str], tmp_path: Path) -> None:
+    """In a container it has the process id 1: without a handler, the signal would have no effect."""
+    away = base_environment | {"THREELANE_REDIS_URL": "redis://127.0.0.1:1/0"}
+    child = threelane_child("worker", tmp_path, away)
+    child.event("waits_for_redis")
+
+    assert Exit.OK == ended(child)
+
+
+def test_a_hanging_gateway_does_not_hold_the_end(own_redis: RedisServer, worker: Child, sandbox: Running) -> None:
+    """The call ends at its timeout; the message is in doubt, and other workers look it up."""
+    sandbox.control("POST", "settings", {"latency_ms": 60_000})
+    with Producer(ProducerSettings(redis_url=own_redis.url)) as producer:
+        message = producer.send("27999500001", "Hello", lane=1)
+        wait_until(lambda: producer.status(message.id).status == "sending", what="the call")
+
+        assert Exit.OK == ended(worker)
+        assert "in_doubt" == producer.status(message.id).status
+
+
+@pytest.mark.parametrize("command", ["api", "callbacks", "webhooks", "exporter"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("harm", [frozen, killed])
+def test_an_endpoint_ends_with_0_while_redis_is_away(
+    command: str, number: signal.Signals, harm: Harm, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """Callers repeat what was not answered; a closed terminal stops a process as SIGTERM does."""
+    environment = {
+        "THREELANE_REDIS_URL": own_redis.url,
+        "THREELANE_CALLBACK_SECRET": SECRET,
+        "THREELANE_CALLBACKS_PORT": "0",
+        "THREELANE_METRICS_PORT": "0",
+        "THREELANE_API_PORT": "0",
+    }
+    child = threelane_child(command, tmp_path, environment)
+    child.event("metrics" if command == "exporter" else command)
+    harm(own_redis)
+
+    assert Exit.OK == ended(child, number)
+
+
+def test_a_hangup_ends_a_worker_as_sigterm_does(workers: Workers, producer: Producer, sandbox: Running) -> None:
+    """A closed terminal: Celery would start another worker, on all lanes, and fail."""
+    child = workers.start("--lanes", "1,2")
+    producer.send("27999500001", "Hello", lane=1)
+    wait_until(lambda: taken(sandbox), what="a call")
+
+    assert Exit.OK == ended(child, signal.SIGHUP)
+    assert {"draining", "stopped"} <= {line["event"] for line in log_of(child)}
+
+
+def test_nudges_that_cannot_be_put_back_are_not_written_into_a_file(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kombu would dump them into the temporary folder, at each restart; a look finds their messages."""
+    transport.install()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with Producer(ProducerSettings(redis_url=own_redis.url)) as producer:
+        producer.send("27999500001", "Hello", lane=1)
+    app = application(WorkerSettings(redis_url=own_redis.url))
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+        held = channel.basic_get(keys.queue(1))
+        assert held is not None
+        redis.Redis.from_url(own_redis.url).set(keys.queue(1), "not a list")
+        channel.close()
+
+    assert [] == list((tmp_path / "temporary").iterdir())
