@@ -6,13 +6,14 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from tests.integration.conftest import SECRET, Workers, log_of, taken, threelane_child
 from tests.servers import RedisServer, freeze, wait_until
-from threelane import Producer, ProducerSettings
+from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
 from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
@@ -58,6 +59,13 @@ def worker(workers: Workers, own_redis: RedisServer, tmp_path: Path) -> Child:
         "TMPDIR": str(tmp_path / "temporary"),
     }
     return workers.start(gateway_timeout_seconds=CALL_SECONDS, lease_seconds=60)
+
+
+def status(producer: Producer, message_id: str) -> Status:
+    """Return the state of a message that is known."""
+    found = producer.status(message_id)
+    assert found is not None
+    return found.status
 
 
 def ended(child: Child, number: signal.Signals = signal.SIGTERM) -> int:
@@ -107,10 +115,10 @@ def test_a_hanging_gateway_does_not_hold_the_end(own_redis: RedisServer, worker:
     sandbox.control("POST", "settings", {"latency_ms": 60_000})
     with Producer(ProducerSettings(redis_url=own_redis.url)) as producer:
         message = producer.send("27999500001", "Hello", lane=1)
-        wait_until(lambda: producer.status(message.id).status == "sending", what="the call")
+        wait_until(lambda: status(producer, message.id) is Status.SENDING, what="the call")
 
         assert Exit.OK == ended(worker)
-        assert "in_doubt" == producer.status(message.id).status
+        assert Status.IN_DOUBT is status(producer, message.id)
 
 
 @pytest.mark.parametrize("command", ["api", "callbacks", "webhooks", "exporter"])
@@ -134,13 +142,16 @@ def test_an_endpoint_ends_with_0_while_redis_is_away(
     assert Exit.OK == ended(child, number)
 
 
-def test_a_hangup_ends_a_worker_as_sigterm_does(workers: Workers, producer: Producer, sandbox: Running) -> None:
-    """A closed terminal: Celery would start another worker, on all lanes, and fail."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_closed_terminal_and_ctrl_c_end_a_worker_as_sigterm_does(
+    number: signal.Signals, workers: Workers, producer: Producer, sandbox: Running
+) -> None:
+    """At SIGHUP Celery would start another worker, on all lanes, and fail."""
     child = workers.start("--lanes", "1,2")
     producer.send("27999500001", "Hello", lane=1)
     wait_until(lambda: taken(sandbox), what="a call")
 
-    assert Exit.OK == ended(child, signal.SIGHUP)
+    assert Exit.OK == ended(child, number)
     assert {"draining", "stopped"} <= {line["event"] for line in log_of(child)}
 
 
@@ -155,7 +166,7 @@ def test_nudges_that_cannot_be_put_back_are_not_written_into_a_file(
         producer.send("27999500001", "Hello", lane=1)
     app = application(WorkerSettings(redis_url=own_redis.url))
     with app.connection_for_read() as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
         held = channel.basic_get(keys.queue(1))
         assert held is not None
         redis.Redis.from_url(own_redis.url).set(keys.queue(1), "not a list")

@@ -12,8 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from celery.apps import worker as celery_programs
-from celery.apps.worker import Worker as CeleryWorker
+from celery.apps import worker as programs
 from celery.exceptions import WorkerTerminate
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -29,8 +28,6 @@ from threelane.worker.process.readiness import READINESS
 BROKER = "broker"
 """The part of the readiness that waits for the broker."""
 
-programs: Any = celery_programs
-
 
 class Unrecoverable(Exception):
     """A worker must end; the text has the cause and the fix, the code is its exit code."""
@@ -41,7 +38,7 @@ class Unrecoverable(Exception):
         self.code = code
 
 
-class Worker(CeleryWorker):
+class Worker(programs.Worker):
     """Celery's worker, which never ends with code 0 but by a signal.
 
     SIGINT and SIGHUP have the effect of SIGTERM: Celery would fail at one, and at the other start itself again, with an
@@ -52,9 +49,9 @@ class Worker(CeleryWorker):
         """Install the signal handlers."""
         hangs_up = signal.SIGHUP in stop_signals()
         super().install_platform_tweaks(process)
-        programs.install_worker_int_handler(process, exitcode=Exit.OK)
+        programs.install_worker_int_handler(process, exitcode=Exit.OK)  # type: ignore[attr-defined]
         if hangs_up:
-            programs.install_worker_term_handler(process, sig="SIGHUP")
+            programs.install_worker_term_handler(process, sig="SIGHUP")  # type: ignore[attr-defined]
         else:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
