@@ -6,7 +6,9 @@ set, as in logs: never a number, a text or a secret.
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
 NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 EXPORTERS = "opentelemetry_traces_exporter"  # the entry points of OpenTelemetry's exporters
 TRACEPARENT = "traceparent"
+FLUSH_SECONDS = 1.0  # at the end of a process
 
 
 class Span:
@@ -110,10 +114,18 @@ def _provider() -> trace.TracerProvider:
     nameless = str(resource.attributes[SERVICE_NAME]).startswith("unknown_service")
     if nameless:
         resource = resource.merge(Resource({SERVICE_NAME: "threelane"}))
-    created = TracerProvider(resource=resource)
+    created = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _exporters():
         created.add_span_processor(BatchSpanProcessor(exporter))
+    atexit.register(_send_what_is_left, created)
     return created
+
+
+def _send_what_is_left(provider: TracerProvider) -> None:
+    """Give the collector ``FLUSH_SECONDS`` for the last spans; OpenTelemetry's own end waits for it up to 30 s."""
+    flush = threading.Thread(target=provider.force_flush, name="threelane-traces", daemon=True)
+    flush.start()
+    flush.join(FLUSH_SECONDS)
 
 
 def _exporters() -> Sequence[SpanExporter]:

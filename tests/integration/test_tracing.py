@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -274,3 +275,18 @@ def test_a_missing_exporter_is_reported_at_the_start(monkeypatch: pytest.MonkeyP
     for fine in ("none", "", "otlp", "console, otlp"):
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", fine)
         assert load(ProducerSettings, otel=True).otel
+
+
+def test_a_collector_that_never_answers_does_not_hold_the_end_of_a_process(redis_server: RedisServer) -> None:
+    """OpenTelemetry waits for it up to 30 s: a command or a short job would take that long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            "THREELANE_REDIS_URL": redis_server.url,
+            "THREELANE_OTEL": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
+        }
+        ended = threelane("send", TO, TEXT, environment=environment, timeout=25)
+
+    assert 0 == ended.returncode, ended.stderr
+    assert "" == ended.stderr
