@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from threelane.runtime.visible import visible_json
+
 _LOG = logging.getLogger("threelane")
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
@@ -51,7 +53,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         each = getattr(record, "lines", None) or [getattr(record, "fields", {})]
-        return "\n".join([_encode(line | fields).decode() for fields in each])
+        return "\n".join([visible_json(_encode(line | fields).decode()) for fields in each])
 
 
 def _is_json_only() -> bool:

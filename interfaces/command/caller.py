@@ -10,21 +10,22 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from threelane.contract.errors import Refused
+from threelane.interfaces.command.terminal import Terminal
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.outage import Unavailable
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
+from threelane.runtime.visible import visible_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lane = Annotated[int | None, typer.Option(help="1 (highest), 2 or 3.")]
-out, err = Console(), Console(stderr=True)
+out, err = Terminal(), Terminal(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -127,7 +128,7 @@ def open_producer() -> Producer:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line."""
-    print(msgspec.json.encode(value).decode())
+    print(visible_json(msgspec.json.encode(value).decode()))
 
 
 def answer_json(answer: Any, **more: Any) -> dict[str, Any]:

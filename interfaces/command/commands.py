@@ -16,6 +16,7 @@ from threelane.contract.gateways import InvalidGateway
 from threelane.producer.outage import explain
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
+from threelane.runtime.visible import visible_lines
 
 
 class Commands(TyperGroup):
@@ -37,7 +38,7 @@ class Commands(TyperGroup):
             print(f"threelane: {wrong}", file=sys.stderr)
             raise typer.Exit(Exit.USAGE) from None
         except RedisError as failed:
-            print(explain(failed), file=sys.stderr)
+            print(visible_lines(explain(failed)), file=sys.stderr)
             raise typer.Exit(Exit.UNAVAILABLE) from None
         except Exception as fault:
             if isinstance(fault, ModuleNotFoundError) and not (fault.name or "").startswith("threelane"):

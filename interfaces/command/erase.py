@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from threelane.contract import phone
-from threelane.interfaces.command.caller import Json, err, out, wrong_usage
+from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
@@ -31,7 +30,7 @@ def erase(
     keep = load_or_exit(Settings).retention_ms
     erased = with_redis(lambda client: erasing.erase(client, msisdn, keep, now_of(client), stop=stop, forget=forget))
     if as_json:
-        print(msgspec.json.encode(erased).decode())
+        print_json(erased)
     else:
         _report(phone.mask(msisdn), erased)
     raise typer.Exit(Exit.OK if erased.complete else Exit.REFUSED)

@@ -21,6 +21,7 @@ from threelane.contract.fields import LABEL
 from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.runtime.exits import Exit
+from threelane.runtime.visible import visible_lines
 from threelane.store import suppression
 from threelane.store.suppression import IMPORT, Entry
 
@@ -148,7 +149,7 @@ def export() -> None:
         for number, entries in suppression.every(client):
             for entry in entries:
                 values = msgspec.structs.asdict(entry)
-                table.writerow([number, *(values[name] for name in COLUMNS[1:])])
+                table.writerow([number, *(visible_lines(str(values[name])) for name in COLUMNS[1:])])
 
     with_redis(write)
 

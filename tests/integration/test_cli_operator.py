@@ -12,7 +12,7 @@ import redis
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, typed
 from threelane.contract.prices import CREDIT
-from threelane.store import keys, missing
+from threelane.store import keys, missing, suppression
 from threelane.store.tally import Count
 from threelane.worker.account import balance, hold
 from threelane.worker.account.hold import Hold
@@ -334,3 +334,32 @@ def test_a_message_is_listed_searched_for_and_explained(system: System, environm
     assert "no message matches" in typed("list", "--batch", "july", environment=environment).stdout
     for words in (["explain", "nothing"], ["search", "nothing"], ["status", "nothing"]):
         assert 6 == typed(*words, environment=environment).returncode
+
+
+def test_what_a_gateway_or_a_recipient_wrote_has_no_effect_on_the_terminal(
+    system: System, environment: dict[str, str], client: redis.Redis
+) -> None:
+    """It could clear the screen, change the title or reverse the line; an operator sees escapes instead."""
+    evil = "[/red] \x1b[2J\x9b2J \x1b]0;title\x07 \u202e \u2028"
+    draft = system.draft()
+    system.accept([draft])
+    outcome = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=evil)
+    system.attempt(draft.message.id, outcome, draft.message.lane)
+    suppression.add(client, [(ZA, suppression.Entry(source="STOP", evidence=evil, first=1, last=1))])
+
+    printed = "".join(
+        typed(*command, environment=environment).stdout
+        for command in (
+            ("dead", "list"),
+            ("dead", "show", draft.message.id),
+            ("explain", draft.message.id),
+            ("suppress", "why", ZA),
+            ("suppress", "list"),
+            ("suppress", "export"),
+            ("top", "--once"),
+            ("dead", "show", draft.message.id, "--json"),
+        )
+    )
+    assert [] == [one for one in printed if one != "\n" and not one.isprintable()]
+    assert r"\x1b[2J\x9b2J" in printed
+    assert r"\u202e" in printed
