@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that stores records, indexes and counts"
     )
     broker_url: SecretStr | None = Field(None, description="the broker for nudges: another Redis, or RabbitMQ")
+    rabbit_queue_type: Literal["classic", "quorum"] | None = Field(
+        None,
+        description="`classic` or `quorum`, for the queues of RabbitMQ; unset: the default of the virtual host",
+    )
     redis_ca_file: Path | None = Field(
         None, description="CA certificate for a rediss:// address, PEM; unset: the system's CAs"
     )
@@ -159,6 +163,11 @@ class Settings(BaseSettings):
     def broker_kind(self) -> Literal["Redis", "RabbitMQ"]:
         """The kind of broker."""
         return "RabbitMQ" if _is_an_address_of_rabbitmq(self.broker) else "Redis"
+
+    @property
+    def rabbit_queue_arguments(self) -> dict[str, Any]:
+        """The arguments with which producers and workers declare the queues of RabbitMQ."""
+        return {"x-queue-type": self.rabbit_queue_type} if self.rabbit_queue_type else {}
 
 
 REGISTER[Settings] = Section("Everything", "every process, producer and command")

@@ -72,7 +72,7 @@ def application(settings: Settings, **more: Any) -> Application:
     """Return a Celery application with the three lanes as queues and no result backend."""
     app = Application(_address(settings.broker))
     app.conf.update(
-        task_queues=_queues(),
+        task_queues=_queues(settings),
         task_default_queue=keys.queue(3),
         task_create_missing_queues=False,
         task_ignore_result=True,
@@ -97,9 +97,11 @@ def _address(url: str) -> str:
     return f"redis+socket://{path}?virtual_host={dict(parse_qsl(options)).get('db', '0')}"
 
 
-def _queues() -> tuple[Queue, ...]:
+def _queues(settings: Settings) -> tuple[Queue, ...]:
     exchange = Exchange("sms", type="direct")
-    return tuple(Queue(keys.queue(lane), exchange, routing_key=keys.queue(lane)) for lane in keys.LANES)
+    arguments = settings.rabbit_queue_arguments if settings.broker_kind == "RabbitMQ" else {}
+    names = map(keys.queue, keys.LANES)
+    return tuple(Queue(name, exchange, routing_key=name, queue_arguments=arguments or None) for name in names)
 
 
 def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
         "broker_use_ssl": tls.amqp_options(settings.broker) or None,
         "worker_enable_remote_control": False,  # unused, and two workers of one name would lock each other out
         "broker_channel_error_retry": True,  # declare a deleted queue again
+        "worker_detect_quorum_queues": False,  # it would declare 28 queues for delays, which nobody uses
         "broker_transport_options": {"on_open": _Patience(settings.redis_timeout_seconds)},
     }
 
