@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.contract import gateways
+from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
@@ -227,6 +228,9 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
     """Check the broker, unless it is the Redis that stores the records."""
     if settings.broker_url is None:
         return
+    if settings.broker_kind == "RabbitMQ":
+        yield from check_rabbit(settings)
+        return
     what = f"broker, {settings.broker_kind}"
     with application(settings).connection_for_read() as broker:
         at = broker.as_uri()  # without its password
@@ -237,8 +241,7 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
             cause = tls.problem(failed) or str(failed)
             yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
             return
-        version = getattr(broker.connection, "server_properties", {}).get("version")
-        yield Finding(Grade.OK, what, f"{at} answers" + (f", version {version}" if version else ""))
+        yield Finding(Grade.OK, what, f"{at} answers")
 
 
 def _guarantees(info: dict[str, Any]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from threelane.producer import task_message
 from threelane.producer.nudge_redis import RedisBroker
-from threelane.runtime import logs
+from threelane.runtime import broker_replies, logs
 from threelane.runtime.settings import Settings
 
 NUDGE_SIZE = 99  # messages in one request of the XML and One APIs
@@ -83,9 +83,10 @@ class Nudger:
                 self._failed += len(ids)
                 self._unreported[lane] += len(ids)
             error = type(failed).__name__
-            logs.event(
-                "nudge_failed", level=30, lane=lane, messages=len(ids), error=error, skipped=self._newly_skipped()
-            )
+            refusal = broker_replies.refusal_of(failed)
+            about = {"problem": refusal.sentence} if refusal else {}
+            skipped = self._newly_skipped()
+            logs.event("nudge_failed", level=30, lane=lane, messages=len(ids), error=error, skipped=skipped, **about)
             return False
         if self.skipped > self._logged:
             logs.event("nudges_resumed", skipped=self._newly_skipped())

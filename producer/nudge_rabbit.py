@@ -6,13 +6,13 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 from amqp import spec
-from amqp.exceptions import AMQPError, ChannelError
+from amqp.exceptions import AMQPError, ChannelError, NotFound
 from amqp.transport import SSLTransport as AmqpTlsTransport
 from amqp.transport import TCPTransport as AmqpTcpTransport
 from kombu import Connection
@@ -20,7 +20,8 @@ from kombu.transport import pyamqp
 
 from threelane.producer import task_message
 from threelane.producer.deadline import BoundedSocket, Deadline, remaining
-from threelane.runtime import tls
+from threelane.runtime import broker_replies, tls
+from threelane.runtime.broker_replies import BrokerReply
 from threelane.runtime.settings import Settings
 from threelane.store import keys
 
@@ -33,7 +34,12 @@ T = TypeVar("T")
 
 
 class PublishRefused(Exception):
-    """RabbitMQ refused a nudge: the queue does not exist, or memory or disk are exhausted."""
+    """RabbitMQ refused a nudge: an alarm for memory or disk, a queue that does not exist, or one without a majority."""
+
+    def __init__(self, broker_reply: BrokerReply) -> None:
+        """Keep the reply."""
+        self.broker_reply = broker_reply
+        super().__init__(broker_reply.sentence())
 
 
 class RabbitBroker:
@@ -46,6 +52,7 @@ class RabbitBroker:
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Take the settings; the first nudge connects."""
         self._nodes = deque(settings.broker.split(";"))  # the node that answered last is first
+        self._arguments = settings.rabbit_queue_arguments
         self._deadline = Deadline(settings.redis_timeout_seconds, monotonic)
         self._most = settings.redis_connections
         self._monotonic = monotonic
@@ -123,7 +130,7 @@ class RabbitBroker:
         for untried in range(len(self._nodes), 0, -1):
             try:
                 with self._deadline.within(self._deadline.left() / untried):
-                    session = RabbitSession(self._nodes[0], self._deadline)
+                    session = RabbitSession(self._nodes[0], self._deadline, self._arguments)
             except (OSError, AMQPError):
                 if untried == 1:
                     raise
@@ -214,16 +221,17 @@ class TlsTransport(pyamqp.SSLTransport):
 class RabbitSession:
     """A connection with one channel; each message is persistent, and confirmed or refused."""
 
-    def __init__(self, url: str, deadline: Deadline) -> None:
-        """Connect before the call's end; raises errors of py-amqp."""
+    def __init__(self, url: str, deadline: Deadline, arguments: Mapping[str, Any] | None = None) -> None:
+        """Connect before the call's end; raises errors of py-amqp.  Queues are declared with ``arguments``."""
         scheme = url.partition("://")[0]
         broker = Connection(
             url,
             transport=f"{__name__}:{SCHEMES[scheme]}",  # even if the process registered another transport
             ssl=tls.amqp_options(url) or False,
-            transport_options={"on_blocked": self._refused, "deadline": deadline},
+            transport_options={"on_blocked": self._blocked, "deadline": deadline},
         )
         self._deadline = deadline
+        self._arguments = dict(arguments or {})
         self._connection: Any = broker.transport.establish_connection()
         self._transport = self._connection.transport
         self._unconfirmed: set[int] = set()
@@ -241,6 +249,36 @@ class RabbitSession:
             self._channel.basic_publish(self._message(body), routing_key=queue, mandatory=True)
         while self._unconfirmed:
             self._connection.drain_events(timeout=self._deadline.left())
+
+    def exists(self, queue: str) -> bool:
+        """Return whether a queue exists."""
+        try:
+            self._channel.queue_declare(queue, passive=True)
+        except NotFound:  # which closes the channel
+            self._open_channel()
+            return False
+        return True
+
+    def declare(self, queue: str, more: Mapping[str, Any] | None = None) -> None:
+        """Declare a queue as workers do, with ``more`` arguments; raises ChannelError if it exists with others."""
+        arguments = self._arguments | dict(more or {})
+        self._channel.exchange_declare(EXCHANGE, "direct", durable=True, auto_delete=False)
+        self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments or None)
+        self._channel.queue_bind(queue, EXCHANGE, queue)
+
+    def fetch(self, queue: str) -> bytes | None:
+        """Take one message off a queue, with its acknowledgement; None if it is empty."""
+        found = self._channel.basic_get(queue, no_ack=True)
+        return None if found is None else bytes(found.body, "utf-8") if isinstance(found.body, str) else found.body
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue."""
+        self._channel.queue_delete(queue)
+
+    @property
+    def version(self) -> str:
+        """The version of RabbitMQ."""
+        return str(self._connection.server_properties.get("version", ""))
 
     def depth(self, queue: str) -> int:
         """Return the number of messages in a queue; 0 if it does not exist."""
@@ -272,21 +310,16 @@ class RabbitSession:
     def _open_channel(self) -> None:
         self._channel = self._connection.channel()
         self._channel.events["basic_ack"].add(self._confirmed)
-        self._channel.events["basic_nack"].add(self._refused)
-        self._channel.events["basic_return"].add(self._refused)
+        self._channel.events["basic_nack"].add(self._nacked)
+        self._channel.events["basic_return"].add(self._returned)
         self._channel.confirm_select()
         self._published = 0
         self._unconfirmed.clear()
 
     def _find_or_declare(self, queue: str) -> None:
         """Ensure that a queue exists; one with other arguments is fine, too."""
-        try:
-            self._channel.queue_declare(queue, passive=True)
-        except ChannelError:  # which closes the channel
-            self._open_channel()
-            self._channel.exchange_declare(EXCHANGE, "direct", durable=True, auto_delete=False)
-            self._channel.queue_declare(queue, durable=True, auto_delete=False)
-            self._channel.queue_bind(queue, EXCHANGE, queue)
+        if not self.exists(queue):
+            self.declare(queue)
         self._known.add(queue)
 
     def _message(self, body: bytes) -> Any:
@@ -306,6 +339,11 @@ class RabbitSession:
         else:
             self._unconfirmed.discard(tag)
 
-    def _refused(self, *_: Any) -> None:
-        """Handle a nack, a returned nudge, or an alarm for memory or disk."""
-        raise PublishRefused
+    def _blocked(self, *_: Any) -> None:
+        raise PublishRefused(broker_replies.ALARM)
+
+    def _returned(self, *_: Any) -> None:
+        raise PublishRefused(broker_replies.RETURNED)
+
+    def _nacked(self, *_: Any) -> None:
+        raise PublishRefused(broker_replies.NACKED)
