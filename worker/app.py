@@ -24,7 +24,7 @@ from threelane.runtime.ending import ENDING
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.store import keys
-from threelane.worker.fetch import tasks, transport
+from threelane.worker.fetch import put_back, rabbit, tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import interpreter, metrics, starting
@@ -60,6 +60,8 @@ app = application(
     task_acks_late=True,
     task_track_started=False,
 )
+nudger = Nudger(settings)
+on_rabbitmq = settings.broker_kind == "RabbitMQ"
 
 
 def _fail() -> None:
@@ -67,8 +69,8 @@ def _fail() -> None:
     state.should_stop = Exit.FAULT  # type: ignore[assignment]  # Celery's exit code
 
 
-engine = Engine(settings, Nudger(settings), _fail)
-tasks.register(app, engine.attempt)
+engine = Engine(settings, nudger, _fail)
+tasks.register(app, engine.attempt, put_back.on_rabbitmq(nudger) if on_rabbitmq else put_back.by_transport)
 
 
 RECORD_SECONDS = 15.0  # at the end, after the longest call, for its result to be recorded
@@ -107,6 +109,8 @@ def _begin() -> None:
     own = IDENTITY.announced
     logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)
     starting.drain_by_signal(_end_in_time)
+    if on_rabbitmq:
+        rabbit.declare_or_exit(app)
     engine.start()
     interpreter.shorten_pauses()
 

@@ -41,7 +41,8 @@ class RecordingChannel(RabbitChannel):
 @pytest.fixture
 def lanes(monkeypatch: pytest.MonkeyPatch) -> Lanes:
     made = Lanes()
-    monkeypatch.setattr("threelane.worker.fetch.lanes.LANES", made)
+    for module in ("lanes", "rabbit"):
+        monkeypatch.setattr(f"threelane.worker.fetch.{module}.LANES", made)
     return made
 
 
@@ -71,7 +72,7 @@ def test_after_a_nudge_of_a_lower_lane_the_first_is_queried_again(lanes: Lanes) 
 
 
 def test_nothing_is_fetched_while_all_threads_are_busy(lanes: Lanes) -> None:
-    """And the first free one queries at once, whether its nudge was served or put back."""
+    """And the first free one queries at once."""
     channel = RecordingChannel(room=2)
     channel.fetch()
     channel.found(1)
@@ -82,8 +83,40 @@ def test_nothing_is_fetched_while_all_threads_are_busy(lanes: Lanes) -> None:
     assert 3 == len(channel.queried)
     channel.found(3)
     assert 3 == len(channel.queried)
+
+
+def test_a_nudge_that_waits_for_the_rate_is_kept_and_served_first(lanes: Lanes) -> None:
+    """A requeue counts against the delivery limit of a quorum queue, and the end of the lane is behind its backlog."""
+    channel = RecordingChannel(room=2)
+    channel.fetch()
+    channel.found(1)
+    channel.found(2)
+    lanes.close_for(1, 3600)
     channel.basic_reject(2, requeue=True)
-    assert 4 == len(channel.queried)
+    channel.basic_reject(1, requeue=True)
+    assert [] == channel.sent
+    assert 2 == len(channel.taken)
+    for _ in range(2):  # the gets of the other lanes
+        channel.empty()
+    lanes.close_for(1, 0)
+    channel.fetch()
+    assert [1, 2] == [one.delivery_info["delivery_tag"] for one in channel.taken[2:]]
+    assert "sms.3" == channel.queried[-1]
+
+
+def test_a_kept_nudge_whose_lane_is_held_is_handed_over_to_be_published_again(lanes: Lanes) -> None:
+    """A hold may last for days, and other workers cannot reach what this one keeps."""
+    channel = RecordingChannel(room=1)
+    channel.fetch()
+    channel.found(1)
+    lanes.close_for(1, 3600)
+    channel.basic_reject(1, requeue=True)
+    for _ in range(2):
+        channel.empty()
+    assert 1 == len(channel.taken)
+    lanes.hold([1])
+    channel.fetch()
+    assert 2 == len(channel.taken)
 
 
 def test_a_closed_lane_is_not_queried(lanes: Lanes) -> None:

@@ -11,13 +11,14 @@ from redis.exceptions import RedisError
 from threelane.runtime import logs
 from threelane.runtime.raised import place_of
 from threelane.store import keys
+from threelane.worker.fetch.put_back import PutBack, by_transport
 
 
-def register(app: Celery, attempt: Callable[[int, list[str]], bool]) -> None:
+def register(app: Celery, attempt: Callable[[int, list[str]], bool], put_back: PutBack = by_transport) -> None:
     """Register the task that runs ``attempt`` for a nudge.
 
-    A nudge that was served only in part goes back unchanged to the head of its lane: when it comes again, the served
-    messages are settled or at least claimed.
+    A nudge that was served only in part goes back unchanged: when it comes again, the served messages are settled or at
+    least claimed.
     """
 
     @app.task(name=keys.TASK, acks_late=True, ignore_result=True)
@@ -25,9 +26,11 @@ def register(app: Celery, attempt: Callable[[int, list[str]], bool]) -> None:
         try:
             served = attempt(lane, ids)
         except (RedisError, OSError) as failed:
+            if put_back(lane, ids, failed=True):
+                return
             raise Reject(type(failed).__name__, requeue=True) from None
         except Exception as failed:  # a bug beside the messages: looks find them, and a nudge would come back at once
             logs.event("task_failed", level=40, lane=lane, messages=len(ids), error=place_of(failed), owner="operator")
             return
-        if not served:
+        if not served and not put_back(lane, ids):
             raise Reject("put back", requeue=True)
