@@ -23,6 +23,7 @@ from threelane.producer.outage import Answer, call, unavailable
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
+from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import ProducerSettings
 from threelane.store import access, keys, missing
 from threelane.store.access import ApiKey
@@ -30,6 +31,7 @@ from threelane.store.tally import Count
 
 PRICES_MS = 60_000
 REPORT_MS = 1_000  # between two reports of unpublished nudges
+OUTAGE_SECONDS = 0.1  # for the nudges of a bulk that an outage ended: workers also find messages without a nudge
 WINDOW = 10 * NUDGE_SIZE  # messages of a bulk that are parsed and accepted together
 
 
@@ -47,6 +49,7 @@ class Enqueuer:
         self._api = api
         self._nudger = nudger
         self._redis = connection
+        self._deadline = Deadline(settings.redis_timeout_seconds)
         self._clock = RedisClock()
         self._tracer = tracing.tracer(enabled=settings.otel)
         self._prices = prices.parse(settings.prices)
@@ -55,7 +58,14 @@ class Enqueuer:
         self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
     def one(self, raw: Mapping[str, Any], key: ApiKey | None = None) -> Answer:
-        """Enqueue one message, in a batch with those that other threads send on the same lane at this moment."""
+        """Enqueue one message, in a batch with those that other threads send on the same lane at this moment.
+
+        It returns or raises within ``redis_timeout_seconds``, whatever it waits for.
+        """
+        with self._deadline.within():
+            return self._one(raw, key)
+
+    def _one(self, raw: Mapping[str, Any], key: ApiKey | None) -> Answer:
         now = self.now()
         self._learn_prices(now)
         draft = self._draft(raw, now, key)
@@ -151,19 +161,27 @@ class Enqueuer:
                     yield pending.answers(replies)
                 pending = accept_call
             replies = self._finish(pending, due) if pending else []
-        finally:
+        except RedisError:
+            with self._deadline.within(OUTAGE_SECONDS):
+                self._nudge(due)
+            raise
+        except BaseException:
+            self._nudge(due)
+            raise
+        with self._deadline.within():
             self._nudge(due)
         if pending:
             yield pending.answers(replies)
 
     def _finish(self, accept_call: acceptance.AcceptCall, due: dict[str, int]) -> list[str]:
         """Wait for Redis; publish messages of lane 1 that are due, and add those of other lanes to ``due``."""
-        replies = accept_call.wait()
-        fresh = accept_call.due(replies)
-        if keys.LANES[0] in fresh.values():
-            self._nudge(fresh)
-        else:
-            due.update(fresh)
+        with self._deadline.within():
+            replies = accept_call.wait()
+            fresh = accept_call.due(replies)
+            if keys.LANES[0] in fresh.values():
+                self._nudge(fresh)
+            else:
+                due.update(fresh)
         return replies
 
     def _nudge(self, due: Mapping[str, int]) -> None:

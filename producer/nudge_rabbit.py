@@ -19,9 +19,9 @@ from kombu import Connection
 from kombu.transport import pyamqp
 
 from threelane.producer import task_message
-from threelane.producer.deadline import BoundedSocket, Deadline, remaining
 from threelane.runtime import broker_replies, tls
 from threelane.runtime.broker_replies import BrokerReply
+from threelane.runtime.deadline import BoundedSocket, Deadline, remaining
 from threelane.runtime.settings import Settings
 from threelane.store import keys
 

@@ -29,6 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.runtime import logs
 from threelane.store import budgets, keys, lua
+from threelane.store.bounded import limit
 from threelane.store.connect import PAUSE_SECONDS, take_connection
 from threelane.store.keys import HERE, Space
 from threelane.store.replies import did_not_run
@@ -104,7 +105,8 @@ class Script(Generic[P, R]):
 
     def __call__(self, client: redis.Redis, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it; raises ScriptError or RedisError."""
-        return self.begin(client, *args, **kwargs).answer()
+        with limit(client):
+            return self.begin(client, *args, **kwargs).answer()
 
     def begin(self, client: redis.Redis, *_: P.args, **given: P.kwargs) -> Call[R]:
         """Send it to Redis; the caller can do other work before it reads the reply."""
@@ -216,18 +218,24 @@ class Call(Generic[R]):
         self, client: redis.Redis, command: Sequence[Any], fallback: Sequence[Any], read: Callable[[Any], R]
     ) -> None:
         """Send ``command``; ``fallback`` is sent if Redis does not know the script.  Does not raise."""
+        self._client = client
         self._pool: Any = client.connection_pool
         self._command, self._fallback, self._read = command, fallback, read
         self._connection: Any = None
         self._failed: RedisError | None = None
-        self._send()
+        with limit(client):
+            self._send()
 
     def answer(self) -> R:
-        """Return the reply of the script; a lost connection is retried once, as for any command.
+        """Return the reply of the script; a lost connection is retried once, as for any command, and no time-out.
 
         Raises the error of Redis.  If the first time is lost and the second fails, the script may have run: raises the
         error of the first, even if Redis refused the second.
         """
+        with limit(self._client):
+            return self._answer()
+
+    def _answer(self) -> R:
         first: RedisError | None = None
         while True:
             try:
@@ -235,8 +243,8 @@ class Call(Generic[R]):
             except NoScriptError:
                 self._command = self._fallback
             except (RedisConnectionError, RedisTimeoutError) as failed:
-                if first:
-                    raise (failed if did_not_run(first) else first) from None
+                if first or isinstance(failed, RedisTimeoutError):
+                    raise (failed if first is None or did_not_run(first) else first) from None
                 first = failed
                 time.sleep(PAUSE_SECONDS)
             else:

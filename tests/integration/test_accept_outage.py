@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, free_port, freeze
 from threelane import Accepted, InvalidSettings, Producer, ProducerSettings, Refused, Unavailable
 from threelane.producer.enqueue import WINDOW
 from threelane.runtime.settings import load
@@ -27,6 +27,73 @@ def mute() -> Iterator[str]:
         server.bind(("127.0.0.1", 0))
         server.listen(64)
         yield f"redis://:hunter2@127.0.0.1:{server.getsockname()[1]}/0"
+
+
+class MuteServer:
+    """Takes connections, never answers, and counts them."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"redis://:hunter2@127.0.0.1:{self._socket.getsockname()[1]}/0"
+
+    def connections(self) -> int:
+        """Return how many connections came so far; they stay open in the backlog until then."""
+        self._socket.setblocking(False)
+        number = 0
+        while True:
+            try:
+                self._socket.accept()[0].close()
+            except BlockingIOError:
+                return number
+            number += 1
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def mute_server() -> Iterator[MuteServer]:
+    server = MuteServer()
+    yield server
+    server.close()
+
+
+CALLS: dict[str, Callable[[Producer], object]] = {
+    "send": lambda producer: producer.send(TO, "Hello"),
+    "send_many": lambda producer: producer.send_many([{"to": TO, "text": "Hello"}]),
+    "status": lambda producer: producer.status("0f3c"),
+    "cancel": lambda producer: producer.cancel(["0f3c"]),
+    "cancel_all": lambda producer: list(producer.cancel_all(tag="spring")),
+    "scheduled": lambda producer: producer.scheduled(),
+    "move": lambda producer: producer.move("0f3c", "2031-06-30T14:00:00Z"),
+    "now": lambda producer: producer.now(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_redis_that_never_answers_is_waited_for_once(mute_server: MuteServer, call: str) -> None:
+    """Each wait is the whole setting, so a second connection, for a retry or the nudge, would double it."""
+    settings = ProducerSettings(redis_url=mute_server.url, redis_timeout_seconds=0.3)
+    with Producer(settings) as producer, pytest.raises(Unavailable, match="THREELANE_REDIS_TIMEOUT_SECONDS"):
+        CALLS[call](producer)
+    assert 1 == mute_server.connections()
+
+
+def test_a_redis_that_freezes_is_waited_for_once(own_redis: RedisServer) -> None:
+    """Also on an open connection, where a second attempt would begin with a new one; the id is unsure."""
+    with Producer(ProducerSettings(redis_url=own_redis.url, redis_timeout_seconds=0.5)) as producer:
+        producer.send(TO, "Hello")
+        with redis.Redis(port=own_redis.port) as client:
+            before = client.info("stats")["total_connections_received"]
+        assert own_redis.process
+        freeze(own_redis.process)
+        with pytest.raises(Unavailable, match="THREELANE_REDIS_TIMEOUT_SECONDS") as raised:
+            producer.send(TO, "Hello")
+        own_redis.process.send_signal(signal.SIGCONT)
+        with redis.Redis(port=own_redis.port) as client:
+            after = client.info("stats")["total_connections_received"]
+    assert 1 == len(raised.value.unsure)
+    assert before + 1 == after  # of this test
 
 
 @pytest.fixture

@@ -1,42 +1,53 @@
-"""Deadline: one limit of time for all that a call waits for, however many reads the broker stretches it over."""
+"""Deadline: one limit of time for all that a call waits for, however many connections and reads it takes."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+
+_END: ContextVar[float | None] = ContextVar("end of the call", default=None)
+"""When the call of this thread or task ends; every deadline inside it ends no later."""
 
 
 class Deadline:
-    """The end of the call of each thread; a thread outside a call has the whole time for each wait."""
+    """The longest wait for one server; inside a call, no wait exceeds the end of the call.
+
+    Calls nest: accept and nudge, each with a deadline of its own, end together with the ``send`` around them.
+    """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Limit each call to ``seconds``."""
         self._seconds = seconds
         self._monotonic = monotonic
-        self._own = threading.local()
 
     @contextmanager
     def within(self, seconds: float | None = None) -> Iterator[None]:
-        """Limit a call of this thread, or a part of it, to ``seconds``; its end is never later than before."""
-        before: float | None = getattr(self._own, "end", None)
+        """Limit a call of this thread, or a part of it, to ``seconds``; its end is never later than before.
+
+        Do not yield to other code inside it: the limit would hold there, too.
+        """
+        before = _END.get()
         end = self._monotonic() + (self._seconds if seconds is None else seconds)
-        self._own.end = end if before is None else min(end, before)
+        token = _END.set(end if before is None else min(end, before))
         try:
             yield
         finally:
-            self._own.end = before
+            _END.reset(token)
 
     def left(self) -> float:
-        """Return the remaining seconds of this thread's call; raises TimeoutError if there are none."""
-        end: float | None = getattr(self._own, "end", None)
+        """Return the remaining seconds of this thread's call; raises TimeoutError if there are none.
+
+        A thread outside a call has the whole time for each wait.
+        """
+        end = _END.get()
         if end is None:
             return self._seconds
         if (seconds := end - self._monotonic()) > 0:
             return seconds
-        raise TimeoutError("the broker did not answer in time")
+        raise TimeoutError("the server did not answer in time")
 
 
 def remaining() -> Any:
