@@ -128,8 +128,10 @@ _HOOKS = (Where.WEBHOOKS,)
 # fmt: off
 METRICS = (
     # is it flowing?
-    Metric("threelane_redis_up", GAUGE, _EXPORTER, (), "Whether Redis answered this scrape",
-           "Is Redis up? While it is down, the exporter reports nothing else."),
+    Metric("threelane_redis_up", GAUGE, _EXPORTER, (), "Whether Redis answered this scrape in time",
+           "Is Redis up? While it is down or frozen, the exporter reports nothing else."),
+    Metric("threelane_redis_writable", GAUGE, _EXPORTER, (), "Whether Redis accepted a write at this scrape",
+           "Can messages be accepted and sent? 0: a replica, a disk error; see threelane check."),
     Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("lane",), "Due messages that no worker has claimed",
            "How many messages wait?"),
     Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",),

@@ -9,23 +9,27 @@ import redis
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from threelane.contract.prices import CREDIT
 from threelane.operations import age, capacity, fleet_metrics, forecast
 from threelane.operations.catalogue import BY_NAME, beforehand
+from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
+from threelane.runtime.deadline import Deadline
 from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
+from threelane.store.write_check import check_write
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
 
+SCRAPE_SECONDS = 4.0  # longest reading; the scrape then ends within 5 s, long before Prometheus gives up
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 END_SECONDS = 5.0  # after the stop signal, at most
 _COUNTS = {
@@ -84,27 +88,45 @@ _COUNTS = {
 
 
 class Fleet(Collector):
-    """Collects depths, ages, holds and counts; the cost of a scrape does not depend on the number of messages."""
+    """Collects depths, ages, holds and counts; the cost of a scrape does not depend on the number of messages.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Scrapes that coincide share one reading, and each ends within ``SCRAPE_SECONDS``, also while Redis is frozen.
+    """
+
+    def __init__(self, client: redis.Redis, most_seconds: float = SCRAPE_SECONDS) -> None:
         """Read from this Redis."""
         self._client = client
         self._clock = RedisClock()
         self._limit = fleet_metrics.LabelLimit()
+        self._most_seconds = most_seconds
+        self._shared = SharedRead(self._read, most_seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; when Redis is down, only ``threelane_redis_up``."""
-        up = GaugeMetricFamily("threelane_redis_up", "Whether Redis answered this scrape")
+        """Yield the metrics; when Redis does not answer in time, only ``threelane_redis_up`` with 0."""
         try:
-            yield from [*self._waiting(), *self._holds(), *self._counted()]
+            yield from self._shared.get()
+        except (RedisError, OSError, TimeoutError):
+            yield _up(False)
+
+    def _read(self) -> list[Metric]:
+        """Return all metrics, or only those of Redis itself if it does not answer."""
+        with Deadline(self._most_seconds).within():
+            writable = GaugeMetricFamily("threelane_redis_writable", "Whether Redis accepted a write at this scrape")
+            writable.add_metric([], self._accepts_writes())
+            metrics = [writable, *self._waiting(), *self._holds(), *self._counted()]
             now = self._clock.now()
-            yield from fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
-            yield from fleet_metrics.capacity(capacity.read(self._client, now))
-            yield from fleet_metrics.visibility(Visibility.read(self._client.hmget(keys.VISIBILITY, READ)))  # type: ignore[arg-type]
-            up.add_metric([], 1)
-        except (RedisError, OSError):
-            up.add_metric([], 0)
-        yield up
+            metrics += fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
+            metrics += fleet_metrics.capacity(capacity.read(self._client, now))
+            metrics += fleet_metrics.visibility(Visibility.read(self._client.hmget(keys.VISIBILITY, READ)))  # type: ignore[arg-type]
+        return [*metrics, _up(True)]
+
+    def _accepts_writes(self) -> bool:
+        """Return whether a key can be written; raises RedisError if Redis does not answer."""
+        try:
+            check_write(self._client)
+        except ResponseError:
+            return False
+        return True
 
     def _waiting(self) -> Iterator[Metric]:
         self._clock.sync(self._client)
@@ -162,6 +184,12 @@ def serve(settings: ExporterSettings) -> None:
     server = serve_or_exit(settings, registry)
     until_stopped(END_SECONDS)
     server.shutdown()
+
+
+def _up(is_up: bool) -> Metric:
+    up = GaugeMetricFamily("threelane_redis_up", "Whether Redis answered this scrape in time")
+    up.add_metric([], is_up)
+    return up
 
 
 def _charged(tally: Mapping[str, int], limit: fleet_metrics.LabelLimit) -> Metric:

@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     )
     redis_certificate_file: Path | None = Field(None, description="client certificate, if Redis requires one, PEM")
     redis_key_file: Path | None = Field(None, description="key of the client certificate, PEM")
-    redis_timeout_seconds: PositiveFloat = Field(3.0, description="longest wait of one command of Redis or the broker, and of one `send`, in total")
+    redis_timeout_seconds: PositiveFloat = Field(
+        3.0, description="longest wait of one command of Redis or the broker, and of one `send`, in total"
+    )
     redis_connections: PositiveInt = Field(50, description="maximum Redis connections per process")
     retention_days: PositiveFloat = Field(
         8.0, ge=8, description="how long a message's record is kept after its final state"

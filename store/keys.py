@@ -80,6 +80,7 @@ class Key(StrEnum):
     DELIVERIES = "deliveries"
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
+    WRITE_CHECK = "write-check"
 
 
 class KeyKind(NamedTuple):
@@ -154,6 +155,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.DELIVERIES: KeyKind("zset", "events to post to a webhook; score: when to try next, ms", "producer"),
     Key.DELIVERY: KeyKind("hash", "the same ids -> JSON of event and attempts", "producer"),
     Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
+    Key.WRITE_CHECK: KeyKind("string", "written, read and deleted at once by check, doctor and the exporter", "",
+                             "a minute"),
 }
 # fmt: on
 """The table of keys."""
@@ -220,6 +223,7 @@ BALANCE_PROBE = key(Key.BALANCE_PROBE)
 BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
+WRITE_CHECK = key(Key.WRITE_CHECK)
 
 INDEXES = {
     Status.SCHEDULED: Key.DUE,

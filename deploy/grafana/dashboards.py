@@ -425,9 +425,9 @@ TROUBLE = Board(
                     width=4,
                 ),
                 Panel(
-                    "Is Redis up?",
+                    "Is Redis up and writable?",
                     "short",
-                    [("threelane_redis_up", "Redis")],
+                    [("threelane_redis_up", "up"), ("threelane_redis_writable", "writable")],
                     limits=Limits(1, 1, falling=True),
                     now=True,
                     width=4,

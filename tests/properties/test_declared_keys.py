@@ -20,7 +20,7 @@ from tests.properties.system import System, open_system
 from tests.properties.test_money import Walk
 from tests.servers import RedisServer
 from threelane.contract.schedule import DAY
-from threelane.store import access, find, keys, lua, registry, suppression
+from threelane.store import access, find, keys, lua, registry, suppression, write_check
 from threelane.store.find import Filter
 from threelane.store.scripts import Script
 from threelane.store.states import Status
@@ -167,6 +167,7 @@ def _do_the_rest(system: System) -> None:
     suppression.take_over(sync, [("27820000001", entry)])
     system.run(suppression.forget_over(client, now + 2))
     suppression.lift(sync, "27820000002")
+    write_check.check_write(sync)
     key = access.create(sync, "shop", now, rate=1.0).key
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))

@@ -20,7 +20,7 @@ AS_EVER = {
     "tl:ceiling",
     "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x", "tl:console-tries:x",
     "tl:reply:x",
-    "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x",
+    "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x", "tl:write-check",
 }  # fmt: skip
 
 
