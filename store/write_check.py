@@ -33,7 +33,7 @@ def check_write(client: redis.Redis) -> None:
 def greet(client: redis.Redis) -> Greeting:
     """Return what the server reports of itself; raises RedisError."""
     with limit(client):
-        found: Any = client.execute_command("HELLO")
+        found: Any = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
     if not isinstance(found, dict):  # in the older protocol, names and values alternate
         found = dict(zip(found[::2], found[1::2], strict=False))
     texts = {_text(name): _text(value) for name, value in found.items()}
