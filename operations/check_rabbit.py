@@ -9,7 +9,7 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from threelane.operations.finding import Finding, Grade
-from threelane.producer.deadline import Deadline
+from threelane.runtime.deadline import Deadline
 from threelane.producer.nudge_rabbit import PublishRefused, RabbitSession
 from threelane.runtime import tls
 from threelane.runtime.broker_replies import refusal_of

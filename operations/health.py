@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -22,18 +23,31 @@ SLOW_SECONDS = {
 
 
 def problem_of(client: redis.Redis, name: str, now: int) -> str:
-    """Return what is wrong with a worker, or '' when it is healthy."""
+    """Return what is wrong with a worker by its reports in Redis, or '' when it is healthy."""
     entry: Any = client.hgetall(keys.worker(name))
     if not entry:
         return f"no worker {name} has reported within a day: start it, or use the name in THREELANE_WORKER_NAME"
     silent = now - int(entry[b"beat"])
     if silent > SILENT_MS:
         return f"worker {name} has not reported for {silent // 1000} s: it is down, or its event loop is blocked"
+    return reason_of(entry, name) or idleness_of(client, name, now)
+
+
+def reason_of(entry: Mapping[bytes, bytes], name: str) -> str:
+    """Return why a worker that runs sends nothing by its own report, or ''; a restart would not help."""
     if fault := entry.get(b"fault", b"").decode():
         return f"worker {name} sends nothing: {fault}; correct THREELANE_GATEWAY_URL, or the network of its machine"
-    idle = now - int(entry[b"fetched"])
+    if not_ready := entry.get(b"not_ready", b"").decode():
+        return f"worker {name} is not ready: {not_ready}"
+    return ""
+
+
+def idleness_of(client: redis.Redis, name: str, now: int) -> str:
+    """Return that a worker has fetched nothing for a minute although it could, or ''; a restart helps."""
+    entry: Any = client.hgetall(keys.worker(name))
+    idle = now - int(entry.get(b"fetched", now))
     held = hold.holds(client, now)
-    if scope_of(entry.get(b"gateway", b"").decode()) in held:
+    if reason_of(entry, name) or scope_of(entry.get(b"gateway", b"").decode()) in held:
         return ""
     lanes = age.read(client, now, held)
     for lane in _lanes(entry):

@@ -27,11 +27,12 @@ from threelane.store import keys
 from threelane.worker.fetch import put_back, rabbit, tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
-from threelane.worker.process import interpreter, metrics, starting
+from threelane.worker.process import consumer_pulse, interpreter, metrics, starting
 from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.controller import describe
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
+from threelane.worker.process.probes import serve_probes
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -71,6 +72,7 @@ def _fail() -> None:
 
 engine = Engine(settings, nudger, _fail)
 tasks.register(app, engine.attempt, put_back.on_rabbitmq(nudger) if on_rabbitmq else put_back.by_transport)
+consumer_pulse.register(app)
 
 
 RECORD_SECONDS = 15.0  # at the end, after the longest call, for its result to be recorded
@@ -103,6 +105,7 @@ def _begin() -> None:
     metrics.announce_alarms(*codes)
     IDENTITY.take(settings)
     server = serve_or_exit(settings)
+    serve_probes(server)
     IDENTITY.report(metrics=target_of(settings, server))
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
@@ -17,9 +18,12 @@ from threelane.interfaces.command.caller import Json, err, out, print_json, prin
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime.exits import Exit
-from threelane.runtime.settings import load_or_exit
+from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
 from threelane.worker.process.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from threelane.operations.own_health import Health, InRedis
 
 Live = Annotated[bool, typer.Option("--live", help="Also query the gateway: credentials and balance.")]
 _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
@@ -28,31 +32,72 @@ _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     panel = "Operator"
-    app.command(rich_help_panel=panel, epilog="Example: threelane health --worker web-7")(health)
+    app.command(rich_help_panel=panel, epilog="Example: threelane health --ready")(health)
     app.command(rich_help_panel=panel, epilog="Example: threelane check --live")(check)
     app.command(rich_help_panel=panel, epilog="Example: threelane doctor --json")(doctor)
 
 
 def health(
-    name: Annotated[str, typer.Option("--worker", help="The worker's name; default: this host's.")] = "",
+    name: Annotated[str, typer.Option("--worker", help="A worker by name, on any host; default: this host's.")] = "",
+    ready: Annotated[bool, typer.Option("--ready", help="Also fail if it sends nothing for now: readiness.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check that a worker is consuming (exit code 5 if not), and that nothing waits too long in its lanes (8)."""
-    from threelane.operations.health import problem_of, waits_of
-    from threelane.worker.account.hold import holds
+    """Check that this host's workers run and consume: exit code 5 if a restart would help, 8 if messages wait long."""
+    from threelane.operations import own_health
+    from threelane.worker.process.identity import announced
 
-    name = name or os.environ.get("THREELANE_WORKER_NAME", "") or socket.gethostname()
-    problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
-    waits = with_redis(lambda client: waits_of(client, name, now_of(client)))
-    if as_json:
-        found = with_redis(lambda client: holds(client, now_of(client)))
-        print_json({"worker": name, "consumes": not problem, "problem": problem, "waits": waits, "holds": found})
+    settings = load_or_exit(Settings)
+    here = [one for one in announced(load_or_exit(WorkerSettings)) if not name or one.name == name]
+    name = name or os.environ.get("THREELANE_WORKER_NAME", "")
+    if not here:
+        found = _elsewhere(name, settings)
     else:
-        for line in filter(None, (problem, *waits)):
-            err.print(line, markup=False, highlight=False)
-        if not problem:
-            print_line(f"worker {name} consumes")
-    raise typer.Exit(Exit.UNHEALTHY if problem else Exit.WAITING if waits else Exit.OK)
+        names = [one.name for one in here]
+        found = own_health.read(here, lambda: _look(settings, names), own_health.seconds_left())
+    if as_json:
+        print_json(_fields(found))
+    else:
+        _print_health(found)
+    raise typer.Exit(found.code(ready=ready))
+
+
+def _look(settings: Settings, names: Sequence[str]) -> InRedis:
+    from threelane.operations import own_health
+
+    with connect(settings) as client:
+        return own_health.look(client, names, now_of(client))
+
+
+def _elsewhere(name: str, settings: Settings) -> Health:
+    """Return the health of a worker of another host, by its reports in Redis; ends the command if Redis is away."""
+    from threelane.operations.health import problem_of
+    from threelane.operations.own_health import Health
+
+    if not name:
+        where = "this host and user, with this Redis: start one, or name one with --worker"
+        return Health(workers=(), problems=(f"no worker runs on {where}",))
+    problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
+    looked = _look(settings, [name])
+    problems = (problem,) if problem else ()
+    return Health(workers=(name,), problems=problems, waits=tuple(looked.waits), holds=looked.holds)
+
+
+def _fields(found: Health) -> dict[str, Any]:
+    """Return the JSON form; ``worker``, ``consumes`` and ``problem`` are as before there could be several workers."""
+    own = {"worker": ", ".join(found.workers), "consumes": not found.problems, "problem": "; ".join(found.problems)}
+    return own | msgspec.structs.asdict(found) | {"ready": not (found.problems or found.reasons or found.redis)}
+
+
+def _print_health(found: Health) -> None:
+    for line in (*found.problems, *found.reasons, *found.waits):
+        err.print(line, markup=False, highlight=False)
+    names = ", ".join(found.workers)
+    if found.redis:
+        err.print(f"{found.redis}; workers wait for it, and a restart would not help", markup=False, highlight=False)
+    if found.redis and not found.problems:
+        print_line(f"worker {names} runs")
+    elif not (found.problems or found.reasons):
+        print_line(f"worker {names} consumes")
 
 
 def check(live: Live = False, as_json: Json = False) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import redis
 
 from tests.integration.conftest import Workers
 from tests.nudges import nudges_of
-from tests.servers import typed, wait_until
+from tests.servers import RedisServer, freeze, typed, wait_until
 from threelane import Producer
 from threelane.store import keys
 
 
 def _health(workers: Workers, name: str = "w1") -> tuple[int, str]:
     completed = typed("health", "--worker", name, environment=workers.environment)
+    return completed.returncode, completed.stdout + completed.stderr
+
+
+def _local(workers: Workers, *words: str) -> tuple[int, str]:
+    completed = typed("health", *words, environment=workers.environment)
     return completed.returncode, completed.stdout + completed.stderr
 
 
@@ -46,28 +52,91 @@ def test_a_worker_that_fetches_nothing_while_its_lanes_hold_work_is_not(
     assert 0 == _health(workers)[0]  # it does right not to fetch
 
 
-def test_a_worker_whose_loop_stands_still_is_found_out(
-    producer: Producer, workers: Workers, client: redis.Redis
-) -> None:
-    """A stopped process misses its beats."""
+def test_a_worker_that_stands_still_is_found_out_by_its_own_host(producer: Producer, workers: Workers) -> None:
+    """A stopped process does not answer for itself, however fresh its last report in Redis is."""
     child = workers.start(worker_name="w1")
-    wait_until(lambda: client.exists(keys.worker("w1")), what="its first report")
-    os.kill(child.process.pid, signal.SIGSTOP)
-    client.hset(keys.worker("w1"), "beat", int(time.time() * 1000) - 30_000)
+    assert 0 == _local(workers)[0]
+    freeze(child.process)
     try:
-        code, printed = _health(workers)
+        code, printed = _local(workers)
     finally:
         os.kill(child.process.pid, signal.SIGCONT)
     assert 5 == code
-    assert "not reported" in printed
+    assert f"worker w1 (process {child.process.pid}) does not answer" in printed
+
+
+def test_each_worker_of_a_host_answers_for_itself(producer: Producer, workers: Workers) -> None:
+    """One that stands still beside a healthy one had the host's name, too, and passed as healthy."""
+    for name in ("w1", "w2"):
+        workers.start(worker_name=name)
+    freeze(workers.children[1].process)
+    try:
+        code, printed = _local(workers)
+        of_one = _health(workers, "w1")
+    finally:
+        os.kill(workers.children[1].process.pid, signal.SIGCONT)
+    assert 5 == code
+    assert ["w2"] == [name for name in ("w1", "w2") if f"worker {name} (process" in printed]
+    assert 0 == of_one[0]
+
+
+def test_a_frozen_redis_restarts_no_worker(tmp_path: Path, base_environment: dict[str, str]) -> None:
+    """Liveness passes with a sentence, readiness fails with the code of an outage, and both read once."""
+    server = RedisServer(tmp_path).start()
+    workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
+    try:
+        workers.start(worker_name="w1")
+        wait_until(lambda: 0 == _local(workers, "--ready")[0], what="the worker to be ready")
+        assert server.process
+        freeze(server.process)
+        code, printed = _local(workers)
+        assert 0 == code
+        assert "a restart would not help" in printed
+        assert 3 == _local(workers, "--ready")[0]
+        server.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: 0 == _local(workers, "--ready")[0], what="the worker to be ready again")
+    finally:
+        if server.process:
+            server.process.send_signal(signal.SIGCONT)
+        workers.stop()
+        server.kill()
+
+
+def test_a_redis_that_is_away_restarts_no_worker(tmp_path: Path, base_environment: dict[str, str]) -> None:
+    """Also while workers reconnect."""
+    server = RedisServer(tmp_path).start()
+    workers = Workers(tmp_path, base_environment | {"THREELANE_REDIS_URL": server.url})
+    try:
+        workers.start(worker_name="w1")
+        server.kill()
+        assert 0 == _local(workers)[0]
+        assert 3 == _local(workers, "--ready")[0]
+    finally:
+        workers.stop()
+        server.kill()
+
+
+def test_a_worker_that_may_not_send_is_live_and_not_ready(
+    producer: Producer, workers: Workers, client: redis.Redis
+) -> None:
+    """A wrong address or refused credentials: no restart would help."""
+    workers.start(worker_name="w1", gateway_url=f"{workers.environment['THREELANE_GATEWAY_URL']}/elsewhere")
+    producer.send("27999500001", "Hello", lane=1)
+    wait_until(lambda: client.hget(keys.worker("w1"), "fault"), what="the report of its fault")
+    assert 0 == _local(workers)[0]
+    code, printed = _local(workers, "--ready")
+    assert 5 == code
+    assert "w1 sends nothing" in printed
 
 
 def test_an_unknown_worker_and_a_missing_redis_are_distinguished(producer: Producer, workers: Workers) -> None:
-    """Each has its own exit code and its own way out."""
+    """Each has its own exit code and its own way out; a host without workers is unhealthy, too."""
     assert 5 == _health(workers, "nobody")[0]
-    away = typed("health", environment={"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"})
-    assert 3 == away.returncode
-    assert "Traceback" not in away.stderr
+    away = {"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"}
+    completed = typed("health", "--worker", "nobody", environment=away)
+    assert 3 == completed.returncode
+    assert "Traceback" not in completed.stderr
+    assert 5 == typed("health", environment=away).returncode
 
 
 def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: Workers, client: redis.Redis) -> None:

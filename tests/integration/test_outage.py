@@ -226,7 +226,7 @@ def test_a_worker_with_a_wrong_address_stops_alone_and_reports_it(
     assert {1} == {one.attempts for one in producer.statuses(ids) if one}
     assert 0 == tallied(client, "in_doubt")
     assert not opened(client)
-    unhealthy = typed("health", "--worker", "lost", environment=base_environment)
+    unhealthy = typed("health", "--worker", "lost", "--ready", environment=base_environment)
     assert 5 == unhealthy.returncode
     assert "is not Clickatell's" in unhealthy.stdout + unhealthy.stderr
     assert 0 == typed("health", "--worker", "right", environment=base_environment).returncode

@@ -20,6 +20,7 @@ from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import IDENTITY, SILENT_MS
+from threelane.worker.process.pulse import PULSE
 from threelane.worker.process.readiness import READINESS
 from threelane.worker.process.settings import WorkerSettings
 
@@ -146,6 +147,7 @@ async def _round(context: WorkerContext) -> bool:
     report, dead = _own(report, context.settings), ""
     while other := await _report.run(context.client, **_arguments(report, context.clock.now(), dead)):
         dead = _make_way(other, dead)
+    PULSE.reported()
     return False
 
 

@@ -27,6 +27,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.pulse import PULSE
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
@@ -48,6 +49,8 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name=f"threelane-{name}", daemon=True)
         self._thread.start()
+        self._name = name
+        PULSE.follow(name, self.loop)
         self._rounds: list[asyncio.Task[None]] = []
         self.is_last = False  # the loop that closes last
 
@@ -81,6 +84,7 @@ class LoopThread:
         """Stop the loop."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout=5)
+        PULSE.leave(self._name)
 
 
 class Engine:
