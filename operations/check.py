@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import redis
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
-from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.contract import gateways
+from threelane.operations import check_redis
 from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
-from threelane.producer.outage import explain
 from threelane.runtime import secret_files, tls, variables
 from threelane.runtime.settings import ApiSettings, InvalidSettings, Settings, gateway_problems, load
-from threelane.store.connect import connect
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
 from threelane.worker.gateway.overrides import check as check_policy
@@ -30,8 +25,6 @@ from threelane.worker.process.broker import application
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
 
-MOST_SKEW_SECONDS = 5.0
-OLDEST_REDIS = 7  # for the commands and flags that the scripts use
 BROKER_SECONDS = 5  # how long a broker may take to answer
 _IS_RIGHT = {"codes": is_table}
 
@@ -85,7 +78,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
     yield from _sender(worker)
     yield from _policy(worker)
     yield from _words(worker)
-    yield from _redis(worker)
+    yield from check_redis.findings(worker)
     yield from _broker(worker)
     if live and not missing_credentials(worker):
         yield asyncio.run(_account(worker))
@@ -178,52 +171,6 @@ def _words(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding(Grade.OK, "THREELANE_WORDS_FILE", "valid")
 
 
-def _redis(settings: WorkerSettings) -> Iterator[Finding]:
-    client = connect(settings)
-    try:
-        info = _info(client)
-        version = str(info["redis_version"]) if info else _version(client)
-        skew = time.time() - client.time()[0]
-    except (RedisError, OSError) as failed:
-        problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
-        yield Finding(Grade.ERROR, "Redis", problem, "start Redis, or correct THREELANE_REDIS_URL")
-        return
-    finally:
-        client.close()
-    yield Finding(Grade.OK, "Redis", f"answers, version {version}")
-    if info:
-        yield from _guarantees(info)
-    else:
-        yield Finding(
-            Grade.WARNING,
-            "Redis",
-            "does not let this user run INFO: append-only file, eviction policy and memory limit are not checked",
-            "grant +info, as deploy/redis-users.acl does, or check them as another user",
-        )
-    if abs(skew) > MOST_SKEW_SECONDS:
-        yield Finding(
-            Grade.WARNING,
-            "clock",
-            f"this machine is {skew:+.0f} s off the clock of Redis",
-            "synchronise both clocks (NTP)",
-        )
-
-
-def _info(client: redis.Redis) -> dict[str, Any] | None:
-    """Return what INFO reports; None if the Redis user may not run it."""
-    try:
-        return {**client.info("server"), **client.info("memory"), **client.info("persistence")}
-    except NoPermissionError:
-        return None
-
-
-def _version(client: redis.Redis) -> str:
-    """Return the version that the greeting of Redis reports, which every user may read."""
-    found: Any = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
-    pairs = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
-    return next((one.decode() for name, one in pairs.items() if name == b"version"), "unknown")
-
-
 def _broker(settings: WorkerSettings) -> Iterator[Finding]:
     """Check the broker, unless it is the Redis that stores the records."""
     if settings.broker_url is None:
@@ -242,30 +189,6 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
             yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
             return
         yield Finding(Grade.OK, what, f"{at} answers")
-
-
-def _guarantees(info: dict[str, Any]) -> Iterator[Finding]:
-    """Check what the delivery guarantee requires of Redis."""
-    version = str(info["redis_version"])
-    if int(version.partition(".")[0]) < OLDEST_REDIS:
-        yield Finding(Grade.ERROR, "Redis", f"version {version} is too old", "use Redis 7.0 or later, or Valkey")
-    if info.get("aof_last_write_status", "ok") != "ok":
-        yield Finding(
-            Grade.ERROR, "Redis", "could not write its append-only file", "check the disk and the log of Redis"
-        )
-    if not info.get("aof_enabled"):
-        yield Finding(Grade.ERROR, "Redis", "has no append-only file", "set appendonly yes: see deploy/redis.conf")
-    if info.get("maxmemory_policy") != "noeviction":
-        yield Finding(
-            Grade.ERROR,
-            "Redis",
-            f"may evict records ({info.get('maxmemory_policy')})",
-            "set maxmemory-policy noeviction",
-        )
-    if not info.get("maxmemory"):
-        yield Finding(
-            Grade.WARNING, "Redis", "has no memory limit", "set maxmemory: intake then stops before memory runs out"
-        )
 
 
 async def _account(settings: WorkerSettings) -> Finding:

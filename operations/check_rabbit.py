@@ -9,10 +9,10 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from threelane.operations.finding import Finding, Grade
-from threelane.runtime.deadline import Deadline
 from threelane.producer.nudge_rabbit import PublishRefused, RabbitSession
 from threelane.runtime import tls
 from threelane.runtime.broker_replies import refusal_of
+from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import Settings
 from threelane.store import keys
 
