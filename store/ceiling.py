@@ -121,6 +121,7 @@ def _read(client: redis.Redis, known: _Known, now: float) -> Memory:
             known.denied_at = now
         else:
             return Memory(found["used_memory"], found["maxmemory"])
+    pipe: Any  # redis-py's own types do not know commands by name
     with client.pipeline(transaction=False) as pipe:
         pipe.execute_command("MEMORY STATS")
         pipe.get(keys.CEILING)
