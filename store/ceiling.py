@@ -136,5 +136,5 @@ def _read(client: redis.Redis, known: _Known, now: float) -> Memory:
 
 def _used(stats: Any) -> int:
     """Return the memory use in the reply to MEMORY STATS, which redis-py returns as a dictionary or a list."""
-    pairs = stats if isinstance(stats, dict) else dict(zip(stats[::2], stats[1::2], strict=True))
+    pairs: dict[Any, Any] = stats if isinstance(stats, dict) else dict(zip(stats[::2], stats[1::2], strict=True))
     return int(pairs.get(_USED, pairs.get(_USED.decode(), 0)))
