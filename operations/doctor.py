@@ -67,6 +67,12 @@ _REMEDIES = {  # owner of dead letters -> what to do
     Owner.GATEWAY: "when the gateway has recovered: threelane dead redrive --code {code}",
 }
 
+POISON = "internal_error"  # the code of a message that made our code fail twice
+_POISON_STEP = (
+    "report the log events internal_error, with the exception and its place; after the fix: "
+    "threelane dead redrive --code {code}"
+)
+
 
 def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     """Yield findings about the state in Redis; ``check`` covers the settings.  ``table`` gives the owner of a code."""
@@ -89,22 +95,37 @@ def _depths(client: redis.Redis) -> dict[int, int]:
 def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
     """Check each worker that reported recently; workers that were stopped long ago are not a problem."""
     found: Any = client.zrange(keys.WORKERS, now - health.GONE_MS, "+inf", byscore=True)
-    problems = {name.decode(): health.problem_of(client, name.decode(), now) for name in found}
-    for name, problem in problems.items():
-        if problem:
-            yield Finding(
-                WARNING,
-                "worker",
-                problem,
-                f"threelane health --worker {name}; restart it, or ignore it if it was stopped",
-            )
-    healthy = sum(not problem for problem in problems.values())
+    problems = {name.decode(): _worker(client, name.decode(), now) for name in found}
+    yield from (problem for problem in problems.values() if problem)
+    healthy = sum(problem is None for problem in problems.values())
     if healthy:
         yield Finding(OK, "workers", f"{healthy} healthy")
     else:
         yield Finding(
             ERROR if waiting else WARNING, "workers", f"none is healthy; {waiting:,} messages wait", START_WORKER
         )
+    earlier = [name for name, problem in problems.items() if problem is None and _is_earlier(client, name)]
+    if earlier:
+        names = ", ".join(earlier)
+        detail = f"{names}: an earlier version, in which two workers of a host report under one name"
+        yield Finding(WARNING, "workers", detail, "upgrade them: docs/deploy.md; until then set THREELANE_WORKER_NAME")
+
+
+def _worker(client: redis.Redis, name: str, now: int) -> Finding | None:
+    """Return the finding of one worker that does not send; a restart is proposed only where it helps."""
+    problem = health.problem_of(client, name, now)
+    if not problem:
+        return None
+    entry: Any = client.hgetall(keys.worker(name))
+    step = f"threelane health --worker {name}; restart it, or ignore it if it was stopped"
+    if problem == health.reason_of(entry, name):
+        step = "remove the reason; the worker then goes on, without a restart"
+    return Finding(WARNING, "worker", problem, step)
+
+
+def _is_earlier(client: redis.Redis, name: str) -> bool:
+    """Return whether a worker is of a version without identities."""
+    return not client.hexists(keys.worker(name), "incarnation")
 
 
 def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[Finding]:
@@ -226,15 +247,20 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
 
 
 def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
-    """Report dead letters by owner, the most frequent code first."""
+    """Report dead letters by owner, the most frequent code first; those that made our code fail by themselves."""
     groups = redrive.dead_groups(client, now)  # the largest first
+    poison = [group for group in groups if group.code == POISON]
+    by_owner = [group for group in groups if group.code != POISON]
     owners: Counter[str] = Counter()
-    for group in groups:
+    for group in by_owner:
         owners[group.owner] += group.messages
     for owner, number in owners.most_common():
-        of_owner = [group for group in groups if group.owner == owner]
+        of_owner = [group for group in by_owner if group.owner == owner]
         codes = ", ".join(f"{group.code} {group.reason} ({group.messages:,})" for group in of_owner[:5])
         step = _REMEDIES.get(Owner(owner), "") if owner in set(Owner) else "threelane dead list"
         yield Finding(WARNING, "dead letters", f"{number:,}: {codes}", step.format(code=of_owner[0].code), owner)
-    if not owners:
+    for group in poison:
+        detail = f"{group.messages:,} made the code of Threelane or of an added gateway fail ({group.code})"
+        yield Finding(WARNING, "dead letters", detail, _POISON_STEP.format(code=group.code))
+    if not groups:
         yield Finding(OK, "dead letters", "none")

@@ -45,7 +45,7 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """The last report of one worker."""
+    """The last report of one worker; ``fault`` is why it sends nothing, or empty."""
 
     name: str
     silent_seconds: float
@@ -104,11 +104,17 @@ def _workers(client: redis.Redis, now: int) -> list[Worker]:
     names: Any = client.zrange(keys.WORKERS, now - GONE_MS, "+inf", byscore=True, withscores=True)
     with client.pipeline(transaction=False) as pipe:
         for name, _ in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "served", "fault"])
+            pipe.hmget(keys.worker(name.decode()), ["lanes", "served", "fault", "not_ready"])
         reports = pipe.execute()
     return [
-        Worker(name.decode(), (now - at) / 1000, (lanes or b"").decode(), float(served or 0), (fault or b"").decode())
-        for (name, at), (lanes, served, fault) in zip(names, reports, strict=True)
+        Worker(
+            name=name.decode(),
+            silent_seconds=(now - at) / 1000,
+            lanes=(lanes or b"").decode(),
+            served=float(served or 0),
+            fault=(fault or not_ready or b"").decode(),
+        )
+        for (name, at), (lanes, served, fault, not_ready) in zip(names, reports, strict=True)
     ]
 
 

@@ -113,6 +113,7 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
     """List each problem with its owner and the command that fixes it; exits with 5 if any problem is an error."""
     from threelane.operations import doctor as diagnosis
     from threelane.operations.check import check as findings_of
+    from threelane.operations.check_redis import refused
     from threelane.worker.gateway.overrides import WrongPolicy, in_force
 
     settings = load_or_exit(WorkerSettings)
@@ -120,11 +121,14 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
         table = in_force(settings.gateway, settings.policy_file)
     except WrongPolicy:  # check reports it
         table = in_force(settings.gateway, None)
-    findings, unavailable = list(findings_of(live=live, independent=_independent())), False
+    findings = list(findings_of(live=live, independent=_independent()))
+    unavailable = not any(one.what == "Redis" and one.grade is Grade.OK for one in findings)  # as check has reported
     try:
-        with connect(settings) as client:
-            findings += diagnosis.diagnose(client, now_of(client), table)
-    except (RedisError, OSError):  # check has reported it
+        if not unavailable:
+            with connect(settings) as client:
+                findings += diagnosis.diagnose(client, now_of(client), table)
+    except (RedisError, OSError) as failed:
+        findings.append(refused(failed))
         unavailable = True
     _print(findings, as_json=as_json)
     if unavailable:

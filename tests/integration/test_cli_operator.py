@@ -288,7 +288,8 @@ def test_the_doctor_finds_nothing_where_nothing_is_wrong(
 ) -> None:
     """A worker that reports, lanes that are fetched, an endpoint that gets callbacks."""
     client.zadd(keys.WORKERS, {"w": system.now})
-    client.hset(keys.worker("w"), mapping={"beat": system.now, "fetched": system.now, "lanes": "1,2,3", "rate": 100})
+    report = {"beat": system.now, "fetched": system.now, "lanes": "1,2,3", "rate": 100, "incarnation": "a"}
+    client.hset(keys.worker("w"), mapping=report)
     client.set(keys.HEARD, system.now)
     client.hset(keys.BALANCE, mapping={"credits": CREDIT, "left": CREDIT, "at": system.now})
     credentials = {f"THREELANE_CLICKATELL_{name}": "x" for name in ("API_ID", "USER", "PASSWORD")}
@@ -301,6 +302,39 @@ def test_the_doctor_finds_nothing_where_nothing_is_wrong(
     assert (0, {"ok"}) == (completed.returncode, {one["grade"] for one in json.loads(completed.stdout)}), (
         completed.stdout
     )
+
+
+def test_the_doctor_reports_why_a_worker_sends_nothing_and_proposes_no_restart(
+    system: System, environment: dict[str, str], client: redis.Redis
+) -> None:
+    """A restart would neither correct a password nor bring the broker back; top shows the same reason."""
+    reason = "login: Clickatell refuses the credentials (001)"
+    for name, more in (("w1", {"not_ready": reason, "incarnation": "a"}), ("old", {})):
+        client.zadd(keys.WORKERS, {name: system.now})
+        client.hset(keys.worker(name), mapping={"beat": system.now, "fetched": system.now, "lanes": "1,2,3", **more})
+    found = json.loads(typed("doctor", "--json", environment=environment).stdout)
+    workers = {one["what"]: one for one in found if one["what"] == "worker"}
+    (earlier,) = [one for one in found if one["what"] == "workers" and one["grade"] == "warning"]
+
+    assert f"worker w1 is not ready: {reason}" == workers["worker"]["detail"]
+    assert "remove the reason; the worker then goes on, without a restart" == workers["worker"]["step"]
+    assert earlier["detail"].startswith("old: an earlier version")
+    shown = json.loads(typed("top", "--json", environment=environment).stdout)["workers"]
+    assert {"w1": reason, "old": ""} == {one["name"]: one["fault"] for one in shown}
+
+
+def test_the_doctor_names_messages_that_made_our_code_fail(
+    system: System, environment: dict[str, str], client: redis.Redis
+) -> None:
+    """Their cause is in the code, so the operator reports them before a redrive."""
+    dead(system, "301")
+    (message_id,) = client.zrange(keys.DEAD, 0, -1)
+    client.hset(keys.record(message_id.decode()), mapping={"code": "internal_error", "reason": "internal_error"})
+    found = json.loads(typed("doctor", "--json", environment=environment).stdout)
+    (poison,) = [one for one in found if one["what"] == "dead letters"]
+
+    assert "1 made the code of Threelane or of an added gateway fail (internal_error)" == poison["detail"]
+    assert "threelane dead redrive --code internal_error" in poison["step"]
 
 
 def test_the_doctor_reports_a_missing_redis(environment: dict[str, str]) -> None:
