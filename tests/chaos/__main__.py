@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import ledger, script
-from tests.chaos.shows import hidden, lookups, newsletter, outage, stage
+from tests.chaos.shows import frozen, hidden, lookups, newsletter, outage, stage
 from tests.chaos.world import World
 from threelane.store import keys
 
 QUIET_SECONDS = 240.0
-SHOWS = {"2": newsletter.play, "3": lookups.play, "4": outage.play, "5": hidden.play}
+SHOWS = {"2": newsletter.play, "3": lookups.play, "4": outage.play, "5": hidden.play, "frozen": frozen.play}
 
 
 def main() -> int:
