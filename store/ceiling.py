@@ -123,15 +123,15 @@ def _read(client: redis.Redis, known: _Known, now: float) -> Memory:
             return Memory(found["used_memory"], found["maxmemory"])
     pipe: Any  # redis-py's own types do not know commands by name
     with client.pipeline(transaction=False) as pipe:
-        pipe.execute_command("MEMORY STATS")
+        pipe.execute_command("MEMORY STATS")  # type: ignore[no-untyped-call]
         pipe.get(keys.CEILING)
-        stats, ceiling = pipe.execute(raise_on_error=False)
-    if isinstance(stats, NoPermissionError):
+        replies: Any = pipe.execute(raise_on_error=False)
+    if isinstance(replies[0], NoPermissionError):
         return Memory(0, 0, is_known=False)
-    for failed in (stats, ceiling):
+    for failed in replies:
         if isinstance(failed, Exception):
             raise failed
-    return Memory(_used(stats), int(ceiling or 0), is_known=ceiling is not None)
+    return Memory(_used(replies[0]), int(replies[1] or 0), is_known=replies[1] is not None)
 
 
 def _used(stats: Any) -> int:

@@ -22,9 +22,9 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import by_lane, metrics
 from threelane.worker.process.internal_error import FaultStep, report
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.look_up import look_up_many
+from threelane.worker.receipt.look_up import look_up_many, reports_of
 from threelane.worker.receipt.probe import Probed, take_due
-from threelane.worker.receipt.receipt import from_look_up, receive
+from threelane.worker.receipt.receipt import receive
 
 LANE_1_SECONDS, RESOLVE_SECONDS = 0.25, 0.5
 
@@ -67,9 +67,9 @@ async def resolve(
         return 0, {}
     doubts = [_doubt(one) for one in taken.messages]
     found = await _look_up(gateway, [one.id for one in doubts], per_request)
-    adopted = [
-        from_look_up(one.id, known) for one, known in zip(doubts, found, strict=True) if known.known is Known.FOUND
-    ]
+    adopted = reports_of(
+        (one.id, known) for one, known in zip(doubts, found, strict=True) if known.known is Known.FOUND
+    )
     if adopted:
         results = await receive(client, adopted, settings.keeping, now, tracing.tracer(enabled=settings.otel))
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))

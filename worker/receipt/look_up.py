@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
+from threelane.worker.receipt.receipt import from_look_up
 
 T = TypeVar("T")
 
@@ -25,6 +27,17 @@ async def look_up_many(gateway: Gateway, ids: Sequence[str]) -> list[LookUp]:
             return [LookUp(Known.FAILED, text=report(FaultStep.LOOK_UP, ids[0], failed))]
         return [one for message_id in ids for one in await look_up_many(gateway, [message_id])]
     return found
+
+
+def reports_of(found: Iterable[tuple[str, LookUp]]) -> list[StatusReport]:
+    """Return the reports of look-ups that found their message, without those at which our own code fails."""
+    reports: list[StatusReport] = []
+    for message_id, answer in found:
+        try:
+            reports.append(from_look_up(message_id, answer))
+        except Exception as failed:  # such as a status of another type; the message is looked up again
+            report(FaultStep.LOOK_UP, message_id, failed)
+    return reports
 
 
 async def or_failed(message_id: str, call: Awaitable[T], failure: Callable[[LookUp], T]) -> T:

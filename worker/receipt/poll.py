@@ -31,9 +31,9 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import by_lane, metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.receipt.look_up import or_failed
+from threelane.worker.receipt.look_up import or_failed, reports_of
 from threelane.worker.receipt.probe import Probed, take_due
-from threelane.worker.receipt.receipt import from_look_up, receive
+from threelane.worker.receipt.receipt import receive
 
 POLL_SECONDS = 0.5
 DAY_MS = 24 * 3600 * 1000
@@ -88,11 +88,11 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     calls = ((one, _look_up(gateway, one, is_ours=owner in ("", one.id))) for one, owner in pairs)
     answers = await asyncio.gather(*(or_failed(one.id, call, Answered) for one, call in calls))
     metrics.POLLED.inc(len(awaited))
-    reports = [
-        from_look_up(one.id, answer.look_up)
+    reports = reports_of(
+        (one.id, answer.look_up)
         for one, answer in zip(awaited, answers, strict=True)
         if answer.look_up.known in (Known.FOUND, Known.NO_STATUS) and answer.look_up.status
-    ]
+    )
     if reports:
         await receive(client, reports, settings.keeping, now, tracing.tracer(enabled=settings.otel))
     await _write(client, awaited, answers, settings, now)
