@@ -123,7 +123,7 @@ def _read(client: redis.Redis, known: _Known, now: float) -> Memory:
             return Memory(found["used_memory"], found["maxmemory"])
     pipe: Any  # redis-py's own types do not know commands by name
     with client.pipeline(transaction=False) as pipe:
-        pipe.execute_command("MEMORY STATS")  # type: ignore[no-untyped-call]
+        pipe.execute_command("MEMORY STATS")
         pipe.get(keys.CEILING)
         replies: Any = pipe.execute(raise_on_error=False)
     if isinstance(replies[0], NoPermissionError):
