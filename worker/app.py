@@ -13,7 +13,6 @@ from threelane.runtime import extras
 try:
     import prometheus_client  # noqa: F401 - part of the same extra
     from celery import signals
-    from celery.worker import state
 except ModuleNotFoundError:
     raise ImportError(extras.sentence("worker", __name__)) from None
 
@@ -29,7 +28,7 @@ from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import consumer_pulse, interpreter, metrics, starting
 from threelane.worker.process.broker import application, refuse_options
-from threelane.worker.process.controller import describe
+from threelane.worker.process.controller import describe, request_end
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
 from threelane.worker.process.probes import serve_probes
@@ -66,8 +65,7 @@ on_rabbitmq = settings.broker_kind == "RabbitMQ"
 
 
 def _fail() -> None:
-    """Make Celery end this worker with an error: its own code fails at every message."""
-    state.should_stop = Exit.FAULT  # type: ignore[assignment]  # Celery's exit code
+    request_end("the worker ends: three different messages failed, with no success between them; please report it")
 
 
 engine = Engine(settings, nudger, _fail)

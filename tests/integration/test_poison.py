@@ -182,6 +182,7 @@ def test_a_worker_at_which_three_different_messages_fail_ends_with_an_error(
         assert worker.process.poll() is None, "one message that failed twice is one message"
         ids = send(producer, [f"{TEXT} before {n}" for n in range(2)])
         assert 70 == worker.process.wait(30)
+    assert "three different messages failed" in worker.log.read_text()
     assert "worker_failed" in {one["event"] for one in log_of(worker)}
     assert {"scheduled": 2} == states(client, ids)
 

@@ -38,6 +38,15 @@ class Unrecoverable(Exception):
         self.code = code
 
 
+_requested: list[Unrecoverable] = []
+
+
+def request_end(problem: str) -> None:
+    """End this worker with an error as soon as its messages under way are settled; call it from any thread."""
+    _requested.append(Unrecoverable(problem))
+    state.should_stop = Exit.FAULT  # type: ignore[assignment] # the stubs have its first value
+
+
 class Worker(programs.Worker):
     """Celery's worker, which never ends with code 0 but by a signal.
 
@@ -63,6 +72,8 @@ class Worker(programs.Worker):
         except (Exception, SystemExit, KeyboardInterrupt) as ended:
             failed = ended
         by_signal = _by_signal() or isinstance(failed, KeyboardInterrupt)
+        if _requested and not by_signal:
+            failed = _requested[0]
         problem, code = ("", Exit.OK) if by_signal else describe(failed)
         if problem:
             logs.event("unrecoverable", level=50, problem=problem)
@@ -133,4 +144,5 @@ def _of_an_exit(ended: SystemExit) -> tuple[str, Exit]:
 
 def _by_signal() -> bool:
     """Return whether a signal handler of Celery has requested the end."""
-    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
+    flags = (state.should_stop, state.should_terminate)
+    return any(flag is not None and flag is not False and flag is not Exit.FAULT for flag in flags)
