@@ -114,3 +114,41 @@ def test_a_folder_that_cannot_be_used_ends_the_process(
 
     assert 2 == ended.value.code
     assert f"threelane: THREELANE_RUN_DIR: {tmp_path}/file is not a folder" in capsys.readouterr().err
+
+
+def test_the_last_worker_leaves_no_folder_behind(
+    settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that Threelane created below the temporary folder; one that an operator chose stays."""
+    monkeypatch.delenv("THREELANE_RUN_DIR")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first, second = (taken(WorkerSettings()) for _ in range(2))
+    for one in (first, second):
+        one.report(metrics="127.0.0.1:9464")
+    folder = first.folder
+    assert folder is not None
+    assert 0o700 == folder.stat().st_mode & 0o777
+    assert ["prometheus", "worker-1.json", "worker-2.json"] == sorted(one.name for one in folder.iterdir())
+
+    first.release()
+    assert folder.exists()
+    second.release()
+    assert [] == [*tmp_path.iterdir()]
+
+
+def test_a_folder_of_another_user_is_refused(
+    settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its owner could announce workers, and hold our slots."""
+    theirs = tmp_path / "run"
+    theirs.mkdir()
+    owner = theirs.stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    if owner == 0:
+        os.chown(theirs, 65534, -1)
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(SystemExit):
+        taken(WorkerSettings(run_dir=theirs))
+
+    assert f"{theirs} belongs to another user" in capsys.readouterr().err

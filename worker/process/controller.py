@@ -137,12 +137,12 @@ def _of_an_exit(ended: SystemExit) -> tuple[str, Exit]:
     """Return what an exit means: our own have printed their sentence, Celery's have none."""
     if isinstance(ended, WorkerTerminate) and ended.__cause__ is not None:
         return "the worker ends: too many open files; raise its limit (LimitNOFILE, ulimit -n)", Exit.UNAVAILABLE
-    if type(ended) is SystemExit and ended.code:
-        return "", Exit(int(ended.code)) if ended.code in [*Exit] else Exit.FAULT
+    if ended.code and ended.code in [*Exit]:  # of a part that has printed or logged why
+        return "", Exit(int(ended.code))
     return "the worker was ended from within, not by a signal", Exit.FAULT
 
 
 def _by_signal() -> bool:
-    """Return whether a signal handler of Celery has requested the end."""
-    flags = (state.should_stop, state.should_terminate)
-    return any(flag is not None and flag is not False and flag is not Exit.FAULT for flag in flags)
+    """Return whether a signal handler has requested the end; a part that fails requests another code than 0."""
+    stops, terminates = cast("tuple[Any, Any]", (state.should_stop, state.should_terminate))
+    return (stops is not None and stops is not False and stops == Exit.OK) or terminates not in (None, False)

@@ -7,6 +7,7 @@ are seen in Redis: a name under which another live worker reports is left to it.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import secrets
@@ -68,6 +69,7 @@ class Identity:
         self.folder: Path | None = None
         self._file = -1
         self._wanted = socket.gethostname()
+        self._chosen: Path | None = None
         self._left: set[str] = set()  # names of live workers elsewhere
         self._own = Announced(
             name=self._wanted, slot=1, pid=os.getpid(), started=_now(), incarnation=secrets.token_hex(8), redis=""
@@ -88,10 +90,11 @@ class Identity:
 
         Ends the process with code 2 and a sentence if the run folder cannot be used.
         """
-        self._wanted, redis = settings.worker_name, digest_of(settings)
-        self.folder = folder = run_folder.open_or_exit(settings.run_dir)
-        with run_folder.locked(folder):
-            others = [*_live(folder)]
+        self._wanted, self._chosen, redis = settings.worker_name, settings.run_dir, digest_of(settings)
+        with run_folder.entered_or_exit(settings.run_dir) as folder:
+            self.folder = folder
+            others = [*_live(folder, cleans=True)]
+            prometheus.clean(folder, {one.slot for one in others})
             slot, self._file = _lowest_free_slot(folder)
             self._own = Announced(
                 name=_free_name(self._wanted, {one.name for one in others if one.redis == redis}),
@@ -102,7 +105,7 @@ class Identity:
                 redis=redis,
             )
             self._write()
-            prometheus.clean(folder, {one.slot for one in others})
+        atexit.register(self.release)
 
     def leave_name(self) -> None:
         """Take the next free name: another live worker reports under this one."""
@@ -141,9 +144,10 @@ class Identity:
         """Free the slot at a clean end."""
         if self._file < 0 or self.folder is None:
             return
-        prometheus.remove(self.folder, self._own.slot)
         with suppress(OSError), run_folder.locked(self.folder, waits=False):
+            prometheus.remove(self.folder, self._own.slot)
             (self.folder / _FILE.format(slot=self._own.slot)).unlink()
+            run_folder.remove_if_empty(self.folder, self._chosen)
         os.close(self._file)
         self._file = -1
 
@@ -213,14 +217,19 @@ def _lowest_free_slot(folder: Path) -> tuple[int, int]:
     raise AssertionError  # the loop has no end
 
 
-def _live(folder: Path) -> Iterator[Announced]:
-    """Yield the announcements whose lock is held, by slot; the lock of the folder must be held."""
+def _live(folder: Path, *, cleans: bool = False) -> Iterator[Announced]:
+    """Yield the announcements whose lock is held, by slot; the lock of the folder must be held.
+
+    Removes the others if it ``cleans``; a reader, whose lock of the folder is shared, does not.
+    """
     for path in sorted(folder.glob(_FILE.format(slot="*")), key=lambda one: (len(one.name), one.name)):
         with suppress(OSError, msgspec.MsgspecError):
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 if not _lock(file, fcntl.LOCK_SH):
                     yield msgspec.json.decode(os.read(file, 65536).partition(b"\n")[0], type=Announced)
+                elif cleans:
+                    path.unlink()
             finally:
                 os.close(file)
 

@@ -24,9 +24,10 @@ def announce(folder: Path, slot: int, target: str, name: str) -> None:
 
 
 def remove(folder: Path, slot: int) -> None:
-    """Remove the file of a slot."""
+    """Remove the file of a slot, and the folder of the last one."""
     with suppress(OSError):
         _file(folder, slot).unlink()
+        (folder / FOLDER).rmdir()
 
 
 def clean(folder: Path, live: Collection[int]) -> None:

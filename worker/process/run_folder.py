@@ -8,8 +8,9 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from threelane.runtime.exits import Exit
 
@@ -31,27 +32,56 @@ def candidates(chosen: Path | None = None) -> list[Path]:
     return [OF_THE_SERVICE, *([Path(session, "threelane")] if session else []), own]
 
 
-def open_or_exit(chosen: Path | None) -> Path:
-    """Return the folder of this process, and create it; ends the process with code 2 if it cannot be used."""
+@contextmanager
+def entered_or_exit(chosen: Path | None) -> Iterator[Path]:
+    """Create the folder and hold its lock; ends the process with code 2 and a sentence if it cannot be used."""
     try:
-        return _open(chosen)
+        with ExitStack() as stack:
+            while not (folder := _open_and_lock(chosen, stack)):
+                pass
+            yield folder
     except Unusable as problem:
-        print(f"threelane: THREELANE_RUN_DIR: {problem}", file=sys.stderr)
-        raise SystemExit(Exit.USAGE) from None
+        _end(str(problem))
+    except OSError as failed:
+        _end(f"{failed.filename or folder} cannot be used ({failed.strerror}): {_REMEDY}")
+
+
+def remove_if_empty(folder: Path, chosen: Path | None) -> None:
+    """Remove a folder that Threelane created and nobody uses; its lock must be held."""
+    if chosen is None and "THREELANE_RUN_DIR" not in os.environ and folder != OF_THE_SERVICE:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager
 def locked(folder: Path, *, shared: bool = False, waits: bool = True) -> Iterator[None]:
     """Hold the lock of the folder: nobody takes or frees a slot meanwhile.  Readers share it.
 
-    Raises OSError if the folder does not exist, or if it is locked and this process does not wait.
+    Raises OSError if the folder does not exist or was removed meanwhile, or if it is locked and this process does not
+    wait.
     """
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if waits else fcntl.LOCK_NB))
+        if not os.path.samestat(os.fstat(held), folder.stat()):
+            raise FileNotFoundError(folder)
         yield
     finally:
         os.close(held)
+
+
+def _open_and_lock(chosen: Path | None, stack: ExitStack) -> Path | None:
+    """Return the locked folder; None if a worker that ended removed it meanwhile."""
+    folder = _open(chosen)
+    with suppress(FileNotFoundError):
+        stack.enter_context(locked(folder))
+        return folder
+    return None
+
+
+def _end(problem: str) -> NoReturn:
+    print(f"threelane: THREELANE_RUN_DIR: {problem}", file=sys.stderr)
+    raise SystemExit(Exit.USAGE) from None
 
 
 def _open(chosen: Path | None) -> Path:

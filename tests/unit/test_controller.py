@@ -1,0 +1,87 @@
+"""A worker ends with code 0 only by a signal: whatever else ends Celery has a sentence and another code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.exceptions import WorkerShutdown, WorkerTerminate
+from celery.worker import state
+from redis.exceptions import ReadOnlyError
+
+from threelane.runtime.exits import Exit
+from threelane.worker.process.controller import Unrecoverable, Worker
+
+
+class Steps:
+    """Celery's steps, which end in one way."""
+
+    def __init__(self, end: BaseException | None) -> None:
+        self._end = end
+
+    def start(self, _: object) -> None:
+        if self._end:
+            raise self._end
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, end: BaseException | None, **flags: Any) -> int:
+    """Return the exit code of a worker whose steps end so, with the flags that signal handlers set."""
+    for name in ("should_stop", "should_terminate"):
+        monkeypatch.setattr(state, name, flags.get(name))
+    codes: list[int] = [0]
+    one: Any = object.__new__(Worker)
+    one.blueprint = Steps(end)
+    monkeypatch.setattr(Worker, "stop", lambda _, exitcode: codes.append(exitcode))
+    monkeypatch.setattr(Worker, "terminate", lambda _: None)
+    try:
+        one.start()
+    except SystemExit as left:
+        return int(left.code or 0)
+    return codes[-1]
+
+
+def too_many_files() -> WorkerTerminate:
+    """Return what Celery raises then."""
+    failed = WorkerTerminate(1)
+    failed.__cause__ = OSError(24, "Too many open files")
+    return failed
+
+
+ENDS = {
+    "an error reply of Redis": (ReadOnlyError("READONLY"), Exit.UNAVAILABLE, "this Redis is a replica"),
+    "a refusal of the broker": (Unrecoverable("the queue differs", Exit.USAGE), Exit.USAGE, "the queue differs"),
+    "a mistake of ours": (KeyError("x"), Exit.FAULT, "internal error, KeyError at"),
+    "a remote shutdown": (WorkerShutdown("by remote"), Exit.FAULT, "from within, not by a signal"),
+    "a remote shutdown with 0": (WorkerShutdown(0), Exit.FAULT, "from within, not by a signal"),
+    "too many open files": (too_many_files(), Exit.UNAVAILABLE, "too many open files"),
+    "nothing": (None, Exit.FAULT, "without a reason"),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_an_end_without_a_signal_has_a_sentence_and_a_code(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A supervisor restarts what failed, and leaves what ended with 0."""
+    end, code, sentence = ENDS[case]
+
+    assert code == ended(monkeypatch, end)
+    assert sentence in capsys.readouterr().err
+
+
+def test_an_end_by_a_signal_has_code_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when a connection breaks meanwhile: the supervisor wanted the end."""
+    ends: tuple[tuple[BaseException, dict[str, Any]], ...] = (
+        (WorkerShutdown(0), {"should_stop": 0}),
+        (ReadOnlyError("READONLY"), {"should_stop": 0}),
+        (WorkerTerminate(True), {"should_terminate": True}),
+        (KeyboardInterrupt(), {}),
+    )
+
+    assert [0] * 4 == [ended(monkeypatch, end, **flags) for end, flags in ends]
+    assert "" == capsys.readouterr().err
+
+
+def test_a_part_that_fails_ends_the_worker_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own code failed at every message: it has logged why, and requested the end."""
+    assert 70 == ended(monkeypatch, WorkerShutdown(70), should_stop=Exit.FAULT)
