@@ -54,6 +54,7 @@ class Key(StrEnum):
     WORKERS = "workers"
     LANE_1_WORKER = "lane-1-worker"
     SESSION = "session"
+    LOGIN = "login"
     SWEEP = "sweep"
     SWEEPING = "sweeping"
     NUDGES = "nudges"
@@ -124,8 +125,9 @@ KINDS: dict[Key, KeyKind] = {
                         "a day"),
     Key.WORKERS: KeyKind("zset", "names of workers; score: when each reported last, ms"),
     Key.LANE_1_WORKER: KeyKind("string", "a worker that fetches lane 1 only", "", "when it stops reporting"),
-    Key.SESSION: KeyKind("string", "the gateway session that all workers share, and the locks of its renewal and ping",
-                         "api, api:renewing or api:pinged", "with the session", by_account=True),
+    Key.LOGIN: KeyKind("string", "the turn to repeat a refused login; expires at the next one", "fingerprint"),
+    Key.SESSION: KeyKind("string", "the gateway session of workers with the same credentials, and its locks",
+                         "api:fingerprint, and :renewing or :pinged", "with the session", by_account=True),
     Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty"),
     Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep"),
     Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
@@ -270,9 +272,14 @@ def records(message_ids: Iterable[str]) -> list[RecordKey]:
     return cast("list[RecordKey]", [_RECORD + one for one in message_ids])
 
 
-def session(api: str) -> str:
-    """Return the key of the gateway session that all workers share."""
-    return key(Key.SESSION, api)
+def login(fingerprint: str) -> str:
+    """Return the key of the turn to repeat the login with these credentials."""
+    return key(Key.LOGIN, fingerprint)
+
+
+def session(name: str) -> str:
+    """Return the key of the gateway session that workers with the same credentials share."""
+    return key(Key.SESSION, name)
 
 
 def breaker(fingerprint: str) -> BreakerKey:

@@ -43,6 +43,7 @@ settings = load_or_exit(WorkerSettings)
 transport.install()
 codes = tables.each_or_exit()
 choose.sender_or_exit(settings)
+choose.credentials_or_exit(settings)
 try:
     if settings.policy_file:
         overrides.check(settings.policy_file)

@@ -24,7 +24,6 @@ from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Cover
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
-from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
 
@@ -271,7 +270,7 @@ def _refusal(reply: HttpReply, to: str = "") -> AttemptOutcome | None:
 
 
 def _is_of_account(code: str) -> bool:
-    return LEGACY.rule_for(code).scope is Scope.ACCOUNT
+    return LEGACY.rule_for(code).scope.is_of_requests
 
 
 def _text(reply: HttpReply) -> str:

@@ -9,21 +9,22 @@ from threelane.contract.refusal import Owner
 from threelane.worker.policy.rule import MINUTES, RATE_LIMITED, SOON, UNTIL_EXPIRY, Rule, Scope, Verdict, table
 
 RETRY, _, HOLD, STOP, SUPPRESS, _ = Verdict
-MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
+MESSAGE, RECIPIENT, PREFIX, SENDER, CREDENTIALS, ACCOUNT = Scope
 PRODUCER, OPERATOR, RECIPIENT_OWNER, GATEWAY = Owner
 
 # fmt: off
 ONE_API = table(
+    # the credentials and the address: their workers send nothing until a login is accepted
+    Rule("1",   HOLD,     CREDENTIALS, OPERATOR, "authentication_failed", alarm=True),
+    Rule("3",   HOLD,     CREDENTIALS, OPERATOR, "integration_inactive", alarm=True),
+    Rule("7",   HOLD,     CREDENTIALS, OPERATOR, "ip_lockdown", alarm=True),
+    Rule("41",  HOLD,     CREDENTIALS, OPERATOR, "wrong_address", alarm=True),
+    Rule("42",  HOLD,     CREDENTIALS, OPERATOR, "wrong_address", alarm=True),
     # the account: nothing can be sent until the owner acts
-    Rule("1",   HOLD,     ACCOUNT,   OPERATOR, "authentication_failed", alarm=True),
     Rule("2",   HOLD,     ACCOUNT,   OPERATOR, "account_inactive", alarm=True),
-    Rule("3",   HOLD,     ACCOUNT,   OPERATOR, "integration_inactive", alarm=True),
-    Rule("7",   HOLD,     ACCOUNT,   OPERATOR, "ip_lockdown", alarm=True),
     Rule("20",  HOLD,     ACCOUNT,   OPERATOR, "insufficient_balance", alarm=True),
     Rule("38",  HOLD,     ACCOUNT,   OPERATOR, "channel_inactive", alarm=True),
     Rule("39",  HOLD,     ACCOUNT,   OPERATOR, "feature_unavailable", alarm=True),
-    Rule("41",  HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
-    Rule("42",  HOLD,     ACCOUNT,   OPERATOR, "wrong_address", alarm=True),
     Rule("46",  HOLD,     ACCOUNT,   OPERATOR, "demo_expired", alarm=True),
     # the recipient: never again
     Rule("26",  SUPPRESS, RECIPIENT, RECIPIENT_OWNER, "opted_out"),

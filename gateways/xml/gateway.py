@@ -24,7 +24,6 @@ from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Cover
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
-from threelane.worker.policy.rule import Scope
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
 from threelane.worker.process.settings import AccountSettings
 
@@ -307,7 +306,7 @@ def _of_all(rows: Sequence[Row], count: int) -> AttemptOutcome | None:
     (only,) = faults
     if only is None or len(rows) not in (1, count):
         return None
-    whole = LEGACY.rule_for(only.code).scope is Scope.ACCOUNT or only.code in _OF_ALL
+    whole = LEGACY.rule_for(only.code).scope.is_of_requests or only.code in _OF_ALL
     return only if whole or len(rows) == count else None
 
 

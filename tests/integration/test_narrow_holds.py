@@ -110,29 +110,47 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     assert {} == hold.holds(client, int(time.time() * 1000))
 
 
-def test_wrong_credentials_hold_until_a_worker_comes_with_others(
+def test_wrong_credentials_stop_their_worker_and_no_other(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, until: Until
 ) -> None:
-    """The same ones again change nothing; the right ones go on by themselves, and nothing was lost."""
-    messages = [producer.send(f"27999500{n:03d}", "Hello").id for n in range(20)]
-    first = workers.start(clickatell_password="wrong")
-    wait_until(lambda: client.hexists(keys.HOLDS, "account"), what="the hold")
-    first.stop()
-    tried = len(sandbox.control("GET", "attempts")["attempts"])
-    again = workers.start(clickatell_password="wrong")
-    wait_until(lambda: client.zcard(keys.WORKERS), what="its report")
-    again.stop()
-    assert client.hexists(keys.HOLDS, "account")
-    assert tried == len(sandbox.control("GET", "attempts")["attempts"])
-    assert [] == workers.events("resumed")
+    """It claims nothing, so no message is refused; a worker beside it sends them all."""
+    messages = [producer.send(f"27999500{n:03d}", "Hello", lane=1).id for n in range(20)]
+    workers.start(clickatell_password="wrong")
+    wait_until(lambda: workers.events("login_refused"), what="the refusal")
+    assert ["credentials"] == [scope.partition(":")[0] for scope in hold.holds(client, 0)]
+    assert [] == sandbox.control("GET", "attempts")["attempts"]
+    assert 20 == client.zcard(keys.QUEUED[1])
 
     workers.start()
     for one in messages:
         until(one, Status.SENT)
-    assert 1 == len(workers.events("resumed"))
-    assert {1} == {len(attempts(sandbox, one)) - (one in refused_of(sandbox)) for one in messages}
+    assert {1} == {len(attempts(sandbox, one)) for one in messages}
     stored = b"".join(client.dump(key) or b"" for key in (keys.HOLDS, keys.BALANCE, keys.RATE))
     assert b"wrong" not in stored
+
+
+def test_a_hold_of_the_account_for_refused_credentials_ends_with_a_login_that_is_accepted(
+    producer: Producer, workers: Workers, client: redis.Redis, until: Until
+) -> None:
+    """A worker of an older version holds the account for its own credentials, at any time."""
+    message = producer.send("27999500001", "Hello", lane=1).id
+    client.hset(keys.HOLDS, "account", hold.encode(Hold("account", "001", "authentication_failed"), 1))
+    workers.start()
+    until(message, Status.SENT)
+    assert 1 == len(workers.events("resumed"))
+
+
+def test_a_password_that_is_refused_while_a_worker_runs_costs_no_message_an_attempt(
+    producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, until: Until
+) -> None:
+    """A worker with the new one goes on; the messages of the old one keep their place."""
+    workers.start()
+    sandbox.control("POST", "faults", {"do": "code", "code": "001"})
+    message = producer.send("27999500001", "Hello", lane=1).id
+    wait_until(lambda: workers.events("login_refused"), what="the refusal")
+    until(message, Status.SENT)  # its login is accepted again
+    assert 1 == producer.status(message).attempts
+    wait_until(lambda: {} == hold.holds(client, 0), what="the end of the hold")
 
 
 def refused_of(sandbox: Running) -> set[str]:
@@ -173,5 +191,4 @@ def test_each_change_of_credentials_or_address_is_seen(change: dict[str, object]
 def test_a_hold_that_no_setting_fixes_stays(system: System, client: redis.Redis, cause: str) -> None:
     """A worker that starts with other credentials has not topped up the account."""
     client.hset(keys.HOLDS, "account", hold.encode(Hold("account", "301", cause), system.now))
-    assert not system.run(hold.lift_for(system.client, "others", system.now))
-    assert client.hexists(keys.HOLDS, "account")
+    assert not hold.is_of_settings(hold.holds(client, system.now)["account"])

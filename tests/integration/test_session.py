@@ -13,6 +13,7 @@ from threelane.contract import message
 from threelane.contract.message import Draft, Message
 from threelane.runtime.settings import load
 from threelane.sandbox.running import Running
+from threelane.store import keys
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.session import Authenticate
@@ -49,7 +50,7 @@ def test_32_threads_with_an_expired_session_cause_one_login(
         shared = [redis.asyncio.Redis(port=redis_server.port) for _ in range(4)]
         made = [gateway(_settings(api, sandbox, redis_server), one) for one in shared]
         await made[0].send([_message(999)], NOW)  # somebody logs in, and the gateway forgets it
-        client.set(f"tl:session:{api}", "f" * 32)
+        client.set(keys.session(f"{api}:{_settings(api, sandbox, redis_server).fingerprint}"), "f" * 32)
         for one in made:
             session = one._login._session  # type: ignore[attr-defined]
             session._known, session._authenticate = "f" * 32, _counted(session._authenticate, logins)
@@ -67,10 +68,10 @@ def test_32_threads_with_an_expired_session_cause_one_login(
 
 
 @pytest.mark.parametrize("api", ["http", "xml"])
-def test_a_login_that_is_refused_is_the_account_s_trouble_and_leaves_nothing_in_doubt(
+def test_a_refused_login_of_a_session_leaves_nothing_in_doubt(
     api: str, client: redis.Redis, redis_server: RedisServer, sandbox: Running
 ) -> None:
-    """Code 001 holds the account; a login that cannot be reached is a message that surely was not sent."""
+    """Code 001 stops these credentials; a login that cannot be reached is a message that surely was not sent."""
 
     async def send(settings: AccountSettings) -> tuple[OutcomeKind, str]:
         shared = redis.asyncio.Redis(port=redis_server.port)

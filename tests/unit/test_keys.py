@@ -18,8 +18,8 @@ AS_EVER = {
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
     "tl:ceiling",
-    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x", "tl:console-tries:x",
-    "tl:reply:x",
+    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x", "tl:console:x",
+    "tl:console-tries:x", "tl:reply:x",
     "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x", "tl:write-check",
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_a_cell_tags_every_key_and_an_account_those_that_are_its_own() -> None:
     assert "tl:{c7}:rate@acme" == keys.key(Key.RATE, space=there)
 
 
-@pytest.mark.parametrize("name", sorted(AS_EVER | {"tl:session:rest:pinged", "tl:reply-parts:a:b:1:2"}))
+@pytest.mark.parametrize("name", sorted(AS_EVER | {"tl:session:rest:0f3c:pinged", "tl:reply-parts:a:b:1:2"}))
 def test_the_row_of_a_key_is_found_by_its_name(name: str) -> None:
     """Tests that look at all of Redis hold it against the table."""
     assert keys.kind(name) in KINDS.values()

@@ -15,18 +15,18 @@ from threelane.worker.policy.rule import UNTIL_EXPIRY, Rule, Scope, Verdict, tab
 RETRY, REAUTH, HOLD, STOP = Verdict.RETRY, Verdict.REAUTH, Verdict.HOLD, Verdict.STOP
 SUPPRESS, UNSURE = Verdict.SUPPRESS, Verdict.UNSURE
 MESSAGE, RECIPIENT, PREFIX = Scope.MESSAGE, Scope.RECIPIENT, Scope.PREFIX
-SENDER, ACCOUNT = Scope.SENDER, Scope.ACCOUNT
+SENDER, CREDENTIALS, ACCOUNT = Scope.SENDER, Scope.CREDENTIALS, Scope.ACCOUNT
 CALLER, OPERATOR, PERSON, GATEWAY = Owner.PRODUCER, Owner.OPERATOR, Owner.RECIPIENT, Owner.GATEWAY
 ALARM = True
 
 # fmt: off
 EXPECTED = {
     # pause the account until somebody acts
-    "001": (HOLD, ACCOUNT, OPERATOR, ALARM),
-    "002": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "001": (HOLD, CREDENTIALS, OPERATOR, ALARM),
+    "002": (HOLD, CREDENTIALS, OPERATOR, ALARM),
     "004": (HOLD, ACCOUNT, GATEWAY, ALARM),
-    "007": (HOLD, ACCOUNT, OPERATOR, ALARM),
-    "108": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "007": (HOLD, CREDENTIALS, OPERATOR, ALARM),
+    "108": (HOLD, CREDENTIALS, OPERATOR, ALARM),
     # pause it until a moment that the gateway names
     "130": (HOLD, ACCOUNT, OPERATOR, False),
     # pause it, and this message is a dead letter

@@ -20,18 +20,20 @@ from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.judge import Patience, Tried, judge
 
 RETRY, HOLD, STOP, SUPPRESS = Verdict.RETRY, Verdict.HOLD, Verdict.STOP, Verdict.SUPPRESS
-MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
+MESSAGE, RECIPIENT, PREFIX, SENDER, CREDENTIALS, ACCOUNT = Scope
 CALLER, OPERATOR, PERSON, GATEWAY = Owner.PRODUCER, Owner.OPERATOR, Owner.RECIPIENT, Owner.GATEWAY
 NOW = 1_800_000_000_000
 ALARM = True
 
 # fmt: off
 EXPECTED = {
+    # pause the workers with these credentials until a login is accepted; the message waits
+    "1": (HOLD, CREDENTIALS, OPERATOR, ALARM), "3": (HOLD, CREDENTIALS, OPERATOR, ALARM),
+    "7": (HOLD, CREDENTIALS, OPERATOR, ALARM),
+    "41": (HOLD, CREDENTIALS, OPERATOR, ALARM), "42": (HOLD, CREDENTIALS, OPERATOR, ALARM),
     # pause the account until somebody acts; the message waits
-    "1": (HOLD, ACCOUNT, OPERATOR, ALARM), "2": (HOLD, ACCOUNT, OPERATOR, ALARM), "3": (HOLD, ACCOUNT, OPERATOR, ALARM),
-    "7": (HOLD, ACCOUNT, OPERATOR, ALARM), "20": (HOLD, ACCOUNT, OPERATOR, ALARM),
+    "2": (HOLD, ACCOUNT, OPERATOR, ALARM), "20": (HOLD, ACCOUNT, OPERATOR, ALARM),
     "38": (HOLD, ACCOUNT, OPERATOR, ALARM), "39": (HOLD, ACCOUNT, OPERATOR, ALARM),
-    "41": (HOLD, ACCOUNT, OPERATOR, ALARM), "42": (HOLD, ACCOUNT, OPERATOR, ALARM),
     "46": (HOLD, ACCOUNT, OPERATOR, ALARM),
     # a dead letter, and nothing more to this number
     "26": (SUPPRESS, RECIPIENT, PERSON, False),
@@ -81,12 +83,12 @@ def test_an_unlisted_code_ends_the_message_and_raises_an_alarm(code: str) -> Non
 
 
 @pytest.mark.parametrize("code", [code for code, (verdict, *_) in EXPECTED.items() if verdict is HOLD])
-def test_a_code_that_stops_the_account_costs_no_message_anything(code: str) -> None:
-    """It waits in its place; the hold ends when somebody resumes it."""
+def test_a_code_that_stops_the_account_or_its_credentials_costs_no_message_anything(code: str) -> None:
+    """It waits in its place; the hold ends when somebody resumes it, or when a login is accepted."""
     to, hold, suppresses, spends = judged(code)
     assert (Status.QUEUED, False, False) == (to, suppresses, spends)
     assert hold is not None
-    assert (ACCOUNT, code, 0) == (hold.scope, hold.code, hold.until)
+    assert (EXPECTED[code][1], code, 0) == (hold.scope, hold.code, hold.until)
 
 
 # fmt: off

@@ -27,7 +27,7 @@ from threelane.worker.gateway.breaking import SCOPE, reset
 from threelane.worker.policy.rule import Scope
 
 OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown", "invalid_api_id", "wrong_address"})
-"""Causes that other credentials or another address fix."""
+"""Causes for which older versions hold the account, although other credentials or another address fix them."""
 NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})
 """Causes that a top-up fixes."""
 BY_HAND = "by_hand"
@@ -232,11 +232,19 @@ def resume(client: redis.Redis, scope: str, now: int) -> bool:
     return bool(lifted)
 
 
-async def lift_for(client: redis.asyncio.Redis, credentials: str, now: int) -> bool:
-    """Lift the account's hold if other credentials than these caused it; returns whether there was one."""
-    entries: Any = await client.hgetall(keys.HOLDS)
-    held = decode(entries, now).get("account")
-    return bool(held and held.credentials not in ("", credentials) and await lift(client, now))
+def is_of_settings(held: Held) -> bool:
+    """Return whether a worker's settings caused a hold of the account."""
+    return held.code != BY_HAND and held.cause in OF_SETTINGS
+
+
+async def put_new(client: redis.asyncio.Redis, one: Hold, now: int) -> bool:
+    """Put a scope on hold until something lifts it; returns whether it was not on hold before."""
+    if not await client.hsetnx(keys.HOLDS, one.scope, encode(one, now).decode()):
+        return False
+    kind = one.scope.partition(":")[0]
+    await client.hincrby(keys.TALLY, Count.HELD.field(kind), 1)
+    logs.event("held", level=40, scope=kind, code=one.code)
+    return True
 
 
 async def lift(client: redis.asyncio.Redis, now: int) -> bool:

@@ -39,7 +39,7 @@ async def hurry(client: redis.asyncio.Redis, closed_at: int, now: int) -> int:
 
 async def _round(context: WorkerContext) -> bool:
     closed_at = context.breaker.closed_at
-    if context.breaker.is_open or closed_at <= context.hurried_at or not context.gateway.can_look_up:
+    if not context.may_call or closed_at <= context.hurried_at or not context.gateway.can_look_up:
         return False
     await hurry(context.client, closed_at, context.clock.now())
     context.hurried_at = closed_at

@@ -124,7 +124,7 @@ async def _write(
 
 async def _lane(context: WorkerContext, lane: int) -> bool:
     breaker = context.breaker
-    if breaker.is_open:
+    if not context.may_call:
         return False
     taken, again = await resolve(
         context.client,

@@ -142,7 +142,7 @@ def _latest(context: WorkerContext) -> LastAccepted | None:
 
 
 async def _round(context: WorkerContext) -> bool:
-    if not context.gateway.can_look_up or context.breaker.is_open:
+    if not context.gateway.can_look_up or not context.may_call:
         return False
     longest_ms = int(sum(context.settings.doubt_delays_seconds) * 1000)
     now = context.clock.now()

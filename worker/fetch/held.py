@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from threelane.store import keys
-from threelane.worker.account import hold
+from threelane.worker.account import credentials, hold
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -14,13 +14,14 @@ LOOK_SECONDS = 0.25
 
 
 async def look(context: WorkerContext) -> bool:
-    """Read which lanes are on hold now, and whether the breaker is open."""
+    """Read which lanes are on hold now, and whether this worker may call the gateway."""
     changes = context.breaker.changes
     entries: Any = await context.client.hgetall(keys.HOLDS)
     now = context.clock.now()
     held = hold.decode(entries, now)
     await context.breaker.follow(context.client, entries, changes, now)
-    if context.breaker.is_open:
+    await credentials.follow(context, held)
+    if not context.may_call:
         LANES.hold(keys.LANES)
         return False
     LANES.hold(lane for lane in keys.LANES if "account" in held or f"lane:{lane}" in held)

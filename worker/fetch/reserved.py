@@ -37,7 +37,7 @@ async def keeps_up(client: redis.asyncio.Redis, now: int) -> bool:
 async def _round(context: WorkerContext) -> bool:
     if LANES.consumed != {_FIRST}:
         LANES.spared = await keeps_up(context.client, context.clock.now())
-    elif not context.draining and not context.breaker.is_open:
+    elif not context.draining and context.may_call:
         await sign(context.client, IDENTITY.name)
     return False
 

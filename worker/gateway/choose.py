@@ -49,6 +49,14 @@ def gateway(settings: AccountSettings, client: redis.asyncio.Redis | None = None
 
 
 def missing_credentials(settings: AccountSettings) -> list[str]:
-    """Return the required variables of the chosen API that are not set; a worker starts without them."""
+    """Return the required variables of the chosen API that are not set."""
     needed = gateways.named(settings.gateway).credentials
     return [f"THREELANE_{one.name.upper()}" for one in needed if not settings.credential(one.name)]
+
+
+def credentials_or_exit(settings: AccountSettings) -> None:
+    """Exit with code 2 and the names of the required variables of the chosen API that are not set."""
+    if missing := missing_credentials(settings):
+        verb = "is" if len(missing) == 1 else "are"
+        print(f"threelane: {', '.join(missing)} {verb} not set: the API {settings.gateway} needs it", file=sys.stderr)
+        raise SystemExit(Exit.USAGE)

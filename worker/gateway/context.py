@@ -17,6 +17,7 @@ from threelane.store.tally import Count
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process.readiness import LOGIN, READINESS
 from threelane.worker.process.settings import WorkerSettings
 
 
@@ -69,6 +70,11 @@ class WorkerContext:
     def draining(self) -> bool:
         """Whether the worker has stopped claiming and releasing."""
         return self.rest.draining
+
+    @property
+    def may_call(self) -> bool:
+        """Whether this worker may call the gateway: the breaker is closed, and its login was accepted."""
+        return not self.breaker.is_open and LOGIN not in READINESS.reasons
 
     @property
     def claimed(self) -> int:

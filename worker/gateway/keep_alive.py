@@ -9,7 +9,7 @@ KEEP_ALIVE_SECONDS = 60.0
 
 
 async def _round(context: WorkerContext) -> bool:
-    if not context.breaker.is_open:
+    if context.may_call:
         await context.gateway.keep_alive()
     return False
 

@@ -27,7 +27,9 @@ class GatewayLogin:
             "password": settings.clickatell_password.get_secret_value(),
         }
         shared = client if settings.gateway_sessions else None
-        self._session = GatewaySession(shared, api, authenticate) if shared is not None else None
+        self._session = (
+            GatewaySession(shared, f"{api}:{settings.fingerprint}", authenticate) if shared is not None else None
+        )
 
     async def now(self) -> Mapping[str, str] | AttemptOutcome:
         """Return the parameters, or why there are none; in that case nothing was sent."""

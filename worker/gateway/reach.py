@@ -11,7 +11,7 @@ from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeK
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import requested_wait_seconds
 
-_CODE = re.compile(r"(?:err:?\s*)?\d{1,3}\b", re.IGNORECASE)
+_CODE = re.compile(r"(?:err:?\s*)?(\d{1,3})\b", re.IGNORECASE)
 _PAGE = re.compile(r"<|HTTP (\d{3})\b")
 _FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
 
@@ -37,6 +37,6 @@ def read(balance: float | str) -> AttemptOutcome:
         status = int(page[1] or 0)
         kind = OutcomeKind.WRONG_ADDRESS if foreign.is_of_another_server(status) else OutcomeKind.UNREADABLE
         return AttemptOutcome(OutcomeKind.REFUSED if status == foreign.TOO_MANY_REQUESTS else kind, text=balance)
-    if _CODE.match(balance):
-        return AttemptOutcome(OutcomeKind.REFUSED, text=balance)
+    if code := _CODE.match(balance):
+        return AttemptOutcome(OutcomeKind.REFUSED, code=code[1], text=balance)
     return NOT_TRIED

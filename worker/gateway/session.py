@@ -19,12 +19,15 @@ Authenticate = Callable[[], Awaitable[str | AttemptOutcome]]
 
 
 class GatewaySession:
-    """The session id that all workers of an account share through Redis; each process reads it once."""
+    """The session id that all workers with the same credentials share through Redis; each process reads it once."""
 
-    def __init__(self, client: redis.asyncio.Redis, api: str, authenticate: Authenticate) -> None:
-        """Share the id under the API's name; ``authenticate`` returns a new id, or why the login failed."""
+    def __init__(self, client: redis.asyncio.Redis, name: str, authenticate: Authenticate) -> None:
+        """Share the id under a name that has the credentials' fingerprint, so that no other account's is used.
+
+        ``authenticate`` returns a new id, or why the login failed.
+        """
         self._client = client
-        self._key = keys.session(api)
+        self._key = keys.session(name)
         self._authenticate = authenticate
         self._known = ""
         self._renewing = asyncio.Lock()

@@ -20,19 +20,20 @@ from threelane.worker.policy.rule import (
 )
 
 RETRY, REAUTH, HOLD, STOP, SUPPRESS, UNSURE = Verdict
-MESSAGE, RECIPIENT, PREFIX, SENDER, ACCOUNT = Scope
+MESSAGE, RECIPIENT, PREFIX, SENDER, CREDENTIALS, ACCOUNT = Scope
 PRODUCER, OPERATOR, RECIPIENT_OWNER, GATEWAY = Owner
 
 # fmt: off
 LEGACY = table(
+    # the credentials: their workers send nothing until a login is accepted
+    Rule("001", HOLD,     CREDENTIALS, OPERATOR, "authentication_failed", alarm=True),
+    Rule("002", HOLD,     CREDENTIALS, OPERATOR, "unknown_user", alarm=True),
+    Rule("007", HOLD,     CREDENTIALS, OPERATOR, "ip_lockdown", alarm=True),
+    Rule("108", HOLD,     CREDENTIALS, OPERATOR, "invalid_api_id", alarm=True),
     # the account: nothing can be sent until the owner acts
-    Rule("001", HOLD,     ACCOUNT,   OPERATOR, "authentication_failed", alarm=True),
-    Rule("002", HOLD,     ACCOUNT,   OPERATOR, "unknown_user", alarm=True),
     Rule("003", REAUTH,   ACCOUNT,   OPERATOR, "session_expired", most_attempts=2),
     Rule("004", HOLD,     ACCOUNT,   GATEWAY,  "account_frozen", alarm=True),
     Rule("005", REAUTH,   ACCOUNT,   OPERATOR, "session_missing", most_attempts=2),
-    Rule("007", HOLD,     ACCOUNT,   OPERATOR, "ip_lockdown", alarm=True),
-    Rule("108", HOLD,     ACCOUNT,   OPERATOR, "invalid_api_id", alarm=True),
     Rule("130", HOLD,     ACCOUNT,   OPERATOR, "mt_limit"),
     Rule("301", STOP,     ACCOUNT,   OPERATOR, "no_credit", alarm=True),
     # the recipient: never again

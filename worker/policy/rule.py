@@ -31,7 +31,13 @@ class Scope(StrEnum):
     RECIPIENT = "recipient"
     PREFIX = "prefix"
     SENDER = "sender"
+    CREDENTIALS = "credentials"  # of the worker that sent it: others may have better ones
     ACCOUNT = "account"
+
+    @property
+    def is_of_requests(self) -> bool:
+        """Whether it concerns all messages of a request alike."""
+        return self in (Scope.CREDENTIALS, Scope.ACCOUNT)
 
 
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
@@ -86,7 +92,7 @@ class Table(NamedTuple):
     def stops(self, code: str) -> bool:
         """Return whether a code rejects this message or number, rather than the account or temporarily."""
         rule = self.rule_for(code)
-        return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and rule.scope is not Scope.ACCOUNT
+        return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and not rule.scope.is_of_requests
 
     def extended(self, *rules: Rule) -> Table:
         """Return the table with further rules."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+LOGIN = "login"
+"""The part that waits until the gateway accepts the credentials."""
+
 
 class Readiness:
     """The reasons for which this process is not ready: part -> a sentence for the operator; safe for threads.

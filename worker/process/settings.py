@@ -139,7 +139,7 @@ class AccountSettings(
         value: str | SecretStr = getattr(self, name)
         return value.get_secret_value() if isinstance(value, SecretStr) else value
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A digest that identifies these credentials without revealing them."""
         given = ((one.name, self.credential(one.name)) for one, _ in gateways.credentials())

@@ -167,7 +167,7 @@ def _update(one: Probed, answer: Answered, settings: WorkerSettings, now: int) -
 
 
 async def _lane(context: WorkerContext, lane: int) -> bool:
-    if context.breaker.is_open:
+    if not context.may_call:
         return False
     return await poll(context.client, context.gateway, context.settings, lane, context.clock.now()) > 0
 

@@ -76,7 +76,7 @@ def is_settled(answer: Cancellation, table: Table) -> bool:
 
 
 async def _round(context: WorkerContext) -> bool:
-    if context.breaker.is_open:
+    if not context.may_call:
         return False
     return await stop(context.client, context.gateway, context.settings, context.clock.now()) > 0
 

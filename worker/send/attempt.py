@@ -22,7 +22,8 @@ from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.store.states import Status
-from threelane.worker.account.hold import OF_SETTINGS, Hold, ramp, scopes_of
+from threelane.worker.account import credentials
+from threelane.worker.account.hold import Hold, ramp, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.api import Api
 from threelane.worker.gateway.breaker import Breaker
@@ -176,7 +177,7 @@ class Attempts:
 
     def _is_stopped(self, lane: int) -> bool:
         """Return whether nothing of the lane may be claimed or sent now."""
-        return self.draining or self._lanes.is_held(lane) or self._breaker.is_open
+        return self.draining or self._lanes.is_held(lane) or self._breaker.is_open or not credentials.is_accepted()
 
     async def _send_and_settle(self, lane: int, claimed: Sequence[Claimed], claimed_at: int) -> bool:
         size = self._gateway.batch_size
@@ -248,9 +249,12 @@ class Attempts:
                 return
 
     def _heed_account(self, holds: Sequence[Hold]) -> None:
-        """Apply a hold of the account at once, even to claimed messages."""
+        """Apply a hold of the account or of these credentials at once, even to claimed messages."""
         if any(one.scope == Scope.ACCOUNT for one in holds):
             self._lanes.stop_all_for(STOP_SECONDS)
+        for one in holds:
+            if one.credentials:
+                credentials.refuse(one.code, one.cause)
 
     def _heed(self, scopes: Sequence[str], now: int) -> None:
         """Apply new holds of senders and prefixes at once, even to claimed messages."""
@@ -328,8 +332,10 @@ class Attempts:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, claimed.faults)
         now = self._clock.now()
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng, paused=self._breaker.is_open)
-        if decision.hold and decision.hold.cause in OF_SETTINGS:
-            decision = replace(decision, hold=replace(decision.hold, credentials=self._settings.fingerprint))
+        if decision.hold and decision.hold.scope == Scope.CREDENTIALS:
+            fingerprint = self._settings.fingerprint
+            refused = replace(decision.hold, scope=credentials.scope_of(fingerprint), credentials=fingerprint)
+            decision = replace(decision, hold=refused)
         return Settlement(claimed, outcome, decision)
 
     def _trace(self, tracer: tracing.Tracer, settlements: Sequence[Settlement], began_ns: int) -> None:

@@ -4,8 +4,8 @@
 -- KEYS  breaker, records
 -- ARG   now, lane, token, lease_until, a_second (parts), burst, reserve, keep_ms (for messages that end here), ramp_ms
 --       (from a resume to the full rate), floor (credits that the lane leaves to higher lanes), schema (the newest that
---       this worker knows), gateway (the scope of the breaker), pass_token ('', or the prober's: it may claim one message
---       although the breaker is open), ids
+--       this worker knows), gateway (the scope of the breaker), credentials (the scope of this worker's), pass_token
+--       ('', or the prober's: it may claim one message although the breaker is open), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits; an
@@ -107,7 +107,7 @@ local function passes()
 end
 
 local probes = ARG.pass_token ~= ''
-if held.account or held['lane:' .. lane] then return moved({Claim.held}) end
+if held.account or held['lane:' .. lane] or held[ARG.credentials] then return moved({Claim.held}) end
 if (held[ARG.gateway] or probes) and not (probes and passes()) then return moved({Claim.held}) end
 
 local rate, ramp_left = ARG.a_second, math.huge

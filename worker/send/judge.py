@@ -97,7 +97,8 @@ def judge(
         case Verdict.RETRY | Verdict.REAUTH:
             return _retry(tried, outcome, rule, code, patience, now, rng)
         case Verdict.HOLD:
-            hold = Hold(Scope.ACCOUNT, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
+            scope = rule.scope if rule.scope is Scope.CREDENTIALS else Scope.ACCOUNT
+            hold = Hold(scope, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
             return _put_back(tried, outcome, rule, code, hold)
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)

@@ -15,9 +15,7 @@ LOOK_SECONDS = 1.0  # how often a worker checks whether to read the balance
 
 
 async def _turn(context: WorkerContext) -> bool:
-    return not context.breaker.is_open and await balance.take_turn(
-        context.client, context.settings, context.clock.now()
-    )
+    return context.may_call and await balance.take_turn(context.client, context.settings, context.clock.now())
 
 
 async def _round(context: WorkerContext) -> bool:

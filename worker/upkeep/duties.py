@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threelane.worker.account import credentials
 from threelane.worker.doubt import hurry, lapse, resolve, sample
 from threelane.worker.fetch import held, look, reserved
 from threelane.worker.gateway import keep_alive
@@ -14,6 +15,7 @@ from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, pu
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
+    credentials.DUTY,
     reserved.DUTY,
     recover.DUTY,
     look.DUTY_1,

@@ -17,7 +17,7 @@ from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.connect import connect_async
-from threelane.worker.account import hold
+from threelane.worker.account import credentials
 from threelane.worker.fetch import look
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import reach
@@ -28,6 +28,7 @@ from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.pulse import PULSE
+from threelane.worker.process.readiness import LOGIN, READINESS
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
@@ -153,8 +154,8 @@ class Engine:
             rest=self._rest.attempts,
             fetched_at=self._clock.now(),
         )
-        await self._before_the_first_message(context)
-        balance = await context.gateway.balance()
+        READINESS.wait(LOGIN, "the gateway has not accepted its credentials yet")
+        balance = await self._before_the_first_message(context)
         if (seen := reach.read(balance)).kind is OutcomeKind.WRONG_ADDRESS:
             context.breaker.blame(seen.text)
         logs.event(
@@ -167,10 +168,12 @@ class Engine:
             parts_per_second=self._settings.parts_per_second,
         )
 
-    async def _before_the_first_message(self, context: WorkerContext) -> None:
+    async def _before_the_first_message(self, context: WorkerContext) -> float | str:
+        """Load what stops claims, and log in; returns the balance, or why it is unknown."""
         await windows.look(context)
+        balance: float | str = "unknown"
         with contextlib.suppress(RedisError):  # Redis may be full; the rounds retry
             await context.breaker.load(context.client)
+            balance = await credentials.log_in(context)
             await credit.DUTY.round(context)  # before the first claim, since lower lanes leave credit to higher ones
-            if await hold.lift_for(context.client, self._settings.fingerprint, self._clock.now()):
-                logs.event("resumed", level=30, credentials="others")
+        return balance

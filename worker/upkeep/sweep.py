@@ -121,7 +121,7 @@ async def _turn(context: WorkerContext) -> bool:
 async def _round(context: WorkerContext) -> bool:
     await forget(context.client, context.settings, context.clock.now())
     depths = await asyncio.to_thread(context.nudger.depths)
-    may_claim, now = not context.breaker.is_open, context.clock.now()
+    may_claim, now = context.may_call, context.clock.now()
     lost = await sweep(context.client, depths, context.settings, now, may_claim=may_claim)
     for lane, ids in lost.items():
         metrics.SWEPT.labels(lane).inc(len(ids))
