@@ -37,6 +37,7 @@ class Account:
         "_prices",
         "_prices_by_length",
         "_rest_token",
+        "_settings",
         "_unrouted",
         "_vouchers_used",
         "api_id",
@@ -49,11 +50,7 @@ class Account:
     )
 
     def __init__(self, settings: SandboxSettings) -> None:
-        self.api_id = settings.api_id
-        self.user = settings.user
-        self._password = settings.password.get_secret_value()
-        self._rest_token = settings.rest_token.get_secret_value()
-        self._api_key = settings.api_key.get_secret_value()
+        self._settings = settings
         self._default_price = settings.default_price
         self._prices = settings.price
         self._prices_by_length = sorted({len(prefix) for prefix in settings.price}, reverse=True)
@@ -61,12 +58,42 @@ class Account:
         self.reset(settings.credit)
 
     def reset(self, credit: Decimal) -> None:
-        """Resets to that credit: nothing charged, no number barred, every voucher unused."""
+        """Resets to that credit and the credentials of the settings: nothing charged, nothing barred, no voucher used."""
+        self.admit(
+            api_id=self._settings.api_id,
+            user=self._settings.user,
+            password=self._settings.password.get_secret_value(),
+            rest_token=self._settings.rest_token.get_secret_value(),
+            api_key=self._settings.api_key.get_secret_value(),
+        )
         self.started_with = self.balance = credit
         self.topped_up = Decimal(0)
         self.charged = Decimal(0)
         self.barred: dict[str, str] = {}  # number -> 121, 122 or 128
         self._vouchers_used: set[str] = set()
+
+    def admit(self, *, api_id: str, user: str, password: str, rest_token: str, api_key: str) -> None:
+        """Accepts these credentials from now on, and no others."""
+        self.api_id, self.user = api_id, user
+        self._password, self._rest_token, self._api_key = password, rest_token, api_key
+
+    def change(
+        self,
+        *,
+        api_id: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        rest_token: str | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        """Changes some credentials; those that were in use before are refused from now on."""
+        self.admit(
+            api_id=self.api_id if api_id is None else api_id,
+            user=self.user if user is None else user,
+            password=self._password if password is None else password,
+            rest_token=self._rest_token if rest_token is None else rest_token,
+            api_key=self._api_key if api_key is None else api_key,
+        )
 
     def refuses(self, api_id: str | None, user: str | None, password: str | None) -> GatewayRefusal | None:
         """Returns why these credentials are invalid, or None when they are valid."""

@@ -9,7 +9,16 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from threelane.sandbox.account import money
-from threelane.sandbox.control_bodies import BadRequest, CreditChange, OptOut, Refusal, Reset, decode, read
+from threelane.sandbox.control_bodies import (
+    BadRequest,
+    CredentialChange,
+    CreditChange,
+    OptOut,
+    Refusal,
+    Reset,
+    decode,
+    read,
+)
 from threelane.sandbox.faults import ScriptedFault
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
@@ -32,6 +41,7 @@ class Control:
             ("GET", "health"): self._health,
             ("GET", "account"): self._account,
             ("POST", "credit"): self._credit,
+            ("POST", "credentials"): self._credentials,
             ("GET", "faults"): self._list_faults,
             ("POST", "faults"): self._arm_faults,
             ("DELETE", "faults"): self._clear_faults,
@@ -71,6 +81,19 @@ class Control:
             raise BadRequest("add", "the credit cannot go below 0")
         account.add(credits)
         return _json(account.as_json())
+
+    async def _credentials(self, request: web.Request) -> web.StreamResponse:
+        change, gateway = await read(request, CredentialChange), self._gateway
+        gateway.account.change(
+            api_id=change.api_id,
+            user=change.user,
+            password=change.password,
+            rest_token=change.rest_token,
+            api_key=change.api_key,
+        )
+        if not change.keep_sessions:
+            gateway.sessions.end_all()
+        return _json(gateway.account.as_json())
 
     async def _list_faults(self, _request: web.Request) -> web.StreamResponse:
         return _json({"faults": self._gateway.faults.as_json()})

@@ -29,6 +29,17 @@ class CreditChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("set: must be 0 or more")
 
 
+class CredentialChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes some credentials of the account; what is not given stays."""
+
+    api_id: str | None = None
+    user: str | None = None
+    password: str | None = None
+    rest_token: str | None = None
+    api_key: str | None = None
+    keep_sessions: bool = False
+
+
 class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bars a number, or lifts the bar."""
 

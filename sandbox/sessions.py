@@ -30,3 +30,7 @@ class Sessions:
             return False
         self._last_used[session_id] = now
         return True
+
+    def end_all(self) -> None:
+        """Ends every session."""
+        self._last_used.clear()

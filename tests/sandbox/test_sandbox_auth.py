@@ -96,3 +96,33 @@ def test_commands_answer_to_get_and_post_with_and_without_php(sandbox: Running, 
     query = urlencode(GOOD)
     assert sandbox.request("GET", f"{path}?{query}") == (200, b"Credit: 100000.000")
     assert sandbox.request("POST", path, query.encode(), f"{FORM_TYPE}; charset=utf-8")[1] == b"Credit: 100000.000"
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_password_can_change_while_the_sandbox_runs(sandbox: Running, keeps: bool) -> None:
+    """Workers with the old one are refused from then on, and their sessions expire unless the change keeps them."""
+    session = sandbox.command("auth").removeprefix("OK: ")
+    sandbox.control("POST", "credentials", {"password": "new", "keep_sessions": keeps})
+
+    answers = [sandbox.command("getbalance", password=one) for one in ("sandbox", "new")]
+    pinged = sandbox.request("GET", f"/http/ping?session_id={session}")[1].decode()
+
+    assert ["ERR: 001, Authentication failed", "Credit: 100000.000"] == answers
+    assert ("OK: " if keeps else "ERR: 003, Session ID expired") == pinged
+
+
+def test_a_reset_restores_the_credentials_of_the_settings(sandbox: Running) -> None:
+    """The next test of the same sandbox is not refused."""
+    sandbox.control("POST", "credentials", {"password": "new", "user": "other", "api_id": "1"})
+    sandbox.control("POST", "reset")
+
+    assert "Credit: 100000.000" == sandbox.command("getbalance")
+
+
+@pytest.mark.parametrize(("field", "path"), [("rest_token", "account/balance"), ("api_key", "/v1/balance")])
+def test_a_token_or_a_key_can_change_too(sandbox: Running, field: str, path: str) -> None:
+    """Each API refuses its own credential, with its own code."""
+    sandbox.control("POST", "credentials", {field: "new"})
+    status, _ = sandbox.rest("GET", path) if field == "rest_token" else sandbox.one("GET", path)
+
+    assert 401 == status
