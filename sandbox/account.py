@@ -58,7 +58,7 @@ class Account:
         self.reset(settings.credit)
 
     def reset(self, credit: Decimal) -> None:
-        """Resets to that credit and the credentials of the settings: nothing charged, nothing barred, no voucher used."""
+        """Resets to that credit and the credentials of the settings: nothing charged or barred, no voucher used."""
         self.admit(
             api_id=self._settings.api_id,
             user=self._settings.user,

@@ -18,12 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import ledger, script
-from tests.chaos.shows import frozen, hidden, lookups, newsletter, outage, stage
+from tests.chaos.shows import credentials, frozen, hidden, lookups, newsletter, outage, stage
 from tests.chaos.world import World
 from threelane.store import keys
 
 QUIET_SECONDS = 240.0
-SHOWS = {"2": newsletter.play, "3": lookups.play, "4": outage.play, "5": hidden.play, "frozen": frozen.play}
+SHOWS = {
+    "2": newsletter.play,
+    "3": lookups.play,
+    "4": outage.play,
+    "5": hidden.play,
+    "credentials": credentials.play,
+    "frozen": frozen.play,
+}
 
 
 def main() -> int:
@@ -36,7 +43,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=36)
     parser.add_argument("--restarts", type=int, default=6)
     parser.add_argument("--show", choices=sorted(SHOWS), help="play a scenario: see tests/chaos/shows")
-    parser.add_argument("--kinds", default="", help="of --show 4 or 5: some of its scenes, separated by commas")
+    parser.add_argument(
+        "--kinds", default="", help="of --show 4, 5 or credentials: some of its scenes, separated by commas"
+    )
     options = parser.parse_args()
     if options.show:
         return 0 if _show(options) else 1
