@@ -21,8 +21,8 @@ from tests.chaos.shows.report import Report
 from tests.chaos.shows.stage import CODE_TEXT, Scale, Stage, wait
 from threelane.demo.child import Child
 from threelane.demo.stack import PYTHON
-from threelane.store import keys
 from threelane.store.states import Status
+from threelane.worker.account import hold
 
 SCENE_SECONDS = 60.0
 EVERY_SECONDS = 0.2  # a code
@@ -74,7 +74,7 @@ def _beside(kind: str, scene: Scene, scale: Scale, console: Console) -> bool:
         report.limit("sends that the gateway refused", len(_refusals(stage)), 0)
         code = refused.process.poll()
         report.count("the refused worker ended with", "runs" if code is None else code)
-        report.limit("ended otherwise than expected", code != (2 if scene.ends else None), 0)
+        report.limit("ended otherwise than expected", int(code != (2 if scene.ends else None)), 0)
         refused.stop()
         return report.show(console)
 
@@ -123,7 +123,7 @@ def _send_codes(stage: Stage, seconds: float) -> Seen:
     account_holds, ends = 0, time.monotonic() + seconds
     while time.monotonic() < ends:
         ids += stage.send([{"to": f"27999{400_000 + len(ids)}", "text": CODE_TEXT, "lane": 1}])
-        held = [one.decode() for one in stage.client.hkeys(keys.HOLDS)]
+        held = list(hold.holds(stage.client, int(time.time() * 1000)))
         account_holds += "account" in held
         others.update({one.partition(":")[0] for one in held})
         time.sleep(EVERY_SECONDS)
