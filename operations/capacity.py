@@ -16,7 +16,8 @@ DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worke
 class Capacity(NamedTuple):
     """``drain_minutes`` is at the shared rate; ``worth_having`` counts the workers a backlog justifies, at least 1.
 
-    ``at_fault`` counts the workers that send nothing for a reason of their own.
+    ``at_fault`` counts the workers that send nothing for a reason of their own, ``not_ready`` those that claim nothing
+    yet: their login was not accepted, or they wait for Redis or the broker.
     """
 
     workers: int
@@ -26,6 +27,7 @@ class Capacity(NamedTuple):
     memory_share: float
     suppressed: int
     at_fault: int = 0
+    not_ready: int = 0
 
 
 def read(client: redis.Redis, now: int) -> Capacity:
@@ -33,7 +35,7 @@ def read(client: redis.Redis, now: int) -> Capacity:
     names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
     with client.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served", "fault"])
+            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served", "fault", "not_ready"])
         for lane in keys.LANES:
             pipe.zcard(keys.QUEUED[lane])
         pipe.hlen(keys.SUPPRESSED)
@@ -49,6 +51,7 @@ def read(client: redis.Redis, now: int) -> Capacity:
         memory_share=ceiling.read(client).share,
         suppressed=suppressed,
         at_fault=sum(bool(one[3]) for one in reports),
+        not_ready=sum(bool(one[4]) for one in reports),
     )
 
 

@@ -113,8 +113,8 @@ SCENARIOS = (
     ),
     AlertScenario(
         ("AccountHeld",),
-        "Clickatell refuses the credentials",
-        lambda world: world.send("27999100101", lane=1),
+        "Clickatell has frozen the account",
+        lambda world: world.send("27999100401", lane=1),
         lambda world: hold.resume(world.client, "account", now_of(world.client)) and None,
     ),
     AlertScenario(
