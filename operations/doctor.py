@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
@@ -20,9 +20,10 @@ from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.store.waiting import Cause
 from threelane.worker.account import hold
+from threelane.worker.account.hold import Held
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.breaking import SCOPE
-from threelane.worker.policy.rule import Table
+from threelane.worker.policy.rule import Scope, Table
 
 OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
@@ -59,6 +60,12 @@ _STEPS: dict[str, str] = {  # what the oldest message of a lane waits for -> wha
     Cause.IN_DOUBT: "threelane list --state in_doubt: workers query the gateway",
     Cause.NEWER: "upgrade the workers: docs/deploy.md",
     Status.SENDING: "is the gateway slow? threelane check --live",
+}
+_REFUSED = f"{Scope.CREDENTIALS}:"
+_LOGIN_STEP = "correct THREELANE_CLICKATELL_... of these workers, and restart them"
+_LOGIN_STEPS = {  # cause of a refused login -> what else to do
+    "ip_lockdown": "allow their IP address in Clickatell's console; they continue on their own",
+    "wrong_address": "correct THREELANE_GATEWAY_URL of these workers, and restart them",
 }
 _REMEDIES = {  # owner of dead letters -> what to do
     Owner.OPERATOR: "fix the cause (docs/operations.md), then threelane dead redrive --code {code}",
@@ -159,7 +166,10 @@ def _lane_finding(what: str, one: LaneAge, slow: tuple[int, int], *, is_held: bo
 
 def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     held = hold.holds(client, now)
+    yield from _credentials(client, held, now)
     for scope, one in sorted(held.items()):
+        if scope.startswith(_REFUSED):
+            continue
         wide = scope == "account" or scope.startswith(("lane:", f"{SCOPE}:"))
         owner = table.rules[one.code].owner if one.code in table.rules else Owner.OPERATOR
         owner = Owner.GATEWAY if one.next_probe else owner
@@ -170,6 +180,25 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}{evidence}", step, owner)
     if not held:
         yield Finding(OK, "holds", "nothing is on hold")
+
+
+def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Iterator[Finding]:
+    """Name the workers whose credentials the gateway refuses; an error if no worker has others."""
+    refused = {scope.removeprefix(_REFUSED): one for scope, one in held.items() if scope.startswith(_REFUSED)}
+    if not refused:
+        return
+    names = [name.decode() for name in client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)]  # type: ignore[union-attr]
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(keys.worker(name), ["fingerprint", "not_ready"])
+        reports = [[(value or b"").decode() for value in one] for one in pipe.execute()]
+    is_sending = any(not not_ready and fingerprint not in refused for fingerprint, not_ready in reports)
+    for fingerprint, one in sorted(refused.items()):
+        whose = [name for name, (of, _) in zip(names, reports, strict=True) if of == fingerprint]
+        workers = ", ".join(whose) or f"workers with the fingerprint {fingerprint}"
+        effect = "other workers send" if is_sending else "no worker sends"
+        what = f"Clickatell refuses those of {workers}: {one.code} {one.cause}; {effect}"
+        yield Finding(WARNING if is_sending else ERROR, "credentials", what, _LOGIN_STEPS.get(one.cause, _LOGIN_STEP))
 
 
 def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:

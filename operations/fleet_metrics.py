@@ -79,7 +79,9 @@ def capacity(found: Capacity) -> Iterator[Metric]:
         "threelane_workers_at_fault", "Reporting workers that send nothing for a reason of their own", found.at_fault
     )
     yield from _gauge(
-        "threelane_workers_not_ready", "Reporting workers that claim nothing yet, as after a refused login", found.not_ready
+        "threelane_workers_not_ready",
+        "Reporting workers that claim nothing yet, as after a refused login",
+        found.not_ready,
     )
     yield from _gauge(
         "threelane_workers_worth_having", "Number of workers that the backlog justifies", found.worth_having

@@ -22,6 +22,7 @@ from threelane.worker.gateway.api import FormApi
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind, Payment
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.reach import CUT_BALANCE
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.policy.statuses import STOPPED, millionths, status_code
@@ -237,9 +238,9 @@ def read_balance(reply: HttpReply) -> float | str:
     text = _text(reply)
     found = _CREDIT.fullmatch(text)
     if reply.status != 200:
-        return foreign.beginning(reply)
+        return text[:100] if _refusal(reply) else foreign.beginning(reply)
     if found and not reply.has_end:
-        return "an amount that may be cut"
+        return CUT_BALANCE
     return float(found[1]) if found else text[:100] or "an empty answer"
 
 

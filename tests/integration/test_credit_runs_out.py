@@ -204,9 +204,9 @@ def test_a_hold_that_returned_is_not_lifted_again_at_the_same_balance(system: Sy
 
 
 def test_only_a_hold_for_want_of_credit_ends_with_a_top_up(system: System, client: redis.Redis) -> None:
-    """Wrong credentials do not get right by money."""
+    """A frozen account does not thaw by money."""
     (answer,) = system.accept([system.draft()])
-    system.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "001", "Authentication failed"))  # type: ignore[union-attr]
+    system.attempt(answer.id, AttemptOutcome(OutcomeKind.REFUSED, "004", "Account frozen"))  # type: ignore[union-attr]
     assert not look(system, Account(1000.0))
     assert client.hexists(keys.HOLDS, "account")
 

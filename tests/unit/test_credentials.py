@@ -31,10 +31,18 @@ def test_the_one_api_has_codes_of_its_own(code: str) -> None:
     assert (False, code) == read(AttemptOutcome(OutcomeKind.REFUSED, code), ONE)[:2]
 
 
-@pytest.mark.parametrize("balance", [12.5, 0.0, -3.0, "004 Account frozen", "301 No credit left", "no balance here"])
+@pytest.mark.parametrize(
+    "balance", [12.5, 0.0, -3.0, "004 Account frozen", "301 No credit left", "an amount that may be cut"]
+)
 def test_an_answer_about_anything_else_accepts_the_login(balance: float | str) -> None:
-    """The gateway has looked at the account; a gateway without a balance cannot refuse a login by it."""
+    """The gateway has looked at the account."""
     assert Login(True) == login(balance)
+
+
+def test_an_api_without_a_balance_cannot_refuse_a_login_by_it() -> None:
+    """Its first send decides; with a balance, a text that is neither a number nor a code is another server's."""
+    seen = [read(reach.read("not supported"), LEGACY, has_balance=has_balance) for has_balance in (False, True)]
+    assert [True, False] == [one.is_accepted for one in seen]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,8 @@ def test_an_answer_about_anything_else_accepts_the_login(balance: float | str) -
         "not_reached (ClientConnectorError)",
         "lost (TimeoutError)",
         "901 Internal error",
+        "003 Session ID expired",
+        "HTTP 429 Too many requests",
         "HTTP 503 Service unavailable",
         "HTTP 404 Not found",
         "<html>Sign in</html>",
@@ -58,4 +68,33 @@ def test_no_answer_decides_nothing(balance: str) -> None:
 def test_the_code_is_read_from_the_gateway_s_own_words() -> None:
     """As the HTTP API writes an error."""
     balance = read_balance(HttpReply(200, b"ERR: 001, Authentication failed"))
+    assert (False, "001") == login(balance)[:2]
+
+
+@pytest.mark.parametrize(
+    ("balance", "is_reached"),
+    [
+        ("lost (TimeoutError)", True),
+        ("HTTP 503 Service unavailable", True),
+        ("901 Internal error", True),
+        ("not_reached (ClientConnectorError)", False),
+        ("HTTP 404 Not found", False),
+        ("<html>Sign in</html>", False),
+    ],
+)
+def test_only_an_outage_behind_the_address_may_be_waited_out(balance: str, is_reached: bool) -> None:
+    """Sends fail, too, without a connection; and what answers with a page of its own is another server."""
+    assert is_reached is login(balance).is_reached
+
+
+@pytest.mark.parametrize("api", ["http", "xml"])
+def test_a_refused_login_of_a_session_keeps_its_code(api: str) -> None:
+    """The balance of a worker with sessions is unknown because of its login, not of the account."""
+    refused = AttemptOutcome(OutcomeKind.REFUSED, code="001", text="Authentication failed")
+    assert (False, "001") == read(reach.read(refused.in_words()), tables.by_gateway()[api])[:2]
+
+
+def test_an_error_in_a_status_of_the_client_is_the_gateway_s() -> None:
+    """A 401 with the API's own code is a refused login and not the page of another server."""
+    balance = read_balance(HttpReply(401, b"ERR: 001, Authentication failed"))
     assert (False, "001") == login(balance)[:2]

@@ -7,7 +7,7 @@ their estimates until the next reading; and the baseline that charges are compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import redis.asyncio
@@ -41,11 +41,22 @@ async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     return bool(await client.set(turn, 1, nx=True, px=int(every * 900)))
 
 
-async def read(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> bool:
-    """Read the balance; True if the account is on hold for lack of credit and has credit again."""
+async def read(
+    client: redis.asyncio.Redis,
+    gateway: Gateway,
+    settings: WorkerSettings,
+    now: int,
+    is_of_account: Callable[[float | str], Awaitable[bool]] | None = None,
+) -> bool:
+    """Read the balance; True if the account is on hold for lack of credit and has credit again.
+
+    What ``is_of_account`` denies says nothing of the account and is not recorded: these credentials are refused.
+    """
     held = await _hold_in_force(client, now)
     before: Any = await client.hgetall(keys.BALANCE)
     balance = await gateway.balance()
+    if is_of_account and not await is_of_account(balance):
+        return False
     if isinstance(balance, str):
         await client.hset(keys.BALANCE, mapping={"error": balance[:200]})
         logs.event("balance_unknown", level=30, reason=balance[:200])

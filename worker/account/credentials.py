@@ -1,15 +1,24 @@
 """Credentials: a worker claims nothing until the gateway has accepted its login.
 
 A refused login concerns the workers that have it, and no others.  Its row among the holds, which is named
-``credentials:<fingerprint>``, stops them all; one of them at a time repeats the login, until it is accepted.  The
-harmless call for that reads the balance.  A gateway that does not answer has refused nothing: the worker waits for it.
+``credentials:<fingerprint>``, stops them all; one of them at a time repeats the login until it is accepted, and the row
+lapses when none does.  The harmless call for that reads the balance.
+
+A gateway that does not answer has refused nothing: the worker waits for it.  If it is reached and accepted these
+credentials before, the worker waits for half a minute at most: sends may work although the balance does not.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from threelane.contract.features import able
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
@@ -26,15 +35,22 @@ from threelane.worker.process.readiness import LOGIN, READINESS
 LOOK_SECONDS = 0.25
 RETRY_MS = 4_500
 """Until the next login with refused credentials; with the look before it, lane 1 waits for at most 5 seconds."""
-_ANSWERED = (OutcomeKind.ACCEPTED, OutcomeKind.REFUSED, OutcomeKind.NOT_TRIED)
+ASSUME_SECONDS = 30.0
+"""How long credentials that were accepted before wait for an answer to their login."""
+KNOWN_MS = 90 * 24 * 3600 * 1000
+_OUTAGE = re.compile(r"HTTP 5\d\d\b")
 
 
 class Login(NamedTuple):
-    """What the gateway's answer to a harmless call says of a worker's credentials; ``code`` is the refusal's."""
+    """What the gateway's answer to a harmless call says of a worker's credentials; ``code`` is the refusal's.
+
+    ``is_reached``: the answer is the gateway's own or that of an outage, so sends may work although the login does not.
+    """
 
     is_accepted: bool
     code: str = ""
     reason: str = ""
+    is_reached: bool = False
 
 
 def scope_of(fingerprint: str) -> str:
@@ -42,20 +58,26 @@ def scope_of(fingerprint: str) -> str:
     return f"{Scope.CREDENTIALS}:{fingerprint}"
 
 
-def read(outcome: AttemptOutcome, table: Table) -> Login:
+def read(outcome: AttemptOutcome, table: Table, *, has_balance: bool = True) -> Login:
     """Return what an outcome of a harmless call shows; pure.
 
     Only a code that concerns the credentials refuses them.  A code that asks for a retry, and no answer, decide
-    nothing.  With every other answer the gateway has looked at more than the login.
+    nothing.  With every other code the gateway has looked at more than the login.
     """
-    if outcome.kind not in _ANSWERED:
-        return Login(False, reason=f"the gateway does not answer: {outcome.in_words()}")
-    rule = table.rule_for(outcome.code) if outcome.code else None
+    rule = table.rule_for(outcome.code) if outcome.kind is OutcomeKind.REFUSED and outcome.code else None
     if rule and rule.scope is Scope.CREDENTIALS:
-        return Login(False, outcome.code, f"the gateway refuses its credentials: {outcome.text}")
-    if rule and rule.verdict is Verdict.RETRY:
-        return Login(False, reason=f"the gateway cannot tell: {outcome.text}")
-    return Login(True)
+        return Login(False, outcome.code, f"the gateway refuses its credentials: {outcome.code} {rule.reason}")
+    match outcome.kind:
+        case OutcomeKind.REFUSED if rule is None or rule.verdict in (Verdict.RETRY, Verdict.REAUTH):
+            return Login(False, reason=f"the gateway does not decide its login: {outcome.text[:80]}", is_reached=True)
+        case OutcomeKind.ACCEPTED | OutcomeKind.REFUSED:
+            return Login(True)
+        case OutcomeKind.NOT_TRIED if outcome.text == reach.CUT_BALANCE or not has_balance:
+            return Login(True)
+        case OutcomeKind.NOT_TRIED:
+            return Login(False, reason="the answer to its login is unreadable", is_reached=True)
+    is_outage = outcome.kind is OutcomeKind.LOST or bool(_OUTAGE.match(outcome.text))
+    return Login(False, reason=f"the gateway does not answer its login: {outcome.in_words()}", is_reached=is_outage)
 
 
 def is_accepted() -> bool:
@@ -69,14 +91,26 @@ def refuse(code: str, cause: str) -> None:
         logs.event("login_refused", level=40, code=code, reason=cause, owner=Owner.OPERATOR)
 
 
+async def postpone(client: redis.asyncio.Redis, fingerprint: str) -> None:
+    """Let the next login wait: a balance that is read although sends are refused must not resume them at once."""
+    with suppress(RedisError, OSError):
+        await client.set(keys.login(fingerprint), 1, px=RETRY_MS)
+
+
 async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
     """Stop this process if its credentials are among the holds; if they are good, no others hold the account.
 
-    Workers of older versions hold the account for refused credentials.
+    When others were just refused, the password may have changed to that of this process: it logs in at once.  Workers
+    of older versions hold the account for refused credentials.
     """
-    if refused := held.get(scope_of(context.settings.fingerprint)):
+    own = scope_of(context.settings.fingerprint)
+    scopes = frozenset(scope for scope in held if scope.startswith(f"{Scope.CREDENTIALS}:"))
+    others, context.refused_scopes = scopes - context.refused_scopes - {own}, scopes
+    if refused := held.get(own):
+        context.unanswered_since = 0.0
         refuse(refused.code, refused.cause)
-        return
+    if others and not is_accepted():
+        await context.client.delete(keys.login(context.settings.fingerprint))
     account = held.get(Scope.ACCOUNT)
     if account and is_accepted() and hold.is_of_settings(account):
         await hold.lift(context.client, context.clock.now())
@@ -85,42 +119,74 @@ async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
 
 async def log_in(context: WorkerContext) -> float | str:
     """Make the harmless call, and record what it shows; returns the balance, or why it is unknown."""
-    balance, table = await context.gateway.balance(), tables.by_gateway()[context.gateway.name]
-    login = read(reach.read(balance), table)
+    balance = await context.gateway.balance()
+    login = _read(context, balance)
     if login.is_accepted:
         await _accept(context)
     elif login.code:
-        await _refuse(context, login.code, table.rule_for(login.code).reason)
-    elif READINESS.wait(LOGIN, login.reason):
-        logs.event("waits_for_login", level=30, problem=login.reason)
+        await _refuse(context, login.code)
+    else:
+        since = context.unanswered_since or context.clock.monotonic()
+        context.unanswered_since = since if login.is_reached else 0.0
+        if READINESS.wait(LOGIN, login.reason):
+            logs.event("waits_for_login", level=30, problem=login.reason)
     return balance
+
+
+async def accepts(context: WorkerContext, balance: float | str) -> bool:
+    """Return whether a reading of the balance is no refusal of these credentials; a refusal stops their workers."""
+    login = _read(context, balance)
+    if login.code:
+        await _refuse(context, login.code)
+    return not login.code
+
+
+def _read(context: WorkerContext, balance: float | str) -> Login:
+    return read(reach.read(balance), _table(context), has_balance=able("balance", context.settings.gateway))
+
+
+def _table(context: WorkerContext) -> Table:
+    return tables.by_gateway()[context.gateway.name]
 
 
 async def _accept(context: WorkerContext) -> None:
     """Resume all workers with these credentials."""
-    fingerprint = context.settings.fingerprint
+    fingerprint, context.unanswered_since = context.settings.fingerprint, 0.0
     async with context.client.pipeline(transaction=False) as pipe:
         pipe.hdel(keys.HOLDS, scope_of(fingerprint))
         pipe.delete(keys.login(fingerprint))  # the others may try at once
+        pipe.set(keys.logged_in(fingerprint), context.clock.now(), px=KNOWN_MS)
         await pipe.execute()
     if READINESS.clear(LOGIN):
         logs.event("login_accepted", account=context.settings.account)
 
 
-async def _refuse(context: WorkerContext, code: str, cause: str) -> None:
+async def _refuse(context: WorkerContext, code: str) -> None:
     """Stop all workers with these credentials."""
-    fingerprint = context.settings.fingerprint
+    cause, context.unanswered_since = _table(context).rule_for(code).reason, 0.0
     refuse(code, cause)
-    if await hold.put_new(context.client, hold.Hold(scope_of(fingerprint), code, cause), context.clock.now()):
+    now, fingerprint = context.clock.now(), context.settings.fingerprint
+    refused = hold.Hold(scope_of(fingerprint), code, cause, now + hold.REFUSED_MS, fingerprint)
+    if await hold.renew(context.client, refused, now):
         metrics.ALARMS.labels(code, Owner.OPERATOR).inc()
 
 
-async def _round(context: WorkerContext) -> bool:
-    if is_accepted() or context.breaker.is_open:
+async def _may_assume(context: WorkerContext) -> bool:
+    """Return whether the login went unanswered for long enough, with credentials that were accepted before."""
+    since = context.unanswered_since
+    if not since or context.clock.monotonic() - since < ASSUME_SECONDS:
         return False
-    turn = keys.login(context.settings.fingerprint)
-    if await context.client.set(turn, 1, nx=True, px=RETRY_MS):
+    return bool(await context.client.exists(keys.logged_in(context.settings.fingerprint)))
+
+
+async def _round(context: WorkerContext) -> bool:
+    if is_accepted() or context.breaker.fault:
+        return False
+    if await context.client.set(keys.login(context.settings.fingerprint), 1, nx=True, px=RETRY_MS):
         await log_in(context)
+    if not is_accepted() and await _may_assume(context):
+        READINESS.clear(LOGIN)
+        logs.event("login_assumed", level=30, account=context.settings.account)
     return False
 
 

@@ -30,6 +30,8 @@ OF_SETTINGS = frozenset({"authentication_failed", "unknown_user", "ip_lockdown",
 """Causes for which older versions hold the account, although other credentials or another address fix them."""
 NO_CREDIT = frozenset({"no_credit", "insufficient_balance"})
 """Causes that a top-up fixes."""
+REFUSED_MS = 30_000
+"""How long refused credentials stay among the holds; their workers renew that at each refused login."""
 BY_HAND = "by_hand"
 """The code of a hold set by a person."""
 MOST_CAUSE = 200  # characters
@@ -180,8 +182,13 @@ def _country(raw: str) -> str | None:
 
 
 def parse_resumable(raw: str) -> str:
-    """Return a scope that can be resumed: one for ``put``, or ``gateway`` for breakers; raises ValueError."""
+    """Return a scope that can be resumed: one for ``put``, or ``gateway`` for breakers; raises ValueError.
+
+    Only the gateway ends a hold of credentials.
+    """
     scope = raw.strip()
+    if scope.partition(":")[0] == Scope.CREDENTIALS:
+        raise ValueError("the gateway refuses these credentials: correct them for their workers; threelane doctor")
     return scope if scope.partition(":")[0] == SCOPE else parse_scope(raw)
 
 
@@ -214,9 +221,7 @@ def way_back(held: Held) -> str:
         return "an accepted message, or threelane resume"
     if held.cause in NO_CREDIT:
         return "there is credit again, or threelane resume"
-    return (
-        "a worker starts with other settings, or threelane resume" if held.cause in OF_SETTINGS else "threelane resume"
-    )
+    return "the gateway accepts a worker's login, or threelane resume" if is_of_settings(held) else "threelane resume"
 
 
 def resume(client: redis.Redis, scope: str, now: int) -> bool:
@@ -237,9 +242,13 @@ def is_of_settings(held: Held) -> bool:
     return held.code != BY_HAND and held.cause in OF_SETTINGS
 
 
-async def put_new(client: redis.asyncio.Redis, one: Hold, now: int) -> bool:
-    """Put a scope on hold until something lifts it; returns whether it was not on hold before."""
-    if not await client.hsetnx(keys.HOLDS, one.scope, encode(one, now).decode()):
+async def renew(client: redis.asyncio.Redis, one: Hold, now: int) -> bool:
+    """Hold refused credentials until its end time, since when they were first refused; returns whether that is new."""
+    entries: Any = await client.hgetall(keys.HOLDS)
+    was = decode(entries, now).get(one.scope)
+    entry = encode(one, was.since if was else now)
+    await client.hset(keys.HOLDS, one.scope, entry.decode())
+    if was:
         return False
     kind = one.scope.partition(":")[0]
     await client.hincrby(keys.TALLY, Count.HELD.field(kind), 1)

@@ -34,7 +34,9 @@ class AttemptOutcome(NamedTuple):
     retry_after_seconds: float = 0.0  # from the header Retry-After; 0: none
 
     def in_words(self) -> str:
-        """Return why a request got no response, for people."""
+        """Return why a request failed, for people: a refusal as its code and text, like the gateway's own."""
+        if self.kind is OutcomeKind.REFUSED and self.code:
+            return f"{self.code} {self.text}".strip()
         return f"{self.kind} ({self.text})"
 
 

@@ -11,6 +11,8 @@ from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeK
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.gateway.wire import requested_wait_seconds
 
+CUT_BALANCE = "an amount that may be cut"
+"""Of a gateway that answered, although the amount cannot be used."""
 _CODE = re.compile(r"(?:err:?\s*)?(\d{1,3})\b", re.IGNORECASE)
 _PAGE = re.compile(r"<|HTTP (\d{3})\b")
 _FAILED = (*FAILURES, OutcomeKind.WRONG_ADDRESS)
@@ -39,4 +41,4 @@ def read(balance: float | str) -> AttemptOutcome:
         return AttemptOutcome(OutcomeKind.REFUSED if status == foreign.TOO_MANY_REQUESTS else kind, text=balance)
     if code := _CODE.match(balance):
         return AttemptOutcome(OutcomeKind.REFUSED, code=code[1], text=balance)
-    return NOT_TRIED
+    return NOT_TRIED._replace(text=balance)

@@ -220,6 +220,8 @@ class Attempts:
             holds = [one.decision.hold for one in settlements if one.decision.hold]
             if any(one.needs <= 1 for one in holds):  # it stops the next message, too
                 self._heed_account(holds)
+                if any(one.credentials for one in holds):
+                    await credentials.postpone(self._client, self._settings.fingerprint)
                 await self._settle(settlements)  # before the next call gets the place
                 self._heed_account(holds)  # claims made until now did not see the hold
             else:

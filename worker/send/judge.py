@@ -11,7 +11,7 @@ from tenacity.wait import wait_base
 
 from threelane.contract.message import Message
 from threelane.store.states import Status
-from threelane.worker.account.hold import Hold, scopes_of, sender_scope
+from threelane.worker.account.hold import REFUSED_MS, Hold, scopes_of, sender_scope
 from threelane.worker.gateway.outcome import FAULTS, LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import INTERNAL_ERROR, OURS
@@ -98,7 +98,8 @@ def judge(
             return _retry(tried, outcome, rule, code, patience, now, rng)
         case Verdict.HOLD:
             scope = rule.scope if rule.scope is Scope.CREDENTIALS else Scope.ACCOUNT
-            hold = Hold(scope, code, rule.reason, _until(outcome.text, now) if code == "130" else 0)
+            until = _until(outcome.text, now) if code == "130" else 0
+            hold = Hold(scope, code, rule.reason, until, lasts_ms=REFUSED_MS if scope is Scope.CREDENTIALS else 0)
             return _put_back(tried, outcome, rule, code, hold)
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)

@@ -1,7 +1,8 @@
 """Recover: probes a gateway that does not answer, first with a harmless call, then with one message.
 
-One worker at a time probes, at growing intervals.  The message is the oldest of the highest lane that may be sent.  A
-worker that stopped alone makes the harmless call on its own, and continues when it is answered.
+One worker at a time probes, at growing intervals, if the gateway has accepted its credentials.  The message is the
+oldest of the highest lane that may be sent.  A worker that stopped alone makes the harmless call on its own, and
+continues when it is answered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.worker.account import credentials
 from threelane.worker.fetch import held
 from threelane.worker.gateway.breaker import ANSWERS, FAILURES, evidence, wait_ms
 from threelane.worker.gateway.breaking import close_breaker, fail_probe, let_through, take_probe
@@ -112,7 +114,7 @@ async def _round(context: WorkerContext) -> bool:
     if context.breaker.fault:
         if context.breaker.recheck_is_due(context.clock.monotonic()):
             await recheck(context)
-    elif context.breaker.is_shared:
+    elif context.breaker.is_shared and credentials.is_accepted():
         await probe(context)
     return False
 

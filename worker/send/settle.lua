@@ -39,7 +39,7 @@ each(ARG.settlements, function(i, one)
 end, function(one) return one[Settling.id] end)
 
 for _, one in ipairs(ARG.holds) do  -- after all acceptances of the same moment
-  if one[Holding.scope] == ACCOUNT or string.find(one[Holding.scope], '^credentials:') then
+  if one[Holding.scope] == ACCOUNT or string.find(one[Holding.scope], '^credentials') then
     hold_account(one, KEY.records[one[Holding.place]])
   elseif answers[one[Holding.place]] == 1 then
     infer(one, read_one(KEY.records[one[Holding.place]], Field.to))

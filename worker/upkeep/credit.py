@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from threelane.store.connect import connect
 from threelane.store.find import Filter
-from threelane.worker.account import balance
+from threelane.worker.account import balance, credentials
 from threelane.worker.dead.redrive import redrive
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -19,7 +20,8 @@ async def _turn(context: WorkerContext) -> bool:
 
 
 async def _round(context: WorkerContext) -> bool:
-    if not await balance.read(context.client, context.gateway, context.settings, context.clock.now()):
+    is_of_account = partial(credentials.accepts, context)
+    if not await balance.read(context.client, context.gateway, context.settings, context.clock.now(), is_of_account):
         return False
     if (
         context.settings.on_credit == "auto"
