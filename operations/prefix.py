@@ -14,7 +14,7 @@ from threelane.store import keys
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.send.attempt import allows
+from threelane.worker.send.call import allows
 
 
 class Prefix(msgspec.Struct, frozen=True, kw_only=True):

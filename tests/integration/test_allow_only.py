@@ -17,7 +17,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.send.attempt import allows
+from threelane.worker.send.call import allows
 
 Until = Callable[..., MessageStatus]
 LISTED = "27999500001,2799951*"

@@ -5,62 +5,42 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from random import Random
 
-import aiohttp
 import redis.asyncio
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from threelane.contract.features import reports_charge
 from threelane.contract.message import Message
 from threelane.contract.window import Windows
-from threelane.runtime import logs, tracing
+from threelane.runtime import tracing
 from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
-from threelane.store import keys
 from threelane.store.states import Status
 from threelane.worker.account import credentials
-from threelane.worker.account.hold import Hold, ramp, scopes_of
+from threelane.worker.account.hold import Hold, scopes_of
 from threelane.worker.fetch.lanes import Lanes
-from threelane.worker.gateway.api import Api
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.context import LastAccepted
-from threelane.worker.gateway.outcome import EMULATED, FAULTS, NEVER_LEFT, NOT_TRIED, AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import EMULATED, FAULTS, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.overrides import effective
 from threelane.worker.gateway.protocol import Gateway
-from threelane.worker.gateway.wire import watch_departure
-from threelane.worker.policy.rule import RATE_LIMITED, Scope
+from threelane.worker.policy.rule import Scope
 from threelane.worker.process import metrics
-from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
+from threelane.worker.process.internal_error import OUTAGES, FaultStep
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.blame import Blame, Fault, blame
+from threelane.worker.send.call import allows, call
 from threelane.worker.send.claim import Claimed, claim
 from threelane.worker.send.defer import defer
 from threelane.worker.send.gate import Gate
-from threelane.worker.send.judge import Decision, Patience, Tried, judge
-from threelane.worker.send.settle import Settlement, settle
+from threelane.worker.send.judge import Patience, Tried, judge
+from threelane.worker.send.measure import measure, trace
+from threelane.worker.send.settle import Settlement
+from threelane.worker.send.settler import Settler
 
 SETTLE_EVERY_SECONDS = 0.2  # settle finished calls at this interval; slow ones do not delay them
 STOP_SECONDS = 1.0  # longer than this process takes to see its own hold in Redis
-
-
-def checked(outcomes: Sequence[AttemptOutcome], count: int) -> Sequence[AttemptOutcome]:
-    """Return the outcomes of a gateway; raises TypeError if there is not one for each message."""
-    if len(outcomes) != count or not all(isinstance(one, AttemptOutcome) for one in outcomes):
-        raise TypeError
-    return outcomes
-
-
-def allows(listed: Sequence[str], to: str) -> bool:
-    """Return whether an allow-list permits a number; an empty list permits all, ``2799*`` a prefix."""
-    return not listed or any(to == one or (one.endswith("*") and to.startswith(one[:-1])) for one in listed)
-
-
-_outcomes = cache(metrics.OUTCOMES.labels)  # a look-up by labels takes longer than the increment
-_to_gateway = cache(metrics.TO_GATEWAY.labels)
 
 
 class Attempts:
@@ -89,7 +69,6 @@ class Attempts:
         self._gate = gate
         self._breaker = breaker
         self._blame = blame or Blame()
-        self._reports_departure = isinstance(gateway, Api)  # another client may have sent what ours did not
         self._patience = Patience(
             settings.retry_every_seconds,
             settings.stop_retrying_after_seconds,
@@ -97,7 +76,8 @@ class Attempts:
             settings.inference,
             gateway.can_look_up,
         )
-        self._assumes = not reports_charge(gateway.name)
+        assumes = not reports_charge(gateway.name)
+        self._settler = Settler(client, settings, clock, self._blame, assumes=assumes)
         self._tracer = tracing.tracer(enabled=settings.otel)
         self._seconds = metrics.CALL.labels(gateway.name)
         self._narrowed: dict[str, int] = {}  # sender or prefix -> when this process learned of its hold, ms
@@ -171,7 +151,7 @@ class Attempts:
         if not settlements:
             return None
         await self._settle(settlements)
-        self._measure(lane, settlements[0], now)
+        measure(lane, settlements[0], now)
         self._note_faults(settlements)
         return settlements[0].outcome
 
@@ -227,7 +207,7 @@ class Attempts:
             else:
                 ended.extend(settlements)
         for one in settlements:
-            self._measure(lane, one, now)
+            measure(lane, one, now)
         return all(one.decision.to is not Status.QUEUED for one in settlements)
 
     async def _call_and_judge(self, batch: Sequence[Claimed], claimed_at: int) -> list[Settlement]:
@@ -240,7 +220,7 @@ class Attempts:
             await self._breaker.report(self._client, self._clock.now())
         settlements = await self._judge_each(batch, outcomes)
         if self._tracer:
-            self._trace(self._tracer, settlements, began_ns)
+            trace(self._tracer, self._gateway.name, settlements, began_ns)
         return settlements
 
     def _note_accepted(self, batch: Sequence[Claimed], outcomes: Sequence[AttemptOutcome], began_at: int) -> None:
@@ -278,39 +258,13 @@ class Attempts:
             first = await self._call(messages[:1], claimed_at, now)
             return [*first, *[NOT_TRIED] * (len(messages) - 1)]
         if not self._narrowed and not self._settings.allow_only:
-            return await self._call_gateway(messages, now)
+            return await call(self._gateway, messages, now)
         free = [one for one in messages if not self._is_held(one, claimed_at)]
         going = [one for one in free if allows(self._settings.allow_only, one.to)]
-        answers = await self._call_gateway(going, now) if going else ()
+        answers = await call(self._gateway, going, now) if going else ()
         outcomes = {one.id: NOT_TRIED for one in messages} | {one.id: EMULATED for one in free}
         outcomes |= dict(zip((one.id for one in going), answers, strict=True))
         return [outcomes[one.id] for one in messages]
-
-    async def _call_gateway(self, messages: Sequence[Message], now: int) -> Sequence[AttemptOutcome]:
-        """Call the gateway.
-
-        If it raises before the request left, it is called for each half of the messages, so that one message does not
-        stop the others.  If the request may have left, all messages count as possibly sent.
-        """
-        departure = watch_departure()
-        try:
-            return checked(await self._gateway.send(messages, now), len(messages))
-        except Exception as failed:
-            has_left = departure.has_left or not self._reports_departure
-            if not has_left and len(messages) > 1 and not isinstance(failed, OUTAGES):
-                middle = len(messages) // 2
-                parts = [await self._call_gateway(part, now) for part in (messages[:middle], messages[middle:])]
-                return [outcome for part in parts for outcome in part]
-            return [self._outcome_of(failed, messages, has_left=has_left)] * len(messages)
-
-    def _outcome_of(self, failed: Exception, messages: Sequence[Message], *, has_left: bool) -> AttemptOutcome:
-        """Return the outcome of an exception of the gateway: a network failure, or an error of our own code."""
-        name = type(failed).__name__
-        logs.event("gateway_raised", level=40, error=name, messages=len(messages), left=has_left)
-        if isinstance(failed, (*OUTAGES, aiohttp.ClientError)):
-            return AttemptOutcome(OutcomeKind.LOST if has_left else OutcomeKind.NOT_REACHED, text=name)
-        place = report(FaultStep.SEND, messages[0].id, failed, lane=messages[0].lane, messages=len(messages))
-        return AttemptOutcome(OutcomeKind.UNPROCESSED if has_left else OutcomeKind.INTERNAL_ERROR, text=place)
 
     async def _judge_each(self, batch: Sequence[Claimed], outcomes: Sequence[AttemptOutcome]) -> list[Settlement]:
         """Judge each outcome; a message at which that fails is blamed for it, and has no settlement."""
@@ -319,16 +273,8 @@ class Attempts:
             try:
                 settlements.append(self._judge(one, outcome))
             except Exception as failed:
-                await self._blame_for(one, outcome, FaultStep.JUDGE, failed)
+                await self._settler.blame_for(one, outcome, FaultStep.JUDGE, failed)
         return settlements
-
-    async def _blame_for(self, one: Claimed, outcome: AttemptOutcome, step: FaultStep, failed: Exception) -> None:
-        """Blame a claimed message for an exception after its call."""
-        has_left = getattr(outcome, "kind", None) not in NEVER_LEFT
-        fault = Fault(one.id, one.token, step, place_of(failed), has_left)
-        with suppress(*OUTAGES):  # then its lease lapses
-            await blame(self._client, one.message.lane, [fault], self._settings, self._clock.now())
-        self._blame.note([one.id], has_success=False)
 
     def _judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Settlement:
         tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, claimed.faults)
@@ -340,68 +286,7 @@ class Attempts:
             decision = replace(decision, hold=refused)
         return Settlement(claimed, outcome, decision)
 
-    def _trace(self, tracer: tracing.Tracer, settlements: Sequence[Settlement], began_ns: int) -> None:
-        """Add the attempts of a call to their messages' traces."""
-        for one in settlements:
-            claimed, kind = one.claimed, one.outcome.kind
-            if claimed.trace and kind is not OutcomeKind.NOT_TRIED:
-                tracer.record(
-                    "attempt",
-                    claimed.trace,
-                    began_ns,
-                    failed=kind not in (OutcomeKind.ACCEPTED, OutcomeKind.EMULATED),
-                    id=claimed.id,
-                    lane=claimed.message.lane,
-                    attempt=claimed.attempt,
-                    gateway=self._gateway.name,
-                    outcome=str(kind),
-                    code=one.decision.code,
-                )
-
-    def _measure(self, lane: int, one: Settlement, called_at: int) -> None:
-        decision: Decision = one.decision
-        reason = decision.rule.reason if decision.rule else ""
-        _outcomes(lane, one.outcome.kind, reason).inc()
-        if decision.rule and decision.rule.alarm:
-            metrics.ALARMS.labels(decision.rule.code, decision.rule.owner).inc()
-        if one.claimed.attempt == 1 and one.outcome.kind is not OutcomeKind.NOT_TRIED:
-            since = one.claimed.message.due_at or one.claimed.accepted_at
-            _to_gateway(lane).observe(max(0, called_at - since) / 1000)
-
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Settle; if our own code fails at it, settle each alone, and blame the message at which it fails."""
-        try:
-            await self._settle_together(settlements)
-        except OUTAGES:
-            raise
-        except Exception as failed:
-            if len(settlements) == 1:
-                await self._blame_for(settlements[0].claimed, settlements[0].outcome, FaultStep.SETTLE, failed)
-                return
-            for one in settlements:
-                await self._settle([one])
-
-    async def _settle_together(self, settlements: Sequence[Settlement]) -> None:
-        """Settle, and retry while Redis is unavailable: only this process knows the results."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(OUTAGES),
-            wait=wait_exponential(multiplier=0.1, max=2),
-            stop=stop_after_delay(self._settings.lease_seconds),
-            reraise=True,
-        ):
-            with attempt:
-                settled = await settle(
-                    self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
-                )
-        metrics.STALE.inc(settled.each.count(False))
-        await self._ramp_up_after_rate_limits(settlements)
-        if settled.held or self._narrowed:
-            self._heed(settled.held, self._clock.now())
-
-    async def _ramp_up_after_rate_limits(self, settlements: Sequence[Settlement]) -> None:
-        """Let the rate grow from the end of a rate limit: the full rate would meet it again, and codes go first."""
-        holds = [one.decision.hold for one in settlements if one.decision.hold]
-        ends = max((one.until for one in holds if one.cause == RATE_LIMITED.reason), default=0)
-        if ends:
-            with suppress(*OUTAGES):  # then it starts at the full rate
-                await self._client.hset(keys.RATE, mapping=ramp(ends))
+        held = await self._settler.settle(settlements)
+        if held or self._narrowed:
+            self._heed(held, self._clock.now())
