@@ -61,7 +61,7 @@ def call(commands: Callable[[], T]) -> T:
 
 def unavailable(failed: RedisError, answers: Sequence[Answer] = (), unsure: Sequence[str] = ()) -> Unavailable:
     """Return the exception for an error of redis-py; no id is unsure if the command certainly did not run."""
-    reply = reply_of(failed)
+    reply = reply_of(failed) or reply_of(failed.__cause__)
     wait, owner = (reply.retry_seconds, reply.owner) if reply else (0, Owner.OPERATOR)
     return Unavailable(explain(failed), answers, () if did_not_run(failed) else unsure, wait, owner)
 

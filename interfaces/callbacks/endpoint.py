@@ -17,9 +17,11 @@ from redis.exceptions import RedisError
 
 from threelane.contract import gateways
 from threelane.interfaces.callbacks.batch import ReportBatcher
+from threelane.producer.outage import explain
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
+from threelane.store.replies import reply_of
 from threelane.worker.inbound.report import Inbound
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
@@ -27,6 +29,7 @@ from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import Words
 
 MAX_BODY = 64 * 1024
+AWAY_SECONDS = 5  # before the gateway repeats, if the table of replies has no time for this outage
 HEARD_MS = 5_000  # between two updates of the time of the last receipt
 Reader = Callable[[bytes, bytes], Inbound]
 
@@ -51,6 +54,7 @@ class CallbackEndpoint:
         self._clock = RedisClock()
         self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(enabled=settings.otel))
         self._heard_at = 0
+        self._problem = ""  # why nothing can be stored now
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -79,11 +83,24 @@ class CallbackEndpoint:
                 return _refused(str(wrong))
             try:
                 await self._take(inbound)
-            except (RedisError, OSError):
-                return web.Response(status=503, text="not stored: send it again\n")
+            except (RedisError, OSError) as failed:
+                return self._not_stored(failed)
+            self._problem = ""
             return _refused(inbound.problem) if inbound.problem else web.Response(text="ok\n")
 
         return handle
+
+    def _not_stored(self, failed: Exception) -> web.Response:
+        """Make the gateway repeat a callback, and log once why."""
+        reply = reply_of(failed)
+        if reply:
+            metrics.REFUSED.labels(reply.prefix).inc()
+        problem = explain(failed) if isinstance(failed, RedisError) else reply.sentence if reply else str(failed)
+        if problem != self._problem:
+            logs.event("callbacks_not_stored", level=40, problem=problem, owner=reply.owner if reply else "operator")
+        self._problem = problem
+        wait = reply.retry_seconds if reply else AWAY_SECONDS
+        return web.Response(status=503, text="not stored: send it again\n", headers={"Retry-After": str(wait)})
 
     async def _take(self, inbound: Inbound) -> None:
         """Store the reports and replies of a request; a probe has none and causes no write."""

@@ -17,6 +17,7 @@ from threelane.producer.outage import explain
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
 from threelane.runtime.visible import visible_lines
+from threelane.store.replies import reply_of
 
 
 class Commands(TyperGroup):
@@ -41,6 +42,9 @@ class Commands(TyperGroup):
             print(visible_lines(explain(failed)), file=sys.stderr)
             raise typer.Exit(Exit.UNAVAILABLE) from None
         except Exception as fault:
+            if reply := reply_of(fault):  # too many open files
+                print(reply.sentence, file=sys.stderr)
+                raise typer.Exit(Exit.UNAVAILABLE) from None
             if isinstance(fault, ModuleNotFoundError) and not (fault.name or "").startswith("threelane"):
                 print(extras.sentence("worker", f"threelane {ctx.invoked_subcommand}"), file=sys.stderr)
                 raise typer.Exit(Exit.USAGE) from None

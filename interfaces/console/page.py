@@ -123,6 +123,8 @@ def _environment() -> Environment:
     }  # fmt: skip
     environment.filters.update(filters)
     environment.globals["version"] = VERSION
+    for name in environment.list_templates(["html"]):  # now: a process with too many open files must answer, too
+        environment.get_template(name)
     return environment
 
 
