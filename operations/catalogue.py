@@ -13,7 +13,7 @@ from typing import NamedTuple
 from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
-from threelane.store import keys
+from threelane.store import keys, replies
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking, tables
@@ -108,6 +108,7 @@ LABELS = {
     "cause": Label("what a message waits for", frozenset(CAUSES)),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
+    "reply": Label("an error reply of Redis", frozenset(replies.BY_PREFIX)),
     "round": Label("the housekeeping round", ROUNDS),
     "step": Label("the step that failed; `record`: a script found a damaged record", frozenset(FaultStep)),
     "result": Label(
@@ -255,6 +256,9 @@ METRICS = (
            "Messages that this process looked up because no receipt came", "Are receipts missing?"),
     Metric("threelane_swept", COUNTER, _WORKER, ("lane",), "Messages whose lost nudge this process found",
            "Which worker found them?"),
+    Metric("threelane_redis_refused", COUNTER, (Where.WORKER, Where.CALLBACKS, Where.WEBHOOKS), ("reply",),
+           "Commands that failed with an error reply of Redis, by reply",
+           "Does Redis refuse commands, and why? See redis-errors.md."),
     Metric("threelane_housekeeping_failed", COUNTER, (Where.WORKER, Where.WEBHOOKS), ("round",),
            "Housekeeping rounds that failed because of Redis", "Which round is stuck?"),
     Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",

@@ -83,6 +83,7 @@ class Key(StrEnum):
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
     WRITE_CHECK = "write-check"
+    PROBE = "probe"
 
 
 class KeyKind(NamedTuple):
@@ -162,6 +163,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
     Key.WRITE_CHECK: KeyKind("string", "written, read and deleted at once by check, doctor and the exporter", "",
                              "a minute"),
+    Key.PROBE: KeyKind("string", "never exists: processes delete it to find out whether Redis accepts a write"),
 }
 # fmt: on
 """The table of keys."""
@@ -229,6 +231,7 @@ BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
 WRITE_CHECK = key(Key.WRITE_CHECK)
+PROBE = key(Key.PROBE)
 
 INDEXES = {
     Status.SCHEDULED: Key.DUE,

@@ -27,6 +27,8 @@ class ErrorReply:
     """Whether a starting worker waits until it is over; if not, the configuration is wrong, and it exits with 2."""
     stops_workers: bool = True
     """Whether a running worker claims nothing meanwhile."""
+    is_partial: bool = False
+    """Whether Redis may refuse some commands and accept others: then one accepted command proves little."""
 
     @property
     def sentence(self) -> str:
@@ -50,19 +52,20 @@ TABLE = (
                "start the primary, or set THREELANE_REDIS_URL to it", 5),
     ErrorReply("CLUSTERDOWN", "Redis runs as a cluster, which is down", "use a Redis with cluster-enabled no", 10),
     ErrorReply("MOVED", "Redis runs as a cluster, and another node has this key",
-               "use a Redis with cluster-enabled no", 10),
+               "use a Redis with cluster-enabled no", 10, is_partial=True),
     ErrorReply("NOAUTH", "Redis requires a password, and THREELANE_REDIS_URL has none", "add the user or password", 10,
                waits=False),
     ErrorReply("WRONGPASS", "Redis refuses the user or password in THREELANE_REDIS_URL", "correct them", 10,
                waits=False),
     ErrorReply("NOPERM", "Redis denied permission", "compare the ACL of the user with deploy/redis-users.acl", 10,
-               waits=False),
+               waits=False, is_partial=True),
     ErrorReply("max number of clients reached", "Redis has no connection left",
-               "raise its maxclients, or run fewer processes", 5),
+               "raise its maxclients, or run fewer processes", 5, is_partial=True),
     ErrorReply("OOM", "Redis is at its memory ceiling",
                "no messages are accepted until workers have drained the queue", 5, stops_workers=False),
     ErrorReply("EMFILE", "this process has too many open files",
-               "raise its limit of open files (LimitNOFILE, ulimit -n)", 5),
+               "raise its limit of open files (LimitNOFILE, ulimit -n)", 5,
+               waits=False, is_partial=True),
 )
 # fmt: on
 """The table of replies."""

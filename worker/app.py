@@ -40,7 +40,7 @@ from threelane.worker.upkeep.engine import Engine
 
 refuse_options()
 settings = load_or_exit(WorkerSettings)
-transport.install()
+transport.install(settings)
 codes = tables.each_or_exit()
 choose.sender_or_exit(settings)
 choose.credentials_or_exit(settings)

@@ -29,7 +29,7 @@ from threelane.store import keys, missing
 from threelane.store.tally import Count
 from threelane.worker.fetch.lanes import LANES, Lanes
 from threelane.worker.gateway.context import Sending, WorkerContext
-from threelane.worker.process import metrics
+from threelane.worker.process import metrics, refusals
 from threelane.worker.process.duty import Duty
 
 LOOK_SECONDS = 0.95
@@ -121,7 +121,8 @@ class Look:
                 await sending.attempt(lane, ids, partial(self._claimed, lane))
         except Exception as failed:  # as in a round: Redis is unavailable, or a bug of ours
             metrics.HOUSEKEEPING_FAILED.labels(self._name).inc()
-            logs.event("housekeeping_failed", level=30, round=self._name, error=type(failed).__name__)
+            if not refusals.REDIS.note(failed):
+                logs.event("housekeeping_failed", level=30, round=self._name, error=type(failed).__name__)
         finally:
             self._under_way.difference_update(ids)
 

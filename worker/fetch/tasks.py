@@ -12,6 +12,7 @@ from threelane.runtime import logs
 from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.worker.fetch.put_back import PutBack, by_transport
+from threelane.worker.process import refusals
 
 
 def register(app: Celery, attempt: Callable[[int, list[str]], bool], put_back: PutBack = by_transport) -> None:
@@ -26,6 +27,7 @@ def register(app: Celery, attempt: Callable[[int, list[str]], bool], put_back: P
         try:
             served = attempt(lane, ids)
         except (RedisError, OSError) as failed:
+            refusals.REDIS.note(failed)
             if put_back(lane, ids, failed=True):
                 return
             raise Reject(type(failed).__name__, requeue=True) from None

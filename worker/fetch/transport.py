@@ -11,20 +11,23 @@ in a transaction, even reads and deletes; so this transport uses none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty
+from time import monotonic, sleep
 from typing import Any
 
+from celery.worker.state import maybe_shutdown
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 
+from threelane.runtime.settings import Settings
 from threelane.worker.fetch.lanes import LANES
+from threelane.worker.process import refusals
 
+REFUSED_SECONDS = 1.0  # after Redis refused a fetch
 CROWDED_SECONDS = 0.02  # wait for lane 1 only; meanwhile a thread may become free for the others
 
 
@@ -51,12 +54,15 @@ class RedisChannel(kombu_redis.Channel):
     """A channel that can be closed twice, and opened on a Redis at its memory ceiling."""
 
     ack_emulation = False
+    refusals = refusals.REDIS
     _client_of_pool: Any = None
+    _refused_until = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Open the channel."""
         super().__init__(*args, **kwargs)
         self.QoS: Any = QoS
+        self.connection_errors = kombu_redis.Transport.connection_errors  # an error reply closes no connection
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -67,6 +73,8 @@ class RedisChannel(kombu_redis.Channel):
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Wait for a nudge in the lanes that have a free thread; only briefly if that is lane 1 alone."""
+        if monotonic() < self._refused_until:
+            return  # until kombu's next turn, at most a second later
         held = self.qos.held()  # type: ignore[attr-defined]
         LANES.holding(message.delivery_info["routing_key"] for message in held)
         super()._brpop_start(CROWDED_SECONDS if LANES.is_crowded else timeout)  # type: ignore[misc]
@@ -74,30 +82,50 @@ class RedisChannel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         """Deliver a nudge, or record that the lanes were empty: their workers then look at the index instead."""
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc]
+            delivered = super()._brpop_read(**options)  # type: ignore[misc]
         except Empty:
             self._queue_cycle.was_empty()  # type: ignore[attr-defined]
+            self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
             raise
+        except ResponseError as failed:
+            if not self.refusals.note(failed):
+                raise
+            self._refused_until = monotonic() + REFUSED_SECONDS
+            raise Empty from None
+        self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
+        return delivered
 
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
         """Put a nudge back at the head of its lane (the right end); if that fails, a look finds its messages."""
-        with (
-            suppress(OutOfMemoryError, RedisConnectionError, RedisTimeoutError),
-            self.conn_or_acquire() as client,
-        ):
+        with suppress(RedisError), self.conn_or_acquire() as client:
             lane = self._q_for_pri(message.delivery_info["routing_key"], 0)  # type: ignore[attr-defined]
             client.rpush(lane, dumps(message.serializable()))
 
     def _queue_bind(self, *args: Any) -> None:
-        """Register the queue; a full Redis has it from other workers, and this one must start all the same."""
-        with suppress(OutOfMemoryError):
+        """Register the queue, which Threelane itself does not need: a Redis that refuses writes stops no start."""
+        with self._unless_refused():
             super()._queue_bind(*args)  # type: ignore[misc]
 
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of remote control, each second; kombu would log a refusal with its traceback."""
+        with self._unless_refused():
+            super().maybe_refresh_binding_expiry()  # type: ignore[misc]
+
+    @contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """Note a refusal instead of raising it: Celery would connect again at once, and again."""
+        try:
+            yield
+        except ResponseError as failed:
+            if not self.refusals.note(failed):
+                raise
+
     def _size(self, queue: str) -> int:
-        """Count the nudges that wait in a queue."""
-        with self.conn_or_acquire() as client:
-            lists = [self._q_for_pri(queue, step) for step in self.priority_steps]  # type: ignore[attr-defined]
+        """Count the nudges that wait in a queue; 0 if Redis refuses to, which would otherwise end each connect."""
+        lists = [self._q_for_pri(queue, step) for step in self.priority_steps]  # type: ignore[attr-defined]
+        with self._unless_refused(), self.conn_or_acquire() as client:
             return sum(client.llen(one) for one in lists)
+        return 0
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
         """Return whether a queue has nudges; an empty one does not exist."""
@@ -108,10 +136,35 @@ class RedisTransport(kombu_redis.Transport):
     """The transport of the redis and rediss schemes in a worker."""
 
     Channel = RedisChannel
+    connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)  # Celery connects again after these
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Open the poll of the channels; waits for a free file, since Celery would end the process without one."""
+        _when_files_are_free(lambda: super(RedisTransport, self).__init__(*args, **kwargs))
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Poll with Celery's loop, which opens another file for that."""
+        _when_files_are_free(lambda: loop.poller)
+        super().register_with_event_loop(connection, loop)
 
 
-def install() -> None:
+def _when_files_are_free(open_file: Callable[[], object]) -> None:
+    """Open a file, or wait until this process may."""
+    while True:
+        try:
+            open_file()
+            return
+        except OSError as failed:
+            if not refusals.REDIS.note(failed):
+                raise
+            maybe_shutdown()
+            sleep(REFUSED_SECONDS)
+
+
+def install(settings: Settings) -> None:
     """Make kombu use this transport, and on RabbitMQ the one that pulls in the order of the lanes."""
+    if settings.broker_url:
+        RedisChannel.refusals = refusals.BROKER
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:RedisTransport"
     TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "threelane.worker.fetch.rabbit:RabbitTransport"
     TRANSPORT_ALIASES["amqps"] = "threelane.worker.fetch.rabbit:RabbitTlsTransport"

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import click
 from celery import Celery
+from celery.backends.base import DisabledBackend
 from celery.loaders.app import AppLoader
 from click.core import ParameterSource
 from kombu import Connection, Exchange, Queue
@@ -38,8 +39,6 @@ class Loader(AppLoader):
 class Application(Celery):
     """A Celery application that ignores all CELERY_... variables: they may belong to another application."""
 
-    backend_cls = "disabled"
-
     def __init__(self, broker: str) -> None:
         """Take the address of the broker."""
         self._address = broker
@@ -49,6 +48,10 @@ class Application(Celery):
     def Worker(self) -> Any:
         """The class of worker processes."""
         return self.subclass_with_self(controller.Worker)
+
+    def _get_backend(self) -> DisabledBackend:
+        """Return no backend without looking for plugins, which opens files for each thread."""
+        return DisabledBackend(app=self)
 
     def connection_for_read(self, url: str | None = None, **more: Any) -> Connection:  # noqa: ARG002 - Celery's
         """Return a connection to the configured broker; ignores what Celery found in the environment."""

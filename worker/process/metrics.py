@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from threelane.contract.refusal import Owner
-from threelane.store import scripts
+from threelane.store import replies, scripts
 from threelane.worker.policy.ours import OURS
 from threelane.worker.policy.rule import Table
 
@@ -36,6 +36,9 @@ SWEPT = Counter("threelane_swept", "Messages whose lost nudge this process found
 UNDER_WAY = Gauge("threelane_calls_under_way", "Gateway calls in progress in this process")
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
+REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])
+for _reply in replies.TABLE:
+    REFUSED.labels(_reply.prefix)  # 0 from the start: a counter that first appears as 1 shows no increase
 HOUSEKEEPING_FAILED = Counter(
     "threelane_housekeeping_failed", "Housekeeping rounds that failed because of Redis", ["round"]
 )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from threelane.runtime import logs
-from threelane.worker.process import metrics
+from threelane.worker.process import metrics, refusals
 from threelane.worker.process.duty import C, Context, Duty
 
 AWAY_SECONDS = 1.0  # after a round that failed
@@ -22,7 +22,8 @@ async def repeat(duty: Duty[C], context: C, **about: str) -> None:
             more = await duty.round(context)
         except Exception as failed:  # Redis is unavailable, or a bug of ours: neither may end the loop
             metrics.HOUSEKEEPING_FAILED.labels(duty.name).inc()
-            logs.event("housekeeping_failed", level=30, round=duty.name, error=type(failed).__name__, **about)
+            if not refusals.REDIS.note(failed):
+                logs.event("housekeeping_failed", level=30, round=duty.name, error=type(failed).__name__, **about)
             await asyncio.sleep(AWAY_SECONDS)
         if not more:
             await asyncio.sleep(duty.seconds(context))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import redis.asyncio
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
@@ -14,7 +14,7 @@ from threelane.store import keys
 from threelane.worker.account.hold import ramp
 from threelane.worker.gateway.outcome import NEVER_LEFT, AttemptOutcome
 from threelane.worker.policy.rule import RATE_LIMITED
-from threelane.worker.process import metrics
+from threelane.worker.process import metrics, refusals
 from threelane.worker.process.internal_error import OUTAGES, FaultStep
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.blame import Blame, Fault, blame
@@ -64,6 +64,7 @@ class Settler:
             retry=retry_if_exception_type(OUTAGES),
             wait=wait_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(self._settings.lease_seconds),
+            before_sleep=_note_refusal,
             reraise=True,
         ):
             with attempt:
@@ -81,3 +82,9 @@ class Settler:
         if ends:
             with suppress(*OUTAGES):  # then it starts at the full rate
                 await self._client.hset(keys.RATE, mapping=ramp(ends))
+
+
+def _note_refusal(state: RetryCallState) -> None:
+    failed = state.outcome and state.outcome.exception()
+    if failed:
+        refusals.REDIS.note(failed)

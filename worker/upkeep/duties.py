@@ -7,6 +7,7 @@ from threelane.worker.doubt import hurry, lapse, resolve, sample
 from threelane.worker.fetch import held, look, reserved
 from threelane.worker.gateway import keep_alive
 from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process import probe
 from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import reply
@@ -33,6 +34,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     sweep.DUTY,
     beat.DUTY,
     publish_ceiling.DUTY,
+    probe.DUTY,
     keep_alive.DUTY,
     poll.DUTY,
     credit.DUTY,

@@ -24,7 +24,7 @@ from threelane.runtime.ending import ENDING, stop_signals
 from threelane.store import keys, registry
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
-from threelane.worker.process import metrics
+from threelane.worker.process import metrics, probe
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.rounds import end, repeat
@@ -61,7 +61,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start the rounds."""
-        loops = (repeat(intakes.DUTY, self._intake), repeat(DUTY, self))
+        loops = (repeat(intakes.DUTY, self._intake), repeat(DUTY, self), repeat(probe.WEBHOOKS, self))
         self._rounds = [asyncio.create_task(one) for one in loops]
 
     async def stop(self) -> None:
@@ -117,7 +117,7 @@ class Dispatcher:
 
 
 DUTY = Duty(name="webhooks_look", interval_seconds=LOOK_SECONDS, work=Dispatcher.look)
-DUTIES: tuple[Duty[Any], ...] = (intakes.DUTY, DUTY, couriers.DUTY)
+DUTIES: tuple[Duty[Any], ...] = (intakes.DUTY, DUTY, probe.WEBHOOKS, couriers.DUTY)
 """All duties of a dispatcher; the last one runs for each producer that has a webhook."""
 
 
