@@ -78,7 +78,8 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> RedisServer:
+    def start(self, *, loaded: bool = True) -> RedisServer:
+        """Start it; return when it responds, or, if it need not be ``loaded``, when it loads its data."""
         command = [self.binary, "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         command += ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", *self.options]
         self.process = subprocess.Popen(
@@ -88,7 +89,7 @@ class RedisServer:
             env=os.environ | ALLOCATOR,
             preexec_fn=_end_with_parent,
         )
-        wait_until(self._responds, what=f"{command[0]} to respond")
+        wait_until(lambda: self._responds(loaded), what=f"{command[0]} to respond")
         return self
 
     def kill(self) -> None:
@@ -102,7 +103,7 @@ class RedisServer:
             self.process.terminate()
             self.process.wait(20)
 
-    def _responds(self) -> bool:
+    def _responds(self, loaded: bool) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, "Redis exited at start"
         client = redis.Redis(port=self.port)
@@ -110,6 +111,8 @@ class RedisServer:
             return bool(client.ping())
         except redis.AuthenticationError:  # it responds, and has users
             return True
+        except redis.exceptions.BusyLoadingError:
+            return not loaded
         except redis.RedisError:
             return False
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from redis import exceptions
 from redis._parsers.base import BaseParser
 
 from threelane.contract.refusal import Owner
+from threelane.operations import redis_errors
 from threelane.producer.outage import explain, unavailable
 from threelane.store.replies import TABLE, did_not_run, reply_of
 
@@ -109,3 +111,9 @@ def test_a_refused_command_certainly_did_not_run() -> None:
     lost = exceptions.ConnectionError("Connection closed by server.")
     assert not did_not_run(lost)
     assert ["an id"] == unavailable(lost, (), ["an id"]).unsure
+
+
+def test_the_page_is_generated_from_the_table() -> None:
+    """One fact has one place: `python -m threelane.operations.redis_errors > docs/redis-errors.md`."""
+    page = Path(__file__).parents[2] / "docs" / "redis-errors.md"
+    assert "\n".join(redis_errors.document()) + "\n" == page.read_text(encoding="utf-8")

@@ -60,7 +60,7 @@ class Refusals:
             seconds = round(self._monotonic() - self._since, 1)
         if self._readiness:
             self._readiness.clear(self._part)
-        logs.event(f"{self._part}_accepts", level=30, seconds=seconds)
+        logs.event(f"reached_{self._part}", level=30, seconds=seconds)
 
     def _wait(self, reply: str, problem: str, owner: Owner, *, is_partial: bool) -> None:
         with self._changing:
