@@ -55,7 +55,6 @@ class Key(StrEnum):
     LANE_1_WORKER = "lane-1-worker"
     SESSION = "session"
     LOGIN = "login"
-    LOGGED_IN = "logged-in"
     SWEEP = "sweep"
     SWEEPING = "sweeping"
     NUDGES = "nudges"
@@ -128,8 +127,6 @@ KINDS: dict[Key, KeyKind] = {
     Key.WORKERS: KeyKind("zset", "names of workers; score: when each reported last, ms"),
     Key.LANE_1_WORKER: KeyKind("string", "a worker that fetches lane 1 only", "", "when it stops reporting"),
     Key.LOGIN: KeyKind("string", "the turn to repeat a refused login", "fingerprint", "at the next turn"),
-    Key.LOGGED_IN: KeyKind("string", "when the gateway last accepted a login with these credentials, ms", "fingerprint",
-                           "90 days"),
     Key.SESSION: KeyKind("string", "the gateway session of workers with the same credentials, and its locks",
                          "api:fingerprint, and :renewing or :pinged", "with the session", by_account=True),
     Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty"),
@@ -281,11 +278,6 @@ def records(message_ids: Iterable[str]) -> list[RecordKey]:
 def login(fingerprint: str) -> str:
     """Return the key of the turn to repeat the login with these credentials."""
     return key(Key.LOGIN, fingerprint)
-
-
-def logged_in(fingerprint: str) -> str:
-    """Return the key of the time at which the gateway last accepted these credentials."""
-    return key(Key.LOGGED_IN, fingerprint)
 
 
 def session(name: str) -> str:

@@ -71,22 +71,6 @@ def test_the_code_is_read_from_the_gateway_s_own_words() -> None:
     assert (False, "001") == login(balance)[:2]
 
 
-@pytest.mark.parametrize(
-    ("balance", "is_reached"),
-    [
-        ("lost (TimeoutError)", True),
-        ("HTTP 503 Service unavailable", True),
-        ("901 Internal error", True),
-        ("not_reached (ClientConnectorError)", False),
-        ("HTTP 404 Not found", False),
-        ("<html>Sign in</html>", False),
-    ],
-)
-def test_only_an_outage_behind_the_address_may_be_waited_out(balance: str, is_reached: bool) -> None:
-    """Sends fail, too, without a connection; and what answers with a page of its own is another server."""
-    assert is_reached is login(balance).is_reached
-
-
 @pytest.mark.parametrize("api", ["http", "xml"])
 def test_a_refused_login_of_a_session_keeps_its_code(api: str) -> None:
     """The balance of a worker with sessions is unknown because of its login, not of the account."""

@@ -18,7 +18,7 @@ AS_EVER = {
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
     "tl:ceiling", "tl:probe",
-    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:logged-in:x", "tl:worker:x", "tl:api-rate:x",
+    "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x",
     "tl:console:x",
     "tl:console-tries:x", "tl:reply:x",
     "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x", "tl:write-check",

@@ -4,13 +4,11 @@ A refused login concerns the workers that have it, and no others.  Its row among
 ``credentials:<fingerprint>``, stops them all; one of them at a time repeats the login until it is accepted, and the row
 lapses when none does.  The harmless call for that reads the balance.
 
-A gateway that does not answer has refused nothing: the worker waits for it.  If it is reached and accepted these
-credentials before, the worker waits for half a minute at most: sends may work although the balance does not.
+A gateway that does not answer the login has refused nothing, and accepted nothing: the worker waits for it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -35,22 +33,14 @@ from threelane.worker.process.readiness import LOGIN, READINESS
 LOOK_SECONDS = 0.25
 RETRY_MS = 4_500
 """Until the next login with refused credentials; with the look before it, lane 1 waits for at most 5 seconds."""
-ASSUME_SECONDS = 30.0
-"""How long credentials that were accepted before wait for an answer to their login."""
-KNOWN_MS = 90 * 24 * 3600 * 1000
-_OUTAGE = re.compile(r"HTTP 5\d\d\b")
 
 
 class Login(NamedTuple):
-    """What the gateway's answer to a harmless call says of a worker's credentials; ``code`` is the refusal's.
-
-    ``is_reached``: the answer is the gateway's own or that of an outage, so sends may work although the login does not.
-    """
+    """What the gateway's answer to a harmless call says of a worker's credentials; ``code`` is the refusal's."""
 
     is_accepted: bool
     code: str = ""
     reason: str = ""
-    is_reached: bool = False
 
 
 def scope_of(fingerprint: str) -> str:
@@ -69,15 +59,14 @@ def read(outcome: AttemptOutcome, table: Table, *, has_balance: bool = True) -> 
         return Login(False, outcome.code, f"the gateway refuses its credentials: {outcome.code} {rule.reason}")
     match outcome.kind:
         case OutcomeKind.REFUSED if rule is None or rule.verdict in (Verdict.RETRY, Verdict.REAUTH):
-            return Login(False, reason=f"the gateway does not decide its login: {outcome.text[:80]}", is_reached=True)
+            return Login(False, reason=f"the gateway does not decide its login: {outcome.text[:80]}")
         case OutcomeKind.ACCEPTED | OutcomeKind.REFUSED:
             return Login(True)
         case OutcomeKind.NOT_TRIED if outcome.text == reach.CUT_BALANCE or not has_balance:
             return Login(True)
         case OutcomeKind.NOT_TRIED:
-            return Login(False, reason="the answer to its login is unreadable", is_reached=True)
-    is_outage = outcome.kind is OutcomeKind.LOST or bool(_OUTAGE.match(outcome.text))
-    return Login(False, reason=f"the gateway does not answer its login: {outcome.in_words()}", is_reached=is_outage)
+            return Login(False, reason="the answer to its login is unreadable")
+    return Login(False, reason=f"the gateway does not answer its login: {outcome.in_words()}")
 
 
 def is_accepted() -> bool:
@@ -107,7 +96,6 @@ async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
     scopes = frozenset(scope for scope in held if scope.startswith(f"{Scope.CREDENTIALS}:"))
     others, context.refused_scopes = scopes - context.refused_scopes - {own}, scopes
     if refused := held.get(own):
-        context.unanswered_since = 0.0
         refuse(refused.code, refused.cause)
     if others and not is_accepted():
         await context.client.delete(keys.login(context.settings.fingerprint))
@@ -125,11 +113,8 @@ async def log_in(context: WorkerContext) -> float | str:
         await _accept(context)
     elif login.code:
         await _refuse(context, login.code)
-    else:
-        since = context.unanswered_since or context.clock.monotonic()
-        context.unanswered_since = since if login.is_reached else 0.0
-        if READINESS.wait(LOGIN, login.reason):
-            logs.event("waits_for_login", level=30, problem=login.reason)
+    elif READINESS.wait(LOGIN, login.reason):
+        logs.event("waits_for_login", level=30, problem=login.reason)
     return balance
 
 
@@ -151,11 +136,10 @@ def _table(context: WorkerContext) -> Table:
 
 async def _accept(context: WorkerContext) -> None:
     """Resume all workers with these credentials."""
-    fingerprint, context.unanswered_since = context.settings.fingerprint, 0.0
+    fingerprint = context.settings.fingerprint
     async with context.client.pipeline(transaction=False) as pipe:
         pipe.hdel(keys.HOLDS, scope_of(fingerprint))
         pipe.delete(keys.login(fingerprint))  # the others may try at once
-        pipe.set(keys.logged_in(fingerprint), context.clock.now(), px=KNOWN_MS)
         await pipe.execute()
     if READINESS.clear(LOGIN):
         logs.event("login_accepted", account=context.settings.account)
@@ -163,7 +147,7 @@ async def _accept(context: WorkerContext) -> None:
 
 async def _refuse(context: WorkerContext, code: str) -> None:
     """Stop all workers with these credentials."""
-    cause, context.unanswered_since = _table(context).rule_for(code).reason, 0.0
+    cause = _table(context).rule_for(code).reason
     refuse(code, cause)
     now, fingerprint = context.clock.now(), context.settings.fingerprint
     refused = hold.Hold(scope_of(fingerprint), code, cause, now + hold.REFUSED_MS, fingerprint)
@@ -171,22 +155,11 @@ async def _refuse(context: WorkerContext, code: str) -> None:
         metrics.ALARMS.labels(code, Owner.OPERATOR).inc()
 
 
-async def _may_assume(context: WorkerContext) -> bool:
-    """Return whether the login went unanswered for long enough, with credentials that were accepted before."""
-    since = context.unanswered_since
-    if not since or context.clock.monotonic() - since < ASSUME_SECONDS:
-        return False
-    return bool(await context.client.exists(keys.logged_in(context.settings.fingerprint)))
-
-
 async def _round(context: WorkerContext) -> bool:
     if is_accepted() or context.breaker.fault:
         return False
     if await context.client.set(keys.login(context.settings.fingerprint), 1, nx=True, px=RETRY_MS):
         await log_in(context)
-    if not is_accepted() and await _may_assume(context):
-        READINESS.clear(LOGIN)
-        logs.event("login_assumed", level=30, account=context.settings.account)
     return False
 
 

@@ -64,7 +64,6 @@ class WorkerContext:
     counted: int = 0  # messages claimed by the last beat
     busiest: float = 0.0  # most messages in a second, decaying slowly
     sample_seconds: float = 1.0  # until the sample of visible messages is looked up next
-    unanswered_since: float = 0.0  # when the first login without an answer was made, monotonic; 0: there is none
     refused_scopes: frozenset[str] = frozenset()  # the credentials among the holds at the last look
     hurried_at: int = 0  # the closing of the breaker after which doubts were made due, ms
 
