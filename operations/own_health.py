@@ -26,6 +26,7 @@ from threelane.worker.process.identity import Announced
 from threelane.worker.process.probes import Live
 
 MOST_SECONDS = 4.0  # of the whole command, from the start of its process
+REPORT_SECONDS = 0.6  # of these, to print the result and to end the process
 LEAST_SECONDS = 1.0  # for its reads, on a machine so busy that starting took the rest
 MOST_BYTES = 100_000
 _open = build_opener(ProxyHandler({})).open  # never through a proxy: it is this host
@@ -112,7 +113,7 @@ def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
 
 def seconds_left(most_seconds: float = MOST_SECONDS) -> float:
     """Return what is left of a command's time since its process began; not less than ``LEAST_SECONDS``."""
-    return max(LEAST_SECONDS, most_seconds - _process_seconds())
+    return max(LEAST_SECONDS, most_seconds - REPORT_SECONDS - _process_seconds())
 
 
 def _process_seconds() -> float:

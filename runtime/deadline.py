@@ -10,6 +10,19 @@ from typing import Any
 
 _END: ContextVar[float | None] = ContextVar("end of the call", default=None)
 """When the call of this thread or task ends; every deadline inside it ends no later."""
+_ARRIVED: ContextVar[float | None] = ContextVar("arrival of the request", default=None)
+"""When the request of this task arrived, if it may have waited for a thread since."""
+
+
+def arrive() -> None:
+    """Note that a request has arrived; the threads that its task uses know it, too."""
+    _ARRIVED.set(time.monotonic())
+
+
+def arrived_before(moment: float) -> bool:
+    """Return whether the request of this thread arrived before a moment of the monotonic clock."""
+    arrived = _ARRIVED.get()
+    return arrived is not None and arrived < moment
 
 
 class Deadline:

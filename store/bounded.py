@@ -6,8 +6,9 @@ for all of that again with each retry.  On a Redis that is frozen, a call with a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import redis
@@ -15,7 +16,7 @@ from redis.backoff import AbstractBackoff
 from redis.client import Pipeline
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from threelane.runtime.deadline import BoundedSocket, Deadline, remaining
+from threelane.runtime.deadline import BoundedSocket, Deadline, arrived_before, remaining
 
 HEALTH_SHARE = 0.5  # of the remaining time, for the check of an idle connection: its retry needs the rest
 T = TypeVar("T")
@@ -55,17 +56,28 @@ class _SocketConnection(_Bounded, redis.UnixDomainSocketConnection):
 _CONNECTIONS = {"redis": _Connection, "rediss": _TlsConnection, "unix": _SocketConnection}
 
 
+class StillSilent(RedisTimeoutError):
+    """Redis has let a command time out since this request arrived, and has answered none since: not tried again."""
+
+
 class _Pool(redis.BlockingConnectionPool):
-    """A pool that waits for a free connection until the end of the call."""
+    """A pool that waits for a free connection until the end of the call.
+
+    Requests that wait for a thread while Redis is frozen would each wait for Redis again, one group of threads after
+    the other; so one that arrived before the latest time-out is refused at once, until Redis answers anything.
+    """
 
     timeout = remaining()
 
     def __init__(self, *args: Any, deadline: Deadline, **more: Any) -> None:
         self._deadline = deadline
+        self.timed_out_at = self.answered_at = float("-inf")
         super().__init__(*args, deadline=deadline, **more)  # type: ignore[no-untyped-call]
 
     def get_connection(self, *args: Any, **more: Any) -> Any:
         """Return a connection; raises RedisError."""
+        if self.answered_at < self.timed_out_at and arrived_before(self.timed_out_at):
+            raise StillSilent("Redis has not answered since this request arrived")
         return _as_redis_error(lambda: super(_Pool, self).get_connection(*args, **more))  # type: ignore[no-untyped-call]
 
 
@@ -74,8 +86,7 @@ class _Pipeline(Pipeline):
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands and return the replies."""
-        pool: Any = self.connection_pool
-        with pool.connection_kwargs["deadline"].within():
+        with _limit(self.connection_pool):
             return super().execute(raise_on_error)
 
 
@@ -121,9 +132,21 @@ def open_client(address: str, deadline: Deadline, **options: Any) -> BoundedRedi
 
 def limit(client: redis.Redis) -> AbstractContextManager[None]:
     """Return a context in which all calls of a bounded client end within one limit; other clients have none."""
-    pool: Any = client.connection_pool
-    deadline: Deadline | None = pool.connection_kwargs.get("deadline")
-    return deadline.within() if deadline else nullcontext()
+    pool = client.connection_pool
+    return _limit(pool) if isinstance(pool, _Pool) else nullcontext()
+
+
+@contextmanager
+def _limit(pool: Any) -> Iterator[None]:
+    with pool.connection_kwargs["deadline"].within():
+        try:
+            yield
+        except StillSilent:
+            raise
+        except RedisTimeoutError:
+            pool.timed_out_at = time.monotonic()
+            raise
+        pool.answered_at = time.monotonic()
 
 
 def _left(deadline: Deadline) -> float:

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import MEDIA_TYPE, stop
 from threelane.runtime import logs
+from threelane.runtime.deadline import arrive
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,6 +47,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, status = time.monotonic(), 0
+        arrive()  # from now on it may wait for a thread
 
         async def safely(message: Message) -> None:
             nonlocal status

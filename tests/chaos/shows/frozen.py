@@ -26,7 +26,7 @@ from threelane.operations.own_health import MOST_SECONDS
 
 REDIS_SECONDS = 3.0  # THREELANE_REDIS_TIMEOUT_SECONDS
 SCRAPE_SECONDS = 5.0
-STARTING_SECONDS = 2.0  # of a command's process, on a busy machine
+STARTING_SECONDS = 6.0  # of a command's process, on a busy machine
 MARGIN_SECONDS = 0.5
 CALLERS = 120  # of the HTTP API at once, three times its threads
 NUMBER = "27999500001"
