@@ -26,7 +26,7 @@ from threelane.store import keys
 from threelane.worker.fetch import put_back, rabbit, tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
-from threelane.worker.process import consumer_pulse, interpreter, metrics, starting
+from threelane.worker.process import consumer_pulse, interpreter, metrics, remote_control, starting
 from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.controller import describe, request_end
 from threelane.worker.process.identity import IDENTITY
@@ -60,7 +60,9 @@ app = application(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     task_acks_late=True,
     task_track_started=False,
+    **remote_control.options(settings.remote_control),
 )
+remote_control.restrict()
 nudger = Nudger(settings)
 on_rabbitmq = settings.broker_kind == "RabbitMQ"
 
@@ -83,11 +85,11 @@ def _log(**_: Any) -> None:
 
 
 @signals.worker_init.connect
-def _start(**_: Any) -> None:
+def _start(sender: Any, **_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
     starting.end_by_signal()
     try:
-        _begin()
+        _begin(sender)
     except InvalidGateway as wrong:
         print(f"threelane: {wrong}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
@@ -98,7 +100,7 @@ def _start(**_: Any) -> None:
         raise SystemExit(code) from None
 
 
-def _begin() -> None:
+def _begin(process: Any) -> None:
     """Start everything but Celery's consumer, outermost first: nothing is taken before the last step succeeded."""
     variables.warn()
     metrics.announce_alarms(*codes)
@@ -109,6 +111,7 @@ def _begin() -> None:
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
     own = IDENTITY.announced
+    process.hostname = remote_control.node_name(process.hostname, own.name)
     logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)
     starting.drain_by_signal(_end_in_time)
     if on_rabbitmq:

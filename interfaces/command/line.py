@@ -95,9 +95,6 @@ def worker(
         queues=queues,
         loglevel="WARNING",
         quiet=True,
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
     )
     process.start()
     raise typer.Exit(process.exitcode or 0)

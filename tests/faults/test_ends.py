@@ -57,6 +57,7 @@ def worker(workers: Workers, own_redis: RedisServer, tmp_path: Path) -> Child:
     workers.environment = workers.environment | {
         "THREELANE_REDIS_URL": own_redis.url,
         "TMPDIR": str(tmp_path / "temporary"),
+        "THREELANE_RUN_DIR": str(tmp_path / "run"),
     }
     return workers.start(gateway_timeout_seconds=CALL_SECONDS, lease_seconds=60)
 

@@ -191,8 +191,9 @@ class LaneOrder:
         LANES.consumed = frozenset(lane for lane in keys.LANES if keys.queue(lane) in self._queues)
 
     def queues(self) -> list[str]:
-        """Return the open lanes' queues."""
-        return [name for name in map(keys.queue, LANES.order()) if name in self._queues]
+        """Return the open lanes' queues, after all other queues: a client of Celery consumes its replies."""
+        others = [name for name in self._queues if name not in _LANE_OF]
+        return others + [name for name in map(keys.queue, LANES.order()) if name in self._queues]
 
     def consume(self, n: int) -> list[str]:
         """Return the open lanes' queues; if there are none, kombu tries again at its next turn, up to a second later.

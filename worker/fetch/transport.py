@@ -101,10 +101,17 @@ class RedisChannel(kombu_redis.Channel):
             lane = self._q_for_pri(message.delivery_info["routing_key"], 0)  # type: ignore[attr-defined]
             client.rpush(lane, dumps(message.serializable()))
 
-    def _queue_bind(self, *args: Any) -> None:
-        """Register the queue, which Threelane itself does not need: a Redis that refuses writes stops no start."""
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Register the queue, which Threelane itself does not need: a Redis that refuses writes stops no start.
+
+        A queue of a fanout exchange is a subscription of this connection, and nothing is left when it ends.
+        """
+        if self.typeof(exchange).type == "fanout":
+            self._fanout_queues[queue] = (exchange, routing_key.replace("#", "*"))  # type: ignore[attr-defined]
+            self._expires.pop(queue, None)  # type: ignore[attr-defined] # kombu would register it at each renewal
+            return
         with self._unless_refused():
-            super()._queue_bind(*args)  # type: ignore[misc]
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[misc]
 
     def maybe_refresh_binding_expiry(self) -> None:
         """Keep the bindings of remote control, each second; kombu would log a refusal with its traceback."""

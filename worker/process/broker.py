@@ -81,6 +81,7 @@ def application(settings: Settings, **more: Any) -> Application:
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
+        worker_enable_remote_control=False,
         worker_consumer=f"{controller.__name__}:Consumer",
         broker_connection_timeout=settings.redis_timeout_seconds,
         broker_connection_retry_on_startup=True,
@@ -111,7 +112,6 @@ def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
     return {
         "broker_heartbeat": HEARTBEAT_SECONDS,
         "broker_use_ssl": tls.amqp_options(settings.broker) or None,
-        "worker_enable_remote_control": False,  # unused, and two workers of one name would lock each other out
         "broker_channel_error_retry": True,  # declare a deleted queue again
         "worker_detect_quorum_queues": False,  # it would declare 28 queues for delays, which nobody uses
         "broker_transport_options": {"on_open": _Patience(settings.redis_timeout_seconds)},

@@ -64,6 +64,12 @@ class Worker(programs.Worker):
         else:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
+    def setup_instance(self, *args: Any, **options: Any) -> None:
+        """Set the worker up without gossip and mingling, whichever command starts it; a heartbeat is for Flower."""
+        is_watched = bool(self.app.conf.worker_enable_remote_control)
+        own = {"without_gossip": True, "without_mingle": True, "without_heartbeat": not is_watched}
+        super().setup_instance(*args, **options | own)
+
     def start(self) -> None:
         """Run until a signal ends the worker; any other end exits with a sentence and a code other than 0."""
         failed: BaseException | None = None

@@ -179,6 +179,10 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="the run folder, in which the workers of a host announce themselves; unset: `/run/threelane` if it "
         "is writable, `$XDG_RUNTIME_DIR/threelane`, or a folder of this user below the temporary folder",
     )
+    remote_control: Literal["off", "inspect"] = Field(
+        "off",
+        description="`inspect`: workers respond to the commands of Celery and Flower that only read, such as `ping`",
+    )
     threads: PositiveInt | None = Field(
         None,
         description="nudges that one process handles at once; if more than one, one thread is reserved for lane 1; "
