@@ -86,10 +86,12 @@ def reached(client: redis.Redis, clock: Callable[[], float] = time.monotonic) ->
     if known.ceiling:
         return
     try:
-        known.used = known.reached = _read(client, known, now).used
+        memory = _read(client, known, now)
     except RedisError:
         return
-    known.reached_at = known.read_at = now
+    known.used, known.ceiling, known.read_at = memory.used, memory.ceiling, now
+    if not memory.is_known:
+        known.reached, known.reached_at = memory.used, now
 
 
 def read(client: redis.Redis) -> Memory:
