@@ -58,10 +58,10 @@ class Fleet:
         assert self.worker
         return [line for line in log_of(self.worker) if line["event"] == name]
 
-    def waits(self, reply: ErrorReply | None = None) -> bool:
-        """Return whether the worker reported that it waits, for this row's reply if no other is given."""
-        reply = reply or self.state.reply
-        return any(f"({reply.prefix})" in line["problem"] for line in self.log("waits_for_redis"))
+    def waits(self, *replies: ErrorReply) -> bool:
+        """Return whether the worker reported that it waits for this row's reply, or for one of those given."""
+        texts = [f"({one.prefix})" for one in replies or (self.state.reply,)]
+        return any(text in line["problem"] for line in self.log("waits_for_redis") for text in texts)
 
     def is_sent(self) -> bool:
         """Return whether every message is at the gateway, and its record shows that."""
@@ -123,7 +123,7 @@ def test_a_starting_worker_waits_or_names_the_wrong_setting(
         happened(f"exit {worker.process.returncode}")
         return
     if state.reply.stops_workers:
-        wait_until(lambda: fleet.waits(state.at_start), 40, "the worker to wait")
+        wait_until(lambda: fleet.waits(*state.possible), 40, "the worker to wait")
     state.end(fleet.pids)
     worker.event("started")
     wait_until(lambda: waiting in taken(fleet.sandbox), 40, "what was accepted before")
