@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.servers import RedisServer, typed
+from tests.servers import RedisServer, free_port, typed
 from threelane.contract.refusal import Owner
 from threelane.store import keys
 
@@ -90,7 +90,8 @@ def test_each_state_is_named_once_with_owner_and_remedy(
 
 def test_a_cluster_is_named(tmp_path: Path, base_environment: dict[str, str]) -> None:
     """Its answer to a write is CLUSTERDOWN or MOVED, which sounds like an outage."""
-    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--maxmemory", "1gb").start()
+    bus = str(free_port())  # by default 10,000 above the port, which may not exist
+    server = RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", bus, "--maxmemory", "1gb").start()
     try:
         code, found = _check(base_environment, server.url)
     finally:
