@@ -13,6 +13,7 @@ import pytest
 from tests.servers import RedisServer
 
 SECRET = "0123456789abcdef0123"
+CREDENTIALS = {f"THREELANE_CLICKATELL_{name}": "sandbox" for name in ("API_ID", "USER", "PASSWORD")}
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def run(command: str, environment: dict[str, str]) -> subprocess.CompletedProces
     """Run a process of Threelane to its end."""
     return subprocess.run(
         [sys.executable, "-m", "threelane", command],
-        env={**os.environ, "THREELANE_CALLBACK_SECRET": SECRET, **environment},
+        env={**os.environ, **CREDENTIALS, "THREELANE_CALLBACK_SECRET": SECRET, **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -262,7 +262,7 @@ def test_each_report_shows_what_a_hold_was_learned_from(system: System, redis_se
     for command in (("holds",), ("doctor",), ("explain", waits), ("top", "--once")):
         assert words in " ".join(typed(*command, environment=environment).stdout.split()), command
     expected = {"messages": 6, "tried": 6, "numbers": 5, "since": system.now}
-    for command in (("holds", "--json"), ("health", "--json")):
+    for command in (("holds", "--json"), ("health", "--json", "--worker", "web")):
         found = json.loads(typed(*command, environment=environment).stdout)
         assert expected == found.get("holds", found)[PREFIX]["evidence"]
 

@@ -59,8 +59,8 @@ def test_a_worker_that_dies_in_the_middle_of_a_call_leaves_the_message_in_doubt(
     producer: Producer, sandbox: Running, workers: Workers, until: Until
 ) -> None:
     """The lease runs out, another worker finds it, and does not send again."""
-    sandbox.control("POST", "settings", {"latency_ms": 60_000})
     first = workers.start(lease_seconds=3, gateway_timeout_seconds=1.4)
+    sandbox.control("POST", "settings", {"latency_ms": 60_000})
     answer = producer.send("27999500001", "Hello")
     until(answer.id, Status.SENDING)
     kill(first)
@@ -70,12 +70,14 @@ def test_a_worker_that_dies_in_the_middle_of_a_call_leaves_the_message_in_doubt(
     assert (found.code, found.reason) == ("lapsed", "lease_ran_out")
 
 
-def test_a_gateway_that_cannot_be_reached_is_tried_again_and_nothing_is_in_doubt(
-    producer: Producer, workers: Workers, until: Until
+def test_a_worker_that_reaches_no_gateway_claims_nothing(
+    producer: Producer, workers: Workers, client: redis.Redis
 ) -> None:
-    """No connection was had, so surely nothing was sent."""
-    workers.start(gateway_url="http://127.0.0.1:9")
+    """Its login is not accepted: messages keep their place and their attempts, and another worker may send them."""
     answer = producer.send("27999500001", "Hello")
-    found = until(answer.id, Status.SCHEDULED)
-    assert (found.code, found.owner) == ("not_reached", "operator")
-    assert len(found.waits) == 1
+    workers.start(gateway_url="http://127.0.0.1:9")
+    wait_until(lambda: workers.events("waits_for_login"), what="the reason")
+    found = producer.status(answer.id)
+    assert (Status.QUEUED, 0) == (found.status, found.attempts)
+    workers.start()
+    wait_until(lambda: producer.status(answer.id).status is not Status.QUEUED, what="the other worker")

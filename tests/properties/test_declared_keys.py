@@ -39,6 +39,7 @@ from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import claim
+from threelane.worker.upkeep import beat
 from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase
 from threelane.worker.upkeep.expire import expire
@@ -168,6 +169,8 @@ def _do_the_rest(system: System) -> None:
     system.run(suppression.forget_over(client, now + 2))
     suppression.lift(sync, "27820000002")
     write_check.check_write(sync)
+    beat.take_name(sync, system.settings)
+    system.run(beat.forget(client))
     key = access.create(sync, "shop", now, rate=1.0).key
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))

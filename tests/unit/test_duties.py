@@ -24,7 +24,7 @@ from threelane.worker.webhooks import dispatcher
 EVERY: tuple[Duty[Any], ...] = (*DUTIES, *dispatcher.DUTIES)
 OF_THE_FLEET = {"sweep", "balance", "erase"}
 STOP_WHILE_DRAINING = {
-    *("release", "resolve", "sweep", "poll", "balance", "stop", "erase", "probe_gateway"),
+    *("release", "resolve", "sweep", "poll", "balance", "stop", "erase", "probe_gateway", "log_in"),
     *("resolve_lane_1", "sample", "hurry"),
     *("look_at_queue_1", "release_lane_1", "look_at_queues"),
 }

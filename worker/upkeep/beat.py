@@ -79,7 +79,8 @@ def take_name(client: redis.Redis, settings: WorkerSettings) -> None:
     """Publish the first heartbeat, under a name that no other live worker has; raises RedisError."""
     seconds, microseconds = client.time()
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    report = BeatReport(sorted(LANES.serves), now, settings.parts_per_second, 0.0, settings.gateway_fingerprint)
+    no_lanes: list[int] = []  # it fetches none yet
+    report = BeatReport(no_lanes, now, settings.parts_per_second, 0.0, settings.gateway_fingerprint)
     report, dead = _own(report, settings), ""
     while other := _report(client, **_arguments(report, now, dead)):
         dead = _make_way(other, dead)
