@@ -95,10 +95,13 @@ class RabbitServer:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def control(self, *arguments: str) -> None:
-        """Run a rabbitmqctl command."""
+    def control(self, *arguments: str) -> str:
+        """Run a rabbitmqctl command, and return its output."""
         command = [str(Path(str(script())).with_name("rabbitmqctl")), "-n", self._environment["RABBITMQ_NODENAME"]]
-        subprocess.run([*command, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [*command, *arguments], env=self._environment, check=True, capture_output=True, timeout=60
+        )
+        return done.stdout.decode()
 
     def stop(self) -> None:
         """Kill the node and its port mapper; the data is discarded."""

@@ -160,12 +160,13 @@ def test_nudges_that_cannot_be_put_back_are_not_written_into_a_file(
     own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kombu would dump them into the temporary folder, at each restart; a look finds their messages."""
-    transport.install(WorkerSettings())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     with Producer(ProducerSettings(redis_url=own_redis.url)) as producer:
         producer.send("27999500001", "Hello", lane=1)
-    app = application(WorkerSettings(redis_url=own_redis.url))
+    settings = WorkerSettings(redis_url=own_redis.url)
+    transport.install(settings)
+    app = application(settings)
     with app.connection_for_read() as connection:
         channel: Any = connection.channel()
         held = channel.basic_get(keys.queue(1))

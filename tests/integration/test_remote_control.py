@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, kill, log_of, taken
+from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import wait_until
 from threelane import Producer
 from threelane.demo.child import Child
@@ -74,7 +75,7 @@ def test_no_command_changes_a_worker(workers: Workers, producer: Producer, sandb
     """Whoever reaches the broker could otherwise stop sending; another client than ours may send such a command."""
     child = workers.start(worker_name="a", remote_control="inspect")
     assert 0 != celery(workers, "control", "shutdown").returncode
-    broker = workers.environment.get("THREELANE_BROKER_URL") or workers.environment["THREELANE_REDIS_URL"]
+    broker = os.environ.get("THREELANE_BROKER_URL") or workers.environment["THREELANE_REDIS_URL"]
     done = subprocess.run([sys.executable, "-c", CHANGES, broker], capture_output=True, text=True, check=True)
 
     assert 5 == done.stdout.count("reading commands only"), done.stdout
@@ -113,3 +114,16 @@ def test_switched_off_no_worker_responds(
 
     assert {} == inspected(workers, "ping")
     assert set() == left_on(client)
+
+
+@ONLY_THERE
+def test_dead_workers_leave_no_queue_on_rabbitmq(workers: Workers, rabbit_server: RabbitServer) -> None:
+    """The queue expires ten seconds after its last consumer; until then a restarted worker may use it."""
+    child = workers.start(worker_name="pod", remote_control="inspect")
+    wait_until(lambda: "celery@pod" in inspected(workers, "ping"), 60)
+    kill(child)
+    workers.start(worker_name="pod", remote_control="inspect")
+    wait_until(lambda: "celery@pod" in inspected(workers, "ping"), 60)
+    workers.stop()
+
+    wait_until(lambda: "pidbox" not in rabbit_server.control("list_queues", "name"), 60, what="the queue to expire")
