@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -52,6 +55,7 @@ def environment(guarded: GuardedRedis, sandbox: Running, base_environment: dict[
         "GATEWAY": "http",
         "BROKER_URL": guarded.url,
         "WORKER_NAME": "guarded",
+        "REMOTE_CONTROL": "inspect",
         "DOUBT_DELAYS_SECONDS": "0.5,1",
         "RETRY_EVERY_SECONDS": "0.5",
     }
@@ -96,6 +100,9 @@ def test_the_main_job_passes_over_tls_with_a_user_of_minimal_rights(
         ):  # fmt: skip
             done = CliRunner().invoke(commands, words, env=environment)
             assert EXIT_CODES.get(words[0], 0) == done.exit_code, f"{words} {done.output}"
+        looking = [sys.executable, "-m", "celery", "-A", "threelane.worker.app", "inspect", "ping", "-t", "5"]
+        done = subprocess.run(looking, env=os.environ | environment, capture_output=True, text=True, check=True)
+        assert "celery@guarded: OK" in done.stdout
         assert b"threelane_redis_up 1.0" in urlopen(exporter.event("metrics")["url"]).read()
     finally:
         for child in started:

@@ -35,6 +35,7 @@ for command, arguments in (
 ):
     print(app.control.broadcast(command, arguments=arguments, reply=True, timeout=5, limit=1))
 """
+PERMISSIONS = r"^(sms|amq\.default|celery|reply\.celery)|\.celery\.pidbox$"
 SECONDS = 5  # in which every worker must have replied, also on a busy machine
 
 
@@ -114,6 +115,22 @@ def test_switched_off_no_worker_responds(
 
     assert {} == inspected(workers, "ping")
     assert set() == left_on(client)
+
+
+@ONLY_THERE
+def test_the_permissions_in_the_docs_suffice(workers: Workers, rabbit_server: RabbitServer) -> None:
+    """For the worker, and for the client that looks at it."""
+    assert f"'{PERMISSIONS}'" in (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    rabbit_server.control("add_user", "limited", "do-not-log-me")
+    rabbit_server.control("set_permissions", "-p", "/", "limited", PERMISSIONS, PERMISSIONS, PERMISSIONS)
+    try:
+        broker = rabbit_server.url.replace("guest:guest", "limited:do-not-log-me")
+        workers.environment = workers.environment | {"THREELANE_BROKER_URL": broker}
+        workers.start(worker_name="a", remote_control="inspect")
+        assert {"celery@a": {"ok": "pong"}} == inspected(workers, "ping")
+    finally:
+        workers.stop()
+        rabbit_server.control("delete_user", "limited")
 
 
 @ONLY_THERE
