@@ -225,8 +225,15 @@ def test_neither_kombu_s_order_nor_what_was_fetched_last_changes_ours(order: Lan
 
 def test_a_queue_that_kombu_does_not_consume_is_not_fetched(order: LaneOrder) -> None:
     """``-Q sms.1`` makes a worker for codes alone."""
-    order.update(["sms.1", "celery"])
+    order.update(["sms.1"])
     assert ["sms.1"] == order.consume(3)
+
+
+def test_a_client_of_celery_gets_its_replies(order: LaneOrder, lanes: Lanes) -> None:
+    """Its reply queue is no lane, and no hold stops it."""
+    order.update(["1.reply.celery.pidbox"])
+    lanes.stop_all_for(1)
+    assert ["1.reply.celery.pidbox"] == order.consume(3)
 
 
 def test_with_all_lanes_closed_nothing_is_fetched(order: LaneOrder, lanes: Lanes) -> None:
