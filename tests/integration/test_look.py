@@ -20,6 +20,7 @@ from threelane.worker.fetch.look import BATCH, LOOK_SECONDS, Look
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.process.readiness import LOGIN, READINESS
 from threelane.worker.send.attempt import Attempts
 from threelane.worker.send.gate import Gate
 
@@ -301,3 +302,19 @@ def test_a_reserved_worker_has_lane_1_while_it_keeps_up(system: System, workers:
         assert [] == worker.look()
     worker.lanes.spared = False
     assert 3 == len(worker.look())
+
+
+def test_nothing_is_claimed_before_the_login_was_accepted(workers: Workers) -> None:
+    """No hold says so yet: the process itself waits for its login."""
+    READINESS.wait(LOGIN, "the gateway has not accepted its credentials yet")
+    worker = workers(1, 8)
+    try:
+        message_id = worker.system.take()
+        worker.empty()
+        worker.system.now += 2_000
+        assert [] == worker.look()
+        assert worker.system.run(worker.context.rest.attempt(3, [message_id])) is False
+        assert "queued" == worker.system.glance([message_id]).records[message_id]["status"]
+    finally:
+        READINESS.clear(LOGIN)
+    assert [message_id] == worker.look()

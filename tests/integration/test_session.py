@@ -35,8 +35,7 @@ def _settings(api: str, sandbox: Running, server: RedisServer, **more: object) -
         gateway_url=sandbox.url,
         redis_url=server.url,
         clickatell_api_id="sandbox",
-        clickatell_user="sandbox",
-        **{"clickatell_password": "sandbox", "gateway_sessions": True, **more},
+        **{"clickatell_user": "sandbox", "clickatell_password": "sandbox", "gateway_sessions": True, **more},
     )
 
 
@@ -85,6 +84,25 @@ def test_a_refused_login_of_a_session_leaves_nothing_in_doubt(
     assert (OutcomeKind.REFUSED, "001") == asyncio.run(send(wrong))
     away = wrong.model_copy(update={"gateway_url": "http://127.0.0.1:9"})
     assert OutcomeKind.NOT_REACHED is asyncio.run(send(away))[0]
+
+
+@pytest.mark.parametrize("api", ["http", "xml"])
+def test_a_worker_never_uses_the_session_of_other_credentials(
+    api: str, client: redis.Redis, redis_server: RedisServer, sandbox: Running
+) -> None:
+    """Its message would be sent, and paid for, by another account."""
+
+    async def send(settings: AccountSettings) -> OutcomeKind:
+        shared = redis.asyncio.Redis(port=redis_server.port)
+        made = gateway(settings, shared)
+        (outcome,) = await made.send([_message(1)], NOW)
+        await made.close()
+        await shared.aclose()
+        return outcome.kind
+
+    ours, theirs = (_settings(api, sandbox, redis_server, clickatell_user=user) for user in ("sandbox", "other"))
+    assert [OutcomeKind.ACCEPTED, OutcomeKind.REFUSED] == [asyncio.run(send(one)) for one in (ours, theirs)]
+    assert 1 == len(list(client.scan_iter("tl:session:*")))
 
 
 def _counted(authenticate: Authenticate, logins: list[str]) -> Authenticate:

@@ -70,14 +70,14 @@ def test_a_worker_that_dies_in_the_middle_of_a_call_leaves_the_message_in_doubt(
     assert (found.code, found.reason) == ("lapsed", "lease_ran_out")
 
 
-def test_a_worker_that_reaches_no_gateway_claims_nothing(
+def test_a_worker_that_cannot_reach_the_gateway_claims_nothing_and_is_not_ready(
     producer: Producer, workers: Workers, client: redis.Redis
 ) -> None:
-    """Its login is not accepted: messages keep their place and their attempts, and another worker may send them."""
+    """Its login has no answer: the message keeps its place, without an attempt, for a worker that is logged in."""
+    workers.start(gateway_url="http://127.0.0.1:9", worker_name="away")
     answer = producer.send("27999500001", "Hello")
-    workers.start(gateway_url="http://127.0.0.1:9")
-    wait_until(lambda: workers.events("waits_for_login"), what="the reason")
+    wait_until(lambda: b"login" in (client.hget(keys.worker("away"), "not_ready") or b""), what="its report")
+    wait_until(lambda: workers.events("waits_for_login"), what="its log")
     found = producer.status(answer.id)
+    assert found
     assert (Status.QUEUED, 0) == (found.status, found.attempts)
-    workers.start()
-    wait_until(lambda: producer.status(answer.id).status is not Status.QUEUED, what="the other worker")

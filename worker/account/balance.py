@@ -7,7 +7,7 @@ their estimates until the next reading; and the baseline that charges are compar
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import redis.asyncio
@@ -46,7 +46,7 @@ async def read(
     gateway: Gateway,
     settings: WorkerSettings,
     now: int,
-    is_of_account: Callable[[float | str], Awaitable[bool]] | None = None,
+    is_of_account: Callable[[float | str], Coroutine[Any, Any, bool]] | None = None,
 ) -> bool:
     """Read the balance; True if the account is on hold for lack of credit and has credit again.
 
