@@ -95,13 +95,16 @@ def test_a_refused_worker_asks_the_gateway_for_nothing_but_its_login(
     sandbox.control("POST", "credentials", AT_GATEWAY)
     begin = max(one["at"] for one in sandbox.control("GET", "requests")["requests"]) + 0.001
 
-    workers.start(balance_seconds=1)
+    workers.start(balance_seconds=1, worker_name="refused")
+    beats: set[bytes | None] = set()
 
-    def requests() -> list[dict[str, Any]]:
-        return list(sandbox.control("GET", f"requests?since={begin}")["requests"])
+    def has_worked() -> bool:
+        beats.add(client.hget(keys.worker("refused"), "beat"))  # type: ignore[arg-type]
+        return len(beats - {None}) >= 3
 
-    wait_until(lambda: len(requests()) >= 3, what="two more logins")
-    assert {"getbalance"} == {name for one in requests() for name in one["commands"]}
+    wait_until(has_worked, what="two intervals of its report, in which its other duties ran several times")
+    requests = sandbox.control("GET", f"requests?since={begin}")["requests"]
+    assert {"getbalance"} == {name for one in requests for name in one["commands"]}
     assert not client.exists(keys.BALANCE)
 
 
