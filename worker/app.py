@@ -38,6 +38,8 @@ from threelane.worker.reply import words
 from threelane.worker.upkeep import beat
 from threelane.worker.upkeep.engine import Engine
 
+RECORD_SECONDS = 15.0  # at the end, after the longest call, for its result to be recorded
+
 refuse_options()
 settings = load_or_exit(WorkerSettings)
 transport.install(settings)
@@ -74,9 +76,6 @@ def _fail() -> None:
 engine = Engine(settings, nudger, _fail)
 tasks.register(app, engine.attempt, put_back.on_rabbitmq(nudger) if on_rabbitmq else put_back.by_transport)
 consumer_pulse.register(app)
-
-
-RECORD_SECONDS = 15.0  # at the end, after the longest call, for its result to be recorded
 
 
 @signals.setup_logging.connect
