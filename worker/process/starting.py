@@ -33,6 +33,7 @@ def drain_by_signal(begin: Callable[[], None]) -> None:
 
 
 def _end(*_: object) -> NoReturn:
+    on_stop(lambda *_: None)  # a second signal changes nothing
     logs.event("stopped")
     ENDING.begin(END_SECONDS)  # the exception may be raised where it is ignored
     raise SystemExit(Exit.OK)

@@ -26,6 +26,7 @@ from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.process import refusals
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.pulse import PULSE
 from threelane.worker.process.readiness import LOGIN, READINESS
@@ -38,6 +39,7 @@ from threelane.worker.send.gate import Gate
 from threelane.worker.upkeep import beat, credit
 from threelane.worker.upkeep.duties import DUTIES
 
+AGAIN_SECONDS = 0.5  # until the next try at the start, while Redis is away
 KEPT_FOR_LANE_1 = 8  # one of this many concurrent calls
 T = TypeVar("T")
 
@@ -170,10 +172,22 @@ class Engine:
 
     async def _before_the_first_message(self, context: WorkerContext) -> float | str:
         """Load what stops claims, and log in; returns the balance, or why it is unknown."""
-        await windows.look(context)
+        await _load_windows(context)
         balance: float | str = "unknown"
         with contextlib.suppress(RedisError):  # Redis may be full; the rounds retry
             await context.breaker.load(context.client)
             balance = await credentials.log_in(context)
             await credit.DUTY.round(context)  # before the first claim, since lower lanes leave credit to higher ones
         return balance
+
+
+async def _load_windows(context: WorkerContext) -> None:
+    """Load the hours of sending, without which nothing may be sent; waits while Redis is away."""
+    while True:
+        try:
+            await windows.look(context)
+        except (RedisError, OSError) as failed:
+            refusals.REDIS.note(failed)
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return
