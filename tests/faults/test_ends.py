@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import SECRET, Workers, log_of, taken, threelane_child
+from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import RedisServer, freeze, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
@@ -175,3 +176,24 @@ def test_nudges_that_cannot_be_put_back_are_not_written_into_a_file(
         channel.close()
 
     assert [] == list((tmp_path / "temporary").iterdir())
+
+
+@ONLY_THERE
+@pytest.mark.parametrize("is_killed", [False, True], ids=["frozen", "killed"])
+def test_a_broker_that_is_away_does_not_hold_the_end(
+    is_killed: bool, rabbit_server: RabbitServer, workers: Workers, producer: Producer, sandbox: Running
+) -> None:
+    """The call under way ends and is recorded; its nudge needs no acknowledgement."""
+    sandbox.control("POST", "settings", {"latency_ms": 1_500})
+    child = workers.start(gateway_timeout_seconds=CALL_SECONDS)
+    message = producer.send("27999500001", "Hello", lane=1)
+    wait_until(lambda: taken(sandbox), what="the call")
+    if is_killed:
+        rabbit_server.kill()
+    else:
+        rabbit_server.freeze()
+    try:
+        assert Exit.OK == ended(child)
+        assert Status.SENT is status(producer, message.id)
+    finally:
+        rabbit_server.start() if is_killed else rabbit_server.thaw()
