@@ -104,6 +104,27 @@ def test_a_nudge_that_waits_for_the_rate_is_kept_and_served_first(lanes: Lanes) 
     assert "sms.3" == channel.queried[-1]
 
 
+def test_a_kept_nudge_is_served_in_the_middle_of_a_round_and_fetching_goes_on(lanes: Lanes) -> None:
+    """Its lane may open while a higher one is queried."""
+    channel = RecordingChannel(room=2, lanes=(1, 3))
+    lanes.close_for(1, 3600)
+    channel.fetch()
+    channel.found(1)
+    lanes.close_for(3, 3600)
+    channel.empty()  # the get of lane 3 that was under way
+    channel.basic_reject(1, requeue=True)
+    lanes.close_for(1, 0)
+    lanes.close_for(3, 0)
+    channel.fetch()
+    channel.empty()
+    assert [1, 1] == [one.delivery_info["delivery_tag"] for one in channel.taken]
+    before = len(channel.queried)
+    channel.basic_ack(1)
+    assert before < len(channel.queried) or channel.queried[-1] == "sms.1"
+    channel.empty()
+    assert "sms.3" == channel.queried[-1]
+
+
 def test_a_kept_nudge_whose_lane_is_held_is_handed_over_to_be_published_again(lanes: Lanes) -> None:
     """A hold may last for days, and other workers cannot reach what this one keeps."""
     channel = RecordingChannel(room=1)

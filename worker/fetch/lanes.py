@@ -151,9 +151,9 @@ class Lanes:
         """Stop fetching from the lane for a while: the rate is used up."""
         self._closed_until[lane] = self._monotonic() + seconds
 
-    def is_closed(self, lane: int) -> bool:
-        """Return whether the lane waits for the rate, and not for the end of a hold."""
-        return not self.is_held(lane) and self._closed_until.get(lane, 0.0) > self._monotonic()
+    def waited_for_rate(self, lane: int, since: float) -> bool:
+        """Return whether the lane was closed at some time after ``since`` (monotonic), and is not on hold."""
+        return not self.is_held(lane) and self._closed_until.get(lane, 0.0) > since
 
     def hold(self, lanes: Iterable[int]) -> None:
         """Stop fetching from these lanes, and only these, until the next call."""

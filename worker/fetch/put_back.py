@@ -3,8 +3,8 @@
 ``basic.reject`` with ``requeue`` counts against the delivery limit of a quorum queue (20 by default in RabbitMQ 4): at
 a low rate, a nudge of 99 messages would be dropped before all were sent.  So a nudge is published again, confirmed, and
 then acknowledged.  It goes to the end of its lane.  That would put its oldest messages behind the whole backlog, and
-looks would claim them as overtaken; so while others wait behind it and the lane only waits for the rate, the worker
-keeps it, and serves it first when the lane opens.
+looks would claim them as overtaken; so if others wait behind it and only the rate was missing, the worker keeps it, and
+serves it first when the lane opens.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from threelane.worker.fetch.lanes import LANES
 class PutBack(Protocol):
     """How a nudge goes back."""
 
-    def __call__(self, lane: int, ids: Sequence[str], *, failed: bool = False) -> bool:
+    def __call__(self, lane: int, ids: Sequence[str], *, began: float, failed: bool = False) -> bool:
         """Return whether to acknowledge the nudge, since it was published again; otherwise the transport keeps it.
 
-        ``failed``: Redis failed during the attempt.
+        ``began`` is when its attempt began (monotonic), ``failed`` whether Redis failed during the attempt.
         """
 
 
@@ -35,7 +35,7 @@ class _Publisher(Protocol):
     def publish(self, lane: int, ids: Sequence[str]) -> bool: ...
 
 
-def by_transport(lane: int, ids: Sequence[str], *, failed: bool = False) -> bool:  # noqa: ARG001
+def by_transport(lane: int, ids: Sequence[str], *, began: float, failed: bool = False) -> bool:  # noqa: ARG001
     """Leave it to the transport: Redis puts a nudge back at the head of its lane."""
     return False
 
@@ -47,12 +47,13 @@ def on_rabbitmq(nudger: _Publisher) -> PutBack:
     looks find its messages, and the same nudge again and again would keep a thread busy.
     """
 
-    def put_back(lane: int, ids: Sequence[str], *, failed: bool = False) -> bool:
+    def put_back(lane: int, ids: Sequence[str], *, began: float, failed: bool = False) -> bool:
         if failed:
             LANES.close_for(lane, AWAY_SECONDS)
-        if LANES.is_closed(lane) and WAITING[lane]:
+        if WAITING[lane] and LANES.waited_for_rate(lane, began):
             return False
-        nudger.publish(lane, ids)
+        if nudger.publish(lane, ids):
+            LANES.found(lane, nudge=True)  # it may have been seen empty meanwhile
         return True
 
     return put_back

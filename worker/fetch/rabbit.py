@@ -33,7 +33,7 @@ from kombu.transport import pyamqp
 from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES, LaneOrder
 from threelane.worker.fetch.put_back import WAITING
-from threelane.worker.fetch.refusals import REFUSALS, Refused
+from threelane.worker.fetch.rabbit_refusals import REFUSALS, Refused
 
 KEEP_SECONDS = 5.0  # a kept nudge is tried again after this time, though its lane is closed
 PAUSE_SECONDS = 0.04  # between two rounds of gets from empty lanes
@@ -134,6 +134,7 @@ class RabbitChannel(pyamqp.Channel):
         return 0
 
     def _get_next(self) -> None:
+        self._pending_queue = ""
         queue = self._queues_left.popleft() if self._queues_left else ""
         if kept := min((tag for tag, one in self._kept.items() if one.queue == queue), default=0):
             self._take(kept)
@@ -215,6 +216,23 @@ class RabbitConnection(pyamqp.Connection):
             raise
 
 
+class _Reads:
+    """A loop that drops a planned read of a connection that is lost by then."""
+
+    def __init__(self, loop: Any, connection: Any) -> None:
+        self._loop = loop
+        self._connection = connection
+
+    def call_soon(self, read: Callable[[Any], None], *_: Any) -> None:
+        """Plan a read."""
+
+        def unless_lost() -> None:
+            if self._connection.connected:
+                read(self)
+
+        self._loop.call_soon(unless_lost)
+
+
 class RabbitTransport(pyamqp.Transport):
     """The transport of the amqp scheme in a worker."""
 
@@ -227,8 +245,15 @@ class RabbitTransport(pyamqp.Transport):
             return super().establish_connection()
         except AMQPError as refused:
             if refusal := REFUSALS.meet(refused):
-                raise Refused(refusal.sentence) from refused
+                raise Refused(refusal) from refused
             raise
+
+    def on_readable(self, connection: Any, loop: Any) -> None:
+        """Read what arrives; a read that was planned before the connection was lost does nothing.
+
+        Celery empties its loop after a lost connection, which would run that read and log a traceback.
+        """
+        super().on_readable(connection, _Reads(loop, connection))
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Read what arrives, and fetch more after each pause."""

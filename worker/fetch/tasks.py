@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from celery import Celery
@@ -24,15 +25,16 @@ def register(app: Celery, attempt: Callable[[int, list[str]], bool], put_back: P
 
     @app.task(name=keys.TASK, acks_late=True, ignore_result=True)
     def send(lane: int, ids: list[str]) -> None:
+        began = time.monotonic()
         try:
             served = attempt(lane, ids)
         except (RedisError, OSError) as failed:
             refusals.REDIS.note(failed)
-            if put_back(lane, ids, failed=True):
+            if put_back(lane, ids, began=began, failed=True):
                 return
             raise Reject(type(failed).__name__, requeue=True) from None
         except Exception as failed:  # a bug beside the messages: looks find them, and a nudge would come back at once
             logs.event("task_failed", level=40, lane=lane, messages=len(ids), error=place_of(failed), owner="operator")
             return
-        if not served and not put_back(lane, ids):
+        if not served and not put_back(lane, ids, began=began):
             raise Reject("put back", requeue=True)

@@ -113,7 +113,7 @@ def _on_rabbitmq(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat": HEARTBEAT_SECONDS,
         "broker_use_ssl": tls.amqp_options(settings.broker) or None,
         "broker_channel_error_retry": True,  # declare a deleted queue again
-        "worker_detect_quorum_queues": False,  # it would declare 28 queues for delays, which nobody uses
+        "worker_detect_quorum_queues": False,  # the limit of pushed messages does not matter: none is pushed
         "broker_transport_options": {"on_open": _Patience(settings.redis_timeout_seconds)},
     }
 

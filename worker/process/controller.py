@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from threelane.producer.outage import explain
 from threelane.runtime import logs, tls
+from threelane.runtime.broker_replies import refusal_of
 from threelane.runtime.ending import stop_signals
 from threelane.runtime.exits import Exit
 from threelane.worker.process.identity import IDENTITY
@@ -95,13 +96,18 @@ class Worker(programs.Worker):
 class Consumer(CeleryConsumer):
     """Celery's consumer, which waits for the broker and logs each reason once."""
 
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]  # assigned at run time
+        """Its steps, without the one that declares 28 queues for delays when the lanes are quorum queues."""
+
+        default_steps = [one for one in CeleryConsumer.Blueprint.default_steps if "delayed_delivery" not in one]  # noqa: RUF012
+
     def ensure_connected(self, conn: Any) -> Any:
         """Return the connection once it is open; raises Unrecoverable if waiting cannot help."""
 
         def unreachable(failed: Exception, _: float) -> None:
             if problem := tls.problem(failed):
                 raise Unrecoverable(problem.replace("Redis", "the broker"), Exit.USAGE)
-            self._wait(f"the broker does not answer ({type(failed).__name__}): start it, or correct its address")
+            self._wait(_away(failed))
 
         opened = conn.ensure_connection(unreachable, None, callback=state.maybe_shutdown)
         self.first_connection_attempt = False
@@ -111,17 +117,24 @@ class Consumer(CeleryConsumer):
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Record that the broker is away, and close the broken connection."""
-        self._wait(f"the connection to the broker is lost ({type(exc).__name__})")
+        refusal = refusal_of(exc)
+        self._wait(refusal.sentence if refusal else f"the connection to the broker is lost ({type(exc).__name__})")
         super().on_connection_error_after_connected(exc)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Record that the broker is away."""
-        self._wait(f"the broker does not answer ({type(exc).__name__}): start it, or correct its address")
+        self._wait(_away(exc))
 
     def _wait(self, reason: str) -> None:
         if READINESS.wait(BROKER, reason):
             logs.event("waits_for_broker", level=30, problem=reason)
         IDENTITY.report(reasons=READINESS.reasons)
+
+
+def _away(failed: Exception) -> str:
+    if refusal := refusal_of(failed):
+        return refusal.sentence
+    return f"the broker does not answer ({type(failed).__name__}): start it, or correct its address"
 
 
 def describe(failed: BaseException | None) -> tuple[str, Exit]:

@@ -1,4 +1,4 @@
-"""Refusals: what a worker does when RabbitMQ refuses its connection or its queues: it ends, or retries at intervals.
+"""RabbitMQ refusals: a worker whose connection or queues RabbitMQ refuses ends, or retries at intervals.
 
 Meanwhile looks find its messages.  A refusal is logged once a minute, since Celery reconnects as often as it may.
 """
@@ -20,6 +20,11 @@ CALM_SECONDS = 60.0  # after this time a refusal is a new one: the first retry i
 
 class Refused(RecoverableConnectionError):
     """RabbitMQ refuses this worker; kombu retries with growing pauses of up to half a minute."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Keep the reply, for the reason that the worker reports."""
+        super().__init__(refusal.sentence)
+        self.broker_reply, self.broker_text = refusal
 
 
 class Refusals:
@@ -54,7 +59,7 @@ class Refusals:
     def wait(self) -> None:
         """Raise Refused until it is time for the next attempt."""
         if self._last and self._monotonic() < self._retry_at:
-            raise Refused(self._last.sentence)
+            raise Refused(self._last)
 
     def consuming(self) -> None:
         """Record that RabbitMQ answered a request for a nudge: it accepts this process."""
