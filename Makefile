@@ -47,7 +47,7 @@ test-browser: $(VENV)/dev  ## test the console in a real browser; needs Debian's
 test-package: $(VENV)/dev  ## test the wheel in clean environments: a light producer beside each redis-py and Celery, and the demo
 	$(BIN)/python -m pytest -n 1 -m package -rs tests/package $(ARGS)
 
-test-errors: $(VENV)/dev  ## run the tests in which a real Redis gives each error reply, and print what happened
+test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ gives each error reply, and print what happened
 	$(BIN)/python -m pytest -n 2 -m error_replies -rs tests/error_replies $(ARGS)
 
 screenshots: $(VENV)/dev  ## retake the screenshots of the console in docs/images; needs the same packages

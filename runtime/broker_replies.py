@@ -30,6 +30,8 @@ class BrokerReply(NamedTuple):
     meaning: str
     remedy: str
     ends: Ends = Ends.NEVER
+    nudges: str = "fail"
+    """What becomes of a producer's nudges."""
 
     def sentence(self, text: str = "") -> str:
         """Return cause and remedy; ``text`` is the reply of RabbitMQ, which has names and no password."""
@@ -42,6 +44,7 @@ ALARM = BrokerReply(
 )  # fmt: skip
 RETURNED = BrokerReply(
     "returned", 0, "", "has no queue for the nudge", "none: producers and workers declare it again",
+    nudges="are published after the queue is declared",
 )  # fmt: skip
 NACKED = BrokerReply(
     "nacked", 0, "", "could not store the nudge", "see the log of RabbitMQ; a quorum queue needs most of its nodes",
@@ -49,16 +52,18 @@ NACKED = BrokerReply(
 
 # fmt: off
 REPLIES = (
-    BrokerReply("connection_forced", 320, "", "closed the connection", "none if it restarts; otherwise see its log"),
+    BrokerReply("connection_forced", 320, "", "closed the connection", "none if it restarts; otherwise see its log",
+                nudges="are published on a new connection"),
     BrokerReply("login_refused", 403, "[Ll]ogin was refused", "refuses the user or the password",
                 "correct THREELANE_BROKER_URL, or the user in RabbitMQ", Ends.AT_START),
     BrokerReply("access_refused", 403, "", "denied a permission", PERMISSIONS, Ends.AT_START),
-    BrokerReply("not_found", 404, "", "has no such queue or exchange", "none: producers and workers declare it again"),
+    BrokerReply("not_found", 404, "", "has no such queue or exchange", "none: producers and workers declare it again",
+                nudges="are published after the queue is declared"),
     BrokerReply("resource_locked", 405, "", "has a queue that another connection uses exclusively",
                 "end the program that declared it: nobody but Threelane may use sms.1, sms.2 and sms.3"),
     BrokerReply("other_arguments", 406, "inequivalent arg", "has a queue or exchange with other arguments",
                 "set THREELANE_RABBIT_QUEUE_TYPE to the type of the queue, or delete it: workers declare it again, "
-                "and find the messages of its nudges", Ends.ALWAYS),
+                "and find the messages of its nudges", Ends.ALWAYS, "are published: the queue takes them"),
     BrokerReply("precondition_failed", 406, "", "refused a precondition", "see its log, and its limits and policies"),
     BrokerReply("internal_error", 541, "", "failed", "see its log; start a virtual host that is down"),
     BrokerReply("resource_error", 506, "", "is at a limit", "see its log; raise the limit"),
@@ -99,7 +104,7 @@ def refusal_of(failed: BaseException | None) -> Refusal | None:
             return None
         own: object = getattr(failed, "broker_reply", None)
         if isinstance(own, BrokerReply):
-            return Refusal(own, "")
+            return Refusal(own, str(getattr(failed, "broker_text", "")))
         code, text = getattr(failed, "reply_code", 0), str(getattr(failed, "reply_text", None) or "")
         for one in REPLIES:
             if code and code == one.code and re.search(one.pattern, text):
