@@ -112,9 +112,9 @@ def after_the_answer() -> None:
 
 
 def after_settle() -> None:
-    from threelane.worker.send import attempt
+    from threelane.worker.send import settler
 
-    after(attempt, "settle")
+    after(settler, "settle")
 
 
 def after_release() -> None:

@@ -23,9 +23,12 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError, ResponseError
 
+from threelane.producer.outage import explain
+from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.process import refusals
+from threelane.worker.process.controller import Unrecoverable
 
 REFUSED_SECONDS = 1.0  # after Redis refused a fetch
 CROWDED_SECONDS = 0.02  # wait for lane 1 only; meanwhile a thread may become free for the others
@@ -89,7 +92,7 @@ class RedisChannel(kombu_redis.Channel):
             raise
         except ResponseError as failed:
             if not self.refusals.note(failed):
-                raise
+                raise _unrecoverable(failed) from None
             self._refused_until = monotonic() + REFUSED_SECONDS
             raise Empty from None
         self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
@@ -125,7 +128,7 @@ class RedisChannel(kombu_redis.Channel):
             yield
         except ResponseError as failed:
             if not self.refusals.note(failed):
-                raise
+                raise _unrecoverable(failed) from None
 
     def _size(self, queue: str) -> int:
         """Count the nudges that wait in a queue; 0 if Redis refuses to, which would otherwise end each connect."""
@@ -153,6 +156,11 @@ class RedisTransport(kombu_redis.Transport):
         """Poll with Celery's loop, which opens another file for that."""
         _when_files_are_free(lambda: loop.poller)
         super().register_with_event_loop(connection, loop)
+
+
+def _unrecoverable(failed: ResponseError) -> Unrecoverable:
+    """Return what ends the worker: Celery would connect again at once, and get the same reply."""
+    return Unrecoverable(f"the worker ends: {explain(failed)}", Exit.UNAVAILABLE)
 
 
 def _when_files_are_free(open_file: Callable[[], object]) -> None:
