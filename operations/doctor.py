@@ -126,7 +126,7 @@ def _worker(client: redis.Redis, name: str, now: int) -> Finding | None:
     entry: Any = client.hgetall(keys.worker(name))
     step = f"threelane health --worker {name}; restart it, or ignore it if it was stopped"
     if problem == health.reason_of(entry, name):
-        step = "remove the reason; the worker then goes on, without a restart"
+        step = "remove the reason; unless that is a setting of the worker, it goes on without a restart"
     return Finding(WARNING, "worker", problem, step)
 
 

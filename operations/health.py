@@ -26,7 +26,7 @@ def problem_of(client: redis.Redis, name: str, now: int) -> str:
     """Return what is wrong with a worker by its reports in Redis, or '' when it is healthy."""
     entry: Any = client.hgetall(keys.worker(name))
     if not entry:
-        return f"no worker {name} has reported within a day: start it, or use the name in THREELANE_WORKER_NAME"
+        return f"no worker {name} has reported within a day: start it; threelane top lists the names"
     silent = now - int(entry[b"beat"])
     if silent > SILENT_MS:
         return f"worker {name} has not reported for {silent // 1000} s: it is down, or its event loop is blocked"

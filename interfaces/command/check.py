@@ -91,13 +91,16 @@ def _fields(found: Health) -> dict[str, Any]:
 def _print_health(found: Health) -> None:
     for line in (*found.problems, *found.reasons, *found.waits):
         err.print(line, markup=False, highlight=False)
-    names = ", ".join(found.workers)
+    whose, s = (
+        f"worker{'' if len(found.workers) == 1 else 's'} {', '.join(found.workers)}",
+        "s" * (len(found.workers) == 1),
+    )
     if found.redis:
         err.print(f"{found.redis}; workers wait for it, and a restart would not help", markup=False, highlight=False)
     if found.redis and not found.problems:
-        print_line(f"worker {names} runs")
+        print_line(f"{whose} run{s}")
     elif not (found.problems or found.reasons):
-        print_line(f"worker {names} consumes")
+        print_line(f"{whose} consume{s}")
 
 
 def check(live: Live = False, as_json: Json = False) -> None:

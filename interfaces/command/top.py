@@ -134,6 +134,9 @@ def _fleet(now: Screen) -> RenderableType:
 
 
 def _trouble(now: Screen, before: Screen | None) -> RenderableType:
+    stopped = sum(bool(one.fault) for one in now.workers)
+    if not now.trouble and stopped:
+        return Text(f"{stopped} of {len(now.workers)} workers send nothing: threelane doctor", style="bold red")
     if not now.trouble:
         return Text("no problems so far", style="green")
     table = Table("problem", "total", "recent", box=SIMPLE_HEAD)

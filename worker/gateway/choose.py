@@ -57,6 +57,7 @@ def missing_credentials(settings: AccountSettings) -> list[str]:
 def credentials_or_exit(settings: AccountSettings) -> None:
     """Exit with code 2 and the names of the required variables of the chosen API that are not set."""
     if missing := missing_credentials(settings):
-        verb = "is" if len(missing) == 1 else "are"
-        print(f"threelane: {', '.join(missing)} {verb} not set: the API {settings.gateway} needs it", file=sys.stderr)
+        verb, what = ("is", "it") if len(missing) == 1 else ("are", "them")
+        problem = f"{', '.join(missing)} {verb} not set: the API {settings.gateway} needs {what}"
+        print(f"threelane: {problem}", file=sys.stderr)
         raise SystemExit(Exit.USAGE)

@@ -64,5 +64,5 @@ def _end(host: str, ports: Sequence[int], failed: OSError | UnicodeError) -> NoR
         problem = f"no port of {host} is free, neither {ports[0]} nor any from {ports[1]} to {ports[-1]}"
     else:
         problem = f"{host}:{ports[0]} cannot be bound: {reason}"
-    print(f"threelane: {names}: {problem}; 0 is any free port", file=sys.stderr)
+    print(f"threelane: {names}: {problem}; set another one, or port 0 for any free one", file=sys.stderr)
     raise SystemExit(Exit.USAGE) from None
