@@ -91,10 +91,8 @@ def _fields(found: Health) -> dict[str, Any]:
 def _print_health(found: Health) -> None:
     for line in (*found.problems, *found.reasons, *found.waits):
         err.print(line, markup=False, highlight=False)
-    whose, s = (
-        f"worker{'' if len(found.workers) == 1 else 's'} {', '.join(found.workers)}",
-        "s" * (len(found.workers) == 1),
-    )
+    is_one = len(found.workers) == 1
+    whose, s = f"{'worker' if is_one else 'workers'} {', '.join(found.workers)}", "s" if is_one else ""
     if found.redis:
         err.print(f"{found.redis}; workers wait for it, and a restart would not help", markup=False, highlight=False)
     if found.redis and not found.problems:

@@ -317,7 +317,10 @@ def test_the_doctor_reports_why_a_worker_sends_nothing_and_proposes_no_restart(
     (earlier,) = [one for one in found if one["what"] == "workers" and one["grade"] == "warning"]
 
     assert f"worker w1 is not ready: {reason}" == workers["worker"]["detail"]
-    assert "remove the reason; the worker then goes on, without a restart" == workers["worker"]["step"]
+    assert (
+        "remove the reason; unless that is a setting of the worker, it goes on without a restart"
+        == workers["worker"]["step"]
+    )
     assert earlier["detail"].startswith("old: an earlier version")
     shown = json.loads(typed("top", "--json", environment=environment).stdout)["workers"]
     assert {"w1": reason, "old": ""} == {one["name"]: one["fault"] for one in shown}
