@@ -40,6 +40,14 @@ def killed(server: RedisServer) -> None:
     server.kill()
 
 
+@pytest.fixture(autouse=True)
+def _hears_a_closed_terminal() -> Iterator[None]:
+    """Processes that nohup started ignore SIGHUP, and so do ours under it: the tests may be run by it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that this test may harm."""
