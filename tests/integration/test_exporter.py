@@ -10,7 +10,7 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tests.servers import RedisServer, freeze
+from tests.servers import RedisServer, freeze, wait_until
 from threelane.operations.exporter import Fleet
 from threelane.runtime.settings import Settings
 from threelane.store.connect import connect
@@ -49,13 +49,13 @@ def test_a_frozen_redis_is_reported_as_down_and_is_read_again_when_it_goes_on(
     The limit of a scrape is shorter than the time-out of Redis, so it is the limit that ends it.
     """
     up = {"threelane_redis_up": 1, "threelane_redis_writable": 1, "lanes": 3}
-    assert up == scraped(fleet)
+    wait_until(lambda: up == scraped(fleet), what="a reading within the limit")
     assert own_redis.process
     freeze(own_redis.process)
     for _ in range(2):
         assert {"threelane_redis_up": 0, "lanes": 0} == scraped(fleet)
     own_redis.process.send_signal(signal.SIGCONT)
-    assert up == scraped(fleet)
+    wait_until(lambda: up == scraped(fleet), what="a reading within the limit")
 
 
 def test_a_redis_that_is_away_is_reported_as_down(own_redis: RedisServer, fleet: CollectorRegistry) -> None:

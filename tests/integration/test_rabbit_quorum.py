@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,18 @@ SIZE = 25
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbit.RabbitServer]:
     made = rabbit.RabbitServer(tmp_path_factory.mktemp("rabbit")).start()
-    made.control("set_policy", "--apply-to", "queues", "limit", "^sms", f'{{"delivery-limit":{LIMIT}}}')
+    wait_until(lambda: _limited(made), what="the policy")
     yield made
     made.stop()
+
+
+def _limited(server: rabbit.RabbitServer) -> bool:
+    """Set the limit; on a busy machine rabbitmqctl may not reach the node at first."""
+    try:
+        server.control("set_policy", "--apply-to", "queues", "limit", "^sms", f'{{"delivery-limit":{LIMIT}}}')
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 @pytest.fixture
