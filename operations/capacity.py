@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import redis
 
-from threelane.operations.outage import SILENT_MS
 from threelane.store import ceiling, keys
+from threelane.worker.process.identity import SILENT_MS
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
 

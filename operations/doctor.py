@@ -13,7 +13,7 @@ from threelane.contract.refusal import Owner
 from threelane.operations import age, capacity, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
-from threelane.operations.outage import SILENT_MS, outage
+from threelane.operations.outage import outage
 from threelane.store import keys, missing
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -23,7 +23,9 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.breaking import SCOPE
+from threelane.worker.policy.ours import INTERNAL_ERROR
 from threelane.worker.policy.rule import Scope, Table
+from threelane.worker.process.identity import SILENT_MS
 
 OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
@@ -74,7 +76,6 @@ _REMEDIES = {  # owner of dead letters -> what to do
     Owner.GATEWAY: "when the gateway has recovered: threelane dead redrive --code {code}",
 }
 
-POISON = "internal_error"  # the code of a message that made our code fail twice
 _POISON_STEP = (
     "report the log events internal_error, with the exception and its place; after the fix: "
     "threelane dead redrive --code {code}"
@@ -278,8 +279,8 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
 def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Report dead letters by owner, the most frequent code first; those that made our code fail by themselves."""
     groups = redrive.dead_groups(client, now)  # the largest first
-    poison = [group for group in groups if group.code == POISON]
-    by_owner = [group for group in groups if group.code != POISON]
+    poison = [group for group in groups if group.code == INTERNAL_ERROR.code]
+    by_owner = [group for group in groups if group.code != INTERNAL_ERROR.code]
     owners: Counter[str] = Counter()
     for group in by_owner:
         owners[group.owner] += group.messages

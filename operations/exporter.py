@@ -30,8 +30,8 @@ from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
 
 SCRAPE_SECONDS = 4.0  # longest reading; the scrape then ends within 5 s, long before Prometheus gives up
-# kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 END_SECONDS = 5.0  # after the stop signal, at most
+# kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
     "repeated": ("threelane_repeated", "Messages submitted again with the same client id", ("lane",)),

@@ -8,10 +8,10 @@ from typing import Any
 import redis
 
 from threelane.operations import age
-from threelane.operations.outage import SILENT_MS
 from threelane.store import keys
 from threelane.worker.account import hold
 from threelane.worker.gateway.breaking import scope_of
+from threelane.worker.process.identity import SILENT_MS
 
 IDLE_MS = 60_000  # work may wait this long before the worker counts as unhealthy
 GONE_MS = 600_000  # a worker silent for this long was stopped, or is known to be down

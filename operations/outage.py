@@ -10,8 +10,7 @@ import redis
 from threelane.store import keys
 from threelane.worker.account.hold import Held
 from threelane.worker.gateway.breaking import scope_of
-
-SILENT_MS = 20_000  # a worker whose event loop is blocked misses several heartbeats
+from threelane.worker.process.identity import SILENT_MS
 
 
 def outage(client: redis.Redis, held: Mapping[str, Held], now: int) -> Held | None:

@@ -83,8 +83,10 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
             problems.append(f"worker {one.name} (process {one.pid}) does not answer at {one.metrics}: restart it")
         else:
             problems += [f"worker {one.name}: {problem}: restart it" for problem in own.problems]
-            told = known.reasons.get(one.name, "")
-            reasons += [told] if told else [f"worker {one.name} is not ready: {reason}" for reason in own.reasons]
+            reported = known.reasons.get(one.name, "")
+            reasons += (
+                [reported] if reported else [f"worker {one.name} is not ready: {reason}" for reason in own.reasons]
+            )
             # after an outage of Redis no worker has fetched for a while, which no restart ends
             if own.reporting_seconds * 1000 > health.IDLE_MS and known.idle.get(one.name):
                 problems.append(known.idle[one.name])

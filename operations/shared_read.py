@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from threelane.operations.together import begin
+
 T = TypeVar("T")
 
 
@@ -26,22 +28,12 @@ class SharedRead(Generic[T]):
     def get(self) -> T:
         """Return the result; raises what the reading raised, or TimeoutError if it takes longer than the limit."""
         with self._changing:
-            reading = self._current
-            if reading is None:
-                reading = self._current = Future()
-                threading.Thread(target=self._run, args=(reading,), name="threelane-read", daemon=True).start()
+            reading = self._current = self._current or begin(self._run)
         return reading.result(self._most_seconds)
 
-    def _run(self, reading: Future[T]) -> None:
+    def _run(self) -> T:
         try:
-            result = self._read()
-        except BaseException as failed:  # the callers get it
-            self._end()
-            reading.set_exception(failed)
-        else:
-            self._end()
-            reading.set_result(result)
-
-    def _end(self) -> None:
-        with self._changing:
-            self._current = None
+            return self._read()
+        finally:
+            with self._changing:
+                self._current = None

@@ -18,7 +18,7 @@ def read_together(readings: Mapping[K, Callable[[], T]], most_seconds: float) ->
     Each runs on a thread that does not keep the process from ending: a resolver or a server may never answer.
     """
     ends_at = time.monotonic() + most_seconds
-    futures: dict[K, Future[T]] = {name: _begin(work) for name, work in readings.items()}
+    futures: dict[K, Future[T]] = {name: begin(work) for name, work in readings.items()}
     results: dict[K, T | Exception] = {}
     for name, one in futures.items():
         try:
@@ -28,7 +28,8 @@ def read_together(readings: Mapping[K, Callable[[], T]], most_seconds: float) ->
     return results
 
 
-def _begin(work: Callable[[], T]) -> Future[T]:
+def begin(work: Callable[[], T]) -> Future[T]:
+    """Start a reading on a thread that does not keep the process from ending; returns its result to be."""
     future: Future[T] = Future()
 
     def run() -> None:

@@ -36,6 +36,7 @@ class ErrorReply:
         return f"{self.meaning}: {self.remedy} ({self.prefix})"
 
 
+_CLIENTS = "max number of clients reached"
 # fmt: off
 TABLE = (
     ErrorReply("READONLY", "this Redis is a replica and accepts no writes",
@@ -59,7 +60,7 @@ TABLE = (
                waits=False),
     ErrorReply("NOPERM", "Redis denied permission", "compare the ACL of the user with deploy/redis-users.acl", 10,
                waits=False, is_partial=True),
-    ErrorReply("max number of clients reached", "Redis has no connection left",
+    ErrorReply(_CLIENTS, "Redis has no connection left",
                "raise its maxclients, or run fewer processes", 5, is_partial=True),
     ErrorReply("OOM", "Redis is at its memory ceiling",
                "no messages are accepted until workers have drained the queue", 5, stops_workers=False),
@@ -71,10 +72,9 @@ TABLE = (
 """The table of replies."""
 
 BY_PREFIX = {row.prefix: row for row in TABLE}
-_CLIENTS = "max number of clients reached"
 _PARTS = re.compile(r"^Command # \d+ .*? of pipeline caused error: |^.*discarded because of: ", re.DOTALL)
 _NO_FILES = re.compile(rf"Error ({errno.EMFILE}|{errno.ENFILE}) connecting to ")
-_NO_LOGIN = ("Authentication required", "HELLO must be called")
+_NO_LOGIN = ("Authentication required", "HELLO")
 _CLASSES = {  # of redis-py, which cuts off the first word
     "ReadOnlyError": "READONLY",
     "BusyLoadingError": "LOADING",
@@ -111,9 +111,7 @@ def text_of(failed: BaseException) -> str:
 def _prefix(failed: RedisError) -> str:
     text = text_of(failed)
     if isinstance(failed, AuthenticationError):
-        needs = getattr(failed, "status_code", None) == "NOAUTH" or text.startswith(
-            ("Authentication required", "HELLO")
-        )
+        needs = getattr(failed, "status_code", None) == "NOAUTH" or text.startswith(_NO_LOGIN)
         return "NOAUTH" if needs else "WRONGPASS"
     if _CLIENTS in text:
         return _CLIENTS

@@ -79,7 +79,8 @@ local function infer(one, to)
   place(scope, hold, suspect, was)
 end
 
--- Hold the account, or the credentials of workers, from the time at which its cause happened, unless that is over, or the account was resumed since.
+-- Hold the account, or the credentials of workers, from the time at which its cause happened, unless that is over, or
+-- the account was resumed since.
 local function hold_account(one, witness)
   local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
   local known = read(witness, {Field.to, Field.sent, Field.gateway_due})

@@ -14,8 +14,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from tests.error_replies.fleet import NUMBER
 from tests.error_replies.states import NoFiles, State
-from tests.error_replies.test_workers import NUMBER
 from tests.integration.conftest import SECRET, log_of, threelane_child
 from tests.servers import wait_until
 from threelane import Producer, ProducerSettings, Unavailable

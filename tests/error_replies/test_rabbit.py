@@ -7,14 +7,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 from tests import rabbit
+from tests.error_replies.fleet import NUMBER, BaseFleet
 from tests.error_replies.rabbit_states import STATES, Forced, RabbitState
-from tests.integration.conftest import base_environment, log_of, taken
+from tests.integration.conftest import base_environment, taken
 from tests.servers import RedisServer, typed, wait_until
 from threelane import Producer, ProducerSettings
 from threelane.demo.child import Child
@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.error_replies,
     pytest.mark.skipif(rabbit.script() is None, reason="no RabbitMQ here: apt-get install rabbitmq-server"),
 ]
-NUMBER = "27999500001"
 SLOW_MS = 3000
 SETTINGS = {"doubt_delays_seconds": "0.3,0.5", "sweep_seconds": 0.5, "lost_nudge_seconds": 5}
 
@@ -47,7 +46,7 @@ def state(request: pytest.FixtureRequest, server: rabbit.RabbitServer) -> Rabbit
     return made
 
 
-class Fleet:
+class Fleet(BaseFleet):
     """A worker and a producer on one Redis and the RabbitMQ of one row."""
 
     def __init__(
@@ -64,21 +63,15 @@ class Fleet:
     def worker(self) -> Child:
         return self.children[-1]
 
+    def last_worker(self) -> Child:
+        return self.worker
+
     def start(self) -> Child:
         """Start a worker, which need not get far."""
         words = [sys.executable, "-m", "threelane", "worker"]
         log = self.folder / f"worker-{len(self.children)}.log"
         self.children.append(Child("worker", words, log, self.environment))
         return self.worker
-
-    def send(self, **fields: Any) -> str:
-        """Accept a message, which no broker may prevent."""
-        message_id = self.producer.send(NUMBER, "Hello", **fields).id
-        self.ids.add(message_id)
-        return message_id
-
-    def log(self, name: str) -> list[dict[str, Any]]:
-        return [line for line in log_of(self.worker) if line["event"] == name]
 
     def wait_until_refused(self) -> None:
         """Wait until the worker met the reply."""

@@ -6,13 +6,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.error_replies.conftest import SETTINGS
+from tests.error_replies.fleet import BaseFleet
 from tests.error_replies.states import NoFiles, State
-from tests.integration.conftest import log_of, taken
+from tests.integration.conftest import taken
 from tests.servers import wait_until
 from threelane import Producer, ProducerSettings
 from threelane.demo.child import Child
@@ -22,12 +22,11 @@ from threelane.store import keys
 from threelane.store.replies import ErrorReply
 from threelane.store.states import Status
 
-NUMBER = "27999500001"
 SLOW_SECONDS = 3.0
 FEW_FILES = 9  # enough to start Python, and not an event loop
 
 
-class Fleet:
+class Fleet(BaseFleet):
     """A worker and a producer on the Redis of one row."""
 
     def __init__(self, state: State, folder: Path, environment: dict[str, str], sandbox: Running) -> None:
@@ -48,15 +47,9 @@ class Fleet:
         self.worker = Child("worker", words, self.folder / "worker.log", self.environment)
         return self.worker
 
-    def send(self, **fields: Any) -> str:
-        """Accept a message."""
-        message_id = self.producer.send(NUMBER, "Hello", **fields).id
-        self.ids.add(message_id)
-        return message_id
-
-    def log(self, name: str) -> list[dict[str, Any]]:
+    def last_worker(self) -> Child:
         assert self.worker
-        return [line for line in log_of(self.worker) if line["event"] == name]
+        return self.worker
 
     def waits(self, *replies: ErrorReply) -> bool:
         """Return whether the worker reported that it waits for this row's reply, or for one of those given."""

@@ -49,7 +49,19 @@ class _Nudge(NamedTuple):
     kept_at: float = 0.0
 
 
-class RabbitChannel(pyamqp.Channel):
+class _NotesRefusals:
+    """A channel or connection: when RabbitMQ closes it, it refused the last request."""
+
+    def _on_close(self, *reply: Any) -> None:
+        """Handle the close."""
+        try:
+            super()._on_close(*reply)  # type: ignore[misc]
+        except AMQPError as refused:
+            REFUSALS.meet(refused)
+            raise
+
+
+class RabbitChannel(_NotesRefusals, pyamqp.Channel):
     """A channel that pulls nudges instead of having them pushed; it consumes other queues as usual."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -187,16 +199,8 @@ class RabbitChannel(pyamqp.Channel):
         self._held.pop(delivery_tag, None)
         self.fetch()
 
-    def _on_close(self, *reply: Any) -> None:
-        """Handle the close of the channel by RabbitMQ: it refused the last request."""
-        try:
-            super()._on_close(*reply)  # type: ignore[misc]
-        except AMQPError as refused:
-            REFUSALS.meet(refused)
-            raise
 
-
-class RabbitConnection(pyamqp.Connection):
+class RabbitConnection(_NotesRefusals, pyamqp.Connection):
     """A connection whose channels pull."""
 
     Channel = RabbitChannel
@@ -206,14 +210,6 @@ class RabbitConnection(pyamqp.Connection):
         for channel in list((self.channels or {}).values()):  # type: ignore[attr-defined]
             if isinstance(channel, RabbitChannel):
                 channel.fetch()
-
-    def _on_close(self, *reply: Any) -> None:
-        """Handle the close of the connection by RabbitMQ."""
-        try:
-            super()._on_close(*reply)  # type: ignore[misc]
-        except AMQPError as refused:
-            REFUSALS.meet(refused)
-            raise
 
 
 class _Reads:

@@ -24,10 +24,7 @@ from threelane.runtime.broker_replies import refusal_of
 from threelane.runtime.ending import stop_signals
 from threelane.runtime.exits import Exit
 from threelane.worker.process.identity import IDENTITY
-from threelane.worker.process.readiness import READINESS
-
-BROKER = "broker"
-"""The part of the readiness that waits for the broker."""
+from threelane.worker.process.readiness import BROKER, READINESS
 
 
 class Unrecoverable(Exception):

@@ -27,7 +27,7 @@ from redis.connection import parse_url
 from threelane.worker.process import prometheus, run_folder
 
 SILENT_MS = 20_000
-"""A worker whose heartbeat is older than this counts as gone."""
+"""A worker whose heartbeat is older than this counts as gone; one with a blocked event loop misses several."""
 _FILE = "worker-{slot}.json"
 _encode = msgspec.json.Encoder().encode
 

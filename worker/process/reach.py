@@ -16,11 +16,9 @@ from threelane.runtime.settings import Settings
 from threelane.store.connect import connect
 from threelane.store.replies import reply_of
 from threelane.worker.process.identity import IDENTITY
-from threelane.worker.process.readiness import READINESS
+from threelane.worker.process.readiness import READINESS, REDIS
 
 PAUSE_SECONDS = 1.0
-PART = "redis"
-"""The part of the readiness that waits."""
 _WRONG = ("DB index is out of range", "WRONGTYPE")
 
 
@@ -29,13 +27,13 @@ def reach_or_exit(settings: Settings, first_write: Callable[[redis.Redis], None]
     client = connect(settings)
     try:
         while problem := _problem(client, first_write):
-            if READINESS.wait(PART, problem):
+            if READINESS.wait(REDIS, problem):
                 logs.event("waits_for_redis", level=30, problem=problem)
             IDENTITY.report(reasons=READINESS.reasons)
             time.sleep(PAUSE_SECONDS)
     finally:
         client.close()
-    if READINESS.clear(PART):
+    if READINESS.clear(REDIS):
         logs.event("reached_redis")
     IDENTITY.report(reasons=READINESS.reasons)
 

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 
 LOGIN = "login"
 """The part that waits until the gateway accepts the credentials."""
+REDIS = "redis"
+"""The part that waits for the Redis that stores the records."""
+BROKER = "broker"
+"""The part that waits for the broker; it only informs, since looks find the messages."""
 
 
 class Readiness:

@@ -12,7 +12,7 @@ from threelane.contract.refusal import Owner
 from threelane.producer.outage import explain
 from threelane.runtime import logs
 from threelane.store.replies import did_not_run, reply_of
-from threelane.worker.process import metrics
+from threelane.worker.process import metrics, readiness
 from threelane.worker.process.readiness import READINESS, Readiness
 
 QUIET_SECONDS = 3.0  # without a refusal, after one of a reply that reaches only some commands
@@ -76,7 +76,7 @@ class Refusals:
             logs.event(f"waits_for_{self._part}", level=40, problem=problem, owner=owner)
 
 
-REDIS = Refusals("redis", READINESS)
+REDIS = Refusals(readiness.REDIS, READINESS)
 """The Redis that stores the records."""
-BROKER = Refusals("broker", None)
+BROKER = Refusals(readiness.BROKER, None)
 """A Redis that is only the broker: without it, looks carry the lanes."""

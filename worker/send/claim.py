@@ -18,7 +18,7 @@ from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.store.keys import BreakerKey, RecordKey
 from threelane.store.scripts import script
-from threelane.worker.account.credentials import scope_of as credentials_scope_of
+from threelane.worker.account import credentials
 from threelane.worker.gateway.breaking import Breaking, scope_of
 from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.process.settings import WorkerSettings
@@ -121,7 +121,7 @@ async def claim(
         floor=settings.floor(lane),
         schema=message.SCHEMA,
         gateway=scope_of(settings.gateway_fingerprint),
-        credentials=credentials_scope_of(settings.fingerprint),
+        credentials=credentials.scope_of(settings.fingerprint),
         pass_token=pass_token,
         ids=ids,
     )
