@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test-package: $(VENV)/dev  ## test the wheel in clean environments: a light prod
 
 test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ gives each error reply, and print what happened
 	$(BIN)/python -m pytest -n 2 -m error_replies -rs tests/error_replies $(ARGS)
+
+test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an address of Redis, or nothing
+	$(BIN)/python -m pytest -n 2 -m attack -rs tests/attack $(ARGS)
 
 screenshots: $(VENV)/dev  ## retake the screenshots of the console in docs/images; needs the same packages
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
