@@ -28,6 +28,7 @@ from threelane.runtime.settings import InvalidSettings, Settings, load
 from threelane.store import keys
 from threelane.worker.process.broker import application
 
+pytestmark = pytest.mark.xdist_group("nudge")  # one broker of each kind serves them all
 PYTHONS = [sys.executable, *filter(None, os.environ.get("THREELANE_TEST_CELERY_PYTHONS", "").split(":"))]
 """The Pythons whose Celery has to run a nudge; more than our own are named by the variable, with colons."""
 

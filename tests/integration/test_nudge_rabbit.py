@@ -24,7 +24,10 @@ from threelane.runtime.settings import Settings
 from threelane.store import keys
 from threelane.worker.process.broker import application
 
-pytestmark = pytest.mark.skipif(rabbit.script() is None, reason="no RabbitMQ here: apt-get install rabbitmq-server")
+pytestmark = [
+    pytest.mark.skipif(rabbit.script() is None, reason="no RabbitMQ here: apt-get install rabbitmq-server"),
+    pytest.mark.xdist_group("nudge_rabbit"),  # one node serves them all
+]
 
 
 TLS = """\

@@ -79,8 +79,7 @@ def all_sent(producer: Producer, ids: Sequence[str]) -> bool:
 
 
 @needs_a_look_up
-@pytest.mark.parametrize("command", ["*", "sendmsg"])
-@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize(("outage", "command"), [*((outage, "*") for outage in OUTAGES), ("timeouts", "sendmsg")])
 def test_an_outage_leaves_a_handful_in_doubt_and_the_first_code_goes_first(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, outage: str, command: str
 ) -> None:

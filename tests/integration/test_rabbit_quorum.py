@@ -20,7 +20,10 @@ from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
 from threelane.store import keys
 
-pytestmark = pytest.mark.skipif(rabbit.script() is None, reason="no RabbitMQ here: apt-get install rabbitmq-server")
+pytestmark = [
+    pytest.mark.skipif(rabbit.script() is None, reason="no RabbitMQ here: apt-get install rabbitmq-server"),
+    pytest.mark.xdist_group("rabbit_quorum"),  # one node serves them all
+]
 LIMIT = 3  # RabbitMQ 4 has 20; a lower one shows a requeue sooner
 A_SECOND = 20
 MESSAGES = 150

@@ -56,13 +56,16 @@ def test_a_login_code_is_sent_while_every_call_of_lane_3_hangs(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
     """A thread and some of the calls are kept for lane 1: it does not wait for the end of anybody's hundred."""
-    workers.start(parts_per_second=100_000, gateway_connections=8, gateway_timeout_seconds=50, lease_seconds=110)
+    worker = workers.start(
+        parts_per_second=100_000, gateway_connections=8, gateway_timeout_seconds=50, lease_seconds=110
+    )
     sandbox.control("POST", "settings", {"latency_ms": 40_000})
     _flood(producer, 3, 1_500)
     wait_until(lambda: int(client.zcard(keys.LEASES[3])) >= 600, what="all other threads to be busy with lane 3")
     code = producer.send("27999500001", "Your code is 4711", lane=1)
     wait_until(lambda: code.id in {one["client_id"] for one in sandbox.control("GET", "ledger")["messages"]})
     assert int(client.zcard(keys.AWAITING[3])) == 0, "nothing of lane 3 had ended"
+    kill(worker)  # it would wait for its calls
 
 
 def _claimed(worker: Child, lane: int) -> float:

@@ -61,8 +61,7 @@ def a_code_each_second(world: DoubtWorld, seconds: int) -> list[str]:
 # What the gateway lost before it accepted it.
 
 
-@pytest.mark.parametrize("lag_ms", [0, 300, 1_000])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("seed", "lag_ms"), [(1, 0), (2, 300), (3, 1_000)])
 def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_seconds(
     world: DoubtWorld, seed: int, lag_ms: int
 ) -> None:
@@ -91,7 +90,7 @@ def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_
     assert {Status.SENT} == {ends[one] for one in ends.keys() - never}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_look_ups_that_suddenly_lag_cause_no_second_message(world: DoubtWorld, seed: int) -> None:
     """From one second to thirty without notice: what was learned is wrong, but later messages are not found either."""
     world.gateway.lag_ms = 1_000
