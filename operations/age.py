@@ -15,6 +15,7 @@ import redis
 
 from threelane.operations.outage import outage
 from threelane.store import keys, waiting
+from threelane.store.readable import row
 from threelane.store.states import Status
 from threelane.store.waiting import IN_LANE, PUT_OFF, SINCE, Cause, Group
 from threelane.worker.account import hold
@@ -117,8 +118,9 @@ def _since(client: redis.Redis, lots: Sequence[Sequence[str]]) -> list[int]:
     with client.pipeline(transaction=False) as pipe:
         for one in chain.from_iterable(lots):
             pipe.hmget(keys.record(one), SINCE)
-        found = iter(pipe.execute())
-    return [min((max(int(at or 0) for at in next(found)) for _ in lot), default=0) for lot in lots]
+        rows = [row(SINCE, reply) or {} for reply in pipe.execute(raise_on_error=False)]
+    found = (max(int(one.get(name, 0)) for name in SINCE) for one in rows)
+    return [min((next(found) for _ in lot), default=0) for lot in lots]
 
 
 def _age(plain: _Plain, groups: Mapping[Cause, Group], sending_since: int, now: int, *, is_held: bool) -> LaneAge:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import redis
 
-from threelane.contract import message
+from threelane.contract.message import Message
 from threelane.operations.outage import outage
-from threelane.store import budgets, events, keys, registry, waiting, windows
+from threelane.store import budgets, events, keys, readable, registry, waiting, windows
 from threelane.store import status as statuses
+from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
 from threelane.store.states import FINAL, Status
 from threelane.store.status import MessageStatus
@@ -144,10 +145,9 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
     (known,) = statuses.read(client, [message_id])
     if known is None:
         return None
-    found: Any = client.hgetall(keys.record(message_id))
-    record = {name.decode(): value.decode() for name, value in found.items()}
+    record = readable.read(client, message_id) or {}
     receipts = tuple(_receipts(known))
-    sms = message.decode(record["body"].encode()) if "body" in record else None
+    sms = _body(record.get(Field.BODY, ""), message_id)
     return Story(
         message=known,
         client_message_id=record.get("client", ""),
@@ -174,10 +174,23 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
     )
 
 
-def content(client: redis.Redis, message_id: str) -> message.Message | None:
+def content(client: redis.Redis, message_id: str) -> Message | None:
     """Return the content of a message, or None when it is unknown or its content is gone: it was sent or erased."""
-    body: Any = client.hget(keys.record(message_id), "body")
-    return message.decode(body) if body else None
+    record = readable.read(client, message_id) or {}
+    return _body(record.get(Field.BODY, ""), message_id)
+
+
+def damaged(client: redis.Redis, message_id: str) -> str:
+    """Return what was unreadable of a record, ``field=value`` in lines with escapes; "" if nothing was."""
+    record = readable.read(client, message_id) or {}
+    return record.get(Field.DAMAGED, "")
+
+
+def _body(body: str, message_id: str) -> Message | None:
+    try:
+        return body_of(body.encode(), message_id) if body else None
+    except UnreadableBody:
+        return None
 
 
 def matched(code: str, table: Table) -> Matched:
@@ -259,7 +272,7 @@ def _late_at(known: MessageStatus, record: Mapping[str, str], settings: WorkerSe
 
 
 def _pending(
-    client: redis.Redis, known: MessageStatus, record: Mapping[str, str], sms: message.Message | None, now: int
+    client: redis.Redis, known: MessageStatus, record: Mapping[str, str], sms: Message | None, now: int
 ) -> Pending | None:
     """Return what it waits for now, or None when it has ended."""
     if known.status in FINAL:

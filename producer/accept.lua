@@ -1,7 +1,7 @@
 -- PARTS move, suppression
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), messages
--- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'no_right',
+-- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'damaged', 'no_right',
 --       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)
 
@@ -69,16 +69,16 @@ local function take(record, message, entries)
   return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due)
 end
 
-local answers, numbers, FIELDS = {}, {}, {Field.status, Field.print, Field.due, Field.erased}
+local answers, numbers, FIELDS = {}, {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
 for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] end
 local suppressed = entries_of(numbers)
 for i, message in ipairs(ARG.messages) do
   local record = KEY.records[i]
-  local status, print, due, erased = unpack(read_list(record, FIELDS))
-  if status then
-    local same = not erased and (print or '') == message[NewMessage.print]
-    answers[i] = same and AcceptResult.same .. ':' .. status .. ':' .. (due or '0')
-      or erased and AcceptResult.erased or AcceptResult.conflict
+  local known = read_or_set_aside(record, message[NewMessage.id], FIELDS)
+  if known.status then
+    local same = not known.erased and (known.print or '') == message[NewMessage.print]
+    answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. (known.due or '0')
+      or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else
     answers[i] = take(record, message, suppressed[i])

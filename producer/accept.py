@@ -55,6 +55,7 @@ class AcceptResult(StrEnum):
     SAME = "same"
     CONFLICT = "conflict"
     ERASED = "erased"
+    DAMAGED = "damaged"
     NO_RIGHT = "no_right"
     OVER = "over"
 
@@ -267,6 +268,8 @@ def _answer(draft: Draft, reply: str) -> Admission:
         )
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)
+    if reply == AcceptResult.DAMAGED:
+        return damaged(draft)
     if reply == AcceptResult.NO_RIGHT:
         return no_right(sms)
     return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
@@ -281,6 +284,18 @@ def conflict(draft: Draft, *, erased: bool = False) -> Refusal:
         problem=f"this client message id was accepted{content}",
         remedy="use a new id for a new message; the first one is unchanged",
         accepted_id=draft.message.id,
+    )
+
+
+def damaged(draft: Draft) -> Refusal:
+    """Return the refusal of a client message id whose record is damaged, so that its content cannot be compared."""
+    return Refusal(
+        code=Code.CONFLICT,
+        field=draft.id_field,
+        problem="this client message id was accepted, and its stored record is damaged",
+        remedy="ask an operator whether the first one was sent: threelane explain ID; use a new id for a new message",
+        accepted_id=draft.message.id,
+        owner=Owner.OPERATOR,
     )
 
 

@@ -6,7 +6,7 @@ local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.dea
 local answers, FIELDS = {}, fields(Field.gateway_due)
 for i, id in ipairs(ARG.ids) do
   local record = KEY.records[i]
-  local known = read(record, FIELDS)
+  local known = read_or_set_aside(record, id, FIELDS)
   local from = known.status
   if not from then
     answers[i] = CancelResult.unknown

@@ -13,10 +13,13 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
-from threelane.store import budgets, keys, registry, suppression
+from threelane.store import budgets, keys, readable, registry, suppression
+from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.registry import Registration
 from threelane.store.suppression import Entry
+
+_PRINTED = (Field.PRINT, Field.ERASED, Field.DAMAGED)
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +48,11 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     with client.pipeline(transaction=False) as pipe:
         pipe.hmget(keys.SUPPRESSED, [draft.message.to for draft in drafts])
         for draft in drafts:
-            pipe.hmget(keys.record(draft.message.id), Field.PRINT, Field.ERASED)
-        listed, *records = pipe.execute()
+            pipe.hmget(keys.record(draft.message.id), _PRINTED)
+        listed, *replies = pipe.execute(raise_on_error=False)
+    if isinstance(listed, Exception):
+        raise listed
+    records = [row(_PRINTED, reply) or {} for reply in replies]
     rights = registry.read_all(client) if any(draft.message.legal_notice for draft in drafts) else {}
     found = zip(drafts, listed, records, strict=True)
     return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in found]
@@ -66,10 +72,12 @@ def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> 
 
 
 def _answer(
-    draft: Draft, entries: Any, record: Any, now: int, prices: Prices, rights: Mapping[str, Registration]
+    draft: Draft, entries: Any, record: Mapping[str, str], now: int, prices: Prices, rights: Mapping[str, Registration]
 ) -> Rehearsed | Refusal:
-    sms, (known, erased) = draft.message, record
-    if erased or (known is not None and known.decode() != draft.fingerprint):
+    sms, known, erased = draft.message, record.get(Field.PRINT), record.get(Field.ERASED)
+    if known is None and (record.get(Field.DAMAGED) or record.get(Field.CODE) == readable.CODE):
+        return acceptance.damaged(draft)
+    if erased or (known is not None and known != draft.fingerprint):
         return acceptance.conflict(draft, erased=bool(erased))
     if known is None and sms.legal_notice and not (sms.producer in rights and rights[sms.producer].bypass):
         return acceptance.no_right(sms)

@@ -6,7 +6,7 @@
 local answers, FIELDS = {}, fields(Field.body)
 for i, time in ipairs(ARG.times) do
   local record, id, due = KEY.records[i], time[Time.id], time[Time.due]
-  local known = read(record, FIELDS)
+  local known = read_or_set_aside(record, id, FIELDS)
   answers[i] = 0
   if known.status == ARG.source and known.body == time[Time.was] then
     write(record, Field.body, time[Time.body], Field.due, due, Field.expires, time[Time.expires])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import redis
@@ -11,10 +10,11 @@ import redis.asyncio
 
 from threelane.contract import message
 from threelane.contract.message import Message
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, readable
 from threelane.store.keys import IndexKey, RecordKey
+from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
 from threelane.store.scripts import Item, flags, script
 from threelane.store.states import Status
@@ -61,7 +61,10 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
                 remedy="move it with the version that sent it, or cancel it",
                 accepted_id=message_id,
             )
-        sms = later(message.decode(body), due_at, now)
+        try:
+            sms = later(body_of(body, message_id), due_at, now)
+        except UnreadableBody:
+            return _damaged(message_id)
         if sms.expires_at <= due_at:
             return Refusal(
                 code=Code.TIME_OR_CLIENT_ID,
@@ -74,6 +77,17 @@ def move(client: redis.Redis, message_id: str, due_at: int, now: int) -> Moved |
             logs.event("moved", id=message_id, due_at=due_at)
             return Moved(message_id, sms.due_at, sms.expires_at)
     return _not_waiting(message_id, "")
+
+
+def _damaged(message_id: str) -> Refusal:
+    return Refusal(
+        code=Code.INVALID,
+        field="id",
+        problem="the record of this message is damaged",
+        remedy="its worker sets it aside as a dead letter when it is due: threelane explain ID; send it again",
+        owner=Owner.OPERATOR,
+        accepted_id=message_id,
+    )
 
 
 def _not_waiting(message_id: str, status: str) -> Refusal:
@@ -89,8 +103,8 @@ def _not_waiting(message_id: str, status: str) -> Refusal:
 
 def read(client: redis.Redis, message_id: str) -> tuple[bytes, bytes, int]:
     """Return a message's status, body and schema; the first two are empty if it is unknown."""
-    found: Any = client.hmget(keys.record(message_id), [Field.STATUS, Field.BODY, Field.SCHEMA])
-    return found[0] or b"", found[1] or b"", int(found[2] or 1)
+    found = readable.read(client, message_id) or {}
+    return found.get(Field.STATUS, "").encode(), found.get(Field.BODY, "").encode(), int(found.get(Field.SCHEMA, 1))
 
 
 def later(sms: Message, due_at: int, now: int) -> Message:

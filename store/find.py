@@ -24,21 +24,47 @@ from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
 from threelane.store import keys, suppression
 from threelane.store.keys import RecordKey
+from threelane.store.readable import NO_HASH, readable, row
 from threelane.store.record import Field
 from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
+SHOWN = (
+    Field.STATUS,
+    Field.LANE,
+    Field.TO,
+    Field.DUE,
+    Field.BATCH,
+    Field.TAGS,
+    Field.PRODUCER,
+    Field.CLIENT,
+    Field.ACCEPTED,
+    Field.CODE,
+    Field.REASON,
+    Field.OWNER,
+    Field.PARTS,
+    Field.ESTIMATE,
+    Field.EXPIRES,
+    Field.GATEWAY_DUE,
+)
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-def _rows(reply: Any) -> list[list[str]]:
-    return [[value.decode() for value in row] for row in reply]
+def _rows(reply: Any) -> list[tuple[int, dict[str, str]]]:
+    """Return the position of each match, and what can be read of it."""
+    return [(int(position), _shown(values)) for position, *values in reply]
+
+
+def _shown(values: Sequence[bytes]) -> dict[str, str]:
+    return row(SHOWN, [value or None for value in values]) or readable(NO_HASH) or {}
 
 
 @script(__file__, _rows)
-def _find(*, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, at_gateway: bool) -> None:
-    """Find the messages that match; returns the position of each, and its fields in the script's order."""
+def _find(
+    *, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, at_gateway: bool, shown: Sequence[str]
+) -> None:
+    """Find the messages that match; returns the position of each, and its fields ``shown``."""
 
 
 _NAME = f"^({LABEL.pattern})?$"
@@ -267,30 +293,39 @@ def _matching(
 ) -> list[FoundMessage]:
     if not ids:
         return []
-    rows = _find(client, records=keys.records(ids), wanted=wanted.fields(), tag=wanted.tag, at_gateway=at_gateway)
-    found = []
-    for position, *values in rows:
-        status, lane, to, due, batch, tags, producer, named, accepted, code, reason, owner, parts, estimate, ends, _ = (
-            values
-        )
-        found.append(
-            FoundMessage(
-                id=ids[int(position) - 1],
-                status=Status(status),
-                lane=int(lane),
-                to=to,
-                due_at=int(due or 0),
-                batch=batch,
-                tags=tags,
-                producer=producer,
-                client_message_id=named,
-                accepted_at=int(accepted or 0),
-                code=code,
-                reason=reason,
-                owner=owner,
-                parts=int(parts or 1),
-                estimate_millionths=int(estimate or 0),
-                expires_at=int(ends or 0),
-            )
-        )
-    return found
+    rows = _find(
+        client,
+        records=keys.records(ids),
+        wanted=wanted.fields(),
+        tag=wanted.tag,
+        at_gateway=at_gateway,
+        shown=SHOWN,
+    )
+    return [_found(ids[position - 1], record) for position, record in rows]
+
+
+def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:
+    def text(name: Field) -> str:
+        return record.get(name, "")
+
+    def number(name: Field) -> int:
+        return int(record.get(name, "0"))
+
+    return FoundMessage(
+        id=message_id,
+        status=Status(text(Field.STATUS)),
+        lane=number(Field.LANE),
+        to=text(Field.TO),
+        due_at=number(Field.DUE),
+        batch=text(Field.BATCH),
+        tags=text(Field.TAGS),
+        producer=text(Field.PRODUCER),
+        client_message_id=text(Field.CLIENT),
+        accepted_at=number(Field.ACCEPTED),
+        code=text(Field.CODE),
+        reason=text(Field.REASON),
+        owner=text(Field.OWNER),
+        parts=number(Field.PARTS),
+        estimate_millionths=number(Field.ESTIMATE),
+        expires_at=number(Field.EXPIRES),
+    )

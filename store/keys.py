@@ -36,6 +36,7 @@ class Key(StrEnum):
     LEASES = "leases"
     DOUBT = "doubt"
     DEAD = "dead"
+    DAMAGED = "damaged"
     AWAITING = "awaiting"
     EXPECTED = "expected"
     LATE = "late"
@@ -104,6 +105,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.LEASES: KeyKind("zset", "ids with an attempt in progress; score: when the lease expires, ms", "lane"),
     Key.DOUBT: KeyKind("zset", "ids in doubt; score: when to query the gateway next, ms", "lane"),
     Key.DEAD: KeyKind("zset", "dead letters; score: since when, ms"),
+    Key.DAMAGED: KeyKind("zset", "the latest 1,000 ids whose record was unreadable, for doctor; score: since when, ms"),
     Key.AWAITING: KeyKind("zset", "ids that were sent and have no final receipt; score: when to query the gateway, ms",
                           "lane"),
     Key.EXPECTED: KeyKind("zset", "ids of lane 1 that may lack a final receipt; score: since when, ms"),
@@ -195,6 +197,7 @@ LEASES = by_lane(Key.LEASES)
 DOUBT = by_lane(Key.DOUBT)
 AWAITING = by_lane(Key.AWAITING)
 DEAD = key(Key.DEAD)
+DAMAGED = key(Key.DAMAGED)
 CEILING = key(Key.CEILING)
 TALLY = key(Key.TALLY)
 HOLDS = key(Key.HOLDS)

@@ -22,7 +22,7 @@ from threelane.store.events import EventField, EventType
 from threelane.store.keys import INDEXES, Key
 from threelane.store.places import Places, UnknownName
 from threelane.store.rates import Rate
-from threelane.store.record import Field
+from threelane.store.record import BEFORE_SENT, NEEDED, SHAPES, Field
 from threelane.store.signature import Signature
 from threelane.store.states import MAY_FOLLOW, Status
 from threelane.store.tally import Count
@@ -72,6 +72,9 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "may_follow": _may_follow(),
         "indexes": _indexes(places.by_name),
         "since": _list(SINCE),
+        "shapes": _table({name: f"FITS.{shape}" for name, shape in SHAPES.items()}),
+        "needed": _table({name: f"'{when}'" for name, when in NEEDED.items()}),
+        "before_sent": _table(dict.fromkeys(BEFORE_SENT, "true")),
         "files": _FILES,  # replaced last, when the lines are known
     }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]

@@ -1,8 +1,16 @@
-"""Record: the names of a record's fields, for Python and the scripts; only record.lua reads and writes them."""
+"""Record: the fields of a record, and what makes one readable, for Python and the scripts.
+
+Only record.lua reads and writes records in scripts, and readable.py reads them elsewhere; both check each value by
+``SHAPES`` and ``NEEDED``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+
+from threelane.store.states import Status
 
 
 class Field(StrEnum):
@@ -68,3 +76,71 @@ class Field(StrEnum):
     SWEEPS = "sweeps"  # how often its nudge was found missing by the sweep
     # from erase, which deletes TO, BODY, PRINT, CLIENT, TEXT and REPORTS
     ERASED = "erased"  # when
+    # from set aside
+    DAMAGED = "damaged"  # what could not be read: field=value in lines, with escapes; its text is for operators
+
+
+class Shape(StrEnum):
+    """What a value must look like; text without an entry in ``SHAPES`` must be UTF-8."""
+
+    STATUS = "status"
+    LANE = "lane"
+    NUMBER = "number"
+    DIGITS = "digits"
+    WAITS = "waits"
+    BODY = "body"  # JSON of a message; scripts only check how it begins
+    TEXT = "text"
+
+
+_NUMBERS = (
+    Field.PARTS,
+    Field.ACCEPTED,
+    Field.EXPIRES,
+    Field.DUE,
+    Field.GATEWAY_DUE,
+    Field.ESTIMATE,
+    Field.SCHEMA,
+    Field.COUNTED,
+    Field.ATTEMPT,
+    Field.FIRST,
+    Field.FAULTS,
+    Field.SENT,
+    Field.ENDED,
+    Field.CHARGE,
+    Field.RANK,
+    Field.CHARGE_RANK,
+    Field.ASKS,
+    Field.LAPSES,
+    Field.PROBES,
+    Field.DOUBTED,
+    Field.RETRY,
+    Field.RESENT,
+    Field.REDRIVEN,
+    Field.LATE,
+    Field.SWEEPS,
+    Field.ERASED,
+)
+SHAPES: Mapping[Field, Shape] = MappingProxyType(
+    {
+        **dict.fromkeys(Field, Shape.TEXT),
+        **dict.fromkeys(_NUMBERS, Shape.NUMBER),
+        Field.STATUS: Shape.STATUS,
+        Field.LANE: Shape.LANE,
+        Field.TO: Shape.DIGITS,
+        Field.PERIOD: Shape.DIGITS,
+        Field.WAITS: Shape.WAITS,
+        Field.BODY: Shape.BODY,
+    }
+)
+"""The shape of each field; a field of a newer version has none, and is not checked."""
+
+ALWAYS, UNTIL_SENT = "always", "until_sent"
+NEEDED: Mapping[Field, str] = MappingProxyType(
+    {
+        **dict.fromkeys((Field.STATUS, Field.LANE, Field.PARTS, Field.ACCEPTED, Field.EXPIRES), ALWAYS),
+        **dict.fromkeys((Field.TO, Field.BODY), UNTIL_SENT),
+    }
+)
+"""The fields without which a record is unreadable, and when."""
+BEFORE_SENT = (Status.SCHEDULED, Status.QUEUED, Status.SENDING)
+"""The states in which the fields ``UNTIL_SENT`` are needed."""

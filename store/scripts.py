@@ -63,8 +63,8 @@ class ScriptError(RuntimeError):
 on_fault: list[Callable[[ScriptError], None]] = []
 """Callbacks for each ScriptError before it is raised: workers count an alarm."""
 
-on_damage: list[Callable[[str], None]] = []
-"""Callbacks for the id of each message that a script set aside: its record is damaged."""
+on_damage: list[Callable[[str, str], None]] = []
+"""Callbacks for each message that a script set aside: its id, and why its record is unreadable, or ""."""
 
 
 class Script(Generic[P, R]):
@@ -137,15 +137,16 @@ class Script(Generic[P, R]):
             raise self._fault(reply) from None
         if self._compiled.is_guarded:
             reply, damaged = reply
-            for message_id, where in damaged:
-                self._report_damage(message_id.decode(), where.decode())
+            for one in damaged:
+                self._report_damage(*(value.decode() for value in one))
         return self._returns(reply)
 
-    def _report_damage(self, message_id: str, where: str) -> None:
+    def _report_damage(self, message_id: str, where: str, why: str) -> None:
         """Report a message whose record the script could not process, and set aside."""
-        logs.event("damaged_record", level=40, id=message_id, script=self.name, line=where)
+        about = {"problem": why} if why else {"line": where}
+        logs.event("damaged_record", level=40, id=message_id, script=self.name, **about)
         for each in on_damage:
-            each(message_id)
+            each(message_id, why)
 
     def _arguments(self, given: Any) -> list[Any]:
         """Return the number of keys, the keys and the encoded arguments."""

@@ -9,6 +9,7 @@ import redis
 
 from threelane.contract.prices import CREDIT
 from threelane.store import keys
+from threelane.store.readable import readable
 from threelane.store.record import Field
 from threelane.store.states import Status
 
@@ -19,7 +20,8 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``code``, ``reason``, ``text`` and ``owner`` are of the last failed attempt; ``waits`` are the seconds waited before
     each retry; ``charge_millionths`` is the gateway's charge in millionths of a credit.  ``erased_at`` is when number
     and text were erased, after which ``to`` is empty.  ``bypassed`` is the source of the suppression that a legal
-    notice bypassed; ``reports`` are the network's reports, each with its time (ms) and status.
+    notice bypassed; ``reports`` are the network's reports, each with its time (ms) and status.  A record that cannot be
+    read has the code ``damaged_record``.
     """
 
     id: str
@@ -59,16 +61,16 @@ def read(client: redis.Redis, ids: Sequence[str]) -> list[MessageStatus | None]:
     with client.pipeline(transaction=False) as pipe:
         for message_id in ids:
             pipe.hgetall(keys.record(message_id))
-        records = pipe.execute()
+        records = [readable(reply) for reply in pipe.execute(raise_on_error=False)]
     return [_status(message_id, record) if record else None for message_id, record in zip(ids, records, strict=True)]
 
 
-def _status(message_id: str, record: Mapping[bytes, bytes]) -> MessageStatus:
+def _status(message_id: str, record: Mapping[str, str]) -> MessageStatus:
     def text(name: Field) -> str:
-        return record.get(name.encode(), b"").decode()
+        return record.get(name, "")
 
     def number(name: Field) -> int:
-        return int(record.get(name.encode(), b"0"))
+        return int(record.get(name, "0"))
 
     return MessageStatus(
         id=message_id,

@@ -183,6 +183,7 @@ _WHY = {
     "expired": "its validity has ended; send it again",
     "over_budget": "its budget is exhausted: threelane money",
     "erased": "its number and text are erased; send it again",
+    "damaged": "its record was damaged, and its content is lost; send it again",
     "in_doubt": "it may have been sent; workers query the gateway, and resend it at most once",
     "ended": "it has ended: threelane status",
     "under_way": "it is not a dead letter: it waits, is being sent, or the gateway has it",

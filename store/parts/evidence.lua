@@ -83,7 +83,8 @@ end
 -- the account was resumed since.
 local function hold_account(one, witness)
   local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
-  local known = read(witness, {Field.to, Field.sent, Field.gateway_due})
+  local is_read, known = pcall(read, witness, {Field.to, Field.sent, Field.gateway_due})
+  if not is_read then known = {} end  -- its settlement has set it aside
   local at, lasts = one[Holding.at], one[Holding.lasts_ms]
   if at < ARG.now - FARTHEST then at = math.max(tonumber(known.sent) or ARG.now, tonumber(known.gateway_due) or 0) end
   at = math.min(at, ARG.now)

@@ -1,3 +1,4 @@
+-- PARTS record
 -- Guard: one damaged record stops no script for the other messages.
 
 local MOST_DAMAGED = 3  -- if so many messages fail and none succeeds, the script is at fault
@@ -16,21 +17,25 @@ local function is_of_record(failed)
 end
 
 -- Call work(i, item) for each item; an item whose record cannot be processed is noted as damaged. work returns true to
--- end early.
+-- end early. Unreadable records prove nothing against the script, however many there are.
 -- id_of      of an item -> its message id, if the items are not ids
 -- record_of  of an index -> its record, if that is not the record of the same index
 local function each(items, work, id_of, record_of)
-  local successes, first = 0, nil
+  local successes, failures, first = 0, 0, nil
   for i, item in ipairs(items) do
     local is_done, result = pcall(work, i, item)
     if is_done then
       successes = successes + 1
       if result == true then break end
     else
-      if not is_of_record(result) then error(result, 0) end
-      first = first or result
-      damaged[#damaged + 1] = {id_of and id_of(item) or item, result, record_of and record_of(i) or KEY.records[i]}
+      local record = record_of and record_of(i) or KEY.records[i]
+      local why = why_unreadable(result, record)
+      if not why then
+        if not is_of_record(result) then error(result, 0) end
+        first, failures = first or result, failures + 1
+      end
+      damaged[#damaged + 1] = {id_of and id_of(item) or item, result, record, why}
     end
   end
-  if successes == 0 and #damaged >= MOST_DAMAGED then error(first, 0) end
+  if successes == 0 and failures >= MOST_DAMAGED then error(first, 0) end
 end

@@ -1,4 +1,4 @@
--- PARTS record, guard, tally, index, events, money, waiting
+-- PARTS record, guard, repair, tally, index, events, money, waiting
 -- Move: a message goes from one state to another as the table in store/states.py allows; its index, budgets and counts
 -- follow, and, off the plain path, why and since when it waits. The record of a message is read and written once.
 
@@ -82,9 +82,17 @@ end
 local OUTCOME = {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.parts, Field.accepted, Field.sent,
   Field.ended, Field.code, Field.reason, Field.owner, Field.network, Field.charge}
 
+-- -> the fields of an outcome; what of them cannot be read is taken out first.
+local function outcome_of(record)
+  local is_read, known = pcall(read_list, record, OUTCOME)
+  if is_read then return known end
+  repair(record)
+  return read_list(record, OUTCOME)
+end
+
 local function publish_outcomes()
   for _, one in ipairs(ended) do
-    local known, entry = read_list(one[1], OUTCOME), {EventField.type, EventType.outcome, EventField.id, one[2]}
+    local known, entry = outcome_of(one[1]), {EventField.type, EventType.outcome, EventField.id, one[2]}
     for i, name in ipairs(OUTCOME) do
       entry[#entry + 1] = name
       entry[#entry + 1] = known[i]
@@ -93,8 +101,10 @@ local function publish_outcomes()
   end
 end
 
-local INTERNAL_ERROR, OPERATOR, KEPT_MS, FILES = 'internal_error', 'operator', 30 * DAY * 1000, Table.files
+local INTERNAL_ERROR, DAMAGED, OPERATOR = 'internal_error', 'damaged_record', 'operator'
+local KEPT_MS, FILES = 30 * DAY * 1000, Table.files
 local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
+local MOST_DAMAGED_IDS = 1000  -- ids that the index of unreadable records keeps
 
 -- -> the file and line of an error, or the kind of the server's error; without data.
 local function place_in_source(failed)
@@ -112,6 +122,16 @@ local function drop_from_indexes(id)
   end
   index(KEY.expected, id)
   index(KEY.late, id)
+  index(KEY.stopping, id)
+end
+
+-- -> state and lane of the index that has an id; nil if none has.
+local function index_holding(id)
+  for lane = 1, 3 do
+    for status, of in pairs(INDEX) do
+      if redis.call('ZSCORE', of(lane), id) then return status, tostring(lane) end
+    end
+  end
 end
 
 local function list_as_ended(record, id)
@@ -121,49 +141,72 @@ local function list_as_ended(record, id)
   ended[#ended + 1] = {record, id}
 end
 
--- End a message whose record cannot be processed: a dead letter if it surely was not sent, otherwise its end is unknown.
--- A message that has ended stays as it is, and only the id of what is no record is removed.
-local function set_aside(record, id, where)
-  local is_read, known = pcall(read, record, fields(Field.first))
-  local from = is_read and known.status
-  if not is_read or from and (from == Status.dead or MAY[from] and is_final(from)) then
-    if not is_read then drop_from_indexes(id) end
-    return
-  end
+local function list_as_unreadable(id)
+  redis.call('ZADD', KEY.damaged, ARG.now, id)
+  redis.call('ZREMRANGEBYSCORE', KEY.damaged, '-inf', ARG.now - KEPT_MS)
+  local surplus = redis.call('ZCARD', KEY.damaged) - MOST_DAMAGED_IDS
+  if surplus > 0 then redis.call('ZREM', KEY.damaged, unpack(redis.call('ZRANGE', KEY.damaged, 0, surplus - 1))) end
+end
+
+-- End a message whose record cannot be processed, and make the record readable again: a dead letter if it surely was not
+-- sent, otherwise its end is unknown. A message that has ended stays in its state. An id without a record leaves the
+-- indexes.
+-- where   the place in the source of an error of the script, for a record that can be read
+-- why     for a record that cannot
+-- taken   the name of a field that the worker that claimed it found unreadable; it sent nothing
+local function set_aside(record, id, where, why, taken)
+  local held, lane = index_holding(id)
+  local known, faults = repair(record, held, lane, taken)
+  why = faults ~= '' and faults or why
+  local from = known and known.status
+  if from and not why and (from == Status.dead or is_final(from)) then return end
   drop_from_indexes(id)
+  if not from then return end
   forget_wait(record, id, known)
-  if not from and not known.lane and not known.first then return end  -- nothing is left of it
-  local to = (MAY_BE_SENT[from] or not MAY[from] and known.first) and Status.unknown or Status.dead
+  if why then list_as_unreadable(id) end
+  if is_final(from) then return end
+  local code, text = INTERNAL_ERROR, 'damaged record: ' .. (why or where)
+  if why then
+    local place = held == Status.dead and held or held and held .. ' of lane ' .. lane
+    code, text = DAMAGED, text .. (place and '; it was in the index ' .. place or '')
+  end
+  local to = not taken and MAY_BE_SENT[from] and Status.unknown or Status.dead
   drop(record, Field.token)
-  write(record, Field.status, to, Field.code, INTERNAL_ERROR, Field.reason, INTERNAL_ERROR, Field.owner, OPERATOR,
-    Field.text, 'damaged record: ' .. where, Field.ended, ARG.now)
+  write(record, Field.status, to, Field.code, code, Field.reason, code, Field.owner, OPERATOR, Field.text, text,
+    Field.ended, ARG.now)
   keep_for(record, KEPT_MS)
   if to == Status.dead then index(KEY.dead, id, ARG.now) end
-  count((to == Status.dead and Count.dead or Count.unknown) .. INTERNAL_ERROR .. ':' .. OPERATOR)
-  if TO[known.lane] then
-    count_of(TO[known.lane], to)
-    pcall(commit, record, known, from, to)
-  end
+  if from == Status.dead then return end
+  count((to == Status.dead and Count.dead or Count.unknown) .. code .. ':' .. OPERATOR)
+  count_of(TO[known.lane], to)
+  pcall(commit, record, known, from, to)
   list_as_ended(record, id)
 end
 
--- -> id and place of each damaged record; they are set aside.
-local function set_damaged_aside()
-  local found = {}
-  for i, one in ipairs(damaged) do
-    local where = place_in_source(one[2])
-    set_aside(one[3], one[1], where)
-    found[i] = {one[1], where}
-  end
-  return found
+local reported = {}  -- id, place and cause of what was set aside
+
+local function set_aside_and_report(record, id, failed, why, taken)
+  local where = why and '' or place_in_source(failed)
+  set_aside(record, id, where, why, taken)
+  reported[#reported + 1] = {id, where, why or ''}
+end
+
+-- -> the named fields of a record, which is set aside first if it cannot be read.
+local function read_or_set_aside(record, id, names)
+  local is_read, known = pcall(read, record, names)
+  if is_read then return known end
+  local why = why_unreadable(known, record)
+  if not why then error(known, 0) end
+  set_aside_and_report(record, id, known, why)
+  return read(record, names)
 end
 
 -- Write indexes, charges and counts, and publish outcomes; the last call of a script. -> its reply, and what was damaged
 local function moved(answer)
-  local set_apart = set_damaged_aside()
+  for _, one in ipairs(damaged) do set_aside_and_report(one[3], one[1], one[2], one[4]) end
   write_indexes()
   write_burnt()
   tallied()
   publish_outcomes()
-  return {answer, set_apart}
+  return {answer, reported}
 end

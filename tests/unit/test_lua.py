@@ -94,7 +94,7 @@ def test_a_part_is_included_once_and_behind_what_it_needs(composed: Composed) ->
     assert 1 == source.text.count("local function count(")
     assert source.text.index("local function read(") < source.text.index("local function budget(")
     assert "look.lua:3" == source.where(len(lines))
-    assert "record.lua:1" == source.where(3)
+    assert "readable.lua:1" == source.where(3)
     assert "money.lua:" in source.where(1 + next(at for at, line in enumerate(lines) if "function budget(" in line))
 
 

@@ -16,6 +16,7 @@ from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.rates import Rate
+from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.tally import Count
 from threelane.worker.account import hold
@@ -26,6 +27,7 @@ from threelane.worker.process.settings import WorkerSettings
 PROBE_SECONDS = 10.0  # while the account is on hold for lack of credit
 TRY_ANYWAY_MS = 600_000  # after this a hold is lifted even if the balance is the same as at the previous lift
 MOST_LOOKED_AT = 20  # of the latest dead letters, to estimate the next message's cost
+_COST = (Field.ESTIMATE, Field.CODE)
 
 
 def no_credit_codes() -> tuple[str, ...]:
@@ -107,11 +109,11 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
     heads = [one for ids in waiting for one in ids]
     async with client.pipeline(transaction=False) as pipe:
         for one in [*dead, *heads]:
-            pipe.hmget(keys.record(one.decode()), [Field.ESTIMATE, Field.CODE])
-        found = await pipe.execute()
-    codes = {code.encode() for code in no_credit_codes()}
-    refused = [estimate for estimate, code in found[: len(dead)] if code in codes]
-    return max((int(one or 0) for one in [*refused, *(estimate for estimate, _ in found[len(dead) :])]), default=0)
+            pipe.hmget(keys.record(one.decode()), _COST)
+        found = [row(_COST, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
+    codes = no_credit_codes()
+    refused = [one for one in found[: len(dead)] if one.get(Field.CODE) in codes]
+    return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(dead) :]]), default=0)
 
 
 async def _write(

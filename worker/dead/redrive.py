@@ -16,6 +16,7 @@ from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys
 from threelane.store.find import Filter, FoundMessage
 from threelane.store.keys import RecordKey
+from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.scripts import script, texts
 from threelane.store.states import FINAL, Status
@@ -30,6 +31,7 @@ class LeftDead(StrEnum):
     EXPIRED = "expired"
     OVER = "over"
     ERASED = "erased"
+    DAMAGED = "damaged"
 
 
 @script(__file__, texts, [LeftDead])
@@ -44,6 +46,7 @@ class RedriveOutcome(StrEnum):
     EXPIRED = "expired"  # its validity is over; it stays dead
     OVER_BUDGET = "over_budget"  # its budgets have no room for it; it stays dead
     ERASED = "erased"  # its number and text are gone; it stays dead
+    DAMAGED = "damaged"  # its record was damaged, and its content is lost; it stays dead
     IN_DOUBT = "in_doubt"  # it may have been sent: a look-up comes first
     ENDED = "ended"  # delivered, cancelled, or in another final state
     UNDER_WAY = "under_way"  # it waits, is being sent, or the gateway has it
@@ -170,8 +173,9 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
         replies = _put_back(client, nudger, lot, now)
         with client.pipeline(transaction=False) as pipe:
             for one in lot:
-                pipe.hget(keys.record(one), Field.STATUS)
-            states = [found.decode() if found else "" for found in pipe.execute()]
+                pipe.hmget(keys.record(one), Field.STATUS)
+            rows = [row((Field.STATUS,), reply) or {} for reply in pipe.execute(raise_on_error=False)]
+        states = [one.get(Field.STATUS, "") for one in rows]
         results = zip(lot, replies, states, strict=True)
         answers += [Redriven(one, reply or _refused(status), status) for one, reply, status in results]
     return answers
@@ -210,6 +214,7 @@ _LEFT_DEAD: dict[str, RedriveOutcome] = {
     LeftDead.EXPIRED: RedriveOutcome.EXPIRED,
     LeftDead.OVER: RedriveOutcome.OVER_BUDGET,
     LeftDead.ERASED: RedriveOutcome.ERASED,
+    LeftDead.DAMAGED: RedriveOutcome.DAMAGED,
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 import redis.asyncio
 
-from threelane.contract import message
 from threelane.runtime import logs, tracing
 from threelane.store import keys
 from threelane.store.keys import RecordKey
+from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.doubt.next_step import Doubt, NextStep, Unresolved, next_step
@@ -20,7 +21,6 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import NO_LOOK_UP, Known, LookUp
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import by_lane, metrics
-from threelane.worker.process.internal_error import FaultStep, report
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.look_up import look_up_many, reports_of
 from threelane.worker.receipt.probe import Probed, take_due
@@ -92,10 +92,8 @@ async def _look_up(gateway: Gateway, ids: Sequence[str], per_request: int) -> li
 
 def _doubt(one: Probed) -> Doubt:
     on_doubt = ""
-    try:
-        on_doubt = message.decode(one.body).on_doubt if one.body else ""
-    except Exception as failed:  # if it is to be sent again, its claim makes it a dead letter
-        report(FaultStep.LOOK_UP, one.id, failed)
+    with suppress(UnreadableBody):  # if it is to be sent again, its claim makes it a dead letter
+        on_doubt = body_of(one.body, one.id).on_doubt if one.body else ""
     return Doubt(one.id, one.doubted, one.probes, one.lapses, one.resent_at > 0, one.retry_at, on_doubt, one.expires_at)
 
 

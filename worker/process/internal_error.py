@@ -47,8 +47,9 @@ def report(step: FaultStep, about: str, failed: Exception | str, **more: Any) ->
     return place
 
 
-def _record_damaged(_: str) -> None:
-    INTERNAL_ERRORS.labels(FaultStep.RECORD).inc()
+def _record_damaged(_: str, why: str) -> None:
+    if not why:  # an unreadable record is no error of the code
+        INTERNAL_ERRORS.labels(FaultStep.RECORD).inc()
 
 
 scripts.on_damage.append(_record_damaged)

@@ -129,7 +129,8 @@ class Attempts:
             on_claim(len(claims.claimed))
         if claims.faulty:
             await blame(self._client, lane, claims.faulty, self._settings, self._clock.now())
-            self._blame.note([one.id for one in claims.faulty], has_success=bool(claims.claimed))
+            failed = [one.id for one in claims.faulty if not one.is_damaged]
+            self._blame.note(failed, has_success=bool(claims.claimed))
         all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
 

@@ -17,6 +17,11 @@ each(ARG.faults, function(i, one)
     count(Count.stale_settle)
     return
   end
+  if one[Fault.is_damaged] then
+    set_aside_and_report(record, id, '', Field.body, Field.body)
+    answers[i] = Status.dead
+    return
+  end
   if one[Fault.has_left] then
     if move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.doubted, ARG.now, Field.text, text,
       Field.code, FaultCode.unprocessed, unpack(ERROR)) then

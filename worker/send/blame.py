@@ -40,6 +40,7 @@ class Fault(Item, frozen=True):
     step: FaultStep
     place: str
     has_left: bool = False  # its request may have left
+    is_damaged: bool = False  # the body of its record is unreadable; that is no error of the code
 
 
 @script(__file__, texts, [FaultCode, Owner])
@@ -60,7 +61,7 @@ def _blame(
 async def blame(
     client: redis.asyncio.Redis, lane: int, faults: Sequence[Fault], settings: WorkerSettings, now: int
 ) -> None:
-    """Retry, end or look up the messages at which our own code failed, and log each."""
+    """Retry, end or look up the messages at which our own code failed, and log each; set unreadable ones aside."""
     states = await _blame.run(
         client,
         records=keys.records(one.id for one in faults),
@@ -73,6 +74,8 @@ async def blame(
         faults=faults,
     )
     for one, status in zip(faults, states, strict=True):
+        if one.is_damaged:
+            continue  # set aside, which the script reports
         report(one.step, one.id, one.place, lane=lane, to=status)
 
 

@@ -23,11 +23,18 @@ for scope in pairs(held) do
   narrow = narrow or prefix or string.find(scope, '^sender:')
 end
 
+-- -> the message itself.
+local function sms_of(known)
+  local is_read, sms = pcall(cjson.decode, known.body)
+  if not is_read then refuse('body is not readable') end
+  return sms
+end
+
 -- Return the holds of a message's sender and prefix.
 local function narrow_holds(known)
   local found = {}
   local function add(scope) if held[scope] then found[#found + 1] = scope end end
-  local sender = cjson.decode(known.body).sender or ''
+  local sender = sms_of(known).sender or ''
   add('sender:' .. sender)
   add('sender:' .. sender .. ':' .. (known.country or ''))
   for length in pairs(lengths) do add('prefix:' .. string.sub(known.to, 1, length)) end
@@ -73,7 +80,7 @@ end
 -- End a message to a suppressed recipient, unless it is a permitted legal notice.
 local function stopped(record, id, known, entries)
   if not entries then return nil end
-  local sms = cjson.decode(known.body)
+  local sms = sms_of(known)
   local entry = forbidden(entries, sms.sender or '', known.tags or '', now)
   if not entry then return nil end
   if sms.legal_notice then
@@ -128,7 +135,6 @@ each(ARG.ids, function(i, id)
   seen[id] = true
   if known and known.lane == lane
     and (known.status == Status.queued or known.status == Status.sending and known.token == token) then
-    assert(known.to and known.body and known.accepted, 'a field is absent')
     wanted[#wanted + 1] = {record, known}
     numbers[#numbers + 1] = known.to
     ids[#ids + 1] = id

@@ -17,6 +17,7 @@ from threelane.runtime import logs
 from threelane.runtime.raised import place_of
 from threelane.store import keys
 from threelane.store.keys import BreakerKey, RecordKey
+from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.scripts import script
 from threelane.worker.account import credentials
 from threelane.worker.gateway.breaking import Breaking, scope_of
@@ -142,15 +143,17 @@ def _read_all(entries: Sequence[Sequence[bytes]], token: str, now: int) -> tuple
     for entry in entries:
         try:
             claimed.append(_claimed(entry, token, now))
-        except Exception as failed:  # a damaged body must not stop the nudge's other messages
+        except UnreadableBody as failed:
+            faulty.append(Fault(entry[1].decode(), token, FaultStep.CLAIM, str(failed), is_damaged=True))
+        except Exception as failed:  # it must not stop the nudge's other messages
             faulty.append(Fault(entry[1].decode(), token, FaultStep.CLAIM, place_of(failed)))
     return claimed, faulty
 
 
 def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
-    _, _, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults = entry
+    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults = entry
     return Claimed(
-        message.decode(body),
+        body_of(body, raw_id.decode()),
         token,
         int(attempt),
         int(first_tried_at),

@@ -6,8 +6,8 @@ the message expires at its end.  A message scheduled at the gateway must be in i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 import redis.asyncio
@@ -18,6 +18,7 @@ from threelane.contract.window import Windows
 from threelane.producer.reschedule import later, reschedule_async
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.readable import UnreadableBody, body_of, row
 from threelane.store.record import Field
 from threelane.store.states import Status
 from threelane.worker.process import metrics
@@ -34,17 +35,11 @@ async def defer(
     async with client.pipeline(transaction=False) as pipe:
         for one in ids:
             pipe.hmget(keys.record(one), _READ)
-        found: Any = await pipe.execute()
-    moves: list[tuple[bytes, Message]] = []
-    for status, to, tags, body, expires, gateway_due, schema in found:
-        if status != Status.QUEUED.value.encode() or int(expires) <= now:  # claim ends expired messages
-            continue
-        if int(schema or 1) > message.SCHEMA:  # rewriting it would lose fields unknown to us; claim leaves it
-            continue
-        goes_at = max(now, int(gateway_due or 0))
-        opens = windows.opening(lane, tags.decode().split(",") if tags else (), to.decode(), goes_at)
-        if opens != goes_at:
-            moves.append((body, _deferred(message.decode(body), opens, now)))
+        rows = [row(_READ, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
+    moves = []
+    for message_id, record in zip(ids, rows, strict=True):
+        with suppress(UnreadableBody):  # claim sets it aside
+            moves += _move(windows, lane, message_id, record, now)
     if not moves:
         return ids
     await reschedule_async(client, moves, Status.QUEUED, now)
@@ -52,6 +47,23 @@ async def defer(
     logs.event("deferred", lane=lane, messages=len(moves))
     gone = {sms.id for _, sms in moves}
     return [one for one in ids if one not in gone]
+
+
+def _move(
+    windows: Windows, lane: int, message_id: str, record: Mapping[str, str], now: int
+) -> list[tuple[bytes, Message]]:
+    """Return the body of a message whose window is closed, and the message for later; else nothing."""
+    if record.get(Field.STATUS) != Status.QUEUED or int(record[Field.EXPIRES]) <= now:  # claim ends expired messages
+        return []
+    if int(record.get(Field.SCHEMA, 1)) > message.SCHEMA:  # rewriting it would lose fields unknown to us
+        return []
+    goes_at = max(now, int(record.get(Field.GATEWAY_DUE, 0)))
+    tags = tuple(filter(None, record.get(Field.TAGS, "").split(",")))
+    opens = windows.opening(lane, tags, record[Field.TO], goes_at)
+    if opens == goes_at:
+        return []
+    body = record.get(Field.BODY, "").encode()
+    return [(body, _deferred(body_of(body, message_id), opens, now))]
 
 
 def _deferred(sms: Message, opens: int | None, now: int) -> Message:

@@ -45,7 +45,7 @@ class Erasing(StrEnum):
 
 
 @script(__file__, texts, [Erasing])
-def _erase(*, records: Sequence[RecordKey], now: int, number: str, ended_by: int) -> None:
+def _erase(*, records: Sequence[RecordKey], now: int, number: str, ended_by: int, ids: Sequence[str]) -> None:
     """Erase records of a number, or all that ended by a time; returns each result."""
 
 
@@ -138,7 +138,7 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
         cursor, found = page
         ids = [key.decode().removeprefix(keys.record("")) for key in found]
         if ids:
-            answers = await _erase.run(client, records=keys.records(ids), now=now, number="", ended_by=before)
+            answers = await _erase.run(client, records=keys.records(ids), now=now, number="", ended_by=before, ids=ids)
             erased += sum(answer == Erasing.ERASED for answer in answers)
         if not cursor:
             break
@@ -155,7 +155,8 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
 
 def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, str]:
     """Erase the records of the number; returns those that cannot be erased: they wait, or are under way."""
-    answers = _erase(client, records=keys.records(ids), now=now, number=number, ended_by=0) if ids else []
+    records = keys.records(ids)
+    answers = _erase(client, records=records, now=now, number=number, ended_by=0, ids=ids) if ids else []
     erased.messages += sum(answer == Erasing.ERASED for answer in answers)
     return {
         one: answer for one, answer in zip(ids, answers, strict=True) if answer in (Erasing.WAITS, Erasing.UNDER_WAY)
