@@ -16,6 +16,7 @@ from threelane.operations.age import CAUSES
 from threelane.store import keys, replies
 from threelane.store.states import Status
 from threelane.worker.account import hold
+from threelane.worker.fetch.nudge import NudgeProblem
 from threelane.worker.gateway import breaking, tables
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import OutcomeKind
@@ -111,6 +112,7 @@ LABELS = {
     "reply": Label("an error reply of Redis", frozenset(replies.BY_PREFIX)),
     "round": Label("the housekeeping round", ROUNDS),
     "step": Label("the step that failed; `record`: a script found a damaged record", frozenset(FaultStep)),
+    "problem": Label("why an entry of a queue is no nudge", frozenset(NudgeProblem)),
     "result": Label(
         "the result",
         frozenset(
@@ -181,6 +183,9 @@ METRICS = (
     Metric("threelane_internal_errors", COUNTER, (*_BOTH, Where.WEBHOOKS), ("step",),
            "Exceptions of Threelane's own code, or of an added gateway, at one message, by the step that failed",
            "Does a message make our code fail?"),
+    Metric("threelane_unreadable_nudges", COUNTER, _WORKER, ("problem",),
+           "Entries of the lanes' queues that this process dropped because they are no nudges, by problem",
+           "Does something else write to the broker?"),
     Metric("threelane_on_hold", GAUGE, _EXPORTER, ("scope", "code"), "Active holds by scope and code",
            "What is stopped, and why? Of senders and prefixes, every code but by_hand is inferred."),
     Metric("threelane_breaker_open", GAUGE, _EXPORTER, (),

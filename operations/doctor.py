@@ -15,6 +15,7 @@ from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
 from threelane.store import keys, missing
+from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
@@ -23,7 +24,7 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.breaking import SCOPE
-from threelane.worker.policy.ours import INTERNAL_ERROR
+from threelane.worker.policy.ours import DAMAGED_RECORD, INTERNAL_ERROR
 from threelane.worker.policy.rule import Scope, Table
 from threelane.worker.process.identity import SILENT_MS
 
@@ -81,6 +82,12 @@ _POISON_STEP = (
     "threelane dead redrive --code {code}"
 )
 
+MOST_NAMED = 5  # damaged records
+_DAMAGE_STEP = (
+    "threelane dead damage {id} shows what it held: find out what wrote to Redis, send the message again, then "
+    "threelane cancel {id}"
+)
+
 
 def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     """Yield findings about the state in Redis; ``check`` covers the settings.  ``table`` gives the owner of a code."""
@@ -92,8 +99,10 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _memory(client, now)
     yield from _overdue(client, now)
     yield from _nudges(client, now)
+    yield from _dropped(client, now)
     yield from _callbacks(client, now)
     yield from _dead(client, now)
+    yield from _damaged(client)
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:
@@ -261,6 +270,30 @@ def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(grade, "nudges", f"lane {one.lane}: {one.messages:,} messages {what}; {ago}", step)
     if not found:
         yield Finding(OK, "nudges", "none is missing")
+
+
+def _dropped(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report entries of the queues that workers dropped in the last minutes, because they are no nudges."""
+    names: Any = client.zrange(keys.WORKERS, now - health.GONE_MS, "+inf", byscore=True)
+    for name in (one.decode() for one in names):
+        found: Any = client.hget(keys.worker(name), "dropped")
+        last, _, counts = (found or b"").decode().partition(" ")
+        if counts and now - int(last) < missing.RECENT_MS:
+            detail = f"{name} dropped entries of the queues that are no nudges: {counts.replace('=', ' ')}; "
+            detail += f"the last {(now - int(last)) / 1000:,.0f} s ago"
+            step = "the log event nudge_dropped has its beginning: find out what else writes to the broker"
+            yield Finding(WARNING, "nudges", detail, step)
+
+
+def _damaged(client: redis.Redis) -> Iterator[Finding]:
+    """Name the latest records that could not be read, with what was wrong."""
+    found: Any = client.zrange(keys.DAMAGED, 0, -1, desc=True)
+    ids = [one.decode() for one in found[:MOST_NAMED]]
+    for message_id, one in zip(ids, statuses.read(client, ids), strict=True):
+        if one and one.code == DAMAGED_RECORD.code and not one.erased_at:
+            number = f"; {len(found):,} in all" if len(found) > MOST_NAMED else ""
+            detail = f"{message_id} is {one.status}: {one.text}{number}"
+            yield Finding(WARNING, "damaged record", detail, _DAMAGE_STEP.format(id=message_id))
 
 
 def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:

@@ -64,6 +64,23 @@ def show_one(message_id: Annotated[str, typer.Argument(help="The message id.")],
     print_story(message_id, as_json=as_json, only=Status.DEAD)
 
 
+@app.command("damage", epilog="Example: threelane dead damage 0f3c...")
+def show_damage(message_id: Annotated[str, typer.Argument(help="The message id.")], as_json: Json = False) -> None:
+    """Show what a damaged record held, with escapes; it may contain the number and the text."""
+    from threelane.operations.explain import damaged
+
+    held = with_redis(lambda client: damaged(client, message_id))
+    if as_json:
+        print_json({"id": message_id, "damage": held.splitlines()})
+    elif held:
+        for line in held.splitlines():
+            print_line(line)
+    else:
+        err.print("nothing was unreadable in this record, or it is no longer remembered")
+    if not held:
+        raise typer.Exit(Exit.NOT_FOUND)
+
+
 @app.command("redrive", epilog="Example: threelane dead redrive --code 301 --a-second 50 --dry-run")
 def put_back(
     ids: Annotated[list[str] | None, typer.Argument(help="Message ids, instead of a filter.")] = None,

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 from amqp import spec
 
+from threelane.producer import task_message
 from threelane.store import keys
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.fetch.rabbit import RabbitChannel
@@ -32,10 +33,14 @@ class RecordingChannel(RabbitChannel):
             self.sent.append(sig)
 
     def found(self, tag: int) -> None:
-        self._callbacks[spec.Basic.GetOk](tag, False, "", self.queried[-1], 0, mock.Mock())
+        self._callbacks[spec.Basic.GetOk](tag, False, "", self.queried[-1], 0, _nudge())
 
     def empty(self) -> None:
         self._callbacks[spec.Basic.GetEmpty]("")
+
+
+def _nudge() -> Any:
+    return mock.Mock(body=task_message.body(3, ["a"]), properties={"application_headers": task_message.headers("t")})
 
 
 @pytest.fixture
@@ -192,3 +197,13 @@ def test_an_acknowledgement_on_a_lost_connection_is_not_an_error(lanes: Lanes) -
     channel.send_method = mock.Mock(side_effect=ConnectionResetError)  # type: ignore[method-assign]
     channel.basic_ack(1)
     channel.basic_reject(1, requeue=True)
+
+
+def test_what_is_no_nudge_is_acknowledged_and_never_handed_over(lanes: Lanes) -> None:
+    """Requeued, it would come back for ever; the next get follows at once."""
+    channel = RecordingChannel(room=2)
+    channel.fetch()
+    channel._callbacks[spec.Basic.GetOk](7, False, "", "sms.1", 0, mock.Mock(body=b"x", properties={}))
+    assert [spec.Basic.Ack] == channel.sent
+    assert [] == channel.taken
+    assert 2 == len(channel.queried)

@@ -32,13 +32,13 @@ from kombu.transport import pyamqp
 
 from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES, LaneOrder
+from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_amqp
 from threelane.worker.fetch.put_back import WAITING
 from threelane.worker.fetch.rabbit_refusals import REFUSALS, Refused
 
 KEEP_SECONDS = 5.0  # a kept nudge is tried again after this time, though its lane is closed
 PAUSE_SECONDS = 0.04  # between two rounds of gets from empty lanes
 LOST = (OSError, RecoverableConnectionError)  # the connection is lost, with all that it held
-LANE_QUEUES = {keys.queue(lane): lane for lane in keys.LANES}
 
 
 class _Nudge(NamedTuple):
@@ -167,6 +167,14 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
         """Hand over a nudge, and start again with the first lane: it may have nudges by now."""
         queue, self._pending_queue = self._pending_queue, ""
         lane = LANE_QUEUES[queue]
+        properties = message.properties
+        try:
+            message.body, message.properties = from_amqp(properties.get("application_headers"), message.body)
+        except NoNudge as dropped:
+            DROPPED.note(queue, dropped.problem, message.body)
+            self._note(lane, waiting, nudge=False)
+            self.basic_ack(delivery_tag)
+            return
         self._note(lane, waiting, nudge=True)
         if queue not in self._takers:  # cancelled while the get was under way; at most once in a worker's life
             super().basic_reject(delivery_tag, requeue=True)

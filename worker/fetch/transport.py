@@ -20,13 +20,14 @@ from typing import Any
 from celery.worker.state import maybe_shutdown
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 from redis.exceptions import RedisError, ResponseError
 
 from threelane.producer.outage import explain
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings
 from threelane.worker.fetch.lanes import LANES
+from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_list
 from threelane.worker.process import refusals
 from threelane.worker.process.controller import Unrecoverable
 
@@ -85,7 +86,7 @@ class RedisChannel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         """Deliver a nudge, or record that the lanes were empty: their workers then look at the index instead."""
         try:
-            delivered = super()._brpop_read(**options)  # type: ignore[misc]
+            self._deliver_next(**options)
         except Empty:
             self._queue_cycle.was_empty()  # type: ignore[attr-defined]
             self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
@@ -96,7 +97,31 @@ class RedisChannel(kombu_redis.Channel):
             self._refused_until = monotonic() + REFUSED_SECONDS
             raise Empty from None
         self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
-        return delivered
+        return True
+
+    def _deliver_next(self, **options: Any) -> None:
+        """Deliver the entry that was fetched, as kombu does, but drop what is no nudge; raises Empty."""
+        client: Any = self.client
+        try:
+            fetched = client.parse_response(client.connection, "BRPOP", **options)
+        except self.connection_errors:
+            client.connection.disconnect()  # so that the next fetch connects again
+            raise
+        finally:
+            self._in_poll = None
+            if flush := getattr(self, "_flush_brpop_reauth", None):  # of newer kombu
+                flush()
+        if not fetched:
+            raise Empty
+        key, item = fetched
+        queue = key.decode().rsplit(self.sep, 1)[0]
+        self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
+        try:
+            envelope = from_list(item, queue) if queue in LANE_QUEUES else loads(item.decode())
+        except NoNudge as dropped:
+            DROPPED.note(queue, dropped.problem, item)
+        else:
+            self.connection._deliver(envelope, queue)
 
     def _restore(self, message: virtual.Message, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's
         """Put a nudge back at the head of its lane (the right end); if that fails, a look finds its messages."""

@@ -23,7 +23,9 @@ INTERNAL_ERROR = Rule(
 """Threelane's own code raised an exception before the request left; ``most_attempts`` counts such attempts."""
 UNPROCESSED = Rule("unprocessed", Verdict.UNSURE, Scope.MESSAGE, Owner.OPERATOR, "internal_error", alarm=True)
 """The same after the request left, or when that is not known."""
-OURS = table(INTERNAL_ERROR, UNPROCESSED, by_hundred={}, otherwise=UNPROCESSED)
+DAMAGED_RECORD = Rule("damaged_record", Verdict.STOP, Scope.MESSAGE, Owner.OPERATOR, "damaged_record")
+"""The record of the message cannot be read; a script set it aside: store/parts/move.lua."""
+OURS = table(INTERNAL_ERROR, UNPROCESSED, DAMAGED_RECORD, by_hundred={}, otherwise=UNPROCESSED)
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,6 +40,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "lapsed": "the worker died or lost its connection during the attempt; the gateway is queried",
         INTERNAL_ERROR.code: "Threelane's own code, or that of an added gateway, failed at this message; the text "
         "names the exception and its place: report it, and redrive the message after the fix",
+        DAMAGED_RECORD.code: "the record of the message in Redis cannot be read; the text names the fields, and "
+        "threelane dead damage ID what they held; find out what wrote to Redis, and send the message again",
         UNPROCESSED.code: "Threelane's own code, or that of an added gateway, failed after the request left; the "
         "gateway is queried",
     }

@@ -17,6 +17,7 @@ from threelane.store import keys
 from threelane.store.keys import WorkerKey
 from threelane.store.scripts import number, script
 from threelane.worker.fetch.lanes import LANES
+from threelane.worker.fetch.nudge import DROPPED
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import IDENTITY, SILENT_MS
@@ -35,7 +36,8 @@ class BeatReport(NamedTuple):
 
     ``gateway`` identifies the breaker that it shares, and ``fault`` is why only this worker sends nothing, or empty.
     ``fingerprint`` identifies its credentials, and ``not_ready`` is why it claims nothing, or empty.  ``pid``,
-    ``started`` (ms) and ``incarnation`` identify the process.
+    ``started`` (ms) and ``incarnation`` identify the process.  ``dropped`` is what it found in the queues that is no
+    nudge: when the last (ms), and how many by problem, or empty.
     """
 
     lanes: Sequence[int]
@@ -49,6 +51,7 @@ class BeatReport(NamedTuple):
     pid: int = 0
     started: int = 0
     incarnation: str = ""
+    dropped: str = ""
 
 
 def _text(reply: Any) -> str:
@@ -143,6 +146,7 @@ async def _round(context: WorkerContext) -> bool:
         context.busiest,
         gateway=context.settings.gateway_fingerprint,
         fault=context.breaker.fault,
+        dropped=DROPPED.report(context.clock.now()),
     )
     IDENTITY.report(reasons=READINESS.reasons)
     report, dead = _own(report, context.settings), ""
