@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import base_environment
+from tests.integration.conftest import base_environment, workers
 
-__all__ = ["base_environment"]
+__all__ = ["base_environment", "workers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
