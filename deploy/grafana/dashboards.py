@@ -631,6 +631,7 @@ WORKER = Board(
                         (_sum("threelane_settled_elsewhere_total", _ONE, "1m"), "settled elsewhere"),
                         (_sum("threelane_alarms_total", _ONE, "1m"), "alarms"),
                         (_sum("threelane_internal_errors_total", _ONE, "1m"), "internal errors"),
+                        (_sum("threelane_unreadable_nudges_total", _ONE, "1m"), "unreadable nudges"),
                     ],
                 ),
                 Panel(

@@ -53,8 +53,15 @@ local function keep_for(record, ms) redis.call('PEXPIRE', record, ms) end
 
 local function keep(record) redis.call('PERSIST', record) end
 
--- -> the type of the key of a record: hash, none, or another one, which is no record.
-local function kind_of(record) return redis.call('TYPE', record).ok end
+-- -> the type of the key of a record: hash, none, or another one, which is no record; TYPE is in no older ACL.
+local function kind_of(record)
+  local is_hash, length = pcall(redis.call, 'HLEN', record)
+  if is_hash then return length > 0 and 'hash' or 'none' end
+  for kind, read_one in pairs({string = {'GET', record}, zset = {'ZRANGE', record, 0, 0}}) do
+    if pcall(redis.call, unpack(read_one)) then return kind end
+  end
+  return 'of another type'
+end
 
 -- -> why a record is unreadable, by the error of a script; nil if that is another error.
 local function why_unreadable(failed, record)
@@ -62,13 +69,12 @@ local function why_unreadable(failed, record)
   local why = string.match(text, '^UNREADABLE (.+)$')
   if why or not string.find(text, 'WRONGTYPE', 1, true) then return why end
   local kind = kind_of(record)
-  return kind ~= 'hash' and kind ~= 'none' and 'the key is a ' .. kind or nil
+  return kind ~= 'hash' and kind ~= 'none' and 'the key is no hash: ' .. kind or nil
 end
 
 -- -> the start of what a key of another type holds.
 local function content_of(record, kind)
-  if kind == 'string' then return redis.call('GETRANGE', record, 0, 2000) end
-  if kind == 'list' then return table.concat(redis.call('LRANGE', record, 0, 9), ' ') end
+  if kind == 'string' then return redis.call('GET', record) end
   if kind == 'zset' then return table.concat(redis.call('ZRANGE', record, 0, 9), ' ') end
   return ''
 end

@@ -22,7 +22,7 @@ local function repair(record, status, lane, taken)
   if kind == 'hash' then
     known = read_raw(record)
   else
-    fault('the key is a ' .. kind, string.sub(content_of(record, kind), 1, MOST_OF_A_VALUE))
+    fault('the key is no hash: ' .. kind, string.sub(content_of(record, kind), 1, MOST_OF_A_VALUE))
     delete(record)
   end
   local names, gone = {}, {}

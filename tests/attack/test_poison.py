@@ -113,14 +113,15 @@ def test_one_damaged_record_and_poisoned_nudges_cost_one_message_of_a_thousand(
     base_environment: dict[str, str],
 ) -> None:
     """999 are sent once, none of them is in doubt, every worker lives, and doctor names the record."""
-    settings = {"broker_url": broker.url} if broker.url else {}
+    settings: dict[str, Any] = {"broker_url": broker.url} if broker.url else {}
     children = [workers.start(**settings, metrics_port=0) for _ in range(WORKERS)]
     wait_until(lambda: all(any(e["event"] == "login_accepted" for e in log_of(one)) for one in children), 30)
     pushed = broker.poison()
     messages: Any = [{"to": f"27999{500_000 + n}", "text": f"m {n}", "lane": 1 + n % 3} for n in range(MESSAGES)]
     client.hset(keys.HOLDS, "account", '{"code":"by_hand","cause":"x","since":0,"until":0}')  # to damage it in time
     with Producer(ProducerSettings(redis_url=redis_server.url, gateway="http", **settings)) as producer:
-        ids = [one.id for one in producer.send_many(messages)]
+        admissions: Any = producer.send_many(messages)
+        ids = [one.id for one in admissions]
         poisoned = ids[500]
         client.hset(keys.record(poisoned), mapping={"body": b"\x80{", "lane": "1e999"})
         client.hdel(keys.HOLDS, "account")
@@ -135,8 +136,7 @@ def test_one_damaged_record_and_poisoned_nudges_cost_one_message_of_a_thousand(
 
         wait_until(are_sent, 60, "999 to be sent")
         wait_until(lambda: states(client, [poisoned]) == {"dead": 1}, 60, "the damaged one to be set aside")
-        dropped = lambda: sum(_dropped(one) for one in children)  # noqa: E731
-        wait_until(lambda: dropped() == pushed, 30, f"{pushed} nudges to be dropped")
+        wait_until(lambda: sum(map(_dropped, children)) == pushed, 30, f"{pushed} nudges to be dropped")
         (one,) = [producer.send("27999777777", "after", lane=1)]
         wait_until(lambda: set(states(client, [one.id])) <= {"sent", "delivered"}, 30, "the workers to go on")
 

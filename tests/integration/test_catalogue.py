@@ -25,6 +25,7 @@ from threelane.operations.exporter import Fleet
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.states import Status
+from threelane.worker.fetch import nudge
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process import internal_error, metrics
@@ -33,7 +34,7 @@ from threelane.worker.webhooks import metrics as outcome_metrics
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OF_PROCESSES = [
     value
-    for module in (metrics, internal_error, outcome_metrics)
+    for module in (metrics, internal_error, nudge, outcome_metrics)
     for value in vars(module).values()
     if isinstance(value, MetricWrapperBase)
 ]

@@ -163,7 +163,7 @@ def test_what_is_no_record_stops_no_round_for_the_others(
     assert [expected] * 4 == [system.sync.hget(keys.record(one), "status").decode() for one in others]  # type: ignore[union-attr]
     expected = "unknown" if name in ("settle", "lapse", "resolve", "poll", "receipt") else "dead"
     found: Any = system.sync.hmget(keys.record(ids[2]), "status", "code", "damaged")
-    assert [expected, "damaged_record", "the key is a string=x"] == [one.decode() for one in found]
+    assert [expected, "damaged_record", "the key is no hash: string=x"] == [one.decode() for one in found]
     indexes = [*keys.indexes_of(*keys.INDEXES), keys.EXPECTED, keys.LATE]
     assert ([keys.DEAD] if expected == "dead" else []) == [
         index for index in indexes if system.sync.zscore(index, ids[2]) is not None

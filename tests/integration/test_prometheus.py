@@ -92,15 +92,21 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                     _load(stack, turn)
                     for count in COUNTED:
                         client.hincrby(keys.TALLY, count, 1)
-                    client.set(
-                        keys.record(f"{turn}"), "no record"
-                    )  # a worker that releases it counts an internal error
-                    client.zadd(keys.DUE[3], {f"{turn}": 1})
+                    _damage(client, turn)
                     time.sleep(1)
                 yield Scene(stack, prometheus, pages)
         finally:
             hooks.stop()
             client.close()
+
+
+def _damage(client: redis.Redis, turn: int) -> None:
+    """Count an internal error, at a message whose suppression is damaged, and an unreadable nudge."""
+    values = {"status": "queued", "lane": "3", "to": "27999000001", "parts": "1", "accepted": "1", "body": "{}"}
+    client.hset(keys.SUPPRESSED, "27999000001", "x")
+    client.hset(keys.record(f"{turn}"), mapping=values | {"expires": "99999999999999"})
+    client.zadd(keys.QUEUED[3], {f"{turn}": 1})
+    client.lpush(keys.queue(3), "x")
 
 
 def _load(stack: Stack, turn: int) -> None:
