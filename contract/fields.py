@@ -295,7 +295,7 @@ FIELDS = (
                "how many minutes from now the message stays valid; it is not sent later; default: until one day after "
                "its delivery time"),
     FieldSpec("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
-              "1: skip the gateway's do-not-contact check; REST API only"),
+              "1: skip the gateway's do-not-contact check; the producer needs the bypass right; REST API only"),
     # fields of Threelane
     FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
     FieldSpec("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",

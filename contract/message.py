@@ -59,6 +59,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     stop_retrying_after: float | None = None
     schema: int = 1  # raised by a field that an older worker would ignore
 
+    @property
+    def bypasses(self) -> str:
+        """The field that bypasses an opt-out, for which key and producer need the right to bypass; "" if none does."""
+        return "legal_notice" if self.legal_notice else "bypass_dnc" if self.bypass_dnc else ""
+
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
     """A valid message, and the details that its caller gets back."""

@@ -28,16 +28,16 @@ end
 local function take(record, message, entries)
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
   local estimate, values = message[NewMessage.estimate], message[NewMessage.values]
-  local legal = message[NewMessage.legal_notice]
+  local legal, needs_right = message[NewMessage.legal_notice], message[NewMessage.needs_right]
   local print, period = message[NewMessage.print], nil
   local function set(name, value)
     values[#values + 1] = name
     values[#values + 1] = value
   end
-  if legal or entries or budgeted then
+  if needs_right or entries or budgeted then
     local given = {}
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
-    if legal and not may_bypass(given[Field.producer] or '') then
+    if needs_right and not may_bypass(given[Field.producer] or '') then
       count(Count.refused .. Code.invalid)
       return AcceptResult.no_right
     end

@@ -45,6 +45,7 @@ class NewMessage(Item, frozen=True):
     estimate: int
     sender: str
     legal_notice: bool
+    needs_right: bool  # to bypass opt-outs
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
@@ -245,6 +246,7 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         estimate,
         sms.sender,
         sms.legal_notice,
+        sms.bypasses != "",
         values,
     )
 
@@ -300,11 +302,11 @@ def damaged(draft: Draft) -> Refusal:
 
 
 def no_right(sms: Message) -> Refusal:
-    """Return the refusal of a legal notice whose producer lacks the right."""
+    """Return the refusal of a message that bypasses opt-outs, and whose producer lacks the right."""
     return Refusal(
         code=Code.INVALID,
-        field="legal_notice",
-        problem=f"the producer {sms.producer!r} has no right to send to suppressed numbers",
+        field=sms.bypasses,
+        problem=f"the producer {sms.producer!r} has no right to send to recipients who opted out",
         remedy="leave it out, or ask an operator to grant it: threelane producers set NAME --bypass",
         owner=Owner.OPERATOR,
     )

@@ -53,7 +53,7 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     if isinstance(listed, Exception):
         raise listed
     records = [row(_PRINTED, reply) or {} for reply in replies]
-    rights = registry.read_all(client) if any(draft.message.legal_notice for draft in drafts) else {}
+    rights = registry.read_all(client) if any(draft.message.bypasses for draft in drafts) else {}
     found = zip(drafts, listed, records, strict=True)
     return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in found]
 
@@ -79,7 +79,7 @@ def _answer(
         return acceptance.damaged(draft)
     if erased or (known is not None and known != draft.fingerprint):
         return acceptance.conflict(draft, erased=bool(erased))
-    if known is None and sms.legal_notice and not (sms.producer in rights and rights[sms.producer].bypass):
+    if known is None and sms.bypasses and not (sms.producer in rights and rights[sms.producer].bypass):
         return acceptance.no_right(sms)
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)

@@ -34,8 +34,8 @@ def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key and its rights; times are milliseconds of Unix time, ``expires`` 0 for never.
 
-    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
-    (the producer needs it as well), ``suppression`` to read and change the list of suppressed numbers, ``operator`` to
+    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal
+    notices and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change the list of suppressed numbers, ``operator`` to
     use all operator endpoints, for every producer, ``texts`` to also read texts.  ``rate`` is messages and other
     requests per second, 0 for no limit.
     """
@@ -143,8 +143,9 @@ def refuse(message: Message, key: ApiKey) -> Refusal | None:
     if key.cost_centres and message.cost_centre not in key.cost_centres:
         problem = f"this key may not charge {message.cost_centre!r}"
         return _no_right("cost_centre", problem, f"give {_either(key.cost_centres)}", grantable=True)
-    if message.legal_notice and not key.bypass:
-        return _no_right("legal_notice", "this key may not send to suppressed numbers", "leave it out", grantable=True)
+    if message.bypasses and not key.bypass:
+        problem = "this key may not send to recipients who opted out"
+        return _no_right(message.bypasses, problem, "leave it out", grantable=True)
     return None
 
 

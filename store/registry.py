@@ -22,8 +22,8 @@ _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 class Registration(msgspec.Struct, frozen=True):
     """One producer's rights and webhook.
 
-    ``bypass`` is the right to send legal notices to recipients who opted out.  ``secret`` signs the events that are
-    posted to ``webhook``; both are empty without a webhook.
+    ``bypass`` is the right to send to recipients who opted out: legal notices, and messages that skip the gateway's
+    do-not-contact check.  ``secret`` signs the events that are posted to ``webhook``; both are empty without one.
     """
 
     bypass: bool = False

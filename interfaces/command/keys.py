@@ -32,7 +32,8 @@ def make(
         ),
     ] = None,
     bypass: Annotated[
-        bool, typer.Option("--bypass", help="May send legal notices; its producer needs this right as well.")
+        bool,
+        typer.Option("--bypass", help="May bypass opt-outs: legal notices, bypass_dnc; its producer needs it, too."),
     ] = False,
     suppression: Annotated[bool, typer.Option("--suppression", help="May change the suppression list.")] = False,
     operator: Annotated[bool, typer.Option("--operator", help="Operator rights, for all producers.")] = False,

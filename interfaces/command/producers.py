@@ -41,7 +41,7 @@ def set_producer(
     no_webhook: Annotated[bool, typer.Option("--no-webhook", help="Stop posting events.")] = False,
     bypass: Annotated[
         bool | None,
-        typer.Option("--bypass/--no-bypass", help="Right to send legal notices to recipients who opted out."),
+        typer.Option("--bypass/--no-bypass", help="Right to bypass opt-outs: legal notices, bypass_dnc."),
     ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     as_json: Json = False,

@@ -148,6 +148,7 @@ BEYOND: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"senders": ("ACME",)}, {}, "sender"),
     ({"cost_centres": ("logins",)}, {"costCentre": "news"}, "cost_centre"),
     ({}, {"legalNotice": 1}, "legal_notice"),
+    ({}, {"bypassDNCCheck": 1}, "bypass_dnc"),
     ({}, {"producer": "other"}, "producer"),
 ]
 # fmt: on

@@ -276,7 +276,8 @@ def test_a_number_that_the_gateway_blocks_is_on_the_list(
 # Legal notices.
 
 
-def test_a_legal_notice_without_the_right_is_refused_with_101(system: System) -> None:
+@pytest.mark.parametrize("field", ["legal_notice", "bypass_dnc"])
+def test_a_bypass_without_the_right_is_refused_with_101(system: System, field: str) -> None:
     """Whether the number is suppressed or not, with any other rights; the operator can grant the right."""
     registry.put(system.sync, "shop", webhook="https://example.com/hook")
     registry.put(system.sync, "former", bypass=True)
@@ -284,11 +285,21 @@ def test_a_legal_notice_without_the_right_is_refused_with_101(system: System) ->
     add(system)
     for to in (PERSON, SOMEBODY):
         for producer in ({}, {"producer": "shop"}, {"producer": "former"}, {"producer": "nobody"}):
-            refusal = answer(system, to=to, legal_notice=1, **producer)
+            refusal = answer(system, to=to, **{field: 1}, **producer)
             assert isinstance(refusal, Refusal)
-            assert ("101", "legal_notice", Owner.OPERATOR) == (refusal.code, refusal.field, refusal.owner)
+            assert ("101", field, Owner.OPERATOR) == (refusal.code, refusal.field, refusal.owner)
             assert "no right" in refusal.problem
     assert 8 == system.glance([]).tally["refused:101"]
+
+
+def test_a_bypass_of_the_gateways_check_does_not_bypass_our_list(system: System) -> None:
+    """With the right, the message goes to the gateway, which decides; our own list still applies."""
+    registry.put(system.sync, "legal", bypass=True)
+    assert accepted(system, to=PERSON, bypass_dnc=1, producer="legal")
+    add(system)
+    refusal = answer(system, to=PERSON, bypass_dnc=1, producer="legal")
+    assert isinstance(refusal, Refusal)
+    assert "122" == refusal.code
 
 
 def test_a_legal_notice_with_the_right_is_sent_and_leaves_a_trace(
