@@ -20,6 +20,7 @@ MAX_TAGS = 10
 CREDIT_LIMITS = ("0.8", "1", "1.5", "2", "2.5", "3")
 FEATURE_BITS = 1 | 2 | 4 | 8 | 16 | 32 | 512 | 8192 | 16384
 WEEK_SECONDS = 7 * 24 * 3600
+LEAST_RETRY_SECONDS = 1.0  # between two attempts: faster ones would use up the fleet for one message
 MAX_HEADER = 130  # octets; the text needs the rest of the SMS
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
@@ -80,6 +81,14 @@ def seconds(raw: Any, field: str) -> Parsed:
         value = -1.0
     if isinstance(raw, bool) or not 0 < value <= WEEK_SECONDS:
         return invalid(field, f"{_shown(raw)} is not a number of seconds", "give more than 0, up to a week")
+    return value
+
+
+def retry_seconds(raw: Any, field: str) -> Parsed:
+    """Parse the seconds between two attempts: at least one, up to a week."""
+    value = seconds(raw, field)
+    if not isinstance(value, Refusal) and value < LEAST_RETRY_SECONDS:
+        return invalid(field, f"{_shown(raw)} is too often", "give 1 second or more, up to a week")
     return value
 
 
@@ -317,10 +326,10 @@ FIELDS = (
               "what to do if the text is too long: `refuse` or `cut`"),
     FieldSpec("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
               "1: replace curly quotes and similar characters if that keeps the text in GSM-7"),
-    FieldSpec("retry_every", "retryEvery", seconds, (), NUMBER, 60, "101",
-              "seconds between attempts, instead of the policy's back-off"),
+    FieldSpec("retry_every", "retryEvery", retry_seconds, (), NUMBER, 60, "101",
+              "seconds between attempts, 1 or more, instead of the policy's back-off"),
     FieldSpec("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",
-              "seconds after the first attempt, instead of the policy's number of attempts"),
+              "seconds after the first attempt without a further one; the policy's number of attempts still applies"),
 )
 # fmt: on
 """Every field of a message: source of the parsers, the OpenAPI description and docs/fields.md."""

@@ -34,10 +34,10 @@ def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key and its rights; times are milliseconds of Unix time, ``expires`` 0 for never.
 
-    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal
-    notices and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change the list of suppressed numbers, ``operator`` to
-    use all operator endpoints, for every producer, ``texts`` to also read texts.  ``rate`` is messages and other
-    requests per second, 0 for no limit.
+    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
+    and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change
+    the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``texts`` to also
+    read texts.  ``rate`` is messages and other requests per second, 0 for no limit.
     """
 
     id: str

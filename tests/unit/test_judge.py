@@ -229,12 +229,13 @@ def test_a_retry_that_would_come_at_the_very_end_is_not_planned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "deployment", "seconds"), [(0.5, None, 0.5), (None, 9.0, 9.0), (0.5, 9.0, 0.5), (40.0, 9.0, 40.0)]
+    ("message", "deployment", "seconds"),
+    [(1.5, None, 1.5), (None, 9.0, 9.0), (None, 0.2, 0.2), (1.5, 9.0, 1.5), (40.0, 9.0, 40.0), (0.0001, 9.0, 1.0)],
 )
 def test_a_fixed_rate_is_the_message_s_or_else_the_deployment_s(
     message: float | None, deployment: float | None, seconds: float
 ) -> None:
-    """And it does not grow with the attempts."""
+    """It does not grow with the attempts; a message of an earlier version with less than a second waits a second."""
     decisions = [
         judged(refused("901"), tried(attempt, retry_every=message), Patience(retry_every_seconds=deployment))
         for attempt in (1, 2, 7)
@@ -248,14 +249,15 @@ STOPS = [  # first tried so long ago, the message's end, the deployment's end ->
     (50,  60.0, None, Status.SCHEDULED),   # in 10 s it is exactly 60: still tried
     (51,  60.0, None, Status.DEAD),
     (51,  None, 60.0, Status.DEAD),
-    (51,  90.0, 60.0, Status.SCHEDULED),   # the message's word is first, both ways
+    (51,  90.0, 60.0, Status.DEAD),        # the shorter one counts, both ways
     (51,  60.0, 90.0, Status.DEAD),
+    (51,  90.0, 90.0, Status.SCHEDULED),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("ago", "message", "deployment", "to"), STOPS)
-def test_retries_stop_by_the_message_s_limit_or_else_the_deployment_s(
+def test_retries_stop_by_the_message_s_limit_or_the_deployment_s(
     ago: int, message: float | None, deployment: float | None, to: Status
 ) -> None:
     """Counted from the first attempt; no attempt is made after that."""
@@ -286,10 +288,28 @@ def test_an_internal_error_is_given_up_as_without_a_look_up() -> None:
     assert Status.DEAD is judged(refused("901"), tried(1, expires_in=SECOND), patience).to
 
 
-def test_an_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
-    """Every second for a minute is sixty attempts."""
+def test_only_the_deployment_s_end_by_time_takes_the_place_of_the_number_of_attempts() -> None:
+    """Every second for a minute is sixty attempts, which no producer may have for all of its messages."""
     one = tried(59, first_tried_at=NOW - 58 * SECOND, retry_every=1, stop_retrying_after=60)
-    assert Status.SCHEDULED == judged(refused("901"), one).to
+    assert Status.DEAD == judged(refused("901"), one).to
+    assert Status.SCHEDULED == judged(refused("901"), one, Patience(stop_retrying_after_seconds=60)).to
+
+
+@given(every=some.floats(0.0001, 604_800), stop_after=some.none() | some.floats(0.001, 604_800))
+def test_no_message_is_tried_more_often_than_the_policy_allows(every: float, stop_after: float | None) -> None:
+    """Whatever its producer requests: the attempts of the code, at least a second apart."""
+    at, attempts = NOW, 0
+    while attempts < 9:
+        attempts += 1
+        one = tried(
+            attempts, first_tried_at=NOW, expires_in=10 * DAY, retry_every=every, stop_retrying_after=stop_after
+        )
+        decision = judge(one, refused("901"), LEGACY, Patience(), at, Random(1))
+        if decision.to is Status.DEAD:
+            break
+        assert SECOND <= decision.at - at
+        at = decision.at
+    assert attempts <= 8
 
 
 def test_a_pace_does_not_retry_codes_that_end_a_message() -> None:

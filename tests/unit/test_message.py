@@ -122,7 +122,7 @@ AT_BOTH_ENDS = [
     ("required_features", (0, 25_151), (-1, 25_152), Code.INVALID),
     ("required_features", (1, 512), (64, 256), Code.INVALID),
     ("delay", (0, 604_800), (-1, 604_801), Code.TIME_OR_CLIENT_ID),
-    ("retry_every", (0.001, 604_800), (0, 604_801), Code.INVALID),
+    ("retry_every", (1, 604_800), (0, 0.0001, 0.999, 604_801), Code.INVALID),
     ("stop_retrying_after", (1, 604_800), (-1, 10**400), Code.INVALID),
     ("client_message_id", ("a", "a" * 32), ("", "a" * 33), Code.TIME_OR_CLIENT_ID),
     ("sender", ("1", "1" * 16), ("", "1" * 17), Code.SENDER),
@@ -308,7 +308,7 @@ messages = some.builds(
     required_features=some.none() | some.integers(0, 25_151),
     udh=words,
     tags=some.lists(words, max_size=10).map(tuple),
-    retry_every=some.none() | some.floats(0.001, 604_800),
+    retry_every=some.none() | some.floats(1, 604_800),
 )
 
 

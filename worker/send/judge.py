@@ -9,6 +9,7 @@ from random import Random
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
+from threelane.contract.fields import LEAST_RETRY_SECONDS
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.account.hold import REFUSED_MS, Hold, scopes_of, sender_scope
@@ -166,12 +167,10 @@ def _retry(
     tried: Tried, outcome: AttemptOutcome, rule: Rule, code: str, patience: Patience, now: int, rng: Random
 ) -> Decision:
     message = tried.message
-    every = message.retry_every or patience.retry_every_seconds
-    stop_after = message.stop_retrying_after or patience.stop_retrying_after_seconds
-    seconds = every or backoff(rule.wait, tried.attempt, rng)
+    seconds = _pace(message, patience) or backoff(rule.wait, tried.attempt, rng)
     at = now + int(seconds * 1000)
-    given_up = at > tried.first_tried_at + stop_after * 1000 if stop_after else tried.attempt >= rule.most_attempts
-    if given_up or at >= message.expires_at:
+    is_last = patience.stop_retrying_after_seconds is None and tried.attempt >= rule.most_attempts
+    if is_last or _is_over(tried, patience, at) or at >= message.expires_at:
         return Decision(Status.DEAD, now, rule, code=code, text=outcome.text)
     look_up_first = rule.look_up_first and patience.can_look_up
     return Decision(
@@ -186,10 +185,17 @@ def _retry(
     )
 
 
-def _is_over(tried: Tried, patience: Patience, now: int) -> bool:
-    """Return whether its caller or the deployment wants no attempt after now."""
-    stop_after = tried.message.stop_retrying_after or patience.stop_retrying_after_seconds
-    return stop_after is not None and now > tried.first_tried_at + stop_after * 1000
+def _pace(message: Message, patience: Patience) -> float | None:
+    """Return the fixed seconds between attempts; earlier versions accepted messages with less than the floor."""
+    if message.retry_every:
+        return max(LEAST_RETRY_SECONDS, message.retry_every)
+    return patience.retry_every_seconds
+
+
+def _is_over(tried: Tried, patience: Patience, at: int) -> bool:
+    """Return whether its caller or the deployment wants no attempt at a time: the earlier limit counts."""
+    limits = (tried.message.stop_retrying_after, patience.stop_retrying_after_seconds)
+    return any(limit is not None and at > tried.first_tried_at + limit * 1000 for limit in limits)
 
 
 def _until(text: str, now: int) -> int:
