@@ -7,11 +7,17 @@ import sys
 from pathlib import Path
 
 from threelane.runtime import extras
+from threelane.runtime.ending import end_at_once
+
+PROCESSES = ("worker", "callbacks", "webhooks", "api", "exporter")
 
 
 def main() -> None:
     """Run the command line; where its libraries are missing, end with one sentence and code 2."""
-    extras.require_for(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    extras.require_for(command)
+    if command in PROCESSES:
+        end_at_once()
     from threelane.interfaces.command.line import main as run
 
     run()

@@ -19,7 +19,7 @@ except ModuleNotFoundError:
 from threelane.contract.gateways import InvalidGateway
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs, variables
-from threelane.runtime.ending import ENDING
+from threelane.runtime.ending import ENDING, end_at_once
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.store import keys
@@ -86,7 +86,7 @@ def _log(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
     logs.configure(settings.log_level)  # Celery sets up logging after this signal
-    starting.end_by_signal()
+    end_at_once()  # the first process of a container would ignore signals while it waits for Redis
     try:
         _begin(sender)
     except InvalidGateway as wrong:

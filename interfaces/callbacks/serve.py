@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from threelane.interfaces.callbacks.endpoint import CallbackEndpoint
 from threelane.runtime import logs, variables
-from threelane.runtime.ending import ENDING, stop_signals
+from threelane.runtime.ending import ENDING, stopped_event
 from threelane.runtime.exits import Exit
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
@@ -37,9 +37,7 @@ def serve(settings: CallbackSettings) -> None:
 
 
 async def _serve(settings: CallbackSettings, known: Words) -> None:
-    stopping = asyncio.Event()
-    for number in stop_signals():
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stopped_event()
     client = connect_async(settings)
     endpoint = CallbackEndpoint(settings, client, known)
     runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)

@@ -6,6 +6,8 @@ import logging
 import socket
 import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import redis
@@ -29,10 +31,16 @@ END_SECONDS = 15.0  # after the stop signal, at most
 class Server(uvicorn.Server):
     """Uvicorn, with a deadline for its end."""
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's names
         """Stop at a stop signal."""
         ENDING.begin(END_SECONDS)
-        super().handle_exit(sig, frame)
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Keep our handlers: at a second signal uvicorn would cut requests off, and raise the signal again."""
+        on_stop(self.handle_exit)
+        yield
 
 
 def serve(settings: ApiSettings) -> None:
@@ -49,7 +57,6 @@ def serve(settings: ApiSettings) -> None:
         with Producer(settings) as producer:
             server = Server(load_or_exit(config(settings, producer, client)))
             logs.event("api", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-            on_stop(server.handle_exit)  # uvicorn raises the signal again when it has stopped; SIGHUP it does not know
             server.run(sockets=[listening])
     finally:
         client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ CALL_SECONDS = 2
 RECORD_SECONDS = 15  # as docs/operations.md states
 LOAD_SECONDS = 40  # what a busy machine may add
 Harm = Callable[[RedisServer], None]
+Signals = tuple[signal.Signals, ...]
+ONE_SIGNAL, THREE_SIGNALS = (signal.SIGTERM,), (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 
 
 def frozen(server: RedisServer) -> None:
@@ -78,9 +81,10 @@ def status(producer: Producer, message_id: str) -> Status:
     return found.status
 
 
-def ended(child: Child, number: signal.Signals = signal.SIGTERM) -> int:
-    """Send a stop signal, and return the exit code of the process."""
-    child.process.send_signal(number)
+def ended(child: Child, *numbers: signal.Signals) -> int:
+    """Send stop signals, or SIGTERM, and return the exit code of the process."""
+    for number in numbers or ONE_SIGNAL:
+        child.process.send_signal(number)
     return child.process.wait(CALL_SECONDS + RECORD_SECONDS + LOAD_SECONDS)
 
 
@@ -132,12 +136,12 @@ def test_a_hanging_gateway_does_not_hold_the_end(own_redis: RedisServer, worker:
 
 
 @pytest.mark.parametrize("command", ["api", "callbacks", "webhooks", "exporter"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("numbers", [ONE_SIGNAL, THREE_SIGNALS], ids=["one-signal", "three-signals"])
 @pytest.mark.parametrize("harm", [frozen, killed])
 def test_an_endpoint_ends_with_0_while_redis_is_away(
-    command: str, number: signal.Signals, harm: Harm, own_redis: RedisServer, tmp_path: Path
+    command: str, numbers: Signals, harm: Harm, own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """Callers repeat what was not answered; a closed terminal stops a process as SIGTERM does."""
+    """Callers repeat what was not answered; every stop signal and any number of them is one stop."""
     environment = {
         "THREELANE_REDIS_URL": own_redis.url,
         "THREELANE_CALLBACK_SECRET": SECRET,
@@ -149,20 +153,34 @@ def test_an_endpoint_ends_with_0_while_redis_is_away(
     child.event("metrics" if command == "exporter" else command)
     harm(own_redis)
 
-    assert Exit.OK == ended(child, number)
+    assert Exit.OK == ended(child, *numbers)
+    assert "Traceback" not in child.log.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_closed_terminal_and_ctrl_c_end_a_worker_as_sigterm_does(
-    number: signal.Signals, workers: Workers, producer: Producer, sandbox: Running
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGINT,), (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)],
+    ids=lambda numbers: "-".join(one.name for one in numbers),
+)
+def test_any_number_of_stop_signals_is_one_graceful_stop_of_a_worker(
+    numbers: Signals, workers: Workers, producer: Producer, sandbox: Running
 ) -> None:
-    """At SIGHUP Celery would start another worker, on all lanes, and fail."""
+    """Celery would cut the call off at the second one, and at SIGHUP start another worker, on all lanes."""
+    sandbox.control("POST", "settings", {"latency_ms": 3_000})
     child = workers.start("--lanes", "1,2")
-    producer.send("27999500001", "Hello", lane=1)
+    message = producer.send("27999500001", "Hello", lane=1)
     wait_until(lambda: taken(sandbox), what="a call")
+    following = itertools.cycle(numbers)
 
-    assert Exit.OK == ended(child, number)
+    def end() -> bool:
+        child.process.send_signal(next(following))  # which does nothing once the process has ended
+        return child.process.poll() is not None
+
+    wait_until(end, what="the end")
+    assert Exit.OK == child.process.returncode
+    assert Status.SENT is status(producer, message.id)
     assert {"draining", "stopped"} <= {line["event"] for line in log_of(child)}
+    assert "Traceback" not in child.log.read_text(encoding="utf-8")
 
 
 def test_nudges_that_cannot_be_put_back_are_not_written_into_a_file(

@@ -60,10 +60,11 @@ def test_a_worker_waits_for_redis_and_then_works(
     assert 1 == len([one for one in log_of(waiting) if one["event"] == "waits_for_redis"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_waits_ends_at_once_by_a_signal(waiting: Child, number: signal.Signals) -> None:
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGQUIT, signal.SIGINT)])
+def test_a_worker_that_waits_ends_at_once_by_a_signal(waiting: Child, numbers: tuple[signal.Signals, ...]) -> None:
     """It has taken nothing; a container's first process would ignore the signal without a handler."""
-    waiting.process.send_signal(number)
+    for number in numbers:
+        waiting.process.send_signal(number)
 
     assert 0 == waiting.process.wait(20)
     assert "Traceback" not in waiting.log.read_text(encoding="utf-8")

@@ -74,11 +74,9 @@ def test_an_end_by_a_signal_has_code_0(monkeypatch: pytest.MonkeyPatch, capsys: 
     ends: tuple[tuple[BaseException, dict[str, Any]], ...] = (
         (WorkerShutdown(0), {"should_stop": 0}),
         (ReadOnlyError("READONLY"), {"should_stop": 0}),
-        (WorkerTerminate(True), {"should_terminate": True}),
-        (KeyboardInterrupt(), {}),
     )
 
-    assert [0] * 4 == [ended(monkeypatch, end, **flags) for end, flags in ends]
+    assert [0] * 2 == [ended(monkeypatch, end, **flags) for end, flags in ends]
     assert "" == capsys.readouterr().err
 
 

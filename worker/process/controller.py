@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
+from celery import signals
 from celery.apps import worker as programs
 from celery.exceptions import WorkerTerminate
 from celery.worker import state
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 from threelane.producer.outage import explain
 from threelane.runtime import logs, tls
 from threelane.runtime.broker_replies import refusal_of
-from threelane.runtime.ending import stop_signals
+from threelane.runtime.ending import on_stop
 from threelane.runtime.exits import Exit
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.readiness import BROKER, READINESS
@@ -48,19 +49,21 @@ def request_end(problem: str) -> None:
 class Worker(programs.Worker):
     """Celery's worker, which never ends with code 0 but by a signal.
 
-    SIGINT and SIGHUP have the effect of SIGTERM: Celery would fail at one, and at the other start itself again, with an
-    incomplete command line.
+    Any number of stop signals is one graceful stop: Celery would cut calls off at a second one, and at SIGHUP start
+    itself again, with an incomplete command line.
     """
 
     def install_platform_tweaks(self, process: Any) -> None:
-        """Install the signal handlers."""
-        hangs_up = signal.SIGHUP in stop_signals()
-        super().install_platform_tweaks(process)
-        programs.install_worker_int_handler(process, exitcode=Exit.OK)  # type: ignore[attr-defined]
-        if hangs_up:
-            programs.install_worker_term_handler(process, sig="SIGHUP")  # type: ignore[attr-defined]
-        else:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        """Install the signal handlers, without Celery's for stop signals."""
+
+        def stop(number: int, _: object) -> None:
+            name = signal.Signals(number).name
+            signals.worker_shutting_down.send(sender=process.hostname, sig=name, how="Warm", exitcode=Exit.OK)
+            state.should_stop = Exit.OK  # type: ignore[assignment] # the stubs have its first value
+
+        on_stop(stop)
+        programs.install_cry_handler()  # type: ignore[attr-defined]
+        programs.install_rdb_handler()  # type: ignore[attr-defined]
 
     def setup_instance(self, *args: Any, **options: Any) -> None:
         """Set the worker up without gossip and mingling, whichever command starts it; a heartbeat is for Flower."""
@@ -73,10 +76,10 @@ class Worker(programs.Worker):
         failed: BaseException | None = None
         try:
             cast("Any", self.blueprint).start(self)
-        except (Exception, SystemExit, KeyboardInterrupt) as ended:
+        except (Exception, SystemExit) as ended:
             failed = ended
-        by_signal = _by_signal() or isinstance(failed, KeyboardInterrupt)
-        if _requested and not by_signal:
+        by_signal = _by_signal() and not _requested
+        if _requested:
             failed = _requested[0]
         problem, code = ("", Exit.OK) if by_signal else describe(failed)
         if problem:
@@ -160,5 +163,5 @@ def _of_an_exit(ended: SystemExit) -> tuple[str, Exit]:
 
 def _by_signal() -> bool:
     """Return whether a signal handler has requested the end; a part that fails requests another code than 0."""
-    stops, terminates = cast("tuple[Any, Any]", (state.should_stop, state.should_terminate))
-    return (stops is not None and stops is not False and stops == Exit.OK) or terminates not in (None, False)
+    stops = cast("Any", state.should_stop)
+    return stops is not None and stops is not False and stops == Exit.OK

@@ -20,7 +20,7 @@ import redis.asyncio
 
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
-from threelane.runtime.ending import ENDING, stop_signals
+from threelane.runtime.ending import ENDING, stopped_event
 from threelane.store import keys, registry
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
@@ -131,10 +131,8 @@ def serve(settings: WebhookSettings) -> None:
 
 
 async def _serve(settings: WebhookSettings) -> None:
-    stopped = asyncio.Event()
+    stopped = stopped_event()
     loop = asyncio.get_running_loop()
-    for number in stop_signals():
-        loop.add_signal_handler(number, stopped.set)
     loop.set_default_executor(ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="look-up"))
     client = connect_async(settings)
     session = open_session(settings)
