@@ -73,6 +73,7 @@ TABLE = (
 
 BY_PREFIX = {row.prefix: row for row in TABLE}
 _PARTS = re.compile(r"^Command # \d+ .*? of pipeline caused error: |^.*discarded because of: ", re.DOTALL)
+_QUOTED = re.compile(r"^\((['\"])(.*)\1,\)$", re.DOTALL)  # as an asynchronous pipeline of redis-py 8 shows a reply
 _NO_FILES = re.compile(rf"Error ({errno.EMFILE}|{errno.ENFILE}) connecting to ")
 _NO_LOGIN = ("Authentication required", "HELLO")
 _CLASSES = {  # of redis-py, which cuts off the first word
@@ -105,7 +106,7 @@ def did_not_run(failed: RedisError) -> bool:
 
 def text_of(failed: BaseException) -> str:
     """Return the text of Redis without the command that redis-py adds, whose arguments may be numbers and texts."""
-    return _PARTS.sub("", str(failed))
+    return _QUOTED.sub(r"\2", _PARTS.sub("", str(failed)))
 
 
 def _prefix(failed: RedisError) -> str:

@@ -45,6 +45,12 @@ def in_a_pipeline(failed: exceptions.RedisError) -> exceptions.RedisError:
     return failed
 
 
+def in_an_asynchronous_pipeline(failed: exceptions.RedisError) -> exceptions.RedisError:
+    """Return the exception as redis-py 8 raises it there: with all its arguments in parentheses."""
+    failed.args = (f"Command # 1 (ZRANGE tl:due 0 499) of pipeline caused error: {failed.args[:1]}", *failed.args[1:])
+    return failed
+
+
 def without_status_code(failed: exceptions.RedisError) -> exceptions.RedisError:
     """Return the exception as earlier versions of redis-py raise it."""
     failed.__dict__.pop("status_code", None)
@@ -54,7 +60,7 @@ def without_status_code(failed: exceptions.RedisError) -> exceptions.RedisError:
 def test_every_reply_of_the_table_is_recognised() -> None:
     """A row that nothing recognises would be a promise without effect."""
     assert [row.prefix for row in TABLE] == [*ON_THE_WIRE, "EMFILE"]
-    for shape in (lambda one: one, in_a_pipeline, without_status_code):
+    for shape in (lambda one: one, in_a_pipeline, in_an_asynchronous_pipeline, without_status_code):
         found = {prefix: reply_of(shape(parsed(text))) for prefix, text in ON_THE_WIRE.items()}
         assert {row.prefix: row for row in TABLE if row.prefix != "EMFILE"} == found
 

@@ -29,8 +29,8 @@ from threelane.store import keys, missing
 from threelane.store.tally import Count
 from threelane.worker.fetch.lanes import LANES, Lanes
 from threelane.worker.gateway.context import Sending, WorkerContext
-from threelane.worker.process import metrics, refusals
 from threelane.worker.process.duty import Duty
+from threelane.worker.process.rounds import Failures
 
 LOOK_SECONDS = 0.95
 AGAIN_SECONDS = 0.1  # while more waits, or a lane is closed by the rate or by busy threads
@@ -47,7 +47,7 @@ class Look:
 
     def __init__(self, name: str, own: Sequence[int], lanes: Lanes, rng: Random) -> None:
         """Look at ``own`` of the ``lanes``."""
-        self._name = name
+        self._failures = Failures(name)
         self._own = frozenset(own)
         self._lanes = lanes
         self._rng = rng
@@ -120,9 +120,9 @@ class Look:
             with self._lanes.serving(lane, look=True):
                 await sending.attempt(lane, ids, partial(self._claimed, lane))
         except Exception as failed:  # as in a round: Redis is unavailable, or a bug of ours
-            metrics.HOUSEKEEPING_FAILED.labels(self._name).inc()
-            if not refusals.REDIS.note(failed):
-                logs.event("housekeeping_failed", level=30, round=self._name, error=type(failed).__name__)
+            self._failures.note(failed)
+        else:
+            self._failures.end()
         finally:
             self._under_way.difference_update(ids)
 
