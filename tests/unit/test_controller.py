@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.worker import state
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import AuthenticationError, ReadOnlyError
 
 from threelane.runtime.exits import Exit
-from threelane.worker.process.controller import Unrecoverable, Worker
+from threelane.worker.process import refusals
+from threelane.worker.process.controller import Consumer, Unrecoverable, Worker
+from threelane.worker.process.readiness import BROKER, READINESS, REDIS
 
 
 class Steps:
@@ -83,3 +86,30 @@ def test_an_end_by_a_signal_has_code_0(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_a_part_that_fails_ends_the_worker_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own code failed at every message: it has logged why, and requested the end."""
     assert 70 == ended(monkeypatch, WorkerShutdown(70), should_stop=Exit.FAULT)
+
+
+# fmt: off
+BROKERS = {
+    "the Redis of the records": (refusals.Refusals(REDIS, READINESS), REDIS, "THREELANE_REDIS_URL"),
+    "another Redis": (refusals.Refusals(BROKER, None, variable="THREELANE_BROKER_URL"), BROKER, "THREELANE_BROKER_URL"),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("case", BROKERS)
+def test_a_broker_that_requires_a_password_is_logged_with_its_remedy_once(
+    case: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It answers: to start it, or to look for another address, would not help."""
+    tracker, part, variable = BROKERS[case]
+    monkeypatch.setattr(Consumer, "refusals", tracker)
+    monkeypatch.setattr(refusals, "REDIS", BROKERS["the Redis of the records"][0])
+    one: Any = object.__new__(Consumer)
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        one.on_connection_error_before_connected(AuthenticationError("Authentication required."))
+
+    problem = f"Redis requires a password, and {variable} has none: add the user or password (NOAUTH)"
+    assert [(f"waits_for_{part}", problem)] == [(line.message, line.fields["problem"]) for line in caplog.records]
+    assert {part: problem} == READINESS.reasons
+    READINESS.clear(part)

@@ -29,7 +29,7 @@ from threelane.runtime.settings import Settings
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_list
 from threelane.worker.process import refusals
-from threelane.worker.process.controller import Unrecoverable
+from threelane.worker.process.controller import Consumer, Unrecoverable
 
 REFUSED_SECONDS = 1.0  # after Redis refused a fetch
 CROWDED_SECONDS = 0.02  # wait for lane 1 only; meanwhile a thread may become free for the others
@@ -204,7 +204,7 @@ def _when_files_are_free(open_file: Callable[[], object]) -> None:
 def install(settings: Settings) -> None:
     """Make kombu use this transport, and on RabbitMQ the one that pulls in the order of the lanes."""
     if settings.broker_url:
-        RedisChannel.refusals = refusals.BROKER
+        RedisChannel.refusals = Consumer.refusals = refusals.BROKER
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:RedisTransport"
     TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "threelane.worker.fetch.rabbit:RabbitTransport"
     TRANSPORT_ALIASES["amqps"] = "threelane.worker.fetch.rabbit:RabbitTlsTransport"

@@ -24,6 +24,7 @@ from threelane.runtime import logs, tls
 from threelane.runtime.broker_replies import refusal_of
 from threelane.runtime.ending import on_stop
 from threelane.runtime.exits import Exit
+from threelane.worker.process import refusals
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.readiness import BROKER, READINESS
 
@@ -96,6 +97,9 @@ class Worker(programs.Worker):
 class Consumer(CeleryConsumer):
     """Celery's consumer, which waits for the broker and logs each reason once."""
 
+    refusals = refusals.REDIS
+    """Those of the Redis that is the broker."""
+
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]  # assigned at run time
         """Its steps, without the one that declares 28 queues for delays when the lanes are quorum queues."""
 
@@ -107,33 +111,37 @@ class Consumer(CeleryConsumer):
         def unreachable(failed: Exception, _: float) -> None:
             if problem := tls.problem(failed):
                 raise Unrecoverable(problem.replace("Redis", "the broker"), Exit.USAGE)
-            self._wait(_away(failed))
+            self._wait(failed, _away(failed))
 
         opened = conn.ensure_connection(unreachable, None, callback=state.maybe_shutdown)
         self.first_connection_attempt = False
-        if READINESS.clear(BROKER):
+        if READINESS.clear(BROKER) and not self.refusals.is_waiting:  # that logs its own end
             logs.event("reached_broker")
         return opened
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Record that the broker is away, and close the broken connection."""
-        refusal = refusal_of(exc)
-        self._wait(refusal.sentence if refusal else f"the connection to the broker is lost ({type(exc).__name__})")
+        self._wait(exc, f"the connection to the broker is lost ({type(exc).__name__})")
         super().on_connection_error_after_connected(exc)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Record that the broker is away."""
-        self._wait(_away(exc))
+        self._wait(exc, _away(exc))
 
-    def _wait(self, reason: str) -> None:
-        if READINESS.wait(BROKER, reason):
+    def _wait(self, failed: Exception, otherwise: str) -> None:
+        """Be not ready because of the reply behind a failure, or for the other reason; log each reason once."""
+        refusal = refusal_of(failed)
+        reason = refusal.sentence if refusal else otherwise
+        if reply := self.refusals.note(failed) or (failed.__cause__ and self.refusals.note(failed.__cause__)):
+            reason = self.refusals.sentence(reply)
+        if reply and self.refusals is refusals.REDIS:
+            READINESS.clear(BROKER)  # Redis is the broker: its own part has the reason
+        elif READINESS.wait(BROKER, reason) and not reply:
             logs.event("waits_for_broker", level=30, problem=reason)
         IDENTITY.report(reasons=READINESS.reasons)
 
 
 def _away(failed: Exception) -> str:
-    if refusal := refusal_of(failed):
-        return refusal.sentence
     return f"the broker does not answer ({type(failed).__name__}): start it, or correct its address"
 
 

@@ -11,10 +11,11 @@ from redis.exceptions import RedisError
 from threelane.contract.refusal import Owner
 from threelane.producer.outage import explain
 from threelane.runtime import logs
-from threelane.store.replies import did_not_run, reply_of
+from threelane.store.replies import ErrorReply, did_not_run, reply_of
 from threelane.worker.process import metrics, readiness
 from threelane.worker.process.readiness import READINESS, Readiness
 
+REDIS_VARIABLE = "THREELANE_REDIS_URL"
 QUIET_SECONDS = 3.0  # without a refusal, after one of a reply that reaches only some commands
 
 
@@ -24,9 +25,16 @@ class Refusals:
     The first refusal makes the process not ready, and it claims nothing.  A write that Redis accepts ends that.
     """
 
-    def __init__(self, part: str, readiness: Readiness | None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Take the name of the server in events, and the readiness that depends on it, if any does."""
+    def __init__(
+        self,
+        part: str,
+        readiness: Readiness | None,
+        monotonic: Callable[[], float] = time.monotonic,
+        variable: str = REDIS_VARIABLE,
+    ) -> None:
+        """Take the name of the server in events, the readiness that depends on it, if any does, and its variable."""
         self._part = part
+        self._variable = variable
         self._readiness = readiness
         self._monotonic = monotonic
         self._changing = threading.Lock()
@@ -39,16 +47,20 @@ class Refusals:
         """Whether Redis refused a command since it last accepted one."""
         return bool(self._logged)
 
-    def note(self, failed: BaseException) -> bool:
-        """Note a failed command; returns whether the table of replies has the cause, which is then logged here."""
+    def note(self, failed: BaseException) -> ErrorReply | None:
+        """Note a failed command; returns the cause if the table of replies has it, which is then logged here."""
         reply = reply_of(failed)
         if reply:
             metrics.REFUSED.labels(reply.prefix).inc()
         if reply and reply.stops_workers:
-            self._wait(reply.prefix, reply.sentence, reply.owner, is_partial=reply.is_partial)
+            self._wait(reply.prefix, self.sentence(reply), reply.owner, is_partial=reply.is_partial)
         elif reply is None and isinstance(failed, RedisError) and did_not_run(failed):
             self._wait("", explain(failed), Owner.OPERATOR, is_partial=False)
-        return reply is not None
+        return reply
+
+    def sentence(self, reply: ErrorReply) -> str:
+        """Return the cause and the fix at this server."""
+        return reply.sentence.replace(REDIS_VARIABLE, self._variable)
 
     def accepted(self, requested_at: float) -> None:
         """Note that Redis accepted a write that was sent at ``requested_at`` (monotonic)."""
@@ -78,5 +90,5 @@ class Refusals:
 
 REDIS = Refusals(readiness.REDIS, READINESS)
 """The Redis that stores the records."""
-BROKER = Refusals(readiness.BROKER, None)
+BROKER = Refusals(readiness.BROKER, None, variable="THREELANE_BROKER_URL")
 """A Redis that is only the broker: without it, looks carry the lanes."""
