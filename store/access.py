@@ -36,8 +36,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
     and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change
-    the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``texts`` to also
-    read texts.  ``rate`` is messages and other requests per second, 0 for no limit.
+    the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``viewer`` to use
+    those that only read, ``texts`` to also read texts.  ``rate`` is messages and other requests per second, 0 for no
+    limit.
     """
 
     id: str
@@ -49,6 +50,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     bypass: bool = False
     suppression: bool = False
     operator: bool = False
+    viewer: bool = False
     texts: bool = False
     rate: float = 0.0
     made: int = 0
@@ -63,6 +65,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     def may_suppress(self) -> bool:
         """Whether it may read and change the list of suppressed numbers."""
         return self.suppression or self.operator
+
+    @property
+    def may_view(self) -> bool:
+        """Whether it may see the console and read what operators read, for every producer."""
+        return self.viewer or self.operator
 
 
 class NewApiKey(NamedTuple):

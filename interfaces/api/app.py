@@ -57,7 +57,8 @@ def create(
     for router in (messages.router, waiting.router, suppressed.router, own.router, *routers):
         app.include_router(router, prefix="/v1")
     app.include_router(probes.router)
-    app.include_router(page.router)
+    if settings.docs:
+        app.include_router(page.router)
     problem.register(app)
     app.add_middleware(Guard)
     app.openapi = lambda: _described(app, values)  # type: ignore[method-assign]

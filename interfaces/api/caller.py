@@ -42,9 +42,23 @@ async def operator(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
     return key
 
 
+async def viewer(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
+    """Return the key if it may read what operators read; ends the request otherwise."""
+    if not key.may_view:
+        raise lacking("viewer", "--viewer")
+    return key
+
+
 async def suppressor(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
     """Return the key if it may read and change the suppression list; ends the request otherwise."""
     if not key.may_suppress:
+        raise lacking("suppression", "--suppression")
+    return key
+
+
+async def suppression_reader(key: Annotated[ApiKey, Depends(caller)]) -> ApiKey:
+    """Return the key if it may read the suppression list; ends the request otherwise."""
+    if not (key.may_suppress or key.may_view):
         raise lacking("suppression", "--suppression")
     return key
 
@@ -75,4 +89,6 @@ def pay(service: Service, key: ApiKey, now: int, units: int = 1, *, owed: bool =
 
 Caller = Annotated[ApiKey, Depends(caller)]
 Operator = Annotated[ApiKey, Depends(operator)]
+Viewer = Annotated[ApiKey, Depends(viewer)]
+SuppressionReader = Annotated[ApiKey, Depends(suppression_reader)]
 Suppressor = Annotated[ApiKey, Depends(suppressor)]

@@ -16,7 +16,7 @@ from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
 from threelane.interfaces.api import describe, problem
 from threelane.interfaces.api.body import List, Single, answered
-from threelane.interfaces.api.caller import Caller, pay
+from threelane.interfaces.api.caller import Caller, lacking, pay
 from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
 from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.accept import Accepted
@@ -136,7 +136,7 @@ def message_status(service: Shared, key: Caller, message_id: MessageId) -> Respo
 )
 def cancel_message(service: Shared, key: Caller, message_id: MessageId) -> Response:
     """Cancel a message that was not sent yet; 409 says why it is too late."""
-    owned(service, key, message_id)
+    changeable(service, key, message_id)
     (result,) = service.producer.cancel([message_id])
     if result.answer is CancelResult.UNKNOWN:
         raise problem.unknown("this message", message_id)
@@ -149,8 +149,16 @@ def cancel_message(service: Shared, key: Caller, message_id: MessageId) -> Respo
 def owned(service: Service, key: ApiKey, message_id: str) -> MessageStatus:
     """Return the status of a message of the key's producer; another producer's message is unknown."""
     found = service.producer.status(message_id)
-    if found is None or not (key.operator or found.producer == key.producer):
+    if found is None or not (key.may_view or found.producer == key.producer):
         raise problem.unknown("this message", message_id)
+    return found
+
+
+def changeable(service: Service, key: ApiKey, message_id: str) -> MessageStatus:
+    """Return the status of a message that the key may change: a viewer only reads those of other producers."""
+    found = owned(service, key, message_id)
+    if not (key.operator or found.producer == key.producer):
+        raise lacking("operator", "--operator")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Operator: holds, dead letters and search, for keys with the right ``operator``."""
+"""Operator: holds, dead letters and search, for keys with the right ``operator``; ``viewer`` is enough to read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threelane.contract import schedule
 from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.api import criteria, describe
 from threelane.interfaces.api.body import Single, answered
-from threelane.interfaces.api.caller import Operator
+from threelane.interfaces.api.caller import Operator, Viewer
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
 from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import read, stop
@@ -116,7 +116,7 @@ _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, b
 
 
 @router.get("/holds", responses=answers(200, ActiveHold, "the active holds", _HELD) | problems())
-def list_holds(service: Shared, _key: Operator) -> Response:
+def list_holds(service: Shared, _key: Viewer) -> Response:
     """List the active holds, their causes and their evidence."""
     found = hold.holds(service.redis, service.producer.now())
     return answered([ActiveHold.of(scope, one) for scope, one in sorted(found.items())])
@@ -155,7 +155,7 @@ def resume(service: Shared, _key: Operator, scope: Scope) -> Response:
     responses=answers(200, FoundMessage, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
     openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
-async def search_messages(service: Shared, _key: Operator, body: Single) -> Response:
+async def search_messages(service: Shared, _key: Viewer, body: Single) -> Response:
     """Search the messages of all producers.  Ended messages are in no index, so this may scan all records."""
     wanted = read(body, SearchRequest)
     filtered = criteria.parsed(wanted)
@@ -165,7 +165,7 @@ async def search_messages(service: Shared, _key: Operator, body: Single) -> Resp
 @router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
 async def list_dead_letters(
     service: Shared,
-    _key: Operator,
+    _key: Viewer,
     code: criteria.Code = "",
     owner: criteria.Owner = "",
     batch: criteria.Batch = "",
@@ -186,7 +186,7 @@ async def list_dead_letters(
     "/dead-letters/{message_id:message}",
     responses=answer(200, Story, "its history", EXAMPLE) | problems(404),
 )
-def show_dead_letter(service: Shared, _key: Operator, message_id: MessageId) -> Response:
+def show_dead_letter(service: Shared, _key: Viewer, message_id: MessageId) -> Response:
     """Return the history of a dead letter: which rule decided, and who can fix it."""
     found = story(service, message_id)
     if found.message.status is not Status.DEAD:

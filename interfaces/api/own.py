@@ -26,13 +26,13 @@ def own_rights(key: Caller) -> Response:
 
 @router.get("/budgets", responses=answers(200, BudgetReport, "budgets in force", _BUDGET) | problems())
 def own_budgets(service: Shared, key: Caller) -> Response:
-    """Return the budgets of this key's producer and cost centres; an operator key sees all budgets."""
+    """Return the budgets of this key's producer and cost centres; an operator or viewer key sees all budgets."""
     found = budgets.usage(service.redis, service.producer.now())
     return answered(
         [
             BudgetReport(one.scope, one.period, one.budget.limit, one.spent, one.budget.over)
             for one in found
-            if key.operator or one.scope in _scopes(key)
+            if key.may_view or one.scope in _scopes(key)
         ]
     )
 

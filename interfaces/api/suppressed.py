@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from threelane.contract.refusal import Code
 from threelane.interfaces.api import describe, problem
 from threelane.interfaces.api.body import Single, answered
-from threelane.interfaces.api.caller import Caller, Suppressor
+from threelane.interfaces.api.caller import Caller, SuppressionReader, Suppressor
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
@@ -31,7 +31,7 @@ _STATUS = SuppressionStatus(_NUMBER, True, [_ENTRY])
 @router.get("", responses=answer(200, Page, "a page of the list, in no order", Page([_STATUS], "0")) | problems())
 def list_suppressed(
     service: Shared,
-    _key: Suppressor,
+    _key: SuppressionReader,
     cursor: Annotated[str, Query(pattern="^[0-9]{1,20}$", description="the cursor of the previous page")] = "0",
 ) -> Response:
     """List suppressed numbers, a few hundred per page."""

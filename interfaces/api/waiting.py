@@ -16,7 +16,7 @@ from threelane.interfaces.api import criteria, describe, problem
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
-from threelane.interfaces.api.messages import MessageId, owned
+from threelane.interfaces.api.messages import MessageId, changeable
 from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.cancel import CancelResult
 from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
@@ -73,7 +73,7 @@ async def cancel_batch(service: Shared, key: Caller, batch: BatchName) -> Respon
 
 def _cancel(service: Service, key: ApiKey, batch: str) -> Response:
     counts: Counter[str] = Counter()
-    for one in service.producer.cancel_all(batch=batch, producer=whose(key)):
+    for one in service.producer.cancel_all(batch=batch, producer=changed_by(key)):
         counts[one.answer] += 1
     return answered(
         CancelledBatch(counts[CancelResult.CANCELLED], counts[CancelResult.ASKED], counts[CancelResult.TOO_LATE])
@@ -123,7 +123,7 @@ async def list_schedules(
 def move_message(service: Shared, key: Caller, message_id: MessageId, body: Single) -> Response:
     """Reschedule a waiting message; its validity moves with it, unless the caller set it."""
     wanted = problem.read(body, Move)
-    owned(service, key, message_id)
+    changeable(service, key, message_id)
     try:
         return answered(service.producer.move(message_id, wanted.deliver_at))
     except Refused as refused:
@@ -134,4 +134,9 @@ def move_message(service: Shared, key: Caller, message_id: MessageId, body: Sing
 
 def whose(key: ApiKey) -> str:
     """Return the producer whose messages a key may see; empty for all."""
+    return "" if key.may_view else key.producer
+
+
+def changed_by(key: ApiKey) -> str:
+    """Return the producer whose messages a key may change; empty for all."""
     return "" if key.operator else key.producer

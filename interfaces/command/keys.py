@@ -37,8 +37,11 @@ def make(
     ] = False,
     suppression: Annotated[bool, typer.Option("--suppression", help="May change the suppression list.")] = False,
     operator: Annotated[bool, typer.Option("--operator", help="Operator rights, for all producers.")] = False,
+    viewer: Annotated[
+        bool, typer.Option("--viewer", help="May read what operators read, for all producers, and change nothing.")
+    ] = False,
     texts: Annotated[
-        bool, typer.Option("--texts", help="May read message texts in the console; needs --operator.")
+        bool, typer.Option("--texts", help="May read message texts in the console; needs --operator or --viewer.")
     ] = False,
     rate: Annotated[float, typer.Option(min=0, help="Messages and other requests per second; 0: no limit.")] = 0,
     days: Annotated[float, typer.Option(min=0, max=36_500, help="Days until it expires; 0: never.")] = 0,
@@ -49,7 +52,7 @@ def make(
 
     def put(client: redis.Redis) -> access.NewApiKey:
         now = now_of(client)
-        rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "texts": texts}
+        rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "viewer": viewer, "texts": texts}
         named = {"lanes": tuple(lane or ()), "senders": tuple(sender or ()), "cost_centres": tuple(cost_centre or ())}
         expires = now + int(days * DAY) if days else 0
         return access.create(client, name, now, expires=expires, rate=rate, note=note, **rights, **named)
@@ -101,5 +104,5 @@ def _rights(key: access.ApiKey) -> str:
     rights = [f"lanes {','.join(map(str, key.lanes))}"]
     rights += [f"senders {', '.join(key.senders)}"] if key.senders else []
     rights += [f"cost centres {', '.join(key.cost_centres)}"] if key.cost_centres else []
-    rights += [name for name in ("bypass", "suppression", "operator", "texts") if getattr(key, name)]
+    rights += [name for name in ("bypass", "suppression", "operator", "viewer", "texts") if getattr(key, name)]
     return "; ".join([*rights, f"{key.rate:g} per second" if key.rate else "no rate limit"])

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from threelane.interfaces.api import criteria
 from threelane.interfaces.api.problem import stop
-from threelane.interfaces.console.gate import CurrentVisit, Submitted
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit
 from threelane.interfaces.console.page import HOME, PageRoute, words
 from threelane.store import find
 from threelane.store.find import Filter
@@ -37,7 +37,7 @@ def console_redrive_plan(visit: CurrentVisit, owner: criteria.Owner = "", code: 
 
 
 @router.post("/redrive")
-def console_redrive(form: Submitted) -> Response:
+def console_redrive(form: ChangingForm) -> Response:
     """Redrive one owner and code: the messages that were dead when the plan was shown, and no later ones."""
     visit = form.visit
     wanted = _wanted(form.get("owner", 64), form.get("code", 64))

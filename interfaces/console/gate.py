@@ -1,4 +1,5 @@
-"""Gate: only logged-in operators see pages, and a form needs its session's CSRF token and our Origin."""
+"""Gate: only logged-in operators and viewers see pages; a form needs its session's CSRF token and our Origin, and one
+that changes something an operator."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ MOST_FIELDS = 30
 
 
 class Visit(NamedTuple):
-    """One request of a logged-in operator."""
+    """One request of a logged-in operator or viewer."""
 
     service: Service
     session: ConsoleSession
@@ -36,8 +37,9 @@ class Visit(NamedTuple):
         known = self.session
         if known.notice and not self.is_refresh:
             session.remember(self.service.redis, known, notice="")
-        common: dict[str, Any] = {"csrf": known.csrf, "key": known.key, "notice": known.notice, "now": self.now}
-        return page(template, **common | values)
+        key = known.key
+        common: dict[str, Any] = {"csrf": known.csrf, "key": key, "notice": known.notice, "now": self.now}
+        return page(template, **common | values, acts=key.operator)
 
     def done(self, action: str, notice: str, address: str, **more: Any) -> Response:
         """Log an action and who did it, never a number, and redirect to an address that shows the notice."""
@@ -84,7 +86,7 @@ class SubmittedForm(NamedTuple):
 
 
 def visit(request: Request, service: Shared) -> Visit:
-    """Return the visit of a logged-in operator; redirects everyone else to the login."""
+    """Return the visit of a logged-in operator or viewer; redirects everyone else to the login."""
     now = service.producer.now()
     token = request.cookies.get(COOKIE, "")
     found = session.find(service.redis, token, now) if token else None
@@ -131,6 +133,16 @@ def _not_from_here() -> Exception:
     return stop(403, "the form was not sent from this page", remedy=remedy)
 
 
+async def change(submitted: Annotated[SubmittedForm, Depends(form)]) -> SubmittedForm:
+    """Return a form of an operator; ends the request of a viewer, who only reads."""
+    if not submitted.visit.session.key.operator:
+        raise stop(403, "this key may only read", remedy="log in with an operator key to change something")
+    return submitted
+
+
 Fields = Annotated[Mapping[str, str], Depends(fields)]
 CurrentVisit = Annotated[Visit, Depends(visit)]
-Submitted = Annotated[SubmittedForm, Depends(form)]
+ReadingForm = Annotated[SubmittedForm, Depends(form)]
+"""A form that changes nothing but what its session shows: a viewer may send it."""
+ChangingForm = Annotated[SubmittedForm, Depends(change)]
+"""A form that changes something: only an operator may send it."""

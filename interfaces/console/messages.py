@@ -14,7 +14,7 @@ from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.story import story
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm, Visit
 from threelane.interfaces.console.page import HOME, PageRoute, words
 from threelane.operations.explain import content
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -40,7 +40,7 @@ def console_search(visit: CurrentVisit) -> Response:
 
 
 @router.post("/search")
-def console_submit_search(form: Submitted) -> Response:
+def console_submit_search(form: ReadingForm) -> Response:
     """Search for an id, a recipient, a client message id, a batch or a tag; a POST keeps numbers out of URLs."""
     session.remember(form.visit.service.redis, form.visit.session, search=form.get("term", 80))
     return form.visit.log_and_redirect("searched", SEARCH)
@@ -53,14 +53,16 @@ def console_message(visit: CurrentVisit, message_id: MessageId) -> Response:
 
 
 @router.post("/messages/{message_id:message}")
-def console_reveal(form: Submitted, message_id: MessageId) -> Response:
+def console_reveal(form: ReadingForm, message_id: MessageId) -> Response:
     """Show the history with the number and, for a key that may read texts, the text; each use is logged."""
+    if not _may_reveal(form.visit):
+        raise stop(403, "this key may not see numbers", remedy="log in with an operator key, or one with --texts")
     form.visit.log("revealed", id=message_id)
     return _story(form.visit, message_id, shown=True)
 
 
 @router.post("/messages/{message_id:message}/cancel")
-def console_cancel(form: Submitted, message_id: MessageId) -> Response:
+def console_cancel(form: ChangingForm, message_id: MessageId) -> Response:
     """Cancel one message."""
     (result,) = form.visit.service.producer.cancel([message_id])
     back = SCHEDULES if form.get("back") == "schedules" else f"{HOME}/messages/{message_id}"
@@ -68,7 +70,7 @@ def console_cancel(form: Submitted, message_id: MessageId) -> Response:
 
 
 @router.post("/messages/{message_id:message}/redrive")
-def console_redrive_one(form: Submitted, message_id: MessageId) -> Response:
+def console_redrive_one(form: ChangingForm, message_id: MessageId) -> Response:
     """Put one dead letter back on its lane."""
     service = form.visit.service
     (result,) = redrive.redrive_ids(service.redis, service.producer.nudger, [message_id], form.visit.now)
@@ -87,7 +89,7 @@ def console_schedules(
 
 
 @router.post("/schedules/cancel")
-def console_cancel_all(form: Submitted) -> Response:
+def console_cancel_all(form: ChangingForm) -> Response:
     """Cancel every message of a batch or tag that is not sent yet."""
     wanted: dict[str, Any] = {name: form.get(name, 64) for name in ("batch", "tag")}
     if not any(wanted.values()):
@@ -125,7 +127,12 @@ def _story(visit: Visit, message_id: str, *, shown: bool) -> Response:
         text=(sms.text or sms.binary) if sms else "",
         masked=masked,
         may_cancel=_may_cancel(found.message),
+        may_reveal=_may_reveal(visit),
     )
+
+
+def _may_reveal(visit: Visit) -> bool:
+    return visit.session.key.operator or visit.session.key.texts
 
 
 def _may_cancel(one: MessageStatus) -> bool:

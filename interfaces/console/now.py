@@ -13,7 +13,7 @@ from threelane.contract.schedule import MINUTE
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.story import table
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import CurrentVisit, Submitted, Visit
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, Visit
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.operations import screen
 from threelane.operations.age import words
@@ -74,7 +74,7 @@ def console_now(visit: CurrentVisit) -> Response:
 
 
 @router.post("/hold")
-def console_hold(form: Submitted) -> Response:
+def console_hold(form: ChangingForm) -> Response:
     """Put the account, a lane, a sender or a prefix on hold."""
     visit, minutes = form.visit, form.amount("minutes", MOST_MINUTES, "none")
     until = visit.now + int(minutes * MINUTE) if form.get("minutes") else 0
@@ -87,7 +87,7 @@ def console_hold(form: Submitted) -> Response:
 
 
 @router.post("/resume")
-def console_resume(form: Submitted) -> Response:
+def console_resume(form: ChangingForm) -> Response:
     """Lift a hold."""
     visit, scope = form.visit, form.get("scope")
     if not hold.resume(visit.service.redis, scope, visit.now):

@@ -9,7 +9,7 @@ from threelane.contract import phone
 from threelane.contract.refusal import Code
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import CurrentVisit, Submitted
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.store import keys, suppression
 from threelane.store.suppression import ALL
@@ -31,7 +31,7 @@ def console_suppression(visit: CurrentVisit) -> Response:
 
 
 @router.post("")
-def console_check(form: Submitted) -> Response:
+def console_check(form: ReadingForm) -> Response:
     """Look up a number; a POST keeps it out of access logs."""
     number = _number(form.get("number", 40))
     session.remember(form.visit.service.redis, form.visit.session, number=number)
@@ -39,7 +39,7 @@ def console_check(form: Submitted) -> Response:
 
 
 @router.post("/add")
-def console_suppress(form: Submitted) -> Response:
+def console_suppress(form: ChangingForm) -> Response:
     """Suppress a number; messages already waiting for it are not sent either."""
     visit, number, scope = form.visit, _number(form.get("number", 40)), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
@@ -50,7 +50,7 @@ def console_suppress(form: Submitted) -> Response:
 
 
 @router.post("/remove")
-def console_lift(form: Submitted) -> Response:
+def console_lift(form: ChangingForm) -> Response:
     """Remove an entry of a number; Clickatell's own block list does not change."""
     visit, number = form.visit, _number(form.get("number", 40))
     source, scope = form.get("source", 40), form.get("scope", 80)

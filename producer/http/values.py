@@ -164,6 +164,7 @@ class Rights(msgspec.Struct, frozen=True):
     operator: bool
     rate: float
     texts: bool = False
+    viewer: bool = False
 
 
 class Health(msgspec.Struct, frozen=True):

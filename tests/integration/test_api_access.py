@@ -182,15 +182,44 @@ def test_a_message_within_the_rights_of_its_key_is_sent(api: Api, client: redis.
     assert [[b"shop", b"logins"], [b"shop", b"news"]] == records
 
 
+def test_a_viewer_reads_what_operators_read_and_changes_nothing(api: Api) -> None:
+    """For an auditor, or a screen on a wall; it keeps the rights of its own producer."""
+    viewer, shop = api.key("audit", viewer=True), api.key("shop")
+    sent = api.request("POST", "/v1/messages", {"to": "27831234567", "text": "Hello", "batch": "news"}, shop)
+    message_id = sent.body["id"]
+    reads = [
+        ("GET", "/v1/holds", None),
+        ("GET", "/v1/dead-letters", None),
+        ("POST", "/v1/messages/search", {}),
+        ("GET", f"/v1/messages/{message_id}", None),
+        ("GET", f"/v1/messages/{message_id}/timeline", None),
+        ("GET", "/v1/batches/news", None),
+        ("GET", "/v1/suppressions", None),
+    ]
+    changes = [
+        ("POST", "/v1/holds", {"scope": "account", "cause": "x"}),
+        ("DELETE", "/v1/holds/account", None),
+        ("POST", "/v1/dead-letters/redrive", {"code": "301"}),
+        ("DELETE", f"/v1/messages/{message_id}", None),
+        ("PATCH", f"/v1/schedules/{message_id}", {"deliver_at": "2031-06-30T14:00:00Z"}),
+        ("POST", "/v1/suppressions", {"number": "27831234567"}),
+        ("POST", "/v1/suppressions/lift", {"number": "27831234567"}),
+    ]
+    assert [200] * len(reads) == [api.request(*one, viewer).status for one in reads]
+    assert [403] * len(changes) == [api.request(*one, viewer).status for one in changes]
+    assert {0} == set(api.request("DELETE", "/v1/batches/news", None, viewer).body.values())
+    assert "queued" == api.request("GET", f"/v1/messages/{message_id}", None, shop).body["status"]
+
+
 def test_operator_actions_need_the_operator_right(api: Api) -> None:
     """The right is named, with the command that grants it."""
     plain, operator = api.key("shop"), api.key("ops", operator=True)
     requests = [
-        ("GET", "/v1/holds", None, "operator"),
+        ("GET", "/v1/holds", None, "viewer"),
         ("DELETE", "/v1/holds/account", None, "operator"),
-        ("GET", "/v1/dead-letters", None, "operator"),
+        ("GET", "/v1/dead-letters", None, "viewer"),
         ("POST", "/v1/dead-letters/redrive", {"code": "301"}, "operator"),
-        ("POST", "/v1/messages/search", {}, "operator"),
+        ("POST", "/v1/messages/search", {}, "viewer"),
         ("GET", "/v1/suppressions", None, "suppression"),
         ("POST", "/v1/suppressions", {"number": "27831234567"}, "suppression"),
         ("POST", "/v1/suppressions/lift", {"number": "27831234567"}, "suppression"),
