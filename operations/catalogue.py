@@ -109,6 +109,7 @@ LABELS = {
     "cause": Label("what a message waits for", frozenset(CAUSES)),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
+    "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
     "reply": Label("an error reply of Redis", frozenset(replies.BY_PREFIX)),
     "round": Label("the housekeeping round", ROUNDS),
     "step": Label("the step that failed; `record`: a script found a damaged record", frozenset(FaultStep)),
@@ -268,6 +269,8 @@ METRICS = (
            "Housekeeping rounds that failed because of Redis", "Which round is stuck?"),
     Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",
            "Do receipts arrive, and do they match?"),
+    Metric("threelane_console_logins_refused", COUNTER, _EXPORTER, ("refusal",), "Refused logins at the console",
+           "Does somebody try keys at the console?"),
     # recipients
     Metric("threelane_replies", COUNTER, (Where.CALLBACKS,), ("result",),
            "Replies from recipients by result", "Do replies arrive?"),
@@ -353,6 +356,8 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((kind,) for kind in sorted(FAILURES))
         case "threelane_gateway_probes":
             yield from ((result,) for result in breaking.Probe)
+        case "threelane_console_logins_refused":
+            yield from (("wrong_key",), ("no_right",))
         case "threelane_refused":
             yield from ((code,) for code in Code)
         case "threelane_hold_probes" | "threelane_holds_healed":

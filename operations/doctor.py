@@ -14,7 +14,7 @@ from threelane.operations import age, capacity, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import keys, missing
+from threelane.store import keys, logins, missing
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -32,6 +32,7 @@ OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
 QUIET_MS = 900_000  # no callback for this long while messages wait for receipts is a warning
 DRY_HOURS = (24, 2)  # a warning, an error
+MANY_LOGINS = 30  # refused within an hour
 FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 START_WORKER = "start one: threelane worker"
 _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
@@ -103,6 +104,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _callbacks(client, now)
     yield from _dead(client, now)
     yield from _damaged(client)
+    yield from _logins(client)
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:
@@ -307,6 +309,14 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(WARNING, "callback endpoint", f"{ago}; {awaited:,} messages wait for a receipt", step)
     else:
         yield Finding(OK, "callback endpoint", ago)
+
+
+def _logins(client: redis.Redis) -> Iterator[Finding]:
+    """Report many refused logins at the console."""
+    refused = logins.refused_recently(client)
+    if refused >= MANY_LOGINS:
+        detail = f"{refused:,} logins at the console were refused within an hour"
+        yield Finding(WARNING, "console", detail, "who tries? see the proxy's log; or set THREELANE_CONSOLE=off")
 
 
 def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:

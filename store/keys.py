@@ -144,7 +144,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.API_RATE: KeyKind("hash", "token bucket of an API key: Rate", "key id", "when it is full"),
     Key.CONSOLE: KeyKind("hash", "a login to the console: key csrf made said search number look", "login",
                          "12 hours"),
-    Key.CONSOLE_TRIES: KeyKind("string", "login attempts from an address", "address", "5 minutes"),
+    Key.CONSOLE_TRIES: KeyKind("string", "refused logins to the console: logins.py",
+                               "every, or address: or key: and a bucket", "an hour"),
     Key.WINDOWS: KeyKind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
     Key.PRICES: KeyKind("hash", "country -> the last price of a part, millionths of a credit", by_account=True),
     Key.BALANCE: KeyKind("hash", "last report of the gateway: credits at error; less claims since: left",
@@ -308,9 +309,9 @@ def console(digest: str) -> str:
     return key(Key.CONSOLE, digest)
 
 
-def console_tries(address: str) -> str:
-    """Return the key that counts login attempts from an address."""
-    return key(Key.CONSOLE_TRIES, address)
+def console_tries(bucket: str) -> str:
+    """Return the key that counts wrong keys at the console's login."""
+    return key(Key.CONSOLE_TRIES, bucket)
 
 
 def reply(reply_id: str) -> ReplyKey:

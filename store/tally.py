@@ -61,6 +61,7 @@ class Count(StrEnum):
     CHARGED = "charged", "lane", "centre"
     CHARGED_BY = "charged_by", "kind", "name"
     CHARGED_PARTS = "charged_parts", "lane"
+    LOGIN_REFUSED = "login_refused", "refusal"  # at the console
 
     def field(self, *values: object) -> str:
         """Return the hash field of one count; raises TypeError for a wrong number of label values."""

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from threelane.interfaces.api.problem import stop
-from threelane.interfaces.api.service import Shared
+from threelane.interfaces.api.service import Service, Shared
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import COOKIE, Fields, Submitted, same
+from threelane.interfaces.console.gate import COOKIE, Fields, ReadingForm, same
 from threelane.interfaces.console.page import HOME, LOGIN, STATIC, PageRoute, page, see_other
 from threelane.runtime import logs
-from threelane.store import access
+from threelane.store import access, logins
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=PageRoute)
+LOGGED = 20  # refused logins in an hour that are logged one by one
 LOGIN_COOKIE = "threelane-login"  # proves that we served the login form
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = "public, max-age=31536000, immutable"  # the path contains a version of all files
@@ -31,24 +32,19 @@ async def console_login(request: Request) -> Response:
 
 @router.post("/login")
 def console_log_in(request: Request, service: Shared, submitted: Fields) -> Response:
-    """Start a session for a key with the right ``operator``."""
+    """Start a session for a key with the right ``operator`` or ``viewer``."""
     expected = request.cookies.get(LOGIN_COOKIE, "")
     if not expected or not same(submitted.get("csrf", ""), expected):
         return _login(request, 403, "The form has expired. Try again; the page needs cookies.")
-    address = _network(request.client.host if request.client else "")
-    wait = session.try_from(service.redis, address)
-    if wait:
-        logs.event("console", level=30, did="login_limited")
-        response = _login(request, 429, f"Too many attempts. Wait {-(-wait // 1000)} seconds.")
-        response.headers["Retry-After"] = str(-(-wait // 1000))
-        return response
+    address, token = _network(request.client.host if request.client else ""), submitted.get("key", "")
     now = service.producer.now()
-    key = access.authenticate(service.redis, submitted.get("key", ""), now)
-    if key is None or not key.operator:
-        logs.event("console", level=30, did="login_refused", **({"key": key.id} if key else {}))
-        why = "This key is not an operator key." if key else "This key is unknown, expired or revoked."
-        return _login(request, 403, why)
-    session.forgive(service.redis, address)
+    key = access.authenticate(service.redis, token, now)  # in any case: a delay never keeps a right key out
+    if key is None:
+        return _wrong_key(request, service, address, token)
+    if not key.may_view:
+        _log_refused(service, "no_right", key=key.id)
+        return _login(request, 403, "This key is not an operator key, nor a viewer's.")
+    logins.forgive(service.redis, address, token)
     logs.event("console", did="login", key=key.id, producer=key.producer)
     response = see_other(HOME)
     _set(request, response, COOKIE, session.open_for(service.redis, key, now), session.LONGEST_MS)
@@ -56,7 +52,7 @@ def console_log_in(request: Request, service: Shared, submitted: Fields) -> Resp
 
 
 @router.post("/logout")
-def console_log_out(form: Submitted) -> Response:
+def console_log_out(form: ReadingForm) -> Response:
     """End the session."""
     session.end(form.visit.service.redis, form.visit.session)
     form.visit.log("logout")
@@ -72,6 +68,25 @@ async def console_file(name: Annotated[str, Path(max_length=40)]) -> Response:
         raise stop(404, "no such file")
     media_type = TYPES[name.rpartition(".")[2]]
     return Response(STATIC[name], media_type=media_type, headers={"Cache-Control": FOREVER})
+
+
+def _wrong_key(request: Request, service: Service, address: str, token: str) -> Response:
+    """Refuse a wrong key, from the sixth on with the seconds to wait; no thread waits."""
+    wait = logins.count_wrong(service.redis, address, token)
+    _log_refused(service, "wrong_key")
+    why = "This key is unknown, expired or revoked."
+    if not wait:
+        return _login(request, 403, why)
+    response = _login(request, 429, f"{why} Wait {wait} seconds before you try another.")
+    response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _log_refused(service: Service, reason: logins.Reason, **more: str) -> None:
+    """Count a refused login, and log it: of many in an hour, each that doubles their number."""
+    number = logins.count_refused(service.redis, reason)
+    if number <= LOGGED or number.bit_count() == 1:
+        logs.event("console", level=30, did="login_refused", reason=reason, within_an_hour=number, **more)
 
 
 def _login(request: Request, status: int, problem: str) -> Response:

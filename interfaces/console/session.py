@@ -15,8 +15,6 @@ from threelane.store.access import ApiKey
 
 IDLE_MS = 60 * MINUTE  # a session ends after this long without a request
 LONGEST_MS = 720 * MINUTE
-MOST_TRIES = 10  # per address, within TRIES_MS
-TRIES_MS = 5 * MINUTE
 
 
 class ConsoleSession(NamedTuple):
@@ -46,7 +44,7 @@ def open_for(client: redis.Redis, key: ApiKey, now: int) -> str:
 
 
 def find(client: redis.Redis, token: str, now: int) -> ConsoleSession | None:
-    """Return the session of a token; None when it has ended, or its key is revoked, expired or not an operator key."""
+    """Return the session of a token; None when it has ended, or its key is revoked, expired or may not view."""
     digest = _digest(token)
     found: Any = client.hgetall(keys.console(digest))
     known = {name.decode(): value for name, value in found.items()}
@@ -54,7 +52,7 @@ def find(client: redis.Redis, token: str, now: int) -> ConsoleSession | None:
     if "key" not in known or remaining <= 0:
         return None
     key = access.read(client, known["key"].decode(), now)
-    if key is None or not key.operator:
+    if key is None or not key.may_view:
         client.delete(keys.console(digest))
         return None
     client.pexpire(keys.console(digest), min(IDLE_MS, remaining))
@@ -70,22 +68,6 @@ def remember(client: redis.Redis, session: ConsoleSession, **values: str | bytes
 def end(client: redis.Redis, session: ConsoleSession) -> None:
     """End a session at once."""
     client.delete(keys.console(session.digest))
-
-
-def try_from(client: redis.Redis, address: str) -> int:
-    """Count a login attempt; returns 0, or the milliseconds after which this address may try again."""
-    key = keys.console_tries(address)
-    with client.pipeline(transaction=True) as pipe:
-        pipe.set(key, 0, nx=True, px=TRIES_MS)
-        pipe.incr(key)
-        pipe.pttl(key)
-        _, tries, remaining = pipe.execute()
-    return max(1, int(remaining)) if int(tries) > MOST_TRIES else 0
-
-
-def forgive(client: redis.Redis, address: str) -> None:
-    """Reset the attempts of an address that has logged in."""
-    client.delete(keys.console_tries(address))
 
 
 def _write(client: redis.Redis, digest: str, lives_ms: int, values: Mapping[Any, Any]) -> None:

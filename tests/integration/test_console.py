@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 
 from tests.integration.console import FORM, Visitor, words
 from tests.integration.http_api import Api, now
@@ -19,7 +20,7 @@ from threelane import Status
 from threelane.interfaces.console import session
 from threelane.interfaces.console.page import PageRoute
 from threelane.interfaces.web.app import PAGES
-from threelane.store import access, keys, suppression
+from threelane.store import access, keys, logins, suppression
 from threelane.store.suppression import OPERATOR
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -128,16 +129,49 @@ def test_a_login_ends_when_it_is_left_when_its_key_is_revoked_and_after_half_a_d
     assert 303 == visitor.get("/console").status
 
 
-def test_logins_that_are_tried_are_limited(api: Api) -> None:
-    """Ten from an address in five minutes, then 429 with the time; a key that is known is not looked at either."""
+def test_wrong_keys_are_delayed_and_a_right_key_is_never_refused(api: Api) -> None:
+    """Behind a proxy all operators have one address: somebody who tries keys must not keep them out."""
     made, key = Visitor(api), api.key("ops", operator=True)
-    responses = [made.log_in("tl_a_b").status for _ in range(session.MOST_TRIES)]
-    over = made.log_in(key)
-    assert ([403] * session.MOST_TRIES, 429) == (responses, over.status)
-    assert 0 < int(over.headers["retry-after"]) <= session.TRIES_MS // 1000
-    api.redis.delete(keys.console_tries("127.0.0.1"))
+    refused = [made.log_in("tl_a_b") for _ in range(12)]
+    assert [403] * logins.FREE + [429] * 7 == [one.status for one in refused]
+    assert [1, 2, 4, 8, 16, 32, 64] == [int(one.headers["retry-after"]) for one in refused[logins.FREE :]]
+    assert 12 == logins.refused_recently(api.redis)
     assert 200 == made.log_in(key).status
-    assert not api.redis.exists(keys.console_tries("127.0.0.1"))
+    assert 403 == made.log_in("tl_b_c").status  # a right key ends the delays of its address
+
+
+def test_delays_reach_their_limit_and_their_counts_have_a_limit_too(client: redis.Redis) -> None:
+    """A flood from many addresses, with many ids, must not fill Redis."""
+    assert logins.LONGEST_SECONDS == logins.delay_seconds(1_000_000)
+    for number in range(300):
+        logins.count_wrong(client, f"10.1.{number // 250}.{number % 250}", f"tl_k{number}_x")
+    names = {name.decode() for name in client.scan_iter(keys.console_tries("*"), count=1000)}
+    assert all(re.fullmatch(r"tl:console-tries:(address|key):[0-9a-f]{3}", name) for name in names)
+    assert all(0 < client.pttl(name) <= logins.TRIES_MS for name in names)
+
+
+VIEWER_MAY = {"/console/logout", "/console/search", "/console/suppression"}  # forms that only look something up
+
+
+def test_a_viewer_sees_every_page_and_changes_nothing(api: Api, redis_server: RedisServer) -> None:
+    """Each form that is ever added, too: they are read from the application."""
+    (message_id,) = dead(api, redis_server, 1)
+    viewer = Visitor(api)
+    assert 200 == viewer.log_in(api.key("audit", viewer=True)).status
+    viewer.post("/console/suppression", number=NUMBER)
+    for method, path in addresses():
+        if path in VIEWER_MAY:
+            continue
+        place = path.replace("{message_id:message}", message_id) + ("?owner=producer" if path.endswith("pile") else "")
+        page = viewer.get(place) if method == "GET" else viewer.post(place, follow=False)
+        assert (200 if method == "GET" else 403) == page.status, (method, path)
+        if method == "POST":
+            assert "may only read" in words(page) or "may not see numbers" in words(page)
+        else:
+            actions = set(re.findall(r'method="post" action="([^"]+)"', page.body))
+            assert actions <= VIEWER_MAY, (path, actions)
+            assert ("read only" in words(page), NUMBER in page.body) == (True, path == "/console/suppression")
+    assert 1 == api.redis.zcard(keys.DEAD)
 
 
 # What a form needs.
