@@ -203,6 +203,26 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
     api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
     api_tls_cert: FilePath | None = Field(None, description="certificate chain of the HTTP API, PEM; enables TLS")
     api_tls_key: FilePath | None = Field(None, description="private key of that certificate, PEM")
+    console: bool = Field(True, description="serve the console at /console")
+    docs: bool = Field(True, description="serve the description of the API at /docs and /openapi.json")
+    console_port: NonNegativeInt | None = Field(
+        None,
+        le=65535,
+        description="a port of their own for /console and /docs, which are then missing on the other; 0: any free one",
+    )
+    console_host: str = Field("", description="address of that port; unset: that of the HTTP API")
+
+    @model_validator(mode="after")
+    def _two_ports_differ(self) -> Self:
+        if self.console_port and self.console_port == self.api_port:
+            raise ValueError("THREELANE_CONSOLE_PORT equals THREELANE_API_PORT: give another, or leave it unset")
+        return self
+
+    @model_validator(mode="after")
+    def _a_host_has_a_port(self) -> Self:
+        if self.console_host and self.console_port is None:
+            raise ValueError("THREELANE_CONSOLE_HOST needs THREELANE_CONSOLE_PORT: set it as well, or neither")
+        return self
 
     @model_validator(mode="after")
     def _a_certificate_has_a_key(self) -> Self:

@@ -18,6 +18,6 @@ def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> Fa
     """Return the application that `threelane api` serves."""
     routers, values = [operator.router, story.router], [*operator.VALUES, *story.VALUES]
     made = app.create(settings, producer, client, routers=routers, values=values)
-    for pages in PAGES:
+    for pages in PAGES if settings.console else ():
         made.include_router(pages)
     return made

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import redis
 import uvicorn
 
 from threelane.interfaces.web.app import create
+from threelane.interfaces.web.ports import Ports
 from threelane.producer.client import Producer
 from threelane.runtime import logs, variables
 from threelane.runtime.ending import ENDING, on_stop
@@ -49,25 +51,29 @@ def serve(settings: ApiSettings) -> None:
     logs.configure(settings.log_level)
     variables.warn()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    listening = listen_or_exit(settings)
-    host, port = listening.getsockname()[:2]
-    scheme = "https" if settings.api_tls_cert else "http"
+    listening, console = listen_or_exit(settings), listen_for_people_or_exit(settings)
+    sockets = [one for one in (listening, console) if one]
     client = connect(settings)
     try:
         with Producer(settings) as producer:
-            server = Server(load_or_exit(config(settings, producer, client)))
-            logs.event("api", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-            server.run(sockets=[listening])
+            server = Server(load_or_exit(config(settings, producer, client, console)))
+            urls = {"url": _url(settings, listening)} | ({"console": _url(settings, console)} if console else {})
+            logs.event("api", level=logging.INFO, **urls)
+            server.run(sockets=sockets)
     finally:
         client.close()
-        listening.close()
+        for one in sockets:
+            one.close()
 
 
-def config(settings: ApiSettings, producer: Producer, client: redis.Redis) -> uvicorn.Config:
-    """Return the configuration of uvicorn."""
+def config(
+    settings: ApiSettings, producer: Producer, client: redis.Redis, console: socket.socket | None = None
+) -> uvicorn.Config:
+    """Return the configuration of uvicorn; ``console`` is the socket of the pages for people, if they have one."""
+    app: Any = create(settings, producer, client)
     logging.getLogger("uvicorn.access").disabled = True  # it would log URLs, which may contain numbers
     return uvicorn.Config(
-        create(settings, producer, client),
+        Ports(app, console.getsockname()[1]) if console else app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -102,9 +108,36 @@ def listen_or_exit(settings: ApiSettings) -> socket.socket:
         raise SystemExit(Exit.USAGE) from None
 
 
+def listen_for_people_or_exit(settings: ApiSettings) -> socket.socket | None:
+    """Return a listening socket of the console's port, if it has one; ends the process if it cannot be bound."""
+    try:
+        return listen_for_people(settings)
+    except OSError as failed:
+        where = f"{settings.console_host or settings.api_host}:{settings.console_port}"
+        problem = f"cannot listen on {where}: {failed.strerror or failed}"
+        print(f"threelane: THREELANE_CONSOLE_HOST and THREELANE_CONSOLE_PORT: {problem}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE) from None
+
+
+def listen_for_people(settings: ApiSettings) -> socket.socket | None:
+    """Return a listening socket of the console's port, None if it has no port of its own or nothing to serve there."""
+    if settings.console_port is None or not (settings.console or settings.docs):
+        return None
+    return _bound(settings.console_host or settings.api_host, settings.console_port)
+
+
 def listen(settings: ApiSettings) -> socket.socket:
     """Return a listening socket."""
-    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
-    listening = socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
+    return _bound(settings.api_host, settings.api_port)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     listening.setblocking(False)
     return listening
+
+
+def _url(settings: ApiSettings, listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if settings.api_tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

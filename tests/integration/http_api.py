@@ -13,7 +13,7 @@ import uvicorn
 
 from tests.servers import wait_until
 from threelane import Producer
-from threelane.interfaces.web.serve import config, listen
+from threelane.interfaces.web.serve import config, listen, listen_for_people
 from threelane.runtime.settings import ApiSettings
 from threelane.store import access
 from threelane.store.connect import connect
@@ -37,8 +37,11 @@ class Api:
         self._socket = listen(self.settings)
         self.port = self._socket.getsockname()[1]
         self.url = f"{'https' if self.settings.api_tls_cert else 'http'}://127.0.0.1:{self.port}"
-        self._server = uvicorn.Server(config(self.settings, self.producer, self.redis))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        console = listen_for_people(self.settings)
+        self.console_port = console.getsockname()[1] if console else self.port
+        self._sockets = [one for one in (self._socket, console) if one]
+        self._server = uvicorn.Server(config(self.settings, self.producer, self.redis, console))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": self._sockets}, daemon=True)
 
     def start(self) -> Api:
         self._thread.start()
