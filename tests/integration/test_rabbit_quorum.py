@@ -63,7 +63,12 @@ def producer(client: redis.Redis, redis_server: RedisServer, server: rabbit.Rabb
     with amqp.Connection(f"127.0.0.1:{server.port}", connect_timeout=10) as connection:
         for lane in keys.LANES:
             connection.channel().queue_delete(keys.queue(lane))
-    settings = ProducerSettings(redis_url=redis_server.url, broker_url=server.url, rabbit_queue_type="quorum")
+    settings = ProducerSettings(
+        redis_url=redis_server.url,
+        broker_url=server.url,
+        rabbit_queue_type="quorum",
+        redis_timeout_seconds=30,  # a busy machine must not make the producer give a nudge up
+    )
     with Producer(settings) as made:
         yield made
 
