@@ -38,7 +38,7 @@ class Stack:
             "THREELANE_CALLBACK_SECRET": self.callback_secret,
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",
-            "THREELANE_RUN_DIR": str(folder / "run"),
+            "THREELANE_RUN_DIR": str(folder.resolve() / "run"),
             "THREELANE_PARTS_PER_SECOND": "2000",
             "THREELANE_DOUBT_DELAYS_SECONDS": "1,2,4",  # the sandbox's look-ups find a message at once
             "THREELANE_BALANCE_SECONDS": "2",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from threelane.demo.child import _end_with_parent
+from threelane.worker.process import run_folder
 from threelane.worker.process.identity import Identity, announced
 from threelane.worker.process.settings import WorkerSettings
 
@@ -128,8 +132,8 @@ def test_the_last_worker_leaves_no_folder_behind(
         one.report(metrics="127.0.0.1:9464")
     folder = first.folder
     assert folder is not None
-    assert 0o700 == folder.stat().st_mode & 0o777
-    assert ["prometheus", "worker-1.json", "worker-2.json"] == sorted(one.name for one in folder.iterdir())
+    assert 0o711 == folder.stat().st_mode & 0o777
+    assert ["lock", "prometheus", "worker-1.json", "worker-2.json"] == sorted(one.name for one in folder.iterdir())
 
     first.release()
     assert folder.exists()
@@ -152,3 +156,156 @@ def test_a_folder_of_another_user_is_refused(
         taken(WorkerSettings(run_dir=theirs))
 
     assert f"{theirs} belongs to another user" in capsys.readouterr().err
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """Return the permissions of the run folder and of all that is in it."""
+    return {str(one.relative_to(folder)): f"{one.stat().st_mode & 0o777:o}" for one in [folder, *folder.rglob("*")]}
+
+
+def test_other_users_read_what_prometheus_needs_and_nothing_else(settings: WorkerSettings, tmp_path: Path) -> None:
+    """Prometheus runs as its own user; whoever can open a file can lock it, and a locked slot passes as a live worker.
+
+    The umask of the service does not matter.
+    """
+    before = os.umask(0o077)
+    try:
+        taken(settings).report(metrics="127.0.0.1:9464")
+    finally:
+        os.umask(before)
+
+    assert {
+        ".": "711",
+        "lock": "600",
+        "worker-1.json": "600",
+        "prometheus": "755",
+        "prometheus/worker-1.json": "644",
+    } == modes(tmp_path / "run")
+
+
+def test_a_lock_that_nobody_releases_stops_neither_readers_nor_workers(
+    settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stands still holds it: health has its deadline, and messages need the new worker."""
+    monkeypatch.setattr("threelane.worker.process.run_folder.LOCK_SECONDS", 0.1)
+    first = taken(settings)
+    with (tmp_path / "run" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert ["w"] == [one.name for one in announced(settings)]
+        second = taken(settings)
+        second.leave_name()
+        assert not second.is_dead(first.announced.incarnation)
+        assert [1, 2] == [one.slot for one in announced(settings)]
+        first.release()
+        assert [2] == [one.slot for one in announced(settings)]
+
+
+def test_a_reader_of_a_dead_workers_file_moves_no_slot(settings: WorkerSettings, tmp_path: Path) -> None:
+    """A check that looks at the file at that instant holds its lock, shared; a new worker waits for that, not more."""
+    (tmp_path / "run").mkdir()
+    dead = tmp_path / "run" / "worker-1.json"
+    dead.touch()
+    with dead.open() as read:
+        fcntl.flock(read, fcntl.LOCK_SH)
+        threading.Timer(0.1, fcntl.flock, (read, fcntl.LOCK_UN)).start()
+        assert 1 == taken(settings).announced.slot
+
+
+def test_a_worker_announces_itself_again(settings: WorkerSettings, tmp_path: Path) -> None:
+    """Somebody cleaned up the temporary folder: checks and Prometheus find the worker after its next heartbeat."""
+    first = taken(settings)
+    first.report(metrics="127.0.0.1:9464")
+    shutil.rmtree(tmp_path / "run")
+    assert [] == announced(settings)
+
+    first.report(reasons={})
+    assert [("w", 1, "127.0.0.1:9464")] == [(one.name, one.slot, one.metrics) for one in announced(settings)]
+    assert (tmp_path / "run" / "prometheus" / "worker-1.json").exists()
+    assert not first.is_dead(first.announced.incarnation)
+
+
+def test_a_worker_announces_itself_again_beside_one_that_took_its_slot(
+    settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """Both are seen; the name is settled in Redis."""
+    first = taken(settings)
+    shutil.rmtree(tmp_path / "run")
+    second = taken(settings)
+    first.report(reasons={})
+
+    assert [1, 2] == [one.slot for one in announced(settings)]
+    assert [1, 2] == [one.announced.slot for one in (second, first)]
+
+
+def test_a_lost_file_for_prometheus_is_written_again(settings: WorkerSettings, tmp_path: Path) -> None:
+    """A clean-up of temporary files removes what nobody has written for days."""
+    first = taken(settings)
+    first.report(metrics="127.0.0.1:9464")
+    shutil.rmtree(tmp_path / "run" / "prometheus")
+    first.report(reasons={})
+
+    assert b"127.0.0.1:9464" in (tmp_path / "run" / "prometheus" / "worker-1.json").read_bytes()
+
+
+def file(folder: Path) -> str:
+    folder.touch()
+    return f"{folder} is not a folder"
+
+
+def link(folder: Path) -> str:
+    folder.symlink_to("/nowhere")
+    return f"{folder} is not a folder"
+
+
+def of_everybody(folder: Path) -> str:
+    folder.mkdir()
+    folder.chmod(0o777)
+    return f"every user can write {folder}: chmod o-w {folder}, or set it to"
+
+
+def below_a_file(folder: Path) -> str:
+    folder.parent.rmdir()
+    folder.parent.touch()
+    return f"{folder.parent} is not a folder"
+
+
+@pytest.mark.parametrize("made", [file, link, of_everybody, below_a_file])
+def test_a_check_of_an_unusable_folder_reports_what_a_worker_would(
+    made: Callable[[Path], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with the variable, the folder and the remedy; the worker ends with code 2."""
+    (tmp_path / "below").mkdir()
+    folder = tmp_path / "below" / "run"
+    problem = made(folder)
+    with pytest.raises(run_folder.Unusable) as unusable:
+        run_folder.checked(folder)
+    with pytest.raises(SystemExit) as ended:
+        taken(WorkerSettings(run_dir=folder))
+
+    assert str(unusable.value).startswith(f"THREELANE_RUN_DIR: {problem}")
+    assert (2, f"threelane: {unusable.value}\n") == (ended.value.code, capsys.readouterr().err)
+
+
+def test_a_check_leaves_no_folder_behind(tmp_path: Path) -> None:
+    """An operator checks as root: a folder of root would stop the workers of another user."""
+    assert tmp_path / "a" / "run" == run_folder.checked(tmp_path / "a" / "run")
+    assert [] == [*tmp_path.iterdir()]
+
+
+def test_a_sticky_folder_of_everybody_is_used_without_what_others_put_there(
+    settings: WorkerSettings, tmp_path: Path
+) -> None:
+    """As /tmp: nobody removes our files, and files of others announce no workers."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    first = taken(settings)
+    forged = folder / "worker-7.json"
+    forged.write_bytes((folder / "worker-1.json").read_bytes())
+    if os.geteuid() == 0:
+        os.chown(forged, 65534, -1)
+        with forged.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert [1] == [one.slot for one in announced(settings)]
+    os.mkfifo(folder / "worker-8.json")
+    assert [first.name] == [one.name for one in announced(settings)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 FOLDER = "prometheus"
-"""Below the run folder; ``file_sd_configs`` reads its *.json."""
+"""Below the run folder; ``file_sd_configs`` reads its *.json, as any user: it has addresses and names only."""
 
 
 def announce(folder: Path, slot: int, target: str, name: str) -> None:
@@ -18,9 +19,20 @@ def announce(folder: Path, slot: int, target: str, name: str) -> None:
     own = folder / FOLDER
     with suppress(OSError):  # without it, the worker works, and is not watched
         own.mkdir(mode=0o755, exist_ok=True)
+        found = own.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+            return  # in a folder like /tmp, another user could have created it
+        if found.st_uid == os.geteuid():
+            own.chmod(0o755)  # whatever the umask is
         draft = own / f"worker-{slot}.draft"
         draft.write_bytes(msgspec.json.encode([{"targets": [target], "labels": {"worker": name}}]))
+        draft.chmod(0o644)
         os.replace(draft, _file(folder, slot))
+
+
+def is_announced(folder: Path, slot: int) -> bool:
+    """Return whether the file of a slot exists."""
+    return _file(folder, slot).exists()
 
 
 def remove(folder: Path, slot: int) -> None:
