@@ -21,6 +21,7 @@ from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
 from threelane.worker.gateway.overrides import check as check_policy
 from threelane.worker.gateway.tables import is_table
+from threelane.worker.process import run_folder
 from threelane.worker.process.broker import application
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -78,6 +79,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
     yield from _sender(worker)
     yield from _policy(worker)
     yield from _words(worker)
+    yield _run_folder(worker)
     yield from check_redis.findings(worker)
     yield from _broker(worker)
     if live and not missing_credentials(worker):
@@ -169,6 +171,15 @@ def _words(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding(Grade.ERROR, "THREELANE_WORDS_FILE", str(wrong), "correct the file, or the path")
     else:
         yield Finding(Grade.OK, "THREELANE_WORDS_FILE", "valid")
+
+
+def _run_folder(settings: WorkerSettings) -> Finding:
+    """Try the run folder as a worker of this user does at its start."""
+    try:
+        folder = run_folder.checked(settings.run_dir)
+    except run_folder.Unusable as problem:
+        return Finding(Grade.ERROR, "run folder", str(problem), "correct it: workers end with code 2")
+    return Finding(Grade.OK, "run folder", f"this user's workers can use {folder}")
 
 
 def _broker(settings: WorkerSettings) -> Iterator[Finding]:

@@ -33,10 +33,12 @@ _open = build_opener(ProxyHandler({})).open  # never through a proxy: it is this
 
 
 class InRedis(NamedTuple):
-    """What Redis knows of workers: by name why a restart helps or why one sends nothing, the waits, and the holds."""
+    """What Redis knows of workers: by name why a restart helps, the waits, and the holds.
+
+    Why a worker sends nothing is only in its own report: its heartbeat in Redis is up to 5 s older.
+    """
 
     idle: Mapping[str, str]
-    reasons: Mapping[str, str]
     waits: Sequence[str]
     holds: Mapping[str, Held]
 
@@ -74,7 +76,7 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
     found = read_together({**readings, "redis": look}, ends_at - time.monotonic())
     known, problems, reasons, away = found["redis"], [], [], ""
     if isinstance(known, Exception):
-        away, known = _away(known), InRedis({}, {}, (), {})
+        away, known = _away(known), InRedis({}, (), {})
     for one in workers:
         own = found.get(one.slot)
         if own is None:
@@ -83,10 +85,7 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
             problems.append(f"worker {one.name} (process {one.pid}) does not answer at {one.metrics}: restart it")
         else:
             problems += [f"worker {one.name}: {problem}: restart it" for problem in own.problems]
-            reported = known.reasons.get(one.name, "")
-            reasons += (
-                [reported] if reported else [f"worker {one.name} is not ready: {reason}" for reason in own.reasons]
-            )
+            reasons += [f"worker {one.name} is not ready: {reason}" for reason in own.reasons]
             # after an outage of Redis no worker has fetched for a while, which no restart ends
             if own.reporting_seconds * 1000 > health.IDLE_MS and known.idle.get(one.name):
                 problems.append(known.idle[one.name])
@@ -102,15 +101,14 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
 
 def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
     """Return what Redis knows of workers; raises RedisError."""
-    idle, reasons, waits = {}, {}, []
+    idle, waits = {}, []
     for name in names:
         entry: Any = client.hgetall(keys.worker(name))
         if not entry:
             continue
-        reasons[name] = health.reason_of(entry, name)
         idle[name] = health.idleness_of(client, name, now)
         waits += health.waits_of(client, name, now)
-    return InRedis(idle, reasons, tuple(dict.fromkeys(waits)), hold.holds(client, now))
+    return InRedis(idle, tuple(dict.fromkeys(waits)), hold.holds(client, now))
 
 
 def seconds_left(most_seconds: float = MOST_SECONDS) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +47,6 @@ def health(
 
     settings = load_or_exit(Settings)
     here = [one for one in announced(load_or_exit(WorkerSettings)) if not name or one.name == name]
-    name = name or os.environ.get("THREELANE_WORKER_NAME", "")
     if not here:
         found = _elsewhere(name, settings)
     else:

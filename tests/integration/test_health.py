@@ -126,7 +126,7 @@ def test_a_worker_that_may_not_send_is_live_and_not_ready(
     assert 0 == _local(workers)[0]
     code, printed = _local(workers, "--ready")
     assert 5 == code
-    assert "w1 sends nothing" in printed
+    assert "w1 is not ready" in printed
 
 
 def test_an_unknown_worker_and_a_missing_redis_are_distinguished(producer: Producer, workers: Workers) -> None:

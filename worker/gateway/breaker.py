@@ -52,8 +52,16 @@ class OpenBreaker(msgspec.Struct, frozen=True):
 class Breaker:
     """The breaker as this process last saw it; both event loops share it."""
 
-    def __init__(self, settings: WorkerSettings, on_open: Callable[[], None] = lambda: None) -> None:
-        """Start closed; ``load`` reads the shared state, and ``on_open`` runs each time that the process must stop."""
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        on_open: Callable[[], None] = lambda: None,
+        on_fault: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Start closed; ``load`` reads the shared state, and ``on_open`` runs each time that the process must stop.
+
+        ``on_fault`` gets each new fault of this process alone, and '' when it is over.
+        """
         self.key = keys.breaker(settings.gateway_fingerprint)
         self.scope = scope_of(settings.gateway_fingerprint)
         self.opened_at = 0
@@ -66,6 +74,7 @@ class Breaker:
         """The name of this process among those that share the breaker."""
         self._settings = settings
         self._on_open = on_open
+        self._on_fault = on_fault
         self._rng = Random()
         self._is_open = False
         self._next_probe_at = 0
@@ -130,6 +139,7 @@ class Breaker:
         if self.fault:
             logs.event("fault_cleared", level=30, url=self._settings.gateway_address)
         self.fault, self._in_a_row = "", 0
+        self._on_fault("")
         self._recheck_at, self._recheck_seconds = 0.0, self._settings.probe_seconds
 
     def recheck_is_due(self, monotonic: float) -> bool:
@@ -203,6 +213,7 @@ class Breaker:
         if not self.fault:
             logs.event("worker_at_fault", level=40, fault=fault, owner="operator")
         self.fault = fault
+        self._on_fault(fault)
         self._on_open()
 
     def _open(self, now: int) -> None:

@@ -11,6 +11,8 @@ REDIS = "redis"
 """The part that waits for the Redis that stores the records."""
 BROKER = "broker"
 """The part that waits for the broker; it only informs, since looks find the messages."""
+GATEWAY = "gateway"
+"""The part that stopped because only this worker does not reach the gateway."""
 
 
 class Readiness:

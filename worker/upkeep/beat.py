@@ -22,7 +22,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import IDENTITY, SILENT_MS
 from threelane.worker.process.pulse import PULSE
-from threelane.worker.process.readiness import READINESS
+from threelane.worker.process.readiness import GATEWAY, READINESS
 from threelane.worker.process.settings import WorkerSettings
 
 BEAT_SECONDS = 5.0
@@ -102,7 +102,7 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
     own = IDENTITY.announced
     return report._replace(
         fingerprint=settings.fingerprint,
-        not_ready="; ".join(READINESS.reasons.values()),
+        not_ready="; ".join(reason for part, reason in READINESS.reasons.items() if part != GATEWAY),  # it is the fault
         pid=own.pid,
         started=own.started,
         incarnation=own.incarnation,

@@ -29,7 +29,7 @@ from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process import refusals
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.pulse import PULSE
-from threelane.worker.process.readiness import LOGIN, READINESS
+from threelane.worker.process.readiness import GATEWAY, LOGIN, READINESS
 from threelane.worker.process.rounds import end, repeat
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send import windows
@@ -90,6 +90,14 @@ class LoopThread:
         PULSE.leave(self._name)
 
 
+def _note_fault(fault: str) -> None:
+    """Report a fault of this worker alone at /ready, or that it is over."""
+    if fault:
+        READINESS.wait(GATEWAY, f"{fault}; correct THREELANE_GATEWAY_URL, or the network of its machine")
+    else:
+        READINESS.clear(GATEWAY)
+
+
 class Engine:
     """Runs attempts for the threads of Celery's pool, and the duties of a worker.
 
@@ -104,7 +112,7 @@ class Engine:
         self._clock = RedisClock()
         places = settings.gateway_connections
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
-        self._breaker = Breaker(settings, self._gate.dismiss)
+        self._breaker = Breaker(settings, self._gate.dismiss, _note_fault)
         self._blame = Blame(self._fail)
         self._on_failure = on_failure
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
