@@ -117,3 +117,15 @@ def test_for_people_it_is_a_table(redis_server: RedisServer, base_environment: d
     """Without --json."""
     completed = typed("check", environment=base_environment)
     assert "next step" in completed.stdout
+
+
+def test_an_unusable_run_folder_is_reported(
+    client: redis.Redis, sandbox: Running, base_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A worker would end with code 2 and the same sentence."""
+    tmp_path.chmod(0o777)
+    code, findings = _check(base_environment | {"THREELANE_RUN_DIR": str(tmp_path)})
+
+    ((what, problem),) = _errors(findings)
+    assert (2, "run folder") == (code, what)
+    assert problem.startswith(f"THREELANE_RUN_DIR: every user can write {tmp_path}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+import pytest
 import redis
 
 from tests.integration.conftest import Workers
@@ -52,10 +56,14 @@ def test_a_worker_that_fetches_nothing_while_its_lanes_hold_work_is_not(
     assert 0 == _health(workers)[0]  # it does right not to fetch
 
 
-def test_a_worker_that_stands_still_is_found_out_by_its_own_host(producer: Producer, workers: Workers) -> None:
+def test_a_worker_that_stands_still_is_found_out_by_its_own_host(
+    producer: Producer, workers: Workers, client: redis.Redis
+) -> None:
     """A stopped process does not answer for itself, however fresh its last report in Redis is."""
     child = workers.start(worker_name="w1")
-    assert 0 == _local(workers)[0]
+    wait_until(lambda: 0 == _local(workers, "--ready")[0], what="the worker to be ready")
+    client.hset(keys.worker("w1"), "not_ready", "of the last heartbeat")
+    assert 0 == _local(workers, "--ready")[0]  # as /ready: the worker's own report is newer
     freeze(child.process)
     try:
         code, printed = _local(workers)
@@ -120,16 +128,22 @@ def test_a_worker_that_may_not_send_is_live_and_not_ready(
     producer: Producer, workers: Workers, client: redis.Redis
 ) -> None:
     """A wrong address or refused credentials: no restart would help."""
-    workers.start(worker_name="w1", gateway_url=f"{workers.environment['THREELANE_GATEWAY_URL']}/elsewhere")
+    child = workers.start(worker_name="w1", gateway_url=f"{workers.environment['THREELANE_GATEWAY_URL']}/elsewhere")
     producer.send("27999500001", "Hello", lane=1)
     wait_until(lambda: client.hget(keys.worker("w1"), "fault"), what="the report of its fault")
     assert 0 == _local(workers)[0]
-    code, printed = _local(workers, "--ready")
+    code, printed = _local(workers, "--ready", "--json")
     assert 5 == code
-    assert "w1 is not ready" in printed
+    with pytest.raises(HTTPError, match="503") as ready:
+        urlopen(child.event("metrics")["url"].replace("/metrics", "/ready"))
+    reasons = json.loads(ready.value.read())["reasons"]
+    assert any("is not Clickatell's" in reason for reason in reasons)
+    assert [f"worker w1 is not ready: {reason}" for reason in reasons] == json.loads(printed)["reasons"]
 
 
-def test_an_unknown_worker_and_a_missing_redis_are_distinguished(producer: Producer, workers: Workers) -> None:
+def test_an_unknown_worker_and_a_missing_redis_are_distinguished(
+    producer: Producer, workers: Workers, client: redis.Redis
+) -> None:
     """Each has its own exit code and its own way out; a host without workers is unhealthy, too."""
     assert 5 == _health(workers, "nobody")[0]
     away = {"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -137,6 +151,10 @@ def test_an_unknown_worker_and_a_missing_redis_are_distinguished(producer: Produ
     assert 3 == completed.returncode
     assert "Traceback" not in completed.stderr
     assert 5 == typed("health", environment=away).returncode
+    named = workers.environment | {"THREELANE_WORKER_NAME": "elsewhere"}
+    client.hset(keys.worker("elsewhere"), mapping={"beat": int(time.time() * 1000), "lanes": "1,2,3"})
+    assert 5 == typed("health", environment=named).returncode  # it looks at this host alone
+    assert 0 == typed("health", "--worker", "elsewhere", environment=named).returncode
 
 
 def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: Workers, client: redis.Redis) -> None:
