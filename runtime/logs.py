@@ -68,6 +68,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(JsonLines())
     handler.setLevel(level.upper())  # also for loggers with their own level
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # of libraries
     for chatty in ("celery", "kombu", "amqp", "aiohttp.access", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # it warns of every nudge that is requeued

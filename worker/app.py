@@ -45,7 +45,6 @@ settings = load_or_exit(WorkerSettings)
 transport.install(settings)
 codes = tables.each_or_exit()
 choose.sender_or_exit(settings)
-choose.credentials_or_exit(settings)
 try:
     if settings.policy_file:
         overrides.check(settings.policy_file)
@@ -78,6 +77,13 @@ tasks.register(app, engine.attempt, put_back.on_rabbitmq(nudger) if on_rabbitmq 
 consumer_pulse.register(app)
 
 
+@signals.celeryd_init.connect
+def _prepare(**_: Any) -> None:
+    """Prepare a worker; Celery's tools load this module, too, and need no account."""
+    logs.configure(settings.log_level)  # before Celery warns of the user root
+    choose.credentials_or_exit(settings)
+
+
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     logs.configure(settings.log_level)
@@ -85,7 +91,6 @@ def _log(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
-    logs.configure(settings.log_level)  # Celery sets up logging after this signal
     end_at_once()  # the first process of a container would ignore signals while it waits for Redis
     try:
         _begin(sender)

@@ -42,8 +42,10 @@ def test_no_log_shows_a_text_a_whole_number_or_a_secret(
 
 
 def test_the_first_line_of_a_worker_has_api_account_balance_and_lanes(workers: Workers) -> None:
-    """Who starts a worker sees at once whether it speaks for the right account."""
-    (line,) = [line for line in log_of(workers.start()) if line["event"] == "started"]
+    """Who starts a worker sees at once whether it speaks for the right account; no library's warning is beside it."""
+    child = workers.start()
+    (line,) = [line for line in log_of(child) if line["event"] == "started"]
+    assert [] == [one for one in child.log.read_text(encoding="utf-8").splitlines() if not one.startswith("{")]
     assert line["gateway"] == API.name
     assert line["account"] == ("sandbox/sandbox" if "USER" in API.credentials else f"by the key of {API.name}")
     assert line["balance"] == 100_000

@@ -52,7 +52,8 @@ def test_no_variable_of_celery_leads_a_worker_away(
     for lane in (1, 3):
         until(producer.send("27999500001", "Hello", lane=lane).id, Status.SENT, Status.DELIVERED)
 
-    assert [] == [line for line in log_of(worker) if line["level"] in ("warning", "error")]
+    problems = [line for line in log_of(worker) if line["level"] in ("warning", "error")]
+    assert [] == [line for line in problems if "SecurityWarning" not in line["event"]]  # the tests may run as root
     worker.stop()
     assert 0 == worker.process.returncode
 

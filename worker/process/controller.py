@@ -9,12 +9,13 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
 from celery import signals
 from celery.apps import worker as programs
-from celery.exceptions import WorkerTerminate
+from celery.exceptions import CPendingDeprecationWarning, WorkerTerminate
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
@@ -122,6 +123,7 @@ class Consumer(CeleryConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Record that the broker is away, and close the broken connection."""
         self._wait(exc, f"the connection to the broker is lost ({type(exc).__name__})")
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)  # of a setting that we give explicitly
         super().on_connection_error_after_connected(exc)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
