@@ -108,6 +108,17 @@ def test_an_invalid_setting_is_reported_with_its_name(check: Check, variable: st
     assert len(found) == len(set(found))
 
 
+def test_a_host_without_the_callback_endpoint_needs_no_secret_of_it(check: Check) -> None:
+    """A host of workers; its other settings are checked all the same, and a secret that is set must be valid."""
+    code, findings = check(THREELANE_CALLBACK_SECRET="")
+    note = "valid; THREELANE_CALLBACK_SECRET is not set: only threelane callbacks needs it"
+    assert (0, []) == (code, errors(findings))
+    assert note in {one["detail"] for one in findings}
+    code, findings = check(THREELANE_CALLBACK_SECRET="", THREELANE_CALLBACK_USER="us")
+    assert 2 == code
+    assert any("THREELANE_CALLBACK_PASSWORD" in one for one in errors(findings))
+
+
 def test_a_mistake_that_several_processes_share_is_reported_once(check: Check) -> None:
     """They all read it; it is one variable to correct."""
     _, findings = check(THREELANE_REDIS_TIMEOUT_SECONDS=WRONG)
