@@ -15,7 +15,6 @@ import msgspec
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, LABEL
@@ -34,6 +33,7 @@ from threelane.interfaces.command.caller import (
     print_line,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
+from threelane.interfaces.command.terminal import Table
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.enqueue import WINDOW

@@ -9,12 +9,10 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.contract.errors import Refused
-from threelane.interfaces.command.terminal import Terminal
+from threelane.interfaces.command.terminal import Table, Terminal
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.outage import Unavailable
@@ -46,7 +44,7 @@ def features(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("feature", *declared(), box=SIMPLE_HEAD)
+    table = Table("feature", *declared())
     for feature, row in rows.items():
         table.add_row(feature, *(parameter or "-" for parameter in row.values()))
     for column in table.columns:

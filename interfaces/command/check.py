@@ -9,12 +9,11 @@ import msgspec
 import typer
 from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
@@ -149,7 +148,7 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json([one._asdict() | {"told": one.detail} for one in findings])  # told: the former name of detail
         return
-    table = Table("", "what", "finding", "next step", "owner", box=SIMPLE_HEAD)
+    table = Table("", "what", "finding", "next step", "owner")
     for one in findings:
         grade = f"[{_COLOURS[one.grade]}]{one.grade}[/]"
         owner = "" if one.grade is Grade.OK else one.owner

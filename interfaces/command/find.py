@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
 from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
 from threelane.store.find import Filter, FoundMessage
@@ -94,7 +94,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
         [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     )  # a narrow terminal has no room for empty columns
     narrow = ("id", "state", "to")
-    table = Table(*(Column(name, no_wrap=name in narrow, overflow="fold") for name in names), box=SIMPLE_HEAD)
+    table = Table(*(Column(name, no_wrap=name in narrow, overflow="fold") for name in names))
     for row in rows:
         table.add_row(*(row[name] for name in names))
     out.print(table if rows else "no message matches")
@@ -143,7 +143,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         "bypassed": one.bypassed,
     }
     out.print(_pairs((name, value) for name, value in about.items() if value))
-    steps = Table("when", "what", "", box=SIMPLE_HEAD)
+    steps = Table("when", "what", "")
     for step in story.steps:
         steps.add_row(shown_exactly(step.at), step.what, escape(step.detail))
     out.print(steps)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from threelane.interfaces.command.caller import Json, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.runtime.settings import load_or_exit
 
 MINUTE_MS = 60_000
@@ -38,7 +39,9 @@ def holds(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("scope", "code", "cause", "evidence", "since", "until", "next probe")
+    table = Table(
+        Column("scope", no_wrap=True, overflow="fold"), "code", "cause", "evidence", "since", "until", "next probe"
+    )
     for scope, one in sorted(found.items()):
         ends = shown(one.until) if one.until else hold.way_back(one)
         probe = shown(at) if (at := hold.next_probe_at(scope, one)) else ""

@@ -9,11 +9,11 @@ import redis
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.store import access
 
 app = typer.Typer(help="API keys: their rights and rate limits.", no_args_is_help=True)

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.operations import forecast
 from threelane.operations.forecast import Forecast
 from threelane.store import budgets
@@ -75,7 +74,7 @@ def remove_budget(scope: Scope, period: Period) -> None:
 
 
 def _standing(found: Forecast, now: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_header=False)
+    table = Table(show_header=False)
     if found.balance is None:
         table.add_row("balance", escape(found.error) or "not read yet: is a worker running?")
     else:
@@ -100,7 +99,7 @@ def _short(found: Forecast) -> str:
 
 
 def _spenders(title: str, sums: Mapping[str, int]) -> Table:
-    table = Table(title, "credits", box=SIMPLE_HEAD)
+    table = Table(title, "credits")
     ranked = sorted(sums.items(), key=lambda one: -one[1])
     for name, amount in ranked[:MOST]:
         table.add_row(escape(name), _credits(amount))
@@ -110,7 +109,7 @@ def _spenders(title: str, sums: Mapping[str, int]) -> Table:
 
 
 def _budgets(found: Forecast) -> Table:
-    table = Table("budget", "period", "limit", "reserved and spent", "over it", box=SIMPLE_HEAD)
+    table = Table("budget", "period", "limit", "reserved and spent", "over it")
     for one in found.budgets:
         table.add_row(escape(one.scope), one.period, _credits(one.budget.limit), _credits(one.spent), one.budget.over)
     return table

@@ -6,13 +6,12 @@ from typing import Annotated, NoReturn
 
 import redis
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.interfaces.command import keys as cli_keys
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
 from threelane.worker.process.settings import WebhookSettings
@@ -82,7 +81,7 @@ def list_producers(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "bypass", "webhook", box=SIMPLE_HEAD)
+    table = Table("name", "bypass", "webhook")
     for name, one in found.items():
         table.add_row(escape(name), "yes" if one.bypass else "no", escape(registry.shown(one.webhook)))
     out.print(table if found else "no producer is registered")
@@ -113,7 +112,7 @@ def undelivered(name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json([one._asdict() for one in found or []])
         return
-    table = Table("event", "type", "message or reply", "tries", "last response", "set aside", box=SIMPLE_HEAD)
+    table = Table("event", "type", "message or reply", "tries", "last response", "set aside")
     for one in found or []:
         table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
     out.print(table if found else "no undelivered events")

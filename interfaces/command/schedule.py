@@ -7,9 +7,8 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 
 from threelane.contract import phone
 from threelane.contract.errors import Refused
@@ -24,6 +23,7 @@ from threelane.interfaces.command.caller import (
     print_json,
     wrong_usage,
 )
+from threelane.interfaces.command.terminal import Table
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
@@ -111,7 +111,7 @@ def show(
         print_json(found)
         return
     columns = (Column(name, overflow="fold") for name in ("due", "lane", "to", "batch", "tags"))
-    table = Table(Column("id", no_wrap=True), *columns, box=SIMPLE_HEAD)
+    table = Table(Column("id", no_wrap=True), *columns)
     for one in found:
         due = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(one.due_at / 1000))
         table.add_row(one.id, due, str(one.lane), phone.mask(one.to), escape(one.batch), escape(one.tags))

@@ -12,14 +12,13 @@ from typing import Annotated, Any
 import msgspec
 import redis
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.runtime.exits import Exit
 from threelane.runtime.visible import visible_lines
 from threelane.store import suppression
@@ -75,7 +74,7 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
         rows = [msgspec.structs.asdict(one) | {"in_force": one.forbids(now)} for one in entries]
         print_json(rows)
         return
-    table = Table("source", "code", "scope", "in force", "first", "last", "expires", "evidence", box=SIMPLE_HEAD)
+    table = Table("source", "code", "scope", "in force", "first", "last", "expires", "evidence")
     for one in entries:
         force = "yes" if one.forbids(now) else f"{one.times} of {one.needs}" if one.times < one.needs else "expired"
         ends = shown(one.expires) if one.expires else "never"
@@ -99,7 +98,7 @@ def show(
     if as_json:
         print_json([{"number": one.number, "entries": one.entries} for one in found])
         return
-    table = Table("number", "sources", "scopes", "last", box=SIMPLE_HEAD)
+    table = Table("number", "sources", "scopes", "last")
     for one in found:
         sources = ", ".join(sorted({entry.source for entry in one.entries}))
         scopes = ", ".join(sorted({entry.scope for entry in one.entries}))

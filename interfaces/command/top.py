@@ -9,15 +9,14 @@ import msgspec
 import redis
 import typer
 from redis.exceptions import RedisError
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from threelane.interfaces.command.caller import Json, out, print_json
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.operations.age import words
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
@@ -79,7 +78,7 @@ def _standing(now: Screen) -> RenderableType:
     when = Text(f"threelane, {shown(now.at)}", style="bold")
     if not now.holds:
         return Group(when, Text("nothing is on hold", style="green"))
-    table = Table("on hold", "code", "cause", "evidence", "since", "until", box=SIMPLE_HEAD, style="bold red")
+    table = Table("on hold", "code", "cause", "evidence", "since", "until", style="bold red")
     for scope, one in sorted(now.holds.items())[:MOST]:
         ends = shown(one.until) if one.until else way_back(one) if one.next_probe else "threelane resume"
         table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown(one.since), ends)
@@ -87,7 +86,7 @@ def _standing(now: Screen) -> RenderableType:
 
 
 def _lanes(now: Screen, before: Screen | None) -> Table:
-    table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", "waiting for", box=SIMPLE_HEAD)
+    table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", "waiting for")
     for column in table.columns[1:-1]:
         column.justify = "right"
     for lane, one in now.lanes.items():
@@ -120,7 +119,7 @@ def _fleet(now: Screen) -> RenderableType:
     line.append(f", {fleet.worth_having} justified, backlog drains in {fleet.drain_minutes:,.1f} minutes")
     share = fleet.memory_share
     line.append(f", Redis memory {share:.0%}", style="bold red" if share > 0.9 else "yellow" if share > 0.8 else "")
-    table = Table("worker", "lanes", "reported", "busiest /s", box=SIMPLE_HEAD)
+    table = Table("worker", "lanes", "reported", "busiest /s")
     for one in sorted(now.workers, key=lambda one: (not one.fault, -one.silent_seconds))[:MOST]:
         silent = f"{one.silent_seconds:,.0f} s ago"
         name = f"{escape(one.name)} [red]{escape(one.fault)}[/]" if one.fault else escape(one.name)
@@ -139,7 +138,7 @@ def _trouble(now: Screen, before: Screen | None) -> RenderableType:
         return Text(f"{stopped} of {len(now.workers)} workers send nothing: threelane doctor", style="bold red")
     if not now.trouble:
         return Text("no problems so far", style="green")
-    table = Table("problem", "total", "recent", box=SIMPLE_HEAD)
+    table = Table("problem", "total", "recent")
     rise = {name: n - (before.trouble.get(name, 0) if before else n) for name, n in now.trouble.items()}
     for name, n in sorted(now.trouble.items(), key=lambda one: (-rise[one[0]], -one[1]))[:MOST]:
         words = escape(name.replace(":", " ").replace("_", " "))

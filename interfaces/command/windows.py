@@ -7,15 +7,14 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from threelane.contract import phone, schedule, zones
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.terminal import Table
 from threelane.store import windows
 
 app = typer.Typer(
@@ -70,7 +69,7 @@ def list_windows(as_json: Json = False) -> None:
         windows_json = {"windows": {scope: str(window) for scope, window in sorted(found.by_scope.items())}}
         print_json(windows_json | {"unreadable": found.unreadable})
         return
-    table = Table("scope", "sent", box=SIMPLE_HEAD)
+    table = Table("scope", "sent")
     for scope, window in sorted(found.by_scope.items()):
         table.add_row(escape(scope), escape(str(window)))
     for scope, problem in sorted(found.unreadable.items()):
