@@ -291,7 +291,7 @@ def _pending(
         return tried
     if waiting.cause_of(record.get(Field.WAITING, "")) == Cause.NEWER:
         return Pending("newer", at, f"its schema is {record.get('schema', '')}: it waits for a newer worker")
-    if scope := hold.stopping(held, known.lane, sms.sender if sms else "", known.to):
+    if scope := hold.stopping(held, known.lane, sms.sender if sms else "", known.to, known.producer):
         one = held[scope]
         why = "; ".join(filter(None, (f"{one.code} {one.cause}", hold.evidence_of(one), "threelane holds")))
         return Pending("hold", one.until, f"{scope} is on hold: {why}")

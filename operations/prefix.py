@@ -70,7 +70,7 @@ def _learned(client: redis.Redis) -> dict[bytes, bytes]:
 
 
 def _covers(scope: str, prefix: str) -> bool:
-    kind, _, begins = scope.partition(":")
+    kind, _, begins = scope.partition(hold.OF_PRODUCER)[0].partition(":")
     return kind == "prefix" and prefix.startswith(begins)
 
 

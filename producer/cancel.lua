@@ -1,9 +1,12 @@
 -- PARTS move
--- Cancel messages that are certainly not sent, each atomically: afterwards no worker can claim them.
+-- Cancel messages that are certainly not sent, each atomically: afterwards no worker can claim them. One with an attempt
+-- in progress, or in doubt, is marked: move.lua ends it instead of trying it again.
 -- KEYS  records   ARG  now, keep_ms, gateway_stops (the gateway can stop messages that it holds), ids
 -- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown'
 local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}
+local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true}
 local answers, FIELDS = {}, fields(Field.gateway_due)
+local mark = string.format('%d %d', ARG.now, ARG.keep_ms)
 for i, id in ipairs(ARG.ids) do
   local record = KEY.records[i]
   local known = read_or_set_aside(record, id, FIELDS)
@@ -14,9 +17,14 @@ for i, id in ipairs(ARG.ids) do
     keep_for(record, ARG.keep_ms)
     count_of(Count.cancelled, known.lane)
     answers[i] = CancelResult.cancelled .. ':' .. from
-  elseif from == Status.sent and ARG.gateway_stops and (tonumber(known.gateway_due) or 0) > ARG.now then
+  elseif (from == Status.sent or MAY_BE_SENT[from]) and ARG.gateway_stops
+    and (tonumber(known.gateway_due) or 0) > ARG.now then
     redis.call('ZADD', KEY.stopping, ARG.now, id)
-    answers[i] = CancelResult.asked .. ':' .. from
+    if MAY_BE_SENT[from] then write_first(record, Field.cancel, mark) end
+    answers[i] = (MAY_BE_SENT[from] and CancelResult.not_retried or CancelResult.asked) .. ':' .. from
+  elseif MAY_BE_SENT[from] then
+    write_first(record, Field.cancel, mark)
+    answers[i] = CancelResult.not_retried .. ':' .. from
   else
     answers[i] = CancelResult.too_late .. ':' .. from
   end

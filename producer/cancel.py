@@ -22,6 +22,7 @@ class CancelResult(StrEnum):
 
     CANCELLED = "cancelled"  # it will not be sent
     ASKED = "asked"  # the gateway holds it and is requested to stop it; an outcome event follows
+    NOT_RETRIED = "not_retried"  # an attempt is in progress or in doubt: if it fails, no other follows
     TOO_LATE = "too_late"
     UNKNOWN = "unknown"  # no such message, or its retention is over
 
@@ -32,7 +33,7 @@ def _cancel(*, records: Sequence[RecordKey], now: int, keep_ms: int, gateway_sto
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """The result for one message; ``status`` is its status before, ``why`` the reason if it was too late."""
+    """The result for one message; ``status`` is its status before, ``why`` the reason if it may still be sent."""
 
     id: str
     answer: CancelResult
@@ -41,9 +42,9 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 _WHY = {
-    Status.SENDING: "it is being sent",
+    Status.SENDING: "it is being sent: if that fails, it is not retried",
     Status.SENT: "the gateway has it",
-    Status.IN_DOUBT: "it may have been sent: only the gateway knows",
+    Status.IN_DOUBT: "it may have been sent: if it was not, it is not sent again",
     Status.DELIVERED: "it was delivered",
     Status.UNDELIVERED: "it was sent, and not delivered",
     Status.EXPIRED: "it had expired before",
@@ -58,6 +59,7 @@ def cancel(
 ) -> list[Cancelled]:
     """Cancel scheduled and queued messages and dead letters, each atomically; results in order.
 
+    What is being sent, or in doubt, is not retried: its outcome event has its end.
     ``gateway_stops``: the gateway's API can stop messages that the gateway holds.
     """
     answers: list[Cancelled] = []
@@ -79,5 +81,7 @@ def _answer(message_id: str, reply: str) -> Cancelled:
     answer, _, status = reply.partition(":")
     if answer == CancelResult.CANCELLED:
         logs.event("cancelled", id=message_id, was=status)
-    why = _WHY[Status(status)] if answer == CancelResult.TOO_LATE else ""
+    if answer == CancelResult.NOT_RETRIED:
+        logs.event("cancel_noted", id=message_id, was=status)
+    why = _WHY[Status(status)] if answer in (CancelResult.TOO_LATE, CancelResult.NOT_RETRIED) else ""
     return Cancelled(message_id, CancelResult(answer), status, why)

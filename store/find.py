@@ -30,6 +30,8 @@ from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
+MOST_ROUNDS = 10  # of a search for messages to cancel, while workers move them
+_MOVING = (Status.SENDING, Status.IN_DOUBT, Status.SCHEDULED, Status.QUEUED)
 SHOWN = (
     Field.STATUS,
     Field.LANE,
@@ -47,6 +49,7 @@ SHOWN = (
     Field.ESTIMATE,
     Field.EXPIRES,
     Field.GATEWAY_DUE,
+    Field.CANCEL,
 )
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -205,11 +208,23 @@ def term(client: redis.Redis, word: str, most: int | None = None) -> Iterator[Fo
 
 
 def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
-    """Return the ids of cancellable messages, in batches: scheduled, queued, dead, or held by the gateway.
+    """Return the ids of cancellable messages, in batches: all that may still be sent, dead, or held by the gateway.
 
-    Messages that are added during the search may be missed.
+    A message that workers move during the search is found by the next round.  Messages that are accepted during the
+    search may be missed.
     """
-    for status in (Status.SCHEDULED, Status.QUEUED, Status.DEAD, Status.SENT):
+    for _ in range(MOST_ROUNDS):
+        found = 0
+        for ids in _cancellable_in(client, wanted, _MOVING):
+            found += len(ids)
+            yield ids
+        if not found:
+            break
+    yield from _cancellable_in(client, wanted, (Status.DEAD, Status.SENT))
+
+
+def _cancellable_in(client: redis.Redis, wanted: Filter, states: Sequence[Status]) -> Iterator[Sequence[str]]:
+    for status in states:
         for index in keys.indexes_of(status):
             batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
             for member, _ in client.zscan_iter(index, count=BATCH):
@@ -284,13 +299,14 @@ def _by_score(
 
 
 def _ids(client: redis.Redis, ids: Sequence[str], wanted: Filter, status: Status) -> Sequence[str]:
-    found = _matching(client, ids, wanted, at_gateway=status is Status.SENT)
+    found = _matching(client, ids, wanted, at_gateway=status is Status.SENT, unmarked=True)
     return [one.id for one in found if one.status not in FINAL]
 
 
 def _matching(
-    client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False
+    client: redis.Redis, ids: Sequence[str], wanted: Filter, *, at_gateway: bool = False, unmarked: bool = False
 ) -> list[FoundMessage]:
+    """Return the matches among these messages; ``unmarked``: without those that were cancelled during an attempt."""
     if not ids:
         return []
     rows = _find(
@@ -301,7 +317,7 @@ def _matching(
         at_gateway=at_gateway,
         shown=SHOWN,
     )
-    return [_found(ids[position - 1], record) for position, record in rows]
+    return [_found(ids[position - 1], record) for position, record in rows if not (unmarked and record.get(Field.CANCEL))]
 
 
 def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:

@@ -66,6 +66,8 @@ class Field(StrEnum):
     DOUBTED = "doubted"  # since when it is in doubt: its request had ended by then
     RETRY = "retry"  # in doubt after a temporary refusal: when to retry it if no look-up finds it
     RESENT = "resent"  # when it was sent again from doubt, which happens once at most
+    # from cancel, during an attempt or in doubt
+    CANCEL = "cancel"  # when it was cancelled, and for how long its record is kept then: no further attempt is made
     # from redrive
     REDRIVEN = "redriven"  # when
     # from any move off the plain path

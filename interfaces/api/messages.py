@@ -129,7 +129,8 @@ def message_status(service: Shared, key: Caller, message_id: MessageId) -> Respo
     | answer(
         202,
         Cancelled,
-        "the gateway has it and was requested to stop it",
+        "the gateway has it and was requested to stop it (`asked`), or an attempt is in progress or in doubt and is "
+        "not repeated (`not_retried`); an outcome event follows",
         Cancelled(EXAMPLE_ID, CancelResult.ASKED, "sent"),
     )
     | problems(404, 409),
@@ -143,7 +144,7 @@ def cancel_message(service: Shared, key: Caller, message_id: MessageId) -> Respo
     if result.answer is CancelResult.TOO_LATE:
         remedy = "only what is not sent yet can be cancelled"
         raise problem.stop(409, result.why, field="id", remedy=remedy, id=message_id, state=result.status)
-    return answered(result, 202 if result.answer is CancelResult.ASKED else 200)
+    return answered(result, 200 if result.answer is CancelResult.CANCELLED else 202)
 
 
 def owned(service: Service, key: ApiKey, message_id: str) -> MessageStatus:

@@ -64,10 +64,10 @@ def _count(service: Service, key: ApiKey, batch: str) -> Response:
 @router.delete(
     "/batches/{batch}",
     tags=["batches"],
-    responses=answer(200, CancelledBatch, "how many were cancelled", CancelledBatch(41, 0, 2)) | problems(),
+    responses=answer(200, CancelledBatch, "how many were cancelled", CancelledBatch(41, 0, 2, 1)) | problems(),
 )
 async def cancel_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
-    """Cancel all messages of a batch that were not sent yet; safe to repeat."""
+    """Cancel all messages of a batch that were not sent yet; those being sent are not retried; safe to repeat."""
     return await service.aside(_cancel, service, key, batch)
 
 
@@ -76,7 +76,12 @@ def _cancel(service: Service, key: ApiKey, batch: str) -> Response:
     for one in service.producer.cancel_all(batch=batch, producer=changed_by(key)):
         counts[one.answer] += 1
     return answered(
-        CancelledBatch(counts[CancelResult.CANCELLED], counts[CancelResult.ASKED], counts[CancelResult.TOO_LATE])
+        CancelledBatch(
+            counts[CancelResult.CANCELLED],
+            counts[CancelResult.ASKED],
+            counts[CancelResult.TOO_LATE],
+            counts[CancelResult.NOT_RETRIED],
+        )
     )
 
 

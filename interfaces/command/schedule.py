@@ -72,6 +72,8 @@ def cancel(
         for answer in late[:20]:
             out.print(f"{answer.id}: {answer.why or 'unknown, or no longer remembered'}", markup=False, highlight=False)
         requested = f", {counts[CancelResult.ASKED]} requested at the gateway" if counts[CancelResult.ASKED] else ""
+        tried = counts[CancelResult.NOT_RETRIED]
+        requested += f", {tried} being sent or in doubt, and not retried" if tried else ""
         out.print(
             f"{counts[CancelResult.CANCELLED]} cancelled{requested}, {len(late)} too late or unknown", highlight=False
         )

@@ -29,7 +29,7 @@ MOST = 100
 WAIT_SECONDS = 20  # for another search to finish
 Word = Annotated[str, Query(max_length=64)]
 _searching = Lock()  # messages that have ended are in no index: one scan of all records at a time
-_NOT_CANCELLABLE = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
+_NOT_CANCELLABLE = (Status.SENT,)
 
 
 @router.get("/search")
@@ -145,6 +145,8 @@ def _cancelled(result: Cancelled) -> str:
             return "It will not be sent."
         case CancelResult.ASKED:
             return "The gateway has it; a request to stop it is on its way."
+        case CancelResult.NOT_RETRIED:
+            return f"It is not cancelled yet: {result.why}."
         case CancelResult.TOO_LATE:
             return f"Too late: {result.why}."
     return "No such message, or it is no longer remembered."

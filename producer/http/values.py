@@ -84,11 +84,15 @@ class BatchCounts(msgspec.Struct, frozen=True):
 
 
 class CancelledBatch(msgspec.Struct, frozen=True):
-    """How many messages were cancelled, requested from the gateway, or too late; ended ones are not counted."""
+    """How many messages were cancelled, requested from the gateway, too late, or are not retried; the rest had ended.
+
+    ``not_retried`` are those with an attempt in progress or in doubt: their outcome events follow.
+    """
 
     cancelled: int
     asked: int
     too_late: int
+    not_retried: int = 0
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,8 @@ local WINDOW = 600000  -- ms from the first failure: what failed before proves n
 local FARTHEST = 2592000000  -- ms, 30 days: a time before that is an error, or was not reported
 local MOST_NUMBERS = 50  -- different numbers that a suspect keeps
 local MOST_SUSPECTS = 1000
+local CONFIRMING = 2  -- producers whose messages show the same before a hold concerns all producers
+local MOST_HOLDS = 50  -- inferred holds of one producer; the oldest one makes room
 
 local held, has_suspects, suspects, changed = nil, nil, {}, {}
 local placed, lifted = {}, {}
@@ -54,6 +56,20 @@ end
 -- Return whether evidence is enough: so many different numbers, and most of what was tried since the first failure.
 local function suffices(suspect, needs) return #suspect.numbers >= needs and 2 * suspect.failed > suspect.tried end
 
+-- Remove the oldest inferred hold of a producer if it has too many: each claim reads all holds.
+local function make_room(producer)
+  local suffix, held_of, oldest = of_producer('', producer), 0, nil
+  for scope, hold in pairs(holds_now()) do
+    if string.sub(scope, -#suffix) == suffix then
+      held_of = held_of + 1
+      if not oldest or hold.since < holds_now()[oldest].since then oldest = scope end
+    end
+  end
+  if held_of < MOST_HOLDS then return end
+  redis.call('HDEL', KEY.holds, oldest)
+  holds_now()[oldest] = nil
+end
+
 local function place(scope, hold, suspect, was)
   hold.evidence = shown(suspect)
   write_hold(scope, hold)
@@ -64,19 +80,48 @@ local function place(scope, hold, suspect, was)
   end
 end
 
--- Count a failure against a sender or a prefix; hold it once the evidence is enough, renew its hold.
-local function infer(one, to)
-  local scope, hold = one[Holding.scope], cjson.decode(one[Holding.hold])
-  local suspect, was = failed(scope, hold.code, to, ARG.now), holds_now()[scope]
-  if was and was.code == BY_HAND then return end
-  if not was and not suffices(suspect, one[Holding.needs]) then return end
-  local lasts = one[Holding.lasts_ms]
+local function place_or_renew(scope, hold, lasts, suspect, was)
   hold['until'] = lasts > 0 and ARG.now + lasts or 0
   if was then
     hold.since, hold.probed_at = was.since, was.probed_at
     if ends(was) > ends(hold) then hold['until'] = was['until'] end
   end
   place(scope, hold, suspect, was)
+end
+
+-- -> the evidence of all producers for which a scope is on hold now, together; and how many they are.
+local function confirmed(scope)
+  local all, producers = {failed = 0, tried = 0, numbers = {}, first = ARG.now}, 0
+  for held_scope in pairs(holds_now()) do
+    local suspect = string.sub(held_scope, 1, #scope + 1) == scope .. '@' and suspect_of(held_scope)
+    if suspect then
+      producers = producers + 1
+      all.failed, all.tried, all.first = all.failed + suspect.failed, all.tried + suspect.tried, math.min(all.first, suspect.first)
+      for _, one in ipairs(suspect.numbers) do all.numbers[#all.numbers + 1] = one end
+    end
+  end
+  return all, producers
+end
+
+-- Count a failure against a sender or a prefix, for its producer; hold it for the messages of this producer once the
+-- evidence is enough, and for all once several producers' messages show it.
+local function infer(one, to, producer)
+  local scope, lasts = one[Holding.scope], one[Holding.lasts_ms]
+  local own = of_producer(scope, producer)
+  local function hold() return cjson.decode(one[Holding.hold]) end
+  local suspect, was = failed(own, hold().code, to, ARG.now), holds_now()[own]
+  if was or suffices(suspect, one[Holding.needs]) then
+    if not was then make_room(producer) end
+    place_or_renew(own, hold(), lasts, suspect, was)
+  end
+  local of_all = holds_now()[scope]
+  if of_all and of_all.code == BY_HAND then return end
+  local all, producers = confirmed(scope)
+  if producers >= CONFIRMING then
+    place_or_renew(scope, hold(), lasts, all, of_all)
+  elseif of_all and not holds_now()[own] then  -- this message was its probe
+    place_or_renew(scope, hold(), lasts, suspect, of_all)
+  end
 end
 
 -- Hold the account, or the credentials of workers, from the time at which its cause happened, unless that is over, or
@@ -101,22 +146,32 @@ local function hold_account(one, witness)
   end
 end
 
--- Count an accepted message for its sender and its prefix. One that was claimed after a hold began lifts it.
-local function accepted(sender, country, to, claimed_at)
+-- Lift a hold that an accepted message refutes. -> whether it did
+local function heals(scope, claimed_at)
+  local hold = holds_now()[scope]
+  if not hold or not is_inferred(scope, hold) or claimed_at < hold.since then return false end
+  redis.call('HDEL', KEY.holds, scope)
+  holds_now()[scope] = nil
+  suspects[scope], changed[scope] = false, true
+  count(Count.healed .. string.match(scope, '^%a+'))
+  lifted[#lifted + 1] = scope
+  return true
+end
+
+-- Count an accepted message for its sender and its prefix. One that was claimed after a hold began lifts it: that of its
+-- producer, and that of all producers.
+local function accepted(sender, country, to, claimed_at, producer)
   local scopes = {}
   for digits = 6, 8 do scopes[#scopes + 1] = 'prefix:' .. string.sub(to, 1, digits) end  -- a calling code and 5 digits
   if sender ~= '' then
     scopes[#scopes + 1] = 'sender:' .. sender
     scopes[#scopes + 1] = 'sender:' .. sender .. ':' .. (country or '')
   end
-  for _, scope in ipairs(scopes) do
-    local hold, suspect = holds_now()[scope], suspect_of(scope)
-    if hold and is_inferred(scope, hold) and claimed_at >= hold.since then
-      redis.call('HDEL', KEY.holds, scope)
-      holds_now()[scope] = nil
-      suspects[scope], changed[scope] = false, true
-      count(Count.healed .. string.match(scope, '^%a+'))
-      lifted[#lifted + 1] = scope
+  for _, of_all in ipairs(scopes) do
+    local scope = of_producer(of_all, producer)
+    local suspect = suspect_of(scope)
+    heals(of_all, claimed_at)
+    if heals(scope, claimed_at) then  -- what was learned before proves nothing any more
     elseif suspect then
       suspect.tried = suspect.tried + 1
       changed[scope] = true

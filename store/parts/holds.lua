@@ -1,5 +1,6 @@
 -- PARTS tally
--- Holds: scope -> JSON of code, cause, since, until and evidence; see worker/account/hold.py.
+-- Holds: scope -> JSON of code, cause, since, until and evidence; see worker/account/hold.py. A scope that ends in
+-- @<producer> concerns the messages of this producer only ('-': those without a name).
 
 local BY_HAND = 'by_hand'
 local PROBE_MS = 60000  -- until the next probe, for holds that an older version stored
@@ -8,6 +9,9 @@ local PROBE_MS = 60000  -- until the next probe, for holds that an older version
 local function is_inferred(scope, hold)
   return hold.code ~= BY_HAND and (string.find(scope, '^sender:') or string.find(scope, '^prefix:')) and true or false
 end
+
+-- -> the scope of a hold that concerns the messages of one producer only.
+local function of_producer(scope, producer) return scope .. '@' .. (producer and producer ~= '' and producer or '-') end
 
 -- -> when the next message may test an inferred hold.
 local function probe_at(hold)

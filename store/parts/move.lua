@@ -9,7 +9,7 @@ local TO = {
 local ended = {}
 
 -- The names of the fields that a move reads, and the other fields that a script reads.
-local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, ...} end
+local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, Field.cancel, ...} end
 
 -- The index of a state and a lane, or nil for a final state.
 local function index_of(status, lane)
@@ -53,8 +53,22 @@ local function follow_wait(record, id, known, from, to)
   end
 end
 
+local ATTEMPTED = {[Status.sending] = true, [Status.in_doubt] = true}
+local TRIED_AGAIN = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}  -- or redriven
+
+-- End a message that was cancelled during its last attempt, which was not accepted. -> its new state
+local function end_cancelled(record, known)
+  local keep_ms = string.match(known.cancel, '^%d+ (%d+)$')
+  given = nil
+  write(record, Field.ended, ARG.now)
+  keep_for(record, keep_ms or 30 * DAY * 1000)
+  count_of(Count.cancelled, known.lane)
+  return Status.cancelled
+end
+
 -- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
--- false and nothing changed. The token is deleted with its attempt, the body with the last one.
+-- false and nothing changed. The token is deleted with its attempt, the body with the last one. A message that was cancelled
+-- meanwhile is cancelled instead of tried again: known.status is its new state.
 local function move(record, id, known, to, score, ...)
   local from = known.status
   if not MAY[from] or not MAY[from][to] then
@@ -62,6 +76,7 @@ local function move(record, id, known, to, score, ...)
     return false
   end
   index(index_of(from, known.lane), id)
+  if known.cancel and ATTEMPTED[from] and TRIED_AGAIN[to] then to = end_cancelled(record, known) end
   if to == Status.sent or is_final(to) then
     drop(record, Field.body, Field.token)
   elseif from == Status.sending then

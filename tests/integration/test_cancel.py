@@ -21,8 +21,10 @@ from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.sandbox.running import Running
 from threelane.store import keys
+from threelane.store.record import Field
 from threelane.store.status import MessageStatus
-from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.send.settle import Settlement
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
@@ -55,7 +57,7 @@ def accepted(by: Producer, /, **fields: Any) -> str:
 
 
 def test_each_answer_has_the_state_of_the_message(producer: Producer, system: System) -> None:
-    """Queued, waiting and dead ones are cancelled; for all others it is too late, and the answer has the reason."""
+    """Queued, waiting and dead ones are cancelled; the answer of all others has the reason why they may be sent."""
     queued, scheduled = accepted(producer), accepted(producer, delay=600)
     dead, sent, doubtful, sending = (accepted(producer) for _ in range(4))
     for one, outcome in ((dead, REFUSED), (sent, ACCEPTED), (doubtful, LOST)):
@@ -70,8 +72,8 @@ def test_each_answer_has_the_state_of_the_message(producer: Producer, system: Sy
         (CancelResult.CANCELLED, "scheduled", ""),
         (CancelResult.CANCELLED, "dead", ""),
         (CancelResult.TOO_LATE, "sent", "the gateway has it"),
-        (CancelResult.TOO_LATE, "in_doubt", "it may have been sent: only the gateway knows"),
-        (CancelResult.TOO_LATE, "sending", "it is being sent"),
+        (CancelResult.NOT_RETRIED, "in_doubt", "it may have been sent: if it was not, it is not sent again"),
+        (CancelResult.NOT_RETRIED, "sending", "it is being sent: if that fails, it is not retried"),
         (CancelResult.UNKNOWN, "", ""),
         (CancelResult.TOO_LATE, "cancelled", "it was cancelled before"),
         (CancelResult.UNKNOWN, "", ""),
@@ -108,7 +110,8 @@ def test_every_final_state_has_its_reason(producer: Producer, client: redis.Redi
     for status in set(Status) - {Status.QUEUED, Status.SCHEDULED, Status.DEAD}:
         client.hset(keys.record(one), "status", status)
         (answer,) = producer.cancel([one])
-        assert (CancelResult.TOO_LATE, status) == (answer.answer, answer.status)
+        tried = status in (Status.SENDING, Status.IN_DOUBT)
+        assert (CancelResult.NOT_RETRIED if tried else CancelResult.TOO_LATE, status) == (answer.answer, answer.status)
         assert answer.why
 
 
@@ -169,7 +172,99 @@ def test_a_filter_finds_dead_letters_and_no_sent_messages(producer: Producer, sy
     assert system.claim(3, [sending], "token").claimed
     results = {one.id: one.answer for one in producer.cancel_all(batch="b")}
 
-    assert {dead: CancelResult.CANCELLED, kept: CancelResult.CANCELLED, at_gateway: CancelResult.ASKED} == results
+    assert {dead: CancelResult.CANCELLED, kept: CancelResult.CANCELLED, at_gateway: CancelResult.ASKED} | {
+        sending: CancelResult.NOT_RETRIED
+    } == results
+
+
+RETRIED = AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error")
+NOT_TRIED = AttemptOutcome(OutcomeKind.NOT_TRIED)
+
+
+@pytest.mark.parametrize("outcome", [RETRIED, NOT_TRIED, REFUSED], ids=["retry", "put back", "dead"])
+def test_a_message_that_is_cancelled_during_its_attempt_gets_no_other(
+    shop: Producer, system: System, outcome: AttemptOutcome
+) -> None:
+    """The worker has it, and its attempt fails: it is cancelled, not retried, and cannot be redriven."""
+    one = accepted(shop)
+    (claimed,) = system.claim(3, [one], "token").claimed
+    assert [CancelResult.NOT_RETRIED] * 2 == [answer.answer for _ in range(2) for answer in shop.cancel([one])]
+    assert [True] == system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
+    seen = system.glance([one])
+    system.now += 3_600_000
+
+    assert Status.CANCELLED is seen.status(one)
+    assert ({}, True) == (system.release(), seen.expiring[one])
+    assert [] == [members for members in seen.indexes.values() if members]
+    assert (1, None) == (seen.tally["cancelled:3"], seen.tally.get("retried:3:901"))
+    assert ["cancelled"] == [event["status"] for event in system.outcomes(one)]
+    assert {"redriven": 0, "expired": 0} == system.redrive(outcome.code)
+
+
+def test_a_message_that_is_cancelled_during_its_attempt_and_accepted_is_sent(shop: Producer, system: System) -> None:
+    """Nobody can take it back: its outcome is that of the network."""
+    one = accepted(shop)
+    (claimed,) = system.claim(3, [one], "token").claimed
+    shop.cancel([one])
+    system.settle([Settlement(claimed, ACCEPTED, system.judge(claimed, ACCEPTED))])
+    assert Status.SENT is system.glance([one]).status(one)
+    assert [CancelResult.TOO_LATE] == [answer.answer for answer in shop.cancel([one])]
+
+
+@pytest.mark.parametrize("outcome", [LOST, RETRIED])
+def test_a_message_that_is_cancelled_in_doubt_is_not_sent_again(
+    shop: Producer, system: System, outcome: AttemptOutcome
+) -> None:
+    """Look-ups go on until they show that it was not sent; then it is cancelled instead of sent once more."""
+    system.can_look_up = True
+    one = accepted(shop, validity_period=11_520)
+    system.attempt(one, outcome)
+    assert [CancelResult.NOT_RETRIED] == [answer.answer for answer in shop.cancel([one])]
+    for _ in range(60):
+        system.now += 60_000
+        pending = system.start_look_up()
+        nudged = pending.answer(dict.fromkeys(pending.queried, LookUp(Known.NOT_FOUND)))
+        assert {} == {lane: ids for lane, ids in nudged.items() if ids}
+        if system.glance([one]).status(one) is not Status.IN_DOUBT:
+            break
+    assert Status.CANCELLED is system.glance([one]).status(one)
+    assert ["cancelled"] == [event["status"] for event in system.outcomes(one)]
+
+
+def test_a_message_that_is_cancelled_while_its_worker_dies_is_not_sent_again(shop: Producer, system: System) -> None:
+    """Its lease lapses, and the mark stays."""
+    one = accepted(shop)
+    assert system.claim(3, [one], "token").claimed
+    shop.cancel([one])
+    system.now += system.settings.lease_ms + 1
+    assert [one] == system.lapse()
+    assert system.sync.hexists(keys.record(one), Field.CANCEL)
+
+
+def test_a_cancelled_message_that_an_older_worker_put_back_is_not_claimed(shop: Producer, system: System) -> None:
+    """Workers of the version before ignore the mark; a newer one ends the message instead of sending it."""
+    one = accepted(shop)
+    system.sync.hset(keys.record(one), Field.CANCEL, f"{system.now} 1000000")
+    assert [] == list(system.claim(3, [one], "token").claimed)
+    assert Status.CANCELLED is system.glance([one]).status(one)
+
+
+def test_a_batch_is_cancelled_with_what_waits_for_a_retry_or_is_being_sent(shop: Producer, system: System) -> None:
+    """No message of it is attempted afterwards, and the counts are the truth."""
+    retried, sending, queued = (accepted(shop, batch="b") for _ in range(3))
+    system.attempt(retried, RETRIED)
+    (claimed,) = system.claim(3, [sending], "token").claimed
+    results = {one.id: one.answer for one in shop.cancel_all(batch="b")}
+    system.settle([Settlement(claimed, RETRIED, system.judge(claimed, RETRIED))])
+    system.now += 3_600_000
+
+    assert {
+        retried: CancelResult.CANCELLED,
+        queued: CancelResult.CANCELLED,
+        sending: CancelResult.NOT_RETRIED,
+    } == results
+    assert {} == system.release()
+    assert {Status.CANCELLED} == {system.glance([one]).status(one) for one in (retried, sending, queued)}
 
 
 def test_thousands_are_found_in_every_set(producer: Producer) -> None:
@@ -298,7 +393,7 @@ def test_2000_fall_due_and_are_cancelled_at_that_moment(
         results = [one for lots in pool.map(lambda half: _in_lots(producer, half), halves) for one in lots]
 
     cancelled = {one.id for one in results if one.answer is CancelResult.CANCELLED}
-    late = {one.id: one.status for one in results if one.answer is CancelResult.TOO_LATE}
+    late = {one.id: one.status for one in results if one.answer in (CancelResult.TOO_LATE, CancelResult.NOT_RETRIED)}
     assert set(ids) == cancelled | late.keys()
     assert {"sending", "sent", "delivered"} >= set(late.values())
     wait_until(

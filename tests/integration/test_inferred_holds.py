@@ -27,7 +27,8 @@ from threelane.worker.send.settle import Settlement
 NO_ROUTE = AttemptOutcome(OutcomeKind.REFUSED, "114")
 TAKEN = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 ZA, GB, US = "27831234567", "447700900123", "12025550123"
-PREFIX = "prefix:2783123"
+ALL = "prefix:2783123"
+PREFIX = f"{ALL}@-"  # of messages without a producer
 MINUTE = 60_000
 CREDENTIALS = {f"THREELANE_CLICKATELL_{name}": "sandbox" for name in ("API_ID", "USER", "PASSWORD")}
 
@@ -181,20 +182,20 @@ def test_a_country_that_refuses_a_sender_holds_it_there_alone(system: System, co
     refused = AttemptOutcome(OutcomeKind.REFUSED, code)
     refuse(system, [US], refused, sender="ACME")
     ((scope, one),) = held(system).items()
-    assert ("sender:ACME:US", 0, Evidence(1, 1, 1, system.now)) == (scope, one.until, one.evidence)
+    assert ("sender:ACME:US@-", 0, Evidence(1, 1, 1, system.now)) == (scope, one.until, one.evidence)
     assert [True, True] == [goes(system, to=number, sender="ACME") for number in (ZA, GB)]
     assert [True, True] == [goes(system, to=US, sender="OTHER"), goes(system, to=US)]
     assert [True, False, False] == [goes(system, lane, to=US, sender="ACME") for lane in (1, 2, 3)]
     system.now += 10 * MINUTE
     tries(system, refused, to=US, sender="ACME")
-    assert Evidence(2, 2, 1, one.since) == held(system)["sender:ACME:US"].evidence
+    assert Evidence(2, 2, 1, one.since) == held(system)["sender:ACME:US@-"].evidence
     assert not goes(system, to=US, sender="ACME")
     system.now += 10 * MINUTE
     tries(system, TAKEN, to=US, sender="ACME")
     assert {} == held(system)
 
 
-@pytest.mark.parametrize("scope", ["sender:ACME", "sender:ACME:ZA", PREFIX, "prefix:27", "lane:1", "account"])
+@pytest.mark.parametrize("scope", ["sender:ACME", "sender:ACME:ZA", ALL, "prefix:27", "lane:1", "account"])
 def test_a_hold_of_an_operator_applies_to_lane_1(system: System, scope: str) -> None:
     """It was set on purpose: no code, no probe and no acceptance passes or lifts it, at any time."""
     early = [claimed(system, taken_in(system, lane, sender="ACME"), lane) for lane in (1, 3)]
@@ -209,13 +210,13 @@ def test_a_hold_of_an_operator_applies_to_lane_1(system: System, scope: str) -> 
 def test_no_code_replaces_the_hold_of_an_operator(system: System) -> None:
     """It would give lane 1 a way past it, and end it with a probe."""
     early = [claimed(system, taken_in(system, to=neighbour(number))) for number in range(6)]
-    hold.put(system.sync, PREFIX, "wrong link", system.now, system.now + MINUTE)
+    hold.put(system.sync, ALL, "wrong link", system.now, system.now + MINUTE)
     system.settle([Settlement(one, NO_ROUTE, system.judge(one, NO_ROUTE)) for one in early if one])
-    assert hold.BY_HAND == held(system)[PREFIX].code
+    assert hold.BY_HAND == held(system)[ALL].code
     assert not goes(system, 1)
 
 
-@pytest.mark.parametrize(("scope", "code", "until"), [(PREFIX, "114", 3600_000), ("sender:ACME", "106", 0)])
+@pytest.mark.parametrize(("scope", "code", "until"), [(ALL, "114", 3600_000), ("sender:ACME", "106", 0)])
 def test_a_hold_of_an_older_version_is_an_inferred_one(system: System, scope: str, code: str, until: int) -> None:
     """It has no evidence and no probes: lane 1 ignores it, and the next message tests it."""
     until = system.now + until if until else 0
@@ -265,6 +266,75 @@ def test_each_report_shows_what_a_hold_was_learned_from(system: System, redis_se
     for command in (("holds", "--json"), ("health", "--json", "--worker", "web")):
         found = json.loads(typed(*command, environment=environment).stdout)
         assert expected == found.get("holds", found)[PREFIX]["evidence"]
+
+
+NUMBERS = [neighbour(number) for number in range(5)]
+
+
+def test_the_failures_of_one_producer_hold_no_other(system: System) -> None:
+    """One refused message, or five wrong numbers, of any key must not stop what others send."""
+    refuse(system, NUMBERS, producer="a")
+    refuse(system, [US], AttemptOutcome(OutcomeKind.REFUSED, "106"), sender="ACME", producer="a")
+    assert {f"{ALL}@a", "sender:ACME:US@a"} == held(system).keys()
+    for named in ({"producer": "b"}, {"producer": "a/b"}, {}):
+        for lane in (1, 2, 3):
+            assert goes(system, lane, to=neighbour(9), **named)
+            assert goes(system, lane, to=US, sender="ACME", **named)
+    assert [False, True] == [goes(system, lane, to=neighbour(9), producer="a") for lane in (2, 1)]
+    assert [False, True] == [goes(system, lane, to=US, sender="ACME", producer="a") for lane in (2, 1)]
+
+
+def test_what_two_producers_show_holds_all(system: System) -> None:
+    """The prefix, and not one list, is the cause: nobody else has to fail first. It shows the evidence of both."""
+    refuse(system, NUMBERS, producer="a")
+    refuse(system, NUMBERS[:4], producer="b")
+    assert {f"{ALL}@a"} == held(system).keys(), "the second has failed less than a hold needs"
+    refuse(system, NUMBERS[4:], producer="b")
+    found = held(system)
+    assert {ALL, f"{ALL}@a", f"{ALL}@b"} == found.keys()
+    assert Evidence(messages=10, tried=10, numbers=10, since=system.now) == found[ALL].evidence
+    assert [True, False] == [goes(system, lane, to=neighbour(9), producer="c") for lane in (1, 3)]
+
+
+def test_an_accepted_message_lifts_the_hold_of_all_and_that_of_its_producer(system: System) -> None:
+    """The other producers' own holds heal by their own probes."""
+    for producer in ("a", "b"):
+        refuse(system, NUMBERS, producer=producer)
+    system.now += MINUTE
+    tries(system, TAKEN, to=neighbour(7), producer="b")
+    assert {f"{ALL}@a"} == held(system).keys()
+    assert goes(system, to=neighbour(9), producer="c")
+
+
+def test_a_producer_that_keeps_failing_uses_up_no_probe_of_others(system: System) -> None:
+    """Its messages test its own hold; the first message of another tests the one of all."""
+    for producer in ("a", "b"):
+        refuse(system, NUMBERS, producer=producer)
+    system.now += MINUTE
+    assert goes(system, to=neighbour(7), producer="a")
+    assert goes(system, to=neighbour(8), producer="c")
+    assert not goes(system, to=neighbour(9), producer="c"), "that was the probe of this minute"
+
+
+def test_resume_lifts_the_holds_of_all_producers_or_of_one(system: System) -> None:
+    """An operator who resumes a prefix wants it to go, whoever failed there."""
+    for producer in ("a", "x:y"):
+        refuse(system, NUMBERS, producer=producer)
+    assert hold.resume(system.sync, hold.parse_resumable(f"{ALL}@x:y"), system.now)
+    assert {ALL, f"{ALL}@a"} == held(system).keys()
+    assert hold.resume(system.sync, hold.parse_resumable(ALL), system.now)
+    assert {} == held(system)
+    assert not system.sync.exists(keys.SUSPECTS)
+
+
+def test_the_holds_of_a_producer_are_bounded(system: System) -> None:
+    """Each claim reads all holds: a producer that invents sender IDs must not slow it down for everybody."""
+    for number in range(60):
+        refuse(system, [US], AttemptOutcome(OutcomeKind.REFUSED, "106"), sender=f"ACME{number}", producer="a")
+        system.now += 1
+    refuse(system, [US], AttemptOutcome(OutcomeKind.REFUSED, "106"), sender="ACME", producer="b")
+    assert 50 == len([scope for scope in held(system) if scope.endswith("@a")])
+    assert {"sender:ACME59:US@a", "sender:ACME:US@b"} <= held(system).keys()
 
 
 def test_explain_shows_that_a_code_waits_for_no_inferred_hold(system: System) -> None:
@@ -350,7 +420,7 @@ def test_a_worker_holds_a_prefix_for_newsletters_and_a_probe_lifts_it(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
     """Five numbers without a route: the newsletters wait, the codes go; once it has a route, all of them arrive."""
-    scope = f"prefix:{phone.network('27999500000')}"
+    scope = f"prefix:{phone.network('27999500000')}@-"
     unrouted(sandbox, [f"2799950000{n}" for n in range(5)], times=1)
     workers.start(hold_prefix_probe_seconds=4)
     bad = [producer.send(f"2799950000{n}", "Hello").id for n in range(5)]
@@ -375,7 +445,7 @@ def test_a_worker_sends_to_other_countries_while_one_refuses_the_sender(
     sandbox.control("POST", "faults", {"do": "code", "code": code, "to": "1", "times": None})
     workers.start()
     bad = producer.send(US, "Hello", sender="ACME").id
-    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME:US"), what="the hold")
+    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME:US@-"), what="the hold")
     assert Status.DEAD is producer.status(bad).status  # type: ignore[union-attr]
     ids = [producer.send(to, "Hello", sender="ACME", lane=lane).id for to in ("27999500001", GB) for lane in (1, 3)]
     wait_until(lambda: all(one and one.sent_at for one in producer.statuses(ids)), what="the other countries")

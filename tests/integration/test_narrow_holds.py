@@ -87,7 +87,7 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
     acme = [{"to": f"27999500{n:03d}", "text": "Hello", "sender": "ACME"} for n in range(80)]
     messages = [one.id for one in producer.send_many(acme) if isinstance(one, Accepted)]
     workers.start(gateway_connections=1, threads=2)
-    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME:ZA"), what="the hold")
+    wait_until(lambda: client.hexists(keys.HOLDS, "sender:ACME:ZA@-"), what="the hold")
     others = [{"to": f"27999600{n:03d}", "text": "Hello", "sender": "OTHER"} for n in range(40)]
     for one in producer.send_many(others):
         until(one.id, Status.SENT)
@@ -97,7 +97,7 @@ def test_a_worker_stops_a_bad_sender_and_nothing_else_meanwhile(
 
     completed = typed("holds", "--json", environment=workers.environment)
     held = json.loads(completed.stdout)
-    assert {"sender:ACME:ZA": (1, 1)} == {
+    assert {"sender:ACME:ZA@-": (1, 1)} == {
         scope: (one["evidence"]["messages"], one["evidence"]["numbers"]) for scope, one in held.items()
     }
     assert "1 message to 1 number" in typed("holds", environment=workers.environment | {"COLUMNS": "200"}).stdout

@@ -70,6 +70,7 @@ class Round:
         self.in_hand: list[Claimed] = []
         self.taken: Counter[str] = Counter()
         self.cancelled: set[str] = set()
+        self.marked: set[str] = set()  # cancelled during an attempt, or in doubt
         self.stop_requested: set[str] = set()
         self.answers: Counter[str] = Counter()
         self.token = 0
@@ -106,7 +107,7 @@ class Round:
         self.token += 1
         claimed = self.system.claim(lane, ids, f"token{self.token}").claimed
         given = {one.id for one in claimed}
-        assert not given & self.cancelled, "claimed after it was cancelled"
+        assert not given & (self.cancelled | self.marked), "claimed after it was cancelled"
         assert not [one for one in given if self.taken[one]], "claimed although the gateway has it"
         self.in_hand += claimed
         return list(claimed)
@@ -130,7 +131,8 @@ class Round:
         while (pending := self.system.start_look_up()).queried:
             found, missing = LookUp(Known.FOUND, "g" * 32, "002"), LookUp(Known.NOT_FOUND)
             again = pending.answer({one: found if self.taken[one] else missing for one in pending.queried})
-            assert not self.cancelled & set().union(*again.values()), "queued after it was cancelled"
+            queued = set().union(*again.values())
+            assert not (self.cancelled | self.marked) & queued, "queued after it was cancelled"
         pending.end()
 
     def defer(self) -> None:
@@ -154,10 +156,12 @@ class Round:
         assert ids == [one.id for one in answers]
         for answer in answers:
             assert self.truth(before, answer.id) == (answer.answer, answer.status), before.records.get(answer.id)
-            assert (answer.answer is CancelResult.TOO_LATE) == bool(answer.why)
+            assert (answer.answer in (CancelResult.TOO_LATE, CancelResult.NOT_RETRIED)) == bool(answer.why)
             self.answers[f"{answer.answer}:{answer.status}"] += 1
         self.cancelled |= {one.id for one in answers if one.answer is CancelResult.CANCELLED}
+        self.marked |= {one.id for one in answers if one.answer is CancelResult.NOT_RETRIED}
         self.stop_requested |= {one.id for one in answers if one.answer is CancelResult.ASKED}
+        self.stop_requested |= {one for one in self.marked if self.is_for_later(before, one)}
 
     def truth(self, before: Glance, one: str) -> tuple[CancelResult, str]:
         status = before.status(one)
@@ -166,8 +170,13 @@ class Round:
         if status in SURELY_NOT_SENT:
             assert not self.taken[one], "what the gateway has was cancelled"
             return CancelResult.CANCELLED, status
-        at_gateway = int(before.records[one].get("gateway_due", "0")) > self.system.now
+        if status in (Status.SENDING, Status.IN_DOUBT):
+            return CancelResult.NOT_RETRIED, status
+        at_gateway = self.is_for_later(before, one)
         return CancelResult.ASKED if status is Status.SENT and at_gateway else CancelResult.TOO_LATE, status
+
+    def is_for_later(self, before: Glance, one: str) -> bool:
+        return int(before.records.get(one, {}).get("gateway_due", "0")) > self.system.now
 
     def finish(self) -> None:
         """Healthy workers bring everything that was not cancelled to its end."""
@@ -192,6 +201,9 @@ class Round:
         published = self.published()
         for one in self.ids:
             status, was_cancelled = seen.status(one), one in self.cancelled
+            if one in self.marked and not self.taken[one]:
+                assert status in (Status.CANCELLED, Status.UNKNOWN)
+                was_cancelled = status is Status.CANCELLED
             assert was_cancelled == (status is Status.CANCELLED)
             assert self.taken[one] <= (0 if was_cancelled else 1)
             assert (1 if was_cancelled else 0) == published[one]
@@ -224,8 +236,9 @@ def test_a_message_is_cancelled_or_sent_and_never_both(system: System) -> None:
         one.finish()
         one.judge()
         answers += one.answers
-    states = (Status.SENDING, Status.SENT, Status.IN_DOUBT, Status.CANCELLED)
-    wanted = {f"cancelled:{one}" for one in SURELY_NOT_SENT} | {f"too_late:{one}" for one in states}
+    wanted = {f"cancelled:{one}" for one in SURELY_NOT_SENT}
+    wanted |= {f"too_late:{one}" for one in (Status.SENT, Status.CANCELLED)}
+    wanted |= {f"not_retried:{one}" for one in (Status.SENDING, Status.IN_DOUBT)}
     assert set() == (wanted | {"asked:sent", "unknown:"}) - answers.keys(), "the walk never reached it"
 
 
@@ -308,7 +321,7 @@ def test_threads_that_cancel_and_workers_that_claim_never_get_the_same_message(
     late = [(one.answer, one.status) for one in answers if one.answer is not CancelResult.CANCELLED]
     seen = system.glance(ids)
     assert dict.fromkeys(ids, 1) == Counter(cancelled + claimed) | Counter(_left(seen))
-    assert {(CancelResult.TOO_LATE, "sending"), (CancelResult.TOO_LATE, "cancelled")} >= set(late)
+    assert {(CancelResult.NOT_RETRIED, "sending"), (CancelResult.TOO_LATE, "cancelled")} >= set(late)
     assert all(seen.status(one) is Status.CANCELLED for one in cancelled)
     assert all(seen.status(one) is Status.SENDING for one in claimed)
     assert claimed

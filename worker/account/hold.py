@@ -1,8 +1,9 @@
 """Hold: stops the account, a lane, a sender or a prefix for all workers, with a cause, its evidence and an end.
 
 A code that concerns a sender or a prefix is evidence against it: evidence.lua collects it, and holds the scope once
-enough different numbers failed and most messages there did.  Such an inferred hold does not apply to lane 1, and lets
-one message through at an interval: an accepted one lifts it.  A hold set by a person applies to all lanes.
+enough different numbers failed and most messages there did.  Such an inferred hold concerns the producer whose messages
+failed, as ``sender:ACME:GB@shop``, and all producers once several have one.  It does not apply to lane 1, and lets one
+message through at an interval: an accepted one lifts it.  A hold set by a person applies to all lanes and producers.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ MOST_CAUSE = 200  # characters
 PROBE_MS = 60_000
 """The interval of probes of an inferred hold that an older version stored; the same as in holds.lua."""
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+OF_PRODUCER = "@"
+"""What separates a scope from the one producer that a hold concerns; no sender ID or producer contains it."""
+UNNAMED = "-"
+"""The producer of messages without one, in a scope."""
 _NARROW = (f"{Scope.SENDER}:", f"{Scope.PREFIX}:")
 
 
@@ -128,11 +133,18 @@ def scopes_of(sender: str, to: str) -> tuple[str, ...]:
     return (f"{Scope.SENDER}:{sender}", sender_scope(sender, to), prefix) if sender else (prefix,)
 
 
-def stopping(held: Mapping[str, Held], lane: int, sender: str, to: str) -> str:
+def of_producer(scope: str, producer: str) -> str:
+    """Return the scope for the messages of one producer only."""
+    return f"{scope}{OF_PRODUCER}{producer or UNNAMED}"
+
+
+def stopping(held: Mapping[str, Held], lane: int, sender: str, to: str, producer: str = "") -> str:
     """Return the scope of the hold that stops a message, or "" if nothing does; a probe may pass an inferred one."""
     senders = scopes_of(sender, to)[:2] if sender and to else ()
-    prefixes = (scope for scope in held if scope.startswith(_NARROW[1]) and to.startswith(scope[len(_NARROW[1]) :]))
-    wanted = (str(Scope.ACCOUNT), f"lane:{lane}", *senders, *prefixes)
+    known = dict.fromkeys(scope.partition(OF_PRODUCER)[0] for scope in held)
+    prefixes = (scope for scope in known if scope.startswith(_NARROW[1]) and to.startswith(scope[len(_NARROW[1]) :]))
+    narrow = (one for scope in (*senders, *prefixes) for one in (scope, of_producer(scope, producer)))
+    wanted = (str(Scope.ACCOUNT), f"lane:{lane}", *narrow)
     found = (scope for scope in wanted if scope in held)
     return next((scope for scope in found if lane > 1 or not is_inferred(scope, held[scope])), "")
 
@@ -182,14 +194,17 @@ def _country(raw: str) -> str | None:
 
 
 def parse_resumable(raw: str) -> str:
-    """Return a scope that can be resumed: one for ``put``, or ``gateway`` for breakers; raises ValueError.
+    """Return a scope that can be resumed: one for ``put``, of a producer as well, or ``gateway``; raises ValueError.
 
     Only the gateway ends a hold of credentials.
     """
     scope = raw.strip()
     if scope.partition(":")[0] == Scope.CREDENTIALS:
         raise ValueError("the gateway refuses these credentials: correct them for their workers; threelane doctor")
-    return scope if scope.partition(":")[0] == SCOPE else parse_scope(raw)
+    if scope.partition(":")[0] == SCOPE:
+        return scope
+    name, _, producer = scope.partition(OF_PRODUCER)
+    return of_producer(parse_scope(name), producer) if producer else parse_scope(raw)
 
 
 def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -> Held | None:
@@ -225,12 +240,17 @@ def way_back(held: Held) -> str:
 
 
 def resume(client: redis.Redis, scope: str, now: int) -> bool:
-    """Lift a hold; returns whether there was one.  After one of the account or the gateway the rate ramps up."""
+    """Lift a hold, and those of single producers in its scope; returns whether there was one.
+
+    After a hold of the account or the gateway the rate ramps up.
+    """
     if scope.partition(":")[0] == SCOPE:
         return reset(client, scope, now)
+    known: Any = [*client.hkeys(keys.HOLDS), *client.hkeys(keys.SUSPECTS)]  # type: ignore[misc]
+    scopes = {scope, *(one for one in (name.decode() for name in known) if one.startswith(scope + OF_PRODUCER))}
     with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.HOLDS, scope)
-        pipe.hdel(keys.SUSPECTS, scope)  # what was learned before proves nothing any more
+        pipe.hdel(keys.HOLDS, *scopes)
+        pipe.hdel(keys.SUSPECTS, *scopes)  # what was learned before proves nothing any more
         lifted, _ = pipe.execute()
     if lifted and scope == "account":
         client.hset(keys.RATE, mapping=ramp(now))

@@ -22,6 +22,10 @@ each(ARG.looked_up, function(i, one)
     else
       move(record, id, known, to, at)
       drop(record, Field.probes, Field.doubted, Field.retry)
+      if known.status ~= to then  -- it was cancelled in doubt
+        answers[i] = ''
+        return
+      end
       if known.retry and to == Status.queued then
         count(Count.retried .. known.lane .. ':' .. known.code)
       else

@@ -53,6 +53,8 @@ async def _stop(
 ) -> None:
     found: Any = await client.hmget(keys.record(message_id), [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE])
     status, gateway_id, due = (one.decode() if one else "" for one in found)
+    if status in (Status.SENDING, Status.IN_DOUBT):  # cancelled during its attempt: it may still reach the gateway
+        return
     if status != Status.SENT or int(due or 0) <= now:
         await client.zrem(keys.STOPPING, message_id)
         return

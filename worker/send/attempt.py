@@ -18,7 +18,7 @@ from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
 from threelane.store.states import Status
 from threelane.worker.account import credentials
-from threelane.worker.account.hold import Hold, scopes_of
+from threelane.worker.account.hold import Hold, of_producer, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.context import LastAccepted
@@ -248,7 +248,7 @@ class Attempts:
         """Return whether its sender or prefix was put on hold after the claim; the claim checks earlier holds."""
         if message.lane == 1:  # it ignores such holds
             return False
-        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in scopes_of(message.sender, message.to))
+        return any(claimed_at <= self._narrowed.get(scope, 0) for scope in _scopes(message))
 
     async def _call(self, messages: Sequence[Message], claimed_at: int, now: int) -> Sequence[AttemptOutcome]:
         """Send the messages that may be sent; the rest is put back or emulated.
@@ -291,3 +291,9 @@ class Attempts:
         held = await self._settler.settle(settlements)
         if held or self._narrowed:
             self._heed(held, self._clock.now())
+
+
+def _scopes(message: Message) -> tuple[str, ...]:
+    """Return the scopes that its own code can put on hold, of its producer and of all."""
+    scopes = scopes_of(message.sender, message.to)
+    return (*scopes, *(of_producer(scope, message.producer) for scope in scopes))

@@ -34,12 +34,14 @@ each(ARG.faults, function(i, one)
   if faults >= ARG.most then
     if move(record, id, known, Status.dead, ARG.now, Field.faults, faults, Field.ended, ARG.now, Field.text, text,
       Field.code, FaultCode.internal_error, unpack(ERROR)) then
+      if known.status ~= Status.dead then return end  -- it was cancelled during the attempt
       keep_for(record, ARG.keep_ms)
       count(Count.dead .. FaultCode.internal_error .. ':' .. Owner.operator)
       answers[i] = Status.dead
     end
   elseif move(record, id, known, Status.scheduled, ARG.again_at, Field.faults, faults, Field.text, text,
     Field.code, FaultCode.internal_error, Field.waits, (known.waits and known.waits .. ' ' or '') .. ARG.wait, unpack(ERROR)) then
+    if known.status ~= Status.scheduled then return end  -- it was cancelled during the attempt
     count(Count.retried .. known.lane .. ':' .. FaultCode.internal_error)
     answers[i] = Status.scheduled
   end

@@ -7,7 +7,7 @@
 --       this worker knows), gateway (the scope of the breaker), credentials (the scope of this worker's), pass_token
 --       ('', or the prober's: it may claim one message although the breaker is open), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
---       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one} or {'expired', id}
+--       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one, faults, producer} or {'expired', id} or {'cancelled', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits; an
 --       inferred hold stops no message of lane 1, and lets one of the others through as its probe now and then
 --       or {'newer', id, schema}: it is left unchanged to a newer worker
@@ -18,7 +18,7 @@ local RETRY_HELD = lane == '1' and 5000 or 60000  -- most ms until a message who
 
 local held, narrow, lengths = in_force(), false, {}
 for scope in pairs(held) do
-  local prefix = string.match(scope, '^prefix:(%d+)$')
+  local prefix = string.match(scope, '^prefix:(%d+)')
   if prefix then lengths[#prefix] = true end
   narrow = narrow or prefix or string.find(scope, '^sender:')
 end
@@ -30,10 +30,15 @@ local function sms_of(known)
   return sms
 end
 
--- Return the holds of a message's sender and prefix.
+-- Return the holds of a message's sender and prefix. An inferred hold of its producer replaces the one of all producers,
+-- so that the probes of others do not use up its own.
 local function narrow_holds(known)
   local found = {}
-  local function add(scope) if held[scope] then found[#found + 1] = scope end end
+  local function add(scope)
+    local own, of_all = of_producer(scope, known.producer), held[scope]
+    if held[own] and not (of_all and not is_inferred(scope, of_all)) then scope = own end
+    if held[scope] then found[#found + 1] = scope end
+  end
   local sender = sms_of(known).sender or ''
   add('sender:' .. sender)
   add('sender:' .. sender .. ':' .. (known.country or ''))
@@ -104,7 +109,7 @@ end
 
 local function claimed(id, known, attempt, first, queued_at)
   return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace or '',
-    known.faults or '0'}
+    known.faults or '0', known.producer or ''}
 end
 
 -- Return whether this is the prober, which may claim one message.
@@ -150,6 +155,9 @@ each(ids, function(i, id)
     entries[#entries + 1] = claimed(id, known, known.attempt, known.first, claimed_at)
   elseif known.schema and tonumber(known.schema) > ARG.schema then
     entries[#entries + 1] = left_to_newer(record, id, known)
+  elseif known.cancel then  -- a worker of an earlier version put it back
+    entries[#entries + 1] = ended_now(record, id, known, Status.cancelled, {Claim.cancelled, id})
+    count_of(Count.cancelled, lane)
   elseif tonumber(known.expires) <= now then
     entries[#entries + 1] = ended_now(record, id, known, Status.expired, {Claim.expired, id})
   else

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import redis.asyncio
 
 from threelane.contract import message
@@ -19,6 +20,7 @@ from threelane.store import keys
 from threelane.store.keys import BreakerKey, RecordKey
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.scripts import script
+from threelane.store.states import Status
 from threelane.worker.account import credentials
 from threelane.worker.gateway.breaking import Breaking, scope_of
 from threelane.worker.process.internal_error import FaultStep
@@ -31,6 +33,7 @@ class Claim(StrEnum):
 
     CLAIMED = "claimed"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"  # during an earlier attempt
     SUPPRESSED = "suppressed"
     HELD = "held"  # its sender or prefix is on hold; or, for the whole claim, the lane, the account or the gateway
     NEWER = "newer"  # left to a worker that knows its schema
@@ -151,9 +154,9 @@ def _read_all(entries: Sequence[Sequence[bytes]], token: str, now: int) -> tuple
 
 
 def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
-    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults = entry
+    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults, producer = entry
     return Claimed(
-        body_of(body, raw_id.decode()),
+        _of_producer(body_of(body, raw_id.decode()), producer.decode()),
         token,
         int(attempt),
         int(first_tried_at),
@@ -165,12 +168,19 @@ def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
     )
 
 
+def _of_producer(sms: Message, producer: str) -> Message:
+    """Return the message with its producer, which the record has beside the body."""
+    return msgspec.structs.replace(sms, producer=producer) if producer else sms
+
+
 def _log_ended(entry: Sequence[bytes], lane: int) -> None:
     message_id = entry[1].decode()
     if entry[0] == _HELD:
         logs.event("waits", id=message_id, lane=lane, hold=entry[2].decode().partition(":")[0])
     elif entry[0] == Claim.NEWER.encode():
         logs.event("left_to_newer", level=30, id=message_id, lane=lane, schema=int(entry[2]), knows=message.SCHEMA)
+    elif entry[0] == Claim.CANCELLED.encode():
+        logs.event("cancelled", id=message_id, was=Status.QUEUED)
     elif entry[0] == Claim.EXPIRED.encode():
         logs.event("expired", id=message_id, lane=lane, owner="operator")
     else:

@@ -3,13 +3,17 @@
 -- token may; settling ends the token.
 -- KEYS  records (of the settlements; without any, of the messages that the holds were learned from)
 -- ARG   now, assumes (the API reports no charges), holds, settlements
--- ->    for each settlement 1, or 0 when the message has another token: it was settled elsewhere; the scopes that are on
+-- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
+--       token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
 local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id}
 local is_watched = #ARG.holds > 0 or redis.call('HLEN', KEY.suspects) > 0 or redis.call('HLEN', KEY.holds) > 0
-if is_watched then read_fields[#read_fields + 1] = Field.country end
+if is_watched then
+  read_fields[#read_fields + 1] = Field.country
+  read_fields[#read_fields + 1] = Field.producer
+end
 local FIELDS = fields(unpack(read_fields))
-if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.country, unpack(PAID)) end
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, unpack(PAID)) end
 
 each(ARG.settlements, function(i, one)
   answers[i] = 0
@@ -23,14 +27,15 @@ each(ARG.settlements, function(i, one)
   if known.token == one[Settling.token]
     and move(record, id, known, to, one[Settling.score], Field.attempt, one[Settling.attempt], unpack(values)) then
     local keep_ms, counts, entry, since = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.expected]
-    answers[i] = 1
-    if keep_ms > 0 then keep_for(record, keep_ms) end
-    if counts ~= '' then count(counts) end
+    local is_cancelled = known.status == Status.cancelled and to ~= Status.cancelled
+    answers[i] = is_cancelled and 2 or 1
+    if keep_ms > 0 and not is_cancelled then keep_for(record, keep_ms) end
+    if counts ~= '' and not is_cancelled then count(counts) end
     if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end
     if since > 0 then index(KEY.expected, id, since) end  -- producers of earlier versions do not
     if to == Status.sent and ARG.assumes then pay(record, known, tonumber(known.estimate) or 0) end
     if to == Status.sent and is_watched then
-      accepted(one[Settling.sender], known.country, known.to or '', one[Settling.claimed_at])
+      accepted(one[Settling.sender], known.country, known.to or '', one[Settling.claimed_at], known.producer)
     end
   else
     count(Count.stale_settle)
@@ -41,8 +46,9 @@ end, function(one) return one[Settling.id] end)
 for _, one in ipairs(ARG.holds) do  -- after all acceptances of the same moment
   if one[Holding.scope] == ACCOUNT or string.find(one[Holding.scope], '^credentials') then
     hold_account(one, KEY.records[one[Holding.place]])
-  elseif answers[one[Holding.place]] == 1 then
-    infer(one, read_one(KEY.records[one[Holding.place]], Field.to))
+  elseif answers[one[Holding.place]] > 0 then
+    local known = read(KEY.records[one[Holding.place]], {Field.to, Field.producer})
+    infer(one, known.to, known.producer)
   end
 end
 write_suspects()

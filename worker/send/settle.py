@@ -15,12 +15,12 @@ from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.keys import RecordKey
 from threelane.store.record import Field
-from threelane.store.scripts import Item, flags, script, texts
+from threelane.store.scripts import Item, script, texts
 from threelane.store.states import AT_REST, Status
 from threelane.store.suppression import Entry
 from threelane.store.suppression import encode as encode_entry
 from threelane.store.tally import Count
-from threelane.worker.account.hold import Hold
+from threelane.worker.account.hold import OF_PRODUCER, Hold
 from threelane.worker.account.hold import encode as encode_hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import Keeping
@@ -67,11 +67,16 @@ class Settled(NamedTuple):
     each: list[bool]
     held: list[str]
     lifted: list[str]
+    cancelled: frozenset[int] = frozenset()  # positions of those that were cancelled during the attempt
+
+
+_CANCELLED = 2  # in a reply of the script
 
 
 def _settled(reply: Any) -> Settled:
     each, held, lifted = reply
-    return Settled(flags(each), texts(held), texts(lifted))
+    cancelled = frozenset(position for position, one in enumerate(each) if one == _CANCELLED)
+    return Settled([one > 0 for one in each], texts(held), texts(lifted), cancelled)
 
 
 @script(__file__, _settled)
@@ -112,7 +117,7 @@ async def settle(
         if one.decision.hold
     ]
     settled = await _write(client, learned, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
-    _log(settlements, settled.each)
+    _log(settlements, settled)
     return settled
 
 
@@ -140,7 +145,7 @@ async def _write(
     )
     codes = {hold.scope: hold for hold, _ in learned}
     for scope in settled.held:
-        hold = codes[scope]
+        hold = codes[scope.partition(OF_PRODUCER)[0]]
         logs.event("held", level=30, scope=scope.partition(":")[0], code=hold.code, reason=hold.cause)
     for scope in settled.lifted:
         logs.event("resumed", level=30, scope=scope.partition(":")[0], by="probe")
@@ -241,11 +246,13 @@ def _suppression(decision: Decision, now: int) -> Entry:
     )
 
 
-def _log(settlements: Sequence[Settlement], settled: Sequence[bool]) -> None:
+def _log(settlements: Sequence[Settlement], settled: Settled) -> None:
     """Log each settlement, grouped by event."""
     grouped: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for one, done in zip(settlements, settled, strict=True):
+    for position, (one, done) in enumerate(zip(settlements, settled.each, strict=True)):
         name, level, fields = _event(one) if done else ("settled_elsewhere", logging.INFO, {})
+        if position in settled.cancelled:
+            name, level, fields = "cancelled", logging.INFO, {"was": Status.SENDING}
         claimed = one.claimed
         grouped[name, level].append(
             {"id": claimed.id, "lane": claimed.message.lane, "attempt": claimed.attempt} | fields
