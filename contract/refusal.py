@@ -29,6 +29,7 @@ class Code(StrEnum):
     UNICODE = "116"
     TIME_OR_CLIENT_ID = "120"
     OPTED_OUT = "122"
+    FULL = "130"  # the gateway's "maximum MT limit", here for what waits of one producer
     BUDGET = "302"  # the gateway's "max allowed credit", here for a budget of Threelane
     CONFLICT = "409"  # Threelane's: the gateway has no code for one client id with two contents
 

@@ -1,8 +1,9 @@
 -- PARTS move, suppression
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), messages
+-- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), messages
 -- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'damaged', 'no_right',
---       'over:<limit>:<spent>:<budget>', or the JSON of the entry that suppresses it
+--       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
+--       or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)
 
 local function may_bypass(producer)
@@ -29,10 +30,15 @@ local function take(record, message, entries)
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
   local estimate, values = message[NewMessage.estimate], message[NewMessage.values]
   local legal, needs_right = message[NewMessage.legal_notice], message[NewMessage.needs_right]
-  local print, period = message[NewMessage.print], nil
+  local print, period, ledger = message[NewMessage.print], nil, nil
+  local producer, centre = message[NewMessage.producer], message[NewMessage.centre]
   local function set(name, value)
     values[#values + 1] = name
     values[#values + 1] = value
+  end
+  if ARG.is_tight and has_most(producer) then
+    count(Count.refused .. Code.full)
+    return AcceptResult.full
   end
   if needs_right or entries or budgeted then
     local given = {}
@@ -56,10 +62,14 @@ local function take(record, message, entries)
       count_of(Count.bypassed, lane)
     end
   end
+  if centre ~= '' then
+    ledger = ledger_of(centre, producer, lane)
+    if ledger ~= centre then set(Field.ledger, ledger) end
+  end
   if print ~= '' then set(Field.print, print) end
   if due > 0 then set(Field.due, due) end
   local status = due > 0 and Status.scheduled or Status.queued
-  local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period}
+  local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period, [Field.producer] = producer}
   place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
     Field.lane, lane, Field.to, message[NewMessage.to], Field.parts, parts, Field.accepted, accepted_at, unpack(values))
   if lane == '1' then index(KEY.expected, message[NewMessage.id], due > 0 and due or accepted_at) end

@@ -31,6 +31,7 @@ from threelane.store.tally import Count
 BATCH = NUDGE_SIZE
 ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending accepted messages
+TIGHT_SHARE = 0.8  # above it, the producer of most of what waits is refused; the rest is for the others
 
 
 class NewMessage(Item, frozen=True):
@@ -46,6 +47,8 @@ class NewMessage(Item, frozen=True):
     sender: str
     legal_notice: bool
     needs_right: bool  # to bypass opt-outs
+    producer: str
+    centre: str
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
@@ -59,6 +62,7 @@ class AcceptResult(StrEnum):
     DAMAGED = "damaged"
     NO_RIGHT = "no_right"
     OVER = "over"
+    FULL = "full"
 
 
 @script(__file__, texts, [AcceptResult, Code], intake=True)
@@ -69,6 +73,7 @@ def _accept(
     today: str,
     tomorrow: str,
     tomorrow_at: int,
+    is_tight: bool,
     messages: Sequence[NewMessage],
 ) -> None:
     """Accept messages; returns a reply for each."""
@@ -138,6 +143,7 @@ class AcceptCall:
         try:
             if ceiling.is_near(client, INTAKE_SHARE, len(self._drafts)):
                 self._failed = OutOfMemoryError()
+            is_tight = ceiling.is_near(client, TIGHT_SHARE, 0)
         except RedisError as failed:
             self._failed = failed
         if self._failed:
@@ -150,6 +156,7 @@ class AcceptCall:
             today=budgets.day(self._now),
             tomorrow=budgets.day(tomorrow_at),
             tomorrow_at=tomorrow_at,
+            is_tight=is_tight,
             messages=self._messages,
         )
 
@@ -247,6 +254,8 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         sms.sender,
         sms.legal_notice,
         sms.bypasses != "",
+        sms.producer,
+        sms.cost_centre,
         values,
     )
 
@@ -272,6 +281,8 @@ def _answer(draft: Draft, reply: str) -> Admission:
         return conflict(draft, erased=reply == AcceptResult.ERASED)
     if reply == AcceptResult.DAMAGED:
         return damaged(draft)
+    if reply == AcceptResult.FULL:
+        return full(sms)
     if reply == AcceptResult.NO_RIGHT:
         return no_right(sms)
     return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
@@ -309,6 +320,16 @@ def no_right(sms: Message) -> Refusal:
         problem=f"the producer {sms.producer!r} has no right to send to recipients who opted out",
         remedy="leave it out, or ask an operator to grant it: threelane producers set NAME --bypass",
         owner=Owner.OPERATOR,
+    )
+
+
+def full(sms: Message) -> Refusal:
+    """Return the refusal of a producer that has most of what waits, while little memory is left for the others."""
+    return Refusal(
+        code=Code.FULL,
+        field="producer",
+        problem=f"Redis is almost full, and most of what waits is of the producer {sms.producer!r}",
+        remedy="wait until more of them are sent, or cancel some; other producers are still accepted",
     )
 
 

@@ -74,6 +74,8 @@ class Key(StrEnum):
     BALANCE_TURN = "balance:turn"
     BALANCE_PROBE = "balance:probe"
     BURN = "burn"
+    CENTRES = "centres"
+    STORED = "stored"
     BUDGETS = "budgets"
     SPENT = "spent"
     REPLY = "reply"
@@ -153,6 +155,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.BALANCE_TURN: KeyKind("string", "lock: one balance query at a time", "", "before the next", by_account=True),
     Key.BALANCE_PROBE: KeyKind("string", "the same while the account has no credit", "", "10 seconds", by_account=True),
     Key.BURN: KeyKind("hash", "minute of Unix time -> credits charged in it; the last day", by_account=True),
+    Key.CENTRES: KeyKind("hash", "centre:<name> -> since when its credits are counted; producer:<name> -> how many"),
+    Key.STORED: KeyKind("hash", "producer -> how many of its messages wait to be sent; *: of all, -: without a name"),
     Key.BUDGETS: KeyKind("hash", "<scope>:<period> -> JSON of the limit"),
     Key.SPENT: KeyKind("hash", "scope -> credits reserved and charged in a day or month", "period", "40, 400 days"),
     Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days"),
@@ -231,6 +235,8 @@ BALANCE_PROBE = key(Key.BALANCE_PROBE)
 BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
+CENTRES = key(Key.CENTRES)
+STORED = key(Key.STORED)
 WRITE_CHECK = key(Key.WRITE_CHECK)
 PROBE = key(Key.PROBE)
 

@@ -1,4 +1,4 @@
--- PARTS record, tally
+-- PARTS record, tally, shares
 -- Money: reserved and charged credits, in the budgets of day and month, in the sum of estimates, and per minute.
 
 local burnt = 0
@@ -34,7 +34,7 @@ local function centre_scope(name) return 'centre:' .. name end
 local function producer_scope(name) return 'producer:' .. name end
 
 local DAY = 86400
-local BUDGETED = {Field.period, Field.counted, Field.centre, Field.producer, Field.estimate, Field.charge}
+local BUDGETED = {Field.period, Field.counted, Field.ledger, Field.centre, Field.producer, Field.estimate, Field.charge}
 
 -- Update the amount of a message in the budgets of its cost centre and producer; without a budget it has no period.
 local function budget(record, status)
@@ -46,7 +46,8 @@ local function budget(record, status)
   for _, period in ipairs({known.period, month(known.period)}) do
     local spent = spent_in(period)
     if spent then
-      if known.centre then redis.call('HINCRBY', spent, centre_scope(known.centre), more) end
+      local centre = known.ledger or known.centre
+      if centre then redis.call('HINCRBY', spent, centre_scope(centre), more) end
       if known.producer then redis.call('HINCRBY', spent, producer_scope(known.producer), more) end
       redis.call('EXPIRE', spent, #period == 8 and 40 * DAY or 400 * DAY)
     end
@@ -76,7 +77,7 @@ local function over(centre, producer, amount, day)
 end
 
 -- Store the charge of a message and count its difference to the last known charge. `known` must have these fields, too.
-local PAID = {Field.charge, Field.centre, Field.producer, Field.country, Field.parts}
+local PAID = {Field.charge, Field.ledger, Field.centre, Field.producer, Field.country, Field.parts}
 local function pay(record, known, amount)
   local more = amount - (tonumber(known.charge) or 0)
   write(record, Field.charge, string.format('%d', amount))
@@ -84,15 +85,16 @@ local function pay(record, known, amount)
   if not known.charge then count_of(Count.charged_parts, known.lane, tonumber(known.parts)) end
   known.charge = amount
   if more == 0 then return end
-  count(Count.charged .. known.lane .. ':' .. (known.centre or ''), more)
+  count(Count.charged .. known.lane .. ':' .. (known.ledger or known.centre or ''), more)
   count(Count.charged_by .. 'producer:' .. (known.producer or ''), more)
   count(Count.charged_by .. 'country:' .. (known.country or ''), more)
   burnt = burnt + more
 end
 
--- Update the sum of the estimates of messages that are not sent yet.
+-- Update the sum of the estimates of messages that are not sent yet, and their number.
 local function commit(record, known, from, to)
   if COMMITTED[from] ~= COMMITTED[to] then
+    note_share(known.producer, COMMITTED[to] and 1 or -1)
     local estimate = tonumber(known.estimate) or 0
     if estimate ~= 0 then count_of(Count.committed, known.lane, COMMITTED[to] and estimate or -estimate) end
   end

@@ -9,7 +9,8 @@ local TO = {
 local ended = {}
 
 -- The names of the fields that a move reads, and the other fields that a script reads.
-local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, Field.cancel, ...} end
+local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, Field.cancel,
+  Field.producer, ...} end
 
 -- The index of a state and a lane, or nil for a final state.
 local function index_of(status, lane)
@@ -221,6 +222,7 @@ local function moved(answer)
   for _, one in ipairs(damaged) do set_aside_and_report(one[3], one[1], one[2], one[4]) end
   write_indexes()
   write_burnt()
+  write_shares()
   tallied()
   publish_outcomes()
   return {answer, reported}

@@ -17,7 +17,7 @@ AS_EVER = {
     "tl:waiting", "tl:heard", "tl:stopping", "tl:producers", "tl:api-keys", "tl:windows", "tl:workers",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
-    "tl:ceiling", "tl:probe",
+    "tl:ceiling", "tl:probe", "tl:centres", "tl:stored",
     "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x",
     "tl:console:x",
     "tl:console-tries:x", "tl:reply:x",

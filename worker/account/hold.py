@@ -246,7 +246,7 @@ def resume(client: redis.Redis, scope: str, now: int) -> bool:
     """
     if scope.partition(":")[0] == SCOPE:
         return reset(client, scope, now)
-    known: Any = [*client.hkeys(keys.HOLDS), *client.hkeys(keys.SUSPECTS)]  # type: ignore[misc]
+    known: Any = [*client.hkeys(keys.HOLDS), *client.hkeys(keys.SUSPECTS)]
     scopes = {scope, *(one for one in (name.decode() for name in known) if one.startswith(scope + OF_PRODUCER))}
     with client.pipeline(transaction=True) as pipe:
         pipe.hdel(keys.HOLDS, *scopes)
