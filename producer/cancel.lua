@@ -7,13 +7,13 @@ local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.dea
 local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true}
 local answers, FIELDS = {}, fields(Field.gateway_due)
 local mark = string.format('%d %d', ARG.now, ARG.keep_ms)
-for i, id in ipairs(ARG.ids) do
+each(ARG.ids, function(i, id)
   local record = KEY.records[i]
+  answers[i] = CancelResult.unknown
   local known = read_or_set_aside(record, id, FIELDS)
   local from = known.status
-  if not from then
-    answers[i] = CancelResult.unknown
-  elseif NOT_SENT[from] and move(record, id, known, Status.cancelled, 0, Field.ended, ARG.now) then
+  if not from then return end
+  if NOT_SENT[from] and move(record, id, known, Status.cancelled, 0, Field.ended, ARG.now) then
     keep_for(record, ARG.keep_ms)
     count_of(Count.cancelled, known.lane)
     answers[i] = CancelResult.cancelled .. ':' .. from
@@ -28,5 +28,5 @@ for i, id in ipairs(ARG.ids) do
   else
     answers[i] = CancelResult.too_late .. ':' .. from
   end
-end
+end)
 return moved(answers)

@@ -4,10 +4,10 @@
 -- ARG   now, source (scheduled or queued: the state they are in), times
 -- ->    for each 1, or 0 if it changed
 local answers, FIELDS = {}, fields(Field.body)
-for i, time in ipairs(ARG.times) do
+each(ARG.times, function(i, time)
   local record, id, due = KEY.records[i], time[Time.id], time[Time.due]
-  local known = read_or_set_aside(record, id, FIELDS)
   answers[i] = 0
+  local known = read(record, FIELDS)
   if known.status == ARG.source and known.body == time[Time.was] then
     write(record, Field.body, time[Time.body], Field.due, due, Field.expires, time[Time.expires])
     drop(record, Field.gateway_due)
@@ -21,5 +21,5 @@ for i, time in ipairs(ARG.times) do
     end
     answers[i] = 1
   end
-end
+end, function(time) return time[Time.id] end)
 return moved(answers)

@@ -37,7 +37,8 @@ _FITS: Mapping[Shape, Callable[[str], Any]] = {
     Shape.LANE: {str(lane) for lane in keys.LANES}.__contains__,
     Shape.NUMBER: re.compile(r"-?[0-9]{1,15}").fullmatch,
     Shape.DIGITS: re.compile(r"[0-9]{1,20}").fullmatch,
-    Shape.WAITS: re.compile(r"[0-9. ]*").fullmatch,
+    Shape.WAITS: re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?: |$))*").fullmatch,
+    Shape.WAITING: re.compile(r"[0-9]:[A-Za-z_]+:[0-9]+").fullmatch,
     Shape.BODY: re.compile(r"\{.*", re.DOTALL).fullmatch,
     Shape.TEXT: lambda _: True,
 }

@@ -91,6 +91,7 @@ class Shape(StrEnum):
     NUMBER = "number"
     DIGITS = "digits"
     WAITS = "waits"
+    WAITING = "waiting"
     BODY = "body"  # JSON of a message; scripts only check how it begins
     TEXT = "text"
 
@@ -132,6 +133,7 @@ SHAPES: Mapping[Field, Shape] = MappingProxyType(
         Field.TO: Shape.DIGITS,
         Field.PERIOD: Shape.DIGITS,
         Field.WAITS: Shape.WAITS,
+        Field.WAITING: Shape.WAITING,
         Field.BODY: Shape.BODY,
     }
 )

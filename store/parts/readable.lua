@@ -20,7 +20,13 @@ local FITS = {
   lane = function(value) return value == '1' or value == '2' or value == '3' end,
   number = function(value) return #value <= 15 and string.find(value, '^%-?%d+$') ~= nil end,
   digits = function(value) return #value <= 20 and string.find(value, '^%d+$') ~= nil end,
-  waits = function(value) return string.find(value, '^[%d%. ]*$') ~= nil end,
+  waits = function(value)
+    for one in string.gmatch(value, '[^ ]+') do
+      if not string.find(one, '^%d+%.?%d*$') then return false end
+    end
+    return true
+  end,
+  waiting = function(value) return string.find(value, '^%d:[%a_]+:%d+$') ~= nil end,
   body = function(value) return string.sub(value, 1, 1) == '{' end,
   text = is_text,
 }

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("callbacks", "answers", "rows", "messages", "words")
+NAMES = ("callbacks", "answers", "rows", "messages", "words", "nudges", "records")
 KEPT = Path(".fuzz")
 
 

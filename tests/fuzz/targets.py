@@ -5,6 +5,7 @@ A rule takes octets.  The first octet selects one of the target's parsers; the r
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -24,8 +25,10 @@ from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.interfaces.command import suppress as cli_suppress
+from threelane.producer import nudge_redis, task_message
 from threelane.producer.files import bulk
-from threelane.store import events, registry
+from threelane.store import events, keys, readable, registry, status
+from threelane.worker.fetch import nudge
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.reply import words
 
@@ -130,6 +133,31 @@ def words_and_names(octets: bytes) -> None:
             words.build({}).meaning(text)
 
 
+def nudges(octets: bytes) -> None:
+    """An entry of a lane's queue, on Redis or RabbitMQ: a nudge, or dropped with a problem of the closed list."""
+
+    def read() -> None:
+        if octets[:1] >= b"\x80":
+            nudge.from_amqp({"task": keys.TASK}, octets[1:])
+            return
+        envelope = nudge.from_list(octets[1:], "sms.1")
+        lane, ids = nudge.read(base64.b64decode(envelope["body"]))
+        assert lane in keys.LANES
+        assert len(ids) <= nudge.MOST_IDS
+
+    _only(nudge.NoNudge, read)
+
+
+def stored_records(octets: bytes) -> None:
+    """A stored record, field by field: what is readable becomes a status, and its body a message of that id."""
+    lines = (line.partition(b"=") for line in octets[1:].split(b"\n"))
+    record = {name: value for name, _, value in lines}
+    found = readable.readable(record) or {}
+    if found:
+        status._status(OURS.id, found)
+    _only(readable.UnreadableBody, lambda: readable.body_of(record.get(b"body", b""), OURS.id))
+
+
 def _bulk(file: io.BytesIO) -> None:
     for row in bulk.read_csv(file):  # type: ignore[arg-type]
         _sentence(row.content if isinstance(row.content, Refusal) else message.parse(row.content, NOW))
@@ -197,6 +225,15 @@ _WORDS = (
     b"mSTOP ALL",
 )
 
+_NUDGES = (
+    b"\0" + nudge_redis._envelope(1, task_message.body(1, [OURS.id])),
+    b"\xff" + task_message.body(3, [OURS.id]),
+)
+_STORED = (
+    b"\0status=queued\nlane=1\nto=27831234567\nparts=1\naccepted=1\nexpires=2\nbody=" + message.encode(OURS),
+    b"\0status=dead\nlane=3\nparts=1\naccepted=1\nexpires=2\nwaits=0.500 2\nwaiting=3:retry:1\nreports=1 x\ncharge=-1",
+)
+
 TARGETS = {
     "callbacks": FuzzTarget(callbacks, [bytes([kind]) + one for kind in (0, 1, 2) for one in CORPUS]),
     "answers": FuzzTarget(
@@ -205,4 +242,6 @@ TARGETS = {
     "rows": FuzzTarget(rows, [b"\0" + one for one in _ROWS] + [b"\xffnumber,scope\n27831234567,all\n"]),
     "messages": FuzzTarget(messages, [b"\0" + one for one in _MESSAGES]),
     "words": FuzzTarget(words_and_names, _WORDS),
+    "nudges": FuzzTarget(nudges, _NUDGES),
+    "records": FuzzTarget(stored_records, _STORED),
 }
