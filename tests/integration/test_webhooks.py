@@ -102,6 +102,8 @@ def test_an_event_arrives_signed(client: redis.Redis, receiver: Receiver, dispat
     assert signature.verify(secret, stamp, post.body, signed, time.time())
     assert not signature.verify(secret + "x", stamp, post.body, signed, time.time())
     assert event_id == post.headers[signature.EVENT]
+    signed = post.headers[signature.SIGNATURE_V2]
+    assert signature.verify(secret, stamp, post.body, signed, time.time(), event=event_id)
     assert "application/json" == post.headers["Content-Type"]
     expected = Outcome(
         id=event_id, producer="shop", message_id="0f3c", status="delivered", lane=1, to=NUMBER, charge_millionths=800000

@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from threelane.contract.signature import sign, verify
+from threelane.contract.signature import EVENT, SIGNATURE, SIGNATURE_V2, headers, sign, sign_event, verify
 
 SECRET = "k3y-of-the-shop"
 BODY = '{"type":"outcome","text":"Grüße"}'.encode()
@@ -61,3 +61,48 @@ def test_without_a_secret_nothing_is_signed_and_nothing_verified() -> None:
         sign("", NOW, BODY)
     forged = "v1=" + hmac.new(b"", f"{NOW}.".encode() + BODY, "sha256").hexdigest()
     assert not verify("", NOW, BODY, forged, NOW)
+
+
+# The id of the event.
+
+EVENT_ID = "1750000000000-0"
+
+
+def test_the_second_version_covers_the_event_s_id() -> None:
+    """Receivers recognise repeats by it: whoever replays a post with another id must not be processed twice."""
+    text = f"v2.{NOW}.{EVENT_ID}.".encode() + BODY
+    expected = "v2=" + hmac.new(SECRET.encode(), text, hashlib.sha256).hexdigest()
+    assert expected == sign_event(SECRET, NOW, EVENT_ID, BODY)
+    assert verify(SECRET, NOW, BODY, expected, NOW, event=EVENT_ID)
+    assert not verify(SECRET, NOW, BODY, expected, NOW, event="1750000000000-1")
+
+
+def test_a_second_version_that_was_removed_is_refused() -> None:
+    """A receiver that checks the id accepts no signature that does not cover it."""
+    sent = headers([SECRET], EVENT_ID, NOW, BODY)
+    assert verify(SECRET, NOW, BODY, sent[SIGNATURE], NOW)
+    for stripped in ("", sent[SIGNATURE], sent[SIGNATURE].replace("v1=", "v2=")):
+        assert not verify(SECRET, NOW, BODY, stripped, NOW, event=EVENT_ID)
+
+
+def test_a_first_version_cannot_be_presented_as_a_second_of_another_body() -> None:
+    """The text of a message may contain anything: no part of a body may pass for the id of an event."""
+    body = b"17-0.{}"
+    digest = sign(SECRET, NOW, body).removeprefix("v1=")
+    assert not verify(SECRET, NOW, b"{}", "v2=" + digest, NOW, event="17-0")
+
+
+def test_while_two_secrets_are_valid_a_receiver_may_hold_either() -> None:
+    """A receiver of an earlier version compares the whole first header: it keeps the old secret until the end."""
+    sent = headers(["new", "old"], EVENT_ID, NOW, BODY)
+    assert EVENT_ID == sent[EVENT]
+    assert [True, True, False] == [
+        verify(secret, NOW, BODY, sent[SIGNATURE_V2], NOW, event=EVENT_ID) for secret in ("new", "old", "other")
+    ]
+    assert sign("old", NOW, BODY) == sent[SIGNATURE]
+
+
+@pytest.mark.parametrize("event", ["", "a.b", "x" * 65, "é"])
+def test_an_event_s_id_that_cannot_be_one_is_refused(event: str) -> None:
+    """Without raising in a receiver."""
+    assert not verify(SECRET, NOW, BODY, "v2=" + "0" * 64, NOW, event=event)
