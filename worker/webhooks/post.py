@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from enum import StrEnum
 from typing import NamedTuple
 
 import aiohttp
 from aiohttp import ClientError, ClientTimeout
+from aiohttp.abc import ResolveResult
 
 from threelane.contract import signature
 from threelane.store.registry import Registration
 from threelane.worker.process.settings import WebhookSettings
-from threelane.worker.webhooks.addresses import RefusedAddress, public_socket
+from threelane.worker.webhooks.addresses import RefusedAddress, is_public_name, public_socket
 
 _KEPT_SECONDS = 3.0  # shorter than servers keep idle connections, so that posts seldom meet a closed one
 
@@ -32,11 +34,23 @@ class PostResult(NamedTuple):
     reason: str = ""
 
 
+class PublicNames(aiohttp.ThreadedResolver):
+    """The system's resolver, even if aiodns is installed, for names that are not those of an inner network."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name; raises RefusedAddress for a name of an inner network."""
+        if not is_public_name(host):
+            raise RefusedAddress("not a public name")
+        return await super().resolve(host, port, family)
+
+
 def open_session(settings: WebhookSettings) -> aiohttp.ClientSession:
     """Return the HTTP session for posts; it limits no connections, since each courier limits its own."""
     connector = aiohttp.TCPConnector(
         limit=0,
-        resolver=aiohttp.ThreadedResolver(),  # the system's resolver, even if aiodns is installed
+        resolver=aiohttp.ThreadedResolver() if settings.webhook_private_addresses else PublicNames(),
         socket_factory=None if settings.webhook_private_addresses else public_socket,
         keepalive_timeout=_KEPT_SECONDS,
     )
@@ -55,11 +69,7 @@ async def post(
 ) -> PostResult:
     """Post an event, signed at ``now`` (Unix time, s); never raises for a failure of the network or the receiver."""
     try:
-        headers = {
-            signature.EVENT: event_id,
-            signature.TIMESTAMP: str(now),
-            signature.SIGNATURE: signature.sign(registration.secret, now, body),
-        }
+        headers = signature.headers([registration.secret], event_id, now, body)
         # only the status counts: of the body, only what arrived with the headers is read
         async with session.post(registration.webhook, data=body, headers=headers, allow_redirects=False) as response:
             return _judged(response.status)
