@@ -20,11 +20,12 @@ from threelane.interfaces.command.caller import Json, err, out, print_json, wron
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.exits import Exit
-from threelane.runtime.visible import visible_lines
+from threelane.runtime.spreadsheet import from_cell, text_cell
 from threelane.store import suppression
 from threelane.store.suppression import IMPORT, Entry
 
 COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "expires", "times", "needs")
+TEXTS = ("source", "scope", "evidence")  # the columns of free text
 MOST_EVIDENCE = 200  # characters
 _WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
 _CODE = re.compile(r"[0-9]{1,3}")
@@ -148,9 +149,13 @@ def export() -> None:
         for number, entries in suppression.every(client):
             for entry in entries:
                 values = msgspec.structs.asdict(entry)
-                table.writerow([number, *(visible_lines(str(values[name])) for name in COLUMNS[1:])])
+                table.writerow([number, *(_cell(name, values[name]) for name in COLUMNS[1:])])
 
     with_redis(write)
+
+
+def _cell(column: str, value: object) -> object:
+    return text_cell(str(value)) if column in TEXTS else value
 
 
 def _rows(reader: Any) -> Iterator[tuple[int, Mapping[str, str] | csv.Error]]:
@@ -183,6 +188,7 @@ def _entry(row: Mapping[str, str] | csv.Error, now: int) -> tuple[str, Entry]:
     if isinstance(row, csv.Error):
         raise ValueError(str(row))
     values = {name: row.get(name, "").strip() for name in COLUMNS}
+    values |= {name: from_cell(values[name]) for name in TEXTS}
     whole = {"first": now, "last": now, "expires": 0, "times": 1, "needs": 1}
     for name in whole:
         if values[name] and not _WHOLE.fullmatch(values[name]):
@@ -198,7 +204,7 @@ def _entry(row: Mapping[str, str] | csv.Error, now: int) -> tuple[str, Entry]:
         source=values["source"] or IMPORT,
         code=values["code"] or "122",
         scope=suppression.parse_scope(values["scope"] or suppression.ALL),
-        evidence=row.get("evidence", "")[:MOST_EVIDENCE],
+        evidence=from_cell(row.get("evidence", ""))[:MOST_EVIDENCE],
         **whole,
     )
 
