@@ -91,6 +91,7 @@ def main() -> int:
     folder.chmod(0o711)
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     subprocess.run([ROOT / "deploy/secrets.sh"], env={**os.environ, "SECRETS": str(folder / "secrets")}, check=True)
+    (folder / "secrets").chmod(0o711)  # compose mounts each file; this test mounts the folder
     image = Image(folder)
     shutil.copytree(Path(image.files) / "etc", folder / "etc", symlinks=True)
     hosts = "".join(f"127.0.0.1 {name}\n" for name in ("localhost", *compose))
@@ -197,7 +198,6 @@ def _redis(image: Image, port: int) -> Child:
     """Start Redis with the configuration and the users of compose.yaml, and an admin user for the test."""
     secrets = image.folder / "secrets"
     address = secrets / "redis_url"
-    address.chmod(0o644)
     address.write_text(address.read_text().replace(":6379/", f":{port}/"))
     users = image.folder / "users.acl"
     users.write_text((secrets / "redis_users").read_text() + "user admin on >admin ~* &* +@all\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -111,3 +112,23 @@ def test_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
         assert f">{password} " in made["redis_users"]
         assert "REDIS_PASSWORD" not in made["redis_users"]
         assert set(COMPOSE["secrets"]) == set(made)
+
+
+READERS = {"redis_users": 999, "grafana_password": 472}  # of the images of Redis and Grafana; the others are ours
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away; an ACL is in tests/attack")
+def test_only_the_container_that_needs_a_secret_may_read_it(tmp_path: Path) -> None:
+    """Compose mounts the files as they are; those of earlier versions could be read by every local user."""
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o711)
+    (folder / "callback_secret").write_text("of an earlier version")
+    (folder / "callback_secret").chmod(0o444)
+    environment = {"SECRETS": str(folder), "PATH": "/usr/bin:/bin"}
+    subprocess.run([ROOT / "deploy/secrets.sh"], env=environment, check=True, capture_output=True)
+    modes = {one.name: (one.stat().st_uid, oct(one.stat().st_mode & 0o777)) for one in folder.iterdir()}
+    assert {name: (READERS.get(name, 10001), "0o400") for name in COMPOSE["secrets"]} == modes
+    assert (0o700, "of an earlier version") == (
+        folder.stat().st_mode & 0o777,
+        (folder / "callback_secret").read_text(),
+    )
