@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.runtime import secret_files, tracing
 
+LIST_SHARE = 0.75  # of the memory for requests of the HTTP API; the rest is for requests that are not lists
+LIST_MIB = 14  # what a list of messages needs besides its body
 BROKER_SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")
 if TYPE_CHECKING:  # no type checker looks for the folders of gateways
     GatewayName = str
@@ -200,7 +203,24 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
     api_body_mib: PositiveFloat = Field(
         16.0, le=256, description="maximum request body size for a list of messages; for other requests it is 0.5 MiB"
     )
-    api_body_seconds: PositiveFloat = Field(30.0, description="how long a request's body may take to arrive")
+    api_body_seconds: PositiveFloat = Field(
+        30.0, description="how long a request's body may take to arrive, and its response to be read"
+    )
+    api_memory_mib: PositiveFloat | None = Field(
+        None,
+        description="memory for the requests of one process; unset: half of what the container's limit, or the "
+        "machine, leaves to them",
+    )
+    api_wait_seconds: PositiveFloat = Field(
+        10.0, description="how long a request waits for memory or a place; after that it gets 503 with Retry-After"
+    )
+    api_connections: PositiveInt = Field(
+        1_000, description="maximum connections of one process; fewer if its limit of open files is low"
+    )
+    api_connections_per_address: PositiveInt | None = Field(
+        None, description="the same from one address; unset: no limit of its own, as all clients of a proxy share one"
+    )
+    api_head_seconds: PositiveFloat = Field(10.0, description="how long the head of a request may take to arrive")
     api_tls_cert: FilePath | None = Field(None, description="certificate chain of the HTTP API, PEM; enables TLS")
     api_tls_key: FilePath | None = Field(None, description="private key of that certificate, PEM")
     console: bool = Field(True, description="serve the console at /console")
@@ -229,6 +249,20 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
         if bool(self.api_tls_cert) != bool(self.api_tls_key):
             raise ValueError("set both THREELANE_API_TLS_CERT and THREELANE_API_TLS_KEY, or neither")
         return self
+
+    @model_validator(mode="after")
+    def _the_longest_list_fits(self) -> Self:
+        if self.api_memory_mib and self.api_memory_mib < self.least_memory_mib:
+            raise ValueError(
+                f"THREELANE_API_MEMORY_MIB must be at least {self.least_memory_mib:g} with a THREELANE_API_BODY_MIB of "
+                f"{self.api_body_mib:g}: one producer may use half of the {LIST_SHARE:.0%} that lists may use"
+            )
+        return self
+
+    @property
+    def least_memory_mib(self) -> float:
+        """The least memory with which a longest list fits into a producer's share."""
+        return float(math.ceil(2 * (self.api_body_mib + LIST_MIB) / LIST_SHARE))
 
 
 T = TypeVar("T", bound=Settings)

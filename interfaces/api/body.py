@@ -1,48 +1,119 @@
-"""Body: reads request bodies within limits of size and time, and writes responses."""
+"""Body: reads request bodies within limits of size, time and memory, and writes responses.
+
+A body is read once its key is known.  It holds memory of its producer's share until the response is sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from threelane.interfaces.api.problem import stop
-from threelane.interfaces.api.service import service_of
+from threelane.contract.refusal import Owner
+from threelane.interfaces.api import structure
+from threelane.interfaces.api.memory_budget import Lease, MemoryBudget, NoRoom
+from threelane.interfaces.api.places import NoPlace
+from threelane.interfaces.api.problem import Stop, busy, stop
+from threelane.interfaces.api.service import HOLDER, LEASE, MIB, Service, service_of
+from threelane.producer.http.values import MOST_MESSAGES
+from threelane.runtime.settings import LIST_MIB
 
 SINGLE = 512 * 1024  # octets: the longest text that is read, and room for the rest
-MIB = 1024 * 1024
+MOST_VALUES = 20_000  # of a request that is not a list of messages
+MOST_VALUES_OF_LIST = 2_000_000
+STRING_FACTOR = 4  # octets of a decoded character per octet in UTF-8
+EXPECTED_FACTOR = 30  # what a list is processed with, per octet of it, until its messages are counted
+GRACE_SECONDS = 5.0  # for a body of which nothing arrives
+OCTETS_PER_RESULT = 1_000  # of a message's result, also in the response
+WINDOW_OCTETS = 4 * MIB  # of the messages that are accepted together
 
 
-async def _single(request: Request) -> bytes:
-    return await _read(request, SINGLE)
-
-
-async def _list(request: Request) -> AsyncIterator[bytes]:
+async def _single(request: Request) -> bytearray:
     service = service_of(request)
-    async with service.lists:  # bounds how many bodies are in memory at once
-        yield await _read(request, int(service.settings.api_body_mib * MIB))
+    length = _length(request, SINGLE)
+    lease = await _lease(request, service.memory, STRING_FACTOR * length)
+    body = await _read(request, length, SINGLE)
+    values = structure.values(body, MOST_VALUES)
+    if values > MOST_VALUES:
+        raise _too_long(f"the body has more than {MOST_VALUES:,} values")
+    await _resize(service, lease, values * structure.OCTETS_PER_VALUE + STRING_FACTOR * len(body))
+    return body
 
 
-async def _read(request: Request, most: int) -> bytes:
-    """Return the body; nothing past the limit is kept, and a body that declares more is not read at all."""
+async def _list(request: Request) -> bytearray:
+    service = service_of(request)
+    most = int(service.settings.api_body_mib * MIB)
+    length = _length(request, most)
+    lease = await _lease(request, service.list_memory, length + min(LIST_MIB * MIB, EXPECTED_FACTOR * length))
+    body = await _read(request, length, most)
+    if len(body) < MIB:
+        found = structure.items(body, MOST_MESSAGES, MOST_VALUES_OF_LIST)
+    else:  # on a thread: other requests go on
+        found = await asyncio.to_thread(structure.items, body, MOST_MESSAGES, MOST_VALUES_OF_LIST)
+    if found > MOST_MESSAGES:
+        problem = f"more than {MOST_MESSAGES:,} messages, or {MOST_VALUES_OF_LIST:,} values"
+        raise _too_long(problem, field="messages", remedy=f"send at most {MOST_MESSAGES:,} at a time")
+    needed = WINDOW_OCTETS + min(MOST_MESSAGES, body.count(b"{")) * OCTETS_PER_RESULT
+    await _resize(service, lease, len(body) + needed)
+    return body
+
+
+def _length(request: Request, most: int) -> int:
+    """Return the length that a body declares, or the limit; a body that declares more is not read at all."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > most:
-        raise _too_long(most)
-    body = bytearray()
+    if not declared.isdigit():
+        return most
+    if int(declared[:20]) > most:
+        raise _too_long(f"the body is longer than {most:,} octets")
+    return int(declared)
+
+
+async def _lease(request: Request, budget: MemoryBudget, octets: int) -> Lease:
+    """Return the memory of a request, which the guard gives back after the response."""
+    lease = budget.lease(_holder(request))
+    await _resize(service_of(request), lease, octets)
+    request.scope[LEASE] = lease
+    return lease
+
+
+def _holder(request: Request) -> str:
+    """Return the producer of the key, or, where there is no key, such as at the login, the address."""
+    producer: str | None = request.scope.get(HOLDER)
+    return producer if producer is not None else f"address {request.client.host if request.client else ''}"
+
+
+async def _read(request: Request, length: int, most: int) -> bytearray:
+    """Return the body; one that arrives too slowly is given up, the sooner the less of it has arrived."""
+    service = service_of(request)
+    settings = service.settings
+    body, grace = bytearray(), min(GRACE_SECONDS, settings.api_body_seconds)
     try:
-        async with asyncio.timeout(service_of(request).settings.api_body_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise _too_long(most)
+        async with service.incomplete.place(_holder(request), settings.api_wait_seconds):
+            async with asyncio.timeout(grace) as timeout:
+                began = (timeout.when() or 0.0) - grace
+                async for chunk in request.stream():
+                    if len(body) + len(chunk) > most:
+                        raise _too_long(f"the body is longer than {most:,} octets")
+                    body += chunk
+                    arrived = len(body) / max(length, 1)
+                    timeout.reschedule(began + grace + arrived * (settings.api_body_seconds - grace))
+    except NoPlace:
+        raise busy("too many bodies of this producer are incomplete", "send bodies faster, or fewer at once") from None
     except TimeoutError:
         remedy = "send it faster, or send smaller lists"
         raise stop(408, "the body did not arrive in time", field="body", remedy=remedy) from None
-    return bytes(body)
+    return body
+
+
+async def _resize(service: Service, lease: Lease, octets: int) -> None:
+    try:
+        await lease.resize(octets, service.settings.api_wait_seconds)
+    except NoRoom:
+        problem = "other requests use the memory for bodies"
+        raise busy(problem, "retry after the seconds in Retry-After, with smaller lists") from None
 
 
 def answered(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -50,10 +121,9 @@ def answered(value: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")
 
 
-def _too_long(most: int) -> Exception:
-    remedy = "send several shorter ones"
-    return stop(413, f"the body is longer than {most:,} octets", field="body", remedy=remedy)
+def _too_long(problem: str, field: str = "body", remedy: str = "send several shorter ones") -> Stop:
+    return stop(413, problem, field=field, remedy=remedy, owner=Owner.PRODUCER)
 
 
-Single = Annotated[bytes, Depends(_single)]
-List = Annotated[bytes, Depends(_list)]
+Single = Annotated[bytearray, Depends(_single)]
+List = Annotated[bytearray, Depends(_list)]

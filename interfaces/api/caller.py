@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import stop
-from threelane.interfaces.api.service import Service, service_of
+from threelane.interfaces.api.service import HOLDER, Service, service_of
 from threelane.store import access
 from threelane.store.access import ApiKey
 
@@ -32,6 +32,7 @@ def caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | Non
         )
     pay(service, key, now)
     request.scope["threelane.key"] = key.id  # for the log
+    request.scope[HOLDER] = key.producer
     return key
 
 

@@ -45,7 +45,8 @@ _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
     429: ("the key's rate is used up",
           "this key may send 50 messages or other requests a second",
           {"remedy": "wait for the seconds in Retry-After", **_OWNER}),
-    503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not",
+    503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not. Or other requests used "
+          "the memory or the places for requests until the deadline: nothing was done",
           "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address",
           {"remedy": "retry later; with the same client message id nothing is sent twice", **_OWNER}),
 }

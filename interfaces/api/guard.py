@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import MEDIA_TYPE, stop
+from threelane.interfaces.api.service import LEASE
 from threelane.runtime import logs
 from threelane.runtime.deadline import arrive
 
@@ -31,6 +32,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 PROBES = ("live", "ready")  # not worth a line each
+SLICE = 64 * 1024
 YEAR_OF_TLS = "max-age=31536000"
 
 
@@ -58,7 +60,7 @@ class Guard:
                     headers.setdefault(name, value)
                 if scope.get("scheme") == "https":
                     headers.setdefault("Strict-Transport-Security", YEAR_OF_TLS)
-            await send(message)
+            await _in_slices(send, message)
 
         try:
             await self._app(scope, receive, safely)
@@ -68,7 +70,20 @@ class Guard:
             _tell(failed)
             if not status:
                 await _apologise(safely)
+        finally:
+            if LEASE in scope:
+                scope[LEASE].release()
         _log(scope, status, time.monotonic() - began)
+
+
+async def _in_slices(send: Send, message: Message) -> None:
+    """Send a long body in slices: its memory stays with the request until the client has read it."""
+    body = message.get("body", b"")
+    while len(body) > SLICE:
+        await send({**message, "body": body[:SLICE], "more_body": True})
+        body = body[SLICE:]
+        message = {**message, "body": body}
+    await send(message)
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

@@ -18,6 +18,7 @@ from threelane.interfaces.api import describe, problem
 from threelane.interfaces.api.body import List, Single, answered
 from threelane.interfaces.api.caller import Caller, lacking, pay
 from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
+from threelane.interfaces.api.one_by_one import OneByOne
 from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -94,17 +95,18 @@ async def send_messages(service: Shared, key: Caller, body: List, idempotency_ke
     """Send up to 10,000 messages; each is accepted or refused individually, so read the verdicts."""
     if idempotency_key is not None:
         raise problem.of(_idempotency("one key for a list of messages", "give each message a client_message_id"))
-    return await service.aside(_send_all, service, key, body)
+    return await service.aside(key.producer, _send_all, service, key, body)
 
 
-def _send_all(service: Service, key: ApiKey, body: bytes) -> Response:
+def _send_all(service: Service, key: ApiKey, body: bytearray) -> Response:
     raw = problem.read(body, Many).messages
     if len(raw) > MOST_MESSAGES:
         remedy = f"send at most {MOST_MESSAGES:,} at a time"
         raise problem.stop(413, f"{len(raw):,} messages", field="messages", remedy=remedy)
     pay(service, key, service.producer.now(), len(raw) - 1, owed=True)
     verdicts = []
-    for index, result in enumerate(service.producer.send_many_as(key, raw)):
+    one_by_one = OneByOne(raw)
+    for index, result in one_by_one.in_order(service.producer.send_many_as(key, one_by_one)):
         if isinstance(result, Refused):
             verdicts.append(MessageResult(index, False, refusal=RefusedMessage.from_error(result)))
         else:

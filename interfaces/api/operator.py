@@ -155,17 +155,17 @@ def resume(service: Shared, _key: Operator, scope: Scope) -> Response:
     responses=answers(200, FoundMessage, "matching messages, in any state", _DEAD) | problems(400, 408, 413),
     openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
-async def search_messages(service: Shared, _key: Viewer, body: Single) -> Response:
+async def search_messages(service: Shared, key: Viewer, body: Single) -> Response:
     """Search the messages of all producers.  Ended messages are in no index, so this may scan all records."""
     wanted = read(body, SearchRequest)
     filtered = criteria.parsed(wanted)
-    return answered(await service.aside(lambda: list(find.search(service.redis, filtered, wanted.most))))
+    return answered(await service.aside(key.producer, lambda: list(find.search(service.redis, filtered, wanted.most))))
 
 
 @router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
 async def list_dead_letters(
     service: Shared,
-    _key: Viewer,
+    key: Viewer,
     code: criteria.Code = "",
     owner: criteria.Owner = "",
     batch: criteria.Batch = "",
@@ -179,7 +179,9 @@ async def list_dead_letters(
     """List dead letters with code, cause and owner; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
-    return answered(await service.aside(lambda: list(find.dead(service.redis, wanted, since or 0, until, most))))
+    return answered(
+        await service.aside(key.producer, lambda: list(find.dead(service.redis, wanted, since or 0, until, most)))
+    )
 
 
 @router.get(
@@ -201,12 +203,12 @@ def show_dead_letter(service: Shared, _key: Viewer, message_id: MessageId) -> Re
     | problems(400, 408, 413),
     openapi_extra=describe.body_of(RedriveRequest, RedriveRequest(code="301", dry_run=True)),
 )
-async def redrive_dead_letters(service: Shared, _key: Operator, body: Single) -> Response:
+async def redrive_dead_letters(service: Shared, key: Operator, body: Single) -> Response:
     """Put dead letters back on their lanes, each once even if called again; ``dry_run`` only returns the plan."""
-    return await service.aside(_redrive, service, body)
+    return await service.aside(key.producer, _redrive, service, body)
 
 
-def _redrive(service: Service, body: bytes) -> Response:
+def _redrive(service: Service, body: bytearray) -> Response:
     request = read(body, RedriveRequest)
     wanted, now = criteria.parsed(request), service.producer.now()
     after, before = _instant(request.after, "after") or 0, _instant(request.before, "before")

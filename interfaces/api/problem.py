@@ -23,6 +23,7 @@ from threelane.producer.outage import Unavailable, unavailable
 
 MEDIA_TYPE = "application/problem+json"
 AWAY_SECONDS = 5  # before a caller may retry, if the table of replies has no time for this outage
+BUSY_SECONDS = 2  # before a caller may retry when other requests use the memory or the places
 _PARAMETER = re.compile(r"\{\w+\}")
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -53,6 +54,11 @@ def unknown(what: str, message_id: str = "") -> Stop:
         remedy="use the id that accept returned",
         id=message_id,
     )
+
+
+def busy(detail: str, remedy: str) -> Stop:
+    """Return the end of a request for which this process had no memory or no place in time; nothing was done."""
+    return stop(503, detail, headers={"Retry-After": str(BUSY_SECONDS)}, owner=Owner.OPERATOR, remedy=remedy)
 
 
 def of(refused: Refused | Refusal) -> Stop:
@@ -89,7 +95,7 @@ def away(failed: Unavailable) -> Stop:
     )
 
 
-def read(body: bytes, kind: Any) -> Any:
+def read(body: bytes | bytearray, kind: Any) -> Any:
     """Return a body as a value of its type; ends the request with the field that is invalid."""
     try:
         return msgspec.json.decode(body, type=kind)

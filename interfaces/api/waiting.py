@@ -44,7 +44,7 @@ _FOUND = FoundMessage(
 )
 async def count_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
     """Count a batch by state.  This scans all records, so one batch is counted at a time; others get 429."""
-    return await service.aside(_count, service, key, batch)
+    return await service.aside(key.producer, _count, service, key, batch)
 
 
 def _count(service: Service, key: ApiKey, batch: str) -> Response:
@@ -68,7 +68,7 @@ def _count(service: Service, key: ApiKey, batch: str) -> Response:
 )
 async def cancel_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
     """Cancel all messages of a batch that were not sent yet; those being sent are not retried; safe to repeat."""
-    return await service.aside(_cancel, service, key, batch)
+    return await service.aside(key.producer, _cancel, service, key, batch)
 
 
 def _cancel(service: Service, key: ApiKey, batch: str) -> Response:
@@ -109,7 +109,7 @@ async def list_schedules(
         )
 
     try:
-        found = await service.aside(read)
+        found = await service.aside(key.producer, read)
     except ValueError as wrong:
         field, _, rest = str(wrong).partition(": ")
         raise problem.stop(

@@ -8,6 +8,7 @@ repeated by the gateway, 8 times over 3 days, so a Redis that is away costs noth
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 
@@ -72,8 +73,13 @@ class CallbackEndpoint:
         async def handle(request: web.Request) -> web.StreamResponse:
             if request.method not in ("GET", "POST") or not self._is_known(request):
                 return web.Response(status=404, text="not found\n")
+            if _is_ambiguous(request):
+                return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
             try:
-                body = await request.read()  # a larger body than client_max_size is answered with 413
+                async with asyncio.timeout(self._settings.callbacks_head_seconds):
+                    body = await request.read()  # a larger body than client_max_size is answered with 413
+            except TimeoutError:
+                return _refused("the body did not arrive in time", status=408, close=True)
             except (web.RequestPayloadError, ConnectionError):
                 return _refused("the body is truncated, or does not match its Content-Encoding")
             query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")  # the octets as received
@@ -132,6 +138,15 @@ class CallbackEndpoint:
         return known and same_user and hmac.compare_digest(given.password.encode(), password.encode())
 
 
-def _refused(reason: str) -> web.Response:
+def _is_ambiguous(request: web.Request) -> bool:
+    """Return whether a proxy may see another end of the body (RFC 9112, 6.1 and 11.2)."""
+    codings = request.headers.getall("Transfer-Encoding", [])
+    return bool(codings) and ([one.strip().lower() for one in codings] != ["chunked"] or request.version < (1, 1))
+
+
+def _refused(reason: str, *, status: int = 400, close: bool = False) -> web.Response:
     logs.event("callback_refused", level=30, reason=reason)
-    return web.Response(status=400, text=f"{reason}\n")
+    response = web.Response(status=status, text=f"{reason}\n")
+    if close:
+        response.force_close()
+    return response

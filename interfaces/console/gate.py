@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from threelane.interfaces.api.body import Single
 from threelane.interfaces.api.caller import pay
 from threelane.interfaces.api.problem import stop
-from threelane.interfaces.api.service import Service, Shared
+from threelane.interfaces.api.service import HOLDER, Service, Shared
 from threelane.interfaces.console import session
 from threelane.interfaces.console.page import LoginRequired, page, see_other
 from threelane.interfaces.console.session import ConsoleSession
@@ -93,6 +93,7 @@ def visit(request: Request, service: Shared) -> Visit:
     if found is None:
         raise LoginRequired
     request.scope["threelane.key"] = found.key.id  # for the log
+    request.scope[HOLDER] = found.key.producer
     pay(service, found.key, now)
     return Visit(service, found, now, "x-threelane-look" in request.headers)
 
@@ -115,7 +116,7 @@ async def fields(body: Single, _: Annotated[None, Depends(sent_from_here)]) -> M
 
 
 async def form(
-    received: Annotated[Mapping[str, str], Depends(fields)], by: Annotated[Visit, Depends(visit)]
+    by: Annotated[Visit, Depends(visit)], received: Annotated[Mapping[str, str], Depends(fields)]
 ) -> SubmittedForm:
     """Return a form that carries the CSRF token of this session."""
     if not same(received.get("csrf", ""), by.session.csrf):

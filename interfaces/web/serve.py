@@ -16,8 +16,10 @@ import uvicorn
 
 from threelane.interfaces.web.app import create
 from threelane.interfaces.web.ports import Ports
+from threelane.interfaces.web.protocol import ApiProtocol
 from threelane.producer.client import Producer
-from threelane.runtime import logs, variables
+from threelane.runtime import descriptors, logs, variables
+from threelane.runtime.connections import Connection, Connections, Limits, Listener
 from threelane.runtime.ending import ENDING, on_stop
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ApiSettings
@@ -30,8 +32,33 @@ GRACE_SECONDS = 10  # for requests in progress when the process has to stop
 END_SECONDS = 15.0  # after the stop signal, at most
 
 
-class Server(uvicorn.Server):
-    """Uvicorn, with a deadline for its end."""
+class LimitedServer(uvicorn.Server):
+    """Uvicorn, with limits for its connections."""
+
+    def __init__(self, config: uvicorn.Config, settings: ApiSettings) -> None:
+        """Serve by these settings."""
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections within the limits."""
+        await super().startup(sockets=[])
+        if self.should_exit:
+            return
+        connections = Connections("api", limits(self._settings))
+        self.servers = [Listener(sockets or [], connections, self._protocol, self.config.ssl)]  # type: ignore[list-item]
+
+    def _protocol(self, connection: Connection) -> ApiProtocol:
+        return ApiProtocol(
+            connection=connection,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+
+class Server(LimitedServer):
+    """The server of a process, with a deadline for its end."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's names
         """Stop at a stop signal."""
@@ -45,18 +72,27 @@ class Server(uvicorn.Server):
         yield
 
 
+def limits(settings: ApiSettings) -> Limits:
+    """Return the limits of connections: with a descriptor left for each connection to Redis and the broker."""
+    reserved = 2 * settings.redis_connections
+    most = descriptors.connections(settings.api_connections, descriptors.limit(), reserved)
+    of_one = settings.api_connections_per_address or most
+    return Limits(most, of_one, settings.api_head_seconds, IDLE_SECONDS, settings.api_body_seconds)
+
+
 def serve(settings: ApiSettings) -> None:
     """Serve requests until a stop signal."""
     tables.each_or_exit()  # the history of a message needs them
     logs.configure(settings.log_level)
     variables.warn()
+    descriptors.raise_limit()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     listening, console = listen_or_exit(settings), listen_for_people_or_exit(settings)
     sockets = [one for one in (listening, console) if one]
     client = connect(settings)
     try:
         with Producer(settings) as producer:
-            server = Server(load_or_exit(config(settings, producer, client, console)))
+            server = Server(load_or_exit(config(settings, producer, client, console)), settings)
             urls = {"url": _url(settings, listening)} | ({"console": _url(settings, console)} if console else {})
             logs.event("api", level=logging.INFO, **urls)
             server.run(sockets=sockets)
@@ -79,7 +115,7 @@ def config(
         server_header=False,
         proxy_headers=False,
         ws="none",
-        http="h11",  # it limits the length of headers
+        http=ApiProtocol,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_certfile=settings.api_tls_cert,

@@ -25,7 +25,7 @@ Deprecated = Annotated[
 class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A list of messages; each is refused or accepted independently."""
 
-    messages: list[Any]
+    messages: list[msgspec.Raw]
 
 
 class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,10 @@ from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
 import redis
-import uvicorn
 
 from tests.servers import wait_until
 from threelane import Producer
-from threelane.interfaces.web.serve import config, listen, listen_for_people
+from threelane.interfaces.web.serve import LimitedServer, config, listen, listen_for_people
 from threelane.runtime.settings import ApiSettings
 from threelane.store import access
 from threelane.store.connect import connect
@@ -40,7 +39,7 @@ class Api:
         console = listen_for_people(self.settings)
         self.console_port = console.getsockname()[1] if console else self.port
         self._sockets = [one for one in (self._socket, console) if one]
-        self._server = uvicorn.Server(config(self.settings, self.producer, self.redis, console))
+        self._server = LimitedServer(config(self.settings, self.producer, self.redis, console), self.settings)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": self._sockets}, daemon=True)
 
     def start(self) -> Api:

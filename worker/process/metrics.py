@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from threelane.contract.refusal import Owner
+from threelane.runtime.connections import Closed
 from threelane.store import replies, scripts
 from threelane.worker.policy.ours import OURS
 from threelane.worker.policy.rule import Table
@@ -34,6 +35,11 @@ RESOLVED = Counter("threelane_resolved", "Messages in doubt that this process lo
 POLLED = Counter("threelane_polled", "Messages that this process looked up because no receipt came")
 SWEPT = Counter("threelane_swept", "Messages whose lost nudge this process found", ["lane"])
 UNDER_WAY = Gauge("threelane_calls_under_way", "Gateway calls in progress in this process")
+CLOSED = Counter(
+    "threelane_connections_closed", "Connections that the endpoint closed to keep its limits, by cause", ["cause"]
+)
+for _cause in Closed:
+    CLOSED.labels(_cause)
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
 REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])

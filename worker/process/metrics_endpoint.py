@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import errno
+import socket
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
-from wsgiref.simple_server import WSGIServer
+from contextlib import suppress
+from socketserver import ThreadingMixIn
+from typing import Any, NoReturn, Protocol
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 
+MOST_CONNECTIONS = 16  # at once; Prometheus needs one
+RETRY_SECONDS = 0.5  # after no connection could be accepted
+MOST_SECONDS = 30.0  # of one connection
 PORTS = (9464, *range(9468, 9564))
 """Where a worker without a set port listens: the first free one.  9465 to 9467 are of the other processes."""
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}
@@ -50,12 +58,79 @@ def target_of(settings: Endpoint, server: WSGIServer) -> str:
 def _bind(host: str, ports: Sequence[int], registry: CollectorRegistry) -> WSGIServer:
     for port in ports:
         try:
-            return start_http_server(port, host, registry)[0]
+            return _serve(host, port, registry)
         except (OSError, UnicodeError) as failed:
             if getattr(failed, "errno", None) == errno.EADDRINUSE and port != ports[-1]:
                 continue
             _end(host, ports, failed)
     raise AssertionError  # there is at least one port
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Serves each connection on a thread, and closes the oldest one for a connection beyond the limit."""
+
+    daemon_threads = True
+    request_queue_size = 16
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._open: dict[socket.socket, float] = {}  # since when; the oldest first
+        self._changing = threading.Lock()
+
+    def get_request(self) -> Any:
+        """Accept a connection; without a descriptor, wait instead of trying again at once."""
+        try:
+            return super().get_request()
+        except OSError:
+            with self._changing:
+                if self._open:
+                    _shut(next(iter(self._open)))
+            time.sleep(RETRY_SECONDS)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._changing:
+            if len(self._open) >= MOST_CONNECTIONS:
+                _shut(next(iter(self._open)))
+            self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._changing:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Close what takes too long: called twice a second."""
+        with self._changing:
+            late = time.monotonic() - MOST_SECONDS
+            for one, since in self._open.items():
+                if since > late:
+                    break
+                _shut(one)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away, or is too slow, is no error."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 5.0  # of one read
+
+    def log_message(self, *_: Any) -> None:
+        """Log no requests."""
+
+
+def _shut(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
+def _serve(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
+    family, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0::4]
+    kind = type("_ServerOfFamily", (_Server,), {"address_family": family})
+    server: WSGIServer = make_server(str(address[0]), port, make_wsgi_app(registry), kind, _Handler)
+    threading.Thread(target=server.serve_forever, name="threelane-metrics", daemon=True).start()
+    return server
 
 
 def _end(host: str, ports: Sequence[int], failed: OSError | UnicodeError) -> NoReturn:

@@ -382,6 +382,16 @@ class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by
         "", description="user name for basic authentication, if Clickatell is set up to send it with callbacks"
     )
     callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
+    callbacks_connections: PositiveInt = Field(
+        1_000, description="maximum connections of one process; fewer if its limit of open files is low"
+    )
+    callbacks_connections_per_address: PositiveInt | None = Field(
+        None,
+        description="the same from one address; unset: no limit of its own, as all callbacks through a proxy share one",
+    )
+    callbacks_head_seconds: PositiveFloat = Field(
+        10.0, description="how long the head of a callback may take to arrive, and then its body"
+    )
     metrics_host: str = Field("127.0.0.1", description="address on which /metrics listens")
     metrics_port: NonNegativeInt = Field(9465, le=65535, description="port of /metrics; 0: any free one")
 

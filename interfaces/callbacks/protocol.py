@@ -1,0 +1,60 @@
+"""Protocol: the connections of the callback endpoint; each reports what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from threelane.runtime.connections import Connection, Phase
+
+
+class CallbackProtocol(web.RequestHandler):
+    """Serves one connection and reports what it waits for."""
+
+    def __init__(self, server: web.Server, connection: Connection, **more: Any) -> None:
+        """Serve this connection."""
+        super().__init__(server, **more)
+        self.connection = connection
+        self._is_writing = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Serve it."""
+        super().connection_made(transport)
+        self.connection.transport = self.transport
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        self.connection.lost()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle data."""
+        super().data_received(data)
+        is_busy = self._request_in_progress or bool(self._messages)
+        self._report(Phase.BUSY if is_busy else Phase.HEAD)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response and wait for the next request."""
+        sent = await super().finish_response(request, resp, start_time)
+        if not self._messages:
+            self._report(Phase.IDLE)
+        return sent
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._is_writing = False
+        self._report(Phase.READER)
+
+    def resume_writing(self) -> None:
+        """Continue to write."""
+        super().resume_writing()
+        self._is_writing = True
+        self._report(Phase.BUSY)
+
+    def _report(self, phase: Phase) -> None:
+        self.connection.waits(phase if self._is_writing else Phase.READER)
