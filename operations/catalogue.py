@@ -13,6 +13,7 @@ from typing import NamedTuple
 from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
+from threelane.runtime.connections import Closed
 from threelane.store import keys, replies
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -107,6 +108,7 @@ LABELS = {
     "producer": Label("the producers with the highest charges", frozenset({"none"}), MOST),
     "country": Label("the countries with the highest charges", frozenset({"none"}), MOST),
     "cause": Label("what a message waits for", frozenset(CAUSES)),
+    "limit": Label("the limit for which a connection was closed: see docs/security.md", frozenset(Closed)),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
@@ -267,6 +269,9 @@ METRICS = (
            "Does Redis refuse commands, and why? See redis-errors.md."),
     Metric("threelane_housekeeping_failed", COUNTER, (Where.WORKER, Where.WEBHOOKS), ("round",),
            "Housekeeping rounds that failed because of Redis", "Which round is stuck?"),
+    Metric("threelane_connections_closed", COUNTER, _BOTH, ("limit",),
+           "Connections that the endpoint closed to keep its limits, by limit",
+           "Does somebody hold connections open? Up to a few a minute are slow or idle clients."),
     Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",
            "Do receipts arrive, and do they match?"),
     Metric("threelane_console_logins_refused", COUNTER, _EXPORTER, ("refusal",), "Refused logins at the console",

@@ -36,7 +36,7 @@ _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
     409: ("the client message id was accepted with other content, or it is too late to cancel",
           "this client message id was accepted with other content",
           {"field": "client_message_id", "remedy": "use a new id for a new message", "id": EXAMPLE_ID}),
-    413: ("the body, or the list, is too long",
+    413: ("the body, or the list, is too long, or has too many values",
           "10,001 messages",
           {"field": "messages", "remedy": "send at most 10,000 at a time"}),
     422: ("a field is invalid: which, why, and the remedy",

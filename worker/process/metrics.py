@@ -36,10 +36,10 @@ POLLED = Counter("threelane_polled", "Messages that this process looked up becau
 SWEPT = Counter("threelane_swept", "Messages whose lost nudge this process found", ["lane"])
 UNDER_WAY = Gauge("threelane_calls_under_way", "Gateway calls in progress in this process")
 CLOSED = Counter(
-    "threelane_connections_closed", "Connections that the endpoint closed to keep its limits, by cause", ["cause"]
+    "threelane_connections_closed", "Connections that the endpoint closed to keep its limits, by limit", ["limit"]
 )
-for _cause in Closed:
-    CLOSED.labels(_cause)
+for _limit in Closed:
+    CLOSED.labels(_limit)
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
 REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])

@@ -70,7 +70,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     """Serves each connection on a thread, and closes the oldest one for a connection beyond the limit."""
 
     daemon_threads = True
-    request_queue_size = 16
+    request_queue_size = 1024
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -83,15 +83,14 @@ class _Server(ThreadingMixIn, WSGIServer):
             return super().get_request()
         except OSError:
             with self._changing:
-                if self._open:
-                    _shut(next(iter(self._open)))
+                self._shut_oldest()
             time.sleep(RETRY_SECONDS)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._changing:
             if len(self._open) >= MOST_CONNECTIONS:
-                _shut(next(iter(self._open)))
+                self._shut_oldest()
             self._open[request] = time.monotonic()
         super().process_request(request, client_address)
 
@@ -103,11 +102,15 @@ class _Server(ThreadingMixIn, WSGIServer):
     def service_actions(self) -> None:
         """Close what takes too long: called twice a second."""
         with self._changing:
-            late = time.monotonic() - MOST_SECONDS
-            for one, since in self._open.items():
-                if since > late:
-                    break
-                _shut(one)
+            while self._open and next(iter(self._open.values())) < time.monotonic() - MOST_SECONDS:
+                self._shut_oldest()
+
+    def _shut_oldest(self) -> None:
+        if self._open:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            with suppress(OSError):  # its thread reads the end, and closes it
+                oldest.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away, or is too slow, is no error."""
@@ -118,11 +121,6 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Log no requests."""
-
-
-def _shut(one: socket.socket) -> None:
-    with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
 
 
 def _serve(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
