@@ -14,7 +14,7 @@ from threelane.operations import age, capacity, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import keys, logins, missing
+from threelane.store import access, keys, logins, missing
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -31,6 +31,7 @@ from threelane.worker.process.identity import SILENT_MS
 OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
 QUIET_MS = 900_000  # no callback for this long while messages wait for receipts is a warning
+MOST_SHOWN = 5  # keys in one finding
 DRY_HOURS = (24, 2)  # a warning, an error
 MANY_LOGINS = 30  # refused within an hour
 FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
@@ -105,6 +106,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _dead(client, now)
     yield from _damaged(client)
     yield from _logins(client)
+    yield from _wide_keys(client, now)
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:
@@ -337,3 +339,14 @@ def _dead(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(WARNING, "dead letters", detail, _POISON_STEP.format(code=group.code))
     if not groups:
         yield Finding(OK, "dead letters", "none")
+
+
+def _wide_keys(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report API keys without a limit of senders, rate or time: whoever holds one can use all of the account."""
+    wide = [one for one in access.list_keys(client) if one.is_wide and not 0 < one.expires <= now]
+    if wide:
+        shown = [f"{one.id} of {one.producer} ({', '.join(one.unlimited)})" for one in wide[:MOST_SHOWN]]
+        more = f" and {len(wide) - MOST_SHOWN:,} more" if len(wide) > MOST_SHOWN else ""
+        step = "create limited ones (threelane producers key make), and revoke these"
+        detail = f"{len(wide):,} without a limit of senders, rate or time: {', '.join(shown)}{more}"
+        yield Finding(WARNING, "API keys", detail, step)

@@ -27,7 +27,7 @@ from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import find
 from threelane.store import status as statuses
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
 from threelane.store.find import FoundMessage

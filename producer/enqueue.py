@@ -26,7 +26,7 @@ from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import ProducerSettings
 from threelane.store import access, keys, missing
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 from threelane.store.tally import Count
 
 PRICES_MS = 60_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -17,13 +17,15 @@ import redis
 from threelane.contract import fields
 from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Owner, Refusal
-from threelane.store import keys, registry
+from threelane.store import api_key, keys, last_used, registry
+from threelane.store.api_key import LIMITS, ApiKey, EarlierSecret, Limit
 from threelane.store.keys import ApiRateKey
 from threelane.store.scripts import number, script
 
 PREFIX = "tl"
 MOST_RATE = 100_000.0
 MOST_NOTE = 200  # characters
+MOST_EARLIER = 3  # secrets of one key that are valid besides the newest
 
 
 @script(__file__, number)
@@ -31,68 +33,79 @@ def _access(*, bucket: ApiRateKey, now: int, a_second: float, most: float, units
     """Take units from a bucket; returns 0, or the ms until a unit is available."""
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key and its rights; times are milliseconds of Unix time, ``expires`` 0 for never.
-
-    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
-    and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change
-    the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``viewer`` to use
-    those that only read, ``texts`` to also read texts.  ``rate`` is messages and other requests per second, 0 for no
-    limit.
-    """
-
-    id: str
-    producer: str
-    digest: str
-    lanes: tuple[int, ...] = keys.LANES
-    senders: tuple[str, ...] = ()
-    cost_centres: tuple[str, ...] = ()
-    bypass: bool = False
-    suppression: bool = False
-    operator: bool = False
-    viewer: bool = False
-    texts: bool = False
-    rate: float = 0.0
-    made: int = 0
-    expires: int = 0
-    note: str = ""
-
-    def __repr__(self) -> str:
-        """Show id and producer, without the digest."""
-        return f"ApiKey({self.id!r}, producer={self.producer!r})"
-
-    @property
-    def may_suppress(self) -> bool:
-        """Whether it may read and change the list of suppressed numbers."""
-        return self.suppression or self.operator
-
-    @property
-    def may_view(self) -> bool:
-        """Whether it may see the console and read what operators read, for every producer."""
-        return self.viewer or self.operator
-
-
 class NewApiKey(NamedTuple):
-    """A new key; ``token`` is the bearer token, which is not stored."""
+    """A new key, or a new secret of one; ``token`` is the bearer token, which is not stored."""
 
     key: ApiKey
     token: str
 
+    def __repr__(self) -> str:
+        """Show the key, without the token."""
+        return f"NewApiKey({self.key!r})"
 
-def create(client: redis.Redis, producer: str, now: int, **rights: Any) -> NewApiKey:
-    """Create a key for a producer, with the rights of ``ApiKey``; raises ValueError with problem and fix."""
+
+class MissingLimits(ValueError):
+    """A new key has neither these limits nor the explicit wish to have none; the text names them."""
+
+    def __init__(self, missing: Sequence[Limit]) -> None:
+        """List the limits that are missing."""
+        self.missing = missing
+        named = ", ".join(one.field for one in missing)
+        super().__init__(f"a key needs explicit limits; missing: {named}; give them, or create it as unlimited")
+
+
+def create(client: redis.Redis, producer: str, now: int, *, unlimited: bool = False, **rights: Any) -> NewApiKey:
+    """Create a key for a producer, with the rights of ``ApiKey``; raises ValueError with problem and fix.
+
+    Lanes, senders, rate and expiry are required (MissingLimits); with ``unlimited``, those left out have no limit.
+    """
     registry.check_name(producer)
+    checked = _checked(_limited(rights, unlimited=unlimited))
     key_id = "k" + secrets.token_hex(6)  # never digits only, which would look like a number in a log
-    token = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-    key = ApiKey(id=key_id, producer=producer, digest=_digest(token), made=now, **_checked(rights))
-    client.hset(keys.API_KEYS, key_id, msgspec.json.encode(key))
+    token = _new_token(key_id)
+    key = ApiKey(id=key_id, producer=producer, digest=_digest(token), made=now, **checked)
+    client.hset(keys.API_KEYS, key_id, api_key.encode(key))
     return NewApiKey(key, token)
+
+
+def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewApiKey | None:
+    """Give a key a new secret; None if it does not exist.  The earlier ones stay valid for the overlap at most.
+
+    Each earlier secret keeps its own end, if that is sooner: no rotation extends it.  Without an overlap, all end now.
+    Raises ValueError if more than ``MOST_EARLIER`` would be valid.
+    """
+    token = _new_token(key_id)
+
+    def change(pipe: Any) -> tuple[ApiKey, ApiKey] | None:
+        entry = pipe.hget(keys.API_KEYS, key_id)
+        if not entry:
+            return None
+        before = api_key.decode(entry)
+        after = msgspec.structs.replace(
+            before, digest=_digest(token), rotated=now, earlier=_overlapping(before, now, overlap_ms)
+        )
+        pipe.multi()
+        pipe.hset(keys.API_KEYS, key_id, api_key.encode(after))
+        return before, after
+
+    transact: Any = client.transaction  # typed without its result
+    changed: tuple[ApiKey, ApiKey] | None = transact(change, keys.API_KEYS, value_from_callable=True)
+    if changed is None:
+        return None
+    before, after = changed
+    kept = {one.digest for one in after.earlier}
+    last_used.forget(client, key_id, *(one for one in _all_digests(before) if one not in kept))
+    return NewApiKey(after, token)
 
 
 def revoke(client: redis.Redis, key_id: str) -> bool:
     """Revoke a key immediately; returns whether it existed."""
+    entry: Any = client.hget(keys.API_KEYS, key_id)
     client.delete(keys.api_rate(key_id))
-    return bool(client.hdel(keys.API_KEYS, key_id))
+    revoked = bool(client.hdel(keys.API_KEYS, key_id))
+    if entry:
+        last_used.forget(client, key_id, *_all_digests(api_key.decode(entry)))
+    return revoked
 
 
 def revoke_all(client: redis.Redis, producer: str) -> int:
@@ -103,24 +116,31 @@ def revoke_all(client: redis.Redis, producer: str) -> int:
 def list_keys(client: redis.Redis, producer: str = "") -> list[ApiKey]:
     """Return the keys of a producer, or all keys, the oldest first."""
     found: Any = client.hvals(keys.API_KEYS)
-    every = [msgspec.json.decode(entry, type=ApiKey) for entry in found]
+    every = [api_key.decode(entry) for entry in found]
     return sorted((one for one in every if producer in ("", one.producer)), key=lambda one: (one.made, one.id))
 
 
 def authenticate(client: redis.Redis, token: str, now: int) -> ApiKey | None:
-    """Return the key of a token, or None; compares in constant time."""
+    """Return the key of a token, or None; compares with all valid secrets in constant time, and notes the use."""
     prefix, _, rest = token.partition("_")
     key_id = rest.partition("_")[0]
     if prefix != PREFIX or not key_id or not token.isascii():
         return None
     key = read(client, key_id, now)
-    return key if key and hmac.compare_digest(_digest(token), key.digest) else None
+    if key is None:
+        return None
+    given = _digest(token)
+    matching = [one for one in key.digests(now) if hmac.compare_digest(given, one)]
+    if not matching:
+        return None
+    last_used.note(client, key.id, matching[0], now)
+    return key
 
 
 def read(client: redis.Redis, key_id: str, now: int) -> ApiKey | None:
     """Return the key with an id, or None if it was revoked or is expired."""
     entry: Any = client.hget(keys.API_KEYS, key_id)
-    key = msgspec.json.decode(entry, type=ApiKey) if entry else None
+    key = api_key.decode(entry) if entry else None
     return key if key and not 0 < key.expires <= now else None
 
 
@@ -165,17 +185,46 @@ def _either(values: Iterable[object]) -> str:
     return " or ".join(map(str, values))
 
 
+def _limited(rights: dict[str, Any], *, unlimited: bool) -> dict[str, Any]:
+    """Return the rights with all limits; raises MissingLimits if some are missing and may not be."""
+    missing = [one for one in LIMITS if not rights.get(one.field)]
+    if missing and not unlimited:
+        raise MissingLimits(missing)
+    return rights | {one.field: one.unlimited for one in missing}
+
+
 def _checked(rights: dict[str, Any]) -> dict[str, Any]:
     """Return the rights, parsed by the rules of the message fields."""
-    lanes = tuple(sorted(set(rights.get("lanes") or keys.LANES)))
+    lanes = tuple(sorted(set(rights["lanes"])))
     if not set(lanes) <= set(keys.LANES):
         raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
     for name, parse in (("senders", fields.sender), ("cost_centres", fields.label)):
         rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
-    if not 0 <= rights.get("rate", 0.0) <= MOST_RATE:
-        raise ValueError(f"rate {rights['rate']:g}: give up to {MOST_RATE:g} a second, or 0 for no limit")
+    if not 0 <= rights["rate"] <= MOST_RATE:
+        raise ValueError(f"rate {rights['rate']:g}: give more than 0 and up to {MOST_RATE:g} a second")
     rights["note"] = rights.get("note", "")[:MOST_NOTE]
-    return rights | {"lanes": lanes}
+    return {"evidence": False} | rights | {"lanes": lanes}
+
+
+def _overlapping(key: ApiKey, now: int, overlap_ms: int) -> tuple[EarlierSecret, ...]:
+    """Return the earlier secrets after a rotation now."""
+    until = now + overlap_ms
+    candidates = (EarlierSecret(key.digest, until), *key.earlier)
+    kept = tuple(EarlierSecret(one.digest, min(one.until, until)) for one in candidates if one.until > now < until)
+    if len(kept) > MOST_EARLIER:
+        raise ValueError(
+            f"{len(kept)} earlier secrets of {key.id} would be valid, {MOST_EARLIER} is the most; "
+            "wait until one ends, or end all of them with an overlap of 0"
+        )
+    return kept
+
+
+def _all_digests(key: ApiKey) -> tuple[str, ...]:
+    return (key.digest, *(one.digest for one in key.earlier))
+
+
+def _new_token(key_id: str) -> str:
+    return f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
 
 
 def _read(parsed: Any) -> str:

@@ -65,6 +65,7 @@ class Key(StrEnum):
     PRODUCERS = "producers"
     API_KEYS = "api-keys"
     API_RATE = "api-rate"
+    API_USED = "api-used"
     CEILING = "ceiling"
     CONSOLE = "console"
     CONSOLE_TRIES = "console-tries"
@@ -142,6 +143,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
     Key.API_KEYS: KeyKind("hash", "id of an API key -> JSON of its digest, producer and rights"),
+    Key.API_USED: KeyKind("hash", "<id of an API key>:<start of a secret's digest> -> when it was last used, ms"),
     Key.CEILING: KeyKind("string", "the memory ceiling of Redis in bytes, 0 if it has none", "", "a minute"),
     Key.API_RATE: KeyKind("hash", "token bucket of an API key: Rate", "key id", "when it is full"),
     Key.CONSOLE: KeyKind("hash", "a login to the console: key csrf made said search number look", "login",
@@ -224,6 +226,7 @@ HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)
 PRODUCERS = key(Key.PRODUCERS)
 API_KEYS = key(Key.API_KEYS)
+API_USED = key(Key.API_USED)
 WINDOWS = key(Key.WINDOWS)
 REPLY_HALVES = key(Key.REPLY_HALVES)
 WORKERS = key(Key.WORKERS)

@@ -11,7 +11,7 @@ from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.service import HOLDER, Service, service_of
 from threelane.store import access
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="A key of your producer: threelane producers key make NAME")
 

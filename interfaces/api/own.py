@@ -11,17 +11,18 @@ from threelane.interfaces.api.describe import answer, answers, problems
 from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import BudgetReport, Rights
 from threelane.store import budgets
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 
 router = APIRouter(tags=["this key"])
-_RIGHTS = Rights("4f1c09a2b7e3", "shop", (1, 3), ("ACME",), ("logins",), False, False, False, 50)
+_RIGHTS = Rights("4f1c09a2b7e3", "shop", (1, 3), ("ACME",), ("logins",), False, False, False, 50, expires=1798761600000)
 _BUDGET = BudgetReport("producer:shop", "day", 500_000_000, 12_400_000, "refuse")
 
 
 @router.get("/key", responses=answer(200, Rights, "the rights of this key", _RIGHTS) | problems())
 def own_rights(key: Caller) -> Response:
     """Return the rights of this key."""
-    return answered(Rights(**{name: getattr(key, name) for name in Rights.__struct_fields__}))
+    rights = {name: getattr(key, name) for name in Rights.__struct_fields__}
+    return answered(Rights(**rights | {"evidence": key.may_read_evidence}))
 
 
 @router.get("/budgets", responses=answers(200, BudgetReport, "budgets in force", _BUDGET) | problems())

@@ -11,7 +11,7 @@ import redis
 
 from threelane.contract.schedule import MINUTE
 from threelane.store import access, keys
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 
 IDLE_MS = 60 * MINUTE  # a session ends after this long without a request
 LONGEST_MS = 720 * MINUTE

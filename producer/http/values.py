@@ -156,7 +156,7 @@ class BudgetReport(msgspec.Struct, frozen=True):
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """The rights of an API key; no senders or cost centres: any; ``rate`` 0: no limit."""
+    """The rights of an API key; no senders or cost centres: any; ``rate`` 0: no limit; ``expires`` 0: never (ms)."""
 
     id: str
     producer: str
@@ -169,6 +169,8 @@ class Rights(msgspec.Struct, frozen=True):
     rate: float
     texts: bool = False
     viewer: bool = False
+    evidence: bool = False
+    expires: int = 0
 
 
 class Health(msgspec.Struct, frozen=True):

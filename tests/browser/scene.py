@@ -30,7 +30,7 @@ class ConsoleScene:
         self.stack.__enter__()
         prices = self.stack.environment["THREELANE_PRICES"]
         self.api = Api(self.stack.redis_url, prices=prices).start()
-        self.key = self.api.key("operations", operator=True, texts=True)
+        self.key = self.api.key("operations", operator=True, texts=True, evidence=True)
         for name in ("shop", "logins"):
             settings = ProducerSettings(redis_url=self.stack.redis_url, producer=name, prices=prices)
             setattr(self, name, Producer(settings))

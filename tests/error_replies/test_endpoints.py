@@ -72,7 +72,7 @@ class Endpoints:
 
     def __init__(self, state: State, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment | {"THREELANE_REDIS_URL": state.url, "THREELANE_API_PORT": "0"}
-        made = access.create(state.admin, "shop", 1, operator=True)
+        made = access.create(state.admin, "shop", 1, unlimited=True, operator=True)
         self._token = made.token
         self.children = {
             name: threelane_child(name, folder, self.environment) for name in ("api", "callbacks", "webhooks")

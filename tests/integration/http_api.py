@@ -54,8 +54,8 @@ class Api:
         self.redis.close()
 
     def key(self, producer: str = "shop", **rights: Any) -> str:
-        """Return a new key's token."""
-        return access.create(self.redis, producer, now(self.redis), **rights).token
+        """Return a new key's token, without a limit where none is given."""
+        return wide_key(self.redis, producer, **rights).token
 
     def request(self, method: str, path: str, body: Any = None, key: str = "", headers: Any = None) -> Response:
         """Send one request on a connection of its own; a body other than bytes goes as JSON."""
@@ -71,6 +71,11 @@ class Api:
         received = dict(answer.getheaders())
         is_json = "json" in received.get("content-type", "")
         return Response(answer.status, received, json.loads(raw) if is_json else raw)
+
+
+def wide_key(client: redis.Redis, producer: str = "shop", **rights: Any) -> access.NewApiKey:
+    """Return a new key, without a limit where none is given."""
+    return access.create(client, producer, now(client), unlimited=True, **rights)
 
 
 def now(client: redis.Redis) -> int:

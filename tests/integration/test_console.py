@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.integration.console import FORM, Visitor, words
-from tests.integration.http_api import Api, now
+from tests.integration.http_api import Api, now, wide_key
 from tests.integration.test_callbacks import attempted
 from tests.servers import RedisServer
 from threelane import Status
@@ -34,7 +34,7 @@ TOO_LONG = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=f"Too many parts
 def visitor(api: Api) -> Visitor:
     """An operator who has logged in, with a key that may read texts."""
     made = Visitor(api)
-    assert 200 == made.log_in(api.key("ops", operator=True, texts=True)).status
+    assert 200 == made.log_in(api.key("ops", operator=True, texts=True, evidence=True)).status
     return made
 
 
@@ -118,7 +118,7 @@ def test_a_login_ends_when_it_is_left_when_its_key_is_revoked_and_after_half_a_d
     visitor.cookies = cookie
     assert 303 == visitor.get("/console").status
 
-    made = access.create(api.redis, "ops", now(api.redis), operator=True)
+    made = wide_key(api.redis, "ops", operator=True)
     visitor.log_in(made.token)
     access.revoke(api.redis, made.key.id)
     assert 303 == visitor.get("/console").status

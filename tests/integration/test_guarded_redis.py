@@ -95,7 +95,7 @@ def test_the_main_job_passes_over_tls_with_a_user_of_minimal_rights(
             ["producers", "list"], ["producers", "set", "other"],
             ["suppress", "list"], ["windows", "list"], ["top", "--once"], ["redrive", "122"],
             ["explain", later.id], ["search", "27999500001"], ["list", "--tag", "promo"], ["dead", "list"], ["prefix"],
-            ["pause", "3", "--cause", "a test"], ["resume", "lane:3"], ["producers", "key", "make", "shop"],
+            ["pause", "3", "--cause", "a test"], ["resume", "lane:3"], ["producers", "key", "make", "shop", "--any"],
             ["erase", "27999500001"], ["check"], ["doctor"],
         ):  # fmt: skip
             done = CliRunner().invoke(commands, words, env=environment)

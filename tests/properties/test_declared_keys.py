@@ -171,7 +171,7 @@ def _do_the_rest(system: System) -> None:
     write_check.check_write(sync)
     beat.take_name(sync, system.settings)
     system.run(beat.forget(client))
-    key = access.create(sync, "shop", now, rate=1.0).key
+    key = access.create(sync, "shop", now, unlimited=True, rate=1.0).key
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})
