@@ -27,6 +27,7 @@ IMPORT = "import"
 ALL = "all"
 BATCH = 500
 MOST_DAYS = 36_500
+_CODE = re.compile(r"code [0-9]{1,3}")
 _SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
 
 
@@ -73,6 +74,12 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def forbids(self, now: int) -> bool:
         """Return whether it is in force."""
         return self.times >= self.needs and not 0 < self.expires <= now
+
+
+def without_evidence(entry: Entry) -> Entry:
+    """Return an entry as a reader without the right ``evidence`` sees it: the kind of source, and no free text."""
+    kind = entry.source if entry.source in (STOP, OPERATOR) or _CODE.fullmatch(entry.source) else IMPORT
+    return msgspec.structs.replace(entry, source=kind, evidence="")
 
 
 def by_hand(scope: str, evidence: str, days: float, now: int) -> Entry:

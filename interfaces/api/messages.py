@@ -14,7 +14,7 @@ from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
-from threelane.interfaces.api import describe, problem
+from threelane.interfaces.api import describe, problem, visible_to
 from threelane.interfaces.api.body import List, Single, answered
 from threelane.interfaces.api.caller import Caller, lacking, pay
 from threelane.interfaces.api.describe import EXAMPLE_ID, MESSAGE, MESSAGE_EXAMPLE, answer, problems
@@ -23,7 +23,7 @@ from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.http.values import MOST_MESSAGES, Many, MessageResult, MessageResults, RefusedMessage
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
 
@@ -122,7 +122,7 @@ def _send_all(service: Service, key: ApiKey, body: bytearray) -> Response:
 )
 def message_status(service: Shared, key: Caller, message_id: MessageId) -> Response:
     """Return the status of a message; times are Unix time in milliseconds."""
-    return answered(owned(service, key, message_id))
+    return answered(visible_to.message(key, owned(service, key, message_id)))
 
 
 @router.delete(

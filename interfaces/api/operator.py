@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from threelane.contract import schedule
 from threelane.contract.refusal import Code, Refusal
-from threelane.interfaces.api import criteria, describe
+from threelane.interfaces.api import criteria, describe, visible_to
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Operator, Viewer
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
@@ -156,10 +156,14 @@ def resume(service: Shared, _key: Operator, scope: Scope) -> Response:
     openapi_extra=describe.body_of(SearchRequest, SearchRequest(batch="newsletter-7", status="dead")),
 )
 async def search_messages(service: Shared, key: Viewer, body: Single) -> Response:
-    """Search the messages of all producers.  Ended messages are in no index, so this may scan all records."""
+    """Search the messages of all producers.  Ended messages are in no index, so this may scan all records.
+
+    Without the right ``texts``, the numbers of other producers' messages are masked.
+    """
     wanted = read(body, SearchRequest)
     filtered = criteria.parsed(wanted)
-    return answered(await service.aside(key.producer, lambda: list(find.search(service.redis, filtered, wanted.most))))
+    found = await service.aside(key.producer, lambda: list(find.search(service.redis, filtered, wanted.most)))
+    return answered(visible_to.messages(key, found))
 
 
 @router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
@@ -179,22 +183,21 @@ async def list_dead_letters(
     """List dead letters with code, cause and owner; ``after`` and ``before`` are times of death."""
     wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
-    return answered(
-        await service.aside(key.producer, lambda: list(find.dead(service.redis, wanted, since or 0, until, most)))
-    )
+    found = await service.aside(key.producer, lambda: list(find.dead(service.redis, wanted, since or 0, until, most)))
+    return answered(visible_to.messages(key, found))
 
 
 @router.get(
     "/dead-letters/{message_id:message}",
     responses=answer(200, Story, "its history", EXAMPLE) | problems(404),
 )
-def show_dead_letter(service: Shared, _key: Viewer, message_id: MessageId) -> Response:
+def show_dead_letter(service: Shared, key: Viewer, message_id: MessageId) -> Response:
     """Return the history of a dead letter: which rule decided, and who can fix it."""
     found = story(service, message_id)
     if found.message.status is not Status.DEAD:
         remedy = f"see GET /v1/messages/{message_id}/timeline"
         raise stop(404, f"not a dead letter: it is {found.message.status}", field="id", remedy=remedy, id=message_id)
-    return answered(found)
+    return answered(visible_to.story(key, found))
 
 
 @router.post(

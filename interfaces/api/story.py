@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from threelane.interfaces.api import visible_to
 from threelane.interfaces.api.body import answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import answer, problems
@@ -38,7 +39,7 @@ EXAMPLE = Story(
 def message_timeline(service: Shared, key: Caller, message_id: MessageId) -> Response:
     """Return a message's history: what happened when, what it waits for, which rule decided, what it cost."""
     owned(service, key, message_id)
-    return answered(story(service, message_id))
+    return answered(visible_to.story(key, story(service, message_id)))
 
 
 def story(service: Service, message_id: str) -> Story:

@@ -13,13 +13,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from threelane.contract.refusal import Code
-from threelane.interfaces.api import describe, problem
+from threelane.interfaces.api import describe, problem, visible_to
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller, SuppressionReader, Suppressor
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
 from threelane.store import keys, suppression
+from threelane.store.api_key import ApiKey
 from threelane.store.suppression import OPERATOR, Entry
 
 router = APIRouter(prefix="/suppressions", tags=["suppression"])
@@ -31,16 +32,19 @@ _STATUS = SuppressionStatus(_NUMBER, True, [_ENTRY])
 @router.get("", responses=answer(200, Page, "a page of the list, in no order", Page([_STATUS], "0")) | problems())
 def list_suppressed(
     service: Shared,
-    _key: SuppressionReader,
+    key: SuppressionReader,
     cursor: Annotated[str, Query(pattern="^[0-9]{1,20}$", description="the cursor of the previous page")] = "0",
 ) -> Response:
-    """List suppressed numbers, a few hundred per page."""
+    """List suppressed numbers, a few hundred per page; masked without the right ``texts``."""
     now = service.producer.now()
     if int(cursor) >= 2**64:
         raise problem.stop(422, "not a cursor of this list", field="query.cursor", remedy="start with 0")
     page: Any = service.redis.hscan(keys.SUPPRESSED, int(cursor), count=suppression.BATCH)
     following, found = page
-    rows = [_standing(number.decode(), _decode(entries), now) for number, entries in found.items()]
+    rows = [
+        _standing(key, visible_to.listed_number(key, number.decode()), _decode(entries), now)
+        for number, entries in found.items()
+    ]
     return answered(Page(rows, str(following)))
 
 
@@ -56,7 +60,7 @@ def suppress(service: Shared, key: Suppressor, body: Single) -> Response:
     now = service.producer.now()
     evidence = wanted.evidence or f"by key {key.id} of {key.producer}"
     suppression.add(service.redis, [(number, suppression.by_hand(scope, evidence, wanted.days, now))])
-    return answered(_standing(number, suppression.why(service.redis, number), now))
+    return answered(_standing(key, number, suppression.why(service.redis, number), now))
 
 
 @router.post(
@@ -65,10 +69,13 @@ def suppress(service: Shared, key: Suppressor, body: Single) -> Response:
     | problems(400, 408, 413),
     openapi_extra=describe.body_of(Number, Number(_NUMBER)),
 )
-def check(service: Shared, _key: Caller, body: Single) -> Response:
-    """Return whether a number is suppressed, since when, by whom, and whether the entry is in force."""
+def check(service: Shared, key: Caller, body: Single) -> Response:
+    """Return whether a number is suppressed, since when, and by which kind of source.
+
+    ``evidence`` is empty without the right ``evidence``.
+    """
     number = _number(problem.read(body, Number).number)
-    return answered(_standing(number, suppression.why(service.redis, number), service.producer.now()))
+    return answered(_standing(key, number, suppression.why(service.redis, number), service.producer.now()))
 
 
 @router.post(
@@ -83,8 +90,8 @@ def lift(service: Shared, _key: Suppressor, body: Single) -> Response:
     return answered(Lifted(suppression.lift(service.redis, _number(wanted.number), wanted.source, scope)))
 
 
-def _standing(number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:
-    return SuppressionStatus(number, any(one.forbids(now) for one in entries), list(entries))
+def _standing(key: ApiKey, number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:
+    return SuppressionStatus(number, any(one.forbids(now) for one in entries), visible_to.entries(key, entries))
 
 
 def _decode(entries: bytes) -> Any:

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from threelane.contract.errors import Refused
 from threelane.contract.fields import LABEL
 from threelane.contract.refusal import Code
-from threelane.interfaces.api import criteria, describe, problem
+from threelane.interfaces.api import criteria, describe, problem, visible_to
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
 from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, problems
@@ -22,7 +22,7 @@ from threelane.producer.cancel import CancelResult
 from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
 from threelane.producer.reschedule import Moved
 from threelane.store import find
-from threelane.store.access import ApiKey
+from threelane.store.api_key import ApiKey
 from threelane.store.find import FoundMessage
 from threelane.store.states import Status
 
@@ -115,7 +115,7 @@ async def list_schedules(
         raise problem.stop(
             422, rest, code=Code.TIME_OR_CLIENT_ID, field=f"query.{field}", remedy="correct it"
         ) from None
-    return answered(found)
+    return answered(visible_to.messages(key, found))
 
 
 @router.patch(

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from threelane.contract import phone
 from threelane.contract.refusal import Code
+from threelane.interfaces.api import visible_to
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm
@@ -22,7 +23,7 @@ BACK = f"{HOME}/suppression"
 def console_suppression(visit: CurrentVisit) -> Response:
     """Show the entries of the number that was looked up last."""
     number = visit.session.number
-    entries = suppression.why(visit.service.redis, number) if number else ()
+    entries = visible_to.entries(visit.session.key, suppression.why(visit.service.redis, number)) if number else []
     count = visit.service.redis.hlen(keys.SUPPRESSED)
     forbidden = any(one.forbids(visit.now) for one in entries)
     return visit.show(
