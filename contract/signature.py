@@ -50,7 +50,7 @@ def sign_event(secret: str, timestamp: int, event: str, body: bytes) -> str:
 
 
 def verify(
-    secret: str,
+    secret: str | Sequence[str],
     timestamp: str | int,
     body: bytes,
     signature: str,
@@ -61,22 +61,25 @@ def verify(
 ) -> bool:
     """Return whether a webhook is genuine, in constant time; does not raise.
 
+    ``secret`` may be several secrets, such as the one in use and the next one; one right signature is enough.
     ``timestamp`` and ``signature`` are the headers as received, ``body`` the bytes as received (not JSON that was
     decoded and encoded again), ``now`` the receiver's Unix time in seconds.  A timestamp that differs from ``now`` by
     more than ``tolerance`` seconds is refused, to prevent replay.  With ``event``, the header ``Threelane-Event``,
     ``signature`` is ``Threelane-Signature-V2``, and only a v2 signature passes: one that was removed is refused.
     Without it, ``signature`` is ``Threelane-Signature``, and the id of the event is not proven.
     """
-    if not secret or not _SECONDS.fullmatch(str(timestamp)) or abs(now - int(timestamp)) > tolerance:
+    secrets = [one for one in ([secret] if isinstance(secret, str) else secret) if one]
+    if not secrets or not _SECONDS.fullmatch(str(timestamp)) or abs(now - int(timestamp)) > tolerance:
         return False
     if event is None:
-        expected = sign(secret, int(timestamp), body)
+        expected = [sign(one, int(timestamp), body) for one in secrets]
     elif _EVENT_ID.fullmatch(event):
-        expected = sign_event(secret, int(timestamp), event, body)
+        expected = [sign_event(one, int(timestamp), event, body) for one in secrets]
     else:
         return False
     presented = [one.strip().encode("utf-8", "replace") for one in signature[:_MOST_LENGTH].split(",")]
-    return any([hmac.compare_digest(expected.encode(), one) for one in presented])  # noqa: C419  # compares each
+    right = [hmac.compare_digest(one.encode(), other) for one in expected for other in presented]  # compares each
+    return any(right)
 
 
 def _digest(secret: str, prefix: str, body: bytes) -> str:

@@ -112,6 +112,8 @@ LABELS = {
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
+    "credential": Label("what a callback presented", frozenset({"secret", "password"})),
+    "used": Label("the current one, or the one before it", frozenset({"current", "previous"})),
     "reply": Label("an error reply of Redis", frozenset(replies.BY_PREFIX)),
     "round": Label("the housekeeping round", ROUNDS),
     "step": Label("the step that failed; `record`: a script found a damaged record", frozenset(FaultStep)),
@@ -277,6 +279,9 @@ METRICS = (
     Metric("threelane_console_logins_refused", COUNTER, _EXPORTER, ("refusal",), "Refused logins at the console",
            "Does somebody try keys at the console?"),
     # recipients
+    Metric("threelane_callback_credentials", COUNTER, (Where.CALLBACKS,), ("credential", "used"),
+           "Genuine callbacks by the secret and password they used",
+           "Does Clickatell still use the previous one, or can it be removed?"),
     Metric("threelane_replies", COUNTER, (Where.CALLBACKS,), ("result",),
            "Replies from recipients by result", "Do replies arrive?"),
     Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients: stop, start or other",

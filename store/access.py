@@ -17,15 +17,14 @@ import redis
 from threelane.contract import fields
 from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Owner, Refusal
-from threelane.store import api_key, keys, last_used, registry
-from threelane.store.api_key import LIMITS, ApiKey, EarlierSecret, Limit
+from threelane.store import api_key, keys, last_used, overlap, registry
+from threelane.store.api_key import LIMITS, ApiKey, Limit
 from threelane.store.keys import ApiRateKey
 from threelane.store.scripts import number, script
 
 PREFIX = "tl"
 MOST_RATE = 100_000.0
 MOST_NOTE = 200  # characters
-MOST_EARLIER = 3  # secrets of one key that are valid besides the newest
 
 
 @script(__file__, number)
@@ -72,7 +71,7 @@ def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewAp
     """Give a key a new secret; None if it does not exist.  The earlier ones stay valid for the overlap at most.
 
     Each earlier secret keeps its own end, if that is sooner: no rotation extends it.  Without an overlap, all end now.
-    Raises ValueError if more than ``MOST_EARLIER`` would be valid.
+    Raises ValueError if too many would be valid.
     """
     token = _new_token(key_id)
 
@@ -81,9 +80,8 @@ def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewAp
         if not entry:
             return None
         before = api_key.decode(entry)
-        after = msgspec.structs.replace(
-            before, digest=_digest(token), rotated=now, earlier=_overlapping(before, now, overlap_ms)
-        )
+        earlier = overlap.after_rotation(before.digest, before.earlier, now, overlap_ms)
+        after = msgspec.structs.replace(before, digest=_digest(token), rotated=now, earlier=earlier)
         pipe.multi()
         pipe.hset(keys.API_KEYS, key_id, api_key.encode(after))
         return before, after
@@ -93,7 +91,7 @@ def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewAp
     if changed is None:
         return None
     before, after = changed
-    kept = {one.digest for one in after.earlier}
+    kept = {one.value for one in after.earlier}
     last_used.forget(client, key_id, *(one for one in _all_digests(before) if one not in kept))
     return NewApiKey(after, token)
 
@@ -206,21 +204,8 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
     return {"evidence": False} | rights | {"lanes": lanes}
 
 
-def _overlapping(key: ApiKey, now: int, overlap_ms: int) -> tuple[EarlierSecret, ...]:
-    """Return the earlier secrets after a rotation now."""
-    until = now + overlap_ms
-    candidates = (EarlierSecret(key.digest, until), *key.earlier)
-    kept = tuple(EarlierSecret(one.digest, min(one.until, until)) for one in candidates if one.until > now < until)
-    if len(kept) > MOST_EARLIER:
-        raise ValueError(
-            f"{len(kept)} earlier secrets of {key.id} would be valid, {MOST_EARLIER} is the most; "
-            "wait until one ends, or end all of them with an overlap of 0"
-        )
-    return kept
-
-
 def _all_digests(key: ApiKey) -> tuple[str, ...]:
-    return (key.digest, *(one.digest for one in key.earlier))
+    return (key.digest, *(one.value for one in key.earlier))
 
 
 def _new_token(key_id: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from threelane.store import keys
+from threelane.store import keys, overlap
+from threelane.store.overlap import EarlierSecret
 
 
 class Limit(NamedTuple):
@@ -25,17 +26,6 @@ LIMITS = (
     Limit("rate", 0.0, "no rate limit", "--rate"),
     Limit("expires", 0, "no expiry", "--days"),
 )
-
-
-class EarlierSecret(msgspec.Struct, frozen=True):
-    """A secret that a rotation replaced, valid until a time (ms)."""
-
-    digest: str
-    until: int
-
-    def __repr__(self) -> str:
-        """Show the time, without the digest."""
-        return f"EarlierSecret(until={self.until})"
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,14 +92,10 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it lacks a limit of senders, rate or time; all lanes alone is a choice that many keys need."""
         return bool({*self.unlimited} - {LIMITS[0].words})
 
-    def valid_earlier(self, now: int) -> tuple[EarlierSecret, ...]:
-        """Return the earlier secrets that are still valid."""
-        return tuple(one for one in self.earlier if one.until > now)
-
     def digests(self, now: int) -> Iterator[str]:
         """Yield the digests of all valid secrets, the newest first."""
         yield self.digest
-        yield from (one.digest for one in self.valid_earlier(now))
+        yield from (one.value for one in overlap.valid(self.earlier, now))
 
 
 encode = msgspec.json.Encoder().encode

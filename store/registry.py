@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import re
 import secrets
@@ -13,7 +14,8 @@ import msgspec
 import redis
 
 from threelane.contract.fields import LABEL
-from threelane.store import keys
+from threelane.store import keys, overlap
+from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
@@ -23,12 +25,18 @@ class Registration(msgspec.Struct, frozen=True):
     """One producer's rights and webhook.
 
     ``bypass`` is the right to send to recipients who opted out: legal notices, and messages that skip the gateway's
-    do-not-contact check.  ``secret`` signs the events that are posted to ``webhook``; both are empty without one.
+    do-not-contact check.  ``secret`` signs the events that are posted to ``webhook``, and for a time so do the
+    ``earlier`` secrets; they are empty without a webhook.
     """
 
     bypass: bool = False
     webhook: str = ""
     secret: str = ""
+    earlier: tuple[EarlierSecret, ...] = ()
+
+    def secrets(self, now: int) -> tuple[str, ...]:
+        """Return the secrets that sign an event at a time (ms), the newest first."""
+        return (self.secret, *(one.value for one in overlap.valid(self.earlier, now)))
 
     def __repr__(self) -> str:
         """Show everything except the secret."""
@@ -42,11 +50,14 @@ def put(
     bypass: bool | None = None,
     webhook: str | None = None,
     new_secret: bool = False,
+    overlap_ms: int = 0,
+    now: int = 0,
     allow_loopback: bool = False,
 ) -> tuple[Registration, str]:
     """Register a producer, or change the given values; None keeps a value, an empty webhook removes it.
 
     Returns the registration, and the secret if a new one was created (with the first webhook, or on request), else ''.
+    With ``overlap_ms`` (from ``now``, ms), the secret before a new one also signs for that time.
     Raises ValueError for an invalid name or address.
     """
     check_name(name)
@@ -56,6 +67,7 @@ def put(
     def change(pipe: Any) -> tuple[Registration, str]:
         before = _decode(pipe.hget(keys.PRODUCERS, name))
         after, made = _changed(before, bypass, webhook, new_secret)
+        after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         return after, made
@@ -132,6 +144,15 @@ def _changed(
     made = secrets.token_urlsafe(32) if address and (new_secret or not before.secret) else ""
     secret = (made or before.secret) if address else ""
     return Registration(before.bypass if bypass is None else bypass, address, secret), made
+
+
+def _earlier(before: Registration, after: Registration, now: int, overlap_ms: int) -> tuple[EarlierSecret, ...]:
+    """Return the earlier secrets that sign as well, none without a webhook."""
+    if not after.secret or not before.secret:
+        return ()
+    if hmac.compare_digest(after.secret, before.secret):
+        return before.earlier
+    return overlap.after_rotation(before.secret, before.earlier, now, overlap_ms)
 
 
 def _decode(entry: bytes | None) -> Registration:

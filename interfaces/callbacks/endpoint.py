@@ -9,15 +9,15 @@ repeated by the gateway, 8 times over 3 days, so a Redis that is away costs noth
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable
 
 import redis.asyncio
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from redis.exceptions import RedisError
 
 from threelane.contract import gateways
 from threelane.interfaces.callbacks.batch import ReportBatcher
+from threelane.interfaces.callbacks.credentials import CallbackCredentials
 from threelane.producer.outage import explain
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
@@ -49,7 +49,7 @@ class CallbackEndpoint:
 
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
         """Require the secret, and basic authentication if it is set."""
-        self._settings = settings
+        self._credentials = CallbackCredentials(settings)
         self._client = client
         self._words = words
         self._clock = RedisClock()
@@ -71,7 +71,7 @@ class CallbackEndpoint:
 
     def _taking(self, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if request.method not in ("GET", "POST") or not self._is_known(request):
+            if request.method not in ("GET", "POST") or not self._credentials.match(request):
                 return web.Response(status=404, text="not found\n")
             if _is_ambiguous(request):
                 return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
@@ -123,19 +123,6 @@ class CallbackEndpoint:
             await self._client.set(keys.HEARD, now)  # for threelane doctor
         for reply in inbound.replies:
             await take(self._client, reply, self._words, self._clock.now())
-
-    def _is_known(self, request: web.Request) -> bool:
-        secret = self._settings.callback_secret.get_secret_value()
-        known = hmac.compare_digest(request.match_info["secret"].encode(), secret.encode())
-        if not self._settings.callback_user:
-            return known
-        try:
-            given = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
-        except ValueError:
-            return False
-        password = self._settings.callback_password.get_secret_value()
-        same_user = hmac.compare_digest(given.login.encode(), self._settings.callback_user.encode())
-        return known and same_user and hmac.compare_digest(given.password.encode(), password.encode())
 
 
 def _is_ambiguous(request: web.Request) -> bool:

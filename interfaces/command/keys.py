@@ -16,17 +16,15 @@ from rich.markup import escape
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, shown, with_redis
-from threelane.interfaces.command.secret_output import SecretFile, secret_file
+from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.exits import Exit
-from threelane.store import access, last_used
+from threelane.store import access, last_used, overlap
 from threelane.store.api_key import ApiKey
 
 app = typer.Typer(help="API keys: their rights and rate limits.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The producer that uses the key.")]
 KeyId = Annotated[str, typer.Argument(help="The key's id, as shown by list.")]
-HOUR = DAY // 24
-MOST_HOURS = 24 * 90
 _EXAMPLES = {"lanes": "--lane 3", "senders": "--sender ACME", "rate": "--rate 50", "expires": "--days 365"}
 _SAVE = "Save it now: it is shown only once. Send it as Authorization: Bearer <key>."
 
@@ -91,16 +89,18 @@ def make(
 @app.command(epilog="Example: threelane producers key rotate k4f1c09a2b7e3 --overlap 24")
 def rotate(
     key_id: KeyId,
-    overlap: Annotated[
+    overlap_hours: Annotated[
         float,
-        typer.Option(min=0, max=MOST_HOURS, help="Hours for which the secret in use stays valid; 0: it ends now."),
+        typer.Option(
+            "--overlap", min=0, max=MOST_HOURS, help="Hours for which the secret in use stays valid; 0: it ends now."
+        ),
     ],
     key_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
     """Give a key a new secret, with the same id and rights.  The list shows when each secret was last used."""
     with secret_file(key_file) as file:
-        made = with_redis(lambda client: access.rotate(client, key_id, now_of(client), int(overlap * HOUR)))
+        made = with_redis(lambda client: access.rotate(client, key_id, now_of(client), int(overlap_hours * HOUR)))
         if made is None:
             _no_key(key_id)
         ends = f"valid until {shown(made.key.earlier[0].until)}" if made.key.earlier else "no longer valid"
@@ -198,7 +198,8 @@ def _row(key: ApiKey) -> dict[str, object]:
 def _uses(key: ApiKey, used: dict[str, int], now: int) -> dict[str, object]:
     """Return when each valid secret was last used, ms; 0: never, or before this version."""
     earlier = [
-        {"until": one.until, "last_used": last_used.of(used, key.id, one.digest)} for one in key.valid_earlier(now)
+        {"until": one.until, "last_used": last_used.of(used, key.id, one.value)}
+        for one in overlap.valid(key.earlier, now)
     ]
     return {"last_used": last_used.of(used, key.id, key.digest), "earlier": earlier}
 
@@ -208,7 +209,7 @@ def _last_used(key: ApiKey, used: dict[str, int], now: int) -> str:
         return shown(when) if (when := last_used.of(used, key.id, digest)) else "never"
 
     lines = [at(key.digest)]
-    lines += [f"earlier secret: {at(one.digest)}, ends {shown(one.until)}" for one in key.valid_earlier(now)]
+    lines += [f"earlier secret: {at(one.value)}, ends {shown(one.until)}" for one in overlap.valid(key.earlier, now)]
     return "\n".join(lines)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import redis
 import typer
 from rich.markup import escape
 
 from threelane.interfaces.command import keys as cli_keys
+from threelane.interfaces.command import query
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
@@ -43,6 +45,12 @@ def set_producer(
         typer.Option("--bypass/--no-bypass", help="Right to bypass opt-outs: legal notices, bypass_dnc."),
     ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            min=0, max=MOST_HOURS, help="With --new-secret: hours for which the earlier secret signs as well."
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Register a producer, or change only the given settings. A new secret is printed once."""
@@ -50,18 +58,33 @@ def set_producer(
         wrong_usage("give either --webhook or --no-webhook")
     if webhook == "":
         wrong_usage("--webhook is empty: give an address, or --no-webhook")
+    if overlap and not new_secret:
+        wrong_usage("--overlap needs --new-secret: it is how long the earlier secret signs as well")
     allow = load_or_exit(WebhookSettings).webhook_private_addresses
 
     def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
         address = "" if no_webhook else webhook
         after, made = registry.put(
-            client, name, bypass=bypass, webhook=address, new_secret=new_secret, allow_loopback=allow
+            client,
+            name,
+            bypass=bypass,
+            webhook=address,
+            new_secret=new_secret,
+            overlap_ms=int(overlap * HOUR),
+            now=now_of(client),
+            allow_loopback=allow,
         )
         return after, made, laid_aside.lay_aside(client, name, now_of(client)) if no_webhook else 0
 
     after, secret, aside = with_redis(change)
     if as_json:
-        shown = {"name": name, "bypass": after.bypass, "webhook": registry.shown(after.webhook), "laid_aside": aside}
+        shown: dict[str, Any] = {
+            "name": name,
+            "bypass": after.bypass,
+            "webhook": registry.shown(after.webhook),
+            "laid_aside": aside,
+        }
+        shown |= {"earlier_until": [one.until for one in after.earlier]}
         print_json(shown | ({"secret": secret} if secret else {}))
         return
     print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
@@ -69,6 +92,8 @@ def set_producer(
         print_line(
             f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
         )
+    for one in after.earlier if secret else ():
+        print_line(f"an earlier secret signs as well until {query.shown(one.until)}")
     if aside:
         print_line(f"{aside} events were set aside: threelane producers undelivered")
 

@@ -10,8 +10,11 @@ from typing import Annotated, TextIO
 
 import typer
 
+from threelane.contract.schedule import DAY
 from threelane.interfaces.command.caller import wrong_usage
 
+HOUR = DAY // 24  # ms
+MOST_HOURS = 24 * 90  # of an overlap
 SecretFile = Annotated[
     Path | None,
     typer.Option(help="Write the secret to this new file (mode 0600) instead of printing it."),

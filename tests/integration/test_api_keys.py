@@ -15,7 +15,7 @@ from tests.integration.http_api import Api, now, wide_key
 from tests.integration.test_api_access import HELLO, threelane
 from threelane.operations import doctor
 from threelane.runtime.exits import Exit
-from threelane.store import access, keys, last_used
+from threelane.store import access, keys, last_used, overlap
 from threelane.worker.policy.ours import OURS
 
 __all__ = ["threelane"]
@@ -124,7 +124,7 @@ def test_a_key_has_few_secrets_at_once(client: redis.Redis) -> None:
     """A loop that rotates does not grow the check of each request."""
     at = now(client)
     made = access.create(client, "shop", at, **LIMITED)
-    for _ in range(access.MOST_EARLIER):
+    for _ in range(overlap.MOST_EARLIER):
         access.rotate(client, made.key.id, at, overlap_ms=9_000)
     with pytest.raises(ValueError, match="overlap of 0"):
         access.rotate(client, made.key.id, at, overlap_ms=9_000)

@@ -52,7 +52,8 @@ def test_a_secret_is_typed_as_a_secret_and_shown_nowhere(kind: type[Settings]) -
         assert SecretStr in configuration._kinds(kind.model_fields[name].annotation), name
     given = {name: f"redis://:{HIDDEN}@redis/0" if name.endswith("_url") else HIDDEN for name in secrets}
     if "callback_user" in kind.model_fields:
-        given |= {"callback_user": "us", "callback_secret": HIDDEN.replace("-", "")}
+        protecting = dict.fromkeys(("callback_secret", "callback_secret_previous"), HIDDEN.replace("-", ""))
+        given |= {"callback_user": "us"} | protecting
     settings = load(kind, **given)
     for shown in (repr(settings), str(settings), f"{settings.model_dump()}", settings.model_dump_json()):
         assert HIDDEN not in shown

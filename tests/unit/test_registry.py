@@ -110,3 +110,24 @@ def test_a_secret_needs_a_webhook(client: redis.Redis) -> None:
     """It would sign nothing."""
     with pytest.raises(ValueError, match="webhook"):
         registry.put(client, "shop", new_secret=True)
+
+
+def test_an_earlier_secret_signs_until_its_end(client: redis.Redis) -> None:
+    """The newest first; a further rotation gives it no more time, and one without an overlap ends it."""
+    first, _ = registry.put(client, "shop", webhook=HOOK)
+    second, made = registry.put(client, "shop", new_secret=True, overlap_ms=1_000, now=5_000)
+    assert [(made, first.secret), (made,)] == [second.secrets(at) for at in (5_999, 6_000)]
+    assert second == registry.read(client, "shop") == registry.put(client, "shop", bypass=False)[0]
+    third, newest = registry.put(client, "shop", new_secret=True, overlap_ms=9_000, now=5_500)
+    assert [(newest, made, first.secret), (newest, made)] == [third.secrets(at) for at in (5_999, 6_000)]
+    last, only = registry.put(client, "shop", new_secret=True, now=5_600)
+    assert (only,) == last.secrets(5_600)
+    assert first.secret not in repr(third)
+
+
+def test_a_registration_of_an_earlier_version_is_read(client: redis.Redis) -> None:
+    """It has one secret."""
+    client.hset(keys.PRODUCERS, "shop", b'{"bypass":true,"webhook":"https://a.example/","secret":"abc"}')
+    found = registry.read(client, "shop")
+    assert found
+    assert (True, ("abc",)) == (found.bypass, found.secrets(1))

@@ -106,3 +106,13 @@ def test_while_two_secrets_are_valid_a_receiver_may_hold_either() -> None:
 def test_an_event_s_id_that_cannot_be_one_is_refused(event: str) -> None:
     """Without raising in a receiver."""
     assert not verify(SECRET, NOW, BODY, "v2=" + "0" * 64, NOW, event=event)
+
+
+def test_a_receiver_may_hold_several_secrets() -> None:
+    """While one is replaced: with both it accepts every post, of either header, before and after the end."""
+    for valid in (["old"], ["new", "old"], ["new"]):
+        sent = headers(valid, EVENT_ID, NOW, BODY)
+        for known, right in ((("new", "old"), True), (("", "other"), False), ((), False)):
+            assert right == verify(known, NOW, BODY, sent[SIGNATURE], NOW)
+            assert right == verify(known, NOW, BODY, sent[SIGNATURE_V2], NOW, event=EVENT_ID)
+        assert not verify(("new", "old"), NOW, BODY + b" ", sent[SIGNATURE_V2], NOW, event=EVENT_ID)

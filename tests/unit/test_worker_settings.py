@@ -120,6 +120,8 @@ UNGUARDED = [  # what is set, and the variable that is named
     ({"callback_secret": "hunter2hunter2\u0661\u0662"},                         "THREELANE_CALLBACK_SECRET"),
     ({"callback_secret": SECRET, "callback_user": "ops"},                       "THREELANE_CALLBACK_PASSWORD"),
     ({"callback_secret": SECRET, "callback_password": "hunter2"},               "THREELANE_CALLBACK_USER"),
+    ({"callback_secret": SECRET, "callback_secret_previous": "hunter2"},        "THREELANE_CALLBACK_SECRET_PREVIOUS"),
+    ({"callback_secret": SECRET, "callback_password_previous": "hunter2"},      "THREELANE_CALLBACK_PASSWORD_PREVIOUS"),
 ]
 # fmt: on
 

@@ -41,6 +41,11 @@ CLOSED = Counter(
 for _limit in Closed:
     CLOSED.labels(_limit)
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
+CALLBACK_CREDENTIALS = Counter(
+    "threelane_callback_credentials",
+    "Genuine callbacks by the secret and password they used",
+    ["credential", "used"],
+)
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
 REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])
 for _reply in replies.TABLE:

@@ -370,6 +370,10 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         return self
 
 
+def _protects(secret: str) -> bool:
+    return len(secret) >= 16 and secret.isascii() and secret.isalnum()
+
+
 class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by="`threelane callbacks`"):
     """Settings of the callback endpoint."""
 
@@ -378,10 +382,16 @@ class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by
     callback_secret: SecretStr = Field(
         SecretStr(""), description="secret path segment of the callback URL; at least 16 letters and digits"
     )
+    callback_secret_previous: SecretStr = Field(
+        SecretStr(""), description="the secret before it, accepted as well until Clickatell uses the new one"
+    )
     callback_user: str = Field(
         "", description="user name for basic authentication, if Clickatell is set up to send it with callbacks"
     )
     callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
+    callback_password_previous: SecretStr = Field(
+        SecretStr(""), description="the password before it, accepted as well until Clickatell uses the new one"
+    )
     callbacks_connections: PositiveInt = Field(
         1_000, description="maximum connections of one process; fewer if its limit of open files is low"
     )
@@ -397,11 +407,15 @@ class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by
 
     @model_validator(mode="after")
     def _the_endpoint_is_protected(self) -> Self:
-        secret = self.callback_secret.get_secret_value()
-        if len(secret) < 16 or not secret.isascii() or not secret.isalnum():
+        if not _protects(self.callback_secret.get_secret_value()):
             raise ValueError(
                 "THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it protects the endpoint"
             )
+        previous = self.callback_secret_previous.get_secret_value()
+        if previous and not _protects(previous):
+            raise ValueError("THREELANE_CALLBACK_SECRET_PREVIOUS must be at least 16 letters and digits, as the secret")
+        if self.callback_password_previous.get_secret_value() and not self.callback_user:
+            raise ValueError("THREELANE_CALLBACK_PASSWORD_PREVIOUS needs THREELANE_CALLBACK_USER and _PASSWORD")
         if bool(self.callback_user) != bool(self.callback_password.get_secret_value()):
             raise ValueError("set both THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD, or neither")
         return self

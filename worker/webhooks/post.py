@@ -69,7 +69,7 @@ async def post(
 ) -> PostResult:
     """Post an event, signed at ``now`` (Unix time, s); never raises for a failure of the network or the receiver."""
     try:
-        headers = signature.headers([registration.secret], event_id, now, body)
+        headers = signature.headers(registration.secrets(now * 1000), event_id, now, body)
         # only the status counts: of the body, only what arrived with the headers is read
         async with session.post(registration.webhook, data=body, headers=headers, allow_redirects=False) as response:
             return _judged(response.status)
