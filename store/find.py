@@ -317,7 +317,9 @@ def _matching(
         at_gateway=at_gateway,
         shown=SHOWN,
     )
-    return [_found(ids[position - 1], record) for position, record in rows if not (unmarked and record.get(Field.CANCEL))]
+    return [
+        _found(ids[position - 1], record) for position, record in rows if not (unmarked and record.get(Field.CANCEL))
+    ]
 
 
 def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:

@@ -50,6 +50,7 @@ class CallbackEndpoint:
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
         """Require the secret, and basic authentication if it is set."""
         self._credentials = CallbackCredentials(settings)
+        self._body_seconds = settings.callbacks_head_seconds
         self._client = client
         self._words = words
         self._clock = RedisClock()
@@ -76,7 +77,7 @@ class CallbackEndpoint:
             if _is_ambiguous(request):
                 return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
             try:
-                async with asyncio.timeout(self._settings.callbacks_head_seconds):
+                async with asyncio.timeout(self._body_seconds):
                     body = await request.read()  # a larger body than client_max_size is answered with 413
             except TimeoutError:
                 return _refused("the body did not arrive in time", status=408, close=True)
