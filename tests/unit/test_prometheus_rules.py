@@ -18,7 +18,7 @@ needs_promtool = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 def _promtool(*words: str) -> str:
-    completed = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60)
+    completed = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=280)
     assert 0 == completed.returncode, completed.stdout + completed.stderr
     return completed.stdout
 

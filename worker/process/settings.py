@@ -177,8 +177,8 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     run_dir: Path | None = Field(
         None,
         description="the absolute path of the run folder, in which the workers of a host announce themselves; unset: "
-        "`/run/threelane` if it is writable, `$XDG_RUNTIME_DIR/threelane`, or a folder of this user below the temporary "
-        "folder",
+        "`/run/threelane` if it is writable, `$XDG_RUNTIME_DIR/threelane`, or a folder of this user below the "
+        "temporary folder",
     )
     remote_control: Literal["off", "inspect"] = Field(
         "off",
