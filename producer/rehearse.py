@@ -53,7 +53,8 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     if isinstance(listed, Exception):
         raise listed
     records = [row(_PRINTED, reply) or {} for reply in replies]
-    rights = registry.read_all(client) if any(draft.message.bypasses for draft in drafts) else {}
+    claimants = {draft.message.producer for draft in drafts if draft.message.bypasses and draft.message.producer}
+    rights = {name: registry.rights(client, name) for name in claimants}
     found = zip(drafts, listed, records, strict=True)
     return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in found]
 

@@ -63,6 +63,7 @@ class Key(StrEnum):
     SUPPRESSED = "suppressed"
     HEARD = "heard"
     PRODUCERS = "producers"
+    RIGHTS = "rights"
     API_KEYS = "api-keys"
     API_RATE = "api-rate"
     API_USED = "api-used"
@@ -142,6 +143,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
+    Key.RIGHTS: KeyKind("hash", "the same name -> JSON of what accept needs of it; without address and secret"),
     Key.API_KEYS: KeyKind("hash", "id of an API key -> JSON of its digest, producer and rights"),
     Key.API_USED: KeyKind("hash", "<id of an API key>:<start of a secret's digest> -> when it was last used, ms"),
     Key.CEILING: KeyKind("string", "the memory ceiling of Redis in bytes, 0 if it has none", "", "a minute"),
@@ -225,6 +227,7 @@ WAITING = key(Key.WAITING)
 HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)
 PRODUCERS = key(Key.PRODUCERS)
+RIGHTS = key(Key.RIGHTS)
 API_KEYS = key(Key.API_KEYS)
 API_USED = key(Key.API_USED)
 WINDOWS = key(Key.WINDOWS)

@@ -12,12 +12,15 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import redis
+from redis.exceptions import NoPermissionError
 
 from threelane.contract.fields import LABEL
 from threelane.store import keys, overlap
 from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
+RIGHTS = ("bypass",)
+"""What accept needs of a registration; whoever may send may read it."""
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 
 
@@ -70,6 +73,7 @@ def put(
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
+        pipe.hset(keys.RIGHTS, name, _encode_rights(after))
         return after, made
 
     transact: Any = client.transaction  # typed without its result
@@ -79,7 +83,26 @@ def put(
 
 def remove(client: redis.Redis, name: str) -> bool:
     """Remove a producer's rights and webhook; returns whether it was registered."""
-    return bool(client.hdel(keys.PRODUCERS, name))
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.PRODUCERS, name)
+        pipe.hdel(keys.RIGHTS, name)
+        removed, _ = pipe.execute()
+    return bool(removed)
+
+
+def rights(client: redis.Redis, name: str) -> Registration:
+    """Return a producer's rights, without its webhook.
+
+    An earlier version stored them with the secret of the webhook alone, which this Redis user may not be able to read.
+    """
+    found: Any = client.hget(keys.RIGHTS, name)
+    if found:
+        return _decode(found)
+    try:
+        former = read(client, name) or Registration()
+    except NoPermissionError:
+        return Registration()
+    return Registration(former.bypass)
 
 
 def read(client: redis.Redis, name: str) -> Registration | None:
@@ -153,6 +176,10 @@ def _earlier(before: Registration, after: Registration, now: int, overlap_ms: in
     if hmac.compare_digest(after.secret, before.secret):
         return before.earlier
     return overlap.after_rotation(before.secret, before.earlier, now, overlap_ms)
+
+
+def _encode_rights(of: Registration) -> bytes:
+    return msgspec.json.encode({name: getattr(of, name) for name in RIGHTS})
 
 
 def _decode(entry: bytes | None) -> Registration:

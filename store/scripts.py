@@ -93,6 +93,11 @@ class Script(Generic[P, R]):
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
         self._set_space(HERE)
 
+    @property
+    def fixed_keys(self) -> tuple[tuple[keys.Key, str], ...]:
+        """The keys that no caller gives, each with what follows its name."""
+        return self._compiled.fixed
+
     def within(self, space: Space) -> Script[P, R]:
         """Return this script for the keys of another cell or account."""
         other = copy(self)

@@ -1,4 +1,4 @@
-"""A Redis as in a deployment: TLS with a private CA, and a user of the ACL in deploy/."""
+"""A Redis as in a deployment: TLS with a private CA, and the users of the ACL in deploy/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LISTED = ""
 """The commands that deploy/redis-users.acl lists."""
 NOT_DANGEROUS = "+@all -@dangerous -@admin"
 """All commands but those that Redis calls dangerous or administrative, on the same keys and channels."""
-ADMIN = "user admin on >admin ~* &* +@all"
+TESTER = "user tester on >tester ~* &* +@all"
 
 
 def _supports_tls(one: str) -> bool:
@@ -52,21 +52,28 @@ def _certificate(ca: trustme.CA, folder: Path) -> list[str]:
 
 
 class GuardedRedis:
-    """The user ``threelane`` has the permissions of deploy/redis-users.acl; ``admin`` is the tests' own user."""
+    """The users have the permissions of deploy/redis-users.acl; ``tester`` is the tests' own user."""
 
     def __init__(self, folder: Path, commands: str = LISTED) -> None:
         self.folder = folder
         self.ca = trustme.CA()
         self.tls_port = free_port()
-        users = ACL.read_text(encoding="ascii").replace("REDIS_PASSWORD", PASSWORD)
+        users = re.sub(r">\w+_PASSWORD ", f">{PASSWORD} ", ACL.read_text(encoding="ascii"))
         if commands:
-            users = re.sub(r" -@all \+ping .*", f" {commands}", users)
+            users = re.sub(r" -@all \+ping [^(\n]*", f" {commands} ", users)
         self.commands = commands
-        (folder / "users.acl").write_text(f"{users}{ADMIN}\n", encoding="ascii")
+        (folder / "users.acl").write_text(f"{users}{TESTER}\n", encoding="ascii")
         options = ["--tls-port", str(self.tls_port), "--aclfile", str(folder / "users.acl"), "--maxmemory", "1gb"]
         self.server = RedisServer(folder, *options, *_certificate(self.ca, folder), binary=binary())
-        self.url = f"rediss://threelane:{PASSWORD}@localhost:{self.tls_port}/0"
-        self.plain_url = f"redis://threelane:{PASSWORD}@localhost:{self.server.port}/0"
+        self.url = self.url_of("operator")
+
+    def url_of(self, user: str) -> str:
+        """Return the address of a user of the file."""
+        return f"rediss://{user}:{PASSWORD}@localhost:{self.tls_port}/0"
+
+    def plain_url_of(self, user: str) -> str:
+        """Return the same without TLS."""
+        return f"redis://{user}:{PASSWORD}@localhost:{self.server.port}/0"
 
     def start(self) -> GuardedRedis:
         self.server.start()
@@ -76,12 +83,13 @@ class GuardedRedis:
         self.server.stop()
 
     def admin(self) -> redis.Redis:
-        return redis.Redis(port=self.server.port, username="admin", password="admin")
+        return redis.Redis(port=self.server.port, username="tester", password="tester")
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of a process that uses it, with the CA of its certificate."""
+        """Return the environment of a command line of an operator, with the CA of the certificate."""
         return {"THREELANE_REDIS_URL": self.url, "THREELANE_REDIS_CA_FILE": str(self.folder / "ca.pem"), **more}
 
     def refusals(self) -> list[str]:
-        """Return what the ACL refused the user, as reason and command or key."""
-        return [f"{one['reason']} {one['object']}" for one in self.admin().acl_log() if one["username"] != "default"]
+        """Return what the ACL refused to its users, as user, reason and command or key."""
+        found = [one for one in self.admin().acl_log(100) if one["username"] != "default"]
+        return [f"{one['username']} {one['reason']} {one['object']}" for one in found]

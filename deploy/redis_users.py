@@ -1,0 +1,352 @@
+"""Redis users: what each kind of process may do in Redis; ``python -m deploy.redis_users > deploy/redis-users.acl``.
+
+``USERS`` is the table.  A key that a script declares must be readable and writable for EVALSHA itself, whatever the
+script does with it.  So each user has a selector that allows EVAL and EVALSHA, and nothing else, on all its keys; the
+commands of a script are checked one by one, by the permissions outside the selector.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from threelane.store import keys, scripts
+from threelane.store.keys import FORMER, INDEXES, KINDS, Key
+from threelane.worker.fetch.lanes import LaneOrder
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "deploy" / "redis-users.acl"
+PLACEHOLDER = re.compile(r">([A-Z]+)_PASSWORD ")
+"""A password in the file: the user's name in capitals, followed by _PASSWORD."""
+
+CONNECTION = (
+    "ping hello select info time +client -client|kill -client|list -client|pause -client|unpause -client|unblock"
+    " -client|no-evict multi exec"
+)
+CALLED = re.compile(r"redis\.p?call\('(\w+)'")
+LANE_LISTS = tuple(map(keys.queue, keys.LANES))
+PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
+COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
+KOMBU = tuple(f"~{one}" for one in (*LANE_LISTS, LaneOrder.EMPTY, "_kombu.binding*", "*.celery.pidbox"))
+CHANNELS = ("/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUser:
+    """A row of the table: the keys that a process reads and writes, its scripts, and the commands outside of them.
+
+    The keys of the most frequent commands come first, since Redis compares them in this order.  ``declares`` are keys
+    that a script of this user declares, and that it may not touch.
+    """
+
+    name: str
+    purpose: str
+    both: tuple[Key, ...] = ()
+    writes: tuple[Key, ...] = ()
+    reads: tuple[Key, ...] = ()
+    declares: tuple[Key, ...] = ()
+    scripts: tuple[str, ...] = ()  # folder/name
+    commands: str = ""
+    lists: tuple[str, ...] = ()  # the patterns of the keys of the broker
+    channels: tuple[str, ...] = ()
+    every_key: bool = False
+    connects: str = CONNECTION
+
+    @property
+    def password(self) -> str:
+        """The placeholder of its password in the file."""
+        return f"{self.name.upper()}_PASSWORD"
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys that its scripts may declare."""
+        return (*self.both, *self.writes, *self.reads, *self.declares)
+
+    def rule(self) -> str:
+        """Return its line in an ACL file."""
+        named = [*self.lists, *(["~tl:*"] if self.every_key else [])]
+        for access, of in (("~", self.both), ("%W~", self.writes), ("%R~", self.reads)):
+            named += [access + one for one in _patterns(*of)]
+        words = ["user", self.name, "on", f">{self.password}", "resetkeys", *named]
+        words += ["resetchannels", *(f"&{one}" for one in self.channels), "-@all", *self._allowed()]
+        return " ".join([*words, *self._selector()])
+
+    def _selector(self) -> list[str]:
+        if not self.scripts and not self.every_key:
+            return []
+        declared = ["~tl:*"] if self.every_key else [f"~{one}" for one in _patterns(*self.keys)]
+        declared += [one for one in self.lists if one.startswith("~")]  # kombu has a script, too
+        return [f"(-@all {' '.join(declared)} +evalsha +eval)"]
+
+    def _allowed(self) -> Iterator[str]:
+        called = {name.lower() for one in self.scripts for name in CALLED.findall(scripts_by_path()[one].source)}
+        given = f"{self.connects} {self.commands}".split()
+        yield from (one if one[0] in "+-" else f"+{one}" for one in given)
+        yield from (f"+{one}" for one in sorted(called - set(given)))
+
+
+def _patterns(*names: Key) -> tuple[str, ...]:
+    """Return the patterns of keys, with those of earlier versions."""
+    former = {INDEXES[status]: name for status, name in FORMER.items()}
+    found: list[str] = []
+    for name in names:
+        found.append(keys.key(name, "*" if KINDS[name].suffix else ""))
+        found += [former[name]] if name in former else []
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def scripts_by_path() -> dict[str, scripts.Script[..., object]]:
+    """Return all scripts by folder and name, such as producer/accept."""
+    found: dict[str, scripts.Script[..., object]] = {}
+    for lua in sorted(ROOT.rglob("*.lua")):
+        for file in lua.parent.glob("*.py"):
+            if "@script(" in file.read_text(encoding="utf-8"):
+                module = importlib.import_module("threelane." + ".".join(file.relative_to(ROOT).with_suffix("").parts))
+                for one in vars(module).values():
+                    if isinstance(one, scripts.Script):
+                        found[one.file.relative_to(ROOT).with_suffix("").as_posix()] = one
+    return found
+
+
+# what every move of a message touches: store/parts/move.lua
+MOVED_BOTH = (Key.RECORD, Key.TALLY, Key.SPENT, Key.BURN)
+MOVED_WRITES = (
+    Key.QUEUED,
+    Key.LEASES,
+    Key.DUE,
+    Key.EVENTS,
+    Key.WAITING,
+    Key.AWAITING,
+    Key.DOUBT,
+    Key.DEAD,
+    Key.EXPECTED,
+    Key.LATE,
+)
+INTAKE = ("producer/accept", "producer/cancel", "producer/reschedule")
+DELIVERED = (Key.DELIVERIES, Key.DELIVERY, Key.UNDELIVERED)
+READ_EVENTS = "xreadgroup xautoclaim xack xgroup|create"
+READ_ALL = "hgetall hmget hget hlen hkeys hvals zcard zrange zscore zmscore zcount zlexcount exists get llen"
+
+USERS = (
+    RedisUser(
+        "producer",
+        "services with the library or the command line: send, cancel by id, reschedule, status",
+        both=MOVED_BOTH,
+        writes=(*MOVED_WRITES, Key.STOPPING),
+        reads=(Key.SUPPRESSED, Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        declares=(Key.PRODUCERS,),
+        scripts=INTAKE,
+        commands="memory|stats hgetall hmget hget get lpush llen",
+        lists=PUSHED,
+    ),
+    RedisUser(
+        "reader",
+        "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
+        both=(*MOVED_BOTH, *MOVED_WRITES),
+        writes=(Key.STOPPING,),
+        reads=(Key.SUPPRESSED, Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        declares=(Key.PRODUCERS,),
+        scripts=(*INTAKE, "store/find"),
+        commands=f"memory|stats hgetall hmget hget get lpush llen zrange zscan {READ_EVENTS}",
+        lists=PUSHED,
+    ),
+    RedisUser(
+        "worker",
+        "threelane worker",
+        both=(
+            *MOVED_BOTH,
+            *MOVED_WRITES,
+            Key.HOLDS,
+            Key.RATE,
+            Key.SUPPRESSED,
+            Key.BALANCE,
+            Key.CLAIMED,
+            Key.BREAKER,
+            Key.SUSPECTS,
+            Key.OWNERS,
+            Key.PRICES,
+            Key.VISIBILITY,
+            Key.WORKER,
+            Key.WORKERS,
+            Key.LANE_1_WORKER,
+            Key.LOGIN,
+            Key.SESSION,
+            Key.SWEEP,
+            Key.SWEEPING,
+            Key.NUDGES,
+            Key.ERASING,
+            Key.STOPPING,
+            Key.BALANCE_TURN,
+            Key.BALANCE_PROBE,
+            Key.CEILING,
+            Key.REPLY,
+            Key.REPLY_PARTS,
+            Key.REPLY_HALVES,
+            *DELIVERED,
+            Key.PROBE,
+            Key.WRITE_CHECK,
+        ),
+        reads=(Key.BUDGETS, Key.WINDOWS),
+        scripts=(
+            *(f"worker/send/{one}" for one in ("claim", "settle", "blame")),
+            *(f"worker/doubt/{one}" for one in ("hurry", "lapse", "resolve", "sample")),
+            *(f"worker/gateway/{one}" for one in ("close_breaker", "fail_probe", "let_through", "take_probe", "trip")),
+            *(f"worker/receipt/{one}" for one in ("late", "poll", "probe", "receipt")),
+            *(f"worker/reply/{one}" for one in ("reply", "reply_part")),
+            *(
+                f"worker/upkeep/{one}"
+                for one in ("adopt", "erase", "expire", "forget", "forget_waits", "release", "report", "sweep")
+            ),
+            "worker/dead/redrive",
+            "store/find",
+            "store/forget",
+            "store/suppress",
+            "store/write_check",
+        ),
+        commands=(
+            f"{READ_ALL} script|exists script|load scan zscan hscan set del expire persist hset hdel hincrby hsetnx"
+            " zadd zrem zremrangebyscore xadd xtrim xrange xdel lpush rpush rpop brpop sadd srem smembers"
+            " publish subscribe unsubscribe psubscribe punsubscribe watch unwatch memory|stats"
+        ),
+        lists=KOMBU,
+        channels=CHANNELS,
+    ),
+    RedisUser(
+        "callbacks",
+        "threelane callbacks",
+        both=(
+            *MOVED_BOTH,
+            Key.OWNERS,
+            Key.PRICES,
+            Key.SUPPRESSED,
+            Key.REPLY,
+            Key.REPLY_PARTS,
+            Key.REPLY_HALVES,
+        ),
+        writes=(*MOVED_WRITES, Key.HEARD, Key.PROBE),
+        reads=(Key.BUDGETS,),
+        scripts=("worker/receipt/receipt", "worker/reply/reply", "worker/reply/reply_part"),
+        commands="script|exists script|load hvals zrange zrem set del",
+    ),
+    RedisUser(
+        "webhooks",
+        "threelane webhooks",
+        both=(Key.EVENTS, *DELIVERED),
+        writes=(Key.PROBE,),
+        reads=(Key.PRODUCERS,),
+        scripts=("worker/webhooks/shift", "worker/webhooks/spread", "worker/webhooks/take"),
+        commands=f"script|exists script|load {READ_EVENTS} hgetall hget hdel hlen zrange zcard zrem del",
+    ),
+    RedisUser(
+        "api",
+        "threelane api, with the operator endpoints and the console",
+        both=(
+            *MOVED_BOTH,
+            *MOVED_WRITES,
+            Key.API_RATE,
+            Key.HOLDS,
+            Key.SUSPECTS,
+            Key.RATE,
+            Key.BREAKER,
+            Key.SUPPRESSED,
+            Key.STOPPING,
+            Key.CONSOLE,
+            Key.CONSOLE_TRIES,
+        ),
+        reads=(
+            Key.API_KEYS,
+            Key.RIGHTS,
+            Key.PRODUCERS,
+            Key.BUDGETS,
+            Key.PRICES,
+            Key.CEILING,
+            Key.WINDOWS,
+            Key.WORKER,
+            Key.WORKERS,
+            Key.LANE_1_WORKER,
+            Key.BALANCE,
+            Key.CLAIMED,
+            Key.NUDGES,
+            Key.VISIBILITY,
+            Key.OWNERS,
+            Key.HEARD,
+            Key.SWEEP,
+            *DELIVERED,
+        ),
+        scripts=(
+            *INTAKE,
+            "store/access",
+            "store/find",
+            "store/suppress",
+            "store/lift",
+            "worker/dead/redrive",
+        ),
+        commands=f"{READ_ALL} memory|stats scan zscan lpush xrange xinfo|groups incr hset hdel hincrby del pexpire",
+        lists=PUSHED,
+    ),
+    RedisUser(
+        "exporter",
+        "threelane exporter",
+        both=(Key.WRITE_CHECK,),
+        reads=tuple(
+            one
+            for one in Key
+            if one
+            not in {
+                Key.API_KEYS,
+                Key.API_RATE,
+                Key.CONSOLE,
+                Key.CONSOLE_TRIES,
+                Key.PRODUCERS,
+                Key.RIGHTS,
+                Key.SESSION,
+                Key.EVENTS,
+                Key.REPLY,
+                Key.REPLY_PARTS,
+                Key.DELIVERY,
+                Key.WRITE_CHECK,
+            }
+        ),
+        scripts=("store/write_check",),
+        commands=f"{READ_ALL} memory|stats",
+        lists=COUNTED,
+    ),
+    RedisUser(
+        "operator",
+        "the command line of operators",
+        every_key=True,
+        commands=(
+            f"{READ_ALL} script|exists script|load watch unwatch set del expire pexpire persist pttl hset hsetnx hdel"
+            " hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim xautoclaim"
+            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incr sadd srem"
+            " smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
+        ),
+        lists=KOMBU,
+        channels=CHANNELS,
+    ),
+    RedisUser(
+        "admin",
+        "a person at redis-cli: end a script that blocks Redis, reload this file; no data",
+        connects="ping hello info time client",
+        commands=(
+            "script|kill script|flush function|kill acl|load acl|log acl|whoami slowlog latency memory|stats"
+            " memory|doctor config|get bgrewriteaof bgsave lastsave shutdown"
+        ),
+    ),
+)
+"""The users, each with what it may do; the file has one line for each, and ``default`` is off."""
+
+
+def acl_file() -> str:
+    """Return the content of deploy/redis-users.acl."""
+    return "\n".join(["user default off resetpass -@all", *(one.rule() for one in USERS)]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(acl_file())

@@ -1,0 +1,63 @@
+"""The users of Redis: the file in deploy/ is the table's, and the table is narrow where it promises to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.redis_users import FILE, USERS, RedisUser, acl_file, scripts_by_path
+from threelane.store.keys import Key
+
+BY_NAME = {one.name: one for one in USERS}
+SECRETS = {Key.API_KEYS, Key.PRODUCERS, Key.CONSOLE, Key.SESSION}
+"""Keys whose content lets somebody in, or sign for somebody."""
+OF_OPERATORS = SECRETS | {Key.HOLDS, Key.RATE, Key.WINDOWS, Key.WORKER, Key.WORKERS, Key.SUSPECTS, Key.BREAKER}
+NEVER = ("+@", "+keys", "+flush", "+debug", "+config|set", "+acl|setuser", "+replicaof", "+module", "+eval ")
+
+
+def test_the_file_is_that_of_the_table() -> None:
+    """Otherwise: python -m deploy.redis_users > deploy/redis-users.acl."""
+    assert acl_file() == FILE.read_text(encoding="ascii")
+
+
+def test_every_script_has_a_user() -> None:
+    """A script that nobody may run is dead, or a user is missing."""
+    run = {path for user in USERS for path in user.scripts}
+    assert set(scripts_by_path()) == run
+
+
+@pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
+def test_a_user_may_declare_the_keys_of_its_scripts(user: RedisUser) -> None:
+    """Redis checks every key of EVALSHA, also those that the script touches under rare conditions only."""
+    declared = {name for path in user.scripts for name, _ in scripts_by_path()[path].fixed_keys}
+    assert set() == declared - set(user.keys)
+
+
+def test_a_producer_touches_nothing_of_operators() -> None:
+    """No API key, webhook secret, hold, rate or report of a worker; suppression and limits are only read."""
+    producer = BY_NAME["producer"]
+    assert set() == OF_OPERATORS & {*producer.both, *producer.writes, *producer.reads}
+    assert set() == {Key.SUPPRESSED, Key.BUDGETS, Key.RIGHTS, Key.PRICES} & {*producer.both, *producer.writes}
+
+
+def test_a_producer_lists_no_ids() -> None:
+    """Without the id of a message nobody finds its record: no scan, no index, no event is readable."""
+    producer = BY_NAME["producer"]
+    listing = {Key.QUEUED, Key.DUE, Key.DOUBT, Key.DEAD, Key.AWAITING, Key.EXPECTED, Key.WAITING, Key.EVENTS}
+    assert listing <= set(producer.writes)
+    assert set() == {"+scan", "+zrange", "+lrange", "+brpop", "+xread", "+xrange"} & set(producer.rule().split())
+
+
+@pytest.mark.parametrize("name", ["worker", "callbacks", "webhooks", "exporter", "producer", "reader"])
+def test_only_the_api_and_operators_reach_api_keys(name: str) -> None:
+    """And only an operator writes them."""
+    user = BY_NAME[name]
+    assert set() == {Key.API_KEYS, Key.CONSOLE} & set(user.keys)
+    assert Key.API_KEYS in BY_NAME["api"].reads
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda one: one.name)
+def test_no_user_has_commands_beyond_its_keys(user: RedisUser) -> None:
+    """EVAL stands in the selector alone; the admin has no key."""
+    outside = user.rule().partition(" (")[0] + " "
+    assert [] == [one for one in NEVER if one in outside]
+    assert user.name != "admin" or "~" not in outside
