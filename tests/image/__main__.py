@@ -112,7 +112,7 @@ def main() -> int:
 def _job(image: Image, compose: dict[str, Any], children: list[Child], console: Console) -> bool:
     port = free_port()
     children.append(_redis(image, port))
-    admin = redis.Redis(port=port, username="admin", password="admin")
+    admin = redis.Redis(port=port, username="tester", password="tester")
     wait_until(lambda: _responds(admin), what="Redis to respond")
     started: dict[str, Child] = {}
     environments: dict[str, dict[str, str]] = {}
@@ -120,6 +120,8 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
         environments[name] = {
             key: _substituted(value) for key, value in compose[name].get("environment", {}).items()
         } | TUNED
+        address = next((one["source"] for one in compose[name].get("secrets", ()) if isinstance(one, dict)), "")
+        environments[name] |= {"THREELANE_REDIS_URL_FILE": f"/run/secrets/{address}"} if address else {}
         environments[name] |= {"THREELANE_WORKER_NAME": name, "THREELANE_METRICS_PORT": str(free_port())}
         command = [*image.entry, *compose[name]["command"]]
         command = image.command(command, environments[name])
@@ -131,7 +133,8 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
     users = {_identity(child) for child in started.values()}
     console.print(f"started, with user, group and no_new_privs {users}: {', '.join(started)}")
 
-    bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", "--json"], environments["worker"])
+    producer = environments["worker"] | {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url_producer"}
+    bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", "--json"], producer)
     results = [json.loads(line) for line in bulk.stdout.splitlines()]
     ids = {one["id"] for one in results if one.get("status")}
     console.print(f"threelane bulk {MESSAGES.stem}: {results[-1]['summary']}")
@@ -149,7 +152,7 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
         console.print(f"healthcheck of {name}: {done.returncode} {(done.stdout + done.stderr).decode().strip()}")
     wrote = image.run(["python", "-c", "open('/opt/threelane/x', 'w')"], {})
     read_only = b"Read-only file system" in wrote.stderr
-    refused = [f"{one['reason']} {one['object']}" for one in admin.acl_log() if one["username"] == "threelane"]
+    refused = [f"{one['reason']} {one['object']}" for one in admin.acl_log() if one["username"] != "default"]
     console.print(f"its files are read-only: {read_only}; refused by the ACL: {refused or 'nothing'}")
     is_unprivileged = users == {(*image.user.split(":"), "1")}
     return verdict.sound and verdict.received > 1000 and read_only and is_unprivileged and all(healthy) and not refused
@@ -195,12 +198,12 @@ def _built(word: str) -> str:
 
 
 def _redis(image: Image, port: int) -> Child:
-    """Start Redis with the configuration and the users of compose.yaml, and an admin user for the test."""
+    """Start Redis with the configuration and the users of compose.yaml, and a user of the test."""
     secrets = image.folder / "secrets"
-    address = secrets / "redis_url"
-    address.write_text(address.read_text().replace(":6379/", f":{port}/"))
+    for address in secrets.glob("redis_url_*"):
+        address.write_text(address.read_text().replace(":6379/", f":{port}/"))
     users = image.folder / "users.acl"
-    users.write_text((secrets / "redis_users").read_text() + "user admin on >admin ~* &* +@all\n")
+    users.write_text((secrets / "redis_users").read_text() + "user tester on >tester ~* &* +@all\n")
     (secrets / "messages.csv").write_bytes(gzip.decompress(MESSAGES.read_bytes()))
     binary = shutil.which("redis-server") or redis_binary()
     command = [binary, str(ROOT / "deploy/redis.conf"), "--port", str(port), "--dir", str(image.folder)]

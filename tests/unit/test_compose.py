@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from deploy.redis_users import USERS
 from threelane.runtime.secret_files import secret_fields, variable
 from threelane.runtime.settings import ApiSettings, Settings
 from threelane.worker.process.settings import CallbackSettings, WebhookSettings, WorkerSettings
@@ -83,8 +86,20 @@ def test_a_process_gets_known_settings_and_its_secrets_as_files(name: str) -> No
     assert set() == set(variables) - known - {variable(one) for one in secret}
     assert not {f"THREELANE_{one.upper()}" for one in secret} & set(variables)
     files = {value.removeprefix("/run/secrets/") for key, value in variables.items() if key.endswith("_FILE")}
-    assert files == set(OURS[name].get("secrets", ()))
-    assert files <= set(COMPOSE["secrets"])
+    secrets = [
+        one if isinstance(one, dict) else {"source": one, "target": one} for one in OURS[name].get("secrets", ())
+    ]
+    assert files == {one["target"] for one in secrets}
+    assert {one["source"] for one in secrets} <= set(COMPOSE["secrets"])
+
+
+def test_every_process_has_a_redis_user_of_its_own() -> None:
+    """Whoever takes over one process has no more permissions than that process."""
+    addresses = {
+        name: one["source"] for name, service in OURS.items() for one in service.get("secrets", ()) if "target" in one
+    }
+    named = {name: f"redis_url_{name.removesuffix('-lane-1')}" for name in OURS if name != "sandbox"}
+    assert named == addresses
 
 
 def test_a_worker_has_time_to_end_its_calls() -> None:
@@ -102,19 +117,50 @@ def test_prometheus_scrapes_every_process_that_has_metrics() -> None:
     assert scraped <= set(SERVICES)
 
 
-def test_secrets_are_made_once_and_fit_together(tmp_path: Path) -> None:
-    """The address has the password that the ACL has; what is there already stays."""
-    run = [str(shutil.which("bash")), str(ROOT / "deploy/secrets.sh")]
-    for _ in range(2):
+@pytest.fixture
+def create_secrets(tmp_path: Path) -> Callable[[], dict[str, str]]:
+    """Returns a function that runs deploy/secrets.sh and returns all secrets."""
+
+    def create() -> dict[str, str]:
+        run = [str(shutil.which("bash")), str(ROOT / "deploy/secrets.sh")]
         subprocess.run(run, env={"SECRETS": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True, capture_output=True)
-        made = {file.name: file.read_text() for file in tmp_path.iterdir()}
-        password = made["redis_url"].split(":")[2].split("@")[0]
-        assert f">{password} " in made["redis_users"]
-        assert "REDIS_PASSWORD" not in made["redis_users"]
-        assert set(COMPOSE["secrets"]) == set(made)
+        return {file.name: file.read_text() for file in tmp_path.iterdir()}
+
+    return create
 
 
-READERS = {"redis_users": 999, "grafana_password": 472}  # of the images of Redis and Grafana; the others are ours
+def test_secrets_are_made_once_and_fit_together(create_secrets: Callable[[], dict[str, str]]) -> None:
+    """Each address has the password that the ACL has for its user; what is there already stays."""
+    made = create_secrets()
+    addresses = {name.removeprefix("redis_url_"): urlsplit(made[name]) for name in made if name.startswith("redis_url")}
+    assert {one.name for one in USERS} == set(addresses)
+    for user, address in addresses.items():
+        assert user == address.username
+        assert f"user {user} on >{address.password} " in made["redis_users"]
+    assert len(USERS) == len({one.password for one in addresses.values()})
+    assert "_PASSWORD" not in made["redis_users"]
+    assert set(COMPOSE["secrets"]) <= set(made)
+    assert made == create_secrets()
+
+
+def test_secrets_of_an_earlier_version_stay_valid(create_secrets: Callable[[], dict[str, str]], tmp_path: Path) -> None:
+    """One user for all: every process gets its address, until the operator removes both files."""
+    address = "redis://threelane:abc@redis:6379/0"
+    (tmp_path / "redis_users").write_text("user threelane on >abc ~* +@all\n")
+    (tmp_path / "redis_url").write_text(address)
+    made = create_secrets()
+    assert {address} == {text for name, text in made.items() if name.startswith("redis_url")}
+    (tmp_path / "redis_users").unlink()
+    made = create_secrets()
+    assert address not in made.values()
+    assert made["redis_users"].count("user ") == 1 + len(USERS)
+
+
+READERS = {
+    "redis_users": 999,
+    "grafana_password": 472,
+    "redis_url_admin": 0,
+}  # of the images of Redis and Grafana; the others are ours
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away; an ACL is in tests/attack")
@@ -127,7 +173,8 @@ def test_only_the_container_that_needs_a_secret_may_read_it(tmp_path: Path) -> N
     environment = {"SECRETS": str(folder), "PATH": "/usr/bin:/bin"}
     subprocess.run([ROOT / "deploy/secrets.sh"], env=environment, check=True, capture_output=True)
     modes = {one.name: (one.stat().st_uid, oct(one.stat().st_mode & 0o777)) for one in folder.iterdir()}
-    assert {name: (READERS.get(name, 10001), "0o400") for name in COMPOSE["secrets"]} == modes
+    assert {name: (READERS.get(name, 10001), "0o400") for name in modes} == modes
+    assert set(COMPOSE["secrets"]) <= set(modes)
     assert (0o700, "of an earlier version") == (
         folder.stat().st_mode & 0o777,
         (folder / "callback_secret").read_text(),
