@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import base_environment, workers
+from tests.integration.conftest import api, base_environment, running_api, workers
 
-__all__ = ["base_environment", "workers"]
+__all__ = ["api", "base_environment", "running_api", "workers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
