@@ -23,7 +23,6 @@ from threelane.store.keys import ApiRateKey
 from threelane.store.scripts import number, script
 
 PREFIX = "tl"
-MOST_RATE = 100_000.0
 MOST_NOTE = 200  # characters
 
 
@@ -143,15 +142,30 @@ def read(client: redis.Redis, key_id: str, now: int) -> ApiKey | None:
 
 
 def take(client: redis.Redis, key: ApiKey, now: int, units: int = 1, *, owed: bool = False) -> int:
-    """Take units of a key's rate; returns 0, or the milliseconds until a unit is available.
+    """Take units of the rates of a key and its producer; returns 0, or the milliseconds until a unit is available.
 
-    ``owed``: take them even if too few are available, so that a long list waits only once.
+    ``owed``: take them even if too few are available, so that a long list waits only once.  All keys of a producer
+    share its rate, so that more keys send no more.
     """
-    if not key.rate or units < 1:
+    if units < 1:
         return 0
-    most = max(1.0, key.rate)
-    bucket = keys.api_rate(key.id)
-    return _access(client, bucket=bucket, now=now, a_second=key.rate, most=most, units=units, owed=owed)
+    wait = _take(client, key.id, key.rate, now, units, owed=owed)
+    registered = None if wait else registry.read(client, key.producer)
+    return wait or (_take(client, f"@{key.producer}", registered.rate, now, units, owed=owed) if registered else 0)
+
+
+def _take(client: redis.Redis, name: str, rate: float, now: int, units: int, *, owed: bool) -> int:
+    if not rate:
+        return 0
+    return _access(
+        client,
+        bucket=keys.api_rate(name),
+        now=now,
+        a_second=rate,
+        most=max(1.0, rate),
+        units=units,
+        owed=owed,
+    )
 
 
 def refuse(message: Message, key: ApiKey) -> Refusal | None:
@@ -198,8 +212,8 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
     for name, parse in (("senders", fields.sender), ("cost_centres", fields.label)):
         rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
-    if not 0 <= rights["rate"] <= MOST_RATE:
-        raise ValueError(f"rate {rights['rate']:g}: give more than 0 and up to {MOST_RATE:g} a second")
+    if not 0 <= rights["rate"] <= registry.MOST_RATE:
+        raise ValueError(f"rate {rights['rate']:g}: give more than 0 and up to {registry.MOST_RATE:g} a second")
     rights["note"] = rights.get("note", "")[:MOST_NOTE]
     return {"evidence": False} | rights | {"lanes": lanes}
 

@@ -19,6 +19,7 @@ from threelane.store import keys, overlap
 from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
+MOST_RATE = 100_000.0
 RIGHTS = ("bypass",)
 """What accept needs of a registration; whoever may send may read it."""
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
@@ -35,6 +36,7 @@ class Registration(msgspec.Struct, frozen=True):
     bypass: bool = False
     webhook: str = ""
     secret: str = ""
+    rate: float = 0.0  # messages and other requests a second of all its keys together; 0: no limit beyond the keys'
     earlier: tuple[EarlierSecret, ...] = ()
 
     def secrets(self, now: int) -> tuple[str, ...]:
@@ -55,6 +57,7 @@ def put(
     new_secret: bool = False,
     overlap_ms: int = 0,
     now: int = 0,
+    rate: float | None = None,
     allow_loopback: bool = False,
 ) -> tuple[Registration, str]:
     """Register a producer, or change the given values; None keeps a value, an empty webhook removes it.
@@ -64,6 +67,8 @@ def put(
     Raises ValueError for an invalid name or address.
     """
     check_name(name)
+    if rate is not None and not 0 <= rate <= MOST_RATE:
+        raise ValueError(f"rate {rate:g}: give up to {MOST_RATE:g} a second, or 0 for no limit")
     if webhook:
         check_webhook(webhook, allow_loopback=allow_loopback)
 
@@ -71,6 +76,7 @@ def put(
         before = _decode(pipe.hget(keys.PRODUCERS, name))
         after, made = _changed(before, bypass, webhook, new_secret)
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
+        after = msgspec.structs.replace(after, rate=before.rate if rate is None else rate)
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         pipe.hset(keys.RIGHTS, name, _encode_rights(after))

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.service import HOLDER, Service, service_of
-from threelane.store import access
+from threelane.store import access, registry
 from threelane.store.api_key import ApiKey
 
 _bearer = HTTPBearer(auto_error=False, description="A key of your producer: threelane producers key make NAME")
@@ -81,11 +81,19 @@ def pay(service: Service, key: ApiKey, now: int, units: int = 1, *, owed: bool =
     if wait:
         raise stop(
             429,
-            f"this key may send {key.rate:g} messages or other requests a second",
+            _limit(service, key),
             headers={"Retry-After": str(-(-wait // 1000))},
             remedy="wait for the seconds in Retry-After, or ask an operator for a key with a higher rate",
             owner=Owner.OPERATOR,
         )
+
+
+def _limit(service: Service, key: ApiKey) -> str:
+    """Return the rates of a key and its producer."""
+    registered = registry.read(service.redis, key.producer)
+    limits = [f"this key may send {key.rate:g}"] if key.rate else []
+    limits += [f"all keys of {key.producer} together {registered.rate:g}"] if registered and registered.rate else []
+    return f"{', '.join(limits) or 'the rate is used up:'} messages or other requests a second"
 
 
 Caller = Annotated[ApiKey, Depends(caller)]

@@ -44,6 +44,9 @@ def set_producer(
         bool | None,
         typer.Option("--bypass/--no-bypass", help="Right to bypass opt-outs: legal notices, bypass_dnc."),
     ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="Messages and other requests per second of all its keys; 0: no limit.")
+    ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     overlap: Annotated[
         float,
@@ -70,6 +73,7 @@ def set_producer(
             bypass=bypass,
             webhook=address,
             new_secret=new_secret,
+            rate=rate,
             overlap_ms=int(overlap * HOUR),
             now=now_of(client),
             allow_loopback=allow,
@@ -78,16 +82,12 @@ def set_producer(
 
     after, secret, aside = with_redis(change)
     if as_json:
-        shown: dict[str, Any] = {
-            "name": name,
-            "bypass": after.bypass,
-            "webhook": registry.shown(after.webhook),
-            "laid_aside": aside,
-        }
+        shown: dict[str, Any] = _row(name, after) | {"laid_aside": aside}
         shown |= {"earlier_until": [one.until for one in after.earlier]}
         print_json(shown | ({"secret": secret} if secret else {}))
         return
-    print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {'yes' if after.bypass else 'no'}")
+    bypass_words = "yes" if after.bypass else "no"
+    print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {bypass_words}{_rate(after)}")
     if secret:
         print_line(
             f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
@@ -102,13 +102,18 @@ def set_producer(
 def list_producers(as_json: Json = False) -> None:
     """List producers with their rights and webhooks, without secrets."""
     found = with_redis(registry.read_all)
-    rows = [{"name": name, "bypass": one.bypass, "webhook": registry.shown(one.webhook)} for name, one in found.items()]
+    rows = [_row(name, one) for name, one in found.items()]
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "bypass", "webhook")
+    table = Table("name", "bypass", "rate", "webhook")
     for name, one in found.items():
-        table.add_row(escape(name), "yes" if one.bypass else "no", escape(registry.shown(one.webhook)))
+        table.add_row(
+            escape(name),
+            "yes" if one.bypass else "no",
+            f"{one.rate:g}" if one.rate else "",
+            escape(registry.shown(one.webhook)),
+        )
     out.print(table if found else "no producer is registered")
 
 
@@ -154,6 +159,14 @@ def redeliver(name: Name) -> None:
         return laid_aside.redeliver(client, name, now_of(client))
 
     print_line(f"{with_redis(again)} events are queued for delivery again")
+
+
+def _row(name: str, one: registry.Registration) -> dict[str, object]:
+    return {"name": name, "bypass": one.bypass, "rate": one.rate, "webhook": registry.shown(one.webhook)}
+
+
+def _rate(registration: registry.Registration) -> str:
+    return f", {registration.rate:g} per second for all its keys" if registration.rate else ""
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import redis
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
 from threelane.producer.accept import INTAKE_SHARE
-from threelane.store import keys
+from threelane.store import keys, registry
 
 LIST = [{"to": "27999500001", "text": "x" * 459, "lane": 3, "batch": "b" * 60, "delay": 600_000}] * 1_000
 CODE = {"to": "27999500001", "text": "4711", "lane": 1}
@@ -60,3 +62,17 @@ def test_invented_cost_centres_and_tags_make_no_counters(api: Api, client: redis
     assert client.hlen(keys.CENTRES) <= 201  # type: ignore[operator]
     assert client.hlen(keys.TALLY) < 30  # type: ignore[operator]
     assert client.hlen(keys.STORED) <= 3  # type: ignore[operator]
+
+
+def test_ten_keys_of_a_producer_send_no_more_than_one(api: Api, client: redis.Redis) -> None:
+    """They share the producer's rate; a key of another producer is not slower for it."""
+    registry.put(client, "a", rate=1)
+    began_at = time.monotonic()
+    tokens = [api.key("a", rate=100) for _ in range(10)]
+    statuses = Counter(api.request("POST", "/v1/messages", CODE, token).status for token in tokens * 3)
+    assert {201, 429} == statuses.keys()
+    assert statuses[201] <= 2 + time.monotonic() - began_at, "one, and one for each second that this took"
+    answers = (api.request("GET", "/v1/budgets", key=tokens[0]) for _ in range(100))
+    refused = next(one for one in answers if one.status == 429)
+    assert "all keys of a together 1" in refused.body["detail"]
+    assert [201] * 20 == [api.request("POST", "/v1/messages", CODE, api.key("b")).status for _ in range(20)]
