@@ -38,6 +38,16 @@ NUDGES = (
     b"1" * 2_000_000,
 )
 
+ALONE: tuple[tuple[str, str | bytes], ...] = (
+    ("body", "{garbage"),
+    ("body", "{}"),
+    ("body", b"{\xff}"),
+    ("status", "garbage"),
+    ("lane", "9"),
+    ("accepted", "nan"),
+    ("body", "garbage"),
+)
+
 
 class Broker(Protocol):
     """Where an attacker pushes entries."""
@@ -158,6 +168,25 @@ def test_one_damaged_record_and_poisoned_nudges_cost_one_message_of_a_thousand(
     redriven = run(environment, "dead", "redrive", poisoned)
     assert "content is lost" in redriven.stdout + redriven.stderr
     assert "" == "".join(word for word in ("Traceback",) if word in doctor.stderr + redriven.stderr)
+
+
+def test_damaged_records_alone_end_no_worker_of_an_idle_fleet(
+    client: redis.Redis, redis_server: RedisServer, workers: Workers
+) -> None:
+    """Any number of them, with no success between them: they are no fault of the worker's code."""
+    child = workers.start()
+    client.hset(keys.HOLDS, "account", '{"code":"by_hand","cause":"x","since":0,"until":0}')
+    with Producer(ProducerSettings(redis_url=redis_server.url, gateway="http")) as producer:
+        admissions: Any = [producer.send(f"2799960000{n}", "x", lane=1) for n in range(len(ALONE))]
+        ids = [one.id for one in admissions]
+        for one, (field, value) in zip(ids, ALONE, strict=True):
+            client.hset(keys.record(one), field, value)
+        client.hdel(keys.HOLDS, "account")
+        wait_until(lambda: states(client, ids) == {"dead": len(ids)}, 60, "all to be set aside")
+        after: Any = producer.send("27999777777", "after", lane=1)
+        wait_until(lambda: set(states(client, [after.id])) <= {"sent", "delivered"}, 30, "the worker to go on")
+    assert child.process.poll() is None
+    assert [] == workers.events("worker_failed")
 
 
 def _dropped(child: Any) -> int:
