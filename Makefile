@@ -7,8 +7,11 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 
+# what the image installs: all but the demo, whose embedded Redis no process of production needs
+SERVED := api cli files http otel rabbitmq worker
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -52,6 +55,9 @@ test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ giv
 
 test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an address of Redis, or nothing
 	$(BIN)/python -m pytest -n 2 -m attack -rs tests/attack $(ARGS)
+
+audit: $(VENV)/dev  ## check hashes, licences and, where advisories can be had, known vulnerabilities; ends with 4 where not
+	@$(BIN)/python -m deploy.audit; code=$$?; test $$code -eq 0 || { echo "make audit: exit code $$code of deploy/audit.py"; exit $$code; }
 
 screenshots: $(VENV)/dev  ## retake the screenshots of the console in docs/images; needs the same packages
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
@@ -102,6 +108,7 @@ check: $(VENV)/dev  ## what CI runs: lint, format, types, dependencies, tests
 
 lock: $(VENV)/dev  ## regenerate the hashed requirements from pyproject.toml
 	$(LOCK) pyproject.toml --extra all -o requirements/run.txt
+	$(LOCK) pyproject.toml $(SERVED:%=--extra %) -c requirements/run.txt -o requirements/serve.txt
 	$(LOCK) pyproject.toml -o requirements/producer.txt
 	$(LOCK) pyproject.toml --extra all --group dev -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt

@@ -17,7 +17,7 @@ _EXTRA_OF_COMMAND = {
     "callbacks": "worker",
     "demo": "demo",
     "exporter": "worker",
-    "sandbox": "demo",
+    "sandbox": "worker",
     "up": "demo",
     "webhooks": "worker",
     "worker": "worker",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -135,6 +136,8 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
 
 
 def _independent() -> dict[str, type[BaseSettings]]:
+    if find_spec("threelane.sandbox") is None:  # an image for production does not contain it
+        return {}
     from threelane.sandbox.settings import SandboxSettings
 
     return {"sandbox": SandboxSettings}

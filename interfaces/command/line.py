@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -160,7 +161,12 @@ def up() -> None:
 
 
 def mount_sandbox() -> None:
-    """Add the command sandbox, with the simulated parts of all gateways; nothing else loads their code."""
+    """Add the command sandbox, with the simulated parts of all gateways; nothing else loads their code.
+
+    An image for production does not contain it, and has no such command.
+    """
+    if find_spec("threelane.sandbox") is None:
+        return
     from threelane.sandbox.cli import sandbox
 
     @functools.wraps(sandbox)

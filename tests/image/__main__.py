@@ -123,14 +123,19 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
         address = next((one["source"] for one in compose[name].get("secrets", ()) if isinstance(one, dict)), "")
         environments[name] |= {"THREELANE_REDIS_URL_FILE": f"/run/secrets/{address}"} if address else {}
         environments[name] |= {"THREELANE_WORKER_NAME": name, "THREELANE_METRICS_PORT": str(free_port())}
-        command = [*image.entry, *compose[name]["command"]]
-        command = image.command(command, environments[name])
-        started[name] = Child(name, command, image.folder / f"{name}.log", {**os.environ, **image.settings()})
+        command = image.command([*image.entry, *compose[name]["command"]], environments[name])
+        surroundings = {**os.environ, **image.settings()}
+        if name == "sandbox":  # the image for production does not contain it
+            command = [sys.executable, "-m", "threelane", *compose[name]["command"]]
+            surroundings = {**os.environ, **environments[name]}
+        started[name] = Child(name, command, image.folder / f"{name}.log", surroundings)
         children.append(started[name])
         started[name].event(event)
     secret = (image.folder / "secrets/callback_secret").read_text()
     _call_sandbox("settings", {"callback_url": f"http://127.0.0.1:8081/{secret}/status"})
-    users = {_identity(child) for child in started.values()}
+    users = {_identity(child) for name, child in started.items() if name != "sandbox"}
+    has_no_sandbox = image.run([*image.entry, "sandbox"], {}).returncode == 2
+    console.print(f"without the sandbox: {has_no_sandbox}")
     console.print(f"started, with user, group and no_new_privs {users}: {', '.join(started)}")
 
     producer = environments["worker"] | {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url_producer"}
@@ -155,7 +160,15 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
     refused = [f"{one['reason']} {one['object']}" for one in admin.acl_log() if one["username"] != "default"]
     console.print(f"its files are read-only: {read_only}; refused by the ACL: {refused or 'nothing'}")
     is_unprivileged = users == {(*image.user.split(":"), "1")}
-    return verdict.sound and verdict.received > 1000 and read_only and is_unprivileged and all(healthy) and not refused
+    return (
+        verdict.sound
+        and verdict.received > 1000
+        and read_only
+        and is_unprivileged
+        and all(healthy)
+        and not refused
+        and has_no_sandbox
+    )
 
 
 READY = {
