@@ -38,7 +38,7 @@ def post(port: int, token: str, body: bytes, path: str = "/v1/messages/bulk") ->
 
 @pytest.fixture
 def token(redis_server: RedisServer, client: redis.Redis) -> str:
-    return access.create(client, "shop", int(client.time()[0]) * 1000, rate=1).token
+    return access.create(client, "shop", int(client.time()[0]) * 1000, rate=1, unlimited=True).token
 
 
 def test_no_list_costs_more_memory_than_a_container_has(
@@ -60,7 +60,7 @@ def test_no_list_costs_more_memory_than_a_container_has(
 
 def status_of(client: redis.Redis, api: Endpoint, body: bytes) -> int:
     """Return the status that a new key gets: its rate is one request per second."""
-    fresh = access.create(client, "shop", int(client.time()[0]) * 1000, rate=1).token
+    fresh = access.create(client, "shop", int(client.time()[0]) * 1000, rate=1, unlimited=True).token
     return post(api.port, fresh, body)[0]
 
 
@@ -74,7 +74,7 @@ def test_lists_at_once_share_the_memory_of_the_process(
 ) -> None:
     """Twelve of the longest lists from three producers at once: what does not fit waits, then gets 503."""
     now = int(client.time()[0]) * 1000
-    keys = [access.create(client, f"shop{n % 3}", now).token for n in range(12)]
+    keys = [access.create(client, f"shop{n % 3}", now, unlimited=True).token for n in range(12)]
     text = "x" * 1_400
     messages = [HELLO | {"text": text} for _ in range(10_000)]
     body = json.dumps({"messages": messages}, separators=(",", ":")).encode()

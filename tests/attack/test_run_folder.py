@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,8 +91,10 @@ def test_whoever_holds_the_lock_stops_no_check_and_no_worker(workers: Workers, f
 def test_a_deleted_run_folder_is_written_again(workers: Workers, folder: Path) -> None:
     """Otherwise health reports 5 for good, and a supervisor restarts a healthy worker again and again."""
     child = workers.start(worker_name="w")
+    child.process.send_signal(signal.SIGSTOP)  # before its next heartbeat
     shutil.rmtree(folder)
     assert 5 == typed("health", environment=workers.environment).returncode
+    child.process.send_signal(signal.SIGCONT)
 
     wait_until(lambda: 0 == typed("health", environment=workers.environment).returncode, what="the next heartbeat")
     assert ["w"] == [line["worker"] for line in log_of(child) if line["event"] == "announced_again"]

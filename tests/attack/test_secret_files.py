@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOBODY, OPERATOR = 65534, 1234
-OWNERS = {"redis_users": 999, "grafana_password": 472}
+OWNERS = {"redis_users": 999, "grafana_password": 472, "redis_url_admin": 0}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it acts as several users")
 
 

@@ -38,8 +38,8 @@ def test_eight_dripping_lists_of_one_producer_delay_no_other(
 ) -> None:
     """Lists of another producer are accepted while all of them drip; then each of them gets 408 or 503."""
     now = int(client.time()[0]) * 1000
-    slow = [access.create(client, "slow", now, rate=1).token for _ in range(8)]
-    token = access.create(client, "shop", now).token
+    slow = [access.create(client, "slow", now, rate=1, unlimited=True).token for _ in range(8)]
+    token = access.create(client, "shop", now, unlimited=True).token
     body = json.dumps({"messages": [HELLO] * 1_000}).encode()
     with (
         running("api", "api", small(base_environment), tmp_path) as api,
@@ -61,8 +61,8 @@ def test_dripping_messages_of_one_producer_delay_no_other(
 ) -> None:
     """A hundred incomplete single messages: a code of another producer is accepted."""
     now = int(client.time()[0]) * 1000
-    slow = [access.create(client, "slow", now, rate=1).token for _ in range(100)]
-    token = access.create(client, "shop", now).token
+    slow = [access.create(client, "slow", now, rate=1, unlimited=True).token for _ in range(100)]
+    token = access.create(client, "shop", now, unlimited=True).token
     code = json.dumps(HELLO | {"lane": 1}).encode()
     with (
         running("api", "api", small(base_environment), tmp_path) as api,
