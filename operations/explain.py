@@ -216,7 +216,8 @@ def matched(code: str, table: Table) -> Matched:
 def _receipts(known: MessageStatus) -> Iterator[Step]:
     for report in known.reports:
         at, _, status = report.partition(" ")
-        yield Step(int(at), "receipt", status)
+        if at.isascii() and at.isdigit():  # a later line may be damaged
+            yield Step(int(at), "receipt", status)
 
 
 def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step, ...]) -> Iterator[Step]:

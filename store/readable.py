@@ -39,6 +39,8 @@ _FITS: Mapping[Shape, Callable[[str], Any]] = {
     Shape.DIGITS: re.compile(r"[0-9]{1,20}").fullmatch,
     Shape.WAITS: re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?: |$))*").fullmatch,
     Shape.WAITING: re.compile(r"[0-9]:[A-Za-z_]+:[0-9]+").fullmatch,
+    Shape.REPORTS: re.compile(r"(?:[0-9]+ .*)?", re.DOTALL).fullmatch,
+    Shape.CANCEL: re.compile(r"[0-9]+ [0-9]+").fullmatch,
     Shape.BODY: re.compile(r"\{.*", re.DOTALL).fullmatch,
     Shape.TEXT: lambda _: True,
 }

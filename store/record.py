@@ -92,6 +92,8 @@ class Shape(StrEnum):
     DIGITS = "digits"
     WAITS = "waits"
     WAITING = "waiting"
+    REPORTS = "reports"
+    CANCEL = "cancel"
     BODY = "body"  # JSON of a message; scripts only check how it begins
     TEXT = "text"
 
@@ -134,6 +136,8 @@ SHAPES: Mapping[Field, Shape] = MappingProxyType(
         Field.PERIOD: Shape.DIGITS,
         Field.WAITS: Shape.WAITS,
         Field.WAITING: Shape.WAITING,
+        Field.REPORTS: Shape.REPORTS,
+        Field.CANCEL: Shape.CANCEL,
         Field.BODY: Shape.BODY,
     }
 )

@@ -27,6 +27,8 @@ local FITS = {
     return true
   end,
   waiting = function(value) return string.find(value, '^%d:[%a_]+:%d+$') ~= nil end,
+  reports = function(value) return value == '' or string.find(value, '^%d+ ') ~= nil and is_text(value) end,
+  cancel = function(value) return string.find(value, '^%d+ %d+$') ~= nil end,
   body = function(value) return string.sub(value, 1, 1) == '{' end,
   text = is_text,
 }
