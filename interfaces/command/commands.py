@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +14,7 @@ from threelane.contract.gateways import InvalidGateway
 from threelane.producer.outage import explain
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
+from threelane.runtime.raised import place_of
 from threelane.runtime.visible import visible_lines
 from threelane.store.replies import reply_of
 
@@ -67,7 +66,4 @@ def _discard_output() -> None:
 
 def _fault(fault: Exception) -> str:
     """Return where it happened, without the exception's text, which may contain secrets."""
-    last = traceback.extract_tb(fault.__traceback__)[-1]
-    where = f"{Path(last.filename).name}:{last.lineno}"
-    problem = f"internal error, {type(fault).__name__} at {where}"
-    return f"threelane: {problem}; THREELANE_LOG_LEVEL=DEBUG shows more: please report it"
+    return f"threelane: internal error, {place_of(fault)}; THREELANE_LOG_LEVEL=DEBUG shows more: please report it"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import traceback
 import warnings
-from pathlib import Path
 from typing import Any, cast
 
 from celery import signals
@@ -25,6 +23,7 @@ from threelane.runtime import logs, tls
 from threelane.runtime.broker_replies import refusal_of
 from threelane.runtime.ending import on_stop
 from threelane.runtime.exits import Exit
+from threelane.runtime.raised import place_of
 from threelane.worker.process import refusals
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.readiness import BROKER, READINESS
@@ -157,9 +156,7 @@ def describe(failed: BaseException | None) -> tuple[str, Exit]:
         return f"the worker ends: {explain(failed)}", Exit.UNAVAILABLE
     if failed is None:
         return "the worker ended without a reason: please report it", Exit.FAULT
-    last = traceback.extract_tb(failed.__traceback__)[-1]
-    where = f"{Path(last.filename).name}:{last.lineno}"
-    return f"the worker ends: internal error, {type(failed).__name__} at {where}: please report it", Exit.FAULT
+    return f"the worker ends: internal error, {place_of(failed)}: please report it", Exit.FAULT
 
 
 def _of_an_exit(ended: SystemExit) -> tuple[str, Exit]:
