@@ -2,7 +2,8 @@
 
 ``USERS`` is the table.  A key that a script declares must be readable and writable for EVALSHA itself, whatever the
 script does with it.  So each user has a selector that allows EVAL and EVALSHA, and nothing else, on all its keys; the
-commands of a script are checked one by one, by the permissions outside the selector.
+commands of a script are checked one by one, by the other permissions.  Commands that delete a whole key, or look for a
+known id, have selectors of their own, with fewer keys.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ CONNECTION = (
     "ping hello select info time +client -client|kill -client|list -client|pause -client|unpause -client|unblock"
     " -client|no-evict multi exec"
 )
-CALLED = re.compile(r"redis\.p?call\('(\w+)'")
+CALLED = re.compile(r"redis\.p?call(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
+ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
+FINDING = "zscore"
+LISTING = "zcard zrange zremrangebyscore"
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
 PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
 COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
@@ -50,6 +54,10 @@ class RedisUser:
     writes: tuple[Key, ...] = ()
     reads: tuple[Key, ...] = ()
     declares: tuple[Key, ...] = ()
+    ends: tuple[Key, ...] = ()  # those that it may delete
+    finds: tuple[Key, ...] = ()  # those in which it looks for a known id, and may not list others
+    lists_ids: tuple[Key, ...] = ()  # those that it lists nevertheless
+    looked_up: tuple[Key, ...] = ()  # hashes in which it looks up known fields, and may not list others
     scripts: tuple[str, ...] = ()  # folder/name
     commands: str = ""
     lists: tuple[str, ...] = ()  # the patterns of the keys of the broker
@@ -65,7 +73,7 @@ class RedisUser:
     @property
     def keys(self) -> tuple[Key, ...]:
         """The keys that its scripts may declare."""
-        return (*self.both, *self.writes, *self.reads, *self.declares)
+        return (*self.both, *self.writes, *self.reads, *self.looked_up, *self.declares)
 
     def rule(self) -> str:
         """Return its line in an ACL file."""
@@ -74,18 +82,31 @@ class RedisUser:
             named += [access + one for one in _patterns(*of)]
         words = ["user", self.name, "on", f">{self.password}", "resetkeys", *named]
         words += ["resetchannels", *(f"&{one}" for one in self.channels), "-@all", *self._allowed()]
-        return " ".join([*words, *self._selector()])
+        return " ".join([*words, *self._selectors()])
 
-    def _selector(self) -> list[str]:
+    def _selectors(self) -> Iterator[str]:
         if not self.scripts and not self.every_key:
-            return []
+            return
         declared = ["~tl:*"] if self.every_key else [f"~{one}" for one in _patterns(*self.keys)]
         declared += [one for one in self.lists if one.startswith("~")]  # kombu has a script, too
-        return [f"(-@all {' '.join(declared)} +evalsha +eval)"]
+        yield f"({' '.join(declared)} -@all +evalsha +eval)"
+        kombu = [one for one in self.lists if one.startswith("~")]
+        for access, of, more, commands in (
+            ("~", self.ends, kombu, ENDING),
+            ("%R~", self.looked_up, [], "hget hmget hlen"),
+            ("%R~", self.finds, [], FINDING),
+            ("~", self.lists_ids, [], LISTING),
+        ):
+            if of:
+                named = [*(access + one for one in _patterns(*of)), *more]
+                yield f"({' '.join(named)} -@all +{' +'.join(commands.split())})"
 
     def _allowed(self) -> Iterator[str]:
-        called = {name.lower() for one in self.scripts for name in CALLED.findall(scripts_by_path()[one].source)}
+        found = [CALLED.findall(scripts_by_path()[one].source) for one in self.scripts]
+        called = {(direct or listed).lower() for names in found for direct, listed in names}
         given = f"{self.connects} {self.commands}".split()
+        for narrowed, commands in ((self.ends, ENDING), (self.finds, FINDING), (self.lists_ids, LISTING)):
+            called -= set(commands.split()) if narrowed else set()
         yield from (one if one[0] in "+-" else f"+{one}" for one in given)
         yield from (f"+{one}" for one in sorted(called - set(given)))
 
@@ -115,7 +136,7 @@ def scripts_by_path() -> dict[str, scripts.Script[..., object]]:
 
 
 # what every move of a message touches: store/parts/move.lua
-MOVED_BOTH = (Key.RECORD, Key.TALLY, Key.SPENT, Key.BURN)
+MOVED_BOTH = (Key.RECORD, Key.TALLY, Key.STORED, Key.SPENT, Key.BURN, Key.CENTRES)
 MOVED_WRITES = (
     Key.QUEUED,
     Key.LEASES,
@@ -125,9 +146,12 @@ MOVED_WRITES = (
     Key.AWAITING,
     Key.DOUBT,
     Key.DEAD,
+    Key.DAMAGED,
     Key.EXPECTED,
     Key.LATE,
+    Key.STOPPING,
 )
+INDEXED = (Key.QUEUED, Key.LEASES, Key.DUE, Key.AWAITING, Key.DOUBT, Key.DEAD)
 INTAKE = ("producer/accept", "producer/cancel", "producer/reschedule")
 DELIVERED = (Key.DELIVERIES, Key.DELIVERY, Key.UNDELIVERED)
 READ_EVENTS = "xreadgroup xautoclaim xack xgroup|create"
@@ -138,9 +162,13 @@ USERS = (
         "producer",
         "services with the library or the command line: send, cancel by id, reschedule, status",
         both=MOVED_BOTH,
-        writes=(*MOVED_WRITES, Key.STOPPING),
-        reads=(Key.SUPPRESSED, Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        writes=MOVED_WRITES,
+        looked_up=(Key.SUPPRESSED,),
+        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
         declares=(Key.PRODUCERS,),
+        ends=(Key.RECORD, Key.SPENT),
+        finds=INDEXED,
+        lists_ids=(Key.DAMAGED, Key.RECORD),
         scripts=INTAKE,
         commands="memory|stats hgetall hmget hget get lpush llen",
         lists=PUSHED,
@@ -149,9 +177,10 @@ USERS = (
         "reader",
         "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
         both=(*MOVED_BOTH, *MOVED_WRITES),
-        writes=(Key.STOPPING,),
-        reads=(Key.SUPPRESSED, Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        looked_up=(Key.SUPPRESSED,),
+        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
         declares=(Key.PRODUCERS,),
+        ends=(Key.RECORD, Key.SPENT),
         scripts=(*INTAKE, "store/find"),
         commands=f"memory|stats hgetall hmget hget get lpush llen zrange zscan {READ_EVENTS}",
         lists=PUSHED,
@@ -181,7 +210,6 @@ USERS = (
             Key.SWEEPING,
             Key.NUDGES,
             Key.ERASING,
-            Key.STOPPING,
             Key.BALANCE_TURN,
             Key.BALANCE_PROBE,
             Key.CEILING,
@@ -193,6 +221,25 @@ USERS = (
             Key.WRITE_CHECK,
         ),
         reads=(Key.BUDGETS, Key.WINDOWS),
+        ends=(
+            Key.RECORD,
+            Key.SPENT,
+            Key.BREAKER,
+            Key.SUSPECTS,
+            Key.OWNERS,
+            Key.WORKER,
+            Key.LANE_1_WORKER,
+            Key.LOGIN,
+            Key.SESSION,
+            Key.SWEEPING,
+            Key.ERASING,
+            Key.BALANCE_TURN,
+            Key.BALANCE_PROBE,
+            Key.REPLY,
+            Key.REPLY_PARTS,
+            Key.PROBE,
+            Key.WRITE_CHECK,
+        ),
         scripts=(
             *(f"worker/send/{one}" for one in ("claim", "settle", "blame")),
             *(f"worker/doubt/{one}" for one in ("hurry", "lapse", "resolve", "sample")),
@@ -210,7 +257,7 @@ USERS = (
             "store/write_check",
         ),
         commands=(
-            f"{READ_ALL} script|exists script|load scan zscan hscan set del expire persist hset hdel hincrby hsetnx"
+            f"{READ_ALL} script|exists script|load scan zscan hscan set hset hdel hincrby hsetnx"
             " zadd zrem zremrangebyscore xadd xtrim xrange xdel lpush rpush rpop brpop sadd srem smembers"
             " publish subscribe unsubscribe psubscribe punsubscribe watch unwatch memory|stats"
         ),
@@ -231,8 +278,11 @@ USERS = (
         ),
         writes=(*MOVED_WRITES, Key.HEARD, Key.PROBE),
         reads=(Key.BUDGETS,),
+        ends=(Key.RECORD, Key.SPENT, Key.OWNERS, Key.REPLY, Key.REPLY_PARTS, Key.PROBE),
+        finds=INDEXED,
+        lists_ids=(Key.DAMAGED, Key.RECORD),
         scripts=("worker/receipt/receipt", "worker/reply/reply", "worker/reply/reply_part"),
-        commands="script|exists script|load hvals zrange zrem set del",
+        commands="script|exists script|load hvals zrem set",
     ),
     RedisUser(
         "webhooks",
@@ -240,8 +290,9 @@ USERS = (
         both=(Key.EVENTS, *DELIVERED),
         writes=(Key.PROBE,),
         reads=(Key.PRODUCERS,),
+        ends=(Key.PROBE,),
         scripts=("worker/webhooks/shift", "worker/webhooks/spread", "worker/webhooks/take"),
-        commands=f"script|exists script|load {READ_EVENTS} hgetall hget hdel hlen zrange zcard zrem del",
+        commands=f"script|exists script|load {READ_EVENTS} hgetall hget hdel hlen zrange zcard zrem",
     ),
     RedisUser(
         "api",
@@ -250,12 +301,12 @@ USERS = (
             *MOVED_BOTH,
             *MOVED_WRITES,
             Key.API_RATE,
+            Key.API_USED,
             Key.HOLDS,
             Key.SUSPECTS,
             Key.RATE,
             Key.BREAKER,
             Key.SUPPRESSED,
-            Key.STOPPING,
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
         ),
@@ -279,6 +330,7 @@ USERS = (
             Key.SWEEP,
             *DELIVERED,
         ),
+        ends=(Key.RECORD, Key.SPENT, Key.API_RATE, Key.CONSOLE, Key.CONSOLE_TRIES, Key.BREAKER, Key.SUSPECTS),
         scripts=(
             *INTAKE,
             "store/access",
@@ -287,7 +339,7 @@ USERS = (
             "store/lift",
             "worker/dead/redrive",
         ),
-        commands=f"{READ_ALL} memory|stats scan zscan lpush xrange xinfo|groups incr hset hdel hincrby del pexpire",
+        commands=f"{READ_ALL} memory|stats scan zscan lpush xrange xinfo|groups incr set hset hdel hincrby",
         lists=PUSHED,
     ),
     RedisUser(
@@ -301,6 +353,7 @@ USERS = (
             not in {
                 Key.API_KEYS,
                 Key.API_RATE,
+                Key.API_USED,
                 Key.CONSOLE,
                 Key.CONSOLE_TRIES,
                 Key.PRODUCERS,
@@ -311,8 +364,11 @@ USERS = (
                 Key.REPLY_PARTS,
                 Key.DELIVERY,
                 Key.WRITE_CHECK,
+                Key.SUPPRESSED,
             }
         ),
+        looked_up=(Key.SUPPRESSED,),
+        ends=(Key.WRITE_CHECK,),
         scripts=("store/write_check",),
         commands=f"{READ_ALL} memory|stats",
         lists=COUNTED,

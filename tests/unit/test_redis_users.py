@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.redis_users import FILE, USERS, RedisUser, acl_file, scripts_by_path
+from deploy.redis_users import FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
 from threelane.store.keys import Key
 
 BY_NAME = {one.name: one for one in USERS}
@@ -44,7 +44,16 @@ def test_a_producer_lists_no_ids() -> None:
     producer = BY_NAME["producer"]
     listing = {Key.QUEUED, Key.DUE, Key.DOUBT, Key.DEAD, Key.AWAITING, Key.EXPECTED, Key.WAITING, Key.EVENTS}
     assert listing <= set(producer.writes)
-    assert set() == {"+scan", "+zrange", "+lrange", "+brpop", "+xread", "+xrange"} & set(producer.rule().split())
+    listers = {"+scan", "+zrange", "+zscan", "+lrange", "+brpop", "+rpop", "+xread", "+xreadgroup", "+xrange"}
+    assert set() == listers & set(producer.rule().partition(" (")[0].split())
+    assert set() == (listing | {Key.LEASES}) & set(producer.lists_ids)
+
+
+@pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
+def test_whole_keys_are_deleted_only_where_that_is_needed(user: RedisUser) -> None:
+    """PEXPIRE and DEL of the suppression list or an index would need one command."""
+    assert set() == {"+del", "+expire", "+pexpire", "+unlink"} & set(user.rule().partition(" (")[0].split())
+    assert set() == set(user.ends) & {Key.SUPPRESSED, Key.EVENTS, Key.HOLDS, Key.TALLY, *INDEXED}
 
 
 @pytest.mark.parametrize("name", ["worker", "callbacks", "webhooks", "exporter", "producer", "reader"])

@@ -1,0 +1,189 @@
+"""Somebody has the address of one process's Redis user: what each user tries, and what Redis refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError
+
+from deploy.redis_users import USERS
+from tests.guarded_redis import MISSING, GuardedRedis
+from tests.servers import wait_until
+from threelane import Producer, ProducerSettings
+from threelane.store import keys, registry, suppression
+from threelane.store.suppression import Entry
+
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("redis_users")]
+
+NAMES = tuple(one.name for one in USERS)
+ID, NUMBER = "0" * 32, "27831234567"
+LOOP = "while true do end"
+SENDERS = {"producer", "reader"}
+WITH_RECORDS = SENDERS | {"worker", "callbacks", "api", "exporter", "operator"}
+MOVERS = WITH_RECORDS - {"exporter"}
+LISTERS = {"reader", "worker", "api", "exporter", "operator"}
+
+
+class Attempt(NamedTuple):
+    """What somebody tries with an address, and the users that may do it, since their process must."""
+
+    what: str
+    command: Sequence[Any]
+    allowed: set[str] = set()  # noqa: RUF012 - never changed
+
+
+ATTEMPTS = (
+    Attempt("read the text of a waiting message, id known", ("HGET", keys.record(ID), "body"), WITH_RECORDS),
+    Attempt("change a waiting message, id known", ("HSET", keys.record(ID), "to", NUMBER), MOVERS),
+    Attempt("list ids: SCAN", ("SCAN", "0"), {"worker", "api", "operator"}),
+    Attempt("list ids: KEYS", ("KEYS", "*")),
+    Attempt("list ids: an index", ("ZRANGE", keys.QUEUED[1], 0, -1), LISTERS),
+    Attempt("list ids: nudges", ("LRANGE", keys.queue(1), 0, -1)),
+    Attempt("list ids: events", ("XRANGE", keys.EVENTS, "-", "+"), {"worker", "api", "operator"}),
+    Attempt("take nudges", ("RPOP", keys.queue(1)), {"worker", "operator"}),
+    Attempt("delete an index", ("DEL", keys.QUEUED[1]), {"operator"}),
+    Attempt("let an index expire", ("PEXPIRE", keys.QUEUED[1], 1), {"operator"}),
+    Attempt("create an operator key", ("HSET", keys.API_KEYS, "k1", "{}"), {"operator"}),
+    Attempt("read the digests of API keys", ("HGETALL", keys.API_KEYS), {"api", "operator"}),
+    Attempt("redirect a webhook", ("HSET", keys.PRODUCERS, "shop", "{}"), {"operator"}),
+    Attempt("read the secret of a webhook", ("HGET", keys.PRODUCERS, "shop"), {"webhooks", "api", "operator"}),
+    Attempt("grant the right to bypass a STOP", ("HSET", keys.RIGHTS, "shop", "{}"), {"operator"}),
+    Attempt("delete all suppressions", ("DEL", keys.SUPPRESSED), {"operator"}),
+    Attempt("delete one suppression", ("HDEL", keys.SUPPRESSED, "1"), {"worker", "callbacks", "api", "operator"}),
+    Attempt("list suppressed numbers", ("HGETALL", keys.SUPPRESSED), MOVERS - SENDERS),
+    Attempt("look up whether a number is suppressed", ("HGET", keys.SUPPRESSED, NUMBER), WITH_RECORDS),
+    Attempt("hold the account", ("HSET", keys.HOLDS, "x", "{}"), {"worker", "api", "operator"}),
+    Attempt("raise a budget", ("HSET", keys.BUDGETS, "x", "{}"), {"operator"}),
+    Attempt("raise the rate of all workers", ("HSET", keys.RATE, "x", "1"), {"worker", "api", "operator"}),
+    Attempt("write a worker's report", ("HSET", keys.worker("x"), "beat", "1"), {"worker", "operator"}),
+    Attempt("log in to the console", ("HSET", keys.console("x"), "key", "k1"), {"api", "operator"}),
+    Attempt("use the gateway's session", ("GET", keys.session("x")), {"worker", "operator"}),
+    Attempt("FLUSHALL", ("FLUSHALL",)),
+    Attempt("CONFIG SET", ("CONFIG", "SET", "maxmemory", "1")),
+    Attempt("CONFIG GET", ("CONFIG", "GET", "maxmemory"), {"admin"}),
+    Attempt("DEBUG", ("DEBUG", "SLEEP", "0")),
+    Attempt("MONITOR", ("MONITOR",)),
+    Attempt("ACL SETUSER", ("ACL", "SETUSER", "producer", "+@all")),
+    Attempt("ACL LIST", ("ACL", "LIST")),
+    Attempt("REPLICAOF", ("REPLICAOF", "NO", "ONE")),
+    Attempt("CLIENT KILL", ("CLIENT", "KILL", "ID", "0"), {"admin"}),
+    Attempt("MODULE LOAD", ("MODULE", "LOAD", "/x")),
+    Attempt("broadcast to workers", ("PUBLISH", "/0.celery.pidbox", "x"), {"worker", "operator"}),
+    Attempt("a key of another application", ("GET", "session:1")),
+)
+DRY = (Attempt("SHUTDOWN", ("SHUTDOWN",), {"admin"}), Attempt("SCRIPT KILL", ("SCRIPT", "KILL"), {"admin"}))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
+    """A Redis with the users of deploy/redis-users.acl, and a second for SCRIPT KILL to become possible."""
+    server = GuardedRedis(tmp_path_factory.mktemp("users")).start()
+    server.admin().config_set("busy-reply-threshold", 1000)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def stored(guarded: GuardedRedis) -> redis.Redis:
+    """What there is to steal; returns the client of the test."""
+    client = guarded.admin()
+    client.hset(keys.record(ID), mapping={"status": "queued", "body": "your code is 1234"})
+    client.hset(keys.PRODUCERS, "shop", '{"webhook": "https://shop.example/x", "secret": "do-not-log-me"}')
+    return client
+
+
+def _refused(client: redis.Redis, command: Sequence[Any]) -> bool:
+    try:
+        client.execute_command(*command)
+    except NoPermissionError:
+        return True
+    except redis.ResponseError as failed:  # not allowed to anybody; else permitted, and wrong
+        return "not allowed" in str(failed)
+    return False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_is_refused_what_its_process_does_not_need(
+    name: str, guarded: GuardedRedis, stored: redis.Redis, table: Callable[[str, str, str], None]
+) -> None:
+    """Each row is one command of somebody with this address; the admin reaches no data."""
+    with redis.Redis.from_url(guarded.plain_url_of(name)) as user:
+        found = {one.what for one in ATTEMPTS if not _refused(user, one.command)}
+    for one in DRY:  # not for real: the server would end
+        if stored.execute_command("ACL", "DRYRUN", name, *one.command) in (b"OK", "OK"):
+            found.add(one.what)
+    every = (*ATTEMPTS, *DRY)
+    for one in every:
+        table(name, one.what, "done" if one.what in found else "refused")
+
+    assert {one.what for one in every if name in one.allowed} == found
+
+
+@pytest.mark.parametrize("name", [one.name for one in USERS if one.name != "admin"])
+def test_a_script_of_somebody_else_reaches_no_more_than_the_user(
+    name: str, guarded: GuardedRedis, stored: redis.Redis
+) -> None:
+    """EVAL runs under the user's own permissions, also on a key that it may declare."""
+    source = "return redis.call(unpack(ARGV))"
+    with redis.Redis.from_url(guarded.plain_url_of(name)) as user:
+        for one in ATTEMPTS:
+            if name in one.allowed or one.command[0] in ("CONFIG", "ACL", "CLIENT", "MONITOR", "MODULE"):
+                continue
+            declared = [one.command[1]] if len(one.command) > 1 and str(one.command[1]).startswith("tl:") else []
+            with pytest.raises(redis.ResponseError):
+                user.eval(source, len(declared), *declared, *map(str, one.command))
+    assert stored.hget(keys.PRODUCERS, "shop")
+
+
+def test_the_admin_ends_a_script_that_blocks_everybody(
+    guarded: GuardedRedis, table: Callable[[str, str, str], None]
+) -> None:
+    """A user with EVAL can always write a loop; what is shipped can end it, and only the admin may."""
+    attacker = redis.Redis.from_url(guarded.plain_url_of("producer"), socket_timeout=120)
+    admin = redis.Redis.from_url(guarded.plain_url_of("admin"), socket_timeout=60)
+    other = redis.Redis.from_url(guarded.plain_url_of("producer"), socket_timeout=60)
+    admin.ping()
+    other.ping()
+    with ThreadPoolExecutor(1) as pool:
+        loop = pool.submit(lambda: _error_of(lambda: attacker.eval(LOOP, 0)))
+        wait_until(lambda: "BUSY" in _error_of(other.ping), what="Redis to report that it is busy")
+        assert "permission" in _error_of(lambda: other.execute_command("SCRIPT", "KILL"))
+        admin.execute_command("SCRIPT", "KILL")
+        assert "killed" in loop.result(60).lower()
+    assert other.ping()
+    table("producer", "EVAL 'while true do end'", "blocks all; ended by SCRIPT KILL of admin")
+
+
+def _error_of(command: Callable[[], Any]) -> str:
+    try:
+        command()
+    except redis.RedisError as failed:
+        return str(failed) or type(failed).__name__
+    return ""
+
+
+def test_a_producer_does_its_work_and_a_damaged_record_stops_nothing(
+    guarded: GuardedRedis, stored: redis.Redis
+) -> None:
+    """Send, refuse a suppressed number and a legal notice without the right, cancel, and set a record aside."""
+    stored.acl_log_reset()
+    entry = Entry(source="operator", first=1, last=1)
+    suppression.add(stored, [("27820000001", entry)])
+    registry.put(stored, "bank", bypass=True)
+    notice = {"to": "27820000001", "text": "Hello", "legal_notice": True}
+    settings: dict[str, Any] = {"redis_url": guarded.plain_url_of("producer"), "redis_ca_file": None}
+    with Producer(ProducerSettings(**settings, producer="shop")) as shop:
+        sent = shop.send("27999500001", "Hello", client_message_id="one")
+        refused = shop.send_many([{"to": "27820000001", "text": "Hello"}, notice])
+        assert ["122", "101"] == [one.code for one in refused]
+        stored.hset(keys.record(sent.id), "lane", "nine")
+        again = shop.send_many([{"to": "27999500001", "text": "Hello", "client_message_id": "one"}])
+        assert 1 == len(again)
+        assert ["cancelled"] == [one.answer for one in shop.cancel([shop.send("27999500002", "x", delay=60).id])]
+    with Producer(ProducerSettings(**settings, producer="bank")) as bank:
+        assert bank.send_many([notice])[0].accepted
+    assert {f"producer key {keys.PRODUCERS}"} >= set(guarded.refusals())  # where earlier versions stored rights
