@@ -12,6 +12,7 @@ import redis
 
 from tests.servers import wait_until
 from threelane import Producer
+from threelane.interfaces.api.service import Service
 from threelane.interfaces.web.serve import LimitedServer, config, listen, listen_for_people
 from threelane.runtime.settings import ApiSettings
 from threelane.store import access
@@ -39,7 +40,8 @@ class Api:
         console = listen_for_people(self.settings)
         self.console_port = console.getsockname()[1] if console else self.port
         self._sockets = [one for one in (self._socket, console) if one]
-        self._server = LimitedServer(config(self.settings, self.producer, self.redis, console), self.settings)
+        self._served = config(self.settings, self.producer, self.redis, console)
+        self._server = LimitedServer(self._served, self.settings)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": self._sockets}, daemon=True)
 
     def start(self) -> Api:
@@ -52,6 +54,13 @@ class Api:
         self._thread.join(15)
         self.producer.close()
         self.redis.close()
+
+    @property
+    def service(self) -> Service:
+        """What its requests share."""
+        app = self._served.app
+        service: Service = getattr(app, "app", app).state.service
+        return service
 
     def key(self, producer: str = "shop", **rights: Any) -> str:
         """Return a new key's token, without a limit where none is given."""

@@ -367,3 +367,45 @@ def test_the_framework_traces_no_addresses() -> None:
     done = subprocess.run([sys.executable, "-c", SPANS], capture_output=True, text=True, timeout=60, check=True)
 
     assert "200 0\n" == done.stdout
+
+
+def test_a_message_with_too_many_values_is_refused_alone(api: Api, client: redis.Redis) -> None:
+    """Unread, and so are numbers that no type holds; the messages around them are accepted, each at its index."""
+    wrong = HELLO | {"tags": [[]] * 300}
+    body = json.dumps({"messages": [wrong, HELLO, HELLO | {"lane": 7}, HELLO, wrong]}).replace("7}", "1e999}").encode()
+    results = api.request("POST", "/v1/messages/bulk", body, api.key()).body["verdicts"]
+
+    assert [False, True, False, True, False] == [one["accepted"] for one in results]
+    assert [0, 1, 2, 3, 4] == [one["index"] for one in results]
+    assert "more than 200 values" == results[0]["refusal"]["problem"]
+
+
+def test_a_request_that_is_no_list_has_few_values(api: Api, client: redis.Redis) -> None:
+    """It is not decoded."""
+    body = b'{"to":[' + b"[]," * 30_000 + b"[]]}"
+
+    assert 413 == api.request("POST", "/v1/messages", body, api.key()).status
+
+
+def test_a_request_without_memory_gets_503(redis_server: RedisServer, client: redis.Redis) -> None:
+    """With Retry-After, and nothing was done; once memory is free, it is taken."""
+    api = Api(redis_server.url, api_wait_seconds=0.05).start()
+    try:
+        held = api.service.list_memory.lease("shop")
+        asyncio.run(held.resize(api.service.list_memory.share, 1))
+        token = api.key("shop")
+        refused = api.request("POST", "/v1/messages/bulk", {"messages": [HELLO]}, token)
+        other = api.request("POST", "/v1/messages/bulk", {"messages": [HELLO]}, api.key("other"))
+        held.release()
+        taken = api.request("POST", "/v1/messages/bulk", {"messages": [HELLO]}, token)
+    finally:
+        api.stop()
+
+    assert (503, "2", "operator") == (refused.status, refused.headers["retry-after"], refused.body["owner"])
+    assert (200, 200) == (other.status, taken.status)
+
+
+def test_memory_for_less_than_the_longest_list_is_an_invalid_setting() -> None:
+    """It would be refused for ever."""
+    with pytest.raises(InvalidSettings, match="THREELANE_API_MEMORY_MIB must be at least 80"):
+        load(ApiSettings, api_memory_mib=79)
