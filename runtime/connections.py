@@ -278,6 +278,8 @@ class Listener:
                 self._out_of_descriptors(failed)
                 return
             raw.setblocking(False)
+            if isinstance(where, tuple):  # a response's head and body are two writes
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             address = str(where[0]) if isinstance(where, tuple) else ""
             if self._connections.admits(address):
                 task = self._loop.create_task(self._connect(raw, address))
