@@ -310,6 +310,7 @@ USERS = (
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
         ),
+        writes=(Key.API_USED,),
         reads=(
             Key.API_KEYS,
             Key.RIGHTS,

@@ -62,6 +62,7 @@ def test_only_the_api_and_operators_reach_api_keys(name: str) -> None:
     user = BY_NAME[name]
     assert set() == {Key.API_KEYS, Key.CONSOLE} & set(user.keys)
     assert Key.API_KEYS in BY_NAME["api"].reads
+    assert Key.API_USED in BY_NAME["api"].writes  # else the list shows every key as never used
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda one: one.name)
