@@ -1,21 +1,6 @@
-"""Somebody who reaches the broker sends Celery's remote control commands: no worker obeys, and health shows its lanes."""
+"""Somebody who reaches the broker sends commands of Celery's remote control: no worker obeys."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-import redis
-
-from tests.integration.conftest import Workers, log_of, taken
-from tests.rabbit import NOT_INSTALLED, RabbitServer
-from tests.servers import threelane, wait_until
-from threelane import Producer
-from threelane.sandbox.running import Running
 
 COMMANDS = """
 import sys
