@@ -96,7 +96,7 @@ def _section(client: redis.Redis, name: str) -> dict[str, Any] | None:
 
 
 def _not_seen(sections: list[str]) -> Finding:
-    step = "run check as a user that may run INFO, as the one in deploy/redis-users.acl"
+    step = "run check as a user that may run INFO, as those in deploy/redis-users.acl"
     return Finding(Grade.WARNING, "Redis", f"the user may not run INFO: not seen are {', '.join(sections)}", step)
 
 

@@ -6,6 +6,7 @@ Started by ``threelane worker`` or ``celery -A threelane.worker.app worker``.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from threelane.runtime import extras
@@ -31,7 +32,7 @@ from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.controller import describe, request_end
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
-from threelane.worker.process.probes import serve_probes
+from threelane.worker.process.probes import live, serve_probes
 from threelane.worker.process.reach import reach_or_exit
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import words
@@ -110,7 +111,7 @@ def _begin(process: Any) -> None:
     metrics.announce_alarms(*codes)
     IDENTITY.take(settings)
     server = serve_or_exit(settings)
-    serve_probes(server)
+    serve_probes(server, partial(live, missing_lanes=LANES.missing))
     IDENTITY.report(metrics=target_of(settings, server))
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))

@@ -40,6 +40,14 @@ def test_a_part_that_misses_its_beats_is_a_problem_until_it_beats_again(pulse: P
     assert probes.live(pulse, Readiness()).is_ready
 
 
+def test_a_worker_that_lost_one_of_its_lanes_is_a_problem(pulse: Pulse) -> None:
+    """Its loop turns and the other lanes move, while codes wait; not while it connects again."""
+    assert () == probes.live(pulse, Readiness(), lambda: {1}).problems
+    pulse.beat(CONSUMER)
+
+    assert ("it does not consume lane 1, which it serves",) == probes.live(pulse, Readiness(), lambda: {1}).problems
+
+
 def test_a_consumer_that_connects_again_is_not_ready_and_not_a_problem(pulse: Pulse, now: list[float]) -> None:
     """It waits for its broker, however long that takes: a restart would not help."""
     pulse.beat(CONSUMER)

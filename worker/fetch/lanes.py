@@ -93,6 +93,10 @@ class Lanes:
         with self._counting:
             return any((*self._nudges.values(), *self._looks.values()))
 
+    def missing(self) -> frozenset[int]:
+        """Return the lanes that this process serves, and whose queues it does not consume."""
+        return self.serves - self.consumed
+
     def connecting(self) -> None:
         """Give the broker time for its first response."""
         self._responded_at = self._monotonic() + CONNECT_SECONDS - AWAY_SECONDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
@@ -38,12 +38,16 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems and not self.reasons
 
 
-def live(pulse: Pulse = PULSE, readiness: Readiness = READINESS) -> Live:
-    """Return the report of this process."""
+def live(
+    pulse: Pulse = PULSE, readiness: Readiness = READINESS, missing_lanes: Callable[[], Collection[int]] = tuple
+) -> Live:
+    """Return the report of this process; ``missing_lanes`` returns those that it serves, and does not consume."""
     problems = [
         f"its {'consumer' if part == CONSUMER else f'event loop {part}'} has not turned for {seconds:.0f} s"
         for part, seconds in pulse.silent().items()
     ]
+    if pulse.has(CONSUMER):
+        problems += [f"it does not consume lane {lane}, which it serves" for lane in sorted(missing_lanes())]
     reasons = list(readiness.reasons.values())
     if not pulse.has(CONSUMER) and not reasons:
         reasons.append("its consumer starts, ends or waits for the broker")
