@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -206,12 +207,12 @@ def _broker(settings: WorkerSettings) -> Iterator[Finding]:
         at = broker.as_uri()  # without its password
         try:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_max=0, timeout=BROKER_SECONDS)
-            broker.default_channel  # noqa: B018 - Redis connects for it
+            channel: Any = broker.default_channel  # Redis connects for it
         except Exception as failed:  # each transport has its own
             cause = tls.problem(failed) or str(failed)
             yield Finding(Grade.ERROR, what, f"{at}: {cause}", "start it, or correct THREELANE_BROKER_URL")
             return
-        yield Finding(Grade.OK, what, f"{at} answers")
+        yield from check_redis.apart(channel.client, what, at)
 
 
 async def _account(settings: WorkerSettings) -> Finding:

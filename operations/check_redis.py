@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings
+from threelane.store import keys
 from threelane.store.connect import connect
 from threelane.store.replies import reply_of, text_of
 from threelane.store.write_check import Greeting, check_write, greet
+from threelane.worker.fetch.lanes import LaneOrder
 
+BINDING = "_kombu.binding.sms"  # of Celery's exchange on Redis
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # for the commands and flags that the scripts use
 MOST_LAG_SECONDS = 10
@@ -29,7 +32,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """Yield findings about Redis; the first command that it does not answer ends them."""
     client = connect(settings)
     try:
-        yield from _looked_at(client)
+        yield from _looked_at(client, is_broker_apart=settings.broker_url is not None)
     except (RedisError, OSError) as failed:
         yield refused(failed)
     finally:
@@ -44,7 +47,34 @@ def refused(failed: RedisError | OSError) -> Finding:
     return Finding(Grade.ERROR, "Redis", explain(failed) if isinstance(failed, RedisError) else str(failed), _START)
 
 
-def _looked_at(client: redis.Redis) -> Iterator[Finding]:
+def apart(client: redis.Redis, what: str, at: str) -> Iterator[Finding]:
+    """Yield findings about a Redis at an address that is only the broker: it must also accept writes."""
+    try:
+        client.delete(LaneOrder.EMPTY)
+    except (RedisError, OSError) as failed:
+        found = refused(failed)
+        yield found._replace(what=what, step=found.step.replace("THREELANE_REDIS_URL", "THREELANE_BROKER_URL"))
+    else:
+        yield Finding(Grade.OK, what, f"{at} answers and accepts writes")
+        yield from queues(client, what)
+
+
+def queues(client: redis.Redis, what: str) -> Iterator[Finding]:
+    """Yield a finding for each key of the broker that has another type than Threelane's."""
+    reading = {keys.queue(lane): client.llen for lane in keys.LANES} | {BINDING: client.smembers}
+    for name, read in reading.items():
+        try:
+            read(name)
+        except NoPermissionError:
+            continue  # another user of the ACL than a worker's
+        except ResponseError as failed:
+            if reply_of(failed):
+                return
+            problem = f"the key {name} is of another type: workers fetch no nudge, and send what they find themselves"
+            yield Finding(Grade.ERROR, what, problem, f"delete it (DEL {name}), and find out which program wrote it")
+
+
+def _looked_at(client: redis.Redis, *, is_broker_apart: bool) -> Iterator[Finding]:
     greeting = greet(client)
     yield Finding(Grade.OK, "Redis", f"answers, version {greeting.version}")
     yield from _greeted(greeting)
@@ -56,6 +86,8 @@ def _looked_at(client: redis.Redis) -> Iterator[Finding]:
     yield from _memory(info["memory"] or {})
     yield from _replicas(info["replication"] or {})
     yield from _clock(client)
+    if not is_broker_apart:
+        yield from queues(client, "broker, Redis")
 
 
 def _greeted(greeting: Greeting) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from tests import rabbit
-from tests.integration.conftest import Workers, log_of
+from tests.integration.conftest import Workers, log_of, taken
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings
 from threelane.producer import task_message
@@ -187,6 +187,26 @@ def test_damaged_records_alone_end_no_worker_of_an_idle_fleet(
         wait_until(lambda: set(states(client, [after.id])) <= {"sent", "delivered"}, 30, "the worker to go on")
     assert child.process.poll() is None
     assert [] == workers.events("worker_failed")
+
+
+def test_a_queue_of_another_type_ends_no_worker_and_check_names_it(
+    client: redis.Redis, producer: Producer, sandbox: Running, workers: Workers
+) -> None:
+    """Workers find the messages themselves, and fetch nudges again once the key is deleted."""
+    for name in (keys.queue(1), "_kombu.binding.sms"):
+        client.set(name, "of another program")
+    child = workers.start()
+    codes = [producer.send(f"2799970000{number}", "code", lane=1).id for number in range(5)]
+    wait_until(lambda: set(taken(sandbox)) >= set(codes), what="the codes at the gateway")
+    checked = run(workers.environment, "check")
+    assert (1, 0) == (len(workers.events("queue_of_other_type")), len(workers.events("unrecoverable")))
+    assert 2 == checked.stdout.count("is of another type")
+
+    client.delete(keys.queue(1), "_kombu.binding.sms")
+    assert "is of another type" not in run(workers.environment, "check").stdout
+    code = producer.send("27999700009", "code", lane=1).id
+    wait_until(lambda: code in taken(sandbox), what="the next code")
+    assert child.process.poll() is None
 
 
 def _dropped(child: Any) -> int:

@@ -127,3 +127,17 @@ def test_a_user_that_may_not_write_our_keys_is_named(
 
     assert ["compare the ACL of the user with deploy/redis-users.acl"] == [one["step"] for one in errors]
     assert 2 == code
+
+
+def test_a_broker_that_accepts_no_writes_is_named(
+    own_redis: RedisServer, admin: redis.Redis, base_environment: dict[str, str]
+) -> None:
+    """It answers, and takes no nudge."""
+    admin.replicaof("127.0.0.1", "9")  # type: ignore[no-untyped-call]
+    environment = base_environment | {"THREELANE_BROKER_URL": own_redis.url}
+    completed = typed("check", "--json", environment=environment)
+    (broker,) = [one for one in json.loads(completed.stdout) if one["what"] == "broker, Redis"]
+
+    assert 2 == completed.returncode
+    assert "replica" in broker["detail"]
+    assert "THREELANE_BROKER_URL" in broker["step"]

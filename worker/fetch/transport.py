@@ -23,15 +23,23 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps, loads
 from redis.exceptions import RedisError, ResponseError
 
+from threelane.contract.refusal import Owner
 from threelane.producer.outage import explain
+from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings
+from threelane.store.replies import text_of
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_list
 from threelane.worker.process import refusals
 from threelane.worker.process.controller import Consumer, Unrecoverable
 
 REFUSED_SECONDS = 1.0  # after Redis refused a fetch
+WRONG_TYPE = "WRONGTYPE"
+OTHER_TYPE = (
+    "a key of the broker has another type, so no nudge can be fetched, and looks carry the lanes: `threelane check` "
+    "names the key; delete it, and find out which program wrote it"
+)
 CROWDED_SECONDS = 0.02  # wait for lane 1 only; meanwhile a thread may become free for the others
 
 
@@ -61,6 +69,7 @@ class RedisChannel(kombu_redis.Channel):
     refusals = refusals.REDIS
     _client_of_pool: Any = None
     _refused_until = 0.0
+    _is_of_other_type = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Open the channel."""
@@ -92,12 +101,22 @@ class RedisChannel(kombu_redis.Channel):
             self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
             raise
         except ResponseError as failed:
-            if not self.refusals.note(failed):
-                raise _unrecoverable(failed) from None
+            self._go_on(failed)
             self._refused_until = monotonic() + REFUSED_SECONDS
             raise Empty from None
         self.refusals.accepted(self._brpop_sent_at)  # type: ignore[attr-defined]
+        self._is_of_other_type = False
         return True
+
+    def _go_on(self, failed: ResponseError) -> None:
+        """Note a reply that looks make up for; raises Unrecoverable for every other."""
+        if self.refusals.note(failed):
+            return
+        if not text_of(failed).startswith(WRONG_TYPE):
+            raise Unrecoverable(f"the worker ends: {explain(failed)}", Exit.UNAVAILABLE)  # Celery would try at once
+        if not self._is_of_other_type:
+            logs.event("queue_of_other_type", level=40, problem=OTHER_TYPE, owner=Owner.OPERATOR)
+        self._is_of_other_type = True
 
     def _deliver_next(self, **options: Any) -> None:
         """Deliver the entry that was fetched, as kombu does, but drop what is no nudge; raises Empty."""
@@ -152,8 +171,7 @@ class RedisChannel(kombu_redis.Channel):
         try:
             yield
         except ResponseError as failed:
-            if not self.refusals.note(failed):
-                raise _unrecoverable(failed) from None
+            self._go_on(failed)
 
     def _size(self, queue: str) -> int:
         """Count the nudges that wait in a queue; 0 if Redis refuses to, which would otherwise end each connect."""
@@ -181,11 +199,6 @@ class RedisTransport(kombu_redis.Transport):
         """Poll with Celery's loop, which opens another file for that."""
         _when_files_are_free(lambda: loop.poller)
         super().register_with_event_loop(connection, loop)
-
-
-def _unrecoverable(failed: ResponseError) -> Unrecoverable:
-    """Return what ends the worker: Celery would connect again at once, and get the same reply."""
-    return Unrecoverable(f"the worker ends: {explain(failed)}", Exit.UNAVAILABLE)
 
 
 def _when_files_are_free(open_file: Callable[[], object]) -> None:
