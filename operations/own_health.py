@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,13 +23,18 @@ from threelane.runtime.exits import Exit
 from threelane.store import keys
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
-from threelane.worker.process.identity import Announced
+from threelane.worker.process.announcements import Announced
+from threelane.worker.process.identity import digest_of
+from threelane.worker.process.metrics_endpoint import PORTS, reachable
 from threelane.worker.process.probes import Live
+from threelane.worker.process.settings import WorkerSettings
 
 MOST_SECONDS = 4.0  # of the whole command, from the start of its process
 REPORT_SECONDS = 0.6  # of these, to print the result and to end the process
 LEAST_SECONDS = 1.0  # for its reads, on a machine so busy that starting took the rest
 MOST_BYTES = 100_000
+CONNECT_SECONDS = 0.1  # to a port of this host
+UNANNOUNCED_SECONDS = 1.0  # for workers that answer, and are not announced
 _open = build_opener(ProxyHandler({})).open  # never through a proxy: it is this host
 
 
@@ -46,7 +52,8 @@ class InRedis(NamedTuple):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The health of workers: ``problems`` end with a restart of the worker, ``reasons`` without one.
 
-    ``redis`` is why Redis could not be read, or ''; then there are no waits and no holds.
+    ``redis`` is why Redis could not be read, or ''; then there are no waits and no holds.  ``warnings`` are what keeps
+    no worker from sending; without workers and problems, they are why it is unknown whether there are workers.
     """
 
     workers: tuple[str, ...]
@@ -55,11 +62,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     redis: str = ""
     waits: tuple[str, ...] = ()
     holds: Mapping[str, Held] = {}
+    warnings: tuple[str, ...] = ()
 
     def code(self, *, ready: bool) -> Exit:
         """Return the exit code: of liveness, in which only what a restart ends counts, or of readiness."""
         if self.problems:
             return Exit.UNHEALTHY
+        if not self.workers:
+            return Exit.USAGE
         if self.redis:
             return Exit.UNAVAILABLE if ready else Exit.OK
         if ready and self.reasons:
@@ -67,14 +77,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return Exit.WAITING if self.waits else Exit.OK
 
 
-def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds: float) -> Health:
+def read(
+    workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds: float, unknown: Sequence[str] = ()
+) -> Health:
     """Return the health of the workers of this host: their own reports first, then what Redis adds."""
     ends_at = time.monotonic() + most_seconds
     readings: dict[Any, Callable[[], Any]] = {
         one.slot: partial(_report, one, most_seconds) for one in workers if one.metrics
     }
     found = read_together({**readings, "redis": look}, ends_at - time.monotonic())
-    known, problems, reasons, away = found["redis"], [], [], ""
+    known, problems, reasons, away, warnings = found["redis"], [], [], "", [*unknown]
     if isinstance(known, Exception):
         away, known = _away(known), InRedis({}, (), {})
     for one in workers:
@@ -86,6 +98,7 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
         else:
             problems += [f"worker {one.name}: {problem}: restart it" for problem in own.problems]
             reasons += [f"worker {one.name} is not ready: {reason}" for reason in own.reasons]
+            warnings += [f"worker {one.name}: {warning}" for warning in own.warnings]
             # after an outage of Redis no worker has fetched for a while, which no restart ends
             if own.reporting_seconds * 1000 > health.IDLE_MS and known.idle.get(one.name):
                 problems.append(known.idle[one.name])
@@ -96,7 +109,39 @@ def read(workers: Sequence[Announced], look: Callable[[], InRedis], most_seconds
         redis=away,
         waits=tuple(known.waits),
         holds=known.holds,
+        warnings=tuple(warnings),
     )
+
+
+def unannounced(settings: WorkerSettings, most_seconds: float) -> list[Announced]:
+    """Return the workers of this user that answer at the ports of workers, for when none can be seen in the run folder.
+
+    Somebody may have removed or damaged the announcements of healthy workers: a restart would help none of them.
+    """
+    redis, host = digest_of(settings), reachable(settings.metrics_host)
+    ports = PORTS if settings.metrics_port is None else (settings.metrics_port,)
+    targets = [f"{host}:{port}" for port in ports if _listens(host.strip("[]"), port)]
+    found = read_together({one: partial(_live, one, most_seconds) for one in targets}, most_seconds)
+    return [
+        Announced(name=own.worker, slot=-number, pid=own.pid, started=0, incarnation="", redis=redis, metrics=target)
+        for number, (target, own) in enumerate(found.items())
+        if isinstance(own, Live) and own.redis == redis and _is_of_this_user(own.pid)
+    ]
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _is_of_this_user(pid: int) -> bool:
+    try:
+        return os.geteuid() in (0, Path(f"/proc/{pid}").stat().st_uid)
+    except OSError:  # it is in another container, or this is not Linux
+        return False
 
 
 def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
@@ -126,15 +171,20 @@ def _process_seconds() -> float:
 
 def _report(worker: Announced, seconds: float) -> Live:
     """Return a worker's own report; raises OSError, or ValueError if another process answers."""
-    try:
-        with _open(f"http://{worker.metrics}/live", timeout=seconds) as response:
-            body = response.read(MOST_BYTES)
-    except HTTPError as unhealthy:  # 503 has the report, too
-        body = unhealthy.read(MOST_BYTES)
-    found = msgspec.json.decode(body, type=Live)
+    found = _live(worker.metrics, seconds)
     if found.pid != worker.pid:
         raise ValueError("another process answers")
     return found
+
+
+def _live(target: str, seconds: float) -> Live:
+    """Return the report of whichever worker answers; raises OSError or ValueError."""
+    try:
+        with _open(f"http://{target}/live", timeout=seconds) as response:
+            body = response.read(MOST_BYTES)
+    except HTTPError as unhealthy:  # 503 has the report, too
+        body = unhealthy.read(MOST_BYTES)
+    return msgspec.json.decode(body, type=Live)
 
 
 def _away(failed: Exception) -> str:

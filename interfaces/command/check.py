@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from threelane.operations.own_health import Health, InRedis
 
 Live = Annotated[bool, typer.Option("--live", help="Also query the gateway: credentials and balance.")]
+HIDDEN = "whether a worker runs cannot be seen: correct the run folder; a restart would not help"
 _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
 
 
@@ -43,15 +44,21 @@ def health(
 ) -> None:
     """Check that this host's workers run and consume: exit code 5 if a restart would help, 8 if messages wait long."""
     from threelane.operations import own_health
-    from threelane.worker.process.identity import announced
+    from threelane.worker.process.identity import around
 
-    settings = load_or_exit(Settings)
-    here = [one for one in announced(load_or_exit(WorkerSettings)) if not name or one.name == name]
-    if not here:
-        found = _elsewhere(name, settings)
-    else:
+    settings, of_workers = load_or_exit(Settings), load_or_exit(WorkerSettings)
+    announced, unknown = around(of_workers)
+    here = [one for one in announced if not name or one.name == name]
+    if not here and not name:
+        here = own_health.unannounced(of_workers, own_health.UNANNOUNCED_SECONDS)
+        unknown += [f"worker {one.name} answers at {one.metrics}, and is not announced" for one in here]
+    if here:
         names = [one.name for one in here]
-        found = own_health.read(here, lambda: _look(settings, names), own_health.seconds_left())
+        found = own_health.read(here, lambda: _look(settings, names), own_health.seconds_left(), unknown)
+    elif unknown and not name:
+        found = own_health.Health(workers=(), warnings=(*unknown, HIDDEN))
+    else:
+        found = _elsewhere(name, settings)
     if as_json:
         print_json(_fields(found))
     else:
@@ -82,13 +89,17 @@ def _elsewhere(name: str, settings: Settings) -> Health:
 
 def _fields(found: Health) -> dict[str, Any]:
     """Return the JSON form; ``worker``, ``consumes`` and ``problem`` are as before there could be several workers."""
-    own = {"worker": ", ".join(found.workers), "consumes": not found.problems, "problem": "; ".join(found.problems)}
-    return own | msgspec.structs.asdict(found) | {"ready": not (found.problems or found.reasons or found.redis)}
+    consumes = bool(found.workers) and not found.problems
+    own = {"worker": ", ".join(found.workers), "consumes": consumes, "problem": "; ".join(found.problems)}
+    ready = consumes and not (found.reasons or found.redis)
+    return own | msgspec.structs.asdict(found) | {"ready": ready}
 
 
 def _print_health(found: Health) -> None:
-    for line in (*found.problems, *found.reasons, *found.waits):
+    for line in (*found.warnings, *found.problems, *found.reasons, *found.waits):
         err.print(line, markup=False, highlight=False)
+    if not found.workers:
+        return
     is_one = len(found.workers) == 1
     whose, s = f"{'worker' if is_one else 'workers'} {', '.join(found.workers)}", "s" if is_one else ""
     if found.redis:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from threelane.demo.child import _end_with_parent
-from threelane.worker.process import run_folder
-from threelane.worker.process.identity import Identity, announced
+from threelane.worker.process import probes, run_folder
+from threelane.worker.process.identity import Identity, announced, around
+from threelane.worker.process.pulse import Pulse
+from threelane.worker.process.readiness import Readiness
 from threelane.worker.process.settings import WorkerSettings
 
 TAKE = """
@@ -245,6 +250,117 @@ def test_a_lost_file_for_prometheus_is_written_again(settings: WorkerSettings, t
     first.report(reasons={})
 
     assert b"127.0.0.1:9464" in (tmp_path / "run" / "prometheus" / "worker-1.json").read_bytes()
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def overwritten(file: Path) -> None:
+    file.write_bytes(b"garbage\n" * 1000)
+
+
+def closed(file: Path) -> None:
+    file.chmod(0)
+
+
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+def given_away(file: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(file, 65534, -1)
+
+
+@pytest.mark.parametrize("damage", [emptied, overwritten, closed, removed, given_away])
+@pytest.mark.parametrize(("name", "mode"), [("worker-1.json", 0o600), ("prometheus/worker-1.json", 0o644)])
+def test_a_damaged_announcement_is_written_again(
+    settings: WorkerSettings, tmp_path: Path, name: str, mode: int, damage: Callable[[Path], None]
+) -> None:
+    """A full disk lost its text, or somebody changed it: a healthy worker must not count as gone for good."""
+    first = taken(settings)
+    first.report(metrics="127.0.0.1:9464")
+    announcement = tmp_path / "run" / name
+    content = announcement.read_bytes()
+    damage(announcement)
+    first.report(reasons={})
+
+    found = announcement.lstat()
+    assert (content, os.geteuid(), mode) == (announcement.read_bytes(), found.st_uid, stat.S_IMODE(found.st_mode))
+    assert ["w"] == [one.name for one in announced(settings)]
+
+
+@pytest.mark.parametrize("damage", [emptied, overwritten, closed])
+def test_a_worker_whose_announcement_cannot_be_read_is_not_dead(
+    settings: WorkerSettings, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """Its lock is held; who took it for dead would report under its name, and both would for good."""
+    first, second = taken(settings), taken(settings)
+    damage(tmp_path / "run" / "worker-1.json")
+
+    assert not second.is_dead(first.announced.incarnation)
+
+
+def unlistable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make the folder fail as one with mode 0 does for whoever is not root."""
+
+    def refuse(path: Any, *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    monkeypatch.setattr("os.listdir", refuse)
+    return "Permission denied"
+
+
+def a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    shutil.rmtree(folder)
+    folder.touch()
+    return "is not a folder"
+
+
+def a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    shutil.rmtree(folder)
+    monkeypatch.setattr("os.write", lambda *_: 0)
+    return "No space left on device"
+
+
+@pytest.mark.parametrize("damage", [unlistable, a_file, a_full_disk])
+def test_an_unusable_folder_stops_no_worker_that_runs(
+    settings: WorkerSettings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path, pytest.MonkeyPatch], str],
+) -> None:
+    """Its heartbeats go on; it logs once why it is not announced, and announces itself as soon as it can."""
+    first, folder = taken(settings), tmp_path / "run"
+    first.report(metrics="127.0.0.1:9464")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        text = damage(folder, monkeypatch)
+        for _ in range(2):
+            first.report(reasons={"redis": "Redis is away"})
+            assert not first.is_dead(first.announced.incarnation)
+        first.leave_name()
+        monkeypatch.setattr(probes, "IDENTITY", first)
+        shown = probes.live(Pulse(), Readiness())
+        unknown = around(settings).unknown
+    if folder.is_file():
+        folder.unlink()
+
+    assert text in first.problem
+    assert 1 == [record.getMessage() for record in caplog.records].count("not_announced")
+    assert (True, (f"it is not announced: {first.problem}",)) == (shown.is_live, shown.warnings)
+    assert (damage is not a_full_disk) is bool(unknown)
+    first.report(reasons={})
+    assert ("", ["w-2"]) == (first.problem, [one.name for one in announced(settings)])
+
+
+def test_a_full_disk_is_noticed_before_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes an empty file, and loses what is written."""
+    monkeypatch.setattr("os.write", lambda *_: 0)
+    with pytest.raises(run_folder.Unusable, match="No space left on device"):
+        run_folder.checked(tmp_path / "run")
+    assert [] == [*tmp_path.iterdir()]
 
 
 def file(folder: Path) -> str:

@@ -1,53 +1,37 @@
-"""Identity: the name and slot of a worker process on its host, and the announcements of the workers that live there.
+"""Identity: the name and slot of a worker process on its host, and the workers that live there.
 
-Each worker holds a lock on its announcement file.  The kernel releases it when the process ends, however it ends, so an
-announcement without a lock is of a dead worker, and its slot and name are free.  Readers try that lock and wait for
-nothing.  Workers of other hosts and containers are seen in Redis: a name under which another live worker reports is
-left to it.
+Workers of other hosts and containers are seen in Redis: a name under which another live worker reports is left to it.
+Nothing that happens to the run folder stops a worker that runs: it writes its announcement again as soon as it can.
 """
 
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import getnode
 
 import msgspec
 from redis.connection import parse_url
 
 from threelane.runtime import logs
-from threelane.worker.process import prometheus, run_folder
-from threelane.worker.process.run_folder import is_at, locks
+from threelane.worker.process import announcements, prometheus, run_folder
+from threelane.worker.process.announcements import Announced, Found
+from threelane.worker.process.run_folder import is_at
 
 SILENT_MS = 20_000
 """A worker whose heartbeat is older than this counts as gone; one with a blocked event loop misses several."""
-READERS_SECONDS = 1.0  # how long a starting worker waits for readers of a dead worker's announcement
-_FILE = "worker-{slot}.json"
-_encode = msgspec.json.Encoder().encode
-
-
-class Announced(msgspec.Struct, frozen=True, kw_only=True):
-    """One live worker of this host, as it announced itself."""
-
-    name: str
-    slot: int
-    pid: int
-    started: int  # Unix time in milliseconds
-    incarnation: str  # this process alone, among all hosts and all times
-    redis: str  # a digest of the Redis that it works for
-    metrics: str = ""  # host and port of its /metrics; empty until it listens
-    not_ready: str = ""  # why it claims nothing; '' when it is ready
+_TRIES = 3
+_PAUSE_SECONDS = 0.01
 
 
 class Settings(Protocol):
@@ -77,6 +61,7 @@ class Identity:
         self._wanted = socket.gethostname()
         self._chosen: Path | None = None
         self._left: set[str] = set()  # names of live workers elsewhere
+        self.problem = ""  # why the announcement cannot be kept, or ''
         self._own = Announced(
             name=self._wanted, slot=1, pid=os.getpid(), started=_now(), incarnation=secrets.token_hex(8), redis=""
         )
@@ -109,10 +94,9 @@ class Identity:
             with run_folder.locked(folder, run_folder.LOCK_SECONDS) as in_turn:
                 if not in_turn:
                     logs.event("run_folder_locked", level=30, run_dir=folder)
-                others = [*_live(folder)]
-                _remove_dead(folder)
-                prometheus.clean(folder, {one.slot for one in others})
-                slot, self._file = _lowest_free_slot(folder)
+                others = announcements.read(folder).live
+                prometheus.clean(folder, announcements.remove_dead(folder))
+                slot, self._file = announcements.lowest_free_slot(folder)
                 self.folder = folder
                 self._own = Announced(
                     name=_free_name(self._wanted, {one.name for one in others if one.redis == redis}),
@@ -122,7 +106,7 @@ class Identity:
                     incarnation=f"{place}.{secrets.token_hex(8)}",
                     redis=redis,
                 )
-                self._write()
+                announcements.write(self._file, self._own)
         except FileNotFoundError:
             return False
         except OSError as failed:
@@ -131,42 +115,38 @@ class Identity:
 
     def leave_name(self) -> None:
         """Take the next free name: another live worker reports under this one."""
-        self._left.add(self.name)
-        if self.folder is None:
-            self._own = msgspec.structs.replace(self._own, name=_free_name(self._wanted, self._left))
-            return
         with self._changing:
-            own = self._own
-            taken = {one.name for one in _live(self.folder) if one.redis == own.redis and one.slot != own.slot}
-            self._own = msgspec.structs.replace(own, name=_free_name(self._wanted, taken | self._left))
-            self._write()
-            self._announce_metrics()
+            self._left.add(self.name)
+            taken, own = set(self._left), self._own
+            with suppress(OSError):
+                live = announcements.read(self.folder).live if self.folder else []
+                taken |= {one.name for one in live if one.redis == own.redis and one.slot != own.slot}
+            self._own = msgspec.structs.replace(own, name=_free_name(self._wanted, taken))
+            self._keep_announced()
 
     def is_dead(self, incarnation: str) -> bool:
         """Return whether a process certainly ended: it announced itself here, and its lock is free."""
-        if self.folder is None or not self._is_announced():
+        try:
+            if self.folder is None or not self._is_announced():
+                return False
+            if not incarnation.startswith(f"{_place(self.folder)}."):
+                return False
+            found = _read_surely(self.folder)
+        except OSError:
             return False
-        if not incarnation.startswith(f"{_place(self.folder)}."):
-            return False
-        return incarnation not in {one.incarnation for one in _live(self.folder)}
+        return not found.unreadable and incarnation not in {one.incarnation for one in found.live}
 
     def report(self, *, metrics: str | None = None, reasons: Mapping[str, str] | None = None) -> None:
-        """Announce the address of the metrics, or why this worker is not ready; again if the announcement is gone."""
+        """Announce the address of the metrics, or why this worker is not ready; again if the announcement is lost.
+
+        A failure is logged once and shown by ``problem``; it stops nothing.
+        """
         changes: dict[str, Any] = {} if metrics is None else {"metrics": metrics}
         if reasons is not None:
             changes["not_ready"] = "; ".join(reasons.values())
         with self._changing:
-            if any(getattr(self._own, name) != value for name, value in changes.items()):
-                self._own = msgspec.structs.replace(self._own, **changes)
-                self._write()
-            if self._file < 0:
-                return
-            if not self._is_announced():
-                self._announce_again()
-            if metrics or not self._is_announced_to_prometheus():
-                self._announce_metrics()
-            with suppress(OSError):
-                os.utime(self._file)  # so that no clean-up of temporary files takes it for an old one
+            self._own = msgspec.structs.replace(self._own, **changes)
+            self._keep_announced()
 
     def release(self) -> None:
         """Free the slot at a clean end."""
@@ -185,50 +165,75 @@ class Identity:
 
     def _path(self) -> Path:
         assert self.folder is not None
-        return self.folder / _FILE.format(slot=self._own.slot)
+        return announcements.path_of(self.folder, self._own.slot)
 
     def _is_announced(self) -> bool:
         return self._file >= 0 and is_at(self._file, self._path())
 
-    def _announce_again(self) -> None:
-        """Take a slot again, in a folder that was removed or emptied; on failure, the next report tries again."""
-        try:
-            folder = run_folder.opened(self._chosen)
-            with run_folder.locked(folder, seconds=0):
-                slot, file = _lowest_free_slot(folder)
-        except (run_folder.Unusable, OSError):
+    def _keep_announced(self) -> None:
+        """Write whatever of the announcement is lost, and note why it cannot be; the next report tries again."""
+        if self._file < 0 or self.folder is None:
             return
+        problem, is_new = "", False
+        try:
+            is_new = self._take_slot_again()
+            announcements.write(self._file, self._own)
+            os.utime(self._file)  # so that no clean-up of temporary files takes it for an old one
+            if self._own.metrics:
+                prometheus.announce(self.folder, self._own.slot, self._own.metrics, self._own.name)
+        except run_folder.Unusable as unusable:
+            problem = str(unusable)
+        except OSError as failed:
+            problem = run_folder.sentence(self.folder, failed)
+        if problem and problem != self.problem:
+            logs.event("not_announced", level=40, worker=self.name, problem=problem)
+        elif not problem and (self.problem or is_new):
+            logs.event("announced_again", level=30, worker=self.name, slot=self._own.slot, run_dir=self.folder)
+        self.problem = problem
+
+    def _take_slot_again(self) -> bool:
+        """Take a slot again if the file is gone or of another user; returns whether; raises Unusable or OSError."""
+        if self._is_announced():
+            if os.fstat(self._file).st_uid == os.geteuid():
+                return False
+            self._path().unlink()
+        folder = run_folder.opened(self._chosen)
+        with run_folder.locked(folder, seconds=0):
+            slot, file = announcements.lowest_free_slot(folder)
         os.close(self._file)
         self.folder, self._file = folder, file
         self._own = msgspec.structs.replace(self._own, slot=slot)
-        self._write()
-        logs.event("announced_again", level=30, worker=self.name, slot=slot, run_dir=folder)
+        return True
 
-    def _is_announced_to_prometheus(self) -> bool:
-        return self.folder is None or prometheus.is_announced(self.folder, self._own.slot)
 
-    def _announce_metrics(self) -> None:
-        if self.folder and self._own.metrics:
-            prometheus.announce(self.folder, self._own.slot, self._own.metrics, self._own.name)
+class Around(NamedTuple):
+    """The live workers of this host and user by slot, and why there may be more that cannot be seen."""
 
-    def _write(self) -> None:
-        """Write the first line of the file at once: a reader never sees half of it."""
-        if self._file < 0:
-            return
-        line = _encode(self._own) + b"\n"
-        with suppress(OSError):  # the disk may be full; the lock is what counts
-            os.pwrite(self._file, line, 0)
-            os.ftruncate(self._file, len(line))
+    workers: list[Announced]
+    unknown: list[str]
+
+
+def around(settings: Settings | None = None) -> Around:
+    """Return the workers of this host and user; with settings, only those that work for the same Redis."""
+    found = Around([], [])
+    wanted = digest_of(settings) if settings else ""
+    for folder in run_folder.candidates(settings.run_dir if settings else None):
+        try:
+            live, unreadable = announcements.read(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as failed:
+            if not run_folder.is_of_others(folder, settings.run_dir if settings else None):
+                found.unknown.append(run_folder.sentence(folder, failed))
+            continue
+        found.workers.extend(one for one in live if not wanted or one.redis == wanted)
+        found.unknown.extend(f"{path} is of a worker that may live, and cannot be read" for path in unreadable)
+    return found
 
 
 def announced(settings: Settings | None = None) -> list[Announced]:
     """Return the live workers of this host and user by slot; with settings, only those that work for the same Redis."""
-    found: list[Announced] = []
-    for folder in run_folder.candidates(settings.run_dir if settings else None):
-        with suppress(OSError):
-            found += _live(folder)
-    wanted = digest_of(settings) if settings else ""
-    return [one for one in found if not wanted or one.redis == wanted]
+    return around(settings).workers
 
 
 def digest_of(settings: Settings) -> str:
@@ -236,6 +241,16 @@ def digest_of(settings: Settings) -> str:
     place = parse_url(settings.redis_url.get_secret_value())  # type: ignore[no-untyped-call]
     parts = (str(place.get(name, "")) for name in ("path", "host", "port", "db"))
     return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _read_surely(folder: Path) -> Found:
+    """Return the announcements, read again while a worker that starts has not written its own yet."""
+    for _ in range(_TRIES):
+        found = announcements.read(folder)
+        if not found.unreadable:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return found
 
 
 def _now() -> int:
@@ -260,63 +275,6 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
     """Return the wanted name, or the first of name-2, name-3 ... that nobody has."""
     names = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
     return next(name for name in names if name not in taken)
-
-
-def _lowest_free_slot(folder: Path) -> tuple[int, int]:
-    """Return a slot with its locked file, which only this user can open and therefore lock."""
-    for slot in count(1):
-        path = folder / _FILE.format(slot=slot)
-        _remove_if_dead(path)
-        with suppress(FileExistsError):
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            if locks(file, fcntl.LOCK_EX) and is_at(file, path):
-                return slot, file
-            os.close(file)
-    raise AssertionError  # the loop has no end
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(_FILE.format(slot="*")), key=lambda one: (len(one.name), one.name))
-
-
-def _live(folder: Path) -> Iterator[Announced]:
-    """Yield the announcements whose lock is held, by slot; waits for nobody."""
-    for path in _files(folder):
-        with suppress(OSError, msgspec.MsgspecError):
-            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                if run_folder.is_trusted(os.fstat(file), folder) and not locks(file, fcntl.LOCK_SH):
-                    found = msgspec.json.decode(os.read(file, 65536).partition(b"\n")[0], type=Announced)
-                    if is_at(file, path):  # else its worker has ended, or another one removes it
-                        yield found
-            finally:
-                os.close(file)
-
-
-def _remove_dead(folder: Path) -> None:
-    for path in _files(folder):
-        _remove_if_dead(path)
-
-
-def _remove_if_dead(path: Path) -> None:
-    """Remove the announcement of a worker that ended; only the holder of its exclusive lock may do so."""
-    with suppress(OSError):
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            if run_folder.is_trusted(os.fstat(file), path.parent) and _locks_before_readers(file) and is_at(file, path):
-                path.unlink()
-        finally:
-            os.close(file)
-
-
-def _locks_before_readers(file: int) -> bool:
-    """Lock a file that only readers hold, and those for an instant; returns False if it is of a live worker."""
-    until = time.monotonic() + READERS_SECONDS
-    while not locks(file, fcntl.LOCK_EX):
-        if not locks(file, fcntl.LOCK_SH) or time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 IDENTITY = Identity()

@@ -51,8 +51,12 @@ def serve_or_exit(settings: Endpoint, registry: CollectorRegistry = REGISTRY) ->
 
 def target_of(settings: Endpoint, server: WSGIServer) -> str:
     """Return host and port at which a process on the same host reaches the endpoint."""
-    host = settings.metrics_host
-    return f"{_ANY.get(host) or (f'[{host}]' if ':' in host else host)}:{server.server_port}"
+    return f"{reachable(settings.metrics_host)}:{server.server_port}"
+
+
+def reachable(host: str) -> str:
+    """Return the host, as in a URL, at which a process on the same host reaches what listens on ``host``."""
+    return _ANY.get(host) or (f"[{host}]" if ":" in host else host)
 
 
 def _bind(host: str, ports: Sequence[int], registry: CollectorRegistry) -> WSGIServer:

@@ -18,7 +18,8 @@ Start = Callable[..., Any]
 class Live(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker reports of itself: ``problems`` end with a restart, ``reasons`` without one.
 
-    ``reporting_seconds`` is for how long Redis has taken its heartbeats.
+    ``warnings`` do not keep it from sending.  ``reporting_seconds`` is for how long Redis has taken its heartbeats,
+    ``redis`` a digest of the Redis that it works for.
     """
 
     worker: str
@@ -26,6 +27,8 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     reporting_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    redis: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -58,6 +61,8 @@ def live(
         problems=tuple(problems),
         reasons=tuple(reasons),
         reporting_seconds=pulse.reporting_seconds(),
+        warnings=(f"it is not announced: {IDENTITY.problem}",) if IDENTITY.problem else (),
+        redis=own.redis,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection
@@ -12,27 +13,35 @@ import msgspec
 
 FOLDER = "prometheus"
 """Below the run folder; ``file_sd_configs`` reads its *.json, as any user: it has addresses and names only."""
+_MODE = 0o755
 
 
 def announce(folder: Path, slot: int, target: str, name: str) -> None:
-    """Write the file of a slot: its address, and the worker's name as a label."""
-    own = folder / FOLDER
-    with suppress(OSError):  # without it, the worker works, and is not watched
-        own.mkdir(mode=0o755, exist_ok=True)
-        found = own.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
-            return  # in a folder like /tmp, another user could have created it
-        if found.st_uid == os.geteuid():
-            own.chmod(0o755)  # whatever the umask is
+    """Write the file of a slot, its address and the worker's name as a label, unless it is there; raises OSError."""
+    own, path = folder / FOLDER, _file(folder, slot)
+    own.mkdir(mode=0o755, exist_ok=True)
+    found = own.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+        # in a folder like /tmp, another user could have created it
+        raise PermissionError(errno.EPERM, "it is a link, or belongs to another user", str(own))
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _MODE:
+        own.chmod(_MODE)  # whatever the umask is
+    content = msgspec.json.encode([{"targets": [target], "labels": {"worker": name}}])
+    if not _is_intact(path, content):
         draft = own / f"worker-{slot}.draft"
-        draft.write_bytes(msgspec.json.encode([{"targets": [target], "labels": {"worker": name}}]))
+        draft.unlink(missing_ok=True)
+        draft.write_bytes(content)
         draft.chmod(0o644)
-        os.replace(draft, _file(folder, slot))
+        os.replace(draft, path)
 
 
-def is_announced(folder: Path, slot: int) -> bool:
-    """Return whether the file of a slot exists."""
-    return _file(folder, slot).exists()
+def _is_intact(path: Path, content: bytes) -> bool:
+    try:
+        found = path.lstat()
+        is_readable = stat.S_ISREG(found.st_mode) and found.st_mode & 0o444 == 0o444
+        return is_readable and found.st_uid == os.geteuid() and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def remove(folder: Path, slot: int) -> None:

@@ -5,8 +5,10 @@ Other users may pass through it to ``prometheus/``, and can open nothing else: w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -25,6 +27,7 @@ MODE = 0o711  # of a folder that Threelane creates
 _LOCK = "lock"
 _PAUSE_SECONDS = 0.02
 _TRIES = 5
+_TRIED_BYTES = 8192  # an announcement and a file for Prometheus, each of a block
 _REMEDY = "set it to a folder that only this user can write"
 
 
@@ -70,7 +73,19 @@ def opened_or_exit(chosen: Path | None) -> Path:
 
 def end_unusable(folder: Path, failed: OSError) -> NoReturn:
     """End the process with code 2 and a sentence: a slot could not be taken in the folder."""
-    _end(_sentence(f"{failed.filename or folder} cannot be used ({failed.strerror})"))
+    _end(sentence(folder, failed))
+
+
+def sentence(folder: Path, failed: OSError) -> str:
+    """Return what a failure in the folder means, and the fix."""
+    return _sentence(f"{failed.filename or folder} cannot be used ({failed.strerror})")
+
+
+def is_of_others(folder: Path, chosen: Path | None) -> bool:
+    """Return whether no worker of this user is there, since the service's folder is another user's."""
+    with suppress(OSError):
+        return folder != candidates(chosen)[-1] and folder.stat().st_uid != os.geteuid()
+    return False
 
 
 def checked(chosen: Path | None) -> Path:
@@ -178,13 +193,19 @@ def _create(folder: Path) -> None:
 
 def _try_to_write(folder: Path) -> None:
     """Raise Unusable if the disk is full or read-only, which the permissions do not show."""
-    draft = folder / f"check-{os.getpid()}.draft"
+    draft = folder / f"check-{os.getpid()}-{secrets.token_hex(4)}.draft"  # a killed process may have left one
     try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:  # a full disk takes an empty file
+            if os.write(file, b"-" * _TRIED_BYTES) < _TRIED_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(file)
     except FileNotFoundError:
         raise
     except OSError as failed:
-        raise Unusable(_sentence(f"{folder} cannot be used ({failed.strerror})")) from None
+        failed.filename = str(folder)
+        raise Unusable(sentence(folder, failed)) from None
     finally:
         draft.unlink(missing_ok=True)
 
