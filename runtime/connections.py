@@ -1,8 +1,11 @@
 """Connections: accepts the connections of one endpoint, and bounds their number and the time that each may take.
 
-A connection waits for a request (its head is incomplete, or it is idle), is busy with one, or waits for its reader.
-When the limit is reached, the oldest connection without a request is closed for a new one: a client that holds
-connections open cannot keep others out.  While all are busy, new ones stay in the kernel's queue.
+A connection is busy while the endpoint works on a complete request.  In every other phase it waits: for its client
+(an incomplete head or body, a response that is not read, an idle connection) or for a place.  When the limit is
+reached, a connection that waits is closed for a new one.  Connections that wait are grouped by their producer, those
+whose producer is unknown together; the oldest of the largest group is closed.  So nobody who holds connections keeps
+others out, with or without a key, and a new connection is closed last.  While all are busy, new ones stay in the
+kernel's queue.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ import errno
 import logging
 import socket
 import ssl
+import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
@@ -22,7 +27,14 @@ from typing import NamedTuple
 from threelane.runtime import logs
 
 AT_ONCE = 64  # accepted before requests in progress continue
-LOOKED_AT = 16  # of the oldest waiting connections, when one has to be closed
+LOOKED_AT = 16  # of the oldest of a group, when one has to be closed
+YOUNG_SECONDS = 1.0  # a connection of a small group is not closed for another one before this
+SMALL = 8  # a group with less than one such part of all connections
+REPORT_SECONDS = 60.0  # between two lines while the endpoint stays full
+SEND_OCTETS = (
+    128 * 1024
+)  # in the kernel, for one connection; without a limit, a client that reads nothing gets megabytes
+UNKNOWN = ""  # the group of connections whose producer is unknown
 ROUND_SECONDS = 0.5
 RELIEF = 0.8  # of the limit: below it, the endpoint is no longer full
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -32,9 +44,11 @@ class Phase(StrEnum):
     """What a connection waits for."""
 
     HEAD = "head"
+    BODY = "body"  # the rest of a request's body; whoever reads it has the deadline
+    PLACE = "place"  # memory, or a place; its request has the deadline
+    READER = "reader"  # its client, to read the response
     IDLE = "idle"
-    READER = "reader"
-    BUSY = "busy"
+    BUSY = "busy"  # nothing: a complete request is in progress
 
 
 class Closed(StrEnum):
@@ -60,15 +74,19 @@ class Limits(NamedTuple):
 class Connection:
     """One accepted connection."""
 
-    __slots__ = ("address", "deadline", "phase", "raw", "table", "transport")
+    __slots__ = ("address", "deadline", "holder", "is_lost", "phase", "queued", "raw", "since", "table", "transport")
 
     def __init__(self, table: Connections, raw: socket.socket, address: str) -> None:
         """Wait for a request."""
         self.table = table
         self.raw = raw
         self.address = address
+        self.holder = UNKNOWN
         self.phase = Phase.BUSY
+        self.since = 0.0  # when it began to wait
         self.deadline = 0.0
+        self.queued: asyncio.Task[object] | None = None  # its request, which waits for a place
+        self.is_lost = False
         self.transport: asyncio.Transport | None = None
 
     def waits(self, phase: Phase) -> None:
@@ -76,17 +94,54 @@ class Connection:
         if self.phase is not phase:
             self.table.move(self, phase)
 
+    def belongs_to(self, holder: str) -> None:
+        """Note the producer whose key its request has."""
+        if self.holder != holder:
+            self.table.regroup(self, holder)
+
+    @contextmanager
+    def in_queue(self) -> Iterator[None]:
+        """Mark a request that waits for a place; ConnectionAbortedError ends its wait if the connection is lost."""
+        task = asyncio.current_task()
+        if self.is_lost:
+            raise ConnectionAbortedError
+        self.queued = task
+        if self.phase is Phase.BUSY:
+            self.waits(Phase.PLACE)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not (self.is_lost and task):
+                raise
+            task.uncancel()
+            raise ConnectionAbortedError from None
+        finally:
+            self.queued = None
+            if self.phase is Phase.PLACE:
+                self.waits(Phase.BUSY)
+
     def lost(self) -> None:
-        """Forget the connection."""
+        """Forget the connection, and end the wait of its request."""
+        self.is_lost = True
         self.table.forget(self)
+        if self.queued:
+            self.queued.cancel()
+            self.queued = None
 
     def abort(self) -> None:
         """Close the connection at once, whatever it has not read."""
+        if self.phase is Phase.READER:
+            with suppress(OSError):  # else the kernel keeps the response, and offers it for minutes
+                self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if self.transport:
             self.transport.abort()
         else:  # its TLS handshake is incomplete
             with suppress(OSError):
                 self.raw.shutdown(socket.SHUT_RDWR)
+
+
+CURRENT: ContextVar[Connection | None] = ContextVar("connection", default=None)
+"""The connection of the request in progress: its callbacks and tasks inherit it from the task that accepted it."""
 
 
 class Connections:
@@ -99,14 +154,18 @@ class Connections:
         self._count = count
         self._by_address: Counter[str] = Counter()
         self._open: set[Connection] = set()
-        self._waiting: dict[Phase, dict[Connection, None]] = {one: {} for one in Phase if one is not Phase.BUSY}
         self._seconds = {
             Phase.HEAD: limits.head_seconds,
             Phase.IDLE: limits.idle_seconds,
             Phase.READER: limits.reader_seconds,
         }
+        self._limited: dict[Phase, dict[Connection, None]] = {one: {} for one in self._seconds}
+        self._groups: dict[str, dict[Connection, None]] = {UNKNOWN: {}}  # those that wait; in each, the oldest is first
         self._closed: Counter[Closed] = Counter()
         self._is_full = False
+        self._reported_at = 0.0
+        self._has_refused = False
+        self.on_room: Callable[[], None] = lambda: None
         self._time = asyncio.get_running_loop().time
 
     def __len__(self) -> int:
@@ -123,37 +182,74 @@ class Connections:
 
     def move(self, one: Connection, phase: Phase) -> None:
         """Change the phase of a connection, and start the deadline of the new one."""
-        if one.phase is not Phase.BUSY:
-            self._waiting[one.phase].pop(one, None)
-        one.phase = phase
-        if phase is not Phase.BUSY and one in self._open:
-            one.deadline = self._time() + self._seconds[phase]
-            self._waiting[phase][one] = None  # deadlines of one phase are in order
+        if one not in self._open:
+            return
+        before, one.phase = one.phase, phase
+        if before in self._limited:
+            self._limited[before].pop(one, None)
+        if phase is Phase.BUSY:
+            self._leave_group(one)
+            return
+        now = self._time()
+        if before is Phase.BUSY:  # else it keeps its place in its group
+            one.since = now
+            self._groups.setdefault(one.holder, {})[one] = None
+            self._announce_room()
+        if phase in self._limited:
+            one.deadline = now + self._seconds[phase]
+            self._limited[phase][one] = None  # deadlines of one phase are in order
+
+    def regroup(self, one: Connection, holder: str) -> None:
+        """Move a connection into the group of a producer."""
+        is_grouped = one.phase is not Phase.BUSY and one in self._open
+        if is_grouped:
+            self._leave_group(one)
+        one.holder = holder
+        if is_grouped:
+            self._groups.setdefault(holder, {})[one] = None
 
     def forget(self, one: Connection) -> None:
         """Remove a connection."""
         if one not in self._open:
             return
         self._open.discard(one)
-        if one.phase is not Phase.BUSY:
-            self._waiting[one.phase].pop(one, None)
+        if one.phase in self._limited:
+            self._limited[one.phase].pop(one, None)
+        self._leave_group(one)
         self._by_address[one.address] -= 1
         if not self._by_address[one.address]:
             del self._by_address[one.address]
+        self._announce_room()
+
+    def _leave_group(self, one: Connection) -> None:
+        group = self._groups.get(one.holder)
+        if group is not None:
+            group.pop(one, None)
+            if not group and one.holder != UNKNOWN:
+                del self._groups[one.holder]
+
+    def _announce_room(self) -> None:
+        """Accept again, if new connections stay in the kernel's queue."""
+        if self._has_refused:
+            self._has_refused = False
+            self.on_room()
 
     def has_room(self) -> bool:
-        """Return whether one more may be accepted; closes the oldest that waits if the limit is reached."""
+        """Return whether one more may be accepted; closes one that waits if the limit is reached."""
         if len(self._open) < self.limits.most:
             return True
         self.report_full("the limit of connections is reached")
-        return self.close_oldest()
+        if self.close_oldest():
+            return True
+        self._has_refused = True
+        return False
 
     def admits(self, address: str) -> bool:
         """Return whether one more of an address may be held; closes the oldest of it that waits."""
         if self._by_address[address] < self.limits.per_address:
             return True
-        for phase in (Phase.HEAD, Phase.IDLE):
-            for one in self._waiting[phase]:
+        for group in self._groups.values():  # those without a producer are first
+            for one in group:
                 if one.address == address:
                     self._close(one, Closed.ADDRESS)
                     return True
@@ -161,22 +257,24 @@ class Connections:
         return False
 
     def close_oldest(self) -> bool:
-        """Close a connection without a request and return whether there was one.
+        """Close a connection that waits and return whether there was one.
 
-        Of the oldest incomplete heads, it is one of the address that holds the most connections.
+        It is of the largest group.  Of the oldest there, it is one of the address that holds the most connections.
         """
-        for phase in (Phase.HEAD, Phase.IDLE):
-            oldest = islice(self._waiting[phase], LOOKED_AT)
-            found = max(oldest, key=lambda one: self._by_address[one.address], default=None)
-            if found:
-                self._close(found, Closed.FULL)
-                return True
-        return False
+        group = max(self._groups.values(), key=len)
+        found = max(islice(group, LOOKED_AT), key=lambda one: self._by_address[one.address], default=None)
+        if not found:
+            return False
+        is_small = len(group) * SMALL < self.limits.most
+        if is_small and self._time() < found.since + YOUNG_SECONDS:
+            return False
+        self._close(found, Closed.FULL)
+        return True
 
     def close_late(self) -> None:
         """Close the connections whose phase lasts too long."""
         now = self._time()
-        for phase, waiting in self._waiting.items():
+        for phase, waiting in self._limited.items():
             late = []
             for one in waiting:
                 if one.deadline > now:
@@ -187,19 +285,23 @@ class Connections:
         self._report_relief()
 
     def report_full(self, problem: str) -> None:
-        """Log once that the endpoint is full."""
+        """Log that the endpoint is full: once, and every minute while it lasts."""
+        now = self._time()
+        if self._is_full and now < self._reported_at + REPORT_SECONDS:
+            return
         if not self._is_full:
-            self._is_full = True
             self._closed.clear()
-            limits = {"most": self.limits.most, "per_address": self.limits.per_address}
-            logs.event(
-                "connections_full",
-                level=logging.WARNING,
-                endpoint=self._name,
-                problem=problem,
-                open=len(self),
-                **limits,
-            )
+        self._is_full, self._reported_at = True, now
+        limits = {"most": self.limits.most, "per_address": self.limits.per_address}
+        logs.event(
+            "connections_full",
+            level=logging.WARNING,
+            endpoint=self._name,
+            problem=problem,
+            open=len(self),
+            closed=dict(self._closed),
+            **limits,
+        )
 
     def _report_relief(self) -> None:
         if self._is_full and len(self) <= RELIEF * self.limits.most:
@@ -207,7 +309,7 @@ class Connections:
             logs.event("connections_free", endpoint=self._name, open=len(self), closed=dict(self._closed))
 
     def _close(self, one: Connection, why: Closed) -> None:
-        self.forget(one)
+        one.lost()
         one.abort()
         self._closed[why] += 1
         self._count(why)
@@ -234,6 +336,8 @@ class Listener:
         self._accepting: set[asyncio.Task[None]] = set()
         for one in self._sockets:
             one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)  # accepted ones inherit it
+        connections.on_room = self._resume_soon
         self._resume()
         self._round()
 
@@ -248,9 +352,15 @@ class Listener:
 
     def _round(self) -> None:
         self._connections.close_late()
+        self._resume_if_paused()
+        self._timer = self._loop.call_later(ROUND_SECONDS, self._round)
+
+    def _resume_soon(self) -> None:
+        self._loop.call_soon(self._resume_if_paused)
+
+    def _resume_if_paused(self) -> None:
         if self._is_paused and not self._is_closed:
             self._resume()
-        self._timer = self._loop.call_later(ROUND_SECONDS, self._round)
 
     def _resume(self) -> None:
         self._is_paused = False
@@ -297,6 +407,7 @@ class Listener:
 
     async def _connect(self, raw: socket.socket, address: str) -> None:
         connection = self._connections.open(raw, address)
+        CURRENT.set(connection)
         seconds = self._connections.limits.head_seconds if self._tls else None
         try:
             await self._loop.connect_accepted_socket(

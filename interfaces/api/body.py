@@ -6,6 +6,7 @@ A body is read once its key is known.  It holds memory of its producer's share u
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +20,7 @@ from threelane.interfaces.api.places import NoPlace
 from threelane.interfaces.api.problem import Stop, busy, stop
 from threelane.interfaces.api.service import HOLDER, LEASE, MIB, Service, service_of
 from threelane.producer.http.values import MOST_MESSAGES
+from threelane.runtime.connections import CURRENT
 from threelane.runtime.settings import LIST_MIB
 
 SINGLE = 512 * 1024  # octets: the longest text that is read, and room for the rest
@@ -26,6 +28,8 @@ MOST_VALUES = 20_000  # of a request that is not a list of messages
 MOST_VALUES_OF_LIST = 2_000_000
 STRING_FACTOR = 4  # octets of a decoded character per octet in UTF-8
 EXPECTED_FACTOR = 30  # what a list is processed with, per octet of it, until its messages are counted
+FORM = 8 * 1024
+FORM_SECONDS = 3.0
 GRACE_SECONDS = 5.0  # for a body of which nothing arrives
 OCTETS_PER_RESULT = 1_000  # of a message's result, also in the response
 WINDOW_OCTETS = 4 * MIB  # of the messages that are accepted together
@@ -71,6 +75,19 @@ def _length(request: Request, most: int) -> int:
     return int(declared)
 
 
+async def _form(request: Request) -> bytearray:
+    """Return the body of a form, which may come from anybody: it is short, and has a few seconds.
+
+    It holds no memory of others' share, and no place that others wait for: the limit of connections bounds it.
+    """
+    _length(request, FORM)
+    try:
+        async with asyncio.timeout(min(FORM_SECONDS, service_of(request).settings.api_body_seconds)):
+            return await _stream(request, FORM)
+    except TimeoutError:
+        raise _late("send it faster") from None
+
+
 async def _lease(request: Request, budget: MemoryBudget, octets: int) -> Lease:
     """Return the memory of a request, which the guard gives back after the response."""
     lease = budget.lease(_holder(request))
@@ -89,23 +106,38 @@ async def _read(request: Request, length: int, most: int) -> bytearray:
     """Return the body; one that arrives too slowly is given up, the sooner the less of it has arrived."""
     service = service_of(request)
     settings = service.settings
-    body, grace = bytearray(), min(GRACE_SECONDS, settings.api_body_seconds)
+    grace = min(GRACE_SECONDS, settings.api_body_seconds)
+    holder = _holder(request)
+    if (connection := CURRENT.get()) and HOLDER in request.scope:
+        connection.belongs_to(holder)
     try:
-        async with service.incomplete.place(_holder(request), settings.api_wait_seconds):
-            async with asyncio.timeout(grace) as timeout:
-                began = (timeout.when() or 0.0) - grace
-                async for chunk in request.stream():
-                    if len(body) + len(chunk) > most:
-                        raise _too_long(f"the body is longer than {most:,} octets")
-                    body += chunk
-                    arrived = len(body) / max(length, 1)
-                    timeout.reschedule(began + grace + arrived * (settings.api_body_seconds - grace))
+        async with service.incomplete.place(holder, settings.api_wait_seconds), asyncio.timeout(grace) as timeout:
+            began = (timeout.when() or 0.0) - grace
+
+            def extend(octets: int) -> None:
+                arrived = octets / max(length, 1)
+                timeout.reschedule(began + grace + arrived * (settings.api_body_seconds - grace))
+
+            return await _stream(request, most, extend)
     except NoPlace:
         raise busy("too many bodies of this producer are incomplete", "send bodies faster, or fewer at once") from None
     except TimeoutError:
-        remedy = "send it faster, or send smaller lists"
-        raise stop(408, "the body did not arrive in time", field="body", remedy=remedy) from None
+        raise _late("send it faster, or send smaller lists") from None
+
+
+async def _stream(request: Request, most: int, arrived: Callable[[int], None] = lambda _: None) -> bytearray:
+    """Return the body; ``arrived`` is called with the octets so far."""
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > most:
+            raise _too_long(f"the body is longer than {most:,} octets")
+        body += chunk
+        arrived(len(body))
     return body
+
+
+def _late(remedy: str) -> Stop:
+    return stop(408, "the body did not arrive in time", field="body", remedy=remedy)
 
 
 async def _resize(service: Service, lease: Lease, octets: int) -> None:
@@ -127,3 +159,4 @@ def _too_long(problem: str, field: str = "body", remedy: str = "send several sho
 
 Single = Annotated[bytearray, Depends(_single)]
 List = Annotated[bytearray, Depends(_list)]
+Form = Annotated[bytearray, Depends(_form)]

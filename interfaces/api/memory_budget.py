@@ -6,6 +6,10 @@ import asyncio
 from collections import Counter
 from typing import NamedTuple
 
+from starlette.requests import ClientDisconnect
+
+from threelane.interfaces.api.queue import in_queue
+
 
 class NoRoom(Exception):
     """The memory was in use by other requests until the deadline."""
@@ -63,11 +67,12 @@ class MemoryBudget:
         one = _Waiting(holder, octets, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
         try:
-            await asyncio.wait_for(asyncio.shield(one.served), seconds)
+            with in_queue():
+                await asyncio.wait_for(asyncio.shield(one.served), seconds)
         except TimeoutError:
             if not one.served.done():
                 raise NoRoom from None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientDisconnect):
             if one.served.done():
                 self.give(holder, octets)
             raise

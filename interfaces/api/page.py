@@ -25,14 +25,19 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none';
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     """Return the description as OpenAPI."""
-    return JSONResponse(request.app.openapi())
+    state = request.app.state
+    if not hasattr(state, "openapi"):  # it never changes, and anybody may request it
+        state.openapi = JSONResponse(request.app.openapi()).body
+    return Response(state.openapi, media_type="application/json")
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
     """Return the description as a page."""
-    html = "\n".join(_page(request.app.openapi()))
-    return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
+    state = request.app.state
+    if not hasattr(state, "docs"):
+        state.docs = "\n".join(_page(request.app.openapi())).encode()
+    return HTMLResponse(state.docs, headers={"Content-Security-Policy": POLICY})
 
 
 def _page(document: dict[str, Any]) -> Iterator[str]:

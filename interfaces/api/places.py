@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from starlette.requests import ClientDisconnect
+
+from threelane.interfaces.api.queue import in_queue
+
 
 class NoPlace(Exception):
     """All places were taken until the deadline."""
@@ -55,11 +59,12 @@ class FairPlaces:
         one = _Waiting(holder, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
         try:
-            await asyncio.wait_for(asyncio.shield(one.served), seconds)
+            with in_queue():
+                await asyncio.wait_for(asyncio.shield(one.served), seconds)
         except TimeoutError:
             if not one.served.done():
                 raise NoPlace from None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientDisconnect):
             if one.served.done():
                 self._give(holder)
             raise

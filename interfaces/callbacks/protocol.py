@@ -32,8 +32,7 @@ class CallbackProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Handle data."""
         super().data_received(data)
-        is_busy = self._request_in_progress or bool(self._messages)
-        self._report(Phase.BUSY if is_busy else Phase.HEAD)
+        self._report(self._phase())
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -54,7 +53,14 @@ class CallbackProtocol(web.RequestHandler):
         """Continue to write."""
         super().resume_writing()
         self._is_writing = True
-        self._report(Phase.BUSY)
+        self._report(self._phase())
+
+    def _phase(self) -> Phase:
+        if self._current_request is not None:
+            return Phase.BUSY if self._current_request.content.is_eof() else Phase.BODY
+        if self._messages:
+            return Phase.BUSY if self._messages[0][1].is_eof() else Phase.BODY
+        return Phase.HEAD
 
     def _report(self, phase: Phase) -> None:
         self.connection.waits(phase if self._is_writing else Phase.READER)

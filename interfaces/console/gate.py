@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from threelane.interfaces.api.body import Single
+from threelane.interfaces.api.body import Form
 from threelane.interfaces.api.caller import pay
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.service import HOLDER, Service, Shared
@@ -106,8 +106,8 @@ async def sent_from_here(request: Request) -> None:
         raise _not_from_here()
 
 
-async def fields(body: Single, _: Annotated[None, Depends(sent_from_here)]) -> Mapping[str, str]:
-    """Return the fields of a form, stripped; the last of a repeated field counts."""
+async def fields(_: Annotated[None, Depends(sent_from_here)], body: Form) -> Mapping[str, str]:
+    """Return the fields of a form from our pages, stripped; the last of a repeated field counts."""
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:

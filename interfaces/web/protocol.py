@@ -9,6 +9,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from threelane.interfaces.api.service import HOLDER
 from threelane.runtime.connections import Connection, Phase
 
 READ_OCTETS = 64 * 1024  # at once from one connection; a body that nobody reads yet takes no more than twice that
@@ -54,6 +55,7 @@ class ApiProtocol(H11Protocol):
         self.connection = connection
         self._is_writing = True
         self._has_served = False
+        self._has_next = False  # the next request waits until the client reads
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve it, unless it was closed for another one in the meantime."""
@@ -73,10 +75,13 @@ class ApiProtocol(H11Protocol):
         self._report()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request; one that has arrived waits until the client reads."""
         self._has_served = True
         self.cycle.body = bytearray()  # what the request's handler did not read
-        super().on_response_complete()
+        if self._is_writing:
+            super().on_response_complete()
+        else:
+            self._has_next = True
         self._report()
 
     def pause_writing(self) -> None:
@@ -89,6 +94,9 @@ class ApiProtocol(H11Protocol):
         """Continue to write."""
         super().resume_writing()
         self._is_writing = True
+        if self._has_next:
+            self._has_next = False
+            super().on_response_complete()
         self._report()
 
     def send_400_response(self, msg: str) -> None:
@@ -102,10 +110,15 @@ class ApiProtocol(H11Protocol):
             self.transport.close()
 
     def _report(self) -> None:
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if self.cycle is not None and (holder := self.cycle.scope.get(HOLDER)) is not None:
+            self.connection.belongs_to(holder)
         if not self._is_writing:
             phase = Phase.READER
-        elif self.cycle and not self.cycle.response_complete:
-            phase = Phase.BUSY
+        elif is_answering and self.conn.their_state is h11.SEND_BODY:
+            phase = Phase.BODY
+        elif is_answering:
+            phase = Phase.PLACE if self.connection.queued else Phase.BUSY
         elif self._has_served and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             phase = Phase.IDLE
         else:  # also while it sends the rest of a body that nobody reads

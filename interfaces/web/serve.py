@@ -28,6 +28,7 @@ from threelane.worker.gateway import tables
 
 BACKLOG = 1024
 IDLE_SECONDS = 75  # longer than proxies keep a connection open, so that they close it
+READER_SECONDS = 10.0  # for a response of which nothing is read
 GRACE_SECONDS = 10  # for requests in progress when the process has to stop
 END_SECONDS = 15.0  # after the stop signal, at most
 
@@ -77,7 +78,8 @@ def limits(settings: ApiSettings) -> Limits:
     reserved = 2 * settings.redis_connections
     most = descriptors.connections(settings.api_connections, descriptors.limit(), reserved)
     of_one = settings.api_connections_per_address or most
-    return Limits(most, of_one, settings.api_head_seconds, IDLE_SECONDS, settings.api_body_seconds)
+    reader_seconds = min(READER_SECONDS, settings.api_body_seconds)
+    return Limits(most, of_one, settings.api_head_seconds, IDLE_SECONDS, reader_seconds)
 
 
 def serve(settings: ApiSettings) -> None:
