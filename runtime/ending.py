@@ -37,17 +37,29 @@ class Ending:
         self._monotonic = monotonic
         self._begun = threading.Lock()  # taken once: a signal handler that waited for its own thread would wait forever
 
-    def begin(self, seconds: float, is_busy: Callable[[], bool] | None = None, drained: int = Exit.OK) -> None:
+    def begin(
+        self,
+        seconds: float,
+        is_busy: Callable[[], bool] | None = None,
+        drained: int = Exit.OK,
+        cuts_off: Callable[[], bool] | None = None,
+    ) -> None:
         """End the process after ``seconds`` at the latest, and ``CLOSE_SECONDS`` after it was last busy.
 
-        The exit code is ``drained``, or ``Exit.CUT_OFF`` if work was under way at the deadline.  Without ``is_busy``
-        there is only the deadline.  Only the first call counts.
+        The exit code is ``drained``, or ``Exit.CUT_OFF`` if the end cuts work off: by default, if it was busy at the
+        deadline.  Without ``is_busy`` there is only the deadline.  Only the first call counts.
         """
         if self._begun.acquire(blocking=False):
-            arguments = self._monotonic() + seconds, is_busy, drained
+            arguments = self._monotonic() + seconds, is_busy, drained, cuts_off or is_busy
             threading.Thread(target=self._end_at, args=arguments, name="threelane-ending", daemon=True).start()
 
-    def _end_at(self, deadline: float, is_busy: Callable[[], bool] | None, drained: int) -> None:
+    def _end_at(
+        self,
+        deadline: float,
+        is_busy: Callable[[], bool] | None,
+        drained: int,
+        cuts_off: Callable[[], bool] | None,
+    ) -> None:
         free_since = None
         while (now := self._monotonic()) < deadline:
             if is_busy and is_busy():
@@ -57,7 +69,7 @@ class Ending:
                 if now - free_since >= CLOSE_SECONDS:
                     break
             time.sleep(LOOK_SECONDS)
-        code = Exit.CUT_OFF if is_busy and is_busy() else drained
+        code = Exit.CUT_OFF if cuts_off and cuts_off() else drained
         logs.event("ended_at_deadline", level=30, exit_code=int(code))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -29,7 +29,7 @@ from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import consumer_pulse, interpreter, metrics, remote_control, starting
 from threelane.worker.process.broker import application, refuse_options
-from threelane.worker.process.controller import describe, request_end
+from threelane.worker.process.controller import describe, note_cut_off, request_end
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.metrics_endpoint import serve_or_exit, target_of
 from threelane.worker.process.probes import live, serve_probes
@@ -133,7 +133,7 @@ def _drain(**_: Any) -> None:
 
 
 def _end_in_time(drained: Exit = Exit.OK) -> None:
-    ENDING.begin(settings.gateway_timeout_seconds + RECORD_SECONDS, LANES.is_serving, drained)
+    ENDING.begin(settings.gateway_timeout_seconds + RECORD_SECONDS, LANES.is_serving, drained, engine.has_unrecorded)
 
 
 @signals.worker_shutdown.connect
@@ -141,4 +141,6 @@ def _stop(**_: Any) -> None:
     _end_in_time(drained=Exit.FAULT)  # unless a signal came before
     engine.stop()
     IDENTITY.release()
+    if engine.has_unrecorded():
+        note_cut_off()
     logs.event("stopped")

@@ -23,6 +23,9 @@ from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.readiness import LOGIN, READINESS
 from threelane.worker.send.attempt import Attempts
 from threelane.worker.send.gate import Gate
+from threelane.worker.send.settle import Settlement
+from threelane.worker.send.settler import Settler
+from threelane.worker.send.unrecorded import Unrecorded
 
 CODES = 200
 Workers = Callable[..., "Worker"]
@@ -55,8 +58,17 @@ class Worker:
         clock: Any = SimpleNamespace(now=lambda: system.now)
         gate = Gate(64, kept=8)
         breaker = Breaker(system.settings, gate.dismiss)
-        attempts = Attempts(
-            system.client, self.gateway, system.settings, clock, self.lanes, Random(seed), gate, breaker
+        self.unrecorded = Unrecorded()
+        self.attempts = attempts = Attempts(
+            system.client,
+            self.gateway,
+            system.settings,
+            clock,
+            self.lanes,
+            Random(seed),
+            gate,
+            breaker,
+            unrecorded=self.unrecorded,
         )
         self.context: Any = SimpleNamespace(client=system.client, clock=clock, lane_1=attempts, rest=attempts)
         self.looks = [Look(f"look {own}", own, self.lanes, Random(seed)) for own in ([1], [2, 3])]
@@ -318,3 +330,28 @@ def test_nothing_is_claimed_before_the_login_was_accepted(workers: Workers) -> N
     finally:
         READINESS.clear(LOGIN)
     assert [message_id] == worker.look()
+
+
+@pytest.mark.parametrize(("fails", "drains"), [(True, True), (True, False), (False, True)])
+def test_a_result_that_is_lost_while_the_process_ends_is_known(
+    system: System, workers: Workers, monkeypatch: pytest.MonkeyPatch, fails: bool, drains: bool
+) -> None:
+    """Its exit code shows that work was cut off; before, the lease lapses, and other workers look the message up."""
+    settle = Settler.settle
+
+    async def harmed(settler: Settler, settlements: Sequence[Settlement]) -> Sequence[str]:
+        assert worker.unrecorded.has_any()
+        worker.attempts.draining = drains
+        if fails:
+            raise redis.TimeoutError
+        return await settle(settler, settlements)
+
+    monkeypatch.setattr(Settler, "settle", harmed)
+    worker = workers()
+    worker.empty()
+    accepted(system, 1)
+    pass_time(system, 2)
+    worker.empty()
+
+    assert 1 == len(worker.look())
+    assert (fails and drains) is worker.unrecorded.has_any()

@@ -11,7 +11,7 @@ from celery.worker import state
 from redis.exceptions import AuthenticationError, ReadOnlyError
 
 from threelane.runtime.exits import Exit
-from threelane.worker.process import refusals
+from threelane.worker.process import controller, refusals
 from threelane.worker.process.controller import Consumer, Unrecoverable, Worker
 from threelane.worker.process.readiness import BROKER, READINESS, REDIS
 
@@ -81,6 +81,15 @@ def test_an_end_by_a_signal_has_code_0(monkeypatch: pytest.MonkeyPatch, capsys: 
 
     assert [0] * 2 == [ended(monkeypatch, end, **flags) for end, flags in ends]
     assert "" == capsys.readouterr().err
+
+
+def test_results_that_were_not_recorded_show_in_the_code_of_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when everything else ended in time: the operator of a planned stop must see it."""
+    monkeypatch.setattr(controller, "_cut_off", [])
+    controller.note_cut_off()
+
+    assert 10 == ended(monkeypatch, WorkerShutdown(0), should_stop=0)
+    assert 70 == ended(monkeypatch, WorkerShutdown(70), should_stop=Exit.FAULT)
 
 
 def test_a_part_that_fails_ends_the_worker_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:

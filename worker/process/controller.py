@@ -39,12 +39,18 @@ class Unrecoverable(Exception):
 
 
 _requested: list[Unrecoverable] = []
+_cut_off: list[Exit] = []
 
 
 def request_end(problem: str) -> None:
     """End this worker with an error as soon as its messages under way are settled; call it from any thread."""
     _requested.append(Unrecoverable(problem))
     state.should_stop = Exit.FAULT  # type: ignore[assignment] # the stubs have its first value
+
+
+def note_cut_off() -> None:
+    """Note that results could not be recorded: a stop by a signal exits with ``Exit.CUT_OFF``."""
+    _cut_off.append(Exit.CUT_OFF)
 
 
 class Worker(programs.Worker):
@@ -90,8 +96,8 @@ class Worker(programs.Worker):
             self.terminate()
         else:
             self.stop(exitcode=int(code))
-        if not by_signal:
-            raise SystemExit(code)
+        if not by_signal or _cut_off:
+            raise SystemExit(code or Exit.CUT_OFF)
 
 
 class Consumer(CeleryConsumer):

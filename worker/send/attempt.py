@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 
@@ -38,6 +39,7 @@ from threelane.worker.send.judge import Patience, Tried, judge
 from threelane.worker.send.measure import measure, trace
 from threelane.worker.send.settle import Settlement
 from threelane.worker.send.settler import Settler
+from threelane.worker.send.unrecorded import Unrecorded
 
 SETTLE_EVERY_SECONDS = 0.2  # settle finished calls at this interval; slow ones do not delay them
 STOP_SECONDS = 1.0  # longer than this process takes to see its own hold in Redis
@@ -57,6 +59,7 @@ class Attempts:
         gate: Gate,
         breaker: Breaker,
         blame: Blame | None = None,
+        unrecorded: Unrecorded | None = None,
     ) -> None:
         """Work with one gateway and one Redis; all event loops of this process share what comes after ``rng``."""
         self._client = client
@@ -69,6 +72,7 @@ class Attempts:
         self._gate = gate
         self._breaker = breaker
         self._blame = blame or Blame()
+        self._unrecorded = unrecorded or Unrecorded()
         self._patience = Patience(
             settings.retry_every_seconds,
             settings.stop_retrying_after_seconds,
@@ -131,7 +135,8 @@ class Attempts:
             await blame(self._client, lane, claims.faulty, self._settings, self._clock.now())
             failed = [one.id for one in claims.faulty if not one.is_damaged]
             self._blame.note(failed, has_success=bool(claims.claimed))
-        all_tried = await self._send_and_settle(lane, claims.claimed, now)
+        with self._recording(claims.claimed):
+            all_tried = await self._send_and_settle(lane, claims.claimed, now)
         return all_tried and not claims.wait_ms
 
     async def try_one(self, lane: int, ids: Sequence[str], pass_token: str) -> AttemptOutcome | None:
@@ -148,13 +153,24 @@ class Attempts:
             await blame(self._client, lane, claims.faulty, self._settings, self._clock.now())
         if not claims.claimed:
             return None
-        settlements = await self._call_and_judge(claims.claimed, now)
-        if not settlements:
-            return None
-        await self._settle(settlements)
+        with self._recording(claims.claimed):
+            settlements = await self._call_and_judge(claims.claimed, now)
+            if not settlements:
+                return None
+            await self._settle(settlements)
         measure(lane, settlements[0], now)
         self._note_faults(settlements)
         return settlements[0].outcome
+
+    @contextmanager
+    def _recording(self, claims: Sequence[Claimed]) -> Iterator[None]:
+        """Note which claims have no recorded result yet; those that never get one stay noted if the process ends."""
+        self._unrecorded.add(claims)
+        try:
+            yield
+        finally:
+            if not self.draining:
+                self._unrecorded.remove(claims)
 
     def _is_stopped(self, lane: int) -> bool:
         """Return whether nothing of the lane may be claimed or sent now."""
@@ -289,6 +305,7 @@ class Attempts:
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         held = await self._settler.settle(settlements)
+        self._unrecorded.remove(one.claimed for one in settlements)
         if held or self._narrowed:
             self._heed(held, self._clock.now())
 

@@ -36,6 +36,7 @@ from threelane.worker.send import windows
 from threelane.worker.send.attempt import Attempts
 from threelane.worker.send.blame import Blame
 from threelane.worker.send.gate import Gate
+from threelane.worker.send.unrecorded import Unrecorded
 from threelane.worker.upkeep import beat, credit
 from threelane.worker.upkeep.duties import DUTIES
 
@@ -62,12 +63,20 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     async def open(
-        self, settings: WorkerSettings, clock: RedisClock, gate: Gate, breaker: Breaker, blame: Blame
+        self,
+        settings: WorkerSettings,
+        clock: RedisClock,
+        gate: Gate,
+        breaker: Breaker,
+        blame: Blame,
+        unrecorded: Unrecorded,
     ) -> None:
         """Open the connections."""
         self.client = connect_async(settings)
         self.gateway: Gateway = gateway(settings, self.client)
-        self.attempts = Attempts(self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker, blame)
+        self.attempts = Attempts(
+            self.client, self.gateway, settings, clock, LANES, Random(), gate, breaker, blame, unrecorded
+        )
 
     async def begin(self, duties: Sequence[Duty[WorkerContext]], context: WorkerContext) -> None:
         """Start duties, with this loop's connections."""
@@ -114,6 +123,7 @@ class Engine:
         self._gate = Gate(places, kept=min(places - 1, -(-places // KEPT_FOR_LANE_1)))
         self._breaker = Breaker(settings, self._gate.dismiss, _note_fault)
         self._blame = Blame(self._fail)
+        self._unrecorded = Unrecorded()
         self._on_failure = on_failure
         LANES.share, LANES.threads = settings.lower_lane_share, settings.nudges_at_once
 
@@ -121,7 +131,9 @@ class Engine:
         """Start the loops and the duties, and log the worker's identity in one line."""
         self._rest, self._first = LoopThread("loop"), LoopThread("lane-1")
         self._rest.is_last = True
-        self._first.run(self._first.open(self._settings, self._clock, self._gate, self._breaker, self._blame))
+        shared = self._settings, self._clock, self._gate, self._breaker, self._blame, self._unrecorded
+        self._first.run(self._first.open(*shared))
+        self._rest.run(self._rest.open(*shared))
         self._rest.run(self._open())
         LANES.connecting()
         self._first.run(self._first.begin([one for one in DUTIES if one.on_lane_1], self._context))
@@ -144,6 +156,10 @@ class Engine:
         self.drain()
         self._on_failure()
 
+    def has_unrecorded(self) -> bool:
+        """Return whether calls were cut off, or their results could not be recorded since the drain began."""
+        return self._unrecorded.has_any()
+
     def stop(self) -> None:
         """End the duties and the attempts of looks, and close all connections."""
         for side, looks in ((self._first, look.LANE_1), (self._rest, look.REST)):
@@ -152,7 +168,6 @@ class Engine:
             side.stop()
 
     async def _open(self) -> None:
-        await self._rest.open(self._settings, self._clock, self._gate, self._breaker, self._blame)
         self._context = context = WorkerContext(
             client=self._rest.client,
             gateway=self._rest.gateway,
