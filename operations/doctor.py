@@ -36,6 +36,8 @@ DRY_HOURS = (24, 2)  # a warning, an error
 MANY_LOGINS = 30  # refused within an hour
 FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 START_WORKER = "start one: threelane worker"
+_REASON_STEP = "remove the reason; unless that is a setting of the worker, it goes on without a restart"
+_RUN_STEP = "remove the reasons that are listed for each worker; to start another one would not help"
 _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
     Count.UNPUBLISHED: (
         WARNING,
@@ -122,9 +124,9 @@ def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
     if healthy:
         yield Finding(OK, "workers", f"{healthy} healthy")
     else:
-        yield Finding(
-            ERROR if waiting else WARNING, "workers", f"none is healthy; {waiting:,} messages wait", START_WORKER
-        )
+        run = any(problem and problem.step == _REASON_STEP for problem in problems.values())
+        detail, step = f"none is healthy; {waiting:,} messages wait", _RUN_STEP if run else START_WORKER
+        yield Finding(ERROR if waiting else WARNING, "workers", detail, step)
     earlier = [name for name, problem in problems.items() if problem is None and _is_earlier(client, name)]
     if earlier:
         names = ", ".join(earlier)
@@ -134,14 +136,11 @@ def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
 
 def _worker(client: redis.Redis, name: str, now: int) -> Finding | None:
     """Return the finding of one worker that does not send; a restart is proposed only where it helps."""
-    problem = health.problem_of(client, name, now)
-    if not problem:
-        return None
-    entry: Any = client.hgetall(keys.worker(name))
-    step = f"threelane health --worker {name}; restart it, or ignore it if it was stopped"
-    if problem == health.reason_of(entry, name):
-        step = "remove the reason; unless that is a setting of the worker, it goes on without a restart"
-    return Finding(WARNING, "worker", problem, step)
+    problem, reason = health.reported(client, name, now)
+    if problem:
+        step = f"threelane health --worker {name}; restart it, or ignore it if it was stopped"
+        return Finding(WARNING, "worker", problem, step)
+    return Finding(WARNING, "worker", reason, _REASON_STEP) if reason else None
 
 
 def _is_earlier(client: redis.Redis, name: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
+from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.operations import age
 from threelane.store import keys
+from threelane.store.replies import reply_of
+from threelane.store.write_check import check_write
 from threelane.worker.account import hold
 from threelane.worker.gateway.breaking import scope_of
 from threelane.worker.process.identity import SILENT_MS
@@ -22,15 +25,41 @@ SLOW_SECONDS = {
 }  # lane -> age of its oldest message: a warning, an error; the same as in the alerts
 
 
-def problem_of(client: redis.Redis, name: str, now: int) -> str:
-    """Return what is wrong with a worker by its reports in Redis, or '' when it is healthy."""
+class Reported(NamedTuple):
+    """What is wrong with a worker by its reports in Redis, or '': a problem ends with a restart, a reason without."""
+
+    problem: str = ""
+    reason: str = ""
+
+
+def reported(client: redis.Redis, name: str, now: int) -> Reported:
+    """Return what is wrong with a worker by its reports in Redis; raises RedisError."""
     entry: Any = client.hgetall(keys.worker(name))
     if not entry:
-        return f"no worker {name} has reported within a day: start it; threelane top lists the names"
+        return Reported(f"no worker {name} has reported within a day: start it; threelane top lists the names")
     silent = now - int(entry[b"beat"])
     if silent > SILENT_MS:
-        return f"worker {name} has not reported for {silent // 1000} s: it is down, or its event loop is blocked"
-    return reason_of(entry, name) or idleness_of(client, name, now)
+        since = f"worker {name} has not reported for {silent // 1000} s"
+        if refusal := _refusal(client):  # then no worker can report
+            return Reported(reason=f"{since}: {refusal}")
+        return Reported(f"{since}: it is down, or its event loop is blocked")
+    if reason := reason_of(entry, name):
+        return Reported(reason=reason)
+    return Reported(idleness_of(client, name, now))
+
+
+def _refusal(client: redis.Redis) -> str:
+    """Return why Redis refuses writes, or '' if it accepts them, or if only this user may not write."""
+    try:
+        check_write(client)
+    except NoPermissionError:
+        return ""
+    except RedisError as failed:
+        reply = reply_of(failed)
+        if reply is None:
+            raise
+        return reply.sentence
+    return ""
 
 
 def reason_of(entry: Mapping[bytes, bytes], name: str) -> str:

@@ -75,16 +75,16 @@ def _look(settings: Settings, names: Sequence[str]) -> InRedis:
 
 def _elsewhere(name: str, settings: Settings) -> Health:
     """Return the health of a worker of another host, by its reports in Redis; ends the command if Redis is away."""
-    from threelane.operations.health import problem_of
+    from threelane.operations.health import reported
     from threelane.operations.own_health import Health
 
     if not name:
         where = "this host and user, with this Redis: start one, or name one with --worker"
         return Health(workers=(), problems=(f"no worker runs on {where}",))
-    problem = with_redis(lambda client: problem_of(client, name, now_of(client)))
+    problem, reason = with_redis(lambda client: reported(client, name, now_of(client)))
     looked = _look(settings, [name])
-    problems = (problem,) if problem else ()
-    return Health(workers=(name,), problems=problems, waits=tuple(looked.waits), holds=looked.holds)
+    problems, reasons = ((one,) if one else () for one in (problem, reason))
+    return Health(workers=(name,), problems=problems, reasons=reasons, waits=tuple(looked.waits), holds=looked.holds)
 
 
 def _fields(found: Health) -> dict[str, Any]:

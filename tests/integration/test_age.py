@@ -25,6 +25,7 @@ from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.receipt.late import late
 from threelane.worker.upkeep.forget_waits import forget_waits
 
@@ -370,7 +371,33 @@ def test_a_worker_that_fetches_nothing_is_reported_although_the_lane_is_swept(sy
     swept(system, "")
     system.sync.hset(keys.worker("w1"), "beat", system.now)
 
-    assert "fetched nothing" in health.problem_of(system.sync, "w1", system.now)
+    assert "fetched nothing" in health.reported(system.sync, "w1", system.now).problem
+
+
+def test_the_silence_of_workers_whose_reports_redis_refuses_calls_for_no_restart(system: System) -> None:
+    """Every planned failover refuses writes for a while: whoever restarted each worker then would stop a fleet."""
+    reports(system, system.now)
+    later = system.now + SILENT_MS + 1_000
+    assert "it is down" in health.reported(system.sync, "w1", later).problem
+    system.sync.config_set("min-replicas-to-write", 1)
+    try:
+        problem, reason = health.reported(system.sync, "w1", later)
+        findings = [*doctor._workers(system.sync, later, waiting=1)]
+    finally:
+        system.sync.config_set("min-replicas-to-write", 0)
+
+    assert ("", True) == (problem, reason.endswith("(NOREPLICAS)"))
+    assert [] == [one.step for one in findings if "restart it" in one.step or "start one" in one.step]
+
+
+def test_a_worker_elsewhere_that_may_not_send_calls_for_no_restart(system: System) -> None:
+    """As its own probe reports; a new password, not a restart, ends it."""
+    reports(system, system.now)
+    system.sync.hset(keys.worker("w1"), "not_ready", "the gateway refuses its credentials")
+
+    assert ("", "worker w1 is not ready: the gateway refuses its credentials") == health.reported(
+        system.sync, "w1", system.now
+    )
 
 
 def test_the_gauge_has_each_lane_and_cause_from_the_first_scrape(client: redis.Redis) -> None:
