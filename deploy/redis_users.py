@@ -2,8 +2,11 @@
 
 ``USERS`` is the table.  A key that a script declares must be readable and writable for EVALSHA itself, whatever the
 script does with it.  So each user has a selector that allows EVAL and EVALSHA, and nothing else, on all its keys; the
-commands of a script are checked one by one, by the other permissions.  Commands that delete a whole key, or look for a
-known id, have selectors of their own, with fewer keys.
+commands of a script are checked one by one, by the other permissions.  Commands that delete or replace a whole key,
+remove a range, or look for a known id or field, have selectors of their own, with fewer keys.
+
+The file loads in Redis 7.0, which refuses a file with a subcommand that it does not know.  So no user has
+``client|setinfo`` of Redis 7.2: redis-py goes on without it.
 """
 
 from __future__ import annotations
@@ -25,14 +28,15 @@ FILE = ROOT / "deploy" / "redis-users.acl"
 PLACEHOLDER = re.compile(r">([A-Z]+)_PASSWORD ")
 """A password in the file: the user's name in capitals, followed by _PASSWORD."""
 
-CONNECTION = (
-    "ping hello select info time +client -client|kill -client|list -client|pause -client|unpause -client|unblock"
-    " -client|no-evict multi exec"
-)
+CLIENT = "client|id client|getname client|setname"
+"""Each is named: CLIENT TRACKING, for one, reports the name of every key that anybody changes, whatever the key rules."""
+CONNECTION = f"ping hello select info time {CLIENT} multi exec"
 CALLED = re.compile(r"redis\.p?call(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
 ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
+STRINGS = "set incr"  # SET replaces a key of any type
+TRIMMING = "zremrangebyscore"  # one command empties an index
 FINDING = "zscore"
-LISTING = "zcard zrange zremrangebyscore"
+LISTING = "zcard zrange"
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
 PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
 COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
@@ -58,6 +62,8 @@ class RedisUser:
     finds: tuple[Key, ...] = ()  # those in which it looks for a known id, and may not list others
     lists_ids: tuple[Key, ...] = ()  # those that it lists nevertheless
     looked_up: tuple[Key, ...] = ()  # hashes in which it looks up known fields, and may not list others
+    edited: tuple[Key, ...] = ()  # the same, and changes or removes them
+    trims: tuple[Key, ...] = (Key.DAMAGED,)  # indexes from which it removes what is old
     scripts: tuple[str, ...] = ()  # folder/name
     commands: str = ""
     lists: tuple[str, ...] = ()  # the patterns of the keys of the broker
@@ -73,7 +79,7 @@ class RedisUser:
     @property
     def keys(self) -> tuple[Key, ...]:
         """The keys that its scripts may declare."""
-        return (*self.both, *self.writes, *self.reads, *self.looked_up, *self.declares)
+        return (*self.both, *self.writes, *self.reads, *self.looked_up, *self.edited, *self.declares)
 
     def rule(self) -> str:
         """Return its line in an ACL file."""
@@ -90,25 +96,38 @@ class RedisUser:
         declared = ["~tl:*"] if self.every_key else [f"~{one}" for one in _patterns(*self.keys)]
         declared += [one for one in self.lists if one.startswith("~")]  # kombu has a script, too
         yield f"({' '.join(declared)} -@all +evalsha +eval)"
+        if self.every_key:
+            return
         kombu = [one for one in self.lists if one.startswith("~")]
+        called = self._called() | set(self.commands.split())
         for access, of, more, commands in (
             ("~", self.ends, kombu, ENDING),
+            ("~", tuple(one for one in self.both if KINDS[one].type == "string"), [], STRINGS),
+            ("%W~", tuple(one for one in self.writes if KINDS[one].type == "string"), [], "set"),
+            ("%W~", self.trims, [], TRIMMING),
             ("%R~", self.looked_up, [], "hget hmget hlen"),
+            ("~", self.edited, [], "hget hmget hlen hset hdel"),
             ("%R~", self.finds, [], FINDING),
-            ("~", self.lists_ids, [], LISTING),
+            ("%R~", self.lists_ids, [], LISTING),
         ):
-            if of:
+            if of and called & set(commands.split()):
                 named = [*(access + one for one in _patterns(*of)), *more]
-                yield f"({' '.join(named)} -@all +{' +'.join(commands.split())})"
+                used = [one for one in commands.split() if one in called or commands == ENDING]
+                yield f"({' '.join(named)} -@all +{' +'.join(used)})"
+
+    def _called(self) -> set[str]:
+        """Return the commands of its scripts."""
+        found = [CALLED.findall(scripts_by_path()[one].source) for one in self.scripts]
+        return {(direct or listed).lower() for names in found for direct, listed in names}
 
     def _allowed(self) -> Iterator[str]:
-        found = [CALLED.findall(scripts_by_path()[one].source) for one in self.scripts]
-        called = {(direct or listed).lower() for names in found for direct, listed in names}
-        given = f"{self.connects} {self.commands}".split()
-        for narrowed, commands in ((self.ends, ENDING), (self.finds, FINDING), (self.lists_ids, LISTING)):
-            called -= set(commands.split()) if narrowed else set()
-        yield from (one if one[0] in "+-" else f"+{one}" for one in given)
-        yield from (f"+{one}" for one in sorted(called - set(given)))
+        """Return the commands that it may run on all its keys."""
+        narrow = set() if self.every_key else set(f"{ENDING} {STRINGS} {TRIMMING}".split())
+        for narrowed, commands in ((self.finds, FINDING), (self.lists_ids, LISTING)):
+            narrow |= set(commands.split()) if narrowed else set()
+        given = [one for one in f"{self.connects} {self.commands}".split() if one not in narrow]
+        yield from (f"+{one}" for one in given)
+        yield from (f"+{one}" for one in sorted(self._called() - narrow - set(given)))
 
 
 def _patterns(*names: Key) -> tuple[str, ...]:
@@ -221,6 +240,7 @@ USERS = (
             Key.WRITE_CHECK,
         ),
         reads=(Key.BUDGETS, Key.WINDOWS),
+        trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS),
         ends=(
             Key.RECORD,
             Key.SPENT,
@@ -271,13 +291,13 @@ USERS = (
             *MOVED_BOTH,
             Key.OWNERS,
             Key.PRICES,
-            Key.SUPPRESSED,
             Key.REPLY,
             Key.REPLY_PARTS,
             Key.REPLY_HALVES,
         ),
         writes=(*MOVED_WRITES, Key.HEARD, Key.PROBE),
         reads=(Key.BUDGETS,),
+        edited=(Key.SUPPRESSED,),
         ends=(Key.RECORD, Key.SPENT, Key.OWNERS, Key.REPLY, Key.REPLY_PARTS, Key.PROBE),
         finds=INDEXED,
         lists_ids=(Key.DAMAGED, Key.RECORD),
@@ -340,7 +360,7 @@ USERS = (
             "store/lift",
             "worker/dead/redrive",
         ),
-        commands=f"{READ_ALL} memory|stats scan zscan lpush xrange xinfo|groups incr set hset hdel hincrby",
+        commands=f"{READ_ALL} memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incr set hset hdel hincrby",
         lists=PUSHED,
     ),
     RedisUser(
@@ -390,9 +410,9 @@ USERS = (
     RedisUser(
         "admin",
         "a person at redis-cli: end a script that blocks Redis, reload this file; no data",
-        connects="ping hello info time client",
+        connects=f"ping hello info time {CLIENT} client|list client|info client|kill",
         commands=(
-            "script|kill script|flush function|kill acl|load acl|log acl|whoami slowlog latency memory|stats"
+            "script|kill script|flush function|kill acl|load acl|log acl|whoami slowlog|len latency memory|stats"
             " memory|doctor config|get bgrewriteaof bgsave lastsave shutdown"
         ),
     ),
