@@ -29,11 +29,11 @@ PLACEHOLDER = re.compile(r">([A-Z]+)_PASSWORD ")
 """A password in the file: the user's name in capitals, followed by _PASSWORD."""
 
 CLIENT = "client|id client|getname client|setname"
-"""Each is named: CLIENT TRACKING, for one, reports the name of every key that anybody changes, whatever the key rules."""
+"""Each is named, since CLIENT TRACKING reports the name of every key that anybody changes, to any user that has it."""
 CONNECTION = f"ping hello select info time {CLIENT} multi exec"
 CALLED = re.compile(r"redis\.p?call(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
 ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
-STRINGS = "set incr"  # SET replaces a key of any type
+STRINGS = "set incrby"  # SET replaces a key of any type; INCR of redis-py is INCRBY
 TRIMMING = "zremrangebyscore"  # one command empties an index
 FINDING = "zscore"
 LISTING = "zcard zrange"
@@ -278,7 +278,7 @@ USERS = (
         ),
         commands=(
             f"{READ_ALL} script|exists script|load scan zscan hscan set hset hdel hincrby hsetnx"
-            " zadd zrem zremrangebyscore xadd xtrim xrange xdel lpush rpush rpop brpop sadd srem smembers"
+            " zadd zrem zrangebyscore zremrangebyscore xadd xtrim xrange xdel lpush rpush rpop brpop sadd srem smembers"
             " publish subscribe unsubscribe psubscribe punsubscribe watch unwatch memory|stats"
         ),
         lists=KOMBU,
@@ -360,7 +360,9 @@ USERS = (
             "store/lift",
             "worker/dead/redrive",
         ),
-        commands=f"{READ_ALL} memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incr set hset hdel hincrby",
+        commands=(
+            f"{READ_ALL} memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incrby set hset hdel hincrby"
+        ),
         lists=PUSHED,
     ),
     RedisUser(
@@ -401,7 +403,7 @@ USERS = (
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del expire pexpire persist pttl hset hsetnx hdel"
             " hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim xautoclaim"
-            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incr sadd srem"
+            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incrby sadd srem"
             " smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
         ),
         lists=KOMBU,

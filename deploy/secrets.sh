@@ -20,20 +20,38 @@ protect() { # a file for its reader alone; without root, which may change owners
     fi
 }
 chmod 0700 "$SECRETS"
-# One user of Redis for each kind of process, each with its own password.
+# One user of Redis for each kind of process, each with its own password. A missing address or line is made from the
+# password that the other has; what exists stays.
 users=$(sed -n 's/^user \([a-z]*\) on .*/\1/p' deploy/redis-users.acl)
-has_all_addresses() { local user; for user in $users; do [ -e "$SECRETS/redis_url_$user" ] || return 1; done; }
 if [ -e "$SECRETS/redis_users" ] && [ -e "$SECRETS/redis_url" ]; then # made by version 0.1: one user for all, who stays
     for user in $users; do write "redis_url_$user" <"$SECRETS/redis_url"; done
-elif [ ! -e "$SECRETS/redis_users" ] || ! has_all_addresses; then
-    rm -f "$SECRETS"/redis_users "$SECRETS"/redis_url*
-    rules=$(cat deploy/redis-users.acl)
+    echo "deploy/secrets.sh: all processes use the one user of version 0.1, with all its permissions. For a user each:" \
+        "docs/deploy.md, Redis permissions, From one user for all" >&2
+else
+    made='' && [ -e "$SECRETS/redis_users" ] || made=1
+    lines=$([ -n "$made" ] || cat "$SECRETS/redis_users")
+    [ -n "$made" ] && rm -f "$SECRETS/redis_url" && lines=$(grep '^user default ' deploy/redis-users.acl)
+    before=$lines
     for user in $users; do
-        password=$(random)
-        rules=${rules/>${user^^}_PASSWORD />$password }
+        url=$SECRETS/redis_url_$user
+        if [ -n "$made" ] && [ -e "$url" ] && ! grep -q "://$user:" "$url"; then rm -f "$url"; fi # of another user
+        line=$(printf '%s\n' "$lines" | sed -n "/^user $user /p")
+        rule=$(sed -n "/^user $user /p" deploy/redis-users.acl)
+        password=$([ ! -e "$url" ] || sed -n "s|.*://$user:\([^@]*\)@.*|\1|p" "$url")
+        [ -n "$password" ] || password=$(printf '%s' "$line" | sed -n 's/^[^>]*>\([^ ]*\) .*/\1/p')
+        [ -n "$password" ] || password=$(random)
         printf 'redis://%s:%s@redis:6379/0' "$user" "$password" | write "redis_url_$user"
+        if [ -z "$line" ]; then
+            lines+=$'\n'${rule/>${user^^}_PASSWORD />$password }
+        elif [ "${line#*resetkeys}" != "${rule#*resetkeys}" ]; then
+            echo "deploy/secrets.sh: $SECRETS/redis_users: the permissions of $user are not those of this version. To take" \
+                "them: remove $SECRETS/redis_users, run this again, and restart Redis; the passwords stay" >&2
+        fi
     done
-    printf '%s\n' "$rules" | write redis_users
+    if [ "$lines" != "$before" ] || [ -n "$made" ]; then
+        rm -f "$SECRETS/redis_users"
+        printf '%s\n' "$lines" | write redis_users
+    fi
 fi
 random | write callback_secret
 random | write grafana_password

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdi
 NAMES = tuple(one.name for one in USERS)
 ID, NUMBER = "0" * 32, "27831234567"
 LOOP = "while true do end"
+WRITES_AND_LOOPS = "redis.call('HSET', KEYS[1], 'a', 'b') while true do end"
 SENDERS = {"producer", "reader"}
 WITH_RECORDS = SENDERS | {"worker", "callbacks", "api", "exporter", "operator"}
 MOVERS = WITH_RECORDS - {"exporter"}
@@ -44,17 +46,39 @@ ATTEMPTS = (
     Attempt("list ids: an index", ("ZRANGE", keys.QUEUED[1], 0, -1), LISTERS),
     Attempt("list ids: nudges", ("LRANGE", keys.queue(1), 0, -1)),
     Attempt("list ids: events", ("XRANGE", keys.EVENTS, "-", "+"), {"worker", "api", "operator"}),
+    Attempt("list ids: each key that changes (CLIENT TRACKING)", ("CLIENT", "TRACKING", "ON", "BCAST")),
+    Attempt("list ids: keyspace events", ("SUBSCRIBE", "__keyspace@0__:x")),
+    Attempt("list ids: all channels", ("PSUBSCRIBE", "*")),
+    Attempt("list ids: arguments of slow commands", ("SLOWLOG", "GET")),
+    Attempt("list ids: SORT", ("SORT", keys.QUEUED[1], "BY", "x")),
+    Attempt("list ids: replication", ("PSYNC", "?", "-1")),
     Attempt("take nudges", ("RPOP", keys.queue(1)), {"worker", "operator"}),
+    Attempt("drop nudges", ("LTRIM", keys.queue(1), 1, 0)),
+    Attempt("drop events: XADD MAXLEN 0", ("XADD", keys.EVENTS, "MAXLEN", 0, "*", "a", "b"), MOVERS),
+    Attempt("drop events: XTRIM", ("XTRIM", keys.EVENTS, "MAXLEN", 0), {"worker", "operator"}),
     Attempt("delete an index", ("DEL", keys.QUEUED[1]), {"operator"}),
     Attempt("let an index expire", ("PEXPIRE", keys.QUEUED[1], 1), {"operator"}),
+    Attempt("empty an index", ("ZREMRANGEBYSCORE", keys.QUEUED[1], "-inf", "+inf"), {"operator"}),
+    Attempt("replace an index", ("SET", keys.QUEUED[1], "x", "PX", 1), {"operator"}),
+    Attempt("replace the events", ("SET", keys.EVENTS, "x"), {"operator"}),
+    Attempt("replace nudges", ("SET", keys.queue(1), "x"), {"operator"}),
+    Attempt("replace a waiting message, id known", ("SET", keys.record(ID), "x"), {"operator"}),
+    Attempt("rename a key", ("RENAME", keys.SUPPRESSED, keys.record(ID))),
+    Attempt("copy an index into a readable key", ("COPY", keys.QUEUED[1], keys.record(ID), "REPLACE")),
+    Attempt("read a key whole: DUMP", ("DUMP", keys.SUPPRESSED)),
+    Attempt("write a key whole: RESTORE", ("RESTORE", keys.record(ID), 0, "x", "REPLACE")),
+    Attempt("take a key whole: GETDEL", ("GETDEL", keys.HEARD)),
+    Attempt("look into a key: OBJECT", ("OBJECT", "ENCODING", keys.record(ID))),
+    Attempt("look into the events: XINFO", ("XINFO", "STREAM", keys.EVENTS)),
     Attempt("create an operator key", ("HSET", keys.API_KEYS, "k1", "{}"), {"operator"}),
     Attempt("read the digests of API keys", ("HGETALL", keys.API_KEYS), {"api", "operator"}),
     Attempt("redirect a webhook", ("HSET", keys.PRODUCERS, "shop", "{}"), {"operator"}),
     Attempt("read the secret of a webhook", ("HGET", keys.PRODUCERS, "shop"), {"webhooks", "api", "operator"}),
     Attempt("grant the right to bypass a STOP", ("HSET", keys.RIGHTS, "shop", "{}"), {"operator"}),
     Attempt("delete all suppressions", ("DEL", keys.SUPPRESSED), {"operator"}),
+    Attempt("replace all suppressions", ("SET", keys.SUPPRESSED, "x", "PX", 1), {"operator"}),
     Attempt("delete one suppression", ("HDEL", keys.SUPPRESSED, "1"), {"worker", "callbacks", "api", "operator"}),
-    Attempt("list suppressed numbers", ("HGETALL", keys.SUPPRESSED), MOVERS - SENDERS),
+    Attempt("list suppressed numbers", ("HGETALL", keys.SUPPRESSED), {"worker", "api", "operator"}),
     Attempt("look up whether a number is suppressed", ("HGET", keys.SUPPRESSED, NUMBER), WITH_RECORDS),
     Attempt("hold the account", ("HSET", keys.HOLDS, "x", "{}"), {"worker", "api", "operator"}),
     Attempt("raise a budget", ("HSET", keys.BUDGETS, "x", "{}"), {"operator"}),
@@ -71,6 +95,13 @@ ATTEMPTS = (
     Attempt("ACL LIST", ("ACL", "LIST")),
     Attempt("REPLICAOF", ("REPLICAOF", "NO", "ONE")),
     Attempt("CLIENT KILL", ("CLIENT", "KILL", "ID", "0"), {"admin"}),
+    Attempt("CLIENT LIST", ("CLIENT", "LIST"), {"admin"}),
+    Attempt("CLIENT PAUSE", ("CLIENT", "PAUSE", "1")),
+    Attempt("CLIENT UNBLOCK", ("CLIENT", "UNBLOCK", "0")),
+    Attempt("CLIENT NO-EVICT", ("CLIENT", "NO-EVICT", "on")),
+    Attempt("CLIENT REPLY", ("CLIENT", "REPLY", "ON")),
+    Attempt("WAIT", ("WAIT", "0", "1")),
+    Attempt("list channels", ("PUBSUB", "CHANNELS")),
     Attempt("MODULE LOAD", ("MODULE", "LOAD", "/x")),
     Attempt("broadcast to workers", ("PUBLISH", "/0.celery.pidbox", "x"), {"worker", "operator"}),
     Attempt("a key of another application", ("GET", "session:1")),
@@ -91,6 +122,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
 def stored(guarded: GuardedRedis) -> redis.Redis:
     """What there is to steal; returns the client of the test."""
     client = guarded.admin()
+    client.flushall()  # what an earlier user was allowed to replace
     client.hset(keys.record(ID), mapping={"status": "queued", "body": "your code is 1234"})
     client.hset(keys.PRODUCERS, "shop", '{"webhook": "https://shop.example/x", "secret": "do-not-log-me"}')
     return client
@@ -131,7 +163,13 @@ def test_a_script_of_somebody_else_reaches_no_more_than_the_user(
     source = "return redis.call(unpack(ARGV))"
     with redis.Redis.from_url(guarded.plain_url_of(name)) as user:
         for one in ATTEMPTS:
-            if name in one.allowed or one.command[0] in ("CONFIG", "ACL", "CLIENT", "MONITOR", "MODULE"):
+            if name in one.allowed or one.command[0] in (
+                "CONFIG",
+                "ACL",
+                "CLIENT",
+                "MONITOR",
+                "MODULE",
+            ):  # refused above
                 continue
             declared = [one.command[1]] if len(one.command) > 1 and str(one.command[1]).startswith("tl:") else []
             with pytest.raises(redis.ResponseError):
@@ -156,6 +194,38 @@ def test_the_admin_ends_a_script_that_blocks_everybody(
         assert "killed" in loop.result(60).lower()
     assert other.ping()
     table("producer", "EVAL 'while true do end'", "blocks all; ended by SCRIPT KILL of admin")
+
+
+def test_a_script_that_wrote_ends_with_redis_and_its_user_is_locked_out(
+    tmp_path: Path, table: Callable[[str, str, str], None]
+) -> None:
+    """SCRIPT KILL cannot undo a write, so Redis refuses it: the steps of docs/deploy.md."""
+    server = GuardedRedis(tmp_path).start()
+    try:
+        server.admin().config_set("busy-reply-threshold", 1000)
+        kept = server.admin().hset(keys.PRODUCERS, "shop", "{}")
+        attacker = redis.Redis.from_url(server.plain_url_of("producer"), socket_timeout=120, retry=None)
+        admin = redis.Redis.from_url(server.plain_url_of("admin"), socket_timeout=60)
+        admin.ping()
+        with ThreadPoolExecutor(1) as pool:
+            loop = pool.submit(lambda: _error_of(lambda: attacker.eval(WRITES_AND_LOOPS, 1, keys.record(ID))))
+            wait_until(lambda: "BUSY" in _error_of(admin.ping), what="Redis to report that it is busy")
+            assert "UNKILLABLE" in _error_of(lambda: admin.execute_command("SCRIPT", "KILL"))
+            assert "BUSY" in _error_of(lambda: admin.execute_command("CLIENT", "KILL", "USER", "producer"))
+            assert "BUSY" in _error_of(lambda: admin.execute_command("ACL", "LOAD"))
+            users = server.folder / "users.acl"
+            users.write_text(users.read_text().replace("user producer on", "user producer off"))
+            _error_of(lambda: admin.execute_command("SHUTDOWN", "NOSAVE"))
+            assert loop.result(60)
+        assert server.server.process
+        server.server.process.wait(60)
+        server.start()
+        assert "password" in _error_of(lambda: redis.Redis.from_url(server.plain_url_of("producer")).ping())
+        assert redis.Redis.from_url(server.plain_url_of("worker")).ping()
+        assert kept == server.admin().hexists(keys.PRODUCERS, "shop")
+    finally:
+        server.stop()
+    table("producer", "the same after a write", "blocks all; SCRIPT KILL is refused; SHUTDOWN NOSAVE of admin ends it")
 
 
 def _error_of(command: Callable[[], Any]) -> str:

@@ -20,6 +20,10 @@ from typer.testing import CliRunner
 from tests.chaos import ledger
 from tests.guarded_redis import ACL, LISTED, MISSING, NOT_DANGEROUS, PASSWORD, GuardedRedis
 from tests.integration.conftest import SECRET, threelane_child
+from tests.integration.console import Visitor
+from tests.integration.http_api import Api, Response, wide_key
+from tests.integration.test_callbacks import attempted
+from tests.integration.test_console import addresses
 from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
 from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
@@ -28,6 +32,7 @@ from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
 from threelane.worker.fetch.lanes import LaneOrder
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
@@ -110,7 +115,8 @@ def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
             done = CliRunner().invoke(commands, words, env=environment)
             assert EXIT_CODES.get(words[0], 0) == done.exit_code, f"{words} {done.output}"
         looking = [sys.executable, "-m", "celery", "-A", "threelane.worker.app", "inspect", "ping", "-t", "5"]
-        done = subprocess.run(looking, env=os.environ | environment, capture_output=True, text=True, check=False)
+        of_a_worker = os.environ | environment | as_user(guarded, "worker")
+        done = subprocess.run(looking, env=of_a_worker, capture_output=True, text=True, check=False)
         assert "celery@guarded: OK" in done.stdout, f"{done.stdout} {done.stderr} {guarded.refusals()}"
         assert b"threelane_redis_up 1.0" in urlopen(exporter.event("metrics")["url"]).read()
     finally:
@@ -120,6 +126,54 @@ def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
     assert verdict.sound, verdict
     assert (DANGEROUS if guarded.commands else set()) >= {one.partition(" ")[2] for one in guarded.refusals()}
     assert not any(PASSWORD in child.log.read_text() for child in started)
+
+
+def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRedis) -> None:
+    """Each that is ever added, too: they are read from the application; the main job opens few of them."""
+    if guarded.commands:
+        pytest.skip("one kind of user is enough")
+    client = guarded.admin()
+    client.acl_log_reset()
+    api = Api(guarded.plain_url_of("api")).start()
+    try:
+        every = {"operator": True, "texts": True, "evidence": True, "suppression": True}
+        key = wide_key(client, "shop", **every).token
+        number = "27831234567"
+        as_tester = f"redis://tester:tester@127.0.0.1:{guarded.server.port}/0"
+        sent = api.request("POST", "/v1/messages", {"to": number, "text": "x", "lane": 3, "batch": "b"}, key).body["id"]
+        attempted(as_tester, [sent], AttemptOutcome(OutcomeKind.REFUSED, code="113", text="Too many parts"))
+        held = api.request("POST", "/v1/holds", {"scope": "lane:3", "cause": "x"}, key)
+        api.request("POST", "/v1/suppressions", {"to": number, "number": number}, key)
+        answers = [held, *_every_request(api, key, sent), *_every_page(api, key, sent)]
+    finally:
+        api.stop()
+    assert [] == guarded.refusals()
+    assert [] == [one.body for one in answers if one.status >= 500]
+    assert 20 < sum(one.status < 400 for one in answers), [one.status for one in answers]
+
+
+def _every_request(api: Api, key: str, message: str) -> Iterator[Response]:
+    """Send each request of the description, with its example as the body."""
+    for path, operations in api.request("GET", "/openapi.json").body["paths"].items():
+        place = path.replace("{scope}", "lane:3").replace("{batch}", "b")
+        place = re.sub(r"\{\w+\}", message, place)
+        for method, operation in operations.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            yield api.request(method.upper(), place, content.get("example"), key)
+
+
+def _every_page(api: Api, key: str, message: str) -> Iterator[Response]:
+    """Log in to the console, open each page and send each form."""
+    visitor = Visitor(api)
+    fields = {"number": "27831234567", "scope": "all", "source": "operator", "term": message, "batch": "b"}
+    fields |= {"owner": "producer", "code": "113", "before": "1", "cause": "x"}
+    yield visitor.log_in("wrong")
+    yield visitor.log_in(key)
+    for method, path in addresses():  # GET first
+        place = path.replace("{message_id:message}", message) + ("?owner=producer" if path.endswith("pile") else "")
+        if path != "/console/logout":
+            yield visitor.get(place) if method == "GET" else visitor.post(place, follow=False, **fields)
+    yield visitor.post("/console/logout")
 
 
 def test_the_commands_of_scripts_and_rare_operations_are_allowed(guarded: GuardedRedis) -> None:

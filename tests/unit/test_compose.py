@@ -156,6 +156,33 @@ def test_secrets_of_an_earlier_version_stay_valid(create_secrets: Callable[[], d
     assert made["redis_users"].count("user ") == 1 + len(USERS)
 
 
+@pytest.mark.parametrize("removed", ["redis_url_producer", "redis_users"])
+def test_a_missing_address_or_acl_is_made_again_with_the_same_passwords(
+    create_secrets: Callable[[], dict[str, str]], tmp_path: Path, removed: str
+) -> None:
+    """The address of producers goes to their hosts; new passwords for all would lock out every process."""
+    made = create_secrets()
+    (tmp_path / removed).unlink()
+    assert made == create_secrets()
+
+
+def test_a_user_that_a_later_version_adds_gets_its_own_line(
+    create_secrets: Callable[[], dict[str, str]], tmp_path: Path
+) -> None:
+    """All other lines stay, also one that an operator changed."""
+    made = create_secrets()
+    kept = [one.replace("user producer on", "user producer off") for one in made["redis_users"].splitlines()[:-1]]
+    (tmp_path / "redis_users").chmod(0o600)
+    (tmp_path / "redis_users").write_text("\n".join(kept) + "\n")
+    (tmp_path / "redis_url_admin").unlink()
+    again = create_secrets()
+    password = urlsplit(again["redis_url_admin"]).password
+    *before, last = again["redis_users"].splitlines()
+    assert kept == before
+    assert last.startswith(f"user admin on >{password} ")
+    assert {**made, "redis_users": "", "redis_url_admin": ""} == {**again, "redis_users": "", "redis_url_admin": ""}
+
+
 READERS = {
     "redis_users": 999,
     "grafana_password": 472,

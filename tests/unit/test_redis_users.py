@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from deploy.redis_users import FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
-from threelane.store.keys import Key
+from threelane.store.keys import KINDS, Key, key
 
 BY_NAME = {one.name: one for one in USERS}
 SECRETS = {Key.API_KEYS, Key.PRODUCERS, Key.CONSOLE, Key.SESSION}
@@ -49,10 +51,23 @@ def test_a_producer_lists_no_ids() -> None:
     assert set() == (listing | {Key.LEASES}) & set(producer.lists_ids)
 
 
+WHOLE = {
+    "+del",
+    "+expire",
+    "+pexpire",
+    "+set",
+    "+incr",
+    "+incrby",
+    "+zremrangebyscore",
+}  # with fewer keys, in selectors
+SNAPSHOTS = frozenset("+rename +renamenx +copy +dump +restore +getdel +getset +getex +spop +ltrim +sort".split())
+
+
 @pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
-def test_whole_keys_are_deleted_only_where_that_is_needed(user: RedisUser) -> None:
-    """PEXPIRE and DEL of the suppression list or an index would need one command."""
-    assert set() == {"+del", "+expire", "+pexpire", "+unlink"} & set(user.rule().partition(" (")[0].split())
+def test_whole_keys_are_deleted_and_replaced_only_where_that_is_needed(user: RedisUser) -> None:
+    """One DEL, PEXPIRE, SET or ZREMRANGEBYSCORE would be enough for the suppression list or an index."""
+    assert set() == WHOLE & set(user.rule().partition(" (")[0].split())
+    assert set() == {*SNAPSHOTS, "+unlink"} & set(user.rule().split())
     assert set() == set(user.ends) & {Key.SUPPRESSED, Key.EVENTS, Key.HOLDS, Key.TALLY, *INDEXED}
 
 
@@ -71,3 +86,21 @@ def test_no_user_has_commands_beyond_its_keys(user: RedisUser) -> None:
     outside = user.rule().partition(" (")[0] + " "
     assert [] == [one for one in NEVER if one in outside]
     assert user.name != "admin" or "~" not in outside
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda one: one.name)
+def test_subcommands_are_allowed_one_by_one(user: RedisUser) -> None:
+    """What a later Redis adds is refused; CLIENT TRACKING reports the name of every key to everybody."""
+    words = set(user.rule().split())
+    parents = {"+client", "+config", "+acl", "+memory", "+script", "+function", "+object", "+xinfo", "+xgroup"}
+    assert set() == (parents | {"+slowlog", "+pubsub", "+client|tracking", "+slowlog|get"}) & words
+    assert [] == [one for one in words if one.startswith("-") and one != "-@all"]
+
+
+def test_only_the_key_of_a_string_can_be_set() -> None:
+    """SET replaces a key of any type."""
+    allowed = re.findall(r"\(([^()]*) -@all [^()]*\+set\b[^()]*\)", acl_file())
+    assert allowed
+    strings = {key(name, "*" if KINDS[name].suffix else "") for name in Key if KINDS[name].type == "string"}
+    named = {one.partition("~")[2] for found in allowed for one in found.split()}
+    assert set() == named - strings
