@@ -403,8 +403,8 @@ USERS = (
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del expire pexpire persist pttl hset hsetnx hdel"
             " hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim xautoclaim"
-            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incrby sadd srem"
-            " smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
+            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incrby sadd"
+            " srem smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
         ),
         lists=KOMBU,
         channels=CHANNELS,

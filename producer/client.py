@@ -27,6 +27,7 @@ from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import ProducerSettings, load
 from threelane.store import find
 from threelane.store import status as statuses
+from threelane.store.access import Holder
 from threelane.store.api_key import ApiKey
 from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
@@ -80,7 +81,7 @@ class Producer:
 
     def send_as(self, key: ApiKey, message: Mapping[str, Any]) -> Accepted:
         """Enqueue one message for the holder of an API key and within its rights; raises as ``send`` does."""
-        return _accepted(self._enqueuer.one(message, key))
+        return _accepted(self._enqueuer.one(message, Holder(key)))
 
     def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
         """Enqueue messages; the answers are in the same order.
@@ -91,7 +92,8 @@ class Producer:
 
     def send_many_as(self, key: ApiKey, messages: Iterable[Mapping[str, Any]]) -> list[Answer]:
         """Enqueue messages for the holder of an API key and within its rights."""
-        return self._send_all(messages, key)
+        self._check_open()
+        return self._send_all(messages, Holder(key, is_list=True))
 
     def send_stream(self, messages: Iterable[MessageMapping]) -> Iterator[Answer]:
         """Enqueue messages, a thousand at a time, as the answers are consumed: for more than fits in memory."""
@@ -240,11 +242,11 @@ class Producer:
         if self._is_closed:
             raise ProducerClosed
 
-    def _send_all(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> list[Answer]:
+    def _send_all(self, messages: Iterable[Mapping[str, Any]], holder: Holder | None = None) -> list[Answer]:
         self._check_open()
         answers: list[Answer] = []
         try:
-            for answer in self._enqueuer.stream(messages, key):
+            for answer in self._enqueuer.stream(messages, holder):
                 answers.append(answer)
         except Unavailable as away:
             raise away.including(answers) from None

@@ -25,8 +25,8 @@ from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import ProducerSettings
-from threelane.store import access, keys, missing
-from threelane.store.api_key import ApiKey
+from threelane.store import keys, missing
+from threelane.store.access import Holder
 from threelane.store.tally import Count
 
 PRICES_MS = 60_000
@@ -57,18 +57,18 @@ class Enqueuer:
         self._reported_at = 0
         self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
-    def one(self, raw: Mapping[str, Any], key: ApiKey | None = None) -> Answer:
+    def one(self, raw: Mapping[str, Any], holder: Holder | None = None) -> Answer:
         """Enqueue one message, in a batch with those that other threads send on the same lane at this moment.
 
         It returns or raises within ``redis_timeout_seconds``, whatever it waits for.
         """
         with self._deadline.within():
-            return self._one(raw, key)
+            return self._one(raw, holder)
 
-    def _one(self, raw: Mapping[str, Any], key: ApiKey | None) -> Answer:
+    def _one(self, raw: Mapping[str, Any], holder: Holder | None) -> Answer:
         now = self.now()
         self._learn_prices(now)
-        draft = self._draft(raw, now, key)
+        draft = self._draft(raw, now, holder)
         refused = [draft] if isinstance(draft, Refusal) else []
         try:
             acceptance.count_refusals(self._redis(), refused)
@@ -77,11 +77,11 @@ class Enqueuer:
             unsure = [] if isinstance(draft, Refusal) else [draft.message.id]
             raise unavailable(failed, [_answer(one) for one in refused], unsure) from None
 
-    def stream(self, messages: Iterable[Mapping[str, Any]], key: ApiKey | None = None) -> Iterator[Answer]:
+    def stream(self, messages: Iterable[Mapping[str, Any]], holder: Holder | None = None) -> Iterator[Answer]:
         """Enqueue messages, a thousand at a time, as the answers are consumed."""
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
-            yield from map(_answer, self._window(window, key))
+            yield from map(_answer, self._window(window, holder))
 
     def rehearse(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[Rehearsed | Refused]:
         """Return the answers and costs that ``stream`` would have."""
@@ -100,7 +100,7 @@ class Enqueuer:
         call(lambda: self._clock.sync(self._redis()))
         return self._clock.now()
 
-    def _window(self, window: Sequence[Mapping[str, Any]], key: ApiKey | None) -> list[Admission]:
+    def _window(self, window: Sequence[Mapping[str, Any]], holder: Holder | None) -> list[Admission]:
         now = self.now()
         self._learn_prices(now)
         answers: dict[int, Admission] = {}
@@ -108,7 +108,7 @@ class Enqueuer:
         drafted: list[list[tuple[int, Draft]]] = []
 
         def batches() -> Iterator[list[Draft]]:
-            for batch in self._batches(window, now, key, refused):
+            for batch in self._batches(window, now, holder, refused):
                 drafted.append(batch)
                 yield [draft for _, draft in batch]
 
@@ -123,12 +123,12 @@ class Enqueuer:
         return _in_order(answers | refused)
 
     def _batches(
-        self, window: Sequence[Mapping[str, Any]], now: int, key: ApiKey | None, refused: dict[int, Refusal]
+        self, window: Sequence[Mapping[str, Any]], now: int, holder: Holder | None, refused: dict[int, Refusal]
     ) -> Iterator[list[tuple[int, Draft]]]:
         """Yield drafts of a lane with their positions, up to 99 at a time; refusals go to ``refused``."""
         lanes: dict[int, list[tuple[int, Draft]]] = defaultdict(list)
         for position, raw in enumerate(window):
-            draft = self._draft(raw, now, key)
+            draft = self._draft(raw, now, holder)
             if isinstance(draft, Refusal):
                 refused[position] = draft
                 continue
@@ -209,15 +209,16 @@ class Enqueuer:
             found: Any = call(lambda: self._redis().hgetall(keys.PRICES))
             self._prices, self._prices_at = self._prices.with_learned(found), now
 
-    def _draft(self, raw: Mapping[str, Any], now: int, key: ApiKey | None) -> Draft | Refusal:
+    def _draft(self, raw: Mapping[str, Any], now: int, holder: Holder | None) -> Draft | Refusal:
         if not isinstance(raw, Mapping):
             return message.not_an_object(raw)
         name, centre = self._settings.producer, self._settings.cost_centre
-        if key:
+        if holder:
+            key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
         draft = message.parse(_with_centre(raw, centre), now, name)
         if not isinstance(draft, Refusal):
-            draft = (key and access.refuse(draft.message, key)) or features.refuse(draft.message, self._api) or draft
+            draft = (holder and holder.refuse(draft.message)) or features.refuse(draft.message, self._api) or draft
         if isinstance(draft, Refusal):
             logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
         return draft

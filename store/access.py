@@ -24,6 +24,8 @@ from threelane.store.scripts import number, script
 
 PREFIX = "tl"
 MOST_NOTE = 200  # characters
+MOST_CODES = 100  # of lane 1 in a list, if the rate of the key is no higher
+_LATER = "send the others in the next list, or in lane 2 or 3"
 
 
 @script(__file__, number)
@@ -166,6 +168,33 @@ def _take(client: redis.Redis, name: str, rate: float, now: int, units: int, *, 
         units=units,
         owed=owed,
     )
+
+
+class Holder:
+    """Who sends a message or a list with a key: the rights of the key, and how much of lane 1 a list may take.
+
+    A list costs one wait however long it is, so a key with a low rate could put thousands of messages before the codes
+    of others.  A key without a rate has no limit.
+    """
+
+    __slots__ = ("_codes_left", "key")
+
+    def __init__(self, key: ApiKey, *, is_list: bool = False) -> None:
+        """Take the key."""
+        self.key = key
+        self._codes_left = max(MOST_CODES, int(key.rate)) if is_list and key.rate else None
+
+    def refuse(self, message: Message) -> Refusal | None:
+        """Refuse a message that exceeds the rights, or the share of lane 1 that is left."""
+        refusal = refuse(message, self.key)
+        if refusal or message.lane != keys.LANES[0] or self._codes_left is None:
+            return refusal
+        self._codes_left -= 1
+        if self._codes_left >= 0:
+            return None
+        most = max(MOST_CODES, int(self.key.rate))
+        problem = f"a list may have {most} messages of lane {keys.LANES[0]} with this key"
+        return Refusal(code=Code.INVALID, field="lane", problem=problem, remedy=_LATER, owner=Owner.PRODUCER)
 
 
 def refuse(message: Message, key: ApiKey) -> Refusal | None:

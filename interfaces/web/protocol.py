@@ -112,7 +112,7 @@ class ApiProtocol(H11Protocol):
     def _report(self) -> None:
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if self.cycle is not None and (holder := self.cycle.scope.get(HOLDER)) is not None:
-            self.connection.belongs_to(holder)
+            self.connection.belongs_to(str(holder))
         if not self._is_writing:
             phase = Phase.READER
         elif is_answering and self.conn.their_state is h11.SEND_BODY:

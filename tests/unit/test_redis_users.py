@@ -60,7 +60,22 @@ WHOLE = {
     "+incrby",
     "+zremrangebyscore",
 }  # with fewer keys, in selectors
-SNAPSHOTS = frozenset("+rename +renamenx +copy +dump +restore +getdel +getset +getex +spop +ltrim +sort".split())
+SNAPSHOTS = frozenset(
+    f"+{name}"
+    for name in (
+        "rename",
+        "renamenx",
+        "copy",
+        "dump",
+        "restore",
+        "getdel",
+        "getset",
+        "getex",
+        "spop",
+        "ltrim",
+        "sort",
+    )
+)
 
 
 @pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
