@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import logging
 import socket
 import ssl
 import struct
+import sys
+import termios
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from enum import StrEnum
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from threelane.runtime import logs
 
@@ -74,7 +77,19 @@ class Limits(NamedTuple):
 class Connection:
     """One accepted connection."""
 
-    __slots__ = ("address", "deadline", "holder", "is_lost", "phase", "queued", "raw", "since", "table", "transport")
+    __slots__ = (
+        "address",
+        "deadline",
+        "holder",
+        "is_lost",
+        "is_queued",
+        "phase",
+        "raw",
+        "request",
+        "since",
+        "table",
+        "transport",
+    )
 
     def __init__(self, table: Connections, raw: socket.socket, address: str) -> None:
         """Wait for a request."""
@@ -85,7 +100,8 @@ class Connection:
         self.phase = Phase.BUSY
         self.since = 0.0  # when it began to wait
         self.deadline = 0.0
-        self.queued: asyncio.Task[object] | None = None  # its request, which waits for a place
+        self.is_queued = False  # its request waits for a place
+        self.request: asyncio.Task[Any] | None = None  # what serves its request
         self.is_lost = False
         self.transport: asyncio.Transport | None = None
 
@@ -99,34 +115,24 @@ class Connection:
         if self.holder != holder:
             self.table.regroup(self, holder)
 
-    @contextmanager
-    def in_queue(self) -> Iterator[None]:
-        """Mark a request that waits for a place; ConnectionAbortedError ends its wait if the connection is lost."""
-        task = asyncio.current_task()
-        if self.is_lost:
-            raise ConnectionAbortedError
-        self.queued = task
-        if self.phase is Phase.BUSY:
-            self.waits(Phase.PLACE)
+    @property
+    def unread_octets(self) -> int:
+        """How many octets of its responses the client's side has not acknowledged."""
+        octets = bytearray(4)
         try:
-            yield
-        except asyncio.CancelledError:
-            if not (self.is_lost and task):
-                raise
-            task.uncancel()
-            raise ConnectionAbortedError from None
-        finally:
-            self.queued = None
-            if self.phase is Phase.PLACE:
-                self.waits(Phase.BUSY)
+            fcntl.ioctl(self.raw.fileno(), termios.TIOCOUTQ, octets)
+        except (OSError, ValueError):  # it is closed
+            return 0
+        return int.from_bytes(octets, sys.byteorder)
 
     def lost(self) -> None:
-        """Forget the connection, and end the wait of its request."""
+        """Forget the connection, and end its request, unless that is complete and in progress."""
+        if self.is_lost:
+            return
         self.is_lost = True
         self.table.forget(self)
-        if self.queued:
-            self.queued.cancel()
-            self.queued = None
+        if self.request and self.phase in (Phase.BODY, Phase.PLACE):
+            self.request.cancel()
 
     def abort(self) -> None:
         """Close the connection at once, whatever it has not read."""
@@ -142,6 +148,24 @@ class Connection:
 
 CURRENT: ContextVar[Connection | None] = ContextVar("connection", default=None)
 """The connection of the request in progress: its callbacks and tasks inherit it from the task that accepted it."""
+
+
+@contextmanager
+def in_queue() -> Iterator[None]:
+    """Mark the request in progress as waiting for a place: its connection may be closed for others."""
+    connection = CURRENT.get()
+    if connection is None:  # a server without limits
+        yield
+        return
+    connection.is_queued = True
+    if connection.phase is Phase.BUSY:
+        connection.waits(Phase.PLACE)
+    try:
+        yield
+    finally:
+        connection.is_queued = False
+        if connection.phase is Phase.PLACE:
+            connection.waits(Phase.BUSY)
 
 
 class Connections:
@@ -309,8 +333,8 @@ class Connections:
             logs.event("connections_free", endpoint=self._name, open=len(self), closed=dict(self._closed))
 
     def _close(self, one: Connection, why: Closed) -> None:
-        one.lost()
         one.abort()
+        one.lost()
         self._closed[why] += 1
         self._count(why)
 

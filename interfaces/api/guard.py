@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -16,6 +17,7 @@ from threelane.contract.refusal import Owner
 from threelane.interfaces.api.problem import MEDIA_TYPE, stop
 from threelane.interfaces.api.service import LEASE
 from threelane.runtime import logs
+from threelane.runtime.connections import CURRENT
 from threelane.runtime.deadline import arrive
 
 Scope = MutableMapping[str, Any]
@@ -62,18 +64,37 @@ class Guard:
                     headers.setdefault("Strict-Transport-Security", YEAR_OF_TLS)
             await _in_slices(send, message)
 
+        connection = CURRENT.get()
+        if connection:
+            connection.request = asyncio.current_task()
         try:
             await self._app(scope, receive, safely)
         except ClientDisconnect:
             status = status or 499
+        except asyncio.CancelledError:
+            if not (connection and connection.is_lost):
+                raise
+            status = status or 499
+            await _disconnected(receive)
         except Exception as failed:
             _tell(failed)
             if not status:
                 await _apologise(safely)
         finally:
+            if connection:
+                connection.request = None
             if LEASE in scope:
                 scope[LEASE].release()
         _log(scope, status, time.monotonic() - began)
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Return once the server knows that the connection is lost, and expects no response."""
+    task = asyncio.current_task()
+    if task:
+        task.uncancel()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _in_slices(send: Send, message: Message) -> None:

@@ -6,9 +6,7 @@ import asyncio
 from collections import Counter
 from typing import NamedTuple
 
-from starlette.requests import ClientDisconnect
-
-from threelane.interfaces.api.queue import in_queue
+from threelane.runtime.connections import in_queue
 
 
 class NoRoom(Exception):
@@ -72,7 +70,7 @@ class MemoryBudget:
         except TimeoutError:
             if not one.served.done():
                 raise NoRoom from None
-        except (asyncio.CancelledError, ClientDisconnect):
+        except asyncio.CancelledError:
             if one.served.done():
                 self.give(holder, octets)
             raise

@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from starlette.requests import ClientDisconnect
-
-from threelane.interfaces.api.queue import in_queue
+from threelane.runtime.connections import in_queue
 
 
 class NoPlace(Exception):
@@ -64,7 +62,7 @@ class FairPlaces:
         except TimeoutError:
             if not one.served.done():
                 raise NoPlace from None
-        except (asyncio.CancelledError, ClientDisconnect):
+        except asyncio.CancelledError:
             if one.served.done():
                 self._give(holder)
             raise

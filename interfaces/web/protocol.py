@@ -13,6 +13,7 @@ from threelane.interfaces.api.service import HOLDER
 from threelane.runtime.connections import Connection, Phase
 
 READ_OCTETS = 64 * 1024  # at once from one connection; a body that nobody reads yet takes no more than twice that
+PIPELINE_SECONDS = 0.25  # before a request that was sent ahead is looked at again
 _AMBIGUOUS = re.compile(rb"(?<!\r)\n|\r\n[ \t]")  # a line that ends with LF alone, a folded line
 _LENGTH = b"\r\ncontent-length"
 _CODING = b"\r\ntransfer-encoding"
@@ -78,11 +79,8 @@ class ApiProtocol(H11Protocol):
         """Wait for the next request; one that has arrived waits until the client reads."""
         self._has_served = True
         self.cycle.body = bytearray()  # what the request's handler did not read
-        if self._is_writing:
-            super().on_response_complete()
-        else:
-            self._has_next = True
-        self._report()
+        self._has_next = True
+        self._go_on()
 
     def pause_writing(self) -> None:
         """Wait for the client to read."""
@@ -94,9 +92,16 @@ class ApiProtocol(H11Protocol):
         """Continue to write."""
         super().resume_writing()
         self._is_writing = True
-        if self._has_next:
-            self._has_next = False
-            super().on_response_complete()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Continue with the next request, if it has not arrived yet or the client has received the last response."""
+        if self._has_next and self._is_writing and not self.transport.is_closing():
+            if self.conn.trailing_data[0] and self.connection.unread_octets:
+                self.loop.call_later(PIPELINE_SECONDS, self._go_on)
+            else:
+                self._has_next = False
+                super().on_response_complete()
         self._report()
 
     def send_400_response(self, msg: str) -> None:
@@ -113,12 +118,12 @@ class ApiProtocol(H11Protocol):
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if self.cycle is not None and (holder := self.cycle.scope.get(HOLDER)) is not None:
             self.connection.belongs_to(str(holder))
-        if not self._is_writing:
+        if not self._is_writing or self._has_next:
             phase = Phase.READER
         elif is_answering and self.conn.their_state is h11.SEND_BODY:
             phase = Phase.BODY
         elif is_answering:
-            phase = Phase.PLACE if self.connection.queued else Phase.BUSY
+            phase = Phase.PLACE if self.connection.is_queued else Phase.BUSY
         elif self._has_served and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             phase = Phase.IDLE
         else:  # also while it sends the rest of a body that nobody reads
