@@ -15,6 +15,7 @@ from threelane.contract import zones
 
 CREDIT = 1_000_000  # charges are kept in millionths of a credit, so that sums are exact
 REST = "*"
+MOST_DIGITS = 15  # of a learned price; more are damage
 ELSEWHERE = "other"  # for numbers without a country, such as satellite phones
 
 
@@ -34,8 +35,13 @@ class Prices(msgspec.Struct, frozen=True):
         return learned if learned is not None else self.given.get(REST, CREDIT)
 
     def with_learned(self, entries: Mapping[bytes, bytes]) -> Prices:
-        """Return a copy with the learned prices, as read from Redis."""
-        return msgspec.structs.replace(self, learned={name.decode(): int(price) for name, price in entries.items()})
+        """Return a copy with the learned prices, as read from Redis; without damaged ones."""
+        learned = {name.decode(): int(price) for name, price in entries.items() if _is_learned(name, price)}
+        return msgspec.structs.replace(self, learned=learned)
+
+
+def _is_learned(name: bytes, price: bytes) -> bool:
+    return name.isalpha() and price.isdigit() and len(price) <= MOST_DIGITS
 
 
 def country(to: str) -> str:

@@ -31,7 +31,7 @@ PLACEHOLDER = re.compile(r">([A-Z]+)_PASSWORD ")
 CLIENT = "client|id client|getname client|setname"
 """Each is named, since CLIENT TRACKING reports the name of every key that anybody changes, to any user that has it."""
 CONNECTION = f"ping hello select info time {CLIENT} multi exec"
-CALLED = re.compile(r"redis\.p?call(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
+CALLED = re.compile(r"(?:redis\.p?call|of_table)(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
 ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
 STRINGS = "set incrby"  # SET replaces a key of any type; INCR of redis-py is INCRBY
 TRIMMING = "zremrangebyscore"  # one command empties an index

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import redis
 
 from threelane.operations.outage import outage
-from threelane.store import keys, waiting
+from threelane.store import keys, rows, waiting
 from threelane.store.readable import row
 from threelane.store.states import Status
 from threelane.store.waiting import IN_LANE, PUT_OFF, SINCE, Cause, Group
@@ -109,7 +109,7 @@ def _plain(replies: Iterator[Any]) -> _Plain:
         Group(queued, int(first[0][1]) if first else 0),
         Group(overdue, int(earliest[0][1]) if overdue else 0),
         sending,
-        [one.decode() for one in leases],
+        rows.ids(leases),
     )
 
 
@@ -118,8 +118,8 @@ def _since(client: redis.Redis, lots: Sequence[Sequence[str]]) -> list[int]:
     with client.pipeline(transaction=False) as pipe:
         for one in chain.from_iterable(lots):
             pipe.hmget(keys.record(one), SINCE)
-        rows = [row(SINCE, reply) or {} for reply in pipe.execute(raise_on_error=False)]
-    found = (max(int(one.get(name, 0)) for name in SINCE) for one in rows)
+        records = [row(SINCE, reply) or {} for reply in pipe.execute(raise_on_error=False)]
+    found = (max(int(one.get(name, 0)) for name in SINCE) for one in records)
     return [min((next(found) for _ in lot), default=0) for lot in lots]
 
 

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import redis
 
-from threelane.store import ceiling, keys
+from threelane.store import ceiling, keys, rows
 from threelane.worker.process.identity import SILENT_MS
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
+
+_FIELDS = ["lanes", "rate", "served", "fault", "not_ready"]
 
 
 class Capacity(NamedTuple):
@@ -32,22 +34,24 @@ class Capacity(NamedTuple):
 
 def read(client: redis.Redis, now: int) -> Capacity:
     """Return the capacity; the number of reads grows only with the number of workers."""
-    names: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
+    names = rows.workers(client, now - SILENT_MS)
     with client.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "rate", "served", "fault", "not_ready"])
+            pipe.hmget(keys.worker(name), _FIELDS)
         for lane in keys.LANES:
             pipe.zcard(keys.QUEUED[lane])
         pipe.hlen(keys.SUPPRESSED)
-        found: Any = pipe.execute()
-    reports, waiting, suppressed = found[: len(names)], sum(found[len(names) : -1]), found[-1]
-    rate = max((float(one[1] or 0) for one in reports), default=0.0)
+        found: Any = pipe.execute(raise_on_error=False)
+    reports = [rows.known(keys.WORKERS, one, [None] * len(_FIELDS)) for one in found[: len(names)]]
+    waiting = sum(rows.known(keys.QUEUED[1], one, 0) for one in found[len(names) : -1])
+    suppressed = rows.known(keys.SUPPRESSED, found[-1], 0)
+    rate = max((rows.real(one[1]) for one in reports), default=0.0)
     minutes = waiting / rate / 60 if rate else 0.0
     return Capacity(
         workers=len(names),
         workers_lane_1=sum(b"1" in (one[0] or b"").split(b",") for one in reports),
         drain_minutes=minutes,
-        worth_having=worth_having(waiting, len(names), rate, max((float(one[2] or 0) for one in reports), default=0.0)),
+        worth_having=worth_having(waiting, len(names), rate, max((rows.real(one[2]) for one in reports), default=0.0)),
         memory_share=ceiling.read(client).share,
         suppressed=suppressed,
         at_fault=sum(bool(one[3]) for one in reports),

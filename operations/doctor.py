@@ -10,11 +10,11 @@ import redis
 
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
-from threelane.operations import age, capacity, forecast, health
+from threelane.operations import age, capacity, damage, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, keys, logins, missing
+from threelane.store import access, keys, logins, missing, rows
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -107,6 +107,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _callbacks(client, now)
     yield from _dead(client, now)
     yield from _damaged(client)
+    yield from _damaged_rows(client)
     yield from _logins(client)
     yield from _wide_keys(client, now)
 
@@ -117,8 +118,7 @@ def _depths(client: redis.Redis) -> dict[int, int]:
 
 def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
     """Check each worker that reported recently; workers that were stopped long ago are not a problem."""
-    found: Any = client.zrange(keys.WORKERS, now - health.GONE_MS, "+inf", byscore=True)
-    problems = {name.decode(): _worker(client, name.decode(), now) for name in found}
+    problems = {name: _worker(client, name, now) for name in rows.workers(client, now - health.GONE_MS)}
     yield from (problem for problem in problems.values() if problem)
     healthy = sum(problem is None for problem in problems.values())
     if healthy:
@@ -145,15 +145,15 @@ def _worker(client: redis.Redis, name: str, now: int) -> Finding | None:
 
 def _is_earlier(client: redis.Redis, name: str) -> bool:
     """Return whether a worker is of a version without identities."""
-    return not client.hexists(keys.worker(name), "incarnation")
+    return b"incarnation" not in rows.report_of(client, name)
 
 
 def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[Finding]:
     """Check that a worker fetches each lane, and how long its oldest message waits."""
-    alive: Any = client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
+    alive = rows.workers(client, now - SILENT_MS)
     consumed: set[str] = set()
-    for name in alive:
-        consumed.update((client.hget(keys.worker(name.decode()), "lanes") or b"").decode().split(","))  # type: ignore[union-attr]
+    for (lanes,) in rows.reports(client, alive, ["lanes"]):
+        consumed.update(rows.text(lanes).split(","))
     held = hold.holds(client, now)
     breaker = outage(client, held, now)
     for lane, one in age.read(client, now, held).items():
@@ -200,11 +200,8 @@ def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Ite
     refused = {scope.removeprefix(_REFUSED): one for scope, one in held.items() if scope.startswith(_REFUSED)}
     if not refused:
         return
-    names = [name.decode() for name in client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)]  # type: ignore[union-attr]
-    with client.pipeline(transaction=False) as pipe:
-        for name in names:
-            pipe.hmget(keys.worker(name), ["fingerprint", "not_ready"])
-        reports = [[(value or b"").decode() for value in one] for one in pipe.execute()]
+    names = rows.workers(client, now - SILENT_MS)
+    reports = [[rows.text(value) for value in one] for one in rows.reports(client, names, ["fingerprint", "not_ready"])]
     is_sending = any(not not_ready and fingerprint not in refused for fingerprint, not_ready in reports)
     for fingerprint, one in sorted(refused.items()):
         whose = [name for name, (of, _) in zip(names, reports, strict=True) if of == fingerprint]
@@ -277,11 +274,10 @@ def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
 
 def _dropped(client: redis.Redis, now: int) -> Iterator[Finding]:
     """Report entries of the queues that workers dropped in the last minutes, because they are no nudges."""
-    names: Any = client.zrange(keys.WORKERS, now - health.GONE_MS, "+inf", byscore=True)
-    for name in (one.decode() for one in names):
-        found: Any = client.hget(keys.worker(name), "dropped")
-        last, _, counts = (found or b"").decode().partition(" ")
-        if counts and now - int(last) < missing.RECENT_MS:
+    names = rows.workers(client, now - health.GONE_MS)
+    for name, (found,) in zip(names, rows.reports(client, names, ["dropped"]), strict=True):
+        last, _, counts = rows.text(found).partition(" ")
+        if counts and last.isdigit() and now - int(last) < missing.RECENT_MS:
             detail = f"{name} dropped entries of the queues that are no nudges: {counts.replace('=', ' ')}; "
             detail += f"the last {(now - int(last)) / 1000:,.0f} s ago"
             step = "the log event nudge_dropped has its beginning: find out what else writes to the broker"
@@ -291,12 +287,26 @@ def _dropped(client: redis.Redis, now: int) -> Iterator[Finding]:
 def _damaged(client: redis.Redis) -> Iterator[Finding]:
     """Name the latest records that could not be read, with what was wrong."""
     found: Any = client.zrange(keys.DAMAGED, 0, -1, desc=True)
-    ids = [one.decode() for one in found[:MOST_NAMED]]
+    ids = rows.ids(found[:MOST_NAMED])
     for message_id, one in zip(ids, statuses.read(client, ids), strict=True):
         if one and one.code == DAMAGED_RECORD.code and not one.erased_at:
             number = f"; {len(found):,} in all" if len(found) > MOST_NAMED else ""
             detail = f"{message_id} is {one.status}: {one.text}{number}"
             yield Finding(WARNING, "damaged record", detail, _DAMAGE_STEP.format(id=message_id))
+
+
+def _damaged_rows(client: redis.Redis) -> Iterator[Finding]:
+    """Name unreadable rows of stored tables, with what they mean and the command that removes them."""
+    found = Counter[str]()
+    for one in damage.find(client):
+        found[one.key] += 1
+        if found[one.key] <= MOST_NAMED:
+            name = f"{one.key} {one.row}" if one.row else f"{one.key}, the whole key"
+            yield Finding(WARNING, "damaged row", f"{name}: {one.effect}", one.command)
+    for key, number in found.items():
+        if number > MOST_NAMED:
+            detail = f"{key}: {number:,} rows in all"
+            yield Finding(WARNING, "damaged row", detail, "threelane damaged list")
 
 
 def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import redis
 
 from threelane.contract.message import Message
 from threelane.operations.outage import outage
-from threelane.store import budgets, events, keys, readable, registry, waiting, windows
+from threelane.store import budgets, events, keys, readable, registry, rows, waiting, windows
 from threelane.store import status as statuses
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
@@ -380,18 +380,22 @@ def _entries(
     """Yield the stream entries about a message within some spans of time (ms), each once."""
     seen: set[bytes] = set()
     for begins, ends in spans:
-        entries: Any = client.xrange(keys.EVENTS, max(0, begins), max(0, ends), count=MOST_EVENTS)
+        entries = _range(client, max(0, begins), max(0, ends))
         for event_id, raw in entries:
             if raw.get(b"id") == message_id.encode() and event_id not in seen:
                 seen.add(event_id)
                 yield event_id.decode(), raw
 
 
+def _range(client: redis.Redis, begins: int, ends: int) -> Any:
+    return rows.unless_damaged(keys.EVENTS, lambda: client.xrange(keys.EVENTS, begins, ends, count=MOST_EVENTS), [])
+
+
 def _fetched(client: redis.Redis) -> tuple[int, ...]:
     """Return the id of the last event that the webhook dispatcher read from the stream; none: (0, 0)."""
     if not client.exists(keys.EVENTS):
         return (0, 0)
-    groups: Any = client.xinfo_groups(keys.EVENTS)
+    groups = rows.unless_damaged(keys.EVENTS, lambda: client.xinfo_groups(keys.EVENTS), [])
     last = next((group["last-delivered-id"].decode() for group in groups if group["name"].decode() == GROUP), "0-0")
     return _order(last)
 
@@ -406,10 +410,12 @@ def _with_webhook(
     """Return the event with the state of its webhook delivery."""
     if _order(event.id) > fetched:
         return msgspec.structs.replace(event, webhook="not_fetched")
-    content: Any = client.hget(keys.delivery(producer), event.id)
+    content = rows.entry(client, keys.delivery(producer), event.id)
     if content is None:
         return msgspec.structs.replace(event, webhook="taken")
-    delivery = decode_delivery(content)
+    delivery = rows.decode(keys.delivery(producer), event.id, content, decode_delivery)
+    if delivery is None:  # the dispatcher drops it when it is due
+        return msgspec.structs.replace(event, webhook="undelivered", reason=rows.CODE)
     due: Any = client.zscore(keys.deliveries(producer), event.id)
     return msgspec.structs.replace(
         event,

@@ -18,7 +18,7 @@ from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
@@ -163,14 +163,14 @@ class Fleet(Collector):
         yield opened
 
     def _counted(self) -> Iterator[Metric]:
-        tally = {name.decode(): int(n) for name, n in self._client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
+        tally = {rows.text(name): rows.number(n) for name, n in rows.table(self._client, keys.TALLY).items()}
         counts: dict[str, dict[tuple[str, ...], int]] = {
             kind: dict.fromkeys(beforehand(BY_NAME[name]), 0) for kind, (name, _, _) in _COUNTS.items()
         }
         for field, number in tally.items():
-            kind, *labels = field.split(":")
-            if kind in counts and len(labels) == len(_COUNTS[kind][2]):
-                counts[kind][tuple(labels)] = number
+            kind, *given = field.split(":")
+            if kind in counts and len(given) == len(_COUNTS[kind][2]):
+                counts[kind][tuple(given)] = number
         for kind, (name, meaning, labels) in _COUNTS.items():
             yield _counter(name, meaning, labels, counts[kind], self._limit)
         yield _charged(tally, self._limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import msgspec
 import redis
 
-from threelane.store import budgets, keys
+from threelane.store import budgets, keys, rows
 from threelane.store.budgets import BudgetUse
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
 
 HOUR_MS = 3600_000
+_NUMBER = re.compile(r"-?[0-9]{1,15}")
 MINUTES = 60  # the burn rate is an average over this long
 
 
@@ -56,17 +58,21 @@ def read(client: redis.Redis, now: int) -> Forecast:
         pipe.hgetall(keys.BALANCE)
         pipe.hgetall(keys.TALLY)
         pipe.hgetall(keys.BURN)
-        balance, tally, burnt = ({k.decode(): v.decode() for k, v in one.items()} for one in pipe.execute())
-    floors = {lane: int(balance.get(f"floor:{lane}", 0)) for lane in keys.LANES}
-    left = int(balance.get(Rate.LEFT, 0))
+        found = zip((keys.BALANCE, keys.TALLY, keys.BURN), pipe.execute(raise_on_error=False), strict=True)
+    tables = [rows.known(key, one, {}) for key, one in found]
+    balance, tally, burnt = ({rows.text(k): rows.text(v) for k, v in one.items()} for one in tables)
+    if "credits" in balance and not _NUMBER.fullmatch(balance["credits"]):
+        del balance["credits"]  # damaged: as before the first reading
+    floors = {lane: rows.number(balance.get(f"floor:{lane}")) for lane in keys.LANES}
+    left = rows.number(balance.get(Rate.LEFT))
     sums = _sums(tally)
     return Forecast(
         balance=int(balance["credits"]) if "credits" in balance else None,
-        balance_at=int(balance.get("at", 0)),
+        balance_at=rows.number(balance.get("at")),
         error=balance.get("error", ""),
         left=left,
-        drift=int(balance.get("drift", 0)),
-        committed={lane: int(tally.get(Count.COMMITTED.field(lane), 0)) for lane in keys.LANES},
+        drift=rows.number(balance.get("drift")),
+        committed={lane: rows.number(tally.get(Count.COMMITTED.field(lane))) for lane in keys.LANES},
         burn=burn(burnt, now),
         waiting_lanes=tuple(lane for lane, floor in floors.items() if "credits" in balance and left < floor),
         by_lane=sums["lane"],
@@ -95,8 +101,8 @@ def _sums(tally: Mapping[str, str]) -> dict[str, dict[str, int]]:
         kind, _, rest = name.partition(":")
         first, _, second = rest.partition(":")
         if kind == "charged":
-            sums["lane"][first] += int(number)
-            sums["centre"][second or "none"] += int(number)
+            sums["lane"][first] += rows.number(number)
+            sums["centre"][second or "none"] += rows.number(number)
         elif kind == "charged_by":
-            sums[first][second or "none"] += int(number)
+            sums[first][second or "none"] += rows.number(number)
     return {kind: dict(found) for kind, found in sums.items()}

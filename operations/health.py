@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.operations import age
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.replies import reply_of
 from threelane.store.write_check import check_write
 from threelane.worker.account import hold
@@ -34,7 +34,7 @@ class Reported(NamedTuple):
 
 def reported(client: redis.Redis, name: str, now: int) -> Reported:
     """Return what is wrong with a worker by its reports in Redis; raises RedisError."""
-    entry: Any = client.hgetall(keys.worker(name))
+    entry = rows.report_of(client, name)
     if not entry:
         return Reported(f"no worker {name} has reported within a day: start it; threelane top lists the names")
     silent = now - int(entry[b"beat"])
@@ -64,19 +64,19 @@ def _refusal(client: redis.Redis) -> str:
 
 def reason_of(entry: Mapping[bytes, bytes], name: str) -> str:
     """Return why a worker that runs sends nothing by its own report, or ''; a restart would not help."""
-    if fault := entry.get(b"fault", b"").decode():
+    if fault := rows.text(entry.get(b"fault")):
         return f"worker {name} sends nothing: {fault}; correct THREELANE_GATEWAY_URL, or the network of its machine"
-    if not_ready := entry.get(b"not_ready", b"").decode():
+    if not_ready := rows.text(entry.get(b"not_ready")):
         return f"worker {name} is not ready: {not_ready}"
     return ""
 
 
 def idleness_of(client: redis.Redis, name: str, now: int) -> str:
     """Return that a worker has fetched nothing for a minute although it could, or ''; a restart helps."""
-    entry: Any = client.hgetall(keys.worker(name))
-    idle = now - int(entry.get(b"fetched", now))
+    entry = rows.report_of(client, name)
+    idle = now - rows.number(entry.get(b"fetched"), now)
     held = hold.holds(client, now)
-    if reason_of(entry, name) or scope_of(entry.get(b"gateway", b"").decode()) in held:
+    if reason_of(entry, name) or scope_of(rows.text(entry.get(b"gateway"))) in held:
         return ""
     lanes = age.read(client, now, held)
     for lane in _lanes(entry):
@@ -93,11 +93,11 @@ def idleness_of(client: redis.Redis, name: str, now: int) -> str:
 def waits_of(client: redis.Redis, name: str, now: int) -> list[str]:
     """Return the lanes of a worker whose oldest message waits for too long, with the cause; a restart may not help."""
     lanes = age.read(client, now)
-    entry: Any = client.hgetall(keys.worker(name))
+    entry = rows.report_of(client, name)
     slow = [lane for lane in _lanes(entry) if lanes[lane].oldest_seconds > SLOW_SECONDS[lane][1]]
     return [f"lane {lane}: {age.sentence(lanes[lane])}; see threelane doctor" for lane in slow]
 
 
 def _lanes(entry: dict[bytes, bytes]) -> list[int]:
     """Return the lanes that a worker reports."""
-    return [int(lane) for lane in entry.get(b"lanes", b"").split(b",") if lane]
+    return [lane for lane in keys.LANES if str(lane).encode() in entry.get(b"lanes", b"").split(b",")]

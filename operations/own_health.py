@@ -20,7 +20,7 @@ from threelane.operations import health
 from threelane.operations.together import read_together
 from threelane.producer.outage import explain
 from threelane.runtime.exits import Exit
-from threelane.store import keys
+from threelane.store import rows
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.process.announcements import Announced
@@ -148,8 +148,7 @@ def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
     """Return what Redis knows of workers; raises RedisError."""
     idle, waits = {}, []
     for name in names:
-        entry: Any = client.hgetall(keys.worker(name))
-        if not entry:
+        if not rows.report_of(client, name):
             continue
         idle[name] = health.idleness_of(client, name, now)
         waits += health.waits_of(client, name, now)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import redis
 
 from threelane.contract import prices
 from threelane.contract.prices import CREDIT
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.process.settings import WorkerSettings
@@ -55,18 +54,18 @@ def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -
 
 def every(client: redis.Redis, now: int, settings: WorkerSettings) -> AllPrefixes:
     """Return all prefixes with a hold, a price or an allow-list entry."""
+    learned = prices.Prices({}).with_learned(_learned(client)).learned
     held = {scope: one for scope, one in hold.holds(client, now).items() if scope.startswith("prefix:")}
     return AllPrefixes(
         held=held,
         priced={prefix: price / CREDIT for prefix, price in prices.parse(settings.prices).given.items()},
-        learned={name.decode(): int(price) / CREDIT for name, price in sorted(_learned(client).items())},
+        learned={name: price / CREDIT for name, price in sorted(learned.items())},
         allow_only=settings.allow_only,
     )
 
 
 def _learned(client: redis.Redis) -> dict[bytes, bytes]:
-    found: Any = client.hgetall(keys.PRICES)
-    return dict(found)
+    return dict(rows.table(client, keys.PRICES))
 
 
 def _covers(scope: str, prefix: str) -> bool:

@@ -15,7 +15,7 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.forecast import Forecast
 from threelane.operations.health import GONE_MS
 from threelane.operations.outage import outage
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
@@ -73,7 +73,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(client: redis.Redis, now: int) -> Screen:
     """Return the state at ``now`` (ms); its cost does not depend on the number of messages."""
-    tally = {name.decode(): int(n) for name, n in client.hgetall(keys.TALLY).items()}  # type: ignore[union-attr]
+    tally = {rows.text(name): rows.number(n) for name, n in rows.table(client, keys.TALLY).items()}
     held = hold.holds(client, now)
     return Screen(
         at=now,
@@ -101,18 +101,18 @@ def _lane(one: LaneAge, lane: int, tally: Mapping[str, int]) -> Lane:
 
 
 def _workers(client: redis.Redis, now: int) -> list[Worker]:
-    names: Any = client.zrange(keys.WORKERS, now - GONE_MS, "+inf", byscore=True, withscores=True)
-    with client.pipeline(transaction=False) as pipe:
-        for name, _ in names:
-            pipe.hmget(keys.worker(name.decode()), ["lanes", "served", "fault", "not_ready"])
-        reports = pipe.execute()
+    def scored() -> Any:
+        return client.zrange(keys.WORKERS, now - GONE_MS, "+inf", byscore=True, withscores=True)
+
+    names = [(rows.text(name), at) for name, at in rows.unless_damaged(keys.WORKERS, scored, [])]
+    reports = rows.reports(client, [name for name, _ in names], ["lanes", "served", "fault", "not_ready"])
     return [
         Worker(
-            name=name.decode(),
+            name=name,
             silent_seconds=(now - at) / 1000,
-            lanes=(lanes or b"").decode(),
-            served=float(served or 0),
-            fault=(fault or not_ready or b"").decode(),
+            lanes=rows.text(lanes),
+            served=rows.real(served),
+            fault=rows.text(fault or not_ready),
         )
         for (name, at), (lanes, served, fault, not_ready) in zip(names, reports, strict=True)
     ]

@@ -8,8 +8,10 @@ local now, accepted_at = ARG.now, written(ARG.now)
 
 -- Earlier versions stored the rights only beside the secret of the webhook, which the caller may not be able to read.
 local function may_bypass(producer)
-  local rights = redis.call('HGET', KEY.rights, producer) or redis.pcall('HGET', KEY.producers, producer)
-  return type(rights) == 'string' and cjson.decode(rights).bypass == true
+  local rights, is_damaged = of_table('HGET', KEY.rights, producer)
+  if not rights and not is_damaged then rights = redis.pcall('HGET', KEY.producers, producer) end
+  local row = type(rights) == 'string' and row_of(rights, {})
+  return row and row.bypass == true  -- an unreadable row gives no right
 end
 
 local budgeted = has_budgets()
@@ -26,6 +28,10 @@ local function room(given, estimate, due)
   return nil, AcceptResult.over .. ':' .. string.format('%d:%d:', full.limit, full.spent) .. full.name
 end
 
+local numbers = {}
+for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] end
+local suppressed = entries_of(numbers)
+
 -- Refuse or accept a new message; -> the reply.
 local function take(record, message, entries)
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
@@ -41,14 +47,15 @@ local function take(record, message, entries)
     count(Count.refused .. Code.full)
     return AcceptResult.full
   end
-  if needs_right or entries or budgeted then
+  if needs_right or entries or budgeted or not suppressed then
     local given = {}
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
     if needs_right and not may_bypass(given[Field.producer] or '') then
       count(Count.refused .. Code.invalid)
       return AcceptResult.no_right
     end
-    local entry = forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', now)
+    local entry = not suppressed and damaged_entry()
+      or forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', now)
     if entry and not legal then
       count(Count.refused .. entry.code)
       return cjson.encode(entry)
@@ -80,9 +87,7 @@ local function take(record, message, entries)
   return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due)
 end
 
-local answers, numbers, FIELDS = {}, {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
-for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] end
-local suppressed = entries_of(numbers)
+local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
 for i, message in ipairs(ARG.messages) do
   local record = KEY.records[i]
   local known = read_or_set_aside(record, message[NewMessage.id], FIELDS)
@@ -92,7 +97,7 @@ for i, message in ipairs(ARG.messages) do
       or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else
-    answers[i] = take(record, message, suppressed[i])
+    answers[i] = take(record, message, suppressed and suppressed[i])
   end
 end
 return moved(answers)

@@ -25,7 +25,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
-from threelane.store.suppression import Entry
+from threelane.store.suppression import DAMAGED, Entry
 from threelane.store.tally import Count
 
 BATCH = NUDGE_SIZE
@@ -338,6 +338,8 @@ def _over_budget(reply: str) -> Refusal:
     kind, _, rest = name.partition(":")
     whose, _, period = rest.rpartition(":")
     left = max(0, int(limit) - int(spent)) / CREDIT
+    if int(limit) < 0:
+        return _damaged_budget(kind, name)
     return Refusal(
         code=Code.BUDGET,
         field="cost_centre" if kind == "centre" else "producer",
@@ -347,8 +349,27 @@ def _over_budget(reply: str) -> Refusal:
     )
 
 
+def _damaged_budget(kind: str, name: str) -> Refusal:
+    """Return the refusal of what an unreadable budget limits."""
+    return Refusal(
+        code=Code.BUDGET,
+        field="cost_centre" if kind == "centre" else "producer",
+        problem=f"the stored budget {name} is damaged, so nothing that it limits is accepted",
+        remedy="ask an operator to set or remove it: threelane doctor",
+        owner=Owner.OPERATOR,
+    )
+
+
 def suppressed(entry: Entry) -> Refusal:
     """Return the refusal of a suppressed recipient."""
+    if entry.source == DAMAGED:
+        return Refusal(
+            code=entry.code,
+            field="to",
+            problem="the suppression entry of this recipient is damaged, so nothing is sent to it",
+            remedy="ask an operator to replace it: threelane doctor",
+            owner=Owner.OPERATOR,
+        )
     since = datetime.fromtimestamp(entry.first / 1000, UTC).isoformat(timespec="seconds")
     scope = "" if entry.scope == "all" else f" for {entry.scope}"
     return Refusal(

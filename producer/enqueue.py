@@ -25,7 +25,7 @@ from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import ProducerSettings
-from threelane.store import keys, missing
+from threelane.store import keys, missing, rows
 from threelane.store.access import Holder
 from threelane.store.tally import Count
 
@@ -206,7 +206,7 @@ class Enqueuer:
     def _learn_prices(self, now: int) -> None:
         """Read the learned prices, once a minute."""
         if now - self._prices_at > PRICES_MS:
-            found: Any = call(lambda: self._redis().hgetall(keys.PRICES))
+            found: Any = call(lambda: rows.table(self._redis(), keys.PRICES))
             self._prices, self._prices_at = self._prices.with_learned(found), now
 
     def _draft(self, raw: Mapping[str, Any], now: int, holder: Holder | None) -> Draft | Refusal:

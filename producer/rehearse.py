@@ -13,7 +13,7 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
-from threelane.store import budgets, keys, readable, registry, suppression
+from threelane.store import budgets, keys, readable, registry, rows, suppression
 from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.registry import Registration
@@ -50,8 +50,7 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
         for draft in drafts:
             pipe.hmget(keys.record(draft.message.id), _PRINTED)
         listed, *replies = pipe.execute(raise_on_error=False)
-    if isinstance(listed, Exception):
-        raise listed
+    listed = rows.known(keys.SUPPRESSED, listed, [b""] * len(drafts))  # an unreadable list forbids
     records = [row(_PRINTED, reply) or {} for reply in replies]
     claimants = {draft.message.producer for draft in drafts if draft.message.bypasses and draft.message.producer}
     rights = {name: registry.rights(client, name) for name in claimants}
@@ -100,5 +99,5 @@ def _answer(
 def _forbidding(entries: Any, sms: Message, now: int) -> Entry | None:
     """Return the entry that forbids sending a message, as suppression.lua does."""
     scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
-    found = msgspec.json.decode(entries, type=list[Entry]) if entries else ()
+    found = () if entries is None else suppression.decode(sms.to, entries)
     return next((one for one in found if one.forbids(now) and one.scope in scopes), None)

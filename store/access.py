@@ -17,7 +17,7 @@ import redis
 from threelane.contract import fields
 from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Owner, Refusal
-from threelane.store import api_key, keys, last_used, overlap, registry
+from threelane.store import api_key, keys, last_used, overlap, registry, rows
 from threelane.store.api_key import LIMITS, ApiKey, Limit
 from threelane.store.keys import ApiRateKey
 from threelane.store.scripts import number, script
@@ -80,7 +80,9 @@ def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewAp
         entry = pipe.hget(keys.API_KEYS, key_id)
         if not entry:
             return None
-        before = api_key.decode(entry)
+        before = _decode(key_id, entry)
+        if before is None:
+            return None
         earlier = overlap.after_rotation(before.digest, before.earlier, now, overlap_ms)
         after = msgspec.structs.replace(before, digest=_digest(token), rotated=now, earlier=earlier)
         pipe.multi()
@@ -99,11 +101,11 @@ def rotate(client: redis.Redis, key_id: str, now: int, overlap_ms: int) -> NewAp
 
 def revoke(client: redis.Redis, key_id: str) -> bool:
     """Revoke a key immediately; returns whether it existed."""
-    entry: Any = client.hget(keys.API_KEYS, key_id)
+    entry = rows.entry(client, keys.API_KEYS, key_id)
     client.delete(keys.api_rate(key_id))
     revoked = bool(client.hdel(keys.API_KEYS, key_id))
-    if entry:
-        last_used.forget(client, key_id, *_all_digests(api_key.decode(entry)))
+    if entry and (known := _decode(key_id, entry)):
+        last_used.forget(client, key_id, *_all_digests(known))
     return revoked
 
 
@@ -114,9 +116,9 @@ def revoke_all(client: redis.Redis, producer: str) -> int:
 
 def list_keys(client: redis.Redis, producer: str = "") -> list[ApiKey]:
     """Return the keys of a producer, or all keys, the oldest first."""
-    found: Any = client.hvals(keys.API_KEYS)
-    every = [api_key.decode(entry) for entry in found]
-    return sorted((one for one in every if producer in ("", one.producer)), key=lambda one: (one.made, one.id))
+    found = rows.table(client, keys.API_KEYS)
+    every = [_decode(name, entry) for name, entry in found.items()]
+    return sorted((one for one in every if one and producer in ("", one.producer)), key=lambda one: (one.made, one.id))
 
 
 def authenticate(client: redis.Redis, token: str, now: int) -> ApiKey | None:
@@ -138,9 +140,14 @@ def authenticate(client: redis.Redis, token: str, now: int) -> ApiKey | None:
 
 def read(client: redis.Redis, key_id: str, now: int) -> ApiKey | None:
     """Return the key with an id, or None if it was revoked or is expired."""
-    entry: Any = client.hget(keys.API_KEYS, key_id)
-    key = api_key.decode(entry) if entry else None
+    entry = rows.entry(client, keys.API_KEYS, key_id)
+    key = _decode(key_id, entry) if entry else None
     return key if key and not 0 < key.expires <= now else None
+
+
+def _decode(key_id: bytes | str, entry: bytes) -> ApiKey | None:
+    """Return a stored key; None for an unreadable one, which counts as absent."""
+    return rows.decode(keys.API_KEYS, key_id, entry, api_key.decode)
 
 
 def take(client: redis.Redis, key: ApiKey, now: int, units: int = 1, *, owed: bool = False) -> int:

@@ -7,7 +7,7 @@ longer count against a limit and are not updated; their months are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ import redis
 
 from threelane.contract.fields import LABEL
 from threelane.contract.schedule import DAY
-from threelane.store import keys
+from threelane.store import keys, rows
 
 PERIODS = ("day", "month")
 KINDS = ("centre", "producer")
@@ -40,6 +40,18 @@ class BudgetUse(msgspec.Struct, frozen=True):
     period: str
     budget: Budget
     spent: int
+    is_damaged: bool = False  # its row is unreadable: what it limits is refused
+
+
+_read = msgspec.json.Decoder(Budget).decode
+
+
+def read_row(row: bytes) -> Budget:
+    """Return a stored budget; raises ValueError for one that the scripts cannot compare with."""
+    found = _read(row)
+    if not 0 <= found.limit < rows.MOST_EXACT:
+        raise ValueError(found.limit)
+    return found
 
 
 def day(at: int) -> str:
@@ -86,9 +98,10 @@ def remove(client: redis.Redis, scope: str, period: str) -> bool:
 def usage(client: redis.Redis, now: int) -> Iterator[BudgetUse]:
     """Yield each budget with its reserved and spent amount in the period of ``now``."""
     today = day(now)
-    found: Mapping[bytes, bytes] = client.hgetall(keys.BUDGETS)  # type: ignore[assignment]
+    found = rows.table(client, keys.BUDGETS)
     for name, limit in sorted(found.items()):
-        scope, _, period = name.decode().rpartition(":")
+        scope, _, period = rows.text(name).rpartition(":")
         spent_in = keys.key(keys.Key.SPENT, today if period == "day" else today[:6])
-        spent = client.hget(spent_in, scope)
-        yield BudgetUse(scope, period, msgspec.json.decode(limit, type=Budget), int(spent or 0))
+        spent = rows.number(rows.entry(client, spent_in, scope))
+        budget = rows.decode(keys.BUDGETS, name, limit, read_row)
+        yield BudgetUse(scope, period, budget or Budget(0), spent, is_damaged=budget is None)

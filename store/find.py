@@ -22,7 +22,7 @@ from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
-from threelane.store import keys, suppression
+from threelane.store import keys, rows, suppression
 from threelane.store.keys import RecordKey
 from threelane.store.readable import NO_HASH, readable, row
 from threelane.store.record import Field
@@ -228,7 +228,7 @@ def _cancellable_in(client: redis.Redis, wanted: Filter, states: Sequence[Status
         for index in keys.indexes_of(status):
             batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
             for member, _ in client.zscan_iter(index, count=BATCH):
-                batch.add(member.decode())
+                batch.update(rows.ids([member]))
                 if len(batch) == BATCH:
                     yield _ids(client, sorted(batch), wanted, status)
                     batch = set()
@@ -257,14 +257,14 @@ def _search(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
 
 def _names(client: redis.Redis, wanted: Filter) -> Sequence[str]:
     """Return the producers that may have used a client message id: the given one, or all registered and none."""
-    return [wanted.producer] if wanted.producer else ["", *(name.decode() for name in client.hkeys(keys.PRODUCERS))]  # type: ignore[union-attr]
+    return [wanted.producer] if wanted.producer else ["", *map(rows.text, rows.table(client, keys.PRODUCERS))]
 
 
 def _everywhere(client: redis.Redis, wanted: Filter) -> Iterator[FoundMessage]:
     """Scan all records; a scan may return a record twice."""
     start, seen = len(keys.record("")), set()
     names = client.scan_iter(match=keys.record("*"), count=BATCH)
-    while batch := [name.decode()[start:] for name in islice(names, BATCH)]:
+    while batch := [rows.text(name)[start:] for name in islice(names, BATCH)]:
         for found in _matching(client, batch, wanted):
             if found.id not in seen:
                 seen.add(found.id)
@@ -289,7 +289,7 @@ def _by_score(
     seen, last = 0, "+inf" if before is None else before
     while True:
         page: Any = client.zrange(index, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
-        scores = {one.decode(): score for one, score in page}
+        scores = {one.decode(): score for one, score in page if rows.is_id(one)}
         yield from ((scores[found.id], found) for found in _matching(client, list(scores), wanted))
         if len(page) < BATCH:
             return

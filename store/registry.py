@@ -15,7 +15,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from threelane.contract.fields import LABEL
-from threelane.store import keys, overlap
+from threelane.store import keys, overlap, rows
 from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
@@ -48,6 +48,9 @@ class Registration(msgspec.Struct, frozen=True):
         return f"Registration(bypass={self.bypass}, webhook={shown(self.webhook)!r})"
 
 
+read_row = msgspec.json.Decoder(Registration).decode
+
+
 def put(
     client: redis.Redis,
     name: str,
@@ -73,7 +76,8 @@ def put(
         check_webhook(webhook, allow_loopback=allow_loopback)
 
     def change(pipe: Any) -> tuple[Registration, str]:
-        before = _decode(pipe.hget(keys.PRODUCERS, name))
+        stored = pipe.hget(keys.PRODUCERS, name)
+        before = (_decode(name, stored) if stored else None) or Registration()
         after, made = _changed(before, bypass, webhook, new_secret)
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
         after = msgspec.structs.replace(after, rate=before.rate if rate is None else rate)
@@ -101,9 +105,9 @@ def rights(client: redis.Redis, name: str) -> Registration:
 
     An earlier version stored them with the secret of the webhook alone, which this Redis user may not be able to read.
     """
-    found: Any = client.hget(keys.RIGHTS, name)
-    if found:
-        return _decode(found)
+    found = rows.unless_damaged(keys.RIGHTS, lambda: client.hget(keys.RIGHTS, name), b"")
+    if found is not None:
+        return _decode(name, found, keys.RIGHTS) or Registration()
     try:
         former = read(client, name) or Registration()
     except NoPermissionError:
@@ -113,19 +117,19 @@ def rights(client: redis.Redis, name: str) -> Registration:
 
 def read(client: redis.Redis, name: str) -> Registration | None:
     """Return a producer's registration, or None."""
-    found: Any = client.hget(keys.PRODUCERS, name)
-    return _decode(found) if found else None
+    found = rows.entry(client, keys.PRODUCERS, name)
+    return _decode(name, found) if found else None
 
 
 def read_all(client: redis.Redis) -> dict[str, Registration]:
     """Return all registrations by name, sorted."""
-    found: Any = client.hgetall(keys.PRODUCERS)
-    return decode(found)
+    return decode(rows.table(client, keys.PRODUCERS))
 
 
 def decode(entries: Mapping[bytes, bytes]) -> dict[str, Registration]:
     """Return the registrations in the hash ``tl:producers``."""
-    return {name.decode(): _decode(entry) for name, entry in sorted(entries.items())}
+    found = {rows.text(name): _decode(name, entry) for name, entry in sorted(entries.items())}
+    return {name: one for name, one in found.items() if one}
 
 
 def shown(webhook: str) -> str:
@@ -188,8 +192,9 @@ def _encode_rights(of: Registration) -> bytes:
     return msgspec.json.encode({name: getattr(of, name) for name in RIGHTS})
 
 
-def _decode(entry: bytes | None) -> Registration:
-    return msgspec.json.decode(entry, type=Registration) if entry else Registration()
+def _decode(name: bytes | str, entry: bytes, key: str = keys.PRODUCERS) -> Registration | None:
+    """Return a registration; None for an unreadable one, which counts as absent: it gives no right."""
+    return rows.decode(key, name, entry, read_row)
 
 
 def _is_loopback(parts: SplitResult) -> bool:

@@ -13,17 +13,19 @@ from typing import NamedTuple
 import msgspec
 import redis
 import redis.asyncio
+from redis.exceptions import ResponseError
 
 from threelane.contract import phone
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.scripts import Item, script
 from threelane.store.scripts import number as to_number
 
 STOP = "STOP"
 OPERATOR = "operator"
 IMPORT = "import"
+DAMAGED = "unreadable"
 ALL = "all"
 BATCH = 500
 MOST_DAYS = 36_500
@@ -76,9 +78,30 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.times >= self.needs and not 0 < self.expires <= now
 
 
+UNREADABLE = Entry(source=DAMAGED, evidence="the row of this number is damaged, so nothing is sent to it")
+"""Stands for an unreadable row; the same as in suppression.lua."""
+_read = msgspec.json.Decoder(list[Entry]).decode
+
+
+def read_row(row: bytes) -> list[Entry]:
+    """Return the entries in a row; raises ValueError for one that the scripts cannot compare with."""
+    found = _read(row)
+    for one in found:
+        if any(abs(value) >= rows.MOST_EXACT for value in (one.first, one.last, one.expires, one.times, one.needs)):
+            raise ValueError(one.source)
+    return found
+
+
+def decode(number: bytes | str, entries: bytes) -> Sequence[Entry]:
+    """Return the entries in a row; an unreadable one has one entry, which forbids."""
+    masked = phone.mask(rows.text(number) if isinstance(number, bytes) else number)
+    found = rows.decode(keys.SUPPRESSED, masked, entries, read_row)
+    return (UNREADABLE,) if found is None else found
+
+
 def without_evidence(entry: Entry) -> Entry:
     """Return an entry as a reader without the right ``evidence`` sees it: the kind of source, and no free text."""
-    kind = entry.source if entry.source in (STOP, OPERATOR) or _CODE.fullmatch(entry.source) else IMPORT
+    kind = entry.source if entry.source in (STOP, OPERATOR, DAMAGED) or _CODE.fullmatch(entry.source) else IMPORT
     return msgspec.structs.replace(entry, source=kind, evidence="")
 
 
@@ -132,22 +155,27 @@ def encode(entry: Entry) -> bytes:
 
 def why(client: redis.Redis, number: str) -> Sequence[Entry]:
     """Return the entries of a number, in force or not."""
-    found = client.hget(keys.SUPPRESSED, number)
-    return msgspec.json.decode(found, type=list[Entry]) if found else ()
+    found = rows.unless_damaged(keys.SUPPRESSED, lambda: client.hget(keys.SUPPRESSED, number), b"")
+    return () if found is None else decode(number, found)
 
 
 def every(client: redis.Redis) -> Iterator[Suppressed]:
     """Yield the whole list, unordered, read a few hundred at a time."""
-    for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
-        yield Suppressed(number.decode(), msgspec.json.decode(found, type=list[Entry]))
+    try:
+        for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
+            yield Suppressed(rows.text(number), decode(number, found))
+    except ResponseError as failed:
+        rows.known(keys.SUPPRESSED, failed, None)
 
 
 async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
     """Remove the numbers whose entries all expired before a time (ms)."""
-    async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
-        entries = msgspec.json.decode(found, type=list[Entry])
-        if all(0 < one.expires <= before for one in entries):
-            await _forget.run(client, number=number.decode(), entries=found.decode())
+    try:
+        async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
+            if all(0 < one.expires <= before for one in decode(number, found)):
+                await _forget.run(client, number=number.decode(), entries=found.decode())
+    except ResponseError as failed:
+        rows.known(keys.SUPPRESSED, failed, None)
 
 
 def _put(client: redis.Redis, numbers: Sequence[tuple[str, Entry]], *, again: int, source: str) -> None:

@@ -62,4 +62,10 @@ def queue(pipe: Any, lane: int, cause: Cause) -> None:
 def take(replies: Iterator[Any]) -> Group:
     """Return a group from the replies to its two commands."""
     number, oldest = next(replies), next(replies)
-    return Group(number, int(oldest[0].split(b":")[2]) if oldest else 0)
+    return Group(number, _since(oldest[0]) if oldest else 0)
+
+
+def _since(member: bytes) -> int:
+    """Return since when a member waits, ms; 0 for one that is damaged."""
+    parts = member.split(b":")
+    return int(parts[2]) if len(parts) == 4 and parts[2].isdigit() else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from threelane.contract.window import Window, Windows, parse, parse_scope
-from threelane.store import keys
+from threelane.store import keys, rows
 
 
 def set_window(client: redis.Redis, scope: str, text: str) -> Window:
@@ -22,4 +22,4 @@ def remove(client: redis.Redis, scope: str) -> bool:
 
 def read(client: redis.Redis) -> Windows:
     """Return all windows."""
-    return Windows.decode(client.hgetall(keys.WINDOWS))  # type: ignore[arg-type]
+    return Windows.decode(rows.table(client, keys.WINDOWS))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
@@ -19,7 +18,7 @@ from threelane.interfaces.api.caller import Caller, SuppressionReader, Suppresso
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.service import Shared
 from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
-from threelane.store import keys, suppression
+from threelane.store import keys, rows, suppression
 from threelane.store.api_key import ApiKey
 from threelane.store.suppression import OPERATOR, Entry
 
@@ -39,13 +38,15 @@ def list_suppressed(
     now = service.producer.now()
     if int(cursor) >= 2**64:
         raise problem.stop(422, "not a cursor of this list", field="query.cursor", remedy="start with 0")
-    page: Any = service.redis.hscan(keys.SUPPRESSED, int(cursor), count=suppression.BATCH)
+    page: Any = rows.unless_damaged(
+        keys.SUPPRESSED, lambda: service.redis.hscan(keys.SUPPRESSED, int(cursor), count=suppression.BATCH), (0, {})
+    )
     following, found = page
-    rows = [
-        _standing(key, visible_to.listed_number(key, number.decode()), _decode(entries), now)
+    listed = [
+        _standing(key, visible_to.listed_number(key, rows.text(number)), suppression.decode(number, entries), now)
         for number, entries in found.items()
     ]
-    return answered(Page(rows, str(following)))
+    return answered(Page(listed, str(following)))
 
 
 @router.post(
@@ -92,10 +93,6 @@ def lift(service: Shared, _key: Suppressor, body: Single) -> Response:
 
 def _standing(key: ApiKey, number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:
     return SuppressionStatus(number, any(one.forbids(now) for one in entries), visible_to.entries(key, entries))
-
-
-def _decode(entries: bytes) -> Any:
-    return msgspec.json.decode(entries, type=list[Entry])
 
 
 def _number(raw: str) -> str:

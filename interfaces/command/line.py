@@ -19,6 +19,9 @@ from threelane.interfaces.command import (
     check as cli_check,
 )
 from threelane.interfaces.command import (
+    damaged as cli_damaged,
+)
+from threelane.interfaces.command import (
     dead as cli_dead,
 )
 from threelane.interfaces.command import (
@@ -69,6 +72,7 @@ cli_check.register(app)
 cli_holds.register(app)
 app.add_typer(cli_dead.app, name="dead", rich_help_panel="Operator")
 app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")(cli_dead.redrive_code)
+app.add_typer(cli_damaged.app, name="damaged", rich_help_panel="Operator")
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")

@@ -12,7 +12,7 @@ from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm
 from threelane.interfaces.console.page import HOME, PageRoute
-from threelane.store import keys, suppression
+from threelane.store import keys, rows, suppression
 from threelane.store.suppression import ALL
 
 router = APIRouter(prefix="/console/suppression", include_in_schema=False, route_class=PageRoute)
@@ -24,7 +24,7 @@ def console_suppression(visit: CurrentVisit) -> Response:
     """Show the entries of the number that was looked up last."""
     number = visit.session.number
     entries = visible_to.entries(visit.session.key, suppression.why(visit.service.redis, number)) if number else []
-    count = visit.service.redis.hlen(keys.SUPPRESSED)
+    count = rows.unless_damaged(keys.SUPPRESSED, lambda: visit.service.redis.hlen(keys.SUPPRESSED), 0)
     forbidden = any(one.forbids(visit.now) for one in entries)
     return visit.show(
         "suppression.html", tab="suppression", number=number, entries=entries, count=count, forbidden=forbidden

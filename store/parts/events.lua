@@ -1,6 +1,8 @@
+-- PARTS rows
 -- Events: entries of the stream that producers read.
 
--- Add an entry with these fields: name, value ...; fields without a value are omitted.
+-- Add an entry with these fields: name, value ...; fields without a value are omitted. If the key is no
+-- stream, the entry is lost, and the script does the rest.
 local function publish(...)
   local entry, pairs_given = {}, {...}
   for i = 1, select('#', ...), 2 do
@@ -9,5 +11,5 @@ local function publish(...)
       entry[#entry + 1] = pairs_given[i + 1]
     end
   end
-  redis.call('XADD', KEY.events, '*', unpack(entry))
+  of_table('XADD', KEY.events, '*', unpack(entry))
 end

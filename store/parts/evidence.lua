@@ -19,16 +19,28 @@ local function holds_now()
   return held
 end
 
+-- -> the evidence in a row; an unreadable one counts as none.
+local function read_suspect(text)
+  return row_of(text, {code = 'string', failed = 'number', tried = 'number', numbers = 'table', first = 'number', last = 'number'})
+end
+
+-- Suspects in a key of another type are dropped: further failures are evidence again.
+local function how_many()
+  local number, is_damaged = of_table('HLEN', KEY.suspects)
+  if is_damaged then redis.call('DEL', KEY.suspects) end
+  return number or 0
+end
+
 local function is_stale(scope, suspect) return ARG.now - suspect.first > WINDOW and not holds_now()[scope] end
 
 -- -> the evidence against a scope, or nil.
 local function suspect_of(scope)
   local suspect = suspects[scope]
   if suspect == nil then
-    if has_suspects == nil then has_suspects = redis.call('HLEN', KEY.suspects) > 0 end
+    if has_suspects == nil then has_suspects = how_many() > 0 end
     if not has_suspects then return nil end
     local entry = redis.call('HGET', KEY.suspects, scope)
-    suspect = entry and cjson.decode(entry) or false
+    suspect = entry and read_suspect(entry) or false
     suspects[scope] = suspect
   end
   return suspect and not is_stale(scope, suspect) and suspect or nil
@@ -66,7 +78,7 @@ local function make_room(producer)
     end
   end
   if held_of < MOST_HOLDS then return end
-  redis.call('HDEL', KEY.holds, oldest)
+  of_table('HDEL', KEY.holds, oldest)
   holds_now()[oldest] = nil
 end
 
@@ -150,7 +162,7 @@ end
 local function heals(scope, claimed_at)
   local hold = holds_now()[scope]
   if not hold or not is_inferred(scope, hold) or claimed_at < hold.since then return false end
-  redis.call('HDEL', KEY.holds, scope)
+  of_table('HDEL', KEY.holds, scope)
   holds_now()[scope] = nil
   suspects[scope], changed[scope] = false, true
   count(Count.healed .. string.match(scope, '^%a+'))
@@ -184,13 +196,14 @@ end
 local function forget_stale()
   local entries = redis.call('HGETALL', KEY.suspects)
   for i = 1, #entries, 2 do
-    if is_stale(entries[i], cjson.decode(entries[i + 1])) then redis.call('HDEL', KEY.suspects, entries[i]) end
+    local suspect = read_suspect(entries[i + 1])
+    if not suspect or is_stale(entries[i], suspect) then redis.call('HDEL', KEY.suspects, entries[i]) end
   end
 end
 
 -- Write the changed suspects; they expire together, after the window or the second probe of their holds.
 local function write_suspects()
-  if next(changed) and redis.call('HLEN', KEY.suspects) >= MOST_SUSPECTS then forget_stale() end
+  if next(changed) and how_many() >= MOST_SUSPECTS then forget_stale() end
   for scope in pairs(changed) do
     local suspect, hold = suspects[scope], holds_now()[scope]
     if not suspect then

@@ -1,4 +1,4 @@
--- PARTS record, tally, shares
+-- PARTS record, tally, shares, rows
 -- Money: reserved and charged credits, in the budgets of day and month, in the sum of estimates, and per minute.
 
 local burnt = 0
@@ -54,7 +54,22 @@ local function budget(record, status)
   end
 end
 
-local function has_budgets() return redis.call('HLEN', KEY.budgets) > 0 end
+-- Return whether there are budgets; a key that is no hash may have limited anything.
+local function has_budgets()
+  local number, is_damaged = of_table('HLEN', KEY.budgets)
+  return is_damaged or number > 0
+end
+
+local UNREADABLE = {limit = -1}  -- stands for an unreadable budget: what it limits is refused
+
+-- -> the budget that is stored under a name, or nil if there is none.
+local function limit_of(name)
+  local set, is_damaged = of_table('HGET', KEY.budgets, name)
+  if not set then return is_damaged and UNREADABLE or nil end
+  local is_read, found = pcall(cjson.decode, set)
+  local is_limit = is_read and type(found) == 'table' and type(found.limit) == 'number'
+  return is_limit and found.limit >= 0 and found.limit < 2 ^ 53 and found or UNREADABLE
+end
 
 -- -> the budget of a cost centre or a producer that an amount exceeds on a day, or nil; one that refuses goes before one
 --    that holds.
@@ -63,10 +78,10 @@ local function over(centre, producer, amount, day)
   for _, scope in ipairs({centre_scope(centre), producer_scope(producer)}) do
     for _, kind in ipairs({'day', 'month'}) do
       local name, period = scope .. ':' .. kind, kind == 'day' and day or month(day)
-      local set = redis.call('HGET', KEY.budgets, name)
-      if set then
-        local limit, spent = cjson.decode(set), tonumber(redis.call('HGET', spent_in(period), scope)) or 0
-        if spent + amount > limit.limit and (not full or limit.over ~= 'hold') then
+      local limit = limit_of(name)
+      if limit then
+        local spent = tonumber(redis.call('HGET', spent_in(period), scope)) or 0
+        if (limit.limit < 0 or spent + amount > limit.limit) and (not full or limit.over ~= 'hold') then
           full = {name = name, limit = limit.limit, spent = spent, waits = limit.over == 'hold'}
           if not full.waits then return full end
         end

@@ -1,4 +1,4 @@
--- PARTS record
+-- PARTS record, rows
 -- Shares: what a producer takes of what all share: the messages that wait, and the distinct cost centres that are counted.
 
 local MOST_CENTRES, MOST_OF_PRODUCER = 1000, 200  -- cost centres with counts of their own
@@ -45,8 +45,8 @@ local function ledger_of(centre, producer, lane)
   if redis.call('HEXISTS', KEY.centres, 'centre:' .. centre) == 0 then
     local mine = tonumber(redis.call('HGET', KEY.centres, owner)) or 0
     local is_counted = redis.call('HEXISTS', KEY.tally, Count.charged .. lane .. ':' .. centre) == 1
-      or redis.call('HEXISTS', KEY.budgets, 'centre:' .. centre .. ':day') == 1
-      or redis.call('HEXISTS', KEY.budgets, 'centre:' .. centre .. ':month') == 1
+      or of_table('HEXISTS', KEY.budgets, 'centre:' .. centre .. ':day') == 1
+      or of_table('HEXISTS', KEY.budgets, 'centre:' .. centre .. ':month') == 1
     if is_counted then
       found = centre
     elseif mine >= MOST_OF_PRODUCER or redis.call('HLEN', KEY.centres) >= MOST_CENTRES then

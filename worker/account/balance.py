@@ -7,6 +7,7 @@ their estimates until the next reading; and the baseline that charges are compar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import redis.asyncio
 
 from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.rates import Rate
 from threelane.store.readable import row
 from threelane.store.record import Field
@@ -27,6 +28,7 @@ from threelane.worker.process.settings import WorkerSettings
 PROBE_SECONDS = 10.0  # while the account is on hold for lack of credit
 TRY_ANYWAY_MS = 600_000  # after this a hold is lifted even if the balance is the same as at the previous lift
 MOST_LOOKED_AT = 20  # of the latest dead letters, to estimate the next message's cost
+_NUMBER = re.compile(r"-?[0-9]{1,15}")
 _COST = (Field.ESTIMATE, Field.CODE)
 
 
@@ -55,15 +57,17 @@ async def read(
     What ``is_of_account`` denies says nothing of the account and is not recorded: these credentials are refused.
     """
     held = await _hold_in_force(client, now)
-    before: Any = await client.hgetall(keys.BALANCE)
+    before = await rows.table_async(client, keys.BALANCE)
+    known = _numbers(before)
+    if damaged := [name for name in before if rows.text(name) not in known]:
+        await client.hdel(keys.BALANCE, *damaged)
     balance = await gateway.balance()
     if is_of_account and not await is_of_account(balance):
         return False
     if isinstance(balance, str):
-        await client.hset(keys.BALANCE, mapping={"error": balance[:200]})
+        await rows.unless_damaged_async(keys.BALANCE, client.hset(keys.BALANCE, mapping={"error": balance[:200]}))
         logs.event("balance_unknown", level=30, reason=balance[:200])
         return False
-    known = {name.decode(): value.decode() for name, value in before.items()}
     millionths = round(balance * CREDIT)
     await _write(client, known, millionths, settings, now)
     if held is None:
@@ -84,18 +88,23 @@ async def lift(client: redis.asyncio.Redis, now: int) -> bool:
     """Lift the hold for lack of credit and record the balance; returns whether there was such a hold."""
     if await _hold_in_force(client, now) is None:  # meanwhile put on hold by hand
         return False
-    credits: Any = await client.hget(keys.BALANCE, "credits")
+    credits = (await rows.table_async(client, keys.BALANCE)).get(b"credits")
     lifted = await hold.lift(client, now)
     if lifted:
-        await client.hset(keys.BALANCE, "lifted", credits)
-        logs.event("resumed", level=30, balance=int(credits) / CREDIT)
+        await client.hset(keys.BALANCE, "lifted", rows.number(credits))
+        logs.event("resumed", level=30, balance=rows.number(credits) / CREDIT)
     return lifted
+
+
+def _numbers(before: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the last reading; without what is damaged."""
+    found = {rows.text(name): rows.text(value) for name, value in before.items()}
+    return {name: value for name, value in found.items() if name == "error" or _NUMBER.fullmatch(value)}
 
 
 async def _hold_in_force(client: redis.asyncio.Redis, now: int) -> hold.Held | None:
     """Return the account's hold for lack of credit, if any."""
-    entries: Any = await client.hgetall(keys.HOLDS)
-    held = hold.decode(entries, now).get("account")
+    held = hold.decode(await hold.read(client), now).get("account")
     return held if held is not None and held.cause in hold.NO_CREDIT else None
 
 
@@ -108,12 +117,12 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
         dead, *waiting = await pipe.execute()
     heads = [one for ids in waiting for one in ids]
     async with client.pipeline(transaction=False) as pipe:
-        for one in [*dead, *heads]:
-            pipe.hmget(keys.record(one.decode()), _COST)
+        for one in rows.ids([*dead, *heads]):
+            pipe.hmget(keys.record(one), _COST)
         found = [row(_COST, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
     codes = no_credit_codes()
-    refused = [one for one in found[: len(dead)] if one.get(Field.CODE) in codes]
-    return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(dead) :]]), default=0)
+    refused = [one for one in found[: len(rows.ids(dead))] if one.get(Field.CODE) in codes]
+    return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(rows.ids(dead)) :]]), default=0)
 
 
 async def _write(
@@ -131,7 +140,8 @@ async def _write(
         pipe.hdel(keys.BALANCE, "error")
         if before.get("lifted") not in (None, str(millionths)):
             pipe.hdel(keys.BALANCE, "lifted")
-        await pipe.execute()
+        for reply in await pipe.execute(raise_on_error=False):
+            rows.known(keys.BALANCE, reply, None)
 
 
 def compare(before: Mapping[str, str], credits: int, charged: int) -> dict[str, int]:

@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 import redis
 import redis.asyncio
+from redis.exceptions import ResponseError
 
 from threelane.contract import fields, phone, prices, zones
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
 from threelane.worker.gateway.breaking import SCOPE, reset
@@ -94,25 +95,55 @@ class Held(msgspec.Struct, frozen=True):
         return 0 < self.until <= now
 
 
+DAMAGED = Held(rows.CODE, "its row is damaged", 0, 0)
+"""Stands for an unreadable hold: all its scope is held, until a person resumes it."""
+OF_DAMAGED_TABLE: Mapping[str, Held] = {str(Scope.ACCOUNT): DAMAGED}
+_REWRITTEN = (f"{SCOPE}:", f"{Scope.CREDENTIALS}:")
+read_row = msgspec.json.Decoder(Held).decode
+
+
 def encode(hold: Hold, now: int) -> bytes:
     """Return the entry as stored in Redis."""
     return msgspec.json.encode(Held(hold.code, hold.cause, now, hold.until, hold.credentials, probe_ms=hold.probe_ms))
 
 
-def decode(entries: dict[bytes, bytes], now: int) -> dict[str, Held]:
-    """Return the holds in force by scope."""
-    held = {scope.decode(): msgspec.json.decode(entry, type=Held) for scope, entry in entries.items()}
-    return {scope: hold for scope, hold in held.items() if not hold.is_over(now)}
+def decode(entries: Mapping[bytes, bytes], now: int) -> dict[str, Held]:
+    """Return the holds in force by scope; an unreadable one holds its scope until it is resumed.
+
+    Unreadable rows of a breaker and of refused credentials are dropped: workers write them again.
+    """
+    held: dict[str, Held] = {}
+    for name, entry in entries.items():
+        scope = rows.text(name)
+        found = rows.decode(keys.HOLDS, name, entry, read_row)
+        if found is None and scope.startswith(_REWRITTEN):
+            continue
+        if found is None or not found.is_over(now):
+            held[scope] = found or DAMAGED
+    return held
 
 
 def holds(client: redis.Redis, now: int) -> dict[str, Held]:
     """Return the holds in force by scope."""
-    return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
+    try:
+        return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
+    except ResponseError as failed:
+        found: dict[str, Held] = rows.known(keys.HOLDS, failed, dict(OF_DAMAGED_TABLE))
+        return found
+
+
+async def read(client: redis.asyncio.Redis) -> Mapping[bytes, bytes]:
+    """Return the stored holds; a key that is no hash holds the account, as in the claim script."""
+    try:
+        found: Any = await client.hgetall(keys.HOLDS)
+    except ResponseError as failed:
+        found = rows.known(keys.HOLDS, failed, {str(Scope.ACCOUNT).encode(): b""})
+    return dict(found)
 
 
 def is_inferred(scope: str, held: Held) -> bool:
     """Return whether a hold was inferred from codes of single messages: lane 1 ignores it, and probes lift it."""
-    return scope.startswith(_NARROW) and held.code != BY_HAND
+    return scope.startswith(_NARROW) and held.code not in (BY_HAND, rows.CODE)
 
 
 def next_probe_at(scope: str, held: Held) -> int:
@@ -217,6 +248,7 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
         raise ValueError(f"a hold needs a cause for its later readers: one line of up to {MOST_CAUSE} characters")
     if until and until <= now:
         raise ValueError("the hold would already be over: give a future time")
+    _names(client, keys.HOLDS)
     before = holds(client, now).get(scope)
     with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
@@ -246,8 +278,8 @@ def resume(client: redis.Redis, scope: str, now: int) -> bool:
     """
     if scope.partition(":")[0] == SCOPE:
         return reset(client, scope, now)
-    known: Any = [*client.hkeys(keys.HOLDS), *client.hkeys(keys.SUSPECTS)]
-    scopes = {scope, *(one for one in (name.decode() for name in known) if one.startswith(scope + OF_PRODUCER))}
+    known: Any = [*_names(client, keys.HOLDS), *_names(client, keys.SUSPECTS)]
+    scopes = {scope, *(one for one in (rows.text(name) for name in known) if one.startswith(scope + OF_PRODUCER))}
     with client.pipeline(transaction=True) as pipe:
         pipe.hdel(keys.HOLDS, *scopes)
         pipe.hdel(keys.SUSPECTS, *scopes)  # what was learned before proves nothing any more
@@ -262,12 +294,28 @@ def is_of_settings(held: Held) -> bool:
     return held.code != BY_HAND and held.cause in OF_SETTINGS
 
 
+def _names(client: redis.Redis, key: str) -> Any:
+    """Return the names of a hash; a key of another type becomes a hash, in which the account is still on hold."""
+    try:
+        return client.hkeys(key)
+    except ResponseError as failed:
+        names = rows.known(key, failed, [str(Scope.ACCOUNT).encode()])
+        with client.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.hset(key, str(Scope.ACCOUNT), "")
+            pipe.execute()
+        return names
+
+
 async def renew(client: redis.asyncio.Redis, one: Hold, now: int) -> bool:
     """Hold refused credentials until its end time, since when they were first refused; returns whether that is new."""
-    entries: Any = await client.hgetall(keys.HOLDS)
-    was = decode(entries, now).get(one.scope)
+    was = decode(await read(client), now).get(one.scope)
     entry = encode(one, was.since if was else now)
-    await client.hset(keys.HOLDS, one.scope, entry.decode())
+    try:
+        await client.hset(keys.HOLDS, one.scope, entry.decode())
+    except ResponseError as failed:  # it holds all already
+        rows.known(keys.HOLDS, failed, None)
+        return False
     if was:
         return False
     kind = one.scope.partition(":")[0]

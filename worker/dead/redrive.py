@@ -13,7 +13,7 @@ import msgspec
 import redis
 
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
-from threelane.store import budgets, find, keys
+from threelane.store import budgets, find, keys, rows
 from threelane.store.find import Filter, FoundMessage
 from threelane.store.keys import RecordKey
 from threelane.store.readable import row
@@ -97,7 +97,7 @@ def dead_groups(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[De
     """Return the latest ``most`` dead letters by owner and code, the largest group first."""
     found: Any = client.zrange(keys.DEAD, 0, most - 1, desc=True)
     kinds: dict[tuple[str, str], list[FoundMessage]] = defaultdict(list)
-    for lot in find.matching(client, [one.decode() for one in found], Filter(status=Status.DEAD)):
+    for lot in find.matching(client, rows.ids(found), Filter(status=Status.DEAD)):
         for one in lot:
             kinds[one.owner, one.code].append(one)
     groups = [_group(owner, code, every, now) for (owner, code), every in kinds.items()]
@@ -152,7 +152,7 @@ def redrive_paced(
     """
     died: Any = client.zrange(keys.DEAD, after, "+inf" if before is None else before, byscore=True)  # before any moves
     lanes: dict[int, list[str]] = {lane: [] for lane in keys.LANES}
-    for found in find.matching(client, [one.decode() for one in died], wanted):
+    for found in find.matching(client, rows.ids(died), wanted):
         for one in found:
             lanes[one.lane].append(one.id)
     ids = chain.from_iterable(lanes.values())

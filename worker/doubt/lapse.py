@@ -8,7 +8,7 @@ import redis.asyncio
 
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import IndexKey, RecordKey
 from threelane.store.scripts import flags, script
 from threelane.store.states import Status
@@ -36,7 +36,7 @@ async def lapse(client: redis.asyncio.Redis, first_probe_ms: int, now: int) -> l
             pipe.zrange(index, "-inf", now, byscore=True, offset=0, num=BATCH)
         found = await pipe.execute()
     for index, over in zip(indexes, found, strict=True):
-        if ids := [one.decode() for one in over]:
+        if ids := await rows.take_ids(client, index, over):
             records, look_up_at = keys.records(ids), now + first_probe_ms
             moved = await _lapse.run(client, records=records, lapsed_in=index, now=now, look_up_at=look_up_at, ids=ids)
             lapsed += [one for one, done in zip(ids, moved, strict=True) if done]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from threelane.store import keys
 from threelane.worker.account import credentials, hold
 from threelane.worker.fetch.lanes import LANES
@@ -16,7 +14,7 @@ LOOK_SECONDS = 0.25
 async def look(context: WorkerContext) -> bool:
     """Read which lanes are on hold now, and whether this worker may call the gateway."""
     changes = context.breaker.changes
-    entries: Any = await context.client.hgetall(keys.HOLDS)
+    entries = await hold.read(context.client)
     now = context.clock.now()
     held = hold.decode(entries, now)
     await context.breaker.follow(context.client, entries, changes, now)

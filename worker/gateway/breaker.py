@@ -13,14 +13,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.worker.gateway.breaking import Breaking, scope_of, trip
 from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
@@ -47,6 +47,9 @@ class OpenBreaker(msgspec.Struct, frozen=True):
 
     since: int
     next_probe: int = 0
+
+
+_read_open = msgspec.json.Decoder(OpenBreaker).decode
 
 
 class Breaker:
@@ -187,9 +190,10 @@ class Breaker:
 
     async def load(self, client: redis.asyncio.Redis) -> None:
         """Read the shared state when the process starts."""
-        found: Any = await client.hmget(self.key, [Breaking.OPENED, Breaking.CLOSED])
-        self.opened_at, self.closed_at = (int(one or 0) for one in found)
-        await self.follow(client, await client.hgetall(keys.HOLDS), self._changes, 0)  # type: ignore[arg-type]
+        kept = await rows.table_async(client, self.key)
+        found = [kept.get(name.encode()) for name in (Breaking.OPENED, Breaking.CLOSED)]
+        self.opened_at, self.closed_at = (rows.number(one) for one in found)
+        await self.follow(client, await rows.table_async(client, keys.HOLDS), self._changes, 0)
 
     async def follow(self, client: redis.asyncio.Redis, holds: Mapping[bytes, bytes], changes: int, now: int) -> None:
         """Adopt the shared state from the holds, which were read when ``changes`` was current."""
@@ -197,13 +201,13 @@ class Breaker:
             await self.report(client, now)
             return
         row = holds.get(self.scope.encode())
-        if row is None and self._is_open:
-            closed: Any = await client.hget(self.key, Breaking.CLOSED)
+        found = rows.decode(keys.HOLDS, self.scope, row, _read_open) if row is not None else None
+        if found is None and self._is_open:
+            closed = (await rows.table_async(client, self.key)).get(Breaking.CLOSED.encode())
             if changes == self._changes:
                 self._is_open, self._in_a_row = False, 0
-                self.closed_at = int(closed or 0) or now
-        elif row is not None and changes == self._changes:
-            found = msgspec.json.decode(row, type=OpenBreaker)
+                self.closed_at = rows.number(closed) or now
+        elif found is not None and changes == self._changes:
             self.opened_at, self._next_probe_at = found.since, found.next_probe
             if not self._is_open:
                 self._is_open = True

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import BreakerKey
 from threelane.store.scripts import number, script
 
@@ -105,8 +105,8 @@ def scope_of(fingerprint: str) -> str:
 
 def reset(client: redis.Redis, scope: str, now: int) -> bool:
     """Close one breaker, or for the scope ``gateway`` all of them; returns whether one was open."""
-    names: Any = client.hkeys(keys.HOLDS)
-    opened = [one.decode() for one in names if one.startswith(f"{SCOPE}:".encode())]
+    names: Any = rows.unless_damaged(keys.HOLDS, lambda: client.hkeys(keys.HOLDS), [])
+    opened = [rows.text(one) for one in names if one.startswith(f"{SCOPE}:".encode())]
     scopes = [one for one in opened if scope in (SCOPE, one)]
     closed = [
         close_breaker(client, breaker=keys.breaker(one.partition(":")[2]), now=now, scope=one, token="", process="")

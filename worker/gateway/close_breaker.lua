@@ -5,7 +5,7 @@
 if not open_row() or ARG.token ~= '' and not is_prober(ARG.token) then return 0 end
 local now = string.format('%d', ARG.now)
 redis.call('HSET', KEY.rate, Rate.ramp, now, Rate.tokens, 0, Rate.at, now)
-redis.call('HDEL', KEY.holds, ARG.scope)
+of_table('HDEL', KEY.holds, ARG.scope)
 end_probe()
 redis.call('HSET', KEY.breaker, Breaking.closed, now, Breaking.closer, ARG.process)
 redis.call('PEXPIRE', KEY.breaker, KEEP_MS)

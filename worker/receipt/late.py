@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
@@ -32,7 +32,8 @@ async def late(client: redis.asyncio.Redis, late_ms: int, now: int) -> list[str]
         pipe.zrange(keys.EXPECTED, "-inf", now - late_ms, byscore=True, offset=0, num=BATCH)
         pipe.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
         expected, of_earlier = await pipe.execute()
-    ids = [one.decode() for one in dict.fromkeys([*expected, *of_earlier])]
+    ids = await rows.take_ids(client, keys.EXPECTED, expected) + await rows.take_ids(client, keys.LATE, of_earlier)
+    ids = list(dict.fromkeys(ids))
     if not ids:
         return []
     states = await _late.run(client, records=keys.records(ids), now=now, late_ms=late_ms, ids=ids)

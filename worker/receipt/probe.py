@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import redis.asyncio
 
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script
 from threelane.store.states import Status
@@ -93,9 +93,9 @@ async def take_due(
     index = (keys.DOUBT if status is Status.IN_DOUBT else keys.AWAITING)[lane]
     most = min(REQUESTS_AT_ONCE * per_request, MOST_AT_ONCE)
     due: Any = await client.zrange(index, "-inf", now, byscore=True, offset=0, num=most)
-    if not due:
+    ids = await rows.take_ids(client, index, due)
+    if not ids:
         return Taken([])
-    ids = [one.decode() for one in due]
     return await _probe.run(
         client,
         records=keys.records(ids),

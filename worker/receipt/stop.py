@@ -8,7 +8,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.runtime import logs, tracing
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.record import Field
 from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.context import WorkerContext
@@ -31,7 +31,9 @@ async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     """Cancel up to 20 messages at the gateway; returns how many it tried."""
     due: Any = await client.zrange(keys.STOPPING, "-inf", now, byscore=True, offset=0, num=BATCH)
     mine = [one for one in due if await client.zadd(keys.STOPPING, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
-    await asyncio.gather(*(_try_to_stop(client, gateway, settings, one.decode(), now) for one in mine))
+    await asyncio.gather(
+        *(_try_to_stop(client, gateway, settings, one, now) for one in await rows.take_ids(client, keys.STOPPING, mine))
+    )
     return len(mine)
 
 

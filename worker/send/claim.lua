@@ -88,13 +88,17 @@ local function stopped(record, id, known, entries)
   local sms = sms_of(known)
   local entry = forbidden(entries, sms.sender or '', known.tags or '', now)
   if not entry then return nil end
+  local text, owner = 'by ' .. entry.source, Owner.recipient
+  if entry.source == DAMAGED_ENTRY then
+    text, owner = 'the suppression entry of this number is damaged: threelane damaged list', Owner.operator
+  end
   if sms.legal_notice then
     if write_first(record, Field.bypassed, entry.source) then count_of(Count.bypassed, lane) end
     return nil
   end
-  count(Count.dead .. entry.code .. ':' .. Owner.recipient)
+  count(Count.dead .. entry.code .. ':' .. owner)
   return ended_now(record, id, known, Status.dead, {Claim.suppressed, id, entry.source},
-    Field.code, entry.code, Field.reason, Claim.suppressed, Field.text, 'by ' .. entry.source, Field.owner, Owner.recipient)
+    Field.code, entry.code, Field.reason, Claim.suppressed, Field.text, text, Field.owner, owner)
 end
 
 -- Leave a message to newer workers: it returns to its lane after a second, or after a quarter of its wait so far (at
@@ -114,8 +118,8 @@ end
 
 -- Return whether this is the prober, which may claim one message.
 local function passes()
-  local known = redis.call('HMGET', KEY.breaker, Breaking.prober, Breaking.passes)
-  return known[1] == ARG.pass_token and known[2]
+  local known = of_table('HMGET', KEY.breaker, Breaking.prober, Breaking.passes)
+  return known and known[1] == ARG.pass_token and known[2]
 end
 
 local probes = ARG.pass_token ~= ''
@@ -130,7 +134,8 @@ if kept[3] and ARG.ramp_ms > 0 then  -- sending has resumed after a hold: the ra
   rate = rate * math.max(0.05, math.min(1, whole))
 end
 local tokens, at = refill(kept[1], kept[2], now, rate, ARG.burst)
-local left, taken = tonumber(redis.call('HGET', KEY.balance, Rate.left)), 0
+local balance, taken = of_table('HGET', KEY.balance, Rate.left), 0
+local left = balance and #balance <= 15 and string.find(balance, '^%-?%d+$') and tonumber(balance)  -- else it is unknown
 
 -- Read the messages before the first of them is moved; a repeated id counts once.
 local wanted, numbers, ids, seen = {}, {}, {}, {}
@@ -146,6 +151,7 @@ each(ARG.ids, function(i, id)
   end
 end)
 local suppressed = #ids > 0 and entries_of(numbers)
+if suppressed == nil then return moved({Claim.held}) end  -- the whole list is unreadable: nobody knows who must not get any
 local scores = #ids > 0 and redis.call('ZMSCORE', KEY.queued[lane], unpack(ids))
 
 local entries, wait, furthest = {}, 0, 0

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.worker.account import credentials
 from threelane.worker.fetch import held
 from threelane.worker.gateway.breaker import ANSWERS, FAILURES, evidence, wait_ms
@@ -69,7 +69,7 @@ async def _one_message(context: WorkerContext, token: str) -> AttemptOutcome:
             ids: Any = await context.client.zrange(keys.QUEUED[lane], 0, CANDIDATES - 1)
             if not ids:
                 break
-            outcome = await context.rest.try_one(lane, [one.decode() for one in ids], token)
+            outcome = await context.rest.try_one(lane, rows.ids(ids), token)
             if outcome is not None:
                 return outcome
     return NOT_TRIED

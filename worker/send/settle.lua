@@ -7,7 +7,7 @@
 --       token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
 local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id}
-local is_watched = #ARG.holds > 0 or redis.call('HLEN', KEY.suspects) > 0 or redis.call('HLEN', KEY.holds) > 0
+local is_watched = #ARG.holds > 0 or how_many() > 0 or of_table('HLEN', KEY.holds) ~= 0
 if is_watched then
   read_fields[#read_fields + 1] = Field.country
   read_fields[#read_fields + 1] = Field.producer

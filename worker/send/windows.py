@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from threelane.contract.window import Windows
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 
@@ -15,7 +13,7 @@ LOOK_SECONDS = 5.0
 
 async def look(context: WorkerContext) -> bool:
     """Read the windows in force; lane 1 has none."""
-    entries: Any = await context.client.hgetall(keys.WINDOWS)
+    entries = await rows.table_async(context.client, keys.WINDOWS)
     windows = Windows.decode(entries)
     if windows.unreadable and windows.unreadable != context.rest.windows.unreadable:
         logs.event("windows_unreadable", level=40, scopes=sorted(windows.unreadable), owner="operator")

@@ -12,7 +12,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import IndexKey, RecordKey
 from threelane.store.scripts import number, script
 from threelane.store.states import Status
@@ -36,8 +36,8 @@ async def adopt(client: redis.asyncio.Redis, now: int) -> int:
             pipe.zrange(keys.FORMER[status], 0, BATCH - 1)
         found: Any = await pipe.execute()
     for status, members in zip(ADOPTED, found, strict=True):
-        if members:
-            ids, former = [one.decode() for one in members], keys.FORMER[status]
+        former = keys.FORMER[status]
+        if ids := await rows.take_ids(client, former, members):
             moved = await _adopt.run(client, records=keys.records(ids), former=former, now=now, status=status, ids=ids)
             logs.event("adopted", status=status, messages=moved)
     return sum(map(len, found))

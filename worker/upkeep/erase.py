@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from threelane.producer.cancel import cancel
 from threelane.runtime import logs
-from threelane.store import events, keys, registry, suppression
+from threelane.store import events, keys, registry, rows, suppression
 from threelane.store.events import Event, Reply
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script, texts
@@ -127,7 +127,7 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     If records are kept no longer than numbers, they expire on their own, and no scan is needed.
     """
     before = now - settings.erase_after_ms
-    await client.xtrim(keys.EVENTS, minid=str(before), approximate=False)
+    await rows.unless_damaged_async(keys.EVENTS, client.xtrim(keys.EVENTS, minid=str(before), approximate=False))
     await _old_deliveries(client, before)
     await suppression.forget_over(client, before)
     if settings.erase_after_ms >= settings.retention_ms:
@@ -136,7 +136,7 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     while True:
         page: Any = await client.scan(cursor, match=keys.record("*"), count=BATCH)
         cursor, found = page
-        ids = [key.decode().removeprefix(keys.record("")) for key in found]
+        ids = rows.ids(key.removeprefix(keys.record("").encode()) for key in found)
         if ids:
             answers = await _erase.run(client, records=keys.records(ids), now=now, number="", ended_by=before, ids=ids)
             erased += sum(answer == Erasing.ERASED for answer in answers)
@@ -149,7 +149,7 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
 
 
 def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
-    while batch := [one.decode() if isinstance(one, bytes) else one for one in islice(found, BATCH)]:
+    while batch := [rows.text(one) if isinstance(one, bytes) else one for one in islice(found, BATCH)]:
         yield batch
 
 
@@ -164,11 +164,9 @@ def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, era
 
 
 def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
-    about = [
-        event_id
-        for event_id, content in client.hscan_iter(keys.delivery(producer), count=BATCH)
-        if _is_about(events.from_json(bytes(decode_delivery(content).event)), number)
-    ]
+    key = keys.delivery(producer)
+    contents = rows.unless_damaged(key, lambda: [*client.hscan_iter(key, count=BATCH)], [])
+    about = [event_id for event_id, content in contents if _is_to_erase(key, event_id, content, number)]
     for batch in _batches(iter(about)):
         with client.pipeline(transaction=True) as pipe:
             _drop(pipe, producer, batch)
@@ -186,12 +184,22 @@ def _drop(pipe: Any, producer: str, event_ids: Sequence[str]) -> None:
 def _events(client: redis.Redis, number: str) -> int:
     """Delete the events of a number from the stream, even those that a producer has not read yet."""
     last, erased = "-", 0
-    while page := client.xrange(keys.EVENTS, min=last, count=BATCH):
+
+    def page_after(last: str) -> Any:
+        return rows.unless_damaged(keys.EVENTS, lambda: client.xrange(keys.EVENTS, min=last, count=BATCH), [])
+
+    while page := page_after(last):
         entries: Any = page
         about = [event_id for event_id, raw in entries if number.encode() in (raw.get(b"to"), raw.get(b"from"))]
         erased += client.xdel(keys.EVENTS, *about) if about else 0
         last = "(" + entries[-1][0].decode()
     return erased
+
+
+def _is_to_erase(key: str, event_id: bytes, content: bytes, number: str) -> bool:
+    """Return whether a delivery is about a number; an unreadable one is if it names the number anywhere."""
+    event = rows.decode(key, event_id, content, lambda raw: events.from_json(bytes(decode_delivery(raw).event)))
+    return number.encode() in content if event is None else _is_about(event, number)
 
 
 def _is_about(event: Event, number: str) -> bool:
@@ -213,9 +221,9 @@ def _rewrite(client: redis.Redis) -> Rewriting:
 async def _old_deliveries(client: redis.asyncio.Redis, before: int) -> None:
     """Drop pending webhook events by the age in their id, even if no dispatcher is running."""
     async for key in client.scan_iter(match=keys.delivery("*"), count=BATCH):
-        producer = key.decode().removeprefix(keys.delivery(""))
-        found: Any = await client.hkeys(key)
-        old = [event_id for event_id in found if int(event_id.partition(b"-")[0]) <= before]
+        producer = rows.text(key).removeprefix(keys.delivery(""))
+        found = await rows.unless_damaged_async(key, client.hkeys(key)) or []
+        old = [event_id for event_id in found if rows.number(event_id.partition(b"-")[0]) <= before]
         for batch in _batches(iter(old)):
             async with client.pipeline(transaction=True) as pipe:
                 _drop(pipe, producer, batch)

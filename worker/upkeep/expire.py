@@ -12,7 +12,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import flags, script
 
@@ -33,7 +33,7 @@ async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> in
         while True:
             page: Any = await client.zscan(keys.QUEUED[lane], cursor, count=BATCH)
             cursor, found = page
-            ids = [one.decode() for one, _ in found]
+            ids = await rows.take_ids(client, keys.QUEUED[lane], [one for one, _ in found])
             records = keys.records(ids)
             ends = await _expire.run(client, records=records, now=now, keep_ms=retention_ms, ids=ids) if ids else []
             over = [one for one, has_ended in zip(ids, ends, strict=True) if has_ended]

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis.asyncio
 
-from threelane.store import keys, waiting
+from threelane.store import keys, rows, waiting
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import Item, number, script
 from threelane.store.waiting import Cause
@@ -38,7 +38,8 @@ async def forget_waits(client: redis.asyncio.Redis) -> int:
                 first, after = waiting.bounds(lane, cause)
                 pipe.zrange(keys.WAITING, first, after, bylex=True, offset=0, num=BATCH)
         found: Any = await pipe.execute()
-    notes = [Note(*member.decode().rsplit(":", 1)) for members in found for member in members]
+    members = await rows.take_ids(client, keys.WAITING, [member for one in found for member in one])
+    notes = [Note(*member.rsplit(":", 1)) for member in members if ":" in member]
     if not notes:
         return 0
     return await _forget_waits.run(client, records=keys.records(one.id for one in notes), notes=notes)

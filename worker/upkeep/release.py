@@ -12,7 +12,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.producer.nudge import NUDGE_SIZE
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import IndexKey, RecordKey
 from threelane.store.scripts import flags, script
 from threelane.store.states import Status
@@ -31,9 +31,9 @@ def _release(*, records: Sequence[RecordKey], former: IndexKey, now: int, lane: 
 async def release(client: redis.asyncio.Redis, lane: int, now: int) -> list[str]:
     """Release up to 99 due messages of a lane; returns the ids to be nudged."""
     due: Any = await client.zrange(keys.DUE[lane], "-inf", now, byscore=True, offset=0, num=BATCH)
-    if not due:
+    ids = await rows.take_ids(client, keys.DUE[lane], due)
+    if not ids:
         return []
-    ids = [one.decode() for one in due]
     former = keys.FORMER[Status.SCHEDULED]
     released = await _release.run(client, records=keys.records(ids), former=former, now=now, lane=lane, ids=ids)
     return [one for one, is_released in zip(ids, released, strict=True) if is_released]

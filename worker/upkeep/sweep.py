@@ -17,7 +17,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys, missing
+from threelane.store import keys, missing, rows
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script
 from threelane.store.tally import Count
@@ -46,7 +46,7 @@ async def sweep(
     ``may_claim`` is False while the breaker is open.
     """
     lost: dict[int, list[str]] = {}
-    entries: Any = await client.hgetall(keys.HOLDS)
+    entries = await hold.read(client)
     held = hold.decode(entries, now)
     for lane in keys.LANES:
         cutoff = await _cutoff(client, lane, depths[lane], settings, now)
@@ -75,11 +75,12 @@ async def _raise_alarm(client: redis.asyncio.Redis, lane: int, times: dict[str, 
 async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
     """Delete expired dead letters, charges older than a day, old counts of missing nudges, and surplus events."""
     await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
-    old: Any = [minute for minute in await client.hkeys(keys.BURN) if int(minute) < now // 60_000 - MINUTES_KEPT]
+    first = now // 60_000 - MINUTES_KEPT
+    old = [minute for minute in await rows.table_async(client, keys.BURN) if rows.number(minute) < first]
     if old:
         await client.hdel(keys.BURN, *old)
     await missing.forget(client, now)
-    await client.xtrim(keys.EVENTS, maxlen=settings.events_kept, approximate=True)
+    await rows.unless_damaged_async(keys.EVENTS, client.xtrim(keys.EVENTS, maxlen=settings.events_kept))
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:
@@ -105,7 +106,7 @@ async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: 
 async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -> dict[str, int]:
     """Move messages with a lost nudge; returns how often each was swept by now."""
     found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
-    ids = [one.decode() for one in found]
+    ids = await rows.take_ids(client, keys.QUEUED[lane], found)
     lost: dict[str, int] = {}
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]

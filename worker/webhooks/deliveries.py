@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import redis.asyncio
 
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.keys import DeliveriesKey, DeliveryKey
 from threelane.store.scripts import script
 from threelane.worker.process.internal_error import FaultStep, report
@@ -28,7 +28,7 @@ def _taken(reply: Any) -> Taken:
     due, *taken = reply
     deliveries: list[tuple[str, Delivery]] = []
     damaged: list[str] = []
-    for event_id, content in zip(map(bytes.decode, taken[::2]), taken[1::2], strict=True):
+    for event_id, content in zip(map(rows.text, taken[::2]), taken[1::2], strict=True):
         try:
             deliveries.append((event_id, decode(content)))
         except Exception as failed:  # it must not stop the others, which are leased by now

@@ -21,7 +21,7 @@ import redis.asyncio
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.ending import ENDING, stopped_event
-from threelane.store import keys, registry
+from threelane.store import keys, registry, rows
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
 from threelane.worker.process import metrics, probe
@@ -80,7 +80,7 @@ class Dispatcher:
 
     async def look(self) -> bool:
         """Start, update and end couriers to match the registered webhooks."""
-        entries: Any = await self.client.hgetall(keys.PRODUCERS)
+        entries = await rows.table_async(self.client, keys.PRODUCERS)
         found = registry.decode(entries)
         hooked = {name: one for name, one in found.items() if one.webhook}
         for name, registration in hooked.items():

@@ -7,7 +7,6 @@ pending in the stream and another dispatcher takes it over; a concurrent one fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import msgspec
 import redis.asyncio
@@ -15,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
-from threelane.store import events, keys, registry
+from threelane.store import events, keys, registry, rows
 from threelane.store.events import Event, Raw, Reply
 from threelane.store.keys import DeliveriesKey, DeliveryKey
 from threelane.store.scripts import script, texts
@@ -107,7 +106,7 @@ class EventIntake:
                 raise
 
     async def _spread(self, listed: list[tuple[str, Raw]]) -> None:
-        entries: Any = await self.client.hgetall(keys.PRODUCERS)  # read each time: a webhook may be a second old
+        entries = await rows.table_async(self.client, keys.PRODUCERS)  # read each time: a webhook may be a second old
         hooked = [name for name, one in registry.decode(entries).items() if one.webhook]
         now = self.clock.now()
         addressed: list[tuple[str, list[str]]] = []

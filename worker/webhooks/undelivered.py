@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import redis
 
-from threelane.store import events, keys
+from threelane.store import events, keys, rows
 from threelane.store.keys import DeliveriesKey
 from threelane.worker.webhooks.delivery import Delivery, decode, encode, shift
 
@@ -28,8 +29,12 @@ class Undelivered(NamedTuple):
 def undelivered(client: redis.Redis, name: str) -> Iterator[Undelivered]:
     """Yield a producer's events that were set aside, oldest first, without numbers and texts."""
     for event_id, since, content in _listed(client, name, keys.undelivered(name)):
-        delivery = decode(content)
-        event = events.from_json(bytes(delivery.event))
+        delivery = rows.decode(keys.delivery(name), event_id, content, decode)
+        posted = bytes(delivery.event) if delivery else b""
+        event = rows.decode(keys.delivery(name), event_id, posted, events.from_json)
+        if delivery is None or event is None:
+            yield Undelivered(event_id, "", "", 0, rows.CODE, since)
+            continue
         about = event.reply_id if isinstance(event, events.Reply) else event.message_id
         yield Undelivered(event_id, event.type, about, delivery.tries, delivery.reason, since)
 
@@ -49,7 +54,7 @@ def discard(client: redis.Redis, name: str) -> int:
     with client.pipeline(transaction=True) as pipe:
         pipe.hlen(keys.delivery(name))
         pipe.delete(keys.deliveries(name), keys.delivery(name), keys.undelivered(name))
-        return int(pipe.execute()[0])
+        return int(rows.known(keys.delivery(name), pipe.execute(raise_on_error=False)[0], 0))
 
 
 def _shift_all(
@@ -57,7 +62,10 @@ def _shift_all(
 ) -> int:
     shifted = 0
     for event_id, _, content in _listed(client, name, source):
-        after = encode(Delivery(decode(content).event)) if fresh else content
+        was = rows.decode(keys.delivery(name), event_id, content, decode)
+        if was is None:  # it stays, for discard
+            continue
+        after = encode(Delivery(was.event)) if fresh else content
         shifted += shift(
             client,
             source=source,
@@ -73,10 +81,11 @@ def _shift_all(
 
 def _listed(client: redis.Redis, name: str, source: str) -> Iterator[tuple[str, int, bytes]]:
     """Yield id, score and content; reads the whole list before any of them moves."""
-    listed: Any = client.zrange(source, 0, -1, withscores=True)
+    listed = rows.unless_damaged(source, lambda: client.zrange(source, 0, -1, withscores=True), [])
     for start in range(0, len(listed), BATCH):
         batch = listed[start : start + BATCH]
-        contents: Any = client.hmget(keys.delivery(name), [event_id for event_id, _ in batch])
+        key, names = keys.delivery(name), [event_id for event_id, _ in batch]
+        contents = rows.unless_damaged(key, partial(client.hmget, key, names), [None] * len(batch))
         for (event_id, score), content in zip(batch, contents, strict=True):
             if content is not None:
-                yield event_id.decode(), int(score), content
+                yield rows.text(event_id), int(score), content

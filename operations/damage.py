@@ -1,0 +1,153 @@
+"""Damage: the unreadable rows of stored tables, what each means, and the command that removes it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+import redis
+from redis.exceptions import ResponseError
+
+from threelane.contract.prices import Prices
+from threelane.contract.window import Windows
+from threelane.store import api_key, budgets, keys, registry, rows, suppression
+from threelane.worker.account import hold
+from threelane.worker.gateway import breaking
+from threelane.worker.webhooks import delivery
+
+MOST_READ = 100_000  # rows of one table; the daily look at suppressed numbers logs the others
+MOST_KEPT = 2_000  # bytes that are shown of a row
+BATCH = 500
+_NUMBER = ("credits", "at", "left", "since_credits", "since_charged", "drift", "drift_before", "lifted", "floor")
+
+
+class Checked(NamedTuple):
+    """A table whose rows are checked: its key, how a row is read, and what an unreadable one means."""
+
+    key: str
+    read: Callable[[bytes, bytes], Any]  # of name and value; raises ValueError for an unreadable row
+    effect: str
+    is_number: bool = False  # the name of a row is a phone number
+
+
+class DamagedRow(NamedTuple):
+    """An unreadable row; ``row`` is "" if the whole key is of another type."""
+
+    key: str
+    row: str
+    effect: str
+    command: str
+
+
+def _json(read: Callable[[bytes], Any]) -> Callable[[bytes, bytes], Any]:
+    def check(name: bytes, value: bytes) -> None:
+        name.decode()
+        read(value)
+
+    return check
+
+
+def _price(name: bytes, value: bytes) -> None:
+    if not Prices({}).with_learned({name: value}).learned:
+        raise ValueError(name)
+
+
+def _window(name: bytes, value: bytes) -> None:
+    if Windows.decode({name: value}).unreadable:
+        raise ValueError(name)
+
+
+def _reading(name: bytes, value: bytes) -> None:
+    if name.decode().partition(":")[0] in _NUMBER:
+        int(value)
+
+
+TABLES = (
+    Checked(keys.HOLDS, _json(hold.read_row), "its scope stays on hold"),
+    Checked(keys.SUPPRESSED, _json(suppression.read_row), "nothing is sent to this number", is_number=True),
+    Checked(keys.BUDGETS, _json(budgets.read_row), "nothing that it limits is accepted"),
+    Checked(keys.PRODUCERS, _json(registry.read_row), "the producer has no right and no webhook"),
+    Checked(keys.RIGHTS, _json(registry.read_row), "the producer has no right"),
+    Checked(keys.API_KEYS, _json(api_key.decode), "the key is refused"),
+    Checked(keys.SUSPECTS, _json(msgspec.json.decode), "it counts as no evidence"),
+    Checked(keys.PRICES, _price, "the price of this country is as configured"),
+    Checked(keys.WINDOWS, _window, "the window does not apply"),
+    Checked(keys.BALANCE, _reading, "the balance is unknown until a worker reads it"),
+)
+"""The tables and what is safe for an unreadable row of each; reports of workers and breakers are written again."""
+
+
+def find(client: redis.Redis) -> Iterator[DamagedRow]:
+    """Yield the unreadable rows of all tables, and of the deliveries to webhooks."""
+    for one in TABLES:
+        yield from _of_table(client, one)
+    for name in registry.read_all(client):
+        effect = "the event is not posted"
+        yield from _of_table(client, Checked(keys.delivery(name), _json(delivery.decode), effect))
+
+
+def remove(client: redis.Redis, key: str, row: str) -> bytes | None:
+    """Remove an unreadable row, or for "" a key of another type; returns what it held, None if there is none.
+
+    Raises ValueError for a row that can be read, or for another key.
+    """
+    table = next((one for one in (*TABLES, *_deliveries(client)) if one.key == key), None)
+    if table is None:
+        raise ValueError(f"{key} is not a table with rows: threelane damaged lists what is damaged")
+    if not _is_hash(client, key):
+        client.delete(key)
+        return b"a key of another type"
+    for name, value in client.hscan_iter(key, count=BATCH):
+        if rows.text(name) == row:
+            if _is_readable(table, name, value):
+                raise ValueError(f"the row {row!r} of {key} can be read: change it with its own command")
+            client.hdel(key, name)
+            return bytes(value[:MOST_KEPT])
+    return None
+
+
+def _deliveries(client: redis.Redis) -> Iterator[Checked]:
+    for name in registry.read_all(client):
+        yield Checked(keys.delivery(name), _json(delivery.decode), "the event is not posted")
+
+
+def _of_table(client: redis.Redis, table: Checked) -> Iterator[DamagedRow]:
+    if not _is_hash(client, table.key):
+        yield DamagedRow(table.key, "", "each of its rows counts as damaged", _command(table, ""))
+        return
+    for name, value in islice(client.hscan_iter(table.key, count=BATCH), MOST_READ):
+        if not _is_readable(table, name, value):
+            yield DamagedRow(table.key, rows.text(name), table.effect, _command(table, rows.text(name)))
+
+
+def _is_hash(client: redis.Redis, key: str) -> bool:
+    try:
+        client.hlen(key)
+    except ResponseError as failed:
+        rows.known(key, failed, None)
+        return False
+    return True
+
+
+def _is_readable(table: Checked, name: bytes, value: bytes) -> bool:
+    try:
+        table.read(name, value)
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
+        return False
+    return True
+
+
+def _command(table: Checked, row: str) -> str:
+    if table.key == keys.HOLDS and _is_resumable(row):
+        return f"threelane resume {shlex.quote(row or 'account')}"
+    return f"threelane damaged remove {table.key}" + (f" {shlex.quote(row)}" if row else "")
+
+
+def _is_resumable(row: str) -> bool:
+    try:
+        return not row.startswith(breaking.SCOPE) and bool(hold.parse_resumable(row or "account"))
+    except ValueError:
+        return False
