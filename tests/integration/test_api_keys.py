@@ -242,3 +242,13 @@ def test_evidence_and_numbers_of_the_list_need_their_rights(api: Api) -> None:
     assert [(False, False), (True, False), (False, True), (False, True), (True, True)] == [
         ("patient" in one, "27831234567" in one) for one in pages
     ]
+
+
+def test_lists_that_are_sent_at_once_owe_the_rate_once(client: redis.Redis) -> None:
+    """Each had paid its first unit, so six lists of a key with a rate of 5 put 60,000 messages in at one moment."""
+    at = now(client)
+    key = access.create(client, "shop", at, **{**LIMITED, "rate": 5}).key
+    assert [0] * 3 == [access.take(client, key, at) for _ in range(3)]
+
+    assert 0 == access.take(client, key, at, 9_999, owed=True)
+    assert [True, True] == [access.take(client, key, at, 9_999, owed=True) > 1_999_000 for _ in range(2)]
