@@ -14,6 +14,8 @@ from threelane.runtime.connections import Connection, Phase
 
 READ_OCTETS = 64 * 1024  # at once from one connection; a body that nobody reads yet takes no more than twice that
 PIPELINE_SECONDS = 0.25  # before a request that was sent ahead is looked at again
+MOST_CHUNKS = 256  # of a connection whose chunks are shorter than ``CHUNK_OCTETS`` on average
+CHUNK_OCTETS = 128
 _AMBIGUOUS = re.compile(rb"(?<!\r)\n|\r\n[ \t]")  # a line that ends with LF alone, a folded line
 _LENGTH = b"\r\ncontent-length"
 _CODING = b"\r\ntransfer-encoding"
@@ -21,13 +23,30 @@ _SEVERAL_LENGTHS = re.compile(rb"\r\ncontent-length[^\r]*,")
 
 
 class StrictConnection(h11.Connection):
-    """An HTTP/1.1 connection that refuses what h11 tolerates and a proxy may read differently (RFC 9112, 11.2)."""
+    """An HTTP/1.1 connection that refuses what h11 tolerates and a proxy may read differently (RFC 9112, 11.2).
+
+    It also refuses a body of many tiny chunks: each costs as much as a long one.
+    """
+
+    def __init__(self, role: type[h11.CLIENT] | type[h11.SERVER]) -> None:
+        """Begin with no chunk."""
+        super().__init__(role)
+        self._chunks = self._octets = 0
 
     def next_event(self) -> Any:
-        """Return the next event; raises RemoteProtocolError for an ambiguous head."""
+        """Return the next event; raises RemoteProtocolError for an ambiguous head, or too many chunks."""
         if self.their_state is h11.IDLE and (problem := ambiguity(self.trailing_data[0])):
             raise h11.RemoteProtocolError(problem)
-        return super().next_event()
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._count(event)
+        return event
+
+    def _count(self, data: h11.Data) -> None:
+        self._chunks += bool(data.chunk_end)
+        self._octets += len(data.data)
+        if self._chunks > MOST_CHUNKS and self._octets < self._chunks * CHUNK_OCTETS:
+            raise h11.RemoteProtocolError("the chunks of the body are too small")
 
 
 def ambiguity(received: bytes) -> str:
