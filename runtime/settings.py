@@ -204,7 +204,7 @@ class ApiSettings(ProducerSettings, heading="The HTTP API", read_by="`threelane 
         16.0, le=256, description="maximum request body size for a list of messages; for other requests it is 0.5 MiB"
     )
     api_body_seconds: PositiveFloat = Field(
-        30.0, description="how long a request's body may take to arrive; nothing of a response may stay unread for longer, or for 10 s"
+        30.0, description="how long a request's body may take to arrive, and a response stay unread: 10 s at most"
     )
     api_memory_mib: PositiveFloat | None = Field(
         None,
