@@ -109,4 +109,4 @@ def test_a_body_of_tiny_chunks_is_refused(
     with running("api", "api", small(base_environment), tmp_path) as api:
         answer = exchange(api.port, head.encode() + b"1\r\n{\r\n" * 300)
 
-    assert b"HTTP/1.1 400" == answer[:12]
+    assert answer.endswith(b"Invalid HTTP request received."), answer
