@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from tests.attack.sockets import exchange, is_closed, running
+from tests.attack.sockets import is_closed, running
 from tests.attack.test_large_bodies import HELLO, post, small
 from tests.servers import wait_until
 from threelane.store import access
@@ -96,17 +96,3 @@ def is_served(deaf: socket.socket) -> bool:
     except ConnectionError:
         return False
     return True
-
-
-def test_a_body_of_tiny_chunks_is_refused(
-    base_environment: dict[str, str], client: redis.Redis, tmp_path: Path
-) -> None:
-    """Each chunk costs the event loop as much as a long one: 400 after a few hundred of one octet."""
-    token = access.create(client, "slow", int(client.time()[0]) * 1000, unlimited=True).token
-    head = (
-        f"POST /v1/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    with running("api", "api", small(base_environment), tmp_path) as api:
-        answer = exchange(api.port, head.encode() + b"1\r\n{\r\n" * 300)
-
-    assert answer.endswith(b"Invalid HTTP request received."), answer

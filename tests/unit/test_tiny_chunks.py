@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from threelane.interfaces.web.protocol import MOST_CHUNKS, StrictConnection
+from threelane.interfaces.web.protocol import StrictConnection
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -20,9 +20,9 @@ def parse(chunk: bytes, number: int) -> None:
 def test_many_tiny_chunks_are_refused() -> None:
     """One event of the parser each."""
     with pytest.raises(h11.RemoteProtocolError, match="too small"):
-        parse(b"{", MOST_CHUNKS + 1)
+        parse(b"{", 300)
 
 
 def test_many_chunks_of_usual_size_are_read() -> None:
     """As clients send that do not know the length before."""
-    parse(b"x" * 1024, 4 * MOST_CHUNKS)
+    parse(b"x" * 1024, 1_000)
