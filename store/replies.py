@@ -48,7 +48,7 @@ TABLE = (
     ErrorReply("NOREPLICAS", "Redis has fewer replicas than min-replicas-to-write and accepts no writes",
                "start the replicas, or lower that setting", 5),
     ErrorReply("LOADING", "Redis loads its data after a start", "wait until it has loaded them", 2),
-    ErrorReply("BUSY", "a script of another program blocks Redis", "end it with SCRIPT KILL", 5),
+    ErrorReply("BUSY", "a script of another program blocks Redis", "SCRIPT KILL; if it wrote, SHUTDOWN NOSAVE", 5),
     ErrorReply("MASTERDOWN", "this Redis is a replica that has lost its primary",
                "start the primary, or set THREELANE_REDIS_URL to it", 5),
     ErrorReply("CLUSTERDOWN", "Redis runs as a cluster, which is down", "use a Redis with cluster-enabled no", 10),
