@@ -34,10 +34,13 @@ ELSEWHERE: Mapping[type[Settings], Mapping[str, str]] = {CallbackSettings: {"cal
 _IS_RIGHT = {"codes": is_table}
 
 
-def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = None) -> Iterator[Finding]:
+def check(
+    *, live: bool, independent: Mapping[str, type[BaseSettings]] | None = None, account_elsewhere: bool = False
+) -> Iterator[Finding]:
     """Yield findings about every setting, Redis, the broker and, if ``live``, the account.
 
     ``independent`` maps a program's name to its settings class, for programs that only share the prefix.
+    ``account_elsewhere``: a host without any credential of the account is not the workers', and lacks nothing.
     """
     wrong = [*wrong_parts()]
     for problem in wrong:
@@ -79,10 +82,7 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
         )
     if worker is None:
         return
-    for variable in missing_credentials(worker):
-        yield Finding(
-            Grade.ERROR, f"account of the API {worker.gateway}", f"{variable} is not set", "set it for workers"
-        )
+    yield from _credentials(worker, account_elsewhere)
     yield from _sender(worker)
     yield from _policy(worker)
     yield from _words(worker)
@@ -91,6 +91,15 @@ def check(*, live: bool, independent: Mapping[str, type[BaseSettings]] | None = 
     yield from _broker(worker)
     if live and not missing_credentials(worker):
         yield asyncio.run(_account(worker))
+
+
+def _credentials(settings: WorkerSettings, elsewhere: bool) -> Iterator[Finding]:
+    what, missing = f"account of the API {settings.gateway}", missing_credentials(settings)
+    if elsewhere and len(missing) == len(gateways.named(settings.gateway).credentials) > 0:
+        yield Finding(Grade.OK, what, f"{', '.join(missing)}: not set, as only workers need credentials")
+        return
+    for variable in missing:
+        yield Finding(Grade.ERROR, what, f"{variable} is not set", "set it for workers")
 
 
 def _is_set(name: str) -> bool:

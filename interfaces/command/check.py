@@ -131,7 +131,7 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
         table = in_force(settings.gateway, settings.policy_file)
     except WrongPolicy:  # check reports it
         table = in_force(settings.gateway, None)
-    findings = list(findings_of(live=live, independent=_independent()))
+    findings = list(findings_of(live=live, independent=_independent(), account_elsewhere=not live))
     unavailable = not any(one.what == "Redis" and one.grade is Grade.OK for one in findings)  # as check has reported
     try:
         if not unavailable:

@@ -56,6 +56,10 @@ def test_each_failure_is_reported_with_its_cause_and_the_next_step(
     missing = [f"THREELANE_CLICKATELL_{name} is not set" for name in API.credentials]
     assert missing == [problem for _, problem in _errors(_check(none, "--live")[1])]
 
+    assert missing == [problem for _, problem in _errors(_check(none)[1])]
+    listed = json.loads(typed("doctor", "--json", environment=none).stdout)  # on a host that has no worker
+    assert set() == set(missing) & {one["told"] for one in listed if one["grade"] == "error"}
+
     client.config_set("appendonly", "no")
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
