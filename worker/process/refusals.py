@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.contract.refusal import Owner
 from threelane.producer.outage import explain
@@ -16,13 +17,14 @@ from threelane.worker.process import metrics, readiness
 from threelane.worker.process.readiness import READINESS, Readiness
 
 REDIS_VARIABLE = "THREELANE_REDIS_URL"
+_LATE = "does not answer in time: check its load, and the network"
 QUIET_SECONDS = 3.0  # without a refusal, after one of a reply that reaches only some commands
 
 
 class Refusals:
-    """The refusals of one Redis; safe for threads.
+    """The refusals of one Redis, and the times that it did not answer; safe for threads.
 
-    The first refusal makes the process not ready, and it claims nothing.  A write that Redis accepts ends that.
+    The first one makes the process not ready, and it claims nothing.  A write that Redis accepts ends that.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Refusals:
             metrics.REFUSED.labels(reply.prefix).inc()
         if reply and reply.stops_workers:
             self._wait(reply.prefix, self.sentence(reply), reply.owner, is_partial=reply.is_partial)
+        elif isinstance(failed, RedisTimeoutError):  # frozen, or so busy that nothing is sent; a probe ends it soon
+            self._wait(_LATE, f"Redis at {self._variable} {_LATE}", Owner.OPERATOR, is_partial=False)
         elif reply is None and isinstance(failed, RedisError) and did_not_run(failed):
             self._wait("", explain(failed), Owner.OPERATOR, is_partial=False)
         return reply
