@@ -45,6 +45,26 @@ def goes(system: System, message_id: str) -> bool:
     return bool(system.claim(3, [message_id], f"token of {message_id}").claimed)
 
 
+DAMAGED = ("garbage", "5", "[]", "{}", "null", '{"code":1,"cause":"","since":0,"until":0}', '{"code":"x","until":"x"}')
+
+
+@pytest.mark.parametrize("entry", DAMAGED)
+def test_a_hold_that_cannot_be_read_stays_one_and_costs_no_message_and_no_worker(
+    system: System, client: redis.Redis, entry: str
+) -> None:
+    """A person may have set it; one that workers learn again by themselves does not count."""
+    waits = taken_in(system)
+    for scope in ("account", "gateway:0123", "credentials:0123"):
+        client.hset(keys.HOLDS, scope, entry)
+    assert {"account": hold.UNREADABLE} == hold.holds(client, system.now)
+    assert not goes(system, waits)
+    assert hold.resume(client, "account", system.now)
+
+    system.now += 5_000  # the rate ramps up
+    assert {} == hold.holds(client, system.now)
+    assert goes(system, waits)
+
+
 def test_an_operator_who_resumes_a_sender_waits_for_no_probe(system: System, client: redis.Redis) -> None:
     """What waits is looked at each minute; the evidence of before is gone."""
     system.attempt(taken_in(system, sender="ACME"), AttemptOutcome(OutcomeKind.REFUSED, "106"))
