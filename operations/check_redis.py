@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings
-from threelane.store import keys
+from threelane.store import ceiling, keys
 from threelane.store.connect import connect
 from threelane.store.replies import reply_of, text_of
 from threelane.store.write_check import Greeting, check_write, greet
@@ -22,6 +22,7 @@ BINDING = "_kombu.binding.sms"  # of Celery's exchange on Redis
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # for the commands and flags that the scripts use
 MOST_LAG_SECONDS = 10
+FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 SECTIONS = ("memory", "persistence", "replication")  # of INFO
 REPLICA = "replica"
 _START = "start Redis, or correct THREELANE_REDIS_URL"
@@ -84,6 +85,7 @@ def _looked_at(client: redis.Redis, *, is_broker_apart: bool) -> Iterator[Findin
         yield _not_seen(unseen)
     yield from _persistence(info["persistence"] or {})
     yield from _memory(info["memory"] or {})
+    yield from _full(client)
     yield from _replicas(info["replication"] or {})
     yield from _clock(client)
     if not is_broker_apart:
@@ -148,6 +150,15 @@ def _memory(info: dict[str, Any]) -> Iterator[Finding]:
     if info and not info.get("maxmemory"):
         step = "set maxmemory: intake then stops before memory runs out"
         yield Finding(Grade.WARNING, "Redis", "has no memory limit", step)
+
+
+def _full(client: redis.Redis) -> Iterator[Finding]:
+    """Check the memory use: near the ceiling Redis still takes the writes of workers, and intake has stopped."""
+    share = ceiling.read(client).share
+    if share > FULL[0]:
+        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {FULL[1]:.0%}"
+        step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
+        yield Finding(Grade.ERROR if share > FULL[1] else Grade.WARNING, "memory", usage, step)
 
 
 def _replicas(info: dict[str, Any]) -> Iterator[Finding]:

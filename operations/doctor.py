@@ -10,7 +10,7 @@ import redis
 
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
-from threelane.operations import age, capacity, damage, forecast, health
+from threelane.operations import age, damage, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
@@ -34,7 +34,6 @@ QUIET_MS = 900_000  # no callback for this long while messages wait for receipts
 MOST_SHOWN = 5  # keys in one finding
 DRY_HOURS = (24, 2)  # a warning, an error
 MANY_LOGINS = 30  # refused within an hour
-FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
 START_WORKER = "start one: threelane worker"
 _REASON_STEP = "remove the reason; unless that is a setting of the worker, it goes on without a restart"
 _RUN_STEP = "remove the reasons that are listed for each worker; to start another one would not help"
@@ -100,7 +99,6 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _lanes(client, now, waiting)
     yield from _holds(client, now, table)
     yield from _credit(client, now)
-    yield from _memory(client, now)
     yield from _overdue(client, now)
     yield from _nudges(client, now)
     yield from _dropped(client, now)
@@ -234,14 +232,6 @@ def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:
         )
     if before is OK and not money.short and not money.waiting_lanes:
         yield Finding(OK, "credit", f"about {money.left / CREDIT:,.2f} left")
-
-
-def _memory(client: redis.Redis, now: int) -> Iterator[Finding]:
-    share = capacity.read(client, now).memory_share
-    if share > FULL[0]:
-        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {FULL[1]:.0%}"
-        step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
-        yield Finding(ERROR if share > FULL[1] else WARNING, "memory", usage, step)
 
 
 def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:

@@ -88,6 +88,18 @@ def test_each_state_is_named_once_with_owner_and_remedy(
     assert 2 == code
 
 
+def test_a_redis_at_its_memory_ceiling_is_an_error(
+    own_redis: RedisServer, admin: redis.Redis, base_environment: dict[str, str]
+) -> None:
+    """It accepts the writes of workers, so that they drain it, and no message."""
+    admin.config_set("maxmemory", "100kb")
+    completed = typed("check", "--json", environment=base_environment | {"THREELANE_REDIS_URL": own_redis.url})
+    (found,) = [one for one in json.loads(completed.stdout) if one["what"] == "memory"]
+
+    assert (2, "error") == (completed.returncode, found["grade"])
+    assert found["detail"].endswith("of its memory limit; intake stops at 90%")
+
+
 def test_a_cluster_is_named(tmp_path: Path, base_environment: dict[str, str]) -> None:
     """Its answer to a write is CLUSTERDOWN or MOVED, which sounds like an outage."""
     bus = str(free_port())  # by default 10,000 above the port, which may not exist
