@@ -56,7 +56,7 @@ def test_a_hold_that_cannot_be_read_stays_one_and_costs_no_message_and_no_worker
     waits = taken_in(system)
     for scope in ("account", "gateway:0123", "credentials:0123"):
         client.hset(keys.HOLDS, scope, entry)
-    assert {"account": hold.UNREADABLE} == hold.holds(client, system.now)
+    assert {"account": hold.DAMAGED} == hold.holds(client, system.now)
     assert not goes(system, waits)
     assert hold.resume(client, "account", system.now)
 
