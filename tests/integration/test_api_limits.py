@@ -21,7 +21,7 @@ import redis
 import uvicorn
 
 from tests.integration.http_api import Api
-from tests.servers import RedisServer
+from tests.servers import RedisServer, wait_until
 from threelane import InvalidSettings
 from threelane.interfaces.api.guard import HEADERS
 from threelane.interfaces.api.service import LONG
@@ -145,6 +145,14 @@ def test_a_missing_redis_is_reported_with_its_cause(tmp_path: Path) -> None:
         token = api.key()
         with HttpProducer(api.url, token) as producer:
             assert producer.send(**HELLO).accepted
+            assert 200 == api.request("GET", "/health/ready").status
+            with redis.Redis(port=server.port) as admin:
+                admin.config_set("maxmemory", "100kb")
+                wait_until(lambda: api.request("GET", "/health/ready").status == 503, what="the next look at it")
+                assert "memory ceiling" in api.request("GET", "/health/ready").body["detail"]
+                admin.config_set("maxmemory", "0")
+                admin.replicaof("127.0.0.1", "9")  # type: ignore[no-untyped-call]
+                assert "replica" in api.request("GET", "/health/ready").body["detail"]
             server.kill()
             responses = [
                 api.request("POST", "/v1/messages", HELLO, token),
