@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -193,6 +194,9 @@ def _body(body: str, message_id: str) -> Message | None:
         return None
 
 
+MILLISECONDS = re.compile(r"[0-9]{1,15}")
+
+
 def matched(code: str, table: Table) -> Matched:
     """Return the policy rule for a code of a record."""
     if code in MEANINGS and code not in OURS.rules:
@@ -216,7 +220,7 @@ def matched(code: str, table: Table) -> Matched:
 def _receipts(known: MessageStatus) -> Iterator[Step]:
     for report in known.reports:
         at, _, status = report.partition(" ")
-        if at.isascii() and at.isdigit():  # a later line may be damaged
+        if MILLISECONDS.fullmatch(at):  # a later line may be damaged
             yield Step(int(at), "receipt", status)
 
 
