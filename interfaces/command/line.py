@@ -141,7 +141,6 @@ def _declared(gateway: str) -> str:
     return gateway
 
 
-@app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
     messages: Annotated[Path | None, typer.Option(help="Send this CSV instead of the built-in one.")] = None,
@@ -156,12 +155,16 @@ def demo(
     raise typer.Exit(demonstrate(json_file, messages, gateway))
 
 
-@app.command(rich_help_panel="Try it", epilog="Example: threelane up")
 def up() -> None:
     """Run the demo stack until Ctrl-C; its addresses are written to .threelane/stack.json."""
     from threelane.demo.up import keep_up
 
     raise typer.Exit(keep_up())
+
+
+if find_spec("threelane.demo.run"):  # an image for production does not contain the demo, and has no such commands
+    app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")(demo)
+    app.command(rich_help_panel="Try it", epilog="Example: threelane up")(up)
 
 
 def mount_sandbox() -> None:

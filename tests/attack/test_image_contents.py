@@ -58,7 +58,9 @@ def test_the_processes_need_none_of_them(installed: Path) -> None:
     assert errors <= {"CallbackSettings", "account of the API http", "Redis"}  # it has no settings, and no Redis
 
 
-def test_the_sandbox_s_command_is_unknown_there(installed: Path) -> None:
-    """With a sentence and code 2."""
-    done = run(installed, "sandbox")
-    assert (2, False) == (done.returncode, "Traceback" in done.stderr)
+@pytest.mark.parametrize("command", ["sandbox", "demo", "up"])
+def test_their_commands_are_unknown_there(installed: Path, command: str) -> None:
+    """With a sentence and code 2, and no advice to install what the image leaves out."""
+    done = run(installed, command)
+    assert (2, True) == (done.returncode, "No such command" in done.stderr), done.stderr
+    assert not re.search(rf"^\W*{command} ", run(installed, "--help").stdout, re.MULTILINE)

@@ -87,14 +87,15 @@ def test_a_broker_that_is_away_at_start_is_waited_for(
 
 
 def test_an_error_that_a_worker_cannot_recover_from_is_a_sentence_and_not_code_0(
-    workers: Workers, client: redis.Redis
+    workers: Workers, tmp_path: Path
 ) -> None:
-    """Another program wrote a queue of ours: a supervisor that restarts on failure must see a failure."""
-    child = workers.start()
-    client.delete(keys.queue(1))
-    client.set(keys.queue(1), "not a list")
-
-    assert 3 == child.process.wait(60)
+    """A Redis without the command that fetches: a supervisor that restarts on failure must see a failure."""
+    server = RedisServer(tmp_path, "--rename-command", "BRPOP", "").start()
+    try:
+        child = workers.start(redis_url=server.url)
+        assert 3 == child.process.wait(60)
+    finally:
+        server.stop()
     log = child.log.read_text(encoding="utf-8")
-    assert "threelane: the worker ends: a key of Threelane in Redis has the wrong type" in log
+    assert "threelane: the worker ends: " in log
     assert "Traceback" not in log
