@@ -51,6 +51,6 @@ def test_the_longest_list_of_messages_is_far_below_that_limit(configured: RedisS
     client.config_set("proto-max-bulk-len", MIB)
     listed = [{"to": f"2783123{number:04}", **LONGEST} for number in range(BATCH)]
     with Producer(ProducerSettings(redis_url=configured.url)) as producer:
-        answers = producer.send_rows(listed)
+        answers = list(producer.send_rows(listed))
     assert {True} == {one.accepted for one in answers}, answers[0]
     assert BATCH == client.zcard(keys.QUEUED[1])
