@@ -60,6 +60,8 @@ class Duty(Generic[C]):
     """Whether it continues while the process drains; a duty that starts new work does not."""
     on_lane_1: bool = False
     """Whether a worker runs it on the event loop of lane 1, which no newsletter keeps busy."""
+    needs_time: bool = True
+    """Whether it needs the time of Redis; a probe does not, and must not wait for it."""
 
     @property
     def scope(self) -> DutyScope:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -18,6 +19,7 @@ from threelane.worker.process.readiness import READINESS, Readiness
 
 REDIS_VARIABLE = "THREELANE_REDIS_URL"
 _LATE = "does not answer in time: check its load, and the network"
+_CLOSED = "closes its connections: check its process, and a proxy in between"
 QUIET_SECONDS = 3.0  # without a refusal, after one of a reply that reaches only some commands
 
 
@@ -61,6 +63,11 @@ class Refusals:
         elif reply is None and isinstance(failed, RedisError) and did_not_run(failed):
             self._wait("", explain(failed), Owner.OPERATOR, is_partial=False)
         return reply
+
+    def lost(self, failed: RedisConnectionError) -> None:
+        """Note that a probe lost its connection twice, as behind a proxy whose Redis is away."""
+        if reply_of(failed) is None and not did_not_run(failed):  # ``note`` has these
+            self._wait(_CLOSED, f"Redis at {self._variable} {_CLOSED}", Owner.OPERATOR, is_partial=False)
 
     def sentence(self, reply: ErrorReply) -> str:
         """Return the cause and the fix at this server."""

@@ -41,7 +41,8 @@ async def repeat(duty: Duty[C], context: C, **about: str) -> None:
     while True:
         more = False
         try:
-            await _follow_the_clock(context)
+            if duty.needs_time:
+                await _follow_the_clock(context)
             more = await duty.round(context)
             failures.end()
         except Exception as failed:  # Redis is unavailable, or a bug of ours: neither may end the loop
