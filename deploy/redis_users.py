@@ -330,7 +330,7 @@ USERS = (
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
         ),
-        writes=(Key.API_USED,),
+        writes=(Key.API_USED, Key.PROBE),
         reads=(
             Key.API_KEYS,
             Key.RIGHTS,

@@ -171,7 +171,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
     Key.WRITE_CHECK: KeyKind("string", "written, read and deleted at once by check, doctor and the exporter", "",
                              "a minute"),
-    Key.PROBE: KeyKind("string", "never exists: processes delete it to find out whether Redis accepts a write"),
+    Key.PROBE: KeyKind("string", "never exists: processes delete it, or set it if it exists, to find out whether Redis "
+                       "accepts a write"),
 }
 # fmt: on
 """The table of keys."""

@@ -15,6 +15,7 @@ from threelane.interfaces.api.memory_budget import MemoryBudget
 from threelane.interfaces.api.places import FairPlaces, NoPlace
 from threelane.interfaces.api.problem import busy
 from threelane.producer.client import Producer
+from threelane.producer.intake_check import IntakeCheck
 from threelane.runtime import memory
 from threelane.runtime.settings import LIST_SHARE, ApiSettings
 
@@ -48,6 +49,7 @@ class Service(NamedTuple):
     places: FairPlaces
     long: anyio.CapacityLimiter
     probes: anyio.CapacityLimiter
+    check_intake: IntakeCheck
 
     async def aside(
         self, producer: str, work: Callable[Given, Came], *given: Given.args, **named: Given.kwargs
@@ -66,7 +68,7 @@ def create_service(settings: ApiSettings, producer: Producer, client: redis.Redi
     memory, list_memory = MemoryBudget(int(octets * (1 - LIST_SHARE))), MemoryBudget(int(octets * LIST_SHARE))
     incomplete, places = FairPlaces(MOST_INCOMPLETE, INCOMPLETE_OF_ONE), FairPlaces(LONG, LONG_OF_ONE)
     limits = [anyio.CapacityLimiter(number) for number in (LONG, PROBES)]
-    return Service(settings, producer, client, memory, list_memory, incomplete, places, *limits)
+    return Service(settings, producer, client, memory, list_memory, incomplete, places, *limits, IntakeCheck(client))
 
 
 def memory_octets(settings: ApiSettings) -> int:

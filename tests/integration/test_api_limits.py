@@ -10,11 +10,12 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import redis
@@ -28,6 +29,7 @@ from threelane.interfaces.api.service import LONG
 from threelane.interfaces.web.serve import listen_or_exit, load_or_exit
 from threelane.producer.http.async_client import AsyncHttpProducer
 from threelane.producer.http.client import HttpProducer
+from threelane.producer.intake_check import IntakeCheck
 from threelane.producer.outage import Unavailable
 from threelane.runtime.settings import ApiSettings, load
 from threelane.store import keys
@@ -145,14 +147,6 @@ def test_a_missing_redis_is_reported_with_its_cause(tmp_path: Path) -> None:
         token = api.key()
         with HttpProducer(api.url, token) as producer:
             assert producer.send(**HELLO).accepted
-            assert 200 == api.request("GET", "/health/ready").status
-            with redis.Redis(port=server.port) as admin:
-                admin.config_set("maxmemory", "100kb")
-                wait_until(lambda: api.request("GET", "/health/ready").status == 503, what="the next look at it")
-                assert "memory ceiling" in api.request("GET", "/health/ready").body["detail"]
-                admin.config_set("maxmemory", "0")
-                admin.replicaof("127.0.0.1", "9")  # type: ignore[no-untyped-call]
-                assert "replica" in api.request("GET", "/health/ready").body["detail"]
             server.kill()
             responses = [
                 api.request("POST", "/v1/messages", HELLO, token),
@@ -169,6 +163,53 @@ def test_a_missing_redis_is_reported_with_its_cause(tmp_path: Path) -> None:
     assert {("5", "operator")} == {(one.headers["retry-after"], one.body["owner"]) for one in responses}
     assert all("Redis" in one.body["detail"] and "127.0.0.1" not in one.body["detail"] for one in responses)
     assert (5, []) == (away.value.retry_after, away.value.unsure)
+
+
+REFUSES: dict[str, tuple[Callable[[redis.Redis], object], Callable[[redis.Redis], object]]] = {
+    "READONLY": (lambda one: one.replicaof("127.0.0.1", "9"), lambda one: one.replicaof("NO", "ONE")),
+    "NOREPLICAS": (
+        lambda one: one.config_set("min-replicas-to-write", 1),
+        lambda one: one.config_set("min-replicas-to-write", 0),
+    ),
+    "OOM": (lambda one: one.config_set("maxmemory", "1mb"), lambda one: one.config_set("maxmemory", 0)),
+    "NOPERM": (
+        lambda one: one.execute_command("ACL SETUSER api -set"),
+        lambda one: one.execute_command("ACL SETUSER api +set"),
+    ),
+}
+
+
+def test_an_api_whose_redis_takes_no_message_is_not_ready(tmp_path: Path) -> None:
+    """A load balancer would keep it in rotation, although another one may accept; the user may not run INFO."""
+    server = RedisServer(tmp_path).start()
+    admin = redis.Redis(port=server.port)
+    admin.execute_command("ACL SETUSER api on >secret ~tl:* ~sms.* -@all +@all -@dangerous -@admin")
+    api = Api(server.url.replace("//", "//api:secret@")).start()
+    ready: Callable[[], Any] = lambda: api.request("GET", "/health/ready")  # noqa: E731
+    found = {}
+    try:
+        for reply, (begin, end) in REFUSES.items():
+            begin(admin)
+            found[reply] = wait_until(lambda: ready() if ready().status == 503 else None, what=reply)
+            end(admin)
+            wait_until(lambda: ready().status == 200, what=f"the end of {reply}")
+    finally:
+        api.stop()
+        admin.close()
+        server.stop()
+
+    assert list(REFUSES) == [reply for reply, one in found.items() if f"({reply})" in one.body["detail"]]
+
+
+def test_the_readiness_of_the_api_is_queried_once_a_second(client: redis.Redis) -> None:
+    """It needs no key: anybody may call it."""
+    client.config_resetstat()
+    now = iter(tick / 100 for tick in range(0, 1000))
+    check = IntakeCheck(client, lambda: next(now))
+    for _ in range(300):
+        check()
+
+    assert 3 <= client.info("commandstats")["cmdstat_set"]["calls"] <= 4  # type: ignore[index]
 
 
 def test_a_full_redis_takes_nothing_more(tmp_path: Path) -> None:
