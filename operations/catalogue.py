@@ -139,7 +139,8 @@ METRICS = (
     Metric("threelane_redis_up", GAUGE, _EXPORTER, (), "Whether Redis answered this scrape in time",
            "Is Redis up? While it is down or frozen, the exporter reports nothing else."),
     Metric("threelane_redis_writable", GAUGE, _EXPORTER, (), "Whether Redis accepted a write at this scrape",
-           "Can messages be accepted and sent? 0: a replica, a disk error; see threelane check."),
+           "Can workers write? 0: a replica, a disk error; see threelane check. At the memory ceiling it stays 1: "
+           "messages are sent, and none is accepted (threelane_redis_memory_share)."),
     Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("lane",), "Due messages that no worker has claimed",
            "How many messages wait?"),
     Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",),

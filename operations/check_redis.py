@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.outage import explain
@@ -154,11 +154,19 @@ def _memory(info: dict[str, Any]) -> Iterator[Finding]:
 
 def _full(client: redis.Redis) -> Iterator[Finding]:
     """Check the memory use: near the ceiling Redis still takes the writes of workers, and intake has stopped."""
-    share = ceiling.read(client).share
+    memory = ceiling.read(client)
+    share = memory.share
     if share > FULL[0]:
         usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {FULL[1]:.0%}"
         step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
         yield Finding(Grade.ERROR if share > FULL[1] else Grade.WARNING, "memory", usage, step)
+    elif not memory.is_known:  # the user may see no ceiling, and Redis itself refuses at it
+        try:
+            client.set(keys.PROBE, b"", xx=True)
+        except OutOfMemoryError as failed:
+            yield refused(failed)._replace(what="memory")
+        except ResponseError:
+            pass  # reported already, or this user may not set the key
 
 
 def _replicas(info: dict[str, Any]) -> Iterator[Finding]:

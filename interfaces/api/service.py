@@ -67,8 +67,9 @@ def create_service(settings: ApiSettings, producer: Producer, client: redis.Redi
     octets = memory_octets(settings)
     memory, list_memory = MemoryBudget(int(octets * (1 - LIST_SHARE))), MemoryBudget(int(octets * LIST_SHARE))
     incomplete, places = FairPlaces(MOST_INCOMPLETE, INCOMPLETE_OF_ONE), FairPlaces(LONG, LONG_OF_ONE)
-    limits = [anyio.CapacityLimiter(number) for number in (LONG, PROBES)]
-    return Service(settings, producer, client, memory, list_memory, incomplete, places, *limits, IntakeCheck(client))
+    long, probes = (anyio.CapacityLimiter(number) for number in (LONG, PROBES))
+    check = IntakeCheck(client)
+    return Service(settings, producer, client, memory, list_memory, incomplete, places, long, probes, check)
 
 
 def memory_octets(settings: ApiSettings) -> int:

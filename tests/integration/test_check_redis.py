@@ -93,11 +93,16 @@ def test_a_redis_at_its_memory_ceiling_is_an_error(
 ) -> None:
     """It accepts the writes of workers, so that they drain it, and no message."""
     admin.config_set("maxmemory", "100kb")
+    admin.execute_command(f"ACL SETUSER least {LEAST}")
     completed = typed("check", "--json", environment=base_environment | {"THREELANE_REDIS_URL": own_redis.url})
     (found,) = [one for one in json.loads(completed.stdout) if one["what"] == "memory"]
 
     assert (2, "error") == (completed.returncode, found["grade"])
     assert found["detail"].endswith("of its memory limit; intake stops at 90%")
+
+    unseen = base_environment | {"THREELANE_REDIS_URL": own_redis.url.replace("//", "//least:secret@")}
+    listed = json.loads(typed("check", "--json", environment=unseen).stdout)
+    assert ["Redis is at its memory ceiling (OOM)"] == [one["detail"] for one in listed if one["what"] == "memory"]
 
 
 def test_a_cluster_is_named(tmp_path: Path, base_environment: dict[str, str]) -> None:
