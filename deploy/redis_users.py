@@ -312,7 +312,7 @@ USERS = (
         reads=(Key.PRODUCERS,),
         ends=(Key.PROBE,),
         scripts=("worker/webhooks/shift", "worker/webhooks/spread", "worker/webhooks/take"),
-        commands=f"script|exists script|load {READ_EVENTS} hgetall hget hdel hlen zrange zcard zrem",
+        commands=f"script|exists script|load {READ_EVENTS} hgetall hget hdel hlen zrange zcard zrem del",
     ),
     RedisUser(
         "api",
@@ -422,9 +422,15 @@ USERS = (
 """The users, each with what it may do; the file has one line for each, and ``default`` is off."""
 
 
+DEFAULT = "user default off resetpass ~* &* +@all"
+"""Nobody can log in as ``default``.  It has permissions all the same: Redis replays its append-only file as this user,
+and checks the transactions in it again, those of scripts included.  Without them, a restart loses all messages since the
+last rewrite of the file (https://github.com/redis/redis/issues/14541)."""
+
+
 def acl_file() -> str:
     """Return the content of deploy/redis-users.acl."""
-    return "\n".join(["user default off resetpass -@all", *(one.rule() for one in USERS)]) + "\n"
+    return "\n".join([DEFAULT, *(one.rule() for one in USERS)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ else
         printf '%s\n' "$lines" | write redis_users
     fi
 fi
+# Redis replays its append-only file as the user default: without permissions, it loses messages at a restart.
+default=$(grep '^user default ' deploy/redis-users.acl)
+if ! grep -qxF "$default" "$SECRETS/redis_users"; then
+    lines=$(sed "s|^user default .*|${default//&/\\&}|" "$SECRETS/redis_users")
+    rm -f "$SECRETS/redis_users"
+    printf '%s\n' "$lines" | write redis_users
+    echo "deploy/secrets.sh: the user default has a new line: load it before Redis restarts (ACL LOAD), see docs/deploy.md" >&2
+fi
 random | write callback_secret
 random | write grafana_password
 printf '%s' "${CLICKATELL_PASSWORD:-sandbox}" | write clickatell_password

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 import redis
 import trustme
+from redis.exceptions import AuthenticationError
 from typer.testing import CliRunner
 
 from tests.chaos import ledger
@@ -31,6 +32,7 @@ from threelane.interfaces.command.line import app as commands
 from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
+from threelane.store.states import Status
 from threelane.worker.fetch.lanes import LaneOrder
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
@@ -126,6 +128,22 @@ def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
     assert verdict.sound, verdict
     assert (DANGEROUS if guarded.commands else set()) >= {one.partition(" ")[2] for one in guarded.refusals()}
     assert not any(PASSWORD in child.log.read_text() for child in started)
+
+
+def test_messages_outlive_a_restart_of_redis(guarded: GuardedRedis) -> None:
+    """It replays its file as the user default, whose permissions count at each EXEC; without them, all is dropped."""
+    settings = ProducerSettings(redis_url=guarded.url_of("producer"), redis_ca_file=guarded.folder / "ca.pem")
+    with Producer(settings) as producer:
+        ids = [producer.send("27999500001", "Hello").id for _ in range(5)]
+        guarded.server.process.terminate()
+        guarded.server.process.wait()
+        guarded.start()
+
+        assert [Status.QUEUED] * 5 == [one.status for one in producer.statuses(ids) if one]
+    with pytest.raises(AuthenticationError):
+        redis.Redis(port=guarded.server.port, password="").ping()
+    with pytest.raises(AuthenticationError):
+        redis.Redis(port=guarded.server.port).ping()
 
 
 def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRedis) -> None:
