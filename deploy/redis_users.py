@@ -424,8 +424,8 @@ USERS = (
 
 DEFAULT = "user default off resetpass ~* &* +@all"
 """Nobody can log in as ``default``.  It has permissions all the same: Redis replays its append-only file as this user,
-and checks the transactions in it again, those of scripts included.  Without them, a restart loses all messages since the
-last rewrite of the file (https://github.com/redis/redis/issues/14541)."""
+and checks the transactions in it again, those of scripts included.  Without them, a restart loses all messages since
+the last rewrite of the file (https://github.com/redis/redis/issues/14541)."""
 
 
 def acl_file() -> str:
