@@ -100,8 +100,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             client.close()
 
 
+UNPROVOKED = ["threelane:internal_errors:10m"]
+"""No stored data makes the code fail at a message; promtool tests this rule with counts of its own."""
+
+
 def _damage(client: redis.Redis, turn: int) -> None:
-    """Count an internal error, at a message whose suppression is damaged, and an unreadable nudge."""
+    """Store a message whose suppression is damaged, and count an unreadable nudge."""
     values = {"status": "queued", "lane": "3", "to": "27999000001", "parts": "1", "accepted": "1", "body": "{}"}
     client.hset(keys.SUPPRESSED, "27999000001", "x")
     client.hset(keys.record(f"{turn}"), mapping=values | {"expires": "99999999999999"})
@@ -179,7 +183,7 @@ def test_every_rule_is_evaluated(scene: Scene) -> None:
     assert len(rules()) == len(evaluated())
     recorded = [rule["name"] for rule in evaluated() if rule["type"] == "recording"]
     empty = [name for name in recorded if not scene.prometheus.query(name)]
-    assert [] == empty
+    assert UNPROVOKED == empty
 
 
 def test_the_alert_for_an_unlisted_code_fires(scene: Scene) -> None:
