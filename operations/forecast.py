@@ -86,10 +86,11 @@ def read(client: redis.Redis, now: int) -> Forecast:
 def burn(minutes: Mapping[str, str], now: int) -> int:
     """Return the charges per hour: of the last hour, or since the first charge if that is more recent."""
     this = now // 60_000
-    recent = {int(minute): int(amount) for minute, amount in minutes.items() if this - MINUTES < int(minute) <= this}
+    charged = {rows.number(minute): rows.number(amount) for minute, amount in minutes.items()}
+    recent = {minute: amount for minute, amount in charged.items() if this - MINUTES < minute <= this}
     if not recent:
         return 0
-    earlier = any(int(minute) <= this - MINUTES for minute in minutes)
+    earlier = any(0 < minute <= this - MINUTES for minute in charged)
     span = MINUTES if earlier else this - min(recent) + 1
     return sum(recent.values()) * 60 // span
 

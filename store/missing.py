@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import redis
 import redis.asyncio
 
-from threelane.store import keys
+from threelane.store import keys, rows
 from threelane.store.tally import Count
 
 RECENT_MS = 900_000
@@ -43,7 +43,7 @@ def count(client: redis.Redis, kind: Count, lanes: Mapping[int, int], now: int) 
 
 def recent(entries: Mapping[bytes, bytes], now: int) -> list[Missing]:
     """Return what the hash has of the last minutes."""
-    known = {name.decode(): int(value) for name, value in entries.items()}
+    known = {rows.text(name): rows.number(value) for name, value in entries.items()}
     every = (
         Missing(kind, lane, known.get(kind.field(lane), 0), known.get(f"{kind.field(lane)}:at", 0))
         for kind in KINDS
@@ -56,6 +56,6 @@ async def forget(client: redis.asyncio.Redis, now: int) -> None:
     """Delete the counts that are not recent."""
     entries: Any = await client.hgetall(keys.NUDGES)
     kept = {one.kind.field(one.lane) for one in recent(entries, now)}
-    old = [name for name in entries if name.decode().removesuffix(":at") not in kept]
+    old = [name for name in entries if rows.text(name).removesuffix(":at") not in kept]
     if old:
         await client.hdel(keys.NUDGES, *old)

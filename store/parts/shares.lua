@@ -19,7 +19,10 @@ end
 -- earlier version counts nothing: a count below 0 is 0.
 local function write_shares()
   for name, more in pairs(waiting_more) do
-    if more ~= 0 and redis.call('HINCRBY', KEY.stored, name, more) <= 0 then
+    local left = more ~= 0 and redis.pcall('HINCRBY', KEY.stored, name, more)
+    if type(left) == 'table' then  -- a damaged count begins again: it decides only when memory is short
+      redis.call('HSET', KEY.stored, name, math.max(more, 0))
+    elseif left and left <= 0 then
       if redis.call('HLEN', KEY.stored) > MOST_KEPT then
         redis.call('HDEL', KEY.stored, name)
       else

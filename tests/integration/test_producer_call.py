@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.exceptions import ResponseError
 
 from tests.servers import RedisServer, free_port
 from threelane import (
@@ -27,6 +28,7 @@ from threelane import (
     ThreelaneError,
     Unavailable,
 )
+from threelane.producer.outage import unavailable
 from threelane.store import keys
 
 TO = "27831234567"
@@ -250,16 +252,13 @@ def test_one_id_in_place_of_a_list_is_a_type_error(producer: Producer) -> None:
         producer.statuses("0f3c5b1a9d84f3f8a5b6c7d8e9f00110")
 
 
-def test_a_key_of_the_wrong_type_is_not_called_an_outage_to_repeat(producer: Producer, client: redis.Redis) -> None:
+def test_a_key_of_the_wrong_type_is_not_called_an_outage_to_repeat(client: redis.Redis) -> None:
     """Another program writes to the database: repeating the call never helps."""
-    client.delete(keys.PRICES)
     client.set(keys.PRICES, "not a hash")
-    try:
-        answer = producer.try_send("27999500001", "Hello")
-    finally:
-        client.delete(keys.PRICES)
-    assert isinstance(answer, Unavailable)
-    assert "wrong type" in str(answer)
+    with pytest.raises(ResponseError) as refused:
+        client.hgetall(keys.PRICES)
+
+    assert "wrong type" in str(unavailable(refused.value))
 
 
 def test_redis_may_be_reached_by_a_unix_socket(tmp_path: Path) -> None:

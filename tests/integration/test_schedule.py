@@ -336,7 +336,10 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     assert [(one, "too_late"), (queued, "cancelled"), ("nothing", "unknown")] == [
         (result["id"], result["answer"]) for result in answers
     ]
-    assert (1, {"cancelled": 1, "asked": 0, "too_late": 1, "unknown": 1}) == (code, summary["summary"])
+    assert (1, {"cancelled": 1, "asked": 0, "not_retried": 0, "too_late": 1, "unknown": 1}) == (
+        code,
+        summary["summary"],
+    )
     code, shown, _ = run("cancel", one, "nothing")
     assert 1 == code
     assert f"{one}: it was cancelled before" in shown
