@@ -94,8 +94,7 @@ def ended(child: Child, *numbers: signal.Signals) -> int:
     return child.process.wait(CALL_SECONDS + RECORD_SECONDS + LOAD_SECONDS)
 
 
-@pytest.mark.parametrize("harm", [frozen, killed])
-@pytest.mark.parametrize("lease_seconds", [60, 5])
+@pytest.mark.parametrize(("lease_seconds", "harm"), [(60, frozen), (5, killed)])
 def test_a_result_that_cannot_be_recorded_does_not_hold_the_end(
     harm: Harm, own_redis: RedisServer, worker: Child, sandbox: Running, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_
     assert {Status.SENT} == {ends[one] for one in ends.keys() - never}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_look_ups_that_suddenly_lag_cause_no_second_message(world: DoubtWorld, seed: int) -> None:
     """From one second to thirty without notice: what was learned is wrong, but later messages are not found either."""
     world.gateway.lag_ms = 1_000

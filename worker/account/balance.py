@@ -129,13 +129,13 @@ async def _write(
     client: redis.asyncio.Redis, before: Mapping[str, str], millionths: int, settings: WorkerSettings, now: int
 ) -> None:
     tally: Any = await client.hgetall(keys.TALLY)
-    charged = sum(int(n) for name, n in tally.items() if name.startswith(Count.CHARGED.encode()))
+    charged = sum(rows.number(n) for name, n in tally.items() if name.startswith(Count.CHARGED.encode()))
     floors = {f"floor:{lane}": settings.floor(lane) for lane in keys.LANES}
     reading: dict[Any, Any] = {"credits": millionths, "at": now, **compare(before, millionths, charged), **floors}
     async with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.BALANCE, mapping=reading)
         pipe.hincrby(
-            keys.BALANCE, Rate.LEFT, millionths - int(before.get("left", 0))
+            keys.BALANCE, Rate.LEFT, millionths - rows.number(before.get("left"))
         )  # less what was claimed meanwhile
         pipe.hdel(keys.BALANCE, "error")
         if before.get("lifted") not in (None, str(millionths)):
