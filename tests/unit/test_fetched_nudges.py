@@ -94,13 +94,13 @@ def test_each_problem_is_logged_once_with_a_short_visible_beginning(caplog: pyte
     dropped = DroppedNudges()
     assert "" == dropped.report(1000)
     for _ in range(3):
-        dropped.note("sms.1", NudgeProblem.NOT_JSON, b"\x1b[2J 27831234567 \xff" + b"x" * 5000)
+        dropped.note("sms.1", NudgeProblem.NOT_JSON, b"\x1b[2J 27831234567 \xff" + b"=" * 5000)
     dropped.note("sms.2", NudgeProblem.TASK, b"{}")
 
     logged = [one.fields for one in caplog.records]  # type: ignore[attr-defined]
     assert [("sms.1", "not_json", 5018), ("sms.2", "task", 2)] == [
         (one["queue"], one["problem"], one["bytes"]) for one in logged
     ]
-    assert logged[0]["begins"].startswith("\\x1b[2J * \\xffxxx")
+    assert logged[0]["begins"].startswith("\\x1b[2J * \\xff===")
     assert 200 > len(logged[0]["begins"])
     assert ["not_json=3", "task=1"] == dropped.report(1_000_000).split()[1:]
