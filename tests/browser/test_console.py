@@ -64,7 +64,7 @@ def browser(started: Browser, api: Api) -> Browser:
     """A browser in which an operator has logged in."""
     started.size(*DESKTOP)
     started.dark(False)
-    started.log_in(api.url, api.key("ops", operator=True, texts=True))
+    started.log_in(api.url, api.key("ops", operator=True, texts=True, evidence=True))
     started.driver.get_log("browser")  # discard the log of earlier tests
     return started
 
@@ -195,7 +195,7 @@ def test_every_action_works_from_its_button(browser: Browser, api: Api, message:
     assert "1 entry of 27831****** removed." in browser.text
 
     browser.press("Log out")
-    assert "Operator key" in browser.text
+    assert "Operator or viewer key" in browser.text
     browser.driver.back()
     browser.driver.refresh()
-    assert "Operator key" in browser.text  # the browser cached nothing
+    assert "Operator or viewer key" in browser.text  # the browser cached nothing
