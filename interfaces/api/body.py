@@ -15,7 +15,8 @@ from fastapi.responses import Response
 
 from threelane.contract.refusal import Owner
 from threelane.interfaces.api import structure
-from threelane.interfaces.api.memory_budget import Lease, MemoryBudget, NoRoom
+from threelane.interfaces.api.fair_share import Lease, NoRoom
+from threelane.interfaces.api.memory_budget import MemoryBudget
 from threelane.interfaces.api.places import NoPlace
 from threelane.interfaces.api.problem import Stop, busy, stop
 from threelane.interfaces.api.service import HOLDER, LEASE, MIB, Service, service_of

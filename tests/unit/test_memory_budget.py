@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from threelane.interfaces.api.memory_budget import MemoryBudget, NoRoom
+from threelane.interfaces.api.fair_share import NoRoom
+from threelane.interfaces.api.memory_budget import MemoryBudget
 from threelane.interfaces.api.places import FairPlaces, NoPlace
 
 SOON = 0.01
