@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +16,7 @@ from threelane.operations import check_redis
 from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
-from threelane.runtime import secret_files, tls, variables
+from threelane.runtime import extras, secret_files, tls, variables
 from threelane.runtime.settings import ApiSettings, InvalidSettings, Settings, gateway_problems, load
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
@@ -121,7 +120,7 @@ def _independent(name: str, kind: type[BaseSettings]) -> Iterator[Finding]:
 def wrong_parts() -> Iterator[str]:
     """Load all parts of all gateways; yield a sentence for each that is missing or not what it should be."""
     yield from gateway_problems()
-    has_sandbox = find_spec("threelane.sandbox") is not None  # an image for production does not contain it
+    has_sandbox = extras.includes("sandbox")
     for one in gateways.declared().values():
         simulator = one.sandbox if has_sandbox or not one.sandbox.startswith("threelane.sandbox") else ""
         parts = {"sender": one.sender, "statuses": one.statuses, "sandbox": simulator, **one.callbacks}

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, requires
+from importlib.util import find_spec
 
 from threelane.runtime.exits import Exit
 
@@ -27,6 +28,11 @@ _EXTRA_OF_COMMAND = {
 def sentence(extra: str, part: str) -> str:
     """Return the sentence with the command that installs a part of Threelane."""
     return f"{part} needs: pip install 'threelane[{extra}]'"
+
+
+def includes(part: str) -> bool:
+    """Return whether a part of the package is there: an image for production contains neither sandbox nor demo."""
+    return find_spec(f"threelane.{part}") is not None
 
 
 def require_for(command: str) -> None:

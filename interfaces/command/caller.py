@@ -47,8 +47,6 @@ def features(as_json: Json = False) -> None:
     table = Table("feature", *declared())
     for feature, row in rows.items():
         table.add_row(feature, *(parameter or "-" for parameter in row.values()))
-    for column in table.columns:
-        column.overflow = "fold"
     out.print(table)
     out.print("- : the API lacks it, so a message that uses it is refused at accept", highlight=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from threelane.interfaces.command.caller import Json, err, out, print_json, prin
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.operations.finding import Finding, Grade
+from threelane.runtime import extras
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
@@ -147,7 +147,7 @@ def doctor(live: Live = False, as_json: Json = False) -> None:
 
 
 def _independent() -> dict[str, type[BaseSettings]]:
-    if find_spec("threelane.sandbox") is None:  # an image for production does not contain it
+    if not extras.includes("sandbox"):
         return {}
     from threelane.sandbox.settings import SandboxSettings
 

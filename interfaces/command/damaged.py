@@ -31,8 +31,6 @@ def show(as_json: Json = False) -> None:
     table = Table("key", "row", "effect", "command")
     for one in found:
         table.add_row(*map(escape, one))
-    for column in table.columns:
-        column.overflow = "fold"
     out.print(table if found else "no row is damaged")
 
 

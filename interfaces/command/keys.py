@@ -127,8 +127,6 @@ def show(
         expires = shown(one.expires) if one.expires else "never"
         cells = (one.id, one.producer, _rights(one), shown(one.made), expires, _last_used(one, used, now), one.note)
         table.add_row(*map(escape, cells))
-    for column in table.columns:
-        column.overflow = "fold"
     out.print(table if found else f"no keys; create one: threelane producers key make NAME {_example()}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +49,7 @@ from threelane.interfaces.command import (
     windows as cli_windows,
 )
 from threelane.interfaces.command.commands import Commands
+from threelane.runtime import extras
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import gateway_problems, load_or_exit
 from threelane.store import keys
@@ -162,7 +162,7 @@ def up() -> None:
     raise typer.Exit(keep_up())
 
 
-if find_spec("threelane.demo.run"):  # an image for production does not contain the demo, and has no such commands
+if extras.includes("demo.run"):
     app.command(rich_help_panel="Try it", epilog="Example: threelane demo --json summary.json")(demo)
     app.command(rich_help_panel="Try it", epilog="Example: threelane up")(up)
 
@@ -172,7 +172,7 @@ def mount_sandbox() -> None:
 
     An image for production does not contain it, and has no such command.
     """
-    if find_spec("threelane.sandbox") is None:
+    if not extras.includes("sandbox"):
         return
     from threelane.sandbox.cli import sandbox
 

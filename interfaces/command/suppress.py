@@ -81,8 +81,6 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
         ends = shown(one.expires) if one.expires else "never"
         cells = (one.source, one.code, one.scope, force, shown(one.first), shown(one.last), ends, one.evidence)
         table.add_row(*map(escape, cells))
-    for column in table.columns:
-        column.overflow = "fold"  # a narrow terminal does not truncate the evidence
     out.print(table if entries else "this number is not suppressed")
 
 
@@ -104,8 +102,6 @@ def show(
         sources = ", ".join(sorted({entry.source for entry in one.entries}))
         scopes = ", ".join(sorted({entry.scope for entry in one.entries}))
         table.add_row(one.number, escape(sources), escape(scopes), shown(max(entry.last for entry in one.entries)))
-    for column in table.columns:
-        column.overflow = "fold"
     out.print(table if found else "no number is suppressed")
 
 

@@ -74,8 +74,6 @@ def list_windows(as_json: Json = False) -> None:
         table.add_row(escape(scope), escape(str(window)))
     for scope, problem in sorted(found.unreadable.items()):
         table.add_row(escape(scope), f"[red]at any hour: invalid window[/]: {escape(problem)}")
-    for column in table.columns:
-        column.overflow = "fold"
     out.print(table if table.row_count else "no windows: all messages are sent at any hour")
 
 

@@ -6,10 +6,10 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import uvicorn
@@ -25,6 +25,8 @@ from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ApiSettings
 from threelane.store.connect import connect
 from threelane.worker.gateway import tables
+
+T = TypeVar("T")
 
 BACKLOG = 1024
 IDLE_SECONDS = 75  # longer than proxies keep a connection open, so that they close it
@@ -137,23 +139,22 @@ def load_or_exit(wanted: uvicorn.Config) -> uvicorn.Config:
 
 def listen_or_exit(settings: ApiSettings) -> socket.socket:
     """Return a listening socket; ends the process with an error if the address cannot be bound."""
-    try:
-        return listen(settings)
-    except OSError as failed:
-        where = f"{settings.api_host}:{settings.api_port}"
-        problem = f"cannot listen on {where}: {failed.strerror or failed}"
-        print(f"threelane: THREELANE_API_HOST and THREELANE_API_PORT: {problem}", file=sys.stderr)
-        raise SystemExit(Exit.USAGE) from None
+    return _or_exit("API", settings.api_host, settings.api_port, lambda: listen(settings))
 
 
 def listen_for_people_or_exit(settings: ApiSettings) -> socket.socket | None:
     """Return a listening socket of the console's port, if it has one; ends the process if it cannot be bound."""
+    host = settings.console_host or settings.api_host
+    return _or_exit("CONSOLE", host, settings.console_port, lambda: listen_for_people(settings))
+
+
+def _or_exit(name: str, host: str, port: int | None, bind: Callable[[], T]) -> T:
+    """Return what ``bind`` returns; ends the process with an error that names the settings if it fails."""
     try:
-        return listen_for_people(settings)
+        return bind()
     except OSError as failed:
-        where = f"{settings.console_host or settings.api_host}:{settings.console_port}"
-        problem = f"cannot listen on {where}: {failed.strerror or failed}"
-        print(f"threelane: THREELANE_CONSOLE_HOST and THREELANE_CONSOLE_PORT: {problem}", file=sys.stderr)
+        problem = f"cannot listen on {host}:{port}: {failed.strerror or failed}"
+        print(f"threelane: THREELANE_{name}_HOST and THREELANE_{name}_PORT: {problem}", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
 
 
