@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
 from threelane.operations.finding import Finding, Grade
+from threelane.producer.accept import INTAKE_SHARE
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings
 from threelane.store import ceiling, keys
@@ -22,7 +23,7 @@ BINDING = "_kombu.binding.sms"  # of Celery's exchange on Redis
 MOST_SKEW_SECONDS = 5.0
 OLDEST_REDIS = 7  # for the commands and flags that the scripts use
 MOST_LAG_SECONDS = 10
-FULL = (0.8, 0.9)  # share of the memory limit: a warning, and where intake stops
+NEARLY_FULL = 0.8  # share of the memory limit
 SECTIONS = ("memory", "persistence", "replication")  # of INFO
 REPLICA = "replica"
 _START = "start Redis, or correct THREELANE_REDIS_URL"
@@ -156,10 +157,10 @@ def _full(client: redis.Redis) -> Iterator[Finding]:
     """Check the memory use: near the ceiling Redis still takes the writes of workers, and intake has stopped."""
     memory = ceiling.read(client)
     share = memory.share
-    if share > FULL[0]:
-        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {FULL[1]:.0%}"
+    if share > NEARLY_FULL:
+        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {INTAKE_SHARE:.0%}"
         step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
-        yield Finding(Grade.ERROR if share > FULL[1] else Grade.WARNING, "memory", usage, step)
+        yield Finding(Grade.ERROR if share > INTAKE_SHARE else Grade.WARNING, "memory", usage, step)
     elif not memory.is_known:  # the user may see no ceiling, and Redis itself refuses at it
         try:
             client.set(keys.PROBE, b"", xx=True)

@@ -34,9 +34,7 @@ LOOKED_AT = 16  # of the oldest of a group, when one has to be closed
 YOUNG_SECONDS = 1.0  # a connection of a small group is not closed for another one before this
 SMALL = 8  # a group with less than one such part of all connections
 REPORT_SECONDS = 60.0  # between two lines while the endpoint stays full
-SEND_OCTETS = (
-    128 * 1024
-)  # in the kernel, for one connection; without a limit, a client that reads nothing gets megabytes
+SEND_OCTETS = 128 * 1024  # in the kernel, for one connection: else a client that reads nothing gets megabytes
 UNKNOWN = ""  # the group of connections whose producer is unknown
 ROUND_SECONDS = 0.5
 RELIEF = 0.8  # of the limit: below it, the endpoint is no longer full

@@ -25,7 +25,7 @@ from threelane.contract.refusal import Refusal
 from threelane.store import keys, rows, suppression
 from threelane.store.keys import RecordKey
 from threelane.store.readable import NO_HASH, readable, row
-from threelane.store.record import Field
+from threelane.store.record import Field, Values
 from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
@@ -323,12 +323,8 @@ def _matching(
 
 
 def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:
-    def text(name: Field) -> str:
-        return record.get(name, "")
-
-    def number(name: Field) -> int:
-        return int(record.get(name, "0"))
-
+    values = Values(record)
+    text, number = values.text, values.number
     return FoundMessage(
         id=message_id,
         status=Status(text(Field.STATUS)),

@@ -83,6 +83,24 @@ class Field(StrEnum):
     DAMAGED = "damaged"  # what could not be read: field=value in lines, with escapes; its text is for operators
 
 
+class Values:
+    """The values of a record by their fields; an absent one is "", or 0."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Mapping[str, str]) -> None:
+        """Take the readable fields."""
+        self._record = record
+
+    def text(self, name: Field) -> str:
+        """Return a value."""
+        return self._record.get(name, "")
+
+    def number(self, name: Field) -> int:
+        """Return a whole number."""
+        return int(self._record.get(name, "0"))
+
+
 class Shape(StrEnum):
     """What a value must look like; text without an entry in ``SHAPES`` must be UTF-8."""
 

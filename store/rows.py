@@ -90,11 +90,7 @@ def table(client: redis.Redis, key: str) -> Mapping[bytes, bytes]:
 
 async def table_async(client: redis.asyncio.Redis, key: str) -> Mapping[bytes, bytes]:
     """Return a hash; empty if the key has another type."""
-    try:
-        found: Any = await client.hgetall(key)
-    except ResponseError as failed:
-        found = known(key, failed, {})
-    return dict(found)
+    return dict(await unless_damaged_async(key, client.hgetall(key)) or {})
 
 
 def entry(client: redis.Redis, key: str, name: str) -> bytes | None:

@@ -10,7 +10,7 @@ import redis
 from threelane.contract.prices import CREDIT
 from threelane.store import keys
 from threelane.store.readable import readable
-from threelane.store.record import Field
+from threelane.store.record import Field, Values
 from threelane.store.states import Status
 
 
@@ -66,12 +66,8 @@ def read(client: redis.Redis, ids: Sequence[str]) -> list[MessageStatus | None]:
 
 
 def _status(message_id: str, record: Mapping[str, str]) -> MessageStatus:
-    def text(name: Field) -> str:
-        return record.get(name, "")
-
-    def number(name: Field) -> int:
-        return int(record.get(name, "0"))
-
+    values = Values(record)
+    text, number = values.text, values.number
     return MessageStatus(
         id=message_id,
         status=Status(text(Field.STATUS)),

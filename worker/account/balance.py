@@ -115,14 +115,15 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
         for lane in keys.LANES:
             pipe.zrange(keys.QUEUED[lane], 0, 0)
         dead, *waiting = await pipe.execute()
-    heads = [one for ids in waiting for one in ids]
+    refused_ids = rows.ids(dead)
+    heads = rows.ids(one for ids in waiting for one in ids)
     async with client.pipeline(transaction=False) as pipe:
-        for one in rows.ids([*dead, *heads]):
+        for one in (*refused_ids, *heads):
             pipe.hmget(keys.record(one), _COST)
         found = [row(_COST, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
     codes = no_credit_codes()
-    refused = [one for one in found[: len(rows.ids(dead))] if one.get(Field.CODE) in codes]
-    return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(rows.ids(dead)) :]]), default=0)
+    refused = [one for one in found[: len(refused_ids)] if one.get(Field.CODE) in codes]
+    return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(refused_ids) :]]), default=0)
 
 
 async def _write(
