@@ -34,8 +34,10 @@ def test_a_cancelled_batch_makes_no_further_attempt(
 
     assert made == len(sandbox.control("GET", "attempts")["attempts"]), "a retry went out"
     assert Counter({"cancelled": 200}) == _states(client, ids)
-    told = Counter(entry[b"id"].decode() for _, entry in client.xrange(keys.EVENTS) if entry[b"status"] == b"cancelled")  # type: ignore[union-attr]
-    assert dict.fromkeys(ids, 1) == told
+    published = Counter(
+        entry[b"id"].decode() for _, entry in client.xrange(keys.EVENTS) if entry[b"status"] == b"cancelled"
+    )  # type: ignore[union-attr]
+    assert dict.fromkeys(ids, 1) == published
 
 
 def _states(client: redis.Redis, ids: list[str]) -> Counter[str]:

@@ -69,7 +69,7 @@ def test_a_check_that_did_not_take_place_is_no_pass(script: str, problems: int, 
 
 
 def test_a_missing_tool_is_no_pass() -> None:
-    """It is not among the locked packages: it asks the network."""
+    """It is not among the locked packages: it uses the network."""
     assert "did not run" in audit.advisories(["/nonexistent/pip-audit"]).not_checked
 
 
