@@ -77,9 +77,9 @@ class Guard:
             status = status or 499
             await _disconnected(receive)
         except Exception as failed:
-            _tell(failed)
+            _log_failure(failed)
             if not status:
-                await _apologise(safely)
+                await _send_internal_error(safely)
         finally:
             if connection:
                 connection.request = None
@@ -115,14 +115,14 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
     logs.event("request", level=level, asked=asked, status=status, ms=round(seconds * 1000, 1), **more)
 
 
-def _tell(failed: Exception) -> None:
+def _log_failure(failed: Exception) -> None:
     """Log where it failed, never the exception's text, which may hold a number or a message."""
     place = traceback.extract_tb(failed.__traceback__)[-1]
     where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
     logs.event("api_failed", level=logging.ERROR, error=type(failed).__name__, where=where)
 
 
-async def _apologise(send: Send) -> None:
+async def _send_internal_error(send: Send) -> None:
     problem = stop(500, "internal error; the log has the place", owner=Owner.OPERATOR, remedy="report it").problem
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
