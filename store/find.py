@@ -289,7 +289,7 @@ def _by_score(
     seen, last = 0, "+inf" if before is None else before
     while True:
         page: Any = client.zrange(index, after, last, byscore=True, offset=seen, num=BATCH, withscores=True)
-        scores = {one.decode(): score for one, score in page if rows.is_id(one)}
+        scores = {one.decode(): score for one, score in page if rows.is_text(one)}
         yield from ((scores[found.id], found) for found in _matching(client, list(scores), wanted))
         if len(page) < BATCH:
             return

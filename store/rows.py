@@ -101,13 +101,13 @@ def entry(client: redis.Redis, key: str, name: str) -> bytes | None:
 
 def ids(members: Any) -> list[str]:
     """Return the ids among the members of an index; bytes that are not UTF-8 are no id."""
-    return [one.decode() for one in members if is_id(one)]
+    return [one.decode() for one in members if is_text(one)]
 
 
-def is_id(member: bytes) -> bool:
-    """Return whether a member of an index can be an id."""
+def is_text(raw: bytes) -> bool:
+    """Return whether bytes are UTF-8, as every id and every name of a row is."""
     try:
-        member.decode()
+        raw.decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -115,7 +115,7 @@ def is_id(member: bytes) -> bool:
 
 async def take_ids(client: redis.asyncio.Redis, index: str, members: Any) -> list[str]:
     """Return the ids among the members of an index, and remove the others, so that no round meets them again."""
-    others = [one for one in members if not is_id(one)]
+    others = [one for one in members if not is_text(one)]
     if others:
         report(index, text(others[0]))
         await client.zrem(index, *others)

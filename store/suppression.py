@@ -169,10 +169,10 @@ def every(client: redis.Redis) -> Iterator[Suppressed]:
 
 
 async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
-    """Remove the numbers whose entries all expired before a time (ms)."""
+    """Remove the numbers whose entries all expired before a time (ms); a name that is no text stays for the doctor."""
     try:
         async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
-            if all(0 < one.expires <= before for one in decode(number, found)):
+            if all(0 < one.expires <= before for one in decode(number, found)) and rows.is_text(number):
                 await _forget.run(client, number=number.decode(), entries=found.decode())
     except ResponseError as failed:
         rows.known(keys.SUPPRESSED, failed, None)

@@ -148,6 +148,20 @@ def test_codes_without_nudges_are_claimed_by_the_second_look(system: System, wor
     assert CODES == counted(system, "found:1")
 
 
+def test_what_is_no_id_does_not_stop_a_look(system: System, workers: Workers) -> None:
+    """It is removed, and the codes beside it are claimed."""
+    worker = workers()
+    worker.empty()
+    worker.look()
+    codes = accepted(system, 2)
+    system.sync.zadd(keys.QUEUED[1], {b"\xff": 1})
+    pass_time(system, 2 * LOOK_SECONDS)
+    worker.empty()
+
+    assert sorted(codes) == sorted(worker.look())
+    assert None is system.sync.zscore(keys.QUEUED[1], b"\xff")
+
+
 def test_half_of_the_nudges_lost_are_found_while_the_other_half_flows(system: System, workers: Workers) -> None:
     """The broker delivers nudges of the lane all the time: what the lane has overtaken has lost its own."""
     worker = workers()

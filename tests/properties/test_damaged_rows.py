@@ -296,3 +296,14 @@ def _run(system: System, command: str) -> None:
             assert damage.remove(system.sync, key, "".join(row)) is not None
         case other:
             raise AssertionError(other)
+
+
+def test_a_suppressed_name_that_is_no_text_does_not_stop_the_daily_round(shared: System) -> None:
+    """Its entries are readable, and none is in force; the others are still forgotten."""
+    system = shared
+    system.sync.flushall()
+    system.sync.hset(keys.SUPPRESSED, b"\xff", "[]")
+    system.sync.hset(keys.SUPPRESSED, "27831234567", "[]")
+    system.run(suppression.forget_over(system.client, system.now))
+
+    assert [b"\xff"] == system.sync.hkeys(keys.SUPPRESSED)

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
-from threelane.store import keys, missing
+from threelane.store import keys, missing, rows
 from threelane.store.tally import Count
 from threelane.worker.fetch.lanes import LANES, Lanes
 from threelane.worker.gateway.context import Sending, WorkerContext
@@ -84,7 +84,8 @@ class Look:
         """Start attempts at what has waited since the last look; returns whether more waits."""
         cutoff = await self._cutoff(client, lane, now)
         found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
-        ids = [one for one in map(bytes.decode, found) if one not in self._under_way]
+        known = await rows.take_ids(client, keys.QUEUED[lane], found)
+        ids = [one for one in known if one not in self._under_way]
         logs.event("looked", level=10, lane=lane, now=now, waiting=len(ids))
         batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
         first = self._rng.randrange(len(batches)) if batches else 0
