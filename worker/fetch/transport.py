@@ -18,6 +18,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from celery.worker.state import maybe_shutdown
+from kombu import transport
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps, loads
@@ -218,6 +219,7 @@ def install(settings: Settings) -> None:
     """Make kombu use this transport, and on RabbitMQ the one that pulls in the order of the lanes."""
     if settings.broker_url:
         RedisChannel.refusals = Consumer.refusals = refusals.BROKER
+    vars(transport)["_transport_cache"].clear()  # kombu keeps what it resolved before, for good
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:RedisTransport"
     TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "threelane.worker.fetch.rabbit:RabbitTransport"
     TRANSPORT_ALIASES["amqps"] = "threelane.worker.fetch.rabbit:RabbitTlsTransport"
