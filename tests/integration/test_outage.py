@@ -199,6 +199,7 @@ def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
     news = accepted(producer, 50, 3)
     wait_until(lambda: client.hexists(keys.HOLDS, "account"), 60, what="the hold")
     codes = accepted(producer, CODES, 1)
+    wait_until(lambda: not client.zcard(keys.LEASES[3]), 60, what="the calls under way to end")
     returned_at = end_outage(sandbox)
     wait_until(lambda: all_sent(producer, [*news, *codes]), 60, what="all to be sent")
 

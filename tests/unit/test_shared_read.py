@@ -28,7 +28,7 @@ class Reading:
 def waiting(shared: SharedRead[int]) -> int:
     """Return how many callers wait for the reading; a Future does not show that."""
     current: Any = shared._current
-    return len(current._condition._waiters)
+    return len(current._condition._waiters) if current else 0
 
 
 def test_callers_that_coincide_share_one_reading() -> None:
