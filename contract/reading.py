@@ -28,6 +28,8 @@ class Reading(NamedTuple):
 
 
 INTERNATIONAL = Reading()
+E164 = Reading(Form.E164)
+_WITHOUT_COUNTRY = {Form.INTERNATIONAL: INTERNATIONAL, Form.E164: E164}  # one value each, to compare by identity
 FORMS = "international, national:COUNTRY (as in national:ZA) or e164"
 
 
@@ -41,4 +43,4 @@ def parse_reading(text: str) -> Reading:
         return Reading(Form.NATIONAL, country)
     if form not in set(Form) or country:
         raise ValueError(f"{text!r} is not a way to read numbers; write {FORMS}")
-    return Reading(Form(form))
+    return _WITHOUT_COUNTRY[Form(form)]

@@ -1,0 +1,139 @@
+"""Bare numbers are read as the setting says, or refused with both readings, and never become another number."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import phonenumbers
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat
+
+from threelane.contract import phone
+from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading
+from threelane.contract.refusal import Code, Owner, Refusal
+
+# fmt: off
+COUNTRIES = (
+    "ZA", "DE", "GB", "FR", "IT", "ES", "NL", "BE", "PL", "HU", "RO", "CZ", "SE", "NO", "DK", "FI",
+    "PT", "GR", "TR", "RU", "CN", "JP", "IN", "ID", "PH", "BR", "AR", "MX", "US", "NG", "KE", "EG",
+)
+# fmt: on
+MOBILES = 200  # of each country
+
+
+def _mobiles(country: str) -> list[tuple[str, str]]:
+    """Return mobiles of a country: the number with its country code, and as people of the country write it."""
+    chance = random.Random(country)
+    description = PhoneMetadata.metadata_for_region(country).mobile
+    valid = re.compile(description.national_number_pattern)
+    code = phonenumbers.country_code_for_region(country)
+    found: dict[str, str] = {}
+    while len(found) < MOBILES:
+        begin = description.example_number[: chance.randint(0, 4)]
+        rest = chance.choice(description.possible_length) - len(begin)
+        digits = begin + "".join(chance.choices("0123456789", k=rest))
+        if valid.fullmatch(digits):
+            number = PhoneNumber(country_code=code, national_number=int(digits))
+            found[f"{code}{digits}"] = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+    return list(found.items())
+
+
+@pytest.mark.parametrize("country", COUNTRIES)
+def test_national_mobiles_reach_their_owners_with_the_country_and_none_without_a_plus(country: str) -> None:
+    """Without a country, more than a third of these would go to strangers abroad."""
+    mobiles = _mobiles(country)
+    national = Reading(Form.NATIONAL, country)
+
+    assert [number for number, _ in mobiles] == [phone.parse(written, "to", national) for _, written in mobiles]
+    assert [number for number, _ in mobiles] == [
+        phone.parse(re.sub(r"\D", "", written), "to", national) for _, written in mobiles
+    ]
+    assert {Refusal} == {type(phone.parse(written, "to", E164)) for _, written in mobiles}
+    for reading in (INTERNATIONAL, national, E164):  # a plus or 00 needs no reading
+        assert [number for number, _ in mobiles] == [phone.parse(f"+{one}", "to", reading) for one, _ in mobiles]
+        assert [number for number, _ in mobiles] == [phone.parse(f"00{one}", "to", reading) for one, _ in mobiles]
+
+
+def test_a_float_column_never_reaches_another_number() -> None:
+    """A 0 behind the decimal point is no digit of the number: ten per country of 32."""
+    numbers = [number for country in COUNTRIES for number, _ in _mobiles(country)[:10]]
+
+    for suffix in (".0", ".00", ".000", ",0"):
+        read = [phone.parse(number + suffix) for number in numbers]
+        assert [] == [one for one, number in zip(read, numbers, strict=True) if one not in (number, *_refused(one))]
+    assert numbers == [phone.parse(number + ".0") for number in numbers]
+    assert numbers == [phone.parse(float(number)) for number in numbers]
+    for number in numbers:
+        assert number == phone.parse(f"{number[0]}.{number[1:]}E+{len(number) - 1}")
+
+
+def _refused(one: object) -> tuple[object, ...]:
+    return (one,) if isinstance(one, Refusal) else ()
+
+
+@pytest.mark.parametrize(
+    ("raw", "country", "read"),
+    [
+        ("083 123 4567", "ZA", "27831234567"),
+        (831234567, "ZA", "27831234567"),  # a database or a spreadsheet drops the 0
+        ("831234567.0", "ZA", "27831234567"),
+        ("083.123.4506", "ZA", "27831234506"),
+        ("0151 23456789", "DE", "4915123456789"),
+        ("8 (916) 123-45-67", "RU", "79161234567"),
+        ("06 20 123 4567", "HU", "36201234567"),
+        ("011 15-2345-6789", "AR", "5491123456789"),
+        ("(202) 555-0133", "US", "12025550133"),
+        ("9198765432", "IN", "919198765432"),  # starts with India's own code
+        ("06 698 12345", "IT", "390669812345"),  # Italy keeps the 0
+        ("00 49 151 23456789", "ZA", "4915123456789"),
+    ],
+)
+def test_national_numbers_lose_their_dialling_prefix(raw: object, country: str, read: str) -> None:
+    """Each country has its own: 0, 8, 06 or none."""
+    assert read == phone.parse(raw, "to", Reading(Form.NATIONAL, country))
+
+
+@pytest.mark.parametrize(
+    ("raw", "reading", "named"),
+    [
+        ("27831234567", Reading(Form.NATIONAL, "ZA"), ("+2727831234567", "+27831234567", "ZA", "083 123 4567")),
+        ("4915123456789", Reading(Form.NATIONAL, "DE"), ("+494915123456789", "+4915123456789", "01512 3456789")),
+        ("12025550133", Reading(Form.NATIONAL, "GB"), ("wrong length", "GB", "international form")),
+        ("011 27 83 123 4567", Reading(Form.NATIONAL, "US"), ("calls abroad from US", "+27831234567")),
+        ("0831234567", Reading(Form.NATIONAL, "US"), ("starts with 0", "US")),
+        ("123", Reading(Form.NATIONAL, "ZA"), ("too short", "ZA")),
+        ("083 123 4567", E164, ("no +", "+27831234567")),
+        ("2025550133", E164, ("+2025550133 of EG", "national number of another country", "write + first")),
+    ],
+)
+def test_a_number_with_two_readings_is_refused_with_both(raw: str, reading: Reading, named: tuple[str, ...]) -> None:
+    """A guess would send it to a stranger; the refusal names each reading with its country and the right form."""
+    refused = phone.parse(raw, "mobile", reading)
+
+    assert isinstance(refused, Refusal)
+    assert (Code.DESTINATION, "mobile", Owner.PRODUCER) == (refused.code, refused.field, refused.owner)
+    assert [] == [word for word in named if word not in str(refused)]
+
+
+_AS_WRITTEN = r"[ (]{0,2}[0-9]{5,14}([ .\-/)][0-9]{1,4}){0,3}([.,][0-9]{1,3})?([eE]\+?[0-9]{1,2})?"
+_READINGS = [INTERNATIONAL, *(Reading(Form.NATIONAL, country) for country in COUNTRIES)]
+_TAIL = 5  # digits: as many as every dialling prefix leaves
+
+
+@settings(deadline=None, max_examples=300)
+@given(some.from_regex(_AS_WRITTEN, fullmatch=True), some.sampled_from(_READINGS))
+def test_a_reading_changes_no_digits(raw: str, reading: Reading) -> None:
+    """What is read ends in the digits that were written, apart from a decimal 0; all else is refused."""
+    read = phone.parse(raw, "to", reading)
+
+    if not isinstance(read, Refusal):
+        mantissa = raw.lower().split("e")[0]
+        written = {_digits(mantissa), _digits(re.sub(r"[.,]0{1,3}$", "", mantissa))}
+        assert read[-_TAIL:] in {one[-_TAIL:] for one in written}
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
