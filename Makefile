@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 SERVED := api cli files http otel rabbitmq worker
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks test-slow audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ giv
 
 test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an address of Redis, or nothing
 	$(BIN)/python -m pytest -n 2 -m attack -rs tests/attack $(ARGS)
+
+test-slow: $(VENV)/dev  ## run the tests that take seconds of CPU for one case of several
+	$(BIN)/python -m pytest -n 3 -m slow -rs tests $(ARGS)
 
 audit: $(VENV)/dev  ## check hashes, licences and, where advisories can be had, known vulnerabilities; ends with 4 where not
 	@$(BIN)/python -m deploy.audit; code=$$?; test $$code -eq 0 || { echo "make audit: exit code $$code of deploy/audit.py"; exit $$code; }

@@ -144,6 +144,7 @@ def test_an_undeclared_feature_is_refused_at_accept(example: Product) -> None:
     assert ("reference", "climsgid") == (row["example"], row["http"])
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_it(example: Product) -> None:
     """The main job, with lost answers, retries and a refusal: three ledgers agree."""
     for name in ("THREELANE_REDIS_URL", "THREELANE_GATEWAY", "THREELANE_EXAMPLE_KEY"):
@@ -166,6 +167,7 @@ STARTS = ("send 27831234567 Hello", "worker", "callbacks", "exporter", "webhooks
 
 
 @pytest.mark.parametrize("command", STARTS)
+@pytest.mark.slow
 def test_a_folder_without_its_declaration_ends_every_process_with_one_sentence(product: Product, command: str) -> None:
     """Exit code 2 and no traceback: an incomplete gateway is refused without guessing."""
     product.add("broken", {"__init__.py": '"""Nothing yet."""\n'})
@@ -176,6 +178,7 @@ def test_a_folder_without_its_declaration_ends_every_process_with_one_sentence(p
 
 
 @pytest.mark.parametrize("command", ["worker", "callbacks", "exporter", "check"])
+@pytest.mark.slow
 def test_a_table_of_codes_that_is_not_there_ends_what_uses_it_with_one_sentence(product: Product, command: str) -> None:
     """Every process that needs the meaning of codes ends before it does anything."""
     parts = "sender='threelane.gateways.http.gateway:create', codes='threelane.gateways.broken.codes:CODES')\n"
@@ -207,6 +210,7 @@ def test_a_sender_of_another_name_ends_the_worker_with_one_sentence(example: Pro
         ("def create(settings, client): raise SystemExit(0)", "cannot create the gateway: SystemExit: 0"),
     ],
 )
+@pytest.mark.slow
 def test_a_sender_that_creates_no_gateway_ends_the_worker_with_one_sentence(
     example: Product, command: str, create: str, sentence: str
 ) -> None:
@@ -219,6 +223,7 @@ def test_a_sender_that_creates_no_gateway_ends_the_worker_with_one_sentence(
 
 
 @pytest.mark.parametrize("command", ["send 27831234567 Hello", "worker", "check"])
+@pytest.mark.slow
 def test_a_folder_that_exits_at_import_ends_every_process_with_one_sentence(product: Product, command: str) -> None:
     """Not silently, with the code of the folder."""
     product.add("broken", {"__init__.py": "import sys\nsys.exit(0)\n"})

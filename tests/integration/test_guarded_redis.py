@@ -81,6 +81,7 @@ def wrong_ca(tmp_path: Path) -> Path:
     return tmp_path / "wrong.pem"
 
 
+@pytest.mark.slow
 def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
     guarded: GuardedRedis, environment: dict[str, str], sandbox: Running, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_two_containers_of_one_host_name_report_under_two_names(
     assert [HOST, f"{HOST}-2"] == names_in(client)
 
 
+@pytest.mark.slow
 def test_a_worker_that_slept_while_another_took_its_name_takes_the_next_one(
     default: Workers, client: redis.Redis, tmp_path: Path
 ) -> None:

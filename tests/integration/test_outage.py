@@ -79,7 +79,13 @@ def all_sent(producer: Producer, ids: Sequence[str]) -> bool:
 
 
 @needs_a_look_up
-@pytest.mark.parametrize(("outage", "command"), [*((outage, "*") for outage in OUTAGES), ("timeouts", "sendmsg")])
+@pytest.mark.parametrize(
+    ("outage", "command"),
+    [
+        *(pytest.param(outage, "*", marks=[] if outage == "resets" else [pytest.mark.slow]) for outage in OUTAGES),
+        pytest.param("timeouts", "sendmsg", marks=pytest.mark.slow),
+    ],
+)
 def test_an_outage_leaves_a_handful_in_doubt_and_the_first_code_goes_first(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, outage: str, command: str
 ) -> None:

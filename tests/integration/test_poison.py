@@ -136,6 +136,7 @@ def test_a_poison_message_among_a_thousand_is_one_dead_letter(
     assert "internal_error" in doctor.stdout
 
 
+@pytest.mark.slow
 def test_after_the_fix_a_redriven_poison_message_is_sent(
     poisoned: Product, producer: Producer, client: redis.Redis
 ) -> None:

@@ -46,6 +46,8 @@ for command in ("active", "active_queues", "registered", "reserved", "scheduled"
 PERMISSIONS = r"^(sms|amq\.default|celery|reply\.celery)|\.celery\.pidbox$"
 SECONDS = 5  # in which every worker must have replied, also on a busy machine
 
+pytestmark = pytest.mark.slow  # each case starts two workers and three programs of Celery
+
 
 def celery(workers: Workers, *words: str) -> subprocess.CompletedProcess[str]:
     """Run Celery's command line as an operator does, who needs no account for it."""
