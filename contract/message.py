@@ -14,6 +14,7 @@ from threelane.contract import fields, lookalike, schedule
 from threelane.contract import text as texts
 from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding, Size
 
 SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
@@ -73,6 +74,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     id_field: str = ""  # the name of the client message id as the caller spelt it
     parts_saved: int = 0
     characters_cut: int = 0
+    former_fingerprints: tuple[str, ...] = ()  # with a former spelling of the number, by which earlier versions know it
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -157,8 +159,8 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
         producer=name,
         **{key: value for key, value in given.items() if key in _COPIED},
     )
-    fingerprint = _fingerprint(given) if client_message_id else ""
-    return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut)
+    fingerprint, *former = _fingerprints(given) if client_message_id else ("",)
+    return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut, tuple(former))
 
 
 _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {
@@ -275,6 +277,12 @@ _DEFAULTS: dict[str, Any] = {
 
 
 _IN_THE_ID = ("client_message_id", "producer")  # part of the id, so not of the fingerprint
+
+
+def _fingerprints(given: Mapping[str, Any]) -> list[str]:
+    """Return the fingerprint of the content, and those that it has with each former spelling of the number."""
+    former = spellings(given["to"])[1:]
+    return [_fingerprint(given), *(_fingerprint({**given, "to": number}) for number in former)]
 
 
 def _fingerprint(given: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
+from threelane.contract.subscriber import subscriber
+
 LEAST_DIGITS, MOST_DIGITS = 7, 15  # of an international number
 _CLASS_DIGITS = 4  # country code and at least one more digit
 _LENGTH = f"an international number has {LEAST_DIGITS} to {MOST_DIGITS} digits"
@@ -54,6 +56,7 @@ def international(digits: str) -> str | Wrong:
         return Wrong("the number starts with 0", _CODE_FIRST)
     if not LEAST_DIGITS <= len(digits) <= MOST_DIGITS:
         return Wrong(f"{len(digits)} digits", _LENGTH)
+    digits = subscriber(digits)  # a former spelling may have a length that the metadata no longer has
     verdict = _class_of(digits[:_CLASS_DIGITS], len(digits))
     if verdict != ():  # a class is never refused as a whole: one of its numbers may be rewritten
         verdict = _judge(digits)

@@ -12,6 +12,7 @@ from threelane.contract import national, numbering, spreadsheet
 from threelane.contract.numbering import Wrong
 from threelane.contract.reading import INTERNATIONAL, Form, Reading
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.subscriber import subscriber
 
 Msisdn = NewType("Msisdn", str)
 """International number, digits only: country code first, no plus, no leading zero."""
@@ -37,10 +38,10 @@ def parse(raw: object, field: str = "to", reading: Reading = INTERNATIONAL) -> M
 
     What starts with + or 00 is international; ``reading`` decides for other digits.  Only country code and length are
     checked, not whether the range is in use: numbering plans change faster than any copy of them, and a login code must
-    not be refused for a range allotted last month.
+    not be refused for a range allotted last month.  A former spelling is returned as the present one: subscriber.py.
     """
     if reading is INTERNATIONAL and type(raw) is str and numbering.is_usual(raw):
-        return Msisdn(raw)
+        return Msisdn(subscriber(raw))
     text = _text(raw)
     if isinstance(text, Wrong):
         return _refused(field, text)
@@ -50,7 +51,7 @@ def parse(raw: object, field: str = "to", reading: Reading = INTERNATIONAL) -> M
     if not digits.isascii() or not digits.isdigit():
         return _refused_letters(field, digits)
     read = numbering.international(digits) if is_international else _bare(digits, reading)
-    return _refused(field, read) if isinstance(read, Wrong) else Msisdn(read)
+    return _refused(field, read) if isinstance(read, Wrong) else Msisdn(subscriber(read))
 
 
 def mask(msisdn: str) -> str:

@@ -1,6 +1,7 @@
 -- PARTS move, suppression
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), messages
+-- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), messages,
+--       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
 -- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'damaged', 'no_right',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
@@ -87,12 +88,19 @@ local function take(record, message, entries)
   return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due)
 end
 
+-- -> whether a message with a known id has the content that was accepted.
+local function is_same(message, print)
+  if print == message[NewMessage.print] then return true end
+  local former = ARG.former_prints[message[NewMessage.id]]
+  return former and print ~= '' and string.find(former, print, 1, true)
+end
+
 local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
 for i, message in ipairs(ARG.messages) do
   local record = KEY.records[i]
   local known = read_or_set_aside(record, message[NewMessage.id], FIELDS)
   if known.status then
-    local same = not known.erased and (known.print or '') == message[NewMessage.print]
+    local same = not known.erased and is_same(message, known.print or '')
     answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. (known.due or '0')
       or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -75,6 +75,7 @@ def _accept(
     tomorrow_at: int,
     is_tight: bool,
     messages: Sequence[NewMessage],
+    former_prints: Mapping[str, str],
 ) -> None:
     """Accept messages; returns a reply for each."""
 
@@ -134,6 +135,9 @@ class AcceptCall:
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
         self._now = now
         self._messages = [_new_message(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+        self._former_prints = {
+            draft.message.id: " ".join(draft.former_fingerprints) for draft in drafts if draft.former_fingerprints
+        }
         self._records = keys.records(draft.message.id for draft in drafts)
         self._failed: RedisError | None = None
 
@@ -158,6 +162,7 @@ class AcceptCall:
             tomorrow_at=tomorrow_at,
             is_tight=is_tight,
             messages=self._messages,
+            former_prints=self._former_prints,
         )
 
     def wait(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import islice
 
 import msgspec
 import redis
@@ -12,6 +12,7 @@ import redis
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
+from threelane.contract.subscriber import spellings
 from threelane.producer import accept as acceptance
 from threelane.store import budgets, keys, readable, registry, rows, suppression
 from threelane.store.readable import row
@@ -46,16 +47,18 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     if not drafts:
         return []
     with client.pipeline(transaction=False) as pipe:
-        pipe.hmget(keys.SUPPRESSED, [draft.message.to for draft in drafts])
+        spelled = [spellings(draft.message.to) for draft in drafts]
+        pipe.hmget(keys.SUPPRESSED, [number for one in spelled for number in one])
         for draft in drafts:
             pipe.hmget(keys.record(draft.message.id), _PRINTED)
         listed, *replies = pipe.execute(raise_on_error=False)
-    listed = rows.known(keys.SUPPRESSED, listed, [b""] * len(drafts))  # an unreadable list forbids
+    flat = iter(rows.known(keys.SUPPRESSED, listed, [b""] * sum(map(len, spelled))))  # an unreadable list forbids
+    entries = [suppression.joined(one, list(islice(flat, len(one)))) for one in spelled]
     records = [row(_PRINTED, reply) or {} for reply in replies]
     claimants = {draft.message.producer for draft in drafts if draft.message.bypasses and draft.message.producer}
     rights = {name: registry.rights(client, name) for name in claimants}
-    found = zip(drafts, listed, records, strict=True)
-    return [_answer(draft, entries, record, now, prices, rights) for draft, entries, record in found]
+    found = zip(drafts, entries, records, strict=True)
+    return [_answer(draft, listed, record, now, prices, rights) for draft, listed, record in found]
 
 
 def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> dict[str, int]:
@@ -72,12 +75,17 @@ def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> 
 
 
 def _answer(
-    draft: Draft, entries: Any, record: Mapping[str, str], now: int, prices: Prices, rights: Mapping[str, Registration]
+    draft: Draft,
+    entries: Sequence[Entry],
+    record: Mapping[str, str],
+    now: int,
+    prices: Prices,
+    rights: Mapping[str, Registration],
 ) -> Rehearsed | Refusal:
     sms, known, erased = draft.message, record.get(Field.PRINT), record.get(Field.ERASED)
     if known is None and (record.get(Field.DAMAGED) or record.get(Field.CODE) == readable.CODE):
         return acceptance.damaged(draft)
-    if erased or (known is not None and known != draft.fingerprint):
+    if erased or (known is not None and known not in (draft.fingerprint, *draft.former_fingerprints)):
         return acceptance.conflict(draft, erased=bool(erased))
     if known is None and sms.bypasses and not (sms.producer in rights and rights[sms.producer].bypass):
         return acceptance.no_right(sms)
@@ -96,8 +104,7 @@ def _answer(
     )
 
 
-def _forbidding(entries: Any, sms: Message, now: int) -> Entry | None:
+def _forbidding(entries: Sequence[Entry], sms: Message, now: int) -> Entry | None:
     """Return the entry that forbids sending a message, as suppression.lua does."""
     scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
-    found = () if entries is None else suppression.decode(sms.to, entries)
-    return next((one for one in found if one.forbids(now) and one.scope in scopes), None)
+    return next((one for one in entries if one.forbids(now) and one.scope in scopes), None)

@@ -1,10 +1,12 @@
 -- PARTS record
 -- Find the messages that match.
--- KEYS  records   ARG  wanted (field -> required value), tag ('': any), at_gateway (only those that the gateway holds),
---       shown (fields)
+-- KEYS  records   ARG  wanted (field -> required value), former (other spellings of the recipient), tag ('': any),
+--       at_gateway (only those that the gateway holds), shown (fields)
 -- ->    for each match {position, then the values of shown, '' for an absent field; all '' for what is no hash}
 local place, answers = {}, {}
 for i, name in ipairs(ARG.shown) do place[name] = i end
+local former = {}
+for _, number in ipairs(ARG.former) do former[number] = true end
 for i = 1, #KEY.records do
   local found = list_raw(KEY.records[i], ARG.shown)  -- unreadable records are listed as such
   local exists = not found
@@ -12,7 +14,10 @@ for i = 1, #KEY.records do
   for j = 1, #ARG.shown do exists = exists or found[j] end
   local matches = exists and (not ARG.at_gateway or found[place[Field.gateway_due]])
     and (ARG.tag == '' or string.find(',' .. (found[place[Field.tags]] or '') .. ',', ',' .. ARG.tag .. ',', 1, true))
-  for name, value in pairs(ARG.wanted) do matches = matches and found[place[name]] == value end
+  for name, value in pairs(ARG.wanted) do
+    local has = found[place[name]]
+    matches = matches and (has == value or name == Field.to and former[has])
+  end
   if matches then
     local answer = {tostring(i)}
     for j = 1, #ARG.shown do answer[j + 1] = found[j] or '' end

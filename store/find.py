@@ -22,6 +22,7 @@ from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
+from threelane.contract.subscriber import spellings
 from threelane.store import keys, rows, suppression
 from threelane.store.keys import RecordKey
 from threelane.store.readable import NO_HASH, readable, row
@@ -65,7 +66,13 @@ def _shown(values: Sequence[bytes]) -> dict[str, str]:
 
 @script(__file__, _rows)
 def _find(
-    *, records: Sequence[RecordKey], wanted: Mapping[str, str], tag: str, at_gateway: bool, shown: Sequence[str]
+    *,
+    records: Sequence[RecordKey],
+    wanted: Mapping[str, str],
+    former: Sequence[str],
+    tag: str,
+    at_gateway: bool,
+    shown: Sequence[str],
 ) -> None:
     """Find the messages that match; returns the position of each, and its fields ``shown``."""
 
@@ -115,6 +122,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def fields(self) -> dict[str, str]:
         """Return the required values of record fields, without the tag."""
         return {field: str(value) for name, field in _FIELDS.items() if (value := getattr(self, name))}
+
+    def former(self) -> Sequence[str]:
+        """Return the former spellings of the recipient, which records of earlier versions have."""
+        return spellings(self.to)[1:] if self.to else ()
 
 
 CRITERIA: dict[str, Meta] = {
@@ -313,6 +324,7 @@ def _matching(
         client,
         records=keys.records(ids),
         wanted=wanted.fields(),
+        former=wanted.former(),
         tag=wanted.tag,
         at_gateway=at_gateway,
         shown=SHOWN,

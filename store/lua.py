@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from threelane.contract.subscriber import TO_FORMER, TO_PRESENT, Change, Changes
 from threelane.store.events import EventField, EventType
 from threelane.store.keys import INDEXES, Key
 from threelane.store.places import Places, UnknownName
@@ -75,6 +76,8 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "shapes": _table({name: f"FITS.{shape}" for name, shape in SHAPES.items()}),
         "needed": _table({name: f"'{when}'" for name, when in NEEDED.items()}),
         "before_sent": _table(dict.fromkeys(BEFORE_SENT, "true")),
+        "spelling_starts": _table(dict.fromkeys(TO_PRESENT, "true")),
+        "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
         "files": _FILES,  # replaced last, when the lines are known
     }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
@@ -129,6 +132,20 @@ def _indexes(places: Mapping[str, str]) -> str:
     found = {status: places.get(key.name.lower(), "nil") for status, key in INDEXES.items()}
     whole = {status: f"{place}lane]" if place.endswith("+ ") else place for status, place in found.items()}
     return _table({status: f"function(lane) return {place} end" for status, place in whole.items()})
+
+
+def _changes(changes: Changes) -> str:
+    """Return the changes of spellings by first digits and length; their patterns are those of Lua, too."""
+    return _table({start: _by_length(by_length) for start, by_length in changes.items()})
+
+
+def _by_length(by_length: Mapping[int, Sequence[Change]]) -> str:
+    rows = (f"[{length}] = {{{', '.join(map(_change, found))}}}" for length, found in by_length.items())
+    return f"{{{', '.join(rows)}}}"
+
+
+def _change(change: Change) -> str:
+    return f"{{'^{change.pattern.pattern}$', '{change.middle}'}}"
 
 
 def _list(names: Sequence[str]) -> str:

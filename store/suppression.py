@@ -2,13 +2,19 @@
 
 It is checked at accept and again by the claim script, since a STOP may arrive while a message waits.  A number may have
 several entries, one for each source and scope; each forbids sending and is lifted independently.
+
+The entries of a person are under the present spelling of the number; those under a former one, of earlier versions,
+forbid as well until ``respell`` moves them.  A new entry is copied to the former spellings for a week, since workers of
+earlier versions look only for the spelling that a message has.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any, NamedTuple
 
 import msgspec
 import redis
@@ -18,6 +24,7 @@ from redis.exceptions import ResponseError
 from threelane.contract import phone
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
+from threelane.contract.subscriber import spellings, subscriber
 from threelane.store import keys, rows
 from threelane.store.scripts import Item, script
 from threelane.store.scripts import number as to_number
@@ -53,6 +60,24 @@ def _lift(*, number: str, source: str, scope: str) -> None:
 @script(__file__, to_number)
 def _forget(*, number: str, entries: str) -> None:
     """Remove a number unless its entries changed; returns 1 or 0."""
+
+
+class Respelt(StrEnum):
+    """What became of a row under a former spelling."""
+
+    MOVED = "moved"
+    MERGED = "merged"  # into the entries under the present spelling
+    GONE = "gone"
+    UNREADABLE = "unreadable"  # it, or the row under the present spelling
+
+
+def _respelt(reply: bytes) -> Respelt:
+    return Respelt(reply.decode())
+
+
+@script(__file__, _respelt, [Respelt])
+def _respell(*, number: str) -> None:
+    """Move a row to the present spelling; returns a Respelt."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -154,28 +179,99 @@ def encode(entry: Entry) -> bytes:
 
 
 def why(client: redis.Redis, number: str) -> Sequence[Entry]:
-    """Return the entries of a number, in force or not."""
-    found = rows.unless_damaged(keys.SUPPRESSED, lambda: client.hget(keys.SUPPRESSED, number), b"")
-    return () if found is None else decode(number, found)
+    """Return the entries of the person whom a number reaches, in force or not."""
+    spelled = spellings(number)
+    found: Any = rows.unless_damaged(keys.SUPPRESSED, lambda: client.hmget(keys.SUPPRESSED, spelled), [b""])
+    return joined(spelled, found)
+
+
+def joined(spelled: Sequence[str], found: Sequence[bytes | None]) -> Sequence[Entry]:
+    """Return the entries in the rows of a person, by the spellings; copies are left out."""
+    entries: list[Entry] = []
+    for number, row in zip(spelled, found, strict=False):
+        if row is not None:
+            entries += _besides(entries, decode(number, row))
+    return entries
+
+
+def _besides(known: Sequence[Entry], found: Sequence[Entry]) -> Sequence[Entry]:
+    """Return the entries whose source and scope are not known yet."""
+    seen = {(one.source, one.scope) for one in known}
+    return [one for one in found if (one.source, one.scope) not in seen]
 
 
 def every(client: redis.Redis) -> Iterator[Suppressed]:
     """Yield the whole list, unordered, read a few hundred at a time."""
     try:
-        for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
-            yield Suppressed(rows.text(number), decode(number, found))
+        found = client.hscan_iter(keys.SUPPRESSED, count=BATCH)
+        while page := list(islice(found, BATCH)):
+            yield from people(client, page)
     except ResponseError as failed:
         rows.known(keys.SUPPRESSED, failed, None)
 
 
-async def forget_over(client: redis.asyncio.Redis, before: int) -> None:
-    """Remove the numbers whose entries all expired before a time (ms); a name that is no text stays for the doctor."""
+def people(client: redis.Redis, page: Iterable[tuple[bytes, bytes]]) -> Iterator[Suppressed]:
+    """Yield rows under the present spellings; of a former one, what the present one does not have."""
+    former: dict[str, Sequence[Entry]] = {}
+    for name, found in page:
+        number, entries = rows.text(name), decode(name, found)
+        if subscriber(number) == number:
+            yield Suppressed(number, entries)
+        else:
+            former[number] = entries
+    for number, entries, present in _with_present(client, former):
+        if left := _besides(present, entries):
+            yield Suppressed(subscriber(number), left)
+
+
+def _with_present(
+    client: redis.Redis, former: dict[str, Sequence[Entry]]
+) -> Iterator[tuple[str, Sequence[Entry], Sequence[Entry]]]:
+    """Yield each number, its entries, and those under its present spelling."""
+    if not former:
+        return
+    present: Any = client.hmget(keys.SUPPRESSED, [subscriber(number) for number in former])
+    for (number, entries), row in zip(former.items(), present, strict=True):
+        yield number, entries, decode(subscriber(number), row) if row is not None else ()
+
+
+def misspelt(client: redis.Redis) -> Iterator[tuple[str, bool]]:
+    """Yield the numbers that are listed under a former spelling, and whether the present one has entries already.
+
+    Rows of copies, which expire on their own, are left out.
+    """
+    try:
+        scan = client.hscan_iter(keys.SUPPRESSED, count=BATCH)
+        while page := list(islice(scan, BATCH)):
+            texts = ((rows.text(name), found) for name, found in page)
+            former = {number: decode(number, found) for number, found in texts if subscriber(number) != number}
+            for number, entries, present in _with_present(client, former):
+                if _besides(present, entries) or any(not one.expires for one in entries):
+                    yield number, bool(present)
+    except ResponseError as failed:
+        rows.known(keys.SUPPRESSED, failed, None)
+
+
+def respell(client: redis.Redis, number: str) -> Respelt:
+    """Move the entries of a number to its present spelling, in one step; repeating it changes nothing."""
+    return _respell(client, number=number)
+
+
+async def forget_over(client: redis.asyncio.Redis, before: int) -> int:
+    """Remove the numbers whose entries all expired before a time (ms); a name that is no text stays for the doctor.
+
+    Returns how many numbers have entries without an end under a former spelling.
+    """
+    misspelt = 0
     try:
         async for number, found in client.hscan_iter(keys.SUPPRESSED, count=BATCH):
+            name = rows.text(number)
+            misspelt += subscriber(name) != name and any(not one.expires for one in decode(number, found))
             if all(0 < one.expires <= before for one in decode(number, found)) and rows.is_text(number):
                 await _forget.run(client, number=number.decode(), entries=found.decode())
     except ResponseError as failed:
         rows.known(keys.SUPPRESSED, failed, None)
+    return misspelt
 
 
 def _put(client: redis.Redis, numbers: Sequence[tuple[str, Entry]], *, again: int, source: str) -> None:

@@ -43,8 +43,8 @@ def list_suppressed(
     )
     following, found = page
     listed = [
-        _standing(key, visible_to.listed_number(key, rows.text(number)), suppression.decode(number, entries), now)
-        for number, entries in found.items()
+        _standing(key, visible_to.listed_number(key, number), entries, now)
+        for number, entries in suppression.people(service.redis, found.items())
     ]
     return answered(Page(listed, str(following)))
 

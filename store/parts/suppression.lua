@@ -1,5 +1,7 @@
--- PARTS rows
+-- PARTS rows, spellings
 -- Suppression: the list of numbers that must not be sent to, MSISDN -> JSON list of entries; see suppression.py.
+-- A person's entries are under the present spelling of the number. Those under a former one forbid as well: they are of
+-- earlier versions, or copies for them.
 
 local DAMAGED_ENTRY = 'unreadable'  -- the source of what stands for an unreadable row: nothing is sent to its number
 local damaged_entry, entries_in
@@ -32,25 +34,47 @@ end
 
 local function is_over(entry, now) return (entry.expires or 0) > 0 and entry.expires <= now end
 
--- -> whether an entry forbids sending now.
-local function forbids(entry, sender, tags, now)
-  if (entry.times or 1) < (entry.needs or 1) or is_over(entry, now) then return false end
-  local kind, name = string.match(entry.scope or 'all', '^(%a+):?(.*)$')
-  if kind == 'sender' then return name == sender end
-  if kind == 'tag' then return string.find(',' .. tags .. ',', ',' .. name .. ',', 1, true) ~= nil end
-  return true
+-- -> the entries of the person whom each of these numbers reaches: JSON, false, or a list of both if there are several
+-- spellings; nil if the key of the list is no hash.
+local function entries_of(numbers)
+  local found = of_table('HMGET', KEY.suppressed, unpack(numbers))
+  if not found then return nil end
+  for i, number in ipairs(numbers) do
+    local person = spelling.may_differ(number) and spelling.present(number)
+    local former = person and spelling.former(person)
+    if former and #former > 0 then
+      local listed, all = false, redis.call('HMGET', KEY.suppressed, person, unpack(former))
+      for _, row in ipairs(all) do listed = listed or row end
+      found[i] = listed and all
+    end
+  end
+  return found
 end
 
--- -> the entries of each of these numbers: JSON, or false; nil if the key of the list is no hash.
-local function entries_of(numbers) return (of_table('HMGET', KEY.suppressed, unpack(numbers))) end
+local forbidden
+do
+  -- -> whether an entry forbids sending now.
+  local function forbids(entry, sender, tags, now)
+    if (entry.times or 1) < (entry.needs or 1) or is_over(entry, now) then return false end
+    local kind, name = string.match(entry.scope or 'all', '^(%a+):?(.*)$')
+    if kind == 'sender' then return name == sender end
+    if kind == 'tag' then return string.find(',' .. tags .. ',', ',' .. name .. ',', 1, true) ~= nil end
+    return true
+  end
 
--- -> the first of these entries (JSON, or false) that forbids sending now, or nil. An unreadable row forbids.
-local function forbidden(entries, sender, tags, now)
-  if not entries then return nil end
-  local found = entries_in(entries)
-  if not found then return damaged_entry() end
-  for _, entry in ipairs(found) do
-    if forbids(entry, sender, tags, now) then return entry end
+  -- -> the first of these entries (as entries_of returns them) that forbids sending now, or nil. An unreadable row forbids.
+  function forbidden(entries, sender, tags, now)
+    if not entries then return nil end
+    if type(entries) == 'table' then
+      local first
+      for _, row in ipairs(entries) do first = first or forbidden(row, sender, tags, now) end
+      return first
+    end
+    local found = entries_in(entries)
+    if not found then return damaged_entry() end
+    for _, entry in ipairs(found) do
+      if forbids(entry, sender, tags, now) then return entry end
+    end
   end
 end
 
@@ -60,46 +84,87 @@ local function decoded(number)
   return not is_damaged and entries_in(row or '[]') or nil
 end
 
--- Add an entry, or merge it into the one of the same source and scope; an expired entry is replaced. An unreadable row
--- forbids all: only an entry that does so, too, replaces it.
--- again  1 for a new occurrence, 0 for a repeated report
-local function suppress(number, new, again)
-  local entries, place = decoded(number), nil
-  if not entries then
-    if new.scope ~= 'all' or (new.expires or 0) > 0 or (new.times or 1) < (new.needs or 1) then return end
-    entries = {}
+local suppress
+do
+  -- Add an entry, or merge it into the one of the same source and scope; an expired entry is replaced. An unreadable row
+  -- forbids all: only an entry that does so, too, replaces it.
+  -- again  1 for a new occurrence, 0 for a repeated report
+  local function suppress_row(number, new, again)
+    local entries, place = decoded(number), nil
+    if not entries then
+      if new.scope ~= 'all' or (new.expires or 0) > 0 or (new.times or 1) < (new.needs or 1) then return end
+      entries = {}
+    end
+    for i, entry in ipairs(entries) do
+      if entry.source == new.source and entry.scope == new.scope then place = i end
+    end
+    local old = place and not is_over(entries[place], new.last) and entries[place]
+    if old then
+      new.times = math.max((old.times or 1) + again, new.times)
+      new.needs, new.first, new.last = old.needs, math.min(old.first or new.first, new.first), math.max(old.last or 0, new.last)
+      if new.evidence == '' then new.evidence = old.evidence end
+    end
+    entries[place or #entries + 1] = new
+    of_table('HSET', KEY.suppressed, number, cjson.encode(entries))
   end
-  for i, entry in ipairs(entries) do
-    if entry.source == new.source and entry.scope == new.scope then place = i end
+
+  local COPY_MS = 7 * 24 * 3600 * 1000  -- how long a copy is kept for workers of earlier versions
+
+  -- Copy an entry to a former spelling, the only one that a worker of an earlier version looks for. An entry that is there
+  -- already stays, unless it is a copy.
+  local function copy_to_former(number, entry)
+    for _, old in ipairs(decoded(number) or {}) do
+      if old.source == entry.source and old.scope == entry.scope and (old.expires or 0) == 0 then return end
+    end
+    local copy, ends = {}, entry.last + COPY_MS
+    for name, value in pairs(entry) do copy[name] = value end
+    copy.expires = (entry.expires or 0) > 0 and math.min(entry.expires, ends) or ends
+    suppress_row(number, copy, 0)
   end
-  local old = place and not is_over(entries[place], new.last) and entries[place]
-  if old then
-    new.times = math.max((old.times or 1) + again, new.times)
-    new.needs, new.first, new.last = old.needs, math.min(old.first or new.first, new.first), math.max(old.last or 0, new.last)
-    if new.evidence == '' then new.evidence = old.evidence end
+
+  -- Add an entry for the person whom a number reaches, as suppress_row does for a row.
+  function suppress(number, new, again)
+    local person = spelling.present(number)
+    suppress_row(person, new, again)
+    if again == 0 then return end  -- a list is imported when all workers are of this version
+    for _, former in ipairs(spelling.former(person)) do copy_to_former(former, new) end
   end
-  entries[place or #entries + 1] = new
-  of_table('HSET', KEY.suppressed, number, cjson.encode(entries))
 end
 
--- Remove the entries of a source and scope ('': any) from a number, except younger ones. Only the removal of all
--- entries, by a person, removes an unreadable row. -> how many
-local function lift(number, source, scope, youngest)
-  local entries, left = decoded(number), {}
-  if not entries then
-    local is_removed = (source == '' or source == DAMAGED_ENTRY) and not youngest
-    return is_removed and of_table('HDEL', KEY.suppressed, number) or 0
+local lift
+do
+  -- Remove the entries of a source and scope ('': any) from a row, except younger ones. Only the removal of all entries, by
+  -- a person, removes an unreadable row. -> how many; removed gets their sources and scopes
+  local function lift_row(number, removed, source, scope, youngest)
+    local entries, left = decoded(number), {}
+    if not entries then
+      local is_removed = (source == '' or source == DAMAGED_ENTRY) and not youngest
+      if is_removed and of_table('HDEL', KEY.suppressed, number) == 1 then removed[DAMAGED_ENTRY] = true end
+      return
+    end
+    for _, entry in ipairs(entries) do
+      local meant = (source == '' or entry.source == source) and (scope == '' or entry.scope == scope)
+      if not meant or (youngest and (entry.last or 0) > youngest) then
+        left[#left + 1] = entry
+      else
+        removed[entry.source .. '\n' .. (entry.scope or 'all')] = true
+      end
+    end
+    if #left == 0 then
+      redis.call('HDEL', KEY.suppressed, number)
+    elseif #left < #entries then
+      redis.call('HSET', KEY.suppressed, number, cjson.encode(left))
+    end
   end
-  for _, entry in ipairs(entries) do
-    local meant = (source == '' or entry.source == source) and (scope == '' or entry.scope == scope)
-    if not meant or (youngest and (entry.last or 0) > youngest) then left[#left + 1] = entry end
+
+  -- Remove entries of the person whom a number reaches, as lift_row does. -> how many; a copy counts as its entry
+  function lift(number, source, scope, youngest)
+    local person, removed, lifted = spelling.present(number), {}, 0
+    lift_row(person, removed, source, scope, youngest)
+    for _, former in ipairs(spelling.former(person)) do lift_row(former, removed, source, scope, youngest) end
+    for _ in pairs(removed) do lifted = lifted + 1 end
+    return lifted
   end
-  if #left == 0 then
-    redis.call('HDEL', KEY.suppressed, number)
-  elseif #left < #entries then
-    redis.call('HSET', KEY.suppressed, number, cjson.encode(left))
-  end
-  return #entries - #left
 end
 
 -- Remove a number from the list, unless its entries changed since they were read. -> 1 or 0

@@ -18,10 +18,11 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
+from threelane.contract.subscriber import spellings
 from threelane.producer.cancel import cancel
 from threelane.runtime import logs
 from threelane.store import events, keys, registry, rows, suppression
-from threelane.store.events import Event, Reply
+from threelane.store.events import Reply
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
@@ -45,7 +46,9 @@ class Erasing(StrEnum):
 
 
 @script(__file__, texts, [Erasing])
-def _erase(*, records: Sequence[RecordKey], now: int, number: str, ended_by: int, ids: Sequence[str]) -> None:
+def _erase(
+    *, records: Sequence[RecordKey], now: int, spelled: Sequence[str], ended_by: int, ids: Sequence[str]
+) -> None:
     """Erase records of a number, or all that ended by a time; returns each result."""
 
 
@@ -83,19 +86,21 @@ class Erased(msgspec.Struct, kw_only=True):
 def erase(
     client: redis.Redis, number: str, retention_ms: int, now: int, *, stop: bool = False, forget: bool = False
 ) -> Erased:
-    """Erase all data of a number (an MSISDN) that can be erased; data that arrives meanwhile may remain.
+    """Erase all data of the person whom a number (an MSISDN) reaches, under all its spellings, that can be erased.
 
+    Data that arrives meanwhile may remain.
     ``stop`` first cancels waiting messages; ``forget`` also removes the number from the suppression list.
     """
-    erased = Erased()
+    erased, spelled = Erased(), spellings(number)
+    begins = tuple(keys.reply_parts(f"{one}:") for one in spelled)
     left: dict[str, str] = {}  # a scan may return a key twice
     hooked = set(registry.read_all(client))
     for found in _batches(client.scan_iter(match="tl:*", count=BATCH)):
         ids = [key.removeprefix(keys.record("")) for key in found if key.startswith(keys.record(""))]
-        left |= _records(client, ids, number, now, erased)
+        left |= _records(client, ids, spelled, now, erased)
         hooked |= {key.removeprefix(keys.delivery("")) for key in found if key.startswith(keys.delivery(""))}
         for key in found:
-            if key.startswith(keys.reply_parts(f"{number}:")):
+            if key.startswith(begins):
                 erased.replies += int(client.delete(key))
                 client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
     if stop:
@@ -104,12 +109,12 @@ def erase(
         erased.cancelled = sum(one.answer == "cancelled" for one in results)
         for ids in _batches(iter(waiting)):
             left = {one: answer for one, answer in left.items() if one not in ids}
-            left |= _records(client, ids, number, now, erased)
+            left |= _records(client, ids, spelled, now, erased)
     erased.waiting = sum(answer == Erasing.WAITS for answer in left.values())
     erased.under_way = len(left) - erased.waiting
     # after the records: first the stream of events, then the deliveries made from it
-    erased.events = _events(client, number)
-    erased.deliveries = sum(_deliveries(client, name, number) for name in hooked)
+    erased.events = _events(client, spelled)
+    erased.deliveries = sum(_deliveries(client, name, spelled) for name in hooked)
     if forget:
         erased.suppressed = suppression.lift(client, number)
     erased.file = _rewrite(client)
@@ -129,7 +134,8 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     before = now - settings.erase_after_ms
     await rows.unless_damaged_async(keys.EVENTS, client.xtrim(keys.EVENTS, minid=str(before), approximate=False))
     await _old_deliveries(client, before)
-    await suppression.forget_over(client, before)
+    if misspelt := await suppression.forget_over(client, before):
+        logs.event("suppressed_misspelt", level=30, numbers=misspelt, remedy="threelane suppress migrate --dry-run")
     if settings.erase_after_ms >= settings.retention_ms:
         return 0
     erased, cursor = 0, 0
@@ -138,7 +144,7 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
         cursor, found = page
         ids = rows.ids(key.removeprefix(keys.record("").encode()) for key in found)
         if ids:
-            answers = await _erase.run(client, records=keys.records(ids), now=now, number="", ended_by=before, ids=ids)
+            answers = await _erase.run(client, records=keys.records(ids), now=now, spelled=(), ended_by=before, ids=ids)
             erased += sum(answer == Erasing.ERASED for answer in answers)
         if not cursor:
             break
@@ -153,20 +159,22 @@ def _batches(found: Iterator[Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _records(client: redis.Redis, ids: Sequence[str], number: str, now: int, erased: Erased) -> dict[str, str]:
+def _records(
+    client: redis.Redis, ids: Sequence[str], spelled: Sequence[str], now: int, erased: Erased
+) -> dict[str, str]:
     """Erase the records of the number; returns those that cannot be erased: they wait, or are under way."""
     records = keys.records(ids)
-    answers = _erase(client, records=records, now=now, number=number, ended_by=0, ids=ids) if ids else []
+    answers = _erase(client, records=records, now=now, spelled=spelled, ended_by=0, ids=ids) if ids else []
     erased.messages += sum(answer == Erasing.ERASED for answer in answers)
     return {
         one: answer for one, answer in zip(ids, answers, strict=True) if answer in (Erasing.WAITS, Erasing.UNDER_WAY)
     }
 
 
-def _deliveries(client: redis.Redis, producer: str, number: str) -> int:
+def _deliveries(client: redis.Redis, producer: str, spelled: Sequence[str]) -> int:
     key = keys.delivery(producer)
     contents = rows.unless_damaged(key, lambda: [*client.hscan_iter(key, count=BATCH)], [])
-    about = [event_id for event_id, content in contents if _is_to_erase(key, event_id, content, number)]
+    about = [event_id for event_id, content in contents if _is_to_erase(key, event_id, content, spelled)]
     for batch in _batches(iter(about)):
         with client.pipeline(transaction=True) as pipe:
             _drop(pipe, producer, batch)
@@ -181,29 +189,27 @@ def _drop(pipe: Any, producer: str, event_ids: Sequence[str]) -> None:
     pipe.zrem(keys.undelivered(producer), *event_ids)
 
 
-def _events(client: redis.Redis, number: str) -> int:
+def _events(client: redis.Redis, spelled: Sequence[str]) -> int:
     """Delete the events of a number from the stream, even those that a producer has not read yet."""
-    last, erased = "-", 0
+    last, erased, numbers = "-", 0, {one.encode() for one in spelled}
 
     def page_after(last: str) -> Any:
         return rows.unless_damaged(keys.EVENTS, lambda: client.xrange(keys.EVENTS, min=last, count=BATCH), [])
 
     while page := page_after(last):
         entries: Any = page
-        about = [event_id for event_id, raw in entries if number.encode() in (raw.get(b"to"), raw.get(b"from"))]
+        about = [event_id for event_id, raw in entries if numbers & {raw.get(b"to"), raw.get(b"from")}]
         erased += client.xdel(keys.EVENTS, *about) if about else 0
         last = "(" + entries[-1][0].decode()
     return erased
 
 
-def _is_to_erase(key: str, event_id: bytes, content: bytes, number: str) -> bool:
+def _is_to_erase(key: str, event_id: bytes, content: bytes, spelled: Sequence[str]) -> bool:
     """Return whether a delivery is about a number; an unreadable one is if it names the number anywhere."""
     event = rows.decode(key, event_id, content, lambda raw: events.from_json(bytes(decode_delivery(raw).event)))
-    return number.encode() in content if event is None else _is_about(event, number)
-
-
-def _is_about(event: Event, number: str) -> bool:
-    return number in (event.to, event.sender if isinstance(event, Reply) else "")
+    if event is None:
+        return any(number.encode() in content for number in spelled)
+    return event.to in spelled or (isinstance(event, Reply) and event.sender in spelled)
 
 
 def _rewrite(client: redis.Redis) -> Rewriting:

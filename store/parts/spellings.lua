@@ -1,0 +1,27 @@
+-- Spellings: one person may have a number with several spellings; the table is that of contract/subscriber.py.
+
+local spelling = {}
+do
+  local STARTS, rules = Table.spelling_starts, nil
+
+  -- -> whether a number may have several spellings, by its first digits: most have one.
+  function spelling.may_differ(number) return STARTS[string.sub(number, 1, 2)] end
+
+  -- -> the other spellings that the changes of a direction give a number, which may be none.
+  local function others(number, direction)
+    local found = {}
+    if not spelling.may_differ(number) then return found end
+    rules = rules or Table.spellings
+    for _, change in ipairs(rules[direction][string.sub(number, 1, 2)][#number] or {}) do
+      local before, after = string.match(number, change[1])
+      if before then found[#found + 1] = before .. change[2] .. after end
+    end
+    return found
+  end
+
+  -- -> the spelling by which a person is known: that of today.
+  function spelling.present(number) return others(number, 'present')[1] or number end
+
+  -- -> the former spellings of a person's number.
+  function spelling.former(person) return others(person, 'former') end
+end
