@@ -7,6 +7,7 @@ from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, Phon
 
 from threelane.contract import numbering
 from threelane.contract.numbering import Wrong
+from threelane.contract.subscriber import subscriber
 
 _MOBILE = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
@@ -31,9 +32,10 @@ def read(digits: str, country: str) -> str | Wrong:
     found = numbering.written(number)
     if numbering.is_opened(found):
         return found
-    if wrong := numbering.wrong_length(number):
+    is_former = subscriber(found) != found  # it may have a length that the metadata no longer has
+    if not is_former and (wrong := numbering.wrong_length(number)):
         return Wrong(f"{wrong.problem}, {country}", f"{wrong.remedy}, or {_write_plus()}")
-    if number.italian_leading_zero and not phonenumbers.is_valid_number(number):
+    if not is_former and number.italian_leading_zero and not phonenumbers.is_valid_number(number):
         return Wrong(f"no number of {country} starts with 0 like this", f"check its digits, or {_write_plus()}")
     if not numbering.LEAST_DIGITS <= len(found) <= numbering.MOST_DIGITS:
         return Wrong(f"{len(found)} digits with the country code", "check its digits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,13 +17,15 @@ from rich.markup import escape
 
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
-from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
+from threelane.contract.prices import country
+from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.spreadsheet import from_cell, text_cell
 from threelane.store import suppression
-from threelane.store.suppression import IMPORT, Entry
+from threelane.store.suppression import IMPORT, Entry, Respelt
 
 COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "expires", "times", "needs")
 TEXTS = ("source", "scope", "evidence")  # the columns of free text
@@ -148,6 +151,43 @@ def export() -> None:
                 table.writerow([number, *(_cell(name, values[name]) for name in COLUMNS[1:])])
 
     with_redis(write)
+
+
+@app.command(epilog="Example: threelane suppress migrate --dry-run")
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many would be moved, by country.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Move entries under a former spelling of a number to the present one; run it when all workers are upgraded."""
+    results = with_redis(lambda client: _migrated(client, dry_run=dry_run))
+    if as_json:
+        print_json(results)
+    else:
+        table = Table("country", "result", "numbers")
+        for one in results:
+            table.add_row(one["country"], one["result"], str(one["numbers"]))
+        out.print(table if results else "no number is listed under a former spelling")
+        if results and dry_run:
+            print_line("nothing was changed: repeat it without --dry-run")
+    is_complete = dry_run or all(one["result"] != Respelt.UNREADABLE for one in results)
+    if not is_complete:
+        err.print("unreadable rows were left: threelane damaged list", markup=False, highlight=False)
+    raise typer.Exit(Exit.OK if is_complete else Exit.REFUSED)
+
+
+def _migrated(client: redis.Redis, *, dry_run: bool) -> list[dict[str, Any]]:
+    """Move what is misspelt, or count it; returns the numbers by country and result."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for number, is_listed in suppression.misspelt(client):
+        planned = Respelt.MERGED if is_listed else Respelt.MOVED
+        counts[country(number), planned if dry_run else suppression.respell(client, number)] += 1
+    results = [
+        {"country": where, "result": f"to be {result}" if dry_run else result, "numbers": numbers}
+        for (where, result), numbers in sorted(counts.items())
+    ]
+    if not dry_run:
+        logs.events("suppressed_migrated", results)
+    return results
 
 
 def _cell(column: str, value: object) -> object:

@@ -168,6 +168,7 @@ def _do_the_rest(system: System) -> None:
     suppression.take_over(sync, [("27820000001", entry)])
     system.run(suppression.forget_over(client, now + 2))
     suppression.lift(sync, "27820000002")
+    suppression.respell(sync, "27820000002")
     write_check.check_write(sync)
     beat.take_name(sync, system.settings)
     system.run(beat.forget(client))
