@@ -12,7 +12,7 @@ if not entries or not into then return Respelt.unreadable end
 
 local function same_as(entry)
   for _, one in ipairs(into) do
-    if one.source == entry.source and (one.scope or 'all') == (entry.scope or 'all') then return one end
+    if one.source == entry.source and one.scope == entry.scope then return one end
   end
 end
 
@@ -31,6 +31,6 @@ for _, entry in ipairs(entries) do
   local one = same_as(entry)
   if one then merge(one, entry) else into[#into + 1] = entry end
 end
-redis.call('HSET', KEY.suppressed, person, cjson.encode(into))
+redis.call('HSET', KEY.suppressed, person, row_with(into))
 redis.call('HDEL', KEY.suppressed, ARG.number)
 return result

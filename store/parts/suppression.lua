@@ -4,11 +4,12 @@
 -- earlier versions, or copies for them.
 
 local DAMAGED_ENTRY = 'unreadable'  -- the source of what stands for an unreadable row: nothing is sent to its number
-local damaged_entry, entries_in
+local damaged_entry, entries_in, row_with
 do
   local ENTRY = {source = 'string', code = 'string'}
   local OF_ENTRY = {scope = 'string', evidence = 'string', first = 'number', last = 'number', expires = 'number',
     times = 'number', needs = 'number'}
+  local DEFAULTS = {scope = 'all', evidence = '', expires = 0, times = 1, needs = 1}  -- those of suppression.py
 
   function damaged_entry()
     return {source = DAMAGED_ENTRY, code = '122', scope = 'all', first = 0, last = 0}
@@ -27,8 +28,21 @@ do
       for name, kind in pairs(OF_ENTRY) do
         if entry[name] ~= nil and type(entry[name]) ~= kind then return nil end
       end
+      entry.scope = entry.scope or DEFAULTS['scope']
     end
     return found
+  end
+
+  -- -> the row for these entries; default values are left out, for memory.
+  function row_with(entries)
+    local short = {}
+    for place, entry in ipairs(entries) do
+      short[place] = {}
+      for name, value in pairs(entry) do
+        if value ~= DEFAULTS[name] then short[place][name] = value end
+      end
+    end
+    return cjson.encode(short)
   end
 end
 
@@ -105,7 +119,7 @@ do
       if new.evidence == '' then new.evidence = old.evidence end
     end
     entries[place or #entries + 1] = new
-    of_table('HSET', KEY.suppressed, number, cjson.encode(entries))
+    of_table('HSET', KEY.suppressed, number, row_with(entries))
   end
 
   local COPY_MS = 7 * 24 * 3600 * 1000  -- how long a copy is kept for workers of earlier versions
@@ -147,13 +161,13 @@ do
       if not meant or (youngest and (entry.last or 0) > youngest) then
         left[#left + 1] = entry
       else
-        removed[entry.source .. '\n' .. (entry.scope or 'all')] = true
+        removed[entry.source .. '\n' .. entry.scope] = true
       end
     end
     if #left == 0 then
       redis.call('HDEL', KEY.suppressed, number)
     elseif #left < #entries then
-      redis.call('HSET', KEY.suppressed, number, cjson.encode(left))
+      redis.call('HSET', KEY.suppressed, number, row_with(left))
     end
   end
 
