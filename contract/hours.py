@@ -55,6 +55,11 @@ class WeeklyHours(msgspec.Struct, frozen=True):
         return found
 
 
+def whole_day(day: date, zone: ZoneInfo) -> Interval:
+    """Return the interval of a day in a zone."""
+    return _moment(day, 0, zone) * 1000, _moment(day, WHOLE_DAY, zone) * 1000
+
+
 def parse_weekly_hours(days: str, hours: str) -> WeeklyHours:
     """Parse ``mon-fri`` and ``08:00-20:00``; raises ValueError with the correct form."""
     matched = _HOURS.fullmatch(hours)

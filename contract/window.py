@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache, reduce
 from typing import NamedTuple, Self
@@ -14,13 +14,15 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from threelane.contract import fields
-from threelane.contract.hours import Interval, WeeklyHours, parse_weekly_hours
+from threelane.contract.holidays import Holidays
+from threelane.contract.hours import Interval, WeeklyHours, parse_weekly_hours, whole_day
 from threelane.contract.refusal import Refusal
 from threelane.contract.schedule import DAY
-from threelane.contract.zones import NOWHERE, country, zones
+from threelane.contract.zones import NOWHERE, Place, place, zones
 
 RECIPIENT = "recipient"
 LOOK_AHEAD_DAYS = 8  # the longest validity of a message
+NO_HOLIDAYS = Holidays()
 
 _LOOSE = re.compile(r"(?<=[a-z])\s*([,-])\s*(?=[a-z])|(?<=\d)\s*(-)\s*(?=\d)", re.IGNORECASE)  # mon - fri, 8:00 - 9:00
 _FORM = "write days, hours and a zone, as in mon-fri 08:00-20:00; sat 09:00-13:00 Africa/Johannesburg"
@@ -43,7 +45,7 @@ class Window(msgspec.Struct, frozen=True, cache_hash=True):
 
     def zones(self, to: str) -> tuple[ZoneInfo, ...]:
         """Return the zones that apply to a recipient; the first one decides if they never agree."""
-        return _zones(self, _country((self,), to))
+        return _zones(self, _place((self,), NO_HOLIDAYS, to).zones)
 
 
 @lru_cache(maxsize=1024)
@@ -72,27 +74,31 @@ def parse(text: str) -> Window:
 def opening(window: Window, to: str, now_ms: int) -> int:
     """Return ``now_ms`` if the window is open for the recipient, else when it opens next, in milliseconds.
 
-    ``to`` is an MSISDN.  With ``recipient`` the zones are those of the number's country (zones.py; UTC for numbers
-    without one).  In a country with several zones the window is open only if it is open in all of them, so that
-    nobody is woken at night.  If that never happens on the day of ``now_ms`` (in UTC) or in the 8 days after it, as
-    with a short window in a wide country, the zone with the most people decides.
+    ``to`` is an MSISDN.  With ``recipient`` the zones are those of the number's area code, if it has one, else those of
+    its country (zones.py; UTC for numbers without one).  With several zones the window is open only if it is open in
+    all of them, so that nobody is woken at night.  If that never happens on the day of ``now_ms`` (in UTC) or in the
+    8 days after it, as with a short window in a wide country, the zone with the most people decides.
 
     A time that clocks skip in spring maps to the first time after the gap; of a time that they show twice in autumn,
     the first counts.  Hours that lie within the skipped hour do not open on that day.
     """
-    where, day = _country((window,), to), now_ms // DAY
+    where, day = _place((window,), NO_HOLIDAYS, to), now_ms // DAY
     while True:  # terminates: no clock skips the same hours every week
-        found = _calendar((window,), where, day).next(now_ms)
+        found = _calendar((window,), where.zones, day).next(now_ms)
         if found is not None:
             return found
         day += LOOK_AHEAD_DAYS
 
 
-def common_opening(windows: tuple[Window, ...], to: str, now_ms: int) -> int | None:
-    """Return the first time from ``now_ms`` at which all are open, or None if there is none within 8 days."""
+def common_opening(windows: tuple[Window, ...], to: str, now_ms: int, holidays: Holidays = NO_HOLIDAYS) -> int | None:
+    """Return the first time from ``now_ms`` at which all are open, or None if there is none within 8 days.
+
+    They are closed while it is a holiday of the recipient's country in any of the recipient's zones.
+    """
     if not windows:
         return now_ms
-    found = _calendar(windows, _country(windows, to), now_ms // DAY).next(now_ms)
+    where, day = _place(windows, holidays, to), now_ms // DAY
+    found = _calendar(windows, where.zones, day, _closed_days(holidays, where, day)).next(now_ms)
     return found if found is not None and found <= now_ms + LOOK_AHEAD_DAYS * DAY else None
 
 
@@ -100,21 +106,23 @@ class Windows(msgspec.Struct, frozen=True):
     """All windows by their scope, ``lane:2``, ``lane:3`` or ``tag:<tag>``.
 
     ``unreadable`` has the invalid entries with the reason; they hold nothing back, so they raise an alarm.
+    ``holidays`` close every window.
     """
 
     by_scope: dict[str, Window] = {}
     unreadable: dict[str, str] = {}
+    holidays: Holidays = NO_HOLIDAYS
 
     @classmethod
-    def decode(cls, entries: Mapping[bytes, bytes]) -> Self:
-        """Parse the hash ``tl:windows``; does not raise for its content."""
+    def decode(cls, entries: Mapping[bytes, bytes], holidays: Mapping[bytes, bytes] | None = None) -> Self:
+        """Parse the hashes ``tl:windows`` and ``tl:holidays``; does not raise for their content."""
         by_scope, unreadable = {}, {}
         for scope, text in entries.items():
             try:
                 by_scope[parse_scope(scope.decode())] = parse(text.decode())
             except ValueError as wrong:
                 unreadable[scope.decode(errors="replace")] = str(wrong)
-        return cls(by_scope, unreadable)
+        return cls(by_scope, unreadable, Holidays.decode(holidays or {}))
 
     def applying_to(self, lane: int, tags: Iterable[str]) -> tuple[Window, ...]:
         """Return the windows that apply to a message; none for lane 1."""
@@ -125,7 +133,7 @@ class Windows(msgspec.Struct, frozen=True):
 
     def opening(self, lane: int, tags: Iterable[str], to: str, now_ms: int) -> int | None:
         """Return when a message may be sent, in milliseconds: ``now_ms`` if now, None if not within 8 days."""
-        return common_opening(self.applying_to(lane, tags), to, now_ms)
+        return common_opening(self.applying_to(lane, tags), to, now_ms, self.holidays)
 
 
 def parse_scope(text: str) -> str:
@@ -157,20 +165,25 @@ class _Calendar(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def _calendar(windows: tuple[Window, ...], where: str, day: int) -> _Calendar:
-    """Return when all windows are open; computed once per country and day (UTC days since 1970)."""
+def _calendar(
+    windows: tuple[Window, ...], where: tuple[ZoneInfo, ...], day: int, closed: tuple[date, ...] = ()
+) -> _Calendar:
+    """Return when all windows are open; computed once for each set of zones and day (UTC days since 1970)."""
     found = reduce(_both, (_open(window, where, day) for window in windows))
+    for holiday in closed:
+        for zone in where:
+            found = list(_without(found, whole_day(holiday, zone)))
     return _Calendar(tuple(begins for begins, _ in found), tuple(ends for _, ends in found))
 
 
-def _open(window: Window, where: str, day: int) -> list[Interval]:
+def _open(window: Window, where: tuple[ZoneInfo, ...], day: int) -> list[Interval]:
     by_zone = [_open_in(window.spans, zone, day) for zone in _zones(window, where)]
     return reduce(_both, by_zone) or by_zone[0]
 
 
 def _open_in(spans: Iterable[WeeklyHours], zone: ZoneInfo, day: int) -> list[Interval]:
     """Return the open intervals in one zone on the day and the 8 days after it, sorted and merged."""
-    first = datetime.fromtimestamp(day * DAY // 1000, UTC).date() - timedelta(days=2)  # west of UTC, past midnight
+    first = _date(day) - timedelta(days=2)  # west of UTC, past midnight
     found = sorted(interval for span in spans for interval in span.intervals(zone, first, LOOK_AHEAD_DAYS + 5))
     merged: list[Interval] = []
     for begins, ends in found:
@@ -187,16 +200,36 @@ def _both(some: list[Interval], others: list[Interval]) -> list[Interval]:
     return sorted((begins, ends) for begins, ends in overlaps if begins < ends)
 
 
-def _country(windows: tuple[Window, ...], to: str) -> str:
-    """Return the recipient's country, if any window depends on it."""
-    for window in windows:
-        if window.zone == RECIPIENT:
-            return country(to)
-    return NOWHERE
+def _without(found: Iterable[Interval], closed: Interval) -> Iterator[Interval]:
+    for begins, ends in found:
+        yield from (
+            (first, last)
+            for first, last in ((begins, min(ends, closed[0])), (max(begins, closed[1]), ends))
+            if first < last
+        )
 
 
-def _zones(window: Window, where: str) -> tuple[ZoneInfo, ...]:
-    return zones(where) if window.zone == RECIPIENT else (ZoneInfo(window.zone),)
+def _closed_days(holidays: Holidays, where: Place, day: int) -> tuple[date, ...]:
+    """Return the holidays that a calendar may meet, by the date of any zone."""
+    if not holidays.by_country:
+        return ()
+    today = _date(day)
+    return holidays.days(where.country, today - timedelta(days=1), today + timedelta(days=LOOK_AHEAD_DAYS + 2))
+
+
+def _date(day: int) -> date:
+    return datetime.fromtimestamp(day * DAY // 1000, UTC).date()
+
+
+def _place(windows: tuple[Window, ...], holidays: Holidays, to: str) -> Place:
+    """Return where the recipient may live, if a window or a holiday depends on it."""
+    if holidays.by_country or any(window.zone == RECIPIENT for window in windows):
+        return place(to)
+    return Place(NOWHERE, zones(NOWHERE))
+
+
+def _zones(window: Window, where: tuple[ZoneInfo, ...]) -> tuple[ZoneInfo, ...]:
+    return where if window.zone == RECIPIENT else (ZoneInfo(window.zone),)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -29,7 +30,36 @@ _MOST_PEOPLED = {  # where the first zone in zone.tab is not the one with the mo
     "RU": "Europe/Moscow",
     "UA": "Europe/Kyiv",
 }
+_LONGEST_PREFIX = 8
 _TAILS = ("2345678901", "2222222222")  # for each area in use, one of them completes a valid number
+
+
+class Place(NamedTuple):
+    """Where a recipient may live: the country, and its zones or those of the prefix, "" if the country decides."""
+
+    country: str
+    zones: tuple[ZoneInfo, ...]
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        """Return the zones and their reason, as in ``America/New_York, by the prefix 1212``."""
+        names = ", ".join(zone.key for zone in self.zones)
+        if self.prefix:
+            return f"{names}, by the prefix {self.prefix}"
+        if len(self.zones) > 1:
+            return f"all {len(self.zones)} zones of {self.country}"
+        return f"{names}, the zone of {self.country}" if self.country else f"{names}, since the number has no country"
+
+
+def place(msisdn: str) -> Place:
+    """Return where the owner of a number may live: in the zones of its area code, else in any of its country."""
+    found = country(msisdn)
+    every = zones(found)
+    if len(every) == 1:
+        return Place(found, every)
+    if msisdn.startswith("521") and len(msisdn) == 13:  # Mexican mobile numbers as they were written until 2019
+        msisdn = f"52{msisdn[3:]}"
+    return _by_prefix(found, msisdn[:_LONGEST_PREFIX])
 
 
 def country(msisdn: str) -> str:
@@ -50,6 +80,26 @@ def zones(country: str) -> tuple[ZoneInfo, ...]:
     names = _table().get(_LACKING.get(country, country), ["UTC"])
     first = _MOST_PEOPLED.get(country, names[0])
     return tuple(ZoneInfo(name) for name in sorted(names, key=lambda name: name != first))
+
+
+@lru_cache(maxsize=32_768)
+def _by_prefix(country: str, digits: str) -> Place:
+    """Return the place by the longest known prefix; the whole country if an older tzdata lacks one of its zones."""
+    every, table = zones(country), _prefixes()
+    for prefix in (digits[:length] for length in range(len(digits), 0, -1)):
+        if prefix in table:
+            found = tuple(zone for zone in every if zone.key in table[prefix])
+            return (
+                Place(country, found, prefix) if found and len(found) == len(table[prefix]) else Place(country, every)
+            )
+    return Place(country, every)
+
+
+@lru_cache(maxsize=1)
+def _prefixes() -> dict[str, frozenset[str]]:
+    from threelane.contract.zone_prefixes import PREFIXES  # only for countries with several zones
+
+    return {prefix: frozenset(names.split()) for names, found in PREFIXES.items() for prefix in found.split()}
 
 
 @lru_cache(maxsize=1024)

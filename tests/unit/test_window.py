@@ -18,6 +18,7 @@ from threelane.contract.window import Window, Windows, common_opening, opening, 
 ZA = "27831234567"  # UTC+2, no summer time
 GERMANY = "491711234567"
 NEW_YORK = "12125551234"
+TOLL_FREE = "18005551234"  # anywhere in the United States
 INDIA = "919812345678"
 SATELLITE = "870773111632"
 
@@ -226,13 +227,20 @@ def test_a_number_is_taken_for_a_country_with_other_clocks_only_if_it_is_a_landl
     ("window", "to", "at", "expected"),
     [
         # winter: 08:00 in Hawaii (UTC-10) is the last to come, 21:00 in New York (UTC-5) the first to end
-        ("daily 08:00-21:00 recipient", NEW_YORK, "2031-01-15 13:00", "2031-01-15 18:00"),
-        ("daily 08:00-21:00 recipient", NEW_YORK, "2031-01-15 18:00", "now"),
-        ("daily 08:00-21:00 recipient", NEW_YORK, "2031-01-16 02:00", "2031-01-16 18:00"),
-        ("mon-fri 08:00-21:00 recipient", NEW_YORK, "2031-01-18 01:59", "now"),  # Friday 20:59 in New York
-        ("mon-fri 08:00-21:00 recipient", NEW_YORK, "2031-01-18 02:00", "2031-01-20 18:00"),
+        ("daily 08:00-21:00 recipient", TOLL_FREE, "2031-01-15 13:00", "2031-01-15 18:00"),
+        ("daily 08:00-21:00 recipient", TOLL_FREE, "2031-01-15 18:00", "now"),
+        ("daily 08:00-21:00 recipient", TOLL_FREE, "2031-01-16 02:00", "2031-01-16 18:00"),
+        ("mon-fri 08:00-21:00 recipient", TOLL_FREE, "2031-01-18 01:59", "now"),  # Friday 20:59 in New York
+        ("mon-fri 08:00-21:00 recipient", TOLL_FREE, "2031-01-18 02:00", "2031-01-20 18:00"),
         # two hours on one day: never in all of the United States at once, so New York decides
-        ("daily 10:00-12:00 recipient", NEW_YORK, "2031-01-15 13:00", "2031-01-15 15:00"),
+        ("daily 10:00-12:00 recipient", TOLL_FREE, "2031-01-15 13:00", "2031-01-15 15:00"),
+        # an area code leaves its own zone alone
+        ("daily 08:00-21:00 recipient", NEW_YORK, "2031-01-15 12:59", "2031-01-15 13:00"),
+        ("daily 08:00-21:00 recipient", NEW_YORK, "2031-01-16 01:59", "now"),
+        ("daily 08:00-21:00 recipient", "18085551234", "2031-01-15 13:00", "2031-01-15 18:00"),  # Honolulu
+        ("daily 08:00-21:00 recipient", "16025551234", "2031-07-15 14:59", "2031-07-15 15:00"),  # Phoenix, UTC-7
+        ("daily 08:00-21:00 recipient", "74951234567", "2031-01-15 17:59", "now"),  # a landline in Moscow
+        ("daily 08:00-21:00 recipient", "5592991234567", "2031-01-15 11:59", "2031-01-15 12:00"),  # Manaus
         # Kaliningrad (UTC+2) to Kamchatka (UTC+12): 06:00 to 09:00 UTC; Moscow (UTC+3) decides on four hours
         ("daily 08:00-21:00 recipient", "79161234567", "2031-01-15 05:59", "2031-01-15 06:00"),
         ("daily 08:00-21:00 recipient", "79161234567", "2031-01-15 09:00", "2031-01-16 06:00"),
@@ -247,7 +255,7 @@ def test_a_number_is_taken_for_a_country_with_other_clocks_only_if_it_is_a_landl
         ("daily 08:00-20:00 recipient", SATELLITE, "2031-06-30 07:59", "2031-06-30 08:00"),  # UTC
     ],
 )
-def test_a_recipients_window_is_open_in_all_zones_of_the_country(window: str, to: str, at: str, expected: str) -> None:
+def test_a_recipients_window_is_open_in_all_zones_of_the_number(window: str, to: str, at: str, expected: str) -> None:
     """Nobody is woken at night; where that leaves no time at all, the zone of most people decides."""
     assert expected == opens(window, at, to)
 
@@ -393,7 +401,7 @@ def test_it_goes_at_the_first_open_minute(window: Window, to: str, now: int) -> 
 
 
 @settings(max_examples=25)  # 29 zones each
-@given(windows, st.sampled_from([NEW_YORK, "14165551234", "79161234567", GERMANY]), moments)
+@given(windows, st.sampled_from([TOLL_FREE, "12705551234", "79161234567", GERMANY]), moments)
 def test_in_a_long_country_it_goes_when_all_are_awake_or_the_most(window: Window, to: str, now: int) -> None:
     """Each zone on its own is open at that moment, unless they are never open together."""
     window = Window(window.spans, "recipient")
