@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-header
 
 # what the image installs: all but the demo, whose embedded Redis no process of production needs
-SERVED := api cli files http otel rabbitmq worker
+SERVED := api calendar cli files http otel rabbitmq worker
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks test-slow audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock

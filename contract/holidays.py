@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -17,6 +18,7 @@ EVERYWHERE = "*"
 MOST = 5_000  # of an installation; each worker reads them every five seconds
 MOST_NAME = 60  # characters
 YEARS_AHEAD = 5
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 
 
 class Holiday(msgspec.Struct, frozen=True, order=True):
@@ -85,10 +87,8 @@ def parse_row(row: str, name: str = "") -> Holiday:
 def parse_day(text: str) -> date:
     """Parse ``2026-12-25``; raises ValueError with the correct form."""
     try:
-        if len(text.strip()) != 10:
-            raise ValueError(text)
-        return date.fromisoformat(text.strip())
-    except ValueError:
+        return date(*map(int, _DAY.fullmatch(text.strip()).groups()))  # type: ignore[union-attr]
+    except (ValueError, AttributeError):
         raise ValueError(f"{text.strip()[:40]!r} is not a day: write YYYY-MM-DD, as in 2026-12-25") from None
 
 

@@ -239,7 +239,7 @@ USERS = (
             Key.PROBE,
             Key.WRITE_CHECK,
         ),
-        reads=(Key.BUDGETS, Key.WINDOWS),
+        reads=(Key.BUDGETS, Key.WINDOWS, Key.HOLIDAYS),
         trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS),
         ends=(
             Key.RECORD,
@@ -339,6 +339,7 @@ USERS = (
             Key.PRICES,
             Key.CEILING,
             Key.WINDOWS,
+            Key.HOLIDAYS,
             Key.WORKER,
             Key.WORKERS,
             Key.LANE_1_WORKER,

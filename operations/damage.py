@@ -11,6 +11,7 @@ import msgspec
 import redis
 from redis.exceptions import ResponseError
 
+from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
 from threelane.store import api_key, budgets, keys, registry, rows, suppression
@@ -60,6 +61,10 @@ def _window(name: bytes, value: bytes) -> None:
         raise ValueError(name)
 
 
+def _holiday(name: bytes, value: bytes) -> None:
+    parse_row(name.decode(), value.decode())
+
+
 def _reading(name: bytes, value: bytes) -> None:
     if name.decode().partition(":")[0] in _NUMBER:
         int(value)
@@ -75,6 +80,7 @@ TABLES = (
     Checked(keys.SUSPECTS, _json(msgspec.json.decode), "it counts as no evidence"),
     Checked(keys.PRICES, _price, "the price of this country is as configured"),
     Checked(keys.WINDOWS, _window, "the window does not apply"),
+    Checked(keys.HOLIDAYS, _holiday, "the day is not a holiday"),
     Checked(keys.BALANCE, _reading, "the balance is unknown until a worker reads it"),
 )
 """The tables and what is safe for an unreadable row of each; reports of workers and breakers are written again."""

@@ -10,6 +10,8 @@ import msgspec
 import redis
 
 from threelane.contract.message import Message
+from threelane.contract.window import Windows
+from threelane.operations import opening
 from threelane.operations.outage import outage
 from threelane.store import budgets, events, keys, readable, registry, rows, waiting, windows
 from threelane.store import status as statuses
@@ -303,9 +305,11 @@ def _pending(
     if breaker and known.status is Status.QUEUED:
         return Pending("hold", 0, f"{breaker.cause}; it is sent when {hold.way_back(breaker)}")
     tags = record.get("tags", "").split(",") if record.get("tags") else ()
-    opens = windows.read(client).opening(known.lane, tags, known.to, now) if known.lane > 1 else now
+    hours = windows.read(client) if known.lane > 1 else Windows()
+    opens = hours.opening(known.lane, tags, known.to, now)
     if opens != now and (known.status is Status.QUEUED or opens == at):
-        return Pending("window", opens or 0, "its sending window is closed")
+        reasons = opening.reason(hours.applying_to(known.lane, tags), hours.holidays, known.to, now)
+        return Pending("window", opens or 0, "; ".join(("its sending window is closed", *reasons)))
     if known.status is Status.SCHEDULED:
         if known.waits:
             return Pending("retry", at, f"retried after {known.code} {known.reason}")

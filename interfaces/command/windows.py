@@ -1,4 +1,4 @@
-"""Commands for sending windows: set, list, remove, try."""
+"""Commands for sending windows: set, list, remove, try; and the group of holidays."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from rich.markup import escape
 from threelane.contract import phone, schedule, zones
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
+from threelane.interfaces.command import holidays as cli_holidays
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.operations import opening
 from threelane.store import windows
 
 app = typer.Typer(
     help="Sending windows: the hours in which messages of a lane or tag are sent. Outside them, messages wait.",
     no_args_is_help=True,
 )
+app.add_typer(cli_holidays.app, name="holidays")
 Scope = Annotated[str, typer.Argument(help="lane:2, lane:3 or tag:<tag>; lane 1 never waits.")]
 Parsed = TypeVar("Parsed", int, phone.Msisdn)
 _EXAMPLES = """Examples:
@@ -34,13 +37,19 @@ threelane windows set tag:bar "fri,sat 20:00-02:00 Europe/Berlin"
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """When a message would be sent; times in milliseconds, ``opens`` is None when not within 8 days."""
+    """When a message would be sent; times in milliseconds, ``opens`` is None when not within 8 days.
+
+    ``zones`` are the recipient's, by ``prefix`` if it is not "".  ``holidays`` are those that it waits for.
+    """
 
     scopes: list[str]
     country: str
+    zones: list[str]
+    prefix: str
     at: int
     open: bool
     opens: int | None
+    holidays: list[str]
 
 
 @app.command("set", epilog=_EXAMPLES)
@@ -107,14 +116,19 @@ def try_window(
     applying = _applying(found, scopes)
     moment = now if due is None else due
     try:
-        opens = common_opening(applying, number, moment)
+        opens = common_opening(applying, number, moment, found.holidays)
+        met = opening.holidays_met(applying, found.holidays, number, moment)
     except OverflowError:
         wrong_usage("--at is out of range: give a time such as 2031-06-30T14:00:00Z")
-    trial = Trial(scopes, zones.country(number), moment, opens == moment, opens)
+    where = zones.place(number)
+    names = [zone.key for zone in where.zones]
+    trial = Trial(scopes, where.country, names, where.prefix, moment, opens == moment, opens, [str(one) for one in met])
     if as_json:
         print_json(trial)
     else:
-        out.print(_verdict(trial, applying, number), markup=False, highlight=False, soft_wrap=True)
+        reasons = opening.reason(applying, found.holidays, number, moment)
+        for line in (_verdict(trial, applying, number), *reasons):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _applying(found: Windows, scopes: list[str]) -> tuple[Window, ...]:
@@ -138,9 +152,7 @@ def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
         return f"it cannot be sent: the windows are not open together within {LOOK_AHEAD_DAYS} days"
     clocks = dict.fromkeys(window.zones(number)[0] for window in applying)
     places = ", ".join(f"{datetime.fromtimestamp(trial.opens / 1000, zone):%a %H:%M} in {zone.key}" for zone in clocks)
-    several = max(len(window.zones(number)) for window in applying)
-    note = f"; {trial.country} has {several} zones" if several > 1 else ""
-    return f"{'open: it is sent at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places}{note})"
+    return f"{'open: it is sent at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places})"
 
 
 def _right(parsed: Parsed | Refusal) -> Parsed:

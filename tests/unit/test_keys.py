@@ -15,6 +15,7 @@ AS_EVER = {
     "tl:tally", "tl:holds", "tl:rate", "tl:claimed", "tl:sweep", "tl:sweeping", "tl:erasing", "tl:suppressed",
     "tl:events", "tl:late", "tl:expected",
     "tl:waiting", "tl:heard", "tl:stopping", "tl:producers", "tl:rights", "tl:api-keys", "tl:api-used", "tl:windows",
+    "tl:holidays",
     "tl:workers",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",

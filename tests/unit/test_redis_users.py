@@ -12,7 +12,9 @@ from threelane.store.keys import KINDS, Key, key
 BY_NAME = {one.name: one for one in USERS}
 SECRETS = {Key.API_KEYS, Key.PRODUCERS, Key.CONSOLE, Key.SESSION}
 """Keys whose content lets somebody in, or sign for somebody."""
-OF_OPERATORS = SECRETS | {Key.HOLDS, Key.RATE, Key.WINDOWS, Key.WORKER, Key.WORKERS, Key.SUSPECTS, Key.BREAKER}
+OF_OPERATORS = SECRETS | {
+    Key.HOLDS, Key.RATE, Key.WINDOWS, Key.HOLIDAYS, Key.WORKER, Key.WORKERS, Key.SUSPECTS, Key.BREAKER,
+}  # fmt: skip
 NEVER = ("+@", "+keys", "+flush", "+debug", "+config|set", "+acl|setuser", "+replicaof", "+module", "+eval ")
 
 
