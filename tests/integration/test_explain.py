@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ import redis
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane import Status
+from threelane.contract.holidays import Holiday
 from threelane.contract.message import Draft
 from threelane.contract.prices import CREDIT
 from threelane.operations.explain import Story, explain
@@ -120,6 +122,23 @@ def test_the_story_shows_what_a_message_waits_for(system: System) -> None:
     assert ["look_up", "redrive", "receipt"] == causes
     system.cancel([queued])
     assert None is story_of(system, queued).pending
+
+
+def test_the_story_names_the_zones_and_holidays_that_keep_a_window_closed(system: System) -> None:
+    """Whoever waits sees whether the hour, the wide country or the calendar is why."""
+    mobile = take(system, to="79161234567").message.id
+    today = datetime.fromtimestamp(system.now / 1000, UTC).date()
+    windows.set_window(system.sync, "lane:3", "daily 00:00-24:00 recipient")
+    days = [Holiday(today + timedelta(days=ahead), "RU", "Mayovka") for ahead in (-1, 0, 1)]
+    windows.add_holidays(system.sync, days, now=system.now)
+
+    pending = story_of(system, mobile).pending
+    assert pending
+    assert ("window", True) == (pending.cause, pending.until > system.now)
+    assert pending.detail.startswith(
+        "its sending window is closed; the recipient's time: all 26 zones of RU; closed on holidays: "
+    )
+    assert f"{today} (Mayovka) in RU" in pending.detail
 
 
 def test_what_waits_for_a_gateway_that_does_not_answer_has_no_time_in_the_past(system: System) -> None:

@@ -94,9 +94,12 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     assert {
         "scopes": ["lane:3"],
         "country": "ZA",
+        "zones": ["Africa/Johannesburg"],
+        "prefix": "",
         "at": 1_940_594_400_000,
         "open": True,
         "opens": 1_940_594_400_000,
+        "holidays": [],
     } == operator.tries("lane:3", "--to", "+27 83 123 4567", "--at", monday)
     assert 1_940_565_600_000 == operator.tries("lane:3", "--to", ZA, "--at", saturday)["opens"]
     assert 1_940_605_200_000 == operator.tries("lane:3", "tag:promo", "--to", ZA, "--at", monday)["opens"]
@@ -105,9 +108,17 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     assert operator.tries("lane:2", "--to", ZA)["open"]
 
     result = operator.types("try", "lane:3", "--to", ZA, "--at", saturday)
-    assert "it waits until 2031-06-30 06:00:00Z (Mon 08:00 in Africa/Johannesburg)\n" == result.stdout
+    assert [
+        "it waits until 2031-06-30 06:00:00Z (Mon 08:00 in Africa/Johannesburg)",
+        "the recipient's time: Africa/Johannesburg, the zone of ZA",
+    ] == result.stdout.splitlines()
     result = operator.types("try", "lane:3", "--to", "12125551234", "--at", saturday)
-    assert "Mon 14:00 in America/New_York; US has 29 zones" in result.stdout
+    assert "Mon 08:00 in America/New_York" in result.stdout
+    assert "the recipient's time: America/New_York, by the prefix 1212" in result.stdout
+    result = operator.types("try", "lane:3", "--to", "18005551234", "--at", saturday)
+    assert "Mon 14:00 in America/New_York" in result.stdout
+    assert "the recipient's time: all 29 zones of US" in result.stdout
+    assert "1212" == operator.tries("lane:3", "--to", "12125551234")["prefix"]
     assert "open: it is sent at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
     assert "no window applies" in operator.types("try", "lane:2", "--to", ZA).stdout
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.system import START, System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, Refused, Status
+from threelane.contract.holidays import Holiday
 from threelane.contract.window import Windows, parse
 from threelane.producer.accept import Accepted
 from threelane.producer.reschedule import Moved
@@ -22,6 +24,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys, windows
 from threelane.store.status import MessageStatus
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.send.windows import look
 
 Until = Callable[..., MessageStatus]
 TO = "27999500001"
@@ -228,6 +231,28 @@ def test_a_message_is_deferred_again_when_no_worker_ran_while_it_was_open(system
     assert [] == system.defer(CLOSED, 3, [one])
     record = system.glance([one]).records[one]
     assert (str(OPENS + DAY), str(OPENS + 2 * DAY)) == (record["due"], record["expires"])
+
+
+def test_workers_read_holidays_with_the_windows_and_wait_until_they_are_over(system: System) -> None:
+    """In the recipient's country; the message goes on the next day, with the same validity after it."""
+    windows.set_window(system.sync, "lane:3", "daily 00:00-24:00 recipient")
+    holiday = Holiday(datetime.fromtimestamp(START / 1000, UTC).date(), "ZA", "a Friday")
+    windows.add_holidays(system.sync, [holiday], now=START)
+    system.sync.hset(keys.HOLIDAYS, "ZA:whenever", "invalid")
+    context: Any = SimpleNamespace(client=system.client, rest=SimpleNamespace(windows=Windows()))
+    system.run(look(context))
+
+    read = context.rest.windows
+    assert ((holiday,), ["ZA:whenever"]) == (read.holidays.known, list(read.holidays.unreadable))
+    one, abroad, urgent = queued(system), queued(system, to="26461234567"), queued(system, lane=1)
+    assert [abroad] == system.defer(read, 3, [one, abroad])
+    assert [urgent] == system.defer(read, 1, [urgent])
+    midnight = START + 14 * HOUR  # 22:00 UTC
+    assert {one: midnight} == system.glance([]).indexes[keys.DUE[3]]
+    windows.remove_holidays(system.sync, [holiday])
+    system.run(look(context))
+    other = queued(system)
+    assert [other] == system.defer(context.rest.windows, 3, [other])
 
 
 def test_two_workers_that_defer_the_same_count_it_once(system: System) -> None:
