@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from threelane.contract import phone, schedule
+from threelane.contract import phone, reading, schedule, senders
 from threelane.contract.refusal import Code, Refusal
 
 Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
@@ -30,8 +30,6 @@ WHOLE, NUMBER, WORD = ("integer", "string"), ("number", "string"), ("string",)
 SWITCH, NAME = ("integer", "boolean", "string"), ("string", "integer")
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
-_SENDER_DIGITS = re.compile(r"[0-9]{1,16}")
-_SENDER_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -126,22 +124,6 @@ def client_id(raw: Any, field: str) -> Parsed:
     return raw
 
 
-def sender(raw: Any, field: str) -> Parsed:
-    """Parse the sender ID: a number of up to 16 digits, or a registered name of up to 11 characters."""
-    value = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
-    digits = re.sub(r"[\s-]", "", value.removeprefix("+"))
-    if _SENDER_DIGITS.fullmatch(digits):
-        return digits
-    if _SENDER_NAME.fullmatch(value):
-        return value
-    return Refusal(
-        code=Code.SENDER,
-        field=field,
-        problem=f"{_shown(raw)} is not a valid sender ID",
-        remedy="up to 16 digits, or up to 11 letters and digits that are registered with the gateway",
-    )
-
-
 def octets(code: Code) -> Parser:
     """Return a parser of octets, given as bytes or as pairs of hexadecimal digits, that returns hexadecimal."""
 
@@ -215,6 +197,16 @@ def features(raw: Any, field: str) -> Parsed:
     return value
 
 
+def country(raw: Any, field: str) -> Parsed:
+    """Parse a country; returns how its national numbers are read, or None for an empty value."""
+    try:
+        return reading.national_of(raw) if raw else None
+    except (ValueError, AttributeError) as wrong:
+        problem = str(wrong) if isinstance(raw, str) else f"{_shown(raw)} is not a country; write two letters, as in ZA"
+        what, _, remedy = problem.partition("; ")
+        return Refusal(code=Code.DESTINATION, field=field, problem=what, remedy=remedy)
+
+
 def label(raw: Any, field: str) -> Parsed:
     """Parse the name of a cost centre, a producer or a batch."""
     value = raw.strip() if isinstance(raw, str) else ""
@@ -266,12 +258,14 @@ def _shown(raw: Any) -> str:
 # fmt: off
 FIELDS = (
     # fields of the gateway, with its names from its table of features
-    FieldSpec("to", "to", phone.parse, (), NAME, "+27 83 123 4567", "105",
-              "recipient: an international number; `+`, spaces, dashes and digits of any script are normalised"),
+    FieldSpec("to", "to", phone.parse, (), NUMBER, "+27 83 123 4567", "105",
+              "recipient: an international number, or a national one of `country` or of the setting "
+               "[numbers](numbers.md); spaces, dashes and digits of any script are normalised"),
     FieldSpec("text", "text", text, (), WORD, "Your code is 4711", "107, 113, 116",
               "any text; parts are counted as for concatenated SMS, in GSM-7 or UCS-2"),
-    FieldSpec("sender", "from", sender, ("from_",), NAME, "ACME", "106",
-              "sender ID: up to 16 digits, or up to 11 registered letters and digits"),
+    FieldSpec("sender", "from", senders.parse, ("from_",), NAME, "ACME", "106",
+              "sender ID: an international number or a short code, up to 16 digits without a leading 0, or a "
+               "registered name of 2 to 11 characters with a letter"),
     FieldSpec("client_message_id", "clientMessageId", client_id, ("climsgid", "client_id"), WORD, "login4711", "120",
               "your own id, up to 32 letters and digits; repeating a call with the same id never sends the message "
                "twice"),
@@ -306,6 +300,8 @@ FIELDS = (
     FieldSpec("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
               "1: skip the gateway's do-not-contact check; the producer needs the bypass right; REST API only"),
     # fields of Threelane
+    FieldSpec("country", "country", country, (), WORD, "ZA", "105",
+              "country of a national number in `to`, two letters of ISO 3166; a number with `+` or `00` ignores it"),
     FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
     FieldSpec("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
               "1: submit now; Clickatell delivers within 5 minutes of the delivery time"),

@@ -35,6 +35,7 @@ class MessageFields(TypedDict, total=False):
     validity_period: int | None  # minutes
     bypass_dnc: Switch | None
     # fields of Threelane
+    country: str | None
     delay: float | timedelta | None  # a number: seconds
     at_gateway: Switch | None
     cost_centre: str | None

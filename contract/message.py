@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from threelane.contract import fields, lookalike, schedule
+from threelane.contract import fields, lookalike, phone, schedule
 from threelane.contract import text as texts
 from threelane.contract.phone import Msisdn
+from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding, Size
@@ -123,9 +124,12 @@ def not_an_object(raw: object) -> Refusal:
     return fields.invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
 
 
-def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refusal:
-    """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field."""
-    read = _read(raw)
+def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading = INTERNATIONAL) -> Draft | Refusal:
+    """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field.
+
+    ``reading`` is how digits without + or 00 are read if the message names no country.
+    """
+    read = _read(raw, reading)
     if isinstance(read, Refusal):
         return read
     given, spelt = read
@@ -163,6 +167,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "") -> Draft | Refus
     return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut, tuple(former))
 
 
+_TO = fields.BY_SPELLING["to"]
 _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {
     "to",
     "text",
@@ -170,10 +175,15 @@ _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields
 }
 
 
-def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Refusal:
+def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dict[str, str]] | Refusal:
     """Parse each field; return the values and the spellings by field, or the first refusal."""
     given: dict[str, Any] = {}
     spelt: dict[str, str] = {}
+    if "country" in raw:
+        own = fields.country(raw["country"], "country")
+        if isinstance(own, Refusal):
+            return own
+        reading, raw = own or reading, {name: value for name, value in raw.items() if name != "country"}
     for spelling, value in raw.items():
         field = fields.BY_SPELLING.get(spelling)
         if field is None:
@@ -182,7 +192,7 @@ def _read(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]] | Ref
             continue
         if field.name in given:
             return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
-        parsed = field.parse(value, spelling)
+        parsed = field.parse(value, spelling) if field is not _TO else phone.parse(value, spelling, reading)
         if isinstance(parsed, Refusal):
             return parsed
         given[field.name], spelt[field.name] = parsed, spelling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
-from threelane.contract import numbering
+from threelane.contract import numbering, zones
 from threelane.contract.numbering import Wrong
 from threelane.contract.subscriber import subscriber
 
@@ -52,7 +52,7 @@ def _two_readings(digits: str, country: str, number: PhoneNumber) -> Wrong:
     national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
     return Wrong(
         f"as a national number of {country} it would be +{number.country_code}{digits}, and with its country code "
-        f"+{full} of {numbering.country(full) or country}",
+        f"+{full} of {zones.country(full) or country}",
         f"write +{full}, or in national form {national}",
     )
 

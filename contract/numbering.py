@@ -75,16 +75,6 @@ def written(number: PhoneNumber) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164).removeprefix("+")
 
 
-def country(digits: str) -> str:
-    """Return the ISO code of a number's country, or the first one of its calling code; "" for none."""
-    try:
-        number = phonenumbers.parse("+" + digits)
-    except phonenumbers.NumberParseException:
-        return ""
-    found = phonenumbers.region_code_for_number(number)
-    return found or phonenumbers.region_code_for_country_code(number.country_code or 0)
-
-
 @lru_cache(maxsize=8192)
 def _class_of(prefix: str, length: int) -> tuple[str, ...] | None:
     """Check all numbers of one country and length at once; None: each needs its own check.

@@ -8,7 +8,7 @@ from typing import NewType
 
 import phonenumbers
 
-from threelane.contract import national, numbering, spreadsheet
+from threelane.contract import national, numbering, spreadsheet, zones
 from threelane.contract.numbering import Wrong
 from threelane.contract.reading import INTERNATIONAL, Form, Reading
 from threelane.contract.refusal import Code, Refusal
@@ -106,7 +106,7 @@ def _bare(digits: str, reading: Reading) -> str | Wrong:
             "write + and the country code first, as in +27831234567, or give its country",
         )
     return Wrong(
-        f"the number has no +: it may be +{read} of {numbering.country(read)}, or a national number of another country",
+        f"the number has no +: it may be +{read} of {zones.country(read)}, or a national number of another country",
         f"write + first, as in +{read}, or give its country",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import phonenumbers
@@ -33,14 +34,34 @@ _WITHOUT_COUNTRY = {Form.INTERNATIONAL: INTERNATIONAL, Form.E164: E164}  # one v
 FORMS = "international, national:COUNTRY (as in national:ZA) or e164"
 
 
-def parse_reading(text: str) -> Reading:
-    """Return the reading that a setting names; raises ValueError with the right forms."""
-    form, _, country = text.strip().partition(":")
-    form, country = form.strip().lower(), country.strip().upper()
+def national_of(country: str) -> Reading:
+    """Return the national reading of a country; raises ValueError with the right form."""
+    code = country.strip().upper()
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{country[:40]!r} is not a country; write the two letters of ISO 3166, as in ZA")
+    return Reading(Form.NATIONAL, code)
+
+
+def parse_reading(text: str, default_country: str = "") -> Reading:
+    """Return the reading that a setting names; raises ValueError with the right forms.
+
+    ``default_country`` is the country of the word ``national`` alone.
+    """
+    form, has_country, country = text.strip().partition(":")
+    form, country = form.strip().lower(), country.strip()
     if form == Form.NATIONAL:
-        if country not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError(f"{text!r}: {country or 'nothing'} is not a country; write two letters, as in national:ZA")
-        return Reading(Form.NATIONAL, country)
+        if not has_country and not default_country:
+            raise ValueError(f"{text!r} needs a country: write national:ZA, or set THREELANE_COUNTRY=ZA")
+        return national_of(country if has_country else default_country)
     if form not in set(Form) or country:
         raise ValueError(f"{text!r} is not a way to read numbers; write {FORMS}")
     return _WITHOUT_COUNTRY[Form(form)]
+
+
+@lru_cache(maxsize=1024)
+def stored(text: str) -> Reading | None:
+    """Return a stored reading, None for an empty one; one of a later version requires a + rather than a guess."""
+    try:
+        return parse_reading(text) if text else None
+    except ValueError:
+        return E164

@@ -12,6 +12,7 @@ import redis
 from threelane.contract import features, schedule
 from threelane.contract.errors import ProducerClosed, Refused
 from threelane.contract.keywords import MessageFields, MessageMapping
+from threelane.contract.reading import Reading, parse_reading
 from threelane.contract.refusal import Refusal
 from threelane.producer import cancel as cancelling
 from threelane.producer import rehearse as rehearsing
@@ -24,7 +25,7 @@ from threelane.producer.nudge import Nudger
 from threelane.producer.outage import Answer, Unavailable, call
 from threelane.producer.rehearse import Rehearsed
 from threelane.producer.reschedule import Moved
-from threelane.runtime.settings import ProducerSettings, load
+from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
 from threelane.store import find
 from threelane.store import status as statuses
 from threelane.store.access import Holder
@@ -43,23 +44,31 @@ class Producer:
     """
 
     def __init__(
-        self, settings: ProducerSettings | None = None, *, name: str | None = None, redis_url: str | None = None
+        self,
+        settings: ProducerSettings | None = None,
+        *,
+        name: str | None = None,
+        redis_url: str | None = None,
+        numbers: str | None = None,
     ) -> None:
         """Read the settings from the environment (THREELANE_...) unless they are given here.
 
         ``name`` is the name of the service, instead of THREELANE_PRODUCER: messages are sent under it, client message
-        ids are unique within it, and ``events`` returns its events only.  Raises InvalidSettings.
+        ids are unique within it, and ``events`` returns its events only.  ``numbers`` is how numbers without + or 00
+        are read: international, national:COUNTRY or e164; without it, the producer's setting decides, then
+        THREELANE_NUMBERS.  Raises InvalidSettings.
         """
         named = {"producer": name, "redis_url": redis_url}
         given = {setting: value for setting, value in named.items() if value is not None}
         if settings and given:
             raise TypeError("give either settings, or name and redis_url")
         self._settings = settings or load(ProducerSettings, **given)
+        reading = _reading(numbers, self._settings.country)
         self._client = connect(self._settings)
         self._is_closed = False
         self._api = self._settings.gateway
         self.nudger = Nudger(self._settings)
-        self._enqueuer = Enqueuer(self._settings, self._api, self.nudger, self._redis)
+        self._enqueuer = Enqueuer(self._settings, self._api, self.nudger, self._redis, reading)
 
     def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
         """Enqueue one message; raises Refused or Unavailable.
@@ -255,6 +264,14 @@ class Producer:
     def _cancel_found(self, batches: Iterator[Sequence[str]]) -> Iterator[Cancelled]:
         while (ids := call(lambda: next(batches, None))) is not None:
             yield from self.cancel(ids)
+
+
+def _reading(numbers: str | None, country: str) -> Reading | None:
+    """Return a reading, None without one; raises InvalidSettings."""
+    try:
+        return None if numbers is None else parse_reading(numbers, country)
+    except ValueError as wrong:
+        raise InvalidSettings(f"  numbers: {wrong}") from None
 
 
 def _accepted(answer: Answer) -> Accepted:

@@ -10,9 +10,10 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from threelane.contract import features, message, phone, prices
+from threelane.contract import features, message, phone, prices, senders
 from threelane.contract.errors import Refused
-from threelane.contract.message import Draft
+from threelane.contract.message import Draft, Message
+from threelane.contract.reading import Reading
 from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
@@ -20,6 +21,7 @@ from threelane.producer.accept import Admission
 from threelane.producer.group_commit import GroupCommit
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.outage import Answer, call, unavailable
+from threelane.producer.readings import Readings
 from threelane.producer.rehearse import Rehearsed
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
@@ -42,10 +44,20 @@ class Enqueuer:
     """
 
     def __init__(
-        self, settings: ProducerSettings, api: str, nudger: Nudger, connection: Callable[[], redis.Redis]
+        self,
+        settings: ProducerSettings,
+        api: str,
+        nudger: Nudger,
+        connection: Callable[[], redis.Redis],
+        numbers: Reading | None = None,
     ) -> None:
-        """Take ``connection``, which returns the Redis client or raises when it is closed."""
+        """Take ``connection``, which returns the Redis client or raises when it is closed.
+
+        ``numbers`` is how this process reads numbers without + or 00, whatever the producer's setting says.
+        """
         self._settings = settings
+        self._readings = Readings(settings.reading, numbers)
+        self._numeric_countries = settings.numeric_countries
         self._api = api
         self._nudger = nudger
         self._redis = connection
@@ -216,12 +228,17 @@ class Enqueuer:
         if holder:
             key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
-        draft = message.parse(_with_centre(raw, centre), now, name)
+        reading = self._readings.applying(raw, name, holder, self._redis, now)
+        draft = message.parse(_with_centre(raw, centre), now, name, reading)
         if not isinstance(draft, Refusal):
-            draft = (holder and holder.refuse(draft.message)) or features.refuse(draft.message, self._api) or draft
+            draft = (holder and holder.refuse(draft.message)) or self._refused(draft.message) or draft
         if isinstance(draft, Refusal):
             logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
         return draft
+
+    def _refused(self, sms: Message) -> Refusal | None:
+        """Refuse what the API lacks, and a sender name where networks take none."""
+        return features.refuse(sms, self._api) or senders.refuse(sms.sender, sms.to, self._numeric_countries)
 
 
 def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:

@@ -25,10 +25,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-from threelane.contract import gateways, prices
+from threelane.contract import gateways, numbering, prices, reading
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
-from threelane.runtime import secret_files, tracing
+from threelane.contract.reading import Reading
+from threelane.runtime import number_files, secret_files, tracing
 
 LIST_SHARE = 0.75  # of the memory for requests of the HTTP API; the rest is for requests that are not lists
 LIST_MIB = 14  # what a list of messages needs besides its body
@@ -82,6 +83,21 @@ class Settings(BaseSettings):
     retention_days: PositiveFloat = Field(
         8.0, ge=8, description="how long a message's record is kept after its final state"
     )
+    numbers: str = Field(
+        "international",
+        description="how numbers without `+` or `00` are read: `international`, `national:COUNTRY` as in "
+        "`national:ZA`, or `e164`, which refuses them ([numbers](numbers.md))",
+    )
+    country: str = Field(
+        "", description="the country of the reading `national` without one, two letters of ISO 3166, as in ZA"
+    )
+    number_ranges_file: Path | None = Field(
+        None,
+        description="ranges of numbers that are accepted although the copy of the numbering plans lacks them, TOML",
+    )
+    senders_file: Path | None = Field(
+        None, description="countries whose networks take no sender names, TOML ([senders](numbers.md#senders))"
+    )
     prices: str = Field("*=1", description="credits per part by prefix, for estimates, such as 27=0.8,1=1.2,*=1")
     gateway: GatewayName = Field("http", description="the Clickatell API to send through")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
@@ -94,6 +110,33 @@ class Settings(BaseSettings):
     def _prices(cls, text: str) -> str:
         prices.parse(text)
         return text
+
+    @field_validator("country")
+    @classmethod
+    def _a_country(cls, country: str) -> str:
+        return reading.national_of(country).country if country else ""
+
+    @field_validator("number_ranges_file")
+    @classmethod
+    def _ranges(cls, path: Path | None) -> Path | None:
+        if path:
+            numbering.open_ranges(number_files.ranges(path))
+        return path
+
+    @field_validator("senders_file")
+    @classmethod
+    def _senders(cls, path: Path | None) -> Path | None:
+        if path:
+            number_files.numeric_countries(path)
+        return path
+
+    @model_validator(mode="after")
+    def _a_known_reading(self) -> Self:
+        try:
+            reading.parse_reading(self.numbers, self.country)
+        except ValueError as wrong:
+            raise ValueError(f"THREELANE_NUMBERS: {wrong}") from None
+        return self
 
     @field_validator("otel")
     @classmethod
@@ -153,6 +196,16 @@ class Settings(BaseSettings):
         elif len(nodes) > 1:
             raise ValueError("only RabbitMQ may have several addresses; give one Redis")
         return _without_tls_options(url) if url else None
+
+    @property
+    def reading(self) -> Reading:
+        """How numbers without + or 00 are read."""
+        return reading.parse_reading(self.numbers, self.country)
+
+    @property
+    def numeric_countries(self) -> frozenset[str]:
+        """The countries whose networks take no sender names."""
+        return number_files.numeric_countries(self.senders_file) if self.senders_file else frozenset()
 
     @property
     def retention_ms(self) -> int:

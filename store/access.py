@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from threelane.contract import fields
+from threelane.contract import fields, senders
 from threelane.contract.message import Message
+from threelane.contract.reading import parse_reading
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.store import api_key, keys, last_used, overlap, registry, rows
 from threelane.store.api_key import LIMITS, ApiKey, Limit
@@ -246,10 +247,12 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
     lanes = tuple(sorted(set(rights["lanes"])))
     if not set(lanes) <= set(keys.LANES):
         raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
-    for name, parse in (("senders", fields.sender), ("cost_centres", fields.label)):
+    for name, parse in (("senders", senders.parse), ("cost_centres", fields.label)):
         rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
     if not 0 <= rights["rate"] <= registry.MOST_RATE:
         raise ValueError(f"rate {rights['rate']:g}: give more than 0 and up to {registry.MOST_RATE:g} a second")
+    if rights.get("numbers"):
+        rights["numbers"] = str(parse_reading(rights["numbers"]))
     rights["note"] = rights.get("note", "")[:MOST_NOTE]
     return {"evidence": False} | rights | {"lanes": lanes}
 

@@ -36,7 +36,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``viewer`` to use
     those that only read, ``texts`` to also read texts and full numbers, ``evidence`` to read why a number is
     suppressed; None if an earlier version created the key.  ``rate`` is messages and other requests per second, 0 for
-    no limit.  ``earlier`` are the secrets before ``digest`` that may still be valid.
+    no limit; ``numbers`` how numbers without + or 00 are read, empty as the producer's setting says.  ``earlier`` are
+    the secrets before ``digest`` that may still be valid.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     made: int = 0
     expires: int = 0
     note: str = ""
+    numbers: str = ""
     rotated: int = 0
     earlier: tuple[EarlierSecret, ...] = ()
 

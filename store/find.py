@@ -21,6 +21,7 @@ from msgspec import Meta
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.message import identify
+from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings
 from threelane.store import keys, rows, suppression
@@ -199,16 +200,18 @@ def search(client: redis.Redis, wanted: Filter, most: int | None = None) -> Iter
     return islice(_search(client, wanted), most)
 
 
-def term(client: redis.Redis, word: str, most: int | None = None) -> Iterator[FoundMessage]:
+def term(
+    client: redis.Redis, word: str, most: int | None = None, reading: Reading = INTERNATIONAL
+) -> Iterator[FoundMessage]:
     """Return the matches of a search word: an id, a recipient, a client message id, a batch or a tag.
 
-    They are tried in this order, until one has matches.
+    They are tried in this order, until one has matches; ``reading`` is how a number without + or 00 is read.
     """
     word = word.strip()
     if _ID.fullmatch(word) and (found := _matching(client, [word], Filter())):
         yield from found
         return
-    number = phone.parse(word, "to")
+    number = phone.parse(word, "to", reading)
     meanings = [] if isinstance(number, Refusal) else [Filter(to=number)]
     meanings += [Filter(client_message_id=word), Filter(batch=word), Filter(tag=word)] if word else []
     for wanted in meanings:

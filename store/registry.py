@@ -15,12 +15,13 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from threelane.contract.fields import LABEL
+from threelane.contract.reading import E164, Reading, parse_reading, stored
 from threelane.store import keys, overlap, rows
 from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
 MOST_RATE = 100_000.0
-RIGHTS = ("bypass",)
+RIGHTS = ("bypass", "numbers")
 """What accept needs of a registration; whoever may send may read it."""
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 
@@ -38,6 +39,7 @@ class Registration(msgspec.Struct, frozen=True):
     secret: str = ""
     rate: float = 0.0  # messages and other requests a second of all its keys together; 0: no limit beyond the keys'
     earlier: tuple[EarlierSecret, ...] = ()
+    numbers: str = ""  # how numbers without + or 00 are read; empty: as the installation's setting says
 
     def secrets(self, now: int) -> tuple[str, ...]:
         """Return the secrets that sign an event at a time (ms), the newest first."""
@@ -62,14 +64,17 @@ def put(
     now: int = 0,
     rate: float | None = None,
     allow_loopback: bool = False,
+    numbers: str | None = None,
 ) -> tuple[Registration, str]:
-    """Register a producer, or change the given values; None keeps a value, an empty webhook removes it.
+    """Register a producer, or change the given values; None keeps a value, an empty webhook or reading removes it.
 
     Returns the registration, and the secret if a new one was created (with the first webhook, or on request), else ''.
     With ``overlap_ms`` (from ``now``, ms), the secret before a new one also signs for that time.
-    Raises ValueError for an invalid name or address.
+    Raises ValueError for an invalid name, address or reading.
     """
     check_name(name)
+    if numbers:
+        parse_reading(numbers)
     if rate is not None and not 0 <= rate <= MOST_RATE:
         raise ValueError(f"rate {rate:g}: give up to {MOST_RATE:g} a second, or 0 for no limit")
     if webhook:
@@ -81,6 +86,7 @@ def put(
         after, made = _changed(before, bypass, webhook, new_secret)
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
         after = msgspec.structs.replace(after, rate=before.rate if rate is None else rate)
+        after = msgspec.structs.replace(after, numbers=before.numbers if numbers is None else numbers)
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         pipe.hset(keys.RIGHTS, name, _encode_rights(after))
@@ -113,6 +119,18 @@ def rights(client: redis.Redis, name: str) -> Registration:
     except NoPermissionError:
         return Registration()
     return Registration(former.bypass)
+
+
+def reading(client: redis.Redis, name: str) -> Reading | None:
+    """Return how a producer's numbers are read, or None: as the installation's setting says.
+
+    An unreadable row, or a reading of a later version, requires a + rather than a guess.
+    """
+    found = rows.unless_damaged(keys.RIGHTS, lambda: client.hget(keys.RIGHTS, name), b"")
+    if found is None:
+        return None
+    known = _decode(name, found, keys.RIGHTS)
+    return stored(known.numbers) if known else E164
 
 
 def read(client: redis.Redis, name: str) -> Registration | None:

@@ -22,6 +22,7 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from threelane.contract import phone
+from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
 from threelane.contract.subscriber import spellings, subscriber
@@ -143,9 +144,9 @@ class Suppressed(NamedTuple):
     entries: Sequence[Entry]
 
 
-def parse_number(raw: str) -> str:
+def parse_number(raw: str, reading: Reading = INTERNATIONAL) -> str:
     """Return a number as the list has it; raises ValueError with problem and fix."""
-    number = phone.parse(raw, "number")
+    number = phone.parse(raw, "number", reading)
     if isinstance(number, Refusal):
         raise ValueError(f"{number.problem}; {number.remedy}")
     return str(number)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from threelane.contract.refusal import Owner
 from threelane.interfaces.command.caller import wrong_usage
+from threelane.interfaces.command.numbers import number
 from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 from threelane.store.states import Status
 
@@ -43,9 +45,14 @@ def flags(names: tuple[str, ...]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
+def readable(wanted: Filter) -> Filter:
+    """Return a filter with its recipient in international form."""
+    return msgspec.structs.replace(wanted, to=number(wanted.to, "--to")) if wanted.to else wanted
+
+
 def parsed(wanted: Filter) -> Filter:
     """Return a filter in the form of records; ends the command with the invalid option."""
     try:
-        return wanted.parsed()
+        return readable(wanted).parsed()
     except InvalidCriterion as wrong:
         wrong_usage(f"--{wrong.name.replace('_', '-')}: {wrong}")

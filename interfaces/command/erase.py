@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from threelane.contract import phone
-from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
+from threelane.interfaces.command.caller import Json, err, out, print_json
+from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
-from threelane.store import suppression
 from threelane.worker.upkeep import erase as erasing
 from threelane.worker.upkeep.erase import Erased, Rewriting
 
@@ -23,10 +23,7 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Erase a recipient's number, texts, replies and events.  Keeps counts, costs and, without --forget, a STOP."""
-    try:
-        msisdn = suppression.parse_number(number)
-    except ValueError as wrong:
-        wrong_usage(str(wrong))
+    msisdn = number_of(number)
     keep = load_or_exit(Settings).retention_ms
     erased = with_redis(lambda client: erasing.erase(client, msisdn, keep, now_of(client), stop=stop, forget=forget))
     if as_json:

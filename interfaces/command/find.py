@@ -13,6 +13,7 @@ from threelane.contract import phone
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.numbers import reading
 from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.settings import load_or_exit
@@ -65,7 +66,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find messages by id, recipient, client message id, batch or tag, tried in this order."""
-    found = with_redis(lambda client: list(find.term(client, term, most)))
+    found = with_redis(lambda client: list(find.term(client, term, most, reading())))
     if not found:
         not_found(f"{term}: no remembered message has it as id, recipient, client message id, batch or tag")
     print_found(found, most, as_json=as_json)

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
+from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
 from threelane.interfaces.command.terminal import Table
@@ -64,6 +65,12 @@ def make(
             help="May read full numbers of others and, with --operator or --viewer, texts in the console.",
         ),
     ] = False,
+    numbers: Annotated[
+        str,
+        typer.Option(
+            help="How numbers without + or 00 are read: international, national:ZA or e164; default: as its producer's."
+        ),
+    ] = "",
     note: Annotated[str, typer.Option(help="A note, such as who holds the key.")] = "",
     key_file: SecretFile = None,
     as_json: Json = False,
@@ -76,6 +83,7 @@ def make(
         named = {"lanes": tuple(lane or ()), "senders": tuple(sender or ()), "cost_centres": tuple(cost_centre or ())}
         expires = now + int(days * DAY) if days else 0
         more: dict[str, Any] = {"evidence": evidence, "expires": expires, "rate": rate, "note": note}
+        more["numbers"] = named_reading(numbers)
         try:
             return access.create(client, name, now, unlimited=unlimited, **more, **rights, **named)
         except access.MissingLimits as missing:
@@ -218,5 +226,6 @@ def _rights(key: ApiKey) -> str:
     rights += [f"senders {', '.join(key.senders)}" if key.senders else "any sender"]
     rights += [f"cost centres {', '.join(key.cost_centres)}"] if key.cost_centres else []
     rights += [name for name in ("bypass", "suppression", "operator", "viewer", "texts") if getattr(key, name)]
+    rights += [f"numbers {key.numbers}"] if key.numbers else []
     rights += ["evidence"] if key.may_read_evidence else []
     return "; ".join([*rights, f"{key.rate:g} per second" if key.rate else "no rate limit"])

@@ -11,6 +11,7 @@ from rich.markup import escape
 from threelane.interfaces.command import keys as cli_keys
 from threelane.interfaces.command import query
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS
 from threelane.interfaces.command.terminal import Table
@@ -47,6 +48,13 @@ def set_producer(
     rate: Annotated[
         float | None, typer.Option(min=0, help="Messages and other requests per second of all its keys; 0: no limit.")
     ] = None,
+    numbers: Annotated[
+        str | None,
+        typer.Option(
+            help="How its numbers without + or 00 are read: international, national:ZA, e164; "
+            "default: as the installation's."
+        ),
+    ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     overlap: Annotated[
         float,
@@ -63,6 +71,7 @@ def set_producer(
         wrong_usage("--webhook is empty: give an address, or --no-webhook")
     if overlap and not new_secret:
         wrong_usage("--overlap needs --new-secret: it is how long the earlier secret signs as well")
+    reading = named_reading(numbers) if numbers is not None else None
     allow = load_or_exit(WebhookSettings).webhook_private_addresses
 
     def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
@@ -77,6 +86,7 @@ def set_producer(
             overlap_ms=int(overlap * HOUR),
             now=now_of(client),
             allow_loopback=allow,
+            numbers=reading,
         )
         return after, made, laid_aside.lay_aside(client, name, now_of(client)) if no_webhook else 0
 
@@ -87,7 +97,8 @@ def set_producer(
         print_json(shown | ({"secret": secret} if secret else {}))
         return
     bypass_words = "yes" if after.bypass else "no"
-    print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, bypass {bypass_words}{_rate(after)}")
+    limits = f"bypass {bypass_words}{_rate(after)}{_numbers(after)}"
+    print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, {limits}")
     if secret:
         print_line(
             f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
@@ -106,12 +117,13 @@ def list_producers(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "bypass", "rate", "webhook")
+    table = Table("name", "bypass", "rate", "numbers", "webhook")
     for name, one in found.items():
         table.add_row(
             escape(name),
             "yes" if one.bypass else "no",
             f"{one.rate:g}" if one.rate else "",
+            escape(one.numbers),
             escape(registry.shown(one.webhook)),
         )
     out.print(table if found else "no producer is registered")
@@ -162,11 +174,21 @@ def redeliver(name: Name) -> None:
 
 
 def _row(name: str, one: registry.Registration) -> dict[str, object]:
-    return {"name": name, "bypass": one.bypass, "rate": one.rate, "webhook": registry.shown(one.webhook)}
+    return {
+        "name": name,
+        "bypass": one.bypass,
+        "rate": one.rate,
+        "numbers": one.numbers,
+        "webhook": registry.shown(one.webhook),
+    }
 
 
 def _rate(registration: registry.Registration) -> str:
     return f", {registration.rate:g} per second for all its keys" if registration.rate else ""
+
+
+def _numbers(registration: registry.Registration) -> str:
+    return f", numbers {registration.numbers}" if registration.numbers else ""
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:

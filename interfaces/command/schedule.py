@@ -23,6 +23,7 @@ from threelane.interfaces.command.caller import (
     print_json,
     wrong_usage,
 )
+from threelane.interfaces.command.numbers import number
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.outage import Unavailable
@@ -54,7 +55,7 @@ def cancel(
             by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
                 wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.WAITING)}")
-            named = {"batch": batch, "tag": tag, "to": to, "producer": producer, "lane": lane}
+            named = {"batch": batch, "tag": tag, "to": to and number(to, "--to"), "producer": producer, "lane": lane}
             answers = client.cancel_all(**named) if by_filter else client.cancel(ids or [])  # type: ignore[arg-type]
             for answer in answers:
                 counts[answer.answer] += 1

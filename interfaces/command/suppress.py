@@ -19,6 +19,7 @@ from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.prices import country
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime import logs
@@ -44,7 +45,7 @@ def add(
     days: Annotated[float, typer.Option(help="Days until it expires, up to 36500; 0: never.")] = 0,
 ) -> None:
     """Suppress a number; messages already waiting for it are not sent either."""
-    msisdn, scope = _number(number), _scope(scope)
+    msisdn, scope = number_of(number), _scope(scope)
     if not 0 <= days <= suppression.MOST_DAYS:
         wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for no end")
     evidence = evidence.encode("utf-8", "replace").decode()[:MOST_EVIDENCE]  # a terminal may send octets
@@ -63,7 +64,7 @@ def remove(
     scope: Annotated[str, typer.Option(help="Only this scope.")] = "",
 ) -> None:
     """Remove a number from the list.  Clickatell's own block list does not change."""
-    msisdn, scope = _number(number), _scope(scope) if scope else ""
+    msisdn, scope = number_of(number), _scope(scope) if scope else ""
     lifted = with_redis(lambda client: suppression.lift(client, msisdn, source, scope))
     out.print(f"{lifted} entries of {phone.mask(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
@@ -72,7 +73,7 @@ def remove(
 @app.command(epilog="Example: threelane suppress why 27831234567 --json")
 def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Json = False) -> None:
     """Show the entries for a number: source, dates, and whether each is in force."""
-    msisdn = _number(number)
+    msisdn = number_of(number)
     entries, now = with_redis(lambda client: (suppression.why(client, msisdn), now_of(client)))
     if as_json:
         rows = [msgspec.structs.asdict(one) | {"in_force": one.forbids(now)} for one in entries]
@@ -243,13 +244,6 @@ def _entry(row: Mapping[str, str] | csv.Error, now: int) -> tuple[str, Entry]:
         evidence=from_cell(row.get("evidence", ""))[:MOST_EVIDENCE],
         **whole,
     )
-
-
-def _number(raw: str) -> str:
-    try:
-        return suppression.parse_number(raw)
-    except ValueError as wrong:
-        wrong_usage(str(wrong))
 
 
 def _scope(raw: str) -> str:

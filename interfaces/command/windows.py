@@ -14,6 +14,7 @@ from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command import holidays as cli_holidays
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
+from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.operations import opening
@@ -110,7 +111,7 @@ def try_window(
     as_json: Json = False,
 ) -> None:
     """Show when a message would be sent."""
-    number = _right(phone.parse(to))
+    number = number_of(to, "--to")
     due = None if at is None else _right(schedule.instant(at, "--at"))
     found, now = with_redis(lambda client: (windows.read(client), now_of(client)))
     applying = _applying(found, scopes)

@@ -103,7 +103,7 @@ def _found(visit: Visit, term: str) -> list[find.FoundMessage]:
     if not _searching.acquire(timeout=WAIT_SECONDS):
         raise stop(429, "another search is running", headers={"Retry-After": "5"}, remedy="try again in a few seconds")
     try:
-        return list(find.term(visit.service.redis, term, MOST))
+        return list(find.term(visit.service.redis, term, MOST, visit.service.settings.reading))
     finally:
         _searching.release()
 

@@ -34,7 +34,7 @@ def console_suppression(visit: CurrentVisit) -> Response:
 @router.post("")
 def console_check(form: ReadingForm) -> Response:
     """Look up a number; a POST keeps it out of access logs."""
-    number = _number(form.get("number", 40))
+    number = _number(form)
     session.remember(form.visit.service.redis, form.visit.session, number=number)
     return form.visit.log_and_redirect("checked", BACK)
 
@@ -42,7 +42,7 @@ def console_check(form: ReadingForm) -> Response:
 @router.post("/add")
 def console_suppress(form: ChangingForm) -> Response:
     """Suppress a number; messages already waiting for it are not sent either."""
-    visit, number, scope = form.visit, _number(form.get("number", 40)), _scope(form.get("scope", 80) or ALL)
+    visit, number, scope = form.visit, _number(form), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
     evidence = form.get("evidence") or f"by key {visit.session.key.id} of {visit.session.key.producer}"
     suppression.add(visit.service.redis, [(number, suppression.by_hand(scope, evidence, days, visit.now))])
@@ -53,7 +53,7 @@ def console_suppress(form: ChangingForm) -> Response:
 @router.post("/remove")
 def console_lift(form: ChangingForm) -> Response:
     """Remove an entry of a number; Clickatell's own block list does not change."""
-    visit, number = form.visit, _number(form.get("number", 40))
+    visit, number = form.visit, _number(form)
     source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
@@ -62,9 +62,9 @@ def console_lift(form: ChangingForm) -> Response:
     return visit.done("lifted", notice, BACK, entries=lifted)
 
 
-def _number(raw: str) -> str:
+def _number(form: ReadingForm | ChangingForm) -> str:
     try:
-        return suppression.parse_number(raw)
+        return suppression.parse_number(form.get("number", 40), form.visit.service.settings.reading)
     except ValueError as wrong:
         problem, _, remedy = str(wrong).partition("; ")
         raise stop(422, f"number: {problem}", code=Code.DESTINATION, remedy=remedy) from None

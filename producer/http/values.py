@@ -156,7 +156,10 @@ class BudgetReport(msgspec.Struct, frozen=True):
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """The rights of an API key; no senders or cost centres: any; ``rate`` 0: no limit; ``expires`` 0: never (ms)."""
+    """The rights of an API key; no senders or cost centres: any; ``rate`` 0: no limit; ``expires`` 0: never (ms).
+
+    ``numbers`` is how numbers without + or 00 are read; empty: as the producer's or the installation's setting says.
+    """
 
     id: str
     producer: str
@@ -171,6 +174,7 @@ class Rights(msgspec.Struct, frozen=True):
     viewer: bool = False
     evidence: bool = False
     expires: int = 0
+    numbers: str = ""
 
 
 class Health(msgspec.Struct, frozen=True):

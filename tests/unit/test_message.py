@@ -28,6 +28,7 @@ HEADER = "06050415810000"
 EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "to":                  ("+27 83 123 4567", {"to": TO}),
     "text":                ("Hi\r\nthere", {"text": "Hi\nthere", "units": 8}),
+    "country":             ("za", {"to": TO}),
     "sender":              (" +27 831-000 ", {"sender": "27831000"}),
     "client_message_id":   ("order4711", {"client_message_id": "order4711", "id": message.identify("", "order4711")}),
     "max_message_parts":   ("2", {"parts": 1}),
@@ -66,7 +67,8 @@ def parsed(**fields: Any) -> Draft | Refusal:
     plain = {} if {"binary"} & fields.keys() else {"text": "Hello"}
     if {"at_gateway", "atGateway"} & fields.keys():
         plain["delay"] = 600
-    return message.parse({"to": TO} | plain | fields, NOW)
+    to = f"+{TO}" if "country" in fields else TO  # a plus needs no country
+    return message.parse({"to": to} | plain | fields, NOW)
 
 
 def accepted(**fields: Any) -> Message:
@@ -126,7 +128,13 @@ AT_BOTH_ENDS = [
     ("stop_retrying_after", (1, 604_800), (-1, 10**400), Code.INVALID),
     ("client_message_id", ("a", "a" * 32), ("", "a" * 33), Code.TIME_OR_CLIENT_ID),
     ("sender", ("1", "1" * 16), ("", "1" * 17), Code.SENDER),
-    ("sender", ("a", "Eleven Char"), ("Twelve chars", "Café"), Code.SENDER),
+    ("sender", ("ab", "Eleven Char"), ("Twelve chars", "Café"), Code.SENDER),
+    ("sender", ("1A", "O-2 & Co."), ("...", "A"), Code.SENDER),
+    ("sender", ("27820", 27820.0), ("00000", 0), Code.SENDER),
+    ("sender", ("44770090012", "27820.0"), ("0044770090012", "0825551234"), Code.SENDER),
+    ("sender", ('="27820"', "'27820"), ("1 - 2 .", "27820.5"), Code.SENDER),
+    ("country", (" gb ", ""), ("UK", "South Africa"), Code.DESTINATION),
+    ("country", ("AC", "XK"), (27, "27"), Code.DESTINATION),
     ("cost_centre", ("a", "a" * 64), ("", "a" * 65), Code.INVALID),
     ("producer", ("a", "a" * 64), ("-a", "a" * 65), Code.INVALID),
     ("tags", ([], ["a"] * 10), (["a"] * 11, 5), Code.INVALID),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import phonenumbers
 import pytest
@@ -11,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat
 
-from threelane.contract import phone
-from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading
+from threelane.contract import message, numbering, phone, senders
+from threelane.contract.message import Draft
+from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading, stored
 from threelane.contract.refusal import Code, Owner, Refusal
+from threelane.runtime.settings import InvalidSettings, Settings, load
 
 # fmt: off
 COUNTRIES = (
@@ -137,3 +142,131 @@ def test_a_reading_changes_no_digits(raw: str, reading: Reading) -> None:
 
 def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
+
+
+@pytest.fixture
+def opened() -> Iterator[None]:
+    """Open a range as an operator does."""
+    numbering.open_ranges({"99912": [11, 13], "2799": [12]})
+    yield
+    numbering.open_ranges({})
+
+
+@pytest.mark.parametrize("raw", ["99912345678", "+9991234567890", "279912345678"])
+def test_an_operator_opens_a_range_that_the_metadata_lacks(opened: None, raw: str) -> None:
+    """Numbering plans change faster than any copy of them."""
+    assert raw.removeprefix("+") == phone.parse(raw)
+    assert raw.removeprefix("+") == phone.parse(f"+{raw.removeprefix('+')}", "to", E164)
+
+
+def test_an_opened_range_has_its_lengths_alone(opened: None) -> None:
+    """A prefix without its length would open the door to typing errors."""
+    assert isinstance(phone.parse("999123456789"), Refusal)
+    assert "2799123456789" != phone.parse("2799123456789")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "has nothing instead of ranges"),
+        ("[ranges", "is not TOML"),
+        ('ranges = "27"', "is not a table"),
+        ('[ranges]\n"+27" = [11]', "not the beginning"),
+        ('[ranges]\n"0" = [11]', "not the beginning"),
+        ('[ranges]\n"27" = 11', "needs lengths"),
+        ('[ranges]\n"27" = [6]', "needs lengths"),
+        ('[ranges]\n"27" = [16]', "needs lengths"),
+        ('[ranges]\n"27" = [true]', "needs lengths"),
+        ('other = 1\n[ranges]\n"27" = [11]', "has other instead of ranges"),
+    ],
+)
+def test_a_wrong_file_of_ranges_is_named_at_the_start(tmp_path: Path, content: str, problem: str) -> None:
+    """A file with a typing error must not open nothing in silence."""
+    path = tmp_path / "ranges.toml"
+    path.write_text(content)
+    with pytest.raises(InvalidSettings, match=problem) as wrong:
+        load(Settings, number_ranges_file=path)
+    assert "THREELANE_NUMBER_RANGES_FILE" in str(wrong.value)
+
+
+def test_a_file_of_ranges_is_in_force_from_the_start(tmp_path: Path) -> None:
+    """No other step is needed."""
+    path = tmp_path / "ranges.toml"
+    path.write_text('[ranges]\n"99912" = [11]')
+    try:
+        load(Settings, number_ranges_file=path)
+        assert "99912345678" == phone.parse("99912345678")
+    finally:
+        numbering.open_ranges({})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"numbers": "national"}, "THREELANE_NUMBERS: .*needs a country.*THREELANE_COUNTRY"),
+        ({"numbers": "national:UK"}, "'UK' is not a country"),
+        ({"numbers": "guess"}, "not a way to read numbers; write international, national:COUNTRY"),
+        ({"numbers": "e164:ZA"}, "not a way to read numbers"),
+        ({"country": "South Africa"}, "THREELANE_COUNTRY: .*two letters"),
+        ({"senders_file": Path("/nowhere")}, "THREELANE_SENDERS_FILE: .*cannot be read"),
+    ],
+)
+def test_a_wrong_reading_stops_the_process_with_the_right_form(settings: dict[str, Any], problem: str) -> None:
+    """Otherwise the installation would read numbers as nobody intended."""
+    with pytest.raises(InvalidSettings, match=problem):
+        load(Settings, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reading"),
+    [
+        ({}, INTERNATIONAL),
+        ({"country": "ZA"}, INTERNATIONAL),
+        ({"numbers": "national", "country": "za"}, Reading(Form.NATIONAL, "ZA")),
+        ({"numbers": "National:DE", "country": "ZA"}, Reading(Form.NATIONAL, "DE")),
+        ({"numbers": "e164"}, E164),
+    ],
+)
+def test_the_installation_has_one_reading(settings: dict[str, Any], reading: Reading) -> None:
+    """International unless it is set; the country alone is for the word national elsewhere."""
+    assert reading == load(Settings, **settings).reading
+
+
+def test_a_message_names_its_country() -> None:
+    """What forms and columns need; the country is no part of the content, which a repeated call compares."""
+    by_country = message.parse({"to": "083 123 4567", "country": "ZA", "text": "x", "client_id": "1"}, 0, "shop")
+    international = message.parse({"to": "+27831234567", "text": "x", "client_id": "1"}, 0, "shop")
+
+    assert by_country == international
+    assert isinstance(message.parse({"country": "ZA", "to": "07700 900123", "text": "x"}, 0, "", E164), Draft)
+    assert isinstance(message.parse({"to": "083 123 4567", "country": "", "text": "x"}, 0, "", E164), Refusal)
+
+
+def test_a_reading_of_a_later_version_requires_a_plus() -> None:
+    """An unknown setting is never read as another one."""
+    assert (None, E164, Reading(Form.NATIONAL, "ZA")) == (stored(""), stored("local"), stored("national:ZA"))
+
+
+def test_names_are_refused_where_networks_take_none(tmp_path: Path) -> None:
+    """The carrier would replace or refuse the name after the credit is spent."""
+    path = tmp_path / "senders.toml"
+    path.write_text('numeric_only = ["us", "CA"]')
+    countries = load(Settings, senders_file=path).numeric_countries
+    refused = senders.refuse("ACME", "12025550133", countries)
+
+    assert isinstance(refused, Refusal)
+    assert (Code.SENDER, "sender") == (refused.code, refused.field)
+    assert "networks of US" in refused.problem
+    assert isinstance(senders.refuse("ACME", "14165550133", countries), Refusal)
+    assert [None] * 3 == [
+        senders.refuse("12025550100", "12025550133", countries),
+        senders.refuse("ACME", "27831234567", countries),
+        senders.refuse("", "12025550133", countries),
+    ]
+
+
+@pytest.mark.parametrize("sender", ["...", "A", "00000", "0044770090012"])
+def test_senders_that_earlier_versions_took_are_still_read(sender: str) -> None:
+    """Their messages and holds may still be stored."""
+    assert isinstance(senders.parse(sender, "sender"), Refusal)
+    assert sender == senders.parse_stored(sender, "sender")

@@ -19,7 +19,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from threelane.contract import fields, phone, prices, zones
+from threelane.contract import phone, prices, senders, zones
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys, rows
@@ -208,7 +208,7 @@ def parse_scope(raw: str) -> str:
     if kind == Scope.SENDER:
         name, _, where = name.partition(":")
         country = _country(where) if where else ""
-        if country is not None and not isinstance(sender := fields.sender(name, "sender"), Refusal):
+        if country is not None and not isinstance(sender := senders.parse_stored(name, "sender"), Refusal):
             return f"sender:{sender}:{country}" if country else f"sender:{sender}"
     if kind == Scope.PREFIX and _PREFIX.fullmatch(digits := name.removeprefix("+")):
         return f"prefix:{digits}"
