@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 
-class CellProblem(NamedTuple):
+class Problem(NamedTuple):
     """Why a cell does not hold the number that someone entered: problem and remedy."""
 
     problem: str
@@ -14,6 +14,7 @@ class CellProblem(NamedTuple):
 
 
 MOST_EXACT_DIGITS = 15  # of a number in a spreadsheet; it writes the others as 0
+LONG_DIGITS = 10  # that are a number on their own: a point behind them is a decimal point
 MOST_LETTERS = 100  # a longer cell holds no number
 _AS_TEXT = "format the column as text, enter the numbers again, and save the file"
 
@@ -23,13 +24,13 @@ _AROUND = re.compile(f"^[\\s{_INVISIBLE}]+|[\\s{_INVISIBLE}]+$")
 _SCHEME = re.compile(r"^(?:tel|p|sms|phone|mobile|cell|whatsapp)\s*[:=]\s*", re.IGNORECASE)  # p: is Facebook's
 _FORMULA = re.compile(r"^=\s*(?=[\"+0-9])")
 
-_DECIMALS = re.compile(r"(\+?\d{7,})[.,](\d+)")
-_TRAILING_ZERO = re.compile(r"(.*\d)[.,](00?)")  # nobody writes a single digit as the last group of a number
+_DECIMALS = re.compile(r"(\+?\d{7,})[.,\u066b](\d+)")
+_TRAILING_ZERO = re.compile(r"(.*\d)[.,\u066b](00?)")  # nobody writes a single digit as the last group of a number
 _GROUPS = re.compile(  # of thousands, also of India's lakhs
     r"(\+?\d{1,3}(?:(?:,\d{2,3})*,\d{3}|(?:'\d{3})+|(?:\u2019\d{3})+))(?:\.(\d+))?"
     r"|(\+?\d{1,3}(?:\.\d{3})+|\+?\d{1,3}(?:[ \u00a0\u202f]\d{3})+),(\d+)"
 )
-_SCIENTIFIC = re.compile(r"(\+?)(\d+)(?:[.,](\d*))?[eE]([+-]?)(\d{1,3})")
+_SCIENTIFIC = re.compile(r"(\+?)(\d+)(?:[.,\u066b](\d*))?[eE]([+-]?)(\d{1,3})")
 _DATE = re.compile(
     r"(?:(?:19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d)(?:[ T]\d{1,2}:\d\d.*)?"
 )
@@ -39,7 +40,7 @@ _NOTHING = frozenset(
 )
 
 
-def restore(cell: str) -> str | CellProblem:
+def restore(cell: str) -> str | Problem:
     """Return a number as it was before a spreadsheet changed it, or the problem if a digit is lost.
 
     Undone are ``27831234506.0``, ``2.7831234506E+10``, ``="27831234506"``, an apostrophe or quotes around the number,
@@ -54,6 +55,13 @@ def restore(cell: str) -> str | CellProblem:
     return _without_number(text) or _several(text) or text
 
 
+def restore_float(value: float) -> str | Problem:
+    """Return the digits of a whole number that arrived as a float."""
+    if not abs(value) < 2**53:  # not a number, infinite, or more digits than a float holds
+        return Problem(f"{value!r} is not a whole number", "write the number as a string")
+    return str(int(value)) if value.is_integer() else Problem(f"{value!r} has decimals", "write the number as a string")
+
+
 def _bare(cell: str) -> str:
     """Return the content of a cell without quotes, formula signs and invisible characters around it."""
     text = _AROUND.sub("", cell)
@@ -62,73 +70,73 @@ def _bare(cell: str) -> str:
     return text
 
 
-def _decimals(found: re.Match[str]) -> str | CellProblem:
+def _decimals(found: re.Match[str]) -> str | Problem:
     whole, fraction = found[1], found[2]
     return _without_fraction(whole, fraction, found[0])
 
 
-def _trailing_zero(found: re.Match[str]) -> str | CellProblem:
+def _trailing_zero(found: re.Match[str]) -> str | Problem:
     number, zeros = found[1], found[2]
-    parted = re.search(r"[.,]", number)
+    parted = re.search(r"[.,\u066b]", number)
     if zeros == "00" and (parted or re.search(r"\D", number.lstrip("+"))):
         return found[0]  # 01.23.45.67.00: digits of the number
-    return CellProblem(f"{found[0]} has decimals within the number", _AS_TEXT) if parted else number
+    return Problem(f"{found[0]} has decimals within the number", _AS_TEXT) if parted else number
 
 
-def _groups(found: re.Match[str]) -> str | CellProblem:
+def _groups(found: re.Match[str]) -> str | Problem:
     whole, fraction = (found[1], found[2] or "") if found[1] else (found[3], found[4])
     digits = re.sub(r"[^+\d]", "", whole)
     return _without_fraction(digits, fraction, found[0]) if len(digits.removeprefix("+")) >= 7 else found[0]
 
 
-def _without_fraction(whole: str, fraction: str, cell: str) -> str | CellProblem:
+def _without_fraction(whole: str, fraction: str, cell: str) -> str | Problem:
     digits = len(whole.removeprefix("+"))
     if fraction.strip("0"):
-        if len(fraction) > 2:
+        if len(fraction) > 2 and digits < LONG_DIGITS:
             return cell  # 0305555.1234: a dot between groups, as some people write numbers
-        return CellProblem(f"{cell} has decimals: a number was computed with", _AS_TEXT)
+        return Problem(f"{cell} has decimals: a number was computed with", _AS_TEXT)
     if len(fraction) <= 2 or digits + len(fraction) > MOST_EXACT_DIGITS:
         return whole
-    return CellProblem(f"{cell} can be read as {whole} with decimals, or with the zeros as digits", "write digits only")
+    return Problem(f"{cell} can be read as {whole} with decimals, or with the zeros as digits", "write digits only")
 
 
-def _scientific(found: re.Match[str]) -> str | CellProblem:
+def _scientific(found: re.Match[str]) -> str | Problem:
     plus, whole, fraction, sign, exponent = found[1], found[2], found[3] or "", found[4], int(found[5])
     places = -exponent if sign == "-" else exponent
     if places < 0 or fraction[places:].strip("0"):
-        return CellProblem(f"{found[0]} is not a whole number", _AS_TEXT)
+        return Problem(f"{found[0]} is not a whole number", _AS_TEXT)
     if len(fraction) < places and (whole + fraction).strip("0"):
         lost = places - len(fraction)
-        return CellProblem(
+        return Problem(
             f"{found[0]} is a number in scientific notation, of which the last {lost} digits are lost", _AS_TEXT
         )
     return plus + whole + fraction[:places]
 
 
-def _rounded(found: re.Match[str]) -> str | CellProblem:
-    return CellProblem(
+def _rounded(found: re.Match[str]) -> str | Problem:
+    return Problem(
         f"{len(found[0])} digits that end with 0: a spreadsheet keeps {MOST_EXACT_DIGITS} and writes 0 for the others",
         _AS_TEXT,
     )
 
 
-def _date(found: re.Match[str]) -> str | CellProblem:
-    return CellProblem(f"{found[0]} is a date: a spreadsheet may have made it of a number", _AS_TEXT)
+def _date(found: re.Match[str]) -> str | Problem:
+    return Problem(f"{found[0]} is a date: a spreadsheet may have made it of a number", _AS_TEXT)
 
 
-def _without_number(text: str) -> CellProblem | None:
+def _without_number(text: str) -> Problem | None:
     if text and not text.strip("#"):
-        return CellProblem("the cell has # instead of digits: its column was too narrow", "widen the column")
+        return Problem("the cell has # instead of digits: its column was too narrow", "widen the column")
     if text.startswith("#"):
-        return CellProblem(f"{text[:10]} is an error of a spreadsheet", "correct the formula, or remove the row")
+        return Problem(f"{text[:10]} is an error of a spreadsheet", "correct the formula, or remove the row")
     if text.lower() in _NOTHING:
-        return CellProblem(f"{text} stands for a missing number", "give the number, or remove the row")
+        return Problem(f"{text} stands for a missing number", "give the number, or remove the row")
     return None
 
 
-def _several(text: str) -> CellProblem | None:
+def _several(text: str) -> Problem | None:
     numbers = [piece for piece in _TWO.split(text) if sum(letter.isdigit() for letter in piece) >= 7]
-    return CellProblem("the cell has two numbers", "give one number to a row") if len(numbers) > 1 else None
+    return Problem("the cell has two numbers", "give one number to a row") if len(numbers) > 1 else None
 
 
 # fmt: off

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from threelane.contract.spreadsheet import CellProblem, restore
+from threelane.contract.spreadsheet import Problem, restore, restore_float
 
 NUMBER = "27831234506"
 
@@ -18,6 +18,7 @@ NUMBER = "27831234506"
         "27831234506,0",
         "27831234506,00",
         "27831234506.000000",
+        "27831234506\u066b0",
         " 27831234506.0 ",
         "2.7831234506E+10",
         "2.7831234506e10",
@@ -80,6 +81,7 @@ def test_a_plus_is_kept(cell: str) -> None:
         ("27831234506.5", "has decimals"),
         ("27831234506.25", "has decimals"),
         ("27831234506,5", "has decimals"),
+        ("27831234506.125", "has decimals"),
         ("2783123.0000", "can be read as"),
         ("27.0 831234506.0", "decimals within"),
         ("1234567890123450", "keeps 15"),
@@ -106,7 +108,7 @@ def test_a_cell_that_lost_a_digit_is_refused_for_what_it_is(cell: str, problem: 
     """The remedy is in the spreadsheet; the digits are not in the file."""
     found = restore(cell)
 
-    assert isinstance(found, CellProblem), found
+    assert isinstance(found, Problem), found
     assert problem in found.problem
     assert found.remedy
 
@@ -136,3 +138,10 @@ def test_anything_else_is_left_to_the_parser_of_numbers(cell: str) -> None:
 def test_a_short_number_loses_its_decimal_too() -> None:
     """With six digits, a ``.0`` would make a valid number of a small country."""
     assert ["555123", "27 831234506"] == [restore("555123.0"), restore("27 831234506.0")]
+
+
+def test_a_float_is_its_digits_if_it_is_whole() -> None:
+    """A JSON file has floats where a data frame had a missing value."""
+    assert NUMBER == restore_float(27831234506.0)
+    for value in (27831234506.5, float("nan"), float("inf"), 2.0**53):
+        assert isinstance(restore_float(value), Problem)
