@@ -20,7 +20,6 @@ Msisdn = NewType("Msisdn", str)
 _PUNCTUATION = re.compile(r"[\s\-.()/\u00ad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]+")
 _EXTENSION = re.compile(r"(ext|x|#|;|,)", re.IGNORECASE)
 MOST_LETTERS = 100  # including dashes and spaces; longer values are refused without parsing
-_LEAST_INEXACT = 1e16  # floats from here on may have lost digits
 _PLUS = ("+", "\uff0b")
 
 
@@ -66,20 +65,16 @@ def _text(raw: object) -> str | Wrong:
         if raw.startswith("-"):
             return Wrong("the number is negative", "write the number as a string")
     if isinstance(raw, float):
-        return _whole(raw)
+        return _restored(spreadsheet.restore_float(raw))
     if not isinstance(raw, str):
         return Wrong(f"expected a string, got {type(raw).__name__}", "write the number as a string")
     if len(raw) > MOST_LETTERS:
         return Wrong(f"{len(raw):,} characters instead of digits", "an international number has 7 to 15 digits")
-    restored = spreadsheet.restore(raw)
-    return restored if isinstance(restored, str) else Wrong(restored.problem, restored.remedy)
+    return _restored(spreadsheet.restore(raw))
 
 
-def _whole(value: float) -> str | Wrong:
-    """Return the digits of a float, which never has a decimal 0 as its last digit."""
-    if value.is_integer() and 0 <= value < _LEAST_INEXACT:
-        return str(int(value))
-    return Wrong(f"{value!r} is not a whole number", "write the number as a string")
+def _restored(text: str | spreadsheet.Problem) -> str | Wrong:
+    return text if isinstance(text, str) else Wrong(text.problem, text.remedy)
 
 
 def _parted(text: str) -> tuple[bool, str]:

@@ -71,8 +71,9 @@ def refuse(sender: str, to: str, numeric_countries: AbstractSet[str]) -> Refusal
 
 def _written(raw: Any) -> str:
     """Return a sender as text; a number without the decimal 0 that spreadsheets and databases give it."""
-    if isinstance(raw, float) and raw.is_integer() and 0 <= raw < 10**15:
-        return str(int(raw))
+    if isinstance(raw, float):
+        whole = spreadsheet.restore_float(raw)
+        return whole if isinstance(whole, str) else ""
     value = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
     if value and len(value) <= spreadsheet.MOST_LETTERS and not any(letter.isalpha() for letter in value):
         restored = spreadsheet.restore(value)
