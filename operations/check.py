@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from threelane.contract import gateways
+from threelane.contract.reading import Form
 from threelane.operations import check_redis
 from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
@@ -81,6 +82,7 @@ def check(
         )
     if worker is None:
         return
+    yield from _country(worker)
     yield from _credentials(worker, account_elsewhere)
     yield from _sender(worker)
     yield from _policy(worker)
@@ -157,6 +159,17 @@ def _not_pem(settings: Settings) -> Iterator[str]:
 
 def _reason(failed: OSError) -> str:
     return str(getattr(failed, "reason", None) or failed.strerror or failed)
+
+
+def _country(settings: Settings) -> Iterator[Finding]:
+    """Warn about a country that changes no reading."""
+    if settings.country and settings.reading.form is not Form.NATIONAL:
+        yield Finding(
+            Grade.WARNING,
+            "THREELANE_COUNTRY",
+            f"numbers without + or 00 are read as {settings.reading}, not as national numbers of {settings.country}",
+            "set THREELANE_NUMBERS=national, or ignore this if only files and options name national",
+        )
 
 
 def _sender(settings: WorkerSettings) -> Iterator[Finding]:

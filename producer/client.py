@@ -92,6 +92,10 @@ class Producer:
         """Enqueue one message for the holder of an API key and within its rights; raises as ``send`` does."""
         return _accepted(self._enqueuer.one(message, Holder(key)))
 
+    def reading_as(self, key: ApiKey) -> Reading:
+        """Return how numbers without + or 00 are read for the holder of an API key."""
+        return self._enqueuer.reading(Holder(key))
+
     def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:
         """Enqueue messages; the answers are in the same order.
 

@@ -107,6 +107,10 @@ class Enqueuer:
             results = (draft if isinstance(draft, Refusal) else next(found) for draft in drafts)
             yield from (Refused.from_refusal(one) if isinstance(one, Refusal) else one for one in results)
 
+    def reading(self, holder: Holder) -> Reading:
+        """Return how the numbers of a key without + or 00 are read."""
+        return self._readings.applying({}, holder.key.producer, holder, self._redis, self.now())
+
     def now(self) -> int:
         """Return the time of Redis in milliseconds of Unix time."""
         call(lambda: self._clock.sync(self._redis()))

@@ -211,8 +211,8 @@ def term(
     if _ID.fullmatch(word) and (found := _matching(client, [word], Filter())):
         yield from found
         return
-    number = phone.parse(word, "to", reading)
-    meanings = [] if isinstance(number, Refusal) else [Filter(to=number)]
+    numbers = dict.fromkeys((phone.parse(word, "to", reading), phone.parse(word, "to")))  # as typed, and as printed
+    meanings = [Filter(to=number) for number in numbers if not isinstance(number, Refusal)]
     meanings += [Filter(client_message_id=word), Filter(batch=word), Filter(tag=word)] if word else []
     for wanted in meanings:
         hits = list(search(client, wanted, most))

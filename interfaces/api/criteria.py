@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Query
 
+from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code as Codes
 from threelane.interfaces.api.problem import stop
 from threelane.store.find import CRITERIA, Filter, InvalidCriterion
+from threelane.store.suppression import parse_number
 
 _CODES = {"to": Codes.DESTINATION}
 
@@ -31,10 +34,17 @@ Code = Annotated[str, _query("code")]
 Owner = Annotated[str, _query("owner")]
 
 
-def parsed(wanted: Filter) -> Filter:
-    """Return a filter as records have it; ends the request with the field that is wrong."""
+def parsed(wanted: Filter, reading: Reading = INTERNATIONAL) -> Filter:
+    """Return a filter as records have it; ends the request with the field that is wrong.
+
+    ``reading`` is how a recipient without + or 00 is read.
+    """
     try:
-        return wanted.parsed()
+        to = parse_number(wanted.to, reading) if wanted.to else ""
+    except ValueError as wrong:
+        raise wrong_field("to", wrong, Codes.DESTINATION) from None
+    try:
+        return msgspec.structs.replace(wanted, to=to).parsed()
     except InvalidCriterion as wrong:
         raise wrong_field(wrong.name, wrong, _CODES.get(wrong.name, Codes.INVALID)) from None
 

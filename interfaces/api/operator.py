@@ -22,6 +22,7 @@ from threelane.interfaces.api.service import Service, Shared
 from threelane.interfaces.api.story import EXAMPLE, story
 from threelane.operations.explain import Story
 from threelane.store import find
+from threelane.store.api_key import ApiKey
 from threelane.store.find import Filter, FoundMessage
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -161,9 +162,13 @@ async def search_messages(service: Shared, key: Viewer, body: Single) -> Respons
     Without the right ``texts``, the numbers of other producers' messages are masked.
     """
     wanted = read(body, SearchRequest)
-    filtered = criteria.parsed(wanted)
-    found = await service.aside(key.producer, lambda: list(find.search(service.redis, filtered, wanted.most)))
+    found = await service.aside(key.producer, _search, service, key, wanted)
     return answered(visible_to.messages(key, found))
+
+
+def _search(service: Service, key: ApiKey, wanted: SearchRequest) -> list[FoundMessage]:
+    filtered = criteria.parsed(wanted, service.producer.reading_as(key))
+    return list(find.search(service.redis, filtered, wanted.most))
 
 
 @router.get("/dead-letters", responses=answers(200, FoundMessage, "the oldest first", _DEAD) | problems())
@@ -208,12 +213,12 @@ def show_dead_letter(service: Shared, key: Viewer, message_id: MessageId) -> Res
 )
 async def redrive_dead_letters(service: Shared, key: Operator, body: Single) -> Response:
     """Put dead letters back on their lanes, each once even if called again; ``dry_run`` only returns the plan."""
-    return await service.aside(key.producer, _redrive, service, body)
+    return await service.aside(key.producer, _redrive, service, key, body)
 
 
-def _redrive(service: Service, body: bytearray) -> Response:
+def _redrive(service: Service, key: ApiKey, body: bytearray) -> Response:
     request = read(body, RedriveRequest)
-    wanted, now = criteria.parsed(request), service.producer.now()
+    wanted, now = criteria.parsed(request, service.producer.reading_as(key)), service.producer.now()
     after, before = _instant(request.after, "after") or 0, _instant(request.before, "before")
     if wanted.status not in ("", Status.DEAD):
         raise criteria.wrong_field("status", ValueError("all dead letters have the state dead; leave it out"))

@@ -16,7 +16,7 @@ from threelane.interfaces.api import describe, problem, visible_to
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller, SuppressionReader, Suppressor
 from threelane.interfaces.api.describe import answer, problems
-from threelane.interfaces.api.service import Shared
+from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
 from threelane.store import keys, rows, suppression
 from threelane.store.api_key import ApiKey
@@ -57,7 +57,7 @@ def list_suppressed(
 def suppress(service: Shared, key: Suppressor, body: Single) -> Response:
     """Suppress a number; messages to it that are waiting are not sent either."""
     wanted = problem.read(body, Suppress)
-    number, scope = _number(wanted.number), _scope(wanted.scope)
+    number, scope = _number(service, key, wanted.number), _scope(wanted.scope)
     now = service.producer.now()
     evidence = wanted.evidence or f"by key {key.id} of {key.producer}"
     suppression.add(service.redis, [(number, suppression.by_hand(scope, evidence, wanted.days, now))])
@@ -75,7 +75,7 @@ def check(service: Shared, key: Caller, body: Single) -> Response:
 
     ``evidence`` is empty without the right ``evidence``.
     """
-    number = _number(problem.read(body, Number).number)
+    number = _number(service, key, problem.read(body, Number).number)
     return answered(_standing(key, number, suppression.why(service.redis, number), service.producer.now()))
 
 
@@ -84,19 +84,22 @@ def check(service: Shared, key: Caller, body: Single) -> Response:
     responses=answer(200, Lifted, "how many entries were removed", Lifted(1)) | problems(400, 408, 413),
     openapi_extra=describe.body_of(Lift, Lift(_NUMBER, source=OPERATOR)),
 )
-def lift(service: Shared, _key: Suppressor, body: Single) -> Response:
+def lift(service: Shared, key: Suppressor, body: Single) -> Response:
     """Remove entries of a number; Clickatell's own list is not changed."""
     wanted = problem.read(body, Lift)
     scope = _scope(wanted.scope) if wanted.scope else ""
-    return answered(Lifted(suppression.lift(service.redis, _number(wanted.number), wanted.source, scope)))
+    number = _number(service, key, wanted.number)
+    return answered(Lifted(suppression.lift(service.redis, number, wanted.source, scope)))
 
 
 def _standing(key: ApiKey, number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:
     return SuppressionStatus(number, any(one.forbids(now) for one in entries), visible_to.entries(key, entries))
 
 
-def _number(raw: str) -> str:
-    return _parsed(suppression.parse_number, raw, Code.DESTINATION, "number")
+def _number(service: Service, key: ApiKey, raw: str) -> str:
+    """Return a number, read as the key's messages are, so that both mean the same person."""
+    reading = service.producer.reading_as(key)
+    return _parsed(lambda text: suppression.parse_number(text, reading), raw, Code.DESTINATION, "number")
 
 
 def _scope(raw: str) -> str:

@@ -32,7 +32,7 @@ MOBILES = 200  # of each country
 def _mobiles(country: str) -> list[tuple[str, str]]:
     """Return mobiles of a country: the number with its country code, and as people of the country write it."""
     chance = random.Random(country)
-    description = PhoneMetadata.metadata_for_region(country).mobile
+    description: Any = PhoneMetadata.metadata_for_region(country).mobile
     valid = re.compile(description.national_number_pattern)
     code = phonenumbers.country_code_for_region(country)
     found: dict[str, str] = {}
