@@ -63,6 +63,7 @@ class RedisUser:
     lists_ids: tuple[Key, ...] = ()  # those that it lists nevertheless
     looked_up: tuple[Key, ...] = ()  # hashes in which it looks up known fields, and may not list others
     edited: tuple[Key, ...] = ()  # the same, and changes or removes them
+    noted: tuple[Key, ...] = ()  # hashes to which it adds fields, and changes and removes none
     trims: tuple[Key, ...] = (Key.DAMAGED,)  # indexes from which it removes what is old
     scripts: tuple[str, ...] = ()  # folder/name
     commands: str = ""
@@ -79,7 +80,7 @@ class RedisUser:
     @property
     def keys(self) -> tuple[Key, ...]:
         """The keys that its scripts may declare."""
-        return (*self.both, *self.writes, *self.reads, *self.looked_up, *self.edited, *self.declares)
+        return (*self.both, *self.writes, *self.reads, *self.looked_up, *self.edited, *self.noted, *self.declares)
 
     def rule(self) -> str:
         """Return its line in an ACL file."""
@@ -107,6 +108,7 @@ class RedisUser:
             ("%W~", self.trims, [], TRIMMING),
             ("%R~", self.looked_up, [], "hget hmget hlen"),
             ("~", self.edited, [], "hget hmget hlen hset hdel"),
+            ("~", self.noted, [], "hget hexists hsetnx"),
             ("%R~", self.finds, [], FINDING),
             ("%R~", self.lists_ids, [], LISTING),
         ):
@@ -183,6 +185,7 @@ USERS = (
         both=MOVED_BOTH,
         writes=MOVED_WRITES,
         looked_up=(Key.SUPPRESSED,),
+        noted=(Key.COUNTRIES,),
         reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
         declares=(Key.PRODUCERS,),
         ends=(Key.RECORD, Key.SPENT),
@@ -197,6 +200,7 @@ USERS = (
         "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
         both=(*MOVED_BOTH, *MOVED_WRITES),
         looked_up=(Key.SUPPRESSED,),
+        noted=(Key.COUNTRIES,),
         reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
         declares=(Key.PRODUCERS,),
         ends=(Key.RECORD, Key.SPENT),
@@ -352,6 +356,7 @@ USERS = (
             Key.SWEEP,
             *DELIVERED,
         ),
+        noted=(Key.COUNTRIES,),
         ends=(Key.RECORD, Key.SPENT, Key.API_RATE, Key.CONSOLE, Key.CONSOLE_TRIES, Key.BREAKER, Key.SUSPECTS),
         scripts=(
             *INTAKE,

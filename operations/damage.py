@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
-from threelane.store import api_key, budgets, keys, registry, rows, suppression
+from threelane.store import api_key, budgets, countries, keys, registry, rows, suppression
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.webhooks import delivery
@@ -75,10 +75,15 @@ TABLES = (
     Checked(keys.SUPPRESSED, _json(suppression.read_row), "nothing is sent to this number", is_number=True),
     Checked(keys.BUDGETS, _json(budgets.read_row), "nothing that it limits is accepted"),
     Checked(keys.PRODUCERS, _json(registry.read_row), "the producer has no right and no webhook"),
-    Checked(keys.RIGHTS, _json(registry.read_row), "the producer has no right"),
+    Checked(
+        keys.RIGHTS,
+        _json(registry.read_row),
+        "the producer has no right, and if it has a list of countries, nothing is accepted",
+    ),
     Checked(keys.API_KEYS, _json(api_key.decode), "the key is refused"),
     Checked(keys.SUSPECTS, _json(msgspec.json.decode), "it counts as no evidence"),
     Checked(keys.PRICES, _price, "the price of this country is as configured"),
+    Checked(keys.COUNTRIES, countries.check_row, "a first message to this country raises no alarm"),
     Checked(keys.WINDOWS, _window, "the window does not apply"),
     Checked(keys.HOLIDAYS, _holiday, "the day is not a holiday"),
     Checked(keys.BALANCE, _reading, "the balance is unknown until a worker reads it"),

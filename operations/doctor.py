@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
 
+from threelane.contract.countries import describe
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
 from threelane.operations import age, damage, forecast, health
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, keys, logins, missing, rows
+from threelane.store import access, countries, keys, logins, missing, rows
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -108,6 +110,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _damaged_rows(client)
     yield from _logins(client)
     yield from _wide_keys(client, now)
+    yield from _new_countries(client, now)
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:
@@ -349,3 +352,12 @@ def _wide_keys(client: redis.Redis, now: int) -> Iterator[Finding]:
         step = "create limited ones (threelane producers key make), and revoke these"
         detail = f"{len(wide):,} without a limit of senders, rate or time: {', '.join(shown)}{more}"
         yield Finding(WARNING, "API keys", detail, step)
+
+
+def _new_countries(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report countries that got their first message within a day, and that nobody expected."""
+    for name, one in countries.new(client, now).items():
+        ago = f"{(now - one.first) / 60_000:,.0f} minutes ago"
+        detail = f"{describe(name)} got its first message {ago}, from {one.producer or 'no named producer'}"
+        limit = f"threelane producers set {shlex.quote(one.producer or 'NAME')} --countries ..."
+        yield Finding(WARNING, "new country", detail, f"expected: threelane countries allow {name}; if not: {limit}")

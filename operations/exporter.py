@@ -18,7 +18,7 @@ from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
-from threelane.store import keys, rows
+from threelane.store import countries, keys, rows
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
@@ -118,6 +118,7 @@ class Fleet(Collector):
             now = self._clock.now()
             metrics += fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
             metrics += fleet_metrics.capacity(capacity.read(self._client, now))
+            metrics += fleet_metrics.new_countries(len(countries.new(self._client, now)))
             metrics += fleet_metrics.visibility(Visibility.read(self._client.hmget(keys.VISIBILITY, READ)))  # type: ignore[arg-type]
         return [*metrics, _up(True)]
 

@@ -95,6 +95,12 @@ def capacity(found: Capacity) -> Iterator[Metric]:
     yield from _gauge("threelane_suppressed_numbers", "Numbers on the suppression list", found.suppressed)
 
 
+def new_countries(number: int) -> Iterator[Metric]:
+    """Yield how many countries raise an alarm."""
+    meaning = "Countries that got their first message within a day, and that no operator allowed"
+    yield from _gauge("threelane_new_countries", meaning, number)
+
+
 def visibility(seen: Visibility) -> Iterator[Metric]:
     """Yield how soon look-ups find accepted messages, if it is known."""
     delay = seen.delay_ms / 1000 if seen.delay_ms else None

@@ -1,21 +1,64 @@
--- PARTS move, suppression
+-- PARTS move, suppression, countries
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), messages,
+-- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
+--       (countries to look up), messages,
 --       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
--- ->    for each 'new:<status>:<due>', 'same:<status>:<due>', 'conflict', 'erased', 'damaged', 'no_right',
+-- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
+--       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)
 
+local rights_by_producer = {}
+
+-- -> a producer's row of rights as text; or nil, and whether the key is damaged
+local function rights_of(producer)
+  local known = rights_by_producer[producer]
+  if not known then
+    known = {of_table('HGET', KEY.rights, producer)}
+    rights_by_producer[producer] = known
+  end
+  return known[1] or nil, known[2]
+end
+
 -- Earlier versions stored the rights only beside the secret of the webhook, which the caller may not be able to read.
 local function may_bypass(producer)
-  local rights, is_damaged = of_table('HGET', KEY.rights, producer)
+  local rights, is_damaged = rights_of(producer)
   if not rights and not is_damaged then rights = redis.pcall('HGET', KEY.producers, producer) end
   local row = type(rights) == 'string' and row_of(rights, {})
   return row and row.bypass == true  -- an unreadable row gives no right
 end
 
+local allowed_by_producer = {}
+
+-- -> the countries that a producer may send to, {} if its list is unreadable; false for any.
+local function allowed(producer)
+  local listed = allowed_by_producer[producer]
+  if listed == nil then
+    local rights = rights_of(producer)
+    listed = rights and string.find(rights, '"countries":["', 1, true) and true or false
+    if listed then
+      local row = row_of(rights, {countries = 'table'})
+      listed = row and row.countries or {}
+    end
+    allowed_by_producer[producer] = listed
+  end
+  return listed
+end
+
+-- -> the countries that the producer may send to, as text, if this country is not among them.
+local function refusing_list(producer, country)
+  local listed = producer ~= '' and allowed(producer)
+  if not listed then return nil end
+  for _, one in ipairs(listed) do
+    if one == country then return nil end
+  end
+  return table.concat(listed, ',')
+end
+
 local budgeted = has_budgets()
+local unseen = {}
+for _, country in ipairs(ARG.unseen) do unseen[country] = true end
 
 -- -> the day whose budgets have room for a message, and when to send it; or nil and the reply
 local function room(given, estimate, due)
@@ -47,6 +90,12 @@ local function take(record, message, entries)
   if ARG.is_tight and has_most(producer) then
     count(Count.refused .. Code.full)
     return AcceptResult.full
+  end
+  local country = message[NewMessage.country]
+  local list = refusing_list(producer, country)
+  if list then
+    count(Count.refused .. Code.destination)
+    return AcceptResult.abroad .. ':' .. list
   end
   if needs_right or entries or budgeted or not suppressed then
     local given = {}
@@ -80,12 +129,17 @@ local function take(record, message, entries)
   local status = due > 0 and Status.scheduled or Status.queued
   local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period, [Field.producer] = producer}
   place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
-    Field.lane, lane, Field.to, message[NewMessage.to], Field.parts, parts, Field.accepted, accepted_at, unpack(values))
+    Field.lane, lane, Field.to, message[NewMessage.to], Field.country, country, Field.parts, parts, Field.accepted, accepted_at, unpack(values))
   if lane == '1' then index(KEY.expected, message[NewMessage.id], due > 0 and due or accepted_at) end
   commit(record, taken, nil, status)
   count_of(Count.accepted, lane)
   count_of(Count.parts, lane, parts)
-  return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due)
+  local first = ''
+  if unseen[country] then
+    unseen[country] = nil
+    first = is_first(country, producer) and ':first' or ''
+  end
+  return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due) .. first
 end
 
 -- -> whether a message with a known id has the content that was accepted.

@@ -12,7 +12,7 @@ import msgspec
 import redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from threelane.contract import message, phone
+from threelane.contract import countries, message, phone
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
@@ -21,6 +21,7 @@ from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import budgets, ceiling, keys
+from threelane.store.countries import SeenCountries
 from threelane.store.keys import RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
@@ -29,6 +30,7 @@ from threelane.store.suppression import DAMAGED, Entry
 from threelane.store.tally import Count
 
 BATCH = NUDGE_SIZE
+FIRST = ":first"  # ends the reply for the first message to a country
 ANY_PRICE = Prices({})
 INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending accepted messages
 TIGHT_SHARE = 0.8  # above it, the producer of most of what waits is refused; the rest is for the others
@@ -49,6 +51,7 @@ class NewMessage(Item, frozen=True):
     needs_right: bool  # to bypass opt-outs
     producer: str
     centre: str
+    country: str
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
@@ -63,6 +66,7 @@ class AcceptResult(StrEnum):
     NO_RIGHT = "no_right"
     OVER = "over"
     FULL = "full"
+    ABROAD = "abroad"
 
 
 @script(__file__, texts, [AcceptResult, Code], intake=True)
@@ -74,6 +78,7 @@ def _accept(
     tomorrow: str,
     tomorrow_at: int,
     is_tight: bool,
+    unseen: Sequence[str],
     messages: Sequence[NewMessage],
     former_prints: Mapping[str, str],
 ) -> None:
@@ -127,9 +132,14 @@ class AcceptCall:
     """One call of the script in steps, so that a bulk can do other work while Redis runs it."""
 
     def __init__(
-        self, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
+        self,
+        drafts: Sequence[Draft],
+        now: int,
+        prices: Prices = ANY_PRICE,
+        tracer: Tracer | None = None,
+        seen: SeenCountries | None = None,
     ) -> None:
-        """Prepare the call for up to 99 drafts."""
+        """Prepare the call for up to 99 drafts; ``seen`` are the countries that need no look-up in Redis."""
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
@@ -139,6 +149,8 @@ class AcceptCall:
             draft.message.id: " ".join(draft.former_fingerprints) for draft in drafts if draft.former_fingerprints
         }
         self._records = keys.records(draft.message.id for draft in drafts)
+        self._seen = seen or SeenCountries()
+        self._unseen = self._seen.others({one.country for one in self._messages}, now)
         self._failed: RedisError | None = None
 
     def begin(self, client: redis.Redis) -> None:
@@ -161,6 +173,7 @@ class AcceptCall:
             tomorrow=budgets.day(tomorrow_at),
             tomorrow_at=tomorrow_at,
             is_tight=is_tight,
+            unseen=self._unseen,
             messages=self._messages,
             former_prints=self._former_prints,
         )
@@ -191,10 +204,20 @@ class AcceptCall:
             "accepted",
             ({"id": one.id, "lane": one.lane, "parts": one.parts, "to": phone.mask(one.to)} for one in taken),
         )
+        if self._unseen:
+            self._note_countries(replies)
         answers = [_answer(draft, one) for draft, one in pairs]
         for draft, span, answer in zip(self._drafts, self._spans, answers, strict=False):
             span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_result(answer))
         return answers
+
+    def _note_countries(self, replies: Sequence[str]) -> None:
+        """Remember the countries of accepted messages, and log those that nothing was ever sent to."""
+        for one, reply in zip(self._messages, replies, strict=True):
+            if reply.startswith(_NEW):
+                self._seen.add(one.country)
+                if reply.endswith(FIRST):
+                    logs.event("new_country", level=30, country=one.country, producer=one.producer, id=one.id)
 
 
 def _result(answer: Admission) -> dict[str, Any]:
@@ -214,8 +237,8 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
 
 
 # plain strings: members are slower to look up and encode, and every message has several
-_EXPIRES, _BODY, _COUNTRY, _ESTIMATE, _PRODUCER, _CENTRE = (
-    name.value for name in (Field.EXPIRES, Field.BODY, Field.COUNTRY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
+_EXPIRES, _BODY, _ESTIMATE, _PRODUCER, _CENTRE = (
+    name.value for name in (Field.EXPIRES, Field.BODY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
 )
 _CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
     name.value for name in (Field.CLIENT, Field.BATCH, Field.TAGS, Field.GATEWAY_DUE, Field.TRACE, Field.SCHEMA)
@@ -228,7 +251,6 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
     where = country(sms.to)
     estimate = prices.price(sms.to, where) * sms.parts
     values: list[str | int] = [_EXPIRES, sms.expires_at, _BODY, message.encode(sms).decode()]
-    values += _COUNTRY, where
     if estimate:
         values += _ESTIMATE, estimate
     if sms.producer:
@@ -261,6 +283,7 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         sms.bypasses != "",
         sms.producer,
         sms.cost_centre,
+        where,
         values,
     )
 
@@ -269,7 +292,7 @@ def _answer(draft: Draft, reply: str) -> Admission:
     sms = draft.message
     result, _, rest = reply.partition(":")
     if result in _TAKEN:
-        status, _, due = rest.partition(":")
+        status, _, due = rest.removesuffix(FIRST).partition(":")
         return Accepted(
             id=sms.id,
             lane=sms.lane,
@@ -290,6 +313,8 @@ def _answer(draft: Draft, reply: str) -> Admission:
         return full(sms)
     if reply == AcceptResult.NO_RIGHT:
         return no_right(sms)
+    if result == AcceptResult.ABROAD:
+        return abroad(sms, rest.split(",") if rest else [])
     return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
@@ -324,6 +349,19 @@ def no_right(sms: Message) -> Refusal:
         field=sms.bypasses,
         problem=f"the producer {sms.producer!r} has no right to send to recipients who opted out",
         remedy="leave it out, or ask an operator to grant it: threelane producers set NAME --bypass",
+        owner=Owner.OPERATOR,
+    )
+
+
+def abroad(sms: Message, allowed: Sequence[str]) -> Refusal:
+    """Return the refusal of a recipient in a country that its producer may not send to; [] for an unreadable list."""
+    if allowed:
+        return countries.refuse_of_producer(country(sms.to), allowed, sms.producer)
+    return Refusal(
+        code=Code.DESTINATION,
+        field="to",
+        problem=f"the list of countries of the producer {sms.producer!r} is damaged, so nothing is sent for it",
+        remedy="ask an operator to set it again: threelane producers set NAME --countries",
         owner=Owner.OPERATOR,
     )
 

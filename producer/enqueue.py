@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from threelane.contract import features, message, phone, prices, senders
+from threelane.contract import countries, features, message, phone, prices, senders
 from threelane.contract.errors import Refused
 from threelane.contract.message import Draft, Message
 from threelane.contract.reading import Reading
@@ -29,6 +29,7 @@ from threelane.runtime.deadline import Deadline
 from threelane.runtime.settings import ProducerSettings
 from threelane.store import keys, missing, rows
 from threelane.store.access import Holder
+from threelane.store.countries import SeenCountries
 from threelane.store.tally import Count
 
 PRICES_MS = 60_000
@@ -66,6 +67,8 @@ class Enqueuer:
         self._tracer = tracing.tracer(enabled=settings.otel)
         self._prices = prices.parse(settings.prices)
         self._prices_at = 0
+        self._countries = settings.allowed_countries
+        self._seen = SeenCountries()
         self._reported_at = 0
         self._lanes = {lane: GroupCommit(self._accept, acceptance.BATCH) for lane in keys.LANES}
 
@@ -170,7 +173,7 @@ class Enqueuer:
         replies: list[str] = []
         try:
             for drafts in batches:
-                accept_call = acceptance.AcceptCall(drafts, self._clock.now(), self._prices, self._tracer)
+                accept_call = acceptance.AcceptCall(drafts, self._clock.now(), self._prices, self._tracer, self._seen)
                 replies = self._finish(pending, due) if pending else []
                 accept_call.begin(self._redis())
                 if pending:
@@ -235,7 +238,8 @@ class Enqueuer:
         reading = self._readings.applying(raw, name, holder, self._redis, now)
         draft = message.parse(_with_centre(raw, centre), now, name, reading)
         if not isinstance(draft, Refusal):
-            draft = (holder and holder.refuse(draft.message)) or self._refused(draft.message) or draft
+            sms = draft.message
+            draft = (holder and holder.refuse(sms)) or self._abroad(sms) or self._refused(sms) or draft
         if isinstance(draft, Refusal):
             logs.event("refused", code=draft.code, field=draft.field, to=phone.mask(str(raw.get("to", ""))))
         return draft
@@ -243,6 +247,13 @@ class Enqueuer:
     def _refused(self, sms: Message) -> Refusal | None:
         """Refuse what the API lacks, and a sender name where networks take none."""
         return features.refuse(sms, self._api) or senders.refuse(sms.sender, sms.to, self._numeric_countries)
+
+    def _abroad(self, sms: Message) -> Refusal | None:
+        """Refuse a recipient in a country that this installation does not send to."""
+        if not self._countries or (where := prices.country(sms.to)) in self._countries:
+            return None
+        remedy = f"THREELANE_COUNTRIES={countries.join(sorted({*self._countries, where}))}"
+        return countries.refuse(where, self._countries, "THREELANE_COUNTRIES", remedy)
 
 
 def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from threelane.contract.message import Draft, Message
-from threelane.contract.prices import Prices
+from threelane.contract.prices import Prices, country
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings
 from threelane.producer import accept as acceptance
@@ -55,8 +55,8 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     flat = iter(rows.known(keys.SUPPRESSED, listed, [b""] * sum(map(len, spelled))))  # an unreadable list forbids
     entries = [suppression.joined(one, list(islice(flat, len(one)))) for one in spelled]
     records = [row(_PRINTED, reply) or {} for reply in replies]
-    claimants = {draft.message.producer for draft in drafts if draft.message.bypasses and draft.message.producer}
-    rights = {name: registry.rights(client, name) for name in claimants}
+    producers = {draft.message.producer for draft in drafts if draft.message.producer}
+    rights = {name: registry.rights(client, name) for name in producers}
     found = zip(drafts, entries, records, strict=True)
     return [_answer(draft, listed, record, now, prices, rights) for draft, listed, record in found]
 
@@ -89,6 +89,9 @@ def _answer(
         return acceptance.conflict(draft, erased=bool(erased))
     if known is None and sms.bypasses and not (sms.producer in rights and rights[sms.producer].bypass):
         return acceptance.no_right(sms)
+    allowed = rights[sms.producer].countries if sms.producer else ()
+    if known is None and allowed and country(sms.to) not in allowed:
+        return acceptance.abroad(sms, allowed)
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)
     return Rehearsed(

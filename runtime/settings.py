@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-from threelane.contract import gateways, numbering, prices, reading
+from threelane.contract import countries, gateways, numbering, prices, reading
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.contract.reading import Reading
@@ -238,6 +238,19 @@ class ProducerSettings(
 
     producer: str = Field("", description="the producer's name, for budgets and metrics")
     cost_centre: str = Field("", description="the cost centre for messages that do not set one")
+    countries: str = Field(
+        "any", description="countries that messages may be sent to, as in ZA,NA; others are refused; any: no limit"
+    )
+
+    @field_validator("countries")
+    @classmethod
+    def _known_countries(cls, text: str) -> str:
+        return countries.join(countries.parse_countries(text))
+
+    @property
+    def allowed_countries(self) -> tuple[str, ...]:
+        """The countries that messages may be sent to; none for any."""
+        return countries.parse_countries(self.countries)
 
     @field_validator("producer", "cost_centre")
     @classmethod

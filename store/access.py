@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from threelane.contract import fields, senders
+from threelane.contract import countries, fields, senders
 from threelane.contract.message import Message
+from threelane.contract.prices import country
 from threelane.contract.reading import parse_reading
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.store import api_key, keys, last_used, overlap, registry, rows
@@ -219,6 +220,8 @@ def refuse(message: Message, key: ApiKey) -> Refusal | None:
     if key.cost_centres and message.cost_centre not in key.cost_centres:
         problem = f"this key may not charge {message.cost_centre!r}"
         return _no_right("cost_centre", problem, f"give {_either(key.cost_centres)}", grantable=True)
+    if key.countries and (where := country(message.to)) not in key.countries:
+        return countries.refuse(where, key.countries, "this key", "threelane producers key make, with --countries")
     if message.bypasses and not key.bypass:
         problem = "this key may not send to recipients who opted out"
         return _no_right(message.bypasses, problem, "leave it out", grantable=True)
@@ -249,6 +252,8 @@ def _checked(rights: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"lanes {_either(lanes)}: give 1, 2 or 3")
     for name, parse in (("senders", senders.parse), ("cost_centres", fields.label)):
         rights[name] = tuple(_read(parse(one, name)) for one in rights.get(name) or ())
+    if named := rights.get("countries"):
+        rights["countries"] = countries.parse_countries(",".join(named))
     if not 0 <= rights["rate"] <= registry.MOST_RATE:
         raise ValueError(f"rate {rights['rate']:g}: give more than 0 and up to {registry.MOST_RATE:g} a second")
     if rights.get("numbers"):

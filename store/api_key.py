@@ -31,13 +31,13 @@ LIMITS = (
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key and its rights; times are milliseconds of Unix time, ``expires`` 0 for never.
 
-    ``senders`` and ``cost_centres`` are the allowed ones, empty for any.  ``bypass`` is the right to send legal notices
-    and to skip the gateway's do-not-contact check (the producer needs it as well), ``suppression`` to read and change
-    the list of suppressed numbers, ``operator`` to use all operator endpoints, for every producer, ``viewer`` to use
-    those that only read, ``texts`` to also read texts and full numbers, ``evidence`` to read why a number is
-    suppressed; None if an earlier version created the key.  ``rate`` is messages and other requests per second, 0 for
-    no limit; ``numbers`` how numbers without + or 00 are read, empty as the producer's setting says.  ``earlier`` are
-    the secrets before ``digest`` that may still be valid.
+    ``senders``, ``cost_centres`` and ``countries`` are the allowed ones, empty for any.  ``bypass`` is the right to
+    send legal notices and to skip the gateway's do-not-contact check (the producer needs it as well),
+    ``suppression`` to read and change the list of suppressed numbers, ``operator`` to use all operator endpoints,
+    for every producer, ``viewer`` to use those that only read, ``texts`` to also read texts and full numbers,
+    ``evidence`` to read why a number is suppressed; None if an earlier version created the key.  ``rate`` is
+    messages and other requests per second, 0 for no limit; ``numbers`` how numbers without + or 00 are read, empty as
+    the producer's setting says.  ``earlier`` are the secrets before ``digest`` that may still be valid.
     """
 
     id: str
@@ -46,6 +46,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     lanes: tuple[int, ...] = keys.LANES
     senders: tuple[str, ...] = ()
     cost_centres: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
     bypass: bool = False
     suppression: bool = False
     operator: bool = False

@@ -72,6 +72,7 @@ class Key(StrEnum):
     CONSOLE_TRIES = "console-tries"
     WINDOWS = "windows"
     HOLIDAYS = "holidays"
+    COUNTRIES = "countries"
     PRICES = "prices"
     BALANCE = "balance"
     BALANCE_TURN = "balance:turn"
@@ -155,6 +156,8 @@ KINDS: dict[Key, KeyKind] = {
                                "every, or address: or key: and a bucket", "an hour"),
     Key.WINDOWS: KeyKind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
     Key.HOLIDAYS: KeyKind("hash", "<country, * for all>:<day> -> the name of a holiday, on which no window is open"),
+    Key.COUNTRIES: KeyKind("hash", "country -> JSON of its first message: FirstMessage; *: until when countries are "
+                           "learned, ms"),
     Key.PRICES: KeyKind("hash", "country -> the last price of a part, millionths of a credit", by_account=True),
     Key.BALANCE: KeyKind("hash", "last report of the gateway: credits at error; less claims since: left",
                          by_account=True),
@@ -235,6 +238,7 @@ API_KEYS = key(Key.API_KEYS)
 API_USED = key(Key.API_USED)
 WINDOWS = key(Key.WINDOWS)
 HOLIDAYS = key(Key.HOLIDAYS)
+COUNTRIES = key(Key.COUNTRIES)
 REPLY_HALVES = key(Key.REPLY_HALVES)
 WORKERS = key(Key.WORKERS)
 LANE_1_WORKER = key(Key.LANE_1_WORKER)

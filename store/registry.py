@@ -21,7 +21,7 @@ from threelane.store.overlap import EarlierSecret
 
 MOST_LETTERS = 2048
 MOST_RATE = 100_000.0
-RIGHTS = ("bypass", "numbers")
+RIGHTS = ("bypass", "countries", "numbers")
 """What accept needs of a registration; whoever may send may read it."""
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 
@@ -30,7 +30,8 @@ class Registration(msgspec.Struct, frozen=True):
     """One producer's rights and webhook.
 
     ``bypass`` is the right to send to recipients who opted out: legal notices, and messages that skip the gateway's
-    do-not-contact check.  ``secret`` signs the events that are posted to ``webhook``, and for a time so do the
+    do-not-contact check.  ``countries`` are those that it may send to, none for any.
+    ``secret`` signs the events that are posted to ``webhook``, and for a time so do the
     ``earlier`` secrets; they are empty without a webhook.
     """
 
@@ -40,6 +41,7 @@ class Registration(msgspec.Struct, frozen=True):
     rate: float = 0.0  # messages and other requests a second of all its keys together; 0: no limit beyond the keys'
     earlier: tuple[EarlierSecret, ...] = ()
     numbers: str = ""  # how numbers without + or 00 are read; empty: as the installation's setting says
+    countries: tuple[str, ...] = ()
 
     def secrets(self, now: int) -> tuple[str, ...]:
         """Return the secrets that sign an event at a time (ms), the newest first."""
@@ -63,6 +65,7 @@ def put(
     overlap_ms: int = 0,
     now: int = 0,
     rate: float | None = None,
+    countries: tuple[str, ...] | None = None,
     allow_loopback: bool = False,
     numbers: str | None = None,
 ) -> tuple[Registration, str]:
@@ -85,8 +88,12 @@ def put(
         before = (_decode(name, stored) if stored else None) or Registration()
         after, made = _changed(before, bypass, webhook, new_secret)
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
-        after = msgspec.structs.replace(after, rate=before.rate if rate is None else rate)
-        after = msgspec.structs.replace(after, numbers=before.numbers if numbers is None else numbers)
+        after = msgspec.structs.replace(
+            after,
+            rate=before.rate if rate is None else rate,
+            countries=before.countries if countries is None else countries,
+            numbers=before.numbers if numbers is None else numbers,
+        )
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         pipe.hset(keys.RIGHTS, name, _encode_rights(after))

@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 
 from threelane.contract.schedule import DAY
+from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
 from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, shown, with_redis
@@ -48,6 +49,9 @@ def make(
             help="A cost centre it may charge; repeatable; the first is the default; without the option: any."
         ),
     ] = None,
+    countries: Annotated[
+        str | None, typer.Option(help="The countries it may send to, as in ZA,NA; without the option: any.")
+    ] = None,
     bypass: Annotated[
         bool,
         typer.Option("--bypass", help="May bypass opt-outs: legal notices, bypass_dnc; its producer needs it, too."),
@@ -77,13 +81,21 @@ def make(
 ) -> None:
     """Create an API key, with explicit limits.  It is shown once: Threelane stores only its hash."""
 
+    allowed = cli_countries.parse(countries) if countries is not None else ()
+
     def put(client: redis.Redis) -> access.NewApiKey:
         now = now_of(client)
         rights = {"bypass": bypass, "suppression": suppression, "operator": operator, "viewer": viewer, "texts": texts}
         named = {"lanes": tuple(lane or ()), "senders": tuple(sender or ()), "cost_centres": tuple(cost_centre or ())}
         expires = now + int(days * DAY) if days else 0
-        more: dict[str, Any] = {"evidence": evidence, "expires": expires, "rate": rate, "note": note}
-        more["numbers"] = named_reading(numbers)
+        more: dict[str, Any] = {
+            "evidence": evidence,
+            "expires": expires,
+            "rate": rate,
+            "note": note,
+            "countries": allowed,
+            "numbers": named_reading(numbers),
+        }
         try:
             return access.create(client, name, now, unlimited=unlimited, **more, **rights, **named)
         except access.MissingLimits as missing:
@@ -225,6 +237,7 @@ def _rights(key: ApiKey) -> str:
     rights += [f"lanes {','.join(map(str, key.lanes))}"]
     rights += [f"senders {', '.join(key.senders)}" if key.senders else "any sender"]
     rights += [f"cost centres {', '.join(key.cost_centres)}"] if key.cost_centres else []
+    rights += [f"countries {','.join(key.countries)}"] if key.countries else []
     rights += [name for name in ("bypass", "suppression", "operator", "viewer", "texts") if getattr(key, name)]
     rights += [f"numbers {key.numbers}"] if key.numbers else []
     rights += ["evidence"] if key.may_read_evidence else []

@@ -18,6 +18,9 @@ from threelane.interfaces.command import (
     check as cli_check,
 )
 from threelane.interfaces.command import (
+    countries as cli_countries,
+)
+from threelane.interfaces.command import (
     damaged as cli_damaged,
 )
 from threelane.interfaces.command import (
@@ -76,6 +79,7 @@ app.add_typer(cli_damaged.app, name="damaged", rich_help_panel="Operator")
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
+app.add_typer(cli_countries.app, name="countries", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
 app.command(rich_help_panel="Operator", epilog="Example: threelane erase 27831234567")(cli_erase.erase)
 app.command(rich_help_panel="Operator", epilog="Example: threelane top --once")(cli_top.top)

@@ -8,6 +8,8 @@ import redis
 import typer
 from rich.markup import escape
 
+from threelane.contract.countries import join
+from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command import keys as cli_keys
 from threelane.interfaces.command import query
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
@@ -55,6 +57,9 @@ def set_producer(
             "default: as the installation's."
         ),
     ] = None,
+    countries: Annotated[
+        str | None, typer.Option(help="The countries that it may send to, as in ZA,NA; any: no limit.")
+    ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Create a new signing secret.")] = False,
     overlap: Annotated[
         float,
@@ -72,6 +77,7 @@ def set_producer(
     if overlap and not new_secret:
         wrong_usage("--overlap needs --new-secret: it is how long the earlier secret signs as well")
     reading = named_reading(numbers) if numbers is not None else None
+    allowed = None if countries is None else cli_countries.parse(countries)
     allow = load_or_exit(WebhookSettings).webhook_private_addresses
 
     def change(client: redis.Redis) -> tuple[registry.Registration, str, int]:
@@ -83,6 +89,7 @@ def set_producer(
             webhook=address,
             new_secret=new_secret,
             rate=rate,
+            countries=allowed,
             overlap_ms=int(overlap * HOUR),
             now=now_of(client),
             allow_loopback=allow,
@@ -97,7 +104,7 @@ def set_producer(
         print_json(shown | ({"secret": secret} if secret else {}))
         return
     bypass_words = "yes" if after.bypass else "no"
-    limits = f"bypass {bypass_words}{_rate(after)}{_numbers(after)}"
+    limits = f"bypass {bypass_words}{_rate(after)}{_countries(after)}{_numbers(after)}"
     print_line(f"{name}: webhook {registry.shown(after.webhook) or 'none'}, {limits}")
     if secret:
         print_line(
@@ -117,12 +124,13 @@ def list_producers(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("name", "bypass", "rate", "numbers", "webhook")
+    table = Table("name", "bypass", "rate", "countries", "numbers", "webhook")
     for name, one in found.items():
         table.add_row(
             escape(name),
             "yes" if one.bypass else "no",
             f"{one.rate:g}" if one.rate else "",
+            join(one.countries),
             escape(one.numbers),
             escape(registry.shown(one.webhook)),
         )
@@ -174,13 +182,8 @@ def redeliver(name: Name) -> None:
 
 
 def _row(name: str, one: registry.Registration) -> dict[str, object]:
-    return {
-        "name": name,
-        "bypass": one.bypass,
-        "rate": one.rate,
-        "numbers": one.numbers,
-        "webhook": registry.shown(one.webhook),
-    }
+    row: dict[str, object] = {"name": name, "bypass": one.bypass, "rate": one.rate}
+    return row | {"countries": one.countries, "numbers": one.numbers, "webhook": registry.shown(one.webhook)}
 
 
 def _rate(registration: registry.Registration) -> str:
@@ -189,6 +192,10 @@ def _rate(registration: registry.Registration) -> str:
 
 def _numbers(registration: registry.Registration) -> str:
     return f", numbers {registration.numbers}" if registration.numbers else ""
+
+
+def _countries(registration: registry.Registration) -> str:
+    return f", countries {join(registration.countries)}" if registration.countries else ""
 
 
 def _known(client: redis.Redis, name: str) -> registry.Registration:

@@ -49,7 +49,14 @@ def test_a_secret_is_shown_once_and_never_listed(client: redis.Redis, redis_serv
         assert Exit.OK == completed.returncode
         assert not any(hidden in completed.stdout + completed.stderr for hidden in (known.secret, "hunter2"))
     assert json.loads(completed.stdout) == [
-        {"name": "shop", "bypass": False, "rate": 0.0, "numbers": "", "webhook": "https://shop.example/threelane?..."}
+        {
+            "name": "shop",
+            "bypass": False,
+            "rate": 0.0,
+            "countries": [],
+            "numbers": "",
+            "webhook": "https://shop.example/threelane?...",
+        }
     ]
     again = json.loads(run(redis_server.url, "set", "shop", "--new-secret", "--json").stdout)
     assert again["secret"] == registry.read_all(client)["shop"].secret != known.secret
