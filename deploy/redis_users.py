@@ -2,8 +2,10 @@
 
 ``USERS`` is the table.  A key that a script declares must be readable and writable for EVALSHA itself, whatever the
 script does with it.  So each user has a selector that allows EVAL and EVALSHA, and nothing else, on all its keys; the
-commands of a script are checked one by one, by the other permissions.  Commands that delete or replace a whole key,
-remove a range, or look for a known id or field, have selectors of their own, with fewer keys.
+commands of a script are checked one by one, by the other permissions.  The commands of a type have a selector of their
+own, with the keys of that type only: an empty index cannot be written as a hash, which would stop its lane.  Commands
+that delete or replace a whole key, remove a range, or look for a known id or field, have selectors of their own, with
+fewer keys.
 
 The file loads in Redis 7.0, which refuses a file with a subcommand that it does not know.  So no user has
 ``client|setinfo`` of Redis 7.2: redis-py goes on without it.
@@ -34,13 +36,23 @@ CONNECTION = f"ping hello select info time {CLIENT} multi exec"
 CALLED = re.compile(r"(?:redis\.p?call|of_table)(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
 ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
 STRINGS = "set incrby"  # SET replaces a key of any type; INCR of redis-py is INCRBY
+OF_TYPE = {
+    "hash": re.compile(r"h(?!ello)"),
+    "zset": re.compile(r"z"),
+    "stream": re.compile(r"x"),
+    "list": re.compile(r"b?[lr](push|pop|len|range)"),
+    "set": re.compile(r"s(add|rem|members)"),
+    "string": re.compile(r"get$|set$|incrby$"),
+}
+"""The commands that write or read keys of one type only; the others are for connections, or for keys of any type."""
 TRIMMING = "zremrangebyscore"  # one command empties an index
 FINDING = "zscore"
 LISTING = "zcard zrange"
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
 PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
 COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
-KOMBU = tuple(f"~{one}" for one in (*LANE_LISTS, LaneOrder.EMPTY, "_kombu.binding*", "*.celery.pidbox"))
+BINDINGS = "~_kombu.binding*"  # sets; the other keys of the broker are lists
+KOMBU = (*(f"~{one}" for one in (*LANE_LISTS, LaneOrder.EMPTY)), BINDINGS, "~*.celery.pidbox")
 CHANNELS = ("/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
 
 
@@ -88,7 +100,10 @@ class RedisUser:
         for access, of in (("~", self.both), ("%W~", self.writes), ("%R~", self.reads)):
             named += [access + one for one in _patterns(*of)]
         words = ["user", self.name, "on", f">{self.password}", "resetkeys", *named]
-        words += ["resetchannels", *(f"&{one}" for one in self.channels), "-@all", *self._allowed()]
+        allowed = [*self._allowed()]
+        if not self.every_key:
+            allowed = [one for one in allowed if not _type_of(one)]
+        words += ["resetchannels", *(f"&{one}" for one in self.channels), "-@all", *(f"+{one}" for one in allowed)]
         return " ".join([*words, *self._selectors()])
 
     def _selectors(self) -> Iterator[str]:
@@ -99,6 +114,7 @@ class RedisUser:
         yield f"({' '.join(declared)} -@all +evalsha +eval)"
         if self.every_key:
             return
+        yield from self.by_type()
         kombu = [one for one in self.lists if one.startswith("~")]
         called = self._called() | set(self.commands.split())
         for access, of, more, commands in (
@@ -117,6 +133,17 @@ class RedisUser:
                 used = [one for one in commands.split() if one in called or commands == ENDING]
                 yield f"({' '.join(named)} -@all +{' +'.join(used)})"
 
+    def by_type(self) -> Iterator[str]:
+        """Yield a selector for each type of keys, with the commands that it may run on all its keys of this type."""
+        allowed = [*self._allowed()]
+        for kind in OF_TYPE:
+            named = [one for one in self.lists if kind == ("set" if one == BINDINGS else "list")]
+            for access, of in (("~", self.both), ("%W~", self.writes), ("%R~", self.reads)):
+                named += [access + one for one in _patterns(*(key for key in of if KINDS[key].type == kind))]
+            commands = [one for one in allowed if _type_of(one) == kind]
+            if named and commands:
+                yield f"({' '.join(named)} -@all +{' +'.join(commands)})"
+
     def _called(self) -> set[str]:
         """Return the commands of its scripts."""
         found = [CALLED.findall(scripts_by_path()[one].source) for one in self.scripts]
@@ -128,8 +155,13 @@ class RedisUser:
         for narrowed, commands in ((self.finds, FINDING), (self.lists_ids, LISTING)):
             narrow |= set(commands.split()) if narrowed else set()
         given = [one for one in f"{self.connects} {self.commands}".split() if one not in narrow]
-        yield from (f"+{one}" for one in given)
-        yield from (f"+{one}" for one in sorted(self._called() - narrow - set(given)))
+        yield from given
+        yield from sorted(self._called() - narrow - set(given))
+
+
+def _type_of(command: str) -> str:
+    """Return the type of the keys that a command needs; "" for others."""
+    return next((kind for kind, pattern in OF_TYPE.items() if pattern.match(command)), "")
 
 
 def _patterns(*names: Key) -> tuple[str, ...]:

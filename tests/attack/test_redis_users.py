@@ -16,6 +16,7 @@ from tests.guarded_redis import MISSING, GuardedRedis
 from tests.servers import wait_until
 from threelane import Producer, ProducerSettings
 from threelane.store import keys, registry, suppression
+from threelane.store.keys import KINDS, Key
 from threelane.store.suppression import Entry
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("redis_users")]
@@ -60,6 +61,12 @@ ATTEMPTS = (
     Attempt("let an index expire", ("PEXPIRE", keys.QUEUED[1], 1), {"operator"}),
     Attempt("empty an index", ("ZREMRANGEBYSCORE", keys.QUEUED[1], "-inf", "+inf"), {"operator"}),
     Attempt("replace an index", ("SET", keys.QUEUED[1], "x", "PX", 1), {"operator"}),
+    Attempt("write an empty index as a hash", ("HSET", keys.QUEUED[1], "a", "b"), {"operator"}),
+    Attempt("write empty nudges as a hash", ("HSET", keys.queue(1), "a", "b"), {"operator"}),
+    Attempt("write unused events as an index", ("ZADD", keys.EVENTS, 1, "a"), {"operator"}),
+    Attempt("write an unused count as a list", ("LPUSH", keys.TALLY, "a"), {"operator"}),
+    Attempt("change when a country got its first message", ("HSET", keys.COUNTRIES, "ZA", "{}"), {"operator"}),
+    Attempt("forget a country", ("HDEL", keys.COUNTRIES, "ZA"), {"operator"}),
     Attempt("replace the events", ("SET", keys.EVENTS, "x"), {"operator"}),
     Attempt("replace nudges", ("SET", keys.queue(1), "x"), {"operator"}),
     Attempt("replace a waiting message, id known", ("SET", keys.record(ID), "x"), {"operator"}),
@@ -153,6 +160,37 @@ def test_a_user_is_refused_what_its_process_does_not_need(
         table(name, one.what, "done" if one.what in found else "refused")
 
     assert {one.what for one in every if name in one.allowed} == found
+
+
+WORDS = {
+    "HSET": "ab", "HSETNX": "ab", "HINCRBY": "a1", "ZADD": "1a", "XADD": "*ab", "LPUSH": "a", "SADD": "a", "SET": "a",
+    "INCRBY": "1",
+}  # fmt: skip
+WRITES = {
+    "hash": ("HSET", "HSETNX", "HINCRBY"),
+    "zset": ("ZADD",),
+    "stream": ("XADD",),
+    "list": ("LPUSH",),
+    "set": ("SADD",),
+    "string": ("SET", "INCRBY"),
+}
+
+
+@pytest.mark.parametrize("name", [one.name for one in USERS if one.name != "operator"])
+def test_no_key_can_be_written_as_another_type(name: str, guarded: GuardedRedis) -> None:
+    """An empty index has no type: as a hash it would stop its lane until an operator deletes it."""
+    tester = guarded.admin()
+    every = {keys.key(key, "1" if KINDS[key].suffix else ""): KINDS[key].type for key in Key}
+    every |= {keys.queue(lane): "list" for lane in keys.LANES}
+    wrong = [
+        (command, key) for key, kind in every.items() for of, them in WRITES.items() if of != kind for command in them
+    ]
+    allowed = [
+        (command, key)
+        for command, key in wrong
+        if tester.execute_command("ACL", "DRYRUN", name, command, key, *WORDS[command]) in (b"OK", "OK")
+    ]
+    assert [] == allowed
 
 
 @pytest.mark.parametrize("name", [one.name for one in USERS if one.name != "admin"])

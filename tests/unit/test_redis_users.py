@@ -9,6 +9,8 @@ import pytest
 from deploy.redis_users import FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
 from threelane.store.keys import KINDS, Key, key
 
+OF_ONE_TYPE = re.compile(r"\+(h(?!ello)|z|x|[lrb]+(push|pop|len)|set$|get$|incr)")
+KINDS_BY_WRITE = {"+hset": "hash", "+zadd": "zset", "+xadd": "stream", "+lpush": "list", "+sadd": "set"}
 BY_NAME = {one.name: one for one in USERS}
 SECRETS = {Key.API_KEYS, Key.PRODUCERS, Key.CONSOLE, Key.SESSION}
 """Keys whose content lets somebody in, or sign for somebody."""
@@ -16,6 +18,12 @@ OF_OPERATORS = SECRETS | {
     Key.HOLDS, Key.RATE, Key.WINDOWS, Key.HOLIDAYS, Key.WORKER, Key.WORKERS, Key.SUSPECTS, Key.BREAKER,
 }  # fmt: skip
 NEVER = ("+@", "+keys", "+flush", "+debug", "+config|set", "+acl|setuser", "+replicaof", "+module", "+eval ")
+
+
+def _on_all_its_keys(user: RedisUser) -> set[str]:
+    """Return the commands that a user may run on all its keys, or on all of one type."""
+    broad = [user.rule().partition(" (")[0], *user.by_type()]
+    return {word.rstrip(")") for one in broad for word in one.split()}
 
 
 def test_the_file_is_that_of_the_table() -> None:
@@ -49,7 +57,7 @@ def test_a_producer_lists_no_ids() -> None:
     listing = {Key.QUEUED, Key.DUE, Key.DOUBT, Key.DEAD, Key.AWAITING, Key.EXPECTED, Key.WAITING, Key.EVENTS}
     assert listing <= set(producer.writes)
     listers = {"+scan", "+zrange", "+zscan", "+lrange", "+brpop", "+rpop", "+xread", "+xreadgroup", "+xrange"}
-    assert set() == listers & set(producer.rule().partition(" (")[0].split())
+    assert set() == listers & _on_all_its_keys(producer)
     assert set() == (listing | {Key.LEASES}) & set(producer.lists_ids)
 
 
@@ -61,7 +69,7 @@ SNAPSHOTS = {"+rename", "+renamenx", "+copy", "+dump", "+restore", "+getdel", "+
 @pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
 def test_whole_keys_are_deleted_and_replaced_only_where_that_is_needed(user: RedisUser) -> None:
     """One DEL, PEXPIRE, SET or ZREMRANGEBYSCORE would be enough for the suppression list or an index."""
-    assert set() == WHOLE & set(user.rule().partition(" (")[0].split())
+    assert set() == WHOLE & _on_all_its_keys(user)
     assert set() == {*SNAPSHOTS, "+unlink", "+sort"} & set(user.rule().split())
     assert set() == set(user.ends) & {Key.SUPPRESSED, Key.EVENTS, Key.HOLDS, Key.TALLY, *INDEXED}
 
@@ -99,3 +107,13 @@ def test_only_the_key_of_a_string_can_be_set() -> None:
     strings = {key(name, "*" if KINDS[name].suffix else "") for name in Key if KINDS[name].type == "string"}
     named = {one.partition("~")[2] for found in allowed for one in found.split()}
     assert set() == named - strings
+
+
+@pytest.mark.parametrize("user", [one for one in USERS if not one.every_key], ids=lambda one: one.name)
+def test_the_commands_of_a_type_are_allowed_on_keys_of_that_type_alone(user: RedisUser) -> None:
+    """Written as another type, an empty index stops its lane."""
+    assert set() == {one for one in user.rule().partition(" (")[0].split() if OF_ONE_TYPE.match(one)}
+    for selector, kind in ((one, kind) for one in user.by_type() for kind in KINDS_BY_WRITE if kind in one):
+        named = {word.lstrip("(").partition("~")[2] for word in selector.split() if "~" in word}
+        types = {KINDS[name].type for name in Key if key(name, "*" if KINDS[name].suffix else "") in named}
+        assert {KINDS_BY_WRITE[kind]} >= types
