@@ -15,6 +15,7 @@ from threelane.contract.holidays import parse_name
 
 MOST_DAYS = 31  # of one event
 MOST_EVENTS = 20_000
+EARLIEST = 1900
 _RECURS = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 
 
@@ -48,7 +49,7 @@ def read(content: bytes, first: date, last: date) -> list[CalendarDay]:
     for line, event in zip(lines, events, strict=False):
         try:
             found = [] if _is_cancelled(event) else list(_days(event, moved[str(event.get("UID"))], first, last))
-        except (ValueError, TypeError, OverflowError, AttributeError) as wrong:
+        except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as wrong:  # some are dateutil's own
             problems.append(f"line {line}, {_name(event) or 'an event without a name'}: {wrong}")
             continue
         for day in found:
@@ -84,8 +85,9 @@ def _moved(events: Iterable[Event]) -> defaultdict[str, set[date]]:
     """Return the days of recurring events that events of their own replace."""
     found: defaultdict[str, set[date]] = defaultdict(set)
     for event in events:
-        if (replaced := event.get("RECURRENCE-ID")) is not None:
-            found[str(event.get("UID"))].add(_day_of(replaced.dt))
+        replaced = event.get("RECURRENCE-ID")
+        if replaced is not None and not event.errors:
+            found[str(event.get("UID"))].add(replaced.dt)
     return found
 
 
@@ -113,6 +115,8 @@ def _span(event: Event) -> tuple[date, int]:
             raise ValueError("its DURATION is not a number of days")
     else:
         length = 1
+    if begins.year < EARLIEST:
+        raise ValueError(f"it begins before {EARLIEST}")
     if length < 1:
         raise ValueError("it ends before it begins")
     if length > MOST_DAYS:
@@ -122,12 +126,16 @@ def _span(event: Event) -> tuple[date, int]:
 
 def _starts(event: Event, begins: date, moved: set[date], first: date, last: date) -> Iterator[date]:
     """Yield the first days of an event and of its repetitions, from the first to the last day."""
-    without = moved if event.get("RECURRENCE-ID") is None else set()
-    without = without | set(_dates(event, "EXDATE"))
+    replaced = event.get("RECURRENCE-ID")
+    if replaced is not None:
+        _day_of(replaced.dt)
+    without = (moved if replaced is None else set()) | set(_dates(event, "EXDATE"))
     found = {begins, *_dates(event, "RDATE")}
     for rule in _values(event, "RRULE"):
         if rule.get("FREQ", [""])[0] not in _RECURS:
             raise ValueError(f"its RRULE has to be one of {', '.join(_RECURS)}")
+        if any(every < 1 for every in rule.get("INTERVAL", [])):
+            raise ValueError("the INTERVAL of its RRULE has to be 1 or more")
         until = min([last, *(_whole(one) for one in rule.pop("UNTIL", []))])
         parsed: Any = rrulestr(rule.to_ical().decode(), dtstart=datetime.combine(begins, time()))
         found |= {

@@ -85,6 +85,11 @@ def test_a_day_has_the_name_of_its_event_on_one_line() -> None:
         ("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=SOMETIMES", "RRULE is invalid"),
         ("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=SECONDLY", "its RRULE has to be one of YEARLY"),
         ("DTSTART;VALUE=DATE:20261225\nRRULE:INTERVAL=2", "its RRULE has to be one of YEARLY"),
+        ("DTSTART;VALUE=DATE:20261225\nRRULE:FREQ=DAILY;INTERVAL=0", "the INTERVAL of its RRULE has to be 1 or more"),
+        ("DTSTART;VALUE=DATE:20161225\nRRULE:FREQ=YEARLY;BYEASTER=271225", "line 8"),  # fails in dateutil
+        ("DTSTART;VALUE=DATE:20261225\nRECURRENCE-ID:20261224T100000Z", "it has a time of day: give days alone"),
+        ("DTSTART;VALUE=DATE:20261225\nRECURRENCE-ID;VALUE=DATE:soon", "RECURRENCE-ID is invalid"),
+        ("DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY", "it begins before 1900"),
         ("DTSTART;VALUE=DATE:20261225\nRDATE;VALUE=PERIOD:20270101T000000Z/PT1H", "line 8"),
     ],
 )
