@@ -97,7 +97,12 @@ def common_opening(windows: tuple[Window, ...], to: str, now_ms: int, holidays: 
     """
     if not windows:
         return now_ms
-    where, day = _place(windows, holidays, to), now_ms // DAY
+    return opening_at(windows, _place(windows, holidays, to), now_ms, holidays)
+
+
+def opening_at(windows: tuple[Window, ...], where: Place, now_ms: int, holidays: Holidays = NO_HOLIDAYS) -> int | None:
+    """Return the same for a place instead of a number."""
+    day = now_ms // DAY
     found = _calendar(windows, where.zones, day, _closed_days(holidays, where, day)).next(now_ms)
     return found if found is not None and found <= now_ms + LOOK_AHEAD_DAYS * DAY else None
 

@@ -396,6 +396,7 @@ USERS = (
             "store/find",
             "store/suppress",
             "store/lift",
+            "store/respell",
             "worker/dead/redrive",
         ),
         commands=(

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
 
 from threelane.contract.countries import describe
+from threelane.contract.holidays import EVERYWHERE
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
-from threelane.operations import age, damage, forecast, health
+from threelane.contract.window import LOOK_AHEAD_DAYS
+from threelane.operations import age, damage, forecast, health, opening
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, countries, keys, logins, missing, rows
+from threelane.store import access, countries, keys, logins, missing, rows, windows
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -100,6 +103,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _workers(client, now, sum(waiting.values()))
     yield from _lanes(client, now, waiting)
     yield from _holds(client, now, table)
+    yield from _holidays(client, now)
     yield from _credit(client, now)
     yield from _overdue(client, now)
     yield from _nudges(client, now)
@@ -194,6 +198,21 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}{evidence}", step, owner)
     if not held:
         yield Finding(OK, "holds", "nothing is on hold")
+
+
+def _holidays(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Yield the windows that are closed for holidays, since their messages wait and may expire."""
+    for one in opening.closed(windows.read(client), now):
+        where = "for all recipients" if one.country == EVERYWHERE else f"in {one.country}"
+        days = ", ".join(str(holiday.day) for holiday in one.holidays[:MOST_SHOWN])
+        what = f"{one.scope} is closed {where} for a holiday ({days})"
+        if one.opens is None:
+            step = "threelane windows holidays list: are all of these holidays?"
+            detail = f"{what} and does not open within {LOOK_AHEAD_DAYS} days: its messages expire"
+            yield Finding(WARNING, "window", detail, step)
+        else:
+            until = datetime.fromtimestamp(one.opens / 1000, UTC)
+            yield Finding(OK, "window", f"{what} until {until:%Y-%m-%d %H:%M} UTC")
 
 
 def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Iterator[Finding]:

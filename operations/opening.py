@@ -1,13 +1,23 @@
-"""Opening: the zones and holidays that decide when a message's windows open, in words."""
+"""Opening: the zones and holidays that decide when windows open, in words, and the windows that holidays close."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from threelane.contract.holidays import Holiday, Holidays
-from threelane.contract.window import LOOK_AHEAD_DAYS, RECIPIENT, Window, common_opening
-from threelane.contract.zones import place
+from threelane.contract.holidays import EVERYWHERE, Holiday, Holidays
+from threelane.contract.window import LOOK_AHEAD_DAYS, RECIPIENT, Window, Windows, opening_at
+from threelane.contract.zones import NOWHERE, Place, place, zones
+
+
+class Closed(NamedTuple):
+    """A window that is closed for holidays now, or for all of the next 8 days: then ``opens`` is None."""
+
+    scope: str
+    country: str
+    holidays: tuple[Holiday, ...]
+    opens: int | None
 
 
 def reason(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int) -> Iterator[str]:
@@ -20,10 +30,24 @@ def reason(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int
 
 def holidays_met(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int) -> tuple[Holiday, ...]:
     """Return the holidays for which a message waits; none if it would be sent at the same time without them."""
-    opens = common_opening(windows, to, now_ms, holidays)
-    if opens == common_opening(windows, to, now_ms):
+    return _met(windows, holidays, place(to), now_ms) if windows and holidays.known else ()
+
+
+def closed(windows: Windows, now_ms: int) -> Iterator[Closed]:
+    """Yield the windows that holidays close, by country; EVERYWHERE stands for the countries without their own."""
+    for country in sorted(windows.holidays.by_country):
+        where = Place(country, zones(NOWHERE if country == EVERYWHERE else country))
+        for scope, window in sorted(windows.by_scope.items()):
+            opens = opening_at((window,), where, now_ms, windows.holidays)
+            if opens is None or (opens != now_ms and opening_at((window,), where, now_ms) == now_ms):
+                met = _met((window,), windows.holidays, where, now_ms)
+                yield from [Closed(scope, country, met, opens)] if met else []
+
+
+def _met(windows: tuple[Window, ...], holidays: Holidays, where: Place, now_ms: int) -> tuple[Holiday, ...]:
+    opens = opening_at(windows, where, now_ms, holidays)
+    if opens == opening_at(windows, where, now_ms):
         return ()
-    where = place(to)
     since = datetime.fromtimestamp(now_ms / 1000, UTC)
     until = since + timedelta(days=LOOK_AHEAD_DAYS) if opens is None else datetime.fromtimestamp(opens / 1000, UTC)
     first = min(since.astimezone(zone).date() for zone in where.zones)

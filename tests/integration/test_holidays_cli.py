@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 from tests.servers import RedisServer
 from threelane.contract import holidays
 from threelane.interfaces.command.windows import app
+from threelane.operations.doctor import diagnose
 from threelane.store import keys, windows
+from threelane.worker.policy.legacy import LEGACY
 
 ZA, NAMIBIA = "27831234567", "26461234567"
 NEXT = datetime.now(UTC).year + 1
@@ -149,6 +151,22 @@ def test_a_holiday_is_shown_where_a_message_waits_for_it(operator: Operator, cli
             f"closed on holidays: {MAY_DAY} (Workers' Day) in ZA"] == waits[1:]  # fmt: skip
     for words in (["lane:3", "--to", NAMIBIA], ["lane:2", "--to", ZA], ["lane:1", "--to", ZA]):
         assert json.loads(operator.types("try", *words, "--at", noon, "--json").stdout)["open"], words
+
+
+def test_the_doctor_shows_windows_that_holidays_close(client: redis.Redis) -> None:
+    """One day is as planned; more than a message may wait are a calendar that somebody should look at."""
+    now = int(datetime(2026, 12, 25, 12, tzinfo=UTC).timestamp() * 1000)
+    windows.set_window(client, "lane:3", "daily 08:00-20:00 recipient")
+    windows.add_holidays(client, [holidays.Holiday(date(2026, 12, 25), "ZA", "Christmas")], now=now)
+    week = [holidays.Holiday(date(2026, 12, 21) + timedelta(days=ahead), "NA") for ahead in range(14)]
+    windows.add_holidays(client, week, now=now)
+
+    found = [(str(one.grade), one.detail) for one in diagnose(client, now, LEGACY) if one.what == "window"]
+    assert ["warning", "ok"] == [grade for grade, _ in found]
+    (_, never), (_, today) = found
+    assert never.startswith("lane:3 is closed in NA for a holiday (2026-12-25, ")
+    assert "does not open within 8 days: its messages expire" in never
+    assert today == "lane:3 is closed in ZA for a holiday (2026-12-25) until 2026-12-26 06:00 UTC"
 
 
 def test_holidays_are_limited_and_what_is_over_is_removed(client: redis.Redis) -> None:
