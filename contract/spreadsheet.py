@@ -28,7 +28,7 @@ _DECIMALS = re.compile(r"(\+?\d{7,})[.,\u066b](\d+)")
 _TRAILING_ZERO = re.compile(r"(.*\d)[.,\u066b](00?)")  # nobody writes a single digit as the last group of a number
 _GROUPS = re.compile(  # of thousands, also of India's lakhs
     r"(\+?\d{1,3}(?:(?:,\d{2,3})*,\d{3}|(?:'\d{3})+|(?:\u2019\d{3})+))(?:\.(\d+))?"
-    r"|(\+?\d{1,3}(?:\.\d{3})+|\+?\d{1,3}(?:[ \u00a0\u202f]\d{3})+),(\d+)"
+    r"|(\+?\d{1,3}(?:\.\d{3})+(?=,)|\+?\d{1,3}(?:[ \u00a0\u202f]\d{3})+)[,.](\d+)"
 )
 _SCIENTIFIC = re.compile(r"(\+?)(\d+)(?:[.,\u066b](\d*))?[eE]([+-]?)(\d{1,3})")
 _DATE = re.compile(
@@ -46,7 +46,8 @@ def restore(cell: str) -> str | Problem:
     Undone are ``27831234506.0``, ``2.7831234506E+10``, ``="27831234506"``, an apostrophe or quotes around the number,
     groups of thousands and ``tel:``.  Anything else is returned unchanged: ``phone.parse`` judges it.
     """
-    if len(cell) > MOST_LETTERS or (cell.isascii() and cell.isdigit() and len(cell) <= MOST_EXACT_DIGITS):
+    digits = cell.removeprefix("+")
+    if len(cell) > MOST_LETTERS or (digits.isascii() and digits.isdigit() and len(digits) <= MOST_EXACT_DIGITS):
         return cell
     text = _bare(cell)
     for shape, read in _SHAPES:
@@ -78,8 +79,10 @@ def _decimals(found: re.Match[str]) -> str | Problem:
 def _trailing_zero(found: re.Match[str]) -> str | Problem:
     number, zeros = found[1], found[2]
     parted = re.search(r"[.,\u066b]", number)
-    if zeros == "00" and (parted or re.search(r"\D", number.lstrip("+"))):
+    if zeros == "00" and parted and not re.search(r"[^\d.]", number):
         return found[0]  # 01.23.45.67.00: digits of the number
+    if zeros == "00" and not parted and re.search(r"\D", number.lstrip("+")):
+        return Problem(f"the last zeros of {found[0]} can be digits or decimals", "write digits only")
     return Problem(f"{found[0]} has decimals within the number", _AS_TEXT) if parted else number
 
 
