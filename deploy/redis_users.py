@@ -396,7 +396,6 @@ USERS = (
             "store/find",
             "store/suppress",
             "store/lift",
-            "store/respell",
             "worker/dead/redrive",
         ),
         commands=(
@@ -439,6 +438,7 @@ USERS = (
         "operator",
         "the command line of operators",
         every_key=True,
+        scripts=("store/respell",),
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del expire pexpire persist pttl hset hsetnx hdel"
             " hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim xautoclaim"

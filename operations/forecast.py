@@ -17,6 +17,7 @@ from threelane.store.tally import Count
 
 HOUR_MS = 3600_000
 _NUMBER = re.compile(r"-?[0-9]{1,15}")
+_TO_COUNTRIES = (Count.CHARGED_MESSAGES_TO, Count.CHARGED_PARTS_TO)
 MINUTES = 60  # the burn rate is an average over this long
 
 
@@ -39,6 +40,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     by_centre: Mapping[str, int] = {}
     by_producer: Mapping[str, int] = {}
     by_country: Mapping[str, int] = {}
+    messages_by_country: Mapping[str, int] = {}  # whose charge is known, since workers count them
+    parts_by_country: Mapping[str, int] = {}
     budgets: tuple[BudgetUse, ...] = ()
 
     @property
@@ -79,6 +82,8 @@ def read(client: redis.Redis, now: int) -> Forecast:
         by_centre=sums["centre"],
         by_producer=sums["producer"],
         by_country=sums["country"],
+        messages_by_country=sums[Count.CHARGED_MESSAGES_TO],
+        parts_by_country=sums[Count.CHARGED_PARTS_TO],
         budgets=tuple(budgets.usage(client, now)),
     )
 
@@ -97,7 +102,8 @@ def burn(minutes: Mapping[str, str], now: int) -> int:
 
 def _sums(tally: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """Return the charges, summed by each label."""
-    sums: dict[str, Any] = {kind: defaultdict(int) for kind in ("lane", "centre", "producer", "country")}
+    kinds = ("lane", "centre", "producer", "country", *_TO_COUNTRIES)
+    sums: dict[str, Any] = {kind: defaultdict(int) for kind in kinds}
     for name, number in tally.items():
         kind, _, rest = name.partition(":")
         first, _, second = rest.partition(":")
@@ -106,4 +112,6 @@ def _sums(tally: Mapping[str, str]) -> dict[str, dict[str, int]]:
             sums["centre"][second or "none"] += rows.number(number)
         elif kind == "charged_by":
             sums[first][second or "none"] += rows.number(number)
+        elif (family := f"{kind}:") in _TO_COUNTRIES:
+            sums[family][first or "none"] += rows.number(number)
     return {kind: dict(found) for kind, found in sums.items()}

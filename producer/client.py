@@ -126,6 +126,10 @@ class Producer:
         self._check_open()
         return self._enqueuer.rehearse(messages)
 
+    def estimate(self, to: str, parts: int) -> int:
+        """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""
+        return self._enqueuer.estimate(to, parts)
+
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
         """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""
         now = self.now()

@@ -114,6 +114,10 @@ class Enqueuer:
         """Return how the numbers of a key without + or 00 are read."""
         return self._readings.applying({}, holder.key.producer, holder, self._redis, self.now())
 
+    def estimate(self, to: str, parts: int) -> int:
+        """Return the estimated cost of parts to a number, in millionths of a credit, by the prices last read."""
+        return self._prices.price(to) * parts
+
     def now(self) -> int:
         """Return the time of Redis in milliseconds of Unix time."""
         call(lambda: self._clock.sync(self._redis()))

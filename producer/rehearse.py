@@ -32,6 +32,7 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str
     units: int
     estimate_millionths: int
+    country: str = ""
     cost_centre: str = ""
     producer: str = ""
     repeated: bool = False
@@ -94,13 +95,15 @@ def _answer(
         return acceptance.abroad(sms, allowed)
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)
+    where = country(sms.to)
     return Rehearsed(
         id=sms.id,
         lane=sms.lane,
         parts=sms.parts,
         encoding=sms.encoding,
         units=sms.units,
-        estimate_millionths=prices.price(sms.to) * sms.parts,
+        estimate_millionths=prices.price(sms.to, where) * sms.parts,
+        country=where,
         cost_centre=sms.cost_centre,
         producer=sms.producer,
         repeated=known is not None,

@@ -61,6 +61,8 @@ class Count(StrEnum):
     CHARGED = "charged", "lane", "centre"
     CHARGED_BY = "charged_by", "kind", "name"
     CHARGED_PARTS = "charged_parts", "lane"
+    CHARGED_MESSAGES_TO = "charged_messages_to", "country"
+    CHARGED_PARTS_TO = "charged_parts_to", "country"
     LOGIN_REFUSED = "login_refused", "refusal"  # at the console
 
     def field(self, *values: object) -> str:

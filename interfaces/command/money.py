@@ -42,10 +42,11 @@ def money(context: typer.Context, as_json: Json = False) -> None:
     for title, sums in (
         ("cost centre", found.by_centre),
         ("producer", found.by_producer),
-        ("country", found.by_country),
     ):
         if sums:
             out.print(_spenders(title, sums))
+    if found.by_country or found.messages_by_country:
+        out.print(_countries(found))
     if found.budgets:
         out.print(_budgets(found))
 
@@ -105,6 +106,19 @@ def _spenders(title: str, sums: Mapping[str, int]) -> Table:
         table.add_row(escape(name), _credits(amount))
     if len(ranked) > MOST:
         table.add_row("others", _credits(sum(amount for _, amount in ranked[MOST:])))
+    return table
+
+
+def _countries(found: Forecast) -> Table:
+    table = Table("country", "messages", "parts", "credits")
+    credits, messages, parts = found.by_country, found.messages_by_country, found.parts_by_country
+    ranked = sorted(credits.keys() | messages.keys(), key=lambda name: (-credits.get(name, 0), name))
+    for name in ranked[:MOST]:
+        counts = (f"{messages.get(name, 0):,}", f"{parts.get(name, 0):,}")
+        table.add_row(escape(name), *counts, _credits(credits.get(name, 0)))
+    if rest := ranked[MOST:]:
+        sums = [sum(one.get(name, 0) for name in rest) for one in (messages, parts, credits)]
+        table.add_row("others", f"{sums[0]:,}", f"{sums[1]:,}", _credits(sums[2]))
     return table
 
 

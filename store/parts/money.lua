@@ -97,7 +97,11 @@ local function pay(record, known, amount)
   local more = amount - (tonumber(known.charge) or 0)
   write(record, Field.charge, string.format('%d', amount))
   if known.period then budget(record, known.status) end
-  if not known.charge then count_of(Count.charged_parts, known.lane, tonumber(known.parts)) end
+  if not known.charge then
+    count_of(Count.charged_parts, known.lane, tonumber(known.parts))
+    count_of(Count.charged_messages_to, known.country or '')
+    count_of(Count.charged_parts_to, known.country or '', tonumber(known.parts))
+  end
   known.charge = amount
   if more == 0 then return end
   count(Count.charged .. known.lane .. ':' .. (known.ledger or known.centre or ''), more)

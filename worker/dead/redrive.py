@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import redis
 
+from threelane.contract.prices import country
+from threelane.producer.files.countries import Countries, CountryCost
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys, rows
 from threelane.store.find import Filter, FoundMessage
@@ -76,6 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     erased: int = 0
     by_code: dict[str, int] = {}
     by_lane: dict[int, int] = {}
+    by_country: dict[str, CountryCost] = {}
 
 
 class DeadGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +109,7 @@ def dead_groups(client: redis.Redis, now: int, most: int = LOOKED_AT) -> list[De
 
 def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: int | None = None) -> Plan:
     """Return what a redrive of these dead letters would do; changes nothing."""
-    good, expired, erased = [], 0, 0
+    good, expired, erased, countries = [], 0, 0, Countries()
     for one in find.dead(client, wanted, after, before):
         if not one.to:
             erased += 1
@@ -114,6 +117,7 @@ def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: 
             expired += 1
         else:
             good.append((one.parts, one.estimate_millionths, one.code, one.lane))
+            countries.add(country(one.to), one.parts, one.estimate_millionths)
     parts, estimates, codes, lanes = zip(*good, strict=True) if good else ((), (), (), ())
     return Plan(
         messages=len(good),
@@ -123,6 +127,7 @@ def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: 
         erased=erased,
         by_code=dict(Counter(codes)),
         by_lane=dict(Counter(lanes)),
+        by_country=countries.by_cost(),
     )
 
 
