@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from io import BufferedReader
 from itertools import islice
@@ -19,6 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, LABEL
 from threelane.contract.prices import CREDIT
+from threelane.contract.prices import country as country_of
+from threelane.contract.reading import INTERNATIONAL
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.caller import (
     Json,
@@ -33,6 +36,15 @@ from threelane.interfaces.command.caller import (
     print_line,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
+from threelane.interfaces.command.countries import print_countries
+from threelane.interfaces.command.file_numbers import (
+    Country,
+    Numbers,
+    installation_country,
+    number_rules,
+    refuse_bare_numbers,
+    seekable,
+)
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
@@ -40,8 +52,11 @@ from threelane.producer.enqueue import WINDOW
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files import job as jobs
+from threelane.producer.files import numbers as numbers_of_files
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.countries import Countries
 from threelane.producer.files.jsonlines import read_json_lines
+from threelane.producer.files.numbers import BareNumbers, NumberRules, require_reading
 from threelane.producer.files.template import InvalidTemplate, Template, parse
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
@@ -66,6 +81,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     template: Template | None
     fields: dict[str, Any]
+    rules: NumberRules
+
+    @property
+    def options(self) -> list[Any]:
+        """The options that are part of the content of its rows."""
+        reading = [str(self.rules.given)] if self.rules.given not in (None, INTERNATIONAL) else []
+        return [self.template, sorted(self.fields.items()), *reading]
 
     @property
     def progresses(self) -> bool:
@@ -77,11 +99,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The progress file."""
         return self.file.with_name(f"{self.file.name}.progress")
 
+    def read(self, opened: BufferedReader) -> Iterator[FileRow]:
+        """Yield the rows of the file."""
+        if self.format is Format.JSONL:
+            return read_json_lines(opened, self.template.names if self.template else ())
+        return bulk_file.read_csv(opened, self.template)
+
     def rows(self, opened: BufferedReader) -> Iterator[FileRow]:
         """Yield the rows to send."""
-        names = self.template.names if self.template else ()
-        rows = read_json_lines(opened, names) if self.format is Format.JSONL else None
-        rows = bulk_file.read_csv(opened, self.template) if rows is None else rows
+        rows = numbers_of_files.read_rows(self.read(opened), self.rules, self.template.names if self.template else ())
         return jobs.with_fields(jobs.with_text(rows, self.template) if self.template else rows, self.name, self.fields)
 
 
@@ -97,6 +123,8 @@ def bulk(
         str,
         typer.Option(help="Job name; runs with the same name are treated as the same job. Default: the file's name."),
     ] = "",
+    numbers: Numbers = "",
+    country: Country = "",
     lane: Lane = None,
     sender: Annotated[str | None, typer.Option("--from", help="Sender ID for rows without one.")] = None,
     field: Annotated[
@@ -115,27 +143,30 @@ def bulk(
     """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
     options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
-    job = _job(file, text, batch, format, dict(_fields(options)))
+    job = _job(file, text, batch, format, dict(_fields(options)), number_rules(numbers, country))
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
         wrong(f"--max-fail {no_share}")
     counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    countries = Countries()
     try:
-        with open_producer() as producer, file.open("rb") as opened:
+        with open_producer() as producer, file.open("rb") as given, _read_twice(given, job) as opened:
             if dry_run:
-                refused = _rehearse(producer, job, opened, counts, as_json=as_json)
+                refused = _rehearse(producer, job, opened, counts, countries, as_json=as_json)
             else:
                 sending = _Sending(producer, job, opened, counts, as_json=as_json)
                 if not from_start:
                     sending.go_on()
                 if canary:
                     sending.canary(canary, most_percent, canary_wait)
-                refused = sending.rest()
+                refused, countries = sending.rest(), sending.countries
     except OSError as unreadable:
         if isinstance(unreadable, BrokenPipeError):
             raise
         wrong(f"{file}: {unreadable.strerror}")
+    except BareNumbers as bare:
+        refuse_bare_numbers(file, bare, as_json=as_json)
     except bulk_file.InvalidFile as no_file:
         wrong(f"{file}: {no_file}")
     except Unavailable as away:
@@ -144,11 +175,26 @@ def bulk(
         give_up(away, as_json, counts)
     if not as_json:
         _report(refused)
+        print_countries(countries)
         print_line(_summary(counts, dry_run=dry_run))
     raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
 
 
-def _job(file: Path, text: str | None, batch: str, format: Format | None, fields: dict[str, Any]) -> Job:
+@contextmanager
+def _read_twice(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
+    """Return the file, after a look at its numbers if nothing says how to read them; raises BareNumbers."""
+    if job.rules.given is not None:
+        yield given
+        return
+    with seekable(given) as opened:
+        require_reading(job.read(opened), job.rules, installation_country())
+        opened.seek(0)
+        yield opened
+
+
+def _job(
+    file: Path, text: str | None, batch: str, format: Format | None, fields: dict[str, Any], rules: NumberRules
+) -> Job:
     if batch and not LABEL.fullmatch(batch):
         wrong(f"--batch {batch!r}: up to 64 letters, digits, spaces and . _ : / -")
     try:
@@ -162,6 +208,7 @@ def _job(file: Path, text: str | None, batch: str, format: Format | None, fields
         format=file_format,
         template=template,
         fields=fields,
+        rules=rules,
     )
 
 
@@ -192,12 +239,13 @@ class _Sending:
     ) -> None:
         self._producer, self._job, self._opened, self._counts, self._as_json = producer, job, opened, counts, as_json
         self._known = job.progresses
-        content = jobs.digest(opened, job.template, sorted(job.fields.items())) if self._known else ""
+        content = jobs.digest(opened, *job.options) if self._known else ""
         self._before, self._changed = jobs.load(job.beside, job.name, content)
         self._progress = jobs.Progress(job.name, content)
         self._rows = job.rows(opened)
         self._refused: list[tuple[FileRow, Refused]] = []
         self._last = 0
+        self.countries = Countries()
 
     def go_on(self) -> None:
         """Skip the rows that an earlier run of this job has sent; if anything changed, submit each row."""
@@ -211,6 +259,7 @@ class _Sending:
         elif self._known and self._before.rows:
             done = self._before.rows
             self._counts.update(self._before.counts)
+            self.countries = Countries(self._before.countries)
             self._rows = (row for row in self._rows if row.number > done)
             if not self._as_json:
                 print_line(f"rows 1 to {done:,} were processed in an earlier run; --from-start submits them again")
@@ -258,7 +307,7 @@ class _Sending:
         if self._known:
             jobs.forget(self._job.beside)
         if self._as_json:
-            print_json({"summary": self._counts})
+            print_json({"summary": self._counts, "countries": self.countries.by_cost()})
         return self._refused
 
     def _send(self, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
@@ -269,6 +318,9 @@ class _Sending:
             if isinstance(answer, Refused):
                 self._refused.append((row, answer))
             _count(self._counts, answer)
+            if isinstance(answer, Accepted) and not answer.repeated and not isinstance(row.content, Refusal):
+                to = str(row.content["to"]).removeprefix("+")
+                self.countries.add(country_of(to), answer.parts, self._producer.estimate(to, answer.parts))
             self._last = row.number
             yield row, answer
 
@@ -278,11 +330,12 @@ class _Sending:
             if self._as_json:
                 sys.stdout.flush()  # rows whose answers were not written out are submitted again
             self._progress.rows, self._progress.counts = self._last, dict(self._counts)
+            self._progress.countries = self.countries.by_cost()
             jobs.save(self._job.beside, self._progress)
 
 
 def _rehearse(
-    producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], *, as_json: bool
+    producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], countries: Countries, *, as_json: bool
 ) -> list[tuple[FileRow, Refused]]:
     """Report what would be accepted, refused and charged."""
     refused: list[tuple[FileRow, Refused]] = []
@@ -296,10 +349,11 @@ def _rehearse(
         _count(counts, answer)
         if isinstance(answer, Rehearsed) and not answer.repeated:
             estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
+            countries.add(answer.country, answer.parts, answer.estimate_millionths)
     counts["estimate_millionths"] = estimates.total()
     over = producer.over_budgets(estimates)
     if as_json:
-        print_json({"summary": counts, "over_budgets": over, "dry_run": True})
+        print_json({"summary": counts, "countries": countries.by_cost(), "over_budgets": over, "dry_run": True})
     for name, amount in over.items():
         err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
     return refused

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,11 @@ from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.rehearse import Rehearsed
 
 T = TypeVar("T")
+COUNTRY = "country"  # the column by which a row's number is read; no field of a message
+NUMBER_COLUMNS = re.compile(
+    r"(to|recipient|msisdn|handset|whatsapp|mobile|cell|tel|contact|(mobile|cell|tele|contact)?phone|number)(number|no)?"
+)
+"""Names of columns that hold numbers, in lower case and without spaces and signs."""
 MAX_CELL = 10_000_000  # characters; a longer cell has an unclosed quote
 
 
@@ -113,10 +119,15 @@ def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     if not any(columns):
         raise InvalidFile("the file is empty: its first row must name the columns, at least to,text")
     wanted = template.names if template else ()
+    if problem := two_number_columns(columns, wanted):
+        raise InvalidFile(problem)
+    other = next((name for name in columns if is_number_column(name) and name not in wanted), "to")
+    if "to" not in columns and other not in BY_SPELLING:
+        raise InvalidFile(f'the column to is missing, for the recipient: rename {other[:30]!a} to "to"')
     missing = next((name for name in wanted if name not in columns), None)
     if missing is not None:
         raise InvalidFile(f"the text needs the column {{{missing}}}; the file has {', '.join(columns)}")
-    unknown = [column for column in columns if column not in BY_SPELLING and column not in wanted]
+    unknown = [column for column in columns if not (column in BY_SPELLING or column in wanted or column == COUNTRY)]
     if unknown:
         known = ", ".join(field.gateway_name for field in FIELDS)
         shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
@@ -133,6 +144,20 @@ def _columns(header: Sequence[str], template: Template | None) -> list[str]:
     if not template and not {"text", "binary"} & set(names):
         raise InvalidFile("the column text is missing")
     return columns
+
+
+def two_number_columns(columns: Iterable[str], wanted: Collection[str]) -> str:
+    """Return the problem of a file with two columns of numbers, or ""; ``wanted`` are the columns of its text."""
+    found = [column for column in columns if is_number_column(column) and column not in wanted]
+    if len(found) < 2:
+        return ""
+    first, second = (ascii(column[:30])[1:-1] for column in found[:2])
+    return f"two columns of numbers, {first} and {second}: keep the one to send to, and name it to"
+
+
+def is_number_column(name: str) -> bool:
+    """Return whether the name of a column is one that people give to numbers."""
+    return NUMBER_COLUMNS.fullmatch(re.sub(r"[\s_.-]+", "", name.lower())) is not None
 
 
 def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
@@ -155,4 +180,4 @@ def _content(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] 
                 problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",
                 remedy="save the file as UTF-8",
             )
-    return {column: cell for column, cell in content.items() if cell != "" or column in ("to", "text")}
+    return {column: cell for column, cell in content.items() if cell != "" or column in ("to", "text", COUNTRY)}

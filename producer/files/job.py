@@ -22,6 +22,7 @@ from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.countries import CountryCost
 from threelane.producer.files.template import Template
 
 T = TypeVar("T")
@@ -29,12 +30,13 @@ _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Progress(msgspec.Struct):
-    """Progress of a job: all rows up to ``rows`` were answered; ``counts`` has the number of answers by kind."""
+    """Progress of a job: all rows up to ``rows`` were answered; ``counts`` has the answers by kind."""
 
     job: str
     content: str
     rows: int = 0
     counts: dict[str, int] = msgspec.field(name="told", default_factory=dict)  # the name in the file is older
+    countries: dict[str, CountryCost] = {}
 
 
 def default_name(file: Path) -> str:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from io import BufferedReader
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.bulk import COUNTRY, FileRow, two_number_columns
 
 MOST_OCTETS = 1_000_000  # of a line; a message takes some hundred
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class SpelledFloat(float):
+    """A float of a file that keeps how it was written, since 2.78E+10 has lost digits and 27800000000.0 has not."""
+
+    __slots__ = ("spelling",)
+    spelling: str
+
+    def __new__(cls, spelling: str) -> Self:
+        """Take the number as it stands in the file."""
+        value = super().__new__(cls, spelling)
+        value.spelling = spelling
+        return value
+
+
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=SpelledFloat).decode
 
 
 def read_json_lines(file: BufferedReader, columns: Collection[str] = ()) -> Iterator[FileRow]:
@@ -42,10 +57,14 @@ def _content(octets: bytes, columns: Collection[str]) -> Mapping[str, Any] | Ref
         return invalid(
             "row", f"not a JSON object: {str(broken)[:120]}", 'write one object per line, as in {"to": "27831234567"}'
         )
-    unknown = next((name for name in content if name not in BY_SPELLING and name not in columns), None)
+    known = (name in BY_SPELLING or name in columns or name == COUNTRY for name in content)
+    unknown = next((name for name, is_known in zip(content, known, strict=True) if not is_known), None)
     if unknown is not None:
+        if problem := two_number_columns(content, columns):
+            return invalid(ascii(unknown[:40])[1:-1], problem, "leave the others out")
         return invalid(ascii(unknown[:40])[1:-1], "unknown field", "docs/fields.md lists the fields")
-    return content
+    to = content.get("to")
+    return content | {"to": to.spelling} if isinstance(to, SpelledFloat) else content
 
 
 def _too_long() -> Refusal:

@@ -13,9 +13,11 @@ import pytest
 import redis
 
 from tests.integration.test_accept import nudged
+from tests.national_numbers import mobiles
 from tests.servers import RedisServer, free_port, typed
 from threelane.store import keys
 
+INTERNATIONAL = ("--numbers", "international")
 # row by row: the cells, and the code and the field of the refusal, if any
 # fmt: off
 ROWS: list[tuple[bytes, str, str]] = [
@@ -57,7 +59,7 @@ def mixed(tmp_path: Path) -> str:
 
 def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], client: redis.Redis, mixed: str) -> None:
     """In the order of the file, with the row's number; then the sums; exit code 1 means that some were refused."""
-    completed = typed("bulk", mixed, "--json", environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, mixed, "--json", environment=environment)
     *answers, last = map(json.loads, completed.stdout.splitlines())
 
     assert (1, "") == (completed.returncode, completed.stderr)
@@ -73,7 +75,7 @@ def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], cli
 
 def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: str) -> None:
     """A table of number, line, code, field and both sentences, and the sums below it."""
-    completed = typed("bulk", mixed, environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, mixed, environment=environment)
 
     assert 1 == completed.returncode
     assert "Traceback" not in completed.stderr
@@ -88,8 +90,8 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
     """With client message ids, the second time accepts nothing new."""
     file = tmp_path / "good.csv"
     file.write_text("to,text,climsgid\n" + "".join(f"27831234567,Hello,o{n}\n" for n in range(120)), encoding="utf-8")
-    first = typed("bulk", str(file), environment=environment)
-    again = typed("bulk", str(file), environment=environment)
+    first = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
+    again = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
 
     assert (0, 0) == (first.returncode, again.returncode)
     assert "120 accepted (120 parts), 0 refused" in first.stdout
@@ -100,7 +102,7 @@ def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
 def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
     """``zcat messages.csv.gz | threelane bulk /dev/stdin``: a pipe has no position and no length."""
     completed = subprocess.run(
-        [sys.executable, "-m", "threelane", "bulk", "/dev/stdin"],
+        [sys.executable, "-m", "threelane", "bulk", *INTERNATIONAL, "/dev/stdin"],
         input="to,text\n" + "27831234567,Hello\n" * 120,
         env=os.environ | environment,
         capture_output=True,
@@ -109,13 +111,15 @@ def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
         check=False,
     )
 
-    assert (0, "120 accepted (120 parts), 0 refused") == (completed.returncode, completed.stdout.strip())
+    *countries, summary = completed.stdout.strip().splitlines()
+    assert (0, "120 accepted (120 parts), 0 refused") == (completed.returncode, summary)
+    assert ["ZA", "120", "120", "120.00"] in [line.split() for line in countries]
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"number,text\n27831234567,Hello\n", "unknown column 'number'; allowed are to, text, from"),
+        (b"number,text\n27831234567,Hello\n", "the column to is missing, for the recipient: rename 'number'"),
         (b"text,lane\nHello,1\n", "the column to is missing"),
         (None, "No such file or directory"),
     ],
@@ -127,7 +131,7 @@ def test_an_invalid_file_is_refused_as_a_whole(
     file = tmp_path / "wrong.csv"
     if content is not None:
         file.write_bytes(content)
-    completed = typed("bulk", str(file), environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
     printed = " ".join(completed.stderr.split())
 
     assert (2, "") == (completed.returncode, completed.stdout)
@@ -140,10 +144,40 @@ def test_an_invalid_file_is_refused_as_a_whole(
 def test_without_redis_no_row_is_accepted_and_the_command_reports_it(mixed: str) -> None:
     """Exit code 3; the whole file can be sent again."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    completed = typed("bulk", mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"})
+    completed = typed("bulk", *INTERNATIONAL, mixed, environment={"THREELANE_REDIS_URL": url, "COLUMNS": "200"})
     printed = " ".join(completed.stderr.split())
 
     assert (3, "") == (completed.returncode, completed.stdout)
     assert "Redis does not answer at THREELANE_REDIS_URL" in printed
     assert "No row from 1 on was accepted" in printed
     assert not any(secret in printed for secret in ("hunter2", "127.0.0.1", "Traceback"))
+
+
+def test_national_numbers_without_a_country_are_refused_as_a_whole(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """6,400 of them: a third would be taken as numbers of another country; nothing is sent, also of those with a +."""
+    found = list(mobiles())
+    file = tmp_path / "national.csv"
+    rows = "".join(f"{one.national},Hi,{one.country}\n" for one in found)
+    file.write_text("to,text\n+27831234506,Hi\n" + re.sub(r",[A-Z]{2}\n", "\n", rows), encoding="utf-8")
+    refused = typed("bulk", str(file), environment=environment)
+    piped = subprocess.run(
+        [sys.executable, "-m", "threelane", "bulk", "/dev/stdin", "--json"],
+        input=file.read_text(encoding="utf-8"),
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (2, "", 0) == (refused.returncode, refused.stdout, client.dbsize())
+    assert (2, found[0].national) == (piped.returncode, json.loads(piped.stdout)["both_readings"][0]["number"])
+    assert "Give --country" in refused.stderr
+    assert "as international" in refused.stderr
+
+    file.write_text("to,text,country\n" + rows, encoding="utf-8")
+    right = typed("bulk", str(file), "--dry-run", "--json", environment=environment)
+    *_, summary = map(json.loads, right.stdout.splitlines())
+    assert (0, 6_400, 32) == (right.returncode, summary["summary"]["accepted"], len(summary["countries"]))
+    assert {"messages": 200, "parts": 200, "estimate_millionths": 200_000_000} == summary["countries"]["ZA"]

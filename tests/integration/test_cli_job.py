@@ -25,6 +25,7 @@ from threelane.store.suppression import Entry
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 PEOPLE = "to,name,sum\n27831234567,Ana,12\n27831234568,Bo,3.50\n27831234569,,7\n0831234567,Cy,9\n"
+INTERNATIONAL = ("--numbers", "international")
 TEXT = "Dear {name}, you owe {sum}"
 
 
@@ -47,7 +48,9 @@ def summary(completed: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], client: redis.Redis, people: Path) -> None:
     """Each row has its own; one with an empty cell is refused by its number."""
-    completed = typed("bulk", str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment)
+    completed = typed(
+        "bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment
+    )
     first, second, third, fourth, _ = map(json.loads, completed.stdout.splitlines())
     body = json.loads(client.hget(keys.record(second["id"]), "body"))  # type: ignore[arg-type]
     assert (1, True, "Dear Bo, you owe 3.50", 2) == (
@@ -79,7 +82,7 @@ def test_invalid_options_are_reported_before_anything_is_sent(
     environment: dict[str, str], client: redis.Redis, people: Path, words: list[str], sentence: str
 ) -> None:
     """Exit code 2, and a sentence."""
-    completed = typed("bulk", str(people), *words, environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(people), *words, environment=environment)
     assert (2, "", 0) == (completed.returncode, completed.stdout, client.dbsize())
     assert sentence in completed.stderr
 
@@ -90,7 +93,7 @@ def test_an_option_is_for_the_rows_without_a_value_of_their_own(
     """However the column and the option spell it."""
     file = tmp_path / "some.csv"
     file.write_text("to,text,cost_centre\n27831234567,Hi,own\n27831234568,Hi,\n", encoding="utf-8")
-    completed = typed("bulk", str(file), "--field", "costCentre=all", "--json", environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(file), "--field", "costCentre=all", "--json", environment=environment)
     ids = [json.loads(line)["id"] for line in completed.stdout.splitlines()[:2]]
     assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
@@ -100,19 +103,19 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
 ) -> None:
     """Also suppressed and repeated rows, and the budget that it would exceed."""
     prices = environment | {"THREELANE_PRICES": "27=0.5", "THREELANE_COST_CENTRE": "news"}
-    typed("bulk", str(people), "--text", TEXT, environment=prices)
+    typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, environment=prices)
     people.write_text(PEOPLE + "27831234570,Di,1\n27831234571,Ed,2\n27831234572,Flo,2\n", encoding="utf-8")
     suppression.add(client, [("27831234571", Entry(source="STOP", first=1, last=1))])
     budgets.put(client, "centre:news", "day", Budget(CREDIT // 2))
     before = client.dbsize()
 
-    completed = typed("bulk", str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
+    completed = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
     last = json.loads(completed.stdout.splitlines()[-1])
     assert 1 == completed.returncode
     assert {"accepted": 4, "repeated": 2, "refused": 3, "parts": 2, "estimate_millionths": CREDIT} == last["summary"]
     assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
     assert before == client.dbsize()
-    shown = typed("bulk", str(people), "--text", TEXT, "--dry-run", environment=prices)
+    shown = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", environment=prices)
     assert "2 parts, about 1.00 credits, 2 of them already known), 3 refused; nothing was sent" in shown.stdout
     assert "suppressed" in shown.stdout
 
@@ -121,12 +124,22 @@ def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redi
     """By the ending of the file's name, or by --format."""
     file = tmp_path / "people.jsonl"
     file.write_text('{"to": 27831234567, "text": "Hi", "tags": ["a", "b"]}\nno json\n', encoding="utf-8")
-    completed = typed("bulk", str(file), "--json", environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
     good, bad, _ = map(json.loads, completed.stdout.splitlines())
     assert (1, True, "101") == (completed.returncode, good["accepted"], bad["code"])
     assert b"a,b" == client.hget(keys.record(good["id"]), "tags")
     other = file.rename(tmp_path / "people.txt")
-    again = typed("bulk", str(other), "--format", "jsonl", "--batch", "people.jsonl", "--json", environment=environment)
+    again = typed(
+        "bulk",
+        *INTERNATIONAL,
+        str(other),
+        "--format",
+        "jsonl",
+        "--batch",
+        "people.jsonl",
+        "--json",
+        environment=environment,
+    )
     assert 1 == summary(again)["repeated"]
 
 
@@ -137,7 +150,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     rows = 8_000
     file = tmp_path / "big.csv"
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(rows)), encoding="utf-8")
-    command = [sys.executable, "-m", "threelane", "bulk", str(file)]
+    command = [sys.executable, "-m", "threelane", "bulk", *INTERNATIONAL, str(file)]
     running = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: client.zcard(keys.QUEUED[3]) > 2_500 or running.poll() is not None, what="some rows")
     running.send_signal(signal.SIGKILL)
@@ -148,7 +161,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     marked = json.loads((tmp_path / "big.csv.progress").read_text(encoding="utf-8"))["rows"]
     assert 0 < marked <= died_at
 
-    again = typed("bulk", str(file), environment=environment)
+    again = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
     assert 0 == again.returncode
     assert f"rows 1 to {marked:,} were processed in an earlier run" in again.stdout
     assert f"{rows} accepted ({rows - (died_at - marked)} parts" in again.stdout
@@ -157,7 +170,7 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     assert rows == int(client.hget(keys.TALLY, "accepted:3"))  # type: ignore[arg-type]
     assert not (tmp_path / "big.csv.progress").exists()
 
-    third = typed("bulk", str(file), environment=environment)  # and with nothing to go on from
+    third = typed("bulk", *INTERNATIONAL, str(file), environment=environment)  # and with nothing to go on from
     assert f"{rows} accepted (0 parts, {rows} of them already known), 0 refused" in third.stdout
 
 
@@ -167,9 +180,9 @@ def test_a_file_that_changed_between_two_runs_is_noticed(
     """Rows that were accepted with other content are refused, each; new ones are sent."""
     file = tmp_path / "news.csv"
     file.write_text("to,text\n27831234567,One\n27831234568,Two\n", encoding="utf-8")
-    assert 0 == typed("bulk", str(file), environment=environment).returncode
+    assert 0 == typed("bulk", *INTERNATIONAL, str(file), environment=environment).returncode
     file.write_text("to,text\n27831234567,One\n27831234568,Changed\n27831234569,Three\n", encoding="utf-8")
-    completed = typed("bulk", str(file), "--json", environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
     _, second, _, last = map(json.loads, completed.stdout.splitlines())
     assert (1, "409", "row") == (completed.returncode, second["code"], second["field"])
     assert "row 2 of the job news.csv was accepted with other content" in second["problem"]
@@ -177,7 +190,7 @@ def test_a_file_that_changed_between_two_runs_is_noticed(
 
     progress = {"job": "news.csv", "content": "of another file", "rows": 3, "told": {}}
     (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
-    completed = typed("bulk", str(file), environment=environment)
+    completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
     assert "changed since the job news.csv started" in " ".join(completed.stderr.split())
     assert "2 accepted" in completed.stdout
 
@@ -188,7 +201,7 @@ def test_a_canary_that_fails_stops_the_rest(
     """The first messages are refused by the gateway: the others are not sent, and the exit code shows it."""
     file = tmp_path / "mail.csv"
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(30)), encoding="utf-8")
-    words = ("bulk", str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
+    words = ("bulk", *INTERNATIONAL, str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
     completed = typed(*words, environment=environment)
     canary = json.loads(completed.stdout.splitlines()[-1])["canary"]
     assert (7, 5, 5, 5, True) == (
@@ -224,7 +237,7 @@ def test_without_a_name_standard_input_is_not_a_job(
     """Nothing but their content distinguishes its rows, also where it is a file: it is another one each time."""
     file = tmp_path / "some.csv"
     file.write_text("to,text\n27831234567,Hi\n", encoding="utf-8")
-    command = [sys.executable, "-m", "threelane", "bulk", "/dev/stdin", "--json"]
+    command = [sys.executable, "-m", "threelane", "bulk", *INTERNATIONAL, "/dev/stdin", "--json"]
     for _ in range(2):
         with file.open(encoding="utf-8") as opened:
             completed = subprocess.run(

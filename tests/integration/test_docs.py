@@ -104,7 +104,7 @@ class Reader:
     def __init__(self, client: redis.Redis, url: str, sandbox: Running, folder: Path) -> None:
         self.client, self.url, self.sandbox, self.folder = client, url, sandbox, folder
         self.producer = Producer(ProducerSettings(redis_url=url, producer="shop"))
-        (folder / "messages.csv").write_text("to,text\n27831234567,Hello\n", encoding="utf-8")
+        (folder / "messages.csv").write_text("to,text\n+27831234567,Hello\n", encoding="utf-8")
         self.known = self.producer.send("27831234567", "Your code is 4711").id
         self.environment = {
             "THREELANE_REDIS_URL": url,

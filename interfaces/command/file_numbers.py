@@ -1,0 +1,77 @@
+"""Options by which commands read the numbers of a file, and the refusal of a file with two readings."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, NoReturn, cast
+
+import typer
+from rich.markup import escape
+
+from threelane.contract.reading import Form, Reading
+from threelane.interfaces.command.caller import err, print_json, wrong_usage
+from threelane.interfaces.command.terminal import Table
+from threelane.producer.files.numbers import BareNumbers, NumberRules, option
+from threelane.runtime.exits import Exit
+from threelane.runtime.settings import ProducerSettings, load_or_exit
+
+Numbers = Annotated[
+    str,
+    typer.Option(help="How to read numbers without + or 00: international, national (with --country) or e164."),
+]
+Country = Annotated[
+    str, typer.Option(help="The country of national numbers, as in ZA. A column named country goes before it.")
+]
+
+
+def number_rules(numbers: str, country: str) -> NumberRules:
+    """Return how to read the numbers of a file; ends the command if the options are invalid.
+
+    Without options, an installation that sets THREELANE_NUMBERS gives the reading.
+    """
+    try:
+        given = option(numbers, country, installation_country())
+    except ValueError as invalid:
+        wrong_usage(str(invalid))
+    is_final = given is not None and given.form is not Form.NATIONAL
+    return NumberRules(given or installation_reading(), is_final)
+
+
+def installation_country() -> str:
+    """Return THREELANE_COUNTRY, or ""."""
+    return str(getattr(load_or_exit(ProducerSettings), "country", "") or "")
+
+
+def installation_reading() -> Reading | None:
+    """Return the reading that THREELANE_NUMBERS gives, None if it is not set."""
+    return None
+
+
+@contextmanager
+def seekable(given: BufferedReader) -> Iterator[BufferedReader]:
+    """Return a file that can be read twice: a pipe is copied, since no row may be taken before the last one is read."""
+    if given.seekable():
+        yield given
+        return
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(given, copy)
+        copy.seek(0)
+        yield cast("BufferedReader", copy)
+
+
+def refuse_bare_numbers(file: Path, bare: BareNumbers, *, as_json: bool) -> NoReturn:
+    """Print both readings of the first rows of a file, and end the command."""
+    if as_json:
+        print_json({"refused": f"{file}: {bare}", "both_readings": [one._asdict() for one in bare.samples]})
+    err.print(f"{file}: {bare}. Nothing was taken.", markup=False, highlight=False, soft_wrap=True)
+    national = installation_country()
+    table = Table("row", "number", "as international", f"as national of {national}" if national else "as national")
+    for one in bare.samples:
+        table.add_row(str(one.row), escape(one.number), escape(one.international), escape(one.national))
+    err.print(table)
+    raise typer.Exit(Exit.USAGE)
