@@ -169,6 +169,23 @@ def take_over(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None
     _put(client, numbers, again=0, source=IMPORT)
 
 
+def known(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> int:
+    """Return how many of these entries the list has already, with the same source and scope, or earlier among them."""
+    spelled = [spelling for number, _ in numbers for spelling in spellings(number)]
+    if not spelled:
+        return 0
+    nothing: list[bytes | None] = [None] * len(spelled)
+    found = rows.unless_damaged(keys.SUPPRESSED, lambda: client.hmget(keys.SUPPRESSED, spelled), nothing)
+    seen = {
+        (subscriber(spelling), one.source, one.scope)
+        for spelling, row in zip(spelled, found, strict=True)
+        if row is not None
+        for one in decode(spelling, row)
+    }
+    fresh = {(subscriber(number), one.source, one.scope) for number, one in numbers} - seen
+    return len(numbers) - len(fresh)
+
+
 def lift(client: redis.Redis, number: str, source: str = "", scope: str = "") -> int:
     """Remove the entries of a number, of one source and scope or of any; returns how many."""
     return _lift(client, number=number, source=source, scope=scope)

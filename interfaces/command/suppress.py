@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,23 +16,29 @@ import typer
 from rich.markup import escape
 
 from threelane.contract import phone
-from threelane.contract.fields import LABEL
-from threelane.contract.prices import country
+from threelane.contract.prices import country as country_of
+from threelane.interfaces.command import opt_out_list
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.file_numbers import (
+    Country,
+    Numbers,
+    installation_country,
+    number_rules,
+    refuse_bare_numbers,
+    seekable,
+)
 from threelane.interfaces.command.numbers import number as number_of
+from threelane.interfaces.command.opt_out_list import COLUMNS, MOST_EVIDENCE, TEXTS
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.producer.files.bulk import InvalidFile
+from threelane.producer.files.numbers import BareNumbers, NumberRules
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
-from threelane.runtime.spreadsheet import from_cell, text_cell
+from threelane.runtime.spreadsheet import text_cell
 from threelane.store import suppression
-from threelane.store.suppression import IMPORT, Entry, Respelt
+from threelane.store.suppression import Respelt
 
-COLUMNS = ("number", "source", "code", "scope", "evidence", "first", "last", "expires", "times", "needs")
-TEXTS = ("source", "scope", "evidence")  # the columns of free text
-MOST_EVIDENCE = 200  # characters
-_WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
-_CODE = re.compile(r"[0-9]{1,3}")
 app = typer.Typer(name="suppress", help="The suppression list: numbers to which nothing is sent.", no_args_is_help=True)
 Scope = Annotated[str, typer.Option(help="all, sender:<sender ID> or tag:<tag>.")]
 
@@ -109,34 +115,63 @@ def show(
     out.print(table if found else "no number is suppressed")
 
 
-@app.command("import", epilog="Example: threelane suppress import blocked.csv")
+@app.command("import", epilog="Example: threelane suppress import blocked.csv --country ZA")
 def take(
     file: Annotated[
         Path,
-        typer.Argument(help="CSV in UTF-8, with a column named number and optionally the other columns of export."),
+        typer.Argument(help="CSV with a column number, msisdn, phone or to, and optionally the others of export."),
     ],
+    numbers: Numbers = "",
+    country: Country = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print counts and refusals; change nothing.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Suppress the numbers in a file; valid rows are imported, and each invalid row is reported."""
+    rules = number_rules(numbers, country)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            rows = list(_rows(csv.reader(opened, strict=True)))
+        with file.open("rb") as given, seekable(given) as opened:
+            opt_out_list.require_reading(opt_out_list.rows(opened), rules, installation_country())
+            counts = with_redis(lambda client: _take(client, opened, rules, dry_run=dry_run, as_json=as_json))
     except OSError as unreadable:
         wrong_usage(f"{file}: {unreadable.strerror}")
-    except UnicodeDecodeError:
-        wrong_usage(f"{file}: not UTF-8; save it as UTF-8")
-    except ValueError as wrong:
-        wrong_usage(f"{file}: {wrong}")
-    now = with_redis(now_of)
-    good, bad = [], 0
-    for line, row in rows:
-        try:
-            good.append(_entry(row, now))
-        except ValueError as wrong:
-            bad += 1
-            err.print(f"line {line}: {wrong}", markup=False, highlight=False, soft_wrap=True)
-    with_redis(lambda client: suppression.take_over(client, good))
-    out.print(f"{len(good)} rows imported, {bad} refused", highlight=False)
-    raise typer.Exit(Exit.REFUSED if bad else Exit.OK)
+    except BareNumbers as bare:
+        refuse_bare_numbers(file, bare, as_json=as_json)
+    except InvalidFile as no_list:
+        wrong_usage(f"{file}: {no_list}")
+    if as_json:
+        print_json({"summary": counts, "dry_run": dry_run})
+    else:
+        taken, end = ("would be taken", "; nothing was changed") if dry_run else ("taken", "")
+        print_line(
+            f"{counts['taken']} {taken}, {counts['already_there']} already there, {counts['refused']} refused{end}"
+        )
+    raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
+
+
+def _take(
+    client: redis.Redis, opened: BufferedReader, rules: NumberRules, *, dry_run: bool, as_json: bool
+) -> Counter[str]:
+    """Import the rows of a list, a few hundred at a time, and report each one that is refused."""
+    counts: Counter[str] = Counter(taken=0, already_there=0, refused=0)
+    now, found = now_of(client), opt_out_list.rows(opened)
+    while window := list(islice(found, suppression.BATCH)):
+        good: list[tuple[str, suppression.Entry]] = []
+        for row in window:
+            try:
+                good.append(opt_out_list.entry(row, rules, now))
+            except ValueError as wrong:
+                counts["refused"] += 1
+                if as_json:
+                    print_json({"row": row.number, "line": row.line, "refused": str(wrong)})
+                else:
+                    where = f"row {row.number}, line {row.line}"
+                    err.print(f"{where}: {wrong}", markup=False, highlight=False, soft_wrap=True)
+        known = suppression.known(client, good)
+        counts["already_there"] += known
+        counts["taken"] += len(good) - known
+        if not dry_run:
+            suppression.take_over(client, good)
+    return counts
 
 
 @app.command(epilog="Example: threelane suppress export > suppressed.csv")
@@ -149,7 +184,7 @@ def export() -> None:
         for number, entries in suppression.every(client):
             for entry in entries:
                 values = msgspec.structs.asdict(entry)
-                table.writerow([number, *(_cell(name, values[name]) for name in COLUMNS[1:])])
+                table.writerow([_international(number), *(_cell(name, values[name]) for name in COLUMNS[1:])])
 
     with_redis(write)
 
@@ -181,7 +216,7 @@ def _migrated(client: redis.Redis, *, dry_run: bool) -> list[dict[str, Any]]:
     counts: Counter[tuple[str, str]] = Counter()
     for number, is_listed in suppression.misspelt(client):
         planned = Respelt.MERGED if is_listed else Respelt.MOVED
-        counts[country(number), planned if dry_run else suppression.respell(client, number)] += 1
+        counts[country_of(number), planned if dry_run else suppression.respell(client, number)] += 1
     results = [
         {"country": where, "result": f"to be {result}" if dry_run else result, "numbers": numbers}
         for (where, result), numbers in sorted(counts.items())
@@ -191,59 +226,13 @@ def _migrated(client: redis.Redis, *, dry_run: bool) -> list[dict[str, Any]]:
     return results
 
 
+def _international(number: str) -> str:
+    """Return a number of the list as a cell that is read without a setting; a damaged name stays as it is."""
+    return f"+{number}" if number.isdigit() else number
+
+
 def _cell(column: str, value: object) -> object:
     return text_cell(str(value)) if column in TEXTS else value
-
-
-def _rows(reader: Any) -> Iterator[tuple[int, Mapping[str, str] | csv.Error]]:
-    """Yield the rows with the line on which they end; an invalid row does not affect the others."""
-    columns: list[str] = []
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as broken:
-            yield reader.line_num, broken
-            continue
-        if cells is None:
-            break
-        if not columns:
-            columns = [name.strip() for name in cells] or [""]
-            if "number" not in columns:
-                break
-        elif len(cells) > len(columns):
-            yield (
-                reader.line_num,
-                csv.Error(f"{len(cells)} cells in {len(columns)} columns: quote cells that contain commas"),
-            )
-        elif any(cells):
-            yield reader.line_num, dict(zip(columns, cells, strict=False))
-    if "number" not in columns:
-        raise ValueError(f"no column named number; the columns of export are {', '.join(COLUMNS)}")
-
-
-def _entry(row: Mapping[str, str] | csv.Error, now: int) -> tuple[str, Entry]:
-    if isinstance(row, csv.Error):
-        raise ValueError(str(row))
-    values = {name: row.get(name, "").strip() for name in COLUMNS}
-    values |= {name: from_cell(values[name]) for name in TEXTS}
-    whole = {"first": now, "last": now, "expires": 0, "times": 1, "needs": 1}
-    for name in whole:
-        if values[name] and not _WHOLE.fullmatch(values[name]):
-            raise ValueError(f"{name}: {values[name][:20]!r} is not a whole number of up to 14 digits")
-        whole[name] = int(values[name] or whole[name])
-    if values["code"] and not _CODE.fullmatch(values["code"]):
-        raise ValueError(f"code: {values['code'][:20]!r} is not a code of the gateway, such as 122")
-    if values["source"] and not LABEL.fullmatch(values["source"]):
-        raise ValueError(
-            f"source: {values['source'][:20]!r} is not a valid name: up to 64 letters, digits and . _ : / -"
-        )
-    return suppression.parse_number(values["number"]), Entry(
-        source=values["source"] or IMPORT,
-        code=values["code"] or "122",
-        scope=suppression.parse_scope(values["scope"] or suppression.ALL),
-        evidence=from_cell(row.get("evidence", ""))[:MOST_EVIDENCE],
-        **whole,
-    )
 
 
 def _scope(raw: str) -> str:

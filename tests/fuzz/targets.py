@@ -6,7 +6,6 @@ A rule takes octets.  The first octet selects one of the target's parsers; the r
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import time
@@ -19,14 +18,16 @@ import msgspec
 from tests.unit.test_inbound_fuzz import CORPUS, READERS, assert_harmless
 from tests.unit.test_vectors_wire import sms
 from threelane.contract import message, signature, window
+from threelane.contract.reading import Form, Reading
 from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
-from threelane.interfaces.command import suppress as cli_suppress
+from threelane.interfaces.command import opt_out_list
 from threelane.producer import nudge_redis, task_message
 from threelane.producer.files import bulk
+from threelane.producer.files.numbers import NumberRules
 from threelane.store import events, keys, readable, registry, status
 from threelane.worker.fetch import nudge
 from threelane.worker.gateway.wire import HttpReply
@@ -164,12 +165,13 @@ def _bulk(file: io.BytesIO) -> None:
 
 
 def _suppressed(octets: bytes) -> None:
-    def read() -> None:
-        for _, row in cli_suppress._rows(csv.reader(io.StringIO(text, newline=""), strict=True)):
-            _only(ValueError, lambda row=row: cli_suppress._entry(row, NOW))  # type: ignore[misc]
+    rules = NumberRules(Reading(Form.NATIONAL, "ZA"))
 
-    text = octets.decode("utf-8", "replace")
-    _only(ValueError, read)
+    def read() -> None:
+        for row in opt_out_list.rows(io.BytesIO(octets)):  # type: ignore[arg-type]
+            _only(ValueError, lambda row=row: opt_out_list.entry(row, rules, NOW))  # type: ignore[misc]
+
+    _only(bulk.InvalidFile, read)
 
 
 def _records(octets: bytes) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry
 
 ZA = "27831234567"
 DAY = 24 * 3600 * 1000
+INTERNATIONAL = ("--numbers", "international")
 HEADER = ",".join(COLUMNS)
 
 
@@ -42,10 +44,10 @@ class Operator:
         assert 0 == result.exit_code, result.output
         return json.loads(result.stdout)
 
-    def imports(self, content: str | bytes) -> Result:
+    def imports(self, content: str | bytes, *words: str) -> Result:
         file = self.folder / "list.csv"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return self.types("import", str(file))
+        return self.types("import", str(file), *words)
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ def test_without_redis_each_command_reports_it(tmp_path: Path) -> None:
     """Exit code 3."""
     operator = Operator(f"redis://127.0.0.1:{free_port()}/0", tmp_path)
     file = tmp_path / "list.csv"
-    file.write_text(f"number\n{ZA}\n")
+    file.write_text(f"number\n+{ZA}\n")
     for words in (["add", ZA], ["remove", ZA], ["why", ZA], ["list"], ["export"], ["import", str(file)]):
         result = operator.types(*words)
         assert 3 == result.exit_code, words
@@ -233,9 +235,9 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
         "27831234578,,,,,,,,,",                                 # 18
     ]
     # fmt: on
-    result = operator.imports("\n".join(rows) + "\n")
-    assert (1, "4 rows imported, 9 refused\n") == (result.exit_code, result.stdout)
-    lines = dict(re.findall(r"^line (\d+): (.*)$", result.stderr, re.MULTILINE))
+    result = operator.imports("\n".join(rows) + "\n", *INTERNATIONAL)
+    assert (1, "4 taken, 0 already there, 9 refused\n") == (result.exit_code, result.stdout)
+    lines = dict(re.findall(r"^row \d+, line (\d+): (.*)$", result.stderr, re.MULTILINE))
     # fmt: off
     expected = {
         "3": "starts with 0", "7": "'promo' is not a scope", "8": "first: 'yesterday' is not a whole number",
@@ -258,13 +260,75 @@ def test_an_import_takes_the_good_rows_and_reports_every_bad_one_with_its_line(
 def test_a_list_of_nothing_but_numbers_is_enough(operator: Operator, client: redis.Redis) -> None:
     """With the mark that spreadsheets begin a file with, and their line ends; other columns are of no matter."""
     result = operator.imports(
-        b"\xef\xbb\xbfname, number \r\nThandi,+27 83 123 4567\r\n" + "Ömer,".encode() + b"905321234567\r\n"
+        b"\xef\xbb\xbfname, number \r\nThandi,+27 83 123 4567\r\n" + "Ömer,".encode() + b"905321234567\r\n",
+        *INTERNATIONAL,
     )
-    assert (0, "2 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
+    assert (0, "2 taken, 0 already there, 0 refused\n") == (result.exit_code, result.stdout)
     assert {b"27831234567", b"905321234567"} == set(client.hkeys(keys.SUPPRESSED))
     (entry,) = suppression.why(client, ZA)
     assert abs(entry.first - now_of(client)) < 60_000
     assert entry.forbids(now_of(client))
+
+
+NATIONAL = '0831234567\n083 123 4568\n="0831234569"\n'  # three people who opted out
+
+
+def test_a_list_of_national_numbers_needs_a_country(operator: Operator, client: redis.Redis) -> None:
+    """Three rows taken and three people texted afterwards: the list had no country code."""
+    refused = operator.imports(NATIONAL)
+    assert (2, "", 0) == (refused.exit_code, refused.stdout, client.dbsize())
+    assert "none: the number starts with 0" in " ".join(refused.stderr.split())
+    tried = operator.imports(NATIONAL, "--country", "ZA", "--dry-run")
+    assert (0, "3 would be taken, 0 already there, 0 refused; nothing was changed\n", 0) == (
+        tried.exit_code,
+        tried.stdout,
+        client.dbsize(),
+    )
+
+    taken = operator.imports(NATIONAL, "--country", "ZA")
+    assert (0, "3 taken, 0 already there, 0 refused\n") == (taken.exit_code, taken.stdout)
+    assert {ZA, "27831234568", "27831234569"} == {name.decode() for name in client.hkeys(keys.SUPPRESSED)}
+    again = operator.imports(NATIONAL, "--country", "ZA", "--json")
+    assert {"taken": 0, "already_there": 3, "refused": 0} == json.loads(again.stdout)["summary"]
+
+
+# fmt: off
+LISTS = {
+    "header in capitals": "MSISDN,Reason\n+27831234567,called\n",
+    "semicolons and a mark": "\ufeffPhone;Reason;Since\n+27831234567;called;2026-05-03\n",
+    "tabs": "to\treason\n+27831234567\tcalled\n",
+    "sep line": "sep=;\nnumber;evidence\n+27831234567;called\n",
+    "a column of countries": "mobile,country,note\n0831234567,ZA,called\n",
+    "an extra column": "Name,Phone Number,comment,\nAna,0027831234567,called,\n",
+    "a time": "number,since,reason\n+27831234567,2026-05-03T10:00:00+02:00,called\n",
+    "float and apostrophe": "number,reason\n'+27831234567.0,called\n",
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("content", [*LISTS.values(), LISTS["tabs"].encode("utf-16")], ids=[*LISTS, "UTF-16"])
+def test_lists_are_read_as_programs_write_them(operator: Operator, client: redis.Redis, content: str | bytes) -> None:
+    """Names of columns in any case, three delimiters, and dates as well as milliseconds."""
+    result = operator.imports(content)
+    assert (0, "1 taken, 0 already there, 0 refused\n") == (result.exit_code, result.stdout)
+    (entry,) = suppression.why(client, ZA)
+    assert "called" == entry.evidence
+    if b"ince" in (content if isinstance(content, bytes) else content.encode()):
+        assert "2026-05-03" == datetime.fromtimestamp(entry.first / 1000, UTC).date().isoformat()
+
+
+def test_rows_that_cannot_be_placed_are_refused_one_by_one(operator: Operator, client: redis.Redis) -> None:
+    """Each with its row, the field and the right form; the others are taken, and the exit code is not 0."""
+    rows = ["number,country,since", "0831234567,ZA,", "0831234568,RSA,", "0831234569,,", "2.78E+10,ZA,",
+            "0831234570,ZA,12/05/2024", "0831234571,ZA,2999-01-01", "+27831234572,,"]  # fmt: skip
+    result = operator.imports("\n".join(rows))
+    assert (1, "2 taken, 0 already there, 5 refused\n") == (result.exit_code, result.stdout)
+    problems = dict(re.findall(r"^row (\d+), line \d+: (.*)$", result.stderr, re.MULTILINE))
+    expected = {"2": "two letters, as in ZA", "3": "its row no country", "4": "digits are lost", "5": "2031-06-30",
+                "6": "not in the past"}  # fmt: skip
+    assert list(expected) == list(problems)
+    assert [] == [row for row, part in expected.items() if part not in problems[row]]
+    assert {ZA, "27831234572"} == {name.decode() for name in client.hkeys(keys.SUPPRESSED)}
 
 
 def test_export_and_import_are_each_other_s_reverse(operator: Operator, client: redis.Redis) -> None:
@@ -282,9 +346,9 @@ def test_export_and_import_are_each_other_s_reverse(operator: Operator, client: 
     assert 6 == len(exported(operator))
 
     client.delete(keys.SUPPRESSED)
-    for _ in range(3):
+    for taken in (6, 0, 0):
         result = operator.imports(content)
-        assert (0, "6 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
+        assert (0, f"{taken} taken, {6 - taken} already there, 0 refused\n") == (result.exit_code, result.stdout)
         assert entries == list(suppression.why(client, ZA))
     assert before == {number: json.loads(found) for number, found in client.hgetall(keys.SUPPRESSED).items()}
 
@@ -292,22 +356,26 @@ def test_export_and_import_are_each_other_s_reverse(operator: Operator, client: 
 def test_twenty_thousand_rows_go_in_and_out(operator: Operator, client: redis.Redis) -> None:
     """The list of a company that changes its supplier."""
     numbers = [f"2783{n:07}" for n in range(20_000)]
-    result = operator.imports("number,source\n" + "".join(f"{number},STOP\n" for number in numbers))
-    assert (0, "20000 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
+    result = operator.imports("number,source\n" + "".join(f"{number},STOP\n" for number in numbers), *INTERNATIONAL)
+    assert (0, "20000 taken, 0 already there, 0 refused\n") == (result.exit_code, result.stdout)
     assert 20_000 == client.hlen(keys.SUPPRESSED)
-    assert set(numbers) == {row[0] for row in exported(operator)}
+    assert {f"+{number}" for number in numbers} == {row[0] for row in exported(operator)}
     assert 7 == len(operator.reads("list", "--most", "7"))
     assert b"20000" == client.hget(keys.TALLY, "suppressed:import")
 
 
 # fmt: off
 NO_LISTS = {
-    "empty": (b"", "no column named number"),
-    "without the column": (f"msisdn\n{ZA}\n".encode(), "no column named number"),
-    "without a header": (f"{ZA}\n27831234568\n".encode(), "no column named number"),
-    "not UTF-8": (f"number,evidence\n{ZA},Olé\n".encode("latin-1"), "not UTF-8"),
-    "UTF-16": (f"number\n{ZA}\n".encode("utf-16"), "not UTF-8"),
-    "blank": (b"\n\n\n", "no column named number"),
+    "empty": (b"", "the list is empty"),
+    "only a mark": (b"\xef\xbb\xbf", "the list is empty"),
+    "only the name of the column": (b"number\n", "the list is empty"),
+    "blank": (b"\n,,\n\n", "the list is empty"),
+    "without the column": (b"name,town\nAna,Rome\n", "no column named number, but 'name', 'town'"),
+    "several columns without a header": (f"{ZA},27831234568\n".encode(), "no column named number"),
+    "two columns of numbers": (f"To;Mobile\n{ZA};27831234568\n".encode(), "two columns of numbers, 'To' and 'Mobile'"),
+    "two reasons": (f"number,reason,evidence\n+{ZA},a,b\n".encode(), "two columns for evidence"),
+    "not UTF-8": (f"number,evidence\n+{ZA},Olé\n".encode("latin-1"), "not UTF-8"),
+    "bare numbers": (f"number\n{ZA}\n".encode(), "can be read in two ways"),
 }
 # fmt: on
 
@@ -326,7 +394,7 @@ def test_a_file_that_is_not_a_list_is_refused_as_a_whole(
 def test_a_file_with_a_header_and_no_rows_is_an_empty_list(operator: Operator) -> None:
     """What export writes of an empty list can be imported."""
     result = operator.imports(operator.types("export").stdout)
-    assert (0, "0 rows imported, 0 refused\n") == (result.exit_code, result.stdout)
+    assert (0, "0 taken, 0 already there, 0 refused\n") == (result.exit_code, result.stdout)
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "."])
