@@ -26,7 +26,7 @@ from threelane.producer.outage import Answer, Unavailable, call
 from threelane.producer.rehearse import Rehearsed
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
-from threelane.store import find
+from threelane.store import find, registry
 from threelane.store import status as statuses
 from threelane.store.access import Holder
 from threelane.store.api_key import ApiKey
@@ -125,6 +125,10 @@ class Producer:
         """Return the answers and costs that ``send_rows`` would have; nothing is stored and no credits are spent."""
         self._check_open()
         return self._enqueuer.rehearse(messages)
+
+    def reading(self, producer: str) -> Reading | None:
+        """Return how the setting of a producer reads numbers without + or 00, None without a setting."""
+        return call(lambda: registry.reading(self._redis(), producer)) if producer else None
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""

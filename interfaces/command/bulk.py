@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import lru_cache
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -53,7 +55,7 @@ from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files import job as jobs
 from threelane.producer.files import numbers as numbers_of_files
-from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.bulk import COUNTRY, FileRow
 from threelane.producer.files.countries import Countries
 from threelane.producer.files.jsonlines import read_json_lines
 from threelane.producer.files.numbers import BareNumbers, NumberRules, require_reading
@@ -86,8 +88,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def options(self) -> list[Any]:
         """The options that are part of the content of its rows."""
-        reading = [str(self.rules.given)] if self.rules.given not in (None, INTERNATIONAL) else []
+        reading = [str(self.rules.option)] if self.rules.option not in (None, INTERNATIONAL) else []
         return [self.template, sorted(self.fields.items()), *reading]
+
+    def with_settings(self, producer: Producer) -> Job:
+        """Return the job with the readings that producers set."""
+        rules = self.rules._replace(
+            producers=lru_cache(maxsize=1_000)(producer.reading),
+            producer=self.fields.get("producer", self.rules.producer),
+        )
+        return msgspec.structs.replace(self, rules=rules)
 
     @property
     def progresses(self) -> bool:
@@ -143,7 +153,8 @@ def bulk(
     """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
     options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
-    job = _job(file, text, batch, format, dict(_fields(options)), number_rules(numbers, country))
+    values = dict(_fields(options))
+    job = _job(file, text, batch, format, values, number_rules(numbers, country or values.pop(COUNTRY, "")))
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
@@ -151,7 +162,9 @@ def bulk(
     counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
     countries = Countries()
     try:
-        with open_producer() as producer, file.open("rb") as given, _read_twice(given, job) as opened:
+        with open_producer() as producer, file.open("rb") as given, contextlib.ExitStack() as files:
+            job = job.with_settings(producer)
+            opened = files.enter_context(_checked(given, job))
             if dry_run:
                 refused = _rehearse(producer, job, opened, counts, countries, as_json=as_json)
             else:
@@ -181,9 +194,9 @@ def bulk(
 
 
 @contextmanager
-def _read_twice(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
+def _checked(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
     """Return the file, after a look at its numbers if nothing says how to read them; raises BareNumbers."""
-    if job.rules.given is not None:
+    if job.rules.option is not None:
         yield given
         return
     with seekable(given) as opened:

@@ -13,7 +13,6 @@ from typing import Annotated, NoReturn, cast
 import typer
 from rich.markup import escape
 
-from threelane.contract.reading import Form, Reading
 from threelane.interfaces.command.caller import err, print_json, wrong_usage
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.files.numbers import BareNumbers, NumberRules, option
@@ -30,26 +29,19 @@ Country = Annotated[
 
 
 def number_rules(numbers: str, country: str) -> NumberRules:
-    """Return how to read the numbers of a file; ends the command if the options are invalid.
-
-    Without options, an installation that sets THREELANE_NUMBERS gives the reading.
-    """
+    """Return how the command line and the installation read numbers; ends the command if the options are invalid."""
+    settings = load_or_exit(ProducerSettings)
     try:
-        given = option(numbers, country, installation_country())
+        given = option(numbers, country, settings.country)
     except ValueError as invalid:
         wrong_usage(str(invalid))
-    is_final = given is not None and given.form is not Form.NATIONAL
-    return NumberRules(given or installation_reading(), is_final)
+    is_set = "numbers" in settings.model_fields_set
+    return NumberRules(given, settings.reading if is_set else None, producer=settings.producer)
 
 
 def installation_country() -> str:
     """Return THREELANE_COUNTRY, or ""."""
-    return str(getattr(load_or_exit(ProducerSettings), "country", "") or "")
-
-
-def installation_reading() -> Reading | None:
-    """Return the reading that THREELANE_NUMBERS gives, None if it is not set."""
-    return None
+    return load_or_exit(ProducerSettings).country
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def require_reading(found: Iterator[ListRow], rules: NumberRules, installation_c
     total = 0
     for row in found:
         total += 1
-        if rules.given is not None or len(samples) == SAMPLES or isinstance(row.cells, csv.Error):
+        if rules.reading("") is not None or len(samples) == SAMPLES or isinstance(row.cells, csv.Error):
             continue
         if COUNTRY not in row.cells and is_bare(row.cells.get(_NUMBER, "")):
             samples.append(both_readings(row.number, row.cells[_NUMBER], installation_country))

@@ -21,7 +21,7 @@ import msgspec
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.bulk import COUNTRY, FileRow
 from threelane.producer.files.countries import CountryCost
 from threelane.producer.files.template import Template
 
@@ -65,7 +65,7 @@ def with_text(rows: Iterable[FileRow], template: Template) -> Iterator[FileRow]:
             yield row
             continue
         text = template.fill(row.content) if "text" not in row.content else _two_texts()
-        fields = {name: value for name, value in row.content.items() if name in BY_SPELLING}
+        fields = {name: value for name, value in row.content.items() if name in BY_SPELLING and name != COUNTRY}
         yield row._replace(content=text if isinstance(text, Refusal) else fields | {"text": text})
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
-import phonenumbers
-
-from threelane.contract import phone, spreadsheet
+from threelane.contract import fields, phone, spreadsheet
 from threelane.contract.prices import country
-from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading
+from threelane.contract.reading import INTERNATIONAL, Form, Reading, national_of, parse_reading
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.files.bulk import FileRow, InvalidFile
+from threelane.producer.files.bulk import COUNTRY, FileRow, InvalidFile
 
 SAMPLES = 5  # rows that a refusal of a whole file shows
 _REMEDY = "give it, or write the number with + and its country code"
@@ -41,31 +40,43 @@ class BareNumbers(InvalidFile):
         self.samples = samples
 
 
-class NumberRules(NamedTuple):
-    """How the bare numbers of a file are read: as ``given``, unless a row has a country; None: nothing is given.
+def _no_setting(_: str) -> Reading | None:
+    return None
 
-    With ``is_final`` the countries of rows do not count, since the command line gave another form than national.
+
+class NumberRules(NamedTuple):
+    """How the bare numbers of a file are read: by the command line, the row's country, its producer's setting or ours.
+
+    ``producers`` returns the setting of a producer, ``producer`` is that of rows without one, and ``installation`` the
+    reading of THREELANE_NUMBERS if it is set: its default is no reading for files.
     """
 
-    given: Reading | None = None
-    is_final: bool = False
+    option: Reading | None = None
+    installation: Reading | None = None
+    producers: Callable[[str], Reading | None] = _no_setting
+    producer: str = ""
+
+    @property
+    def ignores_countries(self) -> bool:
+        """Whether the countries of rows do not count: the command line says that the numbers are not national."""
+        return self.option is not None and self.option.form is not Form.NATIONAL
+
+    def reading(self, producer: object) -> Reading | None:
+        """Return the reading of a row without a country, None if nothing gives it."""
+        name = producer.strip() if isinstance(producer, str) else ""
+        return self.option or self.producers(name or self.producer) or self.installation
 
 
 def option(numbers: str, country_code: str, installation_country: str = "") -> Reading | None:
     """Return the reading of ``--numbers`` and ``--country``, None without both; raises ValueError with the fix."""
-    form, _, named = numbers.strip().partition(":")
-    form, place = form.strip().lower(), named or country_code or installation_country
-    if form not in ("", *Form):
-        raise ValueError(f"--numbers {numbers!r}: write international, national or e164")
-    if country_code and (named or form not in ("", Form.NATIONAL)):
+    if country_code and numbers.strip().lower() not in ("", Form.NATIONAL):
         raise ValueError("--country is for national numbers: leave it out, or --numbers")
-    if form == Form.NATIONAL and not place:
-        raise ValueError("--numbers national needs a country, as in --country ZA")
-    if form == Form.NATIONAL or country_code:
-        return _national(place, "--country")
-    if named:
-        raise ValueError(f"--numbers {numbers!r}: only national numbers have a country")
-    return {"": None, Form.INTERNATIONAL: INTERNATIONAL, Form.E164: E164}[form]
+    try:
+        if country_code:
+            return national_of(country_code)
+        return parse_reading(numbers, installation_country) if numbers else None
+    except ValueError as wrong:
+        raise ValueError(f"{'--country' if country_code else '--numbers'} {wrong}") from None
 
 
 def is_bare(raw: object) -> bool:
@@ -76,16 +87,17 @@ def is_bare(raw: object) -> bool:
 
 def require_reading(rows: Iterable[FileRow], rules: NumberRules, installation_country: str) -> None:
     """Raise BareNumbers if a row has a bare number and neither the rules nor a column give its reading."""
-    if rules.given is not None:
-        return
-    samples: list[BothReadings] = []
-    for row in rows:
-        if not isinstance(row.content, Refusal) and "country" not in row.content and is_bare(row.content.get("to")):
-            samples.append(both_readings(row.number, row.content["to"], installation_country))
-            if len(samples) == SAMPLES:
-                break
-    if samples:
+    bare = (
+        both_readings(row.number, row.content["to"], installation_country)
+        for row in rows
+        if not isinstance(row.content, Refusal) and _lacks_reading(row.content, rules)
+    )
+    if samples := list(islice(bare, SAMPLES)):
         raise BareNumbers(samples)
+
+
+def _lacks_reading(content: Mapping[str, Any], rules: NumberRules) -> bool:
+    return COUNTRY not in content and rules.reading(content.get("producer")) is None and is_bare(content.get("to"))
 
 
 def both_readings(row: int, raw: object, country_code: str) -> BothReadings:
@@ -96,37 +108,27 @@ def both_readings(row: int, raw: object, country_code: str) -> BothReadings:
 
 def read_rows(rows: Iterable[FileRow], rules: NumberRules, keep: Iterable[str] = ()) -> Iterator[FileRow]:
     """Write each number as + and digits, and remove the column country unless a text needs it (``keep``)."""
-    dropped = {"country"} - set(keep)
+    dropped = {COUNTRY} - set(keep)
     for row in rows:
         if isinstance(row.content, Refusal) or "to" not in row.content:
             yield row
             continue
-        number = read(row.content["to"], str(row.content.get("country") or "").strip(), rules)
+        number = read(row.content["to"], row.content.get(COUNTRY), rules, producer=row.content.get("producer"))
         content = {name: value for name, value in row.content.items() if name not in dropped}
         yield row._replace(content=number if isinstance(number, Refusal) else {**content, "to": "+" + number})
 
 
-def read(raw: Any, country_code: str, rules: NumberRules, field: str = "to") -> str | Refusal:
+def read(raw: Any, country_code: object, rules: NumberRules, field: str = "to", producer: object = "") -> str | Refusal:
     """Return a number as the country of its row or the rules read it."""
-    reading = rules.given
-    if country_code and not rules.is_final:
-        try:
-            reading = _national(country_code, "country")
-        except ValueError as unknown:
-            return Refusal(Code.DESTINATION, "country", str(unknown), "write two letters, as in ZA")
-    if reading is None:
-        if is_bare(raw):
-            problem = "the number has no + or 00, and its row no country"
-            return Refusal(Code.DESTINATION, "country", problem, _REMEDY)
-        reading = INTERNATIONAL
-    return phone.parse(raw, field, reading)
-
-
-def _national(country_code: str, field: str) -> Reading:
-    code = country_code.strip().upper()
-    if code not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{field} {country_code[:20]!r} is not a country: write two letters, as in ZA")
-    return Reading(Form.NATIONAL, code)
+    reading = rules.reading(producer)
+    if not rules.ignores_countries:
+        own = fields.country("" if country_code is None else country_code, COUNTRY)
+        if isinstance(own, Refusal):
+            return own
+        reading = own or reading
+    if reading is None and is_bare(raw):
+        return Refusal(Code.DESTINATION, COUNTRY, "the number has no + or 00, and its row no country", _REMEDY)
+    return phone.parse(raw, field, reading or INTERNATIONAL)
 
 
 def _where(raw: object, reading: Reading) -> str:

@@ -26,9 +26,9 @@ def json_rows(content: str) -> list[FileRow]:
     return list(read_json_lines(BufferedReader(BytesIO(content.encode()))))
 
 
-def read(found: list[FileRow], given: Reading | None = None, *, is_final: bool = False) -> list[str]:
+def read(found: list[FileRow], given: Reading | None = None) -> list[str]:
     """Return, row by row, the number or the field and the problem of its refusal."""
-    read_rows = numbers.read_rows(found, NumberRules(given, is_final))
+    read_rows = numbers.read_rows(found, NumberRules(given))
     contents = [row.content for row in read_rows]
     return [f"{one.field}: {one.problem}" if isinstance(one, Refusal) else one["to"] for one in contents]
 
@@ -82,14 +82,14 @@ def test_the_country_of_a_row_precedes_that_of_the_command_line() -> None:
 
     assert ["+33612345678", NUMBER, NUMBER] == read(file, ZA)
     assert ["+33612345678", "country: the number has no + or 00, and its row no country", NUMBER] == read(file)
-    assert "to: the number starts with 0" == read(file, INTERNATIONAL, is_final=True)[0]
+    assert "to: the number starts with 0" == read(file, INTERNATIONAL)[0]
 
 
 def test_an_unknown_country_is_refused_by_row() -> None:
     """With the right form; ``South Africa`` and ``RSA`` are common."""
     file = csv_rows("to,text,country\n0831234506,Hi,RSA\n0831234506,Hi,za\n")
 
-    assert ["country: country 'RSA' is not a country: write two letters, as in ZA", NUMBER] == read(file)
+    assert ["country: 'RSA' is not a country", NUMBER] == read(file)
 
 
 def test_floats_of_json_keep_all_digits_or_are_refused() -> None:
@@ -138,7 +138,7 @@ def test_two_numbers_in_an_object_are_refused_by_name() -> None:
         ("", "", None), ("international", "", INTERNATIONAL), ("E164", "", E164), ("national", "za", ZA),
         ("", "ZA", ZA),
         ("national:ZA", "", ZA), ("national", "", "needs a country"), ("international", "ZA", "for national numbers"),
-        ("e164:ZA", "", "only national"), ("local", "", "write international"), ("", "XX", "not a country"),
+        ("e164:ZA", "", "write international"), ("local", "", "write international"), ("", "XX", "not a country"),
         ("", "South Africa", "two letters"), ("national:ZA", "ZA", "leave it out"),
     ],
 )  # fmt: skip
@@ -149,3 +149,17 @@ def test_options_give_a_reading_or_the_right_form(form: str, country: str, expec
         return
     with pytest.raises(ValueError, match=expected):
         option(form, country)
+
+
+def test_the_producer_of_a_row_may_have_a_reading() -> None:
+    """Before the installation's, and after a country and the command line."""
+    settings = {"shop": ZA, "clinic": E164}
+    rules = NumberRules(None, Reading(Form.NATIONAL, "FR"), settings.get, "shop")
+    file = csv_rows("to,text,producer\n0831234506,Hi,\n0831234506,Hi,clinic\n0612345678,Hi,other\n")
+    require_reading(file, rules, "")
+    first, second, third = (row.content for row in numbers.read_rows(file, rules))
+
+    assert isinstance(second, Refusal)
+    assert not isinstance(first, Refusal)
+    assert not isinstance(third, Refusal)
+    assert (NUMBER, "+33612345678") == (first["to"], third["to"])
