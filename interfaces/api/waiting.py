@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from threelane.contract.errors import Refused
 from threelane.contract.fields import LABEL
+from threelane.contract.prices import country
 from threelane.contract.refusal import Code
 from threelane.interfaces.api import criteria, describe, problem, visible_to
 from threelane.interfaces.api.body import Single, answered
@@ -19,6 +20,7 @@ from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, probl
 from threelane.interfaces.api.messages import MessageId, changeable
 from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.cancel import CancelResult
+from threelane.producer.files.countries import Countries, CountryCost
 from threelane.producer.http.values import BatchCounts, CancelledBatch, Move
 from threelane.producer.reschedule import Moved
 from threelane.store import find
@@ -31,6 +33,9 @@ _counting = Lock()
 NAME = f"^{LABEL.pattern}$"
 BatchName = Annotated[str, Path(pattern=NAME, description="the name of the batch", examples=["newsletter-7"])]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
+_BATCH = BatchCounts(
+    900, {"delivered": 840, "sent": 60}, {"ZA": CountryCost(messages=900, parts=900, estimate_millionths=720_000_000)}
+)
 _FOUND = FoundMessage(
     id=EXAMPLE_ID, status=Status.SCHEDULED, lane=3, to="27831234567", due_at=1767225600000, tags="promo"
 )
@@ -39,8 +44,7 @@ _FOUND = FoundMessage(
 @router.get(
     "/batches/{batch}",
     tags=["batches"],
-    responses=answer(200, BatchCounts, "messages by state", BatchCounts(900, {"delivered": 840, "sent": 60}))
-    | problems(404),
+    responses=answer(200, BatchCounts, "messages by state and country", _BATCH) | problems(404),
 )
 async def count_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
     """Count a batch by state.  This scans all records, so one batch is counted at a time; others get 429."""
@@ -53,12 +57,16 @@ def _count(service: Service, key: ApiKey, batch: str) -> Response:
         raise problem.stop(429, "another batch is being counted", headers={"Retry-After": "1"}, remedy=remedy)
     try:
         wanted = find.Filter(batch=batch, producer=whose(key))
-        counts = Counter(str(one.status) for one in find.search(service.redis, wanted))
+        counts, countries = Counter[str](), Countries()
+        for one in find.search(service.redis, wanted):
+            counts[str(one.status)] += 1
+            if one.to:
+                countries.add(country(one.to), one.parts, one.estimate_millionths)
     finally:
         _counting.release()
     if not counts:
         raise problem.stop(404, "no message of this batch is known", field="path.batch", remedy="check its name")
-    return answered(BatchCounts(counts.total(), dict(sorted(counts.items()))))
+    return answered(BatchCounts(counts.total(), dict(sorted(counts.items())), countries.by_cost()))
 
 
 @router.delete(

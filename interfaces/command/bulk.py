@@ -38,7 +38,7 @@ from threelane.interfaces.command.caller import (
     print_line,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
-from threelane.interfaces.command.countries import print_countries
+from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.file_numbers import (
     Country,
     Numbers,
@@ -123,7 +123,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --batch june --dry-run")(bulk)
+    app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --country ZA --dry-run")(bulk)
 
 
 def bulk(

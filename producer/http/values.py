@@ -10,6 +10,7 @@ from threelane.contract.errors import Refused
 from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
+from threelane.producer.files.countries import CountryCost
 from threelane.producer.reschedule import Moved
 from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
@@ -77,10 +78,14 @@ class MessageResults(msgspec.Struct, frozen=True):
 
 
 class BatchCounts(msgspec.Struct, frozen=True):
-    """The number of messages of a batch in each state; expired records are not counted."""
+    """The number of messages of a batch in each state; expired records are not counted.
+
+    ``by_country`` has their parts and estimated cost, too; messages whose number is erased are left out.
+    """
 
     total: int
     by_status: dict[str, int]
+    by_country: dict[str, CountryCost] = {}
 
 
 class CancelledBatch(msgspec.Struct, frozen=True):

@@ -372,5 +372,6 @@ def test_a_message_is_found_and_explained(api: Api) -> None:
     assert [[sent], [sent], []] == [[one["id"] for one in rows] for rows in found]
     assert [200, 200, 404] == [one.status for one in counted]
     assert {"queued": 1} == counted[0].body["by_status"]
+    assert {"ZA": {"messages": 1, "parts": 1, "estimate_millionths": 1_000_000}} == counted[0].body["by_country"]
     wrong = api.request("POST", "/v1/messages/search", {"status": "lost"}, operator)
     assert (422, "status") == (wrong.status, wrong.body["field"])

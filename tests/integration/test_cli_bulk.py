@@ -15,7 +15,7 @@ import redis
 from tests.integration.test_accept import nudged
 from tests.national_numbers import mobiles
 from tests.servers import RedisServer, free_port, typed
-from threelane.store import keys
+from threelane.store import keys, registry
 
 INTERNATIONAL = ("--numbers", "international")
 # row by row: the cells, and the code and the field of the refusal, if any
@@ -181,3 +181,21 @@ def test_national_numbers_without_a_country_are_refused_as_a_whole(
     *_, summary = map(json.loads, right.stdout.splitlines())
     assert (0, 6_400, 32) == (right.returncode, summary["summary"]["accepted"], len(summary["countries"]))
     assert {"messages": 200, "parts": 200, "estimate_millionths": 200_000_000} == summary["countries"]["ZA"]
+
+
+@pytest.mark.parametrize("given", ["producer", "installation"])
+def test_a_setting_gives_the_reading_of_a_file(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path, given: str
+) -> None:
+    """A file of the same producer every day needs no option."""
+    file = tmp_path / "national.csv"
+    file.write_text("to,text\n0831234567,Hi\n", encoding="utf-8")
+    environment["THREELANE_PRODUCER"] = "shop"
+    if given == "producer":
+        registry.put(client, "shop", numbers="national:ZA")
+    else:
+        environment |= {"THREELANE_NUMBERS": "national", "THREELANE_COUNTRY": "ZA"}
+    completed = typed("bulk", str(file), "--json", environment=environment)
+    answer, summary = map(json.loads, completed.stdout.splitlines())
+    assert (0, ["ZA"]) == (completed.returncode, list(summary["countries"]))
+    assert "27831234567" == json.loads(client.hget(keys.record(answer["id"]), "body"))["to"]

@@ -114,10 +114,12 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     assert 1 == completed.returncode
     assert {"accepted": 4, "repeated": 2, "refused": 3, "parts": 2, "estimate_millionths": CREDIT} == last["summary"]
     assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
+    assert {"ZA": {"messages": 2, "parts": 2, "estimate_millionths": CREDIT}} == last["countries"]
     assert before == client.dbsize()
     shown = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", environment=prices)
     assert "2 parts, about 1.00 credits, 2 of them already known), 3 refused; nothing was sent" in shown.stdout
     assert "suppressed" in shown.stdout
+    assert ["ZA", "2", "2", "1.00"] in [line.split() for line in shown.stdout.splitlines()]
 
 
 def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redis.Redis, tmp_path: Path) -> None:

@@ -96,4 +96,5 @@ def test_dead_letters_are_listed_by_criterion_and_time_and_their_causes_counted(
         ("producer", "113", "too_many_parts"): 1,
     } == {(one.owner, one.code, one.reason): one.messages for one in redrive.dead_groups(system.sync, system.now)}
     plan = redrive.plan(system.sync, Filter(code="302"), system.now)
+    assert {"ZA": (600, 600)} == {name: (one.messages, one.parts) for name, one in plan.by_country.items()}
     assert (600, 600, {"302": 600}, {1: 600}) == (plan.messages, plan.parts, plan.by_code, plan.by_lane)

@@ -193,6 +193,13 @@ class Walk:
         assert sum(int(one.get("charge", 0)) for one in seen.records.values()) == burnt
         parts = sum(int(one["parts"]) for one in seen.records.values() if "charge" in one)
         assert parts == sum(n for k, n in seen.tally.items() if k.startswith("charged_parts:"))
+        to_countries: Counter[str] = Counter()
+        for record in seen.records.values():
+            if "charge" in record:
+                to_countries[f"charged_messages_to:{record['country']}"] += 1
+                to_countries[f"charged_parts_to:{record['country']}"] += int(record["parts"])
+        names = ("charged_messages_to:", "charged_parts_to:")
+        assert to_countries == Counter({k: n for k, n in seen.tally.items() if k.startswith(names)})
 
     def _budgets_count_their_messages(self, seen: Glance) -> None:
         counted: Counter[tuple[str, str]] = Counter()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import redis
 
-from tests.servers import typed
+from tests.servers import RedisServer, typed
 from threelane.contract import prices
 from threelane.operations import forecast
 from threelane.operations.capacity import worth_having
 from threelane.operations.forecast import Forecast
 from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
+from threelane.store import keys
 from threelane.worker.account.balance import compare, is_back
 
 CREDIT = 1_000_000
@@ -187,3 +190,18 @@ def test_what_is_missing_for_all_that_waits() -> None:
 def test_workers_worth_having(waiting: int, workers: int, rate: float, served: float, worth: int) -> None:
     """As many as drain the backlog in ten minutes, and no more than the shared rate lets send."""
     assert worth == worth_having(waiting, workers, rate, served)
+
+
+def test_charges_are_shown_by_country_with_messages_and_parts(redis_server: RedisServer, client: redis.Redis) -> None:
+    """Workers of earlier versions counted credits only."""
+    tally = {"charged_by:country:ZA": 5 * CREDIT, "charged_by:country:DE": CREDIT, "charged_messages_to:ZA": 2,
+             "charged_parts_to:ZA": 1_234}  # fmt: skip
+    client.hset(keys.TALLY, mapping=tally)
+    environment = {"THREELANE_REDIS_URL": redis_server.url}
+    shown = [line.split() for line in typed("money", environment=environment).stdout.splitlines()]
+    found = json.loads(typed("money", "--json", environment=environment).stdout)
+
+    assert [["ZA", "2", "1,234", "5.00"], ["DE", "0", "0", "1.00"]] == [
+        line for line in shown if line[:1] in (["ZA"], ["DE"])
+    ]
+    assert ({"ZA": 2}, {"ZA": 1_234}) == (found["messages_by_country"], found["parts_by_country"])
