@@ -208,7 +208,7 @@ INDEXED = (Key.QUEUED, Key.LEASES, Key.DUE, Key.AWAITING, Key.DOUBT, Key.DEAD)
 INTAKE = ("producer/accept", "producer/cancel", "producer/reschedule")
 DELIVERED = (Key.DELIVERIES, Key.DELIVERY, Key.UNDELIVERED)
 READ_EVENTS = "xreadgroup xautoclaim xack xgroup|create"
-READ_ALL = "hgetall hmget hget hlen hkeys hvals zcard zrange zscore zmscore zcount zlexcount exists get llen"
+READ_ALL = "hgetall hmget hget hlen hkeys hvals xlen zcard zrange zscore zmscore zcount zlexcount exists get llen"
 
 USERS = (
     RedisUser(
@@ -271,11 +271,13 @@ USERS = (
             Key.REPLY,
             Key.REPLY_PARTS,
             Key.REPLY_HALVES,
+            Key.TEXTED,
+            Key.INBOX,
             *DELIVERED,
             Key.PROBE,
             Key.WRITE_CHECK,
         ),
-        reads=(Key.BUDGETS, Key.WINDOWS, Key.HOLIDAYS),
+        reads=(Key.BUDGETS, Key.WINDOWS, Key.HOLIDAYS, Key.REPLY_OWNERS),
         trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS),
         ends=(
             Key.RECORD,
@@ -293,6 +295,7 @@ USERS = (
             Key.BALANCE_PROBE,
             Key.REPLY,
             Key.REPLY_PARTS,
+            Key.TEXTED,
             Key.PROBE,
             Key.WRITE_CHECK,
         ),
@@ -331,8 +334,9 @@ USERS = (
             Key.REPLY_PARTS,
             Key.REPLY_HALVES,
         ),
-        writes=(*MOVED_WRITES, Key.HEARD, Key.PROBE),
+        writes=(*MOVED_WRITES, Key.INBOX, Key.HEARD, Key.PROBE),
         reads=(Key.BUDGETS,),
+        looked_up=(Key.TEXTED, Key.REPLY_OWNERS),
         edited=(Key.SUPPRESSED,),
         ends=(Key.RECORD, Key.SPENT, Key.OWNERS, Key.REPLY, Key.REPLY_PARTS, Key.PROBE),
         finds=INDEXED,
@@ -423,6 +427,8 @@ USERS = (
                 Key.EVENTS,
                 Key.REPLY,
                 Key.REPLY_PARTS,
+                Key.REPLY_OWNERS,
+                Key.TEXTED,
                 Key.DELIVERY,
                 Key.WRITE_CHECK,
                 Key.SUPPRESSED,

@@ -15,6 +15,7 @@ from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
 from threelane.runtime.connections import Closed
 from threelane.store import keys, replies
+from threelane.store.events import Route
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.fetch.nudge import NudgeProblem
@@ -110,6 +111,7 @@ LABELS = {
     "cause": Label("what a message waits for", frozenset(CAUSES)),
     "limit": Label("the limit for which a connection was closed: see docs/security.md", frozenset(Closed)),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
+    "route": Label("how the producer of a reply was found; inbox: it was not", frozenset(Route)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
     "credential": Label("what a callback presented", frozenset({"secret", "password"})),
@@ -290,6 +292,10 @@ METRICS = (
            "Replies from recipients by result", "Do replies arrive?"),
     Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients: stop, start or other",
            "Do recipients opt out?"),
+    Metric("threelane_replies_routed", COUNTER, _EXPORTER, ("route",),
+           "Replies by how the producer that gets them was found", "Do replies reach the producers they are for?"),
+    Metric("threelane_replies_unassigned", GAUGE, _EXPORTER, (), "Replies in the inbox: they belong to no producer",
+           "Does an operator have to assign replies?"),
     Metric("threelane_suppressions", COUNTER, _EXPORTER, ("source",), "Entries added to the suppression list",
            "What adds numbers to the list?"),
     Metric("threelane_suppressions_lifted", COUNTER, _EXPORTER, (), "Entries removed from the suppression list",

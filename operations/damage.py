@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
-from threelane.store import api_key, budgets, countries, keys, registry, rows, suppression
+from threelane.store import api_key, budgets, countries, keys, registry, reply_owners, rows, suppression
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.webhooks import delivery
@@ -86,6 +86,7 @@ TABLES = (
     Checked(keys.COUNTRIES, countries.check_row, "a first message to this country raises no alarm"),
     Checked(keys.WINDOWS, _window, "the window does not apply"),
     Checked(keys.HOLIDAYS, _holiday, "the day is not a holiday"),
+    Checked(keys.REPLY_OWNERS, _json(reply_owners.read_row), "its replies go to whoever gets them without an owner"),
     Checked(keys.BALANCE, _reading, "the balance is unknown until a worker reads it"),
 )
 """The tables and what is safe for an unreadable row of each; reports of workers and breakers are written again."""

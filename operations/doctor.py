@@ -19,7 +19,7 @@ from threelane.operations import age, damage, forecast, health, opening
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, countries, keys, logins, missing, rows, windows
+from threelane.store import access, countries, inbox, keys, logins, missing, rows, windows
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -109,6 +109,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _nudges(client, now)
     yield from _dropped(client, now)
     yield from _callbacks(client, now)
+    yield from _inbox(client)
     yield from _dead(client, now)
     yield from _damaged(client)
     yield from _damaged_rows(client)
@@ -332,6 +333,15 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(WARNING, "callback endpoint", f"{ago}; {awaited:,} messages wait for a receipt", step)
     else:
         yield Finding(OK, "callback endpoint", ago)
+
+
+def _inbox(client: redis.Redis) -> Iterator[Finding]:
+    """Report replies that belong to no producer."""
+    waiting = inbox.size(client)
+    if waiting:
+        detail = f"{waiting:,} belong to no producer, so nobody has read them"
+        step = "threelane replies inbox; assign or dismiss each, and give their numbers an owner: threelane replies own"
+        yield Finding(WARNING, "replies", detail, step)
 
 
 def _logins(client: redis.Redis) -> Iterator[Finding]:

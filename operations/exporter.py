@@ -18,7 +18,7 @@ from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
-from threelane.store import countries, keys, rows
+from threelane.store import countries, inbox, keys, rows
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
@@ -33,6 +33,7 @@ SCRAPE_SECONDS = 4.0  # longest reading; the scrape then ends within 5 s, long b
 END_SECONDS = 5.0  # after the stop signal, at most
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
+    "routed": ("threelane_replies_routed", "Replies by how the producer that gets them was found", ("route",)),
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
     "repeated": ("threelane_repeated", "Messages submitted again with the same client id", ("lane",)),
     "parts": ("threelane_parts", "Message parts accepted", ("lane",)),
@@ -114,7 +115,7 @@ class Fleet(Collector):
         with Deadline(self._most_seconds).within():
             writable = GaugeMetricFamily("threelane_redis_writable", "Whether Redis accepted a write at this scrape")
             writable.add_metric([], self._accepts_writes())
-            metrics = [writable, *self._waiting(), *self._holds(), *self._counted()]
+            metrics = [writable, *self._waiting(), *self._holds(), *self._counted(), self._unassigned()]
             now = self._clock.now()
             metrics += fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
             metrics += fleet_metrics.capacity(capacity.read(self._client, now))
@@ -162,6 +163,11 @@ class Fleet(Collector):
         opened = GaugeMetricFamily("threelane_breaker_open", "Breakers that are open: nothing is sent to their gateway")
         opened.add_metric([], sum(_kind(scope) == breaking.SCOPE for scope in held))
         yield opened
+
+    def _unassigned(self) -> Metric:
+        metric = GaugeMetricFamily("threelane_replies_unassigned", "Replies in the inbox: they belong to no producer")
+        metric.add_metric([], inbox.size(self._client))
+        return metric
 
     def _counted(self) -> Iterator[Metric]:
         tally = {rows.text(name): rows.number(n) for name, n in rows.table(self._client, keys.TALLY).items()}

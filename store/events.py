@@ -48,6 +48,19 @@ class EventField(StrEnum):
     INCOMPLETE = "incomplete"
     WORD = "word"
     CAUSE = "cause"  # why a late message waits
+    ROUTE = "route"  # how the producer of a reply was found; versions that showed some replies to all have none
+
+
+class Route(StrEnum):
+    """How the producer that gets a reply was found; INBOX: it was not."""
+
+    KEYWORD = "keyword"  # it owns the first word, on this number
+    NUMBER = "number"  # it owns the number
+    MESSAGE = "message"  # the reply names one of its messages
+    TEXTED = "texted"  # it last texted this person from this number
+    DEFAULT = "default"  # it gets the replies that belong to nobody else
+    INBOX = "inbox"
+    ASSIGNED = "assigned"  # by an operator, from the inbox
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -101,9 +114,10 @@ class Late(_Event, frozen=True, kw_only=True, tag="late"):
 class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
     """A recipient replied; ``sender`` is the recipient's number, ``to`` the number that received the reply.
 
-    ``message_id`` is the message that it answers, if known; otherwise ``producer`` is empty and every producer gets
-    the event.  ``incomplete``: parts of a long reply are missing.  ``word`` is ``stop`` or ``start`` if the reply
-    changed the suppression of the recipient.
+    ``sender`` may also be a short code, or a name such as ``VODAFONE``.  ``message_id`` is the message of this producer
+    that it answers, if known.  ``incomplete``: parts of a long reply are missing.  ``word`` is ``stop`` or ``start`` if
+    the reply changed the suppression of the recipient.  ``route`` is why this producer gets it: keyword, number,
+    message, texted, default or assigned.
     """
 
     type: ClassVar[str] = "reply"
@@ -116,6 +130,7 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
     network: str = ""
     incomplete: bool = False
     word: str = ""
+    route: str = ""
 
 
 Event: TypeAlias = Outcome | Late | Reply
@@ -214,6 +229,19 @@ def ack(client: redis.Redis, group: str, producer: str, *events: Event) -> None:
     _ack(client, group_of(producer, group), [event.id for event in events])
 
 
+def is_for(producer: str, event: Event) -> bool:
+    """Return whether an event is a producer's; "" is the producer of messages without a name.
+
+    A reply with neither producer nor route is of an earlier version, which showed it to all: it belongs to nobody.
+    """
+    return event.producer == producer and not is_left_over(event)
+
+
+def is_left_over(event: Event) -> bool:
+    """Return whether a reply was published for all producers, as earlier versions do; it is shown with the inbox."""
+    return isinstance(event, Reply) and not event.producer and not event.route
+
+
 class EventReader:
     """Iterates over a producer's events, each at least once; use one reader per thread.
 
@@ -288,14 +316,10 @@ class EventReader:
 
 def _own_events(client: redis.Redis, name: str, producer: str, listed: list[tuple[str, Raw]]) -> list[Event]:
     decoded = [(entry_id, decode(entry_id, raw)) for entry_id, raw in listed]
-    own = [event for _, event in decoded if event and _is_for(producer, event)]
+    own = [event for _, event in decoded if event and is_for(producer, event)]
     kept = {event.id for event in own}
     _ack(client, name, [entry_id for entry_id, _ in decoded if entry_id not in kept])
     return own
-
-
-def _is_for(producer: str, event: Event) -> bool:
-    return event.producer == producer or (isinstance(event, Reply) and not event.producer)
 
 
 def _ack(client: redis.Redis, name: str, ids: list[str]) -> None:

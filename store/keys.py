@@ -25,6 +25,8 @@ ReplyKey = NewType("ReplyKey", str)
 ReplyPartsKey = NewType("ReplyPartsKey", str)
 DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
 DeliveryKey = NewType("DeliveryKey", str)
+TextedKey = NewType("TextedKey", str)
+StreamKey = NewType("StreamKey", str)  # of events, or of the inbox
 
 
 class Key(StrEnum):
@@ -85,6 +87,9 @@ class Key(StrEnum):
     REPLY = "reply"
     REPLY_PARTS = "reply-parts"
     REPLY_HALVES = "reply-halves"
+    REPLY_OWNERS = "reply-owners"
+    TEXTED = "texted"
+    INBOX = "inbox"
     DELIVERIES = "deliveries"
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
@@ -171,6 +176,10 @@ KINDS: dict[Key, KeyKind] = {
     Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days"),
     Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days"),
     Key.REPLY_HALVES: KeyKind("zset", "keys of incomplete replies; score: when to publish the received parts, ms"),
+    Key.REPLY_OWNERS: KeyKind("hash", "<number of ours>, <number> <keyword> or * -> producer that gets its replies"),
+    Key.TEXTED: KeyKind("hash", "digest of a person, and our number -> producer that texted last that day: texted.py",
+                        "day:bucket", "7 days", by_account=True),
+    Key.INBOX: KeyKind("stream", "the latest 10,000 replies that belong to no producer: EventField; trimmed as events"),
     Key.DELIVERIES: KeyKind("zset", "events to post to a webhook; score: when to try next, ms", "producer"),
     Key.DELIVERY: KeyKind("hash", "the same ids -> JSON of event and attempts", "producer"),
     Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
@@ -224,7 +233,7 @@ SWEEPING = key(Key.SWEEPING)
 NUDGES = key(Key.NUDGES)
 ERASING = key(Key.ERASING)
 SUPPRESSED = key(Key.SUPPRESSED)
-EVENTS = key(Key.EVENTS)
+EVENTS = StreamKey(key(Key.EVENTS))
 EXPECTED = key(Key.EXPECTED)
 LATE = key(Key.LATE)
 VISIBILITY = key(Key.VISIBILITY)
@@ -240,6 +249,8 @@ WINDOWS = key(Key.WINDOWS)
 HOLIDAYS = key(Key.HOLIDAYS)
 COUNTRIES = key(Key.COUNTRIES)
 REPLY_HALVES = key(Key.REPLY_HALVES)
+REPLY_OWNERS = key(Key.REPLY_OWNERS)
+INBOX = StreamKey(key(Key.INBOX))
 WORKERS = key(Key.WORKERS)
 LANE_1_WORKER = key(Key.LANE_1_WORKER)
 PRICES = key(Key.PRICES)
@@ -274,6 +285,7 @@ TASK = "threelane.send"
 
 
 _RECORD = key(Key.RECORD)
+_TEXTED = key(Key.TEXTED)
 
 
 def index_of(status: Status, lane: int) -> IndexKey | None:
@@ -342,6 +354,11 @@ def reply(reply_id: str) -> ReplyKey:
 def reply_parts(reply_key: str) -> ReplyPartsKey:
     """Return the key of the parts of a long reply."""
     return ReplyPartsKey(key(Key.REPLY_PARTS, reply_key))
+
+
+def texted(day: int, bucket: str) -> TextedKey:
+    """Return the key of the marks of some persons who were texted on a day (of Unix time)."""
+    return TextedKey(f"{_TEXTED}{day}:{bucket}")
 
 
 def deliveries(producer: str) -> DeliveriesKey:

@@ -49,6 +49,7 @@ class Count(StrEnum):
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"
     REPLIES = "replies", "word"
+    ROUTED = "routed", "route"
     SUPPRESSED = "suppressed", "source"
     LIFTED = "lifted"
     REDRIVEN = "redriven", "lane"

@@ -41,6 +41,9 @@ from threelane.interfaces.command import (
 from threelane.interfaces.command import (
     producers as cli_producers,
 )
+from threelane.interfaces.command import (
+    replies as cli_replies,
+)
 from threelane.interfaces.command import schedule as cli_schedule
 from threelane.interfaces.command import (
     suppress as cli_suppress,
@@ -77,6 +80,7 @@ app.add_typer(cli_dead.app, name="dead", rich_help_panel="Operator")
 app.command("redrive", rich_help_panel="Operator", epilog="Example: threelane redrive 301")(cli_dead.redrive_code)
 app.add_typer(cli_damaged.app, name="damaged", rich_help_panel="Operator")
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
+app.add_typer(cli_replies.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_countries.app, name="countries", rich_help_panel="Operator")

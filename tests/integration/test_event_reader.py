@@ -91,11 +91,18 @@ def test_others_events_are_acknowledged_in_passing(client: redis.Redis) -> None:
     assert ["b"] == messages(list(reader(client, producer="")))
 
 
-def test_a_reply_without_a_producer_goes_to_all(client: redis.Redis) -> None:
-    """The message that it would answer is not known."""
+def test_a_reply_that_an_earlier_version_published_for_all_goes_to_nobody(client: redis.Redis) -> None:
+    """It may be for any of them, so an operator assigns it."""
     client.xadd(keys.EVENTS, {"type": "reply", "id": "r1", "from": "27831234567", "text": "who is this?"})
-    for producer in ("shop", "bank"):
-        assert ["r1"] == [event.reply_id for event in reader(client, producer=producer)]  # type: ignore[union-attr]
+    for producer in ("shop", "bank", ""):
+        assert [] == list(reader(client, producer=producer))
+
+
+def test_a_producer_without_a_name_gets_the_replies_to_its_messages(client: redis.Redis) -> None:
+    """They have no producer either, but a route."""
+    client.xadd(keys.EVENTS, {"type": "reply", "id": "r1", "route": "message", "text": "yes"})
+    assert ["r1"] == [event.reply_id for event in reader(client, producer="")]  # type: ignore[union-attr]
+    assert [] == list(reader(client, producer="shop"))
 
 
 def test_a_group_survives_a_flush(client: redis.Redis) -> None:

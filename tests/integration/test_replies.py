@@ -43,9 +43,15 @@ TEXTS = [
 
 
 def events(client: redis.Redis) -> list[Reply]:
-    """Return all published replies."""
-    found = [decode(one.decode(), raw) for one, raw in client.xrange(keys.EVENTS)]
+    """Return all published replies, of producers and in the inbox."""
+    listed: list[Any] = [*client.xrange(keys.EVENTS), *client.xrange(keys.INBOX)]
+    found = [decode(one.decode(), raw) for one, raw in sorted(listed, key=lambda one: _place(one[0]))]
     return [one for one in found if isinstance(one, Reply)]
+
+
+def _place(event_id: bytes) -> tuple[int, int]:
+    at, _, number = event_id.decode().partition("-")
+    return int(at), int(number)
 
 
 def arrives(sandbox: Running, sender: str, text: str, *, seconds: float = 20, **fields: object) -> dict[str, Any]:
@@ -111,6 +117,7 @@ def test_a_reply_is_one_event_with_the_text_as_it_was_written(
             text=text,
             received_at=at,
             network="65501",
+            route="inbox",
         )
         assert expected == event
     assert len(TEXTS) == len(events(client))
@@ -152,7 +159,7 @@ def test_a_wrong_charset_loses_no_reply(
 def test_a_reply_belongs_to_the_producer_of_the_message_that_it_answers(
     reporting: Running, client: redis.Redis, redis_server: RedisServer, workers: Workers, until: Until
 ) -> None:
-    """The One API names it; any other reply has no producer, so that every producer gets it."""
+    """The One API names it; any other reply is for the producer that last texted this person."""
     workers.start()
     with Producer(ProducerSettings(redis_url=redis_server.url, producer="shop")) as producer:
         message = producer.send(PERSON, "Do you come?").id
@@ -162,8 +169,10 @@ def test_a_reply_belongs_to_the_producer_of_the_message_that_it_answers(
     arrives(reporting, PERSON, "No", api="one", related="0" * 32)
     arrives(reporting, PERSON, "Perhaps", api="one")
     arrives(reporting, PERSON, "Who is this?", api="http")
-    published = [(one.text, one.producer, one.message_id) for one in events(client)]
-    assert [("Yes", "shop", message), ("No", "", ""), ("Perhaps", "", ""), ("Who is this?", "", "")] == published
+    arrives(reporting, "27831234568", "I was never texted", api="http")
+    published = [(one.text, one.producer, one.message_id, one.route) for one in events(client)]
+    by_mark = [(text, "shop", "", "texted") for text in ("No", "Perhaps", "Who is this?")]
+    assert [("Yes", "shop", message, "message"), *by_mark, ("I was never texted", "", "", "inbox")] == published
 
 
 # Long replies.

@@ -329,7 +329,16 @@ def test_a_sender_is_written_as_messages_to_it_are(written: str, digits: str) ->
     assert digits == reply(form(MO | {"from": written})).from_
 
 
-@pytest.mark.parametrize("sender", ["", "MTN", "1", "12", "9" * 16, "27999x0001", "\x00", "<b>"])
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("VODAFONE", "VODAFONE"), (" MyBank\nUK ", "MyBank UK"), ("12", "12"), ("9" * 16, "9" * 16), ("x" * 99, "x" * 64)],
+)
+def test_a_sender_that_is_a_name_is_reported_as_given(written: str, name: str) -> None:
+    """On one line of at most 64 characters: networks and banks reply, too."""
+    assert name == reply(form(MO | {"from": written})).from_
+
+
+@pytest.mark.parametrize("sender", ["", "  ", "\x00", "+", "..."])
 def test_a_reply_without_a_sender_is_refused(sender: str) -> None:
     """Without a sender it can neither be answered nor be suppressed."""
     with pytest.raises(ValueError, match="from"):

@@ -24,6 +24,7 @@ AS_EVER = {
     "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x",
     "tl:console:x",
     "tl:console-tries:x", "tl:reply:x",
+    "tl:reply-owners", "tl:inbox", "tl:texted:x",
     "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x", "tl:write-check",
 }  # fmt: skip
 

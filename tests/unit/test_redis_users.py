@@ -37,7 +37,7 @@ def test_every_script_has_a_user() -> None:
     assert set(scripts_by_path()) == run
 
 
-@pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
+@pytest.mark.parametrize("user", [one for one in USERS if one.scripts and not one.every_key], ids=lambda one: one.name)
 def test_a_user_may_declare_the_keys_of_its_scripts(user: RedisUser) -> None:
     """Redis checks every key of EVALSHA, also those that the script touches under rare conditions only."""
     declared = {name for path in user.scripts for name, _ in scripts_by_path()[path].fixed_keys}
@@ -66,7 +66,7 @@ WHOLE = {"+del", "+expire", "+pexpire", "+set", "+incr", "+incrby", "+zremrangeb
 SNAPSHOTS = {"+rename", "+renamenx", "+copy", "+dump", "+restore", "+getdel", "+getset", "+getex", "+spop", "+ltrim"}
 
 
-@pytest.mark.parametrize("user", [one for one in USERS if one.scripts], ids=lambda one: one.name)
+@pytest.mark.parametrize("user", [one for one in USERS if one.scripts and not one.every_key], ids=lambda one: one.name)
 def test_whole_keys_are_deleted_and_replaced_only_where_that_is_needed(user: RedisUser) -> None:
     """One DEL, PEXPIRE, SET or ZREMRANGEBYSCORE would be enough for the suppression list or an index."""
     assert set() == WHOLE & _on_all_its_keys(user)

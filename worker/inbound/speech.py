@@ -1,4 +1,4 @@
-"""Speech: reads a reply's sender as an MSISDN, its text by its charset, and its part number."""
+"""Speech: reads a reply's sender, its text by its charset, and its part number."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from threelane.contract.refusal import Refusal
 from threelane.worker.inbound import charset
 from threelane.worker.inbound.fields import Fields
 from threelane.worker.inbound.joining import part_of, writable
-from threelane.worker.inbound.report import ReplyPart
+from threelane.worker.inbound.report import ReplyPart, printable
 
 _SHORT = re.compile(r"[0-9]{3,15}")  # replies come from short codes, too
+_NAMED = re.compile(r"\w")
 
 
 def sender(raw: str, field: str) -> str:
-    """Return the person's number as digits, as message records keep it; raises ValueError if it is not a number."""
+    """Return a number as digits, as message records keep it; a short code or a name as it is, on one line.
+
+    Raises ValueError if there is neither a letter nor a digit.
+    """
     digits = raw.strip().removeprefix("+").removeprefix("00")
     number = phone.parse(digits)
     if not isinstance(number, Refusal):
         return number
-    if not _SHORT.fullmatch(digits):
-        raise ValueError(f"{field} is missing or not a number: digits with the country code, such as 27831234567")
-    return digits
+    if _SHORT.fullmatch(digits):
+        return digits
+    name = printable(raw)
+    if not _NAMED.search(name):
+        raise ValueError(f"{field} is missing: it is a number with the country code, a short code or a name")
+    return name
 
 
 def spoken(fields: Fields, *, escaped: bool) -> tuple[ReplyPart | None, str]:

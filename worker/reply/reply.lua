@@ -2,7 +2,9 @@
 -- Publish a reply, once, and let STOP and START take effect in the same step.
 -- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts)
 -- ARG   key (of a long reply, or ''), remember_ms, word ('', stop or start), entry (JSON of a STOP), source (of one), id,
---       sender, to, text, at, network, message (the id of the one that it answers), incomplete
+--       sender, to, text, at, network, message (the id of the one that it answers), incomplete, owner and owned_by (the
+--       producer that owns the keyword or the number, and which), texted (who last texted the person from it; false: nobody),
+--       default (who gets what belongs to nobody else, or '')
 -- ->    1, or 0 when it was published before
 local taken = 0
 for i = 1, #KEY.taken do
@@ -20,8 +22,36 @@ elseif ARG.word == 'start' then -- a delayed START lifts no later STOP
   count(Count.lifted, lift(ARG.sender, ARG.source, '', ARG.at))
 end
 count(Count.replies .. (ARG.word ~= '' and ARG.word or 'other'))
-local producer = ARG.message ~= '' and read_one(KEY.related, Field.producer)
-publish(EventField.type, EventType.reply, EventField.id, ARG.id, Field.producer, producer, EventField.message, ARG.message,
+
+local MOST_IN_INBOX = 10000
+-- -> the producer of the message that it answers; '': one without a name; nil if there is no such message.
+local function producer_of_related()
+  local is_read, known = pcall(read, KEY.related, {Field.status, Field.producer})
+  return ARG.message ~= '' and is_read and known.status and (known.producer or '') or nil
+end
+
+local answered_by = producer_of_related()
+
+-- -> the producer, and how it was found. Its owner comes before the message: nobody gets the replies to a number of
+-- another producer by sending from it.
+local function audience()
+  if ARG.owner ~= '' then return ARG.owner, ARG.owned_by end
+  if answered_by then return answered_by, Route.message end
+  if ARG.texted then return ARG.texted, Route.texted end
+  if ARG.default ~= '' then return ARG.default, Route.default end
+  return '', Route.inbox
+end
+
+local producer, route = audience()
+count(Count.routed .. route)
+local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, Field.producer, producer,
+  EventField.message, answered_by == producer and route ~= Route.inbox and ARG.message,
   EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.at,
-  EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word)
+  EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
+  EventField.route, route)
+if route == Route.inbox then
+  of_table('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))
+else
+  of_table('XADD', KEY.events, '*', unpack(entry))
+end
 return tallied(1)

@@ -15,8 +15,10 @@ import msgspec
 import redis.asyncio
 
 from threelane.contract import phone
+from threelane.contract.reply_address import is_person
 from threelane.runtime import logs
 from threelane.store import keys, suppression
+from threelane.store.events import Route
 from threelane.store.keys import RecordKey, ReplyKey, ReplyPartsKey
 from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
@@ -26,6 +28,7 @@ from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
+from threelane.worker.reply import audience
 from threelane.worker.reply import words as lists
 from threelane.worker.reply.words import Words
 
@@ -43,7 +46,7 @@ class PartResult(StrEnum):
     REPEATED = "repeated"
 
 
-@script(__file__, number)
+@script(__file__, number, [Route])
 def _reply(
     *,
     parts: ReplyPartsKey,
@@ -62,6 +65,10 @@ def _reply(
     network: str,
     message: str,
     incomplete: str,
+    owner: str,
+    owned_by: str,
+    texted: str | None,
+    default: str,
 ) -> None:
     """Publish a reply; returns 1, or 0 when it was published before."""
 
@@ -145,7 +152,8 @@ async def _publish(
     incomplete: bool = False,
 ) -> str:
     first = parts[0]
-    word = "" if incomplete else words.meaning(text)  # a word is a whole message
+    word = "" if incomplete or not is_person(first.from_) else words.meaning(text)  # a word is a whole message
+    whom = await audience.find(client, first.from_, first.to, text, now)
     at = first.at or now
     entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}", first=at, last=at)
     related = first.related_id
@@ -167,6 +175,10 @@ async def _publish(
         network=first.network,
         message=related,
         incomplete="1" if incomplete else "",
+        owner=whom.owner,
+        owned_by=whom.owned_by,
+        texted=whom.texted,
+        default=whom.default,
     )
     result = (word or "told") if is_new else "repeated"
     _count(result, first, word)

@@ -1,7 +1,8 @@
 -- PARTS move, suppression, evidence, owners
 -- Record the results of attempts, and what they show of the account, senders and prefixes. Only the holder of a message's
 -- token may; settling ends the token.
--- KEYS  records (of the settlements; without any, of the messages that the holds were learned from)
+-- KEYS  records (of the settlements; without any, of the messages that the holds were learned from), texted (marks of who
+--       texted a person; as many)
 -- ARG   now, assumes (the API reports no charges), holds, settlements
 -- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
 --       token: it was settled elsewhere; the scopes that are on
@@ -15,8 +16,16 @@ end
 local FIELDS = fields(unpack(read_fields))
 if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, unpack(PAID)) end
 
+-- Also for a message that a receipt settled first: its recipient may reply to it all the same.
+local function note_texted(i, one)
+  if of_table('HSET', KEY.texted[i], one[Settling.mark], one[Settling.producer]) == 1 then
+    redis.call('PEXPIRE', KEY.texted[i], one[Settling.mark_ms])
+  end
+end
+
 each(ARG.settlements, function(i, one)
   answers[i] = 0
+  if one[Settling.mark] ~= '' then note_texted(i, one) end
   local id, to, values = one[Settling.id], one[Settling.to], one[Settling.values]
   local record, wait = KEY.records[i], one[Settling.wait]
   local known = read(record, FIELDS)

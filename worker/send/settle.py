@@ -12,8 +12,8 @@ import msgspec
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys
-from threelane.store.keys import RecordKey
+from threelane.store import keys, texted
+from threelane.store.keys import RecordKey, TextedKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import AT_REST, Status
@@ -59,6 +59,9 @@ class Settling(Item, frozen=True):
     claimed_at: int
     gateway_id: str
     values: list[str | int]  # fields and their values
+    mark: str  # of its producer as the one that texted this person: texted.py
+    mark_ms: int  # how long it is kept
+    producer: str
 
 
 class Settled(NamedTuple):
@@ -71,6 +74,7 @@ class Settled(NamedTuple):
 
 
 _CANCELLED = 2  # in a reply of the script
+_MAY_BE_ANSWERED = (Status.SENT, Status.IN_DOUBT)
 
 
 def _settled(reply: Any) -> Settled:
@@ -83,6 +87,7 @@ def _settled(reply: Any) -> Settled:
 def _settle(
     *,
     records: Sequence[RecordKey],
+    texted: Sequence[TextedKey],
     now: int,
     assumes: bool,
     holds: Sequence[Holding],
@@ -116,7 +121,9 @@ async def settle(
         for place, one in enumerate(settlements, 1)
         if one.decision.hold
     ]
-    settled = await _write(client, learned, now, [_settling(one, keeping, now) for one in settlements], assumes=assumes)
+    marks = [_mark(one, now) for one in settlements]
+    each = [_settling(one, keeping, now, field) for one, (_, field) in zip(settlements, marks, strict=True)]
+    settled = await _write(client, learned, now, each, [key for key, _ in marks], assumes=assumes)
     _log(settlements, settled)
     return settled
 
@@ -131,6 +138,7 @@ async def _write(
     learned: Sequence[tuple[Hold, int]],
     now: int,
     settlements: Sequence[Settling] = (),
+    marked: Sequence[TextedKey] = (),
     *,
     assumes: bool = False,
 ) -> Settled:
@@ -138,6 +146,7 @@ async def _write(
     settled = await _settle.run(
         client,
         records=keys.records(ids),
+        texted=marked or [texted.NO_KEY] * len(ids),
         now=now,
         assumes=assumes,
         holds=[_holding(hold, place, now) for hold, place in learned],
@@ -157,13 +166,25 @@ def _holding(hold: Hold, place: int, now: int) -> Holding:
     return Holding(hold.scope, entry, hold.at, hold.lasts_ms, hold.stale_ms, hold.needs, place)
 
 
-def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
+def _mark(one: Settlement, now: int) -> tuple[TextedKey, str]:
+    """Return where to note who texted the person; nowhere if the message was surely not sent."""
+    if one.decision.to not in _MAY_BE_ANSWERED:
+        return texted.NO_KEY, ""
+    return texted.mark(one.claimed.message.to, one.claimed.message.sender, _expected(one, now))
+
+
+def _expected(one: Settlement, now: int) -> int:
+    """Return when the message reaches its recipient: later than now if the gateway schedules it."""
+    return max(now, one.claimed.message.due_at)
+
+
+def _settling(one: Settlement, keeping: Keeping, now: int, mark: str) -> Settling:
     claimed, decision = one.claimed, one.decision
     values = _values(one, now)
     sent = decision.to is Status.SENT
     ended = decision.to in AT_REST
     rests = sent or ended
-    expected = max(now, claimed.message.due_at)  # later than now if the gateway schedules the message
+    expected = _expected(one, now)
     return Settling(
         claimed.id,
         claimed.token,
@@ -179,6 +200,9 @@ def _settling(one: Settlement, keeping: Keeping, now: int) -> Settling:
         claimed.claimed_at,
         one.outcome.gateway_id,
         values,
+        mark,
+        texted.KEPT_MS + expected - now if mark else 0,
+        claimed.message.producer,
     )
 
 

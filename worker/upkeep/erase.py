@@ -1,8 +1,8 @@
 """Erase: deletes numbers and texts at the end of their retention or at a recipient's request; keeps counts and costs.
 
-It covers everything that holds a number or a text: records, events of the stream, pending webhook events, and parts of
-long replies.  The suppression list protects a recipient from further messages, so its entries stay unless an operator
-removes them; expired entries are deleted.
+It covers everything that holds a number or a text: records, events of the stream, replies in the inbox, pending webhook
+events, parts of long replies, and who texted a number.  The suppression list protects a recipient from further
+messages, so its entries stay unless an operator removes them; expired entries are deleted.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from redis.exceptions import ResponseError
 from threelane.contract.subscriber import spellings
 from threelane.producer.cancel import cancel
 from threelane.runtime import logs
-from threelane.store import events, keys, registry, rows, suppression
+from threelane.store import events, keys, registry, rows, suppression, texted
 from threelane.store.events import Reply
-from threelane.store.keys import RecordKey
+from threelane.store.keys import RecordKey, StreamKey
 from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -113,7 +113,8 @@ def erase(
     erased.waiting = sum(answer == Erasing.WAITS for answer in left.values())
     erased.under_way = len(left) - erased.waiting
     # after the records: first the stream of events, then the deliveries made from it
-    erased.events = _events(client, spelled)
+    erased.events = sum(_events(client, stream, spelled) for stream in (keys.EVENTS, keys.INBOX))
+    texted.forget(client, number, now)
     erased.deliveries = sum(_deliveries(client, name, spelled) for name in hooked)
     if forget:
         erased.suppressed = suppression.lift(client, number)
@@ -132,7 +133,8 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     If records are kept no longer than numbers, they expire on their own, and no scan is needed.
     """
     before = now - settings.erase_after_ms
-    await rows.unless_damaged_async(keys.EVENTS, client.xtrim(keys.EVENTS, minid=str(before), approximate=False))
+    for stream in (keys.EVENTS, keys.INBOX):
+        await rows.unless_damaged_async(stream, client.xtrim(stream, minid=str(before), approximate=False))
     await _old_deliveries(client, before)
     if misspelt := await suppression.forget_over(client, before):
         logs.event("suppressed_misspelt", level=30, numbers=misspelt, remedy="threelane suppress migrate --dry-run")
@@ -189,17 +191,17 @@ def _drop(pipe: Any, producer: str, event_ids: Sequence[str]) -> None:
     pipe.zrem(keys.undelivered(producer), *event_ids)
 
 
-def _events(client: redis.Redis, spelled: Sequence[str]) -> int:
-    """Delete the events of a number from the stream, even those that a producer has not read yet."""
+def _events(client: redis.Redis, stream: StreamKey, spelled: Sequence[str]) -> int:
+    """Delete the events of a number from a stream, even those that a producer has not read yet."""
     last, erased, numbers = "-", 0, {one.encode() for one in spelled}
 
     def page_after(last: str) -> Any:
-        return rows.unless_damaged(keys.EVENTS, lambda: client.xrange(keys.EVENTS, min=last, count=BATCH), [])
+        return rows.unless_damaged(stream, lambda: client.xrange(stream, min=last, count=BATCH), [])
 
     while page := page_after(last):
         entries: Any = page
         about = [event_id for event_id, raw in entries if numbers & {raw.get(b"to"), raw.get(b"from")}]
-        erased += client.xdel(keys.EVENTS, *about) if about else 0
+        erased += client.xdel(stream, *about) if about else 0
         last = "(" + entries[-1][0].decode()
     return erased
 

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from threelane.runtime import logs
 from threelane.runtime.clock import RedisClock
 from threelane.store import events, keys, registry, rows
-from threelane.store.events import Event, Raw, Reply
+from threelane.store.events import Event, Raw
 from threelane.store.keys import DeliveriesKey, DeliveryKey
 from threelane.store.scripts import script, texts
 from threelane.worker.process.duty import Duty
@@ -136,9 +136,8 @@ class EventIntake:
 
 
 def recipients(event: Event, hooked: Iterable[str]) -> list[str]:
-    """Return which producers with a webhook get an event: its own, or all for a reply without a producer."""
-    to_all = isinstance(event, Reply) and not event.producer
-    return [name for name in hooked if to_all or name == event.producer]
+    """Return which producers with a webhook get an event: its own, if it has one."""
+    return [name for name in hooked if events.is_for(name, event)]
 
 
 DUTY = Duty(name="webhooks_round", interval_seconds=0.0, work=EventIntake.round)  # a round does its own waiting

@@ -1,0 +1,96 @@
+"""Inbox: replies that belong to no producer, for operators: list them, assign one to a producer, or dismiss it.
+
+Replies of earlier versions that were published for all producers are in the stream of events; they are listed, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import redis
+
+from threelane.store import events, keys, rows
+from threelane.store.events import EventField, Reply
+from threelane.store.keys import StreamKey
+from threelane.store.record import Field
+from threelane.store.registry import check_name
+from threelane.store.scripts import number, script
+
+MOST = 10_000
+"""How many replies the inbox keeps, the latest; the same as in reply.lua."""
+BATCH = 1_000
+_STREAMS = (keys.INBOX, keys.EVENTS)
+
+
+class Unassigned(NamedTuple):
+    """A reply that belongs to no producer, and the stream that has it."""
+
+    reply: Reply
+    stream: StreamKey
+
+
+@script(__file__, number)
+def _assign(*, stream: StreamKey, id: str, entry: list[str]) -> None:
+    """Move a reply to a producer's events; returns 1, or 0 if the stream no longer has it."""
+
+
+def size(client: redis.Redis) -> int:
+    """Return how many replies are in the inbox."""
+    return int(rows.unless_damaged(keys.INBOX, lambda: client.xlen(keys.INBOX), 0))
+
+
+def unassigned(client: redis.Redis) -> Iterator[Unassigned]:
+    """Yield the replies of the inbox, the oldest first, then those that earlier versions published for all."""
+    for stream in _STREAMS:
+        for event_id, raw in _entries(client, stream):
+            if found := _reply(event_id, raw, stream):
+                yield found
+
+
+def find(client: redis.Redis, event_id: str) -> Unassigned | None:
+    """Return a reply by the id of its event, or None if no such reply waits for a producer."""
+    for stream in _STREAMS:
+        for found_id, raw in _range(client, stream, event_id, event_id):
+            if found := _reply(found_id, raw, stream):
+                return found
+    return None
+
+
+def assign(client: redis.Redis, found: Unassigned, producer: str) -> bool:
+    """Publish a reply to a producer; returns False if it was assigned or dismissed meanwhile.  Raises ValueError."""
+    check_name(producer)
+    ((_, raw),) = _range(client, found.stream, found.reply.id, found.reply.id) or [("", None)]
+    if raw is None:
+        return False
+    fields = {rows.text(name): rows.text(value) for name, value in raw.items()}
+    fields |= {Field.PRODUCER: producer, EventField.ROUTE: events.Route.ASSIGNED}
+    entry = [text for pair in fields.items() for text in pair]
+    return _assign(client, stream=found.stream, id=found.reply.id, entry=entry) == 1
+
+
+def dismiss(client: redis.Redis, found: Unassigned) -> bool:
+    """Delete a reply; returns whether it was still there."""
+    return bool(client.xdel(found.stream, found.reply.id))
+
+
+def _reply(event_id: str, raw: Any, stream: StreamKey) -> Unassigned | None:
+    if raw.get(b"type") != events.EventType.REPLY.encode():
+        return None
+    event = events.decode(event_id, raw)
+    if not isinstance(event, Reply) or (stream == keys.EVENTS and not events.is_left_over(event)):
+        return None
+    return Unassigned(msgspec.structs.replace(event, producer=""), stream)
+
+
+def _entries(client: redis.Redis, stream: StreamKey) -> Iterator[tuple[str, Any]]:
+    first = "-"
+    while page := _range(client, stream, first, "+"):
+        yield from page
+        first = f"({page[-1][0]}"
+
+
+def _range(client: redis.Redis, stream: StreamKey, first: str, last: str) -> list[tuple[str, Any]]:
+    found = rows.unless_damaged(stream, lambda: client.xrange(stream, first, last, count=BATCH), [])
+    return [(event_id.decode(), raw) for event_id, raw in found]
