@@ -12,6 +12,7 @@ from threelane.sandbox.apis import CENTRAL, ApiName, CallbackForm
 
 _MOST_PARTS: Final = 255  # the header counts parts in one octet
 _Number = Annotated[str, msgspec.Meta(pattern="^[0-9]+$", max_length=32)]
+_Sender = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z][0-9A-Za-z .&_-]*$", max_length=32)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=_MOST_PARTS)]
 
 
@@ -35,7 +36,7 @@ _FORMS: Final[dict[ApiName, tuple[CallbackForm, ...]]] = {  # the first is the A
 class HandsetReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One text of a person, and how to deliver it; an invalid combination is refused when it is parsed."""
 
-    sender: _Number = msgspec.field(name="from")
+    sender: _Sender = msgspec.field(name="from")
     to: _Number
     text: str
     api: ApiName = ApiName.HTTP

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -60,7 +61,7 @@ def arrives(sandbox: Running, sender: str, text: str, *, seconds: float = 20, **
     assert answer["callbacks"] > 0, answer
 
     def settled() -> dict[str, Any] | None:
-        taken: dict[str, Any] = sandbox.control("GET", f"replies?from={sender}")["replies"][-1]
+        taken: dict[str, Any] = sandbox.control("GET", f"replies?from={quote(sender)}")["replies"][-1]
         return taken if sum(part["acknowledged"] for part in taken["parts"]) == answer["callbacks"] else None
 
     return wait_until(settled, seconds, "the callbacks to be acknowledged")
@@ -122,6 +123,18 @@ def test_a_reply_is_one_event_with_the_text_as_it_was_written(
         assert expected == event
     assert len(TEXTS) == len(events(client))
     assert str(len(TEXTS)).encode() == client.hget(keys.TALLY, "replies:other")
+
+
+@pytest.mark.parametrize(("api", "form"), WAYS)
+def test_a_reply_of_a_name_or_a_short_code_is_taken(
+    reporting: Running, client: redis.Redis, api: str, form: str
+) -> None:
+    """A network's or a bank's notice is a reply as well; its STOP is nobody's."""
+    for sender in ("VODAFONE", "MyBank UK", "72975"):
+        arrives(reporting, sender, "STOP", api=api, form=form)
+    expected = [(sender, "STOP", "") for sender in ("VODAFONE", "MyBank UK", "72975")]
+    assert expected == [(one.sender, one.text, one.word) for one in events(client)]
+    assert 0 == client.hlen(keys.SUPPRESSED)
 
 
 @pytest.mark.parametrize("api", ["http", "xml", "platform", "one"])

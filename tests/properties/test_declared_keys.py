@@ -20,7 +20,7 @@ from tests.properties.system import System, open_system
 from tests.properties.test_money import Walk
 from tests.servers import RedisServer
 from threelane.contract.schedule import DAY
-from threelane.store import access, find, keys, lua, registry, suppression, write_check
+from threelane.store import access, find, inbox, keys, lua, registry, suppression, write_check
 from threelane.store.find import Filter
 from threelane.store.scripts import Script
 from threelane.store.states import Status
@@ -178,6 +178,9 @@ def _do_the_rest(system: System) -> None:
     words = build({})
     system.run(reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
     system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
+    system.run(reply.take(client, InboundReply("r3", "VODAFONE", "1", "Welcome"), words, now))
+    (found,) = inbox.unassigned(sync)
+    assert inbox.assign(sync, found, "shop")
     for number in (1, 2):
         part = ReplyPart(7, 2, number)
         system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))

@@ -81,7 +81,7 @@ WRONG: list[tuple[bytes, str]] = [
     (pushed(messageStatusUpdate=[5]), "object"),
     (pushed(messageStatusUpdate=[UPDATE | {"status": ""}]), "status"),
     (pushed(messageStatusUpdate=[UPDATE | {"status": 5}]), "status"),
-    (pushed(moText={}), "moText"), (pushed(moText=[TEXT | {"from": "MTN"}]), "from"),
+    (pushed(moText={}), "moText"), (pushed(moText=[TEXT | {"from": "..."}]), "from"),
     (pushed(moText=[TEXT | {"from": None}]), "from"),
     (pushed(moText=[TEXT | {"messageId": None}]), "messageId"), (pushed(moText=["x"]), "object"),
 ]

@@ -201,7 +201,7 @@ def test_parts_and_moments_are_read_as_everywhere() -> None:
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"fromNumber": "MTN"}, "fromNumber"),
+        ({"fromNumber": " "}, "fromNumber"),
         ({"fromNumber": None}, "fromNumber"),
         ({"messageId": None, "replyMessageId": None}, "replyMessageId"),
     ],
