@@ -376,6 +376,8 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((kind,) for kind in sorted(FAILURES))
         case "threelane_gateway_probes":
             yield from ((result,) for result in breaking.Probe)
+        case "threelane_replies_routed":
+            yield from ((route,) for route in Route)
         case "threelane_console_logins_refused":
             yield from (("wrong_key",), ("no_right",))
         case "threelane_refused":

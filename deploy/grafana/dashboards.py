@@ -564,6 +564,14 @@ TROUBLE = Board(
                         (_sum("threelane_suppressions_total", window="1m"), "added to the suppression list"),
                     ],
                 ),
+                Panel(
+                    "Do replies reach a producer? (per minute)",
+                    "short",
+                    [
+                        (_rate("threelane_replies_routed_total", "route", per=_A_MINUTE), "{{route}}"),
+                        ("max(threelane_replies_unassigned)", "in the inbox now"),
+                    ],
+                ),
             ),
         ),
     ),

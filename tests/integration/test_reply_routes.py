@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -33,7 +33,7 @@ _ids = count()
 
 
 @pytest.fixture
-def says(system: System) -> Iterator[Any]:
+def says(system: System) -> Any:
     """Returns a function by which a person replies; it returns who can read the reply, and the route."""
 
     def reply(text: str, to: str = CLINIC_NUMBER, sender: str = PERSON, related: str = "") -> Mapping[str, Route]:
@@ -41,7 +41,7 @@ def says(system: System) -> Iterator[Any]:
         system.run(take(system.client, written, build({}), system.now))
         return readers(system.sync, written.id)
 
-    yield reply
+    return reply
 
 
 def readers(client: redis.Redis, reply_id: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_a_number_of_ours_is_the_same_in_each_spelling(system: System, says: Any
 
 
 def test_a_keyword_splits_a_shared_number(system: System, says: Any) -> None:
-    """The first word, in any case, with accents and punctuation or without; the rest goes to the owner of the number."""
+    """The first word, whatever its case, accents and punctuation; the rest goes to the owner of the number."""
     reply_owners.own(system.sync, SHORT_CODE, "Clínic", "clinic")
     assert {"clinic": Route.KEYWORD} == says("clinic yes", SHORT_CODE)
     assert {"clinic": Route.KEYWORD} == says("  «CLÍNIC!» yes", SHORT_CODE)
