@@ -24,7 +24,7 @@ def number_of(raw: str) -> str:
     if not _DIGITS.fullmatch(digits):
         return ""  # a name, or no sender
     parsed = phone.parse(digits)
-    return digits if isinstance(parsed, Refusal) else subscriber(parsed)
+    return subscriber(digits if isinstance(parsed, Refusal) else parsed)
 
 
 def parse_number(raw: str) -> str:

@@ -152,6 +152,15 @@ def test_a_single_service_gets_its_replies_without_any_configuration(system: Sys
     assert {"": Route.TEXTED} == says("YES")
 
 
+@pytest.mark.parametrize(
+    ("texted_as", "replies_as"), [("5491123456789", "541123456789"), ("525512345678", "5215512345678")]
+)
+def test_a_person_is_the_same_in_each_spelling(system: System, says: Any, texted_as: str, replies_as: str) -> None:
+    """Networks report a reply by another spelling than the one the message was sent to."""
+    texts(system, "clinic", CLINIC_NUMBER, to=texted_as)
+    assert {"clinic": Route.TEXTED} == says("YES", sender=replies_as)
+
+
 def test_a_number_that_a_message_names_comes_before_the_default_number(system: System, says: Any) -> None:
     """The default number has no name here, so it may be another one."""
     texts(system, "clinic", CLINIC_NUMBER)

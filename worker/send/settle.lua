@@ -18,8 +18,9 @@ if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.ga
 
 -- Also for a message that a receipt settled first: its recipient may reply to it all the same.
 local function note_texted(i, one)
-  if of_table('HSET', KEY.texted[i], one[Settling.mark], one[Settling.producer]) == 1 then
-    redis.call('PEXPIRE', KEY.texted[i], one[Settling.mark_ms])
+  local key = KEY.texted[i]
+  if of_table('HSET', key, one[Settling.mark], one[Settling.producer]) == 1 and redis.call('HLEN', key) == 1 then
+    redis.call('PEXPIRE', key, one[Settling.mark_ms])
   end
 end
 
