@@ -29,20 +29,30 @@ class Refused(ThreelaneError):
 
     ``code`` is the gateway's error code, ``field`` the name of the field as the caller spelt it, ``problem`` the error,
     ``remedy`` the fix and ``owner`` who can apply it.  ``accepted_id`` is the id of the accepted message that causes
-    the refusal: the one that holds the client message id (409), or that cannot be moved.  A refused message has no id.
+    the refusal: the one that holds the client message id (409), that has the same text (429), or that cannot be moved.
+    ``retry_after`` is the number of seconds until a limit (429) has room, 0 for other refusals.  A refused message has
+    no id.
     """
 
     def __init__(
-        self, code: str, field: str, problem: str, remedy: str, owner: Owner = Owner.PRODUCER, accepted_id: str = ""
+        self,
+        code: str,
+        field: str,
+        problem: str,
+        remedy: str,
+        owner: Owner = Owner.PRODUCER,
+        accepted_id: str = "",
+        retry_after: float = 0,
     ) -> None:
         """Keep all values in ``args``, from which pickle and copy rebuild the exception."""
-        super().__init__(code, field, problem, remedy, owner, accepted_id)
+        super().__init__(code, field, problem, remedy, owner, accepted_id, retry_after)
         self.code = code
         self.field = field
         self.problem = problem
         self.remedy = remedy
         self.owner = owner
         self.accepted_id = accepted_id
+        self.retry_after = retry_after
 
     @classmethod
     def from_refusal(cls, refusal: Refusal) -> Self:
@@ -52,7 +62,7 @@ class Refused(ThreelaneError):
     @property
     def refusal(self) -> Refusal:
         """The same as a plain value, for JSON."""
-        return Refusal(self.code, self.field, self.problem, self.remedy, self.owner, self.accepted_id)
+        return Refusal(self.code, self.field, self.problem, self.remedy, self.owner, self.accepted_id, self.retry_after)
 
     @property
     def accepted(self) -> bool:

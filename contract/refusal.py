@@ -31,6 +31,7 @@ class Code(StrEnum):
     OPTED_OUT = "122"
     FULL = "130"  # the gateway's "maximum MT limit", here for what waits of one producer
     BUDGET = "302"  # the gateway's "max allowed credit", here for a budget of Threelane
+    LIMIT = "429"  # Threelane's: a limit of messages
     CONFLICT = "409"  # Threelane's: the gateway has no code for one client id with two contents
 
 
@@ -38,7 +39,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """Why a message is not accepted, as parsers and scripts return it; callers get it as ``Refused``.
 
     ``field`` is the name of the field as the caller spelt it, ``problem`` the error and ``remedy`` the fix;
-    ``accepted_id`` is the id of the accepted message that causes the refusal, if any.
+    ``accepted_id`` is the id of the accepted message that causes the refusal, if any; ``retry_after`` is the number of
+    seconds after which it may be accepted, 0 if that is unknown.
     """
 
     code: str
@@ -47,6 +49,7 @@ class Refusal(msgspec.Struct, frozen=True):
     remedy: str
     owner: Owner = Owner.PRODUCER
     accepted_id: str = ""
+    retry_after: float = 0
 
     @property
     def accepted(self) -> bool:

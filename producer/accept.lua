@@ -1,10 +1,11 @@
--- PARTS move, suppression, countries
+-- PARTS move, suppression, countries, limits
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
 --       (countries to look up), messages,
 --       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
 --       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
+--       'limited:<wait ms>:<id of the first>:<count>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)
@@ -77,7 +78,7 @@ for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] en
 local suppressed = entries_of(numbers)
 
 -- Refuse or accept a new message; -> the reply.
-local function take(record, message, entries)
+local function take(i, record, message, entries)
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
   local estimate, values = message[NewMessage.estimate], message[NewMessage.values]
   local legal, needs_right = message[NewMessage.legal_notice], message[NewMessage.needs_right]
@@ -97,29 +98,36 @@ local function take(record, message, entries)
     count(Count.refused .. Code.destination)
     return AcceptResult.abroad .. ':' .. list
   end
+  local given, entry = {}, nil
   if needs_right or entries or budgeted or not suppressed then
-    local given = {}
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
     if needs_right and not may_bypass(given[Field.producer] or '') then
       count(Count.refused .. Code.invalid)
       return AcceptResult.no_right
     end
-    local entry = not suppressed and damaged_entry()
+    entry = not suppressed and damaged_entry()
       or forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', now)
     if entry and not legal then
       count(Count.refused .. entry.code)
       return cjson.encode(entry)
     end
-    if budgeted then
-      period, due = room(given, estimate, due)
-      if not period then return due end
-      set(Field.period, period)
-    end
-    if entry then
-      set(Field.bypassed, entry.source)
-      count_of(Count.bypassed, lane)
-    end
   end
+  local send_at, refusal = limited(i, message)
+  if not send_at then
+    count(Count.refused .. Code.limit)
+    return refusal
+  end
+  due = math.max(due, send_at)
+  if budgeted then
+    period, due = room(given, estimate, due)
+    if not period then return due end
+    set(Field.period, period)
+  end
+  if entry then
+    set(Field.bypassed, entry.source)
+    count_of(Count.bypassed, lane)
+  end
+  count_limits(message, send_at)
   if centre ~= '' then
     ledger = ledger_of(centre, producer, lane)
     if ledger ~= centre then set(Field.ledger, ledger) end
@@ -159,7 +167,8 @@ for i, message in ipairs(ARG.messages) do
       or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else
-    answers[i] = take(record, message, suppressed and suppressed[i])
+    answers[i] = take(i, record, message, suppressed and suppressed[i])
   end
 end
+write_limits()
 return moved(answers)

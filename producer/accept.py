@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import redis
@@ -17,10 +19,11 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.schedule import DAY
+from threelane.contract.subscriber import subscriber
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
-from threelane.store import budgets, ceiling, keys
+from threelane.store import budgets, ceiling, keys, limits
 from threelane.store.countries import SeenCountries
 from threelane.store.keys import RecordKey
 from threelane.store.record import Field
@@ -52,6 +55,7 @@ class NewMessage(Item, frozen=True):
     producer: str
     centre: str
     country: str
+    same_text: str  # who gets which text: subscriber, colon, checksum
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
@@ -67,6 +71,7 @@ class AcceptResult(StrEnum):
     OVER = "over"
     FULL = "full"
     ABROAD = "abroad"
+    LIMITED = "limited"
 
 
 @script(__file__, texts, [AcceptResult, Code], intake=True)
@@ -284,8 +289,19 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         sms.producer,
         sms.cost_centre,
         where,
+        _same_text(sms),
         values,
     )
+
+
+def _same_text(sms: Message) -> str:
+    """Return what two copies of a message have in common: whom they reach, their content and their producer."""
+    content = (
+        f"{sms.producer}\0{sms.text}"
+        if not sms.udh + sms.binary
+        else repr((sms.producer, sms.udh, sms.binary, sms.text))
+    )
+    return f"{subscriber(sms.to)}:{crc32(content.encode())}"
 
 
 def _answer(draft: Draft, reply: str) -> Admission:
@@ -315,6 +331,8 @@ def _answer(draft: Draft, reply: str) -> Admission:
         return no_right(sms)
     if result == AcceptResult.ABROAD:
         return abroad(sms, rest.split(",") if rest else [])
+    if result == AcceptResult.LIMITED:
+        return limited(sms, rest)
     return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
 
 
@@ -374,6 +392,43 @@ def full(sms: Message) -> Refusal:
         problem=f"Redis is almost full, and most of what waits is of the producer {sms.producer!r}",
         remedy="wait until more of them are sent, or cancel some; other producers are still accepted",
     )
+
+
+def limited(sms: Message, reply: str) -> Refusal:
+    """Return the refusal of a message over a limit, from the script's reply."""
+    wait_ms, first, count, row = reply.split(":", 3)
+    name = limits.name_of(row)
+    seconds = math.ceil(int(wait_ms) / 1000)
+    if name.kind == limits.TEXT:
+        return Refusal(
+            code=Code.LIMIT,
+            field="text",
+            problem=f"the same text was accepted for this recipient less than {count} s ago",
+            remedy=f"nothing, if it was sent twice by mistake; otherwise change the text, or wait {seconds} s",
+            accepted_id=first,
+            retry_after=seconds,
+        )
+    what = {
+        limits.PERSON: "this recipient",
+        "prefix": f"numbers that begin with {name.of}",
+        "country": f"the country {name.of}",
+        "producer": f"the producer {name.of!r}",
+    }[name.kind]
+    is_of_recipient = name.kind == limits.PERSON
+    change = f"threelane limits set {name.scope} {name.period} NUMBER"
+    change += f" --producer {sms.producer!r}" if is_of_recipient and sms.producer else ""
+    return Refusal(
+        code=Code.LIMIT,
+        field="producer" if name.kind == "producer" else "to",
+        problem=f"{what}: the limit of {int(count):,} messages per {name.period} is reached",
+        remedy=f"send it in {_duration(seconds)}, or ask an operator to raise the limit: {change}",
+        owner=Owner.PRODUCER if is_of_recipient else Owner.OPERATOR,
+        retry_after=seconds,
+    )
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def _over_budget(reply: str) -> Refusal:

@@ -93,6 +93,16 @@ class Key(StrEnum):
     DELIVERIES = "deliveries"
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
+    LIMITS = "limits"
+    LIMIT_COUNTS = "limit-counts"
+    SAME_TEXT_A = "same-text-a"
+    SAME_TEXT_B = "same-text-b"
+    RECIPIENTS_A = "recipients-a"
+    RECIPIENTS_B = "recipients-b"
+    NEIGHBOURS_A = "neighbours-a"
+    NEIGHBOURS_B = "neighbours-b"
+    RUNS = "runs"
+    BLOCKS_TO_HOLD = "blocks-to-hold"
     WRITE_CHECK = "write-check"
     PROBE = "probe"
 
@@ -173,6 +183,20 @@ KINDS: dict[Key, KeyKind] = {
     Key.STORED: KeyKind("hash", "producer -> how many of its messages wait to be sent; *: of all, -: without a name"),
     Key.BUDGETS: KeyKind("hash", "<scope>:<period> -> JSON of the limit"),
     Key.SPENT: KeyKind("hash", "scope -> credits reserved and charged in a day or month", "period", "40, 400 days"),
+    Key.LIMITS: KeyKind("hash", "<scope>:<period> -> JSON of an operator's limit: limits.py"),
+    Key.LIMIT_COUNTS: KeyKind("hash", "the same names -> window, messages in it, messages deferred to the next"),
+    Key.SAME_TEXT_A: KeyKind("hash", "person and checksum of a text -> id of its message and when; in turn with -b", "",
+                             "three times the longest limit"),
+    Key.SAME_TEXT_B: KeyKind("hash", "the same, of the turn before or after", "", "three times the longest limit"),
+    Key.RECIPIENTS_A: KeyKind("hash", "lanes and person -> times of the latest messages; in turn with -b", "",
+                              "three to six times the longest limit"),
+    Key.RECIPIENTS_B: KeyKind("hash", "the same, of the turn before or after", "",
+                              "three to six times the longest limit"),
+    Key.NEIGHBOURS_A: KeyKind("hash", "a thousand numbers -> the last digits of those that lane 1 was sent to", "",
+                              "15 minutes"),
+    Key.NEIGHBOURS_B: KeyKind("hash", "the same, of the turn before or after", "", "15 minutes"),
+    Key.RUNS: KeyKind("hash", "a thousand numbers -> JSON of a run of neighbouring ones: Run", "", "a day"),
+    Key.BLOCKS_TO_HOLD: KeyKind("hash", "a thousand numbers -> since when a claim is to hold them, ms"),
     Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days"),
     Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days"),
     Key.REPLY_HALVES: KeyKind("zset", "keys of incomplete replies; score: when to publish the received parts, ms"),
@@ -262,6 +286,10 @@ BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
 CENTRES = key(Key.CENTRES)
 STORED = key(Key.STORED)
+LIMITS = key(Key.LIMITS)
+LIMIT_COUNTS = key(Key.LIMIT_COUNTS)
+RUNS = key(Key.RUNS)
+BLOCKS_TO_HOLD = key(Key.BLOCKS_TO_HOLD)
 WRITE_CHECK = key(Key.WRITE_CHECK)
 PROBE = key(Key.PROBE)
 

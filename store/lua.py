@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from threelane.contract.subscriber import TO_FORMER, TO_PRESENT, Change, Changes
+from threelane.store import limits
 from threelane.store.events import EventField, EventType
 from threelane.store.keys import INDEXES, Key
 from threelane.store.places import Places, UnknownName
@@ -78,6 +79,8 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "before_sent": _table(dict.fromkeys(BEFORE_SENT, "true")),
         "spelling_starts": _table(dict.fromkeys(TO_PRESENT, "true")),
         "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
+        "limits": _table({name: _limit(one) for name, one in limits.DEFAULTS.items()}),
+        "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
         "files": _FILES,  # replaced last, when the lines are known
     }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
@@ -146,6 +149,10 @@ def _by_length(by_length: Mapping[int, Sequence[Change]]) -> str:
 
 def _change(change: Change) -> str:
     return f"{{'^{change.pattern.pattern}$', '{change.middle}'}}"
+
+
+def _limit(limit: limits.Limit) -> str:
+    return f"{{count = {limit.count}, over = '{limit.over}', lanes = '{limit.lanes}'}}"
 
 
 def _list(names: Sequence[str]) -> str:

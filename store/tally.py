@@ -22,6 +22,8 @@ class Count(StrEnum):
     PARTS = "parts", "lane"  # of accepted messages
     REPEATED = "repeated", "lane"
     REFUSED = "refused", "code"
+    LIMITED = "limited", "limit", "action"
+    NEIGHBOUR_RUNS = "neighbour_runs", "action"
     BYPASSED = "bypassed", "lane"
     COMMITTED = "committed", "lane"  # estimates of messages that are not sent yet
     TO = "to", "lane", "status"  # moves into a state

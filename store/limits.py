@@ -1,0 +1,214 @@
+"""Limits: how many messages are accepted for a person, a prefix, a country and of a producer.
+
+The accept script checks them all before it counts a message, so a refused message uses up nothing; a message that was
+accepted and is cancelled later stays counted.  The limits of a person look back from each message; those of a prefix,
+a country and a producer count in minutes, hours and days of UTC.  A message counts when it is accepted, whatever its
+delivery time; a deferred one counts in the period in which it is sent.
+
+A damaged row counts as absent: a default applies in its place, and no damage stops a message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import msgspec
+import redis
+
+from threelane.contract.fields import LABEL
+from threelane.store import keys, rows
+
+PERSON, TEXT, NEIGHBOURS = "recipient", "same-text", "neighbours"
+SHARED = ("prefix", "country", "producer")
+"""The kinds of limits that many recipients share."""
+PERIODS: Mapping[str, int] = MappingProxyType({"minute": 60, "hour": 3_600, "day": 86_400})
+"""The length of each period, in seconds."""
+REFUSE, DEFER, ALARM, HOLD = "refuse", "defer", "alarm", "hold"
+LANE_1, ALL_LANES = "1", "all"
+OF_PRODUCER = "@"
+MOST = 200  # rows: accept reads all of them in each call
+MOST_OF_PERSON = 1_000  # messages: the times of that many are kept for each person
+MOST_SECONDS = 3_600  # for the same text
+MOST_COUNT = 10**9
+NEAR = (5, 100)  # how many neighbouring numbers are a run
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A limit: ``count`` messages, or seconds for the same text, or neighbouring numbers.
+
+    ``over``: what to do with messages over it.  ``defer`` sends a message in the next period, if that has room and the
+    message is still valid then.  ``lanes`` is ``1`` if a person's messages of the other lanes do not count.
+    """
+
+    count: int
+    over: str = REFUSE
+    lanes: str = ALL_LANES
+    off: bool = False
+
+
+class Name(msgspec.Struct, frozen=True):
+    """What a limit concerns; ``producer`` is the one whose messages it applies to, in place of the general limit."""
+
+    kind: str
+    of: str = ""  # the digits, the country or the producer that is limited
+    period: str = ""
+    producer: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The scope, as on the command line."""
+        return f"{self.kind}:{self.of}" if self.of else self.kind
+
+    def __str__(self) -> str:
+        """Return the name of the row."""
+        name = f"{self.scope}:{self.period}" if self.period else self.scope
+        return f"{name}{OF_PRODUCER}{self.producer}" if self.producer else name
+
+
+DEFAULTS: Mapping[str, Limit] = MappingProxyType(
+    {f"{PERSON}:hour": Limit(10, lanes=LANE_1), TEXT: Limit(10), NEIGHBOURS: Limit(10, ALARM)}
+)
+"""The limits in force until an operator sets others."""
+_read = msgspec.json.Decoder(Limit).decode
+
+
+class InvalidLimit(ValueError):
+    """A limit that cannot be set; the text has the field, what is wrong and the right form."""
+
+
+def read_row(row: bytes) -> Limit:
+    """Return a stored limit; raises ValueError for one that the script cannot compare with."""
+    found = _read(row)
+    if not 0 <= found.count < rows.MOST_EXACT:
+        raise ValueError(found.count)
+    return found
+
+
+def parse_name(scope: str, period: str = "", producer: str = "") -> Name:
+    """Return what a limit concerns; raises InvalidLimit."""
+    kind, _, of = scope.strip().partition(":")
+    if producer and not LABEL.fullmatch(producer):
+        raise InvalidLimit(f"producer: {producer!r} is not a producer name, as in --producer shop")
+    if kind in (TEXT, NEIGHBOURS) and not of:
+        if period:
+            raise InvalidLimit(f"period: {kind} has none; write threelane limits set {kind} 10")
+        return Name(kind, producer=producer)
+    _check_of(kind, of, scope)
+    if period not in PERIODS:
+        raise InvalidLimit(f"period: {period!r} is not minute, hour or day, as in {scope} hour 10")
+    if producer and kind != PERSON:
+        raise InvalidLimit(f"producer: a limit of {kind} counts the messages of all producers: leave out --producer")
+    return Name(kind, of, period, producer)
+
+
+def _check_of(kind: str, of: str, scope: str) -> None:
+    forms: dict[str, re.Pattern[str]] = {"prefix": _PREFIX, "country": _COUNTRY, "producer": LABEL}
+    if kind == PERSON and not of:
+        return
+    if kind == PERSON:
+        raise InvalidLimit(f"scope: {scope!r}: one limit applies to every recipient; write recipient")
+    if kind not in forms:
+        others = "recipient, same-text, neighbours, prefix:370, country:LT or producer:NAME"
+        raise InvalidLimit(f"scope: {scope!r} is unknown; write {others}")
+    if not forms[kind].fullmatch(of):
+        right = {
+            "prefix": "prefix:370, digits with the country code and without +",
+            "country": "country:LT, a country code of two capital letters",
+            "producer": "producer:NAME",
+        }[kind]
+        raise InvalidLimit(f"scope: {scope!r} is invalid; write {right}")
+
+
+def check(name: Name, limit: Limit) -> None:
+    """Raise InvalidLimit for a limit that cannot apply."""
+    if limit.off:
+        return
+    least, most, unit = {
+        TEXT: (1, MOST_SECONDS, "seconds"),
+        NEIGHBOURS: (*NEAR, "numbers"),
+        PERSON: (1, MOST_OF_PERSON, "messages"),
+    }.get(name.kind, (1, MOST_COUNT, "messages"))
+    if limit.count == 0:
+        raise InvalidLimit(
+            "number: 0 is not a limit; off switches it off, remove restores the default, "
+            "and threelane hold stops a prefix or a lane"
+        )
+    if not least <= limit.count <= most:
+        raise InvalidLimit(f"number: {limit.count:,} is not possible for {name.kind}; give {least} to {most:,} {unit}")
+    actions = {TEXT: (REFUSE,), NEIGHBOURS: (ALARM, HOLD)}.get(name.kind, (REFUSE, DEFER))
+    if limit.over not in actions:
+        raise InvalidLimit(f"over: {limit.over!r} is not possible for {name.kind}; give {' or '.join(actions)}")
+    if limit.lanes not in (LANE_1, ALL_LANES):
+        raise InvalidLimit(f"lanes: {limit.lanes!r} is unknown; give 1 or all")
+    if limit.lanes == LANE_1 and name.kind != PERSON:
+        raise InvalidLimit(f"lanes: a limit of {name.kind} has no lanes: leave out --lanes")
+
+
+def put(client: redis.Redis, name: Name, limit: Limit) -> None:
+    """Set a limit; raises InvalidLimit."""
+    check(name, limit)
+    if not client.hexists(keys.LIMITS, str(name)) and client.hlen(keys.LIMITS) >= MOST:
+        raise InvalidLimit(f"there are {MOST} limits already: remove one first, threelane limits list")
+    client.hset(keys.LIMITS, str(name), msgspec.json.encode(limit))
+
+
+def remove(client: redis.Redis, name: Name) -> bool:
+    """Remove a limit, so that its default applies again; returns whether there was one."""
+    client.hdel(keys.LIMIT_COUNTS, str(name))
+    return bool(client.hdel(keys.LIMITS, str(name)))
+
+
+def read(client: redis.Redis) -> dict[str, Limit]:
+    """Return the limits that operators set, by name."""
+    found = rows.table(client, keys.LIMITS)
+    decoded = {rows.text(name): rows.decode(keys.LIMITS, name, row, read_row) for name, row in sorted(found.items())}
+    return {name: limit for name, limit in decoded.items() if limit}
+
+
+def in_force(client: redis.Redis) -> dict[str, Limit]:
+    """Return all limits by name: those that operators set, and the other defaults."""
+    return {**DEFAULTS, **read(client)}
+
+
+def name_of(row: str) -> Name:
+    """Return what a row concerns; raises InvalidLimit for a row that no version writes."""
+    whole, _, producer = row.partition(OF_PRODUCER)
+    if whole in (TEXT, NEIGHBOURS):
+        return Name(whole, producer=producer)
+    scope, _, period = whole.rpartition(":")
+    return parse_name(scope, period, producer)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run of neighbouring numbers of lane 1; times in milliseconds."""
+
+    block: str  # the numbers without their last three digits
+    since: int
+    last: int
+    numbers: int
+    number: str  # the latest
+    producer: str = ""
+    held: bool = False
+
+
+_read_run = msgspec.json.Decoder(dict[str, int | float | str | bool]).decode
+RUN_MS = 3_600_000
+"""How long a run counts as present after its last number; the same as in limits.lua."""
+
+
+def read_run(block: str, row: bytes) -> Run:
+    """Return a stored run; raises ValueError."""
+    return msgspec.convert(_read_run(row) | {"block": block}, Run, strict=False)
+
+
+def runs(client: redis.Redis, now: int) -> Iterator[Run]:
+    """Yield the runs of the last hour."""
+    for name, row in sorted(rows.table(client, keys.RUNS).items()):
+        block = rows.text(name)
+        found = rows.decode(keys.RUNS, name, row, lambda raw, block=block: read_run(block, raw))
+        if found and now - found.last <= RUN_MS:
+            yield found

@@ -1,0 +1,309 @@
+-- PARTS tally, rows
+-- Limits: how many messages are accepted for a person, a prefix, a country and of a producer; see store/limits.py.
+-- `limited` changes nothing, and `count_limits` counts an accepted message: a refused one uses up nothing.
+-- A damaged row of a limit counts as absent, and damaged counts begin again: no damage stops a message.
+-- ARG  now, messages
+
+local limited, count_limits, write_limits
+do
+  local PERIODS, SECOND = Table.periods, 1000
+  local PERSON, TEXT, NEIGHBOURS = 'recipient', 'same-text', 'neighbours'
+  local now_seconds = math.floor(ARG.now / SECOND)
+
+  -- The limits in force: those of operators, and the defaults that they did not replace.
+  local rules, shared, lengths = Table.limits, {prefix = {}, country = {}, producer = {}}, {}
+  local stored = of_table('HGETALL', KEY.limits) or {}
+  for i = 1, #stored, 2 do
+    local name, rule = stored[i], row_of(stored[i + 1], {count = 'number'}, {over = 'string', lanes = 'string', off = 'boolean'})
+    local kind, of, period = string.match(name, '^(%a+):(.+):(%a+)$')
+    if rule and rule.count >= 0 then
+      rules[name] = rule
+      if shared[kind] and PERIODS[period] and not rule.off then
+        local same = shared[kind][of] or {}
+        shared[kind][of] = same
+        same[#same + 1] = {name = name, kind = kind, count = rule.count, over = rule.over, ms = PERIODS[period] * SECOND}
+        if kind == 'prefix' then lengths[#of] = true end
+      end
+    end
+  end
+
+  -- -> the limit for messages of a producer, or nil.
+  local function rule_for(name, producer)
+    local rule = producer ~= '' and rules[name .. '@' .. producer] or rules[name]
+    return rule and not rule.off and rule or nil
+  end
+
+  -- Two hashes take turns: each has what was counted during `length` ms, and its turn in the field ''. So counts are
+  -- deleted as a whole, in the background. Another length begins with empty hashes. -> their functions read and write
+  local function open(first, second, length)
+    local keys, turns = {first, second}, {}
+    for i, key in ipairs(keys) do
+      local mark = of_table('HGET', key, '') or ''
+      local of, turn = string.match(mark, '^(%d+):(%d+)$')
+      turns[i] = tonumber(of) == length and tonumber(turn) or -1
+    end
+    local turn = math.max(math.floor(ARG.now / length), turns[1], turns[2])
+    local this = turn % 2 + 1
+    local before = 3 - this
+    local pair = {length = length}
+
+    -- -> the values of fields in this turn, and in the one before; a list without values if there is none
+    function pair.read(fields)
+      local new = turns[this] == turn and of_table('HMGET', keys[this], unpack(fields)) or {}
+      local old = turns[before] == turn - 1 and of_table('HMGET', keys[before], unpack(fields)) or {}
+      return new, old
+    end
+
+    function pair.write(values)
+      local is_first = turns[this] ~= turn
+      if is_first then
+        redis.call('UNLINK', keys[this])
+        turns[this] = turn
+        values[#values + 1] = ''
+        values[#values + 1] = string.format('%d:%d', length, turn)
+      end
+      of_table('HSET', keys[this], unpack(values))
+      if is_first then redis.call('PEXPIRE', keys[this], 3 * length) end
+    end
+    return pair
+  end
+
+  -- The longest time, and the highest count, of the limits whose name begins so.
+  local function extent(prefix, ms_of)
+    local longest, highest, defers, lanes = 0, 0, false, {}
+    for name, rule in pairs(rules) do
+      local ms = string.sub(name, 1, #prefix) == prefix and not rule.off and ms_of(name, rule)
+      if ms then
+        longest, highest = math.max(longest, ms), math.max(highest, rule.count)
+        defers = defers or rule.over == 'defer'
+        lanes[rule.lanes == '1' and '1' or '*'] = true
+      end
+    end
+    return longest, highest, defers, lanes
+  end
+
+  -- The same text: <person>:<checksum> -> <id>:<when>, read for all messages of the call at once.
+  local longest_text = extent(TEXT, function(_, rule) return rule.count * SECOND end)
+  local texts, seen, seen_before, seen_here, accepted_texts
+  if longest_text > 0 then
+    local fields = {}
+    for i, message in ipairs(ARG.messages) do fields[i] = message[NewMessage.same_text] end
+    texts, seen_here, accepted_texts = open(KEY.same_text_a, KEY.same_text_b, longest_text), {}, {}
+    seen, seen_before = texts.read(fields)
+  end
+
+  -- -> the id of a message with the same text that was accepted within `ms`, and for how long that counts; or nil
+  local function first_of(value, ms)
+    local id, at = string.match(value or '', '^(%w+):(%d+)$')
+    local left = id and tonumber(at) + ms - ARG.now or 0
+    if left > 0 and left <= 2 * ms then return id, left end
+  end
+
+  local function same_text(i, message, producer)
+    local rule = texts and rule_for(TEXT, producer)
+    if not rule then return nil end
+    local ms, field = rule.count * SECOND, message[NewMessage.same_text]
+    for _, value in ipairs({seen_here[field] or '', seen[i] or '', seen_before[i] or ''}) do
+      local id, left = first_of(value, ms)
+      if id then return id, left, rule.count end
+    end
+  end
+
+  -- Persons: the times of their latest messages, in seconds, oldest first; '1' counts those of lane 1, '*' all.
+  local longest_person, most_times, defers, counted_lanes = extent(PERSON .. ':', function(name)
+    return (PERIODS[string.match(name, '^%a+:(%a+)')] or 0) * SECOND
+  end)
+  local persons, times_of = nil, {}
+
+  local function times(field)
+    if times_of[field] then return times_of[field] end
+    persons = persons or open(KEY.recipients_a, KEY.recipients_b, longest_person * (defers and 2 or 1))
+    local new, old = persons.read({field})
+    local packed, found = new[1] or old[1] or '', {}
+    local oldest, furthest = now_seconds - longest_person / SECOND, now_seconds + 2 * longest_person / SECOND
+    for place = 1, #packed - 3, 4 do
+      local at = struct.unpack('>I4', packed, place)
+      if at >= oldest and at <= furthest then found[#found + 1] = at end
+    end
+    times_of[field] = found
+    return found
+  end
+
+  -- -> when a person may get another message, ms; 0: now
+  local function person_at(rule, seconds, person)
+    local found = times((rule.lanes == '1' and '1' or '*') .. person)
+    local first = found[#found - rule.count + 1]
+    return first and first >= now_seconds - seconds and (first + seconds + 1) * SECOND or 0
+  end
+
+  -- Windows of prefixes, countries and producers: name -> <window>:<count>:<count of the next window>.
+  local windows = {}
+  local function window_of(rule)
+    local found = windows[rule.name]
+    if not found then
+      local this = math.floor(ARG.now / rule.ms)
+      local at, count, next_count = string.match(of_table('HGET', KEY.limit_counts, rule.name) or '', '^(%d+):(%d+):(%d+)$')
+      at, count, next_count = tonumber(at), tonumber(count), tonumber(next_count)
+      if at == this - 1 then
+        count, next_count = next_count, 0
+      elseif not at or at < this or at > this + 1 then
+        count, next_count = 0, 0
+      else
+        this = at
+      end
+      found = {at = this, count = count, next = next_count}
+      windows[rule.name] = found
+    end
+    return found
+  end
+
+  local hits, text_field, person_counts  -- of the message that `limited` checked last
+
+  -- -> the reply for a refused message
+  local function over(kind, name, count, wait_ms, id)
+    count_of(Count.limited, kind .. ':refused')
+    return nil, string.format('%s:%d:%s:%d:%s', AcceptResult.limited, math.max(wait_ms, 1), id or '', count, name)
+  end
+
+  local function value_of(message, name)
+    local values = message[NewMessage.values]
+    for place = 1, #values, 2 do
+      if values[place] == name then return values[place + 1] end
+    end
+  end
+
+  -- -> when a message may be sent (0: now); or nil and the reply of its refusal.
+  function limited(i, message)
+    local producer, lane, to = message[NewMessage.producer], message[NewMessage.lane], message[NewMessage.to]
+    local send_at, person = 0, nil
+    hits, person_counts, text_field = {}, nil, message[NewMessage.same_text]
+    local id, left, seconds = same_text(i, message, producer)
+    if id then return over('same_text', TEXT, seconds, left, id) end
+
+    for period, length in pairs(longest_person > 0 and PERIODS or {}) do
+      local name = PERSON .. ':' .. period
+      local rule = rule_for(name, producer)
+      if rule and (lane == '1' or rule.lanes ~= '1') then
+        person = person or string.match(text_field, '^%d+')
+        person_counts = person
+        local at = person_at(rule, length, person)
+        if at > ARG.now then
+          local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires) and at - ARG.now <= (length + 1) * SECOND
+          if not may_wait then return over(PERSON, name, rule.count, at - ARG.now) end
+          send_at = math.max(send_at, at)
+          hits.deferred_by = PERSON
+        end
+      end
+    end
+
+    local function check(of)
+      for _, rule in ipairs(of or {}) do
+        local window = window_of(rule)
+        local ends, is_next = (window.at + 1) * rule.ms, false
+        if window.count >= rule.count then
+          is_next = rule.over == 'defer' and window.next < rule.count and ends < value_of(message, Field.expires)
+          if not is_next then
+            local more = rule.over == 'defer' and window.next >= rule.count and rule.ms or 0
+            return over(rule.kind, rule.name, rule.count, ends + more - ARG.now)
+          end
+          send_at = math.max(send_at, ends)
+          hits.deferred_by = rule.kind
+        end
+        hits[#hits + 1] = {rule, window, is_next}
+      end
+      return true
+    end
+    for length in pairs(lengths) do
+      local is_below, reply = check(shared.prefix[string.sub(to, 1, length)])
+      if not is_below then return nil, reply end
+    end
+    local is_below, reply = check(next(shared.country) and shared.country[value_of(message, Field.country)])
+    if is_below then is_below, reply = check(shared.producer[producer]) end
+    if not is_below then return nil, reply end
+    return send_at
+  end
+
+  local MOST_NEAR, KEPT_SUFFIXES, MOST_RUNS = 99, 100, 200
+  local RUN_MS, REMEMBERED_MS, RUN_LENGTH_MS = 3600000, 24 * 3600000, 300000
+  local near
+
+  -- Note that a run of neighbouring numbers goes on, or began: that is counted, and can hold its block.
+  local function note_run(block, number, numbers, producer, holds)
+    local row = row_of(of_table('HGET', KEY.runs, block) or '', {since = 'number', last = 'number'})
+    local is_new = not row or ARG.now - row.last > RUN_MS
+    if is_new then
+      count_of(Count.neighbour_runs, holds and 'held' or 'sent')
+      if (of_table('HLEN', KEY.runs) or 0) >= MOST_RUNS then redis.call('UNLINK', KEY.runs) end
+      if holds then of_table('HSET', KEY.blocks_to_hold, block, written(ARG.now)) end
+    end
+    of_table('HSET', KEY.runs, block, cjson.encode({since = is_new and ARG.now or row.since, last = ARG.now,
+      numbers = math.max(numbers, not is_new and row.numbers or 0), number = number, producer = producer, held = holds}))
+    redis.call('PEXPIRE', KEY.runs, REMEMBERED_MS)
+  end
+
+  -- Count the numbers of lane 1 that lie near this one: a block has a thousand numbers, and the last three digits of those
+  -- that were sent to.
+  local function note_neighbours(number, producer)
+    local rule = rule_for(NEIGHBOURS, producer)
+    local head, own = string.match(number, '^(%d+)(%d%d%d)$')
+    if not rule or not head then return end
+    local place, fields = tonumber(own), {head}
+    if place < MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) - 1) end
+    if place >= 1000 - MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) + 1) end
+    near = near or open(KEY.neighbours_a, KEY.neighbours_b, RUN_LENGTH_MS)
+    local new, old = near.read(fields)
+    local distinct, found, is_known = {}, 1, false
+    for at = 1, #fields do
+      local shift = at == 1 and 0 or (place < MOST_NEAR and -1000 or 1000)
+      for suffix in string.gmatch((new[at] or '') .. (old[at] or ''), '%d%d%d') do
+        local other = tonumber(suffix) + shift
+        if other == place then
+          is_known = true
+        elseif math.abs(other - place) <= MOST_NEAR and not distinct[other] then
+          distinct[other], found = true, found + 1
+        end
+      end
+    end
+    if is_known then return end
+    near.write({head, string.sub((new[1] or '') .. own, -3 * KEPT_SUFFIXES)})
+    if found >= rule.count then note_run(head, number, found, producer, rule.over == 'hold') end
+  end
+
+  -- Count a message that is accepted, and that `limited` checked; send_at as it returned it.
+  function count_limits(message, send_at)
+    local lane, producer = message[NewMessage.lane], message[NewMessage.producer]
+    if texts and rule_for(TEXT, producer) then
+      local value = message[NewMessage.id] .. ':' .. written(ARG.now)
+      seen_here[text_field] = value
+      accepted_texts[#accepted_texts + 1] = text_field
+      accepted_texts[#accepted_texts + 1] = value
+    end
+    for _, kind in ipairs(person_counts and {'1', '*'} or {}) do
+      if counted_lanes[kind] and (kind == '*' or lane == '1') then
+        local field = kind .. person_counts
+        local found = times(field)
+        found[#found + 1] = math.max(now_seconds, math.ceil(send_at / SECOND))
+        table.sort(found)
+        local packed, from = {}, math.max(1, #found - 2 * most_times + 1)
+        for place = from, #found do packed[#packed + 1] = struct.pack('>I4', found[place]) end
+        persons.write({field, table.concat(packed)})
+      end
+    end
+    for _, hit in ipairs(hits) do
+      local rule, window, is_next = unpack(hit)
+      if is_next then window.next = window.next + 1 else window.count = window.count + 1 end
+      window.is_changed = true
+    end
+    if hits.deferred_by then count_of(Count.limited, hits.deferred_by .. ':deferred') end
+    if lane == '1' then note_neighbours(message[NewMessage.to], producer) end
+  end
+
+  function write_limits()
+    if accepted_texts and #accepted_texts > 0 then texts.write(accepted_texts) end
+    for name, window in pairs(windows) do
+      if window.is_changed then
+        of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
+      end
+    end
+  end
+end
