@@ -35,6 +35,7 @@ CLIENT = "client|id client|getname client|setname"
 CONNECTION = f"ping hello select info time {CLIENT} multi exec"
 CALLED = re.compile(r"(?:redis\.p?call|of_table)(?:\(|, )'([A-Z]+)'|\{'([A-Z]+)', record")
 ENDING = "del expire pexpire persist"  # the commands that delete a key, now or later
+DISCARDING = "unlink"
 STRINGS = "set incrby"  # SET replaces a key of any type; INCR of redis-py is INCRBY
 OF_TYPE = {
     "hash": re.compile(r"h(?!ello)"),
@@ -48,6 +49,15 @@ OF_TYPE = {
 TRIMMING = "zremrangebyscore"  # one command empties an index
 FINDING = "zscore"
 LISTING = "zcard zrange"
+COUNTED_BY_NUMBER = (
+    Key.SAME_TEXT_A,
+    Key.SAME_TEXT_B,
+    Key.RECIPIENTS_A,
+    Key.RECIPIENTS_B,
+    Key.NEIGHBOURS_A,
+    Key.NEIGHBOURS_B,
+)
+"""What accept counts for its limits: the names of these rows are numbers."""
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
 PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
 COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
@@ -119,6 +129,7 @@ class RedisUser:
         called = self._called() | set(self.commands.split())
         for access, of, more, commands in (
             ("~", self.ends, kombu, ENDING),
+            ("~", tuple(one for one in self.ends if one in COUNTED_BY_NUMBER), [], DISCARDING),
             ("~", tuple(one for one in self.both if KINDS[one].type == "string"), [], STRINGS),
             ("%W~", tuple(one for one in self.writes if KINDS[one].type == "string"), [], "set"),
             ("%W~", self.trims, [], TRIMMING),
@@ -151,7 +162,7 @@ class RedisUser:
 
     def _allowed(self) -> Iterator[str]:
         """Return the commands that it may run on all its keys."""
-        narrow = set() if self.every_key else set(f"{ENDING} {STRINGS} {TRIMMING}".split())
+        narrow = set() if self.every_key else set(f"{ENDING} {DISCARDING} {STRINGS} {TRIMMING}".split())
         for narrowed, commands in ((self.finds, FINDING), (self.lists_ids, LISTING)):
             narrow |= set(commands.split()) if narrowed else set()
         given = [one for one in f"{self.connects} {self.commands}".split() if one not in narrow]
@@ -205,6 +216,7 @@ MOVED_WRITES = (
     Key.STOPPING,
 )
 INDEXED = (Key.QUEUED, Key.LEASES, Key.DUE, Key.AWAITING, Key.DOUBT, Key.DEAD)
+LIMITED_BOTH = (Key.LIMIT_COUNTS, Key.RUNS)
 INTAKE = ("producer/accept", "producer/cancel", "producer/reschedule")
 DELIVERED = (Key.DELIVERIES, Key.DELIVERY, Key.UNDELIVERED)
 READ_EVENTS = "xreadgroup xautoclaim xack xgroup|create"
@@ -214,13 +226,14 @@ USERS = (
     RedisUser(
         "producer",
         "services with the library or the command line: send, cancel by id, reschedule, status",
-        both=MOVED_BOTH,
-        writes=MOVED_WRITES,
+        both=(*MOVED_BOTH, *LIMITED_BOTH),
+        writes=(*MOVED_WRITES, Key.BLOCKS_TO_HOLD),
         looked_up=(Key.SUPPRESSED,),
         noted=(Key.COUNTRIES,),
-        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        edited=COUNTED_BY_NUMBER,
+        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING, Key.LIMITS),
         declares=(Key.PRODUCERS,),
-        ends=(Key.RECORD, Key.SPENT),
+        ends=(Key.RECORD, Key.SPENT, Key.RUNS, *COUNTED_BY_NUMBER),
         finds=INDEXED,
         lists_ids=(Key.DAMAGED, Key.RECORD),
         scripts=INTAKE,
@@ -230,12 +243,14 @@ USERS = (
     RedisUser(
         "reader",
         "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
-        both=(*MOVED_BOTH, *MOVED_WRITES),
+        both=(*MOVED_BOTH, *MOVED_WRITES, *LIMITED_BOTH),
+        writes=(Key.BLOCKS_TO_HOLD,),
         looked_up=(Key.SUPPRESSED,),
         noted=(Key.COUNTRIES,),
-        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING),
+        edited=COUNTED_BY_NUMBER,
+        reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING, Key.LIMITS),
         declares=(Key.PRODUCERS,),
-        ends=(Key.RECORD, Key.SPENT),
+        ends=(Key.RECORD, Key.SPENT, Key.RUNS, *COUNTED_BY_NUMBER),
         scripts=(*INTAKE, "store/find"),
         commands=f"memory|stats hgetall hmget hget get lpush llen zrange zscan {READ_EVENTS}",
         lists=PUSHED,
@@ -247,6 +262,7 @@ USERS = (
             *MOVED_BOTH,
             *MOVED_WRITES,
             Key.HOLDS,
+            Key.BLOCKS_TO_HOLD,
             Key.RATE,
             Key.SUPPRESSED,
             Key.BALANCE,
@@ -360,6 +376,7 @@ USERS = (
         both=(
             *MOVED_BOTH,
             *MOVED_WRITES,
+            *LIMITED_BOTH,
             Key.API_RATE,
             Key.API_USED,
             Key.HOLDS,
@@ -370,9 +387,11 @@ USERS = (
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
         ),
-        writes=(Key.API_USED, Key.PROBE),
+        writes=(Key.API_USED, Key.PROBE, Key.BLOCKS_TO_HOLD),
+        edited=COUNTED_BY_NUMBER,
         reads=(
             Key.API_KEYS,
+            Key.LIMITS,
             Key.RIGHTS,
             Key.PRODUCERS,
             Key.BUDGETS,
@@ -393,7 +412,17 @@ USERS = (
             *DELIVERED,
         ),
         noted=(Key.COUNTRIES,),
-        ends=(Key.RECORD, Key.SPENT, Key.API_RATE, Key.CONSOLE, Key.CONSOLE_TRIES, Key.BREAKER, Key.SUSPECTS),
+        ends=(
+            Key.RECORD,
+            Key.SPENT,
+            Key.API_RATE,
+            Key.CONSOLE,
+            Key.CONSOLE_TRIES,
+            Key.BREAKER,
+            Key.SUSPECTS,
+            Key.RUNS,
+            *COUNTED_BY_NUMBER,
+        ),
         scripts=(
             *INTAKE,
             "store/access",
@@ -432,6 +461,7 @@ USERS = (
                 Key.DELIVERY,
                 Key.WRITE_CHECK,
                 Key.SUPPRESSED,
+                *COUNTED_BY_NUMBER,
             }
         ),
         looked_up=(Key.SUPPRESSED,),
@@ -446,10 +476,10 @@ USERS = (
         every_key=True,
         scripts=("store/respell",),
         commands=(
-            f"{READ_ALL} script|exists script|load watch unwatch set del expire pexpire persist pttl hset hsetnx hdel"
-            " hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim xautoclaim"
-            " xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan bgrewriteaof incrby sadd"
-            " srem smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
+            f"{READ_ALL} script|exists script|load watch unwatch set del unlink expire pexpire persist pttl hset hsetnx"
+            " hdel hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim"
+            " xautoclaim xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan"
+            " bgrewriteaof incrby sadd srem smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
         ),
         lists=KOMBU,
         channels=CHANNELS,

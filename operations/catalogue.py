@@ -14,7 +14,7 @@ from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
 from threelane.runtime.connections import Closed
-from threelane.store import keys, replies
+from threelane.store import keys, limits, replies
 from threelane.store.events import Route
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -88,6 +88,8 @@ CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code}
 UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
 ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 
+LIMITED = ("recipient", "same_text", "prefix", "country", "producer")
+
 LABELS = {
     "lane": Label("the lane", frozenset(map(str, keys.LANES))),
     "status": Label("a state of a message; see the delivery guarantee", frozenset(Status)),
@@ -110,6 +112,11 @@ LABELS = {
     "country": Label("the countries with the highest charges", frozenset({"none"}), MOST),
     "cause": Label("what a message waits for", frozenset(CAUSES)),
     "limit": Label("the limit for which a connection was closed: see docs/security.md", frozenset(Closed)),
+    "limited": Label("what the limit concerns", frozenset(LIMITED)),
+    "action": Label(
+        "what happened to the messages; of a run: whether its prefix was put on hold",
+        frozenset({"refused", "deferred", limits.ALARM, limits.HOLD}),
+    ),
     "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
     "route": Label("how the producer of a reply was found; inbox: it was not", frozenset(Route)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
@@ -161,6 +168,10 @@ METRICS = (
     Metric("threelane_new_countries", GAUGE, _EXPORTER, (),
            "Countries that got their first message within a day, and that no operator allowed",
            "Do messages go where they never went? threelane countries list names the countries and producers."),
+    Metric("threelane_limited", COUNTER, _EXPORTER, ("limited", "action"), "Messages over a limit at accept",
+           "Does one number, prefix, country or producer get more than usual? See limits.md."),
+    Metric("threelane_neighbour_runs", COUNTER, _EXPORTER, ("action",), "Runs of neighbouring numbers in lane 1",
+           "Is somebody pumping traffic to numbers of their own?"),
     Metric("threelane_moved", COUNTER, _EXPORTER, ("lane", "status"), "Messages that entered a state",
            "How many are sent, delivered, undelivered?"),
     Metric("threelane_workers", GAUGE, _EXPORTER, (), "Workers that reported within 20 seconds",
@@ -382,6 +393,10 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from (("wrong_key",), ("no_right",))
         case "threelane_refused":
             yield from ((code,) for code in Code)
+        case "threelane_limited":
+            yield from ((kind, action) for kind in LIMITED for action in ("refused", "deferred"))
+        case "threelane_neighbour_runs":
+            yield from ((limits.ALARM,), (limits.HOLD,))
         case "threelane_hold_probes" | "threelane_holds_healed":
             yield from ((Scope.PREFIX,), (Scope.SENDER,))
         case _ if metric.labels == ("lane",):

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
-from threelane.store import api_key, budgets, countries, keys, registry, reply_owners, rows, suppression
+from threelane.store import api_key, budgets, countries, keys, limits, registry, reply_owners, rows, suppression
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.webhooks import delivery
@@ -56,6 +56,12 @@ def _price(name: bytes, value: bytes) -> None:
         raise ValueError(name)
 
 
+def _windows(name: bytes, value: bytes) -> None:
+    name.decode()
+    if len([int(one) for one in value.split(b":")]) != 3:
+        raise ValueError(name)
+
+
 def _window(name: bytes, value: bytes) -> None:
     if Windows.decode({name: value}).unreadable:
         raise ValueError(name)
@@ -74,6 +80,8 @@ TABLES = (
     Checked(keys.HOLDS, _json(hold.read_row), "its scope stays on hold"),
     Checked(keys.SUPPRESSED, _json(suppression.read_row), "nothing is sent to this number", is_number=True),
     Checked(keys.BUDGETS, _json(budgets.read_row), "nothing that it limits is accepted"),
+    Checked(keys.LIMITS, _json(limits.read_row), "the default applies in its place, or no limit"),
+    Checked(keys.LIMIT_COUNTS, _windows, "the limit counts from 0 again"),
     Checked(keys.PRODUCERS, _json(registry.read_row), "the producer has no right and no webhook"),
     Checked(
         keys.RIGHTS,

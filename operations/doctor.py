@@ -19,7 +19,7 @@ from threelane.operations import age, damage, forecast, health, opening
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, countries, inbox, keys, logins, missing, rows, windows
+from threelane.store import access, countries, inbox, keys, limits, logins, missing, rows, windows
 from threelane.store import status as statuses
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -104,6 +104,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     yield from _lanes(client, now, waiting)
     yield from _holds(client, now, table)
     yield from _holidays(client, now)
+    yield from _limits(client, now)
     yield from _credit(client, now)
     yield from _overdue(client, now)
     yield from _nudges(client, now)
@@ -214,6 +215,22 @@ def _holidays(client: redis.Redis, now: int) -> Iterator[Finding]:
         else:
             until = datetime.fromtimestamp(one.opens / 1000, UTC)
             yield Finding(OK, "window", f"{what} until {until:%Y-%m-%d %H:%M} UTC")
+
+
+def _limits(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report runs of neighbouring numbers in the last hour, and limits that are reached now."""
+    for run in limits.runs(client, now):
+        of = f", the latest of the producer {run.producer}" if run.producer else ""
+        held = "; they are put on hold" if run.held else ""
+        detail = f"lane 1 was sent to {run.numbers:,} neighbouring numbers of {run.block}...{of}{held}"
+        step = f"who requests these codes? threelane hold prefix:{run.block} stops them"
+        step = f"threelane resume prefix:{run.block}, if it is no abuse" if run.held else step
+        yield Finding(WARNING, "neighbouring numbers", detail, step)
+    for use in limits.usage(client, now):
+        if use.free_at:
+            step = f"threelane limits set {use.name.scope} {use.name.period} NUMBER raises it"
+            detail = f"{use.name.scope}: all {use.limit.count:,} messages of this {use.name.period} are used up"
+            yield Finding(WARNING, "limit", detail, step)
 
 
 def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Iterator[Finding]:

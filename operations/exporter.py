@@ -82,6 +82,8 @@ _COUNTS = {
     "bypassed": ("threelane_bypassed", "Legal notices that bypassed the suppression list", ("lane",)),
     "reserved": ("threelane_reserved", "Times a lane waited because credits are reserved for higher lanes", ("lane",)),
     "charged_parts": ("threelane_charged_parts", "Message parts with a known charge", ("lane",)),
+    "limited": ("threelane_limited", "Messages over a limit at accept", ("limited", "action")),
+    "neighbour_runs": ("threelane_neighbour_runs", "Runs of neighbouring numbers in lane 1", ("action",)),
     "login_refused": ("threelane_console_logins_refused", "Refused logins at the console", ("refusal",)),
     "replies": ("threelane_replies_told", "Replies from recipients: stop, start or other", ("word",)),
     "suppressed": ("threelane_suppressions", "Entries added to the suppression list", ("source",)),

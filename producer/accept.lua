@@ -5,7 +5,7 @@
 --       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
 --       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
---       'limited:<wait ms>:<id of the first>:<count>:<limit>',
+--       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)

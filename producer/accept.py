@@ -396,7 +396,7 @@ def full(sms: Message) -> Refusal:
 
 def limited(sms: Message, reply: str) -> Refusal:
     """Return the refusal of a message over a limit, from the script's reply."""
-    wait_ms, first, count, row = reply.split(":", 3)
+    wait_ms, first, count, lanes, row = reply.split(":", 4)
     name = limits.name_of(row)
     seconds = math.ceil(int(wait_ms) / 1000)
     if name.kind == limits.TEXT:
@@ -414,13 +414,15 @@ def limited(sms: Message, reply: str) -> Refusal:
         "country": f"the country {name.of}",
         "producer": f"the producer {name.of!r}",
     }[name.kind]
+    of_lane = " of lane 1" if lanes == limits.LANE_1 else ""
     is_of_recipient = name.kind == limits.PERSON
     change = f"threelane limits set {name.scope} {name.period} NUMBER"
+    change += " --lanes 1" if lanes == limits.LANE_1 else ""
     change += f" --producer {sms.producer!r}" if is_of_recipient and sms.producer else ""
     return Refusal(
         code=Code.LIMIT,
         field="producer" if name.kind == "producer" else "to",
-        problem=f"{what}: the limit of {int(count):,} messages per {name.period} is reached",
+        problem=f"{what}: the limit of {int(count):,} messages{of_lane} per {name.period} is reached",
         remedy=f"send it in {_duration(seconds)}, or ask an operator to raise the limit: {change}",
         owner=Owner.PRODUCER if is_of_recipient else Owner.OPERATOR,
         retry_after=seconds,
@@ -428,7 +430,9 @@ def limited(sms: Message, reply: str) -> Refusal:
 
 
 def _duration(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{math.ceil(seconds / 60)} minutes" if seconds < 7_200 else f"{math.ceil(seconds / 3_600)} hours"
 
 
 def _over_budget(reply: str) -> Refusal:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import msgspec
 import redis
 
+from threelane.contract import zones
 from threelane.contract.fields import LABEL
+from threelane.contract.subscriber import subscriber
 from threelane.store import keys, rows
 
 PERSON, TEXT, NEIGHBOURS = "recipient", "same-text", "neighbours"
@@ -25,6 +28,7 @@ SHARED = ("prefix", "country", "producer")
 """The kinds of limits that many recipients share."""
 PERIODS: Mapping[str, int] = MappingProxyType({"minute": 60, "hour": 3_600, "day": 86_400})
 """The length of each period, in seconds."""
+OFF = "off"
 REFUSE, DEFER, ALARM, HOLD = "refuse", "defer", "alarm", "hold"
 LANE_1, ALL_LANES = "1", "all"
 OF_PRODUCER = "@"
@@ -32,6 +36,8 @@ MOST = 200  # rows: accept reads all of them in each call
 MOST_OF_PERSON = 1_000  # messages: the times of that many are kept for each person
 MOST_SECONDS = 3_600  # for the same text
 MOST_COUNT = 10**9
+HELD_MS = 3_600_000
+"""How long a block of a thousand numbers is on hold, after which a run that goes on holds it again."""
 NEAR = (5, 100)  # how many neighbouring numbers are a run
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -121,6 +127,8 @@ def _check_of(kind: str, of: str, scope: str) -> None:
             "producer": "producer:NAME",
         }[kind]
         raise InvalidLimit(f"scope: {scope!r} is invalid; write {right}")
+    if kind == "country" and of not in zones.COUNTRIES:
+        raise InvalidLimit(f"scope: {of} is no country with phone numbers; write country:LT")
 
 
 def check(name: Name, limit: Limit) -> None:
@@ -183,6 +191,75 @@ def name_of(row: str) -> Name:
     return parse_name(scope, period, producer)
 
 
+class Use(msgspec.Struct, frozen=True):
+    """A limit and what of it is used; ``used`` is None where no single number says so."""
+
+    name: Name
+    limit: Limit
+    used: int | None = None
+    free_at: int | None = None  # when it has room again, ms; None: now
+
+
+def usage(client: redis.Redis, now: int) -> Iterator[Use]:
+    """Yield the limits of prefixes, countries and producers with their use."""
+    counts = rows.table(client, keys.LIMIT_COUNTS)
+    for row, limit in read(client).items():
+        try:
+            name = name_of(row)
+        except InvalidLimit:
+            continue
+        if name.kind in SHARED and not limit.off:
+            length = PERIODS[name.period] * 1000
+            window = now // length
+            used = _used(rows.text(counts.get(row.encode())), window)
+            yield Use(name, limit, used, (window + 1) * length if used >= limit.count else None)
+
+
+def _used(stored: str, window: int) -> int:
+    """Return how many messages count in a window."""
+    at, *numbers = (rows.number(one) for one in stored.split(":"))
+    return numbers[window - at] if len(numbers) == 2 and 0 <= window - at < 2 else 0
+
+
+def applying(client: redis.Redis, to: str, country: str, producer: str, lane: int, now: int) -> Iterator[Use]:
+    """Yield the limits that apply to a message now, with their use."""
+    found = in_force(client)
+    times: dict[str, list[int]] = {}
+    for row in (*(f"{PERSON}:{period}" for period in PERIODS), TEXT, NEIGHBOURS):
+        of_producer = f"{row}{OF_PRODUCER}{producer}"
+        name = of_producer if producer and of_producer in found else row
+        limit = found.get(name)
+        if limit is None or limit.off or (limit.lanes == LANE_1 and lane != 1) or (row == NEIGHBOURS and lane != 1):
+            continue
+        if row in (TEXT, NEIGHBOURS):
+            yield Use(name_of(name), limit)
+            continue
+        kind = LANE_1 if limit.lanes == LANE_1 else "*"
+        if kind not in times:
+            times[kind] = _times(client, kind + subscriber(to), now)
+        seconds = PERIODS[row.partition(":")[2]]
+        counted = [at for at in times[kind] if at >= now // 1000 - seconds]
+        full = len(counted) >= limit.count
+        yield Use(name_of(name), limit, len(counted), (counted[-limit.count] + seconds + 1) * 1000 if full else None)
+    of = {"prefix": to, "country": country, "producer": producer}
+    for use in usage(client, now):
+        matches = to.startswith(use.name.of) if use.name.kind == "prefix" else of[use.name.kind] == use.name.of
+        if matches:
+            yield use
+
+
+def _times(client: redis.Redis, row: str, now: int) -> list[int]:
+    """Return when a person's latest messages were accepted, seconds, oldest first."""
+    newest, packed = -1, b""
+    for key in (keys.Key.RECIPIENTS_A, keys.Key.RECIPIENTS_B):
+        found = rows.unless_damaged(keys.key(key), partial(client.hmget, keys.key(key), ["", row]), [None, None])
+        length, _, turn = rows.text(found[0]).partition(":")
+        number = rows.number(turn, -1)
+        if found[1] and rows.number(length) and number >= now // int(length) - 1 and number > newest:
+            newest, packed = number, found[1]
+    return sorted(int.from_bytes(packed[at : at + 4], "big") for at in range(0, len(packed) - 3, 4))
+
+
 class Run(msgspec.Struct, frozen=True):
     """A run of neighbouring numbers of lane 1; times in milliseconds."""
 
@@ -190,12 +267,11 @@ class Run(msgspec.Struct, frozen=True):
     since: int
     last: int
     numbers: int
-    number: str  # the latest
-    producer: str = ""
-    held: bool = False
+    producer: str = ""  # of the latest message
+    held: int = 0  # when it was put on hold; 0: it was not
 
 
-_read_run = msgspec.json.Decoder(dict[str, int | float | str | bool]).decode
+_read_run = msgspec.json.Decoder(dict[str, int | float | str]).decode
 RUN_MS = 3_600_000
 """How long a run counts as present after its last number; the same as in limits.lua."""
 
@@ -209,6 +285,6 @@ def runs(client: redis.Redis, now: int) -> Iterator[Run]:
     """Yield the runs of the last hour."""
     for name, row in sorted(rows.table(client, keys.RUNS).items()):
         block = rows.text(name)
-        found = rows.decode(keys.RUNS, name, row, lambda raw, block=block: read_run(block, raw))
+        found = rows.decode(keys.RUNS, name, row, partial(read_run, block))
         if found and now - found.last <= RUN_MS:
             yield found

@@ -81,6 +81,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
         "limits": _table({name: _limit(one) for name, one in limits.DEFAULTS.items()}),
         "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
+        "held_ms": str(limits.HELD_MS),
         "files": _FILES,  # replaced last, when the lines are known
     }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]

@@ -22,7 +22,7 @@ class Count(StrEnum):
     PARTS = "parts", "lane"  # of accepted messages
     REPEATED = "repeated", "lane"
     REFUSED = "refused", "code"
-    LIMITED = "limited", "limit", "action"
+    LIMITED = "limited", "limited", "action"
     NEIGHBOUR_RUNS = "neighbour_runs", "action"
     BYPASSED = "bypassed", "lane"
     COMMITTED = "committed", "lane"  # estimates of messages that are not sent yet

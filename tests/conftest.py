@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, settings
 
 from tests import rabbit
 from tests.nudges import OnRabbitMQ
-from tests.servers import RedisServer
+from tests.servers import RedisServer, allow_repeats
 from tests.watch import watching
 from threelane import Producer, ProducerSettings
 from threelane.sandbox.running import Running
+from threelane.store import keys
 
 # no test result depends on the speed of the machine
 settings.register_profile("threelane", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -62,10 +63,17 @@ def client(redis_server: RedisServer, rabbit_server: rabbit.RabbitServer | None)
     """A client of an empty Redis; the broker is also empty."""
     client = redis.Redis(port=redis_server.port)
     client.flushall()
+    allow_repeats(client)
     if rabbit_server:
         OnRabbitMQ(rabbit_server.url).empty()
     yield client
     client.close()
+
+
+@pytest.fixture
+def default_limits(client: redis.Redis) -> None:
+    """The limits of an installation in which no operator changed any."""
+    client.delete(keys.LIMITS)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from threelane.demo.child import _end_with_parent
 from threelane.interfaces.command import caller as commands
 from threelane.interfaces.command.line import app
+from threelane.store import limits
+from threelane.store.limits import Limit, Name
 
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=1032"}
 """For the embedded Valkey, built with the C library's allocator: cache freed memory, as jemalloc does in the builds of
@@ -148,3 +150,13 @@ def threelane(*arguments: str, environment: dict[str, str], timeout: float = 60)
         timeout=timeout,
         check=False,
     )
+
+
+def allow_repeats(client: redis.Redis) -> None:
+    """Switch off two default limits, as an operator can: most tests send one text to one number again and again.
+
+    The tests of the limits begin without this.
+    """
+    off = Limit(0, off=True)
+    limits.put(client, Name(limits.PERSON, period="hour"), off)
+    limits.put(client, Name(limits.TEXT), off)

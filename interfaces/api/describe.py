@@ -42,7 +42,7 @@ _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
     422: ("a field is invalid: which, why, and the remedy",
           "the number starts with 0",
           {"code": "105", "field": "to", "remedy": "write the country code first, as in 27831234567"}),
-    429: ("the key's rate is used up",
+    429: ("the key's rate is used up, or, with a field, a limit of messages",
           "this key may send 50 messages or other requests a second",
           {"remedy": "wait for the seconds in Retry-After", **_OWNER}),
     503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not. Or other requests used "

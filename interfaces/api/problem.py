@@ -63,9 +63,11 @@ def busy(detail: str, remedy: str) -> Stop:
 
 def of(refused: Refused | Refusal) -> Stop:
     """Return the end of a request that was refused."""
+    headers = {"Retry-After": str(math.ceil(refused.retry_after))} if refused.retry_after else None
     return stop(
         status_of(refused),
         refused.problem,
+        headers=headers,
         code=str(refused.code),
         field=refused.field,
         remedy=refused.remedy,
@@ -75,9 +77,14 @@ def of(refused: Refused | Refusal) -> Stop:
 
 
 def status_of(refused: Refused | Refusal) -> int:
-    """Return the HTTP status of a refusal: 409 for other content, 403 for what an operator can grant, otherwise 422."""
+    """Return the HTTP status of a refusal.
+
+    409 for other content, 429 for a limit, 403 for what an operator can grant, otherwise 422.
+    """
     if refused.code == Code.CONFLICT:
         return 409
+    if refused.code == Code.LIMIT:
+        return 429
     return 403 if refused.owner is Owner.OPERATOR else 422
 
 

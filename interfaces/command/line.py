@@ -36,6 +36,9 @@ from threelane.interfaces.command import (
     holds as cli_holds,
 )
 from threelane.interfaces.command import (
+    limits as cli_limits,
+)
+from threelane.interfaces.command import (
     money as cli_money,
 )
 from threelane.interfaces.command import (
@@ -82,6 +85,7 @@ app.add_typer(cli_damaged.app, name="damaged", rich_help_panel="Operator")
 app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_replies.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
+app.add_typer(cli_limits.app, name="limits", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_countries.app, name="countries", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")

@@ -39,6 +39,7 @@ class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
     mend: Deprecated = ""
     owner: Owner = Owner.PRODUCER
     id: str = ""
+    retry_after: float = 0  # seconds until a limit has room
 
     @classmethod
     def from_error(cls, refused: Refused) -> Self:
@@ -51,12 +52,14 @@ class RefusedMessage(msgspec.Struct, frozen=True, kw_only=True):
             mend=refused.remedy,
             owner=refused.owner,
             id=refused.accepted_id,
+            retry_after=refused.retry_after,
         )
 
     @property
     def error(self) -> Refused:
         """The exception for clients."""
-        return Refused(self.code, self.field, self.problem, self.remedy or self.mend, self.owner, self.id)
+        remedy = self.remedy or self.mend
+        return Refused(self.code, self.field, self.problem, remedy, self.owner, self.id, self.retry_after)
 
 
 class MessageResult(msgspec.Struct, frozen=True, omit_defaults=True):

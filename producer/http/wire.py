@@ -235,16 +235,29 @@ def lost(failed: Exception, *, sent: bool) -> Unavailable:
 
 
 def _refused(response: ApiResponse, also: set[int] | frozenset[int] = frozenset()) -> Refused:
-    if response.status not in _REFUSING | also:
+    if response.status not in _REFUSING | also and not _is_limit(response):
         fail(response)
     problem: Problem = _value(response, Problem)
     code = str(Code.CLIENT_ID) if response.status == 404 else problem.code
-    return Refused(code, problem.field, problem.detail, problem.remedy or problem.mend, problem.owner, problem.id)
+    remedy = problem.remedy or problem.mend
+    return Refused(code, problem.field, problem.detail, remedy, problem.owner, problem.id, _wait(response))
+
+
+def _is_limit(response: ApiResponse) -> bool:
+    """Return whether a message is over a limit; without a field, the rate of the key is used up."""
+    if response.status != 429 or not response.is_problem:
+        return False
+    problem: Problem = _value(response, Problem)
+    return bool(problem.field)
+
+
+def _wait(response: ApiResponse) -> float:
+    return float(response.retry_after) if _SECONDS.fullmatch(response.retry_after) else 0.0
 
 
 def fail(response: ApiResponse) -> NoReturn:
     """Raise Unavailable for an API that cannot process the request now."""
-    wait = float(response.retry_after) if _SECONDS.fullmatch(response.retry_after) else 0.0
+    wait = _wait(response)
     try:
         problem = msgspec.json.decode(response.body, type=Problem)
     except _UNREADABLE:

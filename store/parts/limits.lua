@@ -4,7 +4,8 @@
 -- A damaged row of a limit counts as absent, and damaged counts begin again: no damage stops a message.
 -- ARG  now, messages
 
-local limited, count_limits, write_limits
+local limited, count_limits
+local texts, accepted_texts, windows = nil, {}, {}
 do
   local PERIODS, SECOND = Table.periods, 1000
   local PERSON, TEXT, NEIGHBOURS = 'recipient', 'same-text', 'neighbours'
@@ -84,11 +85,11 @@ do
 
   -- The same text: <person>:<checksum> -> <id>:<when>, read for all messages of the call at once.
   local longest_text = extent(TEXT, function(_, rule) return rule.count * SECOND end)
-  local texts, seen, seen_before, seen_here, accepted_texts
+  local seen, seen_before, seen_here
   if longest_text > 0 then
     local fields = {}
     for i, message in ipairs(ARG.messages) do fields[i] = message[NewMessage.same_text] end
-    texts, seen_here, accepted_texts = open(KEY.same_text_a, KEY.same_text_b, longest_text), {}, {}
+    texts, seen_here = open(KEY.same_text_a, KEY.same_text_b, longest_text), {}
     seen, seen_before = texts.read(fields)
   end
 
@@ -137,7 +138,6 @@ do
   end
 
   -- Windows of prefixes, countries and producers: name -> <window>:<count>:<count of the next window>.
-  local windows = {}
   local function window_of(rule)
     local found = windows[rule.name]
     if not found then
@@ -160,9 +160,10 @@ do
   local hits, text_field, person_counts  -- of the message that `limited` checked last
 
   -- -> the reply for a refused message
-  local function over(kind, name, count, wait_ms, id)
+  local function over(kind, name, count, wait_ms, id, lanes)
     count_of(Count.limited, kind .. ':refused')
-    return nil, string.format('%s:%d:%s:%d:%s', AcceptResult.limited, math.max(wait_ms, 1), id or '', count, name)
+    return nil, string.format('%s:%d:%s:%d:%s:%s', AcceptResult.limited, math.max(wait_ms, 1), id or '', count,
+      lanes or '', name)
   end
 
   local function value_of(message, name)
@@ -189,7 +190,7 @@ do
         local at = person_at(rule, length, person)
         if at > ARG.now then
           local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires) and at - ARG.now <= (length + 1) * SECOND
-          if not may_wait then return over(PERSON, name, rule.count, at - ARG.now) end
+          if not may_wait then return over(PERSON, name, rule.count, at - ARG.now, nil, rule.lanes) end
           send_at = math.max(send_at, at)
           hits.deferred_by = PERSON
         end
@@ -224,20 +225,26 @@ do
   end
 
   local MOST_NEAR, KEPT_SUFFIXES, MOST_RUNS = 99, 100, 200
-  local RUN_MS, REMEMBERED_MS, RUN_LENGTH_MS = 3600000, 24 * 3600000, 300000
+  local RUN_MS, HELD_MS, REMEMBERED_MS, RUN_LENGTH_MS = 3600000, Table.held_ms, 24 * 3600000, 300000
   local near
 
-  -- Note that a run of neighbouring numbers goes on, or began: that is counted, and can hold its block.
-  local function note_run(block, number, numbers, producer, holds)
-    local row = row_of(of_table('HGET', KEY.runs, block) or '', {since = 'number', last = 'number'})
+  -- Note that a run of neighbouring numbers goes on, or began: that is counted, and can hold its block. A block that an
+  -- operator resumes is not held again before the hold would have ended.
+  local function note_run(block, numbers, producer, rule)
+    local OPTIONAL = {numbers = 'number', held = 'number'}
+    local row = row_of(of_table('HGET', KEY.runs, block) or '', {since = 'number', last = 'number'}, OPTIONAL)
     local is_new = not row or ARG.now - row.last > RUN_MS
+    local held = not is_new and row.held or 0
     if is_new then
-      count_of(Count.neighbour_runs, holds and 'held' or 'sent')
-      if (of_table('HLEN', KEY.runs) or 0) >= MOST_RUNS then redis.call('UNLINK', KEY.runs) end
-      if holds then of_table('HSET', KEY.blocks_to_hold, block, written(ARG.now)) end
+      count_of(Count.neighbour_runs, rule.over)
+      if (of_table('HLEN', KEY.runs) or 0) >= MOST_RUNS then redis.call('DEL', KEY.runs) end
+    end
+    if rule.over == 'hold' and ARG.now - held >= HELD_MS then
+      held = ARG.now
+      of_table('HSET', KEY.blocks_to_hold, block, written(ARG.now))
     end
     of_table('HSET', KEY.runs, block, cjson.encode({since = is_new and ARG.now or row.since, last = ARG.now,
-      numbers = math.max(numbers, not is_new and row.numbers or 0), number = number, producer = producer, held = holds}))
+      numbers = math.max(numbers, not is_new and row.numbers or 0), producer = producer, held = held}))
     redis.call('PEXPIRE', KEY.runs, REMEMBERED_MS)
   end
 
@@ -266,7 +273,7 @@ do
     end
     if is_known then return end
     near.write({head, string.sub((new[1] or '') .. own, -3 * KEPT_SUFFIXES)})
-    if found >= rule.count then note_run(head, number, found, producer, rule.over == 'hold') end
+    if found >= rule.count then note_run(head, found, producer, rule) end
   end
 
   -- Count a message that is accepted, and that `limited` checked; send_at as it returned it.
@@ -297,13 +304,14 @@ do
     if hits.deferred_by then count_of(Count.limited, hits.deferred_by .. ':deferred') end
     if lane == '1' then note_neighbours(message[NewMessage.to], producer) end
   end
+end
 
-  function write_limits()
-    if accepted_texts and #accepted_texts > 0 then texts.write(accepted_texts) end
-    for name, window in pairs(windows) do
-      if window.is_changed then
-        of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
-      end
+-- Write the counts that a call collects.
+local function write_limits()
+  if #accepted_texts > 0 then texts.write(accepted_texts) end
+  for name, window in pairs(windows) do
+    if window.is_changed then
+      of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
     end
   end
 end

@@ -13,7 +13,7 @@ from unittest import mock
 import redis
 import redis.asyncio
 
-from tests.servers import RedisServer
+from tests.servers import RedisServer, allow_repeats
 from threelane.contract import message
 from threelane.contract.message import Draft
 from threelane.contract.refusal import Refusal
@@ -137,6 +137,7 @@ class System:
         self.now = START
         self._drafts = 0
         self.sync.flushdb()
+        allow_repeats(self.sync)
 
     def close(self) -> None:
         self.run(self.client.aclose())
@@ -251,6 +252,7 @@ def open_system(server: RedisServer, **changes: Any) -> Iterator[System]:
     """Yield a system on a test's Redis, with a loop of its own."""
     loop = asyncio.new_event_loop()
     made = System(server.port, loop, WorkerSettings(redis_url=server.url, **changes))
+    allow_repeats(made.sync)
     try:
         yield made
     finally:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deploy.redis_users import FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
+from deploy.redis_users import COUNTED_BY_NUMBER, FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
 from threelane.store.keys import KINDS, Key, key
 
 OF_ONE_TYPE = re.compile(r"\+(h(?!ello)|z|x|[lrb]+(push|pop|len)|set$|get$|incr)")
@@ -70,7 +70,11 @@ SNAPSHOTS = {"+rename", "+renamenx", "+copy", "+dump", "+restore", "+getdel", "+
 def test_whole_keys_are_deleted_and_replaced_only_where_that_is_needed(user: RedisUser) -> None:
     """One DEL, PEXPIRE, SET or ZREMRANGEBYSCORE would be enough for the suppression list or an index."""
     assert set() == WHOLE & _on_all_its_keys(user)
-    assert set() == {*SNAPSHOTS, "+unlink", "+sort"} & set(user.rule().split())
+    assert set() == {*SNAPSHOTS, "+sort"} & set(user.rule().split())
+    discarded = re.findall(r"\(([^()]*) -@all \+unlink\)", user.rule())
+    counts = " ".join(f"~{key(one)}" for one in COUNTED_BY_NUMBER)
+    assert len(discarded) == user.rule().count("+unlink")
+    assert {counts} >= set(discarded)
     assert set() == set(user.ends) & {Key.SUPPRESSED, Key.EVENTS, Key.HOLDS, Key.TALLY, *INDEXED}
 
 

@@ -17,6 +17,23 @@ local claimed_at, lease_until = written(now), written(ARG.lease_until)
 local RETRY_HELD = lane == '1' and 5000 or 60000  -- most ms until a message whose sender or prefix is on hold is claimed again
 
 local held, narrow, lengths = in_force(), false, {}
+
+-- Hold the blocks of numbers in which accept found a run of neighbours: producers may not write holds. As it is an
+-- operator's choice, such a hold is one by hand, which lane 1 does not pass.
+local function hold_blocks()
+  local blocks = of_table('HGETALL', KEY.blocks_to_hold) or {}
+  for i = 1, #blocks, 2 do
+    local scope = 'prefix:' .. blocks[i]
+    if string.find(blocks[i], '^[1-9]%d*$') and not (held[scope] and not is_inferred(scope, held[scope])) then
+      held[scope] = {code = BY_HAND, cause = 'neighbouring numbers', since = now, ['until'] = now + Table.held_ms}
+      write_hold(scope, held[scope])
+      count(Count.held .. 'prefix')
+    end
+    of_table('HDEL', KEY.blocks_to_hold, blocks[i])
+  end
+end
+
+hold_blocks()
 for scope in pairs(held) do
   local prefix = string.match(scope, '^prefix:(%d+)')
   if prefix then lengths[#prefix] = true end
