@@ -122,6 +122,15 @@ def test_the_same_text_of_another_producer_or_to_another_number_is_accepted(syst
     assert 4 == accepted(answers)
 
 
+def test_both_spellings_of_a_number_are_one_person(system: System) -> None:
+    """Benin put 01 before every number: ten codes go, whatever the spelling, and no text twice."""
+    answers = [send(system, to=("22990011234", "2290190011234")[n % 2], text=f"Code {n}") for n in range(20)]
+    same = [send(system, to=to, lane=3, text="Hello") for to in ("22990011235", "2290190011235")]
+
+    assert 10 == accepted(answers)
+    assert 1 == accepted(same)
+
+
 def test_a_repeated_id_counts_once(system: System) -> None:
     """A caller that retries with its client message id uses up no limit, and gets its first answer."""
     answers = [send(system, client_message_id="code", text="Your code is 1") for _ in range(30)]
