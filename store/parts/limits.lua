@@ -93,21 +93,11 @@ do
     seen, seen_before = texts.read(fields)
   end
 
-  -- -> the id of a message with the same text that was accepted within `ms`, and for how long that counts; or nil
+  -- -> the id of the message with the same text, if it was accepted within `ms`, and for how long that counts; or nil
   local function first_of(value, ms)
-    local id, at = string.match(value or '', '^(%w+):(%d+)$')
+    local id, at = string.match(value, '^(%w+):(%d+)$')
     local left = id and tonumber(at) + ms - ARG.now or 0
     if left > 0 and left <= 2 * ms then return id, left end
-  end
-
-  local function same_text(i, message, producer)
-    local rule = texts and rule_for(TEXT, producer)
-    if not rule then return nil end
-    local ms, field = rule.count * SECOND, message[NewMessage.same_text]
-    for _, value in ipairs({seen_here[field] or '', seen[i] or '', seen_before[i] or ''}) do
-      local id, left = first_of(value, ms)
-      if id then return id, left, rule.count end
-    end
   end
 
   -- Persons: the times of their latest messages, in seconds, oldest first; '1' counts those of lane 1, '*' all.
@@ -157,7 +147,26 @@ do
     return found
   end
 
-  local hits, text_field, person_counts  -- of the message that `limited` checked last
+  -- What applies to the messages of a producer: looked up once per call, since most calls have one producer.
+  local plans = {}
+  local function plan_for(producer)
+    local text, persons_of, watched = texts and rule_for(TEXT, producer), {}, rule_for(NEIGHBOURS, producer)
+    local applies_below = next(lengths) or next(shared.country) or shared.producer[producer]
+    for period, seconds in pairs(PERIODS) do
+      local name = PERSON .. ':' .. period
+      local rule = rule_for(name, producer)
+      if rule then
+        persons_of[#persons_of + 1] = {name = name, rule = rule, seconds = seconds}
+        applies_below = applies_below or rule.lanes ~= '1'
+      end
+    end
+    local plan = {text_ms = text and text.count * SECOND, text = text, persons = persons_of, watched = watched,
+      applies_below = applies_below, applies = applies_below or #persons_of > 0}
+    plans[producer] = plan
+    return plan
+  end
+
+  local plan, hits, person_counts  -- of the message that `limited` checked last; hits is nil if no count applies to it
 
   -- -> the reply for a refused message
   local function over(kind, name, count, wait_ms, id, lanes)
@@ -173,24 +182,19 @@ do
     end
   end
 
-  -- -> when a message may be sent (0: now); or nil and the reply of its refusal.
-  function limited(i, message)
+  local function limited_by_counts(message)
     local producer, lane, to = message[NewMessage.producer], message[NewMessage.lane], message[NewMessage.to]
-    local send_at, person = 0, nil
-    hits, person_counts, text_field = {}, nil, message[NewMessage.same_text]
-    local id, left, seconds = same_text(i, message, producer)
-    if id then return over('same_text', TEXT, seconds, left, id) end
-
-    for period, length in pairs(longest_person > 0 and PERIODS or {}) do
-      local name = PERSON .. ':' .. period
-      local rule = rule_for(name, producer)
-      if rule and (lane == '1' or rule.lanes ~= '1') then
-        person = person or string.match(text_field, '^%d+')
-        person_counts = person
-        local at = person_at(rule, length, person)
+    local send_at = 0
+    hits = {}
+    for _, one in ipairs(plan.persons) do
+      local rule = one.rule
+      if lane == '1' or rule.lanes ~= '1' then
+        person_counts = person_counts or string.match(message[NewMessage.same_text], '^%d+')
+        local at = person_at(rule, one.seconds, person_counts)
         if at > ARG.now then
-          local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires) and at - ARG.now <= (length + 1) * SECOND
-          if not may_wait then return over(PERSON, name, rule.count, at - ARG.now, nil, rule.lanes) end
+          local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires)
+            and at - ARG.now <= (one.seconds + 1) * SECOND
+          if not may_wait then return over(PERSON, one.name, rule.count, at - ARG.now, nil, rule.lanes) end
           send_at = math.max(send_at, at)
           hits.deferred_by = PERSON
         end
@@ -224,6 +228,19 @@ do
     return send_at
   end
 
+  -- -> when a message may be sent (0: now); or nil and the reply of its refusal.
+  function limited(i, message)
+    plan, hits, person_counts = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer]), nil, nil
+    if plan.text_ms then
+      local value = seen_here[message[NewMessage.same_text]] or seen[i] or seen_before[i]
+      local id, left
+      if value then id, left = first_of(value, plan.text_ms) end
+      if id then return over('same_text', TEXT, plan.text.count, left, id) end
+    end
+    if plan.applies_below or plan.applies and message[NewMessage.lane] == '1' then return limited_by_counts(message) end
+    return 0
+  end
+
   local MOST_NEAR, KEPT_SUFFIXES, MOST_RUNS = 99, 100, 200
   local RUN_MS, HELD_MS, REMEMBERED_MS, RUN_LENGTH_MS = 3600000, Table.held_ms, 24 * 3600000, 300000
   local near
@@ -250,10 +267,9 @@ do
 
   -- Count the numbers of lane 1 that lie near this one: a block has a thousand numbers, and the last three digits of those
   -- that were sent to.
-  local function note_neighbours(number, producer)
-    local rule = rule_for(NEIGHBOURS, producer)
+  local function note_neighbours(number, producer, rule)
     local head, own = string.match(number, '^(%d+)(%d%d%d)$')
-    if not rule or not head then return end
+    if not head then return end
     local place, fields = tonumber(own), {head}
     if place < MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) - 1) end
     if place >= 1000 - MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) + 1) end
@@ -276,17 +292,9 @@ do
     if found >= rule.count then note_run(head, found, producer, rule) end
   end
 
-  -- Count a message that is accepted, and that `limited` checked; send_at as it returned it.
-  function count_limits(message, send_at)
-    local lane, producer = message[NewMessage.lane], message[NewMessage.producer]
-    if texts and rule_for(TEXT, producer) then
-      local value = message[NewMessage.id] .. ':' .. written(ARG.now)
-      seen_here[text_field] = value
-      accepted_texts[#accepted_texts + 1] = text_field
-      accepted_texts[#accepted_texts + 1] = value
-    end
+  local function count_hits(message, send_at)
     for _, kind in ipairs(person_counts and {'1', '*'} or {}) do
-      if counted_lanes[kind] and (kind == '*' or lane == '1') then
+      if counted_lanes[kind] and (kind == '*' or message[NewMessage.lane] == '1') then
         local field = kind .. person_counts
         local found = times(field)
         found[#found + 1] = math.max(now_seconds, math.ceil(send_at / SECOND))
@@ -297,12 +305,26 @@ do
       end
     end
     for _, hit in ipairs(hits) do
-      local rule, window, is_next = unpack(hit)
+      local _, window, is_next = unpack(hit)
       if is_next then window.next = window.next + 1 else window.count = window.count + 1 end
       window.is_changed = true
     end
     if hits.deferred_by then count_of(Count.limited, hits.deferred_by .. ':deferred') end
-    if lane == '1' then note_neighbours(message[NewMessage.to], producer) end
+  end
+
+  -- Count a message that is accepted, and that `limited` checked last; send_at as it returned it.
+  local suffix = ':' .. written(ARG.now)
+  function count_limits(message, send_at)
+    if plan.text_ms then
+      local field, value = message[NewMessage.same_text], message[NewMessage.id] .. suffix
+      seen_here[field] = value
+      accepted_texts[#accepted_texts + 1] = field
+      accepted_texts[#accepted_texts + 1] = value
+    end
+    if hits then count_hits(message, send_at) end
+    if message[NewMessage.lane] == '1' and plan.watched then
+      note_neighbours(message[NewMessage.to], message[NewMessage.producer], plan.watched)
+    end
   end
 end
 
