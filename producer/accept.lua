@@ -98,8 +98,9 @@ local function take(i, record, message, entries)
     count(Count.refused .. Code.destination)
     return AcceptResult.abroad .. ':' .. list
   end
-  local given, entry = {}, nil
+  local given, entry
   if needs_right or entries or budgeted or not suppressed then
+    given = {}
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
     if needs_right and not may_bypass(given[Field.producer] or '') then
       count(Count.refused .. Code.invalid)
@@ -157,10 +158,17 @@ local function is_same(message, print)
   return former and print ~= '' and string.find(former, print, 1, true)
 end
 
+-- One command finds out whether any of the messages is known; those of one call may have the same id, too.
+local keys, taken, ABSENT = {}, {}, {}
+for i = 1, #ARG.messages do keys[i] = KEY.records[i] end
+local is_any_known = redis.call('EXISTS', unpack(keys)) > 0
+
 local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
 for i, message in ipairs(ARG.messages) do
-  local record = KEY.records[i]
-  local known = read_or_set_aside(record, message[NewMessage.id], FIELDS)
+  local record = keys[i]
+  local may_be_known = is_any_known or taken[record]
+  local known = may_be_known and read_or_set_aside(record, message[NewMessage.id], FIELDS) or ABSENT
+  taken[record] = true
   if known.status then
     local same = not known.erased and is_same(message, known.print or '')
     answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. (known.due or '0')
