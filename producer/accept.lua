@@ -1,7 +1,7 @@
 -- PARTS move, suppression, countries, limits
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
---       (countries to look up), messages,
+--       (countries to look up), has_same_texts (of two messages), messages,
 --       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
 --       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
@@ -128,7 +128,7 @@ local function take(i, record, message, entries)
     set(Field.bypassed, entry.source)
     count_of(Count.bypassed, lane)
   end
-  count_limits(message, send_at)
+  count_limits(i, message, send_at)
   if centre ~= '' then
     ledger = ledger_of(centre, producer, lane)
     if ledger ~= centre then set(Field.ledger, ledger) end

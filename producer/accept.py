@@ -84,6 +84,7 @@ def _accept(
     tomorrow_at: int,
     is_tight: bool,
     unseen: Sequence[str],
+    has_same_texts: bool,
     messages: Sequence[NewMessage],
     former_prints: Mapping[str, str],
 ) -> None:
@@ -179,6 +180,7 @@ class AcceptCall:
             tomorrow_at=tomorrow_at,
             is_tight=is_tight,
             unseen=self._unseen,
+            has_same_texts=len({one.same_text for one in self._messages}) < len(self._messages),
             messages=self._messages,
             former_prints=self._former_prints,
         )

@@ -2,10 +2,10 @@
 -- Limits: how many messages are accepted for a person, a prefix, a country and of a producer; see store/limits.py.
 -- `limited` changes nothing, and `count_limits` counts an accepted message: a refused one uses up nothing.
 -- A damaged row of a limit counts as absent, and damaged counts begin again: no damage stops a message.
--- ARG  now, messages
+-- ARG  now, messages, has_same_texts (two of the messages have the same text)
 
 local limited, count_limits
-local texts, accepted_texts, windows = nil, {}, {}
+local texts, accepted_texts, texts_length, windows = nil, {}, 0, {}
 do
   local PERIODS, SECOND = Table.periods, 1000
   local PERSON, TEXT, NEIGHBOURS = 'recipient', 'same-text', 'neighbours'
@@ -85,11 +85,12 @@ do
 
   -- The same text: <person>:<checksum> -> <id>:<when>, read for all messages of the call at once.
   local longest_text = extent(TEXT, function(_, rule) return rule.count * SECOND end)
-  local seen, seen_before, seen_here
+  local fields, seen, seen_before, seen_here
   if longest_text > 0 then
-    local fields = {}
-    for i, message in ipairs(ARG.messages) do fields[i] = message[NewMessage.same_text] end
-    texts, seen_here = open(KEY.same_text_a, KEY.same_text_b, longest_text), {}
+    fields = {}
+    for i = 1, #ARG.messages do fields[i] = ARG.messages[i][NewMessage.same_text] end
+    texts = open(KEY.same_text_a, KEY.same_text_b, longest_text)
+    seen_here = ARG.has_same_texts and {}
     seen, seen_before = texts.read(fields)
   end
 
@@ -232,7 +233,7 @@ do
   function limited(i, message)
     plan, hits, person_counts = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer]), nil, nil
     if plan.text_ms then
-      local value = seen_here[message[NewMessage.same_text]] or seen[i] or seen_before[i]
+      local value = seen_here and seen_here[fields[i]] or seen[i] or seen_before[i]
       local id, left
       if value then id, left = first_of(value, plan.text_ms) end
       if id then return over('same_text', TEXT, plan.text.count, left, id) end
@@ -314,12 +315,13 @@ do
 
   -- Count a message that is accepted, and that `limited` checked last; send_at as it returned it.
   local suffix = ':' .. written(ARG.now)
-  function count_limits(message, send_at)
+  function count_limits(i, message, send_at)
     if plan.text_ms then
-      local field, value = message[NewMessage.same_text], message[NewMessage.id] .. suffix
-      seen_here[field] = value
-      accepted_texts[#accepted_texts + 1] = field
-      accepted_texts[#accepted_texts + 1] = value
+      local value = message[NewMessage.id] .. suffix
+      accepted_texts[texts_length + 1] = fields[i]
+      accepted_texts[texts_length + 2] = value
+      texts_length = texts_length + 2
+      if seen_here then seen_here[fields[i]] = value end
     end
     if hits then count_hits(message, send_at) end
     if message[NewMessage.lane] == '1' and plan.watched then
@@ -330,7 +332,7 @@ end
 
 -- Write the counts that a call collects.
 local function write_limits()
-  if #accepted_texts > 0 then texts.write(accepted_texts) end
+  if texts_length > 0 then texts.write(accepted_texts) end
   for name, window in pairs(windows) do
     if window.is_changed then
       of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
