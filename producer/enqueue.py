@@ -82,7 +82,7 @@ class Enqueuer:
 
     def _one(self, raw: Mapping[str, Any], holder: Holder | None) -> Answer:
         now = self.now()
-        self._learn_prices(now)
+        self._learn(now, [raw], holder)
         draft = self._draft(raw, now, holder)
         refused = [draft] if isinstance(draft, Refusal) else []
         try:
@@ -103,7 +103,7 @@ class Enqueuer:
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
             now = self.now()
-            self._learn_prices(now)
+            self._learn(now, window, None)
             drafts = [self._draft(raw, now, None) for raw in window]
             good = [draft for draft in drafts if not isinstance(draft, Refusal)]
             found = iter(call(lambda: rehearsing.rehearse(self._redis(), good, now, self._prices)))  # noqa: B023
@@ -112,7 +112,8 @@ class Enqueuer:
 
     def reading(self, holder: Holder) -> Reading:
         """Return how the numbers of a key without + or 00 are read."""
-        return self._readings.applying({}, holder.key.producer, holder, self._redis, self.now())
+        self._readings.learn([{}], holder.key.producer, self._redis, self.now())
+        return self._readings.applying({}, holder.key.producer, holder)
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, in millionths of a credit, by the prices last read."""
@@ -125,7 +126,7 @@ class Enqueuer:
 
     def _window(self, window: Sequence[Mapping[str, Any]], holder: Holder | None) -> list[Admission]:
         now = self.now()
-        self._learn_prices(now)
+        self._learn(now, window, holder)
         answers: dict[int, Admission] = {}
         refused: dict[int, Refusal] = {}
         drafted: list[list[tuple[int, Draft]]] = []
@@ -226,6 +227,11 @@ class Enqueuer:
         except RedisError:
             self._nudger.give_back(unpublished)
 
+    def _learn(self, now: int, window: Iterable[Any], holder: Holder | None) -> None:
+        """Read what the parsing of these messages needs from Redis: nothing of it is read once they are accepted."""
+        self._learn_prices(now)
+        self._readings.learn(window, holder.key.producer if holder else self._settings.producer, self._redis, now)
+
     def _learn_prices(self, now: int) -> None:
         """Read the learned prices, once a minute."""
         if now - self._prices_at > PRICES_MS:
@@ -239,7 +245,7 @@ class Enqueuer:
         if holder:
             key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
-        reading = self._readings.applying(raw, name, holder, self._redis, now)
+        reading = self._readings.applying(raw, name, holder)
         draft = message.parse(_with_centre(raw, centre), now, name, reading)
         if not isinstance(draft, Refusal):
             sms = draft.message

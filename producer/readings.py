@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import redis
@@ -25,27 +25,30 @@ class Readings:
         self._process = process
         self._producers: dict[str, tuple[int, Reading]] = {}
 
-    def applying(
-        self,
-        raw: Mapping[str, Any],
-        producer: str,
-        holder: Holder | None,
-        connection: Callable[[], redis.Redis],
-        now: int,
-    ) -> Reading:
-        """Return the reading of the key, this process, the message's producer or the installation, in this order."""
-        own = stored(holder.key.numbers) if holder else None
-        if own or self._process:
-            return own or self._process or self._installation
-        named = raw.get("producer")
-        name = named.strip() if isinstance(named, str) else producer
-        read_at, reading = self._producers.get(name, (0, self._installation))
-        return reading if now - read_at < FRESH_MS else self._read(name, connection, now)
+    def learn(self, window: Iterable[Any], producer: str, connection: Callable[[], redis.Redis], now: int) -> None:
+        """Read the settings of the producers of messages, if they were not read in the last minute.
 
-    def _read(self, name: str, connection: Callable[[], redis.Redis], now: int) -> Reading:
-        """Read a producer's setting; raises Unavailable."""
-        found = call(lambda: registry.reading(connection(), name)) if name else None
+        Raises Unavailable, so it is called before any of the messages is accepted.
+        """
+        if self._process:
+            return
+        named = {_name(raw, producer) for raw in window}
+        unknown = [name for name in named if name and now - self._producers.get(name, (0, None))[0] >= FRESH_MS]
+        if not unknown:
+            return
+        found = call(lambda: registry.readings(connection(), unknown))
         if len(self._producers) >= _MOST:
             self._producers.clear()
-        self._producers[name] = now, found or self._installation
-        return found or self._installation
+        for name, reading in zip(unknown, found, strict=True):
+            self._producers[name] = now, reading or self._installation
+
+    def applying(self, raw: Mapping[str, Any], producer: str, holder: Holder | None) -> Reading:
+        """Return the reading of the key, this process, the message's producer or the installation, in this order."""
+        own = stored(holder.key.numbers) if holder else None
+        return own or self._process or self._producers.get(_name(raw, producer), (0, self._installation))[1]
+
+
+def _name(raw: Any, producer: str) -> str:
+    """Return the producer of a message, ``producer`` by default."""
+    named = raw.get("producer") if isinstance(raw, Mapping) else None
+    return named.strip() if isinstance(named, str) else producer

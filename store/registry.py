@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -128,16 +128,13 @@ def rights(client: redis.Redis, name: str) -> Registration:
     return Registration(former.bypass)
 
 
-def reading(client: redis.Redis, name: str) -> Reading | None:
-    """Return how a producer's numbers are read, or None: as the installation's setting says.
+def readings(client: redis.Redis, names: Sequence[str]) -> list[Reading | None]:
+    """Return how the numbers of producers are read, None: as the installation's setting says.
 
     An unreadable row, or a reading of a later version, requires a + rather than a guess.
     """
-    found = rows.unless_damaged(keys.RIGHTS, lambda: client.hget(keys.RIGHTS, name), b"")
-    if found is None:
-        return None
-    known = _decode(name, found, keys.RIGHTS)
-    return stored(known.numbers) if known else E164
+    found: Any = rows.unless_damaged(keys.RIGHTS, lambda: client.hmget(keys.RIGHTS, names), [b""] * len(names))
+    return [None if row is None else _reading(name, row) for name, row in zip(names, found, strict=True)]
 
 
 def read(client: redis.Redis, name: str) -> Registration | None:
@@ -211,6 +208,11 @@ def _earlier(before: Registration, after: Registration, now: int, overlap_ms: in
     if hmac.compare_digest(after.secret, before.secret):
         return before.earlier
     return overlap.after_rotation(before.secret, before.earlier, now, overlap_ms)
+
+
+def _reading(name: str, row: bytes) -> Reading | None:
+    known = _decode(name, row, keys.RIGHTS)
+    return stored(known.numbers) if known else E164
 
 
 def _encode_rights(of: Registration) -> bytes:

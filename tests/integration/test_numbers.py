@@ -77,14 +77,14 @@ def test_a_setting_that_cannot_be_read_requires_a_plus(client: redis.Redis, row:
     """Damage and the settings of a later version are no reason to guess."""
     client.hset(keys.RIGHTS, "shop", row)
 
-    assert E164 == registry.reading(client, "shop")
+    assert [E164] == registry.readings(client, ["shop"])
 
 
 def test_rows_of_earlier_versions_have_no_reading(client: redis.Redis) -> None:
     """A running fleet is upgraded process by process."""
     client.hset(keys.RIGHTS, "shop", b'{"bypass":true}')
 
-    assert registry.reading(client, "shop") is None
+    assert [None] == registry.readings(client, ["shop"])
     assert registry.rights(client, "shop").bypass
 
 
@@ -123,7 +123,7 @@ def test_the_command_line_sets_the_readings(threelane: Any, client: redis.Redis)
     assert 0 == threelane("producers", "set", "shop", "--rate", "5").exit_code
     assert "national:ZA" == (registry.read(client, "shop") or registry.Registration()).numbers
     assert 0 == threelane("producers", "set", "shop", "--numbers", "default").exit_code
-    assert registry.reading(client, "shop") is None
+    assert [None] == registry.readings(client, ["shop"])
 
 
 def test_commands_read_the_numbers_in_their_arguments_as_the_installation_does(
