@@ -94,6 +94,7 @@ class Producer:
 
     def reading_as(self, key: ApiKey) -> Reading:
         """Return how numbers without + or 00 are read for the holder of an API key."""
+        self._check_open()
         return self._enqueuer.reading(Holder(key))
 
     def send_many(self, messages: Iterable[MessageMapping]) -> list[Answer]:

@@ -142,6 +142,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 }
 OF_REDIS: dict[str, Callable[[Producer], Any]] = {
     "send_as": lambda one: one.send_as(None, {}),
+    "reading_as": lambda one: one.reading_as(None),
     "send_many_as": lambda one: one.send_many_as(None, []),
     "statuses": lambda one: one.statuses([]),
     "rehearse": lambda one: one.rehearse([]),
