@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from threelane.contract import phone, schedule, zones
+from threelane.contract.holidays import Holidays
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command import holidays as cli_holidays
@@ -104,32 +105,45 @@ def try_window(
     scopes: Annotated[
         list[str], typer.Argument(metavar="SCOPE...", help="The scopes of the message: its lane and tags.")
     ],
-    to: Annotated[str, typer.Option(help="Recipient, in international format.")],
+    to: Annotated[list[str], typer.Option(help="Recipient, in international format; repeatable.")],
     at: Annotated[
         str | None, typer.Option(help="When the message would be due, such as 2031-06-30T14:00:00Z; default: now.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Show when a message would be sent."""
-    number = number_of(to, "--to")
+    numbers = [number_of(one, "--to") for one in to]
     due = None if at is None else _right(schedule.instant(at, "--at"))
     found, now = with_redis(lambda client: (windows.read(client), now_of(client)))
     applying = _applying(found, scopes)
     moment = now if due is None else due
     try:
-        opens = common_opening(applying, number, moment, found.holidays)
-        met = opening.holidays_met(applying, found.holidays, number, moment)
+        trials = [_trial(scopes, applying, number, moment, found.holidays) for number in numbers]
     except OverflowError:
         wrong_usage("--at is out of range: give a time such as 2031-06-30T14:00:00Z")
-    where = zones.place(number)
-    names = [zone.key for zone in where.zones]
-    trial = Trial(scopes, where.country, names, where.prefix, moment, opens == moment, opens, [str(one) for one in met])
     if as_json:
-        print_json(trial)
-    else:
+        print_json(trials if len(trials) > 1 else trials[0])
+        return
+    for number, trial in zip(numbers, trials, strict=True):
         reasons = opening.reason(applying, found.holidays, number, moment)
-        for line in (_verdict(trial, applying, number), *reasons):
+        before = f"{number}: " if len(trials) > 1 else ""
+        for line in (before + _verdict(trial, applying, number), *reasons):
             out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _trial(scopes: list[str], applying: tuple[Window, ...], number: str, moment: int, holidays: Holidays) -> Trial:
+    where = zones.place(number)
+    opens = common_opening(applying, number, moment, holidays)
+    return Trial(
+        scopes=scopes,
+        country=where.country,
+        zones=[zone.key for zone in where.zones],
+        prefix=where.prefix,
+        at=moment,
+        open=opens == moment,
+        opens=opens,
+        holidays=[str(one) for one in opening.holidays_met(applying, holidays, number, moment)],
+    )
 
 
 def _applying(found: Windows, scopes: list[str]) -> tuple[Window, ...]:

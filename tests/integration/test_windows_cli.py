@@ -122,6 +122,12 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     assert "open: it is sent at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
     assert "no window applies" in operator.types("try", "lane:2", "--to", ZA).stdout
 
+    both = ["try", "lane:3", "--to", ZA, "--to", "12125551234", "--at", saturday]
+    assert [ZA, "12125551234"] == [
+        line.partition(":")[0] for line in operator.types(*both).stdout.splitlines() if line[0].isdigit()
+    ]
+    assert ["ZA", "US"] == [one["country"] for one in json.loads(operator.types(*both, "--json").stdout)]
+
     operator.types("set", "tag:never", "sun 08:00-09:00 UTC")
     assert "not open together" in operator.types("try", "lane:3", "tag:never", "--to", ZA, "--at", monday).stdout
     assert operator.tries("lane:3", "tag:never", "--to", ZA, "--at", monday)["opens"] is None
