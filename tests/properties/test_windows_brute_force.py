@@ -13,7 +13,7 @@ from threelane.contract.holidays import EVERYWHERE, Holiday, Holidays
 from threelane.contract.hours import WeeklyHours
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, common_opening, parse
 
-DAYTIME = parse("daily 08:00-21:00 recipient")
+DAYTIME, ALWAYS = parse("daily 08:00-21:00 recipient"), parse("daily 00:00-24:00 recipient")
 QUARTER = timedelta(minutes=15)
 
 
@@ -71,14 +71,15 @@ CASES = {  # a number -> the day on which or around which its clocks change, by 
 def test_a_window_is_open_when_every_clock_shows_its_hours(to: str, day: str) -> None:
     """Two days around a change of the clocks, without a holiday, with one in the country, and with one for all."""
     begins = datetime.fromisoformat(f"{day}T00:00:00+00:00")
-    place, hours = zones.place(to), DAYTIME.spans[0]
+    place = zones.place(to)
     second = begins.date() + timedelta(days=1)
     country = place.country or EVERYWHERE
     for known in ([], [Holiday(second, country)], [Holiday(begins.date()), Holiday(second, "IS")]):
         holidays = Holidays.collect(known)
         times = [begins + QUARTER * n for n in range(192)]
-        expected = [at for at in times if is_open(hours, holidays, place, at)]
-        assert expected == [at for at in times if common_opening((DAYTIME,), to, ms(at), holidays) == ms(at)]
+        for window in (DAYTIME, ALWAYS):
+            expected = [at for at in times if is_open(window.spans[0], holidays, place, at)]
+            assert expected == [at for at in times if common_opening((window,), to, ms(at), holidays) == ms(at)]
 
 
 quarters = st.tuples(st.integers(0, 95), st.integers(1, 96)).filter(lambda pair: pair[0] < pair[1])
@@ -139,3 +140,15 @@ def test_a_holiday_is_the_recipients_day_from_midnight_to_midnight(
     assert ms(closes) == common_opening((), "27831234567", ms(closes), holidays), "without a window nothing waits"
     if country == "ZA":
         assert ms(closes) == common_opening(windows, "26461234567", ms(closes), holidays), "Namibia has no such holiday"
+
+
+@pytest.mark.parametrize(("number", "opens"), [(7, "2026-12-30 22:00"), (8, "2026-12-31 22:00"), (9, None), (60, None)])
+def test_a_window_that_holidays_close_for_longer_than_a_message_may_wait_never_opens(
+    number: int, opens: str | None
+) -> None:
+    """The message then expires, as behind any window that does not open within 8 days."""
+    days = [Holiday(date(2026, 12, 24) + timedelta(days=ahead), "ZA") for ahead in range(number)]
+    now = datetime(2026, 12, 24, 6, tzinfo=UTC)
+    found = common_opening((ALWAYS,), "27831234567", ms(now), Holidays.collect(days))
+
+    assert (opens and ms(datetime.fromisoformat(f"{opens}+00:00"))) == found
