@@ -86,13 +86,10 @@ def zones(country: str) -> tuple[ZoneInfo, ...]:
 def _by_prefix(country: str, digits: str) -> Place:
     """Return the place by the longest known prefix; the whole country if an older tzdata lacks one of its zones."""
     every, table = zones(country), _prefixes()
-    for prefix in (digits[:length] for length in range(len(digits), 0, -1)):
-        if prefix in table:
-            found = tuple(zone for zone in every if zone.key in table[prefix])
-            return (
-                Place(country, found, prefix) if found and len(found) == len(table[prefix]) else Place(country, every)
-            )
-    return Place(country, every)
+    prefix = next((digits[:length] for length in range(len(digits), 0, -1) if digits[:length] in table), "")
+    names = table.get(prefix, frozenset())
+    found = tuple(zone for zone in every if zone.key in names)
+    return Place(country, found, prefix) if found and len(found) == len(names) else Place(country, every)
 
 
 @lru_cache(maxsize=1)
