@@ -61,8 +61,15 @@ COUNTED_BY_NUMBER = (
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
 PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
 COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
-BINDINGS = "~_kombu.binding*"  # sets; the other keys of the broker are lists
-KOMBU = (*(f"~{one}" for one in (*LANE_LISTS, LaneOrder.EMPTY)), BINDINGS, "~*.celery.pidbox")
+KOMBU_TYPES = {
+    **dict.fromkeys((*LANE_LISTS, LaneOrder.EMPTY), "list"),
+    "_kombu.binding.*": "set",
+    "_kombu.binding_permanent.*": "set",
+    "_kombu.binding_deadlines": "zset",
+    "*.celery.pidbox": "list",
+}
+"""The keys of the broker, with their types."""
+KOMBU = tuple(f"~{one}" for one in KOMBU_TYPES)
 CHANNELS = ("/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
 
 
@@ -148,7 +155,7 @@ class RedisUser:
         """Yield a selector for each type of keys, with the commands that it may run on all its keys of this type."""
         allowed = [*self._allowed()]
         for kind in OF_TYPE:
-            named = [one for one in self.lists if kind == ("set" if one == BINDINGS else "list")]
+            named = [one for one in self.lists if KOMBU_TYPES[one.partition("~")[2]] == kind]
             for access, of in (("~", self.both), ("%W~", self.writes), ("%R~", self.reads)):
                 named += [access + one for one in _patterns(*(key for key in of if KINDS[key].type == kind))]
             commands = [one for one in allowed if _type_of(one) == kind]

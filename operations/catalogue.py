@@ -150,6 +150,9 @@ METRICS = (
     Metric("threelane_redis_writable", GAUGE, _EXPORTER, (), "Whether Redis accepted a write at this scrape",
            "Can workers write? 0: a replica, a disk error; see threelane check. At the memory ceiling it stays 1: "
            "messages are sent, and none is accepted (threelane_redis_memory_share)."),
+    Metric("threelane_scrape_parts_missing", GAUGE, _EXPORTER, (),
+           "Parts of this scrape that are missing because a key of Redis is of another type",
+           "Did another program write to this Redis? threelane check names the keys."),
     Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("lane",), "Due messages that no worker has claimed",
            "How many messages wait?"),
     Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",),

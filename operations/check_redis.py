@@ -13,7 +13,7 @@ from threelane.operations.finding import Finding, Grade
 from threelane.producer.accept import INTAKE_SHARE
 from threelane.producer.outage import explain
 from threelane.runtime.settings import Settings
-from threelane.store import ceiling, keys
+from threelane.store import ceiling, keys, wrong_type
 from threelane.store.connect import connect
 from threelane.store.replies import reply_of, text_of
 from threelane.store.write_check import Greeting, check_write, greet
@@ -89,6 +89,7 @@ def _looked_at(client: redis.Redis, *, is_broker_apart: bool) -> Iterator[Findin
     yield from _full(client)
     yield from _replicas(info["replication"] or {})
     yield from _clock(client)
+    yield from _types(client)
     if not is_broker_apart:
         yield from queues(client, "broker, Redis")
 
@@ -180,6 +181,14 @@ def _replicas(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(Grade.WARNING, "Redis", f"{len(late)} of {len(found)} replicas lag: {where}", step)
     elif found:
         yield Finding(Grade.OK, "Redis", f"is a primary with {len(found)} replicas")
+
+
+def _types(client: redis.Redis) -> Iterator[Finding]:
+    """Report each key of another type than Threelane's; those that this user may not read are not examined."""
+    for name in wrong_type.find(client):
+        problem = f"the key {name} is of another type: what needs it fails, and nothing else is the cause"
+        step = f"threelane damaged remove {name}, and find out which program wrote it"
+        yield Finding(Grade.ERROR, "keys", problem, step)
 
 
 def _clock(client: redis.Redis) -> Iterator[Finding]:

@@ -14,7 +14,18 @@ from redis.exceptions import ResponseError
 from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
-from threelane.store import api_key, budgets, countries, keys, limits, registry, reply_owners, rows, suppression
+from threelane.store import (
+    api_key,
+    budgets,
+    countries,
+    keys,
+    limits,
+    registry,
+    reply_owners,
+    rows,
+    suppression,
+    wrong_type,
+)
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.webhooks import delivery
@@ -102,6 +113,7 @@ TABLES = (
 
 def find(client: redis.Redis) -> Iterator[DamagedRow]:
     """Yield the unreadable rows of all tables, and of the deliveries to webhooks."""
+    yield from of_another_type(client)
     for one in TABLES:
         yield from _of_table(client, one)
     for name in registry.read_all(client):
@@ -109,11 +121,23 @@ def find(client: redis.Redis) -> Iterator[DamagedRow]:
         yield from _of_table(client, Checked(keys.delivery(name), _json(delivery.decode), effect))
 
 
+def of_another_type(client: redis.Redis) -> Iterator[DamagedRow]:
+    """Yield the other keys that are of another type: indexes, counts, locks."""
+    tables = {one.key for one in TABLES}
+    for key in wrong_type.find(client):
+        if key not in tables:
+            effect = "commands on this key fail; an index of a lane stops the lane"
+            yield DamagedRow(key, "", effect, f"threelane damaged remove {key}")
+
+
 def remove(client: redis.Redis, key: str, row: str) -> bytes | None:
     """Remove an unreadable row, or for "" a key of another type; returns what it held, None if there is none.
 
     Raises ValueError for a row that can be read, or for another key.
     """
+    if not row and key in wrong_type.find(client):
+        client.delete(key)
+        return b"a key of another type"
     table = next((one for one in (*TABLES, *_deliveries(client)) if one.key == key), None)
     if table is None:
         raise ValueError(f"{key} is not a table with rows: threelane damaged lists what is damaged")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
+from redis.exceptions import NoPermissionError, ResponseError
 
 from threelane.contract.countries import describe
 from threelane.contract.holidays import EVERYWHERE
@@ -21,10 +22,12 @@ from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
 from threelane.store import access, countries, inbox, keys, limits, logins, missing, rows, windows
 from threelane.store import status as statuses
+from threelane.store.replies import text_of
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.store.waiting import Cause
+from threelane.store.wrong_type import is_wrong_type
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.dead import redrive
@@ -99,24 +102,40 @@ _DAMAGE_STEP = (
 
 def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     """Yield findings about the state in Redis; ``check`` covers the settings.  ``table`` gives the owner of a code."""
-    waiting = _depths(client)
-    yield from _workers(client, now, sum(waiting.values()))
-    yield from _lanes(client, now, waiting)
-    yield from _holds(client, now, table)
-    yield from _holidays(client, now)
-    yield from _limits(client, now)
-    yield from _credit(client, now)
-    yield from _overdue(client, now)
-    yield from _nudges(client, now)
-    yield from _dropped(client, now)
-    yield from _callbacks(client, now)
-    yield from _inbox(client)
-    yield from _dead(client, now)
-    yield from _damaged(client)
-    yield from _damaged_rows(client)
-    yield from _logins(client)
-    yield from _wide_keys(client, now)
-    yield from _new_countries(client, now)
+    sections: dict[str, Callable[[], Iterator[Finding]]] = {
+        "workers": lambda: _workers(client, now, sum(_depths(client).values())),
+        "lanes": lambda: _lanes(client, now, _depths(client)),
+        "holds": lambda: _holds(client, now, table),
+        "holidays": lambda: _holidays(client, now),
+        "limits": lambda: _limits(client, now),
+        "credit": lambda: _credit(client, now),
+        "overdue work": lambda: _overdue(client, now),
+        "nudges": lambda: _nudges(client, now),
+        "dropped nudges": lambda: _dropped(client, now),
+        "callback endpoint": lambda: _callbacks(client, now),
+        "replies": lambda: _inbox(client),
+        "dead letters": lambda: _dead(client, now),
+        "damaged records": lambda: _damaged(client),
+        "damaged rows": lambda: _damaged_rows(client),
+        "console": lambda: _logins(client),
+        "API keys": lambda: _wide_keys(client, now),
+        "new countries": lambda: _new_countries(client, now),
+    }
+    for what, section in sections.items():
+        yield from _examined(what, section)
+
+
+def _examined(what: str, section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a section, or one that it could not be examined, so that the others are."""
+    try:
+        yield from section()
+    except NoPermissionError as denied:
+        step = "run doctor as the Redis user operator: deploy/redis-users.acl"
+        yield Finding(ERROR, what, f"not examined: Redis denied permission: {text_of(denied)}", step)
+    except ResponseError as failed:
+        if not is_wrong_type(failed):
+            raise
+        yield Finding(ERROR, what, "not examined: a key that it reads is of another type", "threelane damaged list")
 
 
 def _depths(client: redis.Redis) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import redis
 from prometheus_client import CollectorRegistry
@@ -23,6 +23,7 @@ from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
 from threelane.store.write_check import check_write
+from threelane.store.wrong_type import is_wrong_type
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.process.metrics_endpoint import serve_or_exit
@@ -117,12 +118,28 @@ class Fleet(Collector):
         with Deadline(self._most_seconds).within():
             writable = GaugeMetricFamily("threelane_redis_writable", "Whether Redis accepted a write at this scrape")
             writable.add_metric([], self._accepts_writes())
-            metrics = [writable, *self._waiting(), *self._holds(), *self._counted(), self._unassigned()]
-            now = self._clock.now()
-            metrics += fleet_metrics.money(forecast.read(self._client, now), now, self._limit)
-            metrics += fleet_metrics.capacity(capacity.read(self._client, now))
-            metrics += fleet_metrics.new_countries(len(countries.new(self._client, now)))
-            metrics += fleet_metrics.visibility(Visibility.read(self._client.hmget(keys.VISIBILITY, READ)))  # type: ignore[arg-type]
+            self._clock.sync(self._client)
+            now, client = self._clock.now(), self._client
+            metrics: list[Metric] = [writable]
+            sections: tuple[Callable[[], Iterable[Metric]], ...] = (
+                self._waiting,
+                self._holds,
+                self._counted,
+                lambda: [self._unassigned()],
+                lambda: fleet_metrics.money(forecast.read(client, now), now, self._limit),
+                lambda: fleet_metrics.capacity(capacity.read(client, now)),
+                lambda: fleet_metrics.new_countries(len(countries.new(client, now))),
+                lambda: fleet_metrics.visibility(Visibility.read(client.hmget(keys.VISIBILITY, READ))),  # type: ignore[arg-type]
+            )
+            failed = 0
+            for section in sections:
+                try:
+                    metrics += section()
+                except ResponseError as error:
+                    if not is_wrong_type(error):
+                        raise
+                    failed += 1
+            metrics += fleet_metrics.wrong_types(failed)
         return [*metrics, _up(True)]
 
     def _accepts_writes(self) -> bool:
@@ -134,7 +151,6 @@ class Fleet(Collector):
         return True
 
     def _waiting(self) -> Iterator[Metric]:
-        self._clock.sync(self._client)
         lanes = age.read(self._client, self._clock.now())
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:

@@ -101,6 +101,12 @@ def new_countries(number: int) -> Iterator[Metric]:
     yield from _gauge("threelane_new_countries", meaning, number)
 
 
+def wrong_types(parts: int) -> Iterator[Metric]:
+    """Yield how many parts of a scrape failed at a key of another type."""
+    meaning = "Parts of this scrape that are missing because a key of Redis is of another type"
+    yield from _gauge("threelane_scrape_parts_missing", meaning, parts)
+
+
 def visibility(seen: Visibility) -> Iterator[Metric]:
     """Yield how soon look-ups find accepted messages, if it is known."""
     delay = seen.delay_ms / 1000 if seen.delay_ms else None

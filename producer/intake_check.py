@@ -10,8 +10,9 @@ import redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from threelane.producer.accept import INTAKE_SHARE
-from threelane.store import ceiling, keys
+from threelane.store import ceiling, keys, wrong_type
 from threelane.store.bounded import limit
+from threelane.store.wrong_type import WrongType
 
 FRESH_SECONDS = 1.0
 
@@ -20,11 +21,14 @@ def check_intake(client: redis.Redis) -> None:
     """Return if Redis takes messages; raises RedisError with the reason if not.
 
     SET is refused by whatever refuses the scripts of intake, the memory ceiling included; with XX it writes nothing.
+    A lane whose index is of another type takes no message.
     """
     with limit(client):
         client.set(keys.PROBE, b"", xx=True)
         if ceiling.is_near(client, INTAKE_SHARE, 0):
             raise OutOfMemoryError
+        if wrong := wrong_type.find(client, keys.QUEUED.values()):
+            raise WrongType(*wrong)
 
 
 class IntakeCheck:

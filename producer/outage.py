@@ -13,6 +13,7 @@ from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.runtime import tls
 from threelane.store.replies import did_not_run, reply_of, text_of
+from threelane.store.wrong_type import WrongType, is_wrong_type
 
 Answer = Accepted | Refused
 T = TypeVar("T")
@@ -73,8 +74,9 @@ def explain(failed: RedisError) -> str:
         return f"{reply.sentence}: {text_of(failed)}" if denied else reply.sentence
     if problem := tls.problem(failed):
         return problem
-    if str(failed).startswith("WRONGTYPE"):
-        return "a key of Threelane in Redis has the wrong type: another program writes to this database"
+    if is_wrong_type(failed):
+        what = ", ".join(failed.names) if isinstance(failed, WrongType) else ""
+        return f"{what or 'a key of Threelane'} in Redis is of another type: threelane damaged list has the remedy"
     if "DB index is out of range" in str(failed):
         return "Redis has no database of that number: correct the end of THREELANE_REDIS_URL"
     if isinstance(failed, RedisTimeoutError):

@@ -34,6 +34,7 @@ from threelane.store.connect import PAUSE_SECONDS, take_connection
 from threelane.store.keys import HERE, Space
 from threelane.store.replies import did_not_run
 from threelane.store.signature import Signature
+from threelane.store.wrong_type import WrongType, find, is_wrong_type
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -256,6 +257,8 @@ class Call(Generic[R]):
             else:
                 if first and isinstance(reply, RedisError) and not did_not_run(first):
                     raise first from reply
+                if is_wrong_type(reply) and (names := find(self._client)):  # not that of a record or another key
+                    raise WrongType(*names)
                 return self._read(reply)
             self._send()
 

@@ -259,7 +259,7 @@ def test_a_key_of_the_wrong_type_is_not_called_an_outage_to_repeat(client: redis
     with pytest.raises(ResponseError) as refused:
         client.hgetall(keys.PRICES)
 
-    assert "wrong type" in str(unavailable(refused.value))
+    assert "of another type: threelane damaged list" in str(unavailable(refused.value))
 
 
 def test_redis_may_be_reached_by_a_unix_socket(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_refusal_of_the_server_stays_an_error_of_redis(
 
 def test_a_script_error_is_not_reported_as_an_outage(producer: Producer, client: redis.Redis) -> None:
     """To send it again would fail again; and an outage would be looked for in the wrong place."""
-    client.set(keys.TALLY, "of a wrong type")
+    client.hset(keys.TALLY, "accepted:3", "not a number")
     with pytest.raises(ScriptError, match=r"accept failed at tally\.lua:\d+") as failed:
         producer.send("27831234567", "Hello")
 
@@ -131,7 +131,7 @@ def test_a_script_error_is_not_reported_as_an_outage(producer: Producer, client:
 
 def test_the_command_line_reports_it_as_an_internal_error(redis_server: RedisServer, client: redis.Redis) -> None:
     """One line and exit code 70; no traceback."""
-    client.set(keys.TALLY, "of a wrong type")
+    client.hset(keys.TALLY, "accepted:3", "not a number")
     sent = typed("send", "27831234567", "Hello", environment={"THREELANE_REDIS_URL": redis_server.url})
 
     assert (70, "") == (sent.returncode, sent.stdout)
