@@ -95,9 +95,9 @@ def test_a_repeated_message_is_answered_as_the_first_time(shop: Producer, client
 def test_an_unreadable_list_refuses(shop: Producer, client: redis.Redis) -> None:
     """It is there to stop messages; a row without a list gives no right, and stops none."""
     client.hset(keys.RIGHTS, "shop", b'{"countries":["ZA"],"rate":1e999}')
-    assert ["105 to operator"] == outcomes(shop, ZA)
+    assert ["105 to operator"] == outcomes(shop, f"+{ZA}")
     client.hset(keys.RIGHTS, "shop", b"garbage")
-    assert ["accepted"] == outcomes(shop, ZA)
+    assert ["accepted"] == outcomes(shop, f"+{ZA}")
 
 
 def test_an_installation_sends_only_to_its_countries(redis_server: RedisServer, client: redis.Redis) -> None:

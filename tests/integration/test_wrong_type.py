@@ -75,7 +75,7 @@ def test_every_single_key_is_examined(client: redis.Redis, redis_server: RedisSe
     every = sorted(wrong_type.single_keys())
 
     assert every == wrong_type.find(client)
-    found = [one for one in check_redis.findings(Settings(redis_url=redis_server.url)) if one.what == "keys"]  # type: ignore[arg-type]
+    found = [one for one in check_redis.findings(Settings(redis_url=redis_server.url)) if one.what == "keys"]
     every.remove(keys.WRITE_CHECK)  # check has replaced it
     assert [f"threelane damaged remove {key}" for key in every] == [one.step.partition(",")[0] for one in found]
     assert set(every) == {one.key for one in damage.find(client)}
