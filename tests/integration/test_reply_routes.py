@@ -19,16 +19,21 @@ from threelane.interfaces.command.replies import app
 from threelane.operations import damage, doctor
 from threelane.store import inbox, keys, reply_owners, suppression, texted
 from threelane.store.events import EventReader, Reply, Route, read
-from threelane.worker.inbound.report import InboundReply
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import InboundReply, StatusReport
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import build
+from threelane.worker.send.settle import Settlement
 from threelane.worker.upkeep.erase import erase, erase_old
 from threelane.worker.webhooks.intake import recipients
 
 PERSON, OTHER_PERSON = "27831234567", "27831234568"
 CLINIC_NUMBER, PARCEL_NUMBER, SHORT_CODE = "12025550177", "447700900123", "72975"
 PRODUCERS = ("clinic", "parcels", "")
+REFUSED = AttemptOutcome(OutcomeKind.REFUSED, code="113")
+UNSURE = AttemptOutcome(OutcomeKind.LOST)
 _ids = count()
 
 
@@ -57,12 +62,14 @@ def readers(client: redis.Redis, reply_id: str) -> dict[str, Any]:
     return found
 
 
-def texts(system: System, producer: str, sender: str = "", to: str = PERSON, **fields: Any) -> str:
+def texts(
+    system: System, producer: str, sender: str = "", to: str = PERSON, outcome: AttemptOutcome = TAKEN, **fields: Any
+) -> str:
     """Let a producer text a person; returns the id of the message."""
     fields |= {"from": sender} if sender else {}
     fields |= {"producer": producer} if producer else {}
     message_id = system.take(to=to, **fields)
-    system.attempt(message_id, TAKEN)
+    system.attempt(message_id, outcome)
     return message_id
 
 
@@ -171,8 +178,20 @@ def test_a_number_that_a_message_names_comes_before_the_default_number(system: S
 def test_only_who_can_be_answered_leaves_a_mark(system: System, says: Any) -> None:
     """Nobody can reply to a name; a message that was surely not sent asks for no reply, one in doubt may."""
     texts(system, "clinic", "CLINIC")
+    texts(system, "clinic", CLINIC_NUMBER, outcome=REFUSED)
     assert [] == list(system.sync.scan_iter("tl:texted:*"))
     assert {"*": Route.INBOX} == says("YES")
+    texts(system, "clinic", CLINIC_NUMBER, outcome=UNSURE)
+    assert {"clinic": Route.TEXTED} == says("YES")
+
+
+def test_a_message_that_its_receipt_settled_first_can_be_answered(system: System, says: Any) -> None:
+    """A fast receipt ends the message before the worker records that it was sent."""
+    message_id = system.take(**{"from": CLINIC_NUMBER, "producer": "clinic"})
+    (claimed,) = system.claim(3, [message_id], "token").claimed
+    system.receive([StatusReport(message_id, TAKEN.gateway_id, "004", Status.DELIVERED)])
+    assert [False] == system.settle([Settlement(claimed, TAKEN, system.judge(claimed, TAKEN))])
+    assert {"clinic": Route.TEXTED} == says("YES")
 
 
 def test_a_default_owner_gets_what_belongs_to_nobody_else(system: System, says: Any) -> None:
