@@ -129,7 +129,7 @@ class Producer:
 
     def reading(self, producer: str) -> Reading | None:
         """Return how the setting of a producer reads numbers without + or 00, None without a setting."""
-        return call(lambda: registry.reading(self._redis(), producer)) if producer else None
+        return call(lambda: registry.readings(self._redis(), [producer])[0]) if producer else None
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""
