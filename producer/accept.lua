@@ -107,7 +107,7 @@ local function take(i, record, message, entries)
       return AcceptResult.no_right
     end
     entry = not suppressed and damaged_entry()
-      or forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', now)
+      or forbidden(entries, message[NewMessage.sender], given[Field.tags] or '', lane, producer, now)
     if entry and not legal then
       count(Count.refused .. entry.code)
       return cjson.encode(entry)

@@ -112,5 +112,5 @@ def _answer(
 
 def _forbidding(entries: Sequence[Entry], sms: Message, now: int) -> Entry | None:
     """Return the entry that forbids sending a message, as suppression.lua does."""
-    scopes = {suppression.ALL, f"sender:{sms.sender}", *(f"tag:{tag}" for tag in sms.tags)}
-    return next((one for one in entries if one.forbids(now) and one.scope in scopes), None)
+    applying = (one for one in entries if one.forbids(now) and one.covers(sms.sender, sms.tags, sms.lane))
+    return next(applying, None)

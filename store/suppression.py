@@ -21,7 +21,8 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from threelane.contract import phone
+from threelane.contract import fields, phone
+from threelane.contract.fields import LABEL
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY
@@ -38,7 +39,11 @@ ALL = "all"
 BATCH = 500
 MOST_DAYS = 36_500
 _CODE = re.compile(r"code [0-9]{1,3}")
-_SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
+_FORMER_SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
+FORMS = "all, sender:<sender ID>, tag:<tag>, lanes:2,3 or number:<our number>"
+"""The scopes of an entry, for messages to people."""
+CONFIRMATION = "@stop-confirmation"
+"""The producer of the confirmations of a STOP, a name that no producer can have; the same as in suppression.lua."""
 
 
 class Added(Item, frozen=True):
@@ -85,8 +90,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a number must not be sent to; times are Unix time in milliseconds.
 
     ``source`` is STOP, ``code 122`` (and other codes of the gateway), import or operator.  ``scope`` is all,
-    ``sender:<sender ID>`` or ``tag:<tag>``.  It is in force after ``needs`` occurrences, until ``expires`` (0: no
-    end).
+    ``sender:<sender ID>``, ``tag:<tag>``, ``lanes:<lanes>`` or ``number:<our number>`` (messages of this sender, and
+    those without one).  It is in force after ``needs`` occurrences, until ``expires`` (0: no end).
     """
 
     source: str
@@ -102,6 +107,20 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def forbids(self, now: int) -> bool:
         """Return whether it is in force."""
         return self.times >= self.needs and not 0 < self.expires <= now
+
+    def covers(self, sender: str, tags: Sequence[str], lane: int) -> bool:
+        """Return whether its scope has a message, as suppression.lua does: an unknown scope has all."""
+        kind, _, name = (part.strip() for part in self.scope.lower().partition(":"))
+        match kind:
+            case "sender":
+                return name == sender.lower()
+            case "number":
+                return sender.lower() in ("", name)
+            case "tag":
+                return name in (tag.lower() for tag in tags)
+            case "lanes":
+                return str(lane) in name.split(",")
+        return True
 
 
 UNREADABLE = Entry(source=DAMAGED, evidence="the row of this number is damaged, so nothing is sent to it")
@@ -153,10 +172,37 @@ def parse_number(raw: str, reading: Reading = INTERNATIONAL) -> str:
 
 
 def parse_scope(raw: str) -> str:
-    """Return a scope; raises ValueError with the correct form."""
-    if not _SCOPE.fullmatch(raw):
-        raise ValueError(f"{raw!r} is not a scope; write all, sender:<sender ID> or tag:<tag>")
-    return raw
+    """Return a scope in its normal form; raises ValueError, with the correct form, for one that can match nothing."""
+    kind, _, name = (part.strip() for part in raw.partition(":"))
+    match kind.lower():
+        case "all" if not name:
+            return ALL
+        case "sender" | "number" as of if name:
+            return f"{of}:{_sender(raw, name)}"
+        case "tag" if LABEL.fullmatch(name):
+            return f"tag:{name}"
+        case "lanes":
+            return _lanes(raw, name)
+    raise ValueError(f"{raw!r} is not a scope; write {FORMS}")
+
+
+def parse_stored_scope(raw: str) -> str:
+    """Return the scope of an entry to remove, which an earlier version may have stored in another form."""
+    return raw.strip() if _FORMER_SCOPE.fullmatch(raw.strip()) else parse_scope(raw)
+
+
+def _sender(raw: str, name: str) -> str:
+    sender = fields.sender(name, "scope")
+    if isinstance(sender, Refusal):
+        raise ValueError(f"{raw!r} matches no message: {sender.problem}; {sender.remedy}")
+    return str(sender)
+
+
+def _lanes(raw: str, name: str) -> str:
+    lanes = sorted({one.strip() for one in name.split(",")})
+    if not set(lanes) <= {"1", "2", "3"}:
+        raise ValueError(f"{raw!r} has another lane than 1, 2 and 3; write lanes:2,3 or another choice of them")
+    return f"lanes:{','.join(lanes)}" if len(lanes) < len(keys.LANES) else ALL
 
 
 def add(client: redis.Redis, numbers: Sequence[tuple[str, Entry]]) -> None:

@@ -87,7 +87,7 @@ def check(service: Shared, key: Caller, body: Single) -> Response:
 def lift(service: Shared, key: Suppressor, body: Single) -> Response:
     """Remove entries of a number; Clickatell's own list is not changed."""
     wanted = problem.read(body, Lift)
-    scope = _scope(wanted.scope) if wanted.scope else ""
+    scope = _scope(wanted.scope, suppression.parse_stored_scope) if wanted.scope else ""
     number = _number(service, key, wanted.number)
     return answered(Lifted(suppression.lift(service.redis, number, wanted.source, scope)))
 
@@ -102,8 +102,8 @@ def _number(service: Service, key: ApiKey, raw: str) -> str:
     return _parsed(lambda text: suppression.parse_number(text, reading), raw, Code.DESTINATION, "number")
 
 
-def _scope(raw: str) -> str:
-    return _parsed(suppression.parse_scope, raw, Code.INVALID, "scope")
+def _scope(raw: str, parse: Callable[[str], str] = suppression.parse_scope) -> str:
+    return _parsed(parse, raw, Code.INVALID, "scope")
 
 
 def _parsed(parse: Callable[[str], str], raw: str, code: Code, field: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
+from collections.abc import Callable
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -40,7 +41,7 @@ from threelane.store import suppression
 from threelane.store.suppression import Respelt
 
 app = typer.Typer(name="suppress", help="The suppression list: numbers to which nothing is sent.", no_args_is_help=True)
-Scope = Annotated[str, typer.Option(help="all, sender:<sender ID> or tag:<tag>.")]
+Scope = Annotated[str, typer.Option(help=f"{suppression.FORMS}.")]
 
 
 @app.command(epilog="Example: threelane suppress add 27831234567 --evidence 'called on 3 May'")
@@ -70,7 +71,7 @@ def remove(
     scope: Annotated[str, typer.Option(help="Only this scope.")] = "",
 ) -> None:
     """Remove a number from the list.  Clickatell's own block list does not change."""
-    msisdn, scope = number_of(number), _scope(scope) if scope else ""
+    msisdn, scope = number_of(number), _scope(scope, suppression.parse_stored_scope) if scope else ""
     lifted = with_redis(lambda client: suppression.lift(client, msisdn, source, scope))
     out.print(f"{lifted} entries of {phone.mask(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
@@ -235,8 +236,8 @@ def _cell(column: str, value: object) -> object:
     return text_cell(str(value)) if column in TEXTS else value
 
 
-def _scope(raw: str) -> str:
+def _scope(raw: str, parse: Callable[[str], str] = suppression.parse_scope) -> str:
     try:
-        return suppression.parse_scope(raw)
+        return parse(raw)
     except ValueError as wrong:
         wrong_usage(str(wrong))

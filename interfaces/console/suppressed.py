@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -57,7 +59,7 @@ def console_lift(form: ChangingForm) -> Response:
     source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
-    lifted = suppression.lift(visit.service.redis, number, source, _scope(scope))
+    lifted = suppression.lift(visit.service.redis, number, source, _scope(scope, suppression.parse_stored_scope))
     notice = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "The entry was already removed."
     return visit.done("lifted", notice, BACK, entries=lifted)
 
@@ -70,9 +72,9 @@ def _number(form: ReadingForm | ChangingForm) -> str:
         raise stop(422, f"number: {problem}", code=Code.DESTINATION, remedy=remedy) from None
 
 
-def _scope(raw: str) -> str:
+def _scope(raw: str, parse: Callable[[str], str] = suppression.parse_scope) -> str:
     try:
-        return suppression.parse_scope(raw)
+        return parse(raw)
     except ValueError as wrong:
         problem, _, remedy = str(wrong).partition("; ")
         raise stop(422, f"scope: {problem}", remedy=remedy) from None

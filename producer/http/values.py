@@ -110,7 +110,10 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Suppress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number that must not be sent to; ``scope`` is all, sender:<sender ID> or tag:<tag>; ``days`` 0: no end."""
+    """A number that must not be sent to; ``days`` 0: no end.
+
+    ``scope`` is all, sender:<sender ID>, tag:<tag>, lanes:2,3 or number:<our number>.
+    """
 
     number: str
     scope: Text = "all"

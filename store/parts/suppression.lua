@@ -4,6 +4,7 @@
 -- earlier versions, or copies for them.
 
 local DAMAGED_ENTRY = 'unreadable'  -- the source of what stands for an unreadable row: nothing is sent to its number
+local CONFIRMATION = '@stop-confirmation'  -- the producer of confirmations, a name that no producer can have
 local damaged_entry, entries_in, row_with
 do
   local ENTRY = {source = 'string', code = 'string'}
@@ -48,6 +49,12 @@ end
 
 local function is_over(entry, now) return (entry.expires or 0) > 0 and entry.expires <= now end
 
+-- -> whether two scopes are the same: earlier versions stored them as they were written.
+local function is_same(one, other)
+  local function normal(scope) return (string.gsub(string.lower(scope or 'all'), '%s*:%s*', ':')) end
+  return normal(one) == normal(other)
+end
+
 -- -> the entries of the person whom each of these numbers reaches: JSON, false, or a list of both if there are several
 -- spellings; nil if the key of the list is no hash.
 local function entries_of(numbers)
@@ -67,27 +74,33 @@ end
 
 local forbidden
 do
-  -- -> whether an entry forbids sending now.
-  local function forbids(entry, sender, tags, now)
+  -- -> whether an entry forbids sending a message of this sender, tags and lane now. A scope of an unknown kind, of a newer
+  -- version, forbids all. Names are compared without case.
+  local function forbids(entry, sender, tags, lane, now)
     if (entry.times or 1) < (entry.needs or 1) or is_over(entry, now) then return false end
-    local kind, name = string.match(entry.scope or 'all', '^(%a+):?(.*)$')
+    local kind, name = string.match(string.lower(entry.scope or 'all'), '^%s*(%a+)%s*:?%s*(.-)%s*$')
+    sender = string.lower(sender)
     if kind == 'sender' then return name == sender end
-    if kind == 'tag' then return string.find(',' .. tags .. ',', ',' .. name .. ',', 1, true) ~= nil end
+    if kind == 'number' then return sender == '' or name == sender end
+    if kind == 'tag' then return string.find(',' .. string.lower(tags) .. ',', ',' .. name .. ',', 1, true) ~= nil end
+    if kind == 'lanes' then return string.find(',' .. name .. ',', ',' .. lane .. ',', 1, true) ~= nil end
     return true
   end
 
   -- -> the first of these entries (as entries_of returns them) that forbids sending now, or nil. An unreadable row forbids.
-  function forbidden(entries, sender, tags, now)
+  -- What a STOP set does not stop the confirmation of a STOP.
+  function forbidden(entries, sender, tags, lane, producer, now)
     if not entries then return nil end
     if type(entries) == 'table' then
       local first
-      for _, row in ipairs(entries) do first = first or forbidden(row, sender, tags, now) end
+      for _, row in ipairs(entries) do first = first or forbidden(row, sender, tags, lane, producer, now) end
       return first
     end
     local found = entries_in(entries)
     if not found then return damaged_entry() end
     for _, entry in ipairs(found) do
-      if forbids(entry, sender, tags, now) then return entry end
+      local is_confirmed = producer == CONFIRMATION and entry.source == 'STOP'
+      if not is_confirmed and forbids(entry, sender, tags, lane, now) then return entry end
     end
   end
 end
@@ -110,7 +123,7 @@ do
       entries = {}
     end
     for i, entry in ipairs(entries) do
-      if entry.source == new.source and entry.scope == new.scope then place = i end
+      if entry.source == new.source and is_same(entry.scope, new.scope) then place = i end
     end
     local old = place and not is_over(entries[place], new.last) and entries[place]
     if old then
@@ -128,7 +141,7 @@ do
   -- already stays, unless it is a copy.
   local function copy_to_former(number, entry)
     for _, old in ipairs(decoded(number) or {}) do
-      if old.source == entry.source and old.scope == entry.scope and (old.expires or 0) == 0 then return end
+      if old.source == entry.source and is_same(old.scope, entry.scope) and (old.expires or 0) == 0 then return end
     end
     local copy, ends = {}, entry.last + COPY_MS
     for name, value in pairs(entry) do copy[name] = value end
@@ -157,7 +170,7 @@ do
       return
     end
     for _, entry in ipairs(entries) do
-      local meant = (source == '' or entry.source == source) and (scope == '' or entry.scope == scope)
+      local meant = (source == '' or entry.source == source) and (scope == '' or is_same(entry.scope, scope))
       if not meant or (youngest and (entry.last or 0) > youngest) then
         left[#left + 1] = entry
       else

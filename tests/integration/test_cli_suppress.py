@@ -165,7 +165,7 @@ def test_remove_removes_only_the_given_scope(operator: Operator, client: redis.R
 WRONG = [
     (["add", "0831234567"], "starts with 0"), (["add", "call me"], "other than digits"), (["add", ""], "is empty"),
     (["why", "2783"], "digits"), (["remove", "2783123456789012"], "digits"),
-    (["add", ZA, "--scope", "promo"], "write all, sender:<sender ID> or tag:<tag>"),
+    (["add", ZA, "--scope", "promo"], "write all, sender:<sender ID>, tag:<tag>"),
     (["add", ZA, "--scope", "sender:"], "is not a scope"), (["add", ZA, "--scope", "tag:a,b"], "is not a scope"),
     (["remove", ZA, "--scope", "tags:promo"], "is not a scope"),
     (["add", ZA, "--days", "-1"], "days"), (["add", ZA, "--days", "1e300"], "days"),

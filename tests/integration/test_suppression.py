@@ -15,12 +15,13 @@ from tests.integration.conftest import Workers, taken
 from tests.properties.system import System
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, Refused, Status
+from threelane.contract import message
 from threelane.contract.refusal import Refusal
 from threelane.producer.accept import Admission
 from threelane.sandbox.running import Running
 from threelane.store import keys, registry, suppression
 from threelane.store.status import MessageStatus
-from threelane.store.suppression import OPERATOR, Entry
+from threelane.store.suppression import OPERATOR, STOP, Entry
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.settle import Settlement
@@ -123,7 +124,13 @@ def test_a_redriven_message_is_looked_at_again(system: System) -> None:
 SCOPES = {
     "all":              ("all",              [True, True, True, True, True, True]),
     "sender:Shop":      ("sender:Shop",      [False, True, False, False, False, True]),
-    "sender:shop":      ("sender:shop",      [False, False, False, False, False, False]),
+    "sender:shop":      (" Sender: SHOP ",   [False, True, False, False, False, True]),
+    "sender:sho":       ("sender:sho",       [False, False, False, False, False, False]),
+    "number":           ("number:+1 2025550100", [True, False, True, True, True, False]),
+    "lanes":            ("lanes: 3,2",       [True, True, True, True, True, True]),
+    "other lanes":      ("lanes:1,2",        [False, False, False, False, False, False]),
+    "all lanes":        ("lanes:1,2,3",      [True, True, True, True, True, True]),
+    "tag:Promo":        ("tag:Promo ",       [False, False, False, True, True, False]),
     "sender: number":   ("sender:12025550100", [False, False, True, False, False, False]),
     "tag:promo":        ("tag:promo",        [False, False, False, True, True, False]),
     "tag:promo week 1": ("tag:promo week 1", [False, False, False, False, True, True]),
@@ -145,8 +152,57 @@ def test_a_scope_stops_its_own_messages_and_no_others(system: System, scope: str
     answers = [answer(system, to=PERSON, **fields) for fields in MESSAGES]
     assert stopped == [isinstance(one, Refusal) for one in answers]
     assert stopped == [not claims(system, one) for one in waiting]
-    named = {f"the recipient is suppressed for {scope} since" in one.problem for one in answers if not one.accepted}
-    assert named <= {scope != "all"}
+    stored = suppression.parse_scope(scope)
+    named = {f"the recipient is suppressed for {stored} since" in one.problem for one in answers if not one.accepted}
+    assert named <= {stored != "all"}
+
+
+@pytest.mark.parametrize(("scope", "stopped"), SCOPES.values(), ids=SCOPES)
+def test_a_dry_run_sees_a_scope_as_the_scripts_do(scope: str, stopped: list[bool]) -> None:
+    """Both read the same entry."""
+    entry = Entry(source=STOP, scope=suppression.parse_scope(scope))
+    parsed = [message.parse({"to": PERSON, "text": "x", **fields}, 0) for fields in MESSAGES]
+    drafts = [one.message for one in parsed if not isinstance(one, Refusal)]
+    assert stopped == [entry.covers(one.sender, one.tags, one.lane) for one in drafts]
+
+
+@pytest.mark.parametrize(
+    ("stored", "stopped"), [("sender: shop", True), ("SENDER:Shop", True), ("moon:full", True), ("sender:ship", False)]
+)
+def test_a_stored_scope_is_read_generously(system: System, stored: str, stopped: bool) -> None:
+    """An earlier version stored it as it was written; a kind of a newer version forbids all messages."""
+    add(system, scope=stored)
+    assert stopped == isinstance(answer(system, to=PERSON, sender="Shop"), Refusal)
+    assert stopped == Entry(source=STOP, scope=stored).covers("Shop", (), 3)
+
+
+def test_two_spellings_of_a_scope_are_one_entry(system: System) -> None:
+    """So that removing the one does not leave the other."""
+    for scope in ("sender:Shop", "sender:shop", "sender: SHOP"):
+        add(system, scope=scope)
+    assert [3] == [one.times for one in suppression.why(system.sync, PERSON)]
+    assert 1 == suppression.lift(system.sync, PERSON, scope="Sender:sHOP")
+
+
+@pytest.mark.parametrize(
+    ("scope", "problem"),
+    [
+        ("sender:Elevenletter", "matches no message"),
+        ("sender:a,b", "matches no message"),
+        ("number:", "not a scope"),
+        ("lanes:4", "another lane"),
+        ("lanes:", "another lane"),
+        ("lanes:2;3", "another lane"),
+        ("all:x", "not a scope"),
+        ("tag:-x", "not a scope"),
+        ("", "not a scope"),
+        ("Sender", "not a scope"),
+    ],
+)
+def test_a_scope_that_can_match_nothing_is_refused(scope: str, problem: str) -> None:
+    """It would say "suppressed", and the messages would still go out."""
+    with pytest.raises(ValueError, match=problem):
+        suppression.parse_scope(scope)
 
 
 def test_an_entry_ends_at_its_time(system: System) -> None:

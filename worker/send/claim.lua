@@ -103,7 +103,7 @@ end
 local function stopped(record, id, known, entries)
   if not entries then return nil end
   local sms = sms_of(known)
-  local entry = forbidden(entries, sms.sender or '', known.tags or '', now)
+  local entry = forbidden(entries, sms.sender or '', known.tags or '', lane, known.producer, now)
   if not entry then return nil end
   local text, owner = 'by ' .. entry.source, Owner.recipient
   if entry.source == DAMAGED_ENTRY then
