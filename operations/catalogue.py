@@ -83,6 +83,7 @@ class Metric(NamedTuple):
 
 
 _RULES = (*tables.rules(), *TRANSPORT.rules.values(), TRANSPORT.otherwise, *OURS.rules.values())
+REPLIES = frozenset({"stop", "start", "help", "near_stop", "looks_like_stop"})
 _OURS = {*MEANINGS, "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
@@ -117,7 +118,7 @@ LABELS = {
         "what happened to the messages; of a run: whether its prefix was put on hold",
         frozenset({"refused", "deferred", limits.ALARM, limits.HOLD}),
     ),
-    "word": Label("the keyword of a reply", frozenset({"stop", "start", OTHER})),
+    "word": Label("what a reply means", REPLIES | {OTHER}),
     "route": Label("how the producer of a reply was found; inbox: it was not", frozenset(Route)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
@@ -131,7 +132,7 @@ LABELS = {
         "the result",
         frozenset(
             {"moved", "noted", "repeated", "late", "never_sent", "unknown", "adopted", "queued", "ask", "dead"}
-            | {"stop", "start", "told", "incomplete", "part", "dropped", *PostVerdict, *breaking.Probe}
+            | {"told", "incomplete", "part", "dropped", *REPLIES, *PostVerdict, *breaking.Probe}
         ),
     ),
 }
@@ -304,8 +305,9 @@ METRICS = (
            "Does Clickatell still use the previous one, or can it be removed?"),
     Metric("threelane_replies", COUNTER, (Where.CALLBACKS,), ("result",),
            "Replies from recipients by result", "Do replies arrive?"),
-    Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients: stop, start or other",
-           "Do recipients opt out?"),
+    Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients, by what they mean",
+           "Do recipients opt out? near_stop: suppressed for a text such as \"stop please\"; looks_like_stop: only "
+           "reported."),
     Metric("threelane_replies_routed", COUNTER, _EXPORTER, ("route",),
            "Replies by how the producer that gets them was found", "Do replies reach the producers they are for?"),
     Metric("threelane_replies_unassigned", GAUGE, _EXPORTER, (), "Replies in the inbox: they belong to no producer",

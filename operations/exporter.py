@@ -86,7 +86,7 @@ _COUNTS = {
     "limited": ("threelane_limited", "Messages over a limit at accept", ("limited", "action")),
     "neighbour_runs": ("threelane_neighbour_runs", "Runs of neighbouring numbers in lane 1", ("action",)),
     "login_refused": ("threelane_console_logins_refused", "Refused logins at the console", ("refusal",)),
-    "replies": ("threelane_replies_told", "Replies from recipients: stop, start or other", ("word",)),
+    "replies": ("threelane_replies_told", "Replies from recipients, by what they mean", ("word",)),
     "suppressed": ("threelane_suppressions", "Entries added to the suppression list", ("source",)),
     "lifted": ("threelane_suppressions_lifted", "Entries removed from the suppression list", ()),
 }

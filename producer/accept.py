@@ -29,7 +29,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
-from threelane.store.suppression import DAMAGED, Entry
+from threelane.store.suppression import DAMAGED, IMPORT, OPERATOR, Entry
 from threelane.store.tally import Count
 
 BATCH = NUDGE_SIZE
@@ -460,6 +460,16 @@ def _damaged_budget(kind: str, name: str) -> Refusal:
     )
 
 
+_OWN_WAY_BACK = "only its owner can opt in again"
+_WAYS_BACK = {
+    OPERATOR: "an operator listed it, and can remove it",
+    IMPORT: "an operator imported it, and can remove it",
+    "code 121": "the gateway blocks it; its support can lift that",
+    "code 128": "the gateway blocks it; its support can lift that",
+}
+"""How a number is sent to again, by the source of its entry; START lifts only STOP and opt-outs at the gateway."""
+
+
 def suppressed(entry: Entry) -> Refusal:
     """Return the refusal of a suppressed recipient."""
     if entry.source == DAMAGED:
@@ -476,6 +486,6 @@ def suppressed(entry: Entry) -> Refusal:
         code=entry.code,
         field="to",
         problem=f"the recipient is suppressed{scope} since {since} by {entry.source}",
-        remedy="do not send to this number; only its owner can opt in again",
+        remedy=f"do not send to this number; {_WAYS_BACK.get(entry.source, _OWN_WAY_BACK)}",
         owner=Owner.RECIPIENT,
     )

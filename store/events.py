@@ -47,6 +47,7 @@ class EventField(StrEnum):
     NETWORK = "network"
     INCOMPLETE = "incomplete"
     WORD = "word"
+    LOOKS_LIKE_STOP = "looks_like_stop"  # no word, but a request to stop
     CAUSE = "cause"  # why a late message waits
     ROUTE = "route"  # how the producer of a reply was found; versions that showed some replies to all have none
 
@@ -116,8 +117,10 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
 
     ``sender`` may also be a short code, or a name such as ``VODAFONE``.  ``message_id`` is the message of this producer
     that it answers, if known.  ``incomplete``: parts of a long reply are missing.  ``word`` is ``stop`` or ``start`` if
-    the reply changed the suppression of the recipient.  ``route`` is why this producer gets it: keyword, number,
-    message, texted, default or assigned.
+    the reply changed the suppression of the recipient, and ``help`` if it is a request for help.  ``looks_like_stop``:
+    the text is no STOP word and still asks for an end of messages; with ``word`` "stop" the recipient is suppressed,
+    without it the decision is yours.  ``route`` is why this producer gets it: keyword, number, message, texted, default
+    or assigned.
     """
 
     type: ClassVar[str] = "reply"
@@ -131,6 +134,7 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
     incomplete: bool = False
     word: str = ""
     route: str = ""
+    looks_like_stop: bool = False
 
 
 Event: TypeAlias = Outcome | Late | Reply

@@ -560,7 +560,7 @@ TROUBLE = Board(
                     "Do recipients reply STOP? (per minute)",
                     "short",
                     [
-                        (_sum("threelane_replies_told_total", '{word="stop"}', "1m"), "replied STOP"),
+                        (_sum("threelane_replies_told_total", '{word=~"stop|near_stop"}', "1m"), "replied STOP"),
                         (_sum("threelane_suppressions_total", window="1m"), "added to the suppression list"),
                     ],
                 ),

@@ -26,6 +26,7 @@ from threelane.store.replies import reply_of
 from threelane.worker.inbound.report import Inbound
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
+from threelane.worker.reply.near import NearStop
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import Words
 
@@ -53,6 +54,7 @@ class CallbackEndpoint:
         self._body_seconds = settings.callbacks_head_seconds
         self._client = client
         self._words = words
+        self._near_stop = NearStop(settings.near_stop)
         self._clock = RedisClock()
         self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(enabled=settings.otel))
         self._heard_at = 0
@@ -123,7 +125,7 @@ class CallbackEndpoint:
             self._heard_at = now
             await self._client.set(keys.HEARD, now)  # for threelane doctor
         for reply in inbound.replies:
-            await take(self._client, reply, self._words, self._clock.now())
+            await take(self._client, reply, self._words, self._clock.now(), self._near_stop)
 
 
 def _is_ambiguous(request: web.Request) -> bool:

@@ -38,7 +38,7 @@ WAYS = [
 TEXTS = [
     (None, "Hello"), (None, "Ölé & 5% + 1 = <ü>?"), (None, "5 € [ok]"), (None, "Да, 👍🏽 𝒳"),
     ("ISO-8859-1", "Ölé & 100%41 + 1 = ü;"), ("UTF-8", "naïve 5 € 日本 👍"), ("UTF-16BE", "Olé 日本 👍 %41+&"),
-    ("UTF-16BE", "STOPP"), (None, "%41%42"), (None, "two\nlines "), (None, ""),
+    ("UTF-16BE", "STOPPER"), (None, "%41%42"), (None, "two\nlines "), (None, ""),
 ]
 # fmt: on
 

@@ -30,7 +30,7 @@ STOPS = [
     "stop-all", "ＳＴＯＰ", "ST\u200bOP", "STOP.\r\n",
 ]
 NO_STOPS = [
-    "please stop by", "stop it", "stopp", "non-stop", "unstoppable", "STOP ME", "the end", "END ALL", "S T O P",
+    "please stop by", "stop it", "stopp", "non-stop", "unstoppable", "STOP ME", "the end", "END ALL",
     "stop stop stop", "", "?", "st.op", "5TOP",
 ]
 # fmt: on
@@ -138,25 +138,98 @@ def test_a_stop_between_accept_and_claim_is_in_time(
 def test_start_lifts_only_the_entry_of_stop(
     reporting: Running, producer: Producer, client: redis.Redis, word: str
 ) -> None:
-    """An operator's entry and the gateway's stay: the recipient lifts only the recipient's own entry."""
+    """Also the gateway's, of an opt-out; all others stay: the recipient lifts only the recipient's own decision."""
+    own = [Entry(source="code 122"), Entry(source="code 26", scope="tag:promo")]  # of the One API
     others = [
         Entry(source=OPERATOR, evidence="called us"),
-        Entry(source="code 122"),
+        Entry(source="code 121"),
+        Entry(source="code 128"),
+        Entry(source="code 105", needs=3),
         Entry(source="import", scope="tag:promo"),
         Entry(source="STOPPED"),
     ]
-    suppression.add(client, [(PERSON, one) for one in others])
+    suppression.add(client, [(PERSON, one) for one in (*others, *own)])
     arrives(reporting, PERSON, "STOP")
     arrives(reporting, SOMEBODY, "STOP")
-    assert [STOP, "STOPPED", "code 122", "import", OPERATOR] == sources(client, PERSON)
+    assert sorted([STOP, *(one.source for one in (*own, *others))]) == sources(client, PERSON)
     arrives(reporting, PERSON, word)
     assert others == list(suppression.why(client, PERSON))
-    assert refused(producer, PERSON)
+    answer = producer.try_send(PERSON, "Hello")
+    assert isinstance(answer, Refused)
+    assert "do not send to this number; an operator listed it, and can remove it" == answer.remedy
     assert [STOP] == sources(client, SOMEBODY)
 
     arrives(reporting, SOMEBODY, word)
     assert not client.hexists(keys.SUPPRESSED, SOMEBODY)
     assert isinstance(producer.send(SOMEBODY, "Hello"), Accepted)
+
+
+def test_a_start_lifts_no_opt_out_at_the_gateway_that_came_after_it(
+    endpoint: str, producer: Producer, client: redis.Redis
+) -> None:
+    """A refusal after the START proves that the gateway's own list still has the number."""
+    caller = Caller(endpoint)
+    later = Entry(source="code 122", first=1767268800000, last=1767268800000)  # 2026-01-01 12:00 UTC
+    suppression.add(client, [(PERSON, later)])
+    assert 200 == mo(caller, "before", b"START", timestamp="2026-01-01 13:59:00")  # GMT+2
+    assert ["code 122"] == sources(client, PERSON)
+    assert 200 == mo(caller, "after", b"START", timestamp="2026-01-01 14:01:00")
+    assert not refused(producer, PERSON)
+
+
+# Requests that are no word of their own.
+
+
+AMERICAN = "12025550123"
+
+
+def test_a_near_stop_of_plus_1_suppresses_and_is_reported_elsewhere(
+    reporting: Running, producer: Producer, client: redis.Redis
+) -> None:
+    """The FCC's rule counts any reasonable wording; elsewhere the producer decides."""
+    for sender in (AMERICAN, PERSON):
+        stopped = arrives(reporting, sender, "Stop please")
+    assert [("stop", True), ("", True)] == [(one.word, one.looks_like_stop) for one in events(client)]
+    assert [True, False] == [refused(producer, one) for one in (AMERICAN, PERSON)]
+    (entry,) = suppression.why(client, AMERICAN)
+    assert (STOP, ", looks like STOP: courtesy") == (
+        entry.source,
+        entry.evidence[-len(", looks like STOP: courtesy") :],
+    )
+    assert stopped["to"] in entry.evidence
+    assert [b"1", b"1"] == client.hmget(keys.TALLY, "replies:near_stop", "replies:looks_like_stop")
+    arrives(reporting, AMERICAN, "START")
+    assert not refused(producer, AMERICAN)
+
+
+def test_help_is_reported_and_changes_nothing(reporting: Running, producer: Producer, client: redis.Redis) -> None:
+    """An answer is the producer's."""
+    arrives(reporting, AMERICAN, "HELP")
+    assert [("help", False)] == [(one.word, one.looks_like_stop) for one in events(client)]
+    assert not refused(producer, AMERICAN)
+    assert b"1" == client.hget(keys.TALLY, "replies:help")
+
+
+@pytest.mark.parametrize(
+    ("near_stop", "expected"),
+    [("suppress", ("stop", True, True)), ("report", ("", True, False)), ("off", ("", False, False))],
+)
+def test_what_a_near_stop_does_is_a_setting(
+    client: redis.Redis,
+    producer: Producer,
+    base_environment: dict[str, str],
+    tmp_path: Path,
+    near_stop: str,
+    expected: tuple[str, bool, bool],
+) -> None:
+    """Of the callback endpoint, which reads replies."""
+    child = threelane_child("callbacks", tmp_path, base_environment | {"THREELANE_NEAR_STOP": near_stop})
+    try:
+        assert 200 == mo(Caller(child.event("callbacks")["url"].replace("<secret>", SECRET)), "a", b"pls stop")
+    finally:
+        child.stop()
+    (event,) = events(client)
+    assert expected == (event.word, event.looks_like_stop, refused(producer, PERSON))
 
 
 def test_a_start_without_a_stop_changes_nothing(reporting: Running, client: redis.Redis) -> None:
@@ -210,7 +283,7 @@ def test_an_operator_s_words_count_beside_the_english_ones(
             assert 200 == mo(caller, f"reply{number}", text.encode("utf-16-be"), "UTF-16BE")
     finally:
         child.stop()
-    assert ["stop"] * 6 + ["start"] * 3 + [""] * 2 == [one.word for one in events(client)]
+    assert ["stop"] * 6 + ["start"] * 4 + [""] == [one.word for one in events(client)]
 
 
 # fmt: off

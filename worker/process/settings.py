@@ -45,7 +45,12 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
         description="lane 1: a message without a final receipt this long after accept or due time gets a `late` event",
     )
 
-    words_file: Path | None = Field(None, description="STOP and START keywords in more languages")
+    words_file: Path | None = Field(None, description="STOP, START and HELP words in more languages and countries")
+    near_stop: Literal["suppress-us", "suppress", "report", "off"] = Field(
+        "suppress-us",
+        description='a reply such as "stop please": `suppress-us`: suppress a sender of +1, report others to the '
+        "producer; `suppress`: every sender; `report`: only report; `off`: neither",
+    )
 
     @field_validator("receipt_delays_seconds", mode="before")
     @classmethod

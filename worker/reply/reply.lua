@@ -1,8 +1,9 @@
 -- PARTS record, suppression, tally, events
 -- Publish a reply, once, and let STOP and START take effect in the same step.
 -- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts)
--- ARG   key (of a long reply, or ''), remember_ms, word ('', stop or start), entry (JSON of a STOP), source (of one), id,
---       sender, to, text, at, network, message (the id of the one that it answers), incomplete, owner and owned_by (the
+-- ARG   key (of a long reply, or ''), remember_ms, word ('', stop, start or help), counted (the label to count it by),
+--       looks_like_stop, entry (JSON of a STOP), source (of one), lifted (the sources that a START lifts), id, sender, to,
+--       text, at, network, message (the id of the one that it answers), incomplete, owner and owned_by (the
 --       producer that owns the keyword or the number, and which), texted (who last texted the person from it; false: nobody),
 --       default (who gets what belongs to nobody else, or '')
 -- ->    1, or 0 when it was published before
@@ -19,9 +20,9 @@ if ARG.word == 'stop' then
   suppress(ARG.sender, cjson.decode(ARG.entry), 1)
   count(Count.suppressed .. ARG.source)
 elseif ARG.word == 'start' then -- a delayed START lifts no later STOP
-  count(Count.lifted, lift(ARG.sender, ARG.source, '', ARG.at))
+  for _, source in ipairs(ARG.lifted) do count(Count.lifted, lift(ARG.sender, source, '', ARG.at)) end
 end
-count(Count.replies .. (ARG.word ~= '' and ARG.word or 'other'))
+count(Count.replies .. ARG.counted)
 
 local MOST_IN_INBOX = 10000
 -- -> the producer of the message that it answers; '': one without a name; nil if there is no such message.
@@ -48,7 +49,7 @@ local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, 
   EventField.message, answered_by == producer and route ~= Route.inbox and ARG.message,
   EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.at,
   EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
-  EventField.route, route)
+  EventField.looks_like_stop, ARG.looks_like_stop, EventField.route, route)
 if route == Route.inbox then
   of_table('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))
 else

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -22,6 +22,7 @@ from threelane.store.events import Route
 from threelane.store.keys import RecordKey, ReplyKey, ReplyPartsKey
 from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
+from threelane.worker.gateway import tables
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.inbound.joining import join
 from threelane.worker.inbound.report import InboundReply
@@ -30,12 +31,14 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
 from threelane.worker.reply import audience
 from threelane.worker.reply import words as lists
-from threelane.worker.reply.words import Words
+from threelane.worker.reply.near import NearStop, looks_like_stop
+from threelane.worker.reply.words import Word, Words
 
 REMEMBERED_MS = 8 * 24 * 3600 * 1000  # the gateway repeats a reply for less than an hour
 HALVES_SECONDS = 30.0
 HALF_MS = 3600 * 1000
 BATCH = 20
+OPTED_OUT = "opted_out"  # the reason of a code in the policy tables
 _words = cache(lists.load)  # a changed file takes effect at the next start
 
 
@@ -55,8 +58,11 @@ def _reply(
     key: str,
     remember_ms: int,
     word: str,
+    counted: str,
+    looks_like_stop: str,
     entry: str,
     source: str,
+    lifted: Sequence[str],
     id: str,
     sender: str,
     to: str,
@@ -88,13 +94,58 @@ def _reply_part(
     """Keep a part of a long reply; returns all of them when they are complete, or this part's result."""
 
 
+class Reading(NamedTuple):
+    """What a reply means: its word, and the rule by which it looks like a STOP."""
+
+    word: Word
+    near: str = ""
+
+    @property
+    def result(self) -> str:
+        """The result that metrics count, "" for a reply without a meaning."""
+        return ("near_stop" if self.word else "looks_like_stop") if self.near else self.word
+
+
+NOTHING = Reading("")
+
+
+class _Policy(NamedTuple):
+    """How replies are read."""
+
+    words: Words
+    near_stop: NearStop
+
+    def read(self, text: str, sender: str) -> Reading:
+        word = self.words.meaning(text, sender)
+        if word or self.near_stop is NearStop.OFF:
+            return Reading(word)
+        near = looks_like_stop(text, self.words)
+        return Reading("stop" if near and self.near_stop.suppresses(sender) else "", near)
+
+
+@cache
+def lifted_by_start() -> tuple[str, ...]:
+    """Return the sources of the entries that a START lifts: STOP, and the codes for recipients who opted out.
+
+    Entries of an operator, of an import, and of codes for numbers that the gateway itself blocks stay.
+    """
+    rules = (rule for table in tables.each() for rule in table.rules.values())
+    return (STOP, *(f"code {code}" for code in sorted({rule.code for rule in rules if rule.reason == OPTED_OUT})))
+
+
 _INCOMPLETE = {one.encode() for one in PartResult}
 
 
-async def take(client: redis.asyncio.Redis, reply: InboundReply, words: Words, now: int) -> str:
-    """Process a reply; returns the result: told, stop, start, part or repeated."""
+async def take(
+    client: redis.asyncio.Redis,
+    reply: InboundReply,
+    words: Words,
+    now: int,
+    near_stop: NearStop = NearStop.SUPPRESS_US,
+) -> str:
+    """Process a reply; returns the result: told, stop, start, help, near_stop, looks_like_stop, part or repeated."""
     if reply.part is None:
-        return await _publish(client, [reply], reply.text, words, now)
+        return await _publish(client, [reply], reply.text, _Policy(words, near_stop), now)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
     found = await _reply_part.run(
         client,
@@ -111,10 +162,12 @@ async def take(client: redis.asyncio.Redis, reply: InboundReply, words: Words, n
         result = found[0].decode()
         _count(result, reply, "")
         return result
-    return await _publish_parts(client, key, found, words, now)
+    return await _publish_parts(client, key, found, _Policy(words, near_stop), now)
 
 
-async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) -> int:
+async def publish_halves(
+    client: redis.asyncio.Redis, words: Words, now: int, near_stop: NearStop = NearStop.SUPPRESS_US
+) -> int:
     """Publish up to 20 long replies with missing parts; returns how many were due."""
     due: Any = await client.zrange(keys.REPLY_HALVES, "-inf", now, byscore=True, offset=0, num=BATCH)
     for one in due:
@@ -124,7 +177,7 @@ async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) ->
             await client.zrem(keys.REPLY_HALVES, key)
             continue
         try:
-            await _publish_parts(client, key, parts, words, now)
+            await _publish_parts(client, key, parts, _Policy(words, near_stop), now)
         except OUTAGES:
             raise
         except Exception as failed:  # a damaged part: the other replies are published
@@ -133,29 +186,33 @@ async def publish_halves(client: redis.asyncio.Redis, words: Words, now: int) ->
     return len(due)
 
 
-async def _publish_parts(client: redis.asyncio.Redis, key: str, found: Sequence[bytes], words: Words, now: int) -> str:
+async def _publish_parts(
+    client: redis.asyncio.Redis, key: str, found: Sequence[bytes], policy: _Policy, now: int
+) -> str:
     parts = [msgspec.json.decode(one, type=InboundReply) for one in found]
     texts = {one.part.number: one.text for one in parts if one.part}
     total = max(one.part.total for one in parts if one.part)
     parts.sort(key=lambda one: one.part.number if one.part else 0)
-    return await _publish(client, parts, join(texts, total), words, now, key, incomplete=len(texts) < total)
+    return await _publish(client, parts, join(texts, total), policy, now, key, incomplete=len(texts) < total)
 
 
 async def _publish(
     client: redis.asyncio.Redis,
     parts: Sequence[InboundReply],
     text: str,
-    words: Words,
+    policy: _Policy,
     now: int,
     key: str = "",
     *,
     incomplete: bool = False,
 ) -> str:
     first = parts[0]
-    word = "" if incomplete or not is_person(first.from_) else words.meaning(text)  # a word is a whole message
+    is_whole = not incomplete and is_person(first.from_)  # a word is a whole message
+    read = policy.read(text, first.from_) if is_whole else NOTHING
     whom = await audience.find(client, first.from_, first.to, text, now)
     at = first.at or now
-    entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}", first=at, last=at)
+    why = f", looks like STOP: {read.near}" if read.near else ""
+    entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}{why}", first=at, last=at)
     related = first.related_id
     is_new = await _reply.run(
         client,
@@ -164,9 +221,12 @@ async def _publish(
         taken=[keys.reply(one.id) for one in parts],
         key=key,
         remember_ms=REMEMBERED_MS,
-        word=word,
+        word=read.word,
+        counted=read.result or "other",
+        looks_like_stop="1" if read.near else "",
         entry=suppression.encode(entry).decode(),
         source=STOP,
+        lifted=lifted_by_start(),
         id=first.id,
         sender=first.from_,
         to=first.to,
@@ -180,8 +240,8 @@ async def _publish(
         texted=whom.texted,
         default=whom.default,
     )
-    result = (word or "told") if is_new else "repeated"
-    _count(result, first, word)
+    result = (read.result or "told") if is_new else "repeated"
+    _count(result, first, read.word)
     return result
 
 
@@ -191,8 +251,8 @@ def _count(result: str, reply: InboundReply, word: str) -> None:
 
 
 async def _round(context: WorkerContext) -> bool:
-    words = _words(context.settings.words_file)
-    return await publish_halves(context.client, words, context.clock.now()) > 0
+    words, near_stop = _words(context.settings.words_file), NearStop(context.settings.near_stop)
+    return await publish_halves(context.client, words, context.clock.now(), near_stop) > 0
 
 
 DUTY = Duty(name="tell_halves", interval_seconds=HALVES_SECONDS, work=_round)
