@@ -268,6 +268,7 @@ USERS = (
         both=(
             *MOVED_BOTH,
             *MOVED_WRITES,
+            *LIMITED_BOTH,
             Key.HOLDS,
             Key.BLOCKS_TO_HOLD,
             Key.RATE,
@@ -296,11 +297,16 @@ USERS = (
             Key.REPLY_HALVES,
             Key.TEXTED,
             Key.INBOX,
+            Key.CONFIRMATIONS,
+            Key.CONFIRMED,
             *DELIVERED,
             Key.PROBE,
             Key.WRITE_CHECK,
         ),
-        reads=(Key.BUDGETS, Key.WINDOWS, Key.HOLIDAYS, Key.REPLY_OWNERS),
+        reads=(Key.BUDGETS, Key.WINDOWS, Key.HOLIDAYS, Key.REPLY_OWNERS, Key.REACH, Key.RIGHTS, Key.LIMITS),
+        edited=COUNTED_BY_NUMBER,
+        declares=(Key.PRODUCERS,),
+        noted=(Key.COUNTRIES,),
         trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS),
         ends=(
             Key.RECORD,
@@ -321,6 +327,8 @@ USERS = (
             Key.TEXTED,
             Key.PROBE,
             Key.WRITE_CHECK,
+            Key.RUNS,
+            *COUNTED_BY_NUMBER,
         ),
         scripts=(
             *(f"worker/send/{one}" for one in ("claim", "settle", "blame")),
@@ -332,6 +340,7 @@ USERS = (
                 f"worker/upkeep/{one}"
                 for one in ("adopt", "erase", "expire", "forget", "forget_waits", "release", "report", "sweep")
             ),
+            "producer/accept",
             "worker/dead/redrive",
             "store/find",
             "store/forget",
@@ -356,10 +365,11 @@ USERS = (
             Key.REPLY,
             Key.REPLY_PARTS,
             Key.REPLY_HALVES,
+            Key.CONFIRMED,
         ),
-        writes=(*MOVED_WRITES, Key.INBOX, Key.HEARD, Key.PROBE),
+        writes=(*MOVED_WRITES, Key.INBOX, Key.HEARD, Key.PROBE, Key.CONFIRMATIONS),
         reads=(Key.BUDGETS,),
-        looked_up=(Key.TEXTED, Key.REPLY_OWNERS),
+        looked_up=(Key.TEXTED, Key.REPLY_OWNERS, Key.REACH),
         edited=(Key.SUPPRESSED,),
         ends=(Key.RECORD, Key.SPENT, Key.OWNERS, Key.REPLY, Key.REPLY_PARTS, Key.PROBE),
         finds=INDEXED,
@@ -485,7 +495,7 @@ USERS = (
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del unlink expire pexpire persist pttl hset hsetnx"
             " hdel hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim"
-            " xautoclaim xreadgroup xgroup|create xrange xdel xinfo|groups lpush rpush rpop brpop scan"
+            " xautoclaim xreadgroup xgroup|create xrange xrevrange xdel xinfo|groups lpush rpush rpop brpop scan"
             " bgrewriteaof incrby sadd srem smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
         ),
         lists=KOMBU,

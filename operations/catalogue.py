@@ -132,7 +132,7 @@ LABELS = {
         "the result",
         frozenset(
             {"moved", "noted", "repeated", "late", "never_sent", "unknown", "adopted", "queued", "ask", "dead"}
-            | {"told", "incomplete", "part", "dropped", *REPLIES, *PostVerdict, *breaking.Probe}
+            | {"told", "accepted", "refused", "incomplete", "part", "dropped", *REPLIES, *PostVerdict, *breaking.Probe}
         ),
     ),
 }
@@ -312,6 +312,8 @@ METRICS = (
            "Replies by how the producer that gets them was found", "Do replies reach the producers they are for?"),
     Metric("threelane_replies_unassigned", GAUGE, _EXPORTER, (), "Replies in the inbox: they belong to no producer",
            "Does an operator have to assign replies?"),
+    Metric("threelane_stop_confirmations", COUNTER, _EXPORTER, ("result",), "Confirmations of a STOP, by result",
+           "Is each STOP confirmed once, in time? Only if THREELANE_STOP_CONFIRMATION is set."),
     Metric("threelane_suppressions", COUNTER, _EXPORTER, ("source",), "Entries added to the suppression list",
            "What adds numbers to the list?"),
     Metric("threelane_suppressions_lifted", COUNTER, _EXPORTER, (), "Entries removed from the suppression list",

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 import redis
+import redis.asyncio
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from threelane.contract import countries, message, phone
@@ -170,20 +171,26 @@ class AcceptCall:
             self._failed = failed
         if self._failed:
             return
+        self._call = _accept.begin(client, **self._arguments(is_tight=is_tight))
+
+    async def run(self, client: redis.asyncio.Redis) -> list[Admission]:
+        """Make the call on an asyncio client, and return the results; raises RedisError."""
+        return self.answers(await _accept.run(client, **self._arguments(is_tight=False)))
+
+    def _arguments(self, *, is_tight: bool) -> dict[str, Any]:
         tomorrow_at = (self._now // DAY + 1) * DAY
-        self._call = _accept.begin(
-            client,
-            records=self._records,
-            now=self._now,
-            today=budgets.day(self._now),
-            tomorrow=budgets.day(tomorrow_at),
-            tomorrow_at=tomorrow_at,
-            is_tight=is_tight,
-            unseen=self._unseen,
-            has_same_texts=len({one.same_text for one in self._messages}) < len(self._messages),
-            messages=self._messages,
-            former_prints=self._former_prints,
-        )
+        return {
+            "records": self._records,
+            "now": self._now,
+            "today": budgets.day(self._now),
+            "tomorrow": budgets.day(tomorrow_at),
+            "tomorrow_at": tomorrow_at,
+            "is_tight": is_tight,
+            "unseen": self._unseen,
+            "has_same_texts": len({one.same_text for one in self._messages}) < len(self._messages),
+            "messages": self._messages,
+            "former_prints": self._former_prints,
+        }
 
     def wait(self) -> list[str]:
         """Return the script's reply for each draft; raises RedisError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from typing import NamedTuple, NewType, cast
 
 from threelane.store.states import Status
@@ -23,6 +24,7 @@ BreakerKey = NewType("BreakerKey", str)
 WorkerKey = NewType("WorkerKey", str)
 ReplyKey = NewType("ReplyKey", str)
 ReplyPartsKey = NewType("ReplyPartsKey", str)
+ConfirmedKey = NewType("ConfirmedKey", str)
 DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
 DeliveryKey = NewType("DeliveryKey", str)
 TextedKey = NewType("TextedKey", str)
@@ -63,6 +65,8 @@ class Key(StrEnum):
     NUDGES = "nudges"
     ERASING = "erasing"
     SUPPRESSED = "suppressed"
+    REACH = "reach"
+    AUDIT = "audit"
     HEARD = "heard"
     PRODUCERS = "producers"
     RIGHTS = "rights"
@@ -90,6 +94,8 @@ class Key(StrEnum):
     REPLY_OWNERS = "reply-owners"
     TEXTED = "texted"
     INBOX = "inbox"
+    CONFIRMATIONS = "confirmations"
+    CONFIRMED = "confirmed"
     DELIVERIES = "deliveries"
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
@@ -158,6 +164,8 @@ KINDS: dict[Key, KeyKind] = {
                         "<kind>:<lane>:at -> when the last, ms: missing.py"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
+    Key.REACH: KeyKind("hash", "our number, or * -> which messages a STOP to it stops: reach.py"),
+    Key.AUDIT: KeyKind("stream", "the latest 10,000 changes by operators: who, what, detail"),
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
     Key.RIGHTS: KeyKind("hash", "the same name -> JSON of what accept needs of it; without address and secret"),
@@ -204,6 +212,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.TEXTED: KeyKind("hash", "digest of a person, and our number -> producer that texted last that day: texted.py",
                         "day:bucket", "7 days", by_account=True),
     Key.INBOX: KeyKind("stream", "the latest 10,000 replies that belong to no producer: EventField; trimmed as events"),
+    Key.CONFIRMATIONS: KeyKind("zset", "confirmations of a STOP to send, as JSON; score: when they expire, ms"),
+    Key.CONFIRMED: KeyKind("string", "marks a number whose STOP was confirmed", "digest of the number", "a day"),
     Key.DELIVERIES: KeyKind("zset", "events to post to a webhook; score: when to try next, ms", "producer"),
     Key.DELIVERY: KeyKind("hash", "the same ids -> JSON of event and attempts", "producer"),
     Key.UNDELIVERED: KeyKind("zset", "events that a webhook never accepted; score: since when, ms", "producer"),
@@ -263,6 +273,8 @@ LATE = key(Key.LATE)
 VISIBILITY = key(Key.VISIBILITY)
 OWNERS = key(Key.OWNERS)
 WAITING = key(Key.WAITING)
+REACH = key(Key.REACH)
+AUDIT = key(Key.AUDIT)
 HEARD = key(Key.HEARD)
 STOPPING = key(Key.STOPPING)
 PRODUCERS = key(Key.PRODUCERS)
@@ -275,6 +287,7 @@ COUNTRIES = key(Key.COUNTRIES)
 REPLY_HALVES = key(Key.REPLY_HALVES)
 REPLY_OWNERS = key(Key.REPLY_OWNERS)
 INBOX = StreamKey(key(Key.INBOX))
+CONFIRMATIONS = key(Key.CONFIRMATIONS)
 WORKERS = key(Key.WORKERS)
 LANE_1_WORKER = key(Key.LANE_1_WORKER)
 PRICES = key(Key.PRICES)
@@ -387,6 +400,11 @@ def reply_parts(reply_key: str) -> ReplyPartsKey:
 def texted(day: int, bucket: str) -> TextedKey:
     """Return the key of the marks of some persons who were texted on a day (of Unix time)."""
     return TextedKey(f"{_TEXTED}{day}:{bucket}")
+
+
+def confirmed(number: str) -> ConfirmedKey:
+    """Return the key that marks a number whose STOP was confirmed; a digest, which erasures can leave."""
+    return ConfirmedKey(key(Key.CONFIRMED, blake2b(number.encode(), digest_size=16).hexdigest()))
 
 
 def deliveries(producer: str) -> DeliveriesKey:

@@ -21,7 +21,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from threelane.contract import fields, phone
+from threelane.contract import phone, senders
 from threelane.contract.fields import LABEL
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
@@ -192,7 +192,7 @@ def parse_stored_scope(raw: str) -> str:
 
 
 def _sender(raw: str, name: str) -> str:
-    sender = fields.sender(name, "scope")
+    sender = senders.parse(name, "scope")
     if isinstance(sender, Refusal):
         raise ValueError(f"{raw!r} matches no message: {sender.problem}; {sender.remedy}")
     return str(sender)

@@ -52,6 +52,7 @@ class Count(StrEnum):
     LATE = "late", "lane"
     REPLIES = "replies", "word"
     ROUTED = "routed", "route"
+    CONFIRMATIONS = "confirmations", "result"  # of a STOP
     SUPPRESSED = "suppressed", "source"
     LIFTED = "lifted"
     REDRIVEN = "redriven", "lane"

@@ -55,6 +55,7 @@ class CallbackEndpoint:
         self._client = client
         self._words = words
         self._near_stop = NearStop(settings.near_stop)
+        self._confirmation = settings.stop_confirmation
         self._clock = RedisClock()
         self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(enabled=settings.otel))
         self._heard_at = 0
@@ -125,7 +126,7 @@ class CallbackEndpoint:
             self._heard_at = now
             await self._client.set(keys.HEARD, now)  # for threelane doctor
         for reply in inbound.replies:
-            await take(self._client, reply, self._words, self._clock.now(), self._near_stop)
+            await take(self._client, reply, self._words, self._clock.now(), self._near_stop, self._confirmation)
 
 
 def _is_ambiguous(request: web.Request) -> bool:

@@ -12,6 +12,9 @@ import typer
 
 from threelane.contract import gateways
 from threelane.demo.stack_file import use_stack
+from threelane.interfaces.command import (
+    audit as cli_audit,
+)
 from threelane.interfaces.command import bulk as cli_bulk
 from threelane.interfaces.command import caller as producer_cli
 from threelane.interfaces.command import (
@@ -86,6 +89,7 @@ app.add_typer(cli_suppress.app, rich_help_panel="Operator")
 app.add_typer(cli_replies.app, rich_help_panel="Operator")
 app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_limits.app, name="limits", rich_help_panel="Operator")
+app.add_typer(cli_audit.app, name="audit", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
 app.add_typer(cli_countries.app, name="countries", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")

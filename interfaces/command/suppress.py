@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from threelane.contract import phone
 from threelane.contract.prices import country as country_of
-from threelane.interfaces.command import opt_out_list
+from threelane.interfaces.command import opt_out_list, reach
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.file_numbers import (
     Country,
@@ -41,6 +41,7 @@ from threelane.store import suppression
 from threelane.store.suppression import Respelt
 
 app = typer.Typer(name="suppress", help="The suppression list: numbers to which nothing is sent.", no_args_is_help=True)
+app.add_typer(reach.app, name="reach")
 Scope = Annotated[str, typer.Option(help=f"{suppression.FORMS}.")]
 
 

@@ -158,6 +158,14 @@ do
   end
 end
 
+-- -> whether a number has an entry of a source and scope that is not over.
+local function has_entry(number, source, scope, now)
+  for _, entry in ipairs(decoded(spelling.present(number)) or {}) do
+    if entry.source == source and is_same(entry.scope, scope) and not is_over(entry, now) then return true end
+  end
+  return false
+end
+
 local lift
 do
   -- Remove the entries of a source and scope ('': any) from a row, except younger ones. Only the removal of all entries, by

@@ -52,6 +52,7 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
         "probed:prefix",
         "healed:sender",
         "replies:stop",
+        "confirmations:accepted",
         "suppressed:STOP",
         "erased:1",
     ]

@@ -56,6 +56,7 @@ ROWS = (  # the tables, and the names of rows that a message of this test meets
     (keys.RIGHTS, (PRODUCER,)),
     (keys.API_KEYS, ("k1", "\udcff")),
     (keys.PRICES, ("ZA", "x", "\udcff")),
+    (keys.REACH, ("*", "12025550100", "\udcff")),
     (keys.WINDOWS, ("lane:2", "tag:x", "\udcff")),
     (keys.HOLIDAYS, ("ZA:2026-12-25", "x", "\udcff")),
     (keys.BALANCE, ("credits", "left", "at", "floor:3", "since_credits", "drift", "lifted")),

@@ -19,6 +19,7 @@ from tests.layout import FOLDERS, ROOT
 from tests.properties.system import System, open_system
 from tests.properties.test_money import Walk
 from tests.servers import RedisServer
+from threelane.contract.prices import Prices
 from threelane.contract.schedule import DAY
 from threelane.store import access, find, inbox, keys, lua, registry, suppression, write_check
 from threelane.store.find import Filter
@@ -35,7 +36,7 @@ from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.process.settings import WebhookSettings
 from threelane.worker.receipt.late import late
 from threelane.worker.receipt.poll import poll
-from threelane.worker.reply import reply
+from threelane.worker.reply import confirm, reply
 from threelane.worker.reply.words import build
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import claim
@@ -176,11 +177,14 @@ def _do_the_rest(system: System) -> None:
     assert [0, True] == [access.take(sync, key, now), access.take(sync, key, now) > 0]
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})
-    system.run(reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now))
+    system.run(
+        reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now, confirmation="x")
+    )
     system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
     system.run(reply.take(client, InboundReply("r3", "VODAFONE", "1", "Welcome"), words, now))
     (found,) = inbox.unassigned(sync)
     assert inbox.assign(sync, found, "shop")
+    system.run(confirm.confirm(client, Prices({}), now))
     for number in (1, 2):
         part = ReplyPart(7, 2, number)
         system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))

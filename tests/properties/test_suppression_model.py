@@ -24,7 +24,7 @@ from threelane.worker.reply.words import build
 DAY = 24 * 3600 * 1000
 NUMBERS = ("27831234567", "27831234568")
 SOURCES = {OPERATOR: 1, "code 122": 1, "code 105": 3, STOP: 1}  # and how many times each is needed
-SCOPES = ("all", "sender:Shop", "tag:promo")
+SCOPES = ("all", "sender:Shop", "tag:promo", "lanes:2,3", "lanes:1", "number:Shop")
 MESSAGES: list[dict[str, Any]] = [
     {"to": number, **fields} for number in NUMBERS for fields in ({}, {"sender": "Shop"}, {"tags": ["news", "promo"]})
 ]
@@ -75,7 +75,9 @@ class Model:
         return len(meant)
 
     def forbids(self, message: dict[str, Any], now: int) -> bool:
-        fits = {"all", f"sender:{message.get('sender')}", *(f"tag:{tag}" for tag in message.get("tags", ()))}
+        sender = message.get("sender", "")
+        fits = {"all", "lanes:2,3", f"sender:{sender}", *(f"tag:{tag}" for tag in message.get("tags", ()))}
+        fits |= {f"number:{sender or 'Shop'}"}
         return any(
             to == message["to"] and scope in fits and known.times >= SOURCES[source] and not known.is_over(now)
             for (to, source, scope), known in self.entries.items()
@@ -119,7 +121,8 @@ def test_accept_and_claim_agree_with_the_model(system: System, walk: list[tuple[
             if text in ("STOP", "stop all!"):
                 model.add(to, STOP, "all", 0, now)
             elif text in ("START", "unstop"):
-                model.lift(to, STOP, "")
+                for source in (STOP, "code 122"):  # what the recipient decided
+                    model.lift(to, source, "")
         else:
             now += arguments[0]
     expected = [model.forbids(fields, now) for fields in MESSAGES]

@@ -20,6 +20,7 @@ AS_EVER = {
     "tl:countries",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
+    "tl:reach", "tl:audit", "tl:confirmations", "tl:confirmed:x",
     "tl:ceiling", "tl:probe", "tl:centres", "tl:stored",
     "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x",
     "tl:console:x",

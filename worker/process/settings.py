@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from threelane.contract import gateways
+from threelane.contract import gateways, text
 from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
 from threelane.runtime.settings import Settings
@@ -51,6 +51,19 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
         description='a reply such as "stop please": `suppress-us`: suppress a sender of +1, report others to the '
         "producer; `suppress`: every sender; `report`: only report; `off`: neither",
     )
+
+    stop_confirmation: str = Field(
+        "",
+        description="text of the one message that confirms a STOP within five minutes, at most one SMS; unset: none is "
+        "sent",
+    )
+
+    @field_validator("stop_confirmation")
+    @classmethod
+    def _one_sms(cls, value: str) -> str:
+        if value.strip() and text.measure(value.strip()).parts > 1:
+            raise ValueError("it is longer than one SMS: 160 letters, or 70 outside the GSM alphabet")
+        return value.strip()
 
     @field_validator("receipt_delays_seconds", mode="before")
     @classmethod

@@ -1,11 +1,13 @@
 -- PARTS record, suppression, tally, events
 -- Publish a reply, once, and let STOP and START take effect in the same step.
--- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts)
+-- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts), confirmed
+--       (the mark of a person whose STOP was confirmed)
 -- ARG   key (of a long reply, or ''), remember_ms, word ('', stop, start or help), counted (the label to count it by),
 --       looks_like_stop, entry (JSON of a STOP), source (of one), lifted (the sources that a START lifts), id, sender, to,
 --       text, at, network, message (the id of the one that it answers), incomplete, owner and owned_by (the
 --       producer that owns the keyword or the number, and which), texted (who last texted the person from it; false: nobody),
---       default (who gets what belongs to nobody else, or '')
+--       default (who gets what belongs to nobody else, or ''), confirmation (JSON of a confirmation
+--       of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
 -- ->    1, or 0 when it was published before
 local taken = 0
 for i = 1, #KEY.taken do
@@ -16,8 +18,25 @@ if ARG.key ~= '' then
   redis.call('ZREM', KEY.reply_halves, ARG.key)
 end
 if taken == 0 then return 0 end
+
+-- -> the scope of a STOP: what an operator chose for our number, or for all numbers.
+local function reached()
+  local chosen = of_table('HMGET', KEY.reach, ARG.to, '*') or {}
+  local reach = chosen[1] or chosen[2] or ''
+  if reach == 'sender' and ARG.to ~= '' then return 'number:' .. ARG.to end
+  return (string.find(reach, '^lanes:[123][123,]*$') or string.find(reach, '^tag:%w')) and reach or 'all'
+end
+
 if ARG.word == 'stop' then
-  suppress(ARG.sender, cjson.decode(ARG.entry), 1)
+  local entry = cjson.decode(ARG.entry)
+  entry.scope = reached()
+  local confirms = ARG.confirmation ~= '' and not has_entry(ARG.sender, ARG.source, entry.scope, ARG.at)
+    and redis.call('SET', KEY.confirmed, '1', 'NX', 'PX', ARG.confirm_again_ms)
+  if confirms then
+    redis.call('ZADD', KEY.confirmations, ARG.confirm_until, ARG.confirmation)
+    entry.evidence = entry.evidence .. ', confirmation: message ' .. ARG.confirmation_id
+  end
+  suppress(ARG.sender, entry, 1)
   count(Count.suppressed .. ARG.source)
 elseif ARG.word == 'start' then -- a delayed START lifts no later STOP
   for _, source in ipairs(ARG.lifted) do count(Count.lifted, lift(ARG.sender, source, '', ARG.at)) end
@@ -25,10 +44,12 @@ end
 count(Count.replies .. ARG.counted)
 
 local MOST_IN_INBOX = 10000
--- -> the producer of the message that it answers; '': one without a name; nil if there is no such message.
+-- -> the producer of the message that it answers; '': one without a name; nil if there is no such message, or if it is
+-- the confirmation of a STOP, which has no reader.
 local function producer_of_related()
   local is_read, known = pcall(read, KEY.related, {Field.status, Field.producer})
-  return ARG.message ~= '' and is_read and known.status and (known.producer or '') or nil
+  if not is_read or known.producer == CONFIRMATION then return nil end
+  return ARG.message ~= '' and known.status and (known.producer or '') or nil
 end
 
 local answered_by = producer_of_related()

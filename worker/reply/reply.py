@@ -19,7 +19,7 @@ from threelane.contract.reply_address import is_person
 from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.events import Route
-from threelane.store.keys import RecordKey, ReplyKey, ReplyPartsKey
+from threelane.store.keys import ConfirmedKey, RecordKey, ReplyKey, ReplyPartsKey
 from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.gateway import tables
@@ -29,7 +29,7 @@ from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.internal_error import OUTAGES, FaultStep, report
-from threelane.worker.reply import audience
+from threelane.worker.reply import audience, confirm
 from threelane.worker.reply import words as lists
 from threelane.worker.reply.near import NearStop, looks_like_stop
 from threelane.worker.reply.words import Word, Words
@@ -55,6 +55,7 @@ def _reply(
     parts: ReplyPartsKey,
     related: RecordKey,
     taken: Sequence[ReplyKey],
+    confirmed: ConfirmedKey,
     key: str,
     remember_ms: int,
     word: str,
@@ -75,6 +76,10 @@ def _reply(
     owned_by: str,
     texted: str | None,
     default: str,
+    confirmation: str,
+    confirmation_id: str,
+    confirm_until: int,
+    confirm_again_ms: int,
 ) -> None:
     """Publish a reply; returns 1, or 0 when it was published before."""
 
@@ -99,6 +104,7 @@ class Reading(NamedTuple):
 
     word: Word
     near: str = ""
+    confirmation: str = ""
 
     @property
     def result(self) -> str:
@@ -114,13 +120,15 @@ class _Policy(NamedTuple):
 
     words: Words
     near_stop: NearStop
+    confirmation: str = ""
 
     def read(self, text: str, sender: str) -> Reading:
-        word = self.words.meaning(text, sender)
-        if word or self.near_stop is NearStop.OFF:
-            return Reading(word)
+        if found := self.words.find(text, sender):
+            return Reading(found.word, confirmation=self.confirmation and (found.confirmation or self.confirmation))
+        if self.near_stop is NearStop.OFF:
+            return NOTHING
         near = looks_like_stop(text, self.words)
-        return Reading("stop" if near and self.near_stop.suppresses(sender) else "", near)
+        return Reading("stop" if near and self.near_stop.suppresses(sender) else "", near, self.confirmation)
 
 
 @cache
@@ -142,10 +150,15 @@ async def take(
     words: Words,
     now: int,
     near_stop: NearStop = NearStop.SUPPRESS_US,
+    confirmation: str = "",
 ) -> str:
-    """Process a reply; returns the result: told, stop, start, help, near_stop, looks_like_stop, part or repeated."""
+    """Process a reply; returns the result: told, stop, start, help, near_stop, looks_like_stop, part or repeated.
+
+    ``confirmation`` is the text that confirms a STOP; "": none is sent.
+    """
+    policy = _Policy(words, near_stop, confirmation)
     if reply.part is None:
-        return await _publish(client, [reply], reply.text, _Policy(words, near_stop), now)
+        return await _publish(client, [reply], reply.text, policy, now)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
     found = await _reply_part.run(
         client,
@@ -162,7 +175,7 @@ async def take(
         result = found[0].decode()
         _count(result, reply, "")
         return result
-    return await _publish_parts(client, key, found, _Policy(words, near_stop), now)
+    return await _publish_parts(client, key, found, policy, now)
 
 
 async def publish_halves(
@@ -214,6 +227,8 @@ async def _publish(
     why = f", looks like STOP: {read.near}" if read.near else ""
     entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}{why}", first=at, last=at)
     related = first.related_id
+    confirm_until = confirm.until(first, now) if read.word == "stop" and read.confirmation else 0
+    wanted = confirm.confirmation(first, read.confirmation)
     is_new = await _reply.run(
         client,
         parts=keys.reply_parts(key),
@@ -239,6 +254,11 @@ async def _publish(
         owned_by=whom.owned_by,
         texted=whom.texted,
         default=whom.default,
+        confirmed=keys.confirmed(first.from_),
+        confirmation=msgspec.json.encode(wanted).decode() if confirm_until else "",
+        confirmation_id=wanted.id,
+        confirm_until=confirm_until,
+        confirm_again_ms=confirm.AGAIN_MS,
     )
     result = (read.result or "told") if is_new else "repeated"
     _count(result, first, read.word)

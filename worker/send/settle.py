@@ -17,7 +17,7 @@ from threelane.store.keys import RecordKey, TextedKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import AT_REST, Status
-from threelane.store.suppression import Entry
+from threelane.store.suppression import CONFIRMATION, Entry
 from threelane.store.suppression import encode as encode_entry
 from threelane.store.tally import Count
 from threelane.worker.account.hold import OF_PRODUCER, Hold
@@ -167,8 +167,8 @@ def _holding(hold: Hold, place: int, now: int) -> Holding:
 
 
 def _mark(one: Settlement, now: int) -> tuple[TextedKey, str]:
-    """Return where to note who texted the person; nowhere if the message was surely not sent."""
-    if one.decision.to not in _MAY_BE_ANSWERED:
+    """Return where to note who texted the person; nowhere for a confirmation, or if the message was surely not sent."""
+    if one.decision.to not in _MAY_BE_ANSWERED or one.claimed.message.producer == CONFIRMATION:
         return texted.NO_KEY, ""
     return texted.mark(one.claimed.message.to, one.claimed.message.sender, _expected(one, now))
 

@@ -10,7 +10,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import probe
 from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
-from threelane.worker.reply import reply
+from threelane.worker.reply import confirm, reply
 from threelane.worker.send import recover, windows
 from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, publish_ceiling, release, sweep
 
@@ -41,5 +41,6 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     late.DUTY,
     stop.DUTY,
     reply.DUTY,
+    confirm.DUTY,
     erase.DUTY,
 )

@@ -1,0 +1,57 @@
+"""Audit: who changed what, and when: the latest changes by operators that decide who may be sent to.
+
+An entry has no number of a recipient, so that an erasure leaves nothing here.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.store import keys, rows
+
+MOST = 10_000
+MOST_LETTERS = 500
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One change: when (ms, by the clock of Redis), by whom, of what kind, and its details."""
+
+    at: int
+    who: str
+    what: str
+    detail: str
+
+
+def add(client: Any, what: str, detail: str, who: str = "") -> None:
+    """Record a change; ``client`` is a connection, or the pipeline of the change itself.
+
+    ``what`` is its kind in a few words, such as "reach"; ``who`` defaults to the user of this process.
+    """
+    fields = {"who": who or user(), "what": what, "detail": detail[:MOST_LETTERS]}
+    client.xadd(keys.AUDIT, fields, maxlen=MOST, approximate=True)
+
+
+def read(client: redis.Redis, most: int) -> Sequence[AuditEntry]:
+    """Return the latest entries, the newest first."""
+    found: Any = rows.unless_damaged(keys.AUDIT, lambda: client.xrevrange(keys.AUDIT, count=most), [])
+    return [_entry(rows.text(place), values) for place, values in found]
+
+
+def user() -> str:
+    """Return the user and host of this process."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container without a user database
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"
+
+
+def _entry(place: str, values: Any) -> AuditEntry:
+    texts = {rows.text(name): rows.text(value) for name, value in values.items()}
+    return AuditEntry(int(place.partition("-")[0]), *(texts.get(name, "") for name in ("who", "what", "detail")))
