@@ -223,7 +223,7 @@ do
       local is_below, reply = check(shared.prefix[string.sub(to, 1, length)])
       if not is_below then return nil, reply end
     end
-    local is_below, reply = check(next(shared.country) and shared.country[value_of(message, Field.country)])
+    local is_below, reply = check(next(shared.country) and shared.country[message[NewMessage.country]])
     if is_below then is_below, reply = check(shared.producer[producer]) end
     if not is_below then return nil, reply end
     return send_at
