@@ -160,9 +160,13 @@ def take(client: redis.Redis, key: ApiKey, now: int, units: int = 1, *, owed: bo
     """
     if units < 1:
         return 0
-    wait = _take(client, key.id, key.rate, now, units, owed=owed)
-    registered = None if wait else registry.read(client, key.producer)
-    return wait or (_take(client, f"@{key.producer}", registered.rate, now, units, owed=owed) if registered else 0)
+    if wait := _take(client, key.id, key.rate, now, units, owed=owed):
+        return wait
+    registered = registry.read(client, key.producer)
+    wait = _take(client, f"@{key.producer}", registered.rate, now, units, owed=owed) if registered else 0
+    if wait:  # refused after all, so that the key owes nothing
+        _take(client, key.id, key.rate, now, -units, owed=owed)
+    return wait
 
 
 def _take(client: redis.Redis, name: str, rate: float, now: int, units: int, *, owed: bool) -> int:

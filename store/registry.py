@@ -23,6 +23,7 @@ MOST_LETTERS = 2048
 MOST_RATE = 100_000.0
 RIGHTS = ("bypass", "countries", "numbers")
 """What accept needs of a registration; whoever may send may read it."""
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE)  # as the last part of a host it means an IPv4 address
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 
 
@@ -183,6 +184,8 @@ def check_webhook(webhook: str, *, allow_loopback: bool = False) -> None:
         raise ValueError("remove user and password from the webhook's address: verify the signature instead")
     if "#" in webhook:
         raise ValueError("remove the fragment (#...) from the webhook's address: it is never sent")
+    if _is_short_address(parts.hostname or ""):
+        raise ValueError("write an IPv4 address in a webhook's address as four decimal numbers, as in 203.0.113.7")
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and _is_loopback(parts)):
         raise ValueError(
             "a webhook's address starts with https://; http:// is only allowed for this machine, "
@@ -222,6 +225,16 @@ def _encode_rights(of: Registration) -> bytes:
 def _decode(name: bytes | str, entry: bytes, key: str = keys.PRODUCERS) -> Registration | None:
     """Return a registration; None for an unreadable one, which counts as absent: it gives no right."""
     return rows.decode(key, name, entry, read_row)
+
+
+def _is_short_address(host: str) -> bool:
+    """Return whether a host is an IPv4 address of another form, such as 127.1, 0x7f.1 or 2130706433."""
+    if not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+        return False
+    try:
+        return not ipaddress.ip_address(host)
+    except ValueError:
+        return True
 
 
 def _is_loopback(parts: SplitResult) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -42,6 +43,16 @@ class CallbackProtocol(web.RequestHandler):
         if not self._messages:
             self._report(Phase.IDLE)
         return sent
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Respond to a request that is not HTTP, without its first line, whose path has the secret."""
+        return super().handle_error(request, status, exc, message if message is None else HTTPStatus(status).phrase)
 
     def pause_writing(self) -> None:
         """Wait for the client to read."""

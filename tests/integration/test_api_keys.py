@@ -15,7 +15,7 @@ from tests.integration.http_api import Api, now, wide_key
 from tests.integration.test_api_access import HELLO, threelane
 from threelane.operations import doctor
 from threelane.runtime.exits import Exit
-from threelane.store import access, keys, last_used, overlap
+from threelane.store import access, keys, last_used, overlap, registry
 from threelane.worker.policy.ours import OURS
 
 __all__ = ["threelane"]
@@ -252,3 +252,18 @@ def test_lists_that_are_sent_at_once_owe_the_rate_once(client: redis.Redis) -> N
 
     assert 0 == access.take(client, key, at, 9_999, owed=True)
     assert [True, True] == [access.take(client, key, at, 9_999, owed=True) > 1_999_000 for _ in range(2)]
+
+
+@pytest.mark.parametrize("owed", [True, False])
+def test_what_the_rate_of_the_producer_refuses_costs_the_key_nothing(client: redis.Redis, owed: bool) -> None:
+    """A list that was refused must not block the key for the time that it would have cost."""
+    at, units = now(client), 500 if owed else 1
+    key = access.create(client, "shop", at, unlimited=True, rate=10.0).key
+    other = access.create(client, "shop", at, unlimited=True, rate=10.0).key
+    registry.put(client, "shop", rate=2.0)
+    assert 0 == access.take(client, other, at, 8, owed=True)
+    assert 0 < access.take(client, key, at, units, owed=owed)
+
+    registry.put(client, "shop", rate=0.0)
+    assert [0] * 10 == [access.take(client, key, at) for _ in range(10)]
+    assert 0 < access.take(client, key, at)

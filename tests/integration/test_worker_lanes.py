@@ -83,6 +83,7 @@ def test_a_busy_worker_leaves_codes_to_a_reserved_one_and_takes_them_when_that_i
     """The idle process is the quicker one; a code does not wait for one that does not live any more."""
     sandbox.control("POST", "settings", {"latency_ms": 300})
     reserved = workers.start("--lanes", "1", parts_per_second=100_000)
+    assert [1] == reserved.event("started")["lanes"]
     _flood(producer, 3, 3_000)
     shared = workers.start(parts_per_second=100_000, threads=3, gateway_connections=8)
     wait_until(lambda: _claimed(shared, 3) >= 200, what="the shared worker to be busy")

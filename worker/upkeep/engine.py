@@ -189,7 +189,7 @@ class Engine:
             url=self._settings.gateway_address,
             account=self._settings.account,
             balance=balance,
-            lanes=list(keys.LANES),
+            lanes=sorted(LANES.serves),
             parts_per_second=self._settings.parts_per_second,
         )
 
