@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -194,3 +195,16 @@ def test_a_row_that_is_no_holiday_closes_nothing_and_is_listed(operator: Operato
         set(found.unreadable),
     )
     assert "not a holiday: invalid row" in " ".join(operator.holidays("list").stdout.split())
+
+
+def test_an_import_without_its_libraries_names_the_extra(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands for producers are installed without a parser of calendars."""
+    monkeypatch.setitem(sys.modules, "threelane.operations.calendar_file", None)
+    file = tmp_path / "za.ics"
+    file.write_bytes(ONE_DAY.encode())
+    refused = operator.holidays("import", str(file))
+
+    needs = "threelane windows holidays import needs: pip install 'threelane[calendar]'"
+    assert (2, "", needs) == (refused.exit_code, refused.stdout, " ".join(refused.stderr.split()))
