@@ -34,7 +34,7 @@ class Operator:
 @pytest.fixture
 def operator(client: redis.Redis, redis_server: RedisServer) -> Operator:
     """An operator of an empty Redis."""
-    assert client.dbsize() == 0
+    assert 0 == client.exists(keys.WINDOWS, keys.HOLIDAYS)
     return Operator(redis_server.url)
 
 

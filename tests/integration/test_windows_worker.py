@@ -114,7 +114,7 @@ NEVER = Windows({"lane:3": parse(WINDOW), "tag:promo": parse("daily 12:00-13:00 
 
 @pytest.fixture
 def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
-    assert client.dbsize() == 0
+    assert 0 == client.exists(keys.WINDOWS, keys.HOLIDAYS)
     with open_system(redis_server) as made:
         yield made
 
