@@ -23,5 +23,13 @@ do
   function spelling.present(number) return others(number, 'present')[1] or number end
 
   -- -> the former spellings of a person's number.
-  function spelling.former(person) return others(person, 'former') end
+  function spelling.former(number) return others(spelling.present(number), 'former') end
+
+  -- -> all spellings of a person's number, the present one last.
+  function spelling.all(number)
+    local person = spelling.present(number)
+    local found = others(person, 'former')
+    found[#found + 1] = person
+    return found
+  end
 end

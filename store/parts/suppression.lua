@@ -55,18 +55,25 @@ local function is_same(one, other)
   return normal(one) == normal(other)
 end
 
--- -> the entries of the person whom each of these numbers reaches: JSON, false, or a list of both if there are several
--- spellings; nil if the key of the list is no hash.
+-- -> the entries of the person whom each of these numbers reaches: JSON, false, or a list of JSON if several spellings
+-- have some; nil if the key of the list is no hash.
 local function entries_of(numbers)
   local found = of_table('HMGET', KEY.suppressed, unpack(numbers))
   if not found then return nil end
+  local others, places = {}, {}
   for i, number in ipairs(numbers) do
-    local person = spelling.may_differ(number) and spelling.present(number)
-    local former = person and spelling.former(person)
-    if former and #former > 0 then
-      local listed, all = false, redis.call('HMGET', KEY.suppressed, person, unpack(former))
-      for _, row in ipairs(all) do listed = listed or row end
-      found[i] = listed and all
+    if spelling.may_differ(number) then
+      for _, other in ipairs(spelling.all(number)) do
+        if other ~= number then others[#others + 1], places[#places + 1] = other, i end
+      end
+    end
+  end
+  for j, row in ipairs(#others > 0 and redis.call('HMGET', KEY.suppressed, unpack(others)) or {}) do
+    local i = places[j]
+    if row and type(found[i]) == 'table' then
+      table.insert(found[i], row)
+    elseif row then
+      found[i] = found[i] and {found[i], row} or row
     end
   end
   return found
@@ -151,10 +158,10 @@ do
 
   -- Add an entry for the person whom a number reaches, as suppress_row does for a row.
   function suppress(number, new, again)
-    local person = spelling.present(number)
+    local person, former = spelling.present(number), spelling.former(number)
     suppress_row(person, new, again)
     if again == 0 then return end  -- a list is imported when all workers are of this version
-    for _, former in ipairs(spelling.former(person)) do copy_to_former(former, new) end
+    for _, spelled in ipairs(former) do copy_to_former(spelled, new) end
   end
 end
 
@@ -194,9 +201,8 @@ do
 
   -- Remove entries of the person whom a number reaches, as lift_row does. -> how many; a copy counts as its entry
   function lift(number, source, scope, youngest)
-    local person, removed, lifted = spelling.present(number), {}, 0
-    lift_row(person, removed, source, scope, youngest)
-    for _, former in ipairs(spelling.former(person)) do lift_row(former, removed, source, scope, youngest) end
+    local removed, lifted = {}, 0
+    for _, spelled in ipairs(spelling.all(number)) do lift_row(spelled, removed, source, scope, youngest) end
     for _ in pairs(removed) do lifted = lifted + 1 end
     return lifted
   end
