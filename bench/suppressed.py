@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,19 @@ def numbers(count: int) -> Iterator[str]:
         yield str((TWO_SPELLINGS + 80_000_000 if each % 10 == 0 else ONE_SPELLING) + each)
 
 
-def fill(client: redis.Redis, count: int) -> float:
-    """Import the numbers; returns the seconds."""
-    begun, entry, chunk = time.monotonic(), Entry(IMPORT, first=AT, last=AT), []
-    for number in numbers(count):
-        chunk.append((number, entry))
-        if len(chunk) == suppression.BATCH * 20:
-            suppression.take_over(client, chunk)
-            chunk = []
-    suppression.take_over(client, chunk)
+def fill(client: redis.Redis, listed: Iterator[str]) -> float:
+    """Import numbers; returns the seconds."""
+    begun, entry = time.monotonic(), Entry(IMPORT, first=AT, last=AT)
+    while chunk := [(number, entry) for number in islice(listed, suppression.BATCH * 20)]:
+        suppression.take_over(client, chunk)
     return time.monotonic() - begun
+
+
+def write(client: redis.Redis, rows: Iterator[str]) -> None:
+    """Write the rest of the list as an import leaves it, which is faster."""
+    row = json.dumps([{"source": IMPORT, "first": AT, "last": AT, "code": "122"}], separators=(",", ":"))
+    while chunk := list(islice(rows, 1000)):
+        client.hset(keys.SUPPRESSED, mapping=dict.fromkeys(chunk, row))
 
 
 def used(client: redis.Redis) -> int:
@@ -78,16 +82,19 @@ def cost(client: redis.Redis, pid: int, first: int) -> float:
     return statistics.median(accepts(client, pid, first) for _ in range(ROUNDS))
 
 
-def measure(client: redis.Redis, pid: int, count: int) -> dict[str, float]:
+def measure(client: redis.Redis, pid: int, count: int, imported: int) -> dict[str, float]:
     """Return all figures for a list of so many numbers."""
     starts = {"one_spelling": ONE_SPELLING + 90_000_000, "two_spellings": TWO_SPELLINGS}
     found = {f"accept_us_{name}_empty_list": round(cost(client, pid, first), 1) for name, first in starts.items()}
     client.execute_command("FLUSHDB", "SYNC")
     before = used(client)
-    seconds = fill(client, count)
+    listed = numbers(count)
+    seconds = fill(client, islice(listed, imported))
+    write(client, listed)
     found |= {
         "numbers": count,
         "listed": int(client.hlen(keys.SUPPRESSED)),
+        "imported": min(imported, count),
         "import_seconds": round(seconds, 1),
         "bytes_a_number": round((used(client) - before) / count, 1),
         "gib": round((used(client) - before) / 2**30, 2),
@@ -99,13 +106,14 @@ def main() -> None:
     """Measure and print the figures as JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--numbers", type=int, default=1_000_000)
-    count = arguments.parse_args().numbers
+    arguments.add_argument("--imported", type=int, default=1_000_000, help="the others are written directly")
+    given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder), *OPTIONS).start()
         try:
             assert server.process
             with redis.Redis.from_url(server.url) as client:
-                print(json.dumps(measure(client, server.process.pid, count), indent=2))
+                print(json.dumps(measure(client, server.process.pid, given.numbers, given.imported), indent=2))
         finally:
             server.stop()
 

@@ -173,6 +173,8 @@ def test_a_stop_that_an_earlier_worker_took_holds(system: System) -> None:
     list_formerly(system, FORMER, source=STOP)
     replies(system, FORMER, "STOP")  # a second one, by a worker of this version
 
+    (kept,) = suppression.decode(FORMER, system.sync.hget(keys.SUPPRESSED, FORMER))  # type: ignore[arg-type]
+    assert 0 == kept.expires  # no copy replaced it
     assert not claims(system, waiting)
     assert [STOP] == [one.source for one in suppression.why(system.sync, FORMER)]
     assert 1 == suppression.lift(system.sync, FORMER)

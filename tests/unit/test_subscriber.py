@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from threelane.contract import phone
+from threelane.contract.reading import parse_reading
 from threelane.contract.subscriber import RULES, Rule, spellings, subscriber
 
 PAIRS = (
@@ -67,7 +69,11 @@ def test_both_spellings_are_one_person(former: str, present: str) -> None:
         "541155551",  # too short
         "54115555123456",
         "5481012345678",
-        "551133334444",  # a fixed line
+        "551133334444",  # fixed lines
+        "552133334444",
+        "553133334444",
+        "555133334444",
+        "557133334444",
         "551177654321",  # may have been trunked radio, which kept 8 digits
         "55208765432",
         "22981123456",  # Benin's shared numbers kept 8 digits
@@ -81,6 +87,25 @@ def test_both_spellings_are_one_person(former: str, present: str) -> None:
 def test_other_numbers_have_one_spelling(number: str) -> None:
     """What no rule names is left as it is."""
     assert (number,) == spellings(number)
+
+
+@pytest.mark.parametrize(
+    ("reading", "raw", "present"),
+    [
+        ("international", "+55 (0)11 8765-4321", "5511987654321"),
+        ("international", "+54 11 15 5555 1234", "5491155551234"),
+        ("international", "+52 1 55 1234 5678", "525512345678"),
+        ("international", "22507123456", "2250707123456"),
+        ("e164", "+229 97 12 34 56", "2290197123456"),
+        ("national:BR", "(11) 8765-4321", "5511987654321"),
+        ("national:AR", "011 15 5555-1234", "5491155551234"),
+        ("national:CI", "07 12 34 56", "2250707123456"),
+        ("national:VN", "0120 123 4567", "84701234567"),
+    ],
+)
+def test_a_number_is_parsed_to_its_present_spelling(reading: str, raw: str, present: str) -> None:
+    """However it is read, also where the metadata no longer has the length of the former one."""
+    assert present == phone.parse(raw, "to", parse_reading(reading))
 
 
 def test_every_rule_names_its_source() -> None:
