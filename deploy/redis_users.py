@@ -491,7 +491,7 @@ USERS = (
         "operator",
         "the command line of operators",
         every_key=True,
-        scripts=("store/respell",),
+        scripts=("store/assign", "store/respell"),
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del unlink expire pexpire persist pttl hset hsetnx"
             " hdel hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim"

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from threelane.demo.child import _end_with_parent
 from threelane.interfaces.command import caller as commands
 from threelane.interfaces.command.line import app
-from threelane.store import limits
+from threelane.store import keys, limits
 from threelane.store.limits import Limit, Name
 
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000:glibc.malloc.tcache_max=1032"}
@@ -150,6 +150,12 @@ def threelane(*arguments: str, environment: dict[str, str], timeout: float = 60)
         timeout=timeout,
         check=False,
     )
+
+
+def stored(client: redis.Redis) -> int:
+    """Return how many keys there are besides the limits that ``allow_repeats`` sets."""
+    keys_and_limits: Any = client.dbsize()
+    return int(keys_and_limits) - int(bool(client.exists(keys.LIMITS)))
 
 
 def allow_repeats(client: redis.Redis) -> None:

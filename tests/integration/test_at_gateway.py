@@ -11,7 +11,7 @@ import redis
 
 from tests.integration.conftest import Workers, taken
 from tests.properties.system import System, open_system
-from tests.servers import RedisServer, wait_until
+from tests.servers import RedisServer, stored, wait_until
 from threelane import Producer, ProducerSettings, Refused, Status
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
@@ -31,7 +31,7 @@ ACCEPTED = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
 
 @pytest.fixture
 def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     with open_system(redis_server) as made:
         yield made
 

@@ -18,7 +18,7 @@ import redis
 
 from tests.integration.conftest import SECRET, log_of, taken, threelane_child
 from tests.integration.test_callbacks import TAKEN, attempted, basic, charged, status_of, taken_by_the_gateway
-from tests.servers import RedisServer, wait_until
+from tests.servers import RedisServer, stored, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
 from threelane.sandbox.running import Running
@@ -365,7 +365,7 @@ def test_a_body_of_ten_megabytes_is_answered_413_and_the_next_one_is_served(
 def test_a_probe_changes_nothing_and_is_acknowledged(at: Endpoint, client: redis.Redis, path: str) -> None:
     """The gateway tries an address before it registers it."""
     assert [Answer(200, "ok\n")] * 3 == [at.request(path, "GET"), at.request(path), at.request(path, body=b"")]
-    assert 0 == client.dbsize()
+    assert 0 == stored(client)
 
 
 NO_HTTP = {

@@ -14,7 +14,7 @@ import redis
 
 from tests.integration.conftest import Workers, taken
 from tests.properties.system import System, open_system
-from tests.servers import RedisServer, free_port, wait_until
+from tests.servers import RedisServer, free_port, stored, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
@@ -36,7 +36,7 @@ LOST = AttemptOutcome(OutcomeKind.LOST)
 @pytest.fixture
 def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     """The worker's verbs, one by one, at the time of this machine."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     with open_system(redis_server, parts_per_second=10_000) as made:
         made.now = int(time.time() * 1000)
         yield made

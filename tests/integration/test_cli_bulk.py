@@ -14,7 +14,7 @@ import redis
 
 from tests.integration.test_accept import nudged
 from tests.national_numbers import mobiles
-from tests.servers import RedisServer, free_port, typed
+from tests.servers import RedisServer, free_port, stored, typed
 from threelane.store import keys, registry
 
 INTERNATIONAL = ("--numbers", "international")
@@ -45,7 +45,7 @@ BAD = [(number, code, field) for number, (_, code, field) in enumerate(ROWS, 1) 
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
     """What a user sets: the address of an empty Redis, and a terminal wide enough."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
 
 
@@ -171,7 +171,7 @@ def test_national_numbers_without_a_country_are_refused_as_a_whole(
         timeout=60,
         check=False,
     )
-    assert (2, "", 0) == (refused.returncode, refused.stdout, client.dbsize())
+    assert (2, "", 0) == (refused.returncode, refused.stdout, stored(client))
     assert (2, found[0].national) == (piped.returncode, json.loads(piped.stdout)["both_readings"][0]["number"])
     assert "Give --country" in refused.stderr
     assert "as international" in refused.stderr

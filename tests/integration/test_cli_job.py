@@ -14,7 +14,7 @@ import redis
 
 from tests.nudges import nudges_of
 from tests.properties.system import open_system
-from tests.servers import RedisServer, typed, wait_until
+from tests.servers import RedisServer, stored, typed, wait_until
 from threelane import Status
 from threelane.contract.message import identify
 from threelane.contract.prices import CREDIT
@@ -31,7 +31,7 @@ TEXT = "Dear {name}, you owe {sum}"
 
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
 
 
@@ -83,7 +83,7 @@ def test_invalid_options_are_reported_before_anything_is_sent(
 ) -> None:
     """Exit code 2, and a sentence."""
     completed = typed("bulk", *INTERNATIONAL, str(people), *words, environment=environment)
-    assert (2, "", 0) == (completed.returncode, completed.stdout, client.dbsize())
+    assert (2, "", 0) == (completed.returncode, completed.stdout, stored(client))
     assert sentence in completed.stderr
 
 
@@ -107,7 +107,7 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     people.write_text(PEOPLE + "27831234570,Di,1\n27831234571,Ed,2\n27831234572,Flo,2\n", encoding="utf-8")
     suppression.add(client, [("27831234571", Entry(source="STOP", first=1, last=1))])
     budgets.put(client, "centre:news", "day", Budget(CREDIT // 2))
-    before = client.dbsize()
+    before = stored(client)
 
     completed = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", "--json", environment=prices)
     last = json.loads(completed.stdout.splitlines()[-1])
@@ -115,7 +115,7 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     assert {"accepted": 4, "repeated": 2, "refused": 3, "parts": 2, "estimate_millionths": CREDIT} == last["summary"]
     assert {"centre:news:day": CREDIT // 2} == last["over_budgets"]
     assert {"ZA": {"messages": 2, "parts": 2, "estimate_millionths": CREDIT}} == last["countries"]
-    assert before == client.dbsize()
+    assert before == stored(client)
     shown = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", environment=prices)
     assert "2 parts, about 1.00 credits, 2 of them already known), 3 refused; nothing was sent" in shown.stdout
     assert "suppressed" in shown.stdout

@@ -8,7 +8,7 @@ import os
 import pytest
 import redis
 
-from tests.servers import RedisServer, free_port, typed
+from tests.servers import RedisServer, free_port, stored, typed
 from threelane.store import keys
 
 TO = "27831234567"
@@ -17,7 +17,7 @@ TO = "27831234567"
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
     """What a user sets: the address of an empty Redis."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     return {"THREELANE_REDIS_URL": redis_server.url}
 
 

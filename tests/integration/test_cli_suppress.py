@@ -18,7 +18,7 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, free_port, stored
 from threelane.interfaces.command.suppress import COLUMNS, app
 from threelane.store import keys, suppression
 from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry
@@ -53,7 +53,7 @@ class Operator:
 @pytest.fixture
 def operator(client: redis.Redis, redis_server: RedisServer, tmp_path: Path) -> Operator:
     """An operator of an empty Redis."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     return Operator(redis_server.url, tmp_path)
 
 
@@ -182,7 +182,7 @@ def test_wrong_usage_is_a_sentence_and_changes_nothing(
     result = operator.types(*words)
     assert (2, "") == (result.exit_code, result.stdout)
     assert problem in result.stderr
-    assert 0 == client.dbsize()
+    assert 0 == stored(client)
 
 
 def test_without_redis_each_command_reports_it(tmp_path: Path) -> None:
@@ -276,13 +276,13 @@ NATIONAL = '0831234567\n083 123 4568\n="0831234569"\n'  # three people who opted
 def test_a_list_of_national_numbers_needs_a_country(operator: Operator, client: redis.Redis) -> None:
     """Three rows taken and three people texted afterwards: the list had no country code."""
     refused = operator.imports(NATIONAL)
-    assert (2, "", 0) == (refused.exit_code, refused.stdout, client.dbsize())
+    assert (2, "", 0) == (refused.exit_code, refused.stdout, stored(client))
     assert "none: the number starts with 0" in " ".join(refused.stderr.split())
     tried = operator.imports(NATIONAL, "--country", "ZA", "--dry-run")
     assert (0, "3 would be taken, 0 already there, 0 refused; nothing was changed\n", 0) == (
         tried.exit_code,
         tried.stdout,
-        client.dbsize(),
+        stored(client),
     )
 
     taken = operator.imports(NATIONAL, "--country", "ZA")
@@ -386,7 +386,7 @@ def test_a_file_that_is_not_a_list_is_refused_as_a_whole(
 ) -> None:
     """Exit code 2, and a sentence that names the right form."""
     result = operator.imports(content)
-    assert (2, "", 0) == (result.exit_code, result.stdout, client.dbsize())
+    assert (2, "", 0) == (result.exit_code, result.stdout, stored(client))
     assert problem in " ".join(result.stderr.split()), "a long path wraps the sentence"
     assert "Traceback" not in result.stderr
 

@@ -18,7 +18,7 @@ from tests.integration.api import needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.integration.test_callbacks import attempted
 from tests.nudges import nudges_of
-from tests.servers import RedisServer, typed
+from tests.servers import RedisServer, stored, typed
 from threelane import Producer, ProducerSettings, Status
 from threelane.producer.nudge import Nudger
 from threelane.sandbox.running import Running
@@ -108,7 +108,7 @@ def test_dead_letters_past_their_validity_stay_dead(
 def test_without_dead_letters_of_the_code_nothing_happens(producer: Producer, client: redis.Redis, code: str) -> None:
     """No nudge, and no count."""
     assert {"redriven": 0, "expired": 0} == redrive(client, producer.nudger, Filter(code=code), int(time.time() * 1000))
-    assert 0 == client.dbsize()
+    assert 0 == stored(client)
 
 
 @pytest.mark.main_job

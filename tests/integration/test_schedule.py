@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tests.integration.conftest import Workers, taken
 from tests.properties.system import System, open_system
-from tests.servers import RedisServer, free_port, threelane
+from tests.servers import RedisServer, free_port, stored, threelane
 from threelane import Producer, Refused, Status
 from threelane.contract import message
 from threelane.contract.refusal import Refusal
@@ -38,7 +38,7 @@ DAY = 24 * HOUR
 @pytest.fixture
 def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
     """The worker's verbs, one by one, at the time of this machine."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     with open_system(redis_server) as made:
         made.now = int(time.time() * 1000)
         yield made
@@ -290,7 +290,7 @@ def test_a_worker_sends_it_at_its_new_time_and_not_at_the_old_one(
 @pytest.fixture
 def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str]:
     """What a user sets: the address of an empty Redis."""
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     return {"THREELANE_REDIS_URL": redis_server.url}
 
 

@@ -11,7 +11,7 @@ import redis
 
 from tests.integration.conftest import Workers, attempts, taken
 from tests.properties.system import System, open_system
-from tests.servers import RedisServer
+from tests.servers import RedisServer, stored
 from threelane import Producer, Status
 from threelane.contract.message import Message
 from threelane.gateways.http import gateway as http
@@ -33,7 +33,7 @@ LOST = AttemptOutcome(OutcomeKind.LOST)
 
 @pytest.fixture
 def system(client: redis.Redis, redis_server: RedisServer) -> Iterator[System]:
-    assert client.dbsize() == 0
+    assert stored(client) == 0
     with open_system(redis_server, doubt_delays_seconds=(5,)) as made:
         yield made
 

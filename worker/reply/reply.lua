@@ -1,4 +1,4 @@
--- PARTS record, suppression, tally, events
+-- PARTS suppression, tally, events
 -- Publish a reply, once, and let STOP and START take effect in the same step.
 -- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts), confirmed
 --       (the mark of a person whose STOP was confirmed)
