@@ -565,6 +565,15 @@ TROUBLE = Board(
                     ],
                 ),
                 Panel(
+                    "Does one number, prefix, country or producer get too much? (per minute)",
+                    "short",
+                    [
+                        (_happened("threelane_limited_total", "limited, action"), "{{limited}} {{action}}"),
+                        (_sum("threelane_neighbour_runs_total", window="1m"), "runs of neighbouring numbers"),
+                    ],
+                    "Messages over a limit. threelane limits list shows the limits, threelane doctor those in use.",
+                ),
+                Panel(
                     "Do replies reach a producer? (per minute)",
                     "short",
                     [
