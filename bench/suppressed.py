@@ -21,7 +21,7 @@ import redis
 from bench.processes import cpu_of
 from bench.run import MICRO
 from bench.systems import OPTIONS
-from tests.servers import RedisServer
+from tests.servers import RedisServer, wait_until
 from threelane.contract import message
 from threelane.contract.message import Draft
 from threelane.contract.refusal import Refusal
@@ -53,6 +53,16 @@ def write(client: redis.Redis, rows: Iterator[str]) -> None:
     row = json.dumps([{"source": IMPORT, "first": AT, "last": AT, "code": "122"}], separators=(",", ":"))
     while chunk := list(islice(rows, 1000)):
         client.hset(keys.SUPPRESSED, mapping=dict.fromkeys(chunk, row))
+
+
+def settle(client: redis.Redis) -> None:
+    """Wait until Redis has rewritten its file, which costs CPU."""
+
+    def is_idle() -> bool:
+        persistence: Any = client.info("persistence")
+        return not persistence["aof_rewrite_in_progress"] and not persistence["aof_rewrite_scheduled"]
+
+    wait_until(is_idle, 300)
 
 
 def used(client: redis.Redis) -> int:
@@ -91,6 +101,7 @@ def measure(client: redis.Redis, pid: int, count: int, imported: int) -> dict[st
     listed = numbers(count)
     seconds = fill(client, islice(listed, imported))
     write(client, listed)
+    settle(client)
     found |= {
         "numbers": count,
         "listed": int(client.hlen(keys.SUPPRESSED)),

@@ -12,7 +12,7 @@ if not entries or not into then return Respelt.unreadable end
 
 local function same_as(entry)
   for _, one in ipairs(into) do
-    if one.source == entry.source and one.scope == entry.scope then return one end
+    if one.source == entry.source and is_same(one.scope, entry.scope) then return one end
   end
 end
 
