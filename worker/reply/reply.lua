@@ -1,4 +1,4 @@
--- PARTS suppression, tally, events
+-- PARTS record, suppression, tally, events
 -- Publish a reply, once, and let STOP and START take effect in the same step.
 -- KEYS  parts (of this reply), related (the record of the message that it answers), taken (marks of its parts), confirmed
 --       (the mark of a person whose STOP was confirmed)
@@ -47,7 +47,7 @@ local MOST_IN_INBOX = 10000
 -- -> the producer of the message that it answers; '': one without a name; nil if there is no such message, or if it is
 -- the confirmation of a STOP, which has no reader.
 local function producer_of_related()
-  local is_read, known = pcall(read, KEY.related, {Field.status, Field.producer})
+  local is_read, known = pcall(function() return read(KEY.related, {Field.status, Field.producer}) end)
   if not is_read or known.producer == CONFIRMATION then return nil end
   return ARG.message ~= '' and known.status and (known.producer or '') or nil
 end
