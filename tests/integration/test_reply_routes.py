@@ -274,6 +274,15 @@ def test_a_reply_in_the_inbox_is_a_finding_until_it_is_assigned(system: System, 
     assert [] == _findings(system)
 
 
+def test_a_reply_is_assigned_once_even_by_two_operators_at_the_same_moment(system: System, says: Any) -> None:
+    """Both have read it; the script gives it to the first."""
+    says("Hello")
+    (found,) = inbox.unassigned(system.sync)
+    entry = ["type", "reply", "id", found.reply.reply_id, "producer", "clinic", "route", "assigned"]
+    both = [inbox._assign(system.sync, stream=found.stream, id=found.reply.id, entry=entry) for _ in range(2)]
+    assert ([1, 0], 1) == (both, system.sync.xlen(keys.EVENTS))
+
+
 def test_marks_and_inbox_are_erased_with_the_person(system: System, says: Any) -> None:
     """And the inbox with its age."""
     texts(system, "clinic", CLINIC_NUMBER)
