@@ -28,6 +28,7 @@ NOW = 1_800_000_000_000
 
 
 def damaged(client: redis.Redis, key: str) -> None:
+    client.delete(key)
     if wrong_type.single_keys()[key] == "hash":
         client.zadd(key, {"a": 1})
     else:
@@ -67,11 +68,8 @@ def test_the_command_line_and_the_api_report_an_outage(
 
 def test_every_single_key_is_examined(client: redis.Redis, redis_server: RedisServer) -> None:
     """Check, doctor and the list of damage name each, with the command that removes it."""
-    for key, kind in wrong_type.single_keys().items():
-        if kind == "hash":
-            client.zadd(key, {"a": 1})
-        else:
-            client.hset(key, "a", "b")
+    for key in wrong_type.single_keys():
+        damaged(client, key)
     every = sorted(wrong_type.single_keys())
 
     assert every == wrong_type.find(client)
