@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.integration.http_api import Api
-from tests.servers import wait_until
+from tests.servers import allow_repeats, wait_until
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.stack import Stack
 from threelane.store import keys, suppression
@@ -52,6 +52,7 @@ class ConsoleScene:
 
     def _fill(self) -> None:
         redis, now = self.api.redis, int(time.time() * 1000)
+        allow_repeats(redis)
         self.codes(60)
         self.retried = self.logins.send(
             RETRIED, "Your code is 4711", lane=1, client_message_id="login4711", tags=["login"], cost_centre="logins"

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from deploy.grafana.render import draw_all
 from tests.prometheus import MISSING, RULES, Prometheus
+from tests.servers import allow_repeats
 from threelane import Producer, ProducerSettings
 from threelane.demo.stack import Stack
 from threelane.interfaces.command.query import now_of
@@ -45,6 +46,7 @@ class AlertStack:
         self.stack = stack
         self.prometheus = prometheus
         self.client = client
+        allow_repeats(client)
         self.producer = producer
         self.workers = 1
         self._dead: set[str] = set()

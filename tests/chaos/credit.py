@@ -19,7 +19,7 @@ from random import Random
 import redis
 
 from tests.chaos import ledger
-from tests.servers import wait_until
+from tests.servers import allow_repeats, wait_until
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.contract.prices import CREDIT
 from threelane.demo.stack import Stack
@@ -60,6 +60,7 @@ def main() -> int:
 
 def _play(stack: Stack, options: argparse.Namespace) -> list[str]:
     client = redis.Redis.from_url(stack.redis_url)
+    allow_repeats(client)
     settings = ProducerSettings(
         redis_url=stack.redis_url, prices=stack.environment["THREELANE_PRICES"], gateway=options.gateway
     )

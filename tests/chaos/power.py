@@ -17,7 +17,7 @@ from pathlib import Path
 
 import redis
 
-from tests.servers import free_port, redis_binary, wait_until
+from tests.servers import allow_repeats, free_port, redis_binary, wait_until
 from threelane import Producer, ProducerSettings
 from threelane.demo.child import _end_with_parent
 
@@ -35,6 +35,7 @@ def measure(appendfsync: str, seconds: float, batch: int) -> tuple[int, float, i
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)
     client = redis.Redis(port=port)
     wait_until(lambda: _responds(client))
+    allow_repeats(client)
     accepted: list[float] = []
     with Producer(ProducerSettings(redis_url=f"redis://127.0.0.1:{port}/0")) as producer:
         ends = time.time() + seconds

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import redis
 
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, allow_repeats, free_port
 from threelane.demo.child import Child, _end_with_parent
 from threelane.sandbox.running import Running
 from threelane.store import keys
@@ -60,6 +60,7 @@ class World:
     def start(self, messages: int, seconds: float) -> None:
         (self.folder / "redis").mkdir()
         self.redis = RedisServer(self.folder / "redis").start()
+        allow_repeats(self.client())
         self.sandbox = Running.start(
             "--seed", str(self.seed), "--credit", "100000000", "--callback-retry-scale", "0.004"
         )

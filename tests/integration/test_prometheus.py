@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.grafana.dashboards import FOLDER
 from deploy.grafana.render import draw_all
 from tests.prometheus import MISSING, Prometheus, rules
-from tests.servers import wait_until
+from tests.servers import allow_repeats, wait_until
 from threelane import Producer, ProducerSettings
 from threelane.demo.child import Child
 from threelane.demo.stack import Stack
@@ -83,6 +83,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "webhooks", [sys.executable, "-m", "threelane", "webhooks"], folder / "hooks.log", stack.environment
         )
         client = redis.Redis.from_url(stack.redis_url)
+        allow_repeats(client)
         registry.put(client, "shop", webhook="http://127.0.0.1:9/nobody", allow_loopback=True)
         budgets.put(client, "producer:shop", "day", Budget(10_000_000_000, "refuse"))
         pages = stack.metrics | {"webhooks": hooks.event("metrics")["url"]}

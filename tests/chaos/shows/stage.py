@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import redis
 
-from tests.servers import free_port
+from tests.servers import allow_repeats, free_port
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.demo.stack import Stack
 from threelane.store import keys
@@ -110,6 +110,7 @@ class Stage:
         if not self._callbacks:
             self.settings(callback_url="")
         self.client = redis.Redis.from_url(self.stack.redis_url)
+        allow_repeats(self.client)
         prices, gateway = (self.stack.environment[f"THREELANE_{name}"] for name in ("PRICES", "GATEWAY"))
         self.producer = Producer(ProducerSettings(redis_url=self.stack.redis_url, prices=prices, gateway=gateway))
 
