@@ -287,6 +287,18 @@ def test_a_long_reply_with_missing_parts_is_neither_stop_nor_start(
 # Bad moments.
 
 
+@pytest.mark.parametrize("reference", [None, "050003070101"], ids=["whole", "in parts"])
+def test_a_reply_that_cannot_be_published_is_refused_and_published_when_it_is_repeated(
+    caller: Caller, client: redis.Redis, reference: str | None
+) -> None:
+    """Its mark is set with its publication: the gateway gets no 200 for what nobody can read."""
+    client.set(keys.INBOX, "of another type")
+    assert 5 == mo(caller, "once", b"Hello", udh=reference or "") // 100
+    client.delete(keys.INBOX)
+    assert (200, 200) == tuple(mo(caller, "once", b"Hello", udh=reference or "") for _ in range(2))
+    assert ["Hello"] == [one.text for one in events(client)]
+
+
 def test_while_redis_is_away_a_reply_is_to_be_repeated_and_then_taken(
     sandbox: Running, base_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -9,15 +9,22 @@
 --       default (who gets what belongs to nobody else, or ''), confirmation (JSON of a confirmation
 --       of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
 -- ->    1, or 0 when it was published before
-local taken = 0
-for i = 1, #KEY.taken do
-  if redis.call('SET', KEY.taken[i], '1', 'NX', 'PX', ARG.remember_ms) then taken = taken + 1 end
+
+-- The marks are set last: Redis keeps what a script did before it failed, and the gateway then repeats the reply.
+local function take()
+  for i = 1, #KEY.taken do redis.call('SET', KEY.taken[i], '1', 'PX', ARG.remember_ms) end
+  if ARG.key ~= '' then
+    redis.call('DEL', KEY.parts)
+    redis.call('ZREM', KEY.reply_halves, ARG.key)
+  end
 end
-if ARG.key ~= '' then
-  redis.call('DEL', KEY.parts)
-  redis.call('ZREM', KEY.reply_halves, ARG.key)
+
+local known = 0
+for i = 1, #KEY.taken do known = known + redis.call('EXISTS', KEY.taken[i]) end
+if known == #KEY.taken then
+  take()
+  return 0
 end
-if taken == 0 then return 0 end
 
 -- -> the scope of a STOP: what an operator chose for our number, or for all numbers.
 local function reached()
@@ -72,8 +79,9 @@ local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, 
   EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
   EventField.looks_like_stop, ARG.looks_like_stop, EventField.route, route)
 if route == Route.inbox then
-  of_table('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))
+  redis.call('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))
 else
-  of_table('XADD', KEY.events, '*', unpack(entry))
+  redis.call('XADD', KEY.events, '*', unpack(entry))
 end
+take()
 return tallied(1)
