@@ -159,9 +159,9 @@ def test_a_redis_that_stops_in_the_middle_leaves_the_ids_unsure(own_redis: Redis
         known = producer.send(TO, "Hello", client_message_id="order1")
         own_redis.process.send_signal(signal.SIGSTOP)
         with pytest.raises(Unavailable) as raised:
-            producer.send_many([{"to": TO, "text": "Hello", "climsgid": "order2"}])
+            producer.send_many([{"to": TO, "text": "Hello again", "climsgid": "order2"}])
         own_redis.process.send_signal(signal.SIGCONT)
-        again = producer.send(TO, "Hello", client_message_id="order2")
+        again = producer.send(TO, "Hello again", client_message_id="order2")
 
     assert isinstance(again, Accepted)
     assert [again.id] == raised.value.unsure
