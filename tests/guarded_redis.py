@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 import trustme
 
-from tests.servers import RedisServer, free_port, redis_binary
+from tests.servers import RedisServer, allow_repeats, free_port, redis_binary
 
 ACL = Path(__file__).parents[1] / "deploy" / "redis-users.acl"
 PASSWORD = "do-not-log-me-redis-pw"
@@ -77,6 +77,7 @@ class GuardedRedis:
 
     def start(self) -> GuardedRedis:
         self.server.start()
+        allow_repeats(self.admin())
         return self
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -92,6 +93,7 @@ class RedisServer:
             preexec_fn=_end_with_parent,
         )
         wait_until(lambda: self._responds(loaded), what=f"{command[0]} to respond")
+        self._allow_repeats()
         return self
 
     def kill(self) -> None:
@@ -104,6 +106,12 @@ class RedisServer:
         if self.process:
             self.process.terminate()
             self.process.wait(20)
+
+    def _allow_repeats(self) -> None:
+        """Let tests repeat texts on an empty server; one with users, or that takes no writes, is left to its test."""
+        with redis.Redis(port=self.port) as client, contextlib.suppress(redis.RedisError):
+            if client.dbsize() == 0:
+                allow_repeats(client)
 
     def _responds(self, loaded: bool) -> bool:
         assert self.process is not None
