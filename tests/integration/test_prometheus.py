@@ -50,6 +50,7 @@ NUMBERS = (
 )
 # an outage and a prefix on hold would stop the rest of the load, so their counts rise without them
 COUNTED = (
+    Count.LIMITED.field("recipient", "refused"),
     Count.BREAKER_OPENED.field("unreadable"),
     Count.PROBED.field("answered"),
     *(count.field("prefix") for count in (Count.HELD, Count.HOLD_PROBED, Count.HEALED)),
