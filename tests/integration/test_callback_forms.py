@@ -141,7 +141,7 @@ def outcomes(client: redis.Redis) -> list[tuple[str, str]]:
 
 
 def replies(client: redis.Redis) -> list[dict[str, str]]:
-    events = [fields for _, fields in client.xrange(keys.EVENTS)]
+    events = [fields for stream in (keys.EVENTS, keys.INBOX) for _, fields in client.xrange(stream)]
     decoded = [{name.decode(): value.decode() for name, value in one.items()} for one in events]
     return [one for one in decoded if one["type"] == "reply"]
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import redis
 
-from tests.servers import RedisServer, free_port, typed
+from tests.servers import RedisServer, free_port, stored, typed
 from threelane.runtime.exits import Exit
 from threelane.store import keys, registry
 from threelane.worker.webhooks.delivery import shift
@@ -94,7 +94,7 @@ def test_a_producer_that_is_removed_leaves_nothing(client: redis.Redis, redis_se
     registry.put(client, "shop", webhook=HOOK)
     lay_aside(client)
     assert Exit.OK == run(redis_server.url, "remove", "shop").returncode
-    assert [] == client.keys("*")
+    assert 0 == stored(client)
     assert "no producer is registered" in run(redis_server.url, "list").stdout
 
 
