@@ -92,7 +92,7 @@ TABLES = (
     Checked(keys.HOLDS, _json(hold.read_row), "its scope stays on hold"),
     Checked(keys.SUPPRESSED, _json(suppression.read_row), "nothing is sent to this number", is_number=True),
     Checked(keys.BUDGETS, _json(budgets.read_row), "nothing that it limits is accepted"),
-    Checked(keys.LIMITS, _json(limits.read_row), "the default applies in its place, or no limit"),
+    Checked(keys.LIMITS, limits.check_row, "the default applies in its place, or no limit"),
     Checked(keys.LIMIT_COUNTS, _windows, "the limit counts from 0 again"),
     Checked(keys.PRODUCERS, _json(registry.read_row), "the producer has no right and no webhook"),
     Checked(

@@ -128,7 +128,7 @@ local function take(i, record, message, entries)
     set(Field.bypassed, entry.source)
     count_of(Count.bypassed, lane)
   end
-  count_limits(i, message, send_at)
+  count_limits(i, message)
   if centre ~= '' then
     ledger = ledger_of(centre, producer, lane)
     if ledger ~= centre then set(Field.ledger, ledger) end

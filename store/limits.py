@@ -38,7 +38,6 @@ MOST_SECONDS = 3_600  # for the same text
 MOST_COUNT = 10**9
 HELD_MS = 3_600_000
 """How long a block of a thousand numbers is on hold, after which a run that goes on holds it again."""
-NEAR = (5, 100)  # how many neighbouring numbers are a run
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -75,6 +74,24 @@ class Name(msgspec.Struct, frozen=True):
         return f"{name}{OF_PRODUCER}{self.producer}" if self.producer else name
 
 
+class Allowed(msgspec.Struct, frozen=True):
+    """What the limits of a kind may be: from ``least`` to ``most`` units, and what to do with messages over it."""
+
+    least: int
+    most: int
+    unit: str
+    over: tuple[str, ...] = (REFUSE, DEFER)
+
+
+KINDS: Mapping[str, Allowed] = MappingProxyType(
+    {
+        TEXT: Allowed(1, MOST_SECONDS, "seconds", (REFUSE,)),
+        NEIGHBOURS: Allowed(5, 100, "numbers", (ALARM, HOLD)),
+        PERSON: Allowed(1, MOST_OF_PERSON, "messages"),
+        **dict.fromkeys(SHARED, Allowed(1, MOST_COUNT, "messages")),
+    }
+)
+"""The kinds of limits; the script knows them, too, and reads no row that cannot be set."""
 DEFAULTS: Mapping[str, Limit] = MappingProxyType(
     {f"{PERSON}:hour": Limit(10, lanes=LANE_1), TEXT: Limit(10), NEIGHBOURS: Limit(10, ALARM)}
 )
@@ -86,12 +103,18 @@ class InvalidLimit(ValueError):
     """A limit that cannot be set; the text has the field, what is wrong and the right form."""
 
 
-def read_row(row: bytes) -> Limit:
-    """Return a stored limit; raises ValueError for one that the script cannot compare with."""
+def read_row(name: str, row: bytes) -> Limit:
+    """Return a stored limit; raises ValueError for one that cannot be set, which the script does not apply either."""
     found = _read(row)
     if not 0 <= found.count < rows.MOST_EXACT:
         raise ValueError(found.count)
+    check(name_of(name), found)
     return found
+
+
+def check_row(name: bytes, row: bytes) -> None:
+    """Raise ValueError for a row that does not apply."""
+    read_row(name.decode(), row)
 
 
 def parse_name(scope: str, period: str = "", producer: str = "") -> Name:
@@ -135,21 +158,17 @@ def check(name: Name, limit: Limit) -> None:
     """Raise InvalidLimit for a limit that cannot apply."""
     if limit.off:
         return
-    least, most, unit = {
-        TEXT: (1, MOST_SECONDS, "seconds"),
-        NEIGHBOURS: (*NEAR, "numbers"),
-        PERSON: (1, MOST_OF_PERSON, "messages"),
-    }.get(name.kind, (1, MOST_COUNT, "messages"))
+    allowed = KINDS[name.kind]
     if limit.count == 0:
         raise InvalidLimit(
             "number: 0 is not a limit; off switches it off, remove restores the default, "
             "and threelane hold stops a prefix or a lane"
         )
-    if not least <= limit.count <= most:
-        raise InvalidLimit(f"number: {limit.count:,} is not possible for {name.kind}; give {least} to {most:,} {unit}")
-    actions = {TEXT: (REFUSE,), NEIGHBOURS: (ALARM, HOLD)}.get(name.kind, (REFUSE, DEFER))
-    if limit.over not in actions:
-        raise InvalidLimit(f"over: {limit.over!r} is not possible for {name.kind}; give {' or '.join(actions)}")
+    if not allowed.least <= limit.count <= allowed.most:
+        possible = f"{allowed.least} to {allowed.most:,} {allowed.unit}"
+        raise InvalidLimit(f"number: {limit.count:,} is not possible for {name.kind}; give {possible}")
+    if limit.over not in allowed.over:
+        raise InvalidLimit(f"over: {limit.over!r} is not possible for {name.kind}; give {' or '.join(allowed.over)}")
     if limit.lanes not in (LANE_1, ALL_LANES):
         raise InvalidLimit(f"lanes: {limit.lanes!r} is unknown; give 1 or all")
     if limit.lanes == LANE_1 and name.kind != PERSON:
@@ -173,7 +192,8 @@ def remove(client: redis.Redis, name: Name) -> bool:
 def read(client: redis.Redis) -> dict[str, Limit]:
     """Return the limits that operators set, by name."""
     found = rows.table(client, keys.LIMITS)
-    decoded = {rows.text(name): rows.decode(keys.LIMITS, name, row, read_row) for name, row in sorted(found.items())}
+    named = {rows.text(name): row for name, row in sorted(found.items())}
+    decoded = {name: rows.decode(keys.LIMITS, name, row, partial(read_row, name)) for name, row in named.items()}
     return {name: limit for name, limit in decoded.items() if limit}
 
 
@@ -204,10 +224,7 @@ def usage(client: redis.Redis, now: int) -> Iterator[Use]:
     """Yield the limits of prefixes, countries and producers with their use."""
     counts = rows.table(client, keys.LIMIT_COUNTS)
     for row, limit in read(client).items():
-        try:
-            name = name_of(row)
-        except InvalidLimit:
-            continue
+        name = name_of(row)
         if name.kind in SHARED and not limit.off:
             length = PERIODS[name.period] * 1000
             window = now // length

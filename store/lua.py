@@ -80,6 +80,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "spelling_starts": _table(dict.fromkeys(TO_PRESENT, "true")),
         "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
         "limits": _table({name: _limit(one) for name, one in limits.DEFAULTS.items()}),
+        "limit_kinds": _table({kind: _allowed(one) for kind, one in limits.KINDS.items()}),
         "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
         "held_ms": str(limits.HELD_MS),
         "files": _FILES,  # replaced last, when the lines are known
@@ -154,6 +155,10 @@ def _change(change: Change) -> str:
 
 def _limit(limit: limits.Limit) -> str:
     return f"{{count = {limit.count}, over = '{limit.over}', lanes = '{limit.lanes}'}}"
+
+
+def _allowed(allowed: limits.Allowed) -> str:
+    return f"{{least = {allowed.least}, most = {allowed.most}, over = {_table(dict.fromkeys(allowed.over, 'true'))}}}"
 
 
 def _list(names: Sequence[str]) -> str:

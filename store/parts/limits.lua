@@ -13,17 +13,33 @@ do
 
   -- The limits in force: those of operators, and the defaults that they did not replace.
   local rules, shared, lengths = Table.limits, {prefix = {}, country = {}, producer = {}}, {}
-  local stored = of_table('HGETALL', KEY.limits) or {}
-  for i = 1, #stored, 2 do
-    local name, rule = stored[i], row_of(stored[i + 1], {count = 'number'}, {over = 'string', lanes = 'string', off = 'boolean'})
-    local kind, of, period = string.match(name, '^(%a+):(.+):(%a+)$')
-    if rule and rule.count >= 0 then
-      rules[name] = rule
-      if shared[kind] and PERIODS[period] and not rule.off then
-        local same = shared[kind][of] or {}
-        shared[kind][of] = same
-        same[#same + 1] = {name = name, kind = kind, count = rule.count, over = rule.over, ms = PERIODS[period] * SECOND}
-        if kind == 'prefix' then lengths[#of] = true end
+  do
+    local KINDS = Table.limit_kinds
+
+    -- -> a stored limit; or nil for a row that cannot be set, as limits.read_row.
+    local function limit_of(kind, text)
+      local allowed = KINDS[kind]
+      local rule = allowed and row_of(text, {count = 'number'}, {over = 'string', lanes = 'string', off = 'boolean'})
+      if not rule or rule.count < 0 or rule.count % 1 ~= 0 then return nil end
+      local is_possible = rule.count >= allowed.least and rule.count <= allowed.most
+        and allowed.over[rule.over or 'refuse']
+        and ((rule.lanes or 'all') == 'all' or kind == PERSON and rule.lanes == '1')
+      return (rule.off or is_possible) and rule
+    end
+
+    local stored = of_table('HGETALL', KEY.limits) or {}
+    for i = 1, #stored, 2 do
+      local name = stored[i]
+      local kind, of, period = string.match(name, '^(%a+):(.+):(%a+)$')
+      local rule = limit_of(kind or string.match(name, '^[%a-]+'), stored[i + 1])
+      if rule then
+        rules[name] = rule
+        if shared[kind] and PERIODS[period] and not rule.off then
+          local same = shared[kind][of] or {}
+          shared[kind][of] = same
+          same[#same + 1] = {name = name, kind = kind, count = rule.count, over = rule.over, ms = PERIODS[period] * SECOND}
+          if kind == 'prefix' then lengths[#of] = true end
+        end
       end
     end
   end
@@ -185,7 +201,7 @@ do
 
   local function limited_by_counts(message)
     local producer, lane, to = message[NewMessage.producer], message[NewMessage.lane], message[NewMessage.to]
-    local send_at = 0
+    local person_due = 0
     hits = {}
     for _, one in ipairs(plan.persons) do
       local rule = one.rule
@@ -196,11 +212,13 @@ do
           local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires)
             and at - ARG.now <= (one.seconds + 1) * SECOND
           if not may_wait then return over(PERSON, one.name, rule.count, at - ARG.now, nil, rule.lanes) end
-          send_at = math.max(send_at, at)
+          person_due = math.max(person_due, at)
           hits.deferred_by = PERSON
         end
       end
     end
+    local send_at = person_due
+    hits.person_due = person_due
 
     local function check(of)
       for _, rule in ipairs(of or {}) do
@@ -293,12 +311,13 @@ do
     if found >= rule.count then note_run(head, found, producer, rule) end
   end
 
-  local function count_hits(message, send_at)
+  -- For a recipient a message counts now, whatever other limits defer it; later only if his own limit defers it.
+  local function count_hits(message)
     for _, kind in ipairs(person_counts and {'1', '*'} or {}) do
       if counted_lanes[kind] and (kind == '*' or message[NewMessage.lane] == '1') then
         local field = kind .. person_counts
         local found = times(field)
-        found[#found + 1] = math.max(now_seconds, math.ceil(send_at / SECOND))
+        found[#found + 1] = math.max(now_seconds, math.ceil(hits.person_due / SECOND))
         table.sort(found)
         local packed, from = {}, math.max(1, #found - 2 * most_times + 1)
         for place = from, #found do packed[#packed + 1] = struct.pack('>I4', found[place]) end
@@ -313,9 +332,9 @@ do
     if hits.deferred_by then count_of(Count.limited, hits.deferred_by .. ':deferred') end
   end
 
-  -- Count a message that is accepted, and that `limited` checked last; send_at as it returned it.
+  -- Count a message that is accepted, and that `limited` checked last.
   local suffix = ':' .. written(ARG.now)
-  function count_limits(i, message, send_at)
+  function count_limits(i, message)
     if plan.text_ms then
       local value = message[NewMessage.id] .. suffix
       accepted_texts[texts_length + 1] = fields[i]
@@ -323,7 +342,7 @@ do
       texts_length = texts_length + 2
       if seen_here then seen_here[fields[i]] = value end
     end
-    if hits then count_hits(message, send_at) end
+    if hits then count_hits(message) end
     if message[NewMessage.lane] == '1' and plan.watched then
       note_neighbours(message[NewMessage.to], message[NewMessage.producer], plan.watched)
     end

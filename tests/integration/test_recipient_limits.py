@@ -15,6 +15,7 @@ from tests.properties.system import System, open_system
 from tests.servers import RedisServer, typed
 from threelane import Accepted, Producer, ProducerSettings, Refused, Status
 from threelane.contract.refusal import Owner, Refusal
+from threelane.operations import damage
 from threelane.store import budgets, keys, limits
 from threelane.store.budgets import Budget
 from threelane.store.limits import Limit, parse_name
@@ -200,6 +201,16 @@ def test_a_recipients_limit_can_defer(system: System) -> None:
     assert 10 == max(sum(at <= other < at + HOUR for other in due) for at in due)
 
 
+@pytest.mark.parametrize("scope", ["country:ZA", "prefix:27", "producer:shop"])
+def test_a_message_that_another_limit_defers_counts_for_its_recipient(system: System, scope: str) -> None:
+    """It counts when it is accepted: a full country does not open its recipients to sixty codes tomorrow."""
+    put(system, scope, "day", 1_000, over="defer")
+    system.sync.hset(keys.LIMIT_COUNTS, f"{scope}:day", f"{system.now // DAY}:1000:0")
+    answers = codes(system, 60, producer="shop", validity_period=2880)
+
+    assert [Status.SCHEDULED] * 10 == [one.status for one in answers if one.accepted]
+
+
 def test_a_message_that_would_expire_before_is_refused(system: System) -> None:
     """A code that is valid for five minutes is of no use in an hour."""
     put(system, "recipient", "hour", 10, over="defer")
@@ -313,6 +324,37 @@ def test_damage_stops_no_message(system: System, key: keys.Key, damage: str) -> 
     assert send(system, TO).accepted
     system.claim(1, [one.id for one in answers], "token")
     assert 10 >= accepted([send(system, "27831230001", text=f"Code {n}") for n in range(20)])
+
+
+IMPOSSIBLE: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("same-text", {"count": count}) for count in (1.0001, 0.0005, 0, -1, 9e15, 3_601)),
+    *(("recipient:hour", {"count": count}) for count in (2.5, 0, 1e15, 1_001)),
+    ("recipient:hour", {"count": 0.5, "off": True}),
+    ("neighbours", {"count": 0, "over": "hold"}),
+    ("neighbours", {"count": 5, "over": "refuse"}),
+    ("country:ZA:hour", {"count": 0}),
+    ("prefix:27:hour", {"count": 1.5}),
+    ("prefix:27:hour", {"count": 1, "over": "drop"}),
+    ("prefix:27:hour", {"count": 1, "lanes": "1"}),
+    ("prefix:27:hour@shop", {"count": 1}),
+    ("prefix:27:week", {"count": 1}),
+    ("planet:27:hour", {"count": 1}),
+)
+
+
+def test_a_row_that_cannot_be_set_does_not_apply(system: System) -> None:
+    """Accept, doctor and the list agree which rows these are: the default applies in their place."""
+    for number, (name, row) in enumerate(IMPOSSIBLE):
+        system.sync.delete(keys.LIMITS)
+        system.sync.hset(keys.LIMITS, name, json.dumps(row))
+        to = str(27831234000 + 200 * number)
+        answers = codes(system, 12, to=to)
+
+        assert (name, {}) == (name, limits.read(system.sync))
+        assert [name] == [one.row for one in damage.find(system.sync) if one.key == keys.LIMITS]
+        assert (name, row, 10) == (name, row, accepted(answers))
+        assert "text" == send(system, to=to, text="Your code is 1000").field
+    assert [] == runs_of(system)
 
 
 def test_the_counts_expire_and_hold_little(system: System) -> None:
