@@ -129,10 +129,12 @@ class Producer:
 
     def reading(self, producer: str) -> Reading | None:
         """Return how the setting of a producer reads numbers without + or 00, None without a setting."""
+        self._check_open()
         return call(lambda: registry.readings(self._redis(), [producer])[0]) if producer else None
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""
+        self._check_open()
         return self._enqueuer.estimate(to, parts)
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:

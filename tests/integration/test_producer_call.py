@@ -143,6 +143,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 OF_REDIS: dict[str, Callable[[Producer], Any]] = {
     "send_as": lambda one: one.send_as(None, {}),
     "reading_as": lambda one: one.reading_as(None),
+    "reading": lambda one: one.reading("shop"),
+    "estimate": lambda one: one.estimate("27831234567", 1),
     "send_many_as": lambda one: one.send_many_as(None, []),
     "statuses": lambda one: one.statuses([]),
     "rehearse": lambda one: one.rehearse([]),
