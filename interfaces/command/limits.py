@@ -187,14 +187,12 @@ def _all(found: dict[str, Limit], used: Iterable[Use]) -> list[ShownLimit]:
             name = limits.name_of(row)
         except limits.InvalidLimit:
             continue
-        is_default = limits.DEFAULTS.get(row) == limit
-        rows.append(_shown(name, limit, is_default=is_default, used=use.used if use else None))
+        rows.append(_shown(name, limit, used=use.used if use else None))
     return rows
 
 
-def _shown(
-    name: Name, limit: Limit, *, is_default: bool = False, used: int | None = None, free_at: int | None = None
-) -> ShownLimit:
+def _shown(name: Name, limit: Limit, *, used: int | None = None, free_at: int | None = None) -> ShownLimit:
+    is_default = limits.DEFAULTS.get(str(name)) == limit
     unit = {TEXT: "seconds", NEIGHBOURS: "numbers"}.get(name.kind, "messages")
     return ShownLimit(
         name.scope, name.period, name.producer, limit.count, unit, limit.over, limit.lanes, limit.off, is_default,

@@ -18,6 +18,10 @@ from threelane.runtime.visible import visible_lines
 class Terminal(Console):
     """A console that shows control characters of what it prints as escapes; its own styles stay."""
 
+    def __init__(self, **options: Any) -> None:
+        """Take the options of a console; names that contain words between colons stay as they are."""
+        super().__init__(**{"emoji": False} | options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string's text; tables measure their cells with it."""
         return super().render_str(visible_lines(text), **options)
