@@ -38,6 +38,8 @@ MOST_SECONDS = 3_600  # for the same text
 MOST_COUNT = 10**9
 HELD_MS = 3_600_000
 """How long a block of a thousand numbers is on hold, after which a run that goes on holds it again."""
+MOST_HELD = 50
+"""Blocks of numbers on hold at a time: each claim reads all holds."""
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 

@@ -83,6 +83,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
         "limit_kinds": _table({kind: _allowed(one) for kind, one in limits.KINDS.items()}),
         "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
         "held_ms": str(limits.HELD_MS),
+        "most_held": str(limits.MOST_HELD),
         "files": _FILES,  # replaced last, when the lines are known
     }
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]

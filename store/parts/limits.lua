@@ -4,9 +4,9 @@
 -- A damaged row of a limit counts as absent, and damaged counts begin again: no damage stops a message.
 -- ARG  now, messages, has_same_texts (two of the messages have the same text)
 
-local limited, count_limits
-local texts, accepted_texts, texts_length, windows = nil, {}, 0, {}
-do
+-- A function, since a script may have 200 local variables outside of functions.
+local function limits_of_call()
+  local texts, accepted_texts, windows = nil, {}, {}
   local PERIODS, SECOND = Table.periods, 1000
   local PERSON, TEXT, NEIGHBOURS = 'recipient', 'same-text', 'neighbours'
   local now_seconds = math.floor(ARG.now / SECOND)
@@ -117,24 +117,71 @@ do
     if left > 0 and left <= 2 * ms then return id, left end
   end
 
+  local function person_of(message) return string.match(message[NewMessage.same_text], '^%d+') end
+
   -- Persons: the times of their latest messages, in seconds, oldest first; '1' counts those of lane 1, '*' all.
   local longest_person, most_times, defers, counted_lanes = extent(PERSON .. ':', function(name)
     return (PERIODS[string.match(name, '^%a+:(%a+)')] or 0) * SECOND
   end)
-  local persons, times_of = nil, {}
+  local persons, times_of, packed_of, changed_times = nil, {}, {}, {}
+
+  -- One command reads the times of the recipients of a call, when the first of them is checked.
+  local function read_persons()
+    local asked, fields, length = {}, {}, 0
+    for i = 1, #ARG.messages do
+      local message = ARG.messages[i]
+      local person = person_of(message)
+      for kind in pairs(counted_lanes) do
+        local field = kind .. person
+        if not asked[field] and (kind == '*' or message[NewMessage.lane] == '1') then
+          asked[field], length = true, length + 1
+          fields[length] = field
+        end
+      end
+    end
+    persons = open(KEY.recipients_a, KEY.recipients_b, longest_person * (defers and 2 or 1))
+    local new, old = persons.read(fields)
+    for i = 1, length do packed_of[fields[i]] = new[i] or old[i] or nil end
+  end
 
   local function times(field)
-    if times_of[field] then return times_of[field] end
-    persons = persons or open(KEY.recipients_a, KEY.recipients_b, longest_person * (defers and 2 or 1))
-    local new, old = persons.read({field})
-    local packed, found = new[1] or old[1] or '', {}
-    local oldest, furthest = now_seconds - longest_person / SECOND, now_seconds + 2 * longest_person / SECOND
-    for place = 1, #packed - 3, 4 do
-      local at = struct.unpack('>I4', packed, place)
-      if at >= oldest and at <= furthest then found[#found + 1] = at end
+    local found = times_of[field]
+    if found then return found end
+    if not persons then read_persons() end
+    local packed, length = packed_of[field], 0
+    found = {}
+    if packed then
+      local oldest, furthest = now_seconds - longest_person / SECOND, now_seconds + 2 * longest_person / SECOND
+      for place = 1, #packed - 3, 4 do
+        local at = struct.unpack('>I4', packed, place)
+        if at >= oldest and at <= furthest then
+          length = length + 1
+          found[length] = at
+        end
+      end
     end
     times_of[field] = found
     return found
+  end
+
+  local packed_now = struct.pack('>I4', now_seconds)
+
+  local function write_persons()
+    local values, length = {}, 0
+    for field in pairs(changed_times) do
+      local found = times_of[field]
+      local packed = packed_now
+      if #found > 1 or found[1] ~= now_seconds then
+        local parts = {}
+        for place = math.max(1, #found - 2 * most_times + 1), #found do
+          parts[#parts + 1] = struct.pack('>I4', found[place])
+        end
+        packed = table.concat(parts)
+      end
+      values[length + 1], values[length + 2] = field, packed
+      length = length + 2
+    end
+    if length > 0 then persons.write(values) end
   end
 
   -- -> when a person may get another message, ms; 0: now
@@ -206,7 +253,7 @@ do
     for _, one in ipairs(plan.persons) do
       local rule = one.rule
       if lane == '1' or rule.lanes ~= '1' then
-        person_counts = person_counts or string.match(message[NewMessage.same_text], '^%d+')
+        person_counts = person_counts or person_of(message)
         local at = person_at(rule, one.seconds, person_counts)
         if at > ARG.now then
           local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires)
@@ -248,7 +295,7 @@ do
   end
 
   -- -> when a message may be sent (0: now); or nil and the reply of its refusal.
-  function limited(i, message)
+  local function limited(i, message)
     plan, hits, person_counts = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer]), nil, nil
     if plan.text_ms then
       local value = seen_here and seen_here[fields[i]] or seen[i] or seen_before[i]
@@ -260,68 +307,130 @@ do
     return 0
   end
 
-  local MOST_NEAR, KEPT_SUFFIXES, MOST_RUNS = 99, 100, 200
-  local RUN_MS, HELD_MS, REMEMBERED_MS, RUN_LENGTH_MS = 3600000, Table.held_ms, 24 * 3600000, 300000
-  local near
+  local near, runs_here, suffixes, former_suffixes, added_suffixes = nil, {}, {}, {}, {}
 
-  -- Note that a run of neighbouring numbers goes on, or began: that is counted, and can hold its block. A block that an
-  -- operator resumes is not held again before the hold would have ended.
-  local function note_run(block, numbers, producer, rule)
-    local OPTIONAL = {numbers = 'number', held = 'number'}
-    local row = row_of(of_table('HGET', KEY.runs, block) or '', {since = 'number', last = 'number'}, OPTIONAL)
-    local is_new = not row or ARG.now - row.last > RUN_MS
-    local held = not is_new and row.held or 0
-    if is_new then
-      count_of(Count.neighbour_runs, rule.over)
-      if (of_table('HLEN', KEY.runs) or 0) >= MOST_RUNS then redis.call('DEL', KEY.runs) end
+  -- The block of a number, its place in it, and the block beside it if numbers near this one lie there.
+  local function block_of(number)
+    local MOST_NEAR = 99
+    local head, own = string.match(number, '^(%d+)(%d%d%d)$')
+    local place = head and tonumber(own)
+    if not head or place >= MOST_NEAR and place < 1000 - MOST_NEAR then return head, own, place end
+    local shift = place < MOST_NEAR and -1 or 1
+    return head, own, place, string.format('%.0f', tonumber(head) + shift), 1000 * shift
+  end
+
+  -- One command reads the blocks of a call, when the first of them is counted.
+  local function read_near()
+    local RUN_LENGTH_MS = 300000
+    local fields, length = {}, 0
+    local function ask(block)
+      if not suffixes[block] then
+        suffixes[block], length = '', length + 1
+        fields[length] = block
+      end
     end
-    if rule.over == 'hold' and ARG.now - held >= HELD_MS then
-      held = ARG.now
-      of_table('HSET', KEY.blocks_to_hold, block, written(ARG.now))
+    for i = 1, #ARG.messages do
+      if ARG.messages[i][NewMessage.lane] == '1' then
+        local head, _, _, beside = block_of(ARG.messages[i][NewMessage.to])
+        if head then ask(head) end
+        if beside then ask(beside) end
+      end
     end
-    of_table('HSET', KEY.runs, block, cjson.encode({since = is_new and ARG.now or row.since, last = ARG.now,
-      numbers = math.max(numbers, not is_new and row.numbers or 0), producer = producer, held = held}))
-    redis.call('PEXPIRE', KEY.runs, REMEMBERED_MS)
+    near = open(KEY.neighbours_a, KEY.neighbours_b, RUN_LENGTH_MS)
+    local new, old = near.read(fields)
+    for i = 1, length do suffixes[fields[i]], former_suffixes[fields[i]] = new[i] or '', old[i] or '' end
   end
 
   -- Count the numbers of lane 1 that lie near this one: a block has a thousand numbers, and the last three digits of those
   -- that were sent to.
   local function note_neighbours(number, producer, rule)
-    local head, own = string.match(number, '^(%d+)(%d%d%d)$')
+    local head, own, place, beside, beside_shift = block_of(number)
     if not head then return end
-    local place, fields = tonumber(own), {head}
-    if place < MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) - 1) end
-    if place >= 1000 - MOST_NEAR then fields[2] = string.format('%.0f', tonumber(head) + 1) end
-    near = near or open(KEY.neighbours_a, KEY.neighbours_b, RUN_LENGTH_MS)
-    local new, old = near.read(fields)
+    if not near then read_near() end
     local distinct, found, is_known = {}, 1, false
-    for at = 1, #fields do
-      local shift = at == 1 and 0 or (place < MOST_NEAR and -1000 or 1000)
-      for suffix in string.gmatch((new[at] or '') .. (old[at] or ''), '%d%d%d') do
+    local function look(stored, shift)
+      for suffix in string.gmatch(stored, '%d%d%d') do
         local other = tonumber(suffix) + shift
         if other == place then
           is_known = true
-        elseif math.abs(other - place) <= MOST_NEAR and not distinct[other] then
+        elseif math.abs(other - place) <= 99 and not distinct[other] then
           distinct[other], found = true, found + 1
         end
       end
     end
+    look(suffixes[head], 0)
+    look(former_suffixes[head], 0)
+    if beside then
+      look(suffixes[beside], beside_shift)
+      look(former_suffixes[beside], beside_shift)
+    end
     if is_known then return end
-    near.write({head, string.sub((new[1] or '') .. own, -3 * KEPT_SUFFIXES)})
-    if found >= rule.count then note_run(head, found, producer, rule) end
+    local KEPT_SUFFIXES = 100
+    suffixes[head] = string.sub(suffixes[head] .. own, -3 * KEPT_SUFFIXES)
+    added_suffixes[head] = true
+    if found >= rule.count then
+      local run = runs_here[head]
+      runs_here[head] = {numbers = math.max(found, run and run.numbers or 0), producer = producer, over = rule.over}
+    end
+  end
+
+  local function write_near()
+    local values, length = {}, 0
+    for block in pairs(added_suffixes) do
+      values[length + 1], values[length + 2] = block, suffixes[block]
+      length = length + 2
+    end
+    if length > 0 then near.write(values) end
+  end
+
+  -- Note that runs of neighbouring numbers go on, or began: that is counted, and can hold their blocks. A block that an
+  -- operator resumes is not held again before the hold would have ended.
+  local function note_runs()
+    if not next(runs_here) then return end
+    local RUN_MS, HELD_MS, REMEMBERED_MS, MOST_RUNS = 3600000, Table.held_ms, 24 * 3600000, 200
+    local OPTIONAL = {numbers = 'number', held = 'number'}
+
+    local function row(block)
+      return row_of(of_table('HGET', KEY.runs, block) or '', {since = 'number', last = 'number'}, OPTIONAL)
+    end
+
+    -- Remove the runs that are over, and those that hold nothing; all, if that makes no room.
+    local function make_room()
+      if (of_table('HLEN', KEY.runs) or 0) < MOST_RUNS then return end
+      for _, block in ipairs(of_table('HKEYS', KEY.runs) or {}) do
+        local run = row(block)
+        if not run or ARG.now - (run.held or 0) >= HELD_MS then redis.call('HDEL', KEY.runs, block) end
+      end
+      if redis.call('HLEN', KEY.runs) >= MOST_RUNS then redis.call('DEL', KEY.runs) end
+    end
+
+    for block, run in pairs(runs_here) do
+      local before = row(block)
+      local is_new = not before or ARG.now - before.last > RUN_MS
+      local held = not is_new and before.held or 0
+      if is_new then
+        count_of(Count.neighbour_runs, run.over)
+        make_room()
+      end
+      if run.over == 'hold' and ARG.now - held >= HELD_MS and (of_table('HLEN', KEY.blocks_to_hold) or 0) < Table.most_held then
+        held = ARG.now
+        of_table('HSET', KEY.blocks_to_hold, block, written(ARG.now))
+      end
+      of_table('HSET', KEY.runs, block, cjson.encode({since = is_new and ARG.now or before.since, last = ARG.now,
+        numbers = math.max(run.numbers, not is_new and before.numbers or 0), producer = run.producer, held = held}))
+    end
+    redis.call('PEXPIRE', KEY.runs, REMEMBERED_MS)
   end
 
   -- For a recipient a message counts now, whatever other limits defer it; later only if his own limit defers it.
   local function count_hits(message)
-    for _, kind in ipairs(person_counts and {'1', '*'} or {}) do
-      if counted_lanes[kind] and (kind == '*' or message[NewMessage.lane] == '1') then
+    for kind in pairs(person_counts and counted_lanes or {}) do
+      if kind == '*' or message[NewMessage.lane] == '1' then
         local field = kind .. person_counts
         local found = times(field)
         found[#found + 1] = math.max(now_seconds, math.ceil(hits.person_due / SECOND))
-        table.sort(found)
-        local packed, from = {}, math.max(1, #found - 2 * most_times + 1)
-        for place = from, #found do packed[#packed + 1] = struct.pack('>I4', found[place]) end
-        persons.write({field, table.concat(packed)})
+        if #found > 1 and found[#found - 1] > found[#found] then table.sort(found) end
+        changed_times[field] = true
       end
     end
     for _, hit in ipairs(hits) do
@@ -334,12 +443,10 @@ do
 
   -- Count a message that is accepted, and that `limited` checked last.
   local suffix = ':' .. written(ARG.now)
-  function count_limits(i, message)
+  local function count_limits(i, message)
     if plan.text_ms then
-      local value = message[NewMessage.id] .. suffix
-      accepted_texts[texts_length + 1] = fields[i]
-      accepted_texts[texts_length + 2] = value
-      texts_length = texts_length + 2
+      local value, length = message[NewMessage.id] .. suffix, #accepted_texts
+      accepted_texts[length + 1], accepted_texts[length + 2] = fields[i], value
       if seen_here then seen_here[fields[i]] = value end
     end
     if hits then count_hits(message) end
@@ -347,14 +454,20 @@ do
       note_neighbours(message[NewMessage.to], message[NewMessage.producer], plan.watched)
     end
   end
-end
 
--- Write the counts that a call collects.
-local function write_limits()
-  if texts_length > 0 then texts.write(accepted_texts) end
-  for name, window in pairs(windows) do
-    if window.is_changed then
-      of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
+  -- Write the counts that a call collects.
+  local function write_limits()
+    if #accepted_texts > 0 then texts.write(accepted_texts) end
+    write_persons()
+    write_near()
+    note_runs()
+    for name, window in pairs(windows) do
+      if window.is_changed then
+        of_table('HSET', KEY.limit_counts, name, string.format('%d:%d:%d', window.at, window.count, window.next))
+      end
     end
   end
+  return limited, count_limits, write_limits
 end
+
+local limited, count_limits, write_limits = limits_of_call()

@@ -305,6 +305,23 @@ def test_a_run_can_hold_its_prefix_in_lane_one(system: System) -> None:
     assert b"1" == system.sync.hget(keys.TALLY, "neighbour_runs:hold")
 
 
+def test_runs_in_many_blocks_hold_few_of_them(system: System) -> None:
+    """Each claim reads all holds: a flood of runs must not stop the claims of everybody else."""
+    put(system, "neighbours", 5, over="hold")
+    for block in range(120):
+        system.accept([system.draft(to=str(SMALL_BLOCK + 1_000 * block + n), lane=1) for n in range(5)])
+        if block % 40 == 39:
+            system.claim(1, [], "token")
+    holds = {name for name in system.sync.hkeys(keys.HOLDS) if name.startswith(b"prefix:")}
+
+    assert limits.MOST_HELD == len(holds)
+    assert 120 == len(runs_of(system))
+    for block in range(120, 300):
+        system.accept([system.draft(to=str(SMALL_BLOCK + 1_000 * block + n), lane=1) for n in range(5)])
+    kept = {one.block for one in runs_of(system) if one.held}
+    assert {name.removeprefix(b"prefix:").decode() for name in holds} <= kept  # so that a resume is not undone
+
+
 @pytest.mark.parametrize("key", OF_LIMITS)
 @pytest.mark.parametrize("damage", ["type", "rows"])
 def test_damage_stops_no_message(system: System, key: keys.Key, damage: str) -> None:
@@ -423,6 +440,8 @@ def test_an_operator_sees_sets_and_removes_limits(
     run("set", "prefix:278", "day", "5")
     run("set", "recipient", "hour", "20", "--producer", "bank")
     run("set", "same-text", "off")
+    assert "producer:x:hour has at most" in run("set", "producer:x:hour", "day", "7")
+    assert "producer:x:hour" in run("list")
     assert [5, 20, True] == [
         listed()["prefix:278", "day", ""]["limit"],
         listed()["recipient", "hour", "bank"]["limit"],
@@ -431,6 +450,7 @@ def test_an_operator_sees_sets_and_removes_limits(
     for n in range(5):
         assert producer.send(to=TO, text=f"Code {n}", lane=1).accepted
     found = {one["scope"]: one for one in json.loads(run("explain", TO, "--json"))}
+    assert [True, False] == [found[scope]["is_default"] for scope in ("recipient", "prefix:278")]
     assert (5, 10, None) == tuple(found["recipient"][name] for name in ("used", "limit", "free_at"))
     assert (5, 5) == tuple(found["prefix:278"][name] for name in ("used", "limit"))
     assert found["prefix:278"]["free_at"]

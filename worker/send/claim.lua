@@ -19,13 +19,20 @@ local RETRY_HELD = lane == '1' and 5000 or 60000  -- most ms until a message who
 local held, narrow, lengths = in_force(), false, {}
 
 -- Hold the blocks of numbers in which accept found a run of neighbours: producers may not write holds. As it is an
--- operator's choice, such a hold is one by hand, which lane 1 does not pass.
+-- operator's choice, such a hold is one by hand, which lane 1 does not pass. Every claim reads all holds, so there are
+-- few of these: further runs raise the alarm only.
 local function hold_blocks()
-  local blocks = of_table('HGETALL', KEY.blocks_to_hold) or {}
+  local NEIGHBOURS = 'neighbouring numbers'
+  local blocks, number = of_table('HGETALL', KEY.blocks_to_hold) or {}, 0
+  for _, hold in pairs(#blocks > 0 and held or {}) do
+    if hold.cause == NEIGHBOURS then number = number + 1 end
+  end
   for i = 1, #blocks, 2 do
     local scope = 'prefix:' .. blocks[i]
-    if string.find(blocks[i], '^[1-9]%d*$') and not (held[scope] and not is_inferred(scope, held[scope])) then
-      held[scope] = {code = BY_HAND, cause = 'neighbouring numbers', since = now, ['until'] = now + Table.held_ms}
+    local is_free = not held[scope] or is_inferred(scope, held[scope])
+    if is_free and number < Table.most_held and string.find(blocks[i], '^[1-9]%d*$') then
+      number = number + 1
+      held[scope] = {code = BY_HAND, cause = NEIGHBOURS, since = now, ['until'] = now + Table.held_ms}
       write_hold(scope, held[scope])
       count(Count.held .. 'prefix')
     end
