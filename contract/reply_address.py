@@ -6,9 +6,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from threelane.contract import phone
+from threelane.contract import phone, senders
 from threelane.contract.refusal import Refusal
-from threelane.contract.subscriber import subscriber
+from threelane.contract.subscriber import spellings, subscriber
 
 MOST_LETTERS = 32  # of a keyword
 _PUNCTUATION = re.compile(r"[\s().\-/\u2010-\u2015]+")
@@ -25,6 +25,12 @@ def number_of(raw: str) -> str:
         return ""  # a name, or no sender
     parsed = phone.parse(digits)
     return subscriber(digits if isinstance(parsed, Refusal) else parsed)
+
+
+def senders_of(to: str) -> tuple[str, ...]:
+    """Return the senders that a reply to ``to`` answers: its spellings, the present one first; () if it cannot send."""
+    sender = senders.parse(number_of(to) or to, "sender")
+    return () if isinstance(sender, Refusal) else spellings(sender)
 
 
 def parse_number(raw: str) -> str:

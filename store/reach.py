@@ -12,6 +12,8 @@ import redis
 
 from threelane.contract import senders
 from threelane.contract.refusal import Refusal
+from threelane.contract.reply_address import senders_of
+from threelane.contract.subscriber import spellings
 from threelane.store import audit, keys, rows, suppression
 
 OTHERS = "*"
@@ -37,13 +39,14 @@ def parse_number(raw: str) -> str:
     number = senders.parse(raw, "number")
     if isinstance(number, Refusal):
         raise ValueError(f"{number.problem}; write the number that receives the replies, as in 12025550100")
-    return str(number)
+    return senders_of(number)[0]
 
 
 def put(client: redis.Redis, number: str, reach: str, who: str = "") -> None:
     """Set the reach of a STOP that comes to a number (``OTHERS``: to any other), with an audit entry."""
-    before = read(client).get(number, "not set")
+    before = _listed(client, number) or "not set"
     with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.REACH, *spellings(number))
         pipe.hset(keys.REACH, number, reach)
         audit.add(pipe, "reach", f"of a STOP to {_named(number)}: {reach} (before: {before})", who)
         pipe.execute()
@@ -51,10 +54,10 @@ def put(client: redis.Redis, number: str, reach: str, who: str = "") -> None:
 
 def remove(client: redis.Redis, number: str, who: str = "") -> bool:
     """Remove the reach of a number, with an audit entry; returns whether it had one."""
-    if (before := read(client).get(number)) is None:
+    if (before := _listed(client, number)) is None:
         return False
     with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.REACH, number)
+        pipe.hdel(keys.REACH, *spellings(number))
         audit.add(pipe, "reach", f"of a STOP to {_named(number)}: not set (before: {before})", who)
         pipe.execute()
     return True
@@ -69,6 +72,12 @@ def check_row(number: bytes, reach: bytes) -> None:
     """Raise ValueError for a row that has no reach: a STOP to that number reaches all messages."""
     if parse(reach.decode()) != reach.decode() or not number:
         raise ValueError(reach)
+
+
+def _listed(client: redis.Redis, number: str) -> str | None:
+    """Return the reach of a number, under whichever spelling an earlier version stored it."""
+    listed = read(client)
+    return next((listed[one] for one in spellings(number) if one in listed), None)
 
 
 def _named(number: str) -> str:

@@ -25,6 +25,7 @@ from threelane.contract import phone, senders
 from threelane.contract.fields import LABEL
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.reply_address import senders_of
 from threelane.contract.schedule import DAY
 from threelane.contract.subscriber import spellings, subscriber
 from threelane.store import keys, rows
@@ -115,7 +116,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
             case "sender":
                 return name == sender.lower()
             case "number":
-                return sender.lower() in ("", name)
+                return not sender or subscriber(sender.lower()) == subscriber(name)
             case "tag":
                 return name in (tag.lower() for tag in tags)
             case "lanes":
@@ -177,8 +178,10 @@ def parse_scope(raw: str) -> str:
     match kind.lower():
         case "all" if not name:
             return ALL
-        case "sender" | "number" as of if name:
-            return f"{of}:{_sender(raw, name)}"
+        case "sender" if name:
+            return f"sender:{_sender(raw, name)}"
+        case "number" if name:
+            return f"number:{senders_of(_sender(raw, name))[0]}"
         case "tag" if LABEL.fullmatch(name):
             return f"tag:{name}"
         case "lanes":

@@ -88,7 +88,7 @@ do
     local kind, name = string.match(string.lower(entry.scope or 'all'), '^%s*(%a+)%s*:?%s*(.-)%s*$')
     sender = string.lower(sender)
     if kind == 'sender' then return name == sender end
-    if kind == 'number' then return sender == '' or name == sender end
+    if kind == 'number' then return sender == '' or spelling.present(name) == spelling.present(sender) end
     if kind == 'tag' then return string.find(',' .. string.lower(tags) .. ',', ',' .. name .. ',', 1, true) ~= nil end
     if kind == 'lanes' then return string.find(',' .. name .. ',', ',' .. lane .. ',', 1, true) ~= nil end
     return true

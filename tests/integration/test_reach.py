@@ -10,11 +10,16 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tests.integration.test_replies import OURS, arrives
+from tests.properties.system import System
 from tests.servers import RedisServer
 from threelane import Producer, Refused
 from threelane.interfaces.command.line import app
+from threelane.producer.accept import Accepted
 from threelane.sandbox.running import Running
 from threelane.store import audit, keys, reach, suppression
+from threelane.worker.inbound.report import InboundReply
+from threelane.worker.reply.reply import take
+from threelane.worker.reply.words import build
 
 PERSON = "27831234567"
 MESSAGES = (
@@ -128,3 +133,61 @@ def test_a_reach_of_another_type_lets_a_stop_reach_all_messages(
     client.set(keys.REACH, "x")
     arrives(reporting, PERSON, "STOP")
     assert [True] * len(MESSAGES) == refused(producer)
+
+
+# fmt: off
+WRITTEN = {
+    "12025550100":       ("12025550100",  ["12025550100", "+1 202 555 0100"]),
+    "+12025550100":      ("12025550100",  ["12025550100"]),
+    "0012025550100":     ("12025550100",  ["12025550100"]),
+    "(+1) 202-555-0100": ("12025550100",  ["12025550100"]),
+    "5215511112222":     ("525511112222", ["5215511112222", "525511112222"]),
+    "+525511112222":     ("525511112222", ["5215511112222", "525511112222"]),
+    "72975":             ("72975",        ["72975"]),
+    "My Bank UK":        ("My Bank UK",   ["my bank uk"]),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("to", "scope", "senders"), [(to, *one) for to, one in WRITTEN.items()], ids=WRITTEN)
+def test_a_stop_reaches_its_number_however_the_gateway_and_the_message_write_it(
+    system: System, to: str, scope: str, senders: list[str]
+) -> None:
+    """One number of ours has several spellings; a waiting message is not sent either."""
+    waiting = [system.draft(to=PERSON, sender=one) for one in senders]
+    system.accept(waiting)
+    reach.put(system.sync, "*", "sender")
+    stops(system, to)
+
+    assert [f"number:{scope}"] == [one.scope for one in suppression.why(system.sync, PERSON)]
+    answers = system.accept([system.draft(to=PERSON, sender=one) for one in (*senders, "27820000000")])
+    assert [False] * len(senders) + [True] == [isinstance(one, Accepted) for one in answers]
+    assert [] == [one.id for one in system.claim(3, [one.message.id for one in waiting], "token").claimed]
+    assert f"number:{scope}" == suppression.parse_scope(f"number:{scope}")
+
+
+@pytest.mark.parametrize("to", ["", "A name that no message can have", "0123", "x" * 64])
+def test_a_stop_to_what_cannot_send_reaches_all_messages(system: System, to: str) -> None:
+    """Such a scope would match none."""
+    reach.put(system.sync, "*", "sender")
+    stops(system, to)
+    assert ["all"] == [one.scope for one in suppression.why(system.sync, PERSON)]
+
+
+@pytest.mark.parametrize("row", ["5215511112222", "525511112222"])
+@pytest.mark.parametrize("to", ["+5215511112222", "525511112222"])
+def test_the_reach_of_a_number_holds_for_each_of_its_spellings(system: System, row: str, to: str) -> None:
+    """Also one that was stored under a former spelling; it is replaced and removed under any."""
+    system.sync.hset(keys.REACH, mapping={row: "all", "*": "lanes:2,3"})
+    stops(system, to)
+    assert ["all"] == [one.scope for one in suppression.why(system.sync, PERSON)]
+    reach.put(system.sync, reach.parse_number(to), "sender")
+    assert {"*": "lanes:2,3", "525511112222": "sender"} == reach.read(system.sync)
+    system.sync.hset(keys.REACH, row, "all")
+    assert reach.remove(system.sync, reach.parse_number(to))
+    assert {"*": "lanes:2,3"} == reach.read(system.sync)
+
+
+def stops(system: System, to: str) -> None:
+    """Take a STOP of the person to one of our numbers."""
+    system.run(take(system.client, InboundReply("reply", PERSON, to, "STOP", at=system.now), build({}), system.now))

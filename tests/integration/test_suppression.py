@@ -456,3 +456,13 @@ def test_the_list_is_read_whole_while_it_is_long(system: System) -> None:
     numbers = [f"2783{n:07}" for n in range(3_000)]
     suppression.add(system.sync, [(number, Entry(source=OPERATOR, first=1)) for number in numbers])
     assert set(numbers) == {one.number for one in suppression.every(system.sync)}
+
+
+@pytest.mark.parametrize("given", ["number:5215511112222", "Number: +52 1 55 1111 2222", "number:525511112222"])
+def test_the_scope_of_a_number_has_one_form(given: str) -> None:
+    """So that it can be removed under any spelling, and blocks the message of each."""
+    entry = Entry(source=STOP, scope=suppression.parse_scope(given))
+    assert "number:525511112222" == entry.scope
+    assert [True, True, True, False] == [
+        entry.covers(sender, (), 3) for sender in ("5215511112222", "525511112222", "", "525511112223")
+    ]

@@ -4,9 +4,9 @@
 --       (the mark of a person whose STOP was confirmed)
 -- ARG   key (of a long reply, or ''), remember_ms, word ('', stop, start or help), counted (the label to count it by),
 --       looks_like_stop, entry (JSON of a STOP), source (of one), lifted (the sources that a START lifts), id, sender, to,
---       text, at, network, message (the id of the one that it answers), incomplete, owner and owned_by (the
---       producer that owns the keyword or the number, and which), texted (who last texted the person from it; false: nobody),
---       default (who gets what belongs to nobody else, or ''), confirmation (JSON of a confirmation
+--       ours (its spellings as a sender of messages, the present one first; none if it cannot send), text, at, network,
+--       message (the id of the one that it answers), incomplete, owner and owned_by (the producer that owns the keyword
+--       or the number, and which), texted (who last texted the person from it; false: nobody), default (who gets what belongs to nobody else, or ''), confirmation (JSON of a confirmation
 --       of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
 -- ->    1, or 0 when it was published before
 
@@ -28,9 +28,16 @@ end
 
 -- -> the scope of a STOP: what an operator chose for our number, or for all numbers.
 local function reached()
-  local chosen = of_table('HMGET', KEY.reach, ARG.to, '*') or {}
-  local reach = chosen[1] or chosen[2] or ''
-  if reach == 'sender' and ARG.to ~= '' then return 'number:' .. ARG.to end
+  local rows = {unpack(ARG.ours)}
+  rows[#rows + 1] = '*'
+  local reach = ''
+  for _, chosen in ipairs(of_table('HMGET', KEY.reach, unpack(rows)) or {}) do
+    if chosen then
+      reach = chosen
+      break
+    end
+  end
+  if reach == 'sender' and ARG.ours[1] then return 'number:' .. ARG.ours[1] end
   return (string.find(reach, '^lanes:[123][123,]*$') or string.find(reach, '^tag:%w')) and reach or 'all'
 end
 

@@ -15,7 +15,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.contract import phone
-from threelane.contract.reply_address import is_person
+from threelane.contract.reply_address import is_person, senders_of
 from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.events import Route
@@ -67,6 +67,7 @@ def _reply(
     id: str,
     sender: str,
     to: str,
+    ours: Sequence[str],
     text: str,
     at: int,
     network: str,
@@ -245,6 +246,7 @@ async def _publish(
         id=first.id,
         sender=first.from_,
         to=first.to,
+        ours=senders_of(first.to),
         text=text,
         at=at,
         network=first.network,
