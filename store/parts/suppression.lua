@@ -175,18 +175,18 @@ end
 
 local lift
 do
-  -- Remove the entries of a source and scope ('': any) from a row, except younger ones. Only the removal of all entries, by
-  -- a person, removes an unreadable row. -> how many; removed gets their sources and scopes
-  local function lift_row(number, removed, source, scope, youngest)
+  -- Remove the entries of a source and scope ('': any) from a row; if before is a time, only those of earlier times. Only
+  -- the removal of all entries, by a person, removes an unreadable row. removed gets their sources and scopes
+  local function lift_row(number, removed, source, scope, before)
     local entries, left = decoded(number), {}
     if not entries then
-      local is_removed = (source == '' or source == DAMAGED_ENTRY) and not youngest
+      local is_removed = (source == '' or source == DAMAGED_ENTRY) and not before
       if is_removed and of_table('HDEL', KEY.suppressed, number) == 1 then removed[DAMAGED_ENTRY] = true end
       return
     end
     for _, entry in ipairs(entries) do
       local meant = (source == '' or entry.source == source) and (scope == '' or is_same(entry.scope, scope))
-      if not meant or (youngest and (entry.last or 0) > youngest) then
+      if not meant or (before and (entry.last or 0) >= before) then
         left[#left + 1] = entry
       else
         removed[entry.source .. '\n' .. entry.scope] = true
@@ -200,9 +200,9 @@ do
   end
 
   -- Remove entries of the person whom a number reaches, as lift_row does. -> how many; a copy counts as its entry
-  function lift(number, source, scope, youngest)
+  function lift(number, source, scope, before)
     local removed, lifted = {}, 0
-    for _, spelled in ipairs(spelling.all(number)) do lift_row(spelled, removed, source, scope, youngest) end
+    for _, spelled in ipairs(spelling.all(number)) do lift_row(spelled, removed, source, scope, before) end
     for _ in pairs(removed) do lifted = lifted + 1 end
     return lifted
   end

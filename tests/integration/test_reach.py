@@ -66,10 +66,10 @@ def test_a_stop_reaches_all_messages_unless_an_operator_narrowed_it(
     """A newsletter's STOP need not bar the bank's login code; START lifts it, whatever its scope."""
     for one, number in chosen:
         assert 0 == types(redis_server, "suppress", "reach", "set", one, "--number", number).exit_code
-    arrives(reporting, PERSON, "STOP", to=OURS)
+    arrives(reporting, PERSON, "STOP", to=OURS, api="platform")
     assert [scope] == [one.scope for one in suppression.why(client, PERSON)]
     assert stopped == refused(producer)
-    arrives(reporting, PERSON, "START", to=OURS)
+    arrives(reporting, PERSON, "START", to=OURS, api="platform")
     assert [False] * len(MESSAGES) == refused(producer)
 
 

@@ -99,6 +99,7 @@ def test_a_stop_from_one_spelling_stops_the_others(system: System, former: str, 
         assert [True, True] == [refuses(system, former), refuses(system, present)]
     assert [False, False] == [claims(system, one) for one in waiting]
 
+    system.now += 1
     replies(system, former, "START", "start")
     assert () == tuple(suppression.why(system.sync, present))
     assert not refuses(system, former)

@@ -12,13 +12,16 @@ import redis
 from tests.integration.conftest import SECRET, Workers, attempts, taken, threelane_child
 from tests.integration.test_callbacks import Caller
 from tests.integration.test_replies import arrives, events, mo
+from tests.properties.system import System
 from tests.servers import threelane, wait_until
 from threelane import Accepted, Producer, Refused, Status
 from threelane.sandbox.running import Running
 from threelane.store import keys, suppression
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import OPERATOR, STOP, Entry
+from threelane.worker.inbound.report import InboundReply
 from threelane.worker.reply import words
+from threelane.worker.reply.reply import take
 
 PERSON, SOMEBODY = "27831234567", "27831234568"
 Until = Callable[..., MessageStatus]
@@ -77,9 +80,9 @@ def test_a_word_in_a_sentence_stops_nothing(reporting: Running, producer: Produc
 
 def test_a_stop_that_is_repeated_counts_once(reporting: Running, client: redis.Redis) -> None:
     """And one that comes after a START, with the same id, has no effect."""
-    stopped = arrives(reporting, PERSON, "STOP", repeat=5)
+    stopped = arrives(reporting, PERSON, "STOP", repeat=5, api="platform")
     assert [(STOP, 1)] == [(one.source, one.times) for one in suppression.why(client, PERSON)]
-    arrives(reporting, PERSON, "START")
+    arrives(reporting, PERSON, "START", api="platform")
     caller = Caller(reporting.control("GET", "settings")["callback_url"])
     assert 200 == mo(caller, stopped["parts"][0]["moMsgId"], b"STOP")
     assert [] == sources(client, PERSON)
@@ -95,7 +98,7 @@ def test_a_stop_reaches_a_thousand_messages_that_wait_for_their_time(
     ids = [answer.id for answer in producer.send_many([*messages, {"to": SOMEBODY, "text": "Hello", "delay": 5}])]
     other = ids.pop()
 
-    arrives(reporting, PERSON, "Stop!")
+    arrives(reporting, PERSON, "Stop!", api="platform")
     assert 1001 == sum(map(client.zcard, keys.DUE.values())), (
         "the machine was too slow for this test: some were due before the STOP"
     )
@@ -149,17 +152,17 @@ def test_start_lifts_only_the_entry_of_stop(
         Entry(source="STOPPED"),
     ]
     suppression.add(client, [(PERSON, one) for one in (*others, *own)])
-    arrives(reporting, PERSON, "STOP")
-    arrives(reporting, SOMEBODY, "STOP")
+    arrives(reporting, PERSON, "STOP", api="platform")
+    arrives(reporting, SOMEBODY, "STOP", api="platform")
     assert sorted([STOP, *(one.source for one in (*own, *others))]) == sources(client, PERSON)
-    arrives(reporting, PERSON, word)
+    arrives(reporting, PERSON, word, api="platform")
     assert others == list(suppression.why(client, PERSON))
     answer = producer.try_send(PERSON, "Hello")
     assert isinstance(answer, Refused)
     assert "do not send to this number; an operator listed it, and can remove it" == answer.remedy
     assert [STOP] == sources(client, SOMEBODY)
 
-    arrives(reporting, SOMEBODY, word)
+    arrives(reporting, SOMEBODY, word, api="platform")
     assert not client.hexists(keys.SUPPRESSED, SOMEBODY)
     assert isinstance(producer.send(SOMEBODY, "Hello"), Accepted)
 
@@ -188,7 +191,7 @@ def test_a_near_stop_of_plus_1_suppresses_and_is_reported_elsewhere(
 ) -> None:
     """The FCC's rule counts any reasonable wording; elsewhere the producer decides."""
     for sender in (AMERICAN, PERSON):
-        stopped = arrives(reporting, sender, "Stop please")
+        stopped = arrives(reporting, sender, "Stop please", api="platform")
     assert [("stop", True), ("", True)] == [(one.word, one.looks_like_stop) for one in events(client)]
     assert [True, False] == [refused(producer, one) for one in (AMERICAN, PERSON)]
     (entry,) = suppression.why(client, AMERICAN)
@@ -198,7 +201,7 @@ def test_a_near_stop_of_plus_1_suppresses_and_is_reported_elsewhere(
     )
     assert stopped["to"] in entry.evidence
     assert [b"1", b"1"] == client.hmget(keys.TALLY, "replies:near_stop", "replies:looks_like_stop")
-    arrives(reporting, AMERICAN, "START")
+    arrives(reporting, AMERICAN, "START", api="platform")
     assert not refused(producer, AMERICAN)
 
 
@@ -234,7 +237,7 @@ def test_what_a_near_stop_does_is_a_setting(
 
 def test_a_start_without_a_stop_changes_nothing(reporting: Running, client: redis.Redis) -> None:
     """It is published as an ordinary reply."""
-    arrives(reporting, PERSON, "START")
+    arrives(reporting, PERSON, "START", api="platform")
     assert ([], ["start"]) == (sources(client, PERSON), [one.word for one in events(client)])
 
 
@@ -244,8 +247,20 @@ def test_a_start_that_was_held_up_lifts_no_later_stop(endpoint: str, producer: P
     assert 200 == mo(caller, "second", b"STOP", timestamp="2026-01-01 12:05:00")
     assert 200 == mo(caller, "first", b"START", timestamp="2026-01-01 12:00:00")
     assert refused(producer, PERSON)
-    assert 200 == mo(caller, "third", b"START", timestamp="2026-01-01 12:05:00")
+    assert 200 == mo(caller, "same second", b"START", timestamp="2026-01-01 12:05:00")
+    assert refused(producer, PERSON)  # its STOP may be the later one
+    assert 200 == mo(caller, "third", b"START", timestamp="2026-01-01 12:05:01")
     assert not refused(producer, PERSON)
+
+
+def test_a_stop_with_a_time_ahead_is_lifted_by_the_next_start(system: System) -> None:
+    """The gateway's clock is ahead, or its zone is wrong: the STOP counts from its arrival."""
+    day = 24 * 3600 * 1000
+    for number, (text, ahead) in enumerate([("STOP", day), ("START", 0)]):
+        system.now += 1
+        reply = InboundReply(f"r{number}", PERSON, "12025550100", text, at=system.now + ahead)
+        assert text.lower() == system.run(take(system.client, reply, words.build({}), system.now))
+        assert [system.now] * (text == "STOP") == [one.last for one in suppression.why(system.sync, PERSON)]
 
 
 # The words of other languages.

@@ -107,6 +107,7 @@ def test_a_reply_to_the_confirmation_goes_to_whoever_texted_the_person(system: S
 def test_repeated_stops_get_no_second_confirmation(system: System, client: redis.Redis) -> None:
     """Neither a repeated callback, nor another STOP, nor one after a START of an answering machine."""
     for number, text in (("r1", "STOP"), ("r1", "STOP"), ("r2", "stop"), ("r3", "START"), ("r4", "STOP")):
+        system.now += 1
         replies(system, text, number)
     assert 1 == len(confirmed(system))
     assert {"accepted": 1} == counts(client)

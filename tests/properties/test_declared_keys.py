@@ -180,7 +180,7 @@ def _do_the_rest(system: System) -> None:
     system.run(
         reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now, confirmation="x")
     )
-    system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now))
+    system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now + 1))
     system.run(reply.take(client, InboundReply("r3", "VODAFONE", "1", "Welcome"), words, now))
     (found,) = inbox.unassigned(sync)
     assert inbox.assign(sync, found, "shop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import pytest
@@ -68,8 +69,9 @@ class Model:
         times = 0 if known is None or known.is_over(now) else known.times
         self.entries[to, source, scope] = Known(times + 1, now, expires)
 
-    def lift(self, to: str, source: str, scope: str) -> int:
+    def lift(self, to: str, source: str, scope: str, before: float = inf) -> int:
         meant = [one for one in self.entries if one[0] == to and source in ("", one[1]) and scope in ("", one[2])]
+        meant = [one for one in meant if self.entries[one].last < before]
         for one in meant:
             del self.entries[one]
         return len(meant)
@@ -122,7 +124,7 @@ def test_accept_and_claim_agree_with_the_model(system: System, walk: list[tuple[
                 model.add(to, STOP, "all", 0, now)
             elif text in ("START", "unstop"):
                 for source in (STOP, "code 122"):  # what the recipient decided
-                    model.lift(to, source, "")
+                    model.lift(to, source, "", now)
         else:
             now += arguments[0]
     expected = [model.forbids(fields, now) for fields in MESSAGES]

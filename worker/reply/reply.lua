@@ -52,7 +52,7 @@ if ARG.word == 'stop' then
   end
   suppress(ARG.sender, entry, 1)
   count(Count.suppressed .. ARG.source)
-elseif ARG.word == 'start' then -- a delayed START lifts no later STOP
+elseif ARG.word == 'start' then -- a START lifts no STOP of its time or later: Central reports whole seconds
   for _, source in ipairs(ARG.lifted) do count(Count.lifted, lift(ARG.sender, source, '', ARG.at)) end
 end
 count(Count.replies .. ARG.counted)

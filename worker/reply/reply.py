@@ -224,7 +224,7 @@ async def _publish(
     is_whole = not incomplete and is_person(first.from_)  # a word is a whole message
     read = policy.read(text, first.from_) if is_whole else NOTHING
     whom = await audience.find(client, first.from_, first.to, text, now)
-    at = first.at or now
+    at = min(first.at or now, now)  # the gateway's clock may be ahead; a START of then would lift nothing before
     why = f", looks like STOP: {read.near}" if read.near else ""
     entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}{why}", first=at, last=at)
     related = first.related_id
