@@ -6,7 +6,7 @@
 
 -- A function, since a script may have 200 local variables outside of functions.
 local function limits_of_call()
-  local texts, accepted_texts, windows = nil, {}, {}
+  local texts, accepted_texts, texts_length, windows = nil, {}, 0, {}
   local PERIODS, SECOND = Table.periods, 1000
   local PERSON, TEXT, NEIGHBOURS = 'recipient', 'same-text', 'neighbours'
   local now_seconds = math.floor(ARG.now / SECOND)
@@ -117,37 +117,35 @@ local function limits_of_call()
     if left > 0 and left <= 2 * ms then return id, left end
   end
 
-  local function person_of(message) return string.match(message[NewMessage.same_text], '^%d+') end
-
   -- Persons: the times of their latest messages, in seconds, oldest first; '1' counts those of lane 1, '*' all.
   local longest_person, most_times, defers, counted_lanes = extent(PERSON .. ':', function(name)
     return (PERIODS[string.match(name, '^%a+:(%a+)')] or 0) * SECOND
   end)
-  local persons, times_of, packed_of, changed_times = nil, {}, {}, {}
+  local persons, fields_of, times_of, packed_of, changed_times = nil, {['1'] = {}, ['*'] = {}}, {}, {}, {}
 
   -- One command reads the times of the recipients of a call, when the first of them is checked.
   local function read_persons()
-    local asked, fields, length = {}, {}, 0
+    local asked, asked_length = {}, 0
     for i = 1, #ARG.messages do
       local message = ARG.messages[i]
-      local person = person_of(message)
-      for kind in pairs(counted_lanes) do
-        local field = kind .. person
-        if not asked[field] and (kind == '*' or message[NewMessage.lane] == '1') then
-          asked[field], length = true, length + 1
-          fields[length] = field
+      if counted_lanes['*'] or message[NewMessage.lane] == '1' then
+        local person = string.match(message[NewMessage.same_text], '^%d+')
+        for kind in pairs(counted_lanes) do
+          local field = kind .. person
+          fields_of[kind][i] = field
+          asked_length = asked_length + 1
+          asked[asked_length] = field
         end
       end
     end
     persons = open(KEY.recipients_a, KEY.recipients_b, longest_person * (defers and 2 or 1))
-    local new, old = persons.read(fields)
-    for i = 1, length do packed_of[fields[i]] = new[i] or old[i] or nil end
+    local new, old = persons.read(asked)
+    for i = 1, asked_length do packed_of[asked[i]] = new[i] or old[i] or nil end
   end
 
   local function times(field)
     local found = times_of[field]
     if found then return found end
-    if not persons then read_persons() end
     local packed, length = packed_of[field], 0
     found = {}
     if packed then
@@ -185,8 +183,8 @@ local function limits_of_call()
   end
 
   -- -> when a person may get another message, ms; 0: now
-  local function person_at(rule, seconds, person)
-    local found = times((rule.lanes == '1' and '1' or '*') .. person)
+  local function person_at(rule, seconds, field)
+    local found = times(field)
     local first = found[#found - rule.count + 1]
     return first and first >= now_seconds - seconds and (first + seconds + 1) * SECOND or 0
   end
@@ -212,7 +210,7 @@ local function limits_of_call()
   end
 
   -- What applies to the messages of a producer: looked up once per call, since most calls have one producer.
-  local plans = {}
+  local plans, has_shared = {}, next(shared.prefix) or next(shared.country) or next(shared.producer)
   local function plan_for(producer)
     local text, persons_of, watched = texts and rule_for(TEXT, producer), {}, rule_for(NEIGHBOURS, producer)
     local applies_below = next(lengths) or next(shared.country) or shared.producer[producer]
@@ -230,7 +228,10 @@ local function limits_of_call()
     return plan
   end
 
-  local plan, hits, person_counts  -- of the message that `limited` checked last; hits is nil if no count applies to it
+  -- Of the message that `limited` checked last: the windows that count it, until when its recipient's limit and other
+  -- limits defer it, and the kind of the limit that does.
+  local plan, hits, person_due, send_at, deferred_by
+  local is_counted, is_person_counted = false, false
 
   -- -> the reply for a refused message
   local function over(kind, name, count, wait_ms, id, lanes)
@@ -246,77 +247,87 @@ local function limits_of_call()
     end
   end
 
-  local function limited_by_counts(message)
-    local producer, lane, to = message[NewMessage.producer], message[NewMessage.lane], message[NewMessage.to]
-    local person_due = 0
-    hits = {}
-    for _, one in ipairs(plan.persons) do
-      local rule = one.rule
-      if lane == '1' or rule.lanes ~= '1' then
-        person_counts = person_counts or person_of(message)
-        local at = person_at(rule, one.seconds, person_counts)
-        if at > ARG.now then
-          local may_wait = rule.over == 'defer' and at < value_of(message, Field.expires)
-            and at - ARG.now <= (one.seconds + 1) * SECOND
-          if not may_wait then return over(PERSON, one.name, rule.count, at - ARG.now, nil, rule.lanes) end
-          person_due = math.max(person_due, at)
-          hits.deferred_by = PERSON
+  -- -> true, or nil and the reply of a refusal by a limit that recipients share.
+  local function check(of, message)
+    for _, rule in ipairs(of or {}) do
+      local window = window_of(rule)
+      local ends, is_next = (window.at + 1) * rule.ms, false
+      if window.count >= rule.count then
+        is_next = rule.over == 'defer' and window.next < rule.count and ends < value_of(message, Field.expires)
+        if not is_next then
+          local more = rule.over == 'defer' and window.next >= rule.count and rule.ms or 0
+          return over(rule.kind, rule.name, rule.count, ends + more - ARG.now)
         end
+        send_at = math.max(send_at, ends)
+        deferred_by = rule.kind
       end
+      hits[#hits + 1] = {rule, window, is_next}
     end
-    local send_at = person_due
-    hits.person_due = person_due
+    return true
+  end
 
-    local function check(of)
-      for _, rule in ipairs(of or {}) do
-        local window = window_of(rule)
-        local ends, is_next = (window.at + 1) * rule.ms, false
-        if window.count >= rule.count then
-          is_next = rule.over == 'defer' and window.next < rule.count and ends < value_of(message, Field.expires)
-          if not is_next then
-            local more = rule.over == 'defer' and window.next >= rule.count and rule.ms or 0
-            return over(rule.kind, rule.name, rule.count, ends + more - ARG.now)
-          end
-          send_at = math.max(send_at, ends)
-          hits.deferred_by = rule.kind
-        end
-        hits[#hits + 1] = {rule, window, is_next}
-      end
-      return true
-    end
+  local function limited_by_shared(message)
+    hits = {}
     for length in pairs(lengths) do
-      local is_below, reply = check(shared.prefix[string.sub(to, 1, length)])
+      local is_below, reply = check(shared.prefix[string.sub(message[NewMessage.to], 1, length)], message)
       if not is_below then return nil, reply end
     end
-    local is_below, reply = check(next(shared.country) and shared.country[message[NewMessage.country]])
-    if is_below then is_below, reply = check(shared.producer[producer]) end
+    local is_below, reply = check(shared.country[message[NewMessage.country]], message)
+    if is_below then is_below, reply = check(shared.producer[message[NewMessage.producer]], message) end
     if not is_below then return nil, reply end
+    return send_at
+  end
+
+  local function limited_by_counts(i, message)
+    is_counted, is_person_counted, hits, person_due, deferred_by = true, false, nil, 0, nil
+    local is_code = message[NewMessage.lane] == '1'
+    for at = 1, #plan.persons do
+      local one = plan.persons[at]
+      local rule = one.rule
+      if is_code or rule.lanes ~= '1' then
+        if not persons then read_persons() end
+        is_person_counted = true
+        local free_at = person_at(rule, one.seconds, fields_of[rule.lanes == '1' and '1' or '*'][i])
+        if free_at > ARG.now then
+          local may_wait = rule.over == 'defer' and free_at < value_of(message, Field.expires)
+            and free_at - ARG.now <= (one.seconds + 1) * SECOND
+          if not may_wait then return over(PERSON, one.name, rule.count, free_at - ARG.now, nil, rule.lanes) end
+          person_due, deferred_by = math.max(person_due, free_at), PERSON
+        end
+      end
+    end
+    send_at = person_due
+    if has_shared then return limited_by_shared(message) end
     return send_at
   end
 
   -- -> when a message may be sent (0: now); or nil and the reply of its refusal.
   local function limited(i, message)
-    plan, hits, person_counts = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer]), nil, nil
+    plan = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer])
+    is_counted = false
     if plan.text_ms then
       local value = seen_here and seen_here[fields[i]] or seen[i] or seen_before[i]
       local id, left
       if value then id, left = first_of(value, plan.text_ms) end
       if id then return over('same_text', TEXT, plan.text.count, left, id) end
     end
-    if plan.applies_below or plan.applies and message[NewMessage.lane] == '1' then return limited_by_counts(message) end
+    if plan.applies_below or plan.applies and message[NewMessage.lane] == '1' then
+      return limited_by_counts(i, message)
+    end
     return 0
   end
 
-  local near, runs_here, suffixes, former_suffixes, added_suffixes = nil, {}, {}, {}, {}
+  local near, blocks, runs_here, suffixes, former_suffixes, added_suffixes = nil, {}, {}, {}, {}, {}
 
-  -- The block of a number, its place in it, and the block beside it if numbers near this one lie there.
+  -- -> the block of a number, the number in it, its place, and the block beside it if numbers near it lie there.
   local function block_of(number)
     local MOST_NEAR = 99
-    local head, own = string.match(number, '^(%d+)(%d%d%d)$')
-    local place = head and tonumber(own)
-    if not head or place >= MOST_NEAR and place < 1000 - MOST_NEAR then return head, own, place end
+    if #number < 4 then return nil end
+    local head, own = string.sub(number, 1, -4), string.sub(number, -3)
+    local place = tonumber(own)
+    if place >= MOST_NEAR and place < 1000 - MOST_NEAR then return {head, own, place} end
     local shift = place < MOST_NEAR and -1 or 1
-    return head, own, place, string.format('%.0f', tonumber(head) + shift), 1000 * shift
+    return {head, own, place, string.format('%.0f', tonumber(head) + shift), 1000 * shift}
   end
 
   -- One command reads the blocks of a call, when the first of them is counted.
@@ -330,10 +341,11 @@ local function limits_of_call()
       end
     end
     for i = 1, #ARG.messages do
-      if ARG.messages[i][NewMessage.lane] == '1' then
-        local head, _, _, beside = block_of(ARG.messages[i][NewMessage.to])
-        if head then ask(head) end
-        if beside then ask(beside) end
+      local block = ARG.messages[i][NewMessage.lane] == '1' and block_of(ARG.messages[i][NewMessage.to])
+      if block then
+        blocks[i] = block
+        ask(block[1])
+        if block[4] then ask(block[4]) end
       end
     end
     near = open(KEY.neighbours_a, KEY.neighbours_b, RUN_LENGTH_MS)
@@ -343,12 +355,13 @@ local function limits_of_call()
 
   -- Count the numbers of lane 1 that lie near this one: a block has a thousand numbers, and the last three digits of those
   -- that were sent to.
-  local function note_neighbours(number, producer, rule)
-    local head, own, place, beside, beside_shift = block_of(number)
-    if not head then return end
+  local function note_neighbours(i, producer, rule)
     if not near then read_near() end
+    if not blocks[i] then return end
+    local head, own, place, beside, beside_shift = unpack(blocks[i], 1, 5)
     local distinct, found, is_known = {}, 1, false
     local function look(stored, shift)
+      if stored == '' then return end
       for suffix in string.gmatch(stored, '%d%d%d') do
         local other = tonumber(suffix) + shift
         if other == place then
@@ -423,41 +436,43 @@ local function limits_of_call()
   end
 
   -- For a recipient a message counts now, whatever other limits defer it; later only if his own limit defers it.
-  local function count_hits(message)
-    for kind in pairs(person_counts and counted_lanes or {}) do
+  local function count_hits(i, message)
+    for kind in pairs(is_person_counted and counted_lanes or {}) do
       if kind == '*' or message[NewMessage.lane] == '1' then
-        local field = kind .. person_counts
+        local field = fields_of[kind][i]
         local found = times(field)
-        found[#found + 1] = math.max(now_seconds, math.ceil(hits.person_due / SECOND))
-        if #found > 1 and found[#found - 1] > found[#found] then table.sort(found) end
+        local length = #found
+        found[length + 1] = person_due > 0 and math.ceil(person_due / SECOND) or now_seconds
+        if length > 0 and found[length] > found[length + 1] then table.sort(found) end
         changed_times[field] = true
       end
     end
-    for _, hit in ipairs(hits) do
+    for _, hit in ipairs(hits or {}) do
       local _, window, is_next = unpack(hit)
       if is_next then window.next = window.next + 1 else window.count = window.count + 1 end
       window.is_changed = true
     end
-    if hits.deferred_by then count_of(Count.limited, hits.deferred_by .. ':deferred') end
+    if deferred_by then count_of(Count.limited, deferred_by .. ':deferred') end
   end
 
   -- Count a message that is accepted, and that `limited` checked last.
   local suffix = ':' .. written(ARG.now)
   local function count_limits(i, message)
     if plan.text_ms then
-      local value, length = message[NewMessage.id] .. suffix, #accepted_texts
-      accepted_texts[length + 1], accepted_texts[length + 2] = fields[i], value
+      local value = message[NewMessage.id] .. suffix
+      accepted_texts[texts_length + 1], accepted_texts[texts_length + 2] = fields[i], value
+      texts_length = texts_length + 2
       if seen_here then seen_here[fields[i]] = value end
     end
-    if hits then count_hits(message) end
+    if is_counted then count_hits(i, message) end
     if message[NewMessage.lane] == '1' and plan.watched then
-      note_neighbours(message[NewMessage.to], message[NewMessage.producer], plan.watched)
+      note_neighbours(i, message[NewMessage.producer], plan.watched)
     end
   end
 
   -- Write the counts that a call collects.
   local function write_limits()
-    if #accepted_texts > 0 then texts.write(accepted_texts) end
+    if texts_length > 0 then texts.write(accepted_texts) end
     write_persons()
     write_near()
     note_runs()
