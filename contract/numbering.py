@@ -16,6 +16,15 @@ _CLASS_DIGITS = 4  # country code and at least one more digit
 _LENGTH = f"an international number has {LEAST_DIGITS} to {MOST_DIGITS} digits"
 _CODE_FIRST = "write the country code first, without 0 or another dialling prefix, as in 27831234567"
 
+CALLING_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+# fmt: off
+_BEGIN_WITH_ZERO = frozenset({
+    39, 47, 62, 66, 81, 82, 91, 225, 226, 227, 229, 241, 242, 247, 250, 267, 268, 359, 378, 501, 507, 598, 676, 679,
+    687, 800, 853, 881, 888, 974, 992,
+})
+# fmt: on
+"""The calling codes after which some numbers have a 0; test_numbers compares them with the metadata."""
+
 _opened: dict[str, frozenset[int]] = {}  # lengths by prefix: the operator's corrections of the metadata
 
 
@@ -24,6 +33,9 @@ class Wrong(NamedTuple):
 
     problem: str
     remedy: str
+
+
+_ZERO = Wrong("the number has a 0 after its country code", "leave the 0 out, or check its digits")
 
 
 def open_ranges(ranges: Mapping[str, Sequence[int]]) -> None:
@@ -66,8 +78,15 @@ def international(digits: str) -> str | Wrong:
         return Wrong(*verdict)
     rewritten = written(phonenumbers.parse("+" + digits))
     if len(rewritten) < LEAST_DIGITS or _judge(rewritten) != ():
-        return digits if is_opened(digits) else Wrong("the number has a 0 after its country code", "check its digits")
+        return digits if is_opened(digits) else _ZERO
     return rewritten
+
+
+def keeps_zero(calling_code: str) -> bool:
+    """Return whether a 0 after a calling code can be a digit of the number, and is not a dialling prefix."""
+    code = int(calling_code)
+    region = phonenumbers.region_code_for_country_code(code)
+    return code in _BEGIN_WITH_ZERO and phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) != "0"
 
 
 def written(number: PhoneNumber) -> str:
@@ -93,7 +112,10 @@ def _judge(digits: str) -> tuple[str, ...] | None:
         return ("no country has this calling code", "start with the country code, as in 27831234567")
     if refused := wrong_length(number):
         return refused
-    return () if written(number) == digits else None
+    if written(number) != digits:
+        return None
+    has_zero = number.italian_leading_zero and number.country_code not in _BEGIN_WITH_ZERO
+    return _ZERO if has_zero else ()
 
 
 def wrong_length(number: PhoneNumber) -> Wrong | None:

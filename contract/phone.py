@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import NewType
 
 import phonenumbers
 
-from threelane.contract import national, numbering, spreadsheet, zones
+from threelane.contract import grouping, national, numbering, spreadsheet, zones
 from threelane.contract.numbering import Wrong
 from threelane.contract.reading import INTERNATIONAL, Form, Reading
 from threelane.contract.refusal import Code, Refusal
@@ -17,10 +16,8 @@ from threelane.contract.subscriber import subscriber
 Msisdn = NewType("Msisdn", str)
 """International number, digits only: country code first, no plus, no leading zero."""
 
-_PUNCTUATION = re.compile(r"[\s\-.()/\u00ad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]+")
 _EXTENSION = re.compile(r"(ext|x|#|;|,)", re.IGNORECASE)
 MOST_LETTERS = 100  # including dashes and spaces; longer values are refused without parsing
-_PLUS = ("+", "\uff0b")
 
 
 def network(msisdn: str) -> str:
@@ -44,7 +41,10 @@ def parse(raw: object, field: str = "to", reading: Reading = INTERNATIONAL) -> M
     text = _text(raw)
     if isinstance(text, Wrong):
         return _refused(field, text)
-    is_international, digits = _parted(text)
+    grouped = grouping.read(text, reading.country)
+    if isinstance(grouped, Wrong):
+        return _refused(field, grouped)
+    is_international, digits = grouped
     if not digits:
         return _refused(field, Wrong("the number is empty", "give the recipient in international form"))
     if not digits.isascii() or not digits.isdigit():
@@ -64,6 +64,8 @@ def _text(raw: object) -> str | Wrong:
         raw = str(raw) if abs(raw) < 10**MOST_LETTERS else "9" * 2 * MOST_LETTERS  # Python converts no longer ones
         if raw.startswith("-"):
             return Wrong("the number is negative", "write the number as a string")
+    if isinstance(raw, spreadsheet.SpelledFloat):
+        return _restored(spreadsheet.restore(raw.spelling))
     if isinstance(raw, float):
         return _restored(spreadsheet.restore_float(raw))
     if not isinstance(raw, str):
@@ -75,17 +77,6 @@ def _text(raw: object) -> str | Wrong:
 
 def _restored(text: str | spreadsheet.Problem) -> str | Wrong:
     return text if isinstance(text, str) else Wrong(text.problem, text.remedy)
-
-
-def _parted(text: str) -> tuple[bool, str]:
-    """Return whether a number starts with + or 00, and the rest without punctuation, in ASCII digits."""
-    text = _PUNCTUATION.sub("", text)
-    has_plus = text.startswith(_PLUS)
-    digits = text[has_plus:]
-    if not digits.isascii():
-        digits = "".join(str(unicodedata.digit(letter, letter)) for letter in digits)
-    has_zeros = not has_plus and digits.startswith("00")
-    return has_plus or has_zeros, digits[2:] if has_zeros else digits
 
 
 def _bare(digits: str, reading: Reading) -> str | Wrong:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Problem(NamedTuple):
@@ -11,6 +11,19 @@ class Problem(NamedTuple):
 
     problem: str
     remedy: str
+
+
+class SpelledFloat(float):
+    """A float of JSON that keeps how it was written, since 2.78E+10 has lost digits and 27800000000.0 has not."""
+
+    __slots__ = ("spelling",)
+    spelling: str
+
+    def __new__(cls, spelling: str) -> Self:
+        """Take the number as it was written."""
+        value = super().__new__(cls, spelling)
+        value.spelling = spelling
+        return value
 
 
 MOST_EXACT_DIGITS = 15  # of a number in a spreadsheet; it writes the others as 0

@@ -9,11 +9,12 @@ import msgspec
 
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code
+from threelane.contract.spreadsheet import SpelledFloat
 from threelane.interfaces.api import structure
 from threelane.interfaces.api.body import SINGLE
 
 MOST_VALUES = 200  # of one message, several times as many as it has fields
-_DECODER = msgspec.json.Decoder()
+_DECODER = msgspec.json.Decoder(float_hook=SpelledFloat)
 
 
 class OneByOne:

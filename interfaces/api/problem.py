@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code, Owner, Refusal
+from threelane.contract.spreadsheet import SpelledFloat
 from threelane.producer.accept import Accepted
 from threelane.producer.http.values import FieldProblem, Problem, RefusedMessage
 from threelane.producer.outage import Unavailable, unavailable
@@ -102,10 +104,15 @@ def away(failed: Unavailable) -> Stop:
     )
 
 
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=SpelledFloat)
+
+
 def read(body: bytes | bytearray, kind: Any) -> Any:
     """Return a body as a value of its type; ends the request with the field that is invalid."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return _decoder(kind).decode(body)
     except msgspec.ValidationError as wrong:
         text = str(wrong)
         place = _PLACE.search(text)

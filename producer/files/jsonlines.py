@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from io import BufferedReader
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.spreadsheet import SpelledFloat
 from threelane.producer.files.bulk import COUNTRY, FileRow, two_number_columns
 
 MOST_OCTETS = 1_000_000  # of a line; a message takes some hundred
-
-
-class SpelledFloat(float):
-    """A float of a file that keeps how it was written, since 2.78E+10 has lost digits and 27800000000.0 has not."""
-
-    __slots__ = ("spelling",)
-    spelling: str
-
-    def __new__(cls, spelling: str) -> Self:
-        """Take the number as it stands in the file."""
-        value = super().__new__(cls, spelling)
-        value.spelling = spelling
-        return value
-
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=SpelledFloat).decode
 

@@ -316,3 +316,31 @@ def test_the_messages_of_another_producer_are_unknown(api: Api, key: str) -> Non
         api.request("GET", f"/v1/messages/{sent}", key=operator).status,
         len(api.request("GET", "/v1/schedules", key=operator).body),
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "sent_to"),
+    [
+        ("2.78312E+10", None),
+        ("2.7831234E10", None),
+        ("2.7831234567E+10", "27831234567"),
+        ("27831234567.0", "27831234567"),
+    ],
+)
+def test_a_number_in_scientific_notation_is_sent_to_nobody_else(
+    api: Api, key: str, number: str, sent_to: str | None
+) -> None:
+    """A JSON number that lost digits is refused as the same text is; one that lost none is read."""
+    message = f'{{"to": {number}, "text": "x"}}'
+    other = message.replace('"x"', '"y"')
+    one = api.request("POST", "/v1/messages", message.encode(), key)
+    many = api.request("POST", "/v1/messages/bulk", f'{{"messages": [{other}]}}'.encode(), key)
+    verdict = many.body["verdicts"][0]
+
+    if sent_to:
+        assert (201, sent_to) == (one.status, api.producer.status(one.body["id"]).to)
+        assert verdict["accepted"]
+    else:
+        assert (422, "to") == (one.status, one.body["field"])
+        assert "digits are lost" in one.body["detail"]
+        assert one.body["detail"] == verdict["refusal"]["problem"]

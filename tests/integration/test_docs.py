@@ -69,6 +69,20 @@ TOML_FILES: dict[str, Callable[[Path], object]] = {
     "numeric_only": number_files.numeric_countries,
 }
 """The first key of a file in TOML -> what reads it; all others are files of the policy."""
+CALENDAR = """\
+BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//Example//EN
+BEGIN:VEVENT
+UID:1
+DTSTAMP:20260101T000000Z
+DTSTART;VALUE=DATE:20201226
+RRULE:FREQ=YEARLY
+SUMMARY:Day of Goodwill
+END:VEVENT
+END:VCALENDAR
+"""
+"""A calendar of public holidays, as the documents import it."""
 PICTURES = ("text", "mermaid")  # nothing that can be run
 DATA = ("json", "toml", "yaml", "nginx", "lua", "promql", "csv")
 
@@ -105,6 +119,7 @@ class Reader:
         self.client, self.url, self.sandbox, self.folder = client, url, sandbox, folder
         self.producer = Producer(ProducerSettings(redis_url=url, producer="shop"))
         (folder / "messages.csv").write_text("to,text\n+27831234567,Hello\n", encoding="utf-8")
+        (folder / "za.ics").write_text(CALENDAR, encoding="utf-8", newline="\r\n")
         self.known = self.producer.send("27831234567", "Your code is 4711").id
         self.environment = {
             "THREELANE_REDIS_URL": url,

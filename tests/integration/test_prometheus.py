@@ -48,6 +48,7 @@ NUMBERS = (
     "27999400400",  # no receipt
     "1",  # refused at accept
 )
+LIMITED = "27999500002"  # gets more codes than ten an hour
 # an outage and a prefix on hold would stop the rest of the load, so their counts rise without them
 COUNTED = (
     Count.LIMITED.field("recipient", "refused"),
@@ -120,6 +121,7 @@ def _load(stack: Stack, turn: int) -> None:
     with Producer(settings) as producer:
         for lane in (1, 2, 3):
             producer.send_many([{"to": to, "text": "Hello", "lane": lane} for to in NUMBERS])
+        producer.send_many([{"to": LIMITED, "text": f"code {n}", "lane": 1} for n in range(12)])
         producer.send("27999112300", "Not registered", sender="ACME")
         producer.send("27999500001", "Later", delay=2)
     stack.call_sandbox("/sandbox/replies", {"from": f"2783000000{turn}", "to": "27999", "text": "STOP"})
