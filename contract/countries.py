@@ -74,7 +74,12 @@ def _code(word: str) -> str:
     if code not in zones.COUNTRIES:
         near = " or ".join(_nearest(word))
         raise ValueError(f"{word!r} is not a country" + (f": did you mean {near}?" if near else f"; write {FORM}"))
-    if (counted := _counts_as()[code]) != code:
+    return distinct(code)
+
+
+def distinct(code: str) -> str:
+    """Return a country whose mobile numbers can be told from those of others; raises ValueError with the other one."""
+    if (counted := _counts_as().get(code, code)) != code:
         raise ValueError(f"numbers of {describe(code)} cannot be told from those of {counted}: write {counted}")
     return code
 

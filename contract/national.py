@@ -27,7 +27,9 @@ def read(digits: str, country: str) -> str | Wrong:
             f"the number starts with a dialling prefix for calls abroad from {country}",
             _write_plus(numbering.written(number)),
         )
-    if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
+    has_code = number.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN
+    is_dialled = phonenumbers.ndd_prefix_for_region(country, True) == str(number.country_code)  # 1 in North America
+    if has_code and not is_dialled:
         return _two_readings(digits, country, number)
     found = numbering.written(number)
     if numbering.is_opened(found):

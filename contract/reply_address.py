@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from threelane.contract import phone, senders
+from threelane.contract import phone, senders, spreadsheet
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings, subscriber
 
@@ -35,12 +35,12 @@ def senders_of(to: str) -> tuple[str, ...]:
 
 def parse_number(raw: str) -> str:
     """Return a number of ours that an operator gave, in the same form; raises ValueError with the correct form."""
-    digits = _digits(raw)
-    parsed = phone.parse(digits)
+    parsed = phone.parse(raw)
     if not isinstance(parsed, Refusal):
         return subscriber(parsed)
-    if _SHORT_CODE.fullmatch(digits) and not raw.strip().startswith(("+", "00")):
-        return digits
+    restored = spreadsheet.restore(raw.strip())
+    if isinstance(restored, str) and _SHORT_CODE.fullmatch(code := re.sub(r"[\s-]", "", restored)):
+        return code
     raise ValueError(
         f"{raw[:40]!r} is not a number that receives replies: {parsed.problem}; "
         "give a number with its country code, such as +12025550177, or a short code, such as 72975"

@@ -102,7 +102,9 @@ def _trailing_zero(found: re.Match[str]) -> str | Problem:
 def _groups(found: re.Match[str]) -> str | Problem:
     whole, fraction = (found[1], found[2] or "") if found[1] else (found[3], found[4])
     digits = re.sub(r"[^+\d]", "", whole)
-    return _without_fraction(digits, fraction, found[0]) if len(digits.removeprefix("+")) >= 7 else found[0]
+    if len(digits.removeprefix("+")) >= 7:
+        return _without_fraction(digits, fraction, found[0])
+    return _trailing_zero(trailing) if (trailing := _TRAILING_ZERO.fullmatch(found[0])) else found[0]
 
 
 def _without_fraction(whole: str, fraction: str, cell: str) -> str | Problem:

@@ -37,11 +37,8 @@ local function allowed(producer)
   local listed = allowed_by_producer[producer]
   if listed == nil then
     local rights = rights_of(producer)
-    listed = rights and string.find(rights, '"countries":["', 1, true) and true or false
-    if listed then
-      local row = row_of(rights, {countries = 'table'})
-      listed = row and row.countries or {}
-    end
+    local row = rights and row_of(rights, {}, {countries = 'table'})
+    listed = rights and not row and {} or row and row.countries and row.countries[1] and row.countries or false
     allowed_by_producer[producer] = listed
   end
   return listed

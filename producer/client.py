@@ -12,7 +12,7 @@ import redis
 from threelane.contract import features, schedule
 from threelane.contract.errors import ProducerClosed, Refused
 from threelane.contract.keywords import MessageFields, MessageMapping
-from threelane.contract.reading import Reading, parse_reading
+from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
 from threelane.producer import cancel as cancelling
 from threelane.producer import rehearse as rehearsing
@@ -164,7 +164,7 @@ class Producer:
 
         Raises ValueError without a criterion, which would match everything.
         """
-        wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
+        wanted = self._filter(to, batch=batch, tag=tag, producer=producer, lane=lane)
         if not wanted:
             raise ValueError("give a criterion: a batch, a tag, a recipient, a producer or a lane")
         return self._cancel_found(find.cancellable(self._redis(), wanted))
@@ -185,9 +185,14 @@ class Producer:
 
         ``after`` and ``before`` are aware datetimes or strings as in ``deliver_at``; raises ValueError for others.
         """
-        wanted = find.Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane).parsed()
+        wanted = self._filter(to, batch=batch, tag=tag, producer=producer, lane=lane)
         first, last = schedule.bound(after, "after"), schedule.bound(before, "before")
         return call(lambda: list(find.scheduled(self._redis(), wanted, first or 0, last, most)))
+
+    def _filter(self, to: str, **criteria: Any) -> find.Filter:
+        """Return a filter whose recipient is read as the recipients of messages are."""
+        reading = self._enqueuer.reading() if to else INTERNATIONAL
+        return find.Filter(to=to, **criteria).parsed(reading)
 
     def move(self, message_id: str, deliver_at: datetime | str) -> Moved:
         """Reschedule a scheduled message within 7 days; its validity moves along, unless the caller gave one.

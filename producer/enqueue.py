@@ -110,10 +110,11 @@ class Enqueuer:
             results = (draft if isinstance(draft, Refusal) else next(found) for draft in drafts)
             yield from (Refused.from_refusal(one) if isinstance(one, Refusal) else one for one in results)
 
-    def reading(self, holder: Holder) -> Reading:
-        """Return how the numbers of a key without + or 00 are read."""
-        self._readings.learn([{}], holder.key.producer, self._redis, self.now())
-        return self._readings.applying({}, holder.key.producer, holder)
+    def reading(self, holder: Holder | None = None) -> Reading:
+        """Return how numbers without + or 00 are read: those of a key, or of this process."""
+        name = holder.key.producer if holder else self._settings.producer
+        self._readings.learn([{}], name, self._redis, self.now())
+        return self._readings.applying({}, name, holder)
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, in millionths of a credit, by the prices last read."""

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from threelane.contract import reading
+from threelane.contract import countries, reading
 from threelane.contract.numbering import LEAST_DIGITS, MOST_DIGITS
 
 _RANGES_FORM = (
@@ -36,7 +36,7 @@ def numeric_countries(path: Path) -> frozenset[str]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError(f"{path}: numeric_only is not a list of countries; {_SENDERS_FORM}")
     try:
-        return frozenset(reading.national_of(one).country for one in found)
+        return frozenset(countries.distinct(reading.national_of(one).country) for one in found)
     except ValueError as wrong:
         raise ValueError(f"{path}: {wrong}") from None
 

@@ -110,12 +110,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether any criterion is set."""
         return any(getattr(self, name) for name in CRITERIA)
 
-    def parsed(self) -> Filter:
-        """Return a copy with values as records have them; raises InvalidCriterion."""
+    def parsed(self, reading: Reading = INTERNATIONAL) -> Filter:
+        """Return a copy with values as records have them; raises InvalidCriterion.
+
+        ``reading`` is how a recipient without + or 00 is read.
+        """
         values = {name: getattr(self, name) for name in CRITERIA}
         for name, parse in _PARSERS.items():
             try:
-                values[name] = values[name] and parse(values[name])
+                values[name] = values[name] and parse(values[name], reading)
             except ValueError as wrong:
                 raise InvalidCriterion(name, str(wrong)) from None
         return Filter(**values)
@@ -147,13 +150,13 @@ _FIELDS = {
 """The record field of each criterion, except the tag: a record may have several."""
 
 
-def _state(raw: str) -> Status:
+def _state(raw: str, _: Reading) -> Status:
     if raw not in set(Status):
         raise ValueError(f"unknown state; give {' or '.join(Status)}")
     return Status(raw)
 
 
-_PARSERS: dict[str, Callable[[str], str]] = {"to": suppression.parse_number, "status": _state}
+_PARSERS: dict[str, Callable[[str, Reading], str]] = {"to": suppression.parse_number, "status": _state}
 
 
 class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):

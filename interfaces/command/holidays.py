@@ -10,6 +10,7 @@ import redis
 import typer
 from rich.markup import escape
 
+from threelane.contract import countries
 from threelane.contract.holidays import (
     EVERYWHERE,
     Holiday,
@@ -46,7 +47,7 @@ def add(days: Days, country: Country = EVERYWHERE, name: Annotated[str, typer.Op
     def run(client: redis.Redis) -> tuple[list[Holiday], int]:
         now = now_of(client)
         added = [
-            Holiday(check_ahead(parse_day(day), windows.today(now)), _country(country), parse_name(name))
+            Holiday(check_ahead(parse_day(day), windows.today(now)), _distinct(country), parse_name(name))
             for day in days
         ]
         return added, windows.add_holidays(client, added, now=now)
@@ -71,7 +72,7 @@ def import_file(
     content = _content(file)
 
     def run(client: redis.Redis) -> tuple[list[Holiday], int]:
-        now, where = now_of(client), _country(country)
+        now, where = now_of(client), _distinct(country)
         added = [Holiday(day, where, name) for day, name in _read(file, content, windows.today(now))]
         return added, windows.add_holidays(client, added, now=now, replace=[where] if replace else [])
 
@@ -122,6 +123,11 @@ def remove(days: Days, country: Country = EVERYWHERE) -> None:
         _line(f"{one}: " + ("windows open" if one in removed else "was not a holiday"))
     if len(removed) < len(named):
         raise typer.Exit(Exit.NOT_FOUND)
+
+
+def _distinct(text: str) -> str:
+    """Return the country of new holidays; those of a country that no number is in would never apply."""
+    return text if text == EVERYWHERE else countries.distinct(parse_country(text))
 
 
 def _country(text: str) -> str:

@@ -9,9 +9,9 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from threelane.contract import phone, prices
-from threelane.contract.refusal import Refusal
+from threelane.contract import prices
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, shown, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.store import limits
@@ -146,9 +146,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show each limit that applies to a number, what of it is used, and when it has room."""
-    to = phone.parse(number)
-    if isinstance(to, Refusal):
-        wrong_usage(f"{to.problem}: {to.remedy}")
+    to = number_of(number)
     country = prices.country(to)
     found = with_redis(
         lambda client: [

@@ -38,6 +38,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(schedules)
 
 
+def _recipient(to: str) -> str:
+    """Return the recipient in --to with a +, so that it is not read again by a setting."""
+    return f"+{number(to, '--to')}" if to else ""
+
+
 def cancel(
     ids: Annotated[list[str] | None, typer.Argument(help="Message ids.")] = None,
     batch: criteria.Batch = "",
@@ -55,7 +60,7 @@ def cancel(
             by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
                 wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.WAITING)}")
-            named = {"batch": batch, "tag": tag, "to": to and number(to, "--to"), "producer": producer, "lane": lane}
+            named = {"batch": batch, "tag": tag, "to": _recipient(to), "producer": producer, "lane": lane}
             answers = client.cancel_all(**named) if by_filter else client.cancel(ids or [])  # type: ignore[arg-type]
             for answer in answers:
                 counts[answer.answer] += 1
@@ -99,7 +104,7 @@ def show(
             found = client.scheduled(
                 batch=batch,
                 tag=tag,
-                to=to,
+                to=_recipient(to),
                 producer=producer,
                 lane=lane,
                 after=after,

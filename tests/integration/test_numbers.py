@@ -140,7 +140,11 @@ def test_commands_read_the_numbers_in_their_arguments_as_the_installation_does(
     assert "27831" in run("search", ZA).output
     assert "27831" in run("list", "--to", NATIONAL).output
     assert "ZA" in run("windows", "try", "lane:3", "--to", NATIONAL, "--json").output
-    assert 0 == run("cancel", "--to", NATIONAL).exit_code
+    assert 0 == run("send", NATIONAL, "Later", "--delay", "800").exit_code
+    assert "27831" in run("schedule", "list", "--to", NATIONAL).output
+    assert Exit.USAGE == run("schedule", "list", "--to", ZA).exit_code
+    assert 0 == run("limits", "explain", NATIONAL).exit_code
+    assert "2 cancelled" in run("cancel", "--to", NATIONAL).output
     assert 0 == run("suppress", "add", NATIONAL).exit_code
     assert [ZA] == [one.number for one in suppression.every(client)]
     refused = run("suppress", "remove", ZA)
@@ -148,6 +152,17 @@ def test_commands_read_the_numbers_in_their_arguments_as_the_installation_does(
     assert "+27831234567" in refused.output
     assert 0 == run("suppress", "remove", f"+{ZA}").exit_code
     assert 0 == run("erase", NATIONAL).exit_code
+
+
+def test_a_producer_cancels_and_finds_by_the_number_that_it_sends_to(
+    client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """The same digits, as a number of another country, are another person's, whose messages stay."""
+    with Producer(ProducerSettings(redis_url=redis_server.url), numbers="national:DE") as shop:
+        own, other = (shop.send(to, "Hello", delay=800) for to in ("15123456791", "+15123456791"))
+        assert [own.id] == [one.id for one in shop.scheduled(to="015123456791")]
+        assert [own.id] == [one.id for one in shop.cancel_all(to="15123456791")]
+        assert [other.id] == [one.id for one in shop.scheduled()]
 
 
 def test_a_wrong_reading_of_a_process_is_reported(redis_server: RedisServer) -> None:

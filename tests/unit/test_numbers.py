@@ -16,8 +16,10 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat
 
 from threelane.contract import message, numbering, phone, senders
 from threelane.contract.message import Draft
-from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading, stored
+from threelane.contract.reading import E164, INTERNATIONAL, Form, Reading, national_of, stored
 from threelane.contract.refusal import Code, Owner, Refusal
+from threelane.contract.reply_address import parse_number
+from threelane.runtime import number_files
 from threelane.runtime.settings import InvalidSettings, Settings, load
 
 # fmt: off
@@ -60,6 +62,29 @@ def test_national_mobiles_reach_their_owners_with_the_country_and_none_without_a
     for reading in (INTERNATIONAL, national, E164):  # a plus or 00 needs no reading
         assert [number for number, _ in mobiles] == [phone.parse(f"+{one}", "to", reading) for one, _ in mobiles]
         assert [number for number, _ in mobiles] == [phone.parse(f"00{one}", "to", reading) for one, _ in mobiles]
+
+
+@pytest.mark.parametrize("country", ["US", "CA", "JM"])
+@pytest.mark.parametrize("raw", ["1-202-555-0133", "12025550133", "(202) 555-0133", "1 (202) 555 0133"])
+def test_the_1_of_north_america_is_also_its_dialling_prefix(raw: str, country: str) -> None:
+    """Both readings are one person, so there is nothing to refuse."""
+    assert "12025550133" == phone.parse(raw, "to", national_of(country))
+
+
+@pytest.mark.parametrize(("raw", "country"), [("083 007.0", "ZA"), ("312 345.0", "AD"), ("312 345.00", "AD")])
+def test_the_decimals_of_a_short_number_are_no_digits(raw: str, country: str) -> None:
+    """Also in numbers of 6 digits."""
+    read = phone.parse(raw, "to", national_of(country))
+    assert isinstance(read, Refusal) or read == phone.parse(raw.partition(".")[0], "to", national_of(country))
+
+
+def test_a_number_of_ours_is_read_as_those_of_recipients() -> None:
+    """Also one that a spreadsheet gave decimals; a short code keeps its digits."""
+    read = {"+27831234567.0": "27831234567", "72975": "72975", "72 975": "72975", "72975.0": "72975"}
+    assert read == {raw: parse_number(raw) for raw in read}
+    for raw in ("+39 (0)333 1234567", "27831234567/8", "1234567/8", "ACME"):
+        with pytest.raises(ValueError, match="is not a number that receives replies"):
+            parse_number(raw)
 
 
 def test_a_float_column_never_reaches_another_number() -> None:
@@ -250,6 +275,9 @@ def test_a_reading_of_a_later_version_requires_a_plus() -> None:
 def test_names_are_refused_where_networks_take_none(tmp_path: Path) -> None:
     """The carrier would replace or refuse the name after the credit is spent."""
     path = tmp_path / "senders.toml"
+    path.write_text('numeric_only = ["GG"]')
+    with pytest.raises(ValueError, match="cannot be told from those of GB"):
+        number_files.numeric_countries(path)
     path.write_text('numeric_only = ["us", "CA"]')
     countries = load(Settings, senders_file=path).numeric_countries
     refused = senders.refuse("ACME", "12025550133", countries)
