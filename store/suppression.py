@@ -10,6 +10,7 @@ earlier versions look only for the spelling that a message has.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -253,18 +254,29 @@ def why(client: redis.Redis, number: str) -> Sequence[Entry]:
 
 
 def joined(spelled: Sequence[str], found: Sequence[bytes | None]) -> Sequence[Entry]:
-    """Return the entries in the rows of a person, by the spellings; copies are left out."""
-    entries: list[Entry] = []
+    """Return the entries in the rows of a person, by the spellings; of those with one source and scope, the longest."""
+    entries: dict[tuple[str, str], Entry] = {}
     for number, row in zip(spelled, found, strict=False):
-        if row is not None:
-            entries += _besides(entries, decode(number, row))
-    return entries
+        for one in decode(number, row) if row is not None else ():
+            known = entries.get(_kind(one))
+            if known is None or _outlasts(one, known):
+                entries[_kind(one)] = one
+    return [*entries.values()]
 
 
-def _besides(known: Sequence[Entry], found: Sequence[Entry]) -> Sequence[Entry]:
-    """Return the entries whose source and scope are not known yet."""
-    seen = {(one.source, one.scope) for one in known}
-    return [one for one in found if (one.source, one.scope) not in seen]
+def _kind(entry: Entry) -> tuple[str, str]:
+    """Return the source and the scope by which entries are merged, as suppression.lua does."""
+    kind, colon, name = entry.scope.lower().partition(":")
+    return entry.source, f"{kind.rstrip()}{colon}{name.lstrip()}"
+
+
+def _outlasts(entry: Entry, known: Entry) -> bool:
+    """Return whether an entry forbids and another of its kind does not, or ends earlier; a copy never does."""
+
+    def strength(one: Entry) -> tuple[bool, float]:
+        return one.times >= one.needs, one.expires or math.inf
+
+    return strength(entry) > strength(known)
 
 
 def every(client: redis.Redis) -> Iterator[Suppressed]:
@@ -278,17 +290,17 @@ def every(client: redis.Redis) -> Iterator[Suppressed]:
 
 
 def people(client: redis.Redis, page: Iterable[tuple[bytes, bytes]]) -> Iterator[Suppressed]:
-    """Yield rows under the present spellings; of a former one, what the present one does not have."""
-    former: dict[str, Sequence[Entry]] = {}
-    for name, found in page:
-        number, entries = rows.text(name), decode(name, found)
-        if subscriber(number) == number:
-            yield Suppressed(number, entries)
-        else:
-            former[number] = entries
-    for number, entries, present in _with_present(client, former):
-        if left := _besides(present, entries):
-            yield Suppressed(subscriber(number), left)
+    """Yield the people in some rows, once each: with the entries of all spellings, at the first row of them."""
+    listed = [(rows.text(name), row) for name, row in page]
+    several = {number: spelled for number, _ in listed if len(spelled := spellings(number)) > 1}
+    wanted = [one for spelled in several.values() for one in spelled]
+    known: Any = dict(zip(wanted, client.hmget(keys.SUPPRESSED, wanted) if wanted else (), strict=True))
+    for number, row in listed:
+        spelled = several.get(number, (number,))
+        if len(spelled) == 1:
+            yield Suppressed(number, decode(number, row))
+        elif number == next((one for one in spelled if known[one] is not None), None):
+            yield Suppressed(subscriber(number), joined(spelled, [known[one] for one in spelled]))
 
 
 def _with_present(
@@ -313,10 +325,16 @@ def misspelt(client: redis.Redis) -> Iterator[tuple[str, bool]]:
             texts = ((rows.text(name), found) for name, found in page)
             former = {number: decode(number, found) for number, found in texts if subscriber(number) != number}
             for number, entries, present in _with_present(client, former):
-                if _besides(present, entries) or any(not one.expires for one in entries):
+                if _adds(present, entries) or any(not one.expires for one in entries):
                     yield number, bool(present)
     except ResponseError as failed:
         rows.known(keys.SUPPRESSED, failed, None)
+
+
+def _adds(present: Sequence[Entry], former: Sequence[Entry]) -> bool:
+    """Return whether an entry under a former spelling forbids more than those under the present one."""
+    known = {_kind(one): one for one in present}
+    return any((had := known.get(_kind(one))) is None or _outlasts(one, had) for one in former)
 
 
 def respell(client: redis.Redis, number: str) -> Respelt:

@@ -182,6 +182,38 @@ def test_a_stop_that_an_earlier_worker_took_holds(system: System) -> None:
     assert not system.sync.exists(keys.SUPPRESSED)
 
 
+HOUR = 3600 * 1000
+# fmt: off
+ENDS = {  # of the entry under the former spelling and under the present one, and which of them counts
+    "the present one expired":        (365 * DAY, -1, 365 * DAY),
+    "the former one lasts longer":    (365 * DAY, DAY, 365 * DAY),
+    "the former one has no end":      (0, DAY, 0),
+    "the former one expired":         (-1, DAY, DAY),
+    "the former one ends earlier":    (HOUR, 0, 0),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("former", "present", "longest"), ENDS.values(), ids=ENDS)
+@pytest.mark.usefixtures("connected")
+def test_the_list_shows_the_longest_entry_of_all_spellings(
+    system: System, former: int, present: int, longest: int
+) -> None:
+    """Each person once; an export without the entry in force would lose it, and so would a migration."""
+    for number, ends in ((FORMER, former), (PRESENT, present)):
+        list_formerly(system, number, expires=ends and system.now + ends)
+    expected = longest and system.now + longest
+
+    assert [expected] == [one.expires for one in suppression.why(system.sync, PRESENT)]
+    assert [(PRESENT, [expected])] == [
+        (one.number, [entry.expires for entry in one.entries]) for one in suppression.every(system.sync)
+    ]
+    assert [(FORMER, True)] * (longest == former) == list(suppression.misspelt(system.sync))
+    migrate()
+    assert refuses(system, PRESENT)
+    assert [expected] == [one.expires for one in suppression.why(system.sync, PRESENT)]
+
+
 def test_an_import_makes_no_copies(system: System) -> None:
     """Ten million numbers would be twenty million."""
     suppression.take_over(system.sync, [(PRESENT, Entry(IMPORT, last=system.now))])
