@@ -122,6 +122,7 @@ local function limits_of_call()
     return (PERIODS[string.match(name, '^%a+:(%a+)')] or 0) * SECOND
   end)
   local persons, fields_of, times_of, packed_of, changed_times = nil, {['1'] = {}, ['*'] = {}}, {}, {}, {}
+  local first_times, first_length = {}, 0  -- fields and times of recipients with no message before
 
   -- One command reads the times of the recipients of a call, when the first of them is checked.
   local function read_persons()
@@ -165,18 +166,13 @@ local function limits_of_call()
   local packed_now = struct.pack('>I4', now_seconds)
 
   local function write_persons()
-    local values, length = {}, 0
+    local values, length = first_times, first_length
     for field in pairs(changed_times) do
-      local found = times_of[field]
-      local packed = packed_now
-      if #found > 1 or found[1] ~= now_seconds then
-        local parts = {}
-        for place = math.max(1, #found - 2 * most_times + 1), #found do
-          parts[#parts + 1] = struct.pack('>I4', found[place])
-        end
-        packed = table.concat(parts)
+      local found, parts = times_of[field], {}
+      for place = math.max(1, #found - 2 * most_times + 1), #found do
+        parts[#parts + 1] = struct.pack('>I4', found[place])
       end
-      values[length + 1], values[length + 2] = field, packed
+      values[length + 1], values[length + 2] = field, table.concat(parts)
       length = length + 2
     end
     if length > 0 then persons.write(values) end
@@ -184,6 +180,7 @@ local function limits_of_call()
 
   -- -> when a person may get another message, ms; 0: now
   local function person_at(rule, seconds, field)
+    if not packed_of[field] then return 0 end
     local found = times(field)
     local first = found[#found - rule.count + 1]
     return first and first >= now_seconds - seconds and (first + seconds + 1) * SECOND or 0
@@ -359,9 +356,14 @@ local function limits_of_call()
     if not near then read_near() end
     if not blocks[i] then return end
     local head, own, place, beside, beside_shift = unpack(blocks[i], 1, 5)
+    local own_stored = suffixes[head] .. former_suffixes[head]
+    local beside_stored = beside and suffixes[beside] .. former_suffixes[beside] or ''
+    if own_stored == '' and beside_stored == '' then
+      suffixes[head], added_suffixes[head] = own, true
+      return
+    end
     local distinct, found, is_known = {}, 1, false
     local function look(stored, shift)
-      if stored == '' then return end
       for suffix in string.gmatch(stored, '%d%d%d') do
         local other = tonumber(suffix) + shift
         if other == place then
@@ -371,12 +373,8 @@ local function limits_of_call()
         end
       end
     end
-    look(suffixes[head], 0)
-    look(former_suffixes[head], 0)
-    if beside then
-      look(suffixes[beside], beside_shift)
-      look(former_suffixes[beside], beside_shift)
-    end
+    look(own_stored, 0)
+    if beside_stored ~= '' then look(beside_stored, beside_shift) end
     if is_known then return end
     local KEPT_SUFFIXES = 100
     suffixes[head] = string.sub(suffixes[head] .. own, -3 * KEPT_SUFFIXES)
@@ -440,11 +438,17 @@ local function limits_of_call()
     for kind in pairs(is_person_counted and counted_lanes or {}) do
       if kind == '*' or message[NewMessage.lane] == '1' then
         local field = fields_of[kind][i]
-        local found = times(field)
-        local length = #found
-        found[length + 1] = person_due > 0 and math.ceil(person_due / SECOND) or now_seconds
-        if length > 0 and found[length] > found[length + 1] then table.sort(found) end
-        changed_times[field] = true
+        if packed_of[field] then
+          local found = times(field)
+          local length = #found
+          found[length + 1] = person_due > 0 and math.ceil(person_due / SECOND) or now_seconds
+          if length > 0 and found[length] > found[length + 1] then table.sort(found) end
+          changed_times[field] = true
+        else
+          packed_of[field] = packed_now
+          first_times[first_length + 1], first_times[first_length + 2] = field, packed_now
+          first_length = first_length + 2
+        end
       end
     end
     for _, hit in ipairs(hits or {}) do
