@@ -70,6 +70,15 @@ def test_of_sixty_codes_to_one_number_ten_go(system: System) -> None:
     assert HOUR / 1000 <= refused.retry_after <= HOUR / 1000 + 1
 
 
+def test_of_sixty_codes_in_one_call_ten_go(system: System) -> None:
+    """A call reads and writes the counts once, and its own messages count, too; those to others are not affected."""
+    drafts = [system.draft(to=TO, lane=1, text=f"Code {n}") for n in range(60)]
+    others = [system.draft(to=str(27831234568 + 200 * n), lane=1) for n in range(30)]
+
+    assert 10 == accepted(system.accept(drafts[:20]))
+    assert 30 == accepted(system.accept(drafts[20:] + others))
+
+
 def test_a_recipient_never_gets_more_than_the_limit_in_any_hour(system: System) -> None:
     """Not only by the clock's hours: a code every four minutes meets it, too, and goes on as others age."""
     sent = []
@@ -138,6 +147,7 @@ def test_a_repeated_id_counts_once(system: System) -> None:
 
     assert 30 == accepted(answers)
     assert 9 == accepted(codes(system, 20))
+    assert 30 == accepted([send(system, client_message_id="code", text="Your code is 1") for _ in range(30)])
 
 
 def test_a_refused_message_uses_up_nothing(system: System) -> None:
@@ -267,6 +277,16 @@ def test_neighbouring_numbers_raise_an_alarm_within_ten(system: System, first: i
         assert send(system, first + n).accepted
     assert b"1" == system.sync.hget(keys.TALLY, "neighbour_runs:alarm") or len(runs_of(system)) > 1
     assert None is system.sync.hget(keys.TALLY, "neighbour_runs:hold")
+
+
+@pytest.mark.parametrize("first", [SMALL_BLOCK, SMALL_BLOCK + 995])
+def test_neighbouring_numbers_of_one_call_raise_an_alarm(system: System, first: int) -> None:
+    """The numbers of a call are neighbours of each other, also across the edge of a block."""
+    system.accept([system.draft(to=str(first + n), lane=1) for n in range(9)])
+    assert [] == runs_of(system)
+    system.accept([system.draft(to=str(first + 9 + n), lane=1) for n in range(20)])
+
+    assert 29 == max(one.numbers for one in runs_of(system))
 
 
 def test_a_run_is_a_run_within_minutes_and_of_near_numbers(system: System) -> None:
