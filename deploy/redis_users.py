@@ -404,7 +404,7 @@ USERS = (
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
         ),
-        writes=(Key.API_USED, Key.PROBE, Key.BLOCKS_TO_HOLD),
+        writes=(Key.API_USED, Key.PROBE, Key.BLOCKS_TO_HOLD, Key.AUDIT),
         edited=COUNTED_BY_NUMBER,
         reads=(
             Key.API_KEYS,

@@ -320,6 +320,9 @@ METRICS = (
            "Are numbers removed from the list?"),
     Metric("threelane_suppressed_numbers", GAUGE, _EXPORTER, (), "Numbers on the suppression list",
            "How many numbers are suppressed?"),
+    Metric("threelane_suppressed_misspelt", GAUGE, _EXPORTER, (),
+           "Suppressed numbers under a former spelling, at the last hourly count",
+           "Is threelane suppress migrate still to be run?"),
     Metric("threelane_bypassed", COUNTER, _EXPORTER, ("lane",),
            "Legal notices that bypassed the suppression list", "Is the right to bypass used with care?"),
     # money

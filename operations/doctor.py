@@ -20,7 +20,7 @@ from threelane.operations import age, damage, forecast, health, opening
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, countries, inbox, keys, limits, logins, missing, rows, windows
+from threelane.store import access, countries, inbox, keys, limits, logins, missing, rows, suppression, windows
 from threelane.store import status as statuses
 from threelane.store.replies import text_of
 from threelane.store.sizes import sizes
@@ -114,6 +114,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         "dropped nudges": lambda: _dropped(client, now),
         "callback endpoint": lambda: _callbacks(client, now),
         "replies": lambda: _inbox(client),
+        "suppression list": lambda: _misspelt(client),
         "dead letters": lambda: _dead(client, now),
         "damaged records": lambda: _damaged(client),
         "damaged rows": lambda: _damaged_rows(client),
@@ -378,6 +379,14 @@ def _inbox(client: redis.Redis) -> Iterator[Finding]:
         detail = f"{waiting:,} belong to no producer, so nobody has read them"
         step = "threelane replies inbox; assign or dismiss each, and give their numbers an owner: threelane replies own"
         yield Finding(WARNING, "replies", detail, step)
+
+
+def _misspelt(client: redis.Redis) -> Iterator[Finding]:
+    """Report suppressed numbers under a former spelling, as the last hourly round counted them."""
+    if number := suppression.misspelt_count(client):
+        detail = f"{number:,} numbers are listed under a former spelling; they are suppressed, but searched more slowly"
+        step = "when all workers are upgraded: threelane suppress migrate --dry-run, then threelane suppress migrate"
+        yield Finding(WARNING, "suppression list", detail, step)
 
 
 def _logins(client: redis.Redis) -> Iterator[Finding]:

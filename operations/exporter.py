@@ -18,7 +18,7 @@ from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
-from threelane.store import countries, inbox, keys, rows
+from threelane.store import countries, inbox, keys, rows, suppression
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
@@ -126,7 +126,7 @@ class Fleet(Collector):
                 self._waiting,
                 self._holds,
                 self._counted,
-                lambda: [self._unassigned()],
+                lambda: [self._unassigned(), self._misspelt()],
                 lambda: fleet_metrics.money(forecast.read(client, now), now, self._limit),
                 lambda: fleet_metrics.capacity(capacity.read(client, now)),
                 lambda: fleet_metrics.new_countries(len(countries.new(client, now))),
@@ -186,6 +186,12 @@ class Fleet(Collector):
     def _unassigned(self) -> Metric:
         metric = GaugeMetricFamily("threelane_replies_unassigned", "Replies in the inbox: they belong to no producer")
         metric.add_metric([], inbox.size(self._client))
+        return metric
+
+    def _misspelt(self) -> Metric:
+        name = "threelane_suppressed_misspelt"
+        metric = GaugeMetricFamily(name, "Suppressed numbers under a former spelling, at the last hourly count")
+        metric.add_metric([], suppression.misspelt_count(self._client))
         return metric
 
     def _counted(self) -> Iterator[Metric]:

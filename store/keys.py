@@ -158,7 +158,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.LOGIN: KeyKind("string", "the turn to repeat a refused login", "fingerprint", "at the next turn"),
     Key.SESSION: KeyKind("string", "the gateway session of workers with the same credentials, and its locks",
                          "api:fingerprint, and :renewing or :pinged", "with the session", by_account=True),
-    Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty"),
+    Key.SWEEP: KeyKind("hash", "state of each lane at the last sweep: <lane>:mark, <lane>:empty; misspelt: suppressed "
+                       "numbers under a former spelling, at the last hourly count"),
     Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep"),
     Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
                         "<kind>:<lane>:at -> when the last, ms: missing.py"),

@@ -39,6 +39,7 @@ IMPORT = "import"
 DAMAGED = "unreadable"
 ALL = "all"
 BATCH = 500
+_MISSPELT = "misspelt"  # the field of the last hourly count
 MOST_DAYS = 36_500
 _CODE = re.compile(r"code [0-9]{1,3}")
 _FORMER_SCOPE = re.compile(r"all|sender:[A-Za-z0-9 ._&-]{1,16}|tag:[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
@@ -345,7 +346,7 @@ def respell(client: redis.Redis, number: str) -> Respelt:
 async def forget_over(client: redis.asyncio.Redis, before: int) -> int:
     """Remove the numbers whose entries all expired before a time (ms); a name that is no text stays for the doctor.
 
-    Returns how many numbers have entries without an end under a former spelling.
+    Returns how many numbers have entries without an end under a former spelling, and stores it: ``misspelt_count``.
     """
     misspelt = 0
     try:
@@ -356,7 +357,19 @@ async def forget_over(client: redis.asyncio.Redis, before: int) -> int:
                 await _forget.run(client, number=number.decode(), entries=found.decode())
     except ResponseError as failed:
         rows.known(keys.SUPPRESSED, failed, None)
+    await rows.unless_damaged_async(keys.SWEEP, client.hset(keys.SWEEP, _MISSPELT, misspelt))
     return misspelt
+
+
+def note_misspelt(client: redis.Redis, numbers: int) -> None:
+    """Store how many numbers a migration left under a former spelling."""
+    rows.unless_damaged(keys.SWEEP, lambda: client.hset(keys.SWEEP, _MISSPELT, numbers), 0)
+
+
+def misspelt_count(client: redis.Redis) -> int:
+    """Return how many numbers were listed under a former spelling an hour ago or less, without reading the list."""
+    found: Any = rows.unless_damaged(keys.SWEEP, lambda: client.hget(keys.SWEEP, _MISSPELT), None)
+    return rows.number(found) if found else 0
 
 
 def _put(client: redis.Redis, numbers: Sequence[tuple[str, Entry]], *, again: int, source: str) -> None:

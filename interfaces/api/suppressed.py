@@ -18,7 +18,7 @@ from threelane.interfaces.api.caller import Caller, SuppressionReader, Suppresso
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.service import Service, Shared
 from threelane.producer.http.values import Lift, Lifted, Number, Page, Suppress, SuppressionStatus
-from threelane.store import keys, rows, suppression
+from threelane.store import by_hand, keys, rows, suppression
 from threelane.store.api_key import ApiKey
 from threelane.store.suppression import OPERATOR, Entry
 
@@ -59,8 +59,8 @@ def suppress(service: Shared, key: Suppressor, body: Single) -> Response:
     wanted = problem.read(body, Suppress)
     number, scope = _number(service, key, wanted.number), _scope(wanted.scope)
     now = service.producer.now()
-    evidence = wanted.evidence or f"by key {key.id} of {key.producer}"
-    suppression.add(service.redis, [(number, suppression.by_hand(scope, evidence, wanted.days, now))])
+    evidence = wanted.evidence or f"by {_name(key)}"
+    by_hand.suppress(service.redis, number, suppression.by_hand(scope, evidence, wanted.days, now), _name(key))
     return answered(_standing(key, number, suppression.why(service.redis, number), now))
 
 
@@ -89,7 +89,11 @@ def lift(service: Shared, key: Suppressor, body: Single) -> Response:
     wanted = problem.read(body, Lift)
     scope = _scope(wanted.scope, suppression.parse_stored_scope) if wanted.scope else ""
     number = _number(service, key, wanted.number)
-    return answered(Lifted(suppression.lift(service.redis, number, wanted.source, scope)))
+    return answered(Lifted(by_hand.lift(service.redis, number, wanted.source, scope, _name(key))))
+
+
+def _name(key: ApiKey) -> str:
+    return f"key {key.id} of {key.producer}"
 
 
 def _standing(key: ApiKey, number: str, entries: Sequence[Entry], now: int) -> SuppressionStatus:

@@ -35,6 +35,11 @@ _OTHER_NAMES = {
     "reason": "evidence", "note": "evidence", "comment": "evidence", "since": "first", "date": "first",
     "optedout": "first", "optedoutat": "first", "optoutdate": "first", "unsubscribedat": "first",
 }  # fmt: skip
+_USUAL_WORDS = {"to", "number", "recipient", "contact"}  # of columns without numbers of people, as "contact name"
+_ANOTHER = re.compile(
+    r"phone|mobile|landline|fixed line|whatsapp|number\W*\d|(?:second|other|alt\w*|home|work|office)\W*(?:no|number)\b",
+    re.IGNORECASE,
+)
 _TIMES = ("first", "last", "expires")
 _COUNTS = ("times", "needs")
 _WHOLE = re.compile(r"[0-9]{1,14}")  # a time of 14 digits is in the year 5138
@@ -167,8 +172,12 @@ def _columns(cells: Sequence[str]) -> tuple[list[str], bool]:
     """Return our names of the columns, and whether the first row is a header."""
     names = [_name(cell) for cell in cells]
     numbers = [cell.strip() for cell, name in zip(cells, names, strict=True) if name == _NUMBER]
+    if numbers:
+        numbers += [cell.strip()[:30] for cell, name in zip(cells, names, strict=True) if _is_another(cell, name)]
     if len(numbers) > 1:
-        raise InvalidFile(f"two columns of numbers, {numbers[0]!a} and {numbers[1]!a}: keep one")
+        raise InvalidFile(
+            f"two columns of numbers, {numbers[0]!a} and {numbers[1]!a}: leave one out, or put all into one column"
+        )
     for name in COLUMNS:
         if names.count(name) > 1:
             raise InvalidFile(f"two columns for {name}: keep one")
@@ -183,6 +192,14 @@ def _columns(cells: Sequence[str]) -> tuple[list[str], bool]:
 def _name(cell: str) -> str:
     name = re.sub(r"[^a-z]", "", cell.lower())
     return _NUMBER if is_number_column(cell) else _OTHER_NAMES.get(name, name)
+
+
+def _is_another(cell: str, name: str) -> bool:
+    """Return whether a column that is not read may have numbers, as ``Mobile 2`` and ``Home phone``."""
+    if name in (COUNTRY, *COLUMNS):
+        return False
+    words = set(re.split(r"[\W\d_]+", cell.lower())) - _USUAL_WORDS
+    return any(map(is_number_column, words)) or _ANOTHER.search(cell) is not None
 
 
 def _cells(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | csv.Error:

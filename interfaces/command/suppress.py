@@ -37,7 +37,7 @@ from threelane.producer.files.numbers import BareNumbers, NumberRules
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.spreadsheet import text_cell
-from threelane.store import suppression
+from threelane.store import by_hand, suppression
 from threelane.store.suppression import Respelt
 
 app = typer.Typer(name="suppress", help="The suppression list: numbers to which nothing is sent.", no_args_is_help=True)
@@ -59,7 +59,7 @@ def add(
     evidence = evidence.encode("utf-8", "replace").decode()[:MOST_EVIDENCE]  # a terminal may send octets
 
     def put(client: redis.Redis) -> None:
-        suppression.add(client, [(msisdn, suppression.by_hand(scope, evidence, days, now_of(client)))])
+        by_hand.suppress(client, msisdn, suppression.by_hand(scope, evidence, days, now_of(client)))
 
     with_redis(put)
     out.print(f"{phone.mask(msisdn)} is suppressed ({scope})", markup=False, highlight=False)
@@ -73,7 +73,7 @@ def remove(
 ) -> None:
     """Remove a number from the list.  Clickatell's own block list does not change."""
     msisdn, scope = number_of(number), _scope(scope, suppression.parse_stored_scope) if scope else ""
-    lifted = with_redis(lambda client: suppression.lift(client, msisdn, source, scope))
+    lifted = with_redis(lambda client: by_hand.lift(client, msisdn, source, scope))
     out.print(f"{lifted} entries of {phone.mask(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
 
@@ -224,6 +224,7 @@ def _migrated(client: redis.Redis, *, dry_run: bool) -> list[dict[str, Any]]:
         for (where, result), numbers in sorted(counts.items())
     ]
     if not dry_run:
+        suppression.note_misspelt(client, sum(n for (_, one), n in counts.items() if one == Respelt.UNREADABLE))
         logs.events("suppressed_migrated", results)
     return results
 

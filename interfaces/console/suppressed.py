@@ -14,7 +14,7 @@ from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
 from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm
 from threelane.interfaces.console.page import HOME, PageRoute
-from threelane.store import keys, rows, suppression
+from threelane.store import by_hand, keys, rows, suppression
 from threelane.store.suppression import ALL
 
 router = APIRouter(prefix="/console/suppression", include_in_schema=False, route_class=PageRoute)
@@ -46,8 +46,9 @@ def console_suppress(form: ChangingForm) -> Response:
     """Suppress a number; messages already waiting for it are not sent either."""
     visit, number, scope = form.visit, _number(form), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
-    evidence = form.get("evidence") or f"by key {visit.session.key.id} of {visit.session.key.producer}"
-    suppression.add(visit.service.redis, [(number, suppression.by_hand(scope, evidence, days, visit.now))])
+    who = _name(visit)
+    entry = suppression.by_hand(scope, form.get("evidence") or f"by {who}", days, visit.now)
+    by_hand.suppress(visit.service.redis, number, entry, who)
     session.remember(visit.service.redis, visit.session, number=number)
     return visit.done("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
 
@@ -59,9 +60,14 @@ def console_lift(form: ChangingForm) -> Response:
     source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
-    lifted = suppression.lift(visit.service.redis, number, source, _scope(scope, suppression.parse_stored_scope))
+    scope = _scope(scope, suppression.parse_stored_scope)
+    lifted = by_hand.lift(visit.service.redis, number, source, scope, _name(visit))
     notice = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "The entry was already removed."
     return visit.done("lifted", notice, BACK, entries=lifted)
+
+
+def _name(visit: CurrentVisit) -> str:
+    return f"key {visit.session.key.id} of {visit.session.key.producer}"
 
 
 def _number(form: ReadingForm | ChangingForm) -> str:

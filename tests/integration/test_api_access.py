@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from threelane.interfaces.command.line import app
 from threelane.producer.http.client import HttpProducer
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
-from threelane.store import access, keys, registry
+from threelane.store import access, audit, keys, registry
 from threelane.worker.account import hold
 
 HELLO = {"to": "27831234567", "text": "Hello"}
@@ -307,6 +308,11 @@ def test_a_number_is_suppressed_checked_and_lifted(api: Api) -> None:
     (row,) = page.body["numbers"]
     assert ("27831234567", "called") == (row["number"], row["entries"][0]["evidence"])
     assert [1, 0] == lifted
+    changes = [(re.sub("k[0-9a-f]{12}", "k", one.who), one.what, one.detail) for one in audit.read(api.redis, 9)]
+    assert [
+        ("key k of shop", "suppression", "27831******: 1 entries removed (of any source)"),
+        ("key k of shop", "suppression", "27831****** is suppressed (all) for 1 days"),
+    ] == changes
     assert 201 == api.request("POST", "/v1/messages", HELLO, token).status
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from tests.servers import RedisServer, free_port, stored
 from threelane.interfaces.command.suppress import COLUMNS, app
-from threelane.store import keys, suppression
+from threelane.store import audit, keys, suppression
 from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry
 
 ZA = "27831234567"
@@ -107,6 +107,19 @@ def test_a_number_is_added_explained_listed_and_removed(operator: Operator, clie
     assert not client.exists(keys.SUPPRESSED)
     again = operator.types("remove", ZA)
     assert (1, "0 entries of 27831****** removed\n") == (again.exit_code, again.stdout)
+    changes = [(one.who, one.what, one.detail) for one in audit.read(client, 9)]
+    assert [
+        (audit.user(), "suppression", "27831******: 1 entries removed (of any source)"),
+        (audit.user(), "suppression", "27831****** is suppressed (all)"),
+    ] == changes
+
+
+def test_an_audit_log_that_cannot_be_written_stops_no_suppression(operator: Operator, client: redis.Redis) -> None:
+    """The change is made; that it has no entry is an error in the log."""
+    client.set(keys.AUDIT, "x")
+    assert 0 == operator.types("add", ZA).exit_code
+    assert suppression.why(client, ZA)
+    assert 0 == operator.types("remove", ZA).exit_code
 
 
 def test_an_empty_list_is_reported_in_a_sentence(operator: Operator) -> None:
@@ -373,6 +386,13 @@ NO_LISTS = {
     "without the column": (b"name,town\nAna,Rome\n", "no column named number, but 'name', 'town'"),
     "several columns without a header": (f"{ZA},27831234568\n".encode(), "no column named number"),
     "two columns of numbers": (f"To;Mobile\n{ZA};27831234568\n".encode(), "two columns of numbers, 'To' and 'Mobile'"),
+    "a second column of numbers": (
+        f"phone,phone 2\n+{ZA},+27831234568\n".encode(), "two columns of numbers, 'phone' and 'phone 2'"
+    ),
+    "numbers by place": (
+        f"Mobile,Name,Home phone\n+{ZA},Ana,+27831234568\n".encode(), "numbers, 'Mobile' and 'Home phone'"
+    ),
+    "a second number": (f"phone,second number\n+{ZA},+27831234568\n".encode(), "'phone' and 'second number'"),
     "two reasons": (f"number,reason,evidence\n+{ZA},a,b\n".encode(), "two columns for evidence"),
     "not UTF-8": (f"number,evidence\n+{ZA},Olé\n".encode("latin-1"), "not UTF-8"),
     "bare numbers": (f"number\n{ZA}\n".encode(), "can be read in two ways"),

@@ -20,7 +20,7 @@ from threelane import Status
 from threelane.interfaces.console import session
 from threelane.interfaces.console.page import PageRoute
 from threelane.interfaces.web.app import PAGES
-from threelane.store import access, keys, logins, suppression
+from threelane.store import access, audit, keys, logins, suppression
 from threelane.store.suppression import OPERATOR
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -448,6 +448,12 @@ def test_a_number_is_looked_up_suppressed_and_taken_off(api: Api, visitor: Visit
     assert re.fullmatch("by key k[0-9a-f]{12} of ops", entry.evidence)
     off = visitor.post("/console/suppression/remove", number=NUMBER, source="operator", scope="tag:promo")
     assert "1 entry of 27831****** removed." in words(off)
+    changes = audit.read(api.redis, 9)
+    assert [
+        "27831******: 1 entries removed (operator, tag:promo)",
+        "27831****** is suppressed (tag:promo) for 2 days",
+    ] == [one.detail for one in changes]
+    assert all(re.fullmatch("key k[0-9a-f]{12} of ops", one.who) for one in changes)
     assert not suppression.why(api.redis, NUMBER)
 
 

@@ -19,6 +19,7 @@ from threelane import Accepted
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings, subscriber
 from threelane.interfaces.command.line import app
+from threelane.operations.doctor import diagnose
 from threelane.producer import rehearse
 from threelane.producer.accept import ANY_PRICE
 from threelane.store import find, keys, suppression
@@ -26,6 +27,7 @@ from threelane.store.find import Filter
 from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry, Respelt
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.inbound.report import InboundReply
+from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
@@ -297,7 +299,13 @@ def test_an_unreadable_row_is_left_and_reported(system: System) -> None:
     assert isinstance(system.accept([system.draft(to=PRESENT)])[0], Refusal)
 
 
+@pytest.mark.usefixtures("connected")
 def test_the_daily_round_reports_numbers_under_a_former_spelling(listed: System) -> None:
-    """The log names the command, since nothing else shows that a migration is due."""
+    """The doctor names the command until the migration is done."""
     assert 2 == listed.run(suppression.forget_over(listed.client, 0))
+    (finding,) = (one for one in diagnose(listed.sync, listed.now, LEGACY) if one.what == "suppression list")
+    assert "2 numbers are listed under a former spelling" in finding.detail
+    assert "threelane suppress migrate" in finding.step
+    assert 0 == migrate()[0]
+    assert [] == [one for one in diagnose(listed.sync, listed.now, LEGACY) if one.what == "suppression list"]
     assert subscriber(FORMER) == PRESENT

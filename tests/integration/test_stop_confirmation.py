@@ -114,6 +114,16 @@ def test_repeated_stops_get_no_second_confirmation(system: System, client: redis
     assert 0 < client.pttl(keys.confirmed(PERSON)) <= 24 * 60 * MINUTE
 
 
+def test_another_spelling_of_the_person_gets_no_second_confirmation(system: System, client: redis.Redis) -> None:
+    """Benin has two spellings of each number; a START between them changes nothing."""
+    for sender, text, number in (("22997123456", "STOP", "r1"), ("2290197123456", "START", "r2")):
+        reply = InboundReply(number, sender, OURS, text, at=system.now)
+        system.run(take(system.client, reply, WORDS, system.now, confirmation=TEXT))
+    again = InboundReply("r3", "2290197123456", OURS, "STOP", at=system.now + 1)
+    system.run(take(system.client, again, WORDS, system.now + 1, confirmation=TEXT))
+    assert 1 == client.zcard(keys.CONFIRMATIONS)
+
+
 def test_two_workers_accept_one_confirmation(system: System, client: redis.Redis) -> None:
     """Both may read it before one removes it; the message is one, and it is claimed once."""
     replies(system, "STOP", "r1")

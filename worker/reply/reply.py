@@ -16,6 +16,7 @@ import redis.asyncio
 
 from threelane.contract import phone
 from threelane.contract.reply_address import is_person, senders_of
+from threelane.contract.subscriber import subscriber
 from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.events import Route
@@ -256,7 +257,7 @@ async def _publish(
         owned_by=whom.owned_by,
         texted=whom.texted,
         default=whom.default,
-        confirmed=keys.confirmed(first.from_),
+        confirmed=keys.confirmed(subscriber(first.from_)),
         confirmation=msgspec.json.encode(wanted).decode() if confirm_until else "",
         confirmation_id=wanted.id,
         confirm_until=confirm_until,
