@@ -161,9 +161,10 @@ def threelane(*arguments: str, environment: dict[str, str], timeout: float = 60)
 
 
 def stored(client: redis.Redis) -> int:
-    """Return how many keys there are besides the limits that ``allow_repeats`` sets."""
-    keys_and_limits: Any = client.dbsize()
-    return int(keys_and_limits) - int(bool(client.exists(keys.LIMITS)))
+    """Return how many keys there are besides limits (``allow_repeats``) and the time of the last callback."""
+    found: Any = client.dbsize()
+    known: Any = client.exists(keys.LIMITS, keys.HEARD)
+    return int(found) - int(known)
 
 
 def allow_repeats(client: redis.Redis) -> None:

@@ -52,9 +52,12 @@ def features(as_json: Json = False) -> None:
 
 
 def send(
-    to: Annotated[str, typer.Argument(help="Recipient, in international format.")],
+    to: Annotated[str, typer.Argument(help="The recipient; without + or 00 read as THREELANE_NUMBERS says.")],
     text: Annotated[str, typer.Argument(help="The message text.")],
     lane: Lane = None,
+    country: Annotated[
+        str | None, typer.Option(help="Read the number, without + or 00, as a national one of this country, as in ZA.")
+    ] = None,
     sender: Annotated[str | None, typer.Option("--from", help="Sender ID.")] = None,
     client_message_id: Annotated[
         str | None, typer.Option(help="Your own id; repeating the call with it does not send twice.")
@@ -69,6 +72,7 @@ def send(
         "to": to,
         "text": text,
         "lane": lane,
+        "country": country,
         "from": sender,
         "clientMessageId": client_message_id,
         "scheduledDeliveryTime": deliver_at,

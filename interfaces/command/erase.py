@@ -17,7 +17,7 @@ from threelane.worker.upkeep.erase import Erased, Rewriting
 
 
 def erase(
-    number: Annotated[str, typer.Argument(help="The number, in international format.")],
+    number: Annotated[str, typer.Argument(help="The number; without + or 00 read as THREELANE_NUMBERS says.")],
     stop: Annotated[bool, typer.Option("--cancel", help="First cancel messages that have not been sent yet.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Also remove it from the suppression list.")] = False,
     as_json: Json = False,

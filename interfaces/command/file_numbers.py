@@ -60,7 +60,7 @@ def refuse_bare_numbers(file: Path, bare: BareNumbers, *, as_json: bool) -> NoRe
     """Print both readings of the first rows of a file, and end the command."""
     if as_json:
         print_json({"refused": f"{file}: {bare}", "both_readings": [one._asdict() for one in bare.samples]})
-    err.print(f"{file}: {bare}. Nothing was taken.", markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{file}: {bare}. Nothing was accepted.", markup=False, highlight=False, soft_wrap=True)
     national = installation_country()
     table = Table("row", "number", "as international", f"as national of {national}" if national else "as national")
     for one in bare.samples:

@@ -134,13 +134,20 @@ def remove(
         wrong_usage(str(wrong))
     if not with_redis(lambda client: limits.remove(client, name)):
         not_found(f"{name} is not set: threelane limits list")
-    default = limits.DEFAULTS.get(str(name))
-    print_line(_sentence(name, default) + ", by default" if default else f"{name} has no limit any more")
+    in_force = with_redis(limits.in_force)
+    general = msgspec.structs.replace(name, producer="")
+    of_all = in_force.get(str(general))
+    if str(name) in in_force:
+        print_line(f"{_sentence(name, in_force[str(name)])}, by default")
+    elif name.producer and of_all:
+        print_line(f"{name.producer} has the limit of all producers again: {_sentence(general, of_all)}")
+    else:
+        print_line(f"{name} has no limit any more")
 
 
 @app.command(epilog="Example: threelane limits explain 27831234567 --producer shop")
 def explain(
-    number: Annotated[str, typer.Argument(help="The recipient, in international format.")],
+    number: Annotated[str, typer.Argument(help="The recipient; without + or 00 read as THREELANE_NUMBERS says.")],
     producer: Annotated[str, typer.Option(help="The producer whose message it would be.")] = "",
     lane: Annotated[int, typer.Option(min=1, max=3, help="The lane of the message.")] = 1,
     as_json: Json = False,
@@ -202,9 +209,10 @@ def _table(found: list[ShownLimit]) -> Table:
     table = Table("scope", "period", "producer", "limit", "over it", "lanes", "used", "room again", "set by")
     for one in found:
         limit = "off" if one.off else f"{one.limit:,} {one.unit}"
+        lanes = "1" if one.lanes == LANE_1 or one.scope == NEIGHBOURS else "all"
         table.add_row(
             escape(one.scope), one.period, escape(one.producer), limit, "" if one.off else one.over,
-            "1" if one.lanes == LANE_1 else "all", "" if one.used is None else f"{one.used:,}",
+            lanes, "" if one.used is None else f"{one.used:,}",
             shown(one.free_at) if one.free_at else "", "default" if one.is_default else "operator",
         )  # fmt: skip
     return table
@@ -217,7 +225,7 @@ def _sentence(name: Name, limit: Limit) -> str:
     if name.kind == TEXT:
         return f"the same text{of} is refused for {limit.count:,} s"
     if name.kind == NEIGHBOURS:
-        hold = ", and holds their prefix" if limit.over == limits.HOLD else ""
+        hold = " and put their block on hold for an hour" if limit.over == limits.HOLD else ""
         return f"{limit.count:,} neighbouring numbers in lane 1{of} raise an alarm{hold}"
     lanes = " of lane 1" if limit.lanes == LANE_1 else ""
     whom = "each recipient gets" if name.kind == PERSON else f"{name.scope} has"

@@ -47,7 +47,7 @@ Scope = Annotated[str, typer.Option(help=f"{suppression.FORMS}.")]
 
 @app.command(epilog="Example: threelane suppress add 27831234567 --evidence 'called on 3 May'")
 def add(
-    number: Annotated[str, typer.Argument(help="The number, in international format.")],
+    number: Annotated[str, typer.Argument(help="The number; without + or 00 read as THREELANE_NUMBERS says.")],
     scope: Scope = suppression.ALL,
     evidence: Annotated[str, typer.Option(help="The reason, kept as evidence.")] = "",
     days: Annotated[float, typer.Option(help="Days until it expires, up to 36500; 0: never.")] = 0,

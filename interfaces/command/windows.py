@@ -105,7 +105,9 @@ def try_window(
     scopes: Annotated[
         list[str], typer.Argument(metavar="SCOPE...", help="The scopes of the message: its lane and tags.")
     ],
-    to: Annotated[list[str], typer.Option(help="Recipient, in international format; repeatable.")],
+    to: Annotated[
+        list[str], typer.Option(help="A recipient; without + or 00 read as THREELANE_NUMBERS says; repeatable.")
+    ],
     at: Annotated[
         str | None, typer.Option(help="When the message would be due, such as 2031-06-30T14:00:00Z; default: now.")
     ] = None,
