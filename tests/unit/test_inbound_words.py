@@ -50,7 +50,8 @@ def test_a_word_among_others_means_nothing(text: str) -> None:
 
 
 # fmt: off
-LOOK_ALIKES = ["ЅТОР", "ѕtор", "Stоp", "SΤOP", "ꜱᴛᴏᴘ", "𝐒𝐓𝐎𝐏", "ⓢⓣⓞⓟ", "Ѕ Т О Р", "CАNCEL", "QUІT"]
+LOOK_ALIKES = ["ЅТОР", "ѕtор", "Stоp", "SΤOP", "ꜱᴛᴏᴘ", "𝐒𝐓𝐎𝐏", "ⓢⓣⓞⓟ", "Ѕ Т О Р", "CАNCEL", "QUІT",
+               "🆂🆃🅾🅿", "🅂🅃🄾🄿", "🅢🅣🅞🅟", "🇸🇹🇴🇵", "🆂🆃🅾️🅿️", "🆂 🆃 🅾 🅿"]
 # fmt: on
 
 
