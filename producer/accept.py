@@ -305,7 +305,7 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
 
 def _same_text(sms: Message) -> str:
     """Return what two copies of a message have in common: whom they reach, their content and their producer."""
-    content = sms.producer + sms.text if sms.text else f"{sms.producer}{sms.udh} {sms.binary}"
+    content = f"{sms.producer}\0{sms.text}" if sms.text else f"{sms.producer}\0{sms.udh} {sms.binary}"
     return f"{subscriber(sms.to)}:{crc32(content.encode())}"
 
 

@@ -127,9 +127,11 @@ def test_the_same_text_of_another_producer_or_to_another_number_is_accepted(syst
         send(system, producer="bank"),
         send(system, to="27831234568", producer="shop"),
         send(system, text="Hello!", producer="shop"),
+        send(system, text="ab", producer="shop"),
+        send(system, text="b", producer="shopa"),
     ]
 
-    assert 4 == accepted(answers)
+    assert 6 == accepted(answers)
 
 
 def test_both_spellings_of_a_number_are_one_person(system: System) -> None:
@@ -143,11 +145,14 @@ def test_both_spellings_of_a_number_are_one_person(system: System) -> None:
 
 def test_a_repeated_id_counts_once(system: System) -> None:
     """A caller that retries with its client message id uses up no limit, and gets its first answer."""
-    answers = [send(system, client_message_id="code", text="Your code is 1") for _ in range(30)]
+    def repeats() -> Iterator[Any]:
+        for _ in range(15):
+            yield send(system, client_message_id="code", text="Your code is 1")
+            system.now += 10_000  # the same text is no reason any more
 
-    assert 30 == accepted(answers)
+    assert 15 == accepted(list(repeats()))
     assert 9 == accepted(codes(system, 20))
-    assert 30 == accepted([send(system, client_message_id="code", text="Your code is 1") for _ in range(30)])
+    assert 15 == accepted(list(repeats()))
 
 
 def test_a_refused_message_uses_up_nothing(system: System) -> None:
