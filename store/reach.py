@@ -81,4 +81,4 @@ def _listed(client: redis.Redis, number: str) -> str | None:
 
 
 def _named(number: str) -> str:
-    return "any other number" if number == OTHERS else number
+    return "every other number" if number == OTHERS else number

@@ -56,4 +56,4 @@ def remove(number: Number = reach.OTHERS) -> None:
 
 
 def _named(number: str) -> str:
-    return "any other number" if number == reach.OTHERS else number
+    return "every other number" if number == reach.OTHERS else number

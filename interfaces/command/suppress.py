@@ -74,7 +74,8 @@ def remove(
     """Remove a number from the list.  Clickatell's own block list does not change."""
     msisdn, scope = number_of(number), _scope(scope, suppression.parse_stored_scope) if scope else ""
     lifted = with_redis(lambda client: by_hand.lift(client, msisdn, source, scope))
-    out.print(f"{lifted} entries of {phone.mask(msisdn)} removed", markup=False, highlight=False)
+    entries = "1 entry" if lifted == 1 else f"{lifted} entries"
+    out.print(f"{entries} of {phone.mask(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
 
 

@@ -103,7 +103,7 @@ def test_a_number_is_added_explained_listed_and_removed(operator: Operator, clie
     ]
 
     removed = operator.types("remove", "+27831234567")
-    assert (0, "1 entries of 27831****** removed\n") == (removed.exit_code, removed.stdout)
+    assert (0, "1 entry of 27831****** removed\n") == (removed.exit_code, removed.stdout)
     assert not client.exists(keys.SUPPRESSED)
     again = operator.types("remove", ZA)
     assert (1, "0 entries of 27831****** removed\n") == (again.exit_code, again.stdout)

@@ -85,9 +85,9 @@ def test_each_change_of_the_reach_has_an_audit_entry(redis_server: RedisServer, 
 
     found = json.loads(types(redis_server, "audit", "list", "--json").stdout)
     assert [
-        ("reach", "of a STOP to any other number: not set (before: lanes:2,3)"),
-        ("reach", "of a STOP to any other number: lanes:2,3 (before: sender)"),
-        ("reach", "of a STOP to any other number: sender (before: not set)"),
+        ("reach", "of a STOP to every other number: not set (before: lanes:2,3)"),
+        ("reach", "of a STOP to every other number: lanes:2,3 (before: sender)"),
+        ("reach", "of a STOP to every other number: sender (before: not set)"),
     ] == [(one["what"], one["detail"]) for one in found]
     assert {audit.user()} == {one["who"] for one in found}
     assert [True] * 3 == [abs(one["at"] - int(client.time()[0]) * 1000) < 600_000 for one in found]

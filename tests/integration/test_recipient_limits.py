@@ -145,6 +145,7 @@ def test_both_spellings_of_a_number_are_one_person(system: System) -> None:
 
 def test_a_repeated_id_counts_once(system: System) -> None:
     """A caller that retries with its client message id uses up no limit, and gets its first answer."""
+
     def repeats() -> Iterator[Any]:
         for _ in range(15):
             yield send(system, client_message_id="code", text="Your code is 1")
