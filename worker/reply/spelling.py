@@ -26,7 +26,7 @@ _LATIN = str.maketrans({
     "ᴀ": "a", "ʙ": "b", "ᴄ": "c", "ᴅ": "d", "ᴇ": "e", "ɪ": "i", "ʟ": "l", "ɴ": "n", "ᴏ": "o", "ᴘ": "p", "ʀ": "r",
     "ꜱ": "s", "ᴛ": "t", "ᴜ": "u", "ᴠ": "v",
 })
-_LATIN |= {first + at: 65 + at for first in (0x1F150, 0x1F170, 0x1F1E6) for at in range(26)}
+_LATIN |= {first + at: chr(65 + at) for first in (0x1F150, 0x1F170, 0x1F1E6) for at in range(26)}
 # fmt: on
 """Letters that look like Latin ones (Unicode TR39, confusables.txt), as far as the words have them; and letters of
 flags, of dark circles and of dark squares."""
