@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from threelane.contract import phone
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import shown, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.store import inbox, reply_owners
@@ -67,8 +67,10 @@ def show_inbox(
     as_json: Json = False,
 ) -> None:
     """List replies that belong to no producer, the oldest first."""
-    found = with_redis(lambda client: list(islice(inbox.unassigned(client), most)))
+    found, waiting = with_redis(lambda client: (list(islice(inbox.unassigned(client), most)), inbox.size(client)))
     rows = [_row(one, numbers) for one in found]
+    if waiting > len(found):
+        err.print(f"the oldest {len(found):,} of {waiting:,} replies; --most shows more", highlight=False)
     if as_json:
         print_json(rows)
         return

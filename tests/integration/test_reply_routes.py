@@ -372,6 +372,7 @@ def test_an_operator_reads_assigns_and_dismisses_what_is_in_the_inbox(
     assert ("27831******", "Hello [bold]", SHORT_CODE) == (first["from"], first["text"], first["to"])
     assert [PERSON, "VODAFONE"] == [one["from"] for one in operator.reads("inbox", "--numbers")]
     assert "Hello [bold]" in operator.types("inbox").output
+    assert "the oldest 1 of 2 replies" in operator.types("inbox", "--most", "1").output
     assert 0 == operator.types("assign", first["id"], "clinic").exit_code
     assert 6 == operator.types("assign", first["id"], "parcels").exit_code
     (event,) = EventReader(system.sync, "app", "one", "clinic", block_seconds=0.0)
