@@ -53,7 +53,7 @@ ROWS = (  # the tables, and the names of rows that a message of this test meets
     (keys.SUPPRESSED, (NUMBER, "x", "\udcff")),
     (keys.BUDGETS, ("centre:other:day", "producer:other:month", "x")),
     (keys.PRODUCERS, (PRODUCER, "\udcff")),
-    (keys.RIGHTS, (PRODUCER,)),
+    (keys.RIGHTS, ("other", "\udcff")),
     (keys.API_KEYS, ("k1", "\udcff")),
     (keys.PRICES, ("ZA", "x", "\udcff")),
     (keys.REACH, ("*", "12025550100", "\udcff")),
@@ -242,6 +242,9 @@ def test_a_damaged_row_holds_or_refuses_what_it_concerns(shared: System) -> None
 
     spoil(system.sync, keys.RIGHTS, PRODUCER, b"\xff")
     assert not registry.rights(system.sync, PRODUCER).bypass
+    (answer,) = system.accept([draft(system, costCentre="other")])
+    assert isinstance(answer, Refusal)
+    assert (Owner.OPERATOR, True) == (answer.owner, "damaged" in answer.problem)
     spoil(system.sync, keys.API_KEYS, "k1", b"{}")
     assert access.read(system.sync, "k1", system.now) is None
 

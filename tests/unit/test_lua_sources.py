@@ -80,7 +80,9 @@ def test_a_script_uses_each_part_that_it_includes(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for part in ", ".join(re.findall(r"^-- PARTS +(.+)$", text, re.MULTILINE)).split(", "):
         if part:
-            functions = re.findall(r"^(?:local|  ) ?function (\w+)", (PARTS / f"{part}.lua").read_text(), re.MULTILINE)
+            functions = re.findall(
+                r"^(?:  )?(?:local )?function (\w+)", (PARTS / f"{part}.lua").read_text(), re.MULTILINE
+            )
             assert any(re.search(rf"\b{name}\(", text) for name in functions), part
 
 
