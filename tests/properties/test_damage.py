@@ -220,7 +220,7 @@ def _serve(system: System, ids: list[str]) -> None:
 
 
 def _assert_aside(system: System, message_id: str) -> None:
-    """It is readable again, ended, and in no index but that of dead letters; or a receipt has shown that it was sent."""
+    """It is readable again, and a dead letter, or ended; or a receipt has shown that it was sent."""
     record = readable.read(system.sync, message_id) or {}
     at = Status(record[Field.STATUS])
     assert at in {Status.DEAD, Status.SENT, *FINAL}
