@@ -129,7 +129,8 @@ def test_a_calendar_is_imported_whole_or_not_at_all(operator: Operator, client: 
         assert (2, "") == (refused.exit_code, refused.stdout)
         assert problem in " ".join(refused.stderr.split())
     file.write_bytes(ONE_DAY.replace(f"{SOON:%Y%m%d}", "20200501").replace("RRULE:FREQ=YEARLY\r\n", "").encode())
-    assert "no day in the next 2 years; nothing was changed" in operator.holidays("import", str(file)).stderr
+    nothing_new = operator.holidays("import", str(file)).stderr
+    assert "no day in the next 2 years; nothing was changed" in " ".join(nothing_new.split())
     assert before == client.hgetall(keys.HOLIDAYS)
 
     operator.holidays("add", str(SOON), "--country", "NA")
