@@ -83,7 +83,7 @@ def all_taken(sandbox: Running, codes: Sequence[str]) -> bool:
     return taken(sandbox).keys() >= set(codes)
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("share", [pytest.param(0.5, marks=pytest.mark.slow), 1.0])
 def test_codes_whose_nudges_are_lost_at_random_are_claimed_by_the_second_look(
     producer: Producer, workers: Workers, sandbox: Running, client: redis.Redis, share: float
 ) -> None:

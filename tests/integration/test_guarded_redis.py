@@ -131,6 +131,7 @@ def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
     assert not any(PASSWORD in child.log.read_text() for child in started)
 
 
+@pytest.mark.slow
 def test_messages_outlive_a_restart_of_redis(guarded: GuardedRedis) -> None:
     """It replays its file as the user default, whose permissions count at each EXEC; without them, all is dropped."""
     settings = ProducerSettings(redis_url=guarded.url_of("producer"), redis_ca_file=guarded.folder / "ca.pem")

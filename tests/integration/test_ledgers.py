@@ -31,7 +31,8 @@ SUMS = re.compile(r"^(threelane_charged(?:_by_\w+?)?_credits)_total\{[^}]*\} (\S
 
 
 pytestmark = [pytest.mark.main_job, pytest.mark.timeout(240)]
-APIS = ("http", "rest", "xml") if API.name == "http" else (API.name,)
+_SLOW = tuple(pytest.param(one, marks=pytest.mark.slow) for one in ("rest", "xml"))
+APIS = ("http", *_SLOW) if API.name == "http" else (API.name,)
 """One API takes a minute, for the end of a lost answer: ``make test-apis`` runs it."""
 
 

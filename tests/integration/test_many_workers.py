@@ -62,6 +62,7 @@ def claimed_by(target: str) -> float:
     return sum(map(float, counts))
 
 
+@pytest.mark.slow
 def test_five_workers_of_a_host_share_the_work_and_are_watched_each_on_its_own(
     default: Workers, producer: Producer, client: redis.Redis, sandbox: Running, tmp_path: Path
 ) -> None:

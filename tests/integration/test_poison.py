@@ -71,7 +71,7 @@ def product(client: redis.Redis, redis_server: RedisServer, sandbox: Running, tm
     return Product(tmp_path, credentials | settings)
 
 
-@pytest.fixture(params=list(BASES))
+@pytest.fixture(params=["http", pytest.param("xml", marks=pytest.mark.slow)])
 def poisoned(product: Product, request: pytest.FixtureRequest) -> Product:
     """The product with a gateway that raises for some texts, over an API of one and one of many messages a request."""
     files = {"__init__.py": DECLARATION, "gateway.py": SENDER}

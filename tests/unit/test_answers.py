@@ -143,6 +143,7 @@ def named(answer: Documented) -> str:
     return f"{answer.api} {answer.means[:4]} {answer.body[:12].decode()!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("answer", ANSWERS, ids=named)
 def test_an_answer_cut_at_any_octet_leaves_the_message_in_doubt(answer: Documented, frame: str) -> None:
