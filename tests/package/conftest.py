@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from tests.servers import wait_until
+from tests.servers import allow_repeats, wait_until
 from threelane.demo.child import Child
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,8 @@ def stack(full: Environment, team: Path) -> Iterator[Stack]:
         return json.loads(file.read_text()) if file.exists() and file.stat().st_size else None
 
     reported = wait_until(started, 60, "the stack")
+    with redis.Redis.from_url(reported["redis_url"]) as client:
+        allow_repeats(client)
     yield Stack(team, reported["redis_url"], reported["sandbox"], reported["environment"])
     up.stop()
     shutil.rmtree(team / ".threelane", ignore_errors=True)
