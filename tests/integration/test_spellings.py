@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-import redis
 from typer.testing import CliRunner
 
 from tests.properties.system import System
@@ -28,7 +25,6 @@ from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry, Respelt
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.inbound.report import InboundReply
 from threelane.worker.policy.legacy import LEGACY
-from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply import reply
 from threelane.worker.reply.words import build
 from threelane.worker.send.settle import Settlement
@@ -37,22 +33,6 @@ from threelane.worker.upkeep.erase import erase
 FORMER, PRESENT = "541155551234", "5491155551234"
 DAY = 24 * 3600 * 1000
 both = pytest.mark.parametrize(("former", "present"), PAIRS)
-
-
-@pytest.fixture(scope="module")
-def built(redis_server: RedisServer) -> Iterator[System]:
-    loop = asyncio.new_event_loop()
-    made = System(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
-    yield made
-    made.close()
-    loop.close()
-
-
-@pytest.fixture
-def system(built: System, client: redis.Redis) -> System:
-    """The scripts on an empty Redis, with the time that the test sets."""
-    built.empty()
-    return built
 
 
 def accepted(system: System, to: str, **fields: Any) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tests.integration.conftest import SECRET, Workers, taken, threelane_child
 from tests.integration.test_callbacks import Caller
 from tests.integration.test_replies import OURS, events, mo
 from tests.properties.system import System
-from tests.servers import RedisServer, wait_until
+from tests.servers import wait_until
 from threelane.contract.message import identify
 from threelane.contract.prices import Prices
 from threelane.sandbox.running import Running
@@ -24,7 +23,6 @@ from threelane.store.status import read as statuses
 from threelane.store.suppression import CONFIRMATION, OPERATOR, Entry
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.inbound.report import InboundReply
-from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.reply.confirm import Confirmation, confirm
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import build
@@ -34,15 +32,6 @@ PERSON = "27831234567"
 TEXT = "ACME: you get no more messages. START to resume."
 MINUTE = 60_000
 WORDS = build({"fr": {"stop": ["ARRET"], "confirmation": "ACME : plus aucun message."}})
-
-
-@pytest.fixture
-def system(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
-    loop = asyncio.new_event_loop()
-    made = System(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
-    yield made
-    made.close()
-    loop.close()
 
 
 def replies(system: System, text: str, number: str, *, at: int = 0, confirmation: str = TEXT) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.conftest import Workers, taken
-from tests.properties.system import System
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, Refused, Status
 from threelane.contract import message
@@ -23,7 +22,6 @@ from threelane.store import keys, registry, suppression
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import OPERATOR, STOP, Entry
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
-from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.settle import Settlement
 
 PERSON, SOMEBODY = "27831234567", "27831234568"
@@ -33,18 +31,9 @@ Until = Callable[..., MessageStatus]
 
 @pytest.fixture(scope="module")
 def built(redis_server: RedisServer) -> Iterator[System]:
-    loop = asyncio.new_event_loop()
-    made = System(redis_server.port, loop, WorkerSettings(redis_url=redis_server.url, parts_per_second=100_000))
-    yield made
-    made.close()
-    loop.close()
-
-
-@pytest.fixture
-def system(built: System, client: redis.Redis) -> System:
-    """The scripts on an empty Redis, with the time that the test sets."""
-    built.empty()
-    return built
+    """One for all examples of a test."""
+    with open_system(redis_server, parts_per_second=100_000) as made:
+        yield made
 
 
 def accepted(system: System, **fields: Any) -> str:
