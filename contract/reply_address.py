@@ -24,7 +24,7 @@ def number_of(raw: str) -> str:
     if not _DIGITS.fullmatch(digits):
         return ""  # a name, or no sender
     parsed = phone.parse(digits)
-    return subscriber(digits if isinstance(parsed, Refusal) else parsed)
+    return subscriber(digits) if isinstance(parsed, Refusal) else parsed
 
 
 def senders_of(to: str) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def parse_number(raw: str) -> str:
     """Return a number of ours that an operator gave, in the same form; raises ValueError with the correct form."""
     parsed = phone.parse(raw)
     if not isinstance(parsed, Refusal):
-        return subscriber(parsed)
+        return parsed
     restored = spreadsheet.restore(raw.strip())
     if isinstance(restored, str) and _SHORT_CODE.fullmatch(code := re.sub(r"[\s-]", "", restored)):
         return code

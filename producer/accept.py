@@ -20,7 +20,6 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.schedule import DAY
-from threelane.contract.subscriber import subscriber
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
@@ -304,9 +303,12 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
 
 
 def _same_text(sms: Message) -> str:
-    """Return what two copies of a message have in common: whom they reach, their content and their producer."""
+    """Return what two copies of a message have in common: whom they reach, their content and their producer.
+
+    ``to`` is the person's identity already: phone.parse returns the present spelling.
+    """
     content = f"{sms.producer}\0{sms.text}" if sms.text else f"{sms.producer}\0{sms.udh} {sms.binary}"
-    return f"{subscriber(sms.to)}:{crc32(content.encode())}"
+    return f"{sms.to}:{crc32(content.encode())}"
 
 
 def _answer(draft: Draft, reply: str) -> Admission:

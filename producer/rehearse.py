@@ -84,6 +84,7 @@ def _answer(
     rights: Mapping[str, Registration],
 ) -> Rehearsed | Refusal:
     sms, known, erased = draft.message, record.get(Field.PRINT), record.get(Field.ERASED)
+    where = country(sms.to)
     if known is None and (record.get(Field.DAMAGED) or record.get(Field.CODE) == readable.CODE):
         return acceptance.damaged(draft)
     if erased or (known is not None and known not in (draft.fingerprint, *draft.former_fingerprints)):
@@ -91,11 +92,10 @@ def _answer(
     if known is None and sms.bypasses and not (sms.producer in rights and rights[sms.producer].bypass):
         return acceptance.no_right(sms)
     allowed = rights[sms.producer].countries if sms.producer else ()
-    if known is None and allowed and country(sms.to) not in allowed:
+    if known is None and allowed and where not in allowed:
         return acceptance.abroad(sms, allowed)
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)
-    where = country(sms.to)
     return Rehearsed(
         id=sms.id,
         lane=sms.lane,

@@ -19,6 +19,7 @@ from threelane.store import audit, keys, rows, suppression
 OTHERS = "*"
 """The row for all numbers that have none of their own."""
 ALL, SENDER = suppression.ALL, "sender"
+NOT_SET = "not set"
 FORMS = "all, sender (the number that the reply went to), lanes:2,3 (not lane 1) or tag:<tag>"
 
 
@@ -44,23 +45,15 @@ def parse_number(raw: str) -> str:
 
 def put(client: redis.Redis, number: str, reach: str, who: str = "") -> None:
     """Set the reach of a STOP that comes to a number (``OTHERS``: to any other), with an audit entry."""
-    before = _listed(client, number) or "not set"
-    with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.REACH, *spellings(number))
-        pipe.hset(keys.REACH, number, reach)
-        audit.add(pipe, "reach", f"of a STOP to {_named(number)}: {reach} (before: {before})", who)
-        pipe.execute()
+    _change(client, number, reach, _listed(client, number) or NOT_SET, who)
 
 
 def remove(client: redis.Redis, number: str, who: str = "") -> bool:
     """Remove the reach of a number, with an audit entry; returns whether it had one."""
-    if (before := _listed(client, number)) is None:
-        return False
-    with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.REACH, *spellings(number))
-        audit.add(pipe, "reach", f"of a STOP to {_named(number)}: not set (before: {before})", who)
-        pipe.execute()
-    return True
+    before = _listed(client, number)
+    if before is not None:
+        _change(client, number, NOT_SET, before, who)
+    return before is not None
 
 
 def read(client: redis.Redis) -> Mapping[str, str]:
@@ -80,5 +73,15 @@ def _listed(client: redis.Redis, number: str) -> str | None:
     return next((listed[one] for one in spellings(number) if one in listed), None)
 
 
-def _named(number: str) -> str:
+def _change(client: redis.Redis, number: str, reach: str, before: str, who: str) -> None:
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.REACH, *spellings(number))
+        if reach != NOT_SET:
+            pipe.hset(keys.REACH, number, reach)
+        audit.add(pipe, "reach", f"of a STOP to {described(number)}: {reach} (before: {before})", who)
+        pipe.execute()
+
+
+def described(number: str) -> str:
+    """Return a number for people."""
     return "every other number" if number == OTHERS else number

@@ -27,7 +27,7 @@ def set_reach(
     except ValueError as wrong:
         wrong_usage(str(wrong))
     with_redis(lambda client: reach.put(client, to, parsed))
-    out.print(f"a STOP to {_named(to)} now stops: {parsed}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"a STOP to {reach.described(to)} now stops: {parsed}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("list", epilog="Example: threelane suppress reach list --json")
@@ -39,7 +39,7 @@ def list_reaches(as_json: Json = False) -> None:
         return
     table = Table("STOP to", "stops")
     for number, one in found.items():
-        table.add_row(escape(_named(number)), escape(one))
+        table.add_row(escape(reach.described(number)), escape(one))
     out.print(table)
 
 
@@ -51,9 +51,5 @@ def remove(number: Number = reach.OTHERS) -> None:
     except ValueError as wrong:
         wrong_usage(str(wrong))
     removed = with_redis(lambda client: reach.remove(client, to))
-    out.print(f"{_named(to)}: {'removed' if removed else 'had no reach'}", markup=False, highlight=False)
+    out.print(f"{reach.described(to)}: {'removed' if removed else 'had no reach'}", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if removed else Exit.REFUSED)
-
-
-def _named(number: str) -> str:
-    return "every other number" if number == reach.OTHERS else number
