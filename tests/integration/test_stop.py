@@ -261,6 +261,8 @@ def test_a_stop_with_a_time_ahead_is_lifted_by_the_next_start(system: System) ->
         reply = InboundReply(f"r{number}", PERSON, "12025550100", text, at=system.now + ahead)
         assert text.lower() == system.run(take(system.client, reply, words.build({}), system.now))
         assert [system.now] * (text == "STOP") == [one.last for one in suppression.why(system.sync, PERSON)]
+        (*_, (_, event)) = [*system.sync.xrange(keys.INBOX)]
+        assert str(reply.at).encode() == event[b"at"]  # producers read the gateway's time as it is
 
 
 # The words of other languages.

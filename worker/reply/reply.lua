@@ -4,10 +4,11 @@
 --       (the mark of a person whose STOP was confirmed)
 -- ARG   key (of a long reply, or ''), remember_ms, word ('', stop, start or help), counted (the label to count it by),
 --       looks_like_stop, entry (JSON of a STOP), source (of one), lifted (the sources that a START lifts), id, sender, to,
---       ours (its spellings as a sender of messages, the present one first; none if it cannot send), text, at, network,
---       message (the id of the one that it answers), incomplete, owner and owned_by (the producer that owns the keyword
---       or the number, and which), texted (who last texted the person from it; false: nobody), default (who gets what belongs to nobody else, or ''), confirmation (JSON of a confirmation
---       of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
+--       ours (its spellings as a sender of messages, the present one first; none if it cannot send), text, at (when it takes
+--       effect, not ahead of now), received_at (the gateway's time), network, message (the id of the one that it answers),
+--       incomplete, owner and owned_by (the producer that owns the keyword or the number, and which), texted (who last
+--       texted the person from it; false: nobody), default (who gets what belongs to nobody else, or ''), confirmation
+--       (JSON of a confirmation of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
 -- ->    1, or 0 when it was published before
 
 -- The marks are set last: Redis keeps what a script did before it failed, and the gateway then repeats the reply.
@@ -82,7 +83,7 @@ local producer, route = audience()
 count(Count.routed .. route)
 local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, Field.producer, producer,
   EventField.message, answered_by == producer and route ~= Route.inbox and ARG.message,
-  EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.at,
+  EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.received_at,
   EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
   EventField.looks_like_stop, ARG.looks_like_stop, EventField.route, route)
 if route == Route.inbox then

@@ -71,6 +71,7 @@ def _reply(
     ours: Sequence[str],
     text: str,
     at: int,
+    received_at: int,
     network: str,
     message: str,
     incomplete: str,
@@ -225,7 +226,8 @@ async def _publish(
     is_whole = not incomplete and is_person(first.from_)  # a word is a whole message
     read = policy.read(text, first.from_) if is_whole else NOTHING
     whom = await audience.find(client, first.from_, first.to, text, now)
-    at = min(first.at or now, now)  # the gateway's clock may be ahead; a START of then would lift nothing before
+    received_at = first.at or now
+    at = min(received_at, now)  # the gateway's clock may be ahead; a START of then would lift nothing before
     why = f", looks like STOP: {read.near}" if read.near else ""
     entry = Entry(source=STOP, evidence=f"reply {first.id} to {first.to}{why}", first=at, last=at)
     related = first.related_id
@@ -250,6 +252,7 @@ async def _publish(
         ours=senders_of(first.to),
         text=text,
         at=at,
+        received_at=received_at,
         network=first.network,
         message=related,
         incomplete="1" if incomplete else "",
