@@ -253,7 +253,7 @@ def _known(server: RedisServer, ids: set[str]) -> set[str]:
 
 
 def at_rest(server: RedisServer, ids: set[str]) -> bool:
-    with redis.Redis(port=server.port) as client, client.pipeline() as pipe:
+    with redis.Redis(port=server.port) as client, client.pipeline(transaction=False) as pipe:
         for one in ids:
             pipe.hget(keys.record(one), "status")
         return {status.decode() for status in pipe.execute()} <= {Status.SENT, Status.DELIVERED}
