@@ -15,7 +15,6 @@ from threelane.demo.stack_file import use_stack
 from threelane.interfaces.command import (
     audit as cli_audit,
 )
-from threelane.interfaces.command import bulk as cli_bulk
 from threelane.interfaces.command import caller as producer_cli
 from threelane.interfaces.command import (
     check as cli_check,
@@ -60,6 +59,7 @@ from threelane.interfaces.command import (
 from threelane.interfaces.command import (
     windows as cli_windows,
 )
+from threelane.interfaces.command.bulk import command as cli_bulk
 from threelane.interfaces.command.commands import Commands
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit

@@ -1,0 +1,1 @@
+"""Bulk: the command that enqueues a file."""

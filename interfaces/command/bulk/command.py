@@ -1,0 +1,110 @@
+"""Command bulk: enqueues a file, with a dry run, a canary, and safe repetition."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from threelane.interfaces.command.bulk.job import Format, checked, make_job, own_fields
+from threelane.interfaces.command.bulk.rehearsal import rehearse
+from threelane.interfaces.command.bulk.report import count, print_refused, summary
+from threelane.interfaces.command.bulk.sending import Sending
+from threelane.interfaces.command.caller import (
+    Json,
+    Lane,
+    give_up,
+    named_values,
+    open_producer,
+    print_line,
+)
+from threelane.interfaces.command.caller import wrong_usage as wrong
+from threelane.interfaces.command.country_table import print_countries
+from threelane.interfaces.command.file_numbers import (
+    Country,
+    Numbers,
+    number_rules,
+    refuse_bare_numbers,
+)
+from threelane.producer.files import bulk as bulk_file
+from threelane.producer.files import canary as canaries
+from threelane.producer.files.bulk import COUNTRY
+from threelane.producer.files.countries import Countries
+from threelane.producer.files.numbers import BareNumbers
+from threelane.producer.outage import Unavailable
+from threelane.runtime.exits import Exit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --country ZA --dry-run")(bulk)
+
+
+def bulk(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON Lines; UTF-8; columns: docs/fields.md.")],
+    text: Annotated[str | None, typer.Option(help="One text for all messages; {name} inserts that column.")] = None,
+    batch: Annotated[
+        str,
+        typer.Option(help="Job name; runs with the same name are treated as the same job. Default: the file's name."),
+    ] = "",
+    numbers: Numbers = "",
+    country: Country = "",
+    lane: Lane = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender ID for rows without one.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="Any other field, for all rows, as name=value; repeatable.")
+    ] = None,
+    format: Annotated[Format | None, typer.Option(help="File format, if the file name does not indicate it.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
+    canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
+    max_fail: Annotated[str, typer.Option(help="Continue only if at most this share of the canary failed.")] = "5%",
+    canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Ignore saved progress and submit every row again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
+    options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
+    options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
+    values = dict(own_fields(options))
+    job = make_job(file, text, batch, format, values, number_rules(numbers, country or values.pop(COUNTRY, "")))
+    try:
+        most_percent = canaries.parse_percent(max_fail)
+    except ValueError as no_share:
+        wrong(f"--max-fail {no_share}")
+    counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    countries = Countries()
+    try:
+        with open_producer() as producer, file.open("rb") as given, contextlib.ExitStack() as files:
+            job = job.with_settings(producer)
+            opened = files.enter_context(checked(given, job))
+            if dry_run:
+                refused = rehearse(producer, job, opened, counts, countries, as_json=as_json)
+            else:
+                sending = Sending(producer, job, opened, counts, as_json=as_json)
+                if not from_start:
+                    sending.go_on()
+                if canary:
+                    sending.canary(canary, most_percent, canary_wait)
+                refused, countries = sending.rest(), sending.countries
+    except OSError as unreadable:
+        if isinstance(unreadable, BrokenPipeError):
+            raise
+        wrong(f"{file}: {unreadable.strerror}")
+    except BareNumbers as bare:
+        refuse_bare_numbers(file, bare, as_json=as_json)
+    except bulk_file.InvalidFile as no_file:
+        wrong(f"{file}: {no_file}")
+    except Unavailable as away:
+        for answer in away.answers:
+            count(counts, answer)
+        give_up(away, as_json, counts)
+    if not as_json:
+        print_refused(refused)
+        print_countries(countries)
+        print_line(summary(counts, dry_run=dry_run))
+    raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)

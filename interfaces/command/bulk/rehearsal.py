@@ -1,0 +1,47 @@
+"""Rehearsal: what a job would do and cost; nothing is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import BufferedReader
+
+from threelane.contract.errors import Refused
+from threelane.contract.prices import CREDIT
+from threelane.interfaces.command.bulk.job import Job
+from threelane.interfaces.command.bulk.report import count
+from threelane.interfaces.command.caller import (
+    answer_json,
+    err,
+    print_json,
+)
+from threelane.producer.client import Producer
+from threelane.producer.files import bulk as bulk_file
+from threelane.producer.files import job as jobs
+from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.countries import Countries
+from threelane.producer.rehearse import Rehearsed
+
+
+def rehearse(
+    producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], countries: Countries, *, as_json: bool
+) -> list[tuple[FileRow, Refused]]:
+    """Report what would be accepted, refused and charged."""
+    refused: list[tuple[FileRow, Refused]] = []
+    estimates: Counter[tuple[str, str]] = Counter()
+    for row, result in bulk_file.rehearse(producer, job.rows(opened)):
+        answer = jobs.explain_conflict(row, job.name, result)
+        if as_json:
+            print_json(answer_json(answer, row=row.number, line=row.line))
+        if isinstance(answer, Refused):
+            refused.append((row, answer))
+        count(counts, answer)
+        if isinstance(answer, Rehearsed) and not answer.repeated:
+            estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
+            countries.add(answer.country, answer.parts, answer.estimate_millionths)
+    counts["estimate_millionths"] = estimates.total()
+    over = producer.over_budgets(estimates)
+    if as_json:
+        print_json({"summary": counts, "countries": countries.by_cost(), "over_budgets": over, "dry_run": True})
+    for name, amount in over.items():
+        err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
+    return refused
