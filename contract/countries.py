@@ -70,11 +70,20 @@ def _code(word: str) -> str:
     """Return the country of one word of a list; raises ValueError."""
     if word.lower() == ELSEWHERE:
         return ELSEWHERE
+    return distinct(parse_country(word, FORM))
+
+
+def parse_country(text: str, form: str = "the two letters of ISO 3166, as in ZA") -> str:
+    """Return the code of a country; raises ValueError with those that were probably meant, or the correct ``form``."""
+    word = text.strip()
     code = word.upper()
-    if code not in zones.COUNTRIES:
-        near = " or ".join(_nearest(word))
-        raise ValueError(f"{word!r} is not a country" + (f": did you mean {near}?" if near else f"; write {FORM}"))
-    return distinct(code)
+    if code in zones.COUNTRIES and code != zones.NOWHERE:
+        return code
+    near = " or ".join(_nearest(word)) if word else ""
+    raise ValueError(
+        f"{word[:40]!r} is not a country"
+        + (f": did you mean {near}? Write the two letters" if near else f"; write {form}")
+    )
 
 
 def distinct(code: str) -> str:

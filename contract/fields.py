@@ -203,7 +203,7 @@ def country(raw: Any, field: str) -> Parsed:
         return reading.national_of(raw) if raw else None
     except (ValueError, AttributeError) as wrong:
         problem = str(wrong) if isinstance(raw, str) else f"{_shown(raw)} is not a country; write two letters, as in ZA"
-        what, _, remedy = problem.partition("; ")
+        what, remedy = re.split("[:;] ", problem, maxsplit=1)
         return Refusal(code=Code.DESTINATION, field=field, problem=what, remedy=remedy)
 
 

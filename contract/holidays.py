@@ -6,12 +6,11 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import date
-from difflib import get_close_matches
 from typing import Self
 
 import msgspec
 
-from threelane.contract.zones import COUNTRIES, NOWHERE
+from threelane.contract.countries import parse_country
 
 EVERYWHERE = "*"
 """Instead of a country: the day is a holiday for all recipients."""
@@ -90,16 +89,6 @@ def parse_day(text: str) -> date:
         return date(*map(int, _DAY.fullmatch(text.strip()).groups()))  # type: ignore[union-attr]
     except (ValueError, AttributeError):
         raise ValueError(f"{text.strip()[:40]!r} is not a day: write YYYY-MM-DD, as in 2026-12-25") from None
-
-
-def parse_country(text: str) -> str:
-    """Parse a two-letter code of a country; raises ValueError with the nearest one."""
-    code = text.strip().upper()
-    if code in COUNTRIES and code != NOWHERE:
-        return code
-    near = get_close_matches(code, sorted(COUNTRIES), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise ValueError(f"{text.strip()[:40]!r} is not a country: {hint}write its two letters, as in ZA")
 
 
 def parse_name(text: str) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-import phonenumbers
+from threelane.contract.countries import parse_country
 
 
 class Form(StrEnum):
@@ -36,10 +36,7 @@ FORMS = "international, national:COUNTRY (as in national:ZA) or e164"
 
 def national_of(country: str) -> Reading:
     """Return the national reading of a country; raises ValueError with the right form."""
-    code = country.strip().upper()
-    if code not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{country[:40]!r} is not a country; write the two letters of ISO 3166, as in ZA")
-    return Reading(Form.NATIONAL, code)
+    return Reading(Form.NATIONAL, parse_country(country))
 
 
 def parse_reading(text: str, default_country: str = "") -> Reading:

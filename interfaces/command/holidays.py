@@ -16,7 +16,6 @@ from threelane.contract.holidays import (
     Holiday,
     Holidays,
     check_ahead,
-    parse_country,
     parse_day,
     parse_name,
 )
@@ -93,7 +92,7 @@ def list_holidays(
     """List the holidays, and the invalid rows, which are ignored."""
 
     def run(client: redis.Redis) -> tuple[Holidays, str]:
-        return windows.holidays(client), parse_country(country) if country else ""
+        return windows.holidays(client), countries.parse_country(country) if country else ""
 
     found, where = with_redis(run)
     shown = [one for one in found.known if not where or one.country in (where, EVERYWHERE)]
@@ -127,11 +126,11 @@ def remove(days: Days, country: Country = EVERYWHERE) -> None:
 
 def _distinct(text: str) -> str:
     """Return the country of new holidays; those of a country that no number is in would never apply."""
-    return text if text == EVERYWHERE else countries.distinct(parse_country(text))
+    return text if text == EVERYWHERE else countries.distinct(countries.parse_country(text))
 
 
 def _country(text: str) -> str:
-    return EVERYWHERE if text == EVERYWHERE else parse_country(text)
+    return EVERYWHERE if text == EVERYWHERE else countries.parse_country(text)
 
 
 def _content(file: Path) -> bytes:
