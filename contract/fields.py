@@ -321,7 +321,11 @@ FIELDS = (
     FieldSpec("on_too_long", "onTooLong", one_of("refuse", "cut"), (), WORD, "refuse", "101",
               "what to do if the text is too long: `refuse` or `cut`"),
     FieldSpec("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
-              "1: replace curly quotes and similar characters if that keeps the text in GSM-7"),
+              "1: replace quotes, dashes, spaces and what else [reads the same](texts.md#look-alikes) if that keeps "
+              "the text in GSM-7"),
+    FieldSpec("plain_accents", "plainAccents", yes_or_no, (), SWITCH, 0, "101",
+              "1: also write letters without the accents that GSM-7 lacks (ã as a; é stays) if that keeps the text in "
+              "GSM-7"),
     FieldSpec("retry_every", "retryEvery", retry_seconds, (), NUMBER, 60, "101",
               "seconds between attempts, 1 or more, instead of the policy's back-off"),
     FieldSpec("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",

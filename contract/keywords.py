@@ -46,6 +46,7 @@ class MessageFields(TypedDict, total=False):
     on_doubt: Literal["resend", "hold", "drop"] | None
     on_too_long: Literal["refuse", "cut"] | None
     look_alikes: Switch | None
+    plain_accents: Switch | None
     retry_every: float | None  # seconds
     stop_retrying_after: float | None  # seconds
 

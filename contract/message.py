@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from threelane.contract import fields, lookalike, phone, schedule
-from threelane.contract import text as texts
+from threelane.contract import body, fields, phone, schedule
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
-from threelane.contract.text import Encoding, Size
+from threelane.contract.text import Encoding, composed
 
 SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
 
@@ -75,7 +74,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     id_field: str = ""  # the name of the client message id as the caller spelt it
     parts_saved: int = 0
     characters_cut: int = 0
-    former_fingerprints: tuple[str, ...] = ()  # with a former spelling of the number, by which earlier versions know it
+    former_fingerprints: tuple[str, ...] = ()  # those that earlier versions gave it, by number and text as then read
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -133,10 +132,12 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
     if isinstance(read, Refusal):
         return read
     given, spelt = read
-    body = _body(given, spelt)
-    if isinstance(body, Refusal):
-        return body
-    text, size, parts_saved, characters_cut = body
+    text_as_given = given.get("text", "")
+    if text_as_given:
+        given["text"] = composed(text_as_given)
+    content = body.read(given, spelt)
+    if isinstance(content, Refusal):
+        return content
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
     if isinstance(due_at, Refusal):
         return due_at
@@ -153,18 +154,25 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
         id=identify(name, client_message_id) if client_message_id else new_id(),
         to=given["to"],
         expires_at=expires_at,
-        text=text,
-        encoding=size.encoding,
-        units=size.units,
-        parts=size.parts,
+        text=content.text,
+        encoding=content.size.encoding,
+        units=content.size.units,
+        parts=content.size.parts,
         due_at=due_at,
         own_validity="validity_period" in given,
         flash=given.get("type") == "flash",
         producer=name,
         **{key: value for key, value in given.items() if key in _COPIED},
     )
-    fingerprint, *former = _fingerprints(given) if client_message_id else ("",)
-    return Draft(message, fingerprint, spelt.get("client_message_id", ""), parts_saved, characters_cut, tuple(former))
+    fingerprint, *former = _fingerprints(given, text_as_given) if client_message_id else ("",)
+    return Draft(
+        message,
+        fingerprint,
+        spelt.get("client_message_id", ""),
+        content.parts_saved,
+        content.characters_cut,
+        tuple(former),
+    )
 
 
 _TO = fields.BY_SPELLING["to"]
@@ -210,77 +218,12 @@ def _printable(spelling: object) -> str:
     return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
 
-def _body(given: Mapping[str, Any], spelt: Mapping[str, str]) -> tuple[str, Size, int, int] | Refusal:
-    """Return the text to send, its size, the parts that look-alikes saved, and the characters cut."""
-    binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
-    most = given.get("max_message_parts", 3)
-    if binary:
-        return _binary_body(given, spelt, binary, udh_octets, most)
-    if not text or text.isspace():
-        return Refusal(code=Code.EMPTY, field="text", problem="the text is empty", remedy="give it a text")
-    try:
-        return _text_body(given, text, udh_octets, most)
-    except UnicodeEncodeError as broken:
-        return Refusal(
-            code=Code.UNICODE,
-            field="text",
-            problem=f"half of a surrogate pair at character {broken.start + 1}",
-            remedy="the text was cut or decoded wrongly before this call: send it whole, as UTF-8",
-        )
-
-
-def _binary_body(
-    given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
-) -> tuple[str, Size, int, int] | Refusal:
-    if given.get("text"):
-        return fields.invalid("binary", "binary data and a text", "give one of the two")
-    if not given.get("sender", "0").isdigit():
-        return Refusal(
-            code=Code.SENDER,
-            field=spelt["sender"],
-            problem="binary data needs a number as sender",
-            remedy="give up to 16 digits",
-        )
-    size = texts.measure_binary(len(binary) // 2, udh_octets)
-    return _too_long("binary", size, most) if size.parts > most else ("", size, 0, 0)
-
-
-def _text_body(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> tuple[str, Size, int, int] | Refusal:
-    forced = given.get("unicode", False)
-    size = texts.measure(text, unicode=forced, udh_octets=udh_octets)
-    saved = 0
-    if given.get("look_alikes") and not forced:
-        plain = lookalike.replace(text)
-        plain_size = texts.measure(plain, udh_octets=udh_octets)
-        if plain_size.parts <= size.parts:
-            saved, text, size = size.parts - plain_size.parts, plain, plain_size
-    if size.parts <= most:
-        return text, size, saved, 0
-    if given.get("on_too_long") != "cut":
-        return _too_long("text", size, most)
-    beginning = texts.cut(text, most, unicode=forced, udh_octets=udh_octets)
-    size = texts.measure(beginning, unicode=forced, udh_octets=udh_octets)
-    return beginning, size, saved, len(text) - len(beginning)
-
-
-def _too_long(field: str, size: Size, most: int) -> Refusal:
-    return Refusal(
-        code=Code.PARTS,
-        field=field,
-        problem=f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed",
-        remedy="shorten it, or set onTooLong=cut; lookAlikes=1 helps if few characters are outside GSM-7",
-    )
-
-
-_UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
-
-
 # A field with its default value is the same content as an absent one.
 # fmt: off
 _DEFAULTS: dict[str, Any] = {
     "lane": 3, "channel": "sms", "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
     "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False, "at_gateway": False,
-    "legal_notice": False,
+    "legal_notice": False, "plain_accents": False,
     "text": "", "binary": "", "udh": "", "tags": (), "on_doubt": "resend", "on_too_long": "refuse",
 }
 # fmt: on
@@ -289,10 +232,16 @@ _DEFAULTS: dict[str, Any] = {
 _IN_THE_ID = ("client_message_id", "producer")  # part of the id, so not of the fingerprint
 
 
-def _fingerprints(given: Mapping[str, Any]) -> list[str]:
-    """Return the fingerprint of the content, and those that it has with each former spelling of the number."""
-    former = spellings(given["to"])[1:]
-    return [_fingerprint(given), *(_fingerprint({**given, "to": number}) for number in former)]
+def _fingerprints(given: Mapping[str, Any], text_as_given: str) -> list[str]:
+    """Return the fingerprint of the content, and those of earlier versions.
+
+    They had a former spelling of the number, and the text before its normalisation.
+    """
+    numbers = spellings(given["to"])
+    former = [{**given, "to": number} for number in numbers[1:]]
+    if text_as_given != given.get("text", ""):
+        former += [{**given, "to": number, "text": text_as_given} for number in numbers]
+    return [_fingerprint(one) for one in (given, *former)]
 
 
 def _fingerprint(given: Mapping[str, Any]) -> str:

@@ -23,6 +23,10 @@ CONCAT_OCTETS = 6  # the header that joins parts: 05 00 03 reference total numbe
 CONCAT_ELEMENT_OCTETS = 5  # the same as an element of an existing user data header
 
 
+_NORMALISED_AT_ONCE = 1_000  # characters; sorting the accents of one letter takes the square of their number
+_pieces = re.compile(f"(?s).{{1,{_NORMALISED_AT_ONCE}}}(?=[ -~])|.{{1,{_NORMALISED_AT_ONCE}}}").findall
+
+
 class Encoding(StrEnum):
     """The encoding of the body: septets, UTF-16 code units, or octets."""
 
@@ -37,6 +41,19 @@ class Size(NamedTuple):
     encoding: Encoding
     units: int
     parts: int
+
+
+def composed(text: str) -> str:
+    """Return the text in NFC, the form with the fewest accents of their own, so that e and an accent are one é.
+
+    A long text is normalised in pieces that end before an ASCII character, where nothing composes; so hundreds of
+    accents on one letter cost no time.
+    """
+    if text.isascii():
+        return text
+    if len(text) > _NORMALISED_AT_ONCE:
+        return "".join(unicodedata.normalize("NFC", piece) for piece in _pieces(text))
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
 def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:

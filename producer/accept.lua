@@ -2,7 +2,7 @@
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
 --       (countries to look up), has_same_texts (of two messages), messages,
---       former_prints (id -> the fingerprints that earlier versions gave it, with another spelling of its number)
+--       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read)
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
 --       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',

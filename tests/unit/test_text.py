@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from threelane.contract import lookalike, text
+from threelane.contract import text
 from threelane.contract.text import Encoding, Size
 
 GSM, UCS2, BINARY = Encoding.GSM_7, Encoding.UCS_2, Encoding.BINARY
@@ -174,33 +174,3 @@ def test_cut_gives_the_longest_beginning_that_fits(body: str, most: int, udh: in
 def test_cut_tears_no_pair_and_leaves_something(body: str, kept: str) -> None:
     """Whole characters are kept; but one character with hundreds of accents is cut where the room ends."""
     assert kept == text.cut(body, 3)
-
-
-@pytest.mark.parametrize(
-    ("body", "plain"),
-    [
-        ("“Don’t” – wait…", '"Don\'t" - wait...'),
-        ("Société générale à Málaga", "Société générale à Malaga"),
-        ("caf\u00e9 fran\u00e7ais", "café francais"),
-        ("a\u00a0b\u200bc", "a bc"),
-        ("plain", "plain"),
-    ],
-)
-def test_look_alikes_bring_a_text_into_the_gsm_alphabet(body: str, plain: str) -> None:
-    """Quotes, dashes and accents that GSM lacks have a stand-in; the accents that it has stay."""
-    assert plain == lookalike.replace(body)
-
-
-@pytest.mark.parametrize("body", ["“Привет”", "don’t 😀", "“中文”"])
-def test_look_alikes_are_all_or_nothing(body: str) -> None:
-    """One letter without a stand-in keeps the text in UCS-2, so replacing the others would spoil it for nothing."""
-    assert body == lookalike.replace(body)
-
-
-@settings(deadline=None)
-@given(some.text(some.characters(), max_size=200))
-def test_look_alikes_either_help_or_change_nothing(body: str) -> None:
-    """The result is in the GSM alphabet, or it is the text as it was."""
-    replaced = lookalike.replace(body)
-
-    assert replaced == body or text.GSM_7.issuperset(replaced)

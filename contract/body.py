@@ -1,0 +1,110 @@
+"""Body: the text or binary data of a message as it is sent: look-alikes replaced, trailing space dropped, or cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from threelane.contract import fields, lookalike
+from threelane.contract import text as texts
+from threelane.contract.invisible import TRAILING, is_invisible
+from threelane.contract.refusal import Code, Refusal
+from threelane.contract.text import Encoding, Size
+
+
+class Body(NamedTuple):
+    """A text to send, its size, the parts that other characters saved, and the characters cut."""
+
+    text: str
+    size: Size
+    parts_saved: int = 0
+    characters_cut: int = 0
+
+
+def read(given: Mapping[str, Any], spelt: Mapping[str, str]) -> Body | Refusal:
+    """Return the body that the fields of a message give, or why there is none."""
+    binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
+    most = given.get("max_message_parts", 3)
+    if binary:
+        return _binary(given, spelt, binary, udh_octets, most)
+    if is_invisible(text):
+        return _empty(text)
+    try:
+        return _text(given, text, udh_octets, most)
+    except UnicodeEncodeError as broken:
+        return Refusal(
+            code=Code.UNICODE,
+            field="text",
+            problem=f"half of a surrogate pair at character {broken.start + 1}",
+            remedy="the text was cut or decoded wrongly before this call: send it whole, as UTF-8",
+        )
+
+
+def _empty(text: str) -> Refusal:
+    shown = sorted({f"U+{ord(letter):04X}" for letter in text if not letter.isspace()})[:5]
+    return Refusal(
+        code=Code.EMPTY,
+        field="text",
+        problem=f"the text shows nothing: its characters are invisible ({', '.join(shown)})"
+        if shown
+        else "the text is empty",
+        remedy="give it a text",
+    )
+
+
+def _binary(
+    given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
+) -> Body | Refusal:
+    if given.get("text"):
+        return fields.invalid("binary", "binary data and a text", "give one of the two")
+    if not given.get("sender", "0").isdigit():
+        return Refusal(
+            code=Code.SENDER,
+            field=spelt["sender"],
+            problem="binary data needs a number as sender",
+            remedy="give up to 16 digits",
+        )
+    size = texts.measure_binary(len(binary) // 2, udh_octets)
+    return _too_long("binary", size, most) if size.parts > most else Body("", size)
+
+
+def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> Body | Refusal:
+    forced = given.get("unicode", False)
+    size, saved = texts.measure(text, unicode=forced, udh_octets=udh_octets), 0
+    if size.encoding is Encoding.UCS_2 and not forced:
+        plain = _replaced(given, text)
+        plain_size = texts.measure(plain, udh_octets=udh_octets)
+        if plain_size.parts <= size.parts:
+            saved, text, size = size.parts - plain_size.parts, plain, plain_size
+    if size.parts > 1 and text[-1] in TRAILING:
+        trimmed = text.rstrip(TRAILING)
+        trimmed_size = texts.measure(trimmed, unicode=forced, udh_octets=udh_octets)
+        if trimmed_size.parts < size.parts:
+            text, size = trimmed, trimmed_size
+    if size.parts <= most:
+        return Body(text, size, saved)
+    if given.get("on_too_long") != "cut":
+        return _too_long("text", size, most)
+    beginning = texts.cut(text, most, unicode=forced, udh_octets=udh_octets)
+    size = texts.measure(beginning, unicode=forced, udh_octets=udh_octets)
+    return Body(beginning, size, saved, len(text) - len(beginning))
+
+
+def _replaced(given: Mapping[str, Any], text: str) -> str:
+    """Return the text with the replacements that its caller allows."""
+    look_alikes, plain_accents = given.get("look_alikes", False), given.get("plain_accents", False)
+    if not (look_alikes or plain_accents):
+        return text
+    return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents)
+
+
+def _too_long(field: str, size: Size, most: int) -> Refusal:
+    return Refusal(
+        code=Code.PARTS,
+        field=field,
+        problem=f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed",
+        remedy="shorten it, or set onTooLong=cut; lookAlikes=1 helps if few characters are outside GSM-7",
+    )
+
+
+_UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
