@@ -8,8 +8,9 @@ import typer
 from rich.markup import escape
 
 from threelane.interfaces.command.caller import Json, out, print_json
-from threelane.interfaces.command.query import shown, with_redis
+from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.store import audit
 
 app = typer.Typer(help="The audit log: who changed whom a STOP and the like reach, and when.", no_args_is_help=True)
@@ -32,5 +33,5 @@ def show(
         return
     table = Table("when", "who", "what", "detail")
     for one in found:
-        table.add_row(shown(one.at), escape(one.who), escape(one.what), escape(one.detail))
+        table.add_row(shown_at(one.at), escape(one.who), escape(one.what), escape(one.detail))
     out.print(table if found else "no change is recorded")

@@ -18,9 +18,18 @@ from threelane.runtime.raised import place_of
 from threelane.runtime.visible import visible_lines
 from threelane.store.replies import reply_of
 
+UTC = "--utc"  # of every command
+
 
 class Commands(TyperGroup):
     """The outermost group: turns every unhandled exception into one sentence and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options of the whole command line, which may also follow the command."""
+        options = args[: args.index("--")] if "--" in args else args
+        if UTC in options:
+            args = [UTC, *(one for one in options if one != UTC), *args[len(options) :]]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the requested command."""

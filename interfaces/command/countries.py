@@ -9,8 +9,9 @@ from rich.markup import escape
 
 from threelane.contract.countries import describe, parse_countries
 from threelane.interfaces.command.caller import Json, out, print_json, print_line, wrong_usage
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.store import countries
 
 app = typer.Typer(
@@ -33,10 +34,12 @@ def show(as_json: Json = False) -> None:
         return
     table = Table("country", "first message", "producer", "state")
     for name, one in found.items():
-        table.add_row(describe(name), shown(one.first) if one.first else "none yet", escape(one.producer), one.state)
+        table.add_row(describe(name), shown_at(one.first) if one.first else "none yet", escape(one.producer), one.state)
     out.print(table if found else "no message was sent yet")
     if until > now:
-        print_line(f"countries are learned without an alarm until {shown(until)}; end this: threelane countries watch")
+        print_line(
+            f"countries are learned without an alarm until {shown_at(until)}; end this: threelane countries watch"
+        )
 
 
 @app.command(epilog="Example: threelane countries allow ZA,NA")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from threelane.contract.prices import CREDIT
 from threelane.interfaces.command.caller import out
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import credits
 from threelane.producer.files.countries import Countries
 
 
@@ -15,5 +15,5 @@ def print_countries(countries: Countries) -> None:
         return
     table = Table("country", "messages", "parts", "credits, about")
     for country, one in found.items():
-        table.add_row(country, f"{one.messages:,}", f"{one.parts:,}", f"{one.estimate_millionths / CREDIT:,.2f}")
+        table.add_row(country, f"{one.messages:,}", f"{one.parts:,}", credits(one.estimate_millionths))
     out.print(table)  # whole: the few messages to a country that nobody expected are what it is for

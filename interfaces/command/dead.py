@@ -11,12 +11,12 @@ import typer
 from rich.progress import Progress
 
 from threelane.contract import schedule
-from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, err, print_json, print_line, wrong_usage
 from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.find import Most, print_found, print_story
 from threelane.interfaces.command.query import now_of, with_redis
+from threelane.interfaces.command.values import credits
 from threelane.producer.files.countries import Countries
 from threelane.producer.nudge import Nudger
 from threelane.runtime.exits import Exit
@@ -141,7 +141,7 @@ def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) ->
     print_countries(Countries(found.by_country))
     codes = ", ".join(f"{code} ({number:,})" for code, number in found.by_code.items())
     print_line(
-        f"{found.messages:,} would be redriven ({found.parts:,} parts, about {found.estimate_millionths / CREDIT:,.2f} "
+        f"{found.messages:,} would be redriven ({found.parts:,} parts, about {credits(found.estimate_millionths)} "
         f"credits){': ' if codes else ''}{codes}; {found.expired:,} are past their validity{_gone(found.erased)}; "
         "nothing was changed"
     )

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from threelane.contract import phone
 from threelane.interfaces.command.caller import Json, err, out, print_json
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, with_redis
+from threelane.interfaces.command.values import masked
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.worker.upkeep import erase as erasing
@@ -29,11 +29,11 @@ def erase(
     if as_json:
         print_json(erased)
     else:
-        _report(phone.mask(msisdn), erased)
+        _report(masked(msisdn), erased)
     raise typer.Exit(Exit.OK if erased.complete else Exit.REFUSED)
 
 
-def _report(masked: str, erased: Erased) -> None:
+def _report(whom: str, erased: Erased) -> None:
     done = {
         "messages": erased.messages,
         "events": erased.events,
@@ -42,7 +42,7 @@ def _report(masked: str, erased: Erased) -> None:
         "entries on the suppression list": erased.suppressed,
     }
     summary = ", ".join(f"{n} {what}" for what, n in done.items() if n) or "nothing"
-    out.print(f"{masked}: erased {summary}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{whom}: erased {summary}", markup=False, highlight=False, soft_wrap=True)
     if erased.waiting:
         _remaining(f"{erased.waiting} messages still wait to be sent: erase again with --cancel, or when they are sent")
     if erased.under_way:

@@ -9,13 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Column
 
-from threelane.contract import phone
-from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import reading
-from threelane.interfaces.command.query import now_of, shown, shown_exactly, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import credits, masked, shown_at, shown_exactly
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
 from threelane.store.find import Filter, FoundMessage
@@ -82,9 +81,9 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
             "id": one.id,
             "state": str(one.status),
             "lane": str(one.lane),
-            "to": phone.mask(one.to),
-            "accepted": shown(one.accepted_at),
-            "due": shown(one.due_at) if one.status is Status.SCHEDULED else "",
+            "to": masked(one.to),
+            "accepted": shown_at(one.accepted_at),
+            "due": shown_at(one.due_at) if one.status is Status.SCHEDULED else "",
             "why": escape(f"{one.code} {one.reason}".strip()),
             "owner": one.owner,
             "batch": escape(one.batch),
@@ -132,14 +131,14 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     one = story.message
     print_line(f"{one.id} is {one.status}" + (f": {one.code} {one.reason} {one.text}".rstrip() if one.code else ""))
     about = {
-        "to": phone.mask(one.to),
+        "to": masked(one.to),
         "from": story.sender,
         "client id": story.client_message_id,
         "producer": story.producer,
         "cost centre": story.cost_centre,
         "batch": one.batch,
         "tags": ", ".join(story.tags),
-        "valid until": shown(one.expires_at),
+        "valid until": shown_at(one.expires_at),
         "trace": story.trace,
         "bypassed": one.bypassed,
     }
@@ -151,17 +150,20 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     out.print(_pairs(_details(story)))
     for event in story.events:
         state = "" if event.webhook == "none" else f", webhook: {event.webhook} {event.reason}".rstrip()
-        print_line(f"event {event.type} {event.status} at {shown(event.at)}{state}")
+        print_line(f"event {event.type} {event.status} at {shown_at(event.at)}{state}")
     out.print("not recorded: " + "; ".join(story.not_kept), style="dim", markup=False, highlight=False)
 
 
 def _details(story: Story) -> Iterable[tuple[str, str]]:
     """Yield the rest of a history, each as a name and a sentence."""
     if pending := story.pending:
-        yield "waits for", f"{pending.cause}: {pending.detail}" + (f", {shown(pending.until)}" if pending.until else "")
+        yield (
+            "waits for",
+            f"{pending.cause}: {pending.detail}" + (f", {shown_at(pending.until)}" if pending.until else ""),
+        )
     if story.waiting_since:
         cause = f" ({story.waiting_cause.replace('_', ' ')})" if story.waiting_cause else ""
-        yield "waits since", f"{shown(story.waiting_since)}{cause}"
+        yield "waits since", f"{shown_at(story.waiting_since)}{cause}"
     if story.waits:
         yield "waited", ", ".join(f"{wait.cause.replace('_', ' ')} {wait.seconds:g} s" for wait in story.waits)
     counts = {
@@ -177,12 +179,12 @@ def _details(story: Story) -> Iterable[tuple[str, str]]:
         text = rule.meaning or f"{rule.verdict}, {most}; affects the {rule.scope}; owner: {rule.owner}{listed}"
         yield f"rule of {rule.code}", f"{rule.reason}: {text}".removeprefix(": ")
     money = story.money
-    charged = "not reported" if money.charged is None else f"{money.charged / CREDIT:g}"
-    yield "credits", f"estimated {money.estimate / CREDIT:g}, charged {charged}"
+    charged = "not reported" if money.charged is None else credits(money.charged)
+    yield "credits", f"estimated {credits(money.estimate)}, charged {charged}"
     for one in money.budgets:
         yield (
             f"budget {one.scope}",
-            f"{one.spent / CREDIT:g} of {one.limit / CREDIT:g} per {one.period}, over it: {one.over}",
+            f"{credits(one.spent)} of {credits(one.limit)} per {one.period}, over it: {one.over}",
         )
 
 

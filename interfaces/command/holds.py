@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Column
 
 from threelane.interfaces.command.caller import Json, out, print_json, print_line
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.runtime.settings import load_or_exit
 
 MINUTE_MS = 60_000
@@ -43,10 +44,10 @@ def holds(as_json: Json = False) -> None:
         Column("scope", no_wrap=True, overflow="fold"), "code", "cause", "evidence", "since", "until", "next probe"
     )
     for scope, one in sorted(found.items()):
-        ends = shown(one.until) if one.until else hold.way_back(one)
-        probe = shown(at) if (at := hold.next_probe_at(scope, one)) else ""
+        ends = shown_at(one.until) if one.until else hold.way_back(one)
+        probe = shown_at(at) if (at := hold.next_probe_at(scope, one)) else ""
         evidence = hold.evidence_of(one)
-        table.add_row(escape(scope), one.code, escape(one.cause), evidence, shown(one.since), ends, probe)
+        table.add_row(escape(scope), one.code, escape(one.cause), evidence, shown_at(one.since), ends, probe)
     out.print(table if found else "nothing is on hold")
 
 
@@ -65,7 +66,7 @@ def put(scope: Scope, cause: Cause, minutes: Minutes = 0, as_json: Json = False)
     if as_json:
         print_json({"scope": scope, "cause": cause, "until": until, "replaced": before})
         return
-    ends = f"until {shown(until)}" if until else f"until threelane resume {scope}"
+    ends = f"until {shown_at(until)}" if until else f"until threelane resume {scope}"
     print_line(f"{scope} is on hold {ends}")
     if before:
         print_line(f"it replaces the hold {before.code} {before.cause}")

@@ -17,9 +17,10 @@ from threelane.contract.schedule import DAY
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
 from threelane.interfaces.command.numbers import named_reading
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.runtime.exits import Exit
 from threelane.store import access, last_used, overlap
 from threelane.store.api_key import ApiKey
@@ -123,7 +124,7 @@ def rotate(
         made = with_redis(lambda client: access.rotate(client, key_id, now_of(client), int(overlap_hours * HOUR)))
         if made is None:
             _no_key(key_id)
-        ends = f"valid until {shown(made.key.earlier[0].until)}" if made.key.earlier else "no longer valid"
+        ends = f"valid until {shown_at(made.key.earlier[0].until)}" if made.key.earlier else "no longer valid"
         line = f"key {key_id} of {made.key.producer}: new secret; the earlier one is {ends}"
         _hand_over(made, line, file, key_file, as_json=as_json)
 
@@ -144,8 +145,8 @@ def show(
         return
     table = Table("id", "producer", "rights", "created", "expires", "last used", "note", box=SIMPLE_HEAD)
     for one in found:
-        expires = shown(one.expires) if one.expires else "never"
-        cells = (one.id, one.producer, _rights(one), shown(one.made), expires, _last_used(one, used, now), one.note)
+        expires = shown_at(one.expires) if one.expires else "never"
+        cells = (one.id, one.producer, _rights(one), shown_at(one.made), expires, _last_used(one, used, now), one.note)
         table.add_row(*map(escape, cells))
     out.print(table if found else f"no keys; create one: threelane producers key make NAME {_example()}")
 
@@ -224,10 +225,10 @@ def _uses(key: ApiKey, used: dict[str, int], now: int) -> dict[str, object]:
 
 def _last_used(key: ApiKey, used: dict[str, int], now: int) -> str:
     def at(digest: str) -> str:
-        return shown(when) if (when := last_used.of(used, key.id, digest)) else "never"
+        return shown_at(when) if (when := last_used.of(used, key.id, digest)) else "never"
 
     lines = [at(key.digest)]
-    lines += [f"earlier secret: {at(one.value)}, ends {shown(one.until)}" for one in overlap.valid(key.earlier, now)]
+    lines += [f"earlier secret: {at(one.value)}, ends {shown_at(one.until)}" for one in overlap.valid(key.earlier, now)]
     return "\n".join(lines)
 
 

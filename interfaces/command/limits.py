@@ -12,8 +12,9 @@ from rich.markup import escape
 from threelane.contract import prices
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import number as number_of
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.store import limits
 from threelane.store.limits import (
     ALARM,
@@ -213,7 +214,7 @@ def _table(found: list[ShownLimit]) -> Table:
         table.add_row(
             escape(one.scope), one.period, escape(one.producer), limit, "" if one.off else one.over,
             lanes, "" if one.used is None else f"{one.used:,}",
-            shown(one.free_at) if one.free_at else "", "default" if one.is_default else "operator",
+            shown_at(one.free_at) if one.free_at else "", "default" if one.is_default else "operator",
         )  # fmt: skip
     return table
 

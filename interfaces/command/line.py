@@ -61,6 +61,7 @@ from threelane.interfaces.command import (
 )
 from threelane.interfaces.command.bulk import command as cli_bulk
 from threelane.interfaces.command.commands import Commands
+from threelane.interfaces.command.values import use_utc
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import gateway_problems, load_or_exit
@@ -76,6 +77,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def every_command(
+    utc: Annotated[
+        bool, typer.Option("--utc", help="Show times in UTC; default: in your zone (TZ). Also after the command.")
+    ] = False,
+) -> None:
+    """Apply the options of the whole command line."""
+    use_utc(utc)
+
+
 producer_cli.register(app)
 cli_bulk.register(app)
 cli_schedule.register(app)

@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 
 from threelane.contract.prices import CREDIT
+from threelane.interfaces.command import values
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.operations import forecast
 from threelane.operations.forecast import Forecast
@@ -81,31 +82,31 @@ def _standing(found: Forecast, now: int) -> Table:
     else:
         age = (now - found.balance_at) / 1000
         error = f"; the last reading failed: {escape(found.error)}" if found.error else ""
-        table.add_row("balance", f"{_credits(found.balance)} credits, {age:.0f} s ago{error}")
-        table.add_row("left now", f"about {_credits(found.left)}")
-    table.add_row("committed", f"{_credits(sum(found.committed.values()))} for waiting messages" + _short(found))
-    table.add_row("burn", f"{_credits(found.burn)} per hour")
+        table.add_row("balance", f"{values.credits(found.balance)} credits, {age:.0f} s ago{error}")
+        table.add_row("left now", f"about {values.credits(found.left)}")
+    table.add_row("committed", f"{values.credits(sum(found.committed.values()))} for waiting messages" + _short(found))
+    table.add_row("burn", f"{values.credits(found.burn)} per hour")
     hours = found.hours_left
     if hours is not None:
-        table.add_row("runs out", f"in {hours:.1f} hours, {shown(now + int(hours * forecast.HOUR_MS))}")
+        table.add_row("runs out", f"in {hours:.1f} hours, {values.shown_at(now + int(hours * forecast.HOUR_MS))}")
     if found.waiting_lanes:
         table.add_row("[bold red]reserve[/]", f"lanes {', '.join(map(str, found.waiting_lanes))} wait: top up")
-    table.add_row("drift", f"{_credits(found.drift)} spent without a known charge")
-    table.add_row("charged", f"{_credits(sum(found.by_lane.values()))} in total")
+    table.add_row("drift", f"{values.credits(found.drift)} spent without a known charge")
+    table.add_row("charged", f"{values.credits(sum(found.by_lane.values()))} in total")
     return table
 
 
 def _short(found: Forecast) -> str:
-    return f" [bold red]({_credits(found.short)} short)[/]" if found.short else ""
+    return f" [bold red]({values.credits(found.short)} short)[/]" if found.short else ""
 
 
 def _spenders(title: str, sums: Mapping[str, int]) -> Table:
     table = Table(title, "credits")
     ranked = sorted(sums.items(), key=lambda one: -one[1])
     for name, amount in ranked[:MOST]:
-        table.add_row(escape(name), _credits(amount))
+        table.add_row(escape(name), values.credits(amount))
     if len(ranked) > MOST:
-        table.add_row("others", _credits(sum(amount for _, amount in ranked[MOST:])))
+        table.add_row("others", values.credits(sum(amount for _, amount in ranked[MOST:])))
     return table
 
 
@@ -115,19 +116,17 @@ def _countries(found: Forecast) -> Table:
     ranked = sorted(credits.keys() | messages.keys(), key=lambda name: (-credits.get(name, 0), name))
     for name in ranked[:MOST]:
         counts = (f"{messages.get(name, 0):,}", f"{parts.get(name, 0):,}")
-        table.add_row(escape(name), *counts, _credits(credits.get(name, 0)))
+        table.add_row(escape(name), *counts, values.credits(credits.get(name, 0)))
     if rest := ranked[MOST:]:
         sums = [sum(one.get(name, 0) for name in rest) for one in (messages, parts, credits)]
-        table.add_row("others", f"{sums[0]:,}", f"{sums[1]:,}", _credits(sums[2]))
+        table.add_row("others", f"{sums[0]:,}", f"{sums[1]:,}", values.credits(sums[2]))
     return table
 
 
 def _budgets(found: Forecast) -> Table:
     table = Table("budget", "period", "limit", "reserved and spent", "over it")
     for one in found.budgets:
-        table.add_row(escape(one.scope), one.period, _credits(one.budget.limit), _credits(one.spent), one.budget.over)
+        table.add_row(
+            escape(one.scope), one.period, values.credits(one.budget.limit), values.credits(one.spent), one.budget.over
+        )
     return table
-
-
-def _credits(millionths: int) -> str:
-    return f"{millionths / CREDIT:,.2f}"

@@ -11,12 +11,12 @@ from rich.markup import escape
 from threelane.contract.countries import join
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command import keys as cli_keys
-from threelane.interfaces.command import query
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import named_reading
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
 from threelane.worker.process.settings import WebhookSettings
@@ -111,7 +111,7 @@ def set_producer(
             f"secret: {secret}\nSave it now: it is shown only once. The receiver verifies Threelane-Signature with it."
         )
     for one in after.earlier if secret else ():
-        print_line(f"an earlier secret signs as well until {query.shown(one.until)}")
+        print_line(f"an earlier secret signs as well until {shown_at(one.until)}")
     if aside:
         print_line(f"{aside} events were set aside: threelane producers undelivered")
 
@@ -164,7 +164,7 @@ def undelivered(name: Name, as_json: Json = False) -> None:
         return
     table = Table("event", "type", "message or reply", "tries", "last response", "set aside")
     for one in found or []:
-        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown(one.since))
+        table.add_row(one.event, one.type, escape(one.about), str(one.tries), escape(one.reason), shown_at(one.since))
     out.print(table if found else "no undelivered events")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -41,13 +40,3 @@ def now_of(client: redis.Redis) -> int:
     """Return the time of Redis in milliseconds."""
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def shown(at: int) -> str:
-    """Format a time in milliseconds of Unix time for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at / 1000))
-
-
-def shown_exactly(at: int) -> str:
-    """Format a time as ``shown`` does, with milliseconds: a login code takes less than a second in total."""
-    return f"{shown(at)[:-1]}.{at % 1000:03}Z"

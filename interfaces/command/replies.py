@@ -11,10 +11,10 @@ import redis
 import typer
 from rich.markup import escape
 
-from threelane.contract import phone
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line, wrong_usage
-from threelane.interfaces.command.query import shown, with_redis
+from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import masked, shown_at
 from threelane.store import inbox, reply_owners
 from threelane.store.inbox import Unassigned
 from threelane.store.reply_owners import ReplyOwner
@@ -77,7 +77,7 @@ def show_inbox(
     table = Table("id", "received", "from", "to", "text", "word")
     for one, row in zip(found, rows, strict=True):
         cells = (row["from"], row["to"], row["text"], row["word"])
-        table.add_row(row["id"], shown(one.reply.received_at), *(escape(str(cell)) for cell in cells))
+        table.add_row(row["id"], shown_at(one.reply.received_at), *(escape(str(cell)) for cell in cells))
     out.print(table if found else "the inbox is empty")
 
 
@@ -120,7 +120,7 @@ def _row(one: Unassigned, numbers: bool) -> dict[str, Any]:
     fields = msgspec.structs.asdict(one.reply)
     sender = fields.pop("sender")
     return {name: fields[name] for name in ("id", "reply_id", "to", "text", "received_at", "network", "word")} | {
-        "from": sender if numbers else phone.mask(sender),
+        "from": sender if numbers else masked(sender),
         "incomplete": one.reply.incomplete,
     }
 

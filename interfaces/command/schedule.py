@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Annotated
 
@@ -10,7 +9,6 @@ import typer
 from rich.markup import escape
 from rich.table import Column
 
-from threelane.contract import phone
 from threelane.contract.errors import Refused
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import (
@@ -25,6 +23,7 @@ from threelane.interfaces.command.caller import (
 )
 from threelane.interfaces.command.numbers import number
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import masked, shown_at
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
@@ -121,8 +120,7 @@ def show(
     columns = (Column(name, overflow="fold") for name in ("due", "lane", "to", "batch", "tags"))
     table = Table(Column("id", no_wrap=True), *columns)
     for one in found:
-        due = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(one.due_at / 1000))
-        table.add_row(one.id, due, str(one.lane), phone.mask(one.to), escape(one.batch), escape(one.tags))
+        table.add_row(one.id, shown_at(one.due_at), str(one.lane), masked(one.to), escape(one.batch), escape(one.tags))
     out.print(table if found else "no message waits for a time")
 
 

@@ -16,7 +16,6 @@ import redis
 import typer
 from rich.markup import escape
 
-from threelane.contract import phone
 from threelane.contract.prices import country as country_of
 from threelane.interfaces.command import opt_out_list, reach
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
@@ -30,8 +29,9 @@ from threelane.interfaces.command.file_numbers import (
 )
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.opt_out_list import COLUMNS, MOST_EVIDENCE, TEXTS
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import masked, shown_at
 from threelane.producer.files.bulk import InvalidFile
 from threelane.producer.files.numbers import BareNumbers, NumberRules
 from threelane.runtime import logs
@@ -62,7 +62,7 @@ def add(
         by_hand.suppress(client, msisdn, suppression.by_hand(scope, evidence, days, now_of(client)))
 
     with_redis(put)
-    out.print(f"{phone.mask(msisdn)} is suppressed ({scope})", markup=False, highlight=False)
+    out.print(f"{masked(msisdn)} is suppressed ({scope})", markup=False, highlight=False)
 
 
 @app.command(epilog="Example: threelane suppress remove 27831234567 --source operator")
@@ -75,7 +75,7 @@ def remove(
     msisdn, scope = number_of(number), _scope(scope, suppression.parse_stored_scope) if scope else ""
     lifted = with_redis(lambda client: by_hand.lift(client, msisdn, source, scope))
     entries = "1 entry" if lifted == 1 else f"{lifted} entries"
-    out.print(f"{entries} of {phone.mask(msisdn)} removed", markup=False, highlight=False)
+    out.print(f"{entries} of {masked(msisdn)} removed", markup=False, highlight=False)
     raise typer.Exit(Exit.OK if lifted else Exit.REFUSED)
 
 
@@ -91,8 +91,8 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
     table = Table("source", "code", "scope", "in force", "first", "last", "expires", "evidence")
     for one in entries:
         force = "yes" if one.forbids(now) else f"{one.times} of {one.needs}" if one.times < one.needs else "expired"
-        ends = shown(one.expires) if one.expires else "never"
-        cells = (one.source, one.code, one.scope, force, shown(one.first), shown(one.last), ends, one.evidence)
+        ends = shown_at(one.expires) if one.expires else "never"
+        cells = (one.source, one.code, one.scope, force, shown_at(one.first), shown_at(one.last), ends, one.evidence)
         table.add_row(*map(escape, cells))
     out.print(table if entries else "this number is not suppressed")
 
@@ -114,7 +114,7 @@ def show(
     for one in found:
         sources = ", ".join(sorted({entry.source for entry in one.entries}))
         scopes = ", ".join(sorted({entry.scope for entry in one.entries}))
-        table.add_row(one.number, escape(sources), escape(scopes), shown(max(entry.last for entry in one.entries)))
+        table.add_row(one.number, escape(sources), escape(scopes), shown_at(max(entry.last for entry in one.entries)))
     out.print(table if found else "no number is suppressed")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, OverflowMethod, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Column
 from rich.table import Table as RichTable
@@ -14,13 +16,39 @@ from rich.text import Text
 
 from threelane.runtime.visible import visible_lines
 
+WHOLE = 100_000  # columns of a pipe: each row of a table is one line, for grep
+LEAST_PROSE = 20  # columns that a value of several words gets, if it is not shorter
+LONGEST_LABEL = 32  # columns; a longer value with spaces is prose, which wraps at words
+MOST_LINES = 5  # of a row; a table with a taller one becomes blocks
+INDENT = "  "
+
 
 class Terminal(Console):
-    """A console that shows control characters of what it prints as escapes; its own styles stay."""
+    """A console that shows control characters of what it prints as escapes; its own styles stay.
+
+    Its width is that of the terminal, or COLUMNS; a pipe or file without COLUMNS gets each row as one line.
+    """
 
     def __init__(self, **options: Any) -> None:
         """Take the options of a console; names that contain words between colons stay as they are."""
         super().__init__(**{"emoji": False} | options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Return the columns and lines there are."""
+        found = super().size
+        columns = self._environ.get("COLUMNS", "")
+        if self._width is not None or columns.isdigit() or self.file.isatty():
+            return found
+        return ConsoleDimensions(WHOLE, found.height)
+
+    @size.setter
+    def size(self, size: tuple[int, int]) -> None:
+        self._width, self._height = size
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; a word that is wider than the terminal stays whole, and the terminal wraps it."""
+        super().print(*objects, **{"crop": False} | options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string's text; tables measure their cells with it."""
@@ -37,7 +65,10 @@ class Terminal(Console):
 
 
 class Table(RichTable):
-    """A table that shows every value whole, on several lines where the terminal is narrow."""
+    """A table that shows every value whole: where its columns do not fit, each row becomes a block of lines.
+
+    Ids, numbers, times and other short values are never wrapped; prose wraps at words.
+    """
 
     def __init__(self, *headers: Column | str, **options: Any) -> None:
         """Take the names of the columns; it has a line below them only."""
@@ -46,3 +77,109 @@ class Table(RichTable):
     def add_column(self, *header: Any, overflow: OverflowMethod = "fold", **options: Any) -> None:
         """Add a column; a value that is too long for it is folded, where rich would cut it."""
         super().add_column(*header, overflow=overflow, **options)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the rows side by side if they fit, else as blocks; the same content and width look the same."""
+        cells = [[_text(console, cell) for cell in column.cells] for column in self.columns]
+        plain = [[cell.plain for cell in of] for of in cells]
+        padding = sum(self._get_padding_width(index) for index in range(len(self.columns)))
+        widths = self._widths(plain, options.max_width - self._extra_width - padding)
+        if widths is None:
+            yield from self._blocks(console, options, cells)
+            return
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width = width
+        yield from super().__rich_console__(console, options)
+
+    def _widths(self, cells: Sequence[Sequence[str]], room: int) -> list[int] | None:
+        """Return the width of each column, or None if the values do not fit side by side."""
+        names = [self._name(column) for column in self.columns]
+        widest = [max(map(_width, (name, *of))) for name, of in zip(names, cells, strict=True)]
+        if sum(widest) <= room:
+            return widest
+        least = [max(_longest_word(name), *map(_least, of), 1) for name, of in zip(names, cells, strict=True)]
+        spare, wanted = room - sum(least), sum(widest) - sum(least)
+        if spare < 0:
+            return None
+        widths = [low + (high - low) * spare // wanted for low, high in zip(least, widest, strict=True)]
+        tallest = max((_lines(one, width) for of, width in zip(cells, widths, strict=True) for one in of), default=1)
+        return widths if tallest <= MOST_LINES else None
+
+    def _blocks(self, console: Console, options: ConsoleOptions, cells: Sequence[Sequence[Text]]) -> RenderResult:
+        """Yield each row as lines ``name: value`` without its empty values, with a blank line between rows."""
+        if self.title:
+            yield from _wrapped(_text(console, self.title), console, options.max_width)
+        style = console.get_style(self.style or "")
+        for number, row in enumerate(zip(*cells, strict=True)):
+            if number and not self._is_list:
+                yield Segment.line()
+            for name, value in self._named(row):
+                line = Text.assemble((f"{name}: ", "table.header"), value) if name else value.copy()
+                line.style = style
+                yield from _wrapped(line, console, options.max_width)
+
+    @property
+    def _is_list(self) -> bool:
+        """Whether each row is a name and a value."""
+        return not self.show_header and len(self.columns) == 2
+
+    def _named(self, row: Sequence[Text]) -> Iterator[tuple[str, Text]]:
+        if self._is_list:
+            yield row[0].plain, row[1]
+            return
+        for column, value in zip(self.columns, row, strict=True):
+            if value.plain.strip():
+                yield self._name(column), value
+
+    def _name(self, column: Column) -> str:
+        return str(column.header) if self.show_header else ""
+
+
+def _text(console: Console, cell: Any) -> Text:
+    return console.render_str(cell) if isinstance(cell, str) else cell
+
+
+def _width(text: str) -> int:
+    return max(map(cell_len, text.split("\n")))
+
+
+def _longest_word(text: str) -> int:
+    return max(map(cell_len, text.split()), default=0)
+
+
+def _least(text: str) -> int:
+    """Return the width below which a value would break: prose has words, anything else is whole."""
+    width = _width(text)
+    if width <= LONGEST_LABEL or " " not in text:
+        return width
+    return max(_longest_word(text), LEAST_PROSE)
+
+
+def _lines(text: str, width: int) -> int:
+    return sum(len(_breaks(paragraph, width)) + 1 for paragraph in text.split("\n"))
+
+
+def _breaks(text: str, width: int) -> list[int]:
+    """Return where the lines of a paragraph begin after the first; a word that is wider stays whole."""
+    offsets: list[int] = []
+    used = 0
+    for word in re.finditer(r"\S+\s*", text):
+        if used and used + cell_len(word[0].rstrip()) > width:
+            offsets.append(word.start())
+            used = 0
+        used += cell_len(word[0])
+    return offsets
+
+
+def _wrapped(text: Text, console: Console, width: int) -> Iterator[Segment]:
+    """Yield the lines of a value, wrapped at words and indented after the first."""
+    whole = console.options.update(width=WHOLE, no_wrap=True, overflow="ignore")
+    lines = [
+        line
+        for paragraph in text.split("\n", allow_blank=True)
+        for line in paragraph.divide(_breaks(paragraph.plain, width - len(INDENT)))
+    ]
+    for number, line in enumerate(lines):
+        line.rstrip()
+        yield Segment(INDENT if number else "")
+        yield from console.render(line, whole)

@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from threelane.interfaces.command.caller import Json, out, print_json
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.operations.age import words
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
@@ -75,13 +76,13 @@ def view(now: Screen, before: Screen | None) -> RenderableType:
 
 
 def _standing(now: Screen) -> RenderableType:
-    when = Text(f"threelane, {shown(now.at)}", style="bold")
+    when = Text(f"threelane, {shown_at(now.at)}", style="bold")
     if not now.holds:
         return Group(when, Text("nothing is on hold", style="green"))
     table = Table("on hold", "code", "cause", "evidence", "since", "until", style="bold red")
     for scope, one in sorted(now.holds.items())[:MOST]:
-        ends = shown(one.until) if one.until else way_back(one) if one.next_probe else "threelane resume"
-        table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown(one.since), ends)
+        ends = shown_at(one.until) if one.until else way_back(one) if one.next_probe else "threelane resume"
+        table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown_at(one.since), ends)
     return Group(when, table)
 
 

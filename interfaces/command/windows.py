@@ -16,8 +16,9 @@ from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_o
 from threelane.interfaces.command import holidays as cli_holidays
 from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.numbers import number as number_of
-from threelane.interfaces.command.query import now_of, shown, with_redis
+from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.operations import opening
 from threelane.store import windows
 
@@ -169,7 +170,7 @@ def _verdict(trial: Trial, applying: tuple[Window, ...], number: str) -> str:
         return f"it cannot be sent: the windows are not open together within {LOOK_AHEAD_DAYS} days"
     clocks = dict.fromkeys(window.zones(number)[0] for window in applying)
     places = ", ".join(f"{datetime.fromtimestamp(trial.opens / 1000, zone):%a %H:%M} in {zone.key}" for zone in clocks)
-    return f"{'open: it is sent at once' if trial.open else 'it waits until'} {shown(trial.opens)} ({places})"
+    return f"{'open: it is sent at once' if trial.open else 'it waits until'} {shown_at(trial.opens)} ({places})"
 
 
 def _right(parsed: Parsed | Refusal) -> Parsed:
