@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -24,12 +25,17 @@ LEAST_RETRY_SECONDS = 1.0  # between two attempts: faster ones would use up the 
 MAX_HEADER = 130  # octets; the text needs the rest of the SMS
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
-"""The name of a producer, a cost centre, a tag or a batch."""
+"""The name of a producer, a cost centre or a tag."""
+MAX_BATCH_NAME = 255  # characters, as in the name of a file
+BATCH_NAME = rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{MAX_BATCH_NAME}}}"
+"""The name of a batch, as far as a pattern describes it; ``batch_name`` checks the rest."""
 
 WHOLE, NUMBER, WORD = ("integer", "string"), ("number", "string"), ("string",)
 SWITCH, NAME = ("integer", "boolean", "string"), ("string", "integer")
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_NOT_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"  # Persian, Hindi and emojis need them
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -208,10 +214,23 @@ def country(raw: Any, field: str) -> Parsed:
 
 
 def label(raw: Any, field: str) -> Parsed:
-    """Parse the name of a cost centre, a producer or a batch."""
+    """Parse the name of a cost centre or a producer."""
     value = raw.strip() if isinstance(raw, str) else ""
     if not LABEL.fullmatch(value):
         return invalid(field, f"{_shown(raw)} is not a valid name", "up to 64 letters, digits, spaces and . _ : / -")
+    return value
+
+
+def batch_name(raw: Any, field: str) -> Parsed:
+    """Parse the name of a batch: 1 to 255 characters of any script, in NFC, as names of files are."""
+    if not isinstance(raw, str):
+        return invalid(field, f"{_shown(raw)} is not a name", "give 1 to 255 characters")
+    value = unicodedata.normalize("NFC", raw[: 4 * MAX_BATCH_NAME]).strip()
+    if not 0 < len(value) <= MAX_BATCH_NAME or len(raw) > 4 * MAX_BATCH_NAME:
+        return invalid(field, f"{len(raw):,} characters", "give 1 to 255 characters")
+    hidden = next((one for one in value if unicodedata.category(one) in _NOT_IN_NAMES and one not in _JOINERS), "")
+    if hidden:
+        return invalid(field, f"the name has the invisible character U+{ord(hidden):04X}", "leave it out")
     return value
 
 
@@ -312,8 +331,9 @@ FIELDS = (
                "own producer"),
     FieldSpec("tags", "tags", tags, (), ("array", "string"), ["login"], "101",
               "up to 10 names, for sending windows, suppression and cancelling"),
-    FieldSpec("batch", "batch", label, (), WORD, "newsletter-7", "101",
-              "name of a job, to count or cancel its messages"),
+    FieldSpec("batch", "batch", batch_name, (), WORD, "newsletter-7", "101",
+              "name of a job, to count, report or cancel its messages: 1 to 255 characters of any script; see "
+               "[batches](batches.md)"),
     FieldSpec("legal_notice", "legalNotice", yes_or_no, (), SWITCH, 0, "101",
               "1: also send to suppressed recipients; the producer needs the bypass right"),
     FieldSpec("on_doubt", "onDoubt", one_of("resend", "hold", "drop"), (), WORD, "resend", "101",

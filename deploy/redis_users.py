@@ -207,6 +207,9 @@ def scripts_by_path() -> dict[str, scripts.Script[..., object]]:
 
 
 # what every move of a message touches: store/parts/move.lua
+BATCHED_BOTH = (Key.BATCH,)
+BATCHED_WRITES = (Key.BATCH_ROWS, Key.BATCHES)
+"""What accept lists in batches; rows name the ids of messages, which a producer may look up, and not list."""
 MOVED_BOTH = (Key.RECORD, Key.TALLY, Key.STORED, Key.SPENT, Key.BURN, Key.CENTRES)
 MOVED_WRITES = (
     Key.QUEUED,
@@ -233,14 +236,14 @@ USERS = (
     RedisUser(
         "producer",
         "services with the library or the command line: send, cancel by id, reschedule, status",
-        both=(*MOVED_BOTH, *LIMITED_BOTH),
-        writes=(*MOVED_WRITES, Key.BLOCKS_TO_HOLD),
-        looked_up=(Key.SUPPRESSED,),
+        both=(*MOVED_BOTH, *LIMITED_BOTH, *BATCHED_BOTH),
+        writes=(*MOVED_WRITES, *BATCHED_WRITES, Key.BLOCKS_TO_HOLD),
+        looked_up=(Key.SUPPRESSED, Key.BATCH_ROWS),
         noted=(Key.COUNTRIES,),
         edited=COUNTED_BY_NUMBER,
         reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING, Key.LIMITS),
         declares=(Key.PRODUCERS,),
-        ends=(Key.RECORD, Key.SPENT, Key.RUNS, *COUNTED_BY_NUMBER),
+        ends=(Key.RECORD, Key.SPENT, Key.RUNS, Key.BATCH, Key.BATCH_ROWS, *COUNTED_BY_NUMBER),
         finds=INDEXED,
         lists_ids=(Key.DAMAGED, Key.RECORD),
         scripts=INTAKE,
@@ -250,16 +253,16 @@ USERS = (
     RedisUser(
         "reader",
         "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
-        both=(*MOVED_BOTH, *MOVED_WRITES, *LIMITED_BOTH),
+        both=(*MOVED_BOTH, *MOVED_WRITES, *LIMITED_BOTH, *BATCHED_BOTH, *BATCHED_WRITES),
         writes=(Key.BLOCKS_TO_HOLD,),
         looked_up=(Key.SUPPRESSED,),
         noted=(Key.COUNTRIES,),
         edited=COUNTED_BY_NUMBER,
         reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING, Key.LIMITS),
         declares=(Key.PRODUCERS,),
-        ends=(Key.RECORD, Key.SPENT, Key.RUNS, *COUNTED_BY_NUMBER),
+        ends=(Key.RECORD, Key.SPENT, Key.RUNS, Key.BATCH, Key.BATCH_ROWS, *COUNTED_BY_NUMBER),
         scripts=(*INTAKE, "store/find"),
-        commands=f"memory|stats hgetall hmget hget get lpush llen zrange zscan {READ_EVENTS}",
+        commands=f"memory|stats hgetall hmget hget get lpush llen zrange zrevrange zscan hscan pexpiretime {READ_EVENTS}",
         lists=PUSHED,
     ),
     RedisUser(
@@ -269,6 +272,8 @@ USERS = (
             *MOVED_BOTH,
             *MOVED_WRITES,
             *LIMITED_BOTH,
+            *BATCHED_BOTH,
+            *BATCHED_WRITES,
             Key.HOLDS,
             Key.BLOCKS_TO_HOLD,
             Key.RATE,
@@ -307,7 +312,7 @@ USERS = (
         edited=COUNTED_BY_NUMBER,
         declares=(Key.PRODUCERS,),
         noted=(Key.COUNTRIES,),
-        trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS),
+        trims=(Key.DAMAGED, Key.DEAD, Key.WORKERS, Key.BATCHES),
         ends=(
             Key.RECORD,
             Key.SPENT,
@@ -328,6 +333,8 @@ USERS = (
             Key.PROBE,
             Key.WRITE_CHECK,
             Key.RUNS,
+            Key.BATCH,
+            Key.BATCH_ROWS,
             *COUNTED_BY_NUMBER,
         ),
         scripts=(
@@ -394,6 +401,8 @@ USERS = (
             *MOVED_BOTH,
             *MOVED_WRITES,
             *LIMITED_BOTH,
+            *BATCHED_BOTH,
+            *BATCHED_WRITES,
             Key.API_RATE,
             Key.API_USED,
             Key.HOLDS,
@@ -438,6 +447,8 @@ USERS = (
             Key.BREAKER,
             Key.SUSPECTS,
             Key.RUNS,
+            Key.BATCH,
+            Key.BATCH_ROWS,
             *COUNTED_BY_NUMBER,
         ),
         scripts=(
@@ -449,7 +460,8 @@ USERS = (
             "worker/dead/redrive",
         ),
         commands=(
-            f"{READ_ALL} memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incrby set hset hdel hincrby"
+            f"{READ_ALL} pexpiretime memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incrby set hset"
+            " hdel hincrby"
         ),
         lists=PUSHED,
     ),
@@ -476,6 +488,7 @@ USERS = (
                 Key.REPLY_OWNERS,
                 Key.TEXTED,
                 Key.DELIVERY,
+                Key.BATCH_ROWS,
                 Key.WRITE_CHECK,
                 Key.SUPPRESSED,
                 *COUNTED_BY_NUMBER,
@@ -494,8 +507,8 @@ USERS = (
         scripts=("store/assign", "store/respell"),
         commands=(
             f"{READ_ALL} script|exists script|load watch unwatch set del unlink expire pexpire persist pttl hset hsetnx"
-            " hdel hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack xtrim"
-            " xautoclaim xreadgroup xgroup|create xrange xrevrange xdel xinfo|groups lpush rpush rpop brpop scan"
+            " pexpiretime hdel hexists hincrby hscan zadd zrem zrevrange zscan zremrangebyscore zrangebyscore xadd xack"
+            " xtrim xautoclaim xreadgroup xgroup|create xrange xrevrange xdel xinfo|groups lpush rpush rpop brpop scan"
             " bgrewriteaof incrby sadd srem smembers publish subscribe unsubscribe psubscribe punsubscribe memory|stats"
         ),
         lists=KOMBU,

@@ -1,8 +1,9 @@
--- PARTS move, suppression, countries, limits
+-- PARTS move, suppression, countries, limits, batches
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
+-- KEYS  records, batch_keys (of each batch its own, then that of its rows)   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
 --       (countries to look up), has_same_texts (of two messages), messages,
---       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read)
+--       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
+--       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
 --       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
@@ -176,4 +177,5 @@ for i, message in ipairs(ARG.messages) do
   end
 end
 write_limits()
+list_in_batches(answers)
 return moved(answers)

@@ -23,9 +23,10 @@ from threelane.contract.schedule import DAY
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
-from threelane.store import budgets, ceiling, keys, limits
+from threelane.store import batches, budgets, ceiling, keys, limits
+from threelane.store.batches import BatchField, BatchRow, NewBatch
 from threelane.store.countries import SeenCountries
-from threelane.store.keys import RecordKey
+from threelane.store.keys import BatchKey, RecordKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
@@ -74,7 +75,7 @@ class AcceptResult(StrEnum):
     LIMITED = "limited"
 
 
-@script(__file__, texts, [AcceptResult, Code], intake=True)
+@script(__file__, texts, [AcceptResult, Code, BatchField], intake=True)
 def _accept(
     *,
     records: Sequence[RecordKey],
@@ -87,6 +88,11 @@ def _accept(
     has_same_texts: bool,
     messages: Sequence[NewMessage],
     former_prints: Mapping[str, str],
+    batches: Sequence[NewBatch],
+    batch_rows: Sequence[BatchRow],
+    batch_kept_ms: int,
+    rows_kept_ms: int,
+    batch_keys: tuple[BatchKey, ...],
 ) -> None:
     """Accept messages; returns a reply for each."""
 
@@ -144,8 +150,12 @@ class AcceptCall:
         prices: Prices = ANY_PRICE,
         tracer: Tracer | None = None,
         seen: SeenCountries | None = None,
+        rows_kept_ms: int = batches.ROWS_KEPT_MS,
     ) -> None:
-        """Prepare the call for up to 99 drafts; ``seen`` are the countries that need no look-up in Redis."""
+        """Prepare the call for up to 99 drafts.
+
+        ``seen`` are the countries that need no look-up in Redis; batches list these messages for ``rows_kept_ms``.
+        """
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
@@ -157,6 +167,8 @@ class AcceptCall:
         self._records = keys.records(draft.message.id for draft in drafts)
         self._seen = seen or SeenCountries()
         self._unseen = self._seen.others({one.country for one in self._messages}, now)
+        self._batches = batches.listing([draft.message for draft in drafts])
+        self._rows_kept_ms = rows_kept_ms
         self._failed: RedisError | None = None
 
     def begin(self, client: redis.Redis) -> None:
@@ -189,6 +201,11 @@ class AcceptCall:
             "has_same_texts": len({one.same_text for one in self._messages}) < len(self._messages),
             "messages": self._messages,
             "former_prints": self._former_prints,
+            "batches": self._batches.batches,
+            "batch_rows": self._batches.rows,
+            "batch_kept_ms": batches.KEPT_MS,
+            "rows_kept_ms": self._rows_kept_ms,
+            "batch_keys": self._batches.keys,
         }
 
     def wait(self) -> list[str]:

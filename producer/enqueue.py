@@ -179,7 +179,9 @@ class Enqueuer:
         replies: list[str] = []
         try:
             for drafts in batches:
-                accept_call = acceptance.AcceptCall(drafts, self._clock.now(), self._prices, self._tracer, self._seen)
+                accept_call = acceptance.AcceptCall(
+                    drafts, self._clock.now(), self._prices, self._tracer, self._seen, self._settings.batch_ms
+                )
                 replies = self._finish(pending, due) if pending else []
                 accept_call.begin(self._redis())
                 if pending:

@@ -241,11 +241,22 @@ class ProducerSettings(
     countries: str = Field(
         "any", description="countries that messages may be sent to, as in ZA,NA; others are refused; any: no limit"
     )
+    batch_days: PositiveFloat = Field(
+        90.0,
+        le=365,
+        description="how long a batch lists its messages after the last one was accepted; at least "
+        "`THREELANE_RETENTION_DAYS` ([batches](batches.md))",
+    )
 
     @field_validator("countries")
     @classmethod
     def _known_countries(cls, text: str) -> str:
         return countries.join(countries.parse_countries(text))
+
+    @property
+    def batch_ms(self) -> int:
+        """How long a batch lists its messages, in milliseconds: not shorter than their records are kept."""
+        return max(int(self.batch_days * 24 * 3600 * 1000), self.retention_ms)
 
     @property
     def allowed_countries(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import redis
 from msgspec import Meta
 
 from threelane.contract import phone
-from threelane.contract.fields import LABEL
+from threelane.contract.fields import BATCH_NAME, LABEL, batch_name
 from threelane.contract.message import identify
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Refusal
@@ -96,7 +96,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     The options of commands and the parameters and bodies of the HTTP API are generated from this class.
     """
 
-    batch: Annotated[str, Meta(description="the batch", pattern=_NAME)] = ""
+    batch: Annotated[str, Meta(description="the batch", pattern=f"^({BATCH_NAME})?$")] = ""
     tag: Annotated[str, Meta(description="a tag", pattern=_NAME)] = ""
     to: Annotated[str, Meta(description="the recipient, in international format")] = ""
     producer: Annotated[str, Meta(description="the producer", pattern=_NAME)] = ""
@@ -156,7 +156,18 @@ def _state(raw: str, _: Reading) -> Status:
     return Status(raw)
 
 
-_PARSERS: dict[str, Callable[[str, Reading], str]] = {"to": suppression.parse_number, "status": _state}
+def _batch(raw: str, _: Reading) -> str:
+    parsed = batch_name(raw, "batch")
+    if isinstance(parsed, Refusal):
+        raise ValueError(f"{parsed.problem}; {parsed.remedy}")
+    return str(parsed)
+
+
+_PARSERS: dict[str, Callable[[str, Reading], str]] = {
+    "batch": _batch,
+    "to": suppression.parse_number,
+    "status": _state,
+}
 
 
 class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):

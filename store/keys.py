@@ -28,6 +28,7 @@ ConfirmedKey = NewType("ConfirmedKey", str)
 DeliveriesKey = NewType("DeliveriesKey", str)  # pending or undelivered
 DeliveryKey = NewType("DeliveryKey", str)
 TextedKey = NewType("TextedKey", str)
+BatchKey = NewType("BatchKey", str)  # of a batch itself, or of its rows
 StreamKey = NewType("StreamKey", str)  # of events, or of the inbox
 
 
@@ -99,6 +100,9 @@ class Key(StrEnum):
     DELIVERIES = "deliveries"
     DELIVERY = "delivery"
     UNDELIVERED = "undelivered"
+    BATCHES = "batches"
+    BATCH = "batch"
+    BATCH_ROWS = "batch-rows"
     LIMITS = "limits"
     LIMIT_COUNTS = "limit-counts"
     SAME_TEXT_A = "same-text-a"
@@ -192,6 +196,11 @@ KINDS: dict[Key, KeyKind] = {
     Key.STORED: KeyKind("hash", "producer -> how many of its messages wait to be sent; *: of all, -: without a name"),
     Key.BUDGETS: KeyKind("hash", "<scope>:<period> -> JSON of the limit"),
     Key.SPENT: KeyKind("hash", "scope -> credits reserved and charged in a day or month", "period", "40, 400 days"),
+    Key.BATCHES: KeyKind("zset", "digests of all batches; score: when a message was last accepted into it, ms"),
+    Key.BATCH: KeyKind("hash", "a batch: BatchField", "digest",
+                       "400 days after its last message was accepted"),
+    Key.BATCH_ROWS: KeyKind("hash", "16 octets of a message id -> tag of its subscriber, then its outcome: batches.py",
+                            "digest", "THREELANE_BATCH_DAYS after its last message was accepted"),
     Key.LIMITS: KeyKind("hash", "<scope>:<period> -> JSON of an operator's limit: limits.py"),
     Key.LIMIT_COUNTS: KeyKind("hash", "the same names -> window, messages in it, messages deferred to the next"),
     Key.SAME_TEXT_A: KeyKind("hash", "person and checksum of a text -> id of its message and when; in turn with -b", "",
@@ -302,6 +311,7 @@ CENTRES = key(Key.CENTRES)
 STORED = key(Key.STORED)
 LIMITS = key(Key.LIMITS)
 LIMIT_COUNTS = key(Key.LIMIT_COUNTS)
+BATCHES = key(Key.BATCHES)
 RUNS = key(Key.RUNS)
 BLOCKS_TO_HOLD = key(Key.BLOCKS_TO_HOLD)
 WRITE_CHECK = key(Key.WRITE_CHECK)
@@ -406,6 +416,16 @@ def texted(day: int, bucket: str) -> TextedKey:
 def confirmed(number: str) -> ConfirmedKey:
     """Return the key that marks a number whose STOP was confirmed; a digest, which erasures can leave."""
     return ConfirmedKey(key(Key.CONFIRMED, blake2b(number.encode(), digest_size=16).hexdigest()))
+
+
+def batch(digest: str) -> BatchKey:
+    """Return the key of a batch."""
+    return BatchKey(key(Key.BATCH, digest))
+
+
+def batch_rows(digest: str) -> BatchKey:
+    """Return the key of the rows of a batch."""
+    return BatchKey(key(Key.BATCH_ROWS, digest))
 
 
 def deliveries(producer: str) -> DeliveriesKey:

@@ -64,7 +64,8 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     """Return the source of a script; raises UnknownName."""
     files = list(_with_parts(file))
     places = Places.assign((name for path in files for name in _key_names(_read(path))), signature)
-    arguments = (*signature.arguments, PERIODS) if places.has_periods else signature.arguments
+    arguments = signature.arguments + ((signature.last,) if signature.last else ())
+    arguments += (PERIODS,) if places.has_periods else ()
     if places.has_periods and "now" not in signature.arguments:
         raise UnknownName(f"{file.name}: KEY.spent requires the argument now")
     spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}

@@ -1,7 +1,7 @@
 """Places: the index in KEYS of each key that a script names.
 
-The order is: keys found in the source, single keys of the signature, budget keys of each period, and lists of keys,
-which have the same length.
+The order is: keys found in the source, single keys of the signature, budget keys of each period, lists of keys of the
+same length, and the keys of the list with a length of its own.  Of the last ones, an argument has the number.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Places:
         """Return the places of the keys in a source; raises UnknownName for a key that no parameter gives."""
         places = cls()
         for name in dict.fromkeys(named):
-            if name not in (*signature.keys, *signature.lists):
+            if name not in (*signature.keys, *signature.lists, signature.last):
                 places._fix(name)
         count = len(places.fixed)
         for name in signature.keys:
@@ -41,11 +41,14 @@ class Places:
         if places.has_periods:
             places.by_name["spent"] = f"KEYS[{count} + "
             count += MOST_PERIODS
-        lists = len(signature.lists)
+        last, lists = f" - {signature.last_count}" if signature.last else "", len(signature.lists)
         for at, name in enumerate(signature.lists):
-            offset = f" + {at} * (#KEYS - {count}) / {lists}" if at else ""
+            offset = f" + {at} * (#KEYS - {count}{last}) / {lists}" if at else ""
             places.by_name[name] = f"KEYS[{count}{offset} + "
-            places.lengths[name] = f"((#KEYS - {count}) / {lists})"
+            places.lengths[name] = f"((#KEYS - {count}{last}) / {lists})"
+        if signature.last:
+            places.by_name[signature.last] = f"KEYS[#KEYS{last} + "
+            places.lengths[signature.last] = signature.last_count
         return places
 
     def _fix(self, name: str) -> None:

@@ -159,12 +159,16 @@ class Script(Generic[P, R]):
         signature, names = self._signature, [*self._fixed]
         names += [given[name] for name in signature.keys]
         values = [given[name] for name in signature.arguments]
+        if signature.last:
+            values.append(len(given[signature.last]))
         if self._compiled.has_periods:
             periods = budgets.periods(given["now"])
             names += [keys.key(keys.Key.SPENT, period, self._space) for period in periods]
             values.append(periods)
         for name in signature.lists:
             names += given[name]
+        if signature.last:
+            names += given[signature.last]
         return [len(names), *names, _encode(values)]
 
     def _fault(self, failed: ResponseError) -> Exception:

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
+from pydantic import AfterValidator
 
 from threelane.contract.errors import Refused
-from threelane.contract.fields import LABEL
+from threelane.contract.fields import BATCH_NAME, batch_name
 from threelane.contract.prices import country
-from threelane.contract.refusal import Code
+from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.api import criteria, describe, problem, visible_to
 from threelane.interfaces.api.body import Single, answered
 from threelane.interfaces.api.caller import Caller
@@ -30,8 +31,21 @@ from threelane.store.states import Status
 
 router = APIRouter()
 _counting = Lock()
-NAME = f"^{LABEL.pattern}$"
-BatchName = Annotated[str, Path(pattern=NAME, description="the name of the batch", examples=["newsletter-7"])]
+NAME = f"^{BATCH_NAME}$"
+
+
+def _batch_name(raw: str) -> str:
+    parsed = batch_name(raw, "batch")
+    if isinstance(parsed, Refusal):
+        raise ValueError(f"{parsed.problem}; {parsed.remedy}")
+    return str(parsed)
+
+
+BatchName = Annotated[
+    str,
+    Path(pattern=NAME, description="the name of the batch", examples=["newsletter-7"]),
+    AfterValidator(_batch_name),
+]
 Time = Annotated[str, Query(description="ISO 8601 with its zone", examples=["2031-06-30T14:00:00Z"])]
 _BATCH = BatchCounts(
     900, {"delivered": 840, "sent": 60}, {"ZA": CountryCost(messages=900, parts=900, estimate_millionths=720_000_000)}

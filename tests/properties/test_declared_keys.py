@@ -149,7 +149,7 @@ def _do_the_rest(system: System) -> None:
     sync, client, now = system.sync, system.client, system.now
     sync.delete(keys.HOLDS)  # a hold of the walk would keep what follows from being claimed
     draft = system.draft(lane=1, delay=60)
-    (waiting,) = system.accept([draft])
+    (waiting,) = system.accept([draft, system.draft(batch="январь.csv")])[:1]
     system.move(waiting.id, now + 30_000)
     system.cancel([waiting.id])
     (soon,) = system.accept([system.draft(lane=1)])

@@ -1,0 +1,200 @@
+"""Batches: which messages each batch ever accepted, whom they reach and how they ended.
+
+A batch is a producer and a name.  Its own hash (``tl:batch:<digest>``) has both, and its times; it is kept 400 days
+after its last message.  Its rows (``tl:batch-rows:<digest>``) are kept 90 days by default: the field is the id of the
+message, the value the tag of its subscriber and, once it ended, its outcome.  ``tl:batches`` lists all digests.
+
+A tag does not tell who somebody is, and differs between batches; an erasure sets it to zeros, and keeps the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from functools import lru_cache, partial
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import redis
+
+from threelane.contract.message import Message
+from threelane.contract.schedule import DAY
+from threelane.store import keys
+from threelane.store.keys import BATCHES, BatchKey
+from threelane.store.rows import ids as text_ids
+from threelane.store.rows import known as reply_of
+from threelane.store.rows import number, text, unless_damaged
+from threelane.store.scripts import Item
+
+KEPT_MS = 400 * DAY
+ROWS_KEPT_MS = 90 * DAY
+SLICE = 500  # rows that one command reads, so that Redis is free for others after a millisecond
+TAG_OCTETS = 6
+ERASED = bytes(TAG_OCTETS)
+"""The tag of a person whose data was erased."""
+_ID_OCTETS = 16
+
+
+class BatchField(StrEnum):
+    """A field of a batch's own hash; times are milliseconds of Unix time."""
+
+    PRODUCER = "producer"
+    NAME = "name"
+    STARTED = "started"  # when its first message was accepted
+    LAST = "last"  # when its latest one was
+    ACCEPTED = "accepted"  # how many ever were
+
+
+_OWN = (BatchField.PRODUCER, BatchField.NAME, BatchField.STARTED, BatchField.LAST, BatchField.ACCEPTED)
+
+
+class NewBatch(Item, frozen=True):
+    """A batch of a call of accept."""
+
+    digest: str
+    producer: str
+    name: str
+
+
+class BatchRow(Item, frozen=True):
+    """A message of such a batch; both positions count from 1, id and tag are octets."""
+
+    message: int
+    batch: int
+    id: msgspec.Raw
+    tag: msgspec.Raw
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The arguments of accept by which batches list their messages."""
+
+    batches: Sequence[NewBatch] = ()
+    rows: Sequence[BatchRow] = ()
+    keys: tuple[BatchKey, ...] = ()
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch; times in milliseconds of Unix time.
+
+    ``accepted`` is the number of messages that were ever accepted into it; ``ends`` is when its rows are forgotten, 0
+    if they are.
+    """
+
+    producer: str
+    name: str
+    started: int
+    last_accepted: int
+    accepted: int
+    ends: int
+
+    @property
+    def digest(self) -> str:
+        """Its digest, as in the names of its keys."""
+        return digest(self.producer, self.name)
+
+
+NO_BATCH = Listing()
+
+
+@lru_cache(maxsize=1024)
+def digest(producer: str, name: str) -> str:
+    """Return the part of a batch's keys that identifies it."""
+    return blake2b(f"{producer}\0{name}".encode(), digest_size=16).hexdigest()
+
+
+def subscriber_tag(batch: str, to: str) -> bytes:
+    """Return the tag of a subscriber in the batch with this digest; ``to`` is the present spelling of the number."""
+    return blake2b(to.encode(), digest_size=TAG_OCTETS, key=bytes.fromhex(batch)).digest()
+
+
+def listing(messages: Sequence[Message]) -> Listing:
+    """Return how the batches of these messages list them."""
+    if not any(one.batch for one in messages):
+        return NO_BATCH
+    places: dict[str, int] = {}
+    batches: list[NewBatch] = []
+    found: list[BatchRow] = []
+    names: list[BatchKey] = []
+    for at, one in enumerate(messages, 1):
+        if one.batch:
+            own = digest(one.producer, one.batch)
+            if own not in places:
+                batches.append(NewBatch(own, one.producer, one.batch))
+                names += keys.batch(own), keys.batch_rows(own)
+            place = places.setdefault(own, len(batches))
+            found.append(BatchRow(at, place, _octets(bytes.fromhex(one.id)), _octets(subscriber_tag(own, one.to))))
+    return Listing(batches, found, tuple(names))
+
+
+def known(client: redis.Redis, producer: str, name: str, ids: Sequence[str]) -> list[bool]:
+    """Return for each message id whether the batch ever accepted it, also after its record expired."""
+    key = keys.batch_rows(digest(producer, name))
+    found: list[bool] = []
+    for start in range(0, len(ids), SLICE):
+        fields = [bytes.fromhex(one) for one in ids[start : start + SLICE]]
+        values = unless_damaged(key, partial(client.hmget, key, fields), [None] * len(fields))
+        found += [one is not None for one in values]
+    return found
+
+
+def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the message id and the value of each row of the batch with this digest, once each."""
+    key, seen, cursor = keys.batch_rows(batch), set[bytes](), 0
+    while True:
+        page: Any = unless_damaged(key, partial(client.hscan, key, cursor, count=SLICE), (0, {}))
+        cursor, found = page
+        for field, value in found.items():
+            if field not in seen and len(field) == _ID_OCTETS:
+                seen.add(field)
+                yield field.hex(), value
+        if not cursor:
+            return
+
+
+def rows(client: redis.Redis, producer: str, name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the message id and the subscriber's tag of each row of a batch."""
+    return ((one, value[:TAG_OCTETS]) for one, value in rows_of(client, digest(producer, name)))
+
+
+def find(client: redis.Redis, producer: str, name: str) -> Batch | None:
+    """Return a batch, or None if no message was accepted into it in 400 days."""
+    return _read(client, [digest(producer, name)])[0]
+
+
+def listed(client: redis.Redis, producer: str | None = None) -> Iterator[Batch]:
+    """Yield all batches, or those of a producer, the latest first."""
+    start = 0
+    while page := text_ids(unless_damaged(BATCHES, partial(client.zrevrange, BATCHES, start, start + SLICE - 1), [])):
+        start += len(page)
+        yield from (one for one in _read(client, page) if one and producer in (None, one.producer))
+
+
+def _read(client: redis.Redis, digests: Sequence[str]) -> list[Batch | None]:
+    """Return these batches in their order; None for one that is forgotten or damaged."""
+    with client.pipeline(transaction=False) as pipe:
+        for one in digests:
+            pipe.hmget(keys.batch(one), _OWN)
+            pipe.pexpiretime(keys.batch_rows(one))
+        replies = pipe.execute(raise_on_error=False)
+    pairs = zip(digests, replies[::2], replies[1::2], strict=True)
+    return [_batch(reply_of(keys.batch(one), own, [None] * len(_OWN)), ends) for one, own, ends in pairs]
+
+
+def _batch(own: Sequence[bytes | None], ends: Any) -> Batch | None:
+    producer, name, started, last, accepted = own
+    if not name:
+        return None
+    return Batch(
+        producer=text(producer),
+        name=text(name),
+        started=number(started),
+        last_accepted=number(last),
+        accepted=number(accepted),
+        ends=max(ends, 0) if isinstance(ends, int) else 0,
+    )
+
+
+def _octets(raw: bytes) -> msgspec.Raw:
+    """Return octets as a script can read them: as a string of msgpack, whose bytes need not be UTF-8."""
+    return msgspec.Raw(bytes([0xA0 | len(raw)]) + raw)
