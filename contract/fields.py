@@ -346,6 +346,8 @@ FIELDS = (
     FieldSpec("plain_accents", "plainAccents", yes_or_no, (), SWITCH, 0, "101",
               "1: also write letters without the accents that GSM-7 lacks (ã as a; é stays) if that keeps the text in "
               "GSM-7"),
+    FieldSpec("repeat", "repeat", yes_or_no, (), SWITCH, 0, "101",
+              "1: the same text goes to the same number again on purpose, so the limit `same-text` does not apply"),
     FieldSpec("retry_every", "retryEvery", retry_seconds, (), NUMBER, 60, "101",
               "seconds between attempts, 1 or more, instead of the policy's back-off"),
     FieldSpec("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",

@@ -47,6 +47,7 @@ class MessageFields(TypedDict, total=False):
     on_too_long: Literal["refuse", "cut"] | None
     look_alikes: Switch | None
     plain_accents: Switch | None
+    repeat: Switch | None
     retry_every: float | None  # seconds
     stop_retrying_after: float | None  # seconds
 

@@ -75,6 +75,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     parts_saved: int = 0
     characters_cut: int = 0
     former_fingerprints: tuple[str, ...] = ()  # those that earlier versions gave it, by number and text as then read
+    repeats: bool = False  # on purpose: the limit of the same text does not apply
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -172,6 +173,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
         content.parts_saved,
         content.characters_cut,
         tuple(former),
+        given.get("repeat", False),
     )
 
 
@@ -229,7 +231,7 @@ _DEFAULTS: dict[str, Any] = {
 # fmt: on
 
 
-_IN_THE_ID = ("client_message_id", "producer")  # part of the id, so not of the fingerprint
+_NO_CONTENT = ("client_message_id", "producer", "repeat")  # part of the id, or not of the message
 
 
 def _fingerprints(given: Mapping[str, Any], text_as_given: str) -> list[str]:
@@ -248,6 +250,6 @@ def _fingerprint(given: Mapping[str, Any]) -> str:
     content = sorted(
         (key, value)
         for key, value in given.items()
-        if key not in _IN_THE_ID and (key not in _DEFAULTS or value != _DEFAULTS[key])
+        if key not in _NO_CONTENT and (key not in _DEFAULTS or value != _DEFAULTS[key])
     )
     return blake2b(msgspec.json.encode(content), digest_size=9).hexdigest()

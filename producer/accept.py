@@ -57,6 +57,7 @@ class NewMessage(Item, frozen=True):
     centre: str
     country: str
     same_text: str  # who gets which text: subscriber, colon, checksum
+    repeats: bool  # the limit of the same text does not apply
     values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
 
 
@@ -315,6 +316,7 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         sms.cost_centre,
         where,
         _same_text(sms),
+        draft.repeats,
         values,
     )
 

@@ -302,7 +302,7 @@ local function limits_of_call()
   local function limited(i, message)
     plan = plans[message[NewMessage.producer]] or plan_for(message[NewMessage.producer])
     is_counted = false
-    if plan.text_ms then
+    if plan.text_ms and not message[NewMessage.repeats] then
       local value = seen_here and seen_here[fields[i]] or seen[i] or seen_before[i]
       local id, left
       if value then id, left = first_of(value, plan.text_ms) end

@@ -120,6 +120,15 @@ def test_the_same_text_within_one_call_is_refused(system: System) -> None:
     assert [first.id] * 2 == [one.accepted_id for one in others if isinstance(one, Refusal)]
 
 
+def test_a_repeat_on_purpose_is_exempt_from_the_limit_of_the_same_text_only(system: System) -> None:
+    """A file may ask for two of the same; what did not ask is still refused, and so is what is over another limit."""
+    assert [True, True, True, False] == [send(system, repeat=one).accepted for one in (0, 1, "1", 0)]
+    put(system, "recipient", "hour", 1)
+    _, over = send(system, repeat=1), send(system, repeat=1)
+
+    assert ("429", "to") == (over.code, over.field)
+
+
 def test_the_same_text_of_another_producer_or_to_another_number_is_accepted(system: System) -> None:
     """No producer meets the texts of another one, nor learns its ids."""
     answers = [

@@ -57,6 +57,7 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "on_too_long":         ("cut", {"parts": 1}),
     "look_alikes":         ("1", {"text": "Hello"}),
     "plain_accents":       ("1", {"text": "Hello"}),
+    "repeat":              ("1", {"text": "Hello"}),
     "retry_every":         ("2.5", {"retry_every": 2.5}),
     "stop_retrying_after": (3600, {"stop_retrying_after": 3600.0}),
 }
