@@ -262,7 +262,9 @@ USERS = (
         declares=(Key.PRODUCERS,),
         ends=(Key.RECORD, Key.SPENT, Key.RUNS, Key.BATCH, Key.BATCH_ROWS, *COUNTED_BY_NUMBER),
         scripts=(*INTAKE, "store/find"),
-        commands=f"memory|stats hgetall hmget hget get lpush llen zrange zrevrange zscan hscan pexpiretime {READ_EVENTS}",
+        commands=(
+            f"memory|stats hgetall hmget hget get lpush llen zrange zrevrange zscan hscan pexpiretime {READ_EVENTS}"
+        ),
         lists=PUSHED,
     ),
     RedisUser(
@@ -294,6 +296,7 @@ USERS = (
             Key.SWEEPING,
             Key.NUDGES,
             Key.ERASING,
+            Key.COPYING,
             Key.BALANCE_TURN,
             Key.BALANCE_PROBE,
             Key.CEILING,
@@ -325,6 +328,7 @@ USERS = (
             Key.SESSION,
             Key.SWEEPING,
             Key.ERASING,
+            Key.COPYING,
             Key.BALANCE_TURN,
             Key.BALANCE_PROBE,
             Key.REPLY,
@@ -351,6 +355,7 @@ USERS = (
             "worker/dead/redrive",
             "store/find",
             "store/forget",
+            "store/rewrite_rows",
             "store/suppress",
             "store/write_check",
         ),
