@@ -24,7 +24,7 @@ from threelane.demo.reconcile import Summary, reconcile
 from threelane.demo.stack import Stack
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
-from threelane.producer.files import bulk
+from threelane.producer.files import bulk, intake
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load
@@ -122,7 +122,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
 
     def _send(self, file: Path, live: Live) -> None:
         with file.open("rb") as opened:
-            for row, answer in bulk.send(self._producer, map(self._limited, bulk.read_csv(opened))):
+            for row, answer in intake.send(self._producer, map(self._limited, bulk.read_csv(opened))):
                 if isinstance(answer, Accepted):
                     self._accepted[answer.id] = answer.parts
                     self._repeated += answer.repeated

@@ -1,4 +1,4 @@
-"""Bulk: the rows of a CSV file become messages; an invalid row is refused by number, without effect on others."""
+"""Bulk: a CSV file is read as rows; an invalid row is refused by number, without effect on others."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, FIELDS, invalid
 from threelane.contract.refusal import Code, Refusal
-from threelane.producer.client import Producer
-from threelane.producer.enqueue import WINDOW
 from threelane.producer.files.template import Template
-from threelane.producer.outage import Answer, Unavailable
-from threelane.producer.rehearse import Rehearsed
 
-T = TypeVar("T")
 COUNTRY = "country"  # the column by which a row's number is read; no field of a message
 NUMBER_COLUMNS = re.compile(
     r"(to|recipient|msisdn|handset|whatsapp|mobile|cell|tel|contact|(mobile|cell|tele|contact)?phone|number)(number|no)?"
@@ -72,46 +65,6 @@ def _rows(reader: Any, template: Template | None) -> Iterator[FileRow]:
         if cells:  # an empty line is not a row
             number += 1
             yield FileRow(number, reader.line_num, _content(columns, cells))
-
-
-def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
-    """Enqueue rows as their answers are consumed, in order; a yielded row is in Redis."""
-    while window := list(islice(rows, WINDOW)):
-        try:
-            answers = list(producer.send_rows(_valid(window)))
-        except Unavailable as away:
-            raise _numbered(away, window) from None
-        yield from _paired(window, answers)
-
-
-def rehearse(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Rehearsed | Refused]]:
-    """Return the answers and costs that ``send`` would have; nothing is stored and no credits are spent."""
-    while window := list(islice(rows, WINDOW)):
-        yield from _paired(window, producer.rehearse(_valid(window)))
-
-
-def _valid(window: Sequence[FileRow]) -> list[Mapping[str, Any]]:
-    return [row.content for row in window if not isinstance(row.content, Refusal)]
-
-
-def _paired(window: Sequence[FileRow], answers: Iterable[T | Refused]) -> Iterator[tuple[FileRow, T | Refused]]:
-    remaining = iter(answers)
-    for row in window:
-        yield row, Refused.from_refusal(row.content) if isinstance(row.content, Refusal) else next(remaining)
-
-
-def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
-    first, last = window[0].number, window[-1].number
-    text = f"{away}. No row from {first} on was accepted."
-    if away.unsure or any(answer.accepted for answer in away.answers):
-        text = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was."
-    return Unavailable(
-        text + " With a clientMessageId in each row, the same file can be sent again without sending twice.",
-        away.answers,
-        away.unsure,
-        away.retry_after,
-        away.owner,
-    )
 
 
 def _columns(header: Sequence[str], template: Template | None) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from threelane.interfaces.command.bulk.job import Format, checked, make_job, own_fields
+from threelane.interfaces.command.bulk.job import Format, examined, make_job, own_fields
+from threelane.interfaces.command.bulk.planning import plan_run
 from threelane.interfaces.command.bulk.rehearsal import rehearse
 from threelane.interfaces.command.bulk.report import count, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
@@ -62,9 +64,11 @@ def bulk(
     canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
     max_fail: Annotated[str, typer.Option(help="Continue only if at most this share of the canary failed.")] = "5%",
     canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
-    from_start: Annotated[
-        bool, typer.Option("--from-start", help="Ignore saved progress and submit every row again.")
+    send_changed: Annotated[
+        bool, typer.Option("--send-changed", help="Also send rows that changed since an earlier run of the job.")
     ] = False,
+    run: Annotated[str, typer.Option(help="Name of this run: another one sends all rows, as in $(date +%F).")] = "",
+    from_start: Annotated[bool, typer.Option("--from-start", hidden=True, help="Has no effect any more.")] = False,
     as_json: Json = False,
 ) -> None:
     """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
@@ -77,20 +81,31 @@ def bulk(
     except ValueError as no_share:
         wrong(f"--max-fail {no_share}")
     counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
-    countries = Countries()
-    try:
-        with open_producer() as producer, file.open("rb") as given, contextlib.ExitStack() as files:
-            job = job.with_settings(producer)
-            opened = files.enter_context(checked(given, job))
+    with reported(file, counts, as_json=as_json), open_producer() as producer, file.open("rb") as given:
+        job = job.with_settings(producer)
+        # The steps: how the file is read; what the run would do; then a dry run, or the canary and the rest.
+        with examined(given, job) as opened:
+            plan = plan_run(producer, job, opened, as_json=as_json)
             if dry_run:
+                countries = Countries()
                 refused = rehearse(producer, job, opened, counts, countries, as_json=as_json)
             else:
                 sending = Sending(producer, job, opened, counts, as_json=as_json)
-                if not from_start:
-                    sending.go_on()
-                if canary:
+                if canary and not plan.known:
                     sending.canary(canary, most_percent, canary_wait)
                 refused, countries = sending.rest(), sending.countries
+    if not as_json:
+        print_refused(refused)
+        print_countries(countries)
+        print_line(summary(counts, dry_run=dry_run))
+    raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
+
+
+@contextlib.contextmanager
+def reported(file: Path, counts: Counter[str], *, as_json: bool) -> Iterator[None]:
+    """End the command with a sentence and an exit code if the file cannot be read, or Redis is unavailable."""
+    try:
+        yield
     except OSError as unreadable:
         if isinstance(unreadable, BrokenPipeError):
             raise
@@ -103,8 +118,3 @@ def bulk(
         for answer in away.answers:
             count(counts, answer)
         give_up(away, as_json, counts)
-    if not as_json:
-        print_refused(refused)
-        print_countries(countries)
-        print_line(summary(counts, dry_run=dry_run))
-    raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)

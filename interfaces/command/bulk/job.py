@@ -86,14 +86,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def checked(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
-    """Return the file, after a look at its numbers if nothing says how to read them; raises BareNumbers."""
-    if job.rules.option is not None:
-        yield given
-        return
+def examined(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
+    """Return the file, which can be read twice, after a check of how it is to be read; raises InvalidFile."""
     with seekable(given) as opened:
-        require_reading(job.read(opened), job.rules, installation_country())
-        opened.seek(0)
+        if job.rules.option is None:
+            require_reading(job.read(opened), job.rules, installation_country())
+            opened.seek(0)
         yield opened
 
 

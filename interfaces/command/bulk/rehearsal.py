@@ -15,7 +15,7 @@ from threelane.interfaces.command.caller import (
     print_json,
 )
 from threelane.producer.client import Producer
-from threelane.producer.files import bulk as bulk_file
+from threelane.producer.files import intake
 from threelane.producer.files import job as jobs
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.countries import Countries
@@ -28,7 +28,7 @@ def rehearse(
     """Report what would be accepted, refused and charged."""
     refused: list[tuple[FileRow, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
-    for row, result in bulk_file.rehearse(producer, job.rows(opened)):
+    for row, result in intake.rehearse(producer, job.rows(opened)):
         answer = jobs.explain_conflict(row, job.name, result)
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))

@@ -25,7 +25,7 @@ from threelane.interfaces.command.caller import (
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.enqueue import WINDOW
-from threelane.producer.files import bulk as bulk_file
+from threelane.producer.files import intake
 from threelane.producer.files import canary as canaries
 from threelane.producer.files import job as jobs
 from threelane.producer.files.bulk import FileRow
@@ -114,7 +114,7 @@ class Sending:
         return self._refused
 
     def _send(self, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
-        for row, result in bulk_file.send(self._producer, rows):
+        for row, result in intake.send(self._producer, rows):
             answer = jobs.explain_conflict(row, self._job.name, result)
             if self._as_json:
                 print_json(answer_json(answer, row=row.number, line=row.line))
