@@ -205,12 +205,16 @@ def features(raw: Any, field: str) -> Parsed:
 
 def country(raw: Any, field: str) -> Parsed:
     """Parse a country; returns how its national numbers are read, or None for an empty value."""
+    if not raw:
+        return None
+    if not isinstance(raw, str):
+        problem = f"{_shown(raw)} is not a country"
+        return Refusal(code=Code.DESTINATION, field=field, problem=problem, remedy="write two letters, as in ZA")
     try:
-        return reading.national_of(raw) if raw else None
-    except (ValueError, AttributeError) as wrong:
-        problem = str(wrong) if isinstance(raw, str) else f"{_shown(raw)} is not a country; write two letters, as in ZA"
-        what, remedy = re.split("[:;] ", problem, maxsplit=1)
-        return Refusal(code=Code.DESTINATION, field=field, problem=what, remedy=remedy)
+        return reading.national_of(raw)
+    except ValueError as wrong:
+        problem, remedy = re.split("[:;] ", str(wrong), maxsplit=1)
+        return Refusal(code=Code.DESTINATION, field=field, problem=problem, remedy=remedy)
 
 
 def label(raw: Any, field: str) -> Parsed:
