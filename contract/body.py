@@ -7,18 +7,22 @@ from typing import Any, NamedTuple
 
 from threelane.contract import fields, lookalike
 from threelane.contract import text as texts
+from threelane.contract.cut import NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding, Size
 
+MOST_SHOWN = 60  # characters of what was cut off, in the answer
+
 
 class Body(NamedTuple):
-    """A text to send, its size, the parts that other characters saved, and the characters cut."""
+    """A text to send, its size, the parts that other characters saved, how many were cut, and which were the first."""
 
     text: str
     size: Size
     parts_saved: int = 0
     characters_cut: int = 0
+    text_cut: str = ""
 
 
 def read(given: Mapping[str, Any], spelt: Mapping[str, str]) -> Body | Refusal:
@@ -71,7 +75,7 @@ def _binary(
 def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> Body | Refusal:
     forced = given.get("unicode", False)
     size, saved = texts.measure(text, unicode=forced, udh_octets=udh_octets), 0
-    if size.encoding is Encoding.UCS_2 and not forced:
+    if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
         plain = _replaced(given, text)
         plain_size = texts.measure(plain, udh_octets=udh_octets)
         if plain_size.parts <= size.parts:
@@ -85,16 +89,22 @@ def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> Bo
         return Body(text, size, saved)
     if given.get("on_too_long") != "cut":
         return _too_long("text", size, most)
-    beginning = texts.cut(text, most, unicode=forced, udh_octets=udh_octets)
-    size = texts.measure(beginning, unicode=forced, udh_octets=udh_octets)
-    return Body(beginning, size, saved, len(text) - len(beginning))
+    shorter = cut(text, most, unicode=forced, udh_octets=udh_octets)
+    if isinstance(shorter, NotCut):
+        return _not_cut(size, most, shorter)
+    size = texts.measure(shorter.text, unicode=forced, udh_octets=udh_octets)
+    return Body(shorter.text, size, saved, len(shorter.removed), _shown(shorter.removed))
+
+
+def _shown(removed: str) -> str:
+    """Return the beginning of what was cut off, which may be long."""
+    plain = " ".join(removed[: 2 * MOST_SHOWN].split())
+    return plain if len(plain) <= MOST_SHOWN else plain[: MOST_SHOWN - 1] + "…"
 
 
 def _replaced(given: Mapping[str, Any], text: str) -> str:
     """Return the text with the replacements that its caller allows."""
     look_alikes, plain_accents = given.get("look_alikes", False), given.get("plain_accents", False)
-    if not (look_alikes or plain_accents):
-        return text
     return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents)
 
 
@@ -102,9 +112,22 @@ def _too_long(field: str, size: Size, most: int) -> Refusal:
     return Refusal(
         code=Code.PARTS,
         field=field,
-        problem=f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed",
+        problem=_length(size, most),
         remedy="shorten it, or set onTooLong=cut; lookAlikes=1 helps if few characters are outside GSM-7",
     )
+
+
+def _not_cut(size: Size, most: int, why: NotCut) -> Refusal:
+    return Refusal(
+        code=Code.PARTS,
+        field="text",
+        problem=f"{_length(size, most)}, and {why.problem}",
+        remedy="shorten it before the call, so that it keeps what its reader needs",
+    )
+
+
+def _length(size: Size, most: int) -> str:
+    return f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed"
 
 
 _UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}

@@ -343,7 +343,7 @@ FIELDS = (
     FieldSpec("on_doubt", "onDoubt", one_of("resend", "hold", "drop"), (), WORD, "resend", "101",
               "what to do if no look-up finds a message in doubt: `resend`, `hold` or `drop`"),
     FieldSpec("on_too_long", "onTooLong", one_of("refuse", "cut"), (), WORD, "refuse", "101",
-              "what to do if the text is too long: `refuse` or `cut`"),
+              "what to do if the text is too long: `refuse` or [`cut`](texts.md#too-long)"),
     FieldSpec("look_alikes", "lookAlikes", yes_or_no, (), SWITCH, 0, "101",
               "1: replace quotes, dashes, spaces and what else [reads the same](texts.md#look-alikes) if that keeps "
               "the text in GSM-7"),

@@ -74,6 +74,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     id_field: str = ""  # the name of the client message id as the caller spelt it
     parts_saved: int = 0
     characters_cut: int = 0
+    text_cut: str = ""  # the beginning of what was cut off
     former_fingerprints: tuple[str, ...] = ()  # those that earlier versions gave it, by number and text as then read
     repeats: bool = False  # on purpose: the limit of the same text does not apply
 
@@ -172,6 +173,7 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
         spelt.get("client_message_id", ""),
         content.parts_saved,
         content.characters_cut,
+        content.text_cut,
         tuple(former),
         given.get("repeat", False),
     )

@@ -81,19 +81,16 @@ def measure_binary(octets: int, udh_octets: int = 0) -> Size:
     return Size(Encoding.BINARY, octets, _parts("", octets, single, part, None))
 
 
-def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> str:
-    """Return as much of the text as fits into max_parts, without splitting a pair or a combining sequence."""
-    low, high = 0, len(text)
+def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> int:
+    """Return the length of the longest beginning of the text that fits into max_parts, without splitting a pair."""
+    low, high = 0, min(len(text), max_parts * _septets(0)[0])
     while low < high:  # within one alphabet a longer prefix never needs fewer parts
         middle = (low + high + 1) // 2
         if measure(text[:middle], unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
             low = middle
         else:
             high = middle - 1
-    whole = low
-    while 0 < whole < len(text) and unicodedata.combining(text[whole]):
-        whole -= 1
-    return text[: whole or low]  # a combining sequence that fills all parts has to be split
+    return low
 
 
 def _septets(udh_octets: int) -> tuple[int, int]:

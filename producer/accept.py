@@ -103,7 +103,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``status`` is its current status; ``repeated``: it was accepted before with the same client message id;
     ``parts_saved`` is the number of parts that look-alikes saved, ``characters_cut`` the number of characters that
-    ``onTooLong=cut`` removed; ``due_at`` is Unix time in milliseconds, 0 if it is sent immediately.
+    ``onTooLong=cut`` removed and ``text_cut`` the first of them; ``due_at`` is Unix time in milliseconds, 0 if it is
+    sent immediately.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     repeated: bool = False
     parts_saved: int = 0
     characters_cut: int = 0
+    text_cut: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -346,6 +348,7 @@ def _answer(draft: Draft, reply: str) -> Admission:
             repeated=result == _SAME,
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
+            text_cut=draft.text_cut,
         )
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)

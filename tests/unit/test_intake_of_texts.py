@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 from threelane.contract import message, text
 from threelane.contract.message import Draft
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding
 
 NOW = 1_900_000_000_000
@@ -79,7 +80,7 @@ def test_a_repeated_call_finds_what_an_earlier_version_accepted(to: str) -> None
     one = {"text": given_text, "to": draft.message.to}
     earlier = [
         message._fingerprint(one | {"to": number, "text": body})
-        for number in message.spellings(draft.message.to)
+        for number in spellings(draft.message.to)
         for body in ("café", given_text)
     ]
 

@@ -219,10 +219,11 @@ def test_the_gateways_switch_for_binary_means_none_at_zero() -> None:
 
 def test_a_cut_reports_how_many_characters_it_removed() -> None:
     """The caller requested it, and can still warn its user."""
-    draft = parsed(text="a" * 500, onTooLong="cut")
+    draft = parsed(text="one two " * 60, onTooLong="cut")
 
     assert isinstance(draft, Draft)
-    assert (3, "a" * 459, 41) == (draft.message.parts, draft.message.text, draft.characters_cut)
+    assert (3, ("one two " * 60)[:459].rstrip(), 21) == (draft.message.parts, draft.message.text, draft.characters_cut)
+    assert "two one two one two" == draft.text_cut
 
 
 def test_look_alikes_report_the_parts_that_they_save() -> None:

@@ -149,28 +149,10 @@ def test_a_header_never_makes_a_text_shorter(body: str, udh: int) -> None:
 
 @settings(deadline=None)
 @given(texts, some.integers(1, 3), some.sampled_from([0, 7]))
-def test_cut_gives_the_longest_beginning_that_fits(body: str, most: int, udh: int) -> None:
-    """One letter more would need another part, unless it is an accent of the letter before."""
-    beginning = text.cut(body, most, udh_octets=udh)
+def test_the_longest_fit_is_the_longest_beginning_that_fits(body: str, most: int, udh: int) -> None:
+    """One character more would need another part."""
+    fit = text.longest_fit(body, most, udh_octets=udh)
 
-    assert body[: len(beginning)] == beginning
-    assert text.measure(beginning, udh_octets=udh).parts <= most
-    following = body[len(beginning) : len(beginning) + 2]
-    accented = len(following) == 2 and text.unicodedata.combining(following[1])
-    if following and not accented:
-        assert text.measure(beginning + following[0], udh_octets=udh).parts > most
-
-
-@pytest.mark.parametrize(
-    ("body", "kept"),
-    [
-        (EMOJI * 100, EMOJI * 99),
-        ("{" * 229, "{" * 228),
-        ("ж" * 200 + "и\u0306" + "ж", "ж" * 200),  # an accent that would be torn from its letter
-        ("\u0301" * 300, "\u0301" * 201),
-        ("a" + "\u0301" * 300, "a" + "\u0301" * 200),
-    ],
-)
-def test_cut_tears_no_pair_and_leaves_something(body: str, kept: str) -> None:
-    """Whole characters are kept; but one character with hundreds of accents is cut where the room ends."""
-    assert kept == text.cut(body, 3)
+    assert text.measure(body[:fit], udh_octets=udh).parts <= most
+    if fit < len(body):
+        assert text.measure(body[: fit + 1], udh_octets=udh).parts > most
