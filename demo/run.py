@@ -16,6 +16,7 @@ import redis
 from rich.console import Console
 from rich.live import Live
 
+from threelane.contract.errors import Refused
 from threelane.contract.features import able
 from threelane.contract.refusal import Refusal
 from threelane.demo import view
@@ -126,7 +127,7 @@ class _Demo(contextlib.AbstractContextManager["_Demo"]):
                 if isinstance(answer, Accepted):
                     self._accepted[answer.id] = answer.parts
                     self._repeated += answer.repeated
-                else:
+                elif isinstance(answer, Refused):
                     self._refused[answer.code] += 1
                     self._console.print(
                         f"[yellow]row {row.number} refused[/] {answer.code} {answer.field}: {answer.problem}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import redis
 
@@ -34,6 +34,8 @@ from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
 from threelane.store.find import FoundMessage
 from threelane.store.status import MessageStatus
+
+T = TypeVar("T")
 
 
 class Producer:
@@ -141,6 +143,10 @@ class Producer:
         """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""
         now = self.now()
         return call(lambda: rehearsing.over(self._redis(), estimates, now))
+
+    def query(self, read: Callable[[redis.Redis], T]) -> T:
+        """Return what ``read`` returns for the connection of this producer; raises Unavailable."""
+        return call(lambda: read(self._redis()))
 
     def status(self, message_id: str) -> MessageStatus | None:
         """Return the status of a message, or None if its id is unknown or expired."""

@@ -15,6 +15,7 @@ class Exit(IntEnum):
     NOT_FOUND = 6  # no such message, producer or budget, or its retention is over
     STOPPED = 7  # too many of a bulk's first messages failed; the others were not sent
     WAITING = 8  # the worker consumes, and messages of its lanes wait too long
+    FINISHED = 9  # a finished job was begun again: nothing was sent
     CUT_OFF = 10  # a process ended with work under way, or without its results recorded; others continue it
     FAULT = 70  # an internal error; completed work is kept
     INTERRUPTED = 130  # by Ctrl-C; completed work is kept, and the command can be repeated

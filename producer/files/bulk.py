@@ -24,12 +24,28 @@ class InvalidFile(Exception):
     """The file as a whole is invalid; nothing was sent."""
 
 
+class Identity(NamedTuple):
+    """What tells a row of a batch from others: its message id, and what that was made of."""
+
+    id: str
+    batch: str
+    producer: str
+    to: str  # the subscriber
+    content: bytes  # empty with a client message id of its own
+    times: int  # how many times the content occurred before in the file
+
+
 class FileRow(NamedTuple):
-    """A row of the file: its number (1 is the first after the header), its line, and its content or refusal."""
+    """A row of the file: its number (1 is the first after the header), its line, and its content or refusal.
+
+    ``is_known``: its batch has accepted it before.
+    """
 
     number: int
     line: int
     content: Mapping[str, Any] | Refusal
+    identity: Identity | None = None
+    is_known: bool = False
 
 
 def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[FileRow]:

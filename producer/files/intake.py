@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
+
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Refusal
 from threelane.producer.client import Producer
@@ -17,7 +19,15 @@ from threelane.producer.rehearse import Rehearsed
 T = TypeVar("T")
 
 
-def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer]]:
+class Known(msgspec.Struct, frozen=True):
+    """The answer to a row that an earlier run of its job has sent: its batch knows the id."""
+
+    id: str
+    accepted: bool = True
+    repeated: bool = True
+
+
+def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer | Known]]:
     """Enqueue rows as their answers are consumed, in order; a yielded row is in Redis."""
     while window := list(islice(rows, WINDOW)):
         try:
@@ -27,20 +37,25 @@ def send(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow,
         yield from _paired(window, answers)
 
 
-def rehearse(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Rehearsed | Refused]]:
+def rehearse(producer: Producer, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Rehearsed | Refused | Known]]:
     """Return the answers and costs that ``send`` would have; nothing is stored and no credits are spent."""
     while window := list(islice(rows, WINDOW)):
         yield from _paired(window, producer.rehearse(_valid(window)))
 
 
 def _valid(window: Sequence[FileRow]) -> list[Mapping[str, Any]]:
-    return [row.content for row in window if not isinstance(row.content, Refusal)]
+    return [row.content for row in window if not isinstance(row.content, Refusal) and not row.is_known]
 
 
-def _paired(window: Sequence[FileRow], answers: Iterable[T | Refused]) -> Iterator[tuple[FileRow, T | Refused]]:
+def _paired(window: Sequence[FileRow], answers: Iterable[T | Refused]) -> Iterator[tuple[FileRow, T | Refused | Known]]:
     remaining = iter(answers)
     for row in window:
-        yield row, Refused.from_refusal(row.content) if isinstance(row.content, Refusal) else next(remaining)
+        if isinstance(row.content, Refusal):
+            yield row, Refused.from_refusal(row.content)
+        elif row.is_known and row.identity:
+            yield row, Known(row.identity.id)
+        else:
+            yield row, next(remaining)
 
 
 def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
@@ -49,7 +64,7 @@ def _numbered(away: Unavailable, window: Sequence[FileRow]) -> Unavailable:
     if away.unsure or any(answer.accepted for answer in away.answers):
         text = f"{away}. Of rows {first} to {last} some may have been accepted; no later row was."
     return Unavailable(
-        text + " With a clientMessageId in each row, the same file can be sent again without sending twice.",
+        text + " Run the same command again: a job with a name sends no row twice.",
         away.answers,
         away.unsure,
         away.retry_after,

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+from typing import NamedTuple
 
 import msgspec
+import redis
 
-from threelane.contract.refusal import Refusal
+from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
-from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.bulk import FileRow, Identity
+from threelane.producer.files.past import Earlier
+from threelane.store import batches
+from threelane.store.batches import Batch
+
+
+class Forgotten(Exception):
+    """The rows of a batch are forgotten, so another run of its job could send them twice; nothing was sent."""
+
+    def __init__(self, batch: Batch) -> None:
+        """Keep the batch, which names the job and its times."""
+        super().__init__(batch)
+        self.batch = batch
+
+
+class Subscriber(NamedTuple):
+    """A person in the batch of a producer, by the tag that the batch keeps."""
+
+    producer: str
+    tag: bytes
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a file against those of its batch: each row of the file is new, known, changed or refused.
 
-    ``gone`` counts the rows of the batch that the file no longer has, without those that a changed row replaces.
+    A row has changed if it is new, and its subscriber has a row in the batch that the file no longer has; ``replaced``
+    are these subscribers.  ``gone`` counts the other rows of the batch that the file no longer has.  ``sent`` is the
+    batch as earlier runs left it.
     """
 
     new: int = 0
@@ -22,10 +46,131 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     changed: int = 0
     gone: int = 0
     refused: int = 0
+    replaced: Set[Subscriber] = frozenset()
+    sent: Batch | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in ("new", "known", "changed", "gone", "refused")}
 
 
-def make_plan(producer: Producer, rows: Iterable[FileRow]) -> Plan:
-    """Read all rows, and return what a run would do."""
-    rows = list(rows)
-    refused = sum(isinstance(row.content, Refusal) for row in rows)
-    return Plan(new=len(rows) - refused, refused=refused)
+def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, earlier: Earlier) -> Plan:
+    """Read all rows of a job, and return what a run would do; raises Forgotten.
+
+    ``rows`` are marked as known (past.py), ``name`` is the producer of the job, and ``earlier`` what a version that
+    knew rows by number has accepted.
+    """
+    compared = _Comparison(producer, job, name, earlier)
+    kinds: Counter[str] = Counter()
+    for row in rows:
+        if isinstance(row.content, Refusal):
+            kinds["refused"] += 1
+            continue
+        kinds["known" if row.is_known else "new"] += 1
+        compared.add(row)
+    replaced, changed, gone = compared.result()
+    return Plan(
+        new=kinds["new"] - changed,
+        known=kinds["known"],
+        changed=changed,
+        gone=gone,
+        refused=kinds["refused"],
+        replaced=replaced,
+        sent=compared.batch_of(name),
+    )
+
+
+def without_changed(rows: Iterable[FileRow], job: str, replaced: Set[Subscriber]) -> Iterator[FileRow]:
+    """Refuse the changed rows of a job."""
+    for row in rows:
+        one = row.identity
+        changed = (
+            one is not None
+            and one.batch == job
+            and not row.is_known
+            and not isinstance(row.content, Refusal)
+            and _subscriber(one) in replaced
+        )
+        yield row._replace(content=_row_changed(job)) if changed else row
+
+
+class _Comparison:
+    """The known rows of a file, and how many new ones each subscriber has, against the batch.
+
+    A known row takes some hundred octets of memory, and so does a new one if the job was run before.
+    """
+
+    def __init__(self, producer: Producer, job: str, name: str, earlier: Earlier) -> None:
+        self._producer, self._job, self._name, self._earlier = producer, job, name, earlier
+        self._batches: dict[str, Batch | None] = {}
+        self._known: set[bytes] = set()
+        self._unmatched = dict(earlier.times)
+        self._new: Counter[Subscriber] = Counter()
+
+    def batch_of(self, name: str) -> Batch | None:
+        """Return the job's batch of a producer, as it was before this run; raises Forgotten."""
+        if name not in self._batches:
+            found = self._producer.query(lambda client: batches.find(client, name, self._job)) if self._job else None
+            if found and not found.ends:
+                raise Forgotten(found)
+            self._batches[name] = found
+        return self._batches[name]
+
+    def add(self, row: FileRow) -> None:
+        """Take a row that is not refused."""
+        one = row.identity
+        if one is None or one.batch != self._job:
+            return
+        was_sent = self.batch_of(one.producer) is not None or bool(self._earlier.times)
+        if row.is_known:
+            self._known.add(bytes.fromhex(one.id))
+            if self._unmatched.get(one.content):
+                self._unmatched[one.content] -= 1
+        elif was_sent:
+            self._new[_subscriber(one)] += 1
+
+    def result(self) -> tuple[Set[Subscriber], int, int]:
+        """Return the subscribers of changed rows, how many rows changed, and how many are gone."""
+        replaced: set[Subscriber] = set()
+        gone = self._compare(replaced, self._absent_earlier())
+        self.batch_of(self._name)
+        for name, found in self._batches.items():
+            if found:
+                gone += self._producer.query(lambda client: self._compare(replaced, self._absent(client, name)))  # noqa: B023
+        return replaced, sum(self._new[one] for one in replaced), gone
+
+    def _compare(self, replaced: set[Subscriber], absent: Iterable[Subscriber]) -> int:
+        """Add the subscribers whose absent rows a new one replaces; returns how many others are absent."""
+        gone = 0
+        for one in absent:
+            if one in self._new:
+                replaced.add(one)
+            else:
+                gone += 1
+        return gone
+
+    def _absent(self, client: redis.Redis, name: str) -> Iterator[Subscriber]:
+        """Yield the subscriber of each row of a batch that the file lacks."""
+        for message_id, tag in batches.rows(client, name, self._job):
+            if bytes.fromhex(message_id) not in self._known:
+                yield Subscriber(name, tag)
+
+    def _absent_earlier(self) -> Iterator[Subscriber]:
+        batch = batches.digest(self._name, self._job)
+        for content, times in self._unmatched.items():
+            for _ in range(times):
+                yield Subscriber(self._name, batches.subscriber_tag(batch, self._earlier.subscribers[content]))
+
+
+def _subscriber(one: Identity) -> Subscriber:
+    return Subscriber(one.producer, batches.subscriber_tag(batches.digest(one.producer, one.batch), one.to))
+
+
+def _row_changed(job: str) -> Refusal:
+    return Refusal(
+        code=Code.CONFLICT,
+        field="row",
+        problem=f"row changed: its recipient was in an earlier run of the job {job} with a row that the file lacks now",
+        remedy="restore that row, or send this one, too, with --send-changed",
+    )

@@ -15,6 +15,7 @@ import redis
 from tests.integration.test_accept import nudged
 from tests.national_numbers import mobiles
 from tests.servers import RedisServer, free_port, stored, typed
+from threelane.runtime.exits import Exit
 from threelane.store import keys, registry
 
 INTERNATIONAL = ("--numbers", "international")
@@ -60,9 +61,10 @@ def mixed(tmp_path: Path) -> str:
 def test_each_row_is_answered_in_a_line_of_json(environment: dict[str, str], client: redis.Redis, mixed: str) -> None:
     """In the order of the file, with the row's number; then the sums; exit code 1 means that some were refused."""
     completed = typed("bulk", *INTERNATIONAL, mixed, "--json", environment=environment)
-    *answers, last = map(json.loads, completed.stdout.splitlines())
+    plan, *answers, last = map(json.loads, completed.stdout.splitlines())
 
     assert (1, "") == (completed.returncode, completed.stderr)
+    assert {"new": 8, "known": 0, "changed": 0, "gone": 0, "refused": 7} == plan["plan"]
     assert list(range(1, len(ROWS) + 1)) == [answer["row"] for answer in answers]
     assert BAD == [(one["row"], one["code"], one["field"]) for one in answers if not one["accepted"]]
     assert all(one["problem"] and one["remedy"] for one in answers if not one["accepted"])
@@ -81,21 +83,21 @@ def test_each_bad_row_is_reported_to_people(environment: dict[str, str], mixed: 
     assert "Traceback" not in completed.stderr
     rows = re.findall(r"^ +([0-9]+) +[0-9]+ +([0-9]+) +(\S+)", completed.stdout, re.MULTILINE)
     assert BAD == [(int(row), code, field) for row, code, field in rows]
-    assert f"4 accepted (3 parts, 1 of them already known), {len(BAD)} refused" in completed.stdout
+    assert f"3 accepted (3 parts), 1 already known, {len(BAD)} refused" in completed.stdout
 
 
 def test_a_file_without_faults_ends_with_exit_code_0_and_can_be_sent_again(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """With client message ids, the second time accepts nothing new."""
+    """With client message ids, the second time accepts nothing new, which has an exit code of its own."""
     file = tmp_path / "good.csv"
     file.write_text("to,text,climsgid\n" + "".join(f"27831234567,Hello,o{n}\n" for n in range(120)), encoding="utf-8")
     first = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
     again = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
 
-    assert (0, 0) == (first.returncode, again.returncode)
+    assert (0, Exit.FINISHED) == (first.returncode, again.returncode)
     assert "120 accepted (120 parts), 0 refused" in first.stdout
-    assert "120 accepted (0 parts, 120 of them already known), 0 refused" in again.stdout
+    assert "0 accepted (0 parts), 120 already known, 0 refused" in again.stdout
     assert 120 == len(client.keys("tl:m:*"))
 
 
@@ -111,9 +113,10 @@ def test_a_file_can_come_through_a_pipe(environment: dict[str, str]) -> None:
         check=False,
     )
 
-    *countries, summary = completed.stdout.strip().splitlines()
+    plan, *countries, summary = completed.stdout.strip().splitlines()
     assert (0, "120 accepted (120 parts), 0 refused") == (completed.returncode, summary)
     assert ["ZA", "120", "120", "120.00"] in [line.split() for line in countries]
+    assert "new 120, known 0, changed 0, gone 0; without --batch a further run sends all rows again" == plan
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_without_redis_no_row_is_accepted_and_the_command_reports_it(mixed: str)
 
     assert (3, "") == (completed.returncode, completed.stdout)
     assert "Redis does not answer at THREELANE_REDIS_URL" in printed
-    assert "No row from 1 on was accepted" in printed
+    assert "This run has accepted no row" in printed
     assert not any(secret in printed for secret in ("hunter2", "127.0.0.1", "Traceback"))
 
 
@@ -196,6 +199,6 @@ def test_a_setting_gives_the_reading_of_a_file(
     else:
         environment |= {"THREELANE_NUMBERS": "national", "THREELANE_COUNTRY": "ZA"}
     completed = typed("bulk", str(file), "--json", environment=environment)
-    answer, summary = map(json.loads, completed.stdout.splitlines())
+    _, answer, summary = map(json.loads, completed.stdout.splitlines())
     assert (0, ["ZA"]) == (completed.returncode, list(summary["countries"]))
     assert "27831234567" == json.loads(client.hget(keys.record(answer["id"]), "body"))["to"]

@@ -7,18 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import unicodedata
+from base64 import b32encode
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from tests.nudges import nudges_of
-from tests.properties.system import open_system
+from tests.properties.system import START, open_system
 from tests.servers import RedisServer, stored, typed, wait_until
 from threelane import Status
-from threelane.contract.message import identify
+from threelane.contract import message
 from threelane.contract.prices import CREDIT
-from threelane.producer.files.job import row_id
+from threelane.producer.accept import accept
+from threelane.runtime.exits import Exit
 from threelane.store import budgets, keys, suppression
 from threelane.store.budgets import Budget
 from threelane.store.suppression import Entry
@@ -51,7 +57,7 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
     completed = typed(
         "bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment
     )
-    first, second, third, fourth, _ = map(json.loads, completed.stdout.splitlines())
+    _, first, second, third, fourth, _ = map(json.loads, completed.stdout.splitlines())
     body = json.loads(client.hget(keys.record(second["id"]), "body"))  # type: ignore[arg-type]
     assert (1, True, "Dear Bo, you owe 3.50", 2) == (
         completed.returncode,
@@ -71,7 +77,7 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
         (["--text", "Dear {nome}"], "the text needs the column {nome}"),
         (["--text", "Dear {name"], "--text: '{' at character 6"),
         (["--text", TEXT, "--max-fail", "lots"], "--max-fail 'lots': give a share"),
-        (["--text", TEXT, "--batch", "a|b"], "--batch 'a|b': up to 64 letters"),
+        (["--text", TEXT, "--batch", "a\tb"], "--batch: the name has the invisible character U+0009"),
         (["--text", TEXT, "--field", "colour=red"], "--field colour: unknown field"),
         (["--text", TEXT, "--field", "callback=9"], "--field callback: '9' is not a whole number from 0 to 7"),
         (["--text", TEXT, "--lane", "4"], "--lane: 4 is not a whole number from 1 to 3"),
@@ -94,7 +100,7 @@ def test_an_option_is_for_the_rows_without_a_value_of_their_own(
     file = tmp_path / "some.csv"
     file.write_text("to,text,cost_centre\n27831234567,Hi,own\n27831234568,Hi,\n", encoding="utf-8")
     completed = typed("bulk", *INTERNATIONAL, str(file), "--field", "costCentre=all", "--json", environment=environment)
-    ids = [json.loads(line)["id"] for line in completed.stdout.splitlines()[:2]]
+    ids = [json.loads(line)["id"] for line in completed.stdout.splitlines()[1:3]]
     assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
 
@@ -117,7 +123,7 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     assert {"ZA": {"messages": 2, "parts": 2, "estimate_millionths": CREDIT}} == last["countries"]
     assert before == stored(client)
     shown = typed("bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--dry-run", environment=prices)
-    assert "2 parts, about 1.00 credits, 2 of them already known), 3 refused; nothing was sent" in shown.stdout
+    assert "2 would be accepted (2 parts, about 1.00 credits), 2 already known, 3 refused; nothing" in shown.stdout
     assert "suppressed" in shown.stdout
     assert ["ZA", "2", "2", "1.00"] in [line.split() for line in shown.stdout.splitlines()]
 
@@ -127,7 +133,7 @@ def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redi
     file = tmp_path / "people.jsonl"
     file.write_text('{"to": 27831234567, "text": "Hi", "tags": ["a", "b"]}\nno json\n', encoding="utf-8")
     completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
-    good, bad, _ = map(json.loads, completed.stdout.splitlines())
+    _, good, bad, _ = map(json.loads, completed.stdout.splitlines())
     assert (1, True, "101") == (completed.returncode, good["accepted"], bad["code"])
     assert b"a,b" == client.hget(keys.record(good["id"]), "tags")
     other = file.rename(tmp_path / "people.txt")
@@ -145,13 +151,13 @@ def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redi
     assert 1 == summary(again)["repeated"]
 
 
-def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
+def test_a_bulk_that_was_killed_and_edited_sends_each_row_once(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """By SIGKILL, in the middle; the same command goes on where it was, and no row is sent twice."""
-    rows = 8_000
+    """By SIGKILL, in the middle; then rows are inserted, deleted and sorted, and the plan counts them right."""
+    rows = [f"2783{n:07},Hello {n}\n" for n in range(8_000)]
     file = tmp_path / "big.csv"
-    file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(rows)), encoding="utf-8")
+    file.write_text("to,text\n" + "".join(rows), encoding="utf-8")
     command = [sys.executable, "-m", "threelane", "bulk", *INTERNATIONAL, str(file)]
     running = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: client.zcard(keys.QUEUED[3]) > 2_500 or running.poll() is not None, what="some rows")
@@ -159,42 +165,202 @@ def test_a_bulk_that_was_killed_and_run_again_sends_each_row_once(
     running.wait()
     assert -signal.SIGKILL == running.returncode
     died_at = int(client.zcard(keys.QUEUED[3]))
-    assert 0 < died_at < rows
-    marked = json.loads((tmp_path / "big.csv.progress").read_text(encoding="utf-8"))["rows"]
-    assert 0 < marked <= died_at
+    assert 0 < died_at < len(rows)
 
+    edited = sorted([*rows[:10], *rows[20:], "27840000000,A later one\n"], key=lambda row: row[::-1])
+    file.write_text("to,text\n" + "".join(edited), encoding="utf-8")
     again = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
+    known, new = died_at - 10, len(rows) - died_at + 1
     assert 0 == again.returncode
-    assert f"rows 1 to {marked:,} were processed in an earlier run" in again.stdout
-    assert f"{rows} accepted ({rows - (died_at - marked)} parts" in again.stdout
-    wanted = {identify("", row_id("big.csv", n + 1)) for n in range(rows)}
-    assert wanted == {one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1)}
-    assert rows == int(client.hget(keys.TALLY, "accepted:3"))  # type: ignore[arg-type]
-    assert not (tmp_path / "big.csv.progress").exists()
+    assert f"big.csv: new {new:,}, known {known:,}, changed 0, gone 10" in again.stdout
+    assert f"{new} accepted ({new} parts), {known} already known, 0 refused" in again.stdout
+    assert len(rows) + 1 == int(client.hget(keys.TALLY, "accepted:3"))  # type: ignore[arg-type]
 
-    third = typed("bulk", *INTERNATIONAL, str(file), environment=environment)  # and with nothing to go on from
-    assert f"{rows} accepted (0 parts, {rows} of them already known), 0 refused" in third.stdout
+    third = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
+    assert Exit.FINISHED == third.returncode
+    assert "big.csv: nothing was sent; its rows were accepted between" in third.stderr
+    assert "For a new sending use --run $(date +%F)" in third.stderr
 
 
-def test_a_file_that_changed_between_two_runs_is_noticed(
+def run(environment: dict[str, str], file: Path, *rows: str, words: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Write rows to a file, and run its job; returns the plan, the answers and the summary, with the exit code."""
+    file.write_text("\n".join(("to,text", *rows, "")), encoding="utf-8")
+    completed = typed("bulk", *INTERNATIONAL, str(file), "--json", *words, environment=environment)
+    return [*map(json.loads, completed.stdout.splitlines()), {"code": completed.returncode}]
+
+
+def plan_of(new: int = 0, known: int = 0, changed: int = 0, gone: int = 0, refused: int = 0) -> dict[str, Any]:
+    return {"plan": {"new": new, "known": known, "changed": changed, "gone": gone, "refused": refused}}
+
+
+A, B, C, D, E, F = (f"2783123456{n},{name}" for n, name in enumerate("ABCDEF"))
+
+
+def test_a_corrected_file_sends_what_is_new_and_nothing_twice(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
-    """Rows that were accepted with other content are refused, each; new ones are sent."""
-    file = tmp_path / "news.csv"
-    file.write_text("to,text\n27831234567,One\n27831234568,Two\n", encoding="utf-8")
-    assert 0 == typed("bulk", *INTERNATIONAL, str(file), environment=environment).returncode
-    file.write_text("to,text\n27831234567,One\n27831234568,Changed\n27831234569,Three\n", encoding="utf-8")
-    completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
-    _, second, _, last = map(json.loads, completed.stdout.splitlines())
-    assert (1, "409", "row") == (completed.returncode, second["code"], second["field"])
-    assert "row 2 of the job news.csv was accepted with other content" in second["problem"]
-    assert (2, 1, 1) == (last["summary"]["accepted"], last["summary"]["repeated"], last["summary"]["refused"])
+    """Bad rows are deleted, and others appended: an identity by position sent B and D twice, E and F never."""
+    file = tmp_path / "corrected.csv"
+    *_, first = run(environment, file, A, "bad,x", B, "bad,y", C, D)
+    plan, *_, last, code = run(environment, file, A, B, C, D, E, F)
+    assert ({"code": 1}, plan_of(new=2, known=4), {"code": 0}) == (first, plan, code)
+    assert (6, 4, 0) == (last["summary"]["accepted"], last["summary"]["repeated"], last["summary"]["refused"])
+    texts = [json.loads(client.hget(key, "body"))["text"] for key in client.keys("tl:m:*")]  # type: ignore[arg-type, union-attr]
+    assert list("ABCDEF") == sorted(texts)
 
-    progress = {"job": "news.csv", "content": "of another file", "rows": 3, "told": {}}
-    (tmp_path / "news.csv.progress").write_text(json.dumps(progress), encoding="utf-8")
+
+def test_a_changed_row_is_sent_only_on_request(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """The person already has another text of the job; new rows beside it are sent, and a row that is gone is not."""
+    file = tmp_path / "news.csv"
+    run(environment, file, A, B, C)
+    changed = B.replace("B", "Corrected")
+    plan, _, refused, _, last, code = run(environment, file, A, changed, D)
+    assert plan_of(new=1, known=1, changed=1, gone=1) == plan
+    assert (False, "409", "row") == (refused["accepted"], refused["code"], refused["field"])
+    assert "row changed" in refused["problem"]
+    assert ({"code": 1}, 1) == (code, last["summary"]["refused"])
+
+    plan, *_, code = run(environment, file, A, changed, D, words=("--send-changed",))
+    assert (plan_of(known=2, changed=1, gone=1), {"code": 0}) == (plan, code)
+    plan, *_, code = run(environment, file, A, changed, D)
+    assert (plan_of(known=3, gone=2), {"code": Exit.FINISHED}) == (plan, code)
+    assert 5 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+
+
+def test_another_text_under_the_same_name_changes_every_row(
+    environment: dict[str, str], client: redis.Redis, people: Path
+) -> None:
+    """The second letter is no correction of the first: it needs a word of its own."""
+    words = ("bulk", *INTERNATIONAL, str(people), "--json", "--text")
+    typed(*words, TEXT, environment=environment)
+    completed = typed(*words, "Bye {name}: {sum}", environment=environment)
+    plan, *_ = map(json.loads, completed.stdout.splitlines())
+    assert (1, plan_of(changed=2, refused=2)) == (completed.returncode, plan)
+    assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+
+
+def test_the_same_file_on_the_second_day_fails_loudly_and_goes_out_as_another_run(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Cron: nothing is sent without notice, and --run makes a new job; its own second start is finished, too."""
+    file = tmp_path / "Vidé les poubelles – напоминание.csv"
+    *_, today = run(environment, file, A)
+    plan, *_, last, again = run(environment, file, A)
+    assert ([{"code": 0}, {"code": Exit.FINISHED}], True) == ([today, again], last["finished"])
+    assert plan_of(known=1) == plan
+    forget_texts(client)
+    tomorrow, repeated = (run(environment, file, A, words=("--run", "2031-06-30"))[-1] for _ in range(2))
+    assert [{"code": 0}, {"code": Exit.FINISHED}] == [tomorrow, repeated]
+    names = {client.hget(key, "batch").decode() for key in client.keys("tl:m:*")}  # type: ignore[union-attr]
+    assert {file.name, f"{file.name} 2031-06-30"} == names
+
+
+def forget_texts(client: redis.Redis) -> None:
+    """Let the ten seconds of the limit of the same text pass."""
+    client.delete(keys.key(keys.Key.SAME_TEXT_A), keys.key(keys.Key.SAME_TEXT_B))
+
+
+def test_files_with_names_of_any_script_are_jobs_of_their_own(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Once they all were the job csv, and long names that differ at the end were one job, too."""
+    names = ["январь.csv", "февраль.csv", "通知.csv", "n" * 240 + "1.csv", "n" * 240 + "2.csv"]
+    for name in names:
+        forget_texts(client)
+        assert {"code": 0} == run(environment, tmp_path / name, A)[-1]
+    assert len(names) == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+    assert {"code": Exit.FINISHED} == run(environment, tmp_path / unicodedata.normalize("NFD", names[0]), A)[-1]
+
+
+def test_two_rows_alike_are_two_messages_and_stay_two(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Each has a number of its own, and the limit of the same text does not apply: the file asks for it."""
+    client.delete(keys.LIMITS)
+    file, twice = tmp_path / "twice.csv", ("--duplicates", "send")
+    words = twice if "--duplicates" in typed("bulk", "--help", environment=environment).stdout else ()
+    assert plan_of(new=2) == run(environment, file, A, A, words=words)[0]
+    plan, *_, last, code = run(environment, file, A, B, A, A, words=words)
+    assert (plan_of(new=2, known=2), {"code": 0}) == (plan, code)
+    assert 2 == last["summary"]["repeated"]
+    assert 4 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+
+
+def test_rows_that_are_forgotten_are_not_sent_again(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """The batch is known longer than its rows: without them a run cannot tell what was sent."""
+    file = tmp_path / "old.csv"
+    run(environment, file, A)
+    assert 1 == client.delete(*client.keys("tl:batch-rows:*"))  # type: ignore[misc]
     completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
-    assert "changed since the job news.csv started" in " ".join(completed.stderr.split())
-    assert "2 accepted" in completed.stdout
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert "the job old.csv was sent between" in completed.stderr
+    assert "use --run $(date +%F), or another --batch" in completed.stderr
+    assert 1 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+
+
+def former_rows(client: redis.Redis, job: str, *rows: str) -> None:
+    """Accept rows as versions did that knew a row by its number."""
+    drafts = []
+    for number, row in enumerate(rows, 1):
+        to, text = row.split(",")
+        own = b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
+        draft = message.parse({"to": to, "text": text, "batch": job, "client_message_id": own}, START)
+        assert isinstance(draft, message.Draft)
+        drafts.append(draft)
+    accept(client, drafts, START)
+    client.delete(*client.keys("tl:batch*"))  # type: ignore[misc]
+
+
+def test_rows_of_an_earlier_version_are_known_by_their_content(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """They were accepted by number, before an upgrade: a corrected file sends none of them twice."""
+    file = tmp_path / "два.csv"
+    former_rows(client, "csv", A, B, B, C)
+    plan, *answers, _, code = run(environment, file, B, A, C.replace("C", "Changed"), D)
+    assert plan_of(new=1, known=2, changed=1, gone=1) == plan
+    assert [True, True, False, True] == [one["accepted"] for one in answers]
+    assert (5, {"code": 1}) == (len(client.keys("tl:m:*")), code)  # type: ignore[arg-type]
+    assert {"code": Exit.FINISHED} == run(environment, file, A, B, D)[-1]
+
+
+@pytest.mark.parametrize(("days", "code"), [(1, 0), (9, 2)])
+def test_an_old_progress_file_is_heeded_when_nothing_else_says_what_was_sent(
+    environment: dict[str, str], tmp_path: Path, days: int, code: int
+) -> None:
+    """The records of its rows are kept for 8 days; later the file is all that is left of the job."""
+    file, beside = tmp_path / "cut-off.csv", tmp_path / "cut-off.csv.progress"
+    beside.write_text('{"job": "cut-off.csv", "content": "", "rows": 990, "told": {}}', encoding="utf-8")
+    at = time.time() - days * 86_400
+    os.utime(beside, (at, at))
+    assert {"code": code} == run(environment, file, A)[-1]
+    assert (code == 2) == beside.exists()
+    if code:
+        completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
+        assert "rows 1 to 990 were processed by an earlier version" in completed.stderr
+
+
+def test_a_row_with_an_id_of_its_own_is_known_by_it(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Other content under a used id is refused while the first is remembered, and never sent."""
+    file = tmp_path / "own.csv"
+
+    def answers(text: str) -> tuple[int, list[dict[str, Any]]]:
+        file.write_text(f"to,text,climsgid\n27831234567,{text},a1\n", encoding="utf-8")
+        completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
+        return completed.returncode, [*map(json.loads, completed.stdout.splitlines())]
+
+    assert 0 == answers("Hi")[0]
+    code, (_, refused, _) = answers("Bye")
+    assert (1, "409", "climsgid") == (code, refused["code"], refused["field"])
+    client.delete(*client.keys("tl:m:*"))  # type: ignore[misc]
+    code, (plan, *_) = answers("Bye")
+    assert (Exit.FINISHED, plan_of(known=1)) == (code, plan)
 
 
 def test_a_canary_that_fails_stops_the_rest(
@@ -205,7 +371,8 @@ def test_a_canary_that_fails_stops_the_rest(
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(30)), encoding="utf-8")
     words = ("bulk", *INTERNATIONAL, str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
     completed = typed(*words, environment=environment)
-    canary = json.loads(completed.stdout.splitlines()[-1])["canary"]
+    _, *answers, canary = map(json.loads, completed.stdout.splitlines())
+    ids, canary = [one["id"] for one in answers], canary["canary"]
     assert (7, 5, 5, 5, True) == (
         completed.returncode,
         canary["watched"],
@@ -218,8 +385,7 @@ def test_a_canary_that_fails_stops_the_rest(
 
     with open_system(redis_server) as system:
         system.now = int(client.time()[0]) * 1000 + 5_000
-        for number in range(5):
-            message_id = identify("", row_id("mail.csv", number + 1))
+        for number, message_id in enumerate(ids):
             system.attempt(
                 message_id,
                 AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g")

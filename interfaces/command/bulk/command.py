@@ -10,14 +10,15 @@ from typing import Annotated
 
 import typer
 
-from threelane.interfaces.command.bulk.job import Format, examined, make_job, own_fields
+from threelane.interfaces.command.bulk.job import Format, Names, examined, make_job, own_fields
 from threelane.interfaces.command.bulk.planning import plan_run
 from threelane.interfaces.command.bulk.rehearsal import rehearse
-from threelane.interfaces.command.bulk.report import count, print_refused, summary
+from threelane.interfaces.command.bulk.report import count, finished, forgotten, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
 from threelane.interfaces.command.caller import (
     Json,
     Lane,
+    err,
     give_up,
     named_values,
     open_producer,
@@ -36,6 +37,7 @@ from threelane.producer.files import canary as canaries
 from threelane.producer.files.bulk import COUNTRY
 from threelane.producer.files.countries import Countries
 from threelane.producer.files.numbers import BareNumbers
+from threelane.producer.files.plan import Forgotten
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
@@ -68,14 +70,16 @@ def bulk(
         bool, typer.Option("--send-changed", help="Also send rows that changed since an earlier run of the job.")
     ] = False,
     run: Annotated[str, typer.Option(help="Name of this run: another one sends all rows, as in $(date +%F).")] = "",
-    from_start: Annotated[bool, typer.Option("--from-start", hidden=True, help="Has no effect any more.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", hidden=True)] = False,  # noqa: ARG001 - no effect any more
     as_json: Json = False,
 ) -> None:
     """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
     options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
     values = dict(own_fields(options))
-    job = make_job(file, text, batch, format, values, number_rules(numbers, country or values.pop(COUNTRY, "")))
+    job = make_job(
+        file, text, Names(batch, run), format, values, number_rules(numbers, country or values.pop(COUNTRY, ""))
+    )
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
@@ -85,19 +89,23 @@ def bulk(
         job = job.with_settings(producer)
         # The steps: how the file is read; what the run would do; then a dry run, or the canary and the rest.
         with examined(given, job) as opened:
-            plan = plan_run(producer, job, opened, as_json=as_json)
+            planned = plan_run(producer, job, opened, send_changed=send_changed, as_json=as_json)
+            is_finished = False
             if dry_run:
                 countries = Countries()
-                refused = rehearse(producer, job, opened, counts, countries, as_json=as_json)
+                refused = rehearse(producer, planned, opened, counts, countries, as_json=as_json)
             else:
-                sending = Sending(producer, job, opened, counts, as_json=as_json)
-                if canary and not plan.known:
+                sending = Sending(producer, planned, opened, counts, as_json=as_json)
+                if canary:
                     sending.canary(canary, most_percent, canary_wait)
-                refused, countries = sending.rest(), sending.countries
+                refused, countries, is_finished = sending.rest(), sending.countries, sending.is_finished
     if not as_json:
         print_refused(refused)
         print_countries(countries)
         print_line(summary(counts, dry_run=dry_run))
+    if is_finished:
+        err.print(finished(job.name, planned.plan.sent), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(Exit.FINISHED)
     raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
 
 
@@ -112,6 +120,8 @@ def reported(file: Path, counts: Counter[str], *, as_json: bool) -> Iterator[Non
         wrong(f"{file}: {unreadable.strerror}")
     except BareNumbers as bare:
         refuse_bare_numbers(file, bare, as_json=as_json)
+    except Forgotten as old:
+        wrong(f"{file}: {forgotten(old.batch)}")
     except bulk_file.InvalidFile as no_file:
         wrong(f"{file}: {no_file}")
     except Unavailable as away:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from threelane.contract.fields import BY_SPELLING, LABEL
-from threelane.contract.reading import INTERNATIONAL
+from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.caller import wrong_usage as wrong
 from threelane.interfaces.command.file_numbers import (
@@ -25,10 +25,12 @@ from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import job as jobs
 from threelane.producer.files import numbers as numbers_of_files
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.identity import default_name, identified
 from threelane.producer.files.jsonlines import read_json_lines
 from threelane.producer.files.numbers import NumberRules, require_reading
 from threelane.producer.files.template import InvalidTemplate, Template, parse
 
+_NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
@@ -39,21 +41,26 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+class Names(NamedTuple):
+    """How the command line names a job: by a batch, or else by its file, and by a run."""
+
+    batch: str = ""
+    run: str = ""
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send, and how; ``name`` is empty for a pipe without --batch, whose rows are not deduplicated."""
+    """What to send, and how; ``name`` is empty for a pipe without --batch, whose rows are not deduplicated.
+
+    ``former_name`` is the name that earlier versions gave this job, empty for a run with a name of its own.
+    """
 
     file: Path
     name: str
+    former_name: str
     format: Format
     template: Template | None
     fields: dict[str, Any]
     rules: NumberRules
-
-    @property
-    def options(self) -> list[Any]:
-        """The options that are part of the content of its rows."""
-        reading = [str(self.rules.option)] if self.rules.option not in (None, INTERNATIONAL) else []
-        return [self.template, sorted(self.fields.items()), *reading]
 
     def with_settings(self, producer: Producer) -> Job:
         """Return the job with the readings that producers set."""
@@ -62,16 +69,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             producer=self.fields.get("producer", self.rules.producer),
         )
         return msgspec.structs.replace(self, rules=rules)
-
-    @property
-    def progresses(self) -> bool:
-        """Whether a progress file may be kept beside the file."""
-        return bool(self.name) and is_file(self.file)
-
-    @property
-    def beside(self) -> Path:
-        """The progress file."""
-        return self.file.with_name(f"{self.file.name}.progress")
 
     def read(self, opened: BufferedReader) -> Iterator[FileRow]:
         """Yield the rows of the file."""
@@ -82,7 +79,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def rows(self, opened: BufferedReader) -> Iterator[FileRow]:
         """Yield the rows to send."""
         rows = numbers_of_files.read_rows(self.read(opened), self.rules, self.template.names if self.template else ())
-        return jobs.with_fields(jobs.with_text(rows, self.template) if self.template else rows, self.name, self.fields)
+        rows = jobs.with_fields(jobs.with_text(rows, self.template) if self.template else rows, self.fields)
+        return identified(rows, self.name, self.rules.producer)
 
 
 @contextmanager
@@ -96,10 +94,8 @@ def examined(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
 
 
 def make_job(
-    file: Path, text: str | None, batch: str, format: Format | None, fields: dict[str, Any], rules: NumberRules
+    file: Path, text: str | None, names: Names, format: Format | None, fields: dict[str, Any], rules: NumberRules
 ) -> Job:
-    if batch and not LABEL.fullmatch(batch):
-        wrong(f"--batch {batch!r}: up to 64 letters, digits, spaces and . _ : / -")
     try:
         template = None if text is None else parse(text)
     except InvalidTemplate as no_template:
@@ -107,12 +103,37 @@ def make_job(
     file_format = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
     return Job(
         file=file,
-        name=batch or (jobs.default_name(file) if is_file(file) else ""),
+        name=_job_name(file, names),
+        former_name=_former_name(file, names),
         format=file_format,
         template=template,
         fields=fields,
         rules=rules,
     )
+
+
+def _job_name(file: Path, names: Names) -> str:
+    """Return the name of the batch of a job; ends the command on an invalid one."""
+    name, option = (names.batch, "--batch") if names.batch else (default_name(file), "the file's name")
+    if not names.batch and not is_file(file):
+        if names.run and file.exists():
+            wrong("--run: a pipe has no name; also give --batch")
+        return ""
+    if names.run:
+        name, option = f"{name} {names.run}", f"{option} and --run"
+    parsed = BY_SPELLING["batch"].parse(name, "batch")
+    if isinstance(parsed, Refusal):
+        wrong(
+            f"{option}: {parsed.problem}; {parsed.remedy}" + ("" if names.batch else ", or name the job with --batch")
+        )
+    return str(parsed)
+
+
+def _former_name(file: Path, names: Names) -> str:
+    """Return the name that versions gave a job which knew its rows by number; they had no runs."""
+    if names.run or not (names.batch or is_file(file)):
+        return ""
+    return names.batch or _NO_LABEL.sub("-", file.name).strip("-._")[:64] or "bulk"
 
 
 def own_fields(options: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

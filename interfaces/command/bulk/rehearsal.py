@@ -7,7 +7,7 @@ from io import BufferedReader
 
 from threelane.contract.errors import Refused
 from threelane.contract.prices import CREDIT
-from threelane.interfaces.command.bulk.job import Job
+from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.report import count
 from threelane.interfaces.command.caller import (
     answer_json,
@@ -16,20 +16,18 @@ from threelane.interfaces.command.caller import (
 )
 from threelane.producer.client import Producer
 from threelane.producer.files import intake
-from threelane.producer.files import job as jobs
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.countries import Countries
 from threelane.producer.rehearse import Rehearsed
 
 
 def rehearse(
-    producer: Producer, job: Job, opened: BufferedReader, counts: Counter[str], countries: Countries, *, as_json: bool
+    producer: Producer, run: Run, opened: BufferedReader, counts: Counter[str], countries: Countries, *, as_json: bool
 ) -> list[tuple[FileRow, Refused]]:
     """Report what would be accepted, refused and charged."""
     refused: list[tuple[FileRow, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
-    for row, result in intake.rehearse(producer, job.rows(opened)):
-        answer = jobs.explain_conflict(row, job.name, result)
+    for row, answer in intake.rehearse(producer, run.rows(producer, opened)):
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
         if isinstance(answer, Refused):

@@ -14,17 +14,23 @@ from threelane.interfaces.command.caller import (
     out,
     print_line,
 )
+from threelane.interfaces.command.values import shown_at
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.accept import Accepted
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.intake import Known
 from threelane.producer.rehearse import Rehearsed
+from threelane.store.batches import Batch
 
 MOST_SHOWN = 1_000  # refused rows in a table; --json prints all
 
 
-def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused) -> None:
+def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused | Known) -> None:
     if isinstance(answer, Refused):
         counts["refused"] += 1
+    elif isinstance(answer, Known):
+        counts["accepted"] += 1
+        counts["repeated"] += 1
     else:
         counts["accepted"] += 1
         counts["repeated"] += answer.repeated
@@ -44,13 +50,28 @@ def print_refused(refused: list[tuple[FileRow, Refused]]) -> None:
 
 
 def summary(counts: Counter[str], *, dry_run: bool) -> str:
-    again = f", {counts['repeated']} of them already known" if counts["repeated"] else ""
+    new, parts = counts["accepted"] - counts["repeated"], counts["parts"]
+    others = f"{counts['refused']} refused"
+    if counts["repeated"]:
+        others = f"{counts['repeated']} already known, {others}"
     if not dry_run:
-        return f"{counts['accepted']} accepted ({counts['parts']} parts{again}), {counts['refused']} refused"
+        return f"{new} accepted ({parts} parts), {others}"
     cost = f"about {counts['estimate_millionths'] / CREDIT:,.2f} credits"
+    return f"{new} would be accepted ({parts} parts, {cost}), {others}; nothing was sent"
+
+
+def finished(name: str, sent: Batch | None) -> str:
+    """Return the sentence for a job that was finished before this run."""
+    when = f" between {shown_at(sent.started)} and {shown_at(sent.last_accepted)}" if sent else " by an earlier version"
+    return f"{name}: nothing was sent; its rows were accepted{when}. For a new sending use --run $(date +%F)"
+
+
+def forgotten(batch: Batch) -> str:
+    """Return the sentence for a job whose rows are forgotten."""
     return (
-        f"{counts['accepted']} would be accepted ({counts['parts']} parts, {cost}{again}), "
-        f"{counts['refused']} refused; nothing was sent"
+        f"the job {batch.name} was sent between {shown_at(batch.started)} and {shown_at(batch.last_accepted)}, and its rows "
+        "are forgotten since (THREELANE_BATCH_DAYS): a further run could send them twice. For a new sending use --run "
+        "$(date +%F), or another --batch"
     )
 
 
