@@ -1,132 +1,146 @@
-"""Bulk: a CSV file is read as rows; an invalid row is refused by number, without effect on others."""
+"""Bulk: a file is read as rows; an invalid row is refused by number, without effect on others."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
-from typing import Any, NamedTuple
 
-from threelane.contract.fields import BY_SPELLING, FIELDS, invalid
+from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
+from threelane.producer.files import dialect, encoding, headers, kinds, workbook
+from threelane.producer.files.headers import Columns, is_number_column
+from threelane.producer.files.jsonlines import read_json_lines
+from threelane.producer.files.kinds import Kind
+from threelane.producer.files.refused import from_report
+from threelane.producer.files.row import COUNTRY, EMPTY, FileRow, How, Identity, InvalidFile, Noticed, RawRow
 from threelane.producer.files.template import Template
 
-COUNTRY = "country"  # the column by which a row's number is read; no field of a message
-NUMBER_COLUMNS = re.compile(
-    r"(to|recipient|msisdn|handset|whatsapp|mobile|cell|tel|contact|(mobile|cell|tele|contact)?phone|number)(number|no)?"
-)
-"""Names of columns that hold numbers, in lower case and without spaces and signs."""
+__all__ = ["COUNTRY", "MAX_CELL", "FileRow", "Identity", "InvalidFile", "is_number_column", "read_csv", "read_file"]
+
 MAX_CELL = 10_000_000  # characters; a longer cell has an unclosed quote
+_KEPT = ("to", "text", COUNTRY)  # also when they are empty
+_NO_ROWS = "the file has a header and no rows: nothing to send"
 
 
-class InvalidFile(Exception):
-    """The file as a whole is invalid; nothing was sent."""
+def read_file(file: BufferedReader, how: How, kind: Kind | None, noticed: Noticed) -> Iterator[FileRow]:
+    """Read the rows of a file from its start, in the given format or in the one that is recognised.
 
-
-class Identity(NamedTuple):
-    """What tells a row of a batch from others: its message id, and what that was made of."""
-
-    id: str
-    batch: str
-    producer: str
-    to: str  # the subscriber
-    content: bytes  # empty with a client message id of its own
-    times: int  # how many times the content occurred before in the file
-
-
-class FileRow(NamedTuple):
-    """A row of the file: its number (1 is the first after the header), its line, and its content or refusal.
-
-    ``is_known``: its batch has accepted it before.
+    Raises InvalidFile, at the latest at the end of a file without rows.
     """
+    found = kinds.recognise(file)  # raises for formats that are not read, whatever the option
+    if Kind.XLSX in (found, kind) and found is not kind and kind is not None:
+        raise InvalidFile(f"--format {kind}: its content is that of a file of the format {found}")
+    match kind or found:
+        case Kind.XLSX:
+            rows = _rows(workbook.rows(file, how, noticed), how, noticed, is_text=False)
+        case Kind.JSONL:
+            rows = read_json_lines(file, how, noticed)
+        case _:
+            rows = read_csv(file, how=how, noticed=noticed)
+    yield from required(rows)
 
-    number: int
-    line: int
-    content: Mapping[str, Any] | Refusal
-    identity: Identity | None = None
-    is_known: bool = False
+
+def required(rows: Iterator[FileRow]) -> Iterator[FileRow]:
+    """Yield the rows; raises InvalidFile at the end if there is none."""
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        raise InvalidFile(_NO_ROWS)
 
 
-def read_csv(file: BufferedReader, template: Template | None = None) -> Iterator[FileRow]:
-    """Read rows; the header names the fields as docs/fields.md does, and may begin with a byte order mark.
+def read_csv(
+    file: BufferedReader, template: Template | None = None, how: How | None = None, noticed: Noticed | None = None
+) -> Iterator[FileRow]:
+    """Read rows of text in the encoding, and with the separator, that are given or recognised.
 
-    With a template, which gives the text, the header may also name the columns of its placeholders.
+    The header names the fields as docs/fields.md does, or as people do; with a template, which gives the text, it must
+    also name the columns of its placeholders.  Other columns are ignored.
     """
+    how, noticed = how or How(template), noticed or Noticed()
     csv.field_size_limit(MAX_CELL)
-    text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    name = noticed.encoding = encoding.named(how.encoding) if how.encoding else encoding.recognise(file)
+    found = dialect.recognise(_sample(file, name), how)
+    noticed.separator = found.separator
+    text = _text(file, name)
     try:
-        yield from _rows(csv.reader(text, strict=True), template)
+        yield from _rows(_cells(found, dialect.Lines(text)), how, noticed, is_text=True)
     finally:
         if not file.closed:  # closed if the consumer stopped before the end
             text.detach()  # the file is the caller's to close
 
 
-def _rows(reader: Any, template: Template | None) -> Iterator[FileRow]:
+def _text(file: BufferedReader, name: str) -> TextIOWrapper:
+    """Return the text of a file from its start; what is not UTF-8 is refused by row, as is what was lost."""
+    file.seek(0)
+    return TextIOWrapper(
+        file, encoding=name, errors="surrogateescape" if name == encoding.UTF_8 else "replace", newline=""
+    )
+
+
+def _sample(file: BufferedReader, name: str) -> str:
+    text = _text(file, name)
     try:
-        columns = _columns(next(reader, []), template)
-    except csv.Error as broken:
-        raise InvalidFile(f"the header cannot be read: {broken}") from None
-    number = 0
+        return text.read(dialect.SAMPLE)
+    finally:
+        text.detach()
+        file.seek(0)
+
+
+def _cells(found: dialect.Dialect, lines: dialect.Lines) -> Iterator[RawRow]:
+    """Yield the rows of a text, its header first; raises InvalidFile if that cannot be read."""
+    for _ in range(found.skipped):
+        next(lines, "")
+    reader = found.reader(lines)
+    header = True
     while True:
-        first = reader.line_num + 1
+        first, lines.cut = found.skipped + reader.line_num + 1, False
         try:
             cells = next(reader, None)
         except csv.Error as broken:
-            number += 1
-            yield FileRow(number, reader.line_num, _unreadable(broken, first, reader.line_num))
+            last = found.skipped + reader.line_num
+            if header:
+                raise InvalidFile(f"the header cannot be read: {broken}") from None
+            yield RawRow(last, (), refusal=_unreadable(broken, first, last))
             continue
         if cells is None:
             return
-        if cells:  # an empty line is not a row
-            number += 1
-            yield FileRow(number, reader.line_num, _content(columns, cells))
+        line = found.skipped + reader.line_num
+        if lines.cut:
+            yield RawRow(line, cells[:1], refusal=_too_long())
+            continue
+        header = header and all(map(dialect.is_blank, cells))
+        yield RawRow(line, cells)
 
 
-def _columns(header: Sequence[str], template: Template | None) -> list[str]:
-    columns = [name.strip() for name in header]
-    if not any(columns):
-        raise InvalidFile("the file is empty: its first row must name the columns, at least to,text")
-    wanted = template.names if template else ()
-    if problem := two_number_columns(columns, wanted):
-        raise InvalidFile(problem)
-    other = next((name for name in columns if is_number_column(name) and name not in wanted), "to")
-    if "to" not in columns and other not in BY_SPELLING:
-        raise InvalidFile(f'the column to is missing, for the recipient: rename {other[:30]!a} to "to"')
-    missing = next((name for name in wanted if name not in columns), None)
-    if missing is not None:
-        raise InvalidFile(f"the text needs the column {{{missing}}}; the file has {', '.join(columns)}")
-    unknown = [column for column in columns if not (column in BY_SPELLING or column in wanted or column == COUNTRY)]
-    if unknown:
-        known = ", ".join(field.gateway_name for field in FIELDS)
-        shown = ", ".join(ascii(column[:30]) for column in unknown[:5])
-        besides = "; the text does not use it" if template else ""
-        raise InvalidFile(f"unknown column {shown}; allowed are {known}{besides}")
-    names = [BY_SPELLING[column].name if column in BY_SPELLING else column for column in columns]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidFile(f"two columns for the field {name}: keep one")
-    if "to" not in names:
-        raise InvalidFile("the column to is missing, for the recipient")
-    if template and "text" in names:
-        raise InvalidFile("the column text and a text for all rows: give one of them")
-    if not template and not {"text", "binary"} & set(names):
-        raise InvalidFile("the column text is missing")
-    return columns
+def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, *, is_text: bool) -> Iterator[FileRow]:
+    columns: Columns | None = None
+    number, unescaped = 0, False
+    for row in raw:
+        if row.refusal is None and all(map(dialect.is_blank, row.cells)) and not row.problems:
+            noticed.blank_rows += columns is not None and bool(row.cells)
+            continue
+        if columns is None:
+            columns, unescaped = _header(row, how, noticed)
+            continue
+        number += 1
+        cells = tuple(map(from_report, row.cells)) if unescaped else row.cells
+        content = row.refusal or _content(columns, row, cells, is_text=is_text)
+        yield FileRow(number, row.line, content, header=columns.header, cells=cells)
+    if columns is None:
+        raise InvalidFile(EMPTY)
 
 
-def two_number_columns(columns: Iterable[str], wanted: Collection[str]) -> str:
-    """Return the problem of a file with two columns of numbers, or ""; ``wanted`` are the columns of its text."""
-    found = [column for column in columns if is_number_column(column) and column not in wanted]
-    if len(found) < 2:
-        return ""
-    first, second = (ascii(column[:30])[1:-1] for column in found[:2])
-    return f"two columns of numbers, {first} and {second}: keep the one to send to, and name it to"
-
-
-def is_number_column(name: str) -> bool:
-    """Return whether the name of a column is one that people give to numbers."""
-    return NUMBER_COLUMNS.fullmatch(re.sub(r"[\s_.-]+", "", name.lower())) is not None
+def _header(row: RawRow, how: How, noticed: Noticed) -> tuple[Columns, bool]:
+    if row.refusal is not None:
+        raise InvalidFile(f"the header cannot be used: {row.refusal.problem}; {row.refusal.remedy}")
+    escaped = headers.is_report(row.cells)
+    columns = headers.assign([from_report(cell) for cell in row.cells] if escaped else row.cells, how)
+    noticed.read = {name: columns.header[index] for index, name in columns.read}
+    noticed.ignored = columns.ignored
+    return columns, escaped
 
 
 def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
@@ -134,19 +148,51 @@ def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
     return invalid("row", f"{broken} ({lines})", "close each quote, and write a quote inside a text twice")
 
 
-def _content(columns: Sequence[str], cells: Sequence[str]) -> Mapping[str, str] | Refusal:
-    if len(cells) < len(columns):
-        return invalid(columns[len(cells)], "the row ends before this column", "give each column a cell")
-    if len(cells) > len(columns):
-        more = len(cells) - len(columns)
+def _too_long() -> Refusal:
+    return invalid("row", f"a line of more than {dialect.MOST_LINE:,} characters", "write one message per line")
+
+
+def _content(columns: Columns, row: RawRow, cells: Sequence[str], *, is_text: bool) -> Mapping[str, str] | Refusal:
+    """Return the content of a row by field and placeholder, or why it has none.
+
+    In text, a cell outside the columns is the rest of a message whose comma is not quoted; in a sheet, it is a note.
+    """
+    content: dict[str, str] = {}
+    for index, name in columns.read:
+        if index in row.problems:
+            return row.problems[index]
+        if index >= len(cells):
+            if is_text:
+                return invalid(name, "the row ends before this column", "give each column a cell")
+            cell = ""
+        else:
+            cell = cells[index]
+        if cell != "" or name in _KEPT or name not in BY_SPELLING:
+            content[name] = cell
+    if is_text and (problem := _outside(columns, cells)):
+        return problem
+    return _damaged(content) or content
+
+
+def _outside(columns: Columns, cells: Sequence[str]) -> Refusal | None:
+    more = sum(not dialect.is_blank(cell) for cell in cells[len(columns.header) :])
+    if more:
         return invalid("row", f"{more} more cells than columns", "quote texts with commas")
-    content = dict(zip(columns, cells, strict=True))
-    for column, cell in content.items():
-        if any("\udc80" <= letter <= "\udcff" for letter in cell):
+    beside = next((i for i in columns.unnamed if i < len(cells) and not dialect.is_blank(cells[i])), None)
+    if beside is not None:
+        return invalid(
+            "row", f"a cell in column {beside + 1}, which has no name", "quote texts with commas, or name the column"
+        )
+    return None
+
+
+def _damaged(content: Mapping[str, str]) -> Refusal | None:
+    for name, cell in content.items():
+        if not cell.isascii() and any("\udc80" <= letter <= "\udcff" for letter in cell):
             return Refusal(
                 code=Code.UNICODE,
-                field=column,
+                field=name,
                 problem="bytes that are not UTF-8, perhaps Latin-1 or Windows-1252",
                 remedy="save the file as UTF-8",
             )
-    return {column: cell for column, cell in content.items() if cell != "" or column in ("to", "text", COUNTRY)}
+    return None

@@ -123,8 +123,9 @@ def read(raw: Any, country_code: object, rules: NumberRules, field: str = "to", 
     reading = rules.reading(producer)
     if not rules.ignores_countries:
         own = fields.country("" if country_code is None else country_code, COUNTRY)
-        if isinstance(own, Refusal):
+        if isinstance(own, Refusal) and is_bare(raw):
             return own
+        own = None if isinstance(own, Refusal) else own  # an international number needs none
         reading = own or reading
     if reading is None and is_bare(raw):
         return Refusal(Code.DESTINATION, COUNTRY, "the number has no + or 00, and its row no country", _REMEDY)

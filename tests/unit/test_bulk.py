@@ -45,15 +45,18 @@ def test_a_quoted_cell_may_hold_commas_quotes_and_newlines() -> None:
         (b"", "the file is empty"),
         (b"\n", "the file is empty"),
         (b",,\n", "the file is empty"),
-        (b"to,text,colour\n", "unknown column 'colour'"),
-        (b"27831234567,Hi\n", "unknown column '27831234567', 'Hi'"),
-        (b"to;text\n", "unknown column 'to;text'"),
-        (b"to,\xe9\n", "unknown column"),
-        ("to,text\n".encode("utf-16"), "unknown column"),
+        (b"27831234567,Hi\n", "the first row has the number 27831234567 instead of names"),
+        (b"to,\xc3\xa9\n", "the column text is missing"),
+        (b"colour,text\n", "the column to is missing"),
         (b"text\n", "the column to is missing"),
         (b"to,lane\n", "the column text is missing"),
         (b"to,text,from,sender\n", "two columns for the field sender"),
         (b'to,"text\n', "the header cannot be read"),
+        (
+            b"to,text,Message\n",
+            "two columns for the field text, text and Message: choose one, as in --column text=text",
+        ),
+        (b"to,text\n27831234567,caf\xe9\n", "neither UTF-8 nor UTF-16"),
     ],
 )
 def test_a_file_without_a_proper_header_is_refused_as_a_whole(content: bytes, sentence: str) -> None:
@@ -61,7 +64,7 @@ def test_a_file_without_a_proper_header_is_refused_as_a_whole(content: bytes, se
     with pytest.raises(InvalidFile, match=sentence) as refused:
         rows(content)
 
-    assert str(refused.value).isascii()
+    assert len(str(refused.value)) < 300
 
 
 def test_a_column_may_have_any_name_of_its_field() -> None:
@@ -71,7 +74,7 @@ def test_a_column_may_have_any_name_of_its_field() -> None:
 
 def test_an_empty_cell_is_a_field_left_out_but_never_an_empty_text() -> None:
     """A text that is missing is the message's fault, and is refused as such."""
-    assert {"to": "", "text": ""} == rows("to,text,lane\n,,\n")[0].content
+    assert {"to": "", "text": "", "udh": "05"} == rows("to,text,lane,udh\n,,,05\n")[0].content
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_an_empty_cell_is_a_field_left_out_but_never_an_empty_text() -> None:
 )
 def test_a_bad_row_loses_no_other(bad: bytes, code: str, problem: str) -> None:
     """It is refused with its number; those before and after it are read."""
-    first, second, third = rows(b"to,text\n1,first\n" + bad + b"\n1,last\n")
+    first, second, third = rows(b"\xef\xbb\xbfto,text\n1,first\n" + bad + b"\n1,last\n")
 
     assert ("first", "last") == (first.content["text"], third.content["text"])
     assert isinstance(second.content, Refusal)

@@ -115,7 +115,7 @@ def test_three_hundred_numbers_with_a_decimal_reach_nobody_else() -> None:
         ("to,text,Mobile\n", "to and Mobile"),
         ("to,text,Cell Phone\n", "to and Cell Phone"),
         ("MSISDN,Phone Number,text\n", "MSISDN and Phone Number"),
-        ("text,mobile\n", "rename 'mobile'"),
+        ("text,Mobile,Home phone\n", "Mobile and Home phone"),
     ],
 )
 def test_two_columns_of_numbers_are_refused_by_name(content: str, named: str) -> None:

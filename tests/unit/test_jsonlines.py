@@ -7,12 +7,14 @@ from io import BufferedReader, BytesIO
 from threelane.contract.refusal import Refusal
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.jsonlines import MOST_OCTETS, read_json_lines
+from threelane.producer.files.row import How
+from threelane.producer.files.template import parse
 
 GOOD = b'{"to": 27831234567, "text": "Hi", "lane": 2, "tags": ["a"]}'
 
 
-def rows(content: bytes, *columns: str) -> list[FileRow]:
-    return list(read_json_lines(BufferedReader(BytesIO(content)), columns))  # type: ignore[arg-type]
+def rows(content: bytes, how: How | None = None) -> list[FileRow]:
+    return list(read_json_lines(BufferedReader(BytesIO(content)), how))  # type: ignore[arg-type]
 
 
 def test_each_line_is_a_row_and_empty_lines_are_skipped() -> None:
@@ -38,5 +40,5 @@ def test_a_line_without_an_end_takes_no_memory() -> None:
 
 def test_columns_of_the_text_are_known() -> None:
     """A text that has placeholders names them."""
-    (row,) = rows(b'{"to": "1", "name": "Ana"}', "name")
+    (row,) = rows(b'{"to": "1", "name": "Ana"}', How(parse("Hi {name}")))
     assert {"to": "1", "name": "Ana"} == row.content
