@@ -10,8 +10,11 @@ from typing import Annotated
 
 import typer
 
-from threelane.interfaces.command.bulk.job import Format, Names, examined, make_job, own_fields
+from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, examined, make_job, own_fields
 from threelane.interfaces.command.bulk.planning import plan_run
+from threelane.interfaces.command.bulk.preview import print_noticed, show_first
+from threelane.interfaces.command.bulk.reading import Columns, Encoding, Format, Sheet, refuse_encoding
+from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedReport
 from threelane.interfaces.command.bulk.rehearsal import rehearse
 from threelane.interfaces.command.bulk.report import count, finished, forgotten, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
@@ -36,6 +39,7 @@ from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files.bulk import COUNTRY
 from threelane.producer.files.countries import Countries
+from threelane.producer.files.encoding import UnknownEncoding
 from threelane.producer.files.numbers import BareNumbers
 from threelane.producer.files.plan import Forgotten
 from threelane.producer.outage import Unavailable
@@ -48,7 +52,9 @@ def register(app: typer.Typer) -> None:
 
 
 def bulk(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON Lines; UTF-8; columns: docs/fields.md.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table with a header (.csv, .xlsx) or JSON Lines; columns: docs/fields.md.")
+    ],
     text: Annotated[str | None, typer.Option(help="One text for all messages; {name} inserts that column.")] = None,
     batch: Annotated[
         str,
@@ -61,7 +67,14 @@ def bulk(
     field: Annotated[
         list[str] | None, typer.Option(help="Any other field, for all rows, as name=value; repeatable.")
     ] = None,
-    format: Annotated[Format | None, typer.Option(help="File format, if the file name does not indicate it.")] = None,
+    format: Format = None,
+    column: Columns = None,
+    encoding: Encoding = "",
+    sheet: Sheet = "",
+    duplicates: Annotated[
+        Duplicates, typer.Option(help="Refuse or send a row whose recipient has an earlier row.")
+    ] = Duplicates.REFUSE,
+    refused_file: RefusedFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
     canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
     max_fail: Annotated[str, typer.Option(help="Continue only if at most this share of the canary failed.")] = "5%",
@@ -77,9 +90,11 @@ def bulk(
     options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
     values = dict(own_fields(options))
+    reading = Reading(format, column or (), encoding, sheet, duplicates)
     job = make_job(
-        file, text, Names(batch, run), format, values, number_rules(numbers, country or values.pop(COUNTRY, ""))
+        file, text, Names(batch, run), reading, values, number_rules(numbers, country or values.pop(COUNTRY, ""))
     )
+    report = RefusedReport(refused_file, file)
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
@@ -88,8 +103,10 @@ def bulk(
     with reported(file, counts, as_json=as_json), open_producer() as producer, file.open("rb") as given:
         job = job.with_settings(producer)
         # The steps: how the file is read; what the run would do; then a dry run, or the canary and the rest.
-        with examined(given, job) as opened:
+        with examined(given, job) as (job, opened):
+            show_first(producer, job, opened, as_json=as_json)
             planned = plan_run(producer, job, opened, send_changed=send_changed, as_json=as_json)
+            print_noticed(job.noticed, as_json=as_json)
             is_finished = False
             if dry_run:
                 countries = Countries()
@@ -99,6 +116,7 @@ def bulk(
                 if canary:
                     sending.canary(canary, most_percent, canary_wait)
                 refused, countries, is_finished = sending.rest(), sending.countries, sending.is_finished
+    report.write(refused, job.name)
     if not as_json:
         print_refused(refused)
         print_countries(countries)
@@ -122,6 +140,8 @@ def reported(file: Path, counts: Counter[str], *, as_json: bool) -> Iterator[Non
         refuse_bare_numbers(file, bare, as_json=as_json)
     except Forgotten as old:
         wrong(f"{file}: {forgotten(old.batch)}")
+    except UnknownEncoding as unknown:
+        refuse_encoding(file, unknown, as_json=as_json)
     except bulk_file.InvalidFile as no_file:
         wrong(f"{file}: {no_file}")
     except Unavailable as away:

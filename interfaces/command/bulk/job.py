@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
@@ -15,6 +15,7 @@ import msgspec
 
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Refusal
+from threelane.interfaces.command.bulk.reading import columns_of, confirmed
 from threelane.interfaces.command.caller import wrong_usage as wrong
 from threelane.interfaces.command.file_numbers import (
     installation_country,
@@ -25,20 +26,23 @@ from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import job as jobs
 from threelane.producer.files import numbers as numbers_of_files
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.duplicates import without_duplicates
 from threelane.producer.files.identity import default_name, identified
-from threelane.producer.files.jsonlines import read_json_lines
+from threelane.producer.files.junk import without_junk
+from threelane.producer.files.kinds import Kind
 from threelane.producer.files.numbers import NumberRules, require_reading
+from threelane.producer.files.row import How, Noticed
 from threelane.producer.files.template import InvalidTemplate, Template, parse
 
 _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]+")
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
-class Format(StrEnum):
-    """The format of a file."""
+class Duplicates(StrEnum):
+    """What becomes of a row whose recipient has an earlier row."""
 
-    CSV = "csv"
-    JSONL = "jsonl"
+    REFUSE = "refuse"
+    SEND = "send"
 
 
 class Names(NamedTuple):
@@ -46,6 +50,16 @@ class Names(NamedTuple):
 
     batch: str = ""
     run: str = ""
+
+
+class Reading(NamedTuple):
+    """How the command line says that a file is read."""
+
+    format: Kind | None = None
+    columns: Sequence[str] = ()
+    encoding: str = ""
+    sheet: str = ""
+    duplicates: Duplicates = Duplicates.REFUSE
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +71,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     file: Path
     name: str
     former_name: str
-    format: Format
-    template: Template | None
+    format: Kind | None  # None: as it is recognised
+    how: How
+    duplicates: Duplicates
     fields: dict[str, Any]
     rules: NumberRules
+    noticed: Noticed = msgspec.field(default_factory=Noticed)  # by the last reading
+
+    @property
+    def template(self) -> Template | None:
+        """The text for all rows."""
+        return self.how.template
 
     def with_settings(self, producer: Producer) -> Job:
         """Return the job with the readings that producers set."""
@@ -71,42 +92,45 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, rules=rules)
 
     def read(self, opened: BufferedReader) -> Iterator[FileRow]:
-        """Yield the rows of the file."""
-        if self.format is Format.JSONL:
-            return read_json_lines(opened, self.template.names if self.template else ())
-        return bulk_file.read_csv(opened, self.template)
+        """Yield the rows of the file; ``noticed`` is complete at their end."""
+        self.noticed.clear()
+        return bulk_file.read_file(opened, self.how, self.format, self.noticed)
 
     def rows(self, opened: BufferedReader) -> Iterator[FileRow]:
         """Yield the rows to send."""
-        rows = numbers_of_files.read_rows(self.read(opened), self.rules, self.template.names if self.template else ())
-        rows = jobs.with_fields(jobs.with_text(rows, self.template) if self.template else rows, self.fields)
-        return identified(rows, self.name, self.rules.producer)
+        rows = numbers_of_files.read_rows(self.read(opened), self.rules, self.how.wanted)
+        rows = without_junk(rows, self.template)
+        rows = jobs.with_text(rows, self.template) if self.template else rows
+        rows = without_duplicates(rows) if self.duplicates is Duplicates.REFUSE else rows
+        return identified(jobs.with_fields(rows, self.fields), self.name, self.rules.producer)
 
 
 @contextmanager
-def examined(given: BufferedReader, job: Job) -> Iterator[BufferedReader]:
-    """Return the file, which can be read twice, after a check of how it is to be read; raises InvalidFile."""
+def examined(given: BufferedReader, job: Job) -> Iterator[tuple[Job, BufferedReader]]:
+    """Return the job and its file, which can be read twice, after a check of how it is read; raises InvalidFile."""
     with seekable(given) as opened:
+        job = msgspec.structs.replace(job, how=confirmed(job.file, opened, job.how))
         if job.rules.option is None:
             require_reading(job.read(opened), job.rules, installation_country())
             opened.seek(0)
-        yield opened
+        yield job, opened
 
 
 def make_job(
-    file: Path, text: str | None, names: Names, format: Format | None, fields: dict[str, Any], rules: NumberRules
+    file: Path, text: str | None, names: Names, reading: Reading, fields: dict[str, Any], rules: NumberRules
 ) -> Job:
     try:
         template = None if text is None else parse(text)
     except InvalidTemplate as no_template:
         wrong(f"--text: {no_template}")
-    file_format = format or (Format.JSONL if file.suffix in _JSON_LINES else Format.CSV)
+    how = How(template, reading.encoding, columns_of(reading.columns, template), reading.sheet)
     return Job(
         file=file,
         name=_job_name(file, names),
         former_name=_former_name(file, names),
-        format=file_format,
-        template=template,
+        format=reading.format or (Kind.JSONL if file.suffix.lower() in _JSON_LINES else None),
+        how=how,
+        duplicates=reading.duplicates,
         fields=fields,
         rules=rules,
     )

@@ -1,0 +1,62 @@
+"""Preview: what was noticed in a file, and its first messages as handsets will show them, before anything is sent."""
+
+from __future__ import annotations
+
+from io import BufferedReader
+
+import msgspec
+
+from threelane.interfaces.command.bulk.job import Job
+from threelane.interfaces.command.caller import err, print_json
+from threelane.producer.client import Producer
+from threelane.producer.files.headers import listed
+from threelane.producer.files.preview import Shown, first_messages
+from threelane.producer.files.row import Noticed
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def show_first(producer: Producer, job: Job, opened: BufferedReader, *, as_json: bool) -> None:
+    """Print how the file is read, and its first messages; the file is at its start again."""
+    found = first_messages(job.rows(opened), producer.now())
+    opened.seek(0)
+    if as_json:
+        print_json({"first_messages": [one._asdict() for one in found]})
+        return
+    for line in (*_how(job.noticed), *(part for one in found for part in _lines(one))):
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_noticed(noticed: Noticed, *, as_json: bool) -> None:
+    """Print what is known when the whole file was read."""
+    if as_json:
+        print_json({"file": msgspec.structs.asdict(noticed)})
+    elif noticed.blank_rows:
+        rows = "1 blank row" if noticed.blank_rows == 1 else f"{noticed.blank_rows:,} blank rows"
+        err.print(f"{rows} skipped", markup=False, highlight=False, soft_wrap=True)
+
+
+def _how(noticed: Noticed) -> list[str]:
+    lines = [*noticed.remarks]
+    if noticed.encoding and not noticed.encoding.startswith("utf-8"):
+        lines.append(f"read as {noticed.encoding}")
+    if noticed.separator not in ("", ","):
+        lines.append(f"columns are separated by {_SEPARATORS.get(noticed.separator, repr(noticed.separator))}")
+    if noticed.sheet:
+        lines.append(f"sheet: {noticed.sheet}")
+    renamed = {field: header for field, header in noticed.read.items() if header.casefold() != field.casefold()}
+    if renamed:
+        lines.append("columns: " + ", ".join(f"{field} is {listed([header])}" for field, header in renamed.items()))
+    if noticed.ignored:
+        lines.append(f"ignored columns: {listed(noticed.ignored)}")
+    return lines
+
+
+def _lines(one: Shown) -> list[str]:
+    """Return a message as lines: what it is, and its text below."""
+    sender = f" from {one.sender}" if one.sender else ""
+    parts = "1 part" if one.parts == 1 else f"{one.parts} parts"
+    return [
+        f"row {one.row} to {one.to}{sender}, {parts} {one.encoding}:",
+        *(f"    {line}" for line in one.text.split("\n")),
+    ]
