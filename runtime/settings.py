@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     retention_days: PositiveFloat = Field(
         8.0, ge=8, description="how long a message's record is kept after its final state"
     )
+    batch_days: PositiveFloat = Field(
+        90.0,
+        le=365,
+        description="how long a batch lists its messages after the last one was accepted; at least "
+        "`THREELANE_RETENTION_DAYS` ([batches](batches.md))",
+    )
     numbers: str = Field(
         "international",
         description="how numbers without `+` or `00` are read: `international`, `national:COUNTRY` as in "
@@ -213,6 +219,11 @@ class Settings(BaseSettings):
         return int(self.retention_days * 24 * 3600 * 1000)
 
     @property
+    def batch_ms(self) -> int:
+        """How long a batch lists its messages, in milliseconds: not shorter than their records are kept."""
+        return max(int(self.batch_days * 24 * 3600 * 1000), self.retention_ms)
+
+    @property
     def broker(self) -> str:
         """The broker's address, with its password: only for kombu and redis-py."""
         return (self.broker_url or self.redis_url).get_secret_value()
@@ -241,22 +252,11 @@ class ProducerSettings(
     countries: str = Field(
         "any", description="countries that messages may be sent to, as in ZA,NA; others are refused; any: no limit"
     )
-    batch_days: PositiveFloat = Field(
-        90.0,
-        le=365,
-        description="how long a batch lists its messages after the last one was accepted; at least "
-        "`THREELANE_RETENTION_DAYS` ([batches](batches.md))",
-    )
 
     @field_validator("countries")
     @classmethod
     def _known_countries(cls, text: str) -> str:
         return countries.join(countries.parse_countries(text))
-
-    @property
-    def batch_ms(self) -> int:
-        """How long a batch lists its messages, in milliseconds: not shorter than their records are kept."""
-        return max(int(self.batch_days * 24 * 3600 * 1000), self.retention_ms)
 
     @property
     def allowed_countries(self) -> tuple[str, ...]:

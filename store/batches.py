@@ -44,6 +44,8 @@ class BatchField(StrEnum):
     STARTED = "started"  # when its first message was accepted
     LAST = "last"  # when its latest one was
     ACCEPTED = "accepted"  # how many ever were
+    COPIED = "copied"  # when a worker last copied outcomes
+    CLOSED = "closed"  # how many of its rows do not change any more, by then
 
 
 _OWN = (BatchField.PRODUCER, BatchField.NAME, BatchField.STARTED, BatchField.LAST, BatchField.ACCEPTED)
@@ -123,7 +125,7 @@ def listing(messages: Sequence[Message]) -> Listing:
                 batches.append(NewBatch(own, one.producer, one.batch))
                 names += keys.batch(own), keys.batch_rows(own)
             place = places.setdefault(own, len(batches))
-            found.append(BatchRow(at, place, _octets(bytes.fromhex(one.id)), _octets(subscriber_tag(own, one.to))))
+            found.append(BatchRow(at, place, octets(bytes.fromhex(one.id)), octets(subscriber_tag(own, one.to))))
     return Listing(batches, found, tuple(names))
 
 
@@ -195,6 +197,8 @@ def _batch(own: Sequence[bytes | None], ends: Any) -> Batch | None:
     )
 
 
-def _octets(raw: bytes) -> msgspec.Raw:
+def octets(raw: bytes) -> msgspec.Raw:
     """Return octets as a script can read them: as a string of msgpack, whose bytes need not be UTF-8."""
-    return msgspec.Raw(bytes([0xA0 | len(raw)]) + raw)
+    size = len(raw)
+    head = bytes([0xA0 | size]) if size < 32 else b"\xda" + size.to_bytes(2, "big")
+    return msgspec.Raw(head + raw)

@@ -65,6 +65,7 @@ class Key(StrEnum):
     SWEEPING = "sweeping"
     NUDGES = "nudges"
     ERASING = "erasing"
+    COPYING = "copying"
     SUPPRESSED = "suppressed"
     REACH = "reach"
     AUDIT = "audit"
@@ -168,6 +169,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
                         "<kind>:<lane>:at -> when the last, ms: missing.py"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
+    Key.COPYING: KeyKind("string", "lock: one round of copying outcomes to batches per hour", "", "an hour"),
     Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
     Key.REACH: KeyKind("hash", "our number, or * -> which messages a STOP to it stops: reach.py"),
     Key.AUDIT: KeyKind("stream", "the latest 10,000 changes by operators: who, what, detail"),
@@ -276,6 +278,7 @@ SWEEP = key(Key.SWEEP)
 SWEEPING = key(Key.SWEEPING)
 NUDGES = key(Key.NUDGES)
 ERASING = key(Key.ERASING)
+COPYING = key(Key.COPYING)
 SUPPRESSED = key(Key.SUPPRESSED)
 EVENTS = StreamKey(key(Key.EVENTS))
 EXPECTED = key(Key.EXPECTED)

@@ -22,6 +22,7 @@ from tests.servers import RedisServer
 from threelane.contract.prices import Prices
 from threelane.contract.schedule import DAY
 from threelane.store import access, find, inbox, keys, lua, registry, suppression, write_check
+from threelane.store.batches import ROWS_KEPT_MS
 from threelane.store.find import Filter
 from threelane.store.scripts import Script
 from threelane.store.states import Status
@@ -42,6 +43,7 @@ from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import claim
 from threelane.worker.upkeep import beat
 from threelane.worker.upkeep.adopt import adopt
+from threelane.worker.upkeep.copy_outcomes import copy_all
 from threelane.worker.upkeep.erase import erase
 from threelane.worker.upkeep.expire import expire
 from threelane.worker.upkeep.forget_waits import forget_waits
@@ -201,6 +203,7 @@ def _do_the_rest(system: System) -> None:
     system.run(expire(client, system.settings.retention_ms, system.now))
     registry.put(sync, "shop", webhook="https://shop.example/x")
     _webhooks(system)
+    assert system.run(copy_all(client, ROWS_KEPT_MS, system.now))
     erase(sync, NUMBER, system.settings.retention_ms, system.now)
 
 

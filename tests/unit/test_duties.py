@@ -22,12 +22,12 @@ from threelane.worker.upkeep.duties import DUTIES
 from threelane.worker.webhooks import dispatcher
 
 EVERY: tuple[Duty[Any], ...] = (*DUTIES, *dispatcher.DUTIES)
-OF_THE_FLEET = {"sweep", "balance", "erase"}
+OF_THE_FLEET = {"sweep", "balance", "erase", "copy_outcomes"}
 STOP_WHILE_DRAINING = {
     *("release", "resolve", "sweep", "poll", "balance", "stop", "erase", "probe_gateway", "log_in"),
     *("resolve_lane_1", "sample", "hurry"),
     *("look_at_queue_1", "release_lane_1", "look_at_queues"),
-    "confirm",
+    *("confirm", "copy_outcomes"),
 }
 ANOTHER = """
 from threelane.worker.process.duty import Duty

@@ -12,7 +12,17 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import confirm, reply
 from threelane.worker.send import recover, windows
-from threelane.worker.upkeep import adopt, beat, credit, erase, forget_waits, publish_ceiling, release, sweep
+from threelane.worker.upkeep import (
+    adopt,
+    beat,
+    copy_outcomes,
+    credit,
+    erase,
+    forget_waits,
+    publish_ceiling,
+    release,
+    sweep,
+)
 
 DUTIES: tuple[Duty[WorkerContext], ...] = (
     held.DUTY,
@@ -43,4 +53,5 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     reply.DUTY,
     confirm.DUTY,
     erase.DUTY,
+    copy_outcomes.DUTY,
 )

@@ -1,8 +1,9 @@
 """Erase: deletes numbers and texts at the end of their retention or at a recipient's request; keeps counts and costs.
 
 It covers everything that holds a number or a text: records, events of the stream, replies in the inbox, pending webhook
-events, parts of long replies, and who texted a number.  The suppression list protects a recipient from further
-messages, so its entries stay unless an operator removes them; expired entries are deleted.
+events, parts of long replies, who texted a number, and the tags by which batches recognise a person.  The suppression
+list protects a recipient from further messages, so its entries stay unless an operator removes them; expired entries
+are deleted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from threelane.runtime import logs
 from threelane.store import events, keys, registry, rows, suppression, texted
 from threelane.store.events import Reply
 from threelane.store.keys import RecordKey, StreamKey
+from threelane.store.rewrite_rows import erase_tags
 from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -115,6 +117,7 @@ def erase(
     # after the records: first the stream of events, then the deliveries made from it
     erased.events = sum(_events(client, stream, spelled) for stream in (keys.EVENTS, keys.INBOX))
     texted.forget(client, number, now)
+    erase_tags(client, spelled)
     erased.deliveries = sum(_deliveries(client, name, spelled) for name in hooked)
     if forget:
         erased.suppressed = suppression.lift(client, number)

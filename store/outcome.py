@@ -1,0 +1,141 @@
+"""Outcome: how a message of a batch ended, as the batch keeps it after the message's record expired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from types import MappingProxyType
+
+import msgspec
+
+from threelane.contract.schedule import DAY
+from threelane.store.batches import TAG_OCTETS
+from threelane.store.record import Field, Values
+from threelane.store.states import FINAL, Status
+
+READ = (
+    Field.STATUS,
+    Field.LANE,
+    Field.TO,
+    Field.PARTS,
+    Field.ACCEPTED,
+    Field.DUE,
+    Field.SENT,
+    Field.ENDED,
+    Field.CODE,
+    Field.REASON,
+    Field.ESTIMATE,
+    Field.CHARGE,
+)
+"""The fields of a record that a batch reads."""
+_STORED: Mapping[int, Status] = MappingProxyType(
+    {
+        1: Status.SCHEDULED,
+        2: Status.QUEUED,
+        3: Status.SENDING,
+        4: Status.SENT,
+        5: Status.DELIVERED,
+        6: Status.UNDELIVERED,
+        7: Status.EXPIRED,
+        8: Status.CANCELLED,
+        9: Status.EMULATED,
+        10: Status.DEAD,
+        11: Status.IN_DOUBT,
+        12: Status.UNKNOWN,
+    }
+)
+"""The octet of each state; 0: the record expired before its outcome was copied."""
+_OCTETS = {status: octet for octet, status in _STORED.items()}
+COPIED = frozenset(Status) - {Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT}
+"""The states that are copied: a record in another one does not expire."""
+_FORM = Struct(">BBBHI")  # state, flags, parts, day, amount; then code and reason
+_CLOSED, _CHARGED = 1, 2
+_MOST_AMOUNT = 2**32 - 1  # 4,294 credits, for one message
+_MOST_TEXT = 60  # octets
+
+
+class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of a batch: from its record, or as the batch kept its outcome.
+
+    Without a record, ``to`` is "", ``lane`` is 0, and times are 0, except ``accepted_at``, which is to the day; without
+    a record and an outcome, ``status`` is None.  Amounts are in millionths of a credit; ``charge_millionths`` is None
+    if no receipt reported one.
+    """
+
+    id: str
+    status: Status | None = None
+    lane: int = 0
+    to: str = ""
+    parts: int = 1
+    accepted_at: int = 0
+    due_at: int = 0
+    sent_at: int = 0
+    ended_at: int = 0
+    code: str = ""
+    reason: str = ""
+    estimate_millionths: int = 0
+    charge_millionths: int | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing about it changes any more."""
+        return self.status in FINAL and self.charge_millionths is not None
+
+
+def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
+    """Return a message by the readable fields of its record."""
+    values = Values(record)
+    text, number = values.text, values.number
+    return BatchMessage(
+        id=message_id,
+        status=Status(text(Field.STATUS)),
+        lane=number(Field.LANE),
+        to=text(Field.TO),
+        parts=number(Field.PARTS),
+        accepted_at=number(Field.ACCEPTED),
+        due_at=number(Field.DUE),
+        sent_at=number(Field.SENT),
+        ended_at=number(Field.ENDED),
+        code=text(Field.CODE),
+        reason=text(Field.REASON),
+        estimate_millionths=number(Field.ESTIMATE),
+        charge_millionths=number(Field.CHARGE) if Field.CHARGE in record else None,
+    )
+
+
+def encode(one: BatchMessage, *, closed: bool) -> bytes:
+    """Return an outcome as a row keeps it after the tag; ``closed``: the record is not read again."""
+    charged = one.charge_millionths is not None
+    amount = one.charge_millionths if one.charge_millionths is not None else one.estimate_millionths
+    flags = _CLOSED * closed + _CHARGED * charged
+    status = _OCTETS.get(one.status, 0) if one.status else 0
+    day = min(max(one.accepted_at // DAY, 0), 0xFFFF)
+    fixed = _FORM.pack(status, flags, min(max(one.parts, 0), 0xFF), day, min(max(amount, 0), _MOST_AMOUNT))
+    return fixed + f"{one.code} {one.reason}".strip().encode()[:_MOST_TEXT]
+
+
+def kept(message_id: str, value: bytes) -> BatchMessage | None:
+    """Return a message by its row; None if the row has no outcome, or one that this version cannot read."""
+    raw = value[TAG_OCTETS:]
+    if len(raw) < _FORM.size:
+        return None
+    status, flags, parts, day, amount = _FORM.unpack_from(raw)
+    if status and status not in _STORED:
+        return None
+    code, _, reason = raw[_FORM.size :].decode("utf-8", "replace").partition(" ")
+    charged = bool(flags & _CHARGED)
+    return BatchMessage(
+        id=message_id,
+        status=_STORED.get(status),
+        parts=parts,
+        accepted_at=day * DAY,
+        code=code,
+        reason=reason,
+        estimate_millionths=0 if charged else amount,
+        charge_millionths=amount if charged else None,
+    )
+
+
+def is_closed(value: bytes) -> bool:
+    """Return whether a row has an outcome that does not change any more."""
+    return len(value) >= TAG_OCTETS + _FORM.size and bool(value[TAG_OCTETS + 1] & _CLOSED)
