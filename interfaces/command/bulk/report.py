@@ -14,8 +14,8 @@ from threelane.interfaces.command.caller import (
     out,
     print_line,
 )
-from threelane.interfaces.command.values import shown_at
 from threelane.interfaces.command.terminal import Table
+from threelane.interfaces.command.values import shown_at
 from threelane.producer.accept import Accepted
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.intake import Known
@@ -69,8 +69,8 @@ def finished(name: str, sent: Batch | None) -> str:
 def forgotten(batch: Batch) -> str:
     """Return the sentence for a job whose rows are forgotten."""
     return (
-        f"the job {batch.name} was sent between {shown_at(batch.started)} and {shown_at(batch.last_accepted)}, and its rows "
-        "are forgotten since (THREELANE_BATCH_DAYS): a further run could send them twice. For a new sending use --run "
+        f"the job {batch.name} was sent between {shown_at(batch.started)} and {shown_at(batch.last_accepted)}, and "
+        "its rows are forgotten since (THREELANE_BATCH_DAYS): a further run could send them twice. For a new sending use --run "
         "$(date +%F), or another --batch"
     )
 
