@@ -72,8 +72,8 @@ def _refuse_old_progress(producer: Producer, job: Job) -> None:
     if old and old.at + load_or_exit(ProducerSettings).retention_ms < producer.now():
         wrong_usage(
             f"{job.file}: rows 1 to {old.rows:,} were processed by an earlier version until {shown_at(old.at)}, and "
-            "their messages are not stored any more. Nothing was sent. Remove these rows from the file if they were sent, "
-            f"then delete {job.file.name}.progress"
+            "their messages are not stored any more. Nothing was sent. Remove these rows from the file if they were "
+            f"sent, then delete {job.file.name}.progress"
         )
 
 
