@@ -11,6 +11,7 @@ import redis
 
 from threelane.contract import features, schedule
 from threelane.contract.errors import ProducerClosed, Refused
+from threelane.contract.fields import batch_name
 from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
@@ -26,13 +27,16 @@ from threelane.producer.outage import Answer, Unavailable, call
 from threelane.producer.rehearse import Rehearsed
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
-from threelane.store import find, registry
+from threelane.store import batches, find, progress, registry
 from threelane.store import status as statuses
 from threelane.store.access import Holder
 from threelane.store.api_key import ApiKey
+from threelane.store.batches import Batch
 from threelane.store.connect import connect
 from threelane.store.events import IDLE_SECONDS
 from threelane.store.find import FoundMessage
+from threelane.store.outcome import BatchMessage
+from threelane.store.progress import Progress
 from threelane.store.status import MessageStatus
 
 T = TypeVar("T")
@@ -175,6 +179,30 @@ class Producer:
             raise ValueError("give a criterion: a batch, a tag, a recipient, a producer or a lane")
         return self._cancel_found(find.cancellable(self._redis(), wanted))
 
+    def batches(self, *, producer: str | None = None) -> Iterator[Batch]:
+        """Return the batches of this producer's name, or of another, the latest first."""
+        found = batches.listed(self._redis(), self._own(producer))
+        while (one := call(lambda: next(found, None))) is not None:
+            yield one
+
+    def batch(self, name: str, *, producer: str | None = None) -> Progress | None:
+        """Return how far a batch is, None if none of its messages was accepted in 400 days.
+
+        It reads the batch's own messages only.
+        """
+        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        return call(lambda: progress.read(self._redis(), whose, own, now))
+
+    def batch_report(self, name: str, *, producer: str | None = None) -> Iterator[BatchMessage]:
+        """Return each message of a batch with its outcome, unordered, as the results are consumed."""
+        found = progress.messages(self._redis(), self._own(producer), _batch_name(name))
+        while (one := call(lambda: next(found, None))) is not None:
+            yield one
+
+    def cancel_batch(self, name: str, *, producer: str | None = None) -> Iterator[Cancelled]:
+        """Cancel each message of a batch that has not ended, as ``cancel`` does, as the results are consumed."""
+        return self._cancel_found(progress.cancellable(self._redis(), self._own(producer), _batch_name(name)))
+
     def scheduled(
         self,
         *,
@@ -287,6 +315,9 @@ class Producer:
             raise away.including(answers) from None
         return answers
 
+    def _own(self, producer: str | None) -> str:
+        return self._settings.producer if producer is None else producer
+
     def _cancel_found(self, batches: Iterator[Sequence[str]]) -> Iterator[Cancelled]:
         while (ids := call(lambda: next(batches, None))) is not None:
             yield from self.cancel(ids)
@@ -298,6 +329,14 @@ def _reading(numbers: str | None, country: str) -> Reading | None:
         return None if numbers is None else parse_reading(numbers, country)
     except ValueError as wrong:
         raise InvalidSettings(f"  numbers: {wrong}") from None
+
+
+def _batch_name(raw: str) -> str:
+    """Return the name of a batch as it is stored; raises ValueError."""
+    name = batch_name(raw, "name")
+    if isinstance(name, Refusal):
+        raise ValueError(f"{name.problem}; {name.remedy}")
+    return str(name)
 
 
 def _accepted(answer: Answer) -> Accepted:

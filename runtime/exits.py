@@ -17,6 +17,7 @@ class Exit(IntEnum):
     WAITING = 8  # the worker consumes, and messages of its lanes wait too long
     FINISHED = 9  # a finished job was begun again: nothing was sent
     CUT_OFF = 10  # a process ended with work under way, or without its results recorded; others continue it
+    NO_MATCH = 11  # the filter of a cancel or redrive matched no message; nothing was changed
     FAULT = 70  # an internal error; completed work is kept
     INTERRUPTED = 130  # by Ctrl-C; completed work is kept, and the command can be repeated
     CLOSED = 141  # the reader of the output closed the pipe, as head does

@@ -17,7 +17,10 @@ from threelane.producer.http.client import HttpProducer
 from threelane.producer.outage import Answer, Unavailable
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings
+from threelane.store.batches import Batch
 from threelane.store.events import Event, Late, Outcome, Reply
+from threelane.store.outcome import BatchMessage
+from threelane.store.progress import Progress
 from threelane.store.scripts import ScriptError
 from threelane.store.states import Status
 from threelane.store.status import MessageStatus
@@ -26,6 +29,8 @@ __all__ = [
     "Accepted",
     "Answer",
     "AsyncHttpProducer",
+    "Batch",
+    "BatchMessage",
     "Cancelled",
     "Code",
     "Event",
@@ -43,6 +48,7 @@ __all__ = [
     "ProducerClosed",
     "ProducerEvents",
     "ProducerSettings",
+    "Progress",
     "Refused",
     "Reply",
     "ScriptError",

@@ -15,6 +15,9 @@ from threelane.demo.stack_file import use_stack
 from threelane.interfaces.command import (
     audit as cli_audit,
 )
+from threelane.interfaces.command import (
+    batch as cli_batch,
+)
 from threelane.interfaces.command import caller as producer_cli
 from threelane.interfaces.command import (
     check as cli_check,
@@ -91,6 +94,7 @@ def every_command(
 
 producer_cli.register(app)
 cli_bulk.register(app)
+app.add_typer(cli_batch.app, name="batch")
 cli_schedule.register(app)
 cli_find.register(app)
 cli_check.register(app)
